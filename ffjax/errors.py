@@ -1,0 +1,71 @@
+"""The errors that ffjax raises for files it cannot read or values a format cannot hold."""
+
+from os import PathLike, fspath
+
+
+class FormatError(ValueError):
+    """A file is not what its format says it must be.
+
+    Attributes:
+        file: the path as given, or `None` when reading from memory.
+        offset: byte offset in the file at which the offending field starts, or `None`.
+        part: the chunk or section that was being read, or `None`.
+        field: the field that was being read, or `None`.
+        expected: what the format asks for there, in words.
+        got: what the file holds, in words.
+
+    Examples:
+        >>> from ffjax import FormatError
+        >>> raise FormatError("words.fifu", offset=4, part="header", field="version", expected="0", got="7")
+        Traceback (most recent call last):
+        ffjax.errors.FormatError: words.fifu: byte 4: header: version: expected 0, got 7
+    """
+
+    def __init__(
+        self,
+        file: str | bytes | int | PathLike[str] | PathLike[bytes] | None,
+        *,
+        offset: int | None = None,
+        part: str | None = None,
+        field: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.file = file
+        self.offset = offset
+        self.part = part
+        self.field = field
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = [_name(self.file)] if self.file is not None else []
+        if self.offset is not None:
+            where.append(f"byte {self.offset}")
+        where += [text for text in (self.part, self.field) if text]
+        what = [f"{word} {text}" for word, text in (("expected", self.expected), ("got", self.got)) if text is not None]
+        message = ": ".join([*where, ", ".join(what)] if what else where)
+        return f"{message}. {self.hint}" if self.hint else message
+
+    def __reduce__(self):
+        # Exceptions are copied by calling the class with `args`; ours takes keywords.
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+
+class FinalfusionFormatError(FormatError):
+    """A finalfusion file is truncated, corrupt, or holds what the format does not allow."""
+
+
+def _name(file: object) -> str:
+    if isinstance(file, bytes):
+        return file.decode("utf-8", errors="replace")
+    if isinstance(file, PathLike):
+        return _name(fspath(file))
+    return f"file descriptor {file}" if isinstance(file, int) else str(file)
+
+
+def _rebuild(kind: type[FormatError], state: dict) -> FormatError:
+    return kind(**state)
