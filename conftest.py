@@ -1,0 +1,22 @@
+"""What every test and doctest runs under: the CPU as eight devices, and no silent promotion of dtypes or ranks.
+
+It stands at the root, and not in `tests/`, so that the doctests of one module (`pytest ffjax/ops`) run under it too.
+"""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a GPU run sets it
+_FLAG = "--xla_force_host_platform_device_count"
+if _FLAG not in os.environ.get("XLA_FLAGS", ""):  # read when JAX starts its backend, so before anything else
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}=8".strip()
+
+import jax  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# A deadline would measure compilation. In CI the examples are the same every time; a developer's machine explores.
+settings.register_profile("explore", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "explore")
