@@ -1,0 +1,59 @@
+"""Files that tests may find beside the repository, and the peers that they run beside ffjax."""
+
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+REAL = Path(os.environ.get("FFJAX_REAL") or Path.home() / ".cache" / "ffjax-real")
+PEERS = ("faiss", "fasttext", "finalfusion", "floret", "gensim", "model2vec", "spacy")
+
+
+def _missing_peers() -> list[str]:
+    return [name for name in PEERS if find_spec(name) is None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the peers are promised (`.ci/run` does), a run that would silently skip them is an error."""
+    if os.environ.get("FFJAX_PEERS") == "required" and (missing := _missing_peers()):
+        raise pytest.UsageError(
+            f"FFJAX_PEERS=required, but these cannot be imported: {', '.join(missing)}. "
+            "Install the `peers` extra (finalfusion needs a C compiler), or unset FFJAX_PEERS to skip the tests beside them."
+        )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Says which parity tests can't run."""
+    return f"peers missing: {', '.join(_missing_peers()) or 'none'}"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def finalfusion_files() -> Path:
+    """The folder of finalfusion's own small test files, `../shared/data/finalfusion`; skips where it is absent."""
+    folder = SHARED / "data" / "finalfusion"
+    if not folder.is_dir():
+        pytest.skip("needs `../shared/data/finalfusion`, beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """`real_file("glove.100d.txt")`: the path of a large real file, or a skip that says how to make it."""
+
+    def find(name: str) -> Path:
+        path = REAL / name
+        if not path.is_file():
+            pytest.skip(f"needs `{name}` under $FFJAX_REAL; `../shared/tools/real_data.sh` makes it")
+        return path
+
+    return find
