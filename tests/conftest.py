@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("FFJAX_PEERS") == "required" and (missing := _missing_peers()):
         raise pytest.UsageError(
             f"FFJAX_PEERS=required, but these cannot be imported: {', '.join(missing)}. "
-            "Install the `peers` extra (finalfusion needs a C compiler), or unset FFJAX_PEERS to skip the tests beside them."
+            "Install the `peers` extra (finalfusion needs a C compiler), or unset FFJAX_PEERS to skip their tests."
         )
 
 

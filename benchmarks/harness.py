@@ -1,0 +1,256 @@
+"""Rows, and how they are measured."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+
+from benchmarks.machine import bandwidth, peak_and_resident
+
+MIN_SAMPLE = 0.01  # seconds; shorter calls are repeated within one sample
+BUDGET = 120.0  # seconds of samples a row may take; slow rows get fewer of them, but never fewer than three
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ways to do the same work, to be timed.
+
+    Args:
+        ours: does the work once and returns its result.
+        peer: the same work by the peer.
+        check: called with both results before any timing; raises if the answers differ.
+        bytes_moved: bytes that have to move through memory for the work, whoever does it; sets ours beside the
+            measured copy bandwidth.
+        note: a line for the table, for example what the peer was configured to do.
+    """
+
+    ours: Callable[[], Any]
+    peer: Callable[[], Any]
+    check: Callable[[Any, Any], None] | None = None
+    bytes_moved: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Work whose memory is measured against a number of bytes, each side in its own process.
+
+    Args:
+        ours: does the work once and returns what must stay alive.
+        reference: bytes that the ratio is to: the size of a file, of a chunk, or a fixed allowance.
+        of: what the reference is, for the table.
+        peer: the same work by the peer, shown beside ours.
+        measure: `"peak"` is the highest resident set during the work, `"resident"` the one after it; both above what
+            the process held before.
+        note: a line for the table.
+    """
+
+    ours: Callable[[], Any]
+    reference: int
+    of: str
+    peer: Callable[[], Any] | None = None
+    measure: str = "peak"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Numbers that are not times: errors, recalls, sizes.
+
+    Args:
+        ours: our number.
+        peer: the peer's, or the number that ours is held against; None holds ours against the bound itself.
+        unit: for the table.
+        note: a line for the table.
+    """
+
+    ours: float
+    peer: float | None = None
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A registered row: what is done, beside whom, and what was asked for."""
+
+    name: str
+    issue: int
+    work: str
+    beside: str
+    prepare: Callable[[], Pair | Memory | Figure]
+    at_least: float | None = None
+    at_most: float | None = None
+    repeat: int | None = None
+
+    def asked(self) -> str:
+        """The target as the table says it."""
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}"
+        return "" if self.at_most is None else f"≤ {self.at_most:g}"
+
+    def met(self, ratio: float) -> bool | None:
+        """Whether the ratio is what was asked for; None where nothing was."""
+        if self.at_least is not None:
+            return ratio >= self.at_least
+        return None if self.at_most is None else ratio <= self.at_most
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one row. Times are in seconds, memory in bytes."""
+
+    name: str
+    issue: int
+    work: str
+    beside: str
+    kind: str  # "time", "memory", "figure"; "skipped" and "failed" say why in `note`
+    asked: str = ""
+    ours: float | None = None
+    peer: float | None = None
+    ratio: float | None = None
+    met: bool | None = None
+    first: float | None = None  # our first call: tracing and compiling included
+    spread: float | None = None  # interquartile range of ours over its median
+    samples: int = 0
+    of_bandwidth: float | None = None
+    more_sides: bool = False  # the peer's side of a `Memory` row is still to be measured
+    unit: str = ""
+    note: str = ""
+
+    @classmethod
+    def of(cls, row: Row, kind: str = "skipped", note: str = "") -> "Result":
+        """A result without figures."""
+        return cls(row.name, row.issue, row.work, row.beside, kind, row.asked(), note=note)
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(
+    *,
+    issue: int,
+    work: str,
+    beside: str,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    repeat: int | None = None,
+) -> Callable[[Callable[[], Pair | Memory | Figure]], Callable[[], Pair | Memory | Figure]]:
+    """Registers a row under the name of the function.
+
+    For a `Pair`, `at_least=10` asks for a tenth of the peer's time and `at_most=1.3` for at most 1.3 times the peer's
+    time. For `Memory` and `Figure` both bound the ratio of ours to the reference or to the peer.
+
+    Args:
+        issue: the issue that asks for the figure.
+        work: what is done, on what.
+        beside: who does the same.
+        at_least: lower bound of the ratio.
+        at_most: upper bound of the ratio.
+        repeat: samples of each side, where the command line doesn't say.
+
+    Raises:
+        ValueError: if both bounds are given, or the name is taken.
+    """
+    if at_least is not None and at_most is not None:
+        raise ValueError(f"`at_least`, `at_most`: expected one of them, got {at_least} and {at_most}.")
+
+    def register(prepare: Callable[[], Pair | Memory | Figure]) -> Callable[[], Pair | Memory | Figure]:
+        name = prepare.__name__.replace("_", "-")
+        if name in ROWS:
+            raise ValueError(f"`row`: expected a new name, got `{name}` twice. Rename the function.")
+        ROWS[name] = Row(name, issue, work, beside, prepare, at_least, at_most, repeat)
+        return prepare
+
+    return register
+
+
+def measure(row: Row, repeat: int, side: str = "ours") -> Result:
+    """Prepares a row and measures it in this process; of a `Memory` row, one side."""
+    work = row.prepare()
+    result = replace(Result.of(row), note=work.note)
+    if isinstance(work, Figure):
+        ratio = work.ours if work.peer is None else _over(work.ours, work.peer)
+        return replace(
+            result, kind="figure", ours=work.ours, peer=work.peer, ratio=ratio, met=row.met(ratio), unit=work.unit
+        )
+    if isinstance(work, Memory):
+        call = work.ours if side == "ours" else work.peer
+        if call is None:
+            raise ValueError(f"`{side}`: expected a side of `{row.name}`, which has none. Give `Memory` a `peer`.")
+        used = peak_and_resident(call)[0 if work.measure == "peak" else 1]
+        ratio = _over(used, work.reference)
+        unit = f"{work.measure}, of {work.of}"
+        more_sides = side == "ours" and work.peer is not None
+        return replace(
+            result, kind="memory", ours=used, ratio=ratio, met=row.met(ratio), unit=unit, more_sides=more_sides
+        )
+    times = compare(work, row.repeat or repeat)
+    ratio = _over(times.ours, times.peer) if row.at_most is not None else _over(times.peer, times.ours)
+    return replace(
+        result,
+        kind="time",
+        ours=times.ours,
+        peer=times.peer,
+        ratio=ratio,
+        met=row.met(ratio),
+        first=times.first,
+        spread=times.spread,
+        samples=times.samples,
+        of_bandwidth=None if work.bytes_moved is None else work.bytes_moved / times.ours / bandwidth(),
+    )
+
+
+def _over(a: float, b: float) -> float:
+    return a / b if b else (1.0 if not a else float("inf"))
+
+
+@dataclass(frozen=True)
+class Times:
+    """Medians of both sides in seconds; `first` is our first call, `spread` our interquartile range over the median."""
+
+    ours: float
+    peer: float
+    first: float
+    spread: float
+    samples: int
+
+
+def compare(pair: Pair, repeat: int, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Times both sides in turn, changing who goes first, after one call of each that counts as warming up.
+
+    Args:
+        pair: the two sides.
+        repeat: samples of each side; three at least.
+        clock: gives seconds.
+    """
+
+    def timed(call: Callable[[], Any], number: int = 1) -> tuple[float, Any]:
+        gc.collect()
+        result = None
+        start = clock()
+        for _ in range(number):
+            result = jax.block_until_ready(call())
+        return (clock() - start) / number, result
+
+    first, ours = timed(pair.ours)
+    _, peer = timed(pair.peer)
+    if pair.check is not None:
+        pair.check(ours, peer)
+    del ours, peer  # neither side is timed while the other's result holds memory
+    calls = (pair.ours, pair.peer)
+    once = [timed(call)[0] for call in calls]
+    number = [max(1, min(100_000, round(MIN_SAMPLE / max(seconds, 1e-9)))) for seconds in once]
+    round_trip = sum(n * seconds for n, seconds in zip(number, once, strict=True))
+    repeat = max(3, min(repeat, int(BUDGET / max(round_trip, 1e-9))))
+    samples: tuple[list[float], list[float]] = ([], [])
+    for i in range(repeat):
+        for side in (0, 1) if i % 2 == 0 else (1, 0):
+            samples[side].append(timed(calls[side], number[side])[0])
+    median = statistics.median(samples[0])
+    low, _, high = statistics.quantiles(samples[0], n=4, method="inclusive")
+    return Times(median, statistics.median(samples[1]), first, _over(high - low, median), repeat)
