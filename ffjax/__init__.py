@@ -1,3 +1,60 @@
-"""Static word embeddings as first-class JAX values."""
+"""Static word embeddings as JAX values: words in as bytes, vectors out, everything between inside `jax.jit`."""
 
 __version__ = "0.1.0.dev0"
+
+from ffjax.embeddings import Embeddings, SimilarityResult
+from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
+from ffjax.metadata import Metadata
+from ffjax.norms import Norms
+from ffjax.ops.normalize import normalize
+from ffjax.storage import PQ, NdArray, QuantizedArray, Storage
+from ffjax.strings import Strings, StringTable, pack, unpack
+from ffjax.subword import ExplicitIndexer, FastTextIndexer, FinalfusionHashIndexer, FloretIndexer, ngrams
+from ffjax.vocab import (
+    ExplicitVocab,
+    FastTextVocab,
+    FinalfusionBucketVocab,
+    FloretVocab,
+    Rows,
+    SimpleVocab,
+    SubwordVocab,
+    Vocab,
+)
+
+__all__ = [
+    "PQ",
+    "Embeddings",
+    "ExplicitIndexer",
+    "ExplicitVocab",
+    "FastTextIndexer",
+    "FastTextVocab",
+    "FinalfusionBucketVocab",
+    "FinalfusionFormatError",
+    "FinalfusionHashIndexer",
+    "FloretIndexer",
+    "FloretVocab",
+    "FormatError",
+    "Metadata",
+    "NdArray",
+    "Norms",
+    "QuantizedArray",
+    "Rows",
+    "SimilarityResult",
+    "SimpleVocab",
+    "Storage",
+    "StringTable",
+    "Strings",
+    "SubwordVocab",
+    "TopK",
+    "Vocab",
+    "analogy",
+    "embed",
+    "encode",
+    "lookup",
+    "ngrams",
+    "normalize",
+    "pack",
+    "top_k",
+    "unpack",
+]

@@ -75,6 +75,15 @@ def pytree(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
                 object.__setattr__(value, name, setting)
             return value
 
+        def refuse(value: T, name: str, new: Any = None) -> None:
+            raise dataclasses.FrozenInstanceError(
+                f"`{name}`: {cls.__name__} is immutable, got an assignment. "
+                f"Make a changed copy instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
+            )
+
+        # The error that `dataclass` would raise names no way out.
+        cls.__setattr__ = refuse  # type: ignore[method-assign,assignment]
+        cls.__delattr__ = refuse  # type: ignore[method-assign,assignment]
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
         return cls
 

@@ -1,0 +1,254 @@
+"""The device functions over embeddings: pure, compiled, batched.
+
+Each of them takes pytrees and arrays, never a `str`, and works eagerly (one compiled program a call) or inside a
+caller's `jit`, `vmap` and `grad`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Int32
+
+from ffjax._pytree import equal, pytree
+from ffjax._types import AnyArray
+from ffjax.norms import Norms
+from ffjax.ops.normalize import normalize
+from ffjax.ops.top_k import top_k as top_k_rows
+from ffjax.storage import NdArray, QuantizedArray, Storage
+from ffjax.strings import Strings
+from ffjax.vocab import Rows, Vocab
+
+
+@runtime_checkable
+class EmbeddingsLike(Protocol):
+    """What the functions here need of `Embeddings`."""
+
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def vocab(self) -> Vocab: ...
+    @property
+    def norms(self) -> Norms | None: ...
+
+
+@pytree()
+@dataclass(frozen=True, eq=False)
+class TopK:
+    """The best rows for each query, best first.
+
+    Attributes:
+        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
+        rows: int32 `[*batch, k]`; -1 there.
+    """
+
+    scores: Float32[AnyArray, "*batch k"]
+    rows: Int32[AnyArray, "*batch k"]
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@jax.jit
+def encode(vocab: Vocab, strings: Strings) -> Rows:
+    """The rows behind each packed word: its own, or those of its n-grams if it is unknown.
+
+    Args:
+        vocab: any vocabulary.
+        strings: packed words, see `pack`.
+
+    Returns:
+        `Rows` for the whole batch; nothing is found for filler rows.
+
+    Examples:
+        >>> import ffjax
+        >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
+        >>> ffjax.encode(vocab, ffjax.pack(["Berlin", "Rome"])).words.tolist()
+        [1, -1]
+    """
+    return vocab.encode(strings)
+
+
+def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False) -> Float[Array, "*batch dims"]:
+    """Reads the vectors behind `Rows`.
+
+    A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit length, as finalfusion
+    defines it (its Rust and Python code alike). Words for which there is nothing get zeros.
+
+    With `unnormalize=True` the vectors are those that were trained: a known word's row times its norm, and for an
+    unknown word the mean of its n-grams' rows, which is what fastText and floret answer.
+
+    Args:
+        embeddings: the embeddings. A memory-mapped storage is read on the host, only the rows that are needed.
+        rows: what `encode` returned.
+        unnormalize: whether to give the vectors as they were before they were scaled to unit length.
+
+    Returns:
+        Vectors in the storage's dtype, shape `[*batch, dims]`.
+    """
+    storage = embeddings.storage
+    if _mapped(storage):
+        storage, rows, norms = _fetched(storage, rows, embeddings.norms if unnormalize else None)
+    else:
+        norms = embeddings.norms
+    return _lookup(storage, norms.array if unnormalize and norms is not None else None, rows, unnormalize)
+
+
+def embed(
+    embeddings: EmbeddingsLike, strings: Strings, *, unnormalize: bool = False
+) -> tuple[Float[Array, "*batch dims"], Bool[Array, "*batch"]]:
+    """The vectors of packed words: `encode`, then `lookup`.
+
+    Args:
+        embeddings: the embeddings.
+        strings: packed words, see `pack`.
+        unnormalize: as in `lookup`.
+
+    Returns:
+        `(vectors, found)`: vectors `[*batch, dims]`, zeros where `found` (bool `[*batch]`) is false.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "blorp"]))
+        >>> vectors.shape, found.tolist()
+        ((2, 100), [True, False])
+    """
+    rows = encode(embeddings.vocab, strings)
+    return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+
+
+def top_k(
+    embeddings: EmbeddingsLike | Storage,
+    queries: Float[AnyArray, "*batch dims"],
+    k: int,
+    *,
+    metric: str = "dot",
+    exclude: Int32[AnyArray, "*batch n"] | None = None,
+) -> TopK:
+    """The `k` rows most similar to each query, exactly, best first; equal scores in the order of the rows.
+
+    Args:
+        embeddings: embeddings, of which the words' rows are searched, or a storage, of which all rows are.
+        queries: one or more vectors, shape `[*batch, dims]`.
+        k: how many rows; if there are fewer, the rest is -1 with a score of minus infinity.
+        metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`.
+        exclude: rows to leave out for each query, -1 to fill up, shape `[*batch, n]`.
+
+    Returns:
+        `TopK` with scores and rows of shape `[*batch, k]`.
+
+    Raises:
+        ValueError: `k` is negative, the metric is unknown, or dimensions differ.
+
+    Examples:
+        >>> import ffjax, jax.numpy as jnp
+        >>> storage = ffjax.NdArray(jnp.eye(3))
+        >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2).rows.tolist()
+        [2, 1]
+    """
+    storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
+    n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
+    queries = jnp.asarray(queries)
+    if k < 0:
+        raise ValueError(f"`k`: expected 0 or more, got {k}.")
+    if queries.shape[-1] != storage.shape[1]:
+        raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got {queries.shape[-1]}.")
+    if isinstance(storage, QuantizedArray):
+        storage = NdArray(storage.rows(jnp.arange(n_rows, dtype=jnp.int32)))
+    batch = queries.shape[:-1]
+    flat = queries.reshape(-1, queries.shape[-1])
+    left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], -1)
+    scores, rows = top_k_rows(
+        jnp.asarray(storage.matrix), flat, k, metric=metric, exclude=left_out, stop=n_rows  # type: ignore[attr-defined]
+    )
+    return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k))
+
+
+def analogy(
+    embeddings: EmbeddingsLike, a: Strings, b: Strings, c: Strings, k: int, *, include_queries: bool = False
+) -> TopK:
+    """Answers "a is to b as c is to what?" for batches of packed words.
+
+    The answers are the words nearest to `b - a + c` at unit length (3CosAdd), without the query words themselves.
+
+    Args:
+        embeddings: the embeddings.
+        a: packed words.
+        b: packed words, as many.
+        c: packed words, as many.
+        k: how many answers.
+        include_queries: whether the query words may be answers.
+
+    Returns:
+        `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> a, b, c = (ffjax.pack([word]) for word in ("man", "king", "woman"))
+        >>> emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1).rows[0, 0])]
+        'queen'
+    """
+    encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
+    start, end, other = (lookup(embeddings, rows).astype(jnp.float32) for rows in encoded)
+    target, _ = normalize(other + (end - start))
+    exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
+    found = encoded[0].found & encoded[1].found & encoded[2].found
+    best = top_k(embeddings, target, k, exclude=exclude)
+    return TopK(
+        jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1))
+    )
+
+
+@partial(jax.jit, static_argnames="unnormalize")
+def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
+    known = rows.words >= 0
+    vectors = jnp.where(known[..., None], storage.rows(jnp.maximum(rows.words, 0)), jnp.zeros((), storage.dtype))  # type: ignore[attr-defined]
+    if norms is not None:
+        scale = jnp.take(norms, jnp.maximum(rows.words, 0), mode="clip")[..., None]
+        vectors = (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
+    if rows.ngrams is None:
+        return vectors
+    total = storage.sum_rows(rows.ngrams)
+    if unnormalize:
+        count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
+        subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)
+    else:
+        subwords, _ = normalize(total)
+    subwords = subwords.astype(vectors.dtype)
+    if rows.positions is None:
+        return jnp.where(known[..., None], vectors, subwords)
+    return vectors.at[rows.positions].add(subwords, mode="drop")
+
+
+def _mapped(storage: Storage) -> bool:
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(storage))
+
+
+def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage, Rows, Norms | None]:
+    """The few rows that are needed, read from a memory map on the host, and `Rows` that point at them."""
+    words = np.asarray(rows.words)
+    ngrams = None if rows.ngrams is None else np.asarray(rows.ngrams)
+    wanted = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
+    ids, places = np.unique(wanted, return_inverse=True)
+    places = places.astype(np.int32)
+    places[wanted < 0] = -1
+    # A size from a few, so that batches share compiled programs.
+    padded = np.zeros(max(1, 1 << max(len(ids) - 1, 0).bit_length()), np.int64)
+    padded[: len(ids)] = np.maximum(ids, 0)
+    few = NdArray(storage.embedding(padded))
+    moved = Rows(
+        jnp.asarray(places[: words.size].reshape(words.shape)),
+        None if ngrams is None else jnp.asarray(places[words.size :].reshape(ngrams.shape)),
+        rows.positions,
+    )
+    if norms is not None:
+        own = np.asarray(norms)
+        norms = Norms(np.where(padded < len(own), own[np.minimum(padded, len(own) - 1)], np.float32(1)))
+    return few, moved, norms

@@ -1,0 +1,37 @@
+"""Unit length, with zero vectors left at zero."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims"], Float[Array, "*batch"]]:
+    """Scales vectors to unit length and returns the lengths they had.
+
+    Zero vectors stay zero, with length zero and zero gradients. Vectors whose squares leave the range of float32 are
+    scaled by their largest entry first, so the length is right wherever it is finite itself.
+
+    Args:
+        x: vectors along the last axis, shape `[*batch, dims]`.
+
+    Returns:
+        `(unit, norms)`: the unit vectors in the dtype of `x`, and their lengths, shape `[*batch]`.
+
+    Examples:
+        >>> import ffjax, jax.numpy as jnp
+        >>> unit, norms = ffjax.normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]]))
+        >>> unit.tolist(), norms.tolist()
+        ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], [5.0, 0.0])
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
+    # A power of two, so that scaling there and back changes no bit of the result; 1 where nothing can overflow.
+    extreme = (largest > 1e18) | ((largest < 1e-18) & (largest > 0))
+    scale = jnp.where(extreme, jnp.exp2(jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))), 1.0)
+    scaled = wide / scale
+    squares = (scaled * scaled).sum(-1, keepdims=True)
+    nonzero = squares > 0
+    length = jnp.sqrt(jnp.where(nonzero, squares, 1.0))
+    unit = jnp.where(nonzero, scaled / length, 0.0)
+    norms = jnp.where(nonzero, length * scale, 0.0)
+    return unit.astype(x.dtype), norms[..., 0].astype(x.dtype)

@@ -1,0 +1,7 @@
+"""Storages: rows of numbers."""
+
+from ffjax.storage.base import Storage
+from ffjax.storage.dense import NdArray
+from ffjax.storage.quantized import PQ, QuantizedArray
+
+__all__ = ["PQ", "NdArray", "QuantizedArray", "Storage"]

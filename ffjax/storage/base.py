@@ -1,0 +1,50 @@
+"""What all storages share: rows of numbers that can be read, added up and handed to the host."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+
+class Storage(ABC):
+    """Rows of numbers, one for each word or n-gram.
+
+    Storages are immutable pytrees. `rows` and `sum_rows` are compiled code; indexing with `[...]` gives NumPy arrays.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimensions."""
+
+    @abstractmethod
+    def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+        """The rows with these numbers (clipped into range), in compiled code."""
+
+    @abstractmethod
+    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """The float32 sum of the rows named in each line of `ids`, those below zero left out; compiled code."""
+
+    @abstractmethod
+    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows as a NumPy array: one for an `int`, several for a slice, a list or an array of integers."""
+
+    @abstractmethod
+    def __getitem__(self, key: Any) -> Any:
+        """A storage for a slice, NumPy arrays for anything else."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.embedding(row) for row in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The whole matrix; a quantized one is reconstructed."""
+        return np.asarray(self.embedding(slice(None)), dtype=dtype)
+
+    def __repr__(self) -> str:
+        rows, dims = self.shape
+        return f"{type(self).__name__}({rows} x {dims})"

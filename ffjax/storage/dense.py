@@ -1,0 +1,123 @@
+"""Dense storage: a matrix."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from ffjax._pytree import equal, pytree
+from ffjax._pytree import replace as replace_fields
+from ffjax._types import AnyArray
+from ffjax.ops.aggregate import sum_rows
+from ffjax.storage.base import Storage
+
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+@pytree()
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class NdArray(Storage):
+    """A matrix of float32, bfloat16 or float16.
+
+    A NumPy array is copied to the default device, so that it can't change underneath; a memory map stays one, and a
+    JAX array stays where it is.
+
+    Args:
+        matrix: the rows, shape `[rows, dims]`.
+
+    Raises:
+        TypeError: `matrix` is not a matrix of one of the types above.
+
+    Examples:
+        >>> import ffjax, numpy as np
+        >>> storage = ffjax.NdArray(np.array([[1.0, 0.5], [0.5, 1.0]], dtype=np.float32))
+        >>> storage.shape, storage[1], storage[:1]
+        ((2, 2), array([0.5, 1. ], dtype=float32), NdArray(1 x 2))
+    """
+
+    matrix: Float[AnyArray, "rows dims"]
+
+    def __init__(self, matrix: Any) -> None:
+        if not isinstance(matrix, np.ndarray | jax.Array):
+            raise TypeError(f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}.")
+        if matrix.ndim != 2 or matrix.dtype.name not in _DTYPES or not matrix.dtype.isnative:
+            raise TypeError(
+                f"`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got {matrix.ndim} of "
+                f"{matrix.dtype}. Convert it first, as in `np.asarray(x, dtype=np.float32)`."
+            )
+        if isinstance(matrix, np.ndarray) and not isinstance(matrix, np.memmap):
+            matrix = jnp.array(matrix)
+        object.__setattr__(self, "matrix", matrix)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimensions."""
+        return self.matrix.shape  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the numbers."""
+        return self.matrix.dtype
+
+    def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+        """The rows with these numbers, in the storage's own dtype; numbers outside are clipped into range."""
+        matrix = jnp.asarray(self.matrix)
+        if matrix.shape[0] == 0:
+            return jnp.zeros((*ids.shape, matrix.shape[1]), matrix.dtype)
+        return jnp.take(matrix, ids, axis=0, mode="clip")
+
+    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
+        return sum_rows(jnp.asarray(self.matrix), ids)
+
+    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows as a NumPy array that is the caller's own.
+
+        Args:
+            key: an `int`, a slice, or integers as a list or an array.
+            out: where to write the answer, of the answer's shape.
+        """
+        host = self._host
+        if host is not None:
+            found = host[_checked_key(key)]
+        else:
+            # On another device the rows asked for are fetched, never the matrix.
+            found = np.asarray(self.matrix[_checked_key(key)])
+        if out is None:
+            return np.array(found)
+        out[...] = found
+        return out
+
+    def __getitem__(self, key: Any) -> Any:
+        """A storage of the rows of a slice, or rows as NumPy arrays for a number, a list or an array of numbers."""
+        if isinstance(key, slice):
+            return replace_fields(self, matrix=self.matrix[key])
+        return self.embedding(key)
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, NdArray) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def _host(self) -> np.ndarray | None:
+        return host_view(self.matrix)
+
+
+def host_view(array: Any) -> np.ndarray | None:
+    """The array as a NumPy array if that costs no copy (NumPy already, or whole on one CPU device), else `None`."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)
+    if len(array.devices()) == 1 and next(iter(array.devices())).platform == "cpu":
+        return np.asarray(array)
+    return None
+
+
+def _checked_key(key: Any) -> Any:
+    if key is None:
+        raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+    return key

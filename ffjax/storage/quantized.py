@@ -1,0 +1,263 @@
+"""Product-quantized storage: each row is a few byte-sized codes into codebooks.
+
+A row is the concatenation of its centroids, times the transposed projection where there is one (optimized product
+quantization), times its norm where there is one:
+
+    row[i] = norms[i] * (concat(codebooks[m][codes[i, m]] for m) @ projection.T)
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int32, UInt8
+
+from ffjax._pytree import equal, pytree
+from ffjax._pytree import replace as replace_fields
+from ffjax._types import AnyArray
+from ffjax.storage.base import Storage
+from ffjax.storage.dense import host_view
+
+
+@pytree()
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class PQ:
+    """A product quantizer: codebooks, and for optimized product quantization a rotation.
+
+    Args:
+        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims / subquantizers]`.
+        projection: the rotation, float32 `[dims, dims]`, or `None`.
+
+    Raises:
+        TypeError: an array is not float32 or of the wrong rank.
+        ValueError: the projection is not square with the size of the reconstructed vectors.
+
+    Examples:
+        >>> import ffjax, numpy as np
+        >>> pq = ffjax.PQ(np.arange(8, dtype=np.float32).reshape(2, 2, 2), None)
+        >>> pq.reconstructed_len, pq.n_centroids, pq.reconstruct(np.array([[0, 1]], dtype=np.uint8))
+        (4, 2, array([[0., 1., 6., 7.]], dtype=float32))
+    """
+
+    subquantizers: Float32[AnyArray, "subquantizers centroids dims_each"]
+    projection: Float32[AnyArray, "dims dims"] | None
+
+    def __init__(self, quantizers: Any, projection: Any = None) -> None:
+        _check("quantizers", quantizers, 3, "float32")
+        dims = quantizers.shape[0] * quantizers.shape[2]
+        if projection is not None:
+            _check("projection", projection, 2, "float32")
+            if projection.shape != (dims, dims):
+                raise ValueError(f"`projection`: expected shape {(dims, dims)}, got {projection.shape}.")
+        object.__setattr__(self, "subquantizers", _placed(quantizers))
+        object.__setattr__(self, "projection", _placed(projection))
+
+    @property
+    def n_centroids(self) -> int:
+        """Centroids in each codebook."""
+        return self.subquantizers.shape[1]
+
+    @property
+    def reconstructed_len(self) -> int:
+        """Dimensions of the vectors that come back."""
+        return self.subquantizers.shape[0] * self.subquantizers.shape[2]
+
+    def reconstruct(self, quantized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Turns codes back into vectors, on the host.
+
+        Args:
+            quantized: codes, shape `[*batch, subquantizers]`.
+            out: where to write the vectors, shape `[*batch, dims]`.
+
+        Raises:
+            ValueError: `quantized` or `out` is of the wrong shape.
+        """
+        quantized = np.asarray(quantized)
+        books = self._host_books
+        if quantized.ndim == 0 or quantized.shape[-1] != books.shape[0]:
+            raise ValueError(
+                f"`quantized`: expected {books.shape[0]} codes along the last axis, got shape {quantized.shape}."
+            )
+        shape = (*quantized.shape[:-1], self.reconstructed_len)
+        if out is not None and out.shape != shape:
+            raise ValueError(f"`out`: expected shape {shape}, got {out.shape}.")
+        vectors = books[np.arange(books.shape[0]), quantized].reshape(shape)
+        if self.projection is not None:
+            vectors = vectors @ self._host_projection.T
+        if out is None:
+            return vectors
+        out[...] = vectors
+        return out
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, PQ) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        number, centroids, each = self.subquantizers.shape
+        rotated = ", rotated" if self.projection is not None else ""
+        return f"PQ({number} subquantizers of {centroids} centroids, {number * each} dims{rotated})"
+
+    @cached_property
+    def _host_books(self) -> np.ndarray:
+        return np.asarray(self.subquantizers)
+
+    @cached_property
+    def _host_projection(self) -> np.ndarray:
+        return np.asarray(self.projection)
+
+
+@pytree()
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class QuantizedArray(Storage):
+    """Rows as codes of a product quantizer, decoded when they are read.
+
+    Args:
+        pq: the quantizer.
+        quantized_embeddings: codes, uint8 `[rows, subquantizers]`; a memory map stays one.
+        norms: lengths by which reconstructed rows are scaled, float32 `[rows]`, or `None`.
+
+    Raises:
+        TypeError: an array is of the wrong type or rank.
+        ValueError: shapes that don't fit each other.
+
+    Examples:
+        >>> import ffjax, numpy as np
+        >>> pq = ffjax.PQ(np.arange(8, dtype=np.float32).reshape(2, 2, 2), None)
+        >>> storage = ffjax.QuantizedArray(pq, np.array([[0, 1], [1, 1]], dtype=np.uint8), None)
+        >>> storage.shape, storage[0]
+        ((2, 4), array([0., 1., 6., 7.], dtype=float32))
+    """
+
+    quantizer: PQ
+    codes: UInt8[AnyArray, "rows subquantizers"]
+    norms: Float32[AnyArray, " rows"] | None
+
+    def __init__(self, pq: PQ, quantized_embeddings: Any, norms: Any = None) -> None:
+        if not isinstance(pq, PQ):
+            raise TypeError(f"`pq`: expected a PQ, got {type(pq).__name__}.")
+        _check("quantized_embeddings", quantized_embeddings, 2, "uint8")
+        rows, subquantizers = quantized_embeddings.shape
+        if subquantizers != pq.subquantizers.shape[0]:
+            raise ValueError(
+                f"`quantized_embeddings`: expected {pq.subquantizers.shape[0]} codes a row, got {subquantizers}."
+            )
+        if norms is not None:
+            _check("norms", norms, 1, "float32")
+            if norms.shape != (rows,):
+                raise ValueError(f"`norms`: expected {rows}, one for each row, got {norms.shape[0]}.")
+        object.__setattr__(self, "quantizer", pq)
+        object.__setattr__(self, "codes", _placed(quantized_embeddings))
+        object.__setattr__(self, "norms", _placed(norms))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimensions of the reconstructed matrix."""
+        return self.codes.shape[0], self.quantizer.reconstructed_len
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of reconstructed numbers."""
+        return self.quantizer.subquantizers.dtype
+
+    @property
+    def codebooks(self) -> Float32[AnyArray, "subquantizers centroids dims_each"]:
+        """The quantizer's centroids."""
+        return self.quantizer.subquantizers
+
+    @property
+    def projection(self) -> Float32[AnyArray, "dims dims"] | None:
+        """The quantizer's rotation, if it has one."""
+        return self.quantizer.projection
+
+    @property
+    def quantized_len(self) -> int:
+        """Codes in a row."""
+        return self.codes.shape[1]
+
+    def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+        """The reconstructed rows with these numbers; numbers outside are clipped into range."""
+        return self._rotate(self._centroids(ids))
+
+    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """The sum of the reconstructed rows named in each line of `ids`, those below zero left out.
+
+        The rotation is linear, so it is applied once to the sum and not to each row.
+        """
+        total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
+
+        def add(total: Array, slot: Array) -> tuple[Array, None]:
+            return total + jnp.where((slot >= 0)[..., None], self._centroids(slot), jnp.float32(0)), None
+
+        total, _ = jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=4)
+        return self._rotate(total)
+
+    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Reconstructed rows as a NumPy array.
+
+        Args:
+            key: an `int`, a slice, or integers as a list or an array.
+            out: where to write the answer, of the answer's shape.
+        """
+        if key is None:
+            raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+        host_codes, host_norms = self._host
+        codes = host_codes[key] if host_codes is not None else np.asarray(self.codes[key])
+        vectors = self.quantizer.reconstruct(codes, out=out)
+        if self.norms is not None:
+            norms = host_norms[key] if host_norms is not None else np.asarray(self.norms[key])
+            vectors *= norms[..., None]
+        return vectors
+
+    def __getitem__(self, key: Any) -> Any:
+        """A quantized storage for a slice, reconstructed rows as NumPy arrays for anything else."""
+        if isinstance(key, slice):
+            return replace_fields(self, codes=self.codes[key], norms=None if self.norms is None else self.norms[key])
+        return self.embedding(key)
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, QuantizedArray) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        rows, dims = self.shape
+        return f"QuantizedArray({rows} x {dims}, {self.quantizer!r}{', norms' if self.norms is not None else ''})"
+
+    @cached_property
+    def _host(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        return host_view(self.codes), None if self.norms is None else host_view(self.norms)
+
+    def _centroids(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+        books = jnp.asarray(self.codebooks)
+        number, centroids, each = books.shape
+        if self.shape[0] == 0:
+            return jnp.zeros((*ids.shape, number * each), jnp.float32)
+        codes = jnp.take(jnp.asarray(self.codes), ids, axis=0, mode="clip").astype(jnp.int32)
+        places = codes + jnp.arange(number, dtype=jnp.int32).reshape((1,) * ids.ndim + (-1,)) * centroids
+        vectors = jnp.take(books.reshape(number * centroids, each), places, axis=0, mode="clip")
+        vectors = vectors.reshape(*ids.shape, number * each)
+        if self.norms is None:
+            return vectors
+        return vectors * jnp.take(jnp.asarray(self.norms), ids, axis=0, mode="clip")[..., None]
+
+    def _rotate(self, vectors: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
+        if self.projection is None:
+            return vectors
+        return jnp.matmul(vectors, jnp.asarray(self.projection).T, precision=jax.lax.Precision.HIGHEST)
+
+
+def _check(name: str, array: Any, ndim: int, dtype: str) -> None:
+    if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != np.dtype(dtype):
+        got = f"{array.ndim} of {array.dtype}" if isinstance(array, np.ndarray | jax.Array) else type(array).__name__
+        raise TypeError(f"`{name}`: expected {ndim} dimensions of {dtype}, got {got}.")
+
+
+def _placed(array: Any) -> Any:
+    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        return jnp.array(array)
+    return array

@@ -1,0 +1,43 @@
+"""What a vocabulary answers for a batch of words: the rows of a storage to read for each."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int32
+
+from ffjax._pytree import equal, pytree
+from ffjax._types import AnyArray
+
+
+@pytree()
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows behind each word of a batch: one row for a known word, one for each n-gram of an unknown word.
+
+    Attributes:
+        words: the row of each word, -1 where there is none, shape `[batch]`.
+        ngrams: rows to add up for words without a row of their own, -1 behind the last, shape `[unknown, slots]`;
+            `None` for vocabularies without subwords.
+        positions: which word of the batch each line of `ngrams` belongs to, `batch` for lines not in use, ascending;
+            `None` if line i belongs to word i.
+    """
+
+    words: Int32[AnyArray, "*batch"]
+    ngrams: Int32[AnyArray, "*unknown slots"] | None = None
+    positions: Int32[AnyArray, "*unknown"] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def found(self) -> Bool[Array, "*batch"]:
+        """Whether there is anything to read for each word."""
+        known = jnp.asarray(self.words) >= 0
+        if self.ngrams is None:
+            return known
+        some = (jnp.asarray(self.ngrams) >= 0).any(-1)
+        if self.positions is None:
+            return known | some
+        return known.at[self.positions].max(some, mode="drop")

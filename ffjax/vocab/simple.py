@@ -1,0 +1,56 @@
+"""Vocabulary without subwords: a word has a row or it does not."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Int32
+
+from ffjax._pytree import pytree
+from ffjax._types import AnyArray
+from ffjax.hash_table import HashTable
+from ffjax.strings import Strings, StringTable
+from ffjax.vocab.base import Vocab, init_words
+from ffjax.vocab.rows import Rows
+
+
+@pytree(static=("n_shared_rows",))
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class SimpleVocab(Vocab):
+    """Words and their rows, nothing for unknown words.
+
+    Args:
+        words: the words, each once, in the order of their rows.
+        rows: the row of each word if words share rows, shape `[n_words]`; word i has row i without it.
+
+    Raises:
+        TypeError: a word is neither `str` nor `bytes`.
+        ValueError: a word occurs twice, or a row belongs to no word.
+
+    Examples:
+        >>> import ffjax
+        >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
+        >>> vocab["Berlin"], "Rome" in vocab, len(vocab)
+        (1, False, 2)
+    """
+
+    table: StringTable
+    index: HashTable
+    shared_rows: Int32[AnyArray, " n_words"] | None
+    n_shared_rows: int | None
+
+    def __init__(self, words: Iterable[str | bytes] | StringTable, *, rows: Any = None) -> None:
+        init_words(self, words, rows)
+
+    @property
+    def upper_bound(self) -> int:
+        """The number of rows: one for each word, fewer where words share rows."""
+        return self.n_word_rows
+
+    def subword_rows(self, item: str) -> list[int]:
+        """No rows: this vocabulary has no subwords."""
+        return []
+
+    def encode(self, strings: Strings) -> Rows:
+        """The row of each packed word, -1 for unknown words."""
+        return Rows(self.find(strings))
