@@ -1,0 +1,82 @@
+# `make` lists the targets. Everything happens in $(VENV); stamps in it say what is installed there.
+VENV ?= .venv
+PYTHON ?=
+WORKERS ?= 2
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+STAMP := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types contract docs bench peers pre-commit clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Variables: PYTHON=python3.12 (to make the environment), VENV=.venv, WORKERS=2, ARGS="..." (for test, bench)'
+
+demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the embeddings inside the package
+	@$(BIN)/ffjax demo
+
+test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the whole suite with its doctests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: $(STAMP)-dev ## ruff
+	@$(BIN)/ruff check .
+
+types: $(STAMP)-dev $(STAMP)-peers ## pyright
+	@$(BIN)/pyright
+
+contract: $(STAMP)-dev ## import-linter: imports point one way
+	@$(BIN)/lint-imports
+
+docs: $(STAMP)-dev ## build the documentation into site/; a warning or an undocumented public name fails it
+	@$(BIN)/mkdocs build --strict --quiet
+
+bench: $(STAMP)-test $(STAMP)-peers ## time ffjax beside its peers, for example ARGS="--list" or ARGS="--issue 5"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+pre-commit: $(STAMP)-dev ## run ruff, pyright and import-linter before each git commit
+	@$(BIN)/pre-commit install
+
+clean: ## remove builds and caches, not .venv
+	@rm -rf build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/results*.json
+	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# An environment that is already there, whoever made it, is used as it is.
+$(STAMP)-venv:
+	@if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	  python=$$(PYTHON='$(PYTHON)' sh .ci/find-python) || exit 1; \
+	  echo "making $(VENV) with $$python"; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi
+	@touch $@
+
+$(STAMP)-base: pyproject.toml $(STAMP)-venv
+	@echo 'installing ffjax and what it needs (a minute or two, once)'
+	@$(PIP) --editable .
+	@touch $@
+
+$(STAMP)-test: pyproject.toml $(STAMP)-venv
+	@echo 'installing what the tests need (a minute or two, once)'
+	@$(PIP) --editable '.[test,all]'
+	@touch $@
+
+$(STAMP)-dev: pyproject.toml $(STAMP)-venv
+	@echo 'installing the linters and the documentation tools (once)'
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# One of the peers builds from source. Where that fails (no C compiler), the others are installed and the tests beside it
+# skip; with FFJAX_PEERS=required, as in .ci/run, the failure stands.
+$(STAMP)-peers: pyproject.toml $(STAMP)-venv
+	@echo 'installing the peers that tests and benchmarks run beside ffjax (a few minutes, once)'
+	@$(PIP) --editable '.[peers]' || { \
+	  if [ "$${FFJAX_PEERS:-}" = required ]; then exit 1; fi; \
+	  echo 'not all of them could be installed together; now one by one'; \
+	  for peer in $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])'); do \
+	    $(PIP) "$$peer" >/dev/null 2>&1 || echo "left out: $$peer (it may need a C compiler); tests beside it will skip"; \
+	  done; }
+	@touch $@
