@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types contract docs bench peers pre-commit clean
+.PHONY: help demo test lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,12 +71,13 @@ $(STAMP)-dev: pyproject.toml $(STAMP)-venv
 
 # One of the peers builds from source. Where that fails (no C compiler), the others are installed and the tests beside it
 # skip; with FFJAX_PEERS=required, as in .ci/run, the failure stands.
+NAMES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
 $(STAMP)-peers: pyproject.toml $(STAMP)-venv
 	@echo 'installing the peers that tests and benchmarks run beside ffjax (a few minutes, once)'
-	@$(PIP) --editable '.[peers]' || { \
-	  if [ "$${FFJAX_PEERS:-}" = required ]; then exit 1; fi; \
-	  echo 'not all of them could be installed together; now one by one'; \
-	  for peer in $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])'); do \
+	@$(PIP) --editable '.[peers]' >$(VENV)/peers.log 2>&1 || { \
+	  if [ "$${FFJAX_PEERS:-}" = required ]; then cat $(VENV)/peers.log >&2; exit 1; fi; \
+	  echo 'not all of them could be installed together (see $(VENV)/peers.log); now one by one'; \
+	  for peer in $$($(BIN)/python -c '$(NAMES)'); do \
 	    $(PIP) "$$peer" >/dev/null 2>&1 || echo "left out: $$peer (it may need a C compiler); tests beside it will skip"; \
 	  done; }
 	@touch $@

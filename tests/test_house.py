@@ -157,8 +157,9 @@ def find_python(root, tmp_path):
     def run(PYTHON="", **fakes):
         for name, (version_ok, pip_ok) in fakes.items():
             fake = tmp_path / name.replace("_", ".")
-            version, pip = int(not version_ok), int(not pip_ok)
-            fake.write_text(f'#!/bin/sh\ncase "$2" in *version_info*) exit {version};; *ensurepip*) exit {pip};; esac\n')
+            bad_version, no_pip = int(not version_ok), int(not pip_ok)
+            cases = f'*version_info*) exit {bad_version};; *ensurepip*) exit {no_pip};;'
+            fake.write_text(f'#!/bin/sh\ncase "$2" in {cases} esac\n')
             fake.chmod(0o755)
         script = ["/bin/sh", str(root / ".ci" / "find-python")]
         done = subprocess.run(script, env={"PATH": str(tmp_path), "PYTHON": PYTHON}, capture_output=True, text=True)
