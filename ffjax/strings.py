@@ -258,7 +258,7 @@ def capacity(n_bytes: int) -> int:
     return power * 3 // 4 if power * 3 // 4 >= n_bytes + SLACK else power
 
 
-def encode_word(word: str | bytes) -> bytes:
+def encode_word(word: Any) -> bytes:
     """UTF-8 bytes of one word; lone surrogates from invalid bytes (PEP 383) become those bytes again."""
     if isinstance(word, str):
         try:
@@ -274,7 +274,7 @@ def _decode(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _join(words: Sequence[str | bytes]) -> tuple[bytes, np.ndarray]:
+def _join(words: Sequence[Any]) -> tuple[bytes, np.ndarray]:
     """All words in one buffer with `n + 1` int64 offsets."""
     if not words:
         return b"", np.zeros(1, np.int64)
@@ -298,7 +298,7 @@ def _join(words: Sequence[str | bytes]) -> tuple[bytes, np.ndarray]:
     return data, np.append(starts, len(data))[places]
 
 
-def _offsets(parts: Sequence[str | bytes]) -> np.ndarray:
+def _offsets(parts: Sequence[Any]) -> np.ndarray:
     lengths = np.fromiter(map(len, parts), np.int64, len(parts))
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 

@@ -1,10 +1,12 @@
 """Files that tests may find beside the repository, and the peers that they run beside ffjax."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import jaxtyping
+import jaxtyping
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Says which parity tests can't run."""
     return f"peers missing: {', '.join(_missing_peers()) or 'none'}"
+
+
+@pytest.fixture
+def as_users_see() -> Iterator[None]:
+    """Turns the run-time checks of annotations off: an error test then meets what a user meets."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +67,14 @@ def real_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Leaves the signatures of ffjax unchecked, as they are for users, so that its own errors can be seen.
+
+    In the tests every call is checked against its annotations first, and an argument of another type ends there.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,64 @@
+"""Small embeddings of every kind, for tests."""
+
+import numpy as np
+
+import ffjax
+
+WORDS = ["Paris", "Berlin", "Zürich", "東京", "a", "Straße", "крот", "naïve", "👍🏽", "teapot"]
+
+
+def pq(dims: int, seed: int = 0, *, projection: bool = False, centroids: int = 8) -> ffjax.PQ:
+    """A quantizer with two dimensions in each codebook."""
+    rng = np.random.default_rng(seed)
+    books = rng.standard_normal((dims // 2, centroids, 2)).astype(np.float32)
+    rotation = np.linalg.qr(rng.standard_normal((dims, dims)))[0].astype(np.float32) if projection else None
+    return ffjax.PQ(books, rotation)
+
+
+def storage(rows: int, dims: int = 6, *, kind: str = "dense", seed: int = 0) -> ffjax.Storage:
+    """Random rows; kinds `dense`, `pq`, `opq` (with a rotation), `pq_norms`."""
+    rng = np.random.default_rng(seed)
+    if kind == "dense":
+        return ffjax.NdArray(rng.standard_normal((rows, dims)).astype(np.float32))
+    codes = rng.integers(0, 8, (rows, dims // 2)).astype(np.uint8)
+    norms = rng.uniform(0.5, 2, rows).astype(np.float32) if kind == "pq_norms" else None
+    return ffjax.QuantizedArray(pq(dims, seed, projection=kind == "opq"), codes, norms)
+
+
+def vocab(kind: str, words: list[str] | None = None) -> ffjax.Vocab:
+    """Vocabularies of kinds `simple`, `buckets`, `fasttext`, `explicit`, `floret`."""
+    words = WORDS if words is None else words
+    if kind == "simple":
+        return ffjax.SimpleVocab(words)
+    if kind == "buckets":
+        return ffjax.FinalfusionBucketVocab(words, ffjax.FinalfusionHashIndexer(5, 3, 5))
+    if kind == "fasttext":
+        return ffjax.FastTextVocab(words, ffjax.FastTextIndexer(37, 3, 5))
+    if kind == "explicit":
+        return vocab("buckets", words).to_explicit()  # type: ignore[attr-defined]
+    assert kind == "floret"
+    return ffjax.FloretVocab(ffjax.FloretIndexer(50, 3, 5, 2, 7), bow="[", eow="]")
+
+
+VOCABS = ("simple", "buckets", "fasttext", "explicit", "floret")
+STORAGES = ("dense", "pq", "opq", "pq_norms")
+
+
+def embeddings(
+    vocab_kind: str = "simple",
+    storage_kind: str = "dense",
+    *,
+    words: list[str] | None = None,
+    seed: int = 0,
+    norms: bool = True,
+    metadata: dict | None = None,
+) -> ffjax.Embeddings:
+    """Random embeddings of a kind."""
+    words_of = vocab(vocab_kind, words)
+    lengths = np.random.default_rng(seed + 1).uniform(0.5, 2, words_of.n_word_rows).astype(np.float32)
+    return ffjax.Embeddings(
+        storage(words_of.upper_bound, kind=storage_kind, seed=seed),
+        words_of,
+        ffjax.Norms(lengths) if norms else None,
+        None if metadata is None else ffjax.Metadata(metadata),
+    )
