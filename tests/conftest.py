@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import jaxtyping
-import jaxtyping
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,14 +66,3 @@ def real_file() -> Callable[[str], Path]:
         return path
 
     return find
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Leaves the signatures of ffjax unchecked, as they are for users, so that its own errors can be seen.
-
-    In the tests every call is checked against its annotations first, and an argument of another type ends there.
-    """
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
