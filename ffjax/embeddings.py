@@ -124,7 +124,10 @@ class Embeddings:
         row = self.vocab.host_index.get(item)
         if row is not None:
             return self.storage.embedding(row)
-        return self._subword_vector(self.vocab[item])[0]  # type: ignore[arg-type]
+        rows = self.vocab.subword_rows(item)
+        if not len(rows):
+            raise KeyError(f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows")
+        return self._subword_vector(rows)[0]
 
     def embedding(
         self, word: str, out: np.ndarray | None = None, default: np.ndarray | None = None
@@ -334,14 +337,13 @@ class Embeddings:
         return f"Embeddings({parts}{', metadata' if self.metadata is not None else ''})"
 
     def _find(self, word: str, out: np.ndarray | None) -> tuple[np.ndarray, Any] | None:
-        rows = self.vocab.idx(word)
-        if rows is None:
-            return None
-        if isinstance(rows, int):
-            return self.storage.embedding(rows, out), None if self.norms is None else self.norms[rows]
-        return self._subword_vector(rows, out)
+        row = self.vocab.host_index.get(word)
+        if row is not None:
+            return self.storage.embedding(row, out), None if self.norms is None else self.norms[row]
+        rows = self.vocab.subword_rows(word)
+        return self._subword_vector(rows, out) if len(rows) else None
 
-    def _subword_vector(self, rows: list[int], out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
+    def _subword_vector(self, rows: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
         total = np.add.reduce(self.storage.embedding(rows), 0, dtype=np.float32)
         norm = np.sqrt(total.dot(total))
         if norm > 0:

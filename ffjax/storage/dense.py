@@ -88,7 +88,8 @@ class NdArray(Storage):
             # On another device the rows asked for are fetched, never the matrix.
             found = np.asarray(self.matrix[_checked_key(key)])
         if out is None:
-            return np.array(found)
+            # An array of row numbers has made a copy already.
+            return np.array(found) if host is None or found.base is not None else found
         out[...] = found
         return out
 

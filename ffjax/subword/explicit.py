@@ -97,6 +97,10 @@ class ExplicitIndexer:
         ]
         return found if with_ngrams else [row for _, row in found]
 
+    def marked_ids(self, text: str) -> np.ndarray:
+        """The rows of a word that has its markers already, as an array, int64 `[n_ids]`."""
+        return np.array(self.subword_indices(text, bracket=False), np.int64)
+
     def indices(
         self, data: UInt8[Array, "batch width"], lengths: Int32[Array, " batch"], *, bow: bytes = b"<", eow: bytes = b">"
     ) -> Int32[Array, "batch slots"]:

@@ -62,8 +62,8 @@ class Vocab(ABC):
         """The number of rows that the vocabulary addresses, which is what a storage for it must have."""
 
     @abstractmethod
-    def subword_rows(self, item: str) -> list[int]:
-        """The rows of the n-grams of a word, known or not; empty for vocabularies without subwords."""
+    def subword_rows(self, item: str) -> np.ndarray:
+        """The rows of the n-grams of a word, known or not, `[n]`; none for vocabularies without subwords."""
 
     @abstractmethod
     def encode(self, strings: Strings) -> Rows:
@@ -81,7 +81,8 @@ class Vocab(ABC):
         row = self.host_index.get(item)
         if row is not None:
             return row
-        return self.subword_rows(item) or default
+        rows = self.subword_rows(item)
+        return rows.tolist() if len(rows) else default
 
     def __getitem__(self, item: str) -> int | list[int]:
         """As `idx`.

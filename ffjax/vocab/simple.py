@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from jaxtyping import Int32
 
 from ffjax._pytree import pytree
@@ -47,9 +48,9 @@ class SimpleVocab(Vocab):
         """The number of rows: one for each word, fewer where words share rows."""
         return self.n_word_rows
 
-    def subword_rows(self, item: str) -> list[int]:
+    def subword_rows(self, item: str) -> np.ndarray:
         """No rows: this vocabulary has no subwords."""
-        return []
+        return np.zeros(0, np.int64)
 
     def encode(self, strings: Strings) -> Rows:
         """The row of each packed word, -1 for unknown words."""

@@ -78,9 +78,11 @@ class SubwordVocab(Vocab):
             self._marked(item) if bracket else item, offset=self.n_word_rows, bracket=False, with_ngrams=with_ngrams
         )
 
-    def subword_rows(self, item: str) -> list[int]:
-        """The rows of the n-grams of a word, known or not."""
-        return self.subword_indices(item)  # type: ignore[return-value]
+    def subword_rows(self, item: str) -> np.ndarray:
+        """The rows of the n-grams of a word, known or not, `[n]`."""
+        _check_word(item)
+        ids = self.subword_indexer.marked_ids(self._marked(item))
+        return ids.astype(np.int64) + self.n_word_rows
 
     def encode(self, strings: Strings) -> Rows:
         """The row of each known word, the rows of the n-grams of the others."""
