@@ -104,7 +104,7 @@ class StringTable:
             raise ValueError(
                 f"`data`: expected less than 2 GiB of strings, got {last - first} bytes. Split the vocabulary."
             )
-        buffer = np.zeros(capacity(last - first), np.uint8)
+        buffer = np.zeros(capacity(last - first, offsets.size - 1), np.uint8)
         buffer[: last - first] = source[first:last]
         return cls(buffer, (offsets - first).astype(np.int32))
 
@@ -252,8 +252,14 @@ def split(data: np.ndarray, offsets: np.ndarray) -> list[str]:
     return [text[a:b] for a, b in zip(places[:-1], places[1:], strict=True)]
 
 
-def capacity(n_bytes: int) -> int:
-    """The buffer size for `n_bytes` of strings: 2**k or 1.5 * 2**k, with `SLACK` zero bytes to spare."""
+def capacity(n_bytes: int, n_strings: int) -> int:
+    """The buffer size for strings: 16 bytes each, or 2**k or 1.5 * 2**k in all if that is not enough, and `SLACK`.
+
+    Words have fewer than 16 bytes on average in nearly every vocabulary, so that the number of words alone gives the
+    shape, and vocabularies of one size share compiled programs.
+    """
+    if n_bytes <= 16 * n_strings:
+        return 16 * n_strings + SLACK
     power = 1 << (n_bytes + SLACK - 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= n_bytes + SLACK else power
 

@@ -83,9 +83,10 @@ def test_arrow_layout_with_a_first_offset():
 
 
 def test_capacities_are_few_and_leave_room():
-    sizes = {capacity(n) for n in range(5000)}
-    assert all(capacity(n) >= n + SLACK for n in range(5000))
+    sizes = {capacity(n, 10) for n in range(5000)}
+    assert all(capacity(n, 10) >= n + SLACK for n in range(5000))
     assert len(sizes) < 20
+    assert {capacity(n, 10) for n in range(161)} == {160 + SLACK}
 
 
 def test_sizes_given():

@@ -150,7 +150,7 @@ class FinalfusionBucketVocab(BucketVocab):
         >>> import ffjax
         >>> vocab = ffjax.FinalfusionBucketVocab(["tea"], ffjax.FinalfusionHashIndexer(4, 3, 3))
         >>> vocab["tea"], vocab["tee"], vocab.upper_bound
-        (0, [6, 2, 2], 17)
+        (0, [12, 3, 9], 17)
     """
 
     table: StringTable
