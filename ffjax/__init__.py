@@ -4,6 +4,15 @@ __version__ = "0.1.0.dev0"
 
 from ffjax.embeddings import Embeddings, SimilarityResult
 from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.finalfusion import (
+    load_finalfusion,
+    load_metadata,
+    load_norms,
+    load_storage,
+    load_vocab,
+    write_chunks,
+    write_finalfusion,
+)
 from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
@@ -51,10 +60,17 @@ __all__ = [
     "analogy",
     "embed",
     "encode",
+    "load_finalfusion",
+    "load_metadata",
+    "load_norms",
+    "load_storage",
+    "load_vocab",
     "lookup",
     "ngrams",
     "normalize",
     "pack",
     "top_k",
     "unpack",
+    "write_chunks",
+    "write_finalfusion",
 ]

@@ -1,0 +1,285 @@
+"""Lists of words and of n-grams, as vocabulary chunks hold them.
+
+    length  u32            bytes of the string, for each string
+    string  u8[length]     UTF-8
+    row     u64            n-grams of an explicit vocabulary only: which row is theirs
+
+Strings are not read one by one: that would be a loop in Python over every word. The length of an ordinary string is a
+byte that is not zero before three zero bytes, so all places that look like this are collected at once. A place counts
+only if the string before it ends there, counted from the start of the list, which makes the result exact. Where the
+chain does not go on at such a place (a string is empty or longer than 255 bytes, or contains zero bytes) single strings
+are stepped over until it does.
+"""
+
+import codecs
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from ffjax.errors import FinalfusionFormatError
+from ffjax.formats.aligned import aligned_empty, aligned_zeros
+from ffjax.formats.binary import Cursor, File, Output
+from ffjax.strings import SLACK, StringTable, capacity
+
+_BLOCK = 1 << 20
+_ITEMS = 1 << 16
+_ROW = 8
+_MOST = np.iinfo(np.int32).max - SLACK
+_U32 = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Items:
+    """Strings that were read, and what errors need to name one.
+
+    Attributes:
+        table: the strings.
+        rows: the row of each, if they have one.
+        what: what errors call a string.
+        start: where in the file the list begins.
+    """
+
+    table: StringTable
+    rows: np.ndarray | None
+    what: str
+    start: int
+
+    def offset(self, index: int) -> int:
+        """Where in the file string number `index` begins, behind its length."""
+        each = 4 + (0 if self.rows is None else _ROW)
+        return self.start + int(self.table.host_offsets[index]) + index * each + 4
+
+
+def read_items(cursor: Cursor, count: int, what: str, *, with_rows: bool = False) -> Items:
+    """Reads a list of strings.
+
+    Args:
+        cursor: where the list begins; afterwards where it ends.
+        count: how many strings the chunk declares.
+        what: what errors call a string: `"word"` or `"n-gram"`.
+        with_rows: whether a row follows each string.
+
+    Raises:
+        FinalfusionFormatError: the chunk is too short for the strings, or a string is not UTF-8.
+    """
+    tail = _ROW if with_rows else 0
+    cursor.claim(f"number of {what}s", count, 4 + tail)
+    start = cursor.position
+    body = cursor.source.view(start, cursor.end)
+    starts, end = _chain(cursor, body, count, tail, what)
+    cursor.position += end
+    size = end - count * (4 + tail)
+    if size > _MOST:
+        raise cursor.error(f"{what}s", f"at most {_MOST} bytes of text", str(size), offset=start)
+    table, rows = _strip(body[:end], starts, tail)
+    items = Items(table, rows, what, start)
+    if bad := invalid_utf8(table):
+        index, within, reason = bad
+        offset = items.offset(index) + within
+        raise cursor.error(f"{what} {index}", "UTF-8", reason, offset=offset)
+    return items
+
+
+def refuse_duplicates(cursor: Cursor, items: Items) -> None:
+    """Names the first string of a list that occurred before.
+
+    Raises:
+        FinalfusionFormatError: there is one.
+    """
+    if found := first_duplicate(items.table):
+        first, second = found
+        raise cursor.error(
+            f"{items.what} {second}",
+            f"each {items.what} once",
+            f"{items.table.raw(second)!r} for the second time, after {items.what} {first}",
+            offset=items.offset(second),
+        )
+
+
+def first_duplicate(table: StringTable) -> tuple[int, int] | None:
+    """The first string that occurred before, as `(earlier, later)`; `None` if all are different."""
+    hashes = np.fromiter(map(hash, _each(table)), np.int64, len(table))
+    order = np.argsort(hashes, kind="stable")
+    same = hashes[order[1:]] == hashes[order[:-1]]
+    pairs = sorted((int(b), int(a)) for a, b in zip(order[:-1][same], order[1:][same], strict=True))
+    return next(((a, b) for b, a in pairs if table.raw(a) == table.raw(b)), None)
+
+
+def invalid_utf8(table: StringTable) -> tuple[int, int, str] | None:
+    """The first string that is not UTF-8: its number, the byte within it, and why; `None` if all are."""
+    offsets = table.host_offsets
+    size = int(offsets[-1])
+    data = memoryview(table.host_data)[:size]
+    done = 0
+    while done < size:
+        stop = min(done + _BLOCK, size)
+        try:
+            done += codecs.utf_8_decode(data[done:stop], "strict", stop == size)[1]
+        except UnicodeDecodeError as error:
+            at = done + error.start
+            index = int(np.searchsorted(offsets, at, side="right")) - 1
+            return index, at - int(offsets[index]), f"byte 0x{data[at]:02x} ({error.reason})"
+    # All of it is UTF-8, so a string is not only if the character before its start goes on in it.
+    cut = np.flatnonzero((table.host_data[offsets[:-1]] & 0xC0) == 0x80)
+    if not cut.size:
+        return None
+    index = int(cut[0]) - 1
+    last = int(offsets[index + 1]) - 1
+    while data[last] & 0xC0 == 0x80:
+        last -= 1
+    return index, last - int(offsets[index]), f"byte 0x{data[last]:02x} (unexpected end of data)"
+
+
+def items_size(table: StringTable, *, with_rows: bool = False) -> int:
+    """Bytes of a list of strings in a file."""
+    return int(table.host_offsets[-1]) + len(table) * (4 + (_ROW if with_rows else 0))
+
+
+def write_items(out: Output, table: StringTable, rows: Integer[np.ndarray, " n"] | None = None) -> None:
+    """Writes a list of strings, each with its row if rows are given."""
+    tail = 0 if rows is None else _ROW
+    offsets = table.host_offsets
+    for first in range(0, len(table), _ITEMS):
+        bounds = offsets[first : first + _ITEMS + 1].astype(np.int64)
+        lengths = np.diff(bounds)
+        starts = bounds[:-1] - bounds[0] + np.arange(len(lengths)) * (4 + tail)
+        block = np.empty(int(bounds[-1] - bounds[0]) + len(lengths) * (4 + tail), np.uint8)
+        is_text = np.ones(block.size, bool)
+        _put(block, is_text, starts, lengths.astype("<u4"))
+        if rows is not None:
+            _put(block, is_text, starts + 4 + lengths, rows[first : first + _ITEMS].astype("<u8"))
+        block[is_text] = table.host_data[bounds[0] : bounds[-1]]
+        out.write(block)
+
+
+def check_text(table: StringTable, part: str, what: str, file: File | None) -> None:
+    """Checks that strings may be stored.
+
+    Raises:
+        FinalfusionFormatError: one is not UTF-8.
+    """
+    if bad := invalid_utf8(table):
+        index, _, reason = bad
+        raise FinalfusionFormatError(
+            file,
+            part=part,
+            field=f"{what} {index}",
+            expected="UTF-8, which is all that finalfusion holds",
+            got=f"{table.raw(index)!r} with {reason}",
+            hint="Read the original file with `lossy=True`, or leave the word out.",
+        )
+
+
+def _each(table: StringTable) -> Iterator[bytes]:
+    data = memoryview(table.host_data)
+    for first in range(0, len(table), _ITEMS):  # a list of all offsets would take more memory than the file
+        bounds = table.host_offsets[first : first + _ITEMS + 1].tolist()
+        yield from (bytes(data[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np.ndarray) -> None:
+    width = numbers.dtype.itemsize
+    places = starts[:, None] + np.arange(width)
+    block[places] = numbers.view(np.uint8).reshape(-1, width)
+    is_text[places] = False
+
+
+def _chain(
+    cursor: Cursor, body: UInt8[np.ndarray, " size"], count: int, tail: int, what: str
+) -> tuple[np.ndarray, int]:
+    """Where each string's length field stands in `body`, and where the list ends."""
+    index = np.int32 if body.size < 1 << 31 else np.int64
+    places = _candidates(body, tail, index)
+    follows = places + (4 + tail)
+    follows += body[places]
+    breaks = np.flatnonzero(follows[:-1] != places[1:])
+    starts = np.empty(count, index)
+    done = position = 0
+    patience = 1
+    empty_seen = False
+    while done < count:
+        at = int(np.searchsorted(places, position))
+        if at < places.size and places[at] == position:
+            to = int(np.searchsorted(breaks, at))
+            last = int(breaks[to]) if to < breaks.size else places.size - 1
+            run = min(last - at + 1, count - done)
+            starts[done : done + run] = places[at : at + run]
+            done += run
+            position = int(follows[at + run - 1])
+            if position > body.size:
+                _refuse_cut(cursor, body, done - 1, int(places[at + run - 1]), tail, what)
+            patience = 1 if run > 32 else patience
+        # Where many strings are out of the ordinary, looking for the chain costs more than stepping on.
+        for _ in range(min(patience, count - done)):
+            if body.size - position < 4:
+                at_file = cursor.position + position
+                raise cursor.error(f"length of {what} {done}", "4 bytes", f"{body.size - position}", offset=at_file)
+            (length,) = _U32.unpack_from(body, position)
+            if length > body.size - position - 4 - tail:
+                _refuse_cut(cursor, body, done, position, tail, what)
+            if length == 0:
+                if empty_seen:
+                    # Found here, since a file of zeros is a list of nothing but empty strings.
+                    at_file = cursor.position + position + 4
+                    raise cursor.error(f"{what} {done}", f"each {what} once", "a second empty one", offset=at_file)
+                empty_seen = True
+            starts[done] = position
+            position += 4 + length + tail
+            done += 1
+        patience = min(2 * patience, 1 << 12)
+    return starts, position
+
+
+def _candidates(body: np.ndarray, tail: int, index: Any) -> np.ndarray:
+    """All places where a byte that is not zero stands before three zeros, and behind the zeros that end a row."""
+    before = 4 if tail else 0  # a row has its four high bytes zero
+    found = []
+    for first in range(before, max(body.size - 3, before), _BLOCK):
+        stop = min(first + _BLOCK, body.size - 3)
+        zero = body[first - before : stop + 3] == 0
+        size = stop - first
+        fits = ~zero[before : before + size]
+        for step in (-4, -3, -2, -1, 1, 2, 3) if tail else (1, 2, 3):
+            fits &= zero[before + step : before + step + size]
+        found.append(np.flatnonzero(fits).astype(index) + index(first))
+    return np.concatenate(found) if found else np.zeros(0, index)
+
+
+def _refuse_cut(cursor: Cursor, body: np.ndarray, number: int, position: int, tail: int, what: str) -> None:
+    (length,) = _U32.unpack_from(body, position)
+    most = body.size - position - 4 - tail
+    raise cursor.error(
+        f"length of {what} {number}",
+        f"at most {most} bytes, as many as remain in the chunk" if most >= 0 else f"a row of {tail} bytes behind it",
+        f"{length} bytes",
+        offset=cursor.position + position,
+    )
+
+
+def _strip(body: np.ndarray, starts: np.ndarray, tail: int) -> tuple[StringTable, np.ndarray | None]:
+    """Leaves out the numbers between the strings."""
+    count = len(starts)
+    size = body.size - count * (4 + tail)
+    offsets = aligned_empty((count + 1,), np.int32)
+    offsets[:count] = starts - np.arange(count, dtype=starts.dtype) * (4 + tail)
+    offsets[count] = size
+    is_start = np.zeros(body.size + 1, bool)
+    is_start[starts] = True
+    is_start[body.size] = count > 0  # where another string would start
+    is_number = np.zeros(body.size, bool)
+    for step in range(4):
+        is_number[step:] |= is_start[: body.size - step]
+    rows = None
+    if tail:
+        is_row = np.zeros(body.size, bool)
+        for step in range(1, tail + 1):
+            is_row[: body.size + 1 - step] |= is_start[step:]
+        rows = body[is_row].view("<u8")
+        is_number |= is_row
+    data = aligned_zeros((capacity(size, count),), np.uint8)
+    np.compress(~is_number, body, out=data[:size])
+    return StringTable(data, offsets), rows
