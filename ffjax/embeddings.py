@@ -159,8 +159,8 @@ class Embeddings:
         return default
 
     def embedding_with_norm(
-        self, word: str, out: np.ndarray | None = None, default: tuple[np.ndarray, float] | None = None
-    ) -> tuple[np.ndarray, float] | None:
+        self, word: str, out: np.ndarray | None = None, default: tuple[np.ndarray, Any] | None = None
+    ) -> tuple[np.ndarray, Any] | None:
         """The vector of a word and its length before it was scaled to unit length, or `default`.
 
         The norm of a known word comes from the norms; that of an unknown word is the length of its n-grams' sum.
