@@ -1,55 +1,34 @@
-"""How the strings of a `HashTable` are placed: the host's half of the work, and the layout that both halves share.
-
-The layout is described in `ffjax.hash_table`. Here a bucket is one `uint32`:
-
-    bits 15 to 31  first slot of its block, counted from the first slot of its region (2**16 buckets share a region)
-    bits 12 to 14  the logarithm of the slots of its block
-    bits  0 to 11  pilot
-"""
+"""How the strings of a `HashTable` are given their slots: the host's half of the work."""
 
 import hashlib
-import math
 from typing import Any
 
 import numpy as np
 
-PILOT_BITS = 12
-SIZE_BITS = 3
-BASE_SHIFT = PILOT_BITS + SIZE_BITS
-REGION_BITS = 16
-# The logarithm of the slots for 0, 1, 2, ... strings in a bucket. Of random pilots at least one in 13 keeps the strings
-# apart, so 4096 are plenty. More than 16 strings meet in a bucket in one of 10**9 tables of a million strings.
-_BLOCK_BITS = np.array([0, 0, 1, 2, 3, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6], np.uint32)
+# More strings than this meet in a bucket in one of 10**10 tables of a million strings, or when strings are equal.
+_MOST = 20
+# Factors that are tried for a bucket before another key is. When the last pair of the fullest of large tables comes,
+# six slots in ten are taken, and one trial in seven succeeds.
+_TRIALS = 4096
 
 
-def within(second: Any, pilot: Any, bits: Any) -> Any:
-    """The slot of a string within its block, for NumPy and JAX alike.
+def slot_of(half: Any, factor: Any, n_slots: int) -> Any:
+    """The slot of a string, for NumPy and JAX alike: the upper bits of a product modulo 2**32.
 
     Args:
-        second: The second half of the string's hash.
-        pilot: The pilot of its bucket.
-        bits: The logarithm of the slots of the block, at most 31.
+        half: The second half of the string's hash.
+        factor: The factor of its bucket.
+        n_slots: The number of slots, a power of two.
 
     Returns:
-        A number below `2**bits`, as `uint32`.
+        A number below `n_slots`, as `uint32`.
 
     Example:
-        >>> within(np.array([0, 1 << 31], np.uint32), np.zeros(2, np.uint32), 1)
-        array([0, 1], dtype=uint32)
+        >>> slot_of(np.array([2**31 + 1], np.uint32), np.array([3], np.uint32), 4)
+        array([2], dtype=uint32)
     """
-    # The factor is odd, so halves that differ are never made equal; the constant is 2**32 over the golden ratio.
-    # Two shifts, since a shift by 32 (a block of one slot) is not defined.
-    return ((second * (pilot * np.uint32(0x9E3779B9) | 1)) >> 1) >> (31 - bits)
-
-
-def n_regions(n_buckets: int) -> int:
-    """How many regions the slots are divided into, each with as many slots as every other.
-
-    Example:
-        >>> n_regions(2), n_regions(1 << 18)
-        (1, 4)
-    """
-    return max(1, n_buckets >> REGION_BITS)
+    # Odd halves have inverses. Two shifts, since a shift by 32, where there is one slot, is not defined.
+    return (((half | 1) * factor) >> 1) >> (32 - n_slots.bit_length())
 
 
 def key_of(digest: bytes, attempt: int) -> np.ndarray:
@@ -65,67 +44,95 @@ def key_of(digest: bytes, attempt: int) -> np.ndarray:
 def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Gives every string a slot of its own.
 
+    Buckets of several strings come first, the fullest before the others, while most slots are free. All buckets of one
+    size try a factor at once; a bucket keeps it if its slots are free and no other bucket took one of them. For buckets
+    of one string the factor that leads to a given slot is computed, so these strings just take what is left, in order:
+    in a vocabulary sorted by frequency the rows of frequent words lie close together.
+
     Args:
         first: The first half of each string's hash.
         second: The second half.
 
     Returns:
-        `buckets` and `rows`, or `None` when a bucket or a region is too full.
+        `factors` and `rows`, or `None` when hashes are equal, or a bucket is too full.
 
     Example:
-        >>> buckets, rows = place(np.array([1, 6], np.uint32), np.array([3, 4], np.uint32))
-        >>> buckets.tolist(), rows[:2].tolist()
-        ([0, 32768], [1, 0])
+        >>> factors, rows = place(np.array([1, 6, 8], np.uint32), np.array([3, 5, 2**31], np.uint32))
+        >>> factors.shape, rows.shape
+        ((2,), (4,))
+        >>> rows[slot_of(np.array([3, 5, 2**31], np.uint32), factors[[1, 0, 0]], 4)]
+        array([0, 1, 2], dtype=int32)
     """
     n = len(first)
-    n_buckets = 1 << max(n - 1, 0).bit_length()
-    regions = n_regions(n_buckets)
-    share = -(-n // regions)
-    # Blocks have at most 1.133 slots a string when there is a string a bucket; the rest is eight standard deviations.
-    region = share + share // 7 + 8 * math.isqrt(share) + 16
-    buckets, rows = np.zeros(n_buckets, np.uint32), np.zeros(regions * region, np.int32)
+    n_slots = 1 << max(n + n // 4 - 1, 0).bit_length()
+    # Fewer buckets would be found in the cache more often, but take longer to place.
+    n_buckets = max(1, n_slots // 2)
+    factors, rows = np.zeros(n_buckets, np.uint32), np.zeros(n_slots, np.int32)
     if n == 0:
-        return buckets, rows
-
+        return factors, rows
     bucket = first & np.uint32(n_buckets - 1)
     order = _argsort(bucket)
-    bucket, second = bucket[order], second[order]
-    begins = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
+    ordered = bucket[order]
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sizes = np.diff(begins, append=n)
-    if sizes.max() >= len(_BLOCK_BITS):
+    if sizes.max() > _MOST:
         return None
-    used, bits = bucket[begins], _BLOCK_BITS[sizes]
-    slots = np.concatenate([[0], np.cumsum(1 << bits.astype(np.int64))])
-    opens = slots[np.searchsorted(used, np.arange(regions) << REGION_BITS)]
-    local = slots[:-1] - opens[used >> REGION_BITS]
-    if (local + (1 << bits)).max() > region:
-        return None
-    pilots = _pilots(second, begins, sizes)
-    if pilots is None:
-        return None
-    buckets[used] = (local.astype(np.uint32) << BASE_SHIFT) | (bits << PILOT_BITS) | pilots
-    base = (local + (used >> REGION_BITS) * region).astype(np.uint32)
-    rows[np.repeat(base, sizes) + within(second, np.repeat(pilots, sizes), np.repeat(bits, sizes))] = order
-    return buckets, rows
 
-
-def _pilots(second: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray | None:
-    """For each bucket the first pilot that gives all its strings different slots."""
-    pilots = np.zeros(len(begins), np.uint32)
-    for size in range(2, int(sizes.max()) + 1):
-        left = np.flatnonzero(sizes == size)
-        bits = _BLOCK_BITS[size]
-        halves = second[begins[left] + np.arange(size)[:, None]]
-        for pilot in range(1 << PILOT_BITS):
-            if not left.size:
-                break
-            slots = within(halves, np.array([pilot], np.uint32), bits)
-            apart = np.bitwise_count(np.bitwise_or.reduce(np.uint64(1) << slots.astype(np.uint64))) == size
-            pilots[left[apart]] = pilot
-            left, halves = left[~apart], halves[:, ~apart]
-        if left.size:
+    free = np.ones(n_slots, bool)
+    for size in range(int(sizes.max()), 1, -1):
+        strings = order[begins[sizes == size] + np.arange(size)[:, None]].astype(np.int32)
+        if not _place_buckets(strings, bucket, second, factors, rows, free):
             return None
-    return pilots
+    alone = np.zeros(n, bool)
+    alone[order[begins[sizes == 1]]] = True
+    alone = np.flatnonzero(alone)
+    rows[free] = 0
+    slots = np.flatnonzero(free)[: len(alone)]
+    rows[slots] = alone
+    # The product shall be the slot in its upper bits, and zero below.
+    product = (slots.astype(np.uint32) << (32 - n_slots.bit_length())) << 1
+    factors[bucket[alone]] = product * _inverse(second[alone] | 1)
+    return factors, rows
+
+
+def _place_buckets(
+    strings: np.ndarray,
+    bucket: np.ndarray,
+    second: np.ndarray,
+    factors: np.ndarray,
+    rows: np.ndarray,
+    free: np.ndarray,
+) -> bool:
+    """Places buckets of one size; column `i` of `strings` is a bucket. Writes `factors`, `rows` and `free`."""
+    halves = second[strings]
+    ranked = np.sort(halves | 1, axis=0)
+    if np.any(ranked[1:] == ranked[:-1]):
+        return False  # no factor tells them apart
+    for trial in range(_TRIALS):
+        if not strings.size:
+            return True
+        # 2**32 over the golden ratio
+        factor = np.array([trial * 0x9E3779B9 & 0xFFFFFFFF | 1], np.uint32)
+        slots = slot_of(halves, factor, len(rows))
+        fits = np.flatnonzero(free[slots].all(axis=0))
+        wanted, comers = slots[:, fits], strings[:, fits]
+        # Where two want a slot the later one is written. What losers write into free slots is overwritten in the end.
+        rows[wanted] = comers
+        won = (rows[wanted] == comers).all(axis=0)
+        factors[bucket[comers[0, won]]] = factor
+        free[wanted[:, won]] = False
+        left = np.ones(strings.shape[1], bool)
+        left[fits[won]] = False
+        strings, halves = strings[:, left], halves[:, left]
+    return not strings.size
+
+
+def _inverse(odd: np.ndarray) -> np.ndarray:
+    """The inverses of odd numbers modulo 2**32, by Newton's iteration; each step doubles the bits that are right."""
+    inverse = (odd * 3) ^ 2  # right in five bits
+    for _ in range(3):
+        inverse = inverse * (2 - odd * inverse)
+    return inverse
 
 
 def _argsort(keys: np.ndarray) -> np.ndarray:

@@ -3,29 +3,24 @@
 Built once on the host with vectorized code, probed in compiled code with a fixed number of gathers, exact.
 
     key      uint32[2]          the key of the hash
-    buckets  uint32[n_buckets]  where the strings of a bucket lie in `rows`, and how they are told apart
+    factors  uint32[n_buckets]  how the strings of a bucket are told apart
     rows     int32[n_slots]     numbers of strings, 0 in free slots
 
-The first half of a string's hash names its bucket: there are between one and two buckets a string. The `s` strings of a
-bucket own a block of `2**bits >= s` slots, and a *pilot*, a small number found when the table is built, under which
-their second halves give each of them a slot of its own. A bucket is one word, from its highest bit:
-
-    17 bits  first slot of its block, counted from the first slot of its region (2**16 buckets share a region)
-     3 bits  `bits`
-    12 bits  pilot
-
-So a string has exactly one place where it can be. A probe reads the bucket, the slot, both offsets of the string there
-and its bytes, and compares: four gathers, and one for each four bytes of the batch's width.
+With `n` strings `n_slots` is the power of two that is at least `1.25 * n`, and there are half as many buckets. The
+first half of a string's hash names its bucket; the second half times the bucket's factor, modulo 2**32, has the number
+of the string's slot in its upper bits. Factors are found when the table is built, such that no two strings share a slot
+(this is "hash and displace", see https://cmph.sourceforge.net/papers/esa09.pdf, with a factor for the displacement). So
+there is exactly one place where a string can be. A probe reads the factor, the slot, both offsets of the string there
+and its bytes, and compares: four gathers, and about one for each four bytes of the batch's width.
 
 The key comes from a cryptographic hash of all strings. Whoever wants to make strings collide changes the key with every
-string they add; there is no default key to prepare collisions for. Should a bucket be too full all the same, the next
-key of the same sequence is tried. Equal strings make equal tables, on every machine.
+string they add; there is no default key to prepare collisions for. Should a bucket find no factor all the same, the
+next key of the same sequence is tried. Equal strings make equal tables, on every machine.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,18 +29,17 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
-from ffjax.hash_build import (
-    BASE_SHIFT,
-    PILOT_BITS,
-    REGION_BITS,
-    SIZE_BITS,
-    key_of,
-    n_regions,
-    place,
-    refuse_duplicates,
-    within,
+from ffjax.hash_build import key_of, place, refuse_duplicates, slot_of
+from ffjax.string_hash import (
+    CHUNK,
+    chunk_spans,
+    hash_packed,
+    hash_spans,
+    low_bytes,
+    packed_word,
+    split_chunks,
+    words_at,
 )
-from ffjax.string_hash import hash_packed, hash_spans, low_bytes, packed_word, split_chunks
 
 _MAX_KEYS = 64
 
@@ -57,12 +51,12 @@ class HashTable:
 
     Attributes:
         key: The key of the hash.
-        buckets: Where the strings of each bucket lie.
+        factors: How the strings of each bucket are told apart.
         rows: Numbers of strings, by slot.
     """
 
     key: UInt32[AnyArray, "2"]
-    buckets: UInt32[AnyArray, " n_buckets"]
+    factors: UInt32[AnyArray, " n_buckets"]
     rows: Int32[AnyArray, " n_slots"]
 
     @classmethod
@@ -85,7 +79,7 @@ class HashTable:
         Example:
             >>> table = HashTable.build(np.frombuffer(b"anorange", np.uint8), np.array([0, 2, 8], np.int32))
             >>> table
-            HashTable(2 buckets, 26 slots)
+            HashTable(1 buckets, 2 slots)
         """
         if data.size < offsets[-1] + 4:
             data = np.concatenate([data, np.zeros(4, np.uint8)])
@@ -110,7 +104,7 @@ class HashTable:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"HashTable({self.buckets.shape[0]} buckets, {self.rows.shape[0]} slots)"
+        return f"HashTable({self.factors.shape[0]} buckets, {self.rows.shape[0]} slots)"
 
 
 def find(
@@ -145,14 +139,14 @@ def find(
     """
     if offsets.shape[0] <= 1:
         return jnp.full(lengths.shape, -1, jnp.int32)
-    strings, lengths = jnp.asarray(strings), jnp.asarray(lengths)
-    data, offsets, rows = jnp.asarray(data), jnp.asarray(offsets), jnp.asarray(table.rows)
-    halves = hash_packed(strings, lengths, jnp.asarray(table.key))
-    slots = _slots(table, *halves, _gather, jnp.asarray(table.buckets))
-    found = _gather(rows, slots)
+    data, offsets, strings, lengths = (jnp.asarray(array) for array in (data, offsets, strings, lengths))
+    key, factors, rows = (jnp.asarray(array) for array in (table.key, table.factors, table.rows))
+    first, second = hash_packed(strings, lengths, key)
+    factor = _gather(factors, first & (factors.shape[0] - 1))
+    found = _gather(rows, slot_of(second, factor, rows.shape[0]))
     begin, end = _gather(offsets, found.astype(jnp.uint32)), _gather(offsets, found.astype(jnp.uint32) + 1)
     same = (end - begin == lengths) & (lengths <= strings.shape[-1])
-    return jnp.where(same & _same_bytes(data, begin, strings, lengths), found, jnp.int32(-1))
+    return jnp.where(same & _same_bytes(data, begin, strings, end - begin), found, jnp.int32(-1))
 
 
 def find_host(
@@ -189,49 +183,69 @@ def find_host(
         return found
     flat = np.concatenate([strings.reshape(-1), np.zeros(4, np.uint8)])
     starts, used = usable * width, lengths[usable]
-    halves = hash_spans(flat, starts, used, np.asarray(table.key))
-    rows = np.asarray(table.rows)[_slots(table, *halves, np.ndarray.__getitem__, np.asarray(table.buckets))]
-    begin = offsets[rows].astype(np.int64)
-    hit = np.flatnonzero(offsets[rows + 1] - begin == used)
-    # Lengths agree, so both are runs of as many bytes: compare them as one long run.
-    rows, begin, starts, used = rows[hit], begin[hit], starts[hit], used[hit]
-    ends = np.cumsum(used)
-    within = np.arange(used.sum()) - np.repeat(ends - used, used)
-    differs = data[np.repeat(begin, used) + within] != flat[np.repeat(starts, used) + within]
-    wrong = np.repeat(np.arange(len(used)), used)[differs]
-    rows[wrong] = -1
-    found[usable[hit]] = rows
+    key, factors, rows = (np.asarray(array) for array in (table.key, table.factors, table.rows))
+    first, second = hash_spans(flat, starts, used, key)
+    candidates = rows[slot_of(second, factors[first & np.uint32(len(factors) - 1)], len(rows))]
+    begin = offsets[candidates]
+    same = np.flatnonzero(offsets[candidates + 1] - begin == used)
+    same = same[_same_spans(flat, starts[same], data, begin[same], used[same])]
+    found[usable[same]] = candidates[same]
     return found
 
 
 def _same_bytes(data: Array, begin: Array, strings: Array, lengths: Array) -> Array:
     """Whether the strings of a batch, `lengths` long, equal as many bytes of `data` from `begin`."""
-    chunks, used = split_chunks(strings, lengths)
+    # Behind the barrier XLA no longer sees that the words are those that were hashed. Else it would keep them all, in
+    # memory, between two loops that are faster when each assembles its words from the batch.
+    chunks, used = split_chunks(lax.optimization_barrier(strings), lengths)
     begin = begin.astype(jnp.uint32)
     long = used.ndim > lengths.ndim
     if long:
-        begin = jnp.expand_dims(begin, -1) + 64 * lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
-    same = jnp.ones(used.shape, bool)
-    for i in range(chunks.shape[-1] // 4):
-        stored = lax.bitcast_convert_type(_gather(data, begin + 4 * i, 4), jnp.uint32)
-        same &= ((stored ^ packed_word(chunks, i)) & low_bytes(used - 4 * i)) == 0
-    return jnp.all(same, axis=-1) if long else same
+        begin = jnp.expand_dims(begin, -1) + CHUNK * lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
+    stored = _aligned_words if data.size % 4 == 0 and data.size <= strings.size else _unaligned_words
+    differ = jnp.zeros(used.shape, jnp.uint32)
+    for i, word in enumerate(stored(data, begin, chunks.shape[-1] // 4)):
+        differ |= (word ^ packed_word(chunks, i)) & low_bytes(used - 4 * i)
+    return jnp.all(differ == 0, axis=-1) if long else differ == 0
+
+
+def _aligned_words(data: Array, begin: Array, count: int) -> Iterator[Array]:
+    """The words of `data` from byte `begin` on, put together from aligned ones: worth the pass over a small `data`."""
+    words = lax.bitcast_convert_type(data.reshape(-1, 4), jnp.uint32)
+    place, shift = begin >> 2, (begin & 3) << 3
+    low = _gather(words, place)
+    for i in range(1, count + 1):
+        high = _gather(words, place + i)
+        # Two shifts, since a shift by 32 is not defined.
+        yield (low >> shift) | ((high << 1) << (31 - shift))
+        low = high
+
+
+def _unaligned_words(data: Array, begin: Array, count: int) -> Iterator[Array]:
+    """The words of `data` from byte `begin` on, byte by byte."""
+    for i in range(count):
+        yield lax.bitcast_convert_type(_gather(data, begin + 4 * i, 4), jnp.uint32)
+
+
+def _same_spans(
+    a: np.ndarray, starts: np.ndarray, b: np.ndarray, begins: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Whether `lengths` bytes of `a` and `b` agree, from `starts` in one and from `begins` in the other."""
+    at, used, _, firsts = chunk_spans(starts, lengths)
+    other = chunk_spans(begins, lengths)[0]
+    words, others = words_at(a), words_at(b)
+    masks = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF], np.uint32)
+    same = np.ones(len(at), bool)
+    for i in range(0, int(used.max(initial=0)), 4):
+        left = np.flatnonzero(used > i)
+        differ = words[at[left] + i] ^ others[other[left] + i]
+        same[left] &= differ & masks[np.minimum(used[left] - i, 4)] == 0
+    return np.logical_and.reduceat(same, firsts) if len(firsts) else same
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:
-    """`array[i]` for every index, or the window `array[i : i + size]`; indices are in bounds where it matters."""
-    rank = indices.ndim
+    """`array[i]` for every index, or the window `array[i : i + size]`; out of bounds are only bytes of no account."""
     numbers = lax.GatherDimensionNumbers(
-        offset_dims=(rank,) if size else (), collapsed_slice_dims=() if size else (0,), start_index_map=(0,)
+        offset_dims=(indices.ndim,) if size else (), collapsed_slice_dims=() if size else (0,), start_index_map=(0,)
     )
     return lax.gather(array, jnp.expand_dims(indices, -1), numbers, (size or 1,), mode="clip")
-
-
-def _slots(table: HashTable, first: Any, second: Any, take: Callable[[Any, Any], Any], buckets: Any) -> Any:
-    """The one slot where a string with this hash can be; NumPy and JAX share the code."""
-    bucket = first & np.uint32(len(buckets) - 1)
-    entry = take(buckets, bucket)
-    bits = (entry >> PILOT_BITS) & ((1 << SIZE_BITS) - 1)
-    slot = (entry >> BASE_SHIFT) + within(second, entry & ((1 << PILOT_BITS) - 1), bits)
-    region = table.rows.shape[0] // n_regions(len(buckets))
-    return slot + (bucket >> REGION_BITS) * np.uint32(region)

@@ -91,23 +91,56 @@ def hash_spans(
         >>> hash_spans(np.zeros(8, np.uint8), np.array([0]), np.array([0]), np.zeros(2, np.uint32))[0].dtype
         dtype('uint32')
     """
-    words = as_strided(data[:4].view("<u4"), (max(data.size - 3, 0),), (1,), writeable=False)
-    key = np.asarray(key)
+    words, key = words_at(data), np.asarray(key)
     out = np.empty((2, len(starts)), np.uint32)
     for begin in range(0, len(starts), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        at, used = starts[block].astype(np.int64), np.maximum(lengths[block], 0)
-        if used.max() <= CHUNK:
-            out[:, block] = _hash_chunks(words, at, used, None, key, rounds)
-            continue
-        counts = np.maximum(-(-used // CHUNK), 1)
-        bounds = np.cumsum(counts) - counts
-        number = np.arange(counts.sum()) - np.repeat(bounds, counts)
-        at = np.repeat(at, counts) + CHUNK * number
-        used = np.minimum(np.repeat(used, counts) - CHUNK * number, CHUNK)
-        halves = _hash_chunks(words, at, used, number.astype(np.uint32), key, rounds)
-        np.add.reduceat(halves, bounds, axis=1, out=out[:, block])
+        at, used, number, firsts = chunk_spans(starts[block], lengths[block])
+        halves = _hash_chunks(words, at, used, number, key, rounds)
+        if len(at) == out[:, block].shape[1]:
+            out[:, block] = halves
+        else:
+            np.add.reduceat(halves, firsts, axis=1, out=out[:, block])
     return out[0], out[1]
+
+
+def words_at(data: UInt8[np.ndarray, " size"]) -> UInt32[np.ndarray, " places"]:
+    """The little-endian 32-bit word at every byte of a buffer of at least four, as a view of it.
+
+    Example:
+        >>> [hex(word) for word in words_at(np.arange(1, 6, dtype=np.uint8))]
+        ['0x4030201', '0x5040302']
+    """
+    return as_strided(np.ascontiguousarray(data)[:4].view("<u4"), (data.size - 3,), (1,), writeable=False)
+
+
+def chunk_spans(
+    starts: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]
+) -> tuple[
+    Int[np.ndarray, " chunks"], Int[np.ndarray, " chunks"], UInt32[np.ndarray, " chunks"], Int[np.ndarray, " n"]
+]:
+    """Cuts strings in a buffer into chunks of 64 bytes; every string has at least one.
+
+    Args:
+        starts: Where each string begins.
+        lengths: Its bytes; negative counts as 0.
+
+    Returns:
+        For each chunk its start, its bytes and its number within the string; for each string its first chunk.
+
+    Example:
+        >>> starts, used, number, firsts = chunk_spans(np.array([0, 100]), np.array([100, 3]))
+        >>> starts.tolist(), used.tolist(), number.tolist(), firsts.tolist()
+        ([0, 64, 100], [64, 36, 3], [0, 1, 0], [0, 2])
+    """
+    starts, used = starts.astype(np.int64), np.maximum(lengths, 0)
+    if used.max(initial=0) <= CHUNK:
+        return starts, used, np.zeros(len(starts), np.uint32), np.arange(len(starts))
+    counts = np.maximum(-(-used // CHUNK), 1)
+    firsts = np.cumsum(counts) - counts
+    number = np.arange(counts.sum()) - np.repeat(firsts, counts)
+    used = np.minimum(np.repeat(used, counts) - CHUNK * number, CHUNK)
+    return np.repeat(starts, counts) + CHUNK * number, used, number.astype(np.uint32), firsts
 
 
 def split_chunks(
@@ -170,7 +203,7 @@ def _hash_chunks(
     words: np.ndarray,
     starts: np.ndarray,
     lengths: np.ndarray,
-    number: np.ndarray | None,
+    number: np.ndarray,
     key: np.ndarray,
     rounds: tuple[int, int],
 ) -> np.ndarray:
@@ -180,14 +213,11 @@ def _hash_chunks(
     order = np.argsort((-n_words).astype(np.int8), kind="stable")
     starts, lengths, n_words = starts[order], lengths[order], n_words[order]
     left = len(order) - np.cumsum(np.bincount(n_words))
-    zeros = np.zeros(len(order), np.uint32)
-    state = np.stack(_start(key, zeros if number is None else number[order]))
+    state = np.stack(_start(key, number[order]))
     masks = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], np.uint32)
     begin = len(order)
-    for i, end in enumerate([*left]):
+    for i, end in enumerate(left):
         # Strings [0, end) have a whole word here, [end, begin) end in it.
-        if begin == 0:
-            break
         word = words[starts[:begin] + 4 * i]
         tail = slice(end, begin)
         word[tail] &= masks[lengths[tail] & 3]
