@@ -14,6 +14,7 @@ from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.storage import NdArray, Storage
 from ffjax.strings import pack
+from ffjax.training import Training
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab, Vocab
 
 Chunk = Metadata | Vocab | Storage | Norms
@@ -29,7 +30,7 @@ class SimilarityResult:
     """
 
     word: str = field(compare=False)
-    similarity: float
+    similarity: float | np.floating
 
 
 @pytree()
@@ -45,11 +46,12 @@ class Embeddings:
         vocab: the words.
         norms: lengths that the words' rows had before they were scaled to unit length.
         metadata: what else is known about the embeddings.
+        training: what training left beside the vectors, such as the labels of a classifier.
 
     Raises:
         TypeError: an argument is of another type.
         ValueError: the storage has more or fewer rows than the vocabulary addresses, or there is not one norm for
-            each of the words' rows.
+            each of the words' rows, or one count for each word.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -63,15 +65,22 @@ class Embeddings:
     vocab: Vocab
     norms: Norms | None
     metadata: Metadata | None
+    training: Training | None
 
     def __init__(
-        self, storage: Storage, vocab: Vocab, norms: Norms | None = None, metadata: Metadata | None = None
+        self,
+        storage: Storage,
+        vocab: Vocab,
+        norms: Norms | None = None,
+        metadata: Metadata | None = None,
+        training: Training | None = None,
     ) -> None:
         for name, value, kind, optional in (
             ("storage", storage, Storage, False),
             ("vocab", vocab, Vocab, False),
             ("norms", norms, Norms, True),
             ("metadata", metadata, Metadata, True),
+            ("training", training, Training, True),
         ):
             if not (isinstance(value, kind) or (optional and value is None)):
                 raise TypeError(
@@ -84,7 +93,13 @@ class Embeddings:
             )
         if norms is not None and len(norms) != vocab.n_word_rows:
             raise ValueError(f"`norms`: expected {vocab.n_word_rows}, one for each word's row, got {len(norms)}.")
-        for name, value in (("storage", storage), ("vocab", vocab), ("norms", norms), ("metadata", metadata)):
+        if training is not None and training.n_words != len(vocab):
+            raise ValueError(
+                f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
+                "Leave it out, as in `replace(vocab=..., training=None)`, where the words are others."
+            )
+        parts = (storage, vocab, norms, metadata, training)
+        for name, value in zip(("storage", "vocab", "norms", "metadata", "training"), parts, strict=True):
             object.__setattr__(self, name, value)
 
     @property
@@ -98,7 +113,7 @@ class Embeddings:
         return len(self.vocab)
 
     def replace(self, **changes: Any) -> "Embeddings":
-        """A copy with other parts: any of `storage`, `vocab`, `norms` and `metadata`; nothing is changed in place.
+        """A copy with other parts: any of `storage`, `vocab`, `norms`, `metadata` and `training`.
 
         Raises:
             TypeError: another name.
@@ -110,7 +125,8 @@ class Embeddings:
             >>> emb.replace(norms=None).norms is None
             True
         """
-        parts = {"storage": self.storage, "vocab": self.vocab, "norms": self.norms, "metadata": self.metadata}
+        names = ("storage", "vocab", "norms", "metadata", "training")
+        parts = {name: getattr(self, name) for name in names}
         if unknown := sorted(changes.keys() - parts.keys()):
             raise TypeError(f"`replace`: expected names out of {', '.join(parts)}, got {', '.join(unknown)}.")
         return Embeddings(**{**parts, **changes})
@@ -328,13 +344,15 @@ class Embeddings:
             and equal(self.storage, other.storage)
             and equal(self.norms, other.norms)
             and self.metadata == other.metadata
+            and self.training == other.training
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         parts = ", ".join(repr(part) for part in (self.storage, self.vocab, self.norms) if part is not None)
-        return f"Embeddings({parts}{', metadata' if self.metadata is not None else ''})"
+        others = "".join(f", {name}" for name in ("metadata", "training") if getattr(self, name) is not None)
+        return f"Embeddings({parts}{others})"
 
     def _find(self, word: str, out: np.ndarray | None) -> tuple[np.ndarray, Any] | None:
         row = self.vocab.host_index.get(word)
