@@ -1,0 +1,192 @@
+"""The buckets of all n-grams of a batch of packed words, in compiled code.
+
+Each function takes byte planes (see `characters`) and gives `(ids, counts)`: uint32 `[slots, batch]`, n-grams in
+finalfusion's order packed to the left with zeros behind, and how many each word has.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ffjax.subword import murmur3
+from ffjax.subword.characters import BYTES, CODE_POINTS, characters, later, offsets, starts_of
+from ffjax.subword.fnv import OFFSET_32, fasttext_byte, fasttext_extend, finalfusion_hash
+from ffjax.subword.slots import drop_edges, left_pack
+
+
+def finalfusion_ids(planes: Array, totals: Array, min_n: int, max_n: int, bucket_exp: int) -> tuple[Array, Array]:
+    """Finalfusion's buckets; `bucket_exp` is at most 32."""
+    top = min(max_n, planes.shape[0])
+    if top < min_n:
+        return _nothing(planes)
+    chars = characters(planes, totals, CODE_POINTS)
+    windows = _windows(chars.values, min_n, top)
+    hashes = jnp.stack([finalfusion_hash(windows[:n], bucket_exp) for n in range(top, min_n - 1, -1)])
+    return left_pack(hashes, chars.counts, min_n)
+
+
+def fasttext_ids(
+    planes: Array, totals: Array, min_n: int, max_n: int, n_buckets: int, skip_edge_unigrams: bool
+) -> tuple[Array, Array]:
+    """FastText's buckets."""
+    top = min(max_n, planes.shape[0])
+    if top < min_n:
+        return _nothing(planes)
+    chars = characters(planes, totals, BYTES)
+
+    def held() -> Array:
+        """An n-gram continues from the one before; the loop keeps XLA from computing that one anew."""
+        starts = planes.shape[0] - min_n + 1
+        padded = jnp.pad(chars.values, ((0, top - min_n), (0, 0)))
+
+        def extend(state: Array, k: Array) -> tuple[Array, Array]:
+            state = fasttext_extend(state, lax.dynamic_slice_in_dim(padded, k, starts))
+            return state, state
+
+        state = jnp.full((starts, planes.shape[1]), np.uint32(OFFSET_32))
+        state = lax.fori_loop(0, min_n - 1, lambda k, state: extend(state, k)[0], state)
+        return lax.scan(extend, state, jnp.arange(min_n - 1, top, dtype=jnp.int32))[1][::-1]
+
+    def walked() -> Array:
+        def hash_start(stretch: tuple[Array, Array]) -> Array:
+            begin, sizes = stretch
+
+            def step(k: Array, state: Array) -> Array:
+                byte = _pick(planes, begin + k)
+                return jnp.where(k < sizes, fasttext_byte(state, byte[None]), state)
+
+            first = jnp.full(sizes.shape, np.uint32(OFFSET_32))
+            return lax.fori_loop(0, jnp.max(sizes, initial=0), step, first)
+
+        return lax.map(hash_start, _stretches(planes, totals, min_n, top)).swapaxes(0, 1)
+
+    hashes, counts = left_pack(lax.cond(chars.overlong, walked, held), chars.counts, min_n)
+    if skip_edge_unigrams and min_n == 1:
+        hashes, counts = drop_edges(hashes, counts, chars.counts, top)
+    # Last, because `left_pack` reads each hash several times, and a remainder is dear.
+    return hashes % np.uint32(n_buckets), counts
+
+
+def floret_ids(
+    planes: Array,
+    totals: Array,
+    min_n: int,
+    max_n: int,
+    n_buckets: int,
+    n_hashes: int,
+    seed: int,
+    skip_edge_unigrams: bool,
+) -> tuple[Array, Array]:
+    """Floret's buckets: those of the word, then those of its n-grams, `n_hashes` of each."""
+    positions, batch = planes.shape
+    quads = planes
+    for k in (1, 2, 3):
+        quads = quads | later(planes, k) << np.uint32(8 * k)
+    state = murmur3.start(seed, planes[0] if positions else jnp.zeros((batch,), jnp.uint32))
+    for block in range(0, positions, 16):
+        words = [quads[k] if k < positions else jnp.zeros((batch,), jnp.uint32) for k in range(block, block + 16, 4)]
+        state = murmur3.absorb(state, words, _mask(totals >= block + 16))
+    word = jnp.stack(murmur3.finish(state, totals.astype(jnp.uint32))[:n_hashes]) % np.uint32(n_buckets)
+
+    top = min(max_n, positions)
+    if top < min_n:
+        return word, jnp.full((batch,), n_hashes, jnp.int32)
+    chars = characters(planes, totals, BYTES)
+
+    def held() -> Array:
+        return _murmur3_planes(chars.values, min_n, top, seed, n_hashes)
+
+    def walked() -> Array:
+        def hash_start(stretch: tuple[Array, Array]) -> Array:
+            begin, sizes = stretch
+
+            def step(block: Array, state: murmur3.State) -> murmur3.State:
+                left = sizes - 16 * block
+                words = [_first_bytes(_pick(quads, begin + 16 * block + k)[None], left - k) for k in range(0, 16, 4)]
+                return murmur3.absorb(state, words, _mask(left >= 16))
+
+            start = murmur3.start(seed, sizes.astype(jnp.uint32))
+            state = lax.fori_loop(0, jnp.max(sizes, initial=0) // 16 + 1, step, start)
+            return jnp.stack(murmur3.finish(state, sizes.astype(jnp.uint32))[:n_hashes])
+
+        return jnp.moveaxis(lax.map(hash_start, _stretches(planes, totals, min_n, top)), 0, 2)
+
+    hashes = lax.cond(chars.overlong, walked, held)
+    columns = []
+    for k in range(n_hashes):
+        ids, counts = left_pack(hashes[k], chars.counts, min_n)
+        if skip_edge_unigrams and min_n == 1:
+            ids, counts = drop_edges(ids, counts, chars.counts, top)
+        columns.append(ids % np.uint32(n_buckets))
+    ids = jnp.stack(columns, 1).reshape(-1, batch)
+    return jnp.concatenate([word, ids]), (counts + 1) * n_hashes
+
+
+def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, n_hashes: int) -> Array:
+    """The hash of each n-gram, uint32 `[n_hashes, max_n - min_n + 1, start, batch]`, longest n first.
+
+    An n-gram's bytes are gathered in 32-bit words, one character of one to four bytes after the other.
+    """
+    starts = values.shape[0] - min_n + 1
+    padded = jnp.pad(values, ((0, max_n - min_n), (0, 0)))
+    zero = jnp.zeros((starts, values.shape[1]), jnp.uint32)
+    words = [zero] * (4 * -(-max_n // 4))
+    size = zero
+    planes = []
+    for n in range(1, max_n + 1):
+        character = padded[n - 1 : n - 1 + starts]
+        place, turn = size >> np.uint32(2), (size & np.uint32(3)) << np.uint32(3)
+        low, high = character << turn, character >> (np.uint32(31) - turn) >> np.uint32(1)
+        for k in range((n - 1) // 4, n):
+            words[k] = words[k] | jnp.where(place == k, low, np.uint32(0))
+            if k:
+                words[k] = words[k] | jnp.where(place == k - 1, high, np.uint32(0))
+        size = size + np.uint32(1)
+        for k in (1, 2, 3):
+            size = size + (character >= np.uint32(256**k)).astype(jnp.uint32)
+        if n >= min_n:
+            state = murmur3.start(seed, zero)
+            for block in range(0, -(-n // 4)):
+                state = murmur3.absorb(state, words[4 * block : 4 * block + 4], _mask(size >= 16 * block + 16))
+            planes.append(jnp.stack(murmur3.finish(state, size)[:n_hashes]))
+    return jnp.stack(planes[::-1], 1)
+
+
+def _windows(values: Array, min_n: int, max_n: int) -> list[Array]:
+    """The first, second, ... character of the n-grams at each start, zeros behind the last."""
+    starts = values.shape[0] - min_n + 1
+    padded = jnp.pad(values, ((0, max_n - min_n), (0, 0)))
+    return [padded[k : k + starts] for k in range(max_n)]
+
+
+def _stretches(planes: Array, totals: Array, min_n: int, max_n: int) -> tuple[Array, Array]:
+    """The first byte of the n-grams at each start, int32 `[start, batch]`, and their bytes, `[start, n, batch]`.
+
+    Made for words in which a character has more than four bytes. Hashing those goes start by start, so that a program
+    that contains it but does not run it takes little more memory.
+    """
+    edges = offsets(starts_of(planes, totals, BYTES), totals, max_n)
+    starts = planes.shape[0] - min_n + 1
+    begin = edges[:starts]
+    return begin, jnp.stack([edges[n : n + starts] - begin for n in range(max_n, min_n - 1, -1)], 1)
+
+
+def _pick(planes: Array, positions: Array) -> Array:
+    """One position of each column; of those beyond the last, the last."""
+    return jnp.take_along_axis(planes, jnp.minimum(positions, planes.shape[0] - 1)[None], axis=0)[0]
+
+
+def _first_bytes(quads: Array, used: Array) -> Array:
+    """Little-endian words of which only the first `used` bytes are kept."""
+    used = jnp.clip(used, 0, 4)
+    some = quads & ((np.uint32(1) << (8 * jnp.minimum(used, 3)).astype(jnp.uint32)) - np.uint32(1))
+    return jnp.where(used == 4, quads, some)
+
+
+def _mask(where: Array) -> Array:
+    return jnp.where(where, np.uint32(0xFFFFFFFF), np.uint32(0))
+
+
+def _nothing(planes: Array) -> tuple[Array, Array]:
+    batch = planes.shape[1]
+    return jnp.zeros((0, batch), jnp.uint32), jnp.zeros((batch,), jnp.int32)
