@@ -22,7 +22,7 @@ CHUNK = 64
 _BLOCK = 1 << 15
 
 A = TypeVar("A", np.ndarray, Array)
-State = tuple[A, A, A, A]
+State = tuple[A, ...]
 
 
 def hash_packed(
