@@ -4,6 +4,7 @@ __version__ = "0.1.0.dev0"
 
 from ffjax.embeddings import Embeddings, SimilarityResult
 from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.demo import demo
 from ffjax.formats.finalfusion import (
     load_finalfusion,
     load_metadata,
@@ -58,6 +59,7 @@ __all__ = [
     "TopK",
     "Vocab",
     "analogy",
+    "demo",
     "embed",
     "encode",
     "load_finalfusion",

@@ -1,0 +1,124 @@
+"""`ffjax analogy`: "a is to b as c is to what?"."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ffjax.cli.files import load
+from ffjax.cli.inputs import Query, queries
+from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
+from ffjax.cli.output import Answer, Answers
+from ffjax.cli.search import encoded, nearest
+from ffjax.cli.status import UNANSWERED, BadInput
+
+if TYPE_CHECKING:
+    from ffjax import Embeddings
+
+PARTS = ("a", "b", "c")
+
+
+def analogy(
+    embeddings: EmbeddingsFile,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="A B C", help="Words, three a query; standard input for - or if none.", show_default=False
+        ),
+    ] = None,
+    file: Queries = None,
+    k: Neighbours = 10,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include", "-i", metavar="a b c", help="Words of the query that may be answers: any of a, b, c."
+        ),
+    ] = None,
+    format: InputFormat = None,
+    lossy: Lossy = False,
+    json: Json = False,
+) -> None:
+    """Answer "A is to B as C is to what?".
+
+    The answers are the words nearest to B - A + C, without the three words of
+    the query; --include lets those be answers again. A query with a word that
+    has no vector gets a line on standard error, and the exit status is 1.
+
+    In a pipe each line is A, B, C, ANSWER and SIMILARITY, separated by tabs.
+    Lines of input hold three words with spaces between, or with tabs.
+
+    Examples:
+      ffjax analogy words.fifu man king woman
+      ffjax analogy words.fifu paris france berlin -k 1 --include a c
+      ffjax analogy words.fifu --input queries.txt --json
+    """
+    allowed = parts(include or [])
+    asked = queries(words or [], file, 3, taken=embeddings == "-")
+    emb = load(embeddings, format, lossy=lossy)
+    answers = Answers(as_json=json)
+    for batch in asked:
+        for query, (found, unknown) in zip(batch, analogies(emb, batch, k, allowed), strict=True):
+            answers.add(query, found, f"no vector for {', '.join(unknown)}.")
+        answers.flush()
+    if answers.unanswered:
+        raise typer.Exit(UNANSWERED)
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """Repeats `--include` for each of the parts that follow it, since an option takes one value.
+
+    Examples:
+        >>> spread(["words.fifu", "--include", "a", "b", "-k", "1"])
+        ['words.fifu', '--include', 'a', '--include', 'b', '-k', '1']
+    """
+    made: list[str] = []
+    inside = False
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*made, *arguments[place:]]
+        if inside and argument in PARTS and made[-1] in PARTS:
+            made.append("--include")
+        elif not (inside and made[-1] in ("--include", "-i")):
+            inside = argument in ("--include", "-i")
+        made.append(argument)
+    return made
+
+
+def parts(include: Sequence[str]) -> set[str]:
+    """The parts of a query that may be answers, out of `a b`, `a,b` or `--include a --include b`.
+
+    Examples:
+        >>> sorted(parts(["a,c", "a"]))
+        ['a', 'c']
+    """
+    named = {part for text in include for part in text.replace(",", " ").split()}
+    if wrong := sorted(named - set(PARTS)):
+        raise BadInput(f"--include: expected any of a, b and c, got {' '.join(wrong)}.")
+    return named
+
+
+def analogies(
+    embeddings: "Embeddings", batch: Sequence[Query], k: int, include: Collection[str]
+) -> list[tuple[list[Answer] | None, list[str]]]:
+    """Answers to a batch of queries, and for each the words that have no vector.
+
+    As `Embeddings.analogy`, where `skip` holds the words of the parts that `include` does not name. (In the peer's
+    script, leaving out `c` skips `b`, so that `--include a` allows the word c as an answer: it does not here.)
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    import ffjax
+
+    columns = [encoded(embeddings, words) for words in zip(*batch, strict=True)]
+    (_, a), (_, b), (_, c) = ((rows, vectors.astype(jnp.float32)) for rows, vectors in columns)
+    target, _ = ffjax.normalize(c + (b - a))
+    skipped = [rows.words for part, (rows, _) in zip(PARTS, columns, strict=True) if part not in include]
+    exclude = jnp.stack(skipped, axis=-1) if skipped else jnp.full((len(target), 1), -1, jnp.int32)
+    each = np.stack([np.asarray(rows.found) for rows, _ in columns], axis=-1)[: len(batch)]
+    found = nearest(embeddings, target, exclude, jnp.ones(len(target), bool), k)
+    answers = []
+    for query, known, answer in zip(batch, each, found, strict=False):
+        unknown = [word for word, has_vector in zip(query, known, strict=True) if not has_vector]
+        answers.append((None if unknown else answer, unknown))
+    return answers

@@ -1,0 +1,29 @@
+"""`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
+
+from ffjax.cli.files import load, save
+from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile
+from ffjax.cli.progress import working
+from ffjax.cli.status import BadInput
+
+
+def bucket_to_explicit(
+    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, lossy: Lossy = False
+) -> None:
+    """Turn hashed n-grams into stored ones.
+
+    Keeps each n-gram of the known words with its row and drops the buckets
+    that no known word uses, which makes files of large bucket tables much
+    smaller. Known words and unknown words of known n-grams keep their vectors.
+    The output is a finalfusion file; metadata is left out.
+
+    Examples:
+      ffjax bucket-to-explicit buckets.fifu explicit.fifu
+      ffjax bucket-to-explicit cc.de.300.bin explicit.fifu -f fasttext
+    """
+    emb = load(embeddings, from_, mmap=True, lossy=lossy)
+    try:
+        with working("Collecting n-grams"):
+            explicit = emb.bucket_to_explicit()
+    except TypeError as error:
+        raise BadInput(f"{embeddings}: {error}") from error
+    save(explicit, output, Format.finalfusion)

@@ -1,0 +1,88 @@
+"""Progress of long work: a bar on standard error, only on a terminal and only after two seconds."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock, Timer
+from typing import Any
+
+DELAY = 2.0
+
+
+class Bar:
+    """A progress bar that shows itself when the work has taken a while.
+
+    Args:
+        what: what is being done, such as "Loading words.fifu".
+        total: how many steps there are, `None` if nobody knows.
+    """
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self._lock = Lock()
+        self._over = False
+        self._shown: tuple[Any, Any] | None = None
+        self._timer = Timer(DELAY, self._show)
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Starts to wait for the moment to show the bar."""
+        self._timer.start()
+
+    def advance(self, steps: int = 1) -> None:
+        """Says that so many steps more are done."""
+        with self._lock:
+            self.done += steps
+            if self._shown is not None:
+                progress, task = self._shown
+                progress.update(task, completed=self.done)
+
+    def stop(self) -> None:
+        """Takes the bar away."""
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self._shown is not None:
+                self._shown[0].stop()
+
+    def _show(self) -> None:
+        # rich takes a while to import, so only work that is slow anyway pays for it.
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = [TextColumn("{task.description}", markup=False), BarColumn()]
+        if self.total is not None:
+            columns.append(MofNCompleteColumn())
+        progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+        with self._lock:
+            if self._over:
+                return
+            task = progress.add_task(self.what, total=self.total, completed=self.done)
+            progress.start()
+            self._shown = progress, task
+
+
+@contextmanager
+def working(what: str, total: int | None = None) -> Iterator[Bar]:
+    """Shows a bar while the block runs, if that takes more than two seconds and standard error is a terminal.
+
+    Args:
+        what: what is being done.
+        total: how many steps there are, `None` if nobody knows; say `advance` for each.
+
+    Examples:
+        >>> with working("Counting", total=3) as bar:
+        ...     for _ in range(3):
+        ...         bar.advance()
+        >>> bar.done
+        3
+    """
+    bar = Bar(what, total)
+    if not sys.stderr.isatty():
+        yield bar
+        return
+    bar.start()
+    try:
+        yield bar
+    finally:
+        bar.stop()

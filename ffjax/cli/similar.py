@@ -1,0 +1,60 @@
+"""`ffjax similar`: nearest neighbours."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ffjax.cli.files import load
+from ffjax.cli.inputs import queries
+from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
+from ffjax.cli.output import Answer, Answers
+from ffjax.cli.search import encoded, nearest
+from ffjax.cli.status import UNANSWERED
+
+if TYPE_CHECKING:
+    from ffjax import Embeddings
+
+
+def similar(
+    embeddings: EmbeddingsFile,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="Words; standard input, one a line, for - or if none.", show_default=False),
+    ] = None,
+    file: Queries = None,
+    k: Neighbours = 10,
+    format: InputFormat = None,
+    lossy: Lossy = False,
+    json: Json = False,
+) -> None:
+    """Find the words that are most similar to each word.
+
+    Similarity is the dot product, which is the cosine where vectors have unit
+    length, as in finalfusion files. An unknown word is looked up through its
+    n-grams if the embeddings have any; a word without a vector gets a line on
+    standard error, and the exit status is 1.
+
+    In a pipe each line is WORD, NEIGHBOUR and SIMILARITY, separated by tabs.
+
+    Examples:
+      ffjax similar words.fifu berlin
+      ffjax similar cc.de.300.bin Berlin Wien -k 3 --json
+      ffjax similar words.fifu --input queries.txt > neighbours.tsv
+      echo tea | ffjax similar words.fifu - | cut -f 2
+    """
+    asked = queries(words or [], file, 1, taken=embeddings == "-")
+    emb = load(embeddings, format, lossy=lossy)
+    answers = Answers(as_json=json)
+    for batch in asked:
+        for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], k), strict=True):
+            answers.add(query, found, "an unknown word, and no known n-grams.")
+        answers.flush()
+    if answers.unanswered:
+        raise typer.Exit(UNANSWERED)
+
+
+def neighbours(embeddings: "Embeddings", words: Sequence[str], k: int) -> list[list[Answer] | None]:
+    """The words most similar to each word, as `Embeddings.word_similarity` finds them, for a whole batch at once."""
+    rows, vectors = encoded(embeddings, words)
+    return nearest(embeddings, vectors, rows.words[:, None], rows.found, k)[: len(words)]

@@ -1,0 +1,81 @@
+"""How the command ends: exit statuses, and one line on standard error where something is wrong.
+
+| status | meaning |
+| --- | --- |
+| 0 | everything was done, every query has an answer |
+| 1 | the rest was done, but a query has no answer, or what was asked for is not there |
+| 2 | bad input: wrong usage, a missing or unreadable file, a bad format, a value that makes no sense |
+| 130 | interrupted (Ctrl-C); files are as they were before |
+| 141 | the reader of our output went away, as in `ffjax ... | head` |
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import typer
+
+from ffjax.errors import FormatError
+
+UNANSWERED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class BadInput(Exception):
+    """What the user gave cannot be used; the message is one line that says why and what to do."""
+
+
+def say(message: str) -> None:
+    """Prints one line on standard error."""
+    print(f"ffjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Wraps a subcommand so that what goes wrong with its input ends in one line and an exit status."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            silence()
+            raise typer.Exit(BROKEN_PIPE) from None
+        except (BadInput, FormatError, OSError, MemoryError) as error:
+            say(f"error: {explain(error)}")
+            raise typer.Exit(BAD_INPUT) from None
+
+    return run
+
+
+def explain(error: BaseException) -> str:
+    """An error as one line for people.
+
+    Examples:
+        >>> explain(FileNotFoundError(2, "No such file or directory", "words.fifu"))
+        'words.fifu: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename
+        if isinstance(name, int):
+            name = f"file descriptor {name}"
+        return f"{os.fsdecode(name)}: {error.strerror}" if name else error.strerror
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    return str(error)
+
+
+def silence() -> None:
+    """Gives standard output nowhere to go, so that Python does not complain at exit about what could not be written."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass  # not a real file, as in tests

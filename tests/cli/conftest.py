@@ -1,0 +1,100 @@
+"""Running the command: in this process, or as its users do."""
+
+import subprocess
+import sys
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.cli import main
+
+WORDS = ["tea", "teapot", "coffee", "coffeepot", "pot", "Kaffee", "кофе", "咖啡", "naïve", "a b"]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The fields of each line of output."""
+        return [line.split("\t") for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def ff(monkeypatch, capfd, tmp_path_factory):
+    """Runs the command in this process: `ff("similar", path, "tea", stdin="")`."""
+
+    typed = tmp_path_factory.mktemp("typed") / "stdin"
+
+    def run(*arguments: object, stdin: str = "") -> Done:
+        typed.write_text(stdin, encoding="utf-8")
+        with monkeypatch.context() as patch, open(typed, encoding="utf-8") as stream:
+            patch.setattr(sys, "stdin", stream)
+            capfd.readouterr()
+            status = main([str(argument) for argument in arguments])
+        return Done(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shell():
+    """Runs the command in a process of its own, with bytes on standard input."""
+
+    def run(*arguments: object, stdin: bytes = b"", **settings) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "ffjax", *map(str, arguments)]
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=120, **settings)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def peer():
+    """Runs one of finalfusion-python's scripts: `peer("similar", path, stdin="tea\\n")`."""
+    pytest.importorskip("finalfusion")
+
+    def run(script: str, *arguments: object, stdin: str = "") -> Done:
+        command = [sys.executable, "-m", f"finalfusion.scripts.{script}", *map(str, arguments)]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=120)
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo_file():
+    """The embeddings inside the package."""
+    return files("ffjax") / "data" / "demo.fifu"
+
+
+def unit(rows: int, dims: int = 12, seed: int = 3) -> np.ndarray:
+    """Random rows of unit length."""
+    matrix = np.random.default_rng(seed).standard_normal((rows, dims))
+    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """Files of a few words, by kind of vocabulary: `simple`, `buckets`, `fasttext`, `explicit`."""
+    folder = tmp_path_factory.mktemp("small")
+    buckets = ffjax.FinalfusionBucketVocab(WORDS, ffjax.FinalfusionHashIndexer(6, 3, 5))
+    vocabs = {
+        "simple": ffjax.SimpleVocab(WORDS),
+        "buckets": buckets,
+        "fasttext": ffjax.FastTextVocab(WORDS, ffjax.FastTextIndexer(50, 3, 5)),
+        "explicit": buckets.to_explicit(),
+    }
+    norms = ffjax.Norms(np.linspace(1, 2, len(WORDS), dtype=np.float32))
+    metadata = ffjax.Metadata.from_toml('corpus = "kitchen" # small\n')
+    paths = {}
+    for kind, vocab in vocabs.items():
+        paths[kind] = folder / f"{kind}.fifu"
+        ffjax.Embeddings(ffjax.NdArray(unit(vocab.upper_bound)), vocab, norms, metadata).write(paths[kind])
+    return paths

@@ -1,0 +1,257 @@
+"""The command as a whole: help, statuses, pipes, terminals, interruption, completion."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import ffjax
+from ffjax.cli import app, options, progress
+
+COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
+FFJAX = [sys.executable, "-m", "ffjax"]
+
+
+def plain(text):
+    """Text without the codes of a terminal."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).replace("\r", "")
+
+
+def on_terminal(*arguments, typed=b"", until=b"", env=()):
+    """Runs the command on a terminal of its own; returns its status and what it showed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update({"TERM": "xterm", "COLUMNS": "80", **dict(env)})
+        os.execv(sys.executable, [*FFJAX, *map(str, arguments)])
+    shown = b""
+    while True:
+        if typed and until in shown:
+            os.write(terminal, typed)
+            typed = b""
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, f"nothing more for a minute after {shown!r}"
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # Linux says so when the other end is closed
+            piece = b""
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), plain(shown.decode())
+
+
+# Help
+
+
+def test_version(ff):
+    assert ff("--version") == (0, f"ffjax {ffjax.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_all_commands(ff, arguments):
+    done = ff(*arguments)
+    assert done.status == 0 and done.err == ""
+    assert set(COMMANDS) <= set(done.out.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_has_a_description_and_examples(ff, command):
+    done = ff(command, "--help")
+    assert done.status == 0
+    text = " ".join(done.out.split())
+    assert f"Usage: ffjax {command}" in text
+    examples = text.split("Examples: ")[1].split(" ╭")[0]
+    assert f"ffjax {command}" in examples
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_in_the_help_are_commands_that_parse(command):
+    """Each example is taken apart by the command's own parser; files need not be there for that."""
+    import shlex
+
+    import typer
+
+    group = typer.main.get_command(app.app())
+    made = group.get_command(None, command)
+    lines = [line.strip() for line in made.help.split("Examples:")[1].splitlines() if line.strip()]
+    for line in lines:
+        part = next(part for part in line.split(" | ") if part.startswith("ffjax "))
+        words = shlex.split(part.split(" > ")[0])[1:]
+        assert words[0] == command
+        made.make_context(command, app.spread(words)[1:] if command == "analogy" else words[1:])
+
+
+def test_formats_on_the_command_line_are_those_of_load():
+    from ffjax.formats import load
+
+    assert {format.value for format in options.Format} == set(load.FORMATS)
+
+
+def test_help_and_completion_do_not_wait_for_jax():
+    code = "import sys; from ffjax.cli import main; main(['similar', '--help']); print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_completion_of_commands_and_formats(shell):
+    def complete(line, place):
+        env = {**os.environ, "_FFJAX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(place)}
+        return shell(env=env).stdout.decode().split()
+
+    assert complete("ffjax s", 1) == ["similar", "select"]
+    assert complete("ffjax convert a b --to te", 5) == ["text", "textdims"]
+
+
+def test_completion_script(shell):
+    env = {**os.environ, "SHELL": "/bin/bash", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = shell("--show-completion", "bash", env=env)
+    assert done.returncode == 0 and b"_FFJAX_COMPLETE=complete_bash" in done.stdout
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simlar"], "No such command 'simlar'. Did you mean 'similar'? See `ffjax --help`."),
+        (["similar"], "Missing argument 'EMBEDDINGS'. See `ffjax similar --help`."),
+        (["info", "x", "--jsn"], "No such option: --jsn"),
+        (["info", "no-such-file.fifu"], "no-such-file.fifu: No such file or directory"),
+        (["similar", ".", "word"], ".: Is a directory"),
+        (["info", "x", "-f", "pickle"], "Invalid value for '--format' / '-f': "),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_status_2(ff, arguments, message):
+    done = ff(*arguments)
+    assert done.status == 2 and done.out == ""
+    assert done.err.startswith(f"ffjax: error: {message}") and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["similar", "analogy", "info", "metadata", "convert", "select", "bucket-to-explicit"]
+)
+def test_a_broken_file_ends_in_one_line_and_status_2(ff, small, tmp_path, command):
+    path = tmp_path / "broken.fifu"
+    path.write_bytes(small["buckets"].read_bytes()[:-100])
+    more = {"similar": ["tea"], "analogy": ["a", "b", "c"], "info": [], "metadata": [], "select": ["out", "-n", "1"]}
+    done = ff(command, path, *more.get(command, ["out.fifu"]))
+    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
+    assert done.err.startswith(f"ffjax: error: {path}: byte ")
+
+
+# Pipes
+
+
+def test_a_reader_that_goes_away_is_no_error(demo_file):
+    with subprocess.Popen(
+        [*FFJAX, "similar", demo_file, "king", "-k", "9000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline().startswith(b"king\tprince\t")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
+def test_words_that_are_not_utf8_go_in_and_out_as_they_are(shell, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"caf\xe9 1 0\ntea 0.8 0.6\n")
+    done = shell("similar", path, "-f", "text", "--lossy", stdin=b"caf\xe9\n")
+    assert done.stderr == b"ffjax: no answer for caf\\udce9: an unknown word, and no known n-grams.\n"
+    done = shell("similar", path, "-f", "text", "--lossy", "--json", stdin=b"tea\n")
+    assert done.returncode == 0 and "caf\N{REPLACEMENT CHARACTER}".encode() in done.stdout
+
+
+def test_a_tab_in_a_word_does_not_make_a_field(ff, tmp_path):
+    import numpy as np
+
+    path = tmp_path / "tabs.fifu"
+    ffjax.Embeddings(ffjax.NdArray(np.ones((2, 3), np.float32)), ffjax.SimpleVocab(["one", "t\tw\no"])).write(path)
+    assert ff("similar", path, "one").out == "one\tt\\tw\\no\t3.0\n"
+
+
+# Interruption
+
+
+def test_ctrl_c_ends_quietly_with_status_130(demo_file):
+    with subprocess.Popen(
+        [*FFJAX, "similar", demo_file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"king\n" * 64)  # a batch, so that it is past its imports when it waits for more
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(b"king\tprince\t")
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == b""
+
+
+# Terminals
+
+
+def test_answers_on_a_terminal_are_tables(demo_file):
+    status, shown = on_terminal("similar", demo_file, "berlin", "-k", "2")
+    assert status == 0
+    lines = [line.split() for line in shown.strip().splitlines()]
+    assert lines[0] == ["berlin"]
+    assert [line[:3] for line in lines[1:]] == [["1", "munich", "0.8067"], ["2", "vienna", "0.7942"]]
+    assert all("█" in line[3] for line in lines[1:])
+
+
+def test_each_line_typed_at_a_terminal_is_answered_at_once(demo_file):
+    status, shown = on_terminal("similar", demo_file, "-k", "1", typed=b"berlin\nblorp\n\x04", until=b"Ctrl-D")
+    assert "reading a word a line" in shown and "munich" in shown and "no answer for blorp" in shown
+    assert status == 1
+
+
+def test_info_on_a_terminal_is_a_table(small):
+    status, shown = on_terminal("info", small["buckets"])
+    assert status == 0 and re.search(r"^ngram_lengths +3 to 5 *$", shown, re.MULTILINE)
+
+
+# Progress
+
+
+class Terminal:
+    """Standard error that says it is a terminal."""
+
+    def __init__(self):
+        self.text = ""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize(("delay", "shows"), [(0.01, True), (30, False)])
+def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, shows):
+    monkeypatch.setattr(progress, "DELAY", delay)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.working("Counting", total=4) as bar:
+        bar.advance(2)
+        deadline = time.monotonic() + 10
+        while shows and "2/4" not in plain(terminal.text) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            bar.advance(0)
+    assert ("Counting" in terminal.text and "2/4" in plain(terminal.text)) == shows
+
+
+def test_no_bar_shows_where_there_is_no_terminal(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    with progress.working("Counting"):
+        time.sleep(0.3)
+    assert capfd.readouterr() == ("", "")

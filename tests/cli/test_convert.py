@@ -1,0 +1,198 @@
+"""`ffjax convert`, `select` and `bucket-to-explicit`: files in, files out."""
+
+import os
+
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.cli.select import selected
+from tests import builders
+from tests.cli.conftest import WORDS
+
+
+def vectors(emb, words):
+    return {word: None if (vector := emb.embedding(word)) is None else np.asarray(vector) for word in words}
+
+
+def same_vectors(one, other, words):
+    mine, theirs = vectors(one, words), vectors(other, words)
+    assert [word for word in words if mine[word] is None] == [word for word in words if theirs[word] is None]
+    for word in words:
+        if mine[word] is not None:
+            np.testing.assert_allclose(mine[word], theirs[word], atol=1e-6, rtol=0, err_msg=word)
+
+
+# Convert
+
+
+def test_converting_a_finalfusion_file_to_itself_changes_no_byte(ff, small, tmp_path):
+    for path in small.values():
+        assert ff("convert", path, tmp_path / "copy.fifu") == (0, "", "")
+        assert (tmp_path / "copy.fifu").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(("format", "name"), [("text", "x.txt"), ("textdims", "x.dims"), ("word2vec", "x.w2v")])
+def test_converting_is_as_ffp_convert(ff, peer, small, tmp_path, format, name):
+    """The files of both hold the same words and numbers; `ffjax` takes the format from the name."""
+    words = [word for word in WORDS if " " not in word]  # the peer cannot read those in text
+    source = tmp_path / "source.fifu"
+    emb = ffjax.load_finalfusion(small["simple"])
+    selected(emb, np.array([WORDS.index(word) for word in words])).write(source)
+    theirs = tmp_path / f"theirs-{name}"
+    assert peer("convert", source, theirs, "-f", "finalfusion", "-t", format).status == 0
+    assert ff("convert", source, tmp_path / name).status == 0
+    import finalfusion
+
+    load = getattr(
+        finalfusion, {"text": "load_text", "textdims": "load_text_dims", "word2vec": "load_word2vec"}[format]
+    )
+    mine, other = load(str(tmp_path / name)), load(str(theirs))
+    assert mine.vocab.words == other.vocab.words == words
+    np.testing.assert_allclose(mine.storage, other.storage, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(mine.norms, other.norms, atol=1e-6, rtol=0)
+    # and back, from the peer's file
+    assert ff("convert", theirs, tmp_path / "back.fifu", "--from", format).status == 0
+    assert peer("convert", theirs, tmp_path / "theirs.fifu", "-f", format).status == 0
+    back, again = (ffjax.load_finalfusion(tmp_path / file) for file in ("back.fifu", "theirs.fifu"))
+    assert back.vocab == again.vocab
+    np.testing.assert_allclose(np.asarray(back.storage), np.asarray(again.storage), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(np.asarray(back.norms), np.asarray(again.norms), atol=1e-6, rtol=0)
+
+
+def test_converting_fasttext_is_as_ffp_convert(ff, peer, finalfusion_files, tmp_path):
+    source = finalfusion_files / "fasttext.bin"
+    assert peer("convert", source, tmp_path / "theirs.fifu", "-f", "fasttext").status == 0
+    assert ff("convert", source, tmp_path / "mine.fifu").status == 0
+    mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
+    assert mine.vocab == theirs.vocab
+    same_vectors(mine, theirs, [*mine.vocab.words, "unknown", "größer"])
+    # and to fastText again
+    assert ff("convert", tmp_path / "mine.fifu", tmp_path / "mine.bin", "--to", "fasttext").status == 0
+    again = ffjax.load(tmp_path / "mine.bin")
+    same_vectors(again, mine, [*mine.vocab.words, "unknown", "größer"])
+
+
+def test_a_format_that_cannot_hold_the_embeddings_is_refused(ff, peer, small, tmp_path):
+    """The peer refuses too, with a traceback."""
+    assert peer("convert", small["buckets"], tmp_path / "x.bin", "-f", "finalfusion", "-t", "fasttext").status != 0
+    done = ff("convert", small["buckets"], tmp_path / "x.bin", "--to", "fasttext")
+    assert done.status == 2 and done.err.startswith("ffjax: error: ") and done.err.count("\n") == 1
+    assert not (tmp_path / "x.bin").exists()
+
+
+def test_a_name_that_says_no_format_is_refused(ff, small, tmp_path):
+    done = ff("convert", small["simple"], tmp_path / "x.unknown")
+    assert done.status == 2 and done.err.count("\n") == 1 and "--to" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_goes_to_standard_output_and_comes_from_standard_input(shell, small):
+    text = shell("convert", small["simple"], "-", "--to", "textdims")
+    assert text.returncode == 0 and text.stdout.startswith(b"10 12\ntea ")
+    back = shell("convert", "-", "-", "--from", "textdims", "--to", "finalfusion", stdin=text.stdout)
+    assert back.returncode == 0 and back.stdout.startswith(b"FiFu")
+
+
+def test_standard_output_needs_a_format(ff, small):
+    done = ff("convert", small["simple"], "-")
+    assert done.status == 2 and "Say which with --to" in done.err
+
+
+def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monkeypatch):
+    target = tmp_path / "old.fifu"
+    target.write_bytes(b"old")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    # the header is written by then, the matrix not
+    monkeypatch.setattr("ffjax.formats.finalfusion.ndarray.write", interrupt)
+    assert ff("convert", small["simple"], target) == (130, "", "")
+    assert target.read_bytes() == b"old" and os.listdir(tmp_path) == ["old.fifu"]
+
+
+def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
+    done = ff("convert", small["simple"], tmp_path / "no" / "x.fifu")
+    assert done.status == 2 and "No such file or directory" in done.err and done.err.count("\n") == 1
+
+
+# Select
+
+
+@pytest.mark.parametrize("kind", ["simple", "buckets", "fasttext", "explicit"])
+def test_selected_words_keep_their_vectors_norms_and_order(ff, small, tmp_path, kind):
+    keep = tmp_path / "keep.txt"
+    keep.write_text("naïve\ntea\n\na b\n咖啡\n", encoding="utf-8")
+    assert ff("select", small[kind], tmp_path / "small.fifu", "--words", keep) == (0, "", "")
+    old, new = ffjax.load_finalfusion(small[kind]), ffjax.load_finalfusion(tmp_path / "small.fifu")
+    assert new.vocab.words == ["tea", "咖啡", "naïve", "a b"]
+    same_vectors(old, new, [*new.vocab.words, "teapots", "xyzzy"])
+    assert [new.embedding_with_norm(word)[1] for word in new.vocab.words] == [
+        old.embedding_with_norm(word)[1] for word in new.vocab.words
+    ]
+    assert new.metadata == old.metadata
+
+
+def test_the_first_words_are_selected(ff, small, tmp_path):
+    assert ff("select", small["buckets"], tmp_path / "3.fifu", "-n", 3).status == 0
+    assert ffjax.load_finalfusion(tmp_path / "3.fifu").vocab.words == WORDS[:3]
+    assert ff("select", small["buckets"], tmp_path / "all.fifu", "-n", 1000).status == 0
+    assert (tmp_path / "all.fifu").read_bytes() == small["buckets"].read_bytes()
+
+
+def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
+    done = ff("select", small["simple"], tmp_path / "x.fifu", "-n", 3, "-w", "-", stdin="pot\ncoffee\ntea\n")
+    assert done == (0, "", "ffjax: 1 of 3 listed words are not there: pot\n")
+    assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "coffee"]
+
+
+def test_many_listed_words_that_are_missing_take_one_line(ff, small, tmp_path):
+    listed = "\n".join(["tea", *(f"w{number}" for number in range(2000))])
+    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin=listed)
+    assert done.err == "ffjax: 2,000 of 2,001 listed words are not there: w0, w1, w10, w100, w1000, ...\n"
+
+
+def test_selecting_nothing_is_bad_input(ff, small, tmp_path):
+    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin="nothing\n")
+    assert done.status == 2 and done.err.splitlines()[-1].endswith("none of the words to keep is in it.")
+    assert not (tmp_path / "x.fifu").exists()
+    done = ff("select", small["simple"], tmp_path / "x.fifu")
+    assert done.status == 2 and "expected --words FILE or --first N, got neither" in done.err
+
+
+@pytest.mark.parametrize("storage", builders.STORAGES)
+@pytest.mark.parametrize("vocab", ["simple", "buckets", "explicit"])
+def test_every_storage_is_selected_from(vocab, storage):
+    emb = builders.embeddings(vocab, storage)
+    places = np.array([7, 2, 4])
+    words = [emb.vocab.words[place] for place in places]
+    new = selected(emb, places)
+    assert new.vocab.words == words and type(new.storage) is type(emb.storage)
+    same_vectors(emb, new, [*words, "Zürichs", "東京都"])
+
+
+def test_words_that_share_rows_go_on_sharing_them():
+    vocab = ffjax.SimpleVocab(["a", "b", "c", "d"], rows=np.array([0, 1, 0, 2]))
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(3, dtype=np.float32)), vocab)
+    new = selected(emb, np.array([0, 2, 3]))
+    assert new.storage.shape == (2, 3) and new.vocab.word_index == {"a": 0, "c": 0, "d": 1}
+    same_vectors(emb, new, ["a", "c", "d"])
+
+
+# bucket-to-explicit
+
+
+@pytest.mark.parametrize("kind", ["buckets", "fasttext"])
+def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, tmp_path, kind):
+    assert peer("bucket_to_explicit", small[kind], tmp_path / "theirs.fifu").status == 0
+    assert ff("bucket-to-explicit", small[kind], tmp_path / "mine.fifu") == (0, "", "")
+    mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
+    assert mine.vocab == theirs.vocab
+    np.testing.assert_array_equal(np.asarray(mine.storage), np.asarray(theirs.storage))
+    same_vectors(mine, theirs, [*WORDS, "teapots", "Кофейник", "xyzzy"])
+
+
+def test_embeddings_without_buckets_cannot_be_made_explicit(ff, small, tmp_path):
+    done = ff("bucket-to-explicit", small["simple"], tmp_path / "x.fifu")
+    assert done.status == 2 and "Only hashed n-grams can be made explicit" in done.err and done.err.count("\n") == 1

@@ -1,0 +1,30 @@
+"""`ffjax demo`: what a newcomer sees first."""
+
+import re
+
+from ffjax.cli import demo as module
+
+
+def test_the_demo_shows_the_main_job(ff):
+    done = ff("demo")
+    assert done.status == 0 and done.err == ""
+    out = done.out
+    assert "10,000 words x 100 dimensions" in out
+    # the second call, with other words, compiled nothing
+    assert re.search(r"first call .* with compiling, other words then .*: compiled\s+once", out)
+    # nearest neighbours in GloVe, found with NumPy in float64 when this was written
+    for line in ("berlin   munich, vienna, hamburg", "coffee   tea, drinks, beer", "jazz     blues, music, musicians"):
+        assert line in out
+    for (a, b, c), answer in zip(module.ANALOGIES, ("queen", "japan", "worse"), strict=True):
+        assert f"{a} is to {b} as {c} is to {answer}" in out
+    assert re.search(r"True: 4\.1 MB written in .* mapped in ", out)
+
+
+def test_each_call_in_the_demo_is_shown_as_code_that_runs():
+    import ffjax
+
+    code = "\n".join(line[4:] for line in module.COMPILED.splitlines())
+    names = {"ffjax": ffjax, "jax": __import__("jax"), "emb": ffjax.demo()}
+    body, call = code.rsplit("\n", 1)
+    exec(body, names)
+    assert eval(call, names).rows.shape == (4, 4)

@@ -1,0 +1,118 @@
+"""`ffjax info` and `ffjax metadata`: what a file holds and says about itself."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ffjax
+from tests import builders
+
+
+def test_info_of_the_demo(ff, demo_file):
+    found = json.loads(ff("info", demo_file, "--json").out)
+    assert found == {
+        "file": str(demo_file),
+        "bytes": demo_file.stat().st_size,
+        "format": "finalfusion",
+        "chunks": ["Metadata", "SimpleVocab", "NdArray", "NdNorms"],
+        "vocabulary": "SimpleVocab",
+        "words": 10_000,
+        "dims": 100,
+        "storage": "NdArray",
+        "rows": 10_000,
+        "numbers": "float32",
+        "norms": 10_000,
+        "metadata": list(ffjax.demo().metadata),
+    }
+
+
+def test_info_in_a_pipe_is_names_and_values(ff, small):
+    rows = dict(ff("info", small["buckets"]).rows)
+    assert rows["vocabulary"] == "FinalfusionBucketVocab"
+    assert (rows["words"], rows["ngram_lengths"], rows["buckets"], rows["rows"]) == ("10", "3 to 5", "64", "74")
+    assert rows["chunks"] == "Metadata, BucketSubwordVocab, NdArray, NdNorms"
+    explicit = dict(ff("info", small["explicit"]).rows)
+    vocab = ffjax.load_finalfusion(small["explicit"]).vocab
+    assert explicit["ngrams"] == str(len(vocab.subword_indexer.ngrams))
+    assert explicit["ngram_rows"] == str(vocab.upper_bound - 10)
+
+
+def test_info_of_quantized_embeddings(ff, tmp_path):
+    path = tmp_path / "quantized.fifu"
+    builders.embeddings("simple", "opq", norms=False).write(path)
+    rows = dict(ff("info", path).rows)
+    assert (rows["storage"], rows["dims"]) == ("QuantizedArray", "6")
+    assert (rows["codes_per_row"], rows["centroids"]) == ("3", "8")
+    assert (rows["rotated"], rows["row_norms"]) == ("yes", "no")
+    assert "norms" not in rows and "metadata" not in rows
+
+
+def test_info_of_a_file_with_a_vocabulary_alone(ff, tmp_path):
+    path = tmp_path / "vocab.fifu"
+    ffjax.write_chunks(path, [ffjax.SimpleVocab(["one", "two"])])
+    found = json.loads(ff("info", path, "--json").out)
+    assert (found["chunks"], found["words"]) == (["SimpleVocab"], 2) and "dims" not in found
+
+
+def test_info_does_not_read_the_matrix(ff, tmp_path, monkeypatch):
+    """A matrix of 4 GB that the file system never stored: reading it would take the memory of the machine."""
+    path = tmp_path / "sparse.fifu"
+    rows, dims = 10, 100_000_000
+    vocab = ffjax.SimpleVocab([f"word {number}" for number in range(rows)])
+    ffjax.Embeddings(ffjax.NdArray(np.zeros((rows, 1), np.float32)), vocab).write(path)
+    raw = bytearray(path.read_bytes())
+    # the chunk ends the file: rows u64, dims u32, type u32, padding, numbers; its length stands before
+    start = raw.index(np.uint64(rows).tobytes() + np.uint32(1).tobytes() + np.uint32(10).tobytes())
+    numbers = len(raw) - 4 * rows
+    raw[start + 8 : start + 12] = np.uint32(dims).tobytes()
+    raw[start - 8 : start] = np.uint64(numbers - start + 4 * rows * dims).tobytes()
+    with open(path, "wb") as file:
+        file.write(raw[:numbers])
+        file.truncate(numbers + 4 * rows * dims)
+    found = json.loads(ff("info", path, "--json").out)
+    assert (found["dims"], found["rows"], found["bytes"]) == (dims, rows, numbers + 4 * rows * dims)
+
+
+def test_metadata_is_printed_as_it_stands(ff, small):
+    assert ff("metadata", small["simple"]) == (0, 'corpus = "kitchen" # small\n', "")
+    assert json.loads(ff("metadata", small["simple"], "--json").out) == {"corpus": "kitchen"}
+
+
+def test_metadata_that_is_not_there_is_status_1(ff, tmp_path):
+    path = tmp_path / "bare.fifu"
+    builders.embeddings(norms=False).write(path)
+    assert ff("metadata", path) == (1, "", f"ffjax: {path}: no metadata.\n")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_metadata_is_replaced_in_a_copy(ff, small, tmp_path, in_place):
+    source = tmp_path / "source.fifu"
+    source.write_bytes(small["buckets"].read_bytes())
+    target = source if in_place else tmp_path / "copy.fifu"
+    toml = tmp_path / "new.toml"
+    toml.write_text('# mine\nepochs = 5\ntitle = "größer"\n', encoding="utf-8")
+    assert ff("metadata", source, target, "--replace", toml) == (0, "", "")
+    assert ff("metadata", target).out == toml.read_text(encoding="utf-8")
+    old, new = ffjax.load_finalfusion(small["buckets"]), ffjax.load_finalfusion(target)
+    assert new.replace(metadata=old.metadata) == old
+
+
+def test_new_metadata_comes_from_standard_input(ff, small, tmp_path):
+    target = tmp_path / "copy.fifu"
+    assert ff("metadata", small["simple"], target, "--replace", "-", stdin="a = 1").status == 0
+    assert ff("metadata", target).out == "a = 1\n"
+
+
+def test_metadata_that_is_not_toml_is_refused_and_nothing_written(ff, small, tmp_path):
+    toml, target = tmp_path / "bad.toml", tmp_path / "copy.fifu"
+    toml.write_text("a = ")
+    done = ff("metadata", small["simple"], target, "--replace", toml)
+    assert done.status == 2 and done.err.startswith(f"ffjax: error: {toml}: `text`: expected a TOML document, got")
+    assert done.err.count("\n") == 1 and not target.exists()
+
+
+def test_replacing_needs_both_the_new_metadata_and_an_output(ff, small, tmp_path):
+    for arguments in ([tmp_path / "x.fifu"], ["--replace", "x.toml"]):
+        done = ff("metadata", small["simple"], *arguments)
+        assert done.status == 2 and "expected both --replace TOML and OUTPUT, or neither" in done.err

@@ -1,0 +1,128 @@
+"""`ffjax similar`: the answers of `ffp-similar`, in the form that fits where they go."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ffjax
+
+# Queries of the peer's script come without the words they belong to: `k` lines for each that has an answer.
+K = 4
+
+
+def by_query(queries, lines, k):
+    """The peer's lines as (query, word, similarity)."""
+    pairs = [line.rsplit(" ", 1) for line in lines.splitlines()]
+    assert len(pairs) == k * len(queries)
+    return [(queries[i // k], word, float(score)) for i, (word, score) in enumerate(pairs)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "unknown"),
+    [
+        # unknown words: of a simple vocabulary; without n-grams of 3 to 5 characters; without any stored n-gram
+        ("simple", ["tea", "кофе", "a b"], ["teas", "x"]),
+        ("buckets", ["tea", "咖啡", "teapots", "Кофейник", "x"], []),
+        ("fasttext", ["tea", "naïve", "teapots", "Кофейник", "x"], []),
+        ("explicit", ["tea", "naïve", "teapots"], ["xyzzy"]),
+    ],
+)
+def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, known, unknown):
+    text = "\n".join([*known[:2], "", *unknown, *known[2:]]) + "\n"
+    theirs = peer("similar", small[kind], "-k", K, stdin=text)
+    assert theirs.status == 0 and theirs.err.count("\n") == len(unknown)
+    expected = by_query(known, theirs.out, K)
+    mine = ff("similar", small[kind], "-k", K, stdin=text)
+    assert [(query, word) for query, word, _ in mine.rows] == [(query, word) for query, word, _ in expected]
+    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0)
+    assert mine.status == (1 if unknown else 0)
+    assert [line.split(": ")[1] for line in mine.err.splitlines()] == [f"no answer for {word}" for word in unknown]
+
+
+def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, demo_file):
+    words = ["berlin", "king", "tea", "jazz", "physics"]
+    theirs = peer("similar", demo_file, stdin="\n".join(words))
+    expected = by_query(words, theirs.out, 10)  # both give ten if nothing is said
+    mine = ff("similar", demo_file, *words)
+    assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
+    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0)
+
+
+def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(ff, peer, finalfusion_files, tmp_path):
+    """`ffp-similar` cannot search quantized embeddings, so it gets the numbers that they stand for."""
+    path, dense = finalfusion_files / "quantized.fifu", tmp_path / "dense.fifu"
+    emb = ffjax.load_finalfusion(path)
+    emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage))).write(dense)
+    expected = by_query(["Berlin", "München"], peer("similar", dense, "-k", 5, stdin="Berlin\nMünchen\n").out, 5)
+    mine = ff("similar", path, "Berlin", "München", "-k", 5)
+    assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
+    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], rtol=1e-6)
+
+
+def test_words_come_from_arguments_a_file_or_standard_input(ff, small, tmp_path):
+    queries = tmp_path / "queries.txt"
+    queries.write_text("tea\n\n  a b  \n", encoding="utf-8")
+    told = ff("similar", small["simple"], "tea", "a b", "-k", 2)
+    assert [row[0] for row in told.rows] == ["tea", "tea", "a b", "a b"]
+    text = queries.read_text(encoding="utf-8")
+    others = [
+        ff("similar", small["simple"], "--input", queries, "-k", 2),
+        ff("similar", small["simple"], "--input", "-", "-k", 2, stdin=text),
+        ff("similar", small["simple"], "-", "-k", 2, stdin=text),
+        ff("similar", small["simple"], "-k", 2, stdin=text),
+    ]
+    assert others == [told] * 4
+
+
+def test_more_queries_than_a_batch_are_answered_in_order(ff, small):
+    words = ["tea", "pot", "naïve"] * 50
+    done = ff("similar", small["simple"], "-k", 1, stdin="\n".join(words))
+    assert [row[0] for row in done.rows] == words
+    assert len({tuple(row) for row in done.rows}) == 3
+
+
+def test_json_is_one_object_a_query(ff, small):
+    done = ff("similar", small["simple"], "tea", "nothing", "-k", 2, "--json")
+    first, second = map(json.loads, done.out.splitlines())
+    plain = ff("similar", small["simple"], "tea", "-k", 2).rows
+    assert first == {
+        "query": "tea",
+        "results": [{"word": word, "similarity": float(score)} for _, word, score in plain],
+    }
+    assert second == {"query": "nothing", "results": None}
+    assert done.status == 1
+
+
+def test_k_above_the_number_of_words_gives_all_others(ff, small):
+    done = ff("similar", small["simple"], "tea", "-k", 100)
+    assert len(done.rows) == 9 and done.status == 0
+    assert "tea" not in [row[1] for row in done.rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tea", "--input", "x"), "expected words or --input, got both. Leave out --input x or the words."),
+        (("--input", "no-such-file"), "no-such-file: No such file or directory"),
+    ],
+)
+def test_bad_usage_ends_in_one_line_and_status_2(ff, small, arguments, message):
+    done = ff("similar", small["simple"], *arguments)
+    assert (done.status, done.out, done.err) == (2, "", f"ffjax: error: {message}\n")
+
+
+def test_k_below_one_is_refused(ff, small):
+    done = ff("similar", small["simple"], "tea", "-k", 0)
+    assert done.status == 2 and done.err.startswith("ffjax: error: Invalid value for '-k': ")
+    assert done.err.endswith(". See `ffjax similar --help`.\n") and done.err.count("\n") == 1
+
+
+def test_embeddings_come_from_standard_input(shell, small):
+    done = shell("similar", "-", "tea", "-k", "1", stdin=small["simple"].read_bytes())
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"tea\t")
+
+
+def test_standard_input_cannot_hold_both_embeddings_and_words(ff):
+    done = ff("similar", "-", "-", stdin="tea")
+    assert done.status == 2 and "since standard input holds the embeddings" in done.err
