@@ -1,0 +1,92 @@
+"""Which format a file is in, by its content."""
+
+import re
+
+from ffjax.errors import FormatError
+from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
+from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
+from ffjax.formats.floret import is_header
+from ffjax.formats.streams import Stream
+from ffjax.formats.text import HEADER
+from ffjax.formats.text_lines import count_values
+
+FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret")
+
+# What is looked at: enough for a first line, and for a long one if it is text.
+_HEAD = 1 << 16
+_LONG_HEAD = 1 << 24
+_SAMPLE_LINES = 16
+_NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
+_TRIED = (
+    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), word2vec or text with dimensions (a first "
+    "line `rows dims`), floret (a first line of six whole numbers and two markers), or text (a word and its values on "
+    "each line)"
+)
+# Files that are mistaken for embeddings.
+_OTHERS = (
+    (b"\x80", "It may be a pickle, as gensim's own `save` writes. Save it with `save_word2vec_format` instead."),
+    (b"\x93NUMPY", "It is a NumPy array, which has no words."),
+    (b"\x89HDF", "It is an HDF5 file."),
+    (b"version https://git-lfs", "It is the pointer of a Git LFS file; fetch the file itself with `git lfs pull`."),
+    (b"<", "It may be a web page, got in place of the file."),
+    (b"\x1f\x8b", "It is compressed twice, or in a way that is not known. Decompress it first."),
+    (b"PK\x03\x04", "It is an archive inside of another. Unpack it first."),
+)
+
+
+def detect(stream: Stream) -> str:
+    r"""Tells the format of a stream from its first bytes, of which none are counted as read.
+
+    A first line `rows dims` begins word2vec files and text with dimensions. What decides between them is whether the
+    first row ends with so many numbers in text.
+
+    Args:
+        stream: the stream, at its start.
+
+    Returns:
+        One of `FORMATS`.
+
+    Raises:
+        FormatError: it is none of them; the error says what was tried and what was seen.
+
+    Examples:
+        >>> from ffjax.formats.streams import open_bytes
+        >>> detect(open_bytes(b"1 2\none 0.5 0.25\n")), detect(open_bytes(b"one 0.5 0.25\n"))
+        ('textdims', 'text')
+    """
+    head = stream.head(_HEAD)
+    if head.startswith(FINALFUSION_MAGIC):
+        return "finalfusion"
+    if head.startswith(FASTTEXT_MAGIC):
+        return "fasttext"
+    if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD:
+        head = stream.head(_LONG_HEAD)
+    if is_header(head.partition(b"\n")[0]):
+        return "floret"
+    if (header := HEADER.match(head)) is not None:
+        return _with_dims(stream, int(header[1]), int(header[2]), header.end())
+    if b"\x00" not in head and any(map(count_values, head.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES])):
+        return "text"
+    raise _unknown(stream, head)
+
+
+def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
+    head = stream.head(_HEAD)[start:]
+    if b"\n" not in head and len(head) + start == _HEAD:
+        head = stream.head(_LONG_HEAD)[start:]
+    line = head.partition(b"\n")[0]
+    values = count_values(line)
+    if values >= dims or not n_rows or not head:
+        return "textdims"
+    if values == 1 and dims > 1 and HEADER.fullmatch(line + b"\n"):
+        return "text"  # vectors of one number, and numbers for words
+    # A row too short is for the reader of text to complain about; numbers in binary do not look like this.
+    vector = head.partition(b" ")[2][: 4 * dims]
+    return "textdims" if vector and _NUMBERS.fullmatch(vector) else "word2vec"
+
+
+def _unknown(stream: Stream, head: bytes) -> FormatError:
+    hints = [hint for magic, hint in _OTHERS if head.startswith(magic)]
+    seen = f"{head[:32]!r}{'...' if len(head) > 32 else ''}" if head else "an empty file"
+    hint = hints[0] if hints else "If it is one of them all the same, say which with `format=`." if head else None
+    return stream.error(0, expected=_TRIED, got=seen, hint=hint)

@@ -1,0 +1,96 @@
+"""What the writers of words and plain numbers share: what a value has beyond those, and its rows in blocks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ffjax.embeddings import Embeddings
+from ffjax.storage import ComposedArray, QuantizedArray, Storage
+from ffjax.strings import StringTable
+from ffjax.vocab import SubwordVocab
+
+_BLOCK_BYTES = 1 << 22
+_LF = 10
+
+
+def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
+    """Refuses to lose in silence what a file of words and numbers cannot hold.
+
+    Args:
+        embeddings: what is to be written.
+        what: what the file is called, for example `"word2vec files"`.
+        **allowed: the options `drop_subwords`, `drop_metadata`, `drop_training` and `reconstruct`, each of which says
+            that something may be left out. One that is not given is not asked for.
+
+    Raises:
+        TypeError: it is no `Embeddings`.
+        ValueError: it has something that is not to be left out.
+    """
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    has = {
+        "drop_subwords": ("n-grams", isinstance(embeddings.vocab, SubwordVocab)),
+        "drop_metadata": ("metadata", embeddings.metadata is not None),
+        "drop_training": ("what training left (counts, labels, output matrix)", embeddings.training is not None),
+        "reconstruct": ("quantized vectors", _is_quantized(embeddings.storage)),
+    }
+    lost = {option: has[option][0] for option, allows in allowed.items() if has[option][1] and not allows}
+    if lost:
+        options = ", ".join(f"`{option}=True`" for option in lost)
+        raise ValueError(
+            f"`embeddings`: expected words and plain vectors, which is all that {what} hold, got "
+            f"{' and '.join(lost.values())} too. Allow what is to be lost with {options}."
+        )
+    return embeddings
+
+
+def _is_quantized(storage: Storage) -> bool:
+    if isinstance(storage, ComposedArray):
+        return _is_quantized(storage.own)
+    return isinstance(storage, QuantizedArray)
+
+
+def check_line_feeds(table: StringTable, what: str) -> None:
+    """Refuses words with a line feed.
+
+    Raises:
+        ValueError: there is one.
+    """
+    word = first_word_with(table, _LF)
+    if word is not None:
+        raise ValueError(
+            f"`embeddings`: expected words without line feeds, since {what} can't hold them, got {word!r}."
+        )
+
+
+def first_word_with(table: StringTable, byte: int) -> str | None:
+    """The first word that holds a byte, or `None`."""
+    words = words_with(table, byte)
+    return table[int(words[0])] if len(words) else None
+
+
+def words_with(table: StringTable, *bytes_: int) -> np.ndarray:
+    """The numbers of the words that hold one of some bytes, in order."""
+    offsets = table.host_offsets
+    data = table.host_data[: offsets[-1]]
+    hits = np.flatnonzero(np.isin(data, np.array(bytes_, np.uint8)))
+    return np.unique(np.searchsorted(offsets, hits, side="right") - 1)
+
+
+def word_blocks(embeddings: Embeddings, unnormalize: bool) -> Iterator[tuple[list[bytes], np.ndarray]]:
+    """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms if those are to be undone."""
+    storage, table = embeddings.storage, embeddings.vocab.table
+    shared = None if embeddings.vocab.shared_rows is None else embeddings.vocab.host_rows
+    norms = None if embeddings.norms is None or not unnormalize else np.asarray(embeddings.norms)
+    data, offsets = table.host_data, table.host_offsets
+    step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
+    for start in range(0, len(table), step):
+        stop = min(start + step, len(table))
+        ids = slice(start, stop) if shared is None else shared[start:stop]
+        rows = storage.embedding(ids).astype(np.float32, copy=False)
+        if norms is not None:
+            rows = rows * norms[ids][:, None]
+        raw = data[offsets[start] : offsets[stop]].tobytes()
+        bounds = (offsets[start : stop + 1] - offsets[start]).tolist()
+        yield [raw[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)], rows

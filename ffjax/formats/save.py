@@ -1,0 +1,80 @@
+"""Writing embeddings in any format."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ffjax.embeddings import Embeddings
+from ffjax.formats.binary import File
+from ffjax.formats.detect import FORMATS
+from ffjax.formats.fasttext import write_fasttext
+from ffjax.formats.finalfusion import write_finalfusion
+from ffjax.formats.floret import write_floret
+from ffjax.formats.text_write import write_text, write_text_dims
+from ffjax.formats.word2vec import write_word2vec
+from ffjax.vocab import FastTextVocab
+
+_WRITERS: dict[str, Callable[..., None]] = {
+    "finalfusion": write_finalfusion,
+    "fasttext": write_fasttext,
+    "word2vec": write_word2vec,
+    "text": write_text,
+    "textdims": write_text_dims,
+    "floret": write_floret,
+}
+_ENDINGS = {".fifu": "finalfusion", ".w2v": "word2vec", ".txt": "text", ".vec": "textdims", ".floret": "floret"}
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
+
+
+def save(embeddings: Embeddings, path: File, *, format: str | None = None, **options: Any) -> None:
+    """Writes embeddings in any format; the old file stays whole until the new one is complete.
+
+    A finalfusion file keeps all parts. What another format cannot hold is an error that says so, and names the option
+    with which it is left out.
+
+    Args:
+        embeddings: what to write.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
+            or `"floret"`. Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` (text with dimensions) or
+            `.floret`, and `.bin` if the vocabulary is a `FastTextVocab`, which is fastText then.
+        **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
+
+    Raises:
+        TypeError: the format's writer has no such option, or cannot write such a vocabulary.
+        ValueError: `format` is none of those, or missing where the name does not say it; or the embeddings have what
+            the format cannot hold.
+        OSError: the file cannot be written.
+
+    Examples:
+        >>> import ffjax, tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.vec"
+        >>> ffjax.save(ffjax.demo().replace(metadata=None), path)
+        >>> ffjax.load(path, limit=10).n_words
+        10
+    """
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    chosen = _by_name(embeddings, path) if format is None else format
+    if chosen not in _WRITERS:
+        raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
+    _WRITERS[chosen](path, embeddings, **options)
+
+
+def _by_name(embeddings: Embeddings, path: File) -> str:
+    if isinstance(path, int):
+        raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))} for a descriptor, got None.")
+    name = os.fsdecode(path)
+    ending = os.path.splitext(name)[1].lower()
+    if ending == ".bin" and isinstance(embeddings.vocab, FastTextVocab):
+        return "fasttext"
+    if ending in _ENDINGS:
+        return _ENDINGS[ending]
+    known = ", ".join(f"{ending} ({format})" for ending, format in _ENDINGS.items())
+    if ending in _COMPRESSED:
+        hint = "Files are written as they are; compress it afterwards."
+    elif ending == ".bin":
+        hint = "`.bin` may be word2vec or fastText. Say which with `format=`."
+    else:
+        hint = "Say which format with `format=`."
+    raise ValueError(f"`path`: expected a name that ends with {known}, got {name!r}. {hint}")

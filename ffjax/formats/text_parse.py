@@ -1,0 +1,250 @@
+"""Decimal numbers out of bytes, many at a time: what makes reading text fast.
+
+A number is the correctly rounded float64 of its decimal digits, rounded once more to float32: bit for bit what
+`np.float32(float(text))` gives. Eight characters at once are read as a 64-bit word, whose digits three multiplications
+turn into a number (D. Lemire, "Number parsing at a gigabyte per second", 2021); that is divided by a power of ten. Both
+are exact in float64, the one below 2**53, the other up to 10**22, so the quotient is correctly rounded (W. Clinger,
+"How to read floating point numbers accurately", 1990). What is longer, has an exponent or is no number is left to
+Python.
+
+Everything works on buffers with `PAD` bytes to spare on both sides, whose length is a multiple of eight.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+# Words are read from up to 24 bytes before a field's start, and from the word behind its end.
+PAD = 32
+
+_U = np.uint64
+_ONES = _U(0x0101010101010101)
+_HIGH = _U(0x8080808080808080)
+_ZEROS = _U(0x3030303030303030)  # "00000000"
+_POINTS = _U(0x2E2E2E2E2E2E2E2E)  # "........"
+_ABOVE_9 = _U(0x7676767676767676)  # carries into the high bit of a byte above 9
+_MINUS, _PLUS = 45, 43
+_PAIRS = (_U(2561), _U(8), _U(0x00FF00FF00FF00FF))
+_FOURS = (_U(6553601), _U(16), _U(0x0000FFFF0000FFFF))
+_EIGHT = (_U(42949672960001), _U(32))
+_TENS = 10.0 ** np.arange(23)
+# By the byte of the point within its word (0 the first, 7 the last character), plus 8 for negative numbers.
+_SCALE = np.concatenate([10.0 ** np.arange(7, -1, -1), -(10.0 ** np.arange(7, -1, -1))])
+
+
+class Scratch:
+    """Work space for `short_numbers`: small enough to stay in the cache, allocated once for many calls."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._words = [np.empty(n, np.int64) for _ in range(6)]
+        self._bytes = np.empty(n, np.uint8)
+        self._flags = [np.empty(n, bool) for _ in range(3)]
+
+    def parts(self, n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+        """The first `n` entries of each."""
+        return [word[:n] for word in self._words], self._bytes[:n], [flag[:n] for flag in self._flags]
+
+
+def padded(n_bytes: int) -> np.ndarray:
+    """A buffer for `n_bytes` from index `PAD` on, with what the functions here may read beyond."""
+    return np.empty(PAD + (n_bytes + 7) // 8 * 8 + PAD, np.uint8)
+
+
+def short_numbers(
+    buffer: UInt8[np.ndarray, " bytes"],
+    starts: Int64[np.ndarray, " n"],
+    ends: Int64[np.ndarray, " n"],
+    out: Float32[np.ndarray, " n"],
+    scratch: Scratch,
+) -> Bool[np.ndarray, " n"]:
+    """Reads numbers of up to eight digits with a point before one of the last seven, such as `-0.0382`.
+
+    Args:
+        buffer: the bytes, padded.
+        starts: where each field starts.
+        ends: where each field ends.
+        out: where the numbers go; entries that could not be read hold anything.
+        scratch: work space for at least as many fields.
+
+    Returns:
+        Which fields could not be read; the array belongs to `scratch`.
+    """
+    words = buffer.view(np.uint64)
+    (a, b, c, d, e, f), before, (negative, bad, flag) = scratch.parts(starts.size)
+    A, B, C, D, E = a.view(_U), b.view(_U), c.view(_U), d.view(_U), e.view(_U)
+
+    # A: the last eight characters, from two aligned words; `before`: the character before those.
+    np.subtract(ends, 9, out=f)
+    np.take(buffer, f, out=before, mode="clip")
+    np.add(f, 1, out=f)
+    np.bitwise_and(f, 7, out=b)
+    np.left_shift(b, 3, out=b)
+    np.right_shift(f, 3, out=f)
+    np.take(words, f, out=A, mode="clip")
+    np.add(f, 1, out=f)
+    np.take(words, f, out=C, mode="clip")
+    np.right_shift(A, B, out=A)
+    np.subtract(_U(64), B, out=B)
+    np.left_shift(C, B, out=C)  # a shift by 64 gives 0
+    np.bitwise_or(A, C, out=A)
+
+    # Characters before the field become zero bytes, so that no point of the field before is found.
+    np.subtract(ends, starts, out=f)
+    np.minimum(f, 8, out=d)
+    _keep_last(A, d)
+
+    # B: 0x80 at the point.
+    np.bitwise_xor(A, _POINTS, out=B)
+    np.subtract(B, _ONES, out=C)
+    np.invert(B, out=B)
+    np.bitwise_and(B, C, out=B)
+    np.bitwise_and(B, _HIGH, out=B)
+    np.negative(b, out=c)
+    np.bitwise_and(B, C, out=B)
+    np.equal(b, 0, out=bad)
+
+    # The characters before the point move up by one, over it.
+    np.right_shift(B, _U(7), out=C)
+    np.subtract(C, _U(1), out=C)
+    np.bitwise_and(A, C, out=E)
+    np.left_shift(E, _U(8), out=E)
+    np.copyto(D, before)
+    np.bitwise_or(E, D, out=E)
+    np.left_shift(B, _U(1), out=C)
+    np.subtract(C, _U(1), out=C)
+    np.invert(C, out=C)
+    np.bitwise_and(A, C, out=A)
+    np.bitwise_or(A, E, out=A)
+
+    # Digits alone stay: neither the sign nor what stands before the field.
+    np.take(buffer, starts, out=before, mode="clip")
+    np.equal(before, _MINUS, out=negative)
+    np.subtract(f, 1, out=f)
+    np.subtract(f, negative, out=f)
+    np.subtract(f, 1, out=d)
+    np.greater(d.view(_U), _U(7), out=flag)  # fewer than one or more than eight
+    np.logical_or(bad, flag, out=bad)
+    np.bitwise_xor(A, _ZEROS, out=A)
+    np.copyto(d, f)
+    _keep_last(A, d)
+    np.add(A, _ABOVE_9, out=C)
+    np.bitwise_or(C, A, out=C)
+    np.bitwise_and(C, _HIGH, out=C)
+    np.not_equal(C, _U(0), out=flag)
+    np.logical_or(bad, flag, out=bad)
+    _eight_digits(A)
+
+    # The point's bit is 2**(8 * j + 7), whose exponent as a float64 is 1030 + 8 * j = 8 * (128 + j) + 6.
+    power = f.view(np.float64)
+    np.copyto(power, b)
+    np.right_shift(f, 55, out=f)
+    np.bitwise_and(f, 7, out=f)
+    np.left_shift(negative.view(np.uint8), 3, out=before)
+    np.add(f, before, out=f)
+    scale = c.view(np.float64)
+    np.take(_SCALE, f, out=scale, mode="clip")
+    value = d.view(np.float64)
+    np.copyto(value, a)
+    np.divide(value, scale, out=value)
+    np.copyto(out, value, casting="same_kind")
+    return bad
+
+
+def long_numbers(
+    buffer: UInt8[np.ndarray, " bytes"], starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]
+) -> tuple[Float32[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """Reads numbers of up to fifteen digits and a point or sixteen digits without, with or without a sign.
+
+    Args:
+        buffer: the bytes, padded.
+        starts: where each field starts.
+        ends: where each field ends.
+
+    Returns:
+        `(numbers, bad)`: where `bad` is true, the field could not be read and the number means nothing.
+    """
+    words = buffer.view(np.uint64)
+    first = buffer[starts]
+    negative = first == _MINUS
+    signed = negative | (first == _PLUS)
+    length = ends - starts - signed
+
+    # The sixteen last characters as two words, `low` the first eight of them.
+    index, shift = (ends - 16) >> 3, ((ends & 7) << 3).view(_U)
+    w0, w1, w2 = words[index], words[index + 1], words[index + 2]
+    low = (w0 >> shift) | (w1 << (_U(64) - shift))
+    high = (w1 >> shift) | (w2 << (_U(64) - shift))
+    _keep_last(high, np.minimum(length, 8))
+    _keep_last(low, np.clip(length - 8, 0, 8))
+
+    point_high = _first_point(high)
+    in_high = point_high != 0
+    point_low = np.where(in_high, _U(0), _first_point(low))
+    in_low = point_low != 0
+    high = _close_gap(high, point_high) | np.where(in_high, low >> _U(56), _U(0))
+    low = np.where(in_high, low << _U(8), _close_gap(low, point_low))
+
+    digits = length - (in_high | in_low)
+    bad = (digits < 1) | (length > 16)
+    high ^= _ZEROS
+    low ^= _ZEROS
+    _keep_last(high, np.clip(digits, 0, 8))
+    _keep_last(low, np.clip(digits - 8, 0, 8))
+    for word in (high, low):
+        bad |= ((word + _ABOVE_9 | word) & _HIGH) != 0
+        _eight_digits(word)
+    mantissa = low * _U(10**8) + high
+    bad |= mantissa > _U(2**53)
+    decimals = np.where(in_high, 7, np.where(in_low, 15, 0)) - np.where(
+        in_high | in_low, _byte_of(point_high | point_low), 0
+    )
+    value = mantissa.astype(np.float64) / _TENS[decimals]
+    return np.where(negative, -value, value).astype(np.float32), bad
+
+
+def one_number(text: bytes) -> float:
+    """Reads one number of any form: exponents, `nan`, `inf`, any number of digits.
+
+    Raises:
+        ValueError: `text` is no decimal number.
+    """
+    if b"_" in text:  # Python's own literals may have them
+        raise ValueError
+    return float(text)
+
+
+def _keep_last(word: np.ndarray, count: np.ndarray) -> None:
+    """Sets all but the last `count` bytes to zero; `count` (int64, at most 8) is overwritten."""
+    np.left_shift(count, 3, out=count)
+    np.subtract(64, count, out=count)
+    shift = count.view(_U)
+    np.right_shift(word, shift, out=word)
+    np.left_shift(word, shift, out=word)
+
+
+def _eight_digits(word: np.ndarray) -> None:
+    """Turns eight digits, a byte each and the first one lowest, into their number, in place."""
+    for factor, shift, mask in (_PAIRS, _FOURS):
+        np.multiply(word, factor, out=word)
+        np.right_shift(word, shift, out=word)
+        np.bitwise_and(word, mask, out=word)
+    np.multiply(word, _EIGHT[0], out=word)
+    np.right_shift(word, _EIGHT[1], out=word)
+
+
+def _first_point(word: np.ndarray) -> np.ndarray:
+    """0x80 in the byte of the first point of each word, 0 if there is none."""
+    x = word ^ _POINTS
+    found = (x - _ONES) & ~x & _HIGH
+    return found & (~found + _U(1))
+
+
+def _close_gap(word: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Moves what stands before the point over it."""
+    some = (point != 0).astype(_U)
+    return (word & ~((point << _U(1)) - some)) | ((word & ((point >> _U(7)) - some)) << _U(8))
+
+
+def _byte_of(point: np.ndarray) -> np.ndarray:
+    """The number of the byte that `_first_point` marked."""
+    return (point.astype(np.float64).view(np.int64) >> 55) & 7

@@ -1,0 +1,132 @@
+"""Writing embeddings as text: a word and its values on each line, with or without a first line `rows dims`."""
+
+from typing import Any
+
+from ffjax.embeddings import Embeddings
+from ffjax.formats.atomic import open_output
+from ffjax.formats.binary import File
+from ffjax.formats.rows_out import check_line_feeds, check_plain, word_blocks, words_with
+from ffjax.formats.text_lines import ends_with_value
+from ffjax.formats.text_numbers import format_rows
+
+_SPACE, _TAB = 32, 9
+
+
+def write_text(
+    file: File,
+    embeddings: Embeddings,
+    sep: str = " ",
+    *,
+    unnormalize: bool = True,
+    drop_subwords: bool = False,
+    drop_metadata: bool = False,
+    drop_training: bool = False,
+    reconstruct: bool = False,
+) -> None:
+    """Writes the words and their vectors as text, without a line of dimensions.
+
+    Numbers are the shortest that read back as the same float32. The old file stays whole until the new one is complete.
+
+    Args:
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        embeddings: what to write.
+        sep: what stands between a word and its values; spaces stand between values.
+        unnormalize: whether to give the vectors the lengths that the norms say. Without that the norms are left out.
+        drop_subwords: whether to leave n-grams out; the words' own vectors are written in any case.
+        drop_metadata: whether to leave metadata out.
+        drop_training: whether to leave counts, labels and the output matrix out.
+        reconstruct: whether to write quantized vectors as the plain ones that they stand for.
+
+    Raises:
+        TypeError: `embeddings` is something else.
+        ValueError: `embeddings` has n-grams, metadata, `training` or quantized vectors and the option that allows for
+            it is not set; a word has a line feed, or ends like `python 2.7` with what a reader would take for a value;
+            or `sep` is empty or has a line feed.
+        OSError: the file cannot be written.
+
+    Examples:
+        >>> import ffjax, tempfile, pathlib, numpy as np
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.txt"
+        >>> emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["one", "two"]))
+        >>> ffjax.write_text(path, emb)
+        >>> path.read_text().splitlines()
+        ['one 1.0 0.0', 'two 0.0 1.0']
+    """
+    options = {
+        "drop_subwords": drop_subwords,
+        "drop_metadata": drop_metadata,
+        "drop_training": drop_training,
+        "reconstruct": reconstruct,
+    }
+    _write(file, embeddings, sep, unnormalize, options, dims=False)
+
+
+def write_text_dims(
+    file: File,
+    embeddings: Embeddings,
+    sep: str = " ",
+    *,
+    unnormalize: bool = True,
+    drop_subwords: bool = False,
+    drop_metadata: bool = False,
+    drop_training: bool = False,
+    reconstruct: bool = False,
+) -> None:
+    """Writes the words and their vectors as text with a first line `rows dims`, as word2vec and fastText (`.vec`) do.
+
+    As `write_text` in everything else.
+
+    Args:
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        embeddings: what to write.
+        sep: what stands between a word and its values; spaces stand between values.
+        unnormalize: whether to give the vectors the lengths that the norms say. Without that the norms are left out.
+        drop_subwords: whether to leave n-grams out; the words' own vectors are written in any case.
+        drop_metadata: whether to leave metadata out.
+        drop_training: whether to leave counts, labels and the output matrix out.
+        reconstruct: whether to write quantized vectors as the plain ones that they stand for.
+
+    Raises:
+        TypeError: as `write_text`.
+        ValueError: as `write_text`.
+        OSError: the file cannot be written.
+
+    Examples:
+        >>> import ffjax, tempfile, pathlib, numpy as np
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.vec"
+        >>> emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["one", "two"]))
+        >>> ffjax.write_text_dims(path, emb)
+        >>> path.read_text().splitlines()
+        ['2 2', 'one 1.0 0.0', 'two 0.0 1.0']
+    """
+    options = {
+        "drop_subwords": drop_subwords,
+        "drop_metadata": drop_metadata,
+        "drop_training": drop_training,
+        "reconstruct": reconstruct,
+    }
+    _write(file, embeddings, sep, unnormalize, options, dims=True)
+
+
+def _write(file: File, embeddings: Any, sep: str, unnormalize: bool, options: dict[str, bool], *, dims: bool) -> None:
+    if not isinstance(sep, str):
+        raise TypeError(f"`sep`: expected a str, got {type(sep).__name__} {sep!r}.")
+    if not sep or "\n" in sep:
+        raise ValueError(f"`sep`: expected what separates a word from its values on one line, got {sep!r}.")
+    embeddings = check_plain(embeddings, "text files", **options)
+    table = embeddings.vocab.table
+    check_line_feeds(table, "text files")
+    for i in words_with(table, _SPACE, _TAB).tolist():
+        if ends_with_value(table.raw(i)):
+            raise ValueError(
+                f"`embeddings`: expected words that a reader can tell from values, got {table[i]!r}. "
+                "Rename it, or write another format."
+            )
+    between = sep.encode()
+    with open_output(file) as out:
+        if dims:
+            out.write(f"{len(table)} {embeddings.dims}\n".encode())
+        for words, rows in word_blocks(embeddings, unnormalize):
+            values = format_rows(rows)
+            lines = [word + between + text for word, text in zip(words, values, strict=True)]
+            out.write(b"\n".join(lines) + b"\n")
