@@ -85,8 +85,13 @@ def write_header(out: Output, chunks: Sequence[ChunkId]) -> None:
     out.pack(f"II{len(chunks)}I", VERSION, len(chunks), *chunks)
 
 
-def read_chunk_header(cursor: Cursor) -> tuple[ChunkId, Cursor]:
+def read_chunk_header(cursor: Cursor, *, short_explicit: bool = False) -> tuple[ChunkId, Cursor]:
     """Reads the beginning of a chunk and steps over the rest.
+
+    Args:
+        cursor: where the chunk begins.
+        short_explicit: whether the length of a chunk with explicit n-grams leaves out their rows, eight bytes each, as
+            finalfusion-python 0.7 writes it. Its own reader does not look at the length.
 
     Returns:
         What it is, and a cursor over its body.
@@ -99,6 +104,10 @@ def read_chunk_header(cursor: Cursor) -> tuple[ChunkId, Cursor]:
     cursor.part = identifier.name
     at = cursor.position
     length = cursor.u64("length")
+    if short_explicit and identifier == ChunkId.ExplicitSubwordVocab:
+        body = Cursor(cursor.source, cursor.position, cursor.end, cursor.part)
+        body.skip("number of words", 8)
+        length += 8 * body.u64("number of n-grams")
     cursor.claim("length", length, offset=at)
     start = cursor.skip("length", length)
     return identifier, Cursor(cursor.source, start, start + length, identifier.name)

@@ -4,6 +4,7 @@ Every length that a file declares is checked against the bytes that remain befor
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from ffjax.embeddings import Embeddings
@@ -189,12 +190,22 @@ def find_chunks(source: Source) -> list[FoundChunk]:
     Raises:
         FinalfusionFormatError: the header is wrong or lists other chunks than follow, or one reaches beyond the end.
     """
+    try:
+        return _step_through(source, short_explicit=False)
+    except FinalfusionFormatError:
+        # finalfusion-python writes too small a length for explicit n-grams; the rest of the file shows that it did.
+        with suppress(FinalfusionFormatError):
+            return _step_through(source, short_explicit=True)
+        raise
+
+
+def _step_through(source: Source, *, short_explicit: bool) -> list[FoundChunk]:
     cursor = Cursor(source)
     listed = read_header(cursor)
     found: list[FoundChunk] = []
     while cursor.remaining or len(found) < len(listed):
         start = cursor.position
-        identifier, body = read_chunk_header(cursor)
+        identifier, body = read_chunk_header(cursor, short_explicit=short_explicit)
         number = len(found)
         # Old versions of finalfusion left the norms out of the header.
         expected = listed[number] if number < len(listed) else ChunkId.NdNorms
