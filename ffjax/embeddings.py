@@ -261,7 +261,7 @@ class Embeddings:
         Examples:
             >>> import ffjax
             >>> [result.word for result in ffjax.demo().word_similarity("berlin", k=2)]
-            ['munich', 'frankfurt']
+            ['munich', 'vienna']
         """
         vector = self.embedding(query)
         return None if vector is None else self._similar(vector, k, {query})
