@@ -22,18 +22,21 @@ from ffjax.storage.base import Storage
 from ffjax.storage.dense import host_view
 
 
-@pytree()
+@pytree(static=("reconstructed_len",))
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class PQ:
     """A product quantizer: codebooks, and for optimized product quantization a rotation.
 
     Args:
-        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims / subquantizers]`.
+        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims_each]`.
         projection: the rotation, float32 `[dims, dims]`, or `None`.
+        dims: dimensions of the vectors that come back, if that is less than `subquantizers * dims_each`: the last
+            subquantizer then stands for fewer dimensions, and what its centroids have behind those is left out.
 
     Raises:
         TypeError: an array is not float32 or of the wrong rank.
-        ValueError: the projection is not square with the size of the reconstructed vectors.
+        ValueError: the projection is not square with the size of the reconstructed vectors, or `dims` takes more than
+            a part of the last subquantizer.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -44,26 +47,27 @@ class PQ:
 
     subquantizers: Float32[AnyArray, "subquantizers centroids dims_each"]
     projection: Float32[AnyArray, "dims dims"] | None
+    reconstructed_len: int
 
-    def __init__(self, quantizers: Any, projection: Any = None) -> None:
+    def __init__(self, quantizers: Any, projection: Any = None, *, dims: int | None = None) -> None:
         _check("quantizers", quantizers, 3, "float32")
-        dims = quantizers.shape[0] * quantizers.shape[2]
+        most = quantizers.shape[0] * quantizers.shape[2]
+        dims = most if dims is None else dims
+        if dims != most and not (projection is None and most - quantizers.shape[2] < dims < most):
+            least = most if projection is not None else most - quantizers.shape[2] + 1
+            raise ValueError(f"`dims`: expected {least} to {most}, since the last code stands for some, got {dims}.")
         if projection is not None:
             _check("projection", projection, 2, "float32")
             if projection.shape != (dims, dims):
                 raise ValueError(f"`projection`: expected shape {(dims, dims)}, got {projection.shape}.")
         object.__setattr__(self, "subquantizers", _placed(quantizers))
         object.__setattr__(self, "projection", _placed(projection))
+        object.__setattr__(self, "reconstructed_len", dims)
 
     @property
     def n_centroids(self) -> int:
         """Centroids in each codebook."""
         return self.subquantizers.shape[1]
-
-    @property
-    def reconstructed_len(self) -> int:
-        """Dimensions of the vectors that come back."""
-        return self.subquantizers.shape[0] * self.subquantizers.shape[2]
 
     def reconstruct(self, quantized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Turns codes back into vectors, on the host.
@@ -84,7 +88,8 @@ class PQ:
         shape = (*quantized.shape[:-1], self.reconstructed_len)
         if out is not None and out.shape != shape:
             raise ValueError(f"`out`: expected shape {shape}, got {out.shape}.")
-        vectors = books[np.arange(books.shape[0]), quantized].reshape(shape)
+        whole = (*quantized.shape[:-1], books.shape[0] * books.shape[2])
+        vectors = books[np.arange(books.shape[0]), quantized].reshape(whole)[..., : self.reconstructed_len]
         if self.projection is not None:
             vectors = vectors @ self._host_projection.T
         if out is None:
@@ -98,9 +103,9 @@ class PQ:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        number, centroids, each = self.subquantizers.shape
+        number, centroids, _ = self.subquantizers.shape
         rotated = ", rotated" if self.projection is not None else ""
-        return f"PQ({number} subquantizers of {centroids} centroids, {number * each} dims{rotated})"
+        return f"PQ({number} subquantizers of {centroids} centroids, {self.reconstructed_len} dims{rotated})"
 
     @cached_property
     def _host_books(self) -> np.ndarray:
@@ -236,11 +241,11 @@ class QuantizedArray(Storage):
         books = jnp.asarray(self.codebooks)
         number, centroids, each = books.shape
         if self.shape[0] == 0:
-            return jnp.zeros((*ids.shape, number * each), jnp.float32)
+            return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
         codes = jnp.take(jnp.asarray(self.codes), ids, axis=0, mode="clip").astype(jnp.int32)
         places = codes + jnp.arange(number, dtype=jnp.int32).reshape((1,) * ids.ndim + (-1,)) * centroids
         vectors = jnp.take(books.reshape(number * centroids, each), places, axis=0, mode="clip")
-        vectors = vectors.reshape(*ids.shape, number * each)
+        vectors = vectors.reshape(*ids.shape, number * each)[..., : self.shape[1]]
         if self.norms is None:
             return vectors
         return vectors * jnp.take(jnp.asarray(self.norms), ids, axis=0, mode="clip")[..., None]
