@@ -1,7 +1,7 @@
 """FastText's n-grams of many words at once, in one long line of characters.
 
-A packed batch is as wide as its longest word, and every width is another program to compile. Where a whole vocabulary is
-to be hashed once, its words are laid one after the other instead, with their markers:
+A packed batch is as wide as its longest word, and every width is another program to compile. Where a whole vocabulary
+is to be hashed once, its words are laid one after the other instead, with their markers:
 
     values   uint32[positions]           `<tea><coffee>...`, one character each (its bytes, little endian), zeros behind
     first    int32[words]                where each word begins
@@ -9,8 +9,8 @@ to be hashed once, its words are laid one after the other instead, with their ma
     buckets  int32[spread, positions]    the bucket of the n-gram of `min_n + i` characters that begins there
 
 One program for one number of positions serves words of all lengths. What a bucket says where an n-gram would run over
-the end of its word means nothing. Characters are those of fastText: a byte that is no continuation byte (`10xxxxxx`) and
-all continuation bytes after it.
+the end of its word means nothing. Characters are those of fastText: a byte that is no continuation byte (`10xxxxxx`)
+and all continuation bytes after it.
 """
 
 from functools import partial
@@ -92,7 +92,9 @@ def flat_words(
 
 
 @partial(jax.jit, static_argnames=("min_n", "max_n"))
-def flat_buckets(values: UInt32[Array, " positions"], n_buckets: UInt32[Array, ""], *, min_n: int, max_n: int) -> Int32[Array, "spread positions"]:
+def flat_buckets(
+    values: UInt32[Array, " positions"], n_buckets: UInt32[Array, ""], *, min_n: int, max_n: int
+) -> Int32[Array, "spread positions"]:
     """The bucket of each n-gram at each position, shortest first; see `patched` for words in `overlong`."""
     padded = jnp.pad(values, (0, max_n))
 

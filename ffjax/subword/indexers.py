@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -21,6 +23,9 @@ from ffjax.subword.batches import fasttext_ids, finalfusion_ids, floret_ids
 from ffjax.subword.fnv import FastTextLanes, FinalfusionLanes, fasttext_hash, length_state
 from ffjax.subword.murmur3 import murmur3_pieces
 from ffjax.subword.ngrams import check_range, check_word, whole_number
+
+# What fastText puts at the end of a line, with markers.
+_EOS = b"<</s>>"
 
 # N-grams of more bytes (invalid UTF-8 has them) are hashed one by one: lanes would take the square of the length.
 _LONGEST_LANES = 64
@@ -43,9 +48,9 @@ class FinalfusionHashIndexer(HashIndexer):
         >>> import ffjax
         >>> indexer = ffjax.FinalfusionHashIndexer(bucket_exp=10)
         >>> indexer.subword_indices("tea")
-        [777, 1018, 162, 1021, 346, 494]
+        [930, 861, 955, 31, 6, 524]
         >>> indexer("tea"), indexer.upper_bound
-        (346, 1024)
+        (6, 1024)
     """
 
     bucket_exp: int = 21
@@ -102,18 +107,21 @@ class FinalfusionHashIndexer(HashIndexer):
         return FinalfusionLanes(self.bucket_exp, self.max_n)
 
 
+@jax.tree_util.register_static  # so that a vocabulary may hold it in the place of one with arrays
 @dataclass(frozen=True, repr=False)
 class FastTextIndexer(HashIndexer):
     """Hashes n-grams into any number of buckets with fastText's 32-bit hash.
 
     fastText leaves out n-grams of one character at either end of `<word>`, that is, the brackets by themselves;
-    finalfusion-python does not. The two differ if `min_n` is 1, and `skip_edge_unigrams` chooses.
+    finalfusion-python does not. The two differ if `min_n` is 1, and `skip_edge_unigrams` chooses. To fastText `</s>`,
+    the end of a line, is no word but a sign; `bare_eos` chooses that.
 
     Args:
         n_buckets: the number of buckets, 1 to `2**32 - 1`; on a device at most `2**31`.
         min_n: the length of the shortest n-grams, in characters. A 0 in a fastText file means 1.
         max_n: the length of the longest.
         skip_edge_unigrams: whether to leave out one-character n-grams at either end, as fastText does.
+        bare_eos: whether `</s>` has no n-grams, as in fastText.
 
     Raises:
         TypeError: an argument is not a whole number.
@@ -123,20 +131,22 @@ class FastTextIndexer(HashIndexer):
         >>> import ffjax
         >>> indexer = ffjax.FastTextIndexer(n_buckets=1000)
         >>> indexer.subword_indices("tea")
-        [361, 660, 951, 222, 661, 392]
+        [191, 59, 8, 757, 337, 895]
         >>> ffjax.FastTextIndexer(1000, 1, 2, skip_edge_unigrams=True).subword_indices("a", with_ngrams=True)
-        [('<a', 540), ('a>', 375), ('a', 220)]
+        [('<a', 750), ('a>', 806), ('a', 220)]
     """
 
     n_buckets: int = 2_000_000
     min_n: int = 3
     max_n: int = 6
     skip_edge_unigrams: bool = False
+    bare_eos: bool = False
 
     def __post_init__(self) -> None:
         _set_range(self)
         _set(self, "n_buckets", 1, 2**32 - 1, "Hashes have 32 bits.")
         _set_flag(self, "skip_edge_unigrams")
+        _set_flag(self, "bare_eos")
 
     @property
     def upper_bound(self) -> int:
@@ -154,11 +164,13 @@ class FastTextIndexer(HashIndexer):
         return fasttext_hash(_encoded(ngram)) % self.n_buckets
 
     def __repr__(self) -> str:
-        skip = ", skip_edge_unigrams=True" if self.skip_edge_unigrams else ""
-        return f"FastTextIndexer(n_buckets={self.n_buckets}, min_n={self.min_n}, max_n={self.max_n}{skip})"
+        flags = "".join(f", {name}=True" for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name))
+        return f"FastTextIndexer(n_buckets={self.n_buckets}, min_n={self.min_n}, max_n={self.max_n}{flags})"
 
     def _hash(self, text: str) -> np.ndarray:
         raw = _encoded(text)
+        if self.bare_eos and raw == _EOS:
+            return np.zeros(0, np.uint64)
         if raw.isascii():
             if len(raw) < self.min_n:
                 return np.zeros(0, np.uint64)
@@ -179,10 +191,18 @@ class FastTextIndexer(HashIndexer):
         return hashes % self._modulus
 
     def _names(self, text: str) -> list[str]:
-        return [piece.decode("utf-8", "surrogateescape") for piece in _pieces(self, _encoded(text))]
+        raw = _encoded(text)
+        if self.bare_eos and raw == _EOS:
+            return []
+        return [piece.decode("utf-8", "surrogateescape") for piece in _pieces(self, raw)]
 
     def _hash_planes(self, planes: Array, totals: Array) -> tuple[Array, Array]:
-        return fasttext_ids(planes, totals, self.min_n, self.max_n, self.n_buckets, self.skip_edge_unigrams)
+        ids, counts = fasttext_ids(planes, totals, self.min_n, self.max_n, self.n_buckets, self.skip_edge_unigrams)
+        if self.bare_eos and planes.shape[0] >= len(_EOS):
+            mark = np.frombuffer(_EOS, np.uint8).astype(np.uint32)[:, None]
+            eos = (totals == len(_EOS)) & (planes[: len(_EOS)] == mark).all(0)
+            ids, counts = jnp.where(eos[None], np.uint32(0), ids), jnp.where(eos, 0, counts)
+        return ids, counts
 
     @property
     def _skips_edges(self) -> bool:
@@ -222,7 +242,7 @@ class FloretIndexer(HashIndexer):
         >>> import ffjax
         >>> indexer = ffjax.FloretIndexer(n_buckets=1000, min_n=4, max_n=4, n_hashes=2)
         >>> indexer.subword_indices("tea", with_ngrams=True)[:4]
-        [('<tea>', 1), ('<tea>', 2), ('<tea', 3), ('<tea', 4)]
+        [('<tea>', 865), ('<tea>', 214), ('<tea', 646), ('<tea', 351)]
     """
 
     n_buckets: int = 2_000_000

@@ -16,10 +16,11 @@ from ffjax.strings import Strings, StringTable
 from ffjax.subword.explicit import ExplicitIndexer
 from ffjax.subword.indexers import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer
 from ffjax.subword.ngrams import ngrams
+from ffjax.subword.pruned import PrunedIndexer
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
 
-Indexer = FinalfusionHashIndexer | FastTextIndexer | ExplicitIndexer | FloretIndexer
+Indexer = FinalfusionHashIndexer | FastTextIndexer | PrunedIndexer | ExplicitIndexer | FloretIndexer
 
 
 class SubwordVocab(Vocab):
@@ -171,14 +172,15 @@ class FinalfusionBucketVocab(BucketVocab):
         init_words(self, words, rows)
 
 
-@pytree(static=("n_shared_rows", "subword_indexer"))
+@pytree(static=("n_shared_rows",))
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class FastTextVocab(BucketVocab):
     """Words, and n-grams hashed as fastText does into any number of buckets.
 
     Args:
         words: the words, each once.
-        indexer: the n-gram range and number of buckets; n-grams of 3 to 6 in 2,000,000 buckets without it.
+        indexer: the n-gram range and number of buckets, and where some buckets have been dropped, which are left;
+            n-grams of 3 to 6 in 2,000,000 buckets without it.
         rows: the row of each word if words share rows, shape `[n_words]`.
 
     Raises:
@@ -196,12 +198,16 @@ class FastTextVocab(BucketVocab):
     index: HashTable
     shared_rows: Int32[AnyArray, " n_words"] | None
     n_shared_rows: int | None
-    subword_indexer: FastTextIndexer
+    subword_indexer: FastTextIndexer | PrunedIndexer
 
     def __init__(
-        self, words: Iterable[str | bytes] | StringTable, indexer: FastTextIndexer | None = None, *, rows: Any = None
+        self,
+        words: Iterable[str | bytes] | StringTable,
+        indexer: FastTextIndexer | PrunedIndexer | None = None,
+        *,
+        rows: Any = None,
     ) -> None:
-        indexer = FastTextIndexer() if indexer is None else _checked(indexer, FastTextIndexer)
+        indexer = FastTextIndexer() if indexer is None else _checked(indexer, FastTextIndexer, PrunedIndexer)
         object.__setattr__(self, "subword_indexer", indexer)
         init_words(self, words, rows)
 
@@ -288,9 +294,10 @@ class FloretVocab(SubwordVocab):
         return (self.subword_indexer, self.bow, self.eow)
 
 
-def _checked(indexer: Any, kind: type) -> Any:
-    if not isinstance(indexer, kind):
-        raise TypeError(f"`indexer`: expected {kind.__name__}, got {type(indexer).__name__} {indexer!r}.")
+def _checked(indexer: Any, *kinds: type) -> Any:
+    if not isinstance(indexer, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"`indexer`: expected {names}, got {type(indexer).__name__} {indexer!r}.")
     return indexer
 
 
