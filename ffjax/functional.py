@@ -249,6 +249,6 @@ def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage
         rows.positions,
     )
     if norms is not None:
-        own = np.asarray(norms)
-        norms = Norms(np.where(padded < len(own), own[np.minimum(padded, len(own) - 1)], np.float32(1)))
+        own = np.asarray(norms[np.minimum(padded, len(norms) - 1)])
+        norms = Norms(np.where(padded < len(norms), own, np.float32(1)))
     return few, moved, norms

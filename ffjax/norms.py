@@ -1,6 +1,6 @@
 """The lengths that word vectors had before they were scaled to unit length."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,17 +41,45 @@ class Norms:
             array = jax.numpy.array(array)
         object.__setattr__(self, "array", array)
 
+    @classmethod
+    def computed(cls, n: int, lengths: Callable[[Any], Any]) -> "Norms":
+        """Norms that are computed when they are asked for, as those of a memory map whose rows are composed when read.
+
+        Single norms are computed one at a time; whoever needs the whole `array` has it made, once.
+
+        Args:
+            n: how many.
+            lengths: the norms at an index: a float32 for an `int`, float32 NumPy arrays for slices and arrays.
+        """
+        norms = object.__new__(cls)
+        norms.__dict__.update(_n=n, _lengths=lengths)
+        return norms
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for what an instance lacks, so for the array of computed norms when it is first needed.
+        lengths = self.__dict__.get("_lengths")
+        if name != "array" or lengths is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        with jax.ensure_compile_time_eval():
+            array = jax.numpy.asarray(lengths(slice(None)))
+        object.__setattr__(self, "array", array)
+        return array
+
     @property
     def shape(self) -> tuple[int]:
         """The number of norms."""
-        return self.array.shape  # type: ignore[return-value]
+        return (len(self),)
 
     def __len__(self) -> int:
-        return self.array.shape[0]
+        n = self.__dict__.get("_n")
+        return self.array.shape[0] if n is None else n
 
     def __getitem__(self, key: Any) -> Any:
         """`Norms` for a slice, NumPy numbers or arrays for anything else."""
-        found = self._host[key]
+        if "array" in self.__dict__:
+            found = self._host[key]
+        else:
+            found = self._lengths(key)
         return Norms(found) if isinstance(key, slice) else found
 
     def __iter__(self) -> Iterator[np.float32]:

@@ -101,7 +101,7 @@ def test_replace_makes_a_new_value():
     doubled = emb.replace(storage=ffjax.NdArray(jnp.asarray(emb.storage.matrix) * 2))
     np.testing.assert_array_equal(doubled["Paris"], 2 * emb["Paris"])
     assert doubled.vocab is emb.vocab
-    with pytest.raises(TypeError, match="`replace`: expected names out of storage, vocab, norms, metadata, got rows"):
+    with pytest.raises(TypeError, match="expected names out of storage, vocab, norms, metadata, training, got rows"):
         emb.replace(rows=3)
     with pytest.raises(ValueError, match="`storage`: expected 10 rows.*got 2"):
         emb.replace(storage=emb.storage[:2])
