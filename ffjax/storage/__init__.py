@@ -1,7 +1,8 @@
 """Storages: rows of numbers."""
 
 from ffjax.storage.base import Storage
+from ffjax.storage.composed import ComposedArray
 from ffjax.storage.dense import NdArray
 from ffjax.storage.quantized import PQ, QuantizedArray
 
-__all__ = ["PQ", "NdArray", "QuantizedArray", "Storage"]
+__all__ = ["PQ", "ComposedArray", "NdArray", "QuantizedArray", "Storage"]

@@ -1,0 +1,231 @@
+"""Storage whose words' rows are put together when they are read: fastText's input matrix as it is in the file.
+
+fastText stores for each word a row of its own, and the vector of a word is the mean of that row and the rows of its
+n-grams. With `own` the words' rows and `ngrams` the n-grams' rows, the rows here are
+
+    row[i]            = mean(own[i], ngrams[j] for each n-gram j of word i) at unit length    for the first n_words rows
+    row[n_words + j]  = ngrams[j]                                                             behind them
+
+so a memory map, or the codes of a quantizer, can stay what they are, and nothing is computed in advance.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, Int32
+
+from ffjax._pytree import equal, pytree
+from ffjax.ops.normalize import normalize
+from ffjax.storage.base import Storage
+from ffjax.storage.composition import Parts, compose
+from ffjax.storage.dense import NdArray
+from ffjax.strings import StringTable
+from ffjax.subword.indexers import FastTextIndexer
+from ffjax.subword.pruned import PrunedIndexer
+
+
+@pytree(static=("width",))
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class ComposedArray(Storage):
+    """Rows of words, composed from their own rows and those of their n-grams when they are read, and rows of n-grams.
+
+    Outside of `jit` a memory map is read for the rows that are needed alone. Inside of a caller's `jit` all of it is an
+    argument of the program, as every array is.
+
+    Args:
+        own: a row for each word.
+        words: the words, in bytes as they were when the rows were trained.
+        ngrams: the rows of the n-grams, or `None` if words have none.
+        indexer: which n-grams a word has and which rows belong to them, or `None`.
+
+    Raises:
+        TypeError: an argument is of another type, or only one of `ngrams` and `indexer` is given.
+        ValueError: the numbers of rows, words and n-grams or the dimensions don't fit each other.
+
+    Examples:
+        >>> import ffjax, numpy as np
+        >>> own, ngrams = ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.NdArray(np.ones((3, 2), np.float32))
+        >>> words = ffjax.StringTable.from_strings(["a", "tea"])
+        >>> storage = ffjax.ComposedArray(own, words, ngrams, ffjax.FastTextIndexer(3, 5, 6))
+        >>> storage.shape, storage[1], storage[2]
+        ((5, 2), array([0.4472136, 0.8944272], dtype=float32), array([1., 1.], dtype=float32))
+    """
+
+    own: Storage
+    table: StringTable
+    ngrams: Storage | None
+    indexer: FastTextIndexer | PrunedIndexer | None
+    width: int
+
+    def __init__(
+        self,
+        own: Storage,
+        words: StringTable,
+        ngrams: Storage | None = None,
+        indexer: FastTextIndexer | PrunedIndexer | None = None,
+    ) -> None:
+        if not isinstance(own, Storage) or not isinstance(ngrams, Storage | None):
+            raise TypeError(f"`own`, `ngrams`: expected storages, got {type(own).__name__}, {type(ngrams).__name__}.")
+        if not isinstance(words, StringTable):
+            raise TypeError(f"`words`: expected a StringTable, got {type(words).__name__}.")
+        if not isinstance(indexer, FastTextIndexer | PrunedIndexer | None) or (indexer is None) != (ngrams is None):
+            raise TypeError(
+                "`indexer`: expected a FastTextIndexer or PrunedIndexer with `ngrams`, or None without, "
+                f"got {type(indexer).__name__} with {type(ngrams).__name__}."
+            )
+        if len(own) != len(words):
+            raise ValueError(f"`own`: expected {len(words)} rows, one for each word, got {len(own)}.")
+        if ngrams is not None and indexer is not None and ngrams.shape != (indexer.upper_bound, own.shape[1]):
+            raise ValueError(f"`ngrams`: expected shape {(indexer.upper_bound, own.shape[1])}, got {ngrams.shape}.")
+        longest = int(np.diff(words.host_offsets).max(initial=0))
+        fields = {"own": own, "table": words, "ngrams": ngrams, "indexer": indexer}
+        for name, value in {**fields, "width": max(16, 1 << max(longest - 1, 0).bit_length())}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows (those of words, then those of n-grams) and dimensions."""
+        return self.n_words + (0 if self.ngrams is None else len(self.ngrams)), self.own.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of composed numbers: float32."""
+        return np.dtype(np.float32)
+
+    @property
+    def n_words(self) -> int:
+        """How many rows are composed."""
+        return len(self.table)
+
+    def rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+        """The rows with these numbers; numbers outside are clipped into range."""
+        ids = jnp.clip(ids, 0, max(self.shape[0] - 1, 0))
+        if self.n_words == 0:
+            return self._ngram_rows(ids)
+        mean = self._means(jnp.minimum(ids, self.n_words - 1).reshape(-1)).reshape(*ids.shape, self.shape[1])
+        unit, _ = normalize(mean)
+        return jnp.where((ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words))
+
+    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
+        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
+        total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
+        if self.ngrams is not None:
+            total = self.ngrams.sum_rows(jnp.where(ids >= self.n_words, ids - self.n_words, -1))
+
+        def with_words() -> Array:
+            def add(total: Array, slot: Array) -> tuple[Array, None]:
+                known = (slot >= 0) & (slot < self.n_words)
+                return total + jnp.where(known[..., None], self.rows(slot), jnp.float32(0)), None
+
+            return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0))[0]
+
+        # What is added up are n-grams as a rule, and composing words costs much more than reading n-grams.
+        return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
+
+    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows as a NumPy array that is the caller's own; many words are composed in compiled code, one is with NumPy.
+
+        Args:
+            key: an `int`, a slice, or integers as a list or an array.
+            out: where to write the answer, of the answer's shape.
+        """
+        if isinstance(key, int | np.integer):
+            found = self._one(range(len(self))[int(key)])[0]
+        else:
+            ids = self._numbers(key)
+            flat = ids.reshape(-1)
+            found = np.empty((flat.size, self.shape[1]), np.float32)
+            known = flat < self.n_words
+            if self.ngrams is not None and not known.all():
+                found[~known] = self.ngrams.embedding(flat[~known] - self.n_words)
+            words, places = np.unique(flat[known], return_inverse=True)
+            units = np.empty((len(words), self.shape[1]), np.float32)
+            for block in compose(self.parts, words):
+                units[np.searchsorted(words, block.words)] = block.unit
+            found[known] = units[places]
+            found = found.reshape(*ids.shape, self.shape[1])
+        if out is None:
+            return found
+        out[...] = found
+        return out
+
+    def lengths(self, key: Any) -> Any:
+        """The length of words' vectors before they were scaled to unit length.
+
+        Args:
+            key: an `int` for one number, or a slice, a list or an array of integers below `n_words` for an array.
+        """
+        if isinstance(key, int | np.integer):
+            return self._one(range(self.n_words)[int(key)])[1]
+        ids = np.arange(self.n_words)[key]
+        words, places = np.unique(ids, return_inverse=True)
+        found = np.empty(len(words), np.float32)
+        for block in compose(self.parts, words):
+            found[np.searchsorted(words, block.words)] = block.norms
+        return found[places].reshape(ids.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        """A dense storage of the composed rows of a slice, or rows as NumPy arrays for anything else."""
+        return NdArray(self.embedding(key)) if isinstance(key, slice) else self.embedding(key)
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, ComposedArray) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        rows, dims = self.shape
+        return f"ComposedArray({rows} x {dims}, {self.n_words} words of {self.own!r})"
+
+    @property
+    def parts(self) -> Parts:
+        """What words are composed from."""
+        return Parts(self.own, self.ngrams, 0, self.table, self.indexer)
+
+    def _numbers(self, key: Any) -> np.ndarray:
+        if isinstance(key, slice):
+            return np.arange(*key.indices(len(self)))
+        ids = np.asarray(key)
+        if ids.dtype == bool:
+            ids = np.flatnonzero(ids)
+        if ids.size == 0:
+            return ids.astype(np.int64)
+        if ids.dtype.kind not in "iu":
+            raise TypeError(f"`key`: expected a row number, a slice, or an array of row numbers, got {key!r}.")
+        if ids.min() < -len(self) or ids.max() >= len(self):
+            raise IndexError(f"`key`: expected {-len(self)} to {len(self) - 1}, got {ids.min()} to {ids.max()}.")
+        return np.where(ids < 0, ids + len(self), ids)
+
+    def _one(self, row: int) -> tuple[np.ndarray, np.float32]:
+        if row >= self.n_words:
+            assert self.ngrams is not None
+            return self.ngrams.embedding(row - self.n_words), np.float32(1)
+        vector = self.own.embedding(row)
+        if self.indexer is not None and self.ngrams is not None:
+            ids = self.indexer.marked_ids(f"<{self.table[row]}>").astype(np.int64)
+            if len(ids):
+                rows = self.ngrams.embedding(ids)
+                vector = (vector + np.add.reduce(rows, 0)) / np.float32(1 + len(ids))
+        norm = np.sqrt(vector.dot(vector))
+        return (vector / norm if norm > 0 else vector), norm
+
+    def _means(self, words: Int32[Array, " batch"]) -> Float32[Array, "batch dims"]:
+        own = self.own.rows(words).astype(jnp.float32)
+        if self.indexer is None or self.ngrams is None:
+            return own
+        data, offsets = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
+        begin = offsets[words]
+        lengths = offsets[words + 1] - begin
+        columns = jnp.arange(self.width, dtype=jnp.int32)[None]
+        raw = jnp.take(data, begin[:, None] + columns, mode="clip")
+        ids = self.indexer.indices(jnp.where(columns < lengths[:, None], raw, jnp.uint8(0)), lengths)
+        number = 1 + (ids >= 0).sum(-1, dtype=jnp.int32)
+        return (own + self.ngrams.sum_rows(ids)) / number[:, None].astype(jnp.float32)
+
+    def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+        if self.ngrams is None:
+            return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
+        return self.ngrams.rows(ids).astype(jnp.float32)
