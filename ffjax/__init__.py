@@ -5,6 +5,7 @@ __version__ = "0.1.0.dev0"
 from ffjax.embeddings import Embeddings, SimilarityResult
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.demo import demo
+from ffjax.formats.fasttext import load_fasttext, write_fasttext
 from ffjax.formats.finalfusion import (
     load_finalfusion,
     load_metadata,
@@ -18,9 +19,17 @@ from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
-from ffjax.storage import PQ, NdArray, QuantizedArray, Storage
+from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.strings import Strings, StringTable, pack, unpack
-from ffjax.subword import ExplicitIndexer, FastTextIndexer, FinalfusionHashIndexer, FloretIndexer, ngrams
+from ffjax.subword import (
+    ExplicitIndexer,
+    FastTextIndexer,
+    FinalfusionHashIndexer,
+    FloretIndexer,
+    PrunedIndexer,
+    ngrams,
+)
+from ffjax.training import Training
 from ffjax.vocab import (
     ExplicitVocab,
     FastTextVocab,
@@ -34,6 +43,7 @@ from ffjax.vocab import (
 
 __all__ = [
     "PQ",
+    "ComposedArray",
     "Embeddings",
     "ExplicitIndexer",
     "ExplicitVocab",
@@ -48,6 +58,7 @@ __all__ = [
     "Metadata",
     "NdArray",
     "Norms",
+    "PrunedIndexer",
     "QuantizedArray",
     "Rows",
     "SimilarityResult",
@@ -57,11 +68,13 @@ __all__ = [
     "Strings",
     "SubwordVocab",
     "TopK",
+    "Training",
     "Vocab",
     "analogy",
     "demo",
     "embed",
     "encode",
+    "load_fasttext",
     "load_finalfusion",
     "load_metadata",
     "load_norms",
@@ -74,5 +87,6 @@ __all__ = [
     "top_k",
     "unpack",
     "write_chunks",
+    "write_fasttext",
     "write_finalfusion",
 ]
