@@ -73,14 +73,15 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
     bucket = first & np.uint32(n_buckets - 1)
     order = _argsort(bucket)
     ordered = bucket[order]
-    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(begins, append=n)
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])).astype(np.int32)
+    sizes = np.diff(begins, append=np.int32(n))
+    del ordered
     if sizes.max() > _MOST:
         return None
 
     free = np.ones(n_slots, bool)
     for size in range(int(sizes.max()), 1, -1):
-        strings = order[begins[sizes == size] + np.arange(size)[:, None]].astype(np.int32)
+        strings = order[begins[sizes == size] + np.arange(size)[:, None]]
         if not _place_buckets(strings, bucket, second, factors, rows, free):
             return None
     alone = np.zeros(n, bool)
@@ -137,7 +138,7 @@ def _inverse(odd: np.ndarray) -> np.ndarray:
 
 def _argsort(keys: np.ndarray) -> np.ndarray:
     """Stable argsort of uint32: NumPy sorts 16-bit numbers by radix, six times as fast as longer ones."""
-    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    order = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
     high = (keys >> 16).astype(np.uint16)
     return order[np.argsort(high[order], kind="stable")] if high.any() else order
 
