@@ -1,46 +1,16 @@
 """Static word embeddings as JAX values: words in as bytes, vectors out, everything between inside `jax.jit`."""
 
+# ruff: noqa: F403, F405
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0.dev0"
 
-from ffjax.embeddings import Embeddings, SimilarityResult
-from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.demo import demo
-from ffjax.formats.fasttext import load_fasttext, write_fasttext
-from ffjax.formats.finalfusion import (
-    load_finalfusion,
-    load_metadata,
-    load_norms,
-    load_storage,
-    load_vocab,
-    write_chunks,
-    write_finalfusion,
-)
-from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
-from ffjax.metadata import Metadata
-from ffjax.norms import Norms
-from ffjax.ops.normalize import normalize
-from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
-from ffjax.strings import Strings, StringTable, pack, unpack
-from ffjax.subword import (
-    ExplicitIndexer,
-    FastTextIndexer,
-    FinalfusionHashIndexer,
-    FloretIndexer,
-    PrunedIndexer,
-    ngrams,
-)
-from ffjax.training import Training
-from ffjax.vocab import (
-    ExplicitVocab,
-    FastTextVocab,
-    FinalfusionBucketVocab,
-    FloretVocab,
-    Rows,
-    SimpleVocab,
-    SubwordVocab,
-    Vocab,
-)
+if TYPE_CHECKING:
+    from ffjax._public import *
 
+# The public names. The line that imports a name stands in `_public.py`, not here: see `__getattr__`.
 __all__ = [
     "PQ",
     "ComposedArray",
@@ -90,3 +60,19 @@ __all__ = [
     "write_fasttext",
     "write_finalfusion",
 ]
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Imports the public names, all of them when one is first asked for.
+
+        Importing JAX takes a second, and the command `ffjax` must not take that to show its help or complete a word.
+        """
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = import_module("ffjax._public")
+        globals().update({each: getattr(public, each) for each in __all__})
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,0 +1,42 @@
+"""The imports behind the public names, which `ffjax/__init__.py` lists."""
+
+# ruff: noqa: F401
+
+from ffjax.embeddings import Embeddings, SimilarityResult
+from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.demo import demo
+from ffjax.formats.fasttext import load_fasttext, write_fasttext
+from ffjax.formats.finalfusion import (
+    load_finalfusion,
+    load_metadata,
+    load_norms,
+    load_storage,
+    load_vocab,
+    write_chunks,
+    write_finalfusion,
+)
+from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
+from ffjax.metadata import Metadata
+from ffjax.norms import Norms
+from ffjax.ops.normalize import normalize
+from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
+from ffjax.strings import Strings, StringTable, pack, unpack
+from ffjax.subword import (
+    ExplicitIndexer,
+    FastTextIndexer,
+    FinalfusionHashIndexer,
+    FloretIndexer,
+    PrunedIndexer,
+    ngrams,
+)
+from ffjax.training import Training
+from ffjax.vocab import (
+    ExplicitVocab,
+    FastTextVocab,
+    FinalfusionBucketVocab,
+    FloretVocab,
+    Rows,
+    SimpleVocab,
+    SubwordVocab,
+    Vocab,
+)

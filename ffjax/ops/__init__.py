@@ -1,0 +1,1 @@
+"""Pure compiled functions on arrays."""
