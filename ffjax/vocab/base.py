@@ -140,6 +140,7 @@ class Vocab(ABC):
 
     @cached_property
     def host_index(self) -> dict[str, int]:
+        """The row of each word as a `dict`."""
         # Made when first asked for: it costs more than opening a file, and batches never need it.
         return dict(zip(self.table.strings, self.host_rows.tolist(), strict=True))
 
