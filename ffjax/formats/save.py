@@ -22,7 +22,14 @@ _WRITERS: dict[str, Callable[..., None]] = {
     "textdims": write_text_dims,
     "floret": write_floret,
 }
-_ENDINGS = {".fifu": "finalfusion", ".w2v": "word2vec", ".txt": "text", ".vec": "textdims", ".floret": "floret"}
+_ENDINGS = {
+    ".fifu": "finalfusion",
+    ".w2v": "word2vec",
+    ".txt": "text",
+    ".vec": "textdims",
+    ".dims": "textdims",
+    ".floret": "floret",
+}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
 
@@ -36,8 +43,8 @@ def save(embeddings: Embeddings, path: File, *, format: str | None = None, **opt
         embeddings: what to write.
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
-            or `"floret"`. Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` (text with dimensions) or
-            `.floret`, and `.bin` if the vocabulary is a `FastTextVocab`, which is fastText then.
+            or `"floret"`. Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with
+            dimensions) or `.floret`, and `.bin` if the vocabulary is a `FastTextVocab`, which is fastText then.
         **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
 
     Raises:
@@ -55,13 +62,18 @@ def save(embeddings: Embeddings, path: File, *, format: str | None = None, **opt
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    chosen = _by_name(embeddings, path) if format is None else format
+    chosen = format_by_name(embeddings, path) if format is None else format
     if chosen not in _WRITERS:
         raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
     _WRITERS[chosen](path, embeddings, **options)
 
 
-def _by_name(embeddings: Embeddings, path: File) -> str:
+def format_by_name(embeddings: Embeddings, path: File) -> str:
+    """The format in which `save` writes embeddings under a name.
+
+    Raises:
+        ValueError: the name does not say it.
+    """
     if isinstance(path, int):
         raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))} for a descriptor, got None.")
     name = os.fsdecode(path)
