@@ -215,8 +215,10 @@ def pack(words: Any, *, width: int | None = None, count: int | None = None) -> S
         if data.size < offsets[-1] + width:
             data = np.concatenate([data, np.zeros(width, np.uint8)])
         windows = as_strided(data, (data.size - width + 1, width), (1, 1), writeable=False)
-        np.take(windows, offsets[:-1], axis=0, out=out[: len(lengths)], mode="clip")
-        out[: len(lengths)] *= np.arange(width, dtype=np.int32) < lengths[:, None]
+        # Indexing copies one window a word; `np.take` would copy them all first.
+        np.multiply(
+            windows[offsets[:-1]], np.arange(width, dtype=np.int32) < lengths[:, None], out=out[: len(lengths)]
+        )
     filled = np.full(count, -1, np.int32)
     filled[: len(lengths)] = lengths
     return Strings(out, filled)
