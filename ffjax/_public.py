@@ -15,6 +15,12 @@ from ffjax.formats.finalfusion import (
     write_chunks,
     write_finalfusion,
 )
+from ffjax.formats.floret import load_floret, write_floret
+from ffjax.formats.load import load
+from ffjax.formats.save import save
+from ffjax.formats.text import load_text, load_text_dims
+from ffjax.formats.text_write import write_text, write_text_dims
+from ffjax.formats.word2vec import load_word2vec, write_word2vec
 from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms

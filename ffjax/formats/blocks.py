@@ -30,8 +30,8 @@ U = TypeVar("U")
 
 _MAX_THREADS = 4
 _AHEAD = 2  # blocks that wait for each thread
-_FIRST_ROWS = 1 << 22  # bytes
-_FIRST_OFFSETS = 1 << 12
+_FIRST_BYTES = 1 << 24
+_PIECE = 1 << 15  # numbers that fit the cache
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,14 @@ class Blocks:
         dims: columns of each row.
         n_rows: the number of rows that the file declares, or `None`; it is checked when the last block is read.
         blocks: the blocks.
+        matrix: an array in which the rows of all blocks lie one after the other when they have been gone through, or
+            `None`.
     """
 
     dims: int
     n_rows: int | None
     blocks: Iterator[Block]
+    matrix: Float32[np.ndarray, "n_rows dims"] | None = None
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks
@@ -145,13 +148,18 @@ def unit_length(rows: Float32[np.ndarray, "n dims"]) -> tuple[Float32[np.ndarray
     Returns:
         The lengths that the rows had, and how many had no finite one.
     """
-    wide = rows.astype(np.float64)  # in which no square of a float32 overflows
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
-    odd = ~np.isfinite(norms)
-    norms[odd] = 1
-    rows /= np.where(norms > 0, norms, np.float32(1))[:, None]
-    return norms, int(np.count_nonzero(odd))
+    norms, n_odd = np.empty(len(rows), np.float32), 0
+    step = max(1, _PIECE // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        piece, length = rows[start : start + step], norms[start : start + step]
+        wide = piece.astype(np.float64)  # in which no square of a float32 overflows
+        with np.errstate(over="ignore", invalid="ignore"):
+            length[:] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        odd = ~np.isfinite(length)
+        length[odd] = 1
+        n_odd += int(np.count_nonzero(odd))
+        piece /= np.where(length > 0, length, np.float32(1))[:, None]
+    return norms, n_odd
 
 
 class RowBuffer:
@@ -159,14 +167,20 @@ class RowBuffer:
 
     Args:
         dims: columns of each row.
+        capacity: for how many rows there is room from the start.
     """
 
-    def __init__(self, dims: int) -> None:
+    def __init__(self, dims: int, capacity: int | None = None) -> None:
         self._dims = dims
         self._n = 0
         self._map: Any = None
         self._array = np.empty((0, dims), np.float32)
-        self._grow(max(1, _FIRST_ROWS // max(4 * dims, 1)))
+        self._grow(max(1, _FIRST_BYTES // max(4 * dims, 1)) if capacity is None else capacity)
+
+    @property
+    def array(self) -> Float32[np.ndarray, "capacity dims"]:
+        """All that there is room for; it begins at a multiple of 64 bytes."""
+        return self._array
 
     def append(self, rows: Float32[np.ndarray, "n dims"]) -> None:
         """Copies rows to the end."""
@@ -189,19 +203,19 @@ class RowBuffer:
             array = aligned_empty((capacity, self._dims), np.float32)
             array[: self._n] = self._array[: self._n]
             self._array = array
-        else:
-            numbers = np.frombuffer(self._map, np.float32, capacity * self._dims)
-            self._array = numbers.reshape(capacity, self._dims)
+            return
+        self._array = self._mapped(capacity)
+
+    def _mapped(self, capacity: int) -> np.ndarray:
+        return np.frombuffer(self._map, np.float32, capacity * self._dims).reshape(capacity, self._dims)
 
     def _remap(self, n_bytes: int) -> bool:
-        old = self._array
+        capacity = len(self._array)
         self._array = np.empty((0, self._dims), np.float32)  # a map that is looked at cannot move
-        shape = old.shape
-        del old
         try:
             self._map.resize(n_bytes)
         except (SystemError, ValueError, OSError):
-            self._array = np.frombuffer(self._map, np.float32, shape[0] * shape[1]).reshape(shape)
+            self._array = self._mapped(capacity)
             return False
         return True
 
@@ -213,14 +227,17 @@ def collect(blocks: Blocks) -> Embeddings:
     says how many there are.
     """
     parts: list[StringTable] = []
-    rows, norms, odd = RowBuffer(blocks.dims), [np.empty(0, np.float32)], 0
+    rows, norms, odd = None if blocks.matrix is not None else RowBuffer(blocks.dims), [np.empty(0, np.float32)], 0
     for block in blocks:
         assert block.norms is not None  # readers set it for `load`
         odd += block.n_odd
         parts.append(block.words)
-        rows.append(block.rows)
         norms.append(block.norms)
-    matrix, lengths = rows.finish(), np.concatenate(norms)
+        if rows is not None:
+            rows.append(block.rows)
+    matrix = blocks.matrix if rows is None else rows.finish()
+    assert matrix is not None
+    lengths = np.concatenate(norms)
     if odd:
         warnings.warn(f"{odd} vectors have no finite length; they are kept as they are, with norm 1", stacklevel=3)
     table = joined(parts)

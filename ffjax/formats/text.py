@@ -24,7 +24,7 @@ from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text_lines import count_values, parse_lines, shown
 from ffjax.formats.text_parse import PAD, padded
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 _LONGEST_LINE = 1 << 26
 _SAMPLE = (64, 1 << 20)  # lines and bytes from which to tell the number of values
 _LF = 10

@@ -10,6 +10,7 @@ to no word: words hold neither space nor LF. Words are UTF-8.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,7 +19,7 @@ from ffjax.embeddings import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, check_words, collect, in_order, unit_length
+from ffjax.formats.blocks import Block, Blocks, RowBuffer, check_words, collect, in_order, unit_length
 from ffjax.formats.checks import check_limit
 from ffjax.formats.rows_out import check_line_feeds, check_plain, first_word_with, word_blocks
 from ffjax.formats.streams import Stream, open_stream
@@ -60,7 +61,7 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
         >>> emb.vocab.words, emb["one"].tolist(), float(emb.norms[0])
         (['one'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
-    with read_word2vec_blocks(file, lossy=lossy, limit=limit, unit=True) as blocks:
+    with _open(file, lossy, limit, unit=True, values=True, in_place=True) as blocks:
         return collect(blocks)
 
 
@@ -93,76 +94,109 @@ def read_word2vec_blocks(
         ...     [(block.words.strings, block.rows.tolist()) for block in blocks]
         [(['one'], [[3.0, 4.0]])]
     """
+    with _open(file, lossy, limit, unit=unit, values=values, in_place=False) as blocks:
+        yield blocks
+
+
+@contextmanager
+def _open(
+    file: File | Stream, lossy: bool, limit: int | None, *, unit: bool, values: bool, in_place: bool
+) -> Iterator[Blocks]:
+    """Opens a file; `in_place` puts the rows into one array if the file's size vouches for their number."""
     check_limit(limit)
     with open_stream(file) as stream:
         n_rows, dims = read_header(stream)
         check_rows(stream, n_rows, 4 * dims + 1)
-        reader = _Reader(stream, n_rows, dims, lossy, unit, values)
-        yield Blocks(dims, n_rows, in_order(reader.block, reader.pieces(limit)))
+        n_read = n_rows if limit is None else min(limit, n_rows)
+        matrix = RowBuffer(dims, n_read).array if in_place and stream.remaining is not None else None
+        reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix)
+        yield Blocks(dims, n_rows, in_order(reader.block, reader.pieces(n_read)), matrix)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Bytes of the file from `offset` on that begin with row number `row`, and where complete rows' vectors begin."""
+
+    data: bytes
+    vectors: list[int]
+    offset: int
+    row: int
 
 
 class _Reader:
     """Cuts a stream into pieces of whole rows, and pieces into words and vectors."""
 
-    def __init__(self, stream: Stream, n_rows: int, dims: int, lossy: bool, unit: bool, values: bool) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        n_rows: int,
+        dims: int,
+        lossy: bool,
+        unit: bool,
+        values: bool,
+        matrix: np.ndarray | None,
+    ) -> None:
         self._stream, self._n_rows, self._dims = stream, n_rows, dims
-        self._lossy, self._unit, self._values = lossy, unit, values
+        self._lossy, self._unit, self._values, self._matrix = lossy, unit, values, matrix
 
-    def pieces(self, limit: int | None) -> Iterator[tuple[bytes, list[int], list[int], int]]:
-        """Bytes, where each row and its vector begins in them, and where they begin in the file.
+    def pieces(self, n_read: int) -> Iterator[_Piece]:
+        """The first `n_read` rows.
 
         Raises:
             FormatError: a row is incomplete, or the file goes on behind the last one.
         """
-        left = self._n_rows if limit is None else min(limit, self._n_rows)
-        carry, done = b"", 0
-        while left:
+        carry, done, size = b"", 0, 4 * self._dims
+        while done < n_read:
             offset = self._stream.position - len(carry)
-            data = carry + self._stream.read(max(_BLOCK, 4 * self._dims))
-            starts, vectors, end = self._rows(data, left)
-            if not starts and (len(data) == len(carry) or len(data) > 4 * self._dims + _LONGEST_WORD):
+            data = carry + self._stream.read(max(_BLOCK, size))
+            vectors = self._vectors(data, n_read - done)
+            if vectors:
+                yield _Piece(data, vectors, offset, done)
+                carry, done = data[vectors[-1] + size :], done + len(vectors)
+            elif len(data) == len(carry) or len(data) > size + _LONGEST_WORD:
                 raise self._incomplete(data, offset, done)
-            carry, left, done = data[end:], left - len(starts), done + len(starts)
-            if starts:
-                yield data, starts, vectors, offset
-        if limit is None or limit >= self._n_rows:
+            else:
+                carry = data
+        if n_read == self._n_rows:
             self._finish(carry)
 
-    def _rows(self, data: bytes, left: int) -> tuple[list[int], list[int], int]:
-        """Where the complete rows and their vectors begin, and where the last one ends."""
-        starts: list[int] = []
+    def _vectors(self, data: bytes, most: int) -> list[int]:
+        """Where the vectors of complete rows begin: each behind the first space behind the one before."""
         vectors: list[int] = []
-        size, last = 4 * self._dims, len(data) - 4 * self._dims
-        at, n_bytes = 0, len(data)
-        while left:
-            while at < n_bytes and data[at] == _LF:
-                at += 1
+        size, last, at = 4 * self._dims, len(data) - 4 * self._dims, 0
+        for _ in range(most):
             vector = data.find(b" ", at) + 1
             if not vector or vector > last:
                 break
-            starts.append(at)
             vectors.append(vector)
             at = vector + size
-            left -= 1
-        return starts, vectors, at
+        return vectors
 
-    def block(self, piece: tuple[bytes, list[int], list[int], int]) -> Block:
+    def block(self, piece: _Piece) -> Block:
         """The rows of a piece."""
-        raw, starts, vectors, offset = piece
-        data = np.frombuffer(raw, np.uint8)
+        data = np.frombuffer(piece.data, np.uint8)
+        after = np.array(piece.vectors, np.int64)
+        ends = after - 1
+        begin = np.concatenate([[0], after[:-1] + 4 * self._dims])
+        begin += (data[begin] == _LF) & (begin < ends)
+        for i in np.flatnonzero((data[begin] == _LF) & (begin < ends)).tolist():
+            word = piece.data[begin[i] : ends[i]]
+            begin[i] += len(word) - len(word.lstrip(b"\n"))
 
         def bad_word(i: int, expected: str, got: str) -> FormatError:
             hint = "`lossy=True` replaces what is no UTF-8."
-            return self._stream.error(offset + starts[i], field="word", expected=expected, got=got, hint=hint)
+            return self._stream.error(piece.offset + int(begin[i]), field="word", expected=expected, got=got, hint=hint)
 
-        begin, after = np.array(starts, np.int64), np.array(vectors, np.int64)
-        lengths = after - 1 - begin
+        lengths = ends - begin
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         words = data[np.repeat(begin - offsets[:-1], lengths) + np.arange(offsets[-1])]
         table = check_words(words, offsets, self._lossy, bad_word)
         if not self._values:
             return Block(table, np.empty((len(begin), 0), np.float32))
         rows = sliding_window_view(data, 4 * self._dims)[after].view("<f4").astype(np.float32, copy=False)
+        if self._matrix is not None:
+            self._matrix[piece.row : piece.row + len(rows)] = rows
+            rows = self._matrix[piece.row : piece.row + len(rows)]
         return Block(table, rows, *unit_length(rows)) if self._unit else Block(table, rows)
 
     def _incomplete(self, data: bytes, offset: int, done: int) -> FormatError:
