@@ -16,7 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from io import BufferedIOBase, BufferedRandom, FileIO
 
 from ffjax.formats.binary import File
 
@@ -27,7 +27,7 @@ _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EISDIR, errno.EINVAL, err
 
 
 @contextmanager
-def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BufferedIOBase]:
     """Opens a file for writing that takes its place when the block ends, whole or not at all.
 
     A symbolic link is written through, to its target. A new file gets the permissions that `open` would give it, a
@@ -76,7 +76,7 @@ def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> I
 
 
 @contextmanager
-def open_output(file: File) -> Iterator[BinaryIO]:
+def open_output(file: File) -> Iterator[BufferedIOBase]:
     """Opens what a user gave for writing: a path atomically; a descriptor, a pipe or a device as it is.
 
     Args:
@@ -99,15 +99,15 @@ class _Temporary:
     def __init__(self, folder: bytes) -> None:
         self.folder = folder
         self.path: bytes | None = None
-        self.file: BinaryIO | None = None
+        self.file: BufferedRandom | None = None
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedRandom:
         """Opens the file, nameless where that works."""
         descriptor = _open_nameless(self.folder)
         if descriptor is None:
             self.path = self._new_path()
             descriptor = os.open(self.path, _NAMED, 0o666)
-        self.file = open(descriptor, "w+b", buffering=_BUFFER)
+        self.file = BufferedRandom(FileIO(descriptor, "w+"), _BUFFER)
         return self.file
 
     def name_it(self, target: bytes, *, replaces: bool) -> None:

@@ -11,7 +11,8 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeAlias
+from io import BufferedIOBase, RawIOBase
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Source:
     """
 
     def __init__(
-        self, name: File | None, data: Any, error: type[FormatError] = FormatError, file: BinaryIO | None = None
+        self, name: File | None, data: Any, error: type[FormatError] = FormatError, file: RawIOBase | None = None
     ) -> None:
         self.name = name
         self.data = memoryview(data)
@@ -64,7 +65,7 @@ class Source:
         self._file.seek(start)
         done = 0
         while done < len(target):
-            count = self._file.readinto(target[done:])  # type: ignore[attr-defined]
+            count = self._file.readinto(target[done:])
             if not count:
                 raise self.error(
                     self.name,
@@ -189,8 +190,10 @@ class Cursor:
         Raises:
             FormatError: fewer remain.
         """
+        if count > self.remaining:
+            raise self.error(field, f"{count} bytes", f"{self.remaining} before the end")
         start = self.position
-        self.position += self.claim(field, count)
+        self.position += count
         return start
 
     def take(self, field: str, count: int) -> memoryview:
@@ -234,7 +237,7 @@ class Output:
 
     __slots__ = ("_file", "position")
 
-    def __init__(self, file: BinaryIO, position: int = 0) -> None:
+    def __init__(self, file: BufferedIOBase | RawIOBase, position: int = 0) -> None:
         self._file = file
         self.position = position
 
@@ -250,7 +253,7 @@ class Output:
         self.write(struct.pack("<" + codes, *values))
 
 
-def _read_all(raw: BinaryIO, file: File, magic: bytes, error: type[FormatError]) -> bytearray:
+def _read_all(raw: RawIOBase, file: File, magic: bytes, error: type[FormatError]) -> bytearray:
     data = bytearray()
     while piece := raw.read(_PIECE):
         data += piece

@@ -12,7 +12,7 @@ Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucke
 from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
 from ffjax.formats.finalfusion.items import items_size, read_items, write_items
-from ffjax.formats.finalfusion.vocabs import check_edges, check_words, made_of, read_range, read_within
+from ffjax.formats.finalfusion.vocabs import check_indexer, check_words, made_of, read_range, read_within
 from ffjax.subword import FastTextIndexer, FinalfusionHashIndexer
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab
 
@@ -53,16 +53,16 @@ def size(vocab: FinalfusionBucketVocab | FastTextVocab, position: int, *, file: 
         FinalfusionFormatError: the words or the indexer cannot be stored.
     """
     if isinstance(vocab, FastTextVocab):
-        check_edges(vocab.subword_indexer, ChunkId.FastTextSubwordVocab.name, file)
+        check_indexer(vocab.subword_indexer, ChunkId.FastTextSubwordVocab.name, file)
     check_words(vocab, _identifier(vocab).name, file)
     return CHUNK_HEADER + 8 + 12 + items_size(vocab.table)
 
 
 def write(out: Output, vocab: FinalfusionBucketVocab | FastTextVocab) -> None:
     """Writes the whole chunk, 3 or 7 by the kind of vocabulary."""
+    write_chunk_header(out, _identifier(vocab), size(vocab, out.position) - CHUNK_HEADER)
     indexer = vocab.subword_indexer
     buckets = indexer.bucket_exp if isinstance(indexer, FinalfusionHashIndexer) else indexer.n_buckets
-    write_chunk_header(out, _identifier(vocab), size(vocab, out.position) - CHUNK_HEADER)
     out.pack("QIII", len(vocab.table), indexer.min_n, indexer.max_n, buckets)
     write_items(out, vocab.table)
 

@@ -8,6 +8,10 @@
     ngrams    n_ngrams times: u32 length, UTF-8 bytes, u64 row counted from 0 behind the words' rows
 
 Several n-grams may share a row; together they use every row from 0 to the largest.
+
+finalfusion-python 0.7 leaves the rows, eight bytes for each n-gram, out of the chunk's length. Such a chunk is read
+(`header` finds its end), and as long as the vocabulary is the object that was read, it is written with the same length
+again, so that a file stays the same byte for byte. Other vocabularies are written with the right length.
 """
 
 import numpy as np
@@ -19,6 +23,9 @@ from ffjax.formats.finalfusion.vocabs import check_words, made_of, read_range
 from ffjax.subword import ExplicitIndexer
 from ffjax.vocab import ExplicitVocab
 
+# Set on a vocabulary whose chunk left the rows out of its length; no part of its value.
+_SHORT = "_short_length"
+
 
 def read(cursor: Cursor) -> ExplicitVocab:
     """Reads the body of the chunk.
@@ -27,6 +34,8 @@ def read(cursor: Cursor) -> ExplicitVocab:
         FinalfusionFormatError: it is cut short, has bytes left over or no n-gram range that makes sense, a word or
             n-gram is not UTF-8 or occurs twice, or the n-grams' rows leave a gap.
     """
+    start = cursor.position
+    declared = Cursor(cursor.source, start - 8, start).u64("length")
     n_words, n_ngrams = cursor.u64("number of words"), cursor.u64("number of n-grams")
     min_n, max_n = read_range(cursor)
     words = read_items(cursor, n_words, "word")
@@ -34,7 +43,10 @@ def read(cursor: Cursor) -> ExplicitVocab:
     cursor.finish()
     rows = _checked_rows(cursor, ngrams)
     indexer = made_of(cursor, ngrams, lambda: ExplicitIndexer(ngrams.table, min_n, max_n, rows))
-    return made_of(cursor, words, lambda: ExplicitVocab(words.table, indexer))
+    vocab = made_of(cursor, words, lambda: ExplicitVocab(words.table, indexer))
+    if declared != cursor.end - start:
+        object.__setattr__(vocab, _SHORT, True)
+    return vocab
 
 
 def size(vocab: ExplicitVocab, position: int, *, file: File | None = None) -> int:
@@ -52,7 +64,10 @@ def size(vocab: ExplicitVocab, position: int, *, file: File | None = None) -> in
 def write(out: Output, vocab: ExplicitVocab) -> None:
     """Writes the whole chunk."""
     indexer = vocab.subword_indexer
-    write_chunk_header(out, ChunkId.ExplicitSubwordVocab, size(vocab, out.position) - CHUNK_HEADER)
+    length = size(vocab, out.position) - CHUNK_HEADER
+    if getattr(vocab, _SHORT, False):
+        length -= 8 * len(indexer.table)
+    write_chunk_header(out, ChunkId.ExplicitSubwordVocab, length)
     out.pack("QQII", len(vocab.table), len(indexer.table), indexer.min_n, indexer.max_n)
     write_items(out, vocab.table)
     write_items(out, indexer.table, np.asarray(indexer.rows))

@@ -13,7 +13,7 @@ finalfusion-python knows chunks 1 to 8 only; finalfusion-rust reads and writes t
 
 from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocabs import check_edges, read_range, read_within
+from ffjax.formats.finalfusion.vocabs import check_indexer, read_range, read_within
 from ffjax.subword import FloretIndexer
 from ffjax.vocab import FloretVocab
 
@@ -43,7 +43,7 @@ def size(vocab: FloretVocab, position: int, *, file: File | None = None) -> int:
     Raises:
         FinalfusionFormatError: the indexer cannot be stored.
     """
-    check_edges(vocab.subword_indexer, ChunkId.FloretSubwordVocab.name, file)
+    check_indexer(vocab.subword_indexer, ChunkId.FloretSubwordVocab.name, file)
     return CHUNK_HEADER + 24 + sum(4 + len(marker.encode()) for marker in vocab.markers)
 
 

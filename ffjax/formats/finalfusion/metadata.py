@@ -7,26 +7,30 @@ Metadata keep their text, so that it comes out of a file as it went in, comments
 
 import numpy as np
 
+from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
 from ffjax.metadata import Metadata
 
-# The TOML reader takes time in the square of the parts of a dotted key. This is some seconds, or a line with 11,000
-# full stops in a text.
-_MOST_WORK = 1 << 27
+# Documents have a few kilobytes; gigabytes would only keep the TOML reader busy.
+MOST_BYTES = 1 << 22
+# For each key the reader walks down all parts of its table's name: a few seconds at most.
+_MOST_STEPS = 1 << 23
 
 
 def read(cursor: Cursor) -> Metadata:
     """Reads the body of the chunk; the text is kept as it is.
 
     Raises:
-        FinalfusionFormatError: it is not UTF-8, or not TOML.
+        FinalfusionFormatError: it is longer than 4 MiB, not UTF-8, or not TOML.
     """
     start = cursor.position
+    if cursor.remaining > MOST_BYTES:
+        raise cursor.error("text", f"at most {MOST_BYTES} bytes", str(cursor.remaining))
     text = cursor.text("text", cursor.remaining)
-    dots = [line.count(".") for line in text.split("\n") if "." in line]
-    if sum(count * count for count in dots) > _MOST_WORK:
-        raise cursor.error("text", "keys of a reasonable depth", f"a line with {max(dots)} dots", offset=start)
+    depth = _most_dots(text)
+    if depth * (text.count(".") + text.count("\n")) > _MOST_STEPS:
+        raise cursor.error("text", "keys of a few parts", f"a line with {depth} dots", offset=start)
     try:
         return Metadata.from_toml(text)
     except (ValueError, RecursionError) as error:
@@ -35,14 +39,34 @@ def read(cursor: Cursor) -> Metadata:
 
 
 def size(metadata: Metadata, position: int, *, file: File | None = None) -> int:
-    """Bytes of the whole chunk, wherever it stands."""
-    return CHUNK_HEADER + int(metadata.length)
+    """Bytes of the whole chunk, wherever it stands.
+
+    Raises:
+        FinalfusionFormatError: the text is longer than 4 MiB.
+    """
+    length = int(metadata.length)
+    if length > MOST_BYTES:
+        most = f"at most {MOST_BYTES} bytes"
+        raise FinalfusionFormatError(file, part=ChunkId.Metadata.name, field="text", expected=most, got=str(length))
+    return CHUNK_HEADER + length
 
 
 def write(out: Output, metadata: Metadata) -> None:
     """Writes the whole chunk."""
     write_chunk_header(out, ChunkId.Metadata, size(metadata, out.position) - CHUNK_HEADER)
     out.write(np.asarray(metadata.data)[: int(metadata.length)])
+
+
+def _most_dots(text: str) -> int:
+    """The most dots in a line."""
+    most = 0
+    at = text.find(".")
+    while at >= 0:
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        most = max(most, text.count(".", at, end))
+        at = text.find(".", end)
+    return most
 
 
 def _reason(error: Exception) -> str:

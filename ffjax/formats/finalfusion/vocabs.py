@@ -6,7 +6,7 @@ from typing import TypeVar
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.binary import Cursor, File
 from ffjax.formats.finalfusion.items import Items, check_text, refuse_duplicates
-from ffjax.subword import FastTextIndexer, FloretIndexer
+from ffjax.subword import FastTextIndexer, FloretIndexer, PrunedIndexer
 from ffjax.vocab import Vocab
 
 V = TypeVar("V")
@@ -54,12 +54,21 @@ def made_of(cursor: Cursor, items: Items, make: Callable[[], V]) -> V:
         raise cursor.error(f"{items.what}s", "a vocabulary", str(error), offset=items.start) from error
 
 
-def check_edges(indexer: FastTextIndexer | FloretIndexer, part: str, file: File | None) -> None:
-    """Checks that an indexer takes the n-grams that finalfusion takes.
+def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, part: str, file: File | None) -> None:
+    """Checks that an indexer takes the n-grams that finalfusion takes, and has a row for each bucket.
 
     Raises:
         FinalfusionFormatError: it leaves out some.
     """
+    if isinstance(indexer, PrunedIndexer):
+        raise FinalfusionFormatError(
+            file,
+            part=part,
+            field="number of buckets",
+            expected="a row for each bucket",
+            got=f"{indexer.upper_bound} rows for {indexer.n_buckets} buckets, the others pruned",
+            hint="A finalfusion file cannot hold this indexer; `write_fasttext` can.",
+        )
     if indexer.skip_edge_unigrams and indexer.min_n == 1:
         raise FinalfusionFormatError(
             file,
