@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int64, UInt32
+from jaxtyping import Int32, Int64, UInt32
 
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
@@ -31,6 +31,8 @@ class Training:
         output: the output matrix; its rows belong to labels, for models of words to words.
         word_ngrams: the rows of n-grams of words, for a classifier that has those but no n-grams of characters. Where
             it has both they share the rows of the embeddings' storage.
+        word_ngram_buckets: the bucket behind each row of `word_ngrams`, whole numbers `[n]`, where buckets have been
+            dropped.
         original: the rows of words as they are in the file, where the embeddings' storage has them at unit length.
         version: the version of the file.
 
@@ -52,6 +54,7 @@ class Training:
     label_table: StringTable
     output: Storage | None
     word_ngrams: Storage | None
+    word_ngram_buckets: Int32[AnyArray, " n"] | None
     original: Storage | None
     version: int
 
@@ -64,6 +67,7 @@ class Training:
         label_counts: Any = None,
         output: Storage | None = None,
         word_ngrams: Storage | None = None,
+        word_ngram_buckets: Any = None,
         original: Storage | None = None,
         version: int = 12,
     ) -> None:
@@ -80,7 +84,8 @@ class Training:
             if not isinstance(storage, Storage | None):
                 raise TypeError(f"`{name}`: expected a storage or None, got {type(storage).__name__}.")
             object.__setattr__(self, name, storage)
-        for name, value in jax.device_put({**halves, "label_table": table}).items():
+        buckets = None if word_ngram_buckets is None else np.asarray(word_ngram_buckets, np.int32)
+        for name, value in jax.device_put({**halves, "label_table": table, "word_ngram_buckets": buckets}).items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "version", version)
 
@@ -112,12 +117,10 @@ class Training:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Training):
             return NotImplemented
-        mine, theirs = ((t.count_halves, t.label_count_halves, t.token_halves, t.version) for t in (self, other))
-        return (
-            equal(mine, theirs)
-            and self.label_table == other.label_table
-            and all(equal(getattr(self, n), getattr(other, n)) for n in ("output", "word_ngrams", "original"))
-        )
+        # Tables compare by their strings, not by the capacity of their buffers, so not all parts by `equal`.
+        names = [name for name in self.__dataclass_fields__ if name != "label_table"]
+        same = all(equal(getattr(self, name), getattr(other, name)) for name in names)
+        return same and self.label_table == other.label_table
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -3,7 +3,7 @@
     norms      u8                 1 if the length of each row is quantized apart from its direction, else 0
     rows       i64
     dims       i64
-    size       i64                rows * n_codes
+    size       i32                rows * n_codes
     codes      u8[rows, n_codes]
     quantizer of the rows
     norm_codes u8[rows]           if `norms`
@@ -45,7 +45,7 @@ def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
     """
     has_norms = read_flag(cursor, "norms")
     at = cursor.position
-    rows, columns, size = (cursor.number("q", field) for field in ("rows", "dims", "size of codes"))
+    rows, columns, size = cursor.number("q", "rows"), cursor.number("q", "dims"), cursor.number("i", "size of codes")
     if columns != dims:
         raise cursor.error("dims", f"{dims}, as the settings say", str(columns), offset=at + 8)
     if rows < 0 or size < 0 or (rows and size % rows) or (not rows and size):
@@ -72,7 +72,7 @@ def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
 def write(output: Output, storage: QuantizedArray, dims: int) -> None:
     """Writes a quantized matrix that `can_hold`."""
     rows, n_codes = storage.codes.shape
-    output.pack("?qqq", storage.norms is not None, rows, dims, rows * n_codes)
+    output.pack("?qqi", storage.norms is not None, rows, dims, rows * n_codes)
     output.write(np.ascontiguousarray(storage.codes))
     _write_quantizer(output, np.asarray(storage.codebooks), dims)
     if storage.norms is not None:
@@ -89,6 +89,7 @@ def can_hold(storage: Any) -> bool:
         isinstance(storage, QuantizedArray)
         and storage.projection is None
         and storage.codebooks.shape[1] == CENTROIDS
+        and storage.codes.size < 2**31
         and (storage.norms is None or len(np.unique(np.asarray(storage.norms))) <= CENTROIDS)
     )
 

@@ -20,6 +20,7 @@ import numpy as np
 from ffjax.embeddings import Embeddings
 from ffjax.formats.aligned import aligned_empty, read_array
 from ffjax.formats.binary import Cursor, File, Source, open_source
+from ffjax.formats.checks import check_limit
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_version
@@ -78,6 +79,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
     Raises:
         FormatError: the file is truncated, corrupt or of another format, or a word is not UTF-8. The error has the
             file, the byte offset, the part and the field.
+        TypeError: `limit` is no whole number.
         ValueError: `limit` is negative.
         OSError: the file cannot be read.
 
@@ -91,8 +93,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
         >>> emb.vocab.words, emb.dims, emb.metadata["max_n"], emb["teas"].shape
         (['tea', 'coffee'], 3, 6, (3,))
     """
-    if limit is not None and limit < 0:
-        raise ValueError(f"`limit`: expected 0 or more words, or None for all, got {limit}.")
+    check_limit(limit)
     with open_source(file, magic=MAGIC) as source:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
@@ -133,6 +134,7 @@ def read_embeddings(
         label_counts=found.counts[n_words:],
         output=output,
         word_ngrams=rows.read(n_words, given.rows) if indexer is None and given.rows > n_words else None,
+        word_ngram_buckets=found.kept if indexer is None and not ours else None,
         original=original,
         version=version,
     )

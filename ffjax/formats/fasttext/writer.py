@@ -65,7 +65,9 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
         training = Training(np.zeros(len(vocab), np.int64))
     rows = _rows_of(embeddings, training)
     config, version = _config(embeddings, training, rows.indexer)
-    kept = rows.indexer.kept_buckets if isinstance(rows.indexer, PrunedIndexer) else None
+    kept = training.word_ngram_buckets if rows.indexer is None else None
+    if isinstance(rows.indexer, PrunedIndexer):
+        kept = rows.indexer.kept_buckets
     if kept is not None and rows.codes is None:
         raise ValueError(
             "`embeddings`: expected rows of n-grams for all buckets, or a quantized model as it was read, got dropped "
@@ -76,8 +78,8 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
         output = Output(file)
         write_version(output, version)
         config.write(output)
-        entries = Dictionary(vocab.table, training.label_table, counts, training.n_tokens, kept, counts)
-        dictionary.write(output, entries)
+        kept = None if kept is None else np.asarray(kept)
+        dictionary.write(output, Dictionary(vocab.table, training.label_table, counts, training.n_tokens, kept, counts))
         output.pack("?", rows.codes is not None)
         if rows.codes is not None:
             quantized.write(output, rows.codes, embeddings.dims)
