@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 from ffjax.errors import FormatError
 from ffjax.formats.binary import File
@@ -51,7 +51,7 @@ def is_tar(head: bytes) -> bool:
     return re.fullmatch(rb"[0-7]+", declared) is not None and int(declared, 8) == total
 
 
-def open_zip(raw: BinaryIO, file: File | None) -> io.RawIOBase:
+def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
     """The one member of a zip archive as a stream.
 
     Raises:

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 from ffjax.errors import FormatError
 from ffjax.formats.archives import is_tar, is_zip, open_tar, open_zip
@@ -116,7 +116,7 @@ def open_bytes(data: bytes) -> Stream:
     return _unwrap(ExitStack(), None, io.BytesIO(data), len(data))
 
 
-def _unwrap(stack: ExitStack, file: File | None, raw: BinaryIO, size: int | None) -> Stream:
+def _unwrap(stack: ExitStack, file: File | None, raw: Any, size: int | None) -> Stream:
     stream = Stream(file, raw, (), size)
     head = stream.head(_HEAD)
     if is_zip(head):
