@@ -1,5 +1,6 @@
 """`ffjax analogy`: "a is to b as c is to what?"."""
 
+import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from ffjax.cli.files import load
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
 from ffjax.cli.output import Answer, Answers
+from ffjax.cli.progress import working
 from ffjax.cli.search import encoded, nearest
 from ffjax.cli.status import UNANSWERED, BadInput
 
@@ -56,10 +58,12 @@ def analogy(
     asked = queries(words or [], file, 3, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
     answers = Answers(as_json=json)
-    for batch in asked:
-        for query, (found, unknown) in zip(batch, analogies(emb, batch, k, allowed), strict=True):
-            answers.add(query, found, f"no vector for {', '.join(unknown)}.")
-        answers.flush()
+    with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
+        for batch in asked:
+            for query, (found, unknown) in zip(batch, analogies(emb, batch, k, allowed), strict=True):
+                answers.add(query, found, f"no vector for {', '.join(unknown)}.")
+            answers.flush()
+            bar.advance(len(batch))
     if answers.unanswered:
         raise typer.Exit(UNANSWERED)
 

@@ -7,7 +7,8 @@ and its name below. Modules import JAX and ffjax inside their function, so that 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from io import TextIOWrapper
+from typing import Annotated, cast
 
 import typer
 
@@ -23,7 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 # typer brings click along or depends on it, according to its version; this is the base of usage errors in either.
-UsageError: type[Any] = typer.BadParameter.__bases__[0]
+UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
 
 def app() -> typer.Typer:
@@ -85,8 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = typer.main.get_command(app()).main(args=arguments, prog_name="ffjax", standalone_mode=False)
     except UsageError as error:
-        path = error.ctx.command_path if error.ctx is not None else "ffjax"
-        message = error.format_message().strip()
+        context = getattr(error, "ctx", None)
+        path = "ffjax" if context is None else context.command_path
+        message = error.format_message().strip()  # type: ignore[attr-defined]
         say(f"error: {message}{'' if message.endswith(('.', '?')) else '.'} See `{path} --help`.")
         return BAD_INPUT
     except typer.Abort:
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _speak_utf8() -> None:
     """Words are UTF-8, and now and then bytes that are not: those come in and go out as they are."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             errors = "backslashreplace" if stream is sys.stderr else "surrogateescape"
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors=errors)

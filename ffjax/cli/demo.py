@@ -126,7 +126,7 @@ def _similar(console: "Console", emb: "Embeddings") -> None:
 def _analogies(console: "Console", emb: "Embeddings") -> None:
     _head(console, "Analogies", '>>> emb.analogy("{}", "{}", "{}", k=1)'.format(*ANALOGIES[0]))
     for a, b, c in ANALOGIES:
-        (best,) = emb.analogy(a, b, c, k=1) or ()
+        best = (emb.analogy(a, b, c, k=1) or [])[0]
         _say(console, f"{a} is to {b} as {c} is to [bold cyan]{best.word}[/] ({best.similarity:.3f})", markup=True)
 
 

@@ -28,14 +28,14 @@ def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = 
 
 def describe(file: str, format: Format | None = None, lossy: bool = False) -> dict[str, Any]:
     """Names and values that say what a file holds; a value is `None` if the file has nothing of the kind."""
-    format = format or _seen(file)
-    if format == Format.finalfusion and file != "-":
+    seen, bare = (format, True) if format is not None else _seen(file)
+    if seen == Format.finalfusion and bare and file != "-":
         found, chunks = _parts(file)
     else:
         emb = load(file, format, mmap=True, lossy=lossy)
         found, chunks = [emb.vocab, emb.storage, emb.norms, emb.metadata], None
     described: dict[str, Any] = {"file": shown(file), "bytes": None if file == "-" else os.path.getsize(file)}
-    described |= {"format": None if format is None else format.value, "chunks": chunks}
+    described |= {"format": None if seen is None else seen.value, "chunks": chunks}
     for part in found:
         described |= _described(part)
     return described
@@ -54,7 +54,7 @@ def _described(part: "Vocab | Storage | Norms | Metadata | None") -> dict[str, A
 
 
 def _vocab(vocab: "Vocab") -> dict[str, Any]:
-    from ffjax import ExplicitVocab, SubwordVocab
+    from ffjax import ExplicitVocab, FloretVocab, SubwordVocab
 
     facts: dict[str, Any] = {"vocabulary": type(vocab).__name__, "words": len(vocab)}
     if vocab.n_word_rows != len(vocab):
@@ -64,6 +64,8 @@ def _vocab(vocab: "Vocab") -> dict[str, Any]:
         facts["ngram_lengths"] = f"{vocab.min_n} to {vocab.max_n}"
         if isinstance(vocab, ExplicitVocab):
             facts["ngrams"] = len(indexer.ngrams)
+        if isinstance(vocab, FloretVocab):
+            facts["hashes"] = indexer.n_hashes
         facts["ngram_rows" if isinstance(vocab, ExplicitVocab) else "buckets"] = indexer.upper_bound
     return facts
 
@@ -79,16 +81,22 @@ def _storage(storage: "Storage") -> dict[str, Any]:
         facts["rotated"] = storage.projection is not None
         facts["row_norms"] = storage.norms is not None
     else:
-        facts["numbers"] = str(storage.dtype)  # type: ignore[attr-defined]
+        facts["dtype"] = str(storage.dtype)  # type: ignore[attr-defined]
     return facts
 
 
-def _seen(file: str) -> Format | None:
-    """The format, if the file begins as a finalfusion file does, else `None`."""
+def _seen(file: str) -> tuple[Format | None, bool]:
+    """The format of a regular file, and whether it is as it stands, not compressed or in an archive."""
     if not os.path.isfile(file):
-        return None  # a pipe must not be read twice; what is missing is reported when it is loaded
-    with open(file, "rb") as stream:
-        return Format.finalfusion if stream.read(4) == b"FiFu" else None
+        return None, False  # a pipe must not be read twice; what is missing is reported when it is loaded
+    from ffjax.formats.detect import detect
+    from ffjax.formats.streams import open_stream
+
+    def read(file: str) -> tuple[Format, bool]:
+        with open_stream(file) as stream:
+            return Format(detect(stream)), not stream.wrapping
+
+    return reading(file, read)
 
 
 def _parts(file: str) -> tuple[list[Any], list[str]]:

@@ -15,10 +15,11 @@ class Bar:
     Args:
         what: what is being done, such as "Loading words.fifu".
         total: how many steps there are, `None` if nobody knows.
+        unit: what a step is, in the plural, to be shown with their number.
     """
 
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self.what, self.total, self.done = what, total, 0
+    def __init__(self, what: str, total: int | None = None, unit: str | None = None) -> None:
+        self.what, self.total, self.unit, self.done = what, total, unit, 0
         self._lock = Lock()
         self._over = False
         self._shown: tuple[Any, Any] | None = None
@@ -48,12 +49,21 @@ class Bar:
     def _show(self) -> None:
         # rich takes a while to import, so only work that is slow anyway pays for it.
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = [TextColumn("{task.description}", markup=False), BarColumn()]
-        if self.total is not None:
-            columns.append(MofNCompleteColumn())
-        progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+        if self.unit is not None:
+            number = "{task.completed:,}" if self.total is None else "{task.completed:,} of {task.total:,}"
+            columns.append(TextColumn(f"{number} {self.unit}"))
+        # Lines on standard error go above the bar; standard output is left alone, it may be a pipe.
+        progress = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=True,
+        )
         with self._lock:
             if self._over:
                 return
@@ -63,12 +73,14 @@ class Bar:
 
 
 @contextmanager
-def working(what: str, total: int | None = None) -> Iterator[Bar]:
+def working(what: str, total: int | None = None, *, unit: str | None = None, quiet: bool = False) -> Iterator[Bar]:
     """Shows a bar while the block runs, if that takes more than two seconds and standard error is a terminal.
 
     Args:
         what: what is being done.
         total: how many steps there are, `None` if nobody knows; say `advance` for each.
+        unit: what a step is, in the plural, to be shown with their number.
+        quiet: whether to show nothing, because the block itself writes on the terminal.
 
     Examples:
         >>> with working("Counting", total=3) as bar:
@@ -77,8 +89,8 @@ def working(what: str, total: int | None = None) -> Iterator[Bar]:
         >>> bar.done
         3
     """
-    bar = Bar(what, total)
-    if not sys.stderr.isatty():
+    bar = Bar(what, total, unit)
+    if quiet or not sys.stderr.isatty():
         yield bar
         return
     bar.start()

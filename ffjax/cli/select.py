@@ -43,26 +43,24 @@ def select(
         raise BadInput("expected --words FILE or --first N, got neither.")
     if embeddings == words == "-":
         raise BadInput("expected one of INPUT and --words on standard input, got both.")
-    wanted = None if words is None else dict.fromkeys(text for _, text in lines(words))
-    emb = load(embeddings, from_, mmap=True, lossy=lossy)
-    places = _places(emb, wanted, first)
-    if not len(places):
-        raise BadInput(f"{embeddings}: none of the words to keep is in it.")
-    with working("Selecting"):
-        small = selected(emb, places)
-    save(small, output, to)
+    wanted = None if words is None else {text for _, text in lines(words)}
+    emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
+    if wanted is not None:
+        with working("Selecting"):
+            emb = selected(emb, _places(emb, wanted))
+    save(emb, output, to)
 
 
-def _places(emb: "Embeddings", wanted: dict[str, None] | None, first: int | None) -> Any:
+def _places(emb: "Embeddings", wanted: set[str]) -> Any:
     import numpy as np
 
-    if wanted is None:
-        return np.arange(min(first or 0, emb.n_words))
-    known = emb.vocab.words if first is None else emb.vocab.words[:first]
+    known = emb.vocab.words
     places = [place for place, word in enumerate(known) if word in wanted]
-    if missing := sorted(wanted.keys() - {known[place] for place in places}):
+    if missing := sorted(wanted - {known[place] for place in places}):
         names = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
         say(f"{len(missing):,} of {len(wanted):,} listed words are not there: {names}")
+    if not places:
+        raise BadInput("expected embeddings with some of the listed words, got none of them.")
     return np.array(places, np.int64)
 
 
@@ -99,12 +97,18 @@ def _vocab(vocab: "Vocab", places: Any, rows: Any) -> "Vocab":
 
 
 def _storage(storage: "Storage", rows: Any, n_word_rows: int) -> "Storage":
+    import jax
+    import numpy as np
+
     from ffjax import NdArray, QuantizedArray
 
     if isinstance(storage, QuantizedArray):
         norms = None if storage.norms is None else _taken(storage.norms, rows, n_word_rows)
         return QuantizedArray(storage.quantizer, _taken(storage.codes, rows, n_word_rows), norms)
-    return NdArray(_taken(storage.matrix, rows, n_word_rows))  # type: ignore[attr-defined]
+    if isinstance(storage, NdArray):
+        return NdArray(_taken(storage.matrix, rows, n_word_rows))
+    ngrams = np.arange(n_word_rows, len(storage))
+    return NdArray(jax.device_put(storage.embedding(np.concatenate([rows, ngrams]))))
 
 
 def _taken(array: Any, rows: Any, n_word_rows: int) -> Any:

@@ -1,5 +1,6 @@
 """`ffjax similar`: nearest neighbours."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from ffjax.cli.files import load
 from ffjax.cli.inputs import queries
 from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
 from ffjax.cli.output import Answer, Answers
+from ffjax.cli.progress import working
 from ffjax.cli.search import encoded, nearest
 from ffjax.cli.status import UNANSWERED
 
@@ -46,10 +48,12 @@ def similar(
     asked = queries(words or [], file, 1, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
     answers = Answers(as_json=json)
-    for batch in asked:
-        for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], k), strict=True):
-            answers.add(query, found, "an unknown word, and no known n-grams.")
-        answers.flush()
+    with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
+        for batch in asked:
+            for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], k), strict=True):
+                answers.add(query, found, "an unknown word, and no known n-grams.")
+            answers.flush()
+            bar.advance(len(batch))
     if answers.unanswered:
         raise typer.Exit(UNANSWERED)
 

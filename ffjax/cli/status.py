@@ -65,7 +65,11 @@ def explain(error: BaseException) -> str:
         name = error.filename
         if isinstance(name, int):
             name = f"file descriptor {name}"
-        return f"{os.fsdecode(name)}: {error.strerror}" if name else error.strerror
+        if not name:
+            return error.strerror
+        # Ours are written so that the name comes last; the system's are not.
+        name = os.fsdecode(name)
+        return f"{error.strerror} {name}" if error.strerror.endswith(" got") else f"{name}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     return str(error)

@@ -1,5 +1,6 @@
 """`ffjax info` and `ffjax metadata`: what a file holds and says about itself."""
 
+import gzip
 import json
 
 import numpy as np
@@ -21,7 +22,7 @@ def test_info_of_the_demo(ff, demo_file):
         "dims": 100,
         "storage": "NdArray",
         "rows": 10_000,
-        "numbers": "float32",
+        "dtype": "float32",
         "norms": 10_000,
         "metadata": list(ffjax.demo().metadata),
     }
@@ -46,6 +47,38 @@ def test_info_of_quantized_embeddings(ff, tmp_path):
     assert (rows["codes_per_row"], rows["centroids"]) == ("3", "8")
     assert (rows["rotated"], rows["row_norms"]) == ("yes", "no")
     assert "norms" not in rows and "metadata" not in rows
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"one 1 0\ntwo 0 2\n", {"format": "text", "words": "2", "dims": "2", "norms": "2"}),
+        (b"2 2\none 1 0\ntwo 0 2\n", {"format": "textdims", "words": "2", "dims": "2"}),
+        (gzip.compress(b"one 1 0\ntwo 0 2\n"), {"format": "text", "words": "2"}),
+        (
+            b"2 1 3 4 2 7 < >\n0 1.0\n1 2.0\n",
+            {"format": "floret", "words": "0", "ngram_lengths": "3 to 4", "buckets": "2", "hashes": "2"},
+        ),
+    ],
+)
+def test_info_of_other_formats(ff, tmp_path, data, expected):
+    path = tmp_path / "vectors"
+    path.write_bytes(data)
+    done = ff("info", path)
+    assert done.status == 0 and expected.items() <= dict(done.rows).items()
+    assert dict(done.rows)["bytes"] == str(len(data))
+
+
+def test_info_of_a_compressed_finalfusion_file(ff, small, tmp_path):
+    path = tmp_path / "small.fifu.gz"
+    path.write_bytes(gzip.compress(small["simple"].read_bytes()))
+    rows = dict(ff("info", path).rows)
+    assert (rows["format"], rows["words"], rows["metadata"]) == ("finalfusion", "10", "corpus")
+
+
+def test_info_from_standard_input(shell, small):
+    done = shell("info", "-", stdin=small["simple"].read_bytes())
+    assert done.returncode == 0 and b"file\tstandard input\n" in done.stdout and b"words\t10\n" in done.stdout
 
 
 def test_info_of_a_file_with_a_vocabulary_alone(ff, tmp_path):
