@@ -40,7 +40,10 @@ _I32 = range(-(2**31), 2**31)
 
 
 class Config(NamedTuple):
-    """The settings in a file, in its order; `loss` and `model` by name. The defaults stand for "unknown"."""
+    """The settings in a file, in its order; `loss` and `model` by name. The defaults stand for "unknown".
+
+    The threshold's is fastText's own: programs take its root.
+    """
 
     dims: int
     window_size: int = -1
@@ -54,7 +57,7 @@ class Config(NamedTuple):
     min_n: int = 0
     max_n: int = 0
     lr_update_rate: int = -1
-    sampling_threshold: float = -1.0
+    sampling_threshold: float = 1e-4
 
     @classmethod
     def read(cls, cursor: Cursor) -> "Config":

@@ -34,8 +34,8 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
 
     The vectors that fastText computes are the embeddings' own, before they were scaled to unit length (their rows times
     their norms). Settings are taken from the metadata; what those lack is -1, the loss softmax and the model
-    skip-gram. Counts, labels and the output matrix come from `training`; without it counts are 0 and the output matrix
-    is full of zeros, as before training. A model that was read with `mmap=True`, or a quantized one, is written back
+    skip-gram. Counts, labels and the output matrix come from `training`; without it counts are 1, since gensim drops
+    words that never occurred, and the output matrix is full of zeros, as before training. A model that was read with `mmap=True`, or a quantized one, is written back
     with the very numbers it was read with. Rows are written block by block.
 
     Args:
@@ -62,7 +62,7 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
             "format can't hold. To write the words alone, make embeddings with a SimpleVocab of them."
         )
     if training is None:
-        training = Training(np.zeros(len(vocab), np.int64))
+        training = Training(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
     rows = _rows_of(embeddings, training)
     config, version = _config(embeddings, training, rows.indexer)
     kept = training.word_ngram_buckets if rows.indexer is None else None
