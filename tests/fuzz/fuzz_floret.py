@@ -1,0 +1,33 @@
+"""floret's table, against a reader that takes one line after the other."""
+
+from ffjax import FormatError
+from ffjax.formats import blocks as blocks_module
+from ffjax.formats import text, text_lines
+from ffjax.formats.floret import read_floret_blocks
+from ffjax.formats.streams import open_bytes
+from tests.fuzz.reference import same, text_rows
+
+SEEDS = [
+    b"3 2 2 3 2 2166136261 < >\n0 1.0 -0.5 \n1 0.25 1e-05 \n2 3 4 \n",
+    b"1 1 1 1 1 0 \xc2\xab \xc2\xbb\n0 nan",
+    b"2 4 3 6 4 4294967295 << >>\r\n0 1 2 3 4\n1 0.5 0.5 0.5 0.5\n",
+]
+
+blocks_module._MAX_THREADS = 1
+text._BLOCK = 48
+text_lines._PIECE = 16
+text_lines._FIELDS = 4
+
+
+def target(data: bytes) -> None:
+    """Reads a table; what is read must be what the slow reader reads."""
+    try:
+        with read_floret_blocks(open_bytes(data)) as reader:
+            if open_bytes(data).wrapping:
+                return
+            blocks = list(reader)
+    except FormatError:
+        return
+    words, rows = text_rows(data.partition(b"\n")[2], reader.dims)
+    assert words == [str(i).encode() for i in range(reader.vocab.upper_bound)]
+    same(words, rows, blocks)
