@@ -106,8 +106,8 @@ def _place_buckets(
 ) -> bool:
     """Places buckets of one size; column `i` of `strings` is a bucket. Writes `factors`, `rows` and `free`."""
     halves = second[strings]
-    ranked = np.sort(halves | 1, axis=0)
-    if np.any(ranked[1:] == ranked[:-1]):
+    odd = halves | 1
+    if any(np.any(odd[i] == odd[j]) for i in range(len(odd)) for j in range(i)):
         return False  # no factor tells them apart
     for trial in range(_TRIALS):
         if not strings.size:
@@ -115,16 +115,18 @@ def _place_buckets(
         # 2**32 over the golden ratio
         factor = np.array([trial * 0x9E3779B9 & 0xFFFFFFFF | 1], np.uint32)
         slots = slot_of(halves, factor, len(rows))
-        fits = np.flatnonzero(free[slots].all(axis=0))
-        wanted, comers = slots[:, fits], strings[:, fits]
+        # `take` with places is several times as fast here as indexing with a mask.
+        fits = np.flatnonzero(np.logical_and.reduce(free[slots]))
+        wanted, comers = slots.take(fits, axis=1), strings.take(fits, axis=1)
         # Where two want a slot the later one is written. What losers write into free slots is overwritten in the end.
         rows[wanted] = comers
-        won = (rows[wanted] == comers).all(axis=0)
-        factors[bucket[comers[0, won]]] = factor
-        free[wanted[:, won]] = False
+        won = np.flatnonzero(np.logical_and.reduce(rows[wanted] == comers))
+        factors[bucket[comers[0].take(won)]] = factor
+        free[wanted.take(won, axis=1)] = False
         left = np.ones(strings.shape[1], bool)
         left[fits[won]] = False
-        strings, halves = strings[:, left], halves[:, left]
+        left = np.flatnonzero(left)
+        strings, halves = strings.take(left, axis=1), halves.take(left, axis=1)
     return not strings.size
 
 
