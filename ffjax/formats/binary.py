@@ -38,6 +38,7 @@ class Source:
     ) -> None:
         self.name = name
         self.data = memoryview(data)
+        self._map = data if isinstance(data, mmap.mmap) else None
         self.error = error
         self._file = file
 
@@ -52,6 +53,12 @@ class Source:
     def view(self, start: int, stop: int) -> np.ndarray:
         """Bytes of the file as a read-only array, in place."""
         return np.frombuffer(self.data, np.uint8, stop - start, start)
+
+    def forget(self, start: int, stop: int) -> None:
+        """Takes pages that have been looked at out of this process's memory; they are read again when needed."""
+        first, last = -(-start // mmap.PAGESIZE), stop // mmap.PAGESIZE
+        if self._map is not None and last > first and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
 
     def read_into(self, start: int, out: np.ndarray) -> None:
         """Copies bytes from `start` on into a contiguous array.

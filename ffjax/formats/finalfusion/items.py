@@ -25,7 +25,7 @@ from ffjax.formats.aligned import aligned_empty, aligned_zeros
 from ffjax.formats.binary import Cursor, File, Output
 from ffjax.strings import SLACK, StringTable, capacity
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _ITEMS = 1 << 16
 _ROW = 8
 _MOST = np.iinfo(np.int32).max - SLACK
@@ -70,12 +70,14 @@ def read_items(cursor: Cursor, count: int, what: str, *, with_rows: bool = False
     cursor.claim(f"number of {what}s", count, 4 + tail)
     start = cursor.position
     body = cursor.source.view(start, cursor.end)
-    starts, end = _chain(cursor, body, count, tail, what)
+    starts = _chain(cursor, body, count, tail, what)
+    end = int(starts[-1])
     cursor.position += end
     size = end - count * (4 + tail)
     if size > _MOST:
         raise cursor.error(f"{what}s", f"at most {_MOST} bytes of text", str(size), offset=start)
     table, rows = _strip(body[:end], starts, tail)
+    cursor.source.forget(start, start + end)
     items = Items(table, rows, what, start)
     if bad := invalid_utf8(table):
         index, within, reason = bad
@@ -190,14 +192,14 @@ def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np
 
 def _chain(
     cursor: Cursor, body: UInt8[np.ndarray, " size"], count: int, tail: int, what: str
-) -> tuple[np.ndarray, int]:
+) -> Integer[np.ndarray, " n_plus_1"]:
     """Where each string's length field stands in `body`, and where the list ends."""
     index = np.int32 if body.size < 1 << 31 else np.int64
     places = _candidates(body, tail, index)
     follows = places + (4 + tail)
     follows += body[places]
     breaks = np.flatnonzero(follows[:-1] != places[1:])
-    starts = np.empty(count, index)
+    starts = np.empty(count + 1, index)
     done = position = 0
     patience = 1
     empty_seen = False
@@ -231,7 +233,8 @@ def _chain(
             position += 4 + length + tail
             done += 1
         patience = min(2 * patience, 1 << 12)
-    return starts, position
+    starts[count] = position
+    return starts
 
 
 def _candidates(body: np.ndarray, tail: int, index: Any) -> np.ndarray:
@@ -261,25 +264,37 @@ def _refuse_cut(cursor: Cursor, body: np.ndarray, number: int, position: int, ta
 
 
 def _strip(body: np.ndarray, starts: np.ndarray, tail: int) -> tuple[StringTable, np.ndarray | None]:
-    """Leaves out the numbers between the strings."""
-    count = len(starts)
-    size = body.size - count * (4 + tail)
+    """Leaves out the numbers between the strings; `starts` ends with the end of the list."""
+    count = len(starts) - 1
     offsets = aligned_empty((count + 1,), np.int32)
-    offsets[:count] = starts - np.arange(count, dtype=starts.dtype) * (4 + tail)
-    offsets[count] = size
-    is_start = np.zeros(body.size + 1, bool)
-    is_start[starts] = True
-    is_start[body.size] = count > 0  # where another string would start
-    is_number = np.zeros(body.size, bool)
-    for step in range(4):
-        is_number[step:] |= is_start[: body.size - step]
-    rows = None
-    if tail:
-        is_row = np.zeros(body.size, bool)
-        for step in range(1, tail + 1):
-            is_row[: body.size + 1 - step] |= is_start[step:]
-        rows = body[is_row].view("<u8")
-        is_number |= is_row
-    data = aligned_zeros((capacity(size, count),), np.uint8)
-    np.compress(~is_number, body, out=data[:size])
-    return StringTable(data, offsets), rows
+    offsets[:] = starts - np.arange(count + 1, dtype=starts.dtype) * (4 + tail)
+    data = aligned_zeros((capacity(int(offsets[-1]), count),), np.uint8)
+    rows = np.empty(count * tail, np.uint8)
+    n_text = n_rows = 0
+    for first in range(0, body.size, _BLOCK):
+        block = body[first : first + _BLOCK]
+        # Which of the bytes around the block are starts, from three before it to eight behind it.
+        marks = np.zeros(block.size + 11, bool)
+        near = starts[np.searchsorted(starts, first - 3) : np.searchsorted(starts, first + block.size + 8)]
+        marks[near - (first - 3)] = True
+        is_text = ~_any(marks, range(4), block.size)
+        if tail:
+            is_row = _any(marks, range(4, 4 + tail), block.size)
+            n_rows += _compress(block, is_row, rows, n_rows)
+            is_text &= ~is_row
+        n_text += _compress(block, is_text, data, n_text)
+    return StringTable(data, offsets), rows.view("<u8") if tail else None
+
+
+def _any(marks: np.ndarray, steps: range, size: int) -> np.ndarray:
+    """Whether one of the marks that many steps on is set, for each of the first `size` places."""
+    found = marks[steps[0] : steps[0] + size].copy()
+    for step in steps[1:]:
+        found |= marks[step : step + size]
+    return found
+
+
+def _compress(block: np.ndarray, chosen: np.ndarray, out: np.ndarray, at: int) -> int:
+    count = int(np.count_nonzero(chosen))
+    np.compress(chosen, block, out=out[at : at + count])
+    return count

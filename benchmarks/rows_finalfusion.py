@@ -1,0 +1,124 @@
+"""finalfusion files and single words: ffjax beside finalfusion-python, GloVe of 341,479 words x 100."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ffjax
+from benchmarks.files import derived, peer, real
+from benchmarks.harness import Memory, Pair, row
+
+# Unknown to GloVe: typos, compounds and inflections, of ordinary lengths.
+UNKNOWN = [
+    "berlinification",
+    "unfriendlyish",
+    "teapotty",
+    "mispellling",
+    "Donaudampfschiff",
+    "rethinkings",
+    "xylophoning",
+]
+
+
+def _words(vectors: Any) -> list[str]:
+    return list(vectors.vocab.words)
+
+
+def _glove() -> str:
+    def make(path: Path) -> None:
+        vectors = peer("finalfusion.compat").load_text(str(real("glove.100d.txt")))
+        vectors.write(str(path))
+
+    return str(derived("glove.fifu", make))
+
+
+def _buckets() -> str:
+    """The same words and rows before 2**17 buckets of random ones: the time of a lookup does not depend on values."""
+
+    def make(path: Path) -> None:
+        ff = peer("finalfusion")
+        vectors = ff.load_finalfusion(_glove())
+        vocab = ff.vocab.FinalfusionBucketVocab(_words(vectors), ff.subword.FinalfusionHashIndexer(17))
+        rows = np.random.default_rng(0).standard_normal((2**17, 100)).astype(np.float32)
+        matrix = np.concatenate([np.asarray(vectors.storage), rows])
+        ff.Embeddings(ff.storage.NdArray(matrix), vocab).write(str(path))
+
+    return str(derived("glove.buckets17.fifu", make))
+
+
+def _same(ours: Any, theirs: Any) -> None:
+    assert len(ours.vocab) == len(theirs.vocab)
+    assert ours.vocab.words == theirs.vocab.words
+    for word in ("the", "berlin", ours.vocab.words[-1]):
+        np.testing.assert_array_equal(ours[word], theirs[word])
+
+
+def _vocabulary_chunk(path: str) -> int:
+    """Bytes of the vocabulary's chunk, which is the first one in the file."""
+    with open(path, "rb") as file:
+        _, _, count = struct.unpack("<4sII", file.read(12))
+        file.seek(12 + 4 * count)
+        identifier, length = struct.unpack("<IQ", file.read(12))
+    assert identifier in (1, 3)
+    return 12 + length
+
+
+@row(issue=2, work="open a .fifu of 341,479 x 100, mapped", beside="finalfusion", at_least=3)
+def open_fifu_mapped() -> Pair:
+    path, ff = _glove(), peer("finalfusion")
+    return Pair(
+        ours=lambda: ffjax.load_finalfusion(path, mmap=True),
+        peer=lambda: ff.load_finalfusion(path, mmap=True),
+        check=_same,
+    )
+
+
+@row(issue=2, work="open a .fifu of 341,479 x 100, read into memory", beside="finalfusion", at_least=2)
+def open_fifu() -> Pair:
+    path, ff = _glove(), peer("finalfusion")
+    return Pair(ours=lambda: ffjax.load_finalfusion(path), peer=lambda: ff.load_finalfusion(path), check=_same)
+
+
+@row(issue=2, work="process memory that a mapped load adds", beside="finalfusion", at_most=8)
+def open_fifu_memory() -> Memory:
+    path, ff = _glove(), peer("finalfusion")
+    return Memory(
+        ours=lambda: ffjax.load_finalfusion(path, mmap=True),
+        peer=lambda: ff.load_finalfusion(path, mmap=True),
+        reference=_vocabulary_chunk(path),
+        of="the vocabulary chunk",
+    )
+
+
+def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
+    ours = ffjax.load_finalfusion(path, mmap)
+    theirs = peer("finalfusion").load_finalfusion(path, mmap)
+    # Words from all over the vocabulary, in an order that no cache knows.
+    some = words or [_words(theirs)[i] for i in np.random.default_rng(0).permutation(len(ours))[:1000]]
+    for word in some:
+        np.testing.assert_allclose(ours[word], theirs[word], rtol=1e-5, atol=1e-6)
+
+    def one_by_one(embeddings: Any) -> Any:
+        vector = None
+        for word in some:
+            vector = embeddings[word]
+        return vector
+
+    return Pair(ours=lambda: one_by_one(ours), peer=lambda: one_by_one(theirs))
+
+
+@row(issue=2, work="1,000 known words by their strings, one by one", beside="finalfusion", at_least=1)
+def lookup_word() -> Pair:
+    return _lookups(_glove(), mmap=False)
+
+
+@row(issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1)
+def lookup_word_mapped() -> Pair:
+    return _lookups(_glove(), mmap=True)
+
+
+@row(issue=2, work="7 unknown words by their strings, one by one, n-grams in buckets", beside="finalfusion")
+def lookup_unknown_word() -> Pair:
+    return _lookups(_buckets(), mmap=False, words=UNKNOWN)
