@@ -21,7 +21,7 @@ demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the emb
 	@$(BIN)/ffjax demo
 
 test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the whole suite with its doctests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 5 $(ARGS)
 
 lint: $(STAMP)-dev ## ruff
 	@$(BIN)/ruff check .
