@@ -175,9 +175,9 @@ def measure(row: Row, repeat: int, side: str = "ours") -> Result:
     result = replace(Result.of(row), note=work.note)
     if isinstance(work, Figure):
         ratio = work.ours if work.peer is None else _over(work.ours, work.peer)
-        return replace(
-            result, kind="figure", ours=work.ours, peer=work.peer, ratio=ratio, met=row.met(ratio), unit=work.unit
-        )
+        met = row.met(ratio)
+        shown = None if work.peer is None and met is None else ratio  # a number alone is no ratio
+        return replace(result, kind="figure", ours=work.ours, peer=work.peer, ratio=shown, met=met, unit=work.unit)
     if isinstance(work, Memory):
         call = work.ours if side == "ours" else work.peer
         if call is None:

@@ -117,6 +117,8 @@ def test_figures_are_held_against_the_peer_or_alone(rows):
     assert measure(register(lambda: Figure(3.0, 2.0), "beside", at_most=1.5), 7).met is True
     alone = measure(register(lambda: Figure(0.84), "alone", at_least=0.85), 7)
     assert (alone.ratio, alone.met, alone.peer) == (0.84, False, None)
+    unbound = measure(register(lambda: Figure(29.5), "unbound"), 7)
+    assert (unbound.ours, unbound.ratio, unbound.met) == (29.5, None, None)
 
 
 def test_a_name_is_registered_once_and_with_one_bound(rows):
