@@ -1,0 +1,324 @@
+"""Exact top-k without sorting the rows: maxima of blocks of rows, the best blocks, then the rows in them.
+
+The search runs in three steps, for a block of queries at a time:
+
+1. One pass over the rows in chunks that stay in cache. Each chunk is multiplied with the queries, and only the maximum
+   of every block of rows is kept. The product has the rows on the left, and the maxima are a `reduce_window` over it:
+   XLA's CPU backend then makes one kernel of both, at nearly the speed of the bare product.
+2. The best blocks of each query, by the same trick once more: groups of blocks, the best groups, the blocks in them.
+3. The scores of the rows in those blocks, from which `lax.top_k` takes the answer.
+
+Why the best blocks hold the best rows, ties included. Rank rows by (score descending, row ascending) and blocks by
+(maximum descending, block ascending). Let t be one of the k best rows, T its block, and suppose that k blocks rank
+before T. Each of them has a row that scores as much as its block, so no less than T and no less than t; and where it
+scores the same as t, the block ranks before T because it is lower, and so is the row. So k rows rank before t: a
+contradiction. The same holds for blocks and groups of blocks.
+
+Steps 1 and 3 contract in different shapes, so they may round differently. Within each step equal rows get equal scores,
+which keeps ties exact: all products have a multiple of `_ALIGNED` rows, since XLA's CPU backend sums the rows left over
+at the end of a tile in another order. And `_SPARE` blocks more than needed are taken, so that rows which only rounding
+tells apart are ranked by the scores that are returned.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Float32, Int32
+
+_SPARE = 2
+_LARGEST_BLOCK = 32
+_ALIGNED = 32
+
+
+class Source(NamedTuple):
+    """Rows to search, however they are stored.
+
+    Attributes:
+        n_rows: how many rows there are.
+        chunk: `chunk(start, size)` gives `size` rows from row `start` (may be traced) on, shape `[size, dims]`.
+        rows: `rows(ids)` gives the rows with these numbers, shape `[n, dims]` for ids of shape `[n]`.
+    """
+
+    n_rows: int
+    chunk: Callable[[Array | int, int], Array]
+    rows: Callable[[Array], Array]
+
+
+class Restriction(NamedTuple):
+    """What scales the scores and which rows may be answers. What is None costs nothing.
+
+    Attributes:
+        factors: what to multiply the score of each row with, float32 `[n_rows]`.
+        unit: whether to divide the score of each row by the row's length (zero rows score zero).
+        allowed: whether a row may be an answer, bool `[n_rows]`.
+        start: the first row that may be one, int32, may be traced.
+        stop: the row after the last, int32, may be traced.
+        exclude: rows that may not be answers of each query, int32 `[batch, n]`, -1 to fill up.
+    """
+
+    factors: Array | None = None
+    unit: bool = False
+    allowed: Array | None = None
+    start: Array | None = None
+    stop: Array | None = None
+    exclude: Array | None = None
+
+
+class Plan(NamedTuple):
+    """Sizes, which follow the hardware.
+
+    Attributes:
+        chunk: numbers (of rows and of scores) that one step of the pass over the rows works on.
+        queries: queries searched at a time.
+        maxima: most maxima of blocks held at a time.
+        gathered: numbers read at a time when rows are scored once more.
+        widen: whether narrow floats are widened before they are multiplied, not by the product itself.
+    """
+
+    chunk: int
+    queries: int
+    maxima: int
+    gathered: int
+    widen: bool
+
+
+# Measured on two cores of an AMD EPYC (Zen 4, 1 MiB of level 2 cache each): see `benchmarks/`.
+CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 25, gathered=1 << 20, widen=True)
+# Large steps, since each is a launch; the scores of a chunk are 256 MiB.
+ACCELERATOR = Plan(chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False)
+
+
+def search(
+    source: Source, queries: Float[Array, "batch dims"], k: int, restriction: Restriction, plan: Plan | None = None
+) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+    """The `k` rows with the largest products with each query, best first, equal scores in the order of the rows.
+
+    Meant to be called inside `jit`: every shape is static, and the batch is worked through in blocks of queries.
+
+    Args:
+        source: the rows.
+        queries: shape `[batch, dims]`.
+        k: how many rows, any number.
+        restriction: what scales the scores and which rows may be answers.
+        plan: sizes; by default those of the platform that the program is compiled for.
+
+    Returns:
+        `(scores, rows)`; minus infinity and -1 where fewer than `k` rows may be answers.
+    """
+    batch = queries.shape[0]
+    if batch == 0 or k == 0 or source.n_rows == 0:
+        return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
+    if plan is not None:
+        return _in_query_blocks(source, restriction, k, plan, queries)
+    on = {name: partial(_in_query_blocks, source, restriction, k, plan) for name, plan in _PLANS.items()}
+    return lax.platform_dependent(queries, **on)
+
+
+_PLANS = {"cpu": CPU, "default": ACCELERATOR}
+
+
+def _in_query_blocks(source: Source, restriction: Restriction, k: int, plan: Plan, queries: Array) -> tuple:
+    batch, dims = queries.shape
+    exclude = restriction.exclude
+    wanted = k + (0 if exclude is None else exclude.shape[1])
+    block_rows = _block_rows(source.n_rows, wanted)
+    size = max(1, min(plan.queries, plan.maxima // (source.n_rows // block_rows)))
+    n_blocks = -(-batch // size)
+    size = -(-batch // n_blocks)
+    sizes = _Sizes(block_rows, wanted, k, plan)
+    if n_blocks == 1:
+        return _search_block(source, restriction, sizes, queries)
+    missing = n_blocks * size - batch
+    padded = [jnp.pad(x, ((0, missing), (0, 0))) for x in (queries, *(() if exclude is None else (exclude,)))]
+    blocks = [x.reshape(n_blocks, size, x.shape[1]) for x in padded]
+    scores, rows = lax.map(
+        lambda xs: _search_block(
+            source, restriction._replace(exclude=xs[1] if len(xs) > 1 else None), sizes, xs[0]
+        ),
+        blocks,
+    )
+    return scores.reshape(-1, k)[:batch], rows.reshape(-1, k)[:batch]
+
+
+class _Sizes(NamedTuple):
+    block_rows: int
+    wanted: int
+    k: int
+    plan: Plan
+
+
+def _block_rows(n_rows: int, wanted: int) -> int:
+    """Large blocks leave few maxima to choose from, but many rows to score twice: at most one in 256, or 512 rows."""
+    size = _LARGEST_BLOCK
+    while size > 1 and (size > n_rows or wanted * size > max(512, n_rows // 256)):
+        size //= 2
+    return size
+
+
+def _search_block(source: Source, restriction: Restriction, sizes: _Sizes, queries: Array) -> tuple[Array, Array]:
+    block_rows, wanted, k, plan = sizes
+    maxima, first_rows = _block_maxima(lax.stop_gradient(queries), source, restriction, sizes)
+    ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
+    blocks, found = _best(maxima, min(wanted + ends + _SPARE, maxima.shape[0]))
+    rows = _within(first_rows[blocks], block_rows)
+    valid = jnp.repeat(found != -jnp.inf, block_rows, axis=1)
+    rest = source.n_rows % block_rows  # rows after the last whole block: always candidates
+    padding = -(rows.shape[1] + rest) % _ALIGNED
+    last = jnp.minimum(jnp.arange(rest + padding, dtype=jnp.int32) + (source.n_rows - rest), source.n_rows - 1)
+    rows = jnp.concatenate([rows, jnp.broadcast_to(last, (rows.shape[0], rest + padding))], axis=1)
+    valid = jnp.pad(jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True), ((0, 0), (0, padding)))
+    scores = _scores(source, restriction, plan, queries, rows)
+    if restriction.start is not None:
+        valid &= rows >= restriction.start
+    if restriction.stop is not None:
+        valid &= rows < restriction.stop
+    if restriction.allowed is not None:
+        valid &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
+    scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
+    scores, rows = _take_best(scores, rows, wanted)
+    if restriction.exclude is not None:
+        left_out = (rows[:, :, None] == restriction.exclude[:, None, :]).any(-1)
+        scores, rows = _take_best(jnp.where(left_out, -jnp.inf, scores), rows, k)
+    return scores, jnp.where(scores == -jnp.inf, jnp.int32(-1), rows)
+
+
+def _block_maxima(queries: Array, source: Source, restriction: Restriction, sizes: _Sizes) -> tuple[Array, Array]:
+    """Maxima of all whole blocks `[blocks, batch]`, and the first row of each of these blocks."""
+    block_rows, _, _, plan = sizes
+    batch, dims = queries.shape
+    n_rows = source.n_rows // block_rows * block_rows
+    in_place = batch == 1 and not restriction.unit  # XLA then reads the rows where they lie
+    numbers = 1 + dims // 4 if in_place else dims + batch
+    size = _rounded_up(-(-n_rows // -(-n_rows * numbers // plan.chunk)), _ALIGNED)
+    if size > n_rows:  # two chunks that overlap, if need be, rather than one of a size that is not aligned
+        size = min(n_rows, _rounded_up(-(-n_rows // 2), _ALIGNED))
+    n_chunks = -(-n_rows // size)
+    offsets = jnp.arange(0, size, block_rows, dtype=jnp.int32)
+
+    ranged = restriction.start is not None or restriction.stop is not None
+
+    def maxima(index: Array | int) -> tuple[Array, Array]:
+        start = jnp.minimum(jnp.int32(index * size), n_rows - size)
+        first_rows = start + offsets
+        dead = first_rows < index * size  # the last chunk reaches back, so that all have one size
+        if restriction.start is not None:
+            dead |= first_rows + block_rows <= restriction.start
+        if restriction.stop is not None:
+            dead |= first_rows >= restriction.stop
+
+        def of_chunk() -> Array:
+            scores = _chunk_scores(source, restriction, plan, queries, start, size)
+            best = lax.reduce_window(scores, -jnp.inf, lax.max, (block_rows, 1), (block_rows, 1), "VALID")
+            return jnp.where(dead[:, None], -jnp.inf, best) if ranged or n_chunks * size != n_rows else best
+
+        def nothing() -> Array:  # made of the same arrays: a constant would not vary over the axes of `shard_map`
+            scores = _chunk_scores(source, restriction, plan, queries, start, 1)
+            return jnp.broadcast_to(jnp.where(scores > 0, -jnp.inf, -jnp.inf), (size // block_rows, batch))
+
+        return (lax.cond(dead.all(), nothing, of_chunk) if ranged else of_chunk()), first_rows
+
+    if n_chunks == 1:
+        return maxima(0)
+    best, first_rows = lax.map(maxima, jnp.arange(n_chunks, dtype=jnp.int32))
+    return best.reshape(-1, batch), first_rows.reshape(-1)
+
+
+def _chunk_scores(
+    source: Source, restriction: Restriction, plan: Plan, queries: Array, start: Array, size: int
+) -> Array:
+    chunk = lax.stop_gradient(source.chunk(start, size))
+    if plan.widen or chunk.dtype != queries.dtype:
+        chunk, queries = chunk.astype(jnp.float32), queries.astype(jnp.float32)
+    if queries.shape[0] == 1:
+        # Written with a transpose, XLA's CPU backend reads the chunk where it lies: no copy, the speed of memory.
+        scores = jnp.matmul(queries, chunk.T, precision=lax.Precision.HIGHEST).reshape(size, 1).astype(jnp.float32)
+    else:
+        scores = _dot(chunk, queries)
+    if restriction.unit:
+        scores *= _inverse_lengths(chunk)[:, None]
+    if restriction.factors is not None:
+        scores *= lax.dynamic_slice_in_dim(restriction.factors, start, size)[:, None]
+    if restriction.allowed is not None:
+        allowed = lax.dynamic_slice_in_dim(restriction.allowed, start, size)
+        scores += jnp.where(allowed, 0.0, -jnp.inf)[:, None]
+    return scores
+
+
+def _scores(source: Source, restriction: Restriction, plan: Plan, queries: Array, rows: Array) -> Array:
+    """Scores of `rows[b, i]` for query b: the same contraction for each, so equal rows score the same."""
+
+    def of_query(xs: tuple[Array, Array]) -> Array:
+        query, ids = xs
+        found = source.rows(ids).astype(jnp.float32)
+        scores = _dot(found, query.astype(jnp.float32))
+        if restriction.unit:
+            scores *= _inverse_lengths(found)
+        if restriction.factors is not None:
+            scores *= restriction.factors.at[ids].get(mode="promise_in_bounds")
+        return scores
+
+    at_once = max(1, plan.gathered // (rows.shape[1] * queries.shape[1]))
+    if at_once >= queries.shape[0]:
+        return jax.vmap(lambda q, ids: of_query((q, ids)))(queries, rows)
+    return lax.map(of_query, (queries, rows), batch_size=at_once)
+
+
+def _best(maxima: Array, n: int) -> tuple[Array, Array]:
+    """The `n` best blocks of each query in ascending order, and their maxima, both `[batch, n]`."""
+    n_blocks, batch = maxima.shape
+    group = 1
+    while 4 * group * group * n < n_blocks:
+        group *= 2
+    if group < 4:
+        found, blocks = lax.top_k(_no_negative_zero(maxima.T), n)
+        blocks, found = lax.sort((blocks, found), num_keys=1)
+        return blocks, found
+    whole = lax.reduce_window(
+        maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ((0, -n_blocks % group), (0, 0))
+    )
+    groups, _ = _best(whole, n)
+    blocks = _within(groups * group, group)
+    found = maxima.at[jnp.minimum(blocks, n_blocks - 1), jnp.arange(batch)[:, None]].get(mode="promise_in_bounds")
+    found = jnp.where(blocks < n_blocks, _no_negative_zero(found), -jnp.inf)
+    found, places = lax.top_k(found, n)
+    blocks, found = lax.sort((jnp.take_along_axis(blocks, places, axis=1), found), num_keys=1)
+    return jnp.minimum(blocks, n_blocks - 1), found
+
+
+def _within(firsts: Array, n: int) -> Array:
+    """The numbers of the members of groups of n, from those of their first members."""
+    numbers = firsts[:, :, None] + jnp.arange(n, dtype=jnp.int32)[None, None, :]
+    return numbers.reshape(firsts.shape[0], -1)
+
+
+def _rounded_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _take_best(scores: Array, rows: Array, k: int) -> tuple[Array, Array]:
+    """The k best of candidates in the order of their rows; fewer are filled up."""
+    best, places = lax.top_k(scores, min(k, scores.shape[1]))
+    rows = jnp.take_along_axis(rows, places, axis=1)
+    missing = ((0, 0), (0, k - best.shape[1]))
+    return jnp.pad(best, missing, constant_values=-jnp.inf), jnp.pad(rows, missing, constant_values=-1)
+
+
+def _dot(left: Array, right: Array) -> Array:
+    """Products of rows, in float32 on every backend."""
+    axes = (((left.ndim - 1,), (right.ndim - 1,)), ((), ()))
+    return lax.dot_general(left, right, axes, lax.Precision.HIGHEST, jnp.float32)
+
+
+def _inverse_lengths(rows: Array) -> Array:
+    wide = rows.astype(jnp.float32)
+    squares = (wide * wide).sum(-1)
+    return jnp.where(squares > 0, lax.rsqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+
+def _no_negative_zero(scores: Array) -> Array:
+    """`lax.top_k` ranks -0.0 below 0.0; here they are equal."""
+    return jnp.where(scores == 0, 0.0, scores)
