@@ -18,7 +18,7 @@ from ffjax._types import AnyArray
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
 from ffjax.ops.top_k import top_k as top_k_rows
-from ffjax.storage import NdArray, QuantizedArray, Storage
+from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.strings import Strings
 from ffjax.vocab import Rows, Vocab
 
@@ -159,7 +159,9 @@ def top_k(
         raise ValueError(f"`k`: expected 0 or more, got {k}.")
     if queries.shape[-1] != storage.shape[1]:
         raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got {queries.shape[-1]}.")
-    if isinstance(storage, QuantizedArray):
+    if isinstance(storage, ComposedArray) and not _traced(storage):
+        storage = storage[:n_rows]  # composed on the host, where a memory map need not be read as a whole
+    elif isinstance(storage, QuantizedArray | ComposedArray):
         storage = NdArray(storage.rows(jnp.arange(n_rows, dtype=jnp.int32)))
     batch = queries.shape[:-1]
     flat = queries.reshape(-1, queries.shape[-1])
@@ -225,6 +227,10 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     if rows.positions is None:
         return jnp.where(known[..., None], vectors, subwords)
     return vectors.at[rows.positions].add(subwords, mode="drop")
+
+
+def _traced(storage: Storage) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage))
 
 
 def _mapped(storage: Storage) -> bool:

@@ -277,7 +277,7 @@ def _read_composed(
         # The array shares the matrix's memory. Rows of n-grams do not change, and no word reads another one's row.
         whole = NdArray(jax.device_put(matrix, device))
         parts = Parts(whole, None if indexer is None else whole, n, table, indexer)
-        for block in compose(parts, np.arange(n), WHOLE):
+        for block in compose(parts, np.arange(n), WHOLE if n > WHOLE.words else None):
             matrix[block.words], norms[block.words] = block.unit, block.norms
     return NdArray(jax.device_put(matrix)), Norms(norms), None
 

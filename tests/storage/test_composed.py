@@ -1,0 +1,210 @@
+"""Composed rows: mapped, quantized, in and out of `jit`, against a plain computation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.storage import composition
+from ffjax.strings import StringTable
+from tests import builders
+
+# The longest word has two hundred n-grams, and float32 sums of as many rows are no closer.
+CLOSE = 5e-6
+WORDS = [*builders.WORDS, "</s>", "x" * 70, "крот" * 9, ""]
+DIMS = 6
+INDEXER = ffjax.FastTextIndexer(37, 3, 5, skip_edge_unigrams=True, bare_eos=True)
+PRUNED = ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 1, 3, skip_edge_unigrams=True, bare_eos=True), [30, 2, 11, 5, 36])
+
+
+def parts(kind: str, tmp_path) -> tuple[ffjax.Storage, ffjax.Storage | None, object]:
+    """Own rows, rows of n-grams and the indexer."""
+    indexer = None if kind == "simple" else PRUNED if kind == "pruned" else INDEXER
+    n_ngrams = 0 if indexer is None else indexer.upper_bound
+    whole = builders.storage(len(WORDS) + n_ngrams, DIMS, kind="pq_norms" if kind == "quantized" else "dense")
+    if kind == "mapped":
+        path = tmp_path / "matrix"
+        path.write_bytes(b"odd" + np.asarray(whole).tobytes())  # as unaligned as in a real file
+        matrix = np.memmap(path, np.float32, "r", 3, (len(whole), DIMS))
+        whole = ffjax.NdArray(matrix)
+    return whole[: len(WORDS)], None if indexer is None else whole[len(WORDS) :], indexer
+
+
+KINDS = ("simple", "dense", "mapped", "quantized", "pruned")
+
+
+@pytest.fixture(params=KINDS)
+def composed(request, tmp_path):
+    """A storage, its rows and the lengths of its words' rows, computed one by one."""
+    own, ngrams, indexer = parts(request.param, tmp_path)
+    storage = ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer)
+    rows, behind = np.asarray(own), np.zeros((0, DIMS), np.float32) if ngrams is None else np.asarray(ngrams)
+    means = []
+    for row, word in zip(rows, WORDS, strict=True):
+        ids = [] if indexer is None else indexer.subword_indices(word)
+        means.append(np.mean([row, *behind[ids]], axis=0, dtype=np.float64))
+    lengths = np.linalg.norm(means, axis=1)
+    return storage, np.concatenate([means / lengths[:, None], behind]), lengths
+
+
+def test_shape(composed):
+    storage, rows, lengths = composed
+    assert storage.shape == rows.shape and storage.n_words == len(lengths) == len(WORDS)
+    assert repr(storage).startswith(f"ComposedArray({len(rows)} x 6, 14 words of ")
+
+
+def test_rows_by_number(composed):
+    storage, rows, lengths = composed
+    for i, row in enumerate(rows):
+        np.testing.assert_allclose(storage[i], row, atol=CLOSE)
+        np.testing.assert_allclose(storage.embedding(i - len(rows)), row, atol=CLOSE)
+    assert [float(storage.lengths(i)) for i in range(len(lengths))] == pytest.approx(lengths.tolist(), rel=1e-5)
+    with pytest.raises(IndexError, match="index out of range"):
+        storage.embedding(len(rows))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [slice(None), slice(3, 12), slice(None, None, -2), slice(5, 5), [], [1, 1, -1, 0], [[3, -14], [2, 2]], slice(-9, None)],
+    ids=str,
+)
+def test_rows_by_slices_and_arrays(composed, key):
+    storage, rows, _ = composed
+    ids = np.arange(len(rows))[key] if isinstance(key, slice) else np.array(key, np.int64)
+    np.testing.assert_allclose(storage.embedding(key), rows[ids], atol=CLOSE)
+    out = np.empty((*ids.shape, DIMS), np.float32)
+    assert storage.embedding(key, out=out) is out
+    np.testing.assert_allclose(out, rows[ids], atol=CLOSE)
+
+
+def test_a_mask(composed):
+    storage, rows, _ = composed
+    mask = np.arange(len(rows)) % 3 == 0
+    np.testing.assert_allclose(storage.embedding(mask), rows[mask], atol=CLOSE)
+
+
+def test_lengths(composed):
+    storage, _, lengths = composed
+    for key in (slice(None), slice(2, 9), [3, 3, 0], np.array([[1], [2]])):
+        np.testing.assert_allclose(storage.lengths(key), lengths[key], rtol=1e-5)
+
+
+def test_a_slice_is_a_dense_storage(composed):
+    storage, rows, _ = composed
+    found = storage[2:5]
+    assert isinstance(found, ffjax.NdArray)
+    np.testing.assert_allclose(np.asarray(found), rows[2:5], atol=CLOSE)
+
+
+def test_rows_in_jit(composed):
+    storage, rows, _ = composed
+    ids = jnp.array([[0, 11], [len(rows) - 1, 12], [-5, 999]], jnp.int32)
+    for call in (lambda s, i: s.rows(i), jax.jit(lambda s, i: s.rows(i)), jax.vmap(lambda s, i: s.rows(i), (None, 0))):
+        np.testing.assert_allclose(call(storage, ids), rows[np.clip(ids, 0, len(rows) - 1)], atol=CLOSE)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_sums_in_jit(composed, words):
+    storage, rows, lengths = composed
+    ids = np.array([[len(lengths), -1, len(rows) - 1], [-1, -1, -1]], np.int32)
+    ids = np.minimum(ids, len(rows) - 1)
+    if words:
+        ids = np.concatenate([ids, [[3, -1, 3]]]).astype(np.int32)
+    expected = np.stack([rows[line[line >= 0]].sum(0) for line in ids])
+    np.testing.assert_allclose(jax.jit(lambda s, i: s.sum_rows(i))(storage, ids), expected, atol=1e-5)
+
+
+def test_it_is_a_pytree(composed):
+    storage, rows, _ = composed
+    leaves, tree = jax.tree.flatten(storage)
+    again = jax.tree.unflatten(tree, leaves)
+    assert again == storage and all(hasattr(leaf, "shape") for leaf in leaves)
+    moved = jax.device_put(storage)
+    assert moved == storage
+    np.testing.assert_allclose(moved.embedding([0, 5, -1]), rows[[0, 5, -1]], atol=CLOSE)
+
+
+def test_blocks_of_every_size_give_the_same(composed, monkeypatch):
+    storage, rows, lengths = composed
+    for sizes in (composition.Sizes(1, 16), composition.Sizes(3, 40), composition.Sizes(64, 2048)):
+        seen = []
+        for block in composition.compose(storage.parts, np.arange(len(WORDS)), sizes):
+            seen += block.words.tolist()
+            np.testing.assert_allclose(block.unit, rows[block.words], atol=CLOSE)
+            np.testing.assert_allclose(block.norms, lengths[block.words], rtol=1e-5)
+        assert sorted(seen) == list(range(len(WORDS)))
+
+
+def test_sums_of_ngrams(composed):
+    storage, rows, lengths = composed
+    for block in composition.ngram_sums(storage.parts, np.arange(len(WORDS))):
+        own = np.asarray(storage.own)[block.words]
+        mean = (own + block.sums) / (block.numbers[:, None] + 1)
+        np.testing.assert_allclose(mean, rows[block.words] * lengths[block.words][:, None], atol=1e-5)
+
+
+def test_embeddings_over_it_answer_as_over_their_rows(composed):
+    storage, rows, lengths = composed
+    vocab = ffjax.SimpleVocab(WORDS) if storage.indexer is None else ffjax.FastTextVocab(WORDS, storage.indexer)
+    lazy = ffjax.Embeddings(storage, vocab, ffjax.Norms.computed(len(WORDS), storage.lengths))
+    dense = ffjax.Embeddings(ffjax.NdArray(rows.astype(np.float32)), vocab, ffjax.Norms(lengths.astype(np.float32)))
+    batch = ffjax.pack(["Paris", "x" * 70, "teapots", "</s>", "nothing of it"])
+    for unnormalize in (False, True):
+        found, expected = (ffjax.embed(emb, batch, unnormalize=unnormalize) for emb in (lazy, dense))
+        np.testing.assert_allclose(found[0], expected[0], atol=CLOSE)
+        np.testing.assert_array_equal(found[1], expected[1])
+    assert [r.word for r in lazy.word_similarity("Paris", 4)] == [r.word for r in dense.word_similarity("Paris", 4)]
+    np.testing.assert_allclose(lazy["Zürich"], dense["Zürich"], atol=CLOSE)
+    vector, norm = lazy.embedding_with_norm("Zürich")
+    assert norm == pytest.approx(lengths[2], rel=1e-5)
+    np.testing.assert_allclose(np.stack([row for _, row, _ in lazy]), rows[: len(WORDS)], atol=CLOSE)
+    best = jax.jit(lambda emb, query: ffjax.top_k(emb, query, 3))(lazy, jnp.asarray(rows[1], jnp.float32))
+    assert int(best.rows[0]) == 1
+
+
+def test_norms_are_computed_when_they_are_asked_for():
+    asked = []
+
+    def lengths(key):
+        asked.append(key)
+        return np.arange(5, dtype=np.float32)[key]
+
+    norms = ffjax.Norms.computed(5, lengths)
+    assert (len(norms), norms.shape, repr(norms), asked) == (5, (5,), "Norms(5)", [])
+    assert norms[3] == 3 and isinstance(norms[1:3], ffjax.Norms) and norms[np.array([4, 4])].tolist() == [4, 4]
+    assert asked == [3, slice(1, 3), pytest.approx(np.array([4, 4]))]
+    assert norms.array.tolist() == [0, 1, 2, 3, 4]
+    assert norms == ffjax.Norms(np.arange(5, dtype=np.float32)) and list(norms) == [0, 1, 2, 3, 4]
+    assert len(asked) == 4
+    assert jax.jit(lambda n: n)(ffjax.Norms.computed(5, lengths)).array.tolist() == [0, 1, 2, 3, 4]
+    inside = ffjax.Norms.computed(5, lengths)
+    assert float(jax.jit(lambda: inside.array.sum())()) == 10
+    with pytest.raises(AttributeError, match="Norms has no attribute 'arrays'"):
+        _ = norms.arrays
+
+
+def test_wrong_parts_are_refused(tmp_path):
+    own, ngrams, indexer = parts("dense", tmp_path)
+    table = StringTable.from_strings(WORDS)
+    with pytest.raises(ValueError, match="`own`: expected 14 rows, one for each word, got 13"):
+        ffjax.ComposedArray(own[:13], table, ngrams, indexer)
+    with pytest.raises(ValueError, match=r"`ngrams`: expected shape \(37, 6\), got \(36, 6\)"):
+        ffjax.ComposedArray(own, table, ngrams[:36], indexer)
+    with pytest.raises(TypeError, match="`indexer`: expected a FastTextIndexer or PrunedIndexer with `ngrams`"):
+        ffjax.ComposedArray(own, table, ngrams)
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_wrong_types_are_refused(tmp_path):
+    own, ngrams, indexer = parts("dense", tmp_path)
+    table = StringTable.from_strings(WORDS)
+    with pytest.raises(TypeError, match="`own`, `ngrams`: expected storages, got ndarray, NdArray"):
+        ffjax.ComposedArray(np.asarray(own), table, ngrams, indexer)
+    with pytest.raises(TypeError, match="`words`: expected a StringTable, got list"):
+        ffjax.ComposedArray(own, WORDS, ngrams, indexer)
+    storage = ffjax.ComposedArray(own, table, ngrams, indexer)
+    with pytest.raises(TypeError, match="`key`: expected a row number, a slice, or an array of row numbers, got 'a'"):
+        storage.embedding("a")
+    with pytest.raises(IndexError, match="`key`: expected -51 to 50, got 0 to 51"):
+        storage.embedding([0, 51])
