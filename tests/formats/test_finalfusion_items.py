@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ffjax import FinalfusionFormatError, StringTable
 from ffjax.formats.binary import Cursor, Output
-from ffjax.formats.finalfusion import items
+from ffjax.formats.finalfusion import chain, items
 from ffjax.formats.finalfusion.items import first_duplicate, invalid_utf8, items_size, read_items, write_items
 from tests.formats import fifu
 
@@ -43,6 +43,7 @@ def blocks(size: int | None):
     """Small blocks put their edges everywhere."""
     with pytest.MonkeyPatch.context() as patch:
         if size:
+            patch.setattr(chain, "_BLOCK", size)
             patch.setattr(items, "_BLOCK", size)
             patch.setattr(items, "_ITEMS", 3)
         yield

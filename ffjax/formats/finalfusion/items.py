@@ -4,32 +4,26 @@
     string  u8[length]     UTF-8
     row     u64            n-grams of an explicit vocabulary only: which row is theirs
 
-Strings are not read one by one: that would be a loop in Python over every word. The length of an ordinary string is a
-byte that is not zero before three zero bytes, so all places that look like this are collected at once. A place counts
-only if the string before it ends there, counted from the start of the list, which makes the result exact. Where the
-chain does not go on at such a place (a string is empty or longer than 255 bytes, or contains zero bytes) single strings
-are stepped over until it does.
+`chain` finds out where the strings stand, without a loop over them.
 """
 
 import codecs
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Integer
 
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.aligned import aligned_empty, aligned_zeros
 from ffjax.formats.binary import Cursor, File, Output
+from ffjax.formats.finalfusion.chain import find_starts
 from ffjax.strings import SLACK, StringTable, capacity
 
 _BLOCK = 1 << 18
 _ITEMS = 1 << 16
 _ROW = 8
 _MOST = np.iinfo(np.int32).max - SLACK
-_U32 = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def read_items(cursor: Cursor, count: int, what: str, *, with_rows: bool = False
     cursor.claim(f"number of {what}s", count, 4 + tail)
     start = cursor.position
     body = cursor.source.view(start, cursor.end)
-    starts = _chain(cursor, body, count, tail, what)
+    starts = find_starts(cursor, body, count, tail, what)
     end = int(starts[-1])
     cursor.position += end
     size = end - count * (4 + tail)
@@ -188,79 +182,6 @@ def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np
     places = starts[:, None] + np.arange(width)
     block[places] = numbers.view(np.uint8).reshape(-1, width)
     is_text[places] = False
-
-
-def _chain(
-    cursor: Cursor, body: UInt8[np.ndarray, " size"], count: int, tail: int, what: str
-) -> Integer[np.ndarray, " n_plus_1"]:
-    """Where each string's length field stands in `body`, and where the list ends."""
-    index = np.int32 if body.size < 1 << 31 else np.int64
-    places = _candidates(body, tail, index)
-    follows = places + (4 + tail)
-    follows += body[places]
-    breaks = np.flatnonzero(follows[:-1] != places[1:])
-    starts = np.empty(count + 1, index)
-    done = position = 0
-    patience = 1
-    empty_seen = False
-    while done < count:
-        at = int(np.searchsorted(places, position))
-        if at < places.size and places[at] == position:
-            to = int(np.searchsorted(breaks, at))
-            last = int(breaks[to]) if to < breaks.size else places.size - 1
-            run = min(last - at + 1, count - done)
-            starts[done : done + run] = places[at : at + run]
-            done += run
-            position = int(follows[at + run - 1])
-            if position > body.size:
-                _refuse_cut(cursor, body, done - 1, int(places[at + run - 1]), tail, what)
-            patience = 1 if run > 32 else patience
-        # Where many strings are out of the ordinary, looking for the chain costs more than stepping on.
-        for _ in range(min(patience, count - done)):
-            if body.size - position < 4:
-                at_file = cursor.position + position
-                raise cursor.error(f"length of {what} {done}", "4 bytes", f"{body.size - position}", offset=at_file)
-            (length,) = _U32.unpack_from(body, position)
-            if length > body.size - position - 4 - tail:
-                _refuse_cut(cursor, body, done, position, tail, what)
-            if length == 0:
-                if empty_seen:
-                    # Found here, since a file of zeros is a list of nothing but empty strings.
-                    at_file = cursor.position + position + 4
-                    raise cursor.error(f"{what} {done}", f"each {what} once", "a second empty one", offset=at_file)
-                empty_seen = True
-            starts[done] = position
-            position += 4 + length + tail
-            done += 1
-        patience = min(2 * patience, 1 << 12)
-    starts[count] = position
-    return starts
-
-
-def _candidates(body: np.ndarray, tail: int, index: Any) -> np.ndarray:
-    """All places where a byte that is not zero stands before three zeros, and behind the zeros that end a row."""
-    before = 4 if tail else 0  # a row has its four high bytes zero
-    found = []
-    for first in range(before, max(body.size - 3, before), _BLOCK):
-        stop = min(first + _BLOCK, body.size - 3)
-        zero = body[first - before : stop + 3] == 0
-        size = stop - first
-        fits = ~zero[before : before + size]
-        for step in (-4, -3, -2, -1, 1, 2, 3) if tail else (1, 2, 3):
-            fits &= zero[before + step : before + step + size]
-        found.append(np.flatnonzero(fits).astype(index) + index(first))
-    return np.concatenate(found) if found else np.zeros(0, index)
-
-
-def _refuse_cut(cursor: Cursor, body: np.ndarray, number: int, position: int, tail: int, what: str) -> None:
-    (length,) = _U32.unpack_from(body, position)
-    most = body.size - position - 4 - tail
-    raise cursor.error(
-        f"length of {what} {number}",
-        f"at most {most} bytes, as many as remain in the chunk" if most >= 0 else f"a row of {tail} bytes behind it",
-        f"{length} bytes",
-        offset=cursor.position + position,
-    )
 
 
 def _strip(body: np.ndarray, starts: np.ndarray, tail: int) -> tuple[StringTable, np.ndarray | None]:
