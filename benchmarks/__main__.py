@@ -95,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     discover()
     try:
         rows = chosen(options.names, options.issue)
+        if options.markdown:
+            report.parts_of(options.markdown)  # before the rows have taken their hour
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

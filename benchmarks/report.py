@@ -72,6 +72,20 @@ def table(lines: Sequence[str]) -> str:
     return "\n".join([line(HEADER), line(rule), *lines])
 
 
+def parts_of(path: Path) -> tuple[str, str, str]:
+    """What stands before, between and after the markers of a Markdown file.
+
+    Raises:
+        ValueError: if there is no such file, or a marker is missing.
+    """
+    text = path.read_text(encoding="utf8") if path.is_file() else ""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"`--markdown`: expected a file with `{BEGIN}` and `{END}` once each, got {path.name}.")
+    head, rest = text.split(BEGIN)
+    old, tail = rest.split(END)
+    return head, old, tail
+
+
 def update(path: Path, results: Sequence[Result], machine: str, names: Sequence[str]) -> None:
     """Puts results into the table between the markers of a Markdown file, one section a machine.
 
@@ -87,11 +101,7 @@ def update(path: Path, results: Sequence[Result], machine: str, names: Sequence[
     Raises:
         ValueError: if a marker is missing.
     """
-    text = path.read_text(encoding="utf8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"`--markdown`: expected `{BEGIN}` and `{END}` once each in {path.name}. Add them.")
-    head, rest = text.split(BEGIN)
-    old, tail = rest.split(END)
+    head, old, tail = parts_of(path)
     sections = _sections(old)
     kept = sections.setdefault(machine, {})
     for result in results:

@@ -202,6 +202,8 @@ def test_results_are_blocked_on_until_ready():
 def test_unknown_names_are_bad_arguments(capsys):
     assert main(["no-such-row"]) == 2
     assert "`no-such-row`: expected the name of a row" in capsys.readouterr().err
+    assert main(["memory-bandwidth", "--markdown", "no-such-file.md"]) == 2
+    assert "`--markdown`: expected a file with" in capsys.readouterr().err
 
 
 def test_every_module_of_rows_registers_and_every_row_is_documented(capsys):

@@ -78,5 +78,5 @@ def test_each_machine_has_its_own_table(page):
 
 def test_update_needs_both_markers(page):
     page.write_text(BEGIN, encoding="utf8")
-    with pytest.raises(ValueError, match="expected .* once each in benchmarks.md"):
+    with pytest.raises(ValueError, match="expected a file with .* once each, got benchmarks.md"):
         update(page, [TIME], "two cores", ["a"])
