@@ -75,12 +75,19 @@ class Blocks:
         return self.blocks
 
 
-def in_order(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
-    """`map` on a few threads (NumPy computes without Python's lock), a few items ahead, results in order."""
+def in_order(work: Callable[[T], U], items: Iterable[T], *, spare: int = 0) -> Iterator[U]:
+    """`map` on a few threads (NumPy computes without Python's lock), a few items ahead, results in order.
+
+    Args:
+        work: what to do with each item.
+        items: the items; they are made on the caller's thread.
+        spare: how many processors to leave to the caller, who has work of its own.
+    """
     n_threads = min(_MAX_THREADS, _n_cpus())
     if n_threads == 1:
         yield from map(work, items)
         return
+    n_threads = max(1, n_threads - spare)
     waiting: deque[Future[U]] = deque()
     with ThreadPoolExecutor(n_threads, thread_name_prefix="ffjax") as pool:
         try:

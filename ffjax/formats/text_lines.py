@@ -157,7 +157,7 @@ class _Block:
         line_first = feeds - separators + 1
         last = feeds.copy()
         for _ in range(_TRAILING):
-            more = (last > line_first) & (places[last] - 1 == places[last - 1])
+            more = (last > line_first) & (places[last] - 1 == places[last - 1]) & _is_separator(kinds[last])
             if not more.any():
                 break
             last -= more
@@ -165,10 +165,7 @@ class _Block:
         odd, surplus = first < line_first, first > line_first
         first = np.clip(first, 0, len(places) - width)
         if not plain:
-            used = sliding_window_view(kinds, width)[first]
-            known = (used == _SPACE) | (used == _TAB)
-            known[:, -1] |= (used[:, -1] == _LF) | (used[:, -1] == _CR)
-            odd |= ~known.all(axis=1)
+            odd |= ~_is_separator(sliding_window_view(kinds, width)[first]).all(axis=1)
         return sliding_window_view(places, width)[first], odd, surplus
 
     def _read_short(self, bounds: np.ndarray, odd: np.ndarray, lines: slice) -> None:
@@ -264,6 +261,10 @@ class _Block:
             got=f"more in {shown(self.buffer[start : self.starts[line + 1] - 1].tobytes())}",
             hint=f"If all of {shown(word)} is the word, say so with `dims={self.dims}`.",
         )
+
+
+def _is_separator(kinds: np.ndarray) -> np.ndarray:
+    return (kinds == _SPACE) | (kinds == _LF) | (kinds == _TAB) | (kinds == _CR)
 
 
 def ends_with_value(word: bytes) -> bool:

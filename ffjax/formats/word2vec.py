@@ -27,6 +27,7 @@ from ffjax.formats.text import check_rows, read_header
 from ffjax.formats.text_lines import shown
 
 _BLOCK = 1 << 22
+_STEP = 1 << 15  # numbers that fit the cache
 _LONGEST_WORD = 1 << 20
 _SPACE, _LF = 32, 10
 
@@ -110,7 +111,7 @@ def _open(
         n_read = n_rows if limit is None else min(limit, n_rows)
         matrix = RowBuffer(dims, n_read).array if in_place and stream.remaining is not None else None
         reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix)
-        yield Blocks(dims, n_rows, in_order(reader.block, reader.pieces(n_read)), matrix)
+        yield Blocks(dims, n_rows, in_order(reader.block, reader.pieces(n_read), spare=1), matrix)
 
 
 @dataclass(frozen=True)
@@ -163,13 +164,15 @@ class _Reader:
     def _vectors(self, data: bytes, most: int) -> list[int]:
         """Where the vectors of complete rows begin: each behind the first space behind the one before."""
         vectors: list[int] = []
-        size, last, at = 4 * self._dims, len(data) - 4 * self._dims, 0
-        for _ in range(most):
-            vector = data.find(b" ", at) + 1
-            if not vector or vector > last:
-                break
-            vectors.append(vector)
-            at = vector + size
+        step, space, index, append = 4 * self._dims + 1, -4 * self._dims - 1, data.index, vectors.append
+        try:
+            for _ in range(most):
+                space = index(b" ", space + step)
+                append(space + 1)
+        except ValueError:
+            pass
+        while vectors and vectors[-1] > len(data) - 4 * self._dims:
+            vectors.pop()
         return vectors
 
     def block(self, piece: _Piece) -> Block:
@@ -193,11 +196,18 @@ class _Reader:
         table = check_words(words, offsets, self._lossy, bad_word)
         if not self._values:
             return Block(table, np.empty((len(begin), 0), np.float32))
-        rows = sliding_window_view(data, 4 * self._dims)[after].view("<f4").astype(np.float32, copy=False)
+        rows = np.empty((len(after), self._dims), np.float32)
         if self._matrix is not None:
-            self._matrix[piece.row : piece.row + len(rows)] = rows
-            rows = self._matrix[piece.row : piece.row + len(rows)]
-        return Block(table, rows, *unit_length(rows)) if self._unit else Block(table, rows)
+            rows = self._matrix[piece.row : piece.row + len(after)]
+        norms, n_odd = np.empty(len(after), np.float32), 0
+        windows, step = sliding_window_view(data, 4 * self._dims), max(1, _STEP // self._dims)
+        for start in range(0, len(after), step):
+            some = slice(start, start + step)
+            rows[some] = windows[after[some]].view("<f4")
+            if self._unit:
+                norms[some], odd = unit_length(rows[some])
+                n_odd += odd
+        return Block(table, rows, norms, n_odd) if self._unit else Block(table, rows)
 
     def _incomplete(self, data: bytes, offset: int, done: int) -> FormatError:
         rest = data.lstrip(b"\n")

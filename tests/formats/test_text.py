@@ -123,6 +123,7 @@ def test_a_word_that_ends_with_a_value_needs_dims(word: str) -> None:
         (b"a 1.0 2.0\nb 1.0 \x002.0\nc 1.0 2.0\n", 16, "expected a decimal number"),
         (b"a 1.0 2.0\nb 1.0 \xd9\xa1\nc 1.0 2.0\n", 16, "expected a decimal number"),
         (b"a 1.0 2.0\nb 1.0\x0b2.0\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 1"),
+        (b"a 1.0 2.0\nb 1.0 2.0 \x1a\nc 1.0 2.0\n", 10, "expected 2 values after the word, got more"),
         (b"a 1.0 2.0\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
         (b"a 1.0 2.0\n \r\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
         (b"\na 1.0 2.0\n", 0, "expected a word and 2 values, got an empty line"),

@@ -1,0 +1,92 @@
+"""Text and word2vec files: ffjax beside gensim and finalfusion-python, GloVe of 341,479 words x 100."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ffjax
+from benchmarks.files import derived, peer, real
+from benchmarks.harness import Pair, row
+
+WORK = "opening GloVe text, 341,479 x 100, 296 MB"
+NOTE = "ours also scales to unit length, checks UTF-8 and builds the hash table"
+
+
+def _word2vec() -> str:
+    def make(path: Path) -> None:
+        vectors = peer("gensim.models").KeyedVectors.load_word2vec_format(real("glove.100d.txt"), no_header=True)
+        vectors.save_word2vec_format(str(path), binary=True)
+
+    return str(derived("glove.w2v.bin", make))
+
+
+def _same_as_gensim(ours: Any, theirs: Any) -> None:
+    assert ours.vocab.words == theirs.index_to_key
+    rows = np.asarray(ours.storage) * np.asarray(ours.norms)[:, None]
+    np.testing.assert_allclose(rows, theirs.vectors, rtol=3e-7)
+
+
+def _same_as_finalfusion(ours: Any, theirs: Any) -> None:
+    assert ours.vocab.words == list(theirs.vocab.words)
+    np.testing.assert_allclose(np.asarray(ours.storage), np.asarray(theirs.storage), rtol=1e-5, atol=1e-7)
+
+
+@row(issue=3, work=WORK, beside="gensim `load_word2vec_format`", at_least=10, repeat=3)
+def glove_text_gensim() -> Pair:
+    path, vectors = real("glove.100d.txt"), peer("gensim.models").KeyedVectors
+    return Pair(
+        ours=lambda: ffjax.load_text(path),
+        peer=lambda: vectors.load_word2vec_format(str(path), no_header=True),
+        check=_same_as_gensim,
+        bytes_moved=path.stat().st_size + 341_479 * 400,
+        note=NOTE,
+    )
+
+
+@row(issue=3, work=WORK, beside="finalfusion-python `load_text`", at_least=4, repeat=3)
+def glove_text_finalfusion() -> Pair:
+    path, compat = real("glove.100d.txt"), peer("finalfusion.compat")
+    return Pair(
+        ours=lambda: ffjax.load_text(path),
+        peer=lambda: compat.load_text(str(path)),
+        check=_same_as_finalfusion,
+        bytes_moved=path.stat().st_size + 341_479 * 400,
+    )
+
+
+@row(issue=3, work="opening word2vec binary, 341,479 x 100", beside="gensim `load_word2vec_format`", at_least=5)
+def word2vec_binary_gensim() -> Pair:
+    path, vectors = _word2vec(), peer("gensim.models").KeyedVectors
+    return Pair(
+        ours=lambda: ffjax.load_word2vec(path),
+        peer=lambda: vectors.load_word2vec_format(path, binary=True),
+        check=_same_as_gensim,
+        bytes_moved=2 * Path(path).stat().st_size,
+        note=NOTE,
+    )
+
+
+@row(issue=3, work="writing text with dimensions, 20,000 x 100", beside="finalfusion-python `write_text_dims`")
+def write_text_finalfusion() -> Pair:
+    path, compat = real("glove.100d.txt"), peer("finalfusion.compat")
+    folder = Path(tempfile.mkdtemp())
+    ours = ffjax.load_text(path, limit=20_000)
+    ff = peer("finalfusion")
+    theirs = ff.Embeddings(
+        storage=ff.storage.NdArray(np.array(ours.storage)),
+        vocab=ff.vocab.SimpleVocab(list(ours.vocab.words)),
+        norms=ff.norms.Norms(np.array(ours.norms)),
+    )
+    return Pair(
+        ours=lambda: ffjax.write_text_dims(folder / "ours", ours),
+        peer=lambda: compat.write_text_dims(str(folder / "theirs"), theirs),
+        check=lambda *_: _same_texts(folder),
+        note="both write the shortest digits",
+    )
+
+
+def _same_texts(folder: Path) -> None:
+    ours, theirs = (ffjax.load_text_dims(folder / name) for name in ("ours", "theirs"))
+    assert ours == theirs
