@@ -1,0 +1,105 @@
+"""fastText models, against a reader that takes one field after the other; what is accepted is written and read again."""
+
+import os
+import struct
+import tempfile
+
+import numpy as np
+
+import ffjax
+from ffjax.formats.binary import Source
+from ffjax.formats.fasttext import dictionary, read_embeddings, reader
+from tests.formats import fasttext_files as files
+
+_SMALL = {"dims": 2, "buckets": 3}
+
+
+def _quantized(dims: int, *, norms: bool, pruned: bool) -> bytes:
+    """A quantized model of two words with random codes and centroids, small enough for the fuzzer."""
+    rng = np.random.default_rng(0)
+    dense = files.model(["a", "tea"], labels=["__label__x"], kind=files.SUPERVISED, dims=dims, buckets=3)
+    head = dense[: dense.index(b"__label__x") + 20]
+    rows, out = (3, [struct.pack("<ii", 1, 0)]) if pruned else (5, [])
+    if pruned:
+        head = head[:84] + struct.pack("<q", 1) + head[92:]
+
+    def quantizer(dims: int, width: int) -> bytes:
+        n_codes = -(-dims // width)
+        sizes = struct.pack("<iiii", dims, n_codes, width, dims - (n_codes - 1) * width)
+        return sizes + rng.standard_normal(dims * 256).astype("<f4").tobytes()
+
+    size = rows * -(-dims // 2)
+    out.append(struct.pack("<??qqi", True, norms, rows, dims, size) + rng.bytes(size) + quantizer(dims, 2))
+    if norms:
+        out.append(rng.bytes(rows) + quantizer(1, 1))
+    out.append(struct.pack("<?qq", False, 1, dims) + bytes(4 * dims))
+    return b"".join([head, *out])
+
+
+SEEDS = [
+    files.model(["</s>", "tea", "crème"], **_SMALL),
+    files.model(["tea", b"\xff"], kind=files.SUPERVISED, labels=["__label__x"], loss=3, **_SMALL),
+    files.model(["a"], min_n=0, max_n=0, version=11, dims=1, buckets=0),
+    files.model(["a", "b"], max_n=0, word_ngrams=2, kind=files.SUPERVISED, labels=["__label__x"], loss=1, **_SMALL),
+    _quantized(3, norms=False, pruned=True),
+    _quantized(2, norms=True, pruned=False),
+]
+
+# Words' rows stay as they are in the file, so that no input compiles a program of its own.
+reader.compose = lambda *_: iter(())
+dictionary._LEAST_WINDOW = 32
+_FILE = tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+
+
+def target(data: bytes) -> None:
+    """Reads a model, mapped and from memory; what is read must be what the slow reader reads, and survive writing."""
+    _FILE.seek(0)
+    _FILE.truncate()
+    _FILE.write(data)
+    _FILE.flush()
+    for lossy in (False, True):
+        try:
+            emb = ffjax.load_fasttext(_FILE.name, mmap=True, lossy=lossy)
+        except ffjax.FormatError as error:
+            assert error.part and error.expected and error.got and error.offset is not None
+            continue
+        inside = read_embeddings(Source(None, data), lossy=lossy)
+        assert inside.vocab == emb.vocab and inside.metadata == emb.metadata and len(inside.norms) == len(emb.norms)
+        assert inside.training.labels == emb.training.labels
+        _check_words(data, emb, lossy)
+        if not lossy:
+            _check_written(data, emb)
+
+
+def _check_words(data: bytes, emb: ffjax.Embeddings, lossy: bool) -> None:
+    at, entries = 92, []
+    n_words, n_labels, n_tokens = struct.unpack_from("<iiq", data, 68)
+    for _ in range(n_words + n_labels):
+        end = data.index(b"\0", at)
+        count, kind = struct.unpack_from("<qb", data, end + 1)
+        entries.append((data[at:end], count, kind))
+        at = end + 10
+    words, counts, kinds = zip(*entries, strict=True) if entries else ((), (), ())
+    assert list(kinds) == [0] * n_words + [1] * n_labels
+    assert [*emb.training.counts, *emb.training.label_counts] == list(counts) and emb.training.n_tokens == n_tokens
+    found = [emb.vocab.table.raw(i) for i in range(n_words)]
+    if not lossy:
+        assert found == list(words[:n_words])
+    else:
+        assert all(a in (b, b.decode(errors="replace").encode()) for a, b in zip(found, words, strict=False))
+
+
+def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
+    with tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir=os.path.dirname(_FILE.name)) as again:
+        ffjax.write_fasttext(again.name, emb)
+        read = ffjax.load_fasttext(again.name, mmap=True)
+        assert read.vocab == emb.vocab
+        assert read.training.labels == emb.training.labels
+        assert np.array_equal(read.training.counts, emb.training.counts)
+        own, expected = (_own(e) for e in (read, emb))
+        np.testing.assert_array_equal(own, expected)
+
+
+def _own(emb: ffjax.Embeddings) -> np.ndarray:
+    storage = emb.storage
+    return np.asarray(storage.own if isinstance(storage, ffjax.ComposedArray) else emb.training.original)
