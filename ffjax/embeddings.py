@@ -318,7 +318,9 @@ class Embeddings:
         indexer, offset = explicit.subword_indexer, vocab.n_word_rows
         source = np.arange(explicit.upper_bound)
         for ngram, row in indexer.ngram_index.items():
-            source[offset + row] = offset + vocab.subword_indexer(ngram)
+            bucket = vocab.subword_indexer(ngram)
+            if bucket is not None:  # every n-gram of the new table came from a bucket of the old one
+                source[offset + row] = offset + bucket
         return Embeddings(NdArray(self.storage.embedding(source)), explicit, self.norms)
 
     def __contains__(self, item: object) -> bool:
@@ -384,5 +386,7 @@ class Embeddings:
         words, first = self.vocab.words, self.vocab.row_words
         scores, rows = np.asarray(best.scores), np.asarray(best.rows)
         return [
-            SimilarityResult(words[first[row]], score) for row, score in zip(rows.tolist(), scores, strict=True) if row >= 0
+            SimilarityResult(words[first[row]], score)
+            for row, score in zip(rows.tolist(), scores, strict=True)
+            if row >= 0
         ]

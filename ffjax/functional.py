@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int32
@@ -28,11 +29,19 @@ class EmbeddingsLike(Protocol):
     """What the functions here need of `Embeddings`."""
 
     @property
-    def storage(self) -> Storage: ...
+    def storage(self) -> Storage:
+        """The rows."""
+        ...
+
     @property
-    def vocab(self) -> Vocab: ...
+    def vocab(self) -> Vocab:
+        """The words."""
+        ...
+
     @property
-    def norms(self) -> Norms | None: ...
+    def norms(self) -> Norms | None:
+        """The lengths of the words' rows."""
+        ...
 
 
 @pytree()
@@ -167,7 +176,12 @@ def top_k(
     flat = queries.reshape(-1, queries.shape[-1])
     left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], -1)
     scores, rows = top_k_rows(
-        jnp.asarray(storage.matrix), flat, k, metric=metric, exclude=left_out, stop=n_rows  # type: ignore[attr-defined]
+        jnp.asarray(storage.matrix),
+        flat,
+        k,
+        metric=metric,
+        exclude=left_out,
+        stop=n_rows,  # type: ignore[attr-defined]
     )
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k))
 
@@ -203,21 +217,20 @@ def analogy(
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
     found = encoded[0].found & encoded[1].found & encoded[2].found
     best = top_k(embeddings, target, k, exclude=exclude)
-    return TopK(
-        jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1))
-    )
+    return TopK(jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1)))
 
 
 @partial(jax.jit, static_argnames="unnormalize")
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
     known = rows.words >= 0
-    vectors = jnp.where(known[..., None], storage.rows(jnp.maximum(rows.words, 0)), jnp.zeros((), storage.dtype))  # type: ignore[attr-defined]
+    vectors = storage.rows(jnp.maximum(rows.words, 0))
+    vectors = jnp.where(known[..., None], vectors, jnp.zeros((), vectors.dtype))
     if norms is not None:
         scale = jnp.take(norms, jnp.maximum(rows.words, 0), mode="clip")[..., None]
         vectors = (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
     if rows.ngrams is None:
         return vectors
-    total = storage.sum_rows(rows.ngrams)
+    total = storage.sum_rows(jnp.asarray(rows.ngrams))
     if unnormalize:
         count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
         subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)

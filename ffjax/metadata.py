@@ -25,7 +25,7 @@ _LEAST = 1024
 @pytree()
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Metadata(Mapping[str, Any]):
-    """A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
+    r"""A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
 
     Args:
         values: the contents; what TOML can hold.
@@ -38,8 +38,8 @@ class Metadata(Mapping[str, Any]):
         >>> metadata = ffjax.Metadata({"corpus": "news", "epochs": 5})
         >>> metadata["epochs"], dict(metadata)
         (5, {'corpus': 'news', 'epochs': 5})
-        >>> ffjax.Metadata.from_toml('a = 1 # one\\n').toml
-        'a = 1 # one\\n'
+        >>> ffjax.Metadata.from_toml('a = 1 # one\n').toml
+        'a = 1 # one\n'
     """
 
     data: UInt8[AnyArray, " capacity"]

@@ -82,7 +82,7 @@ class StringTable:
 
     @classmethod
     def from_buffer(cls, data: bytes | memoryview | np.ndarray, offsets: np.ndarray) -> "StringTable":
-        """Makes a table of a buffer and `n + 1` offsets into it (the layout of Arrow's binary arrays); the bytes are copied.
+        """Makes a table of a buffer and `n + 1` offsets into it, the layout of Arrow's binary arrays; copies the bytes.
 
         Raises:
             ValueError: offsets that decrease, leave the buffer, or bytes beyond 2 GiB.
@@ -208,7 +208,7 @@ def pack(words: Any, *, width: int | None = None, count: int | None = None) -> S
     lengths = np.diff(offsets).astype(np.int32)
     longest = int(lengths.max(initial=0))
     width = _size("width", width, longest, "the longest word's bytes", _MIN_WIDTH)
-    count = _size("count", count, len(lengths), "the number of words", 1)
+    count = _size("count", count, len(lengths), "the number of words", 0)
 
     out = np.zeros((count, width), np.uint8)
     if len(lengths):
@@ -216,9 +216,7 @@ def pack(words: Any, *, width: int | None = None, count: int | None = None) -> S
             data = np.concatenate([data, np.zeros(width, np.uint8)])
         windows = as_strided(data, (data.size - width + 1, width), (1, 1), writeable=False)
         # Indexing copies one window a word; `np.take` would copy them all first.
-        np.multiply(
-            windows[offsets[:-1]], np.arange(width, dtype=np.int32) < lengths[:, None], out=out[: len(lengths)]
-        )
+        np.multiply(windows[offsets[:-1]], np.arange(width, dtype=np.int32) < lengths[:, None], out=out[: len(lengths)])
     filled = np.full(count, -1, np.int32)
     filled[: len(lengths)] = lengths
     return Strings(out, filled)
@@ -313,9 +311,11 @@ def _offsets(parts: Sequence[Any]) -> np.ndarray:
 
 def _size(name: str, given: int | None, needed: int, what: str, least: int) -> int:
     if given is None:
-        return max(least, 1 << (needed - 1).bit_length() if needed > 1 else 1) if needed else (least if name == "width" else 0)
+        return max(least, 1 << max(needed - 1, 0).bit_length()) if needed else least
     if given < needed:
-        raise ValueError(f"`{name}`: expected at least {what} ({needed}), got {given}. Leave it out for a fitting size.")
+        raise ValueError(
+            f"`{name}`: expected at least {what} ({needed}), got {given}. Leave it out for a fitting size."
+        )
     return given
 
 

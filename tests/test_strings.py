@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax import StringTable, Strings, pack, unpack
+from ffjax import Strings, StringTable, pack, unpack
 from ffjax.strings import SLACK, capacity
 
 words = st.lists(st.text(max_size=40))

@@ -60,7 +60,7 @@ def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
     """
     try:
         archive = zipfile.ZipFile(raw)
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         if len(members) != 1:
             raise _count(file, "zip", [info.filename for info in members])
         (member,) = members

@@ -8,7 +8,7 @@ import mmap
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -75,7 +75,7 @@ class Blocks:
         return self.blocks
 
 
-def in_order(work: Callable[[T], U], items: Iterable[T], *, spare: int = 0) -> Iterator[U]:
+def in_order(work: Callable[[T], U], items: Iterable[T], *, spare: int = 0) -> Generator[U, None, None]:
     """`map` on a few threads (NumPy computes without Python's lock), a few items ahead, results in order.
 
     Args:

@@ -18,9 +18,9 @@ _LONG_HEAD = 1 << 24
 _SAMPLE_LINES = 16
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
 _TRIED = (
-    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), word2vec or text with dimensions (a first "
-    "line `rows dims`), floret (a first line of six whole numbers and two markers), or text (a word and its values on "
-    "each line)"
+    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), word2vec or text with dimensions "
+    "(a first line `rows dims`), floret (a first line of six whole numbers and two markers), or text (a word and its "
+    "values on each line)"
 )
 # Files that are mistaken for embeddings.
 _OTHERS = (

@@ -10,7 +10,7 @@ There are no words: every word is hashed to several rows.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import jax
@@ -100,8 +100,8 @@ def read_floret_blocks(file: File | Stream, *, skip_edge_unigrams: bool = True) 
         (n_rows, dims), vocab = _read_header(stream, skip_edge_unigrams)
         check_rows(stream, n_rows, 2 * dims + 2)
         reader = TextReader(stream, dims, exact=False, lossy=False, unit=False, values=True)
-        blocks = _in_bucket_order(stream, reader.read(cut_lines(stream), n_rows, None))
-        yield FloretBlocks(dims, n_rows, blocks, vocab)
+        with closing(reader.read(cut_lines(stream), n_rows, None)) as blocks:
+            yield FloretBlocks(dims, n_rows, _in_bucket_order(stream, blocks), vocab)
 
 
 def _in_bucket_order(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:

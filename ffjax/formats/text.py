@@ -9,8 +9,8 @@ GloVe writes the form without dimensions, word2vec and fastText (`.vec`) the one
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,7 +157,8 @@ def read_text_blocks(
                 raise stream.error(0, expected="a word and its values on each line", got="an empty file")
             dims, jobs = _count_dims(stream, first), _chain(first, jobs)
         reader = TextReader(stream, dims, exact=exact, lossy=lossy, unit=unit, values=values)
-        yield Blocks(dims, n_rows, reader.read(jobs, n_rows, limit))
+        with closing(reader.read(jobs, n_rows, limit)) as blocks:
+            yield Blocks(dims, n_rows, blocks)
 
 
 def read_header(stream: Stream) -> tuple[int, int]:
@@ -260,7 +261,7 @@ class TextReader:
         self._stream, self._dims = stream, dims
         self._exact, self._lossy, self._unit, self._values = exact, lossy, unit, values
 
-    def read(self, jobs: Iterator[Job], n_rows: int | None, limit: int | None) -> Iterator[Block]:
+    def read(self, jobs: Iterator[Job], n_rows: int | None, limit: int | None) -> Generator[Block, None, None]:
         """The rows of all lines, or of the first `limit` ones.
 
         Raises:

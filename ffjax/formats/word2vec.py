@@ -9,7 +9,7 @@ to no word: words hold neither space nor LF. Words are UTF-8.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +111,8 @@ def _open(
         n_read = n_rows if limit is None else min(limit, n_rows)
         matrix = RowBuffer(dims, n_read).array if in_place and stream.remaining is not None else None
         reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix)
-        yield Blocks(dims, n_rows, in_order(reader.block, reader.pieces(n_read), spare=1), matrix)
+        with closing(in_order(reader.block, reader.pieces(n_read), spare=1)) as blocks:
+            yield Blocks(dims, n_rows, blocks, matrix)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,12 @@ class ExplicitIndexer:
         return np.array(self.subword_indices(text, bracket=False), np.int64)
 
     def indices(
-        self, data: UInt8[Array, "batch width"], lengths: Int32[Array, " batch"], *, bow: bytes = b"<", eow: bytes = b">"
+        self,
+        data: UInt8[Array, "batch width"],
+        lengths: Int32[Array, " batch"],
+        *,
+        bow: bytes = b"<",
+        eow: bytes = b">",
     ) -> Int32[Array, "batch slots"]:
         """The row of each n-gram of each packed word in compiled code, -1 where there is none."""
         windows, sizes = ngram_windows(data, lengths, self.min_n, self.max_n, bow=bow, eow=eow)
@@ -178,9 +183,7 @@ def _rows(table: StringTable, given: Any) -> np.ndarray:
         given = np.fromiter((given[name] for name in names), np.int64, len(names))
     rows = np.asarray(given)
     if rows.shape != (len(table),) or rows.dtype.kind not in "iu":
-        raise ValueError(
-            f"`ngram_index`: expected {len(table)} whole numbers, got shape {rows.shape} of {rows.dtype}."
-        )
+        raise ValueError(f"`ngram_index`: expected {len(table)} whole numbers, got shape {rows.shape} of {rows.dtype}.")
     used = np.unique(rows)
     if rows.size and (used[0] != 0 or used[-1] != len(used) - 1):
         raise ValueError(

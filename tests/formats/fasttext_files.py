@@ -10,7 +10,8 @@ import pytest
 # Latin, Cyrillic, Han with kana, Arabic, Hangul, Devanagari with its signs, emoji; words of one and of many characters.
 WORDS = (
     "</s> the quick brown fox jumps over a lazy dog über Straße während быстрая лиса прыгает 素早い茶色の狐が 犬 を "
-    "الثعلب البني 빠른 갈색 여우가 तेज भूरी लोमड़ी é 中 я 😀 👩‍👩‍👧 naïve café Donaudampfschifffahrtsgesellschaftskapitän x"
+    "الثعلب البني 빠른 갈색 여우가 तेज भूरी लोमड़ी é 中 я 😀 👩‍👩‍👧 "
+    "naïve café Donaudampfschifffahrtsgesellschaftskapitän x"
 ).split()
 UNKNOWN = [
     "quicker",

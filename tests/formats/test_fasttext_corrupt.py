@@ -1,4 +1,4 @@
-"""Truncated, corrupted and hostile fastText files: always the same error, quickly, without allocating what they claim."""
+"""Truncated, corrupted and hostile fastText files: always the same error, quickly, and no large allocation."""
 
 import struct
 import time
@@ -58,7 +58,9 @@ def patched(data: bytes, at: int, code: str, value: float) -> bytes:
     return data[:at] + raw + data[at + len(raw) :]
 
 
-@pytest.mark.parametrize("data", [small(), supervised(), small(max_n=0, ngram_rows=0)], ids=["words", "labels", "simple"])
+@pytest.mark.parametrize(
+    "data", [small(), supervised(), small(max_n=0, ngram_rows=0)], ids=["words", "labels", "simple"]
+)
 def test_every_truncation_is_refused(tmp_path, data):
     assert error_of(data) is None
     for n in range(len(data)):
@@ -126,7 +128,12 @@ def test_counts_beyond_the_file_are_refused_before_anything_is_allocated(pruned)
     hostile += [patched(pruned, codes + 16, "i", n) for n in (-1, 0, 259, 261, 2**31 - 1)]
     quantizer = codes + 20 + 260 * 2
     assert struct.unpack_from("<iiii", pruned, quantizer) == (3, 2, 2, 1)
-    hostile += [patched(pruned, quantizer + 4 * i, "i", n) for i in range(4) for n in (-1, 0, 3, 4, 2**31 - 1) if (i, n) != (0, 3)]
+    hostile += [
+        patched(pruned, quantizer + 4 * i, "i", n)
+        for i in range(4)
+        for n in (-1, 0, 3, 4, 2**31 - 1)
+        if (i, n) != (0, 3)
+    ]
     read_embeddings(Source(None, small()))
     for data in hostile:
         tracemalloc.start()

@@ -113,7 +113,9 @@ def test_the_output_matrix_is_quantized_where_fasttext_did_so(quantize):
 def test_a_pruned_model_whose_rows_were_changed_cannot_be_written(quantize, tmp_path):
     emb = ffjax.load_fasttext(quantize("n-grams", "pruned"))
     dense = emb.replace(storage=emb.storage[:])
-    with pytest.raises(ValueError, match="expected rows of n-grams for all buckets, or a quantized model as it was read"):
+    with pytest.raises(
+        ValueError, match="expected rows of n-grams for all buckets, or a quantized model as it was read"
+    ):
         ffjax.write_fasttext(tmp_path / "no.bin", dense)
     assert not (tmp_path / "no.bin").exists()
 

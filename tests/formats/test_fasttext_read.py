@@ -107,7 +107,9 @@ def test_the_model_in_finalfusions_tests_is_read_as_finalfusion_reads_it(finalfu
     bare = emb.vocab["</s>"]  # fastText gives it no n-grams, finalfusion does
     others = np.arange(len(emb.vocab)) != bare
     np.testing.assert_allclose(np.asarray(emb.storage)[157:], np.asarray(theirs.storage)[157:])
-    np.testing.assert_allclose(np.asarray(emb.storage)[:157][others], np.asarray(theirs.storage)[:157][others], atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(emb.storage)[:157][others], np.asarray(theirs.storage)[:157][others], atol=1e-6
+    )
     np.testing.assert_allclose(np.asarray(emb.norms)[others], np.asarray(theirs.norms)[others], rtol=1e-5)
     assert np.abs(emb["</s>"] * emb.norms[bare] - fasttext.load_model(str(path)).get_word_vector("</s>")).max() < CLOSE
 
@@ -188,7 +190,14 @@ def test_lossy_replaces_what_is_not_utf8_and_keeps_vectors_and_words_apart(tmp_p
     words = [b"tea\xc3", b"tea\xff", "tea\ufffd".encode(), b"\xe2\x82x", b"fine", b"a\xf0\x9f\x92\x96\xbf\xbf\xbfb"]
     path = files.write(tmp_path, "model.bin", files.model(words))
     emb = ffjax.load_fasttext(path, lossy=True, mmap=mmap)
-    assert emb.vocab.words == ["tea\udcc3", "tea\udcff", "tea\ufffd", "\ufffdx", "fine", "a\U0001f496\ufffd\ufffd\ufffdb"]
+    assert emb.vocab.words == [
+        "tea\udcc3",
+        "tea\udcff",
+        "tea\ufffd",
+        "\ufffdx",
+        "fine",
+        "a\U0001f496\ufffd\ufffd\ufffdb",
+    ]
     # fastText's Python module takes UTF-8 alone, so the vectors are put together here, from the bytes.
     matrix = np.random.default_rng(0).standard_normal((len(words) + 300, 10)).astype(np.float32)
     for i, word in enumerate(words):

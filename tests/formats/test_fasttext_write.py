@@ -93,7 +93,15 @@ def test_a_zero_byte_in_a_word_cannot_be_written(tmp_path):
 
 
 def test_settings_that_contradict_the_embeddings_give_way(tmp_path):
-    metadata = {"min_n": 9, "buckets": 5, "loss": "none", "model": "Supervised", "epoch": "many", "ns": 2**40, "dims": 1}
+    metadata = {
+        "min_n": 9,
+        "buckets": 5,
+        "loss": "none",
+        "model": "Supervised",
+        "epoch": "many",
+        "ns": 2**40,
+        "dims": 1,
+    }
     emb = builders.embeddings("fasttext", metadata={**metadata, "window_size": 8})
     ffjax.write_fasttext(tmp_path / "written.bin", emb)
     found = ffjax.load_fasttext(tmp_path / "written.bin").metadata

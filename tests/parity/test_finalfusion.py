@@ -49,7 +49,10 @@ def both(request, tmp_path_factory):
     vocab = peer_vocab(kind)
     norms = np.random.default_rng(1).uniform(0.5, 3, len(vocab)).astype(np.float32)
     made = ff.Embeddings(
-        peer_storage(kind, vocab.upper_bound), vocab, ff.norms.Norms(norms), ff.metadata.Metadata({"kind": kind, "n": 1})
+        peer_storage(kind, vocab.upper_bound),
+        vocab,
+        ff.norms.Norms(norms),
+        ff.metadata.Metadata({"kind": kind, "n": 1}),
     )
     path = tmp_path_factory.mktemp(kind) / "x.fifu"
     made.write(str(path))

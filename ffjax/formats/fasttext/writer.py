@@ -35,8 +35,9 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
     The vectors that fastText computes are the embeddings' own, before they were scaled to unit length (their rows times
     their norms). Settings are taken from the metadata; what those lack is -1, the loss softmax and the model
     skip-gram. Counts, labels and the output matrix come from `training`; without it counts are 1, since gensim drops
-    words that never occurred, and the output matrix is full of zeros, as before training. A model that was read with `mmap=True`, or a quantized one, is written back
-    with the very numbers it was read with. Rows are written block by block.
+    words that never occurred, and the output matrix is full of zeros, as before training. A model that was read with
+    `mmap=True`, or a quantized one, is written back with the very numbers it was read with. Rows are written block by
+    block.
 
     Args:
         path: where the file goes; a descriptor is closed afterwards.
