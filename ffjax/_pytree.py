@@ -81,6 +81,11 @@ def pytree(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
                 f"Make a changed copy instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
             )
 
+        def declared(value: T) -> dict[str, Any]:
+            # Caches of the host lie beside the fields; a copy or a pickle makes its own.
+            return {name: getattr(value, name) for name in names}
+
+        cls.__getstate__ = declared  # type: ignore[attr-defined]
         # The error that `dataclass` would raise names no way out.
         cls.__setattr__ = refuse  # type: ignore[method-assign,assignment]
         cls.__delattr__ = refuse  # type: ignore[method-assign,assignment]

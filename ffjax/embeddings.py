@@ -374,8 +374,9 @@ class Embeddings:
         return out, norm
 
     def _similar(self, query: np.ndarray, k: int, skip: Collection[str]) -> list[SimilarityResult]:
-        if k < 0:
-            raise ValueError(f"`k`: expected 0 or more, got {k}.")
+        k = functional.checked_k(k)
+        if isinstance(skip, str):
+            raise TypeError(f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}.")
         index = self.vocab.host_index
         rows = [row for row in map(index.get, skip) if row is not None]
         # A few sizes of the list of rows to leave out, so that searches share compiled programs.

@@ -4,6 +4,7 @@ Each of them takes pytrees and arrays, never a `str`, and works eagerly (one com
 caller's `jit`, `vmap` and `grad`.
 """
 
+import operator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -63,7 +64,6 @@ class TopK:
     __hash__ = None  # type: ignore[assignment]
 
 
-@jax.jit
 def encode(vocab: Vocab, strings: Strings) -> Rows:
     """The rows behind each packed word: its own, or those of its n-grams if it is unknown.
 
@@ -74,13 +74,19 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     Returns:
         `Rows` for the whole batch; nothing is found for filler rows.
 
+    Raises:
+        TypeError: an argument is of another type, such as a list of words that was not packed.
+
     Examples:
         >>> import ffjax
         >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
         >>> ffjax.encode(vocab, ffjax.pack(["Berlin", "Rome"])).words.tolist()
         [1, -1]
     """
-    return vocab.encode(strings)
+    if not isinstance(vocab, Vocab):
+        raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
+    _check_packed("strings", strings)
+    return _encode(vocab, strings)
 
 
 def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False) -> Float[Array, "*batch dims"]:
@@ -100,6 +106,11 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
     Returns:
         Vectors in the storage's dtype, shape `[*batch, dims]`.
     """
+    if not isinstance(rows, Rows):
+        raise TypeError(
+            f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
+            "for row numbers use `embeddings.storage.rows`."
+        )
     storage = embeddings.storage
     if _mapped(storage):
         storage, rows, norms = _fetched(storage, rows, embeddings.norms if unnormalize else None)
@@ -128,6 +139,7 @@ def embed(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
+    _check_packed("strings", strings)
     rows = encode(embeddings.vocab, strings)
     return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
 
@@ -164,8 +176,7 @@ def top_k(
     storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
     n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
     queries = jnp.asarray(queries)
-    if k < 0:
-        raise ValueError(f"`k`: expected 0 or more, got {k}.")
+    k = checked_k(k)
     if queries.shape[-1] != storage.shape[1]:
         raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got {queries.shape[-1]}.")
     if isinstance(storage, ComposedArray) and not _traced(storage):
@@ -211,6 +222,8 @@ def analogy(
         >>> emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1).rows[0, 0])]
         'queen'
     """
+    for name, strings in (("a", a), ("b", b), ("c", c)):
+        _check_packed(name, strings)
     encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
     start, end, other = (lookup(embeddings, rows).astype(jnp.float32) for rows in encoded)
     target, _ = normalize(other + (end - start))
@@ -220,12 +233,45 @@ def analogy(
     return TopK(jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1)))
 
 
+def checked_k(k: Any) -> int:
+    """`k` as an `int`.
+
+    Raises:
+        TypeError: it is no whole number that is known while a program is traced.
+        ValueError: it is negative.
+    """
+    try:
+        number = operator.index(k)
+    except (TypeError, jax.errors.TracerIntegerConversionError) as error:
+        got = "a traced value" if isinstance(k, jax.core.Tracer) else f"{type(k).__name__} {k!r}"
+        raise TypeError(
+            f"`k`: expected a whole number, got {got}. It is part of the answer's shape, so inside `jit` it must be "
+            "a static argument."
+        ) from error
+    if number < 0:
+        raise ValueError(f"`k`: expected 0 or more, got {number}.")
+    return number
+
+
+def _check_packed(name: str, strings: Any) -> None:
+    if not isinstance(strings, Strings):
+        raise TypeError(
+            f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "
+            "`ffjax.pack(['tea', 'coffee'])`."
+        )
+
+
+@jax.jit
+def _encode(vocab: Vocab, strings: Strings) -> Rows:
+    return vocab.encode(strings)
+
+
 @partial(jax.jit, static_argnames="unnormalize")
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
     known = rows.words >= 0
     vectors = storage.rows(jnp.maximum(rows.words, 0))
     vectors = jnp.where(known[..., None], vectors, jnp.zeros((), vectors.dtype))
-    if norms is not None:
+    if norms is not None and norms.shape[0]:
         scale = jnp.take(norms, jnp.maximum(rows.words, 0), mode="clip")[..., None]
         vectors = (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
     if rows.ngrams is None:

@@ -20,7 +20,7 @@ from jaxtyping import Int32, UInt8
 from numpy.lib.stride_tricks import as_strided
 
 from ffjax._pytree import equal, pytree
-from ffjax._types import AnyArray
+from ffjax._types import AnyArray, on_host
 
 # A compiled program may read this many bytes past the end of the last string.
 SLACK = 64
@@ -143,12 +143,12 @@ class StringTable:
     @cached_property
     def host_data(self) -> np.ndarray:
         """`data` as a NumPy array, fetched once."""
-        return np.asarray(self.data)
+        return on_host(self.data)
 
     @cached_property
     def host_offsets(self) -> np.ndarray:
         """`offsets` as a NumPy array, fetched once."""
-        return np.asarray(self.offsets)
+        return on_host(self.offsets)
 
     @cached_property
     def strings(self) -> list[str]:

@@ -32,6 +32,7 @@ from jaxtyping import Array, Float, Float32, Int32
 _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
+_TWICE = 256
 
 
 class Source(NamedTuple):
@@ -152,9 +153,9 @@ class _Sizes(NamedTuple):
 
 
 def _block_rows(n_rows: int, wanted: int) -> int:
-    """Large blocks leave few maxima to choose from, but many rows to score twice: at most one in 256, or 512 rows."""
+    """Large blocks leave few maxima to choose from, but many rows to score twice: at most one in `_TWICE`, or 512."""
     size = _LARGEST_BLOCK
-    while size > 1 and (size > n_rows or wanted * size > max(512, n_rows // 256)):
+    while size > 1 and (size > n_rows or wanted * size > max(512, n_rows // _TWICE)):
         size //= 2
     return size
 
@@ -274,19 +275,21 @@ def _best(maxima: Array, n: int) -> tuple[Array, Array]:
     while 4 * group * group * n < n_blocks:
         group *= 2
     if group < 4:
-        found, blocks = lax.top_k(_no_negative_zero(maxima.T), n)
-        blocks, found = lax.sort((blocks, found), num_keys=1)
-        return blocks, found
-    whole = lax.reduce_window(
-        maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ((0, -n_blocks % group), (0, 0))
-    )
-    groups, _ = _best(whole, n)
+        return _in_order(_no_negative_zero(maxima.T), n)
+    ends = ((0, -n_blocks % group), (0, 0))
+    groups, _ = _best(lax.reduce_window(maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ends), n)
     blocks = _within(groups * group, group)
-    found = maxima.at[jnp.minimum(blocks, n_blocks - 1), jnp.arange(batch)[:, None]].get(mode="promise_in_bounds")
-    found = jnp.where(blocks < n_blocks, _no_negative_zero(found), -jnp.inf)
-    found, places = lax.top_k(found, n)
-    blocks, found = lax.sort((jnp.take_along_axis(blocks, places, axis=1), found), num_keys=1)
-    return jnp.minimum(blocks, n_blocks - 1), found
+    inside = jnp.minimum(blocks, n_blocks - 1)
+    found = maxima.at[inside, jnp.arange(batch, dtype=jnp.int32)[:, None]].get(mode="promise_in_bounds")
+    places, found = _in_order(jnp.where(blocks < n_blocks, _no_negative_zero(found), -jnp.inf), n)
+    return jnp.take_along_axis(inside, places, axis=1, mode="promise_in_bounds"), found
+
+
+def _in_order(scores: Array, n: int) -> tuple[Array, Array]:
+    """The places of the `n` largest scores of each query, lower places first among equals; ascending, with the scores."""
+    _, places = lax.top_k(scores, n)
+    places = lax.sort(places)  # one array of integers: XLA's CPU backend is ten times as slow on pairs
+    return places, jnp.take_along_axis(scores, places, axis=1, mode="promise_in_bounds")
 
 
 def _within(firsts: Array, n: int) -> Array:

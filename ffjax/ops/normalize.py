@@ -14,6 +14,9 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
     Args:
         x: vectors along the last axis, shape `[*batch, dims]`.
 
+    Raises:
+        TypeError: the numbers are not floats.
+
     Returns:
         `(unit, norms)`: the unit vectors in the dtype of `x`, and their lengths, shape `[*batch]`.
 
@@ -23,7 +26,12 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
         >>> unit.tolist(), norms.tolist()
         ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], [5.0, 0.0])
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        raise TypeError(
+            f"`x`: expected floats, got {jnp.result_type(x)}. Convert first, as in `x.astype(jnp.float32)`."
+        )
+    x = jnp.asarray(x)
+    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     # A power of two, so that scaling there and back changes no bit of the result; 1 where nothing can overflow.
     extreme = (largest > 1e18) | ((largest < 1e-18) & (largest > 0))

@@ -5,13 +5,14 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
-from ffjax._types import AnyArray
+from ffjax._types import AnyArray, on_host
 from ffjax.ops.aggregate import sum_rows
 from ffjax.storage.base import Storage
 
@@ -87,6 +88,8 @@ class NdArray(Storage):
         else:
             # On another device the rows asked for are fetched, never the matrix.
             found = np.asarray(self.matrix[_checked_key(key)])
+        if out is not None and (out.shape != found.shape or not np.can_cast(found.dtype, out.dtype, "same_kind")):
+            raise ValueError(f"`out`: expected shape {found.shape} of floats, got {out.shape} of {out.dtype}.")
         if out is None:
             # An array of row numbers has made a copy already.
             return np.array(found) if host is None or found.base is not None else found
@@ -113,6 +116,8 @@ def host_view(array: Any) -> np.ndarray | None:
     """The array as a NumPy array if that costs no copy (NumPy already, or whole on one CPU device), else `None`."""
     if isinstance(array, np.ndarray):
         return np.asarray(array)
+    if isinstance(array, jax.core.Tracer):
+        return on_host(array)  # which says what to do instead
     if len(array.devices()) == 1 and next(iter(array.devices())).platform == "cpu":
         return np.asarray(array)
     return None

@@ -10,8 +10,11 @@ from jax import Array, lax
 
 from ffjax.subword import murmur3
 from ffjax.subword.characters import BYTES, CODE_POINTS, characters, later, offsets, starts_of
-from ffjax.subword.fnv import OFFSET_32, fasttext_byte, fasttext_extend, finalfusion_hash
+from ffjax.subword.fnv import OFFSET_32, fasttext_byte, fasttext_extend, finalfusion_extend, length_state
 from ffjax.subword.slots import drop_edges, left_pack
+
+# N-grams of up to so many characters are hashed in straight-line code; for longer ones it would take long to compile.
+_UNROLLED = 8
 
 
 def finalfusion_ids(planes: Array, totals: Array, min_n: int, max_n: int, bucket_exp: int) -> tuple[Array, Array]:
@@ -20,9 +23,8 @@ def finalfusion_ids(planes: Array, totals: Array, min_n: int, max_n: int, bucket
     if top < min_n:
         return _nothing(planes)
     chars = characters(planes, totals, CODE_POINTS)
-    windows = _windows(chars.values, min_n, top)
-    hashes = jnp.stack([finalfusion_hash(windows[:n], bucket_exp) for n in range(top, min_n - 1, -1)])
-    return left_pack(hashes, chars.counts, min_n)
+    hashes = jnp.stack([_finalfusion_plane(chars.values, n, min_n) for n in range(top, min_n - 1, -1)])
+    return left_pack(hashes & np.uint32(2**bucket_exp - 1), chars.counts, min_n)
 
 
 def fasttext_ids(
@@ -45,7 +47,8 @@ def fasttext_ids(
 
         state = jnp.full((starts, planes.shape[1]), np.uint32(OFFSET_32))
         state = lax.fori_loop(0, min_n - 1, lambda k, state: extend(state, k)[0], state)
-        return lax.scan(extend, state, jnp.arange(min_n - 1, top, dtype=jnp.int32))[1][::-1]
+        longest_first = jnp.arange(top - 1, min_n - 2, -1, dtype=jnp.int32)
+        return lax.scan(extend, state, longest_first, reverse=True)[1]
 
     def walked() -> Array:
         def hash_start(stretch: tuple[Array, Array]) -> Array:
@@ -94,7 +97,9 @@ def floret_ids(
     chars = characters(planes, totals, BYTES)
 
     def held() -> Array:
-        return _murmur3_planes(chars.values, min_n, top, seed, n_hashes)
+        # One pass for each quarter: XLA's code for a fusion with several results is ten times as slow on a CPU.
+        quarters = jnp.arange(n_hashes, dtype=jnp.int32)
+        return lax.map(lambda quarter: _murmur3_planes(chars.values, min_n, top, seed, quarter), quarters)
 
     def walked() -> Array:
         def hash_start(stretch: tuple[Array, Array]) -> Array:
@@ -111,19 +116,33 @@ def floret_ids(
 
         return jnp.moveaxis(lax.map(hash_start, _stretches(planes, totals, min_n, top)), 0, 2)
 
-    hashes = lax.cond(chars.overlong, walked, held)
-    columns = []
-    for k in range(n_hashes):
-        ids, counts = left_pack(hashes[k], chars.counts, min_n)
-        if skip_edge_unigrams and min_n == 1:
-            ids, counts = drop_edges(ids, counts, chars.counts, top)
-        columns.append(ids % np.uint32(n_buckets))
-    ids = jnp.stack(columns, 1).reshape(-1, batch)
-    return jnp.concatenate([word, ids]), (counts + 1) * n_hashes
+    def packed(hashes: Array) -> tuple[Array, Array]:
+        hashes, counts = left_pack(hashes, chars.counts, min_n)
+        return drop_edges(hashes, counts, chars.counts, top) if skip_edge_unigrams and min_n == 1 else (hashes, counts)
+
+    hashes = walked() if top > _UNROLLED else lax.cond(chars.overlong, walked, held)
+    columns = [packed(hashes[k]) for k in range(n_hashes)]
+    ids = jnp.stack([column for column, _ in columns], 1)
+    ids = ids.reshape(ids.shape[0] * n_hashes, batch) % np.uint32(n_buckets)
+    return jnp.concatenate([word, ids]), (columns[0][1] + 1) * n_hashes
 
 
-def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, n_hashes: int) -> Array:
-    """The hash of each n-gram, uint32 `[n_hashes, max_n - min_n + 1, start, batch]`, longest n first.
+def _finalfusion_plane(values: Array, n: int, min_n: int) -> Array:
+    """The low half of the hash of the n-gram of `n` characters at each start, uint32 `[start, batch]`."""
+    starts = values.shape[0] - min_n + 1
+    padded = jnp.pad(values, ((0, n - min_n), (0, 0)))
+    state = jnp.full((starts, values.shape[1]), np.uint32(length_state(n) % 2**32))
+    if n > _UNROLLED:
+        return lax.fori_loop(
+            0, n, lambda k, state: finalfusion_extend(state, lax.dynamic_slice_in_dim(padded, k, starts)), state
+        )
+    for k in range(n):
+        state = finalfusion_extend(state, padded[k : k + starts])
+    return state
+
+
+def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, quarter: Array) -> Array:
+    """One quarter of the hash of each n-gram, uint32 `[max_n - min_n + 1, start, batch]`, longest n first.
 
     An n-gram's bytes are gathered in 32-bit words, one character of one to four bytes after the other.
     """
@@ -146,17 +165,10 @@ def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, n_hashes: 
             size = size + (character >= np.uint32(256**k)).astype(jnp.uint32)
         if n >= min_n:
             state = murmur3.start(seed, zero)
-            for block in range(0, -(-n // 4)):
-                state = murmur3.absorb(state, words[4 * block : 4 * block + 4], _mask(size >= 16 * block + 16))
-            planes.append(jnp.stack(murmur3.finish(state, size)[:n_hashes]))
-    return jnp.stack(planes[::-1], 1)
-
-
-def _windows(values: Array, min_n: int, max_n: int) -> list[Array]:
-    """The first, second, ... character of the n-grams at each start, zeros behind the last."""
-    starts = values.shape[0] - min_n + 1
-    padded = jnp.pad(values, ((0, max_n - min_n), (0, 0)))
-    return [padded[k : k + starts] for k in range(max_n)]
+            for block in range(0, 4 * -(-n // 4), 4):
+                state = murmur3.absorb(state, words[block : block + 4], _mask(size >= 4 * block + 16))
+            planes.append(lax.select_n(quarter, *murmur3.finish(state, size)))
+    return jnp.stack(planes[::-1])
 
 
 def _stretches(planes: Array, totals: Array, min_n: int, max_n: int) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@
 
 Low bits of an FNV state depend on nothing but its low bits, as XOR and multiplication carry upwards only. So buckets
 of up to 32 bits need the low half of the 64-bit state alone, and a batch is hashed in 32-bit arithmetic, on NumPy
-arrays or on a device by the same code (`finalfusion_hash`, `fasttext_extend`).
+arrays or on a device by the same code (`finalfusion_extend`, `fasttext_extend`).
 
 For one word on the host, array calls would cost more than the work. There a word is hashed in Python's big integers,
 each n-gram start in a lane of its own: a multiplication by the prime then is one for all starts (`FinalfusionLanes`,
@@ -16,7 +16,6 @@ each n-gram start in a lane of its own: a multiplication by the prime then is on
 Parameters of FNV: https://datatracker.ietf.org/doc/html/rfc9923.
 """
 
-from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -37,23 +36,18 @@ def length_state(n: int) -> int:
     return state
 
 
-def finalfusion_hash(codes: Sequence[Any], bucket_exp: int) -> Any:
-    """Finalfusion's buckets of n-grams of one length.
+def finalfusion_extend(state: Any, code: Any) -> Any:
+    """The low halves of finalfusion's states after one more character.
 
     Args:
-        codes: the n-grams' first code points, their second ones, and so on: uint32 arrays of one shape.
-        bucket_exp: the number of bits of a bucket, at most 32.
-
-    Returns:
-        A uint32 array of that shape. The length is hashed first, so n-grams with one start share no work.
+        state: the states so far, uint32; the low half of `length_state(n)` before the first of `n` characters, so
+            that n-grams of different lengths share no work.
+        code: the next code points, uint32 in the same shape.
     """
     once, twice = np.uint32(PRIME_64 % 2**32), np.uint32(PRIME_64**2 % 2**32)
-    state = np.uint32(length_state(len(codes)) % 2**32)
-    for code in codes:
-        state = (state ^ (code & np.uint32(0xFF))) * once
-        state = (state ^ ((code >> np.uint32(8)) & np.uint32(0xFF))) * once
-        state = (state ^ (code >> np.uint32(16))) * twice  # the fourth byte of a code point is zero
-    return state & np.uint32(2**bucket_exp - 1)
+    state = (state ^ (code & np.uint32(0xFF))) * once
+    state = (state ^ ((code >> np.uint32(8)) & np.uint32(0xFF))) * once
+    return (state ^ (code >> np.uint32(16))) * twice  # the fourth byte of a code point is zero
 
 
 def fasttext_extend(state: Any, character: Any, *, xp: ModuleType = jnp) -> Any:
@@ -176,4 +170,3 @@ def fasttext_hash(raw: bytes) -> int:
 
 # 1 for each byte that is negative when signed.
 _SIGNS = bytes(128) + b"\x01" * 128
-

@@ -299,8 +299,7 @@ class FloretIndexer(HashIndexer):
 
 def _edges(raw: bytes) -> np.ndarray:
     """Where each character starts, and where the last ends: at bytes that are no continuation bytes."""
-    leads = np.flatnonzero(np.frombuffer(raw, np.int8) > -65)
-    return np.append(leads, len(raw))
+    return np.flatnonzero(np.frombuffer(raw + b"\0", np.int8) > -65)
 
 
 def _pieces(indexer: HashIndexer, raw: bytes) -> list[bytes]:

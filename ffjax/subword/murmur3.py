@@ -71,7 +71,7 @@ def murmur3_pieces(pieces: Sequence[bytes], seed: int) -> np.ndarray:
 
     Example:
         >>> murmur3_pieces([b"<te", b"ea>"], 0).tolist()
-        [[3034060120, 4130434404, 2098541246, 4201424216], [2149119126, 1245823263, 961411163, 948113093]]
+        [[3273232396, 3279105928, 2235887917, 2213429524], [3339595866, 143510849, 3160880295, 1598771381]]
     """
     groups: dict[int, list[int]] = {}
     for i, piece in enumerate(pieces):
@@ -89,38 +89,35 @@ def _murmur3_lanes(pieces: Sequence[bytes], seed: int) -> np.ndarray:
     blocks = len(pieces[0]) >> 4
     unit = ones(len(pieces), 16)
     keep = _LOW * unit
-
-    def multiply_rotated(words: int, by: int, turn: int, then: int) -> int:
-        words = (words * by) & keep
-        return (((words << turn | words >> (64 - turn)) & keep) * then) & keep
-
-    def rotated(words: int, turn: int) -> int:
-        return (words << turn | words >> (64 - turn)) & keep
-
-    def finalized(words: int) -> int:
-        words = ((words ^ (words >> 33 & keep)) * MIX1) & keep
-        words = ((words ^ (words >> 33 & keep)) * MIX2) & keep
-        return words ^ (words >> 33 & keep)
-
     h1 = h2 = seed * unit
     for block in range(blocks + 1):
         lanes = b"".join([piece[16 * block : 16 * block + 16].ljust(16, b"\0") for piece in pieces])
         words = int.from_bytes(lanes, "little")
         before = h2
-        h1 ^= multiply_rotated(words & keep, C1, 31, C2)
-        h2 ^= multiply_rotated(words >> 64 & keep, C2, 33, C1)
+        h1 ^= (_lanes_rotate(((words & keep) * C1) & keep, 31, keep) * C2) & keep
+        h2 ^= (_lanes_rotate(((words >> 64 & keep) * C2) & keep, 33, keep) * C1) & keep
         if block < blocks:
-            h1 = (((rotated(h1, 27) + before) & keep) * 5 + ADD1 * unit) & keep
-            h2 = (((rotated(h2, 31) + h1) & keep) * 5 + ADD2 * unit) & keep
+            h1 = (((_lanes_rotate(h1, 27, keep) + before) & keep) * 5 + ADD1 * unit) & keep
+            h2 = (((_lanes_rotate(h2, 31, keep) + h1) & keep) * 5 + ADD2 * unit) & keep
     sizes = int.from_bytes(b"".join([len(piece).to_bytes(16, "little") for piece in pieces]), "little")
     h1 ^= sizes
     h2 ^= sizes
     h1 = (h1 + h2) & keep
     h2 = (h2 + h1) & keep
-    h1, h2 = finalized(h1), finalized(h2)
+    h1, h2 = _lanes_finalize(h1, keep), _lanes_finalize(h2, keep)
     h1 = (h1 + h2) & keep
     h2 = (h2 + h1) & keep
     return np.frombuffer((h1 | h2 << 64).to_bytes(16 * len(pieces), "little"), "<u4").reshape(-1, 4)
+
+
+def _lanes_rotate(words: int, by: int, keep: int) -> int:
+    return (words << by | words >> (64 - by)) & keep
+
+
+def _lanes_finalize(words: int, keep: int) -> int:
+    words = ((words ^ (words >> 33 & keep)) * MIX1) & keep
+    words = ((words ^ (words >> 33 & keep)) * MIX2) & keep
+    return words ^ (words >> 33 & keep)
 
 
 def _constant(value: int) -> tuple[np.uint32, np.uint32]:

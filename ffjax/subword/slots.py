@@ -4,13 +4,17 @@ Finalfusion orders n-grams by their first character, longest first. Let `spread 
 with at least `max_n` characters from there on has `spread` n-grams, so up to there the order is that of a rectangle,
 character by n. The few starts after it have fewer and fewer: an n-gram there moves to the left by as many places as
 are missing before it. That is one of a few static numbers, chosen by the number of characters alone. So packing
-needs no sort, gather or scatter: it picks between a few shifted copies.
+needs no sort, gather or scatter: it picks between a few shifted copies. (Where `spread` is so large that they are
+not few, it is a gather.)
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jaxtyping import Bool, Int32
+
+# Shifted copies to pick between: 14 for n-grams of 1 to 6 characters, 19 for 1 to 7.
+_MOST_COPIES = 20
 
 
 def n_slots(n_characters: int, min_n: int, max_n: int) -> int:
@@ -51,9 +55,12 @@ def left_pack(planes: Array, counts: Array, min_n: int) -> tuple[Array, Array]:
     shifts = _shifts(spread)
     flat = planes.swapaxes(0, 1).reshape(n_starts * spread, batch)
     flat = jnp.pad(flat, ((0, max(0, slots + max(shifts, default=0) - flat.shape[0])), (0, 0)))
-    packed = flat[:slots]
-    for shift in shifts:
-        packed = jnp.where(missing == shift, flat[shift : shift + slots], packed)
+    if len(shifts) <= _MOST_COPIES:
+        packed = flat[:slots]
+        for shift in shifts:
+            packed = jnp.where(missing == shift, flat[shift : shift + slots], packed)
+    else:
+        packed = jnp.take_along_axis(flat, slot + missing, axis=0)
     return jnp.where(slot < totals, packed, jnp.zeros((), packed.dtype)), totals[0]
 
 
