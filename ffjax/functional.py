@@ -187,12 +187,12 @@ def top_k(
     flat = queries.reshape(-1, queries.shape[-1])
     left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], -1)
     scores, rows = top_k_rows(
-        jnp.asarray(storage.matrix),
+        jnp.asarray(storage.matrix if isinstance(storage, NdArray) else np.asarray(storage)),
         flat,
         k,
         metric=metric,
         exclude=left_out,
-        stop=n_rows,  # type: ignore[attr-defined]
+        stop=n_rows,
     )
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k))
 

@@ -286,7 +286,7 @@ def _best(maxima: Array, n: int) -> tuple[Array, Array]:
 
 
 def _in_order(scores: Array, n: int) -> tuple[Array, Array]:
-    """The places of the `n` largest scores of each query, lower places first among equals; ascending, with the scores."""
+    """The places of the `n` largest scores of each query, lower ones first among equals; ascending, with the scores."""
     _, places = lax.top_k(scores, n)
     places = lax.sort(places)  # one array of integers: XLA's CPU backend is ten times as slow on pairs
     return places, jnp.take_along_axis(scores, places, axis=1, mode="promise_in_bounds")

@@ -33,15 +33,15 @@ def _zip(method: int) -> bytes:
 
 
 SEEDS = [
-    gzip.compress(TEXT),
-    gzip.compress(TEXT) + gzip.compress(TEXT),
+    gzip.compress(TEXT, mtime=0),
+    gzip.compress(TEXT, mtime=0) + gzip.compress(TEXT),
     bz2.compress(TEXT),
     lzma.compress(TEXT),
     zstandard.ZstdCompressor().compress(TEXT),
     _zip(zipfile.ZIP_STORED),
     _zip(zipfile.ZIP_DEFLATED),
     _tar(),
-    gzip.compress(_tar()),
+    gzip.compress(_tar(), mtime=0),
 ]
 
 # Small, so that a short file can pass it.
