@@ -49,6 +49,23 @@ class Source(NamedTuple):
     rows: Callable[[Array], Array]
 
 
+def of_matrix(matrix: Array, n_rows: int | None = None) -> Source:
+    """The first rows of a matrix, by default all.
+
+    The barriers tie the matrix to the step of the loop that reads it. Without them XLA's CPU backend, which knows no
+    slice of bfloat16, widens the whole matrix to float32 before the loop.
+    """
+
+    def chunk(start: Array | int, size: int) -> Array:
+        return lax.dynamic_slice_in_dim(*lax.optimization_barrier((lax.stop_gradient(matrix), start)), size)
+
+    def rows(ids: Array) -> Array:
+        tied, ids = lax.optimization_barrier((matrix, ids))
+        return tied.at[ids].get(mode="promise_in_bounds")
+
+    return Source(matrix.shape[0] if n_rows is None else n_rows, chunk, rows)
+
+
 class Restriction(NamedTuple):
     """What scales the scores and which rows may be answers. What is None costs nothing.
 

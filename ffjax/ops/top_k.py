@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._types import AnyArray
-from ffjax.ops.block_top_k import Restriction, Source, search
+from ffjax.ops.block_top_k import Restriction, of_matrix, search
 from ffjax.ops.normalize import normalize
 
 METRICS = ("dot", "cosine", "euclidean", "angular")
@@ -109,11 +109,7 @@ def _top_k(
     metric: str,
     n_rows: int,
 ) -> tuple[Array, Array]:
-    source = Source(
-        n_rows,
-        lambda at, size: lax.dynamic_slice_in_dim(matrix, at, size),
-        lambda ids: matrix.at[ids].get(mode="promise_in_bounds"),
-    )
+    source = of_matrix(matrix, n_rows)
     restriction = Restriction(
         factors=None if inverse_norms is None else inverse_norms.astype(jnp.float32),
         unit=metric != "dot" and inverse_norms is None,

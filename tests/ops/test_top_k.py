@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ffjax.ops.block_top_k import ACCELERATOR, CPU, Restriction, Source, search
+from ffjax.ops.block_top_k import ACCELERATOR, CPU, Restriction, of_matrix, search
 from ffjax.ops.top_k import METRICS, merge_top_k, top_k
 
 TINY = CPU._replace(chunk=1 << 10, queries=5, gathered=1 << 10)  # many chunks, many blocks of queries, many gathers
@@ -56,19 +56,13 @@ def agree(found, expected, *, scores=1e-5):
 
 
 def with_plan(plan, matrix, queries, k, **restriction):
-    matrix = jnp.asarray(matrix)
-    source = Source(
-        matrix.shape[0],
-        lambda start, size: lax.dynamic_slice_in_dim(matrix, start, size),
-        lambda ids: matrix[ids],
-    )
-    return jax.jit(lambda q: search(source, q, k, Restriction(**restriction), plan))(jnp.asarray(queries))
+    of = jax.jit(lambda matrix, queries: search(of_matrix(matrix), queries, k, Restriction(**restriction), plan))
+    return of(jnp.asarray(matrix), jnp.asarray(queries))
 
 
 @partial(jax.jit, static_argnums=0)
 def search_range(plan, matrix, queries, start, stop):
-    source = Source(len(matrix), partial(lax.dynamic_slice_in_dim, matrix), lambda ids: matrix[ids])
-    return search(source, queries, 9, Restriction(start=start, stop=stop), plan)
+    return search(of_matrix(matrix), queries, 9, Restriction(start=start, stop=stop), plan)
 
 
 # The answer
@@ -362,9 +356,10 @@ def test_one_program_serves_all_values():
     assert traces == 1
 
 
-def test_neither_all_scores_nor_a_second_matrix_exist():
-    """What the compiled program allocates beside its arguments, where the matrix has 26 MB and the scores 410 MB."""
-    matrix = jax.ShapeDtypeStruct((200_000, 32), jnp.float32)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_neither_all_scores_nor_a_second_matrix_exist(dtype):
+    """What the program allocates beside its arguments, where the matrix has 13 or 26 MB and the scores 410 MB."""
+    matrix = jax.ShapeDtypeStruct((200_000, 32), dtype)
     for batch, most in ((1, 6e6), (512, 24e6)):
         queries = jax.ShapeDtypeStruct((batch, 32), jnp.float32)
         compiled = jax.jit(partial(top_k, k=10, metric="cosine", n_rows=199_999)).lower(matrix, queries).compile()
