@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -12,7 +13,7 @@ from ffjax import functional
 from ffjax._pytree import equal, pytree
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
-from ffjax.storage import NdArray, Storage
+from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.strings import pack
 from ffjax.training import Training
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab, Vocab
@@ -44,7 +45,8 @@ class Embeddings:
     Args:
         storage: the rows.
         vocab: the words.
-        norms: lengths that the words' rows had before they were scaled to unit length.
+        norms: lengths that the words' rows had before they were scaled to unit length. A `ComposedArray` knows them
+            itself.
         metadata: what else is known about the embeddings.
         training: what training left beside the vectors, such as the labels of a classifier.
 
@@ -63,7 +65,7 @@ class Embeddings:
 
     storage: Storage
     vocab: Vocab
-    norms: Norms | None
+    own_norms: Norms | None
     metadata: Metadata | None
     training: Training | None
 
@@ -99,8 +101,13 @@ class Embeddings:
                 "Leave it out, as in `replace(vocab=..., training=None)`, where the words are others."
             )
         parts = (storage, vocab, norms, metadata, training)
-        for name, value in zip(("storage", "vocab", "norms", "metadata", "training"), parts, strict=True):
+        for name, value in zip(("storage", "vocab", "own_norms", "metadata", "training"), parts, strict=True):
             object.__setattr__(self, name, value)
+
+    @property
+    def norms(self) -> Norms | None:
+        """The lengths that the words' rows had before they were scaled to unit length, if they are known."""
+        return self._composed_norms if self.own_norms is None else self.own_norms
 
     @property
     def dims(self) -> int:
@@ -127,6 +134,10 @@ class Embeddings:
         """
         names = ("storage", "vocab", "norms", "metadata", "training")
         parts = {name: getattr(self, name) for name in names}
+        if "storage" not in changes:
+            parts["norms"] = self.own_norms
+        elif "norms" not in changes and self.own_norms is None and self.norms is not None:
+            parts["norms"] = Norms(self.norms.array)  # those that only the old storage knows
         if unknown := sorted(changes.keys() - parts.keys()):
             raise TypeError(f"`replace`: expected names out of {', '.join(parts)}, got {', '.join(unknown)}.")
         return Embeddings(**{**parts, **changes})
@@ -344,7 +355,7 @@ class Embeddings:
         return (
             self.vocab == other.vocab
             and equal(self.storage, other.storage)
-            and equal(self.norms, other.norms)
+            and equal(self.own_norms, other.own_norms)
             and self.metadata == other.metadata
             and self.training == other.training
         )
@@ -355,6 +366,12 @@ class Embeddings:
         parts = ", ".join(repr(part) for part in (self.storage, self.vocab, self.norms) if part is not None)
         others = "".join(f", {name}" for name in ("metadata", "training") if getattr(self, name) is not None)
         return f"Embeddings({parts}{others})"
+
+    @cached_property
+    def _composed_norms(self) -> Norms | None:
+        if not isinstance(self.storage, ComposedArray):
+            return None
+        return Norms.computed(self.vocab.n_word_rows, self.storage.lengths)
 
     def _find(self, word: str, out: np.ndarray | None) -> tuple[np.ndarray, Any] | None:
         row = self.vocab.host_index.get(word)

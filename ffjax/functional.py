@@ -111,12 +111,10 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
             f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
             "for row numbers use `embeddings.storage.rows`."
         )
-    storage = embeddings.storage
+    storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
     if _mapped(storage):
-        storage, rows, norms = _fetched(storage, rows, embeddings.norms if unnormalize else None)
-    else:
-        norms = embeddings.norms
-    return _lookup(storage, norms.array if unnormalize and norms is not None else None, rows, unnormalize)
+        storage, rows, norms = _fetched(storage, rows, norms)
+    return _lookup(storage, None if norms is None or norms.on_demand else norms.array, rows, unnormalize)
 
 
 def embed(
@@ -269,7 +267,9 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 @partial(jax.jit, static_argnames="unnormalize")
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
     known = rows.words >= 0
-    vectors = storage.rows(jnp.maximum(rows.words, 0))
+    # Composed rows know their lengths themselves, and are means before they are scaled.
+    means = unnormalize and norms is None and isinstance(storage, ComposedArray)
+    vectors = (storage.means if means else storage.rows)(jnp.maximum(rows.words, 0))  # type: ignore[attr-defined]
     vectors = jnp.where(known[..., None], vectors, jnp.zeros((), vectors.dtype))
     if norms is not None and norms.shape[0]:
         scale = jnp.take(norms, jnp.maximum(rows.words, 0), mode="clip")[..., None]

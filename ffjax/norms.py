@@ -45,11 +45,12 @@ class Norms:
     def computed(cls, n: int, lengths: Callable[[Any], Any]) -> "Norms":
         """Norms that are computed when they are asked for, as those of a memory map whose rows are composed when read.
 
-        Single norms are computed one at a time; whoever needs the whole `array` has it made, once.
+        Single norms are computed one at a time. Whoever needs the whole `array`, such as JAX when the value is a part of
+        a pytree, has it made, once.
 
         Args:
             n: how many.
-            lengths: the norms at an index: a float32 for an `int`, float32 NumPy arrays for slices and arrays.
+            lengths: the norms at an index: a float32 for an `int`, float32 arrays for slices and arrays.
         """
         norms = object.__new__(cls)
         norms.__dict__.update(_n=n, _lengths=lengths)
@@ -60,10 +61,14 @@ class Norms:
         lengths = self.__dict__.get("_lengths")
         if name != "array" or lengths is None:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        with jax.ensure_compile_time_eval():
-            array = jax.numpy.asarray(lengths(slice(None)))
+        array = jax.numpy.asarray(lengths(slice(None)))
         object.__setattr__(self, "array", array)
         return array
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether the norms have yet to be computed."""
+        return "array" not in self.__dict__
 
     @property
     def shape(self) -> tuple[int]:
@@ -76,10 +81,7 @@ class Norms:
 
     def __getitem__(self, key: Any) -> Any:
         """`Norms` for a slice, NumPy numbers or arrays for anything else."""
-        if "array" in self.__dict__:
-            found = self._host[key]
-        else:
-            found = self._lengths(key)
+        found = self._lengths(key) if self.on_demand else self._host[key]
         return Norms(found) if isinstance(key, slice) else found
 
     def __iter__(self) -> Iterator[np.float32]:

@@ -105,9 +105,13 @@ class ComposedArray(Storage):
         ids = jnp.clip(ids, 0, max(self.shape[0] - 1, 0))
         if self.n_words == 0:
             return self._ngram_rows(ids)
-        mean = self._means(jnp.minimum(ids, self.n_words - 1).reshape(-1)).reshape(*ids.shape, self.shape[1])
-        unit, _ = normalize(mean)
+        unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
         return jnp.where((ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words))
+
+    def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+        """Words' rows before they are scaled to unit length; numbers outside are clipped into range."""
+        flat = jnp.clip(words, 0, max(self.n_words - 1, 0)).reshape(-1)
+        return self._means(flat).reshape(*words.shape, self.shape[1])
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
@@ -158,13 +162,16 @@ class ComposedArray(Storage):
         Args:
             key: an `int` for one number, or a slice, a list or an array of integers below `n_words` for an array.
         """
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+            return normalize(self._means(jnp.arange(self.n_words, dtype=jnp.int32)))[1][key]
         if isinstance(key, int | np.integer):
             return self._one(range(self.n_words)[int(key)])[1]
         ids = np.arange(self.n_words)[key]
         words, places = np.unique(ids, return_inverse=True)
         found = np.empty(len(words), np.float32)
-        for block in compose(self.parts, words):
-            found[np.searchsorted(words, block.words)] = block.norms
+        with jax.ensure_compile_time_eval():  # these rows are no arguments of a function that is being traced
+            for block in compose(self.parts, words):
+                found[np.searchsorted(words, block.words)] = block.norms
         return found[places].reshape(ids.shape)
 
     def __getitem__(self, key: Any) -> Any:

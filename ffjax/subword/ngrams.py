@@ -1,8 +1,10 @@
 """N-grams of words: stretches of `min_n` to `max_n` characters, by start, longest first."""
 
 import operator
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -83,6 +85,7 @@ def check_word(word: object) -> None:
         raise TypeError(f"`word`: expected a str to take n-grams of, got {type(word).__name__} {word!r}.")
 
 
+@partial(jax.jit, static_argnames=("min_n", "max_n", "bow", "eow"))
 def ngram_windows(
     data: UInt8[AnyArray, "batch width"],
     lengths: Int32[AnyArray, " batch"],
@@ -109,7 +112,6 @@ def ngram_windows(
         `(windows, sizes)`: uint8 `[batch, slots, window]` with zeros behind each n-gram, and int32 `[batch, slots]`
         bytes in each, -1 in slots behind a word's last n-gram.
     """
-    data, lengths = jnp.asarray(data), jnp.asarray(lengths)
     planes, totals = byte_planes(data, lengths, bow, eow)
     positions, batch = planes.shape
     top = min(max_n, positions)

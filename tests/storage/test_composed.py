@@ -33,6 +33,10 @@ def parts(kind: str, tmp_path) -> tuple[ffjax.Storage, ffjax.Storage | None, obj
     return whole[: len(WORDS)], None if indexer is None else whole[len(WORDS) :], indexer
 
 
+def vocab_of(indexer) -> ffjax.Vocab:
+    return ffjax.SimpleVocab(WORDS) if indexer is None else ffjax.FastTextVocab(WORDS, indexer)
+
+
 KINDS = ("simple", "dense", "mapped", "quantized", "pruned")
 
 
@@ -157,8 +161,8 @@ def test_sums_of_ngrams(composed):
 
 def test_embeddings_over_it_answer_as_over_their_rows(composed):
     storage, rows, lengths = composed
-    vocab = ffjax.SimpleVocab(WORDS) if storage.indexer is None else ffjax.FastTextVocab(WORDS, storage.indexer)
-    lazy = ffjax.Embeddings(storage, vocab, ffjax.Norms.computed(len(WORDS), storage.lengths))
+    vocab = vocab_of(storage.indexer)
+    lazy = ffjax.Embeddings(storage, vocab)
     dense = ffjax.Embeddings(ffjax.NdArray(rows.astype(np.float32)), vocab, ffjax.Norms(lengths.astype(np.float32)))
     batch = ffjax.pack(["Paris", "x" * 30, "teapots", "</s>", "nothing of it"])
     for unnormalize in (False, True):
@@ -170,8 +174,32 @@ def test_embeddings_over_it_answer_as_over_their_rows(composed):
     vector, norm = lazy.embedding_with_norm("Zürich")
     assert norm == pytest.approx(lengths[2], rel=1e-5)
     np.testing.assert_allclose(np.stack([row for _, row, _ in lazy]), rows[: len(WORDS)], atol=CLOSE)
+    def inside(emb, strings):
+        return ffjax.embed(emb, strings, unnormalize=True)[0], emb.norms.array
+
+    for ours, theirs in zip(jax.jit(inside)(lazy, batch), inside(dense, batch), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=CLOSE)
     best = jax.jit(lambda emb, query: ffjax.top_k(emb, query, 3))(lazy, jnp.asarray(rows[1], jnp.float32))
     assert int(best.rows[0]) == 1
+
+
+def test_no_norms_are_computed_where_nobody_asks(tmp_path, monkeypatch):
+    own, ngrams, indexer = parts("mapped", tmp_path)
+    emb = ffjax.Embeddings(ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer))
+    monkeypatch.setattr(ffjax.ComposedArray, "lengths", lambda *_: pytest.fail("computed"))
+    leaves, tree = jax.tree.flatten(emb)
+    assert sum(isinstance(leaf, np.memmap) for leaf in leaves) == 2
+    again = jax.tree.unflatten(tree, leaves)
+    assert again == emb and len(again.norms) == len(WORDS) and "Norms(14)" in repr(jax.block_until_ready(again))
+    assert emb.replace(metadata=ffjax.Metadata(a=1)).own_norms is None
+
+
+def test_norms_stay_when_the_storage_is_replaced(tmp_path):
+    own, ngrams, indexer = parts("dense", tmp_path)
+    emb = ffjax.Embeddings(ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer))
+    dense = emb.replace(storage=emb.storage[:])
+    np.testing.assert_allclose(np.asarray(dense.own_norms), np.asarray(emb.norms), rtol=1e-6)
+    assert emb.replace(storage=emb.storage[:], norms=None).norms is None
 
 
 def test_norms_are_computed_when_they_are_asked_for():
@@ -189,8 +217,6 @@ def test_norms_are_computed_when_they_are_asked_for():
     assert norms == ffjax.Norms(np.arange(5, dtype=np.float32)) and list(norms) == [0, 1, 2, 3, 4]
     assert len(asked) == 4
     assert jax.jit(lambda n: n)(ffjax.Norms.computed(5, lengths)).array.tolist() == [0, 1, 2, 3, 4]
-    inside = ffjax.Norms.computed(5, lengths)
-    assert float(jax.jit(lambda: inside.array.sum())()) == 10
     with pytest.raises(AttributeError, match="Norms has no attribute 'arrays'"):
         _ = norms.arrays
 

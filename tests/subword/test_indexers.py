@@ -292,9 +292,8 @@ def test_batches_without_words_and_words_without_width(indexer):
         assert counts[1] == 0
 
 
-@each_kind
-def test_blocks_are_as_one(indexer, monkeypatch):
-    raws = some_of_all(16)
+def test_blocks_are_as_one(monkeypatch):
+    indexer, raws = FastTextIndexer(999_983, 1, 5, skip_edge_unigrams=True), some_of_all(16)
     whole = on_device(indexer, raws)
     monkeypatch.setattr(base, "_BLOCK", 300)
     base._bucket_ids.clear_cache()

@@ -118,6 +118,7 @@ def _read_quantizer(cursor: Cursor, dims: int) -> Float32[np.ndarray, "n_codes c
             offset=at,
         )
     flat = np.frombuffer(cursor.take("centroids", dims * CENTROIDS * 4), "<f4")
+    width = min(width, dims)  # one code may declare to be wider than all dimensions
     books = np.zeros((n_codes, CENTROIDS, width), np.float32)
     whole = (n_codes - 1) * CENTROIDS * width
     books[:-1] = flat[:whole].reshape(n_codes - 1, CENTROIDS, width)

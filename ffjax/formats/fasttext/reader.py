@@ -240,16 +240,15 @@ def _vocab(
 
 def _storage(
     rows: _RowReader, n_words: int, table: StringTable, indexer: FastTextIndexer | PrunedIndexer | None
-) -> tuple[Storage, Norms, Storage | None]:
-    """The storage, the norms, and the words' rows as they are in the file if they have been scaled."""
+) -> tuple[Storage, Norms | None, Storage | None]:
+    """The storage, norms that it does not know itself, and the rows as they are in the file if they are scaled."""
     own_only = indexer is None
     if rows.matrix.codes is not None and own_only:
         return _scaled(rows.read(0, len(table)))
     if rows.matrix.codes is None and not rows.mmap:
         return _read_composed(rows, n_words, table, indexer)
     ngrams = None if own_only else rows.read(n_words, rows.matrix.rows)
-    storage = ComposedArray(rows.read(0, len(table)), table, ngrams, indexer)
-    return storage, Norms.computed(len(table), storage.lengths), None
+    return ComposedArray(rows.read(0, len(table)), table, ngrams, indexer), None, None
 
 
 def _scaled(own: Any) -> tuple[QuantizedArray, Norms, QuantizedArray]:
