@@ -11,6 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 REAL = Path(os.environ.get("FFJAX_REAL") or Path.home() / ".cache" / "ffjax-real")
+# Fuzz targets make blocks small when they are imported, as the collector of doctests would; they run in a process of
+# their own (tests/fuzz/test_findings.py).
+collect_ignore_glob = ["fuzz/fuzz_*.py", "fuzz/__main__.py", "fuzz/reference.py"]
 PEERS = ("faiss", "fasttext", "finalfusion", "floret", "gensim", "model2vec", "spacy")
 
 
