@@ -43,10 +43,10 @@ class Norms:
 
     @classmethod
     def computed(cls, n: int, lengths: Callable[[Any], Any]) -> "Norms":
-        """Norms that are computed when they are asked for, as those of a memory map whose rows are composed when read.
+        """Norms that are computed when asked for, as those of a memory map whose rows are composed when read.
 
-        Single norms are computed one at a time. Whoever needs the whole `array`, such as JAX when the value is a part of
-        a pytree, has it made, once.
+        Single norms are computed one at a time. Whoever needs the whole `array`, such as JAX when it is a part of a
+        pytree, has it made, once.
 
         Args:
             n: how many.

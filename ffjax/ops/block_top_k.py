@@ -57,7 +57,8 @@ def of_matrix(matrix: Array, n_rows: int | None = None) -> Source:
     """
 
     def chunk(start: Array | int, size: int) -> Array:
-        return lax.dynamic_slice_in_dim(*lax.optimization_barrier((lax.stop_gradient(matrix), start)), size)
+        held, first = lax.optimization_barrier((lax.stop_gradient(matrix), start))
+        return lax.dynamic_slice_in_dim(held, first, size)
 
     def rows(ids: Array) -> Array:
         tied, ids = lax.optimization_barrier((matrix, ids))

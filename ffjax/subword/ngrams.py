@@ -112,7 +112,7 @@ def ngram_windows(
         `(windows, sizes)`: uint8 `[batch, slots, window]` with zeros behind each n-gram, and int32 `[batch, slots]`
         bytes in each, -1 in slots behind a word's last n-gram.
     """
-    planes, totals = byte_planes(data, lengths, bow, eow)
+    planes, totals = byte_planes(jnp.asarray(data), jnp.asarray(lengths), bow, eow)
     positions, batch = planes.shape
     top = min(max_n, positions)
     if top < min_n:

@@ -174,6 +174,7 @@ def test_embeddings_over_it_answer_as_over_their_rows(composed):
     vector, norm = lazy.embedding_with_norm("Zürich")
     assert norm == pytest.approx(lengths[2], rel=1e-5)
     np.testing.assert_allclose(np.stack([row for _, row, _ in lazy]), rows[: len(WORDS)], atol=CLOSE)
+
     def inside(emb, strings):
         return ffjax.embed(emb, strings, unnormalize=True)[0], emb.norms.array
 
@@ -185,7 +186,9 @@ def test_embeddings_over_it_answer_as_over_their_rows(composed):
 
 def test_no_norms_are_computed_where_nobody_asks(tmp_path, monkeypatch):
     own, ngrams, indexer = parts("mapped", tmp_path)
-    emb = ffjax.Embeddings(ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer))
+    emb = ffjax.Embeddings(
+        ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer)
+    )
     monkeypatch.setattr(ffjax.ComposedArray, "lengths", lambda *_: pytest.fail("computed"))
     leaves, tree = jax.tree.flatten(emb)
     assert sum(isinstance(leaf, np.memmap) for leaf in leaves) == 2
@@ -196,7 +199,9 @@ def test_no_norms_are_computed_where_nobody_asks(tmp_path, monkeypatch):
 
 def test_norms_stay_when_the_storage_is_replaced(tmp_path):
     own, ngrams, indexer = parts("dense", tmp_path)
-    emb = ffjax.Embeddings(ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer))
+    emb = ffjax.Embeddings(
+        ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer)
+    )
     dense = emb.replace(storage=emb.storage[:])
     np.testing.assert_allclose(np.asarray(dense.own_norms), np.asarray(emb.norms), rtol=1e-6)
     assert emb.replace(storage=emb.storage[:], norms=None).norms is None
