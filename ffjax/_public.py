@@ -2,7 +2,7 @@
 
 # ruff: noqa: F401
 
-from ffjax.embeddings import Embeddings, SimilarityResult
+from ffjax.embeddings import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.demo import demo
 from ffjax.formats.fasttext import load_fasttext, write_fasttext
@@ -21,7 +21,7 @@ from ffjax.formats.save import save
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import load_word2vec, write_word2vec
-from ffjax.functional import TopK, analogy, embed, encode, lookup, top_k
+from ffjax.functional import SimilarityResult, TopK, analogy, embed, encode, lookup, top_k
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize

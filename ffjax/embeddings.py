@@ -1,7 +1,7 @@
 """`Embeddings`: a vocabulary and a storage, with the norms and metadata that belong to them."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from ffjax import functional
 from ffjax._pytree import equal, pytree
+from ffjax.functional import SimilarityResult
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.storage import ComposedArray, NdArray, Storage
@@ -19,19 +20,6 @@ from ffjax.training import Training
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab, Vocab
 
 Chunk = Metadata | Vocab | Storage | Norms
-
-
-@dataclass(order=True)
-class SimilarityResult:
-    """A word and how similar it is to the query; results compare by similarity alone.
-
-    Attributes:
-        word: the word.
-        similarity: the score, a float32.
-    """
-
-    word: str = field(compare=False)
-    similarity: float | np.floating
 
 
 @pytree()

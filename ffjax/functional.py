@@ -5,7 +5,7 @@ caller's `jit`, `vmap` and `grad`.
 """
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,6 +62,19 @@ class TopK:
         return equal(self, other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(order=True)
+class SimilarityResult:
+    """A word and how similar it is to the query; results compare by similarity alone.
+
+    Attributes:
+        word: the word.
+        similarity: the score, a float32.
+    """
+
+    word: str = field(compare=False)
+    similarity: float | np.floating
 
 
 def encode(vocab: Vocab, strings: Strings) -> Rows:
