@@ -1,4 +1,4 @@
-"""fastText models, against a reader that takes one field after the other; what is accepted is read again."""
+"""fastText models, against a reader that takes one field after the other; what is accepted is written and read."""
 
 import os
 import struct
