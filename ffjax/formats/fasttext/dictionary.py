@@ -31,6 +31,7 @@ from ffjax.strings import StringTable
 # What an entry has behind its word: a zero, a count and a type.
 _TAIL = 10
 _TAIL_TYPE = np.dtype((np.void, _TAIL))
+_TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
 _RUN = 5
 _LEAST_WINDOW = 1 << 16
 _GUESS = 24  # bytes an entry
@@ -85,9 +86,9 @@ def read(cursor: Cursor, n_buckets: int) -> Dictionary:
     starts = np.concatenate([np.zeros(min(size, 1), np.int64), ends[:-1] + _TAIL])
     total = int(ends[-1]) + _TAIL if size else 0
     cursor.skip("entries", total)
-    tails = _tails(data)[ends].view(np.uint8).reshape(size, _TAIL)
-    _check_types(cursor, tails[:, 9], n_words, begin + ends)
-    counts = np.ascontiguousarray(tails[:, 1:9]).view("<i8")[:, 0].astype(np.int64)
+    tails = _tails(data)[ends].view(_TAIL_FIELDS)
+    _check_types(cursor, tails["type"], n_words, begin + ends)
+    counts = tails["count"].astype(np.int64)
 
     keep = np.ones(total, bool)
     _tails(keep)[ends] = np.zeros((), _TAIL_TYPE)
@@ -302,8 +303,7 @@ def _entries(table: StringTable, counts: Int64[np.ndarray, " n"], kind: int) -> 
     keep = np.ones(out.size, bool)
     _tails(keep)[ends] = np.zeros((), _TAIL_TYPE)
     out[keep] = words
-    tails = np.zeros((n, _TAIL), np.uint8)
-    tails[:, 1:9] = np.ascontiguousarray(counts, "<i8").view(np.uint8).reshape(n, 8)
-    tails[:, 9] = kind
-    _tails(out)[ends] = tails.reshape(-1).view(_TAIL_TYPE)
+    tails = np.zeros(n, _TAIL_FIELDS)
+    tails["count"], tails["type"] = counts, kind
+    _tails(out)[ends] = tails.view(_TAIL_TYPE)
     return out
