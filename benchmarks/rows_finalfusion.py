@@ -109,16 +109,16 @@ def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
     return Pair(ours=lambda: one_by_one(ours), peer=lambda: one_by_one(theirs))
 
 
-@row(issue=2, work="1,000 known words by their strings, one by one", beside="finalfusion", at_least=1)
+@row(issue=2, work="1,000 known words by their strings, one by one", beside="finalfusion", at_least=1, repeat=25)
 def lookup_word() -> Pair:
     return _lookups(_glove(), mmap=False)
 
 
-@row(issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1)
+@row(issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1, repeat=25)
 def lookup_word_mapped() -> Pair:
     return _lookups(_glove(), mmap=True)
 
 
-@row(issue=2, work="7 unknown words by their strings, one by one, n-grams in buckets", beside="finalfusion")
+@row(issue=2, work="7 unknown words by their strings, one by one, n-grams in buckets", beside="finalfusion", repeat=25)
 def lookup_unknown_word() -> Pair:
     return _lookups(_buckets(), mmap=False, words=UNKNOWN)
