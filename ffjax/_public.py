@@ -21,10 +21,11 @@ from ffjax.formats.save import save
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import load_word2vec, write_word2vec
-from ffjax.functional import SimilarityResult, TopK, analogy, embed, encode, lookup, top_k
+from ffjax.functional import SimilarityResult, analogy, embed, encode, lookup
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
+from ffjax.search import TopK, top_k
 from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.strings import Strings, StringTable, pack, unpack
 from ffjax.subword import (

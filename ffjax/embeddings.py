@@ -14,6 +14,7 @@ from ffjax._pytree import equal, pytree
 from ffjax.functional import SimilarityResult
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
+from ffjax.search import checked_k
 from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.strings import pack
 from ffjax.training import Training
@@ -379,7 +380,7 @@ class Embeddings:
         return out, norm
 
     def _similar(self, query: np.ndarray, k: int, skip: Collection[str]) -> list[SimilarityResult]:
-        k = functional.checked_k(k)
+        k = checked_k(k)
         if isinstance(skip, str):
             raise TypeError(f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}.")
         index = self.vocab.host_index

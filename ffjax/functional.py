@@ -4,64 +4,21 @@ Each of them takes pytrees and arrays, never a `str`, and works eagerly (one com
 caller's `jit`, `vmap` and `grad`.
 """
 
-import operator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int32
+from jaxtyping import Array, Bool, Float
 
-from ffjax._pytree import equal, pytree
-from ffjax._types import AnyArray
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
-from ffjax.ops.top_k import top_k as top_k_rows
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
+from ffjax.search import EmbeddingsLike, TopK, top_k
+from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.strings import Strings
 from ffjax.vocab import Rows, Vocab
-
-
-@runtime_checkable
-class EmbeddingsLike(Protocol):
-    """What the functions here need of `Embeddings`."""
-
-    @property
-    def storage(self) -> Storage:
-        """The rows."""
-        ...
-
-    @property
-    def vocab(self) -> Vocab:
-        """The words."""
-        ...
-
-    @property
-    def norms(self) -> Norms | None:
-        """The lengths of the words' rows."""
-        ...
-
-
-@pytree()
-@dataclass(frozen=True, eq=False)
-class TopK:
-    """The best rows for each query, best first.
-
-    Attributes:
-        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
-        rows: int32 `[*batch, k]`; -1 there.
-    """
-
-    scores: Float32[AnyArray, "*batch k"]
-    rows: Int32[AnyArray, "*batch k"]
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(order=True)
@@ -155,59 +112,6 @@ def embed(
     return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
 
 
-def top_k(
-    embeddings: EmbeddingsLike | Storage,
-    queries: Float[AnyArray, "*batch dims"],
-    k: int,
-    *,
-    metric: str = "dot",
-    exclude: Int32[AnyArray, "*batch n"] | None = None,
-) -> TopK:
-    """The `k` rows most similar to each query, exactly, best first; equal scores in the order of the rows.
-
-    Args:
-        embeddings: embeddings, of which the words' rows are searched, or a storage, of which all rows are.
-        queries: one or more vectors, shape `[*batch, dims]`.
-        k: how many rows; if there are fewer, the rest is -1 with a score of minus infinity.
-        metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`.
-        exclude: rows to leave out for each query, -1 to fill up, shape `[*batch, n]`.
-
-    Returns:
-        `TopK` with scores and rows of shape `[*batch, k]`.
-
-    Raises:
-        ValueError: `k` is negative, the metric is unknown, or dimensions differ.
-
-    Examples:
-        >>> import ffjax, jax.numpy as jnp
-        >>> storage = ffjax.NdArray(jnp.eye(3))
-        >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2).rows.tolist()
-        [2, 1]
-    """
-    storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
-    n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
-    queries = jnp.asarray(queries)
-    k = checked_k(k)
-    if queries.shape[-1] != storage.shape[1]:
-        raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got {queries.shape[-1]}.")
-    if isinstance(storage, ComposedArray) and not _traced(storage):
-        storage = storage[:n_rows]  # composed on the host, where a memory map need not be read as a whole
-    elif isinstance(storage, QuantizedArray | ComposedArray):
-        storage = NdArray(storage.rows(jnp.arange(n_rows, dtype=jnp.int32)))
-    batch = queries.shape[:-1]
-    flat = queries.reshape(-1, queries.shape[-1])
-    left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], -1)
-    scores, rows = top_k_rows(
-        jnp.asarray(storage.matrix if isinstance(storage, NdArray) else np.asarray(storage)),
-        flat,
-        k,
-        metric=metric,
-        exclude=left_out,
-        stop=n_rows,
-    )
-    return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k))
-
-
 def analogy(
     embeddings: EmbeddingsLike, a: Strings, b: Strings, c: Strings, k: int, *, include_queries: bool = False
 ) -> TopK:
@@ -242,26 +146,6 @@ def analogy(
     found = encoded[0].found & encoded[1].found & encoded[2].found
     best = top_k(embeddings, target, k, exclude=exclude)
     return TopK(jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1)))
-
-
-def checked_k(k: Any) -> int:
-    """`k` as an `int`.
-
-    Raises:
-        TypeError: it is no whole number that is known while a program is traced.
-        ValueError: it is negative.
-    """
-    try:
-        number = operator.index(k)
-    except (TypeError, jax.errors.TracerIntegerConversionError) as error:
-        got = "a traced value" if isinstance(k, jax.core.Tracer) else f"{type(k).__name__} {k!r}"
-        raise TypeError(
-            f"`k`: expected a whole number, got {got}. It is part of the answer's shape, so inside `jit` it must be "
-            "a static argument."
-        ) from error
-    if number < 0:
-        raise ValueError(f"`k`: expected 0 or more, got {number}.")
-    return number
 
 
 def _check_packed(name: str, strings: Any) -> None:
@@ -299,10 +183,6 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     if rows.positions is None:
         return jnp.where(known[..., None], vectors, subwords)
     return vectors.at[rows.positions].add(subwords, mode="drop")
-
-
-def _traced(storage: Storage) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage))
 
 
 def _mapped(storage: Storage) -> bool:

@@ -1,0 +1,74 @@
+"""What search takes and what it answers."""
+
+import operator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.core
+from jaxtyping import Float32, Int32
+
+from ffjax._pytree import equal, pytree
+from ffjax._types import AnyArray
+from ffjax.norms import Norms
+from ffjax.storage import Storage
+from ffjax.vocab import Vocab
+
+
+@runtime_checkable
+class EmbeddingsLike(Protocol):
+    """What the device functions need of `Embeddings`."""
+
+    @property
+    def storage(self) -> Storage:
+        """The rows."""
+        ...
+
+    @property
+    def vocab(self) -> Vocab:
+        """The words."""
+        ...
+
+    @property
+    def norms(self) -> Norms | None:
+        """The lengths of the words' rows."""
+        ...
+
+
+@pytree()
+@dataclass(frozen=True, eq=False)
+class TopK:
+    """The best rows for each query, best first.
+
+    Attributes:
+        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
+        rows: int32 `[*batch, k]`; -1 there.
+    """
+
+    scores: Float32[AnyArray, "*batch k"]
+    rows: Int32[AnyArray, "*batch k"]
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def checked_k(k: Any) -> int:
+    """`k` as an `int`.
+
+    Raises:
+        TypeError: it is no whole number that is known while a program is traced.
+        ValueError: it is negative.
+    """
+    try:
+        number = operator.index(k)
+    except (TypeError, jax.errors.TracerIntegerConversionError) as error:
+        got = "a traced value" if isinstance(k, jax.core.Tracer) else f"{type(k).__name__} {k!r}"
+        raise TypeError(
+            f"`k`: expected a whole number, got {got}. It is part of the answer's shape, so inside `jit` it must be "
+            "a static argument."
+        ) from error
+    if number < 0:
+        raise ValueError(f"`k`: expected 0 or more, got {number}.")
+    return number
