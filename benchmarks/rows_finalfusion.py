@@ -114,7 +114,9 @@ def lookup_word() -> Pair:
     return _lookups(_glove(), mmap=False)
 
 
-@row(issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1, repeat=25)
+@row(
+    issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1, repeat=25
+)
 def lookup_word_mapped() -> Pair:
     return _lookups(_glove(), mmap=True)
 

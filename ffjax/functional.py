@@ -18,7 +18,8 @@ from ffjax.ops.normalize import normalize
 from ffjax.search import EmbeddingsLike, TopK, top_k
 from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.strings import Strings
-from ffjax.vocab import Rows, Vocab
+from ffjax.unknown import with_unknown
+from ffjax.vocab import Rows, SubwordVocab, Vocab
 
 
 @dataclass(order=True)
@@ -84,7 +85,7 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
     if _mapped(storage):
         storage, rows, norms = _fetched(storage, rows, norms)
-    return _lookup(storage, None if norms is None or norms.on_demand else norms.array, rows, unnormalize)
+    return _lookup(storage, _lengths(norms), rows, unnormalize)
 
 
 def embed(
@@ -108,8 +109,11 @@ def embed(
         ((2, 100), [True, False])
     """
     _check_packed("strings", strings)
-    rows = encode(embeddings.vocab, strings)
-    return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+    storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms if unnormalize else None
+    if _mapped(storage):
+        rows = encode(vocab, strings)
+        return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+    return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
 
 
 def analogy(
@@ -162,15 +166,20 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 
 
 @partial(jax.jit, static_argnames="unnormalize")
+def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool) -> tuple[Array, Array]:
+    words = vocab.find(strings)
+    vectors = _known_vectors(storage, norms, words, unnormalize)
+    if not isinstance(vocab, SubwordVocab):
+        return vectors, words >= 0
+    unknown = words < 0
+    vectors, found = with_unknown(vectors, storage, vocab, strings, unknown, means=unnormalize)
+    return vectors, found | ~unknown
+
+
+@partial(jax.jit, static_argnames="unnormalize")
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
     known = rows.words >= 0
-    # Composed rows know their lengths themselves, and are means before they are scaled.
-    means = unnormalize and norms is None and isinstance(storage, ComposedArray)
-    vectors = (storage.means if means else storage.rows)(jnp.maximum(rows.words, 0))  # type: ignore[attr-defined]
-    vectors = jnp.where(known[..., None], vectors, jnp.zeros((), vectors.dtype))
-    if norms is not None and norms.shape[0]:
-        scale = jnp.take(norms, jnp.maximum(rows.words, 0), mode="clip")[..., None]
-        vectors = (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
+    vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:
         return vectors
     total = storage.sum_rows(jnp.asarray(rows.ngrams))
@@ -183,6 +192,22 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     if rows.positions is None:
         return jnp.where(known[..., None], vectors, subwords)
     return vectors.at[rows.positions].add(subwords, mode="drop")
+
+
+def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool) -> Array:
+    """The vectors of known words, zeros for the others."""
+    # Composed rows know their lengths themselves, and are means before they are scaled.
+    means = unnormalize and norms is None and isinstance(storage, ComposedArray)
+    vectors = (storage.means if means else storage.rows)(jnp.maximum(words, 0))  # type: ignore[attr-defined]
+    vectors = jnp.where((words >= 0)[..., None], vectors, jnp.zeros((), vectors.dtype))
+    if norms is None or not norms.shape[0]:
+        return vectors
+    scale = jnp.take(norms, jnp.maximum(words, 0), mode="clip")[..., None]
+    return (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
+
+
+def _lengths(norms: Norms | None) -> Any:
+    return None if norms is None or norms.on_demand else norms.array
 
 
 def _mapped(storage: Storage) -> bool:

@@ -28,6 +28,14 @@ class Storage(ABC):
         """The float32 sum of the rows named in each line of `ids`, those below zero left out; compiled code."""
 
     @abstractmethod
+    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """As `sum_rows`, before what is linear and can be done once for a sum in many steps: `finish_sum` does that."""
+
+    @abstractmethod
+    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+        """The sum of rows, given the sum of their `sum_parts`."""
+
+    @abstractmethod
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array: one for an `int`, several for a slice, a list or an array of integers."""
 

@@ -189,16 +189,20 @@ class QuantizedArray(Storage):
         return self._rotate(self._centroids(ids))
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
-        """The sum of the reconstructed rows named in each line of `ids`, those below zero left out.
+        """The sum of the reconstructed rows named in each line of `ids`, those below zero left out."""
+        return self.finish_sum(self.sum_parts(ids))
 
-        The rotation is linear, so it is applied once to the sum and not to each row.
-        """
+    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """The sum of the centroids of each row, times its norm, before the rotation."""
         total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
 
         def add(total: Array, slot: Array) -> tuple[Array, None]:
             return total + jnp.where((slot >= 0)[..., None], self._centroids(slot), jnp.float32(0)), None
 
-        total, _ = jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=4)
+        return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=4)[0]
+
+    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+        """The sum rotated back: the rotation is linear, so it is applied once and not to each row."""
         return self._rotate(total)
 
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:

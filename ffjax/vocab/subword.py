@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Array, Int32, UInt8
 
 from ffjax._pytree import pytree
 from ffjax._types import AnyArray
@@ -88,12 +88,16 @@ class SubwordVocab(Vocab):
     def encode(self, strings: Strings) -> Rows:
         """The row of each known word, the rows of the n-grams of the others."""
         words = self.find(strings)
+        ids = self.ngram_rows(jnp.asarray(strings.bytes), jnp.asarray(strings.lengths))
+        return Rows(words, jnp.where((words < 0)[..., None], ids, jnp.int32(-1)))
+
+    def ngram_rows(
+        self, data: UInt8[Array, "batch width"], lengths: Int32[Array, " batch"]
+    ) -> Int32[Array, "batch slots"]:
+        """The rows of the n-grams of packed words, known or not, -1 in slots without one; compiled code."""
         bow, eow = self.markers
-        ids = self.subword_indexer.indices(
-            jnp.asarray(strings.bytes), jnp.asarray(strings.lengths), bow=bow.encode(), eow=eow.encode()
-        )
-        wanted = (ids >= 0) & (words < 0)[..., None]
-        return Rows(words, jnp.where(wanted, ids + self.n_word_rows, jnp.int32(-1)))
+        ids = self.subword_indexer.indices(data, lengths, bow=bow.encode(), eow=eow.encode())
+        return jnp.where(ids >= 0, ids + self.n_word_rows, jnp.int32(-1))
 
     def _marked(self, item: str) -> str:
         bow, eow = self.markers
