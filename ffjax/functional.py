@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -43,7 +44,9 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
         strings: packed words, see `pack`.
 
     Returns:
-        `Rows` for the whole batch; nothing is found for filler rows.
+        `Rows` for the whole batch; nothing is found for filler rows. Of vocabularies with subwords they have lines
+        of n-grams for the unknown words alone, as many as the next power of two; inside a caller's `jit`, where their
+        number is not known, a line for each word of the batch (`embed` needs neither).
 
     Raises:
         TypeError: an argument is of another type, such as a list of words that was not packed.
@@ -57,7 +60,14 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     if not isinstance(vocab, Vocab):
         raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
     _check_packed("strings", strings)
-    return _encode(vocab, strings)
+    if not isinstance(vocab, SubwordVocab) or _traced((vocab, strings)):
+        return _encode(vocab, strings)
+    words = _find(vocab, strings)
+    unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
+    n = int(unknown.sum())
+    # A few sizes, so that batches share compiled programs.
+    room = min(len(strings), 1 << max(n - 1, 0).bit_length()) if n else 0
+    return _encode_unknown(vocab, strings, words, unknown, room)
 
 
 def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False) -> Float[Array, "*batch dims"]:
@@ -161,6 +171,22 @@ def _check_packed(name: str, strings: Any) -> None:
 
 
 @jax.jit
+def _find(vocab: Vocab, strings: Strings) -> Array:
+    return vocab.find(strings)
+
+
+@partial(jax.jit, static_argnames="room")
+def _encode_unknown(vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int) -> Rows:
+    """`Rows` with lines for `room` unknown words, which are all that there are."""
+    batch = unknown.shape[0]
+    (positions,) = jnp.nonzero(unknown, size=room, fill_value=batch)
+    positions = positions.astype(jnp.int32)
+    data = jnp.take(jnp.asarray(strings.bytes), positions, axis=0, mode="clip")
+    lengths = jnp.take(jnp.asarray(strings.lengths), positions, mode="fill", fill_value=-1)
+    return Rows(words, vocab.ngram_rows(data, lengths), positions)
+
+
+@jax.jit
 def _encode(vocab: Vocab, strings: Strings) -> Rows:
     return vocab.encode(strings)
 
@@ -208,6 +234,10 @@ def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool
 
 def _lengths(norms: Norms | None) -> Any:
     return None if norms is None or norms.on_demand else norms.array
+
+
+def _traced(tree: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def _mapped(storage: Storage) -> bool:

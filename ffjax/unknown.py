@@ -74,7 +74,7 @@ def _placed(vectors: Array, storage: Storage, vocab: SubwordVocab, batch: Any, m
 
 
 def _remember(vectors: Array, storage: Storage, vocab: SubwordVocab, batch: Any, means: bool) -> Any:
-    placed = _placed(vectors, storage, vocab, batch, means)
+    placed: Any = _placed(vectors, storage, vocab, batch, means)
     return placed, (storage, vocab, batch, placed[1])
 
 

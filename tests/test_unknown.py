@@ -168,3 +168,15 @@ def test_memory_is_that_of_a_block():
     program = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0]).lower(emb, strings).compile()
     slots = emb.vocab.ngram_rows(jnp.zeros((1, width), jnp.uint8), jnp.zeros(1, jnp.int32)).shape[1]
     assert program.memory_analysis().temp_size_in_bytes < n * slots * 4 / 2
+
+
+@pytest.mark.parametrize(("words", "lines"), [([], 0), (["Paris"], 0), (["Paris", "teacup", "x", "teas"], 4), (ODD, 8)])
+def test_encode_has_lines_for_unknown_words_alone(words, lines):
+    emb = builders.embeddings("fasttext")
+    packed = ffjax.pack(words)
+    rows = ffjax.encode(emb.vocab, packed)
+    assert rows.ngrams.shape[0] == lines
+    inside = jax.jit(ffjax.encode)(emb.vocab, packed)
+    assert inside.ngrams.shape[0] == len(packed)
+    np.testing.assert_array_equal(rows.found, inside.found)
+    np.testing.assert_allclose(ffjax.lookup(emb, rows), ffjax.lookup(emb, inside), atol=1e-6)
