@@ -85,4 +85,4 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
         return globals()[name]
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

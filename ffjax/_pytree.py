@@ -85,6 +85,16 @@ def pytree(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
             # Caches of the host lie beside the fields; a copy or a pickle makes its own.
             return {name: getattr(value, name) for name in names}
 
+        shown = cls.__repr__
+
+        def described(value: T) -> str:
+            try:
+                return shown(value)
+            except Exception:  # a tree of something else than arrays: shapes, flags, specifications
+                parts = ", ".join(f"{name}={getattr(value, name)!r}" for name in names)
+                return f"{cls.__name__}({parts})"
+
+        cls.__repr__ = described  # type: ignore[method-assign,assignment]
         cls.__getstate__ = declared  # type: ignore[attr-defined]
         # The error that `dataclass` would raise names no way out.
         cls.__setattr__ = refuse  # type: ignore[method-assign,assignment]

@@ -16,6 +16,7 @@ import numpy as np
 import tomli_w
 from jaxtyping import Int32, UInt8
 
+from ffjax._chunk import Chunk
 from ffjax._pytree import pytree
 from ffjax._types import AnyArray
 
@@ -24,7 +25,7 @@ _LEAST = 1024
 
 @pytree()
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Metadata(Mapping[str, Any]):
+class Metadata(Chunk, Mapping[str, Any]):
     r"""A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
 
     Args:

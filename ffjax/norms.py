@@ -9,13 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from ffjax._chunk import Chunk
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
 
 
 @pytree()
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Norms:
+class Norms(Chunk):
     """The length of each word's vector before it was scaled to unit length.
 
     Args:

@@ -137,3 +137,10 @@ def test_repr_is_one_short_line(kind):
 def test_parts_must_fit(change, error, message):
     with pytest.raises(error, match=message):
         embeddings().replace(**change)
+
+
+def test_trees_of_anything_have_a_repr():
+    emb = embeddings("buckets", "opq", metadata={"a": 1})
+    for leaf in (None, "spec", True, (3, 4), jax.ShapeDtypeStruct((2,), np.float32)):
+        tree = jax.tree.map(lambda _, leaf=leaf: leaf, emb)
+        assert repr(tree).startswith("Embeddings(")

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from ffjax._chunk import Chunk
 
-class Storage(ABC):
+
+class Storage(Chunk, ABC):
     """Rows of numbers, one for each word or n-gram.
 
     Storages are immutable pytrees. `rows` and `sum_rows` are compiled code; indexing with `[...]` gives NumPy arrays.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
+from ffjax._chunk import Chunk
 from ffjax._pytree import equal
 from ffjax._types import AnyArray
 from ffjax.hash_table import HashTable, find
@@ -20,7 +21,7 @@ from ffjax.vocab.rows import Rows
 D = TypeVar("D")
 
 
-class Vocab(ABC):
+class Vocab(Chunk, ABC):
     """A vocabulary: words and the rows of a storage that belong to them.
 
     Vocabularies are immutable pytrees. Methods that take a `str` run on the host and have the names, arguments and

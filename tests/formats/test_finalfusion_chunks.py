@@ -294,3 +294,14 @@ def test_what_is_read_is_on_the_device():
         module = next(module for module, other, _ in CHUNKS.values() if other is read)
         leaves = jax.tree.leaves(read_back(read, written(module, value)))
         assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_parts_write_themselves(name, tmp_path):
+    value = CHUNKS[name][2]
+    path = tmp_path / "part.fifu"
+    value.write(path)
+    loaders = (ffjax.load_metadata, ffjax.load_vocab, ffjax.load_storage, ffjax.load_norms)
+    kinds = (ffjax.Metadata, ffjax.vocab.Vocab, ffjax.storage.Storage, ffjax.Norms)
+    (load,) = (load for load, kind in zip(loaders, kinds, strict=True) if isinstance(value, kind))
+    assert load(path) == value
