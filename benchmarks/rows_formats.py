@@ -8,9 +8,10 @@ import numpy as np
 
 import ffjax
 from benchmarks.files import derived, peer, real
-from benchmarks.harness import Pair, row
+from benchmarks.harness import Memory, Pair, row
 
 WORK = "opening GloVe text, 341,479 x 100, 296 MB"
+ALLOWED = 400_000_000  # bytes
 NOTE = "ours also scales to unit length, checks UTF-8 and builds the hash table"
 
 
@@ -90,3 +91,19 @@ def write_text_finalfusion() -> Pair:
 def _same_texts(folder: Path) -> None:
     ours, theirs = (ffjax.load_text_dims(folder / name) for name in ("ours", "theirs"))
     assert ours == theirs
+
+
+@row(issue=3, work="GloVe text to .fifu with `convert`, 341,479 x 100: peak memory", beside="—", at_most=1)
+def convert_glove_memory() -> Memory:
+    return Memory(lambda: _converted(real("glove.100d.txt")), ALLOWED, "400 MB above Python with JAX loaded")
+
+
+@row(issue=3, work="fastText .bin to .fifu with `convert`, 3.1 GB: peak memory", beside="—")
+def convert_fasttext_memory() -> Memory:
+    path = real("ft300.bin")
+    return Memory(lambda: _converted(path, drop_training=True), path.stat().st_size, "the file, pages of it included")
+
+
+def _converted(path: Path, **options: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ffjax.convert(path, Path(folder) / "converted.fifu", **options)

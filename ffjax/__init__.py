@@ -41,6 +41,7 @@ __all__ = [
     "Training",
     "Vocab",
     "analogy",
+    "convert",
     "demo",
     "embed",
     "encode",

@@ -4,6 +4,7 @@
 
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.convert import convert
 from ffjax.formats.demo import demo
 from ffjax.formats.fasttext import load_fasttext, write_fasttext
 from ffjax.formats.finalfusion import (

@@ -292,13 +292,15 @@ class Embeddings:
     def write(self, file: str | bytes | int | PathLike[str]) -> None:
         """Writes a finalfusion file; the old file stays whole until the new one is complete.
 
+        The format has no place for `training`, which is left out; `write_finalfusion` asks before it does that.
+
         Args:
             file: the path.
         """
         # Formats know embeddings, not the other way round; this method is the one exception.
         from ffjax.formats.finalfusion import write_finalfusion
 
-        write_finalfusion(file, self)
+        write_finalfusion(file, self, drop_training=True)
 
     def bucket_to_explicit(self) -> "Embeddings":
         """Keeps the n-grams of the known words as explicit ones and drops all buckets that none of them uses.

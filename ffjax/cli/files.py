@@ -11,12 +11,16 @@ from ffjax.cli.status import BadInput, say
 from ffjax.errors import FormatError
 
 if TYPE_CHECKING:
-    from ffjax import Embeddings, Storage
+    from ffjax import Embeddings
 
 # What the library's messages call arguments, and what users of the command call them.
-_TERMS = {"`format=`": "`-f`", "`lossy=True`": "`--lossy`", "`limit`": "`--first`"}
-_PLAIN = (Format.text, Format.textdims, Format.word2vec)
-_BLOCK = 1 << 16
+_TERMS = {
+    "`format=`": "`-f`",
+    "`from_format=`": "`-f`",
+    "`to_format=`": "`--to`",
+    "`lossy=True`": "`--lossy`",
+    "`limit`": "`--first`",
+}
 
 
 def load(
@@ -75,24 +79,81 @@ def save(embeddings: "Embeddings", file: str, format: Format | None = None) -> N
         BadInput: the format cannot hold these embeddings, or there is none to be seen in the name.
         OSError: the file cannot be written.
     """
-    if file == "-" and format is None:
-        raise BadInput("expected a format for standard output, got none. Say which with --to.")
+    _check_target(file, format)
     with working(f"Writing {shown(file, output=True)}"):
-        from ffjax.formats.save import format_by_name
-        from ffjax.formats.save import save as save_any
+        from ffjax.formats.save import save_what_fits
 
         try:
-            chosen = format or Format(format_by_name(embeddings, file))
-            fitting, options, lost = _fitted(embeddings, chosen)
-            target = os.dup(sys.stdout.fileno()) if file == "-" else file
-            save_any(fitting, target, format=chosen, **options)
+            lost = save_what_fits(embeddings, _target(file), format)
         except FormatError:
             raise
         except (TypeError, ValueError) as error:
             text = in_terms(str(error)).replace("`-f`", "`--to`")
             raise BadInput(f"{shown(file, output=True)}: {text}") from error
+    _say_lost(file, lost)
+
+
+def convert(
+    file: str, output: str, from_format: Format | None = None, to_format: Format | None = None, *, lossy: bool = False
+) -> None:
+    """Converts a file, from standard input or to standard output if a name is `-`; says what is left out.
+
+    Args:
+        file: a path or `-`.
+        output: a path or `-`.
+        from_format: the format of `file`, `None` to find out.
+        to_format: the format of `output`, `None` to take it from the name.
+        lossy: whether to replace what is not UTF-8.
+
+    Raises:
+        FormatError: the file is not what its format says.
+        OSError: a file cannot be read or written.
+        BadInput: a format cannot be found out, or the output's cannot hold these embeddings.
+    """
+    _check_target(output, to_format)
+    names = {"Reading": f"Reading {shown(file)}", "Writing": f"Writing {shown(output, output=True)}"}
+    doing = ""
+    with working(names["Reading"]) as bar:
+        from ffjax.formats.convert import convert as convert_any
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            nonlocal doing
+            doing = what
+            bar.at(names[what], done, total)
+
+        try:
+            lost = convert_any(
+                os.dup(sys.stdin.fileno()) if file == "-" else file,
+                _target(output),
+                from_format=from_format,
+                to_format=to_format,
+                lossy=lossy,
+                leave_out=True,
+                progress=progress,
+            )
+        except FormatError as error:
+            error.file = shown(output, output=True) if doing == "Writing" else shown(file)
+            error.hint = None if error.hint is None else in_terms(error.hint)
+            raise
+        except (TypeError, ValueError, ImportError) as error:  # an import fails where an extra is not installed
+            ours = doing == "Reading" or isinstance(error, ImportError)
+            raise BadInput(f"{shown(file) if ours else shown(output, output=True)}: {in_terms(str(error))}") from error
+    _say_lost(output, lost)
+
+
+def _check_target(file: str, format: Format | None) -> None:
+    if file == "-" and format is None:
+        raise BadInput("expected a format for standard output, got none. Say which with --to.")
+
+
+def _target(file: str) -> str | int:
+    return os.dup(sys.stdout.fileno()) if file == "-" else file
+
+
+def _say_lost(file: str, lost: tuple[str, ...]) -> None:
     if lost:
-        say(f"{shown(file, output=True)}: {chosen} files have no place for {' and '.join(lost)}: left out.")
+        name = shown(file, output=True)
+        say(f"{name}: the format has no place for {' and '.join(lost)}: left out.")
 
 
 def shown(file: str, output: bool = False) -> str:
@@ -112,36 +173,3 @@ def in_terms(message: str) -> str:
     for term, option in _TERMS.items():
         message = message.replace(term, option)
     return message
-
-
-def _fitted(embeddings: "Embeddings", format: Format) -> tuple["Embeddings", dict[str, bool], list[str]]:
-    """Embeddings as a format takes them, options of its writer that allow for losses, and what is lost."""
-    from ffjax import ComposedArray, SubwordVocab
-
-    subwords = isinstance(embeddings.vocab, SubwordVocab)
-    options: dict[str, bool] = {}
-    lost: list[str] = []
-    if format == Format.finalfusion and isinstance(embeddings.storage, ComposedArray):
-        embeddings = embeddings.replace(storage=_dense(embeddings.storage))
-    if format in _PLAIN:
-        options = {name: True for name in ("drop_subwords", "drop_metadata", "drop_training", "reconstruct")}
-        lost += ["n-grams"] if subwords else []
-    elif format == Format.floret:
-        options = {name: True for name in ("drop_metadata", "drop_training", "reconstruct")}
-    if options:
-        lost += ["metadata"] if embeddings.metadata is not None else []
-    return embeddings, options, lost
-
-
-def _dense(storage: "Storage") -> "Storage":
-    """All rows put together, in one array that the device takes over as it is."""
-    import jax
-
-    from ffjax import NdArray
-    from ffjax.formats.aligned import aligned_empty
-
-    out = aligned_empty(storage.shape, "float32")
-    for start in range(0, len(out), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        storage.embedding(rows, out=out[rows])
-    return NdArray(jax.device_put(out))

@@ -38,6 +38,14 @@ class Bar:
                 progress, task = self._shown
                 progress.update(task, completed=self.done)
 
+    def at(self, what: str, done: int, total: int | None) -> None:
+        """Says what is being done now, how much of it is done, and how much there is, if that is known."""
+        with self._lock:
+            self.what, self.done, self.total = what, done, total
+            if self._shown is not None:
+                progress, task = self._shown
+                progress.update(task, description=what, completed=done, total=total)
+
     def stop(self) -> None:
         """Takes the bar away."""
         self._timer.cancel()

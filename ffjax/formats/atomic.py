@@ -53,11 +53,7 @@ def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> I
         >>> path.read_bytes()
         b'123'
     """
-    target = os.path.realpath(os.fsencode(path))
-    mode = _old_mode(path, target)
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "expected a file in an existing folder, got", _shown(path))
+    target, folder, mode = _checked(path)
     temporary = _Temporary(folder)
     try:
         file = temporary.open()
@@ -91,6 +87,18 @@ def open_output(file: File) -> Iterator[BufferedIOBase]:
         return
     with atomic_write(file) as out:
         yield out
+
+
+def output_folder(file: File) -> bytes | None:
+    """The folder in which `open_output` makes a file, `None` if it writes to something that is there.
+
+    Args:
+        file: a path, or a descriptor.
+
+    Raises:
+        OSError: the file could not be written, as far as that can be told before.
+    """
+    return None if isinstance(file, int) or _is_special(file) else _checked(file)[1]
 
 
 class _Temporary:
@@ -181,6 +189,16 @@ def _open_nameless(folder: bytes) -> int | None:
 
 def _by_descriptor(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
+
+
+def _checked(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> tuple[bytes, bytes, int | None]:
+    """Where a file goes, its folder, and the permissions of the file that is there."""
+    target = os.path.realpath(os.fsencode(path))
+    mode = _old_mode(path, target)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "expected a file in an existing folder, got", _shown(path))
+    return target, folder, mode
 
 
 def _old_mode(path: object, target: bytes) -> int | None:

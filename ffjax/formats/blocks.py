@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FormatError
@@ -169,6 +169,18 @@ def unit_length(rows: Float32[np.ndarray, "n dims"]) -> tuple[Float32[np.ndarray
     return norms, n_odd
 
 
+@runtime_checkable
+class Rows(Protocol):
+    """What rows are put into, one block after the other."""
+
+    def append(self, rows: Float32[np.ndarray, "n dims"]) -> None:
+        """Puts rows to the end."""
+
+    def finish(self, kept: Integer[np.ndarray, " kept"] | None = None) -> Float32[np.ndarray, "n dims"]:
+        """All rows, or those `kept` (ascending)."""
+        ...
+
+
 class RowBuffer:
     """Rows one after the other in one array that grows without a copy where the system can do that.
 
@@ -196,9 +208,10 @@ class RowBuffer:
         self._array[self._n : self._n + len(rows)] = rows
         self._n += len(rows)
 
-    def finish(self) -> Float32[np.ndarray, "n dims"]:
-        """All rows; the array begins at a multiple of 64 bytes."""
-        return self._array[: self._n]
+    def finish(self, kept: Integer[np.ndarray, " kept"] | None = None) -> Float32[np.ndarray, "n dims"]:
+        """All rows, or those `kept` (ascending); the array begins at a multiple of 64 bytes."""
+        rows = self._array[: self._n]
+        return rows if kept is None else keep_rows(rows, kept)
 
     def _grow(self, capacity: int) -> None:
         n_bytes = max(capacity * self._dims * 4, 1)
@@ -227,14 +240,20 @@ class RowBuffer:
         return True
 
 
-def collect(blocks: Blocks) -> Embeddings:
+def collect(blocks: Blocks, rows: Rows | None = None) -> Embeddings:
     """Puts blocks of unit rows together, as embeddings with norms.
 
     Of a word that occurs several times, the first row counts. Rows with NaN or infinity are kept. Of both a warning
     says how many there are.
+
+    Args:
+        blocks: the blocks.
+        rows: what the rows are put into; one array in memory without it.
     """
     parts: list[StringTable] = []
-    rows, norms, odd = None if blocks.matrix is not None else RowBuffer(blocks.dims), [np.empty(0, np.float32)], 0
+    if rows is None and blocks.matrix is None:
+        rows = RowBuffer(blocks.dims)
+    norms, odd = [np.empty(0, np.float32)], 0
     for block in blocks:
         assert block.norms is not None  # readers set it for `load`
         odd += block.n_odd
@@ -242,9 +261,7 @@ def collect(blocks: Blocks) -> Embeddings:
         norms.append(block.norms)
         if rows is not None:
             rows.append(block.rows)
-    matrix = blocks.matrix if rows is None else rows.finish()
-    assert matrix is not None
-    lengths = np.concatenate(norms)
+    lengths, kept = np.concatenate(norms), None
     if odd:
         warnings.warn(f"{odd} vectors have no finite length; they are kept as they are, with norm 1", stacklevel=3)
     table = joined(parts)
@@ -256,9 +273,18 @@ def collect(blocks: Blocks) -> Embeddings:
             raise
         repeated = len(table) - len(kept)
         warnings.warn(f"{repeated} words occur again; the first vector of each counts", stacklevel=3)
-        vocab = SimpleVocab(table.take(kept))
-        matrix, lengths = keep_rows(matrix, kept), lengths[kept]
-    return Embeddings(NdArray(jax.device_put(matrix)), vocab, Norms(lengths))
+        vocab, lengths = SimpleVocab(table.take(kept)), lengths[kept]
+    if rows is not None:
+        storage = stored(rows.finish(kept))
+    else:
+        assert blocks.matrix is not None
+        storage = stored(blocks.matrix if kept is None else keep_rows(blocks.matrix, kept))
+    return Embeddings(storage, vocab, Norms(lengths))
+
+
+def stored(matrix: Float32[np.ndarray, "n dims"]) -> NdArray:
+    """Rows as a storage: on the device, or where they are if they are mapped."""
+    return NdArray(matrix if isinstance(matrix, np.memmap) else jax.device_put(matrix))
 
 
 def joined(tables: list[StringTable]) -> StringTable:

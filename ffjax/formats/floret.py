@@ -13,19 +13,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-import jax
 import numpy as np
 
 from ffjax.embeddings import Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, RowBuffer
+from ffjax.formats.blocks import Block, Blocks, RowBuffer, Rows, stored
+from ffjax.formats.mapped import forget
 from ffjax.formats.rows_out import check_plain
 from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text import MOST_DIMS, TextReader, check_rows, cut_lines
 from ffjax.formats.text_lines import shown
 from ffjax.formats.text_numbers import format_rows
-from ffjax.storage import NdArray
 from ffjax.subword import FloretIndexer
 from ffjax.vocab import FloretVocab
 
@@ -76,13 +75,24 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
         Embeddings(NdArray(2 x 2), FloretVocab(0 words, FloretIndexer(...), '<', '>'))
     """
     with read_floret_blocks(file, skip_edge_unigrams=skip_edge_unigrams) as blocks:
-        rows, odd = RowBuffer(blocks.dims), 0
-        for block in blocks:
-            odd += int(np.count_nonzero(~np.isfinite(block.rows).all(axis=1)))
-            rows.append(block.rows)
-        if odd:
-            warnings.warn(f"{odd} rows hold NaN or infinity; they are kept as they are", stacklevel=2)
-        return Embeddings(NdArray(jax.device_put(rows.finish())), blocks.vocab)
+        return collect_table(blocks, blocks.vocab, RowBuffer(blocks.dims))
+
+
+def collect_table(blocks: Blocks, vocab: FloretVocab, rows: Rows) -> Embeddings:
+    """Puts the blocks of a table together. Rows with NaN or infinity are kept; a warning says how many there are.
+
+    Args:
+        blocks: the blocks.
+        vocab: the vocabulary that the header describes.
+        rows: what the rows are put into.
+    """
+    odd = 0
+    for block in blocks:
+        odd += int(np.count_nonzero(~np.isfinite(block.rows).all(axis=1)))
+        rows.append(block.rows)
+    if odd:
+        warnings.warn(f"{odd} rows hold NaN or infinity; they are kept as they are", stacklevel=3)
+    return Embeddings(stored(rows.finish()), vocab)
 
 
 @contextmanager
@@ -194,6 +204,7 @@ def write_floret(
             rows = storage.embedding(slice(start, start + _BLOCK_ROWS)).astype(np.float32, copy=False)
             lines = [b"%d %s\n" % row for row in enumerate(format_rows(rows), start)]
             out.write(b"".join(lines))
+            forget(storage)
 
 
 def _checked(embeddings: Any, **allowed: bool) -> tuple[FloretVocab, FloretIndexer]:

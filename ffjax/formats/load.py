@@ -17,6 +17,8 @@ from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 
+# The formats whose readers want a whole file, and map it.
+IN_PLACE = ("finalfusion", "fasttext")
 _PIECE = 1 << 20
 
 
@@ -63,10 +65,8 @@ def load(
     check_limit(limit)
     with open_stream(path) as stream:
         found = detect(stream) if format is None else format
-        if found == "finalfusion":
-            return _in_place(stream, path, lambda file: first_words(load_finalfusion(file, mmap=mmap), limit))
-        if found == "fasttext":
-            return _in_place(stream, path, lambda file: load_fasttext(file, mmap=mmap, lossy=lossy, limit=limit))
+        if found in IN_PLACE:
+            return load_in_place(stream, path, found, mmap=mmap, lossy=lossy, limit=limit)
         if found == "word2vec":
             return load_word2vec(stream, lossy, limit)
         if found == "floret":
@@ -74,6 +74,24 @@ def load(
                 raise ValueError(f"`limit`: expected None for a floret table, which has no words, got {limit}.")
             return load_floret(stream)
         return (load_text if found == "text" else load_text_dims)(stream, lossy, limit)
+
+
+def load_in_place(
+    stream: Stream, path: File, format: str, *, mmap: bool, lossy: bool, limit: int | None
+) -> Embeddings:
+    """Reads a finalfusion or fastText file, as `load` does.
+
+    Args:
+        stream: the file, opened, at its start.
+        path: what `stream` was opened from.
+        format: which of the two it is.
+        mmap: as in `load`.
+        lossy: as in `load`.
+        limit: as in `load`.
+    """
+    if format == "finalfusion":
+        return _in_place(stream, path, lambda file: first_words(load_finalfusion(file, mmap=mmap), limit))
+    return _in_place(stream, path, lambda file: load_fasttext(file, mmap=mmap, lossy=lossy, limit=limit))
 
 
 def _in_place(stream: Stream, path: File, read: Callable[[File], Embeddings]) -> Embeddings:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from ffjax.embeddings import Embeddings
+from ffjax.formats.mapped import forget
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
 from ffjax.strings import StringTable
-from ffjax.vocab import SubwordVocab
+from ffjax.vocab import FloretVocab, SubwordVocab
 
 _BLOCK_BYTES = 1 << 22
 _LF = 10
@@ -25,17 +26,13 @@ def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
 
     Raises:
         TypeError: it is no `Embeddings`.
-        ValueError: it has something that is not to be left out.
+        ValueError: it has something that is not to be left out, or no words where a file is nothing but words.
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    has = {
-        "drop_subwords": ("n-grams", isinstance(embeddings.vocab, SubwordVocab)),
-        "drop_metadata": ("metadata", embeddings.metadata is not None),
-        "drop_training": ("what training left (counts, labels, output matrix)", embeddings.training is not None),
-        "reconstruct": ("quantized vectors", _is_quantized(embeddings.storage)),
-    }
-    lost = {option: has[option][0] for option, allows in allowed.items() if has[option][1] and not allows}
+    if "drop_subwords" in allowed and isinstance(embeddings.vocab, FloretVocab):
+        raise ValueError(f"`embeddings`: expected words to write into {what}, got a floret table, which has none.")
+    lost = {option: what for option, what in losses(embeddings).items() if not allowed.get(option, True)}
     if lost:
         options = ", ".join(f"`{option}=True`" for option in lost)
         raise ValueError(
@@ -43,6 +40,17 @@ def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
             f"{' and '.join(lost.values())} too. Allow what is to be lost with {options}."
         )
     return embeddings
+
+
+def losses(embeddings: Embeddings) -> dict[str, str]:
+    """What embeddings have beyond words and plain vectors, by the option that allows to leave it out."""
+    has = {
+        "drop_subwords": ("n-grams", isinstance(embeddings.vocab, SubwordVocab)),
+        "drop_metadata": ("metadata", embeddings.metadata is not None),
+        "drop_training": ("what training left (counts, labels, output matrix)", embeddings.training is not None),
+        "reconstruct": ("quantized vectors", _is_quantized(embeddings.storage)),
+    }
+    return {option: what for option, (what, some) in has.items() if some}
 
 
 def _is_quantized(storage: Storage) -> bool:
@@ -82,15 +90,22 @@ def word_blocks(embeddings: Embeddings, unnormalize: bool) -> Iterator[tuple[lis
     """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms if those are to be undone."""
     storage, table = embeddings.storage, embeddings.vocab.table
     shared = None if embeddings.vocab.shared_rows is None else embeddings.vocab.host_rows
-    norms = None if embeddings.norms is None or not unnormalize else np.asarray(embeddings.norms)
+    composed = storage if isinstance(storage, ComposedArray) and embeddings.own_norms is None else None
+    if composed is not None and composed.n_words != embeddings.vocab.n_word_rows:
+        composed = None
+    norms = None if composed or embeddings.norms is None or not unnormalize else np.asarray(embeddings.norms)
     data, offsets = table.host_data, table.host_offsets
     step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
     for start in range(0, len(table), step):
         stop = min(start + step, len(table))
         ids = slice(start, stop) if shared is None else shared[start:stop]
-        rows = storage.embedding(ids).astype(np.float32, copy=False)
-        if norms is not None:
-            rows = rows * norms[ids][:, None]
+        if composed:  # whose lengths come with the rows
+            rows, lengths = composed.units(np.arange(start, stop) if shared is None else shared[start:stop])
+        else:
+            rows, lengths = storage.embedding(ids).astype(np.float32, copy=False), None if norms is None else norms[ids]
+        if lengths is not None and unnormalize:
+            rows = rows * lengths[:, None]
+        forget(storage)
         raw = data[offsets[start] : offsets[stop]].tobytes()
         bounds = (offsets[start : stop + 1] - offsets[start]).tolist()
         yield [raw[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)], rows

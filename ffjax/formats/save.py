@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from ffjax.embeddings import Embeddings
 from ffjax.formats.binary import File
 from ffjax.formats.detect import FORMATS
 from ffjax.formats.fasttext import write_fasttext
+from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.finalfusion import write_finalfusion
 from ffjax.formats.floret import write_floret
+from ffjax.formats.rows_out import losses
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
 from ffjax.vocab import FastTextVocab
@@ -62,23 +65,64 @@ def save(embeddings: Embeddings, path: File, *, format: str | None = None, **opt
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    chosen = format_by_name(embeddings, path) if format is None else format
-    if chosen not in _WRITERS:
-        raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
-    _WRITERS[chosen](path, embeddings, **options)
+    writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))[1](path, embeddings, **options)
 
 
-def format_by_name(embeddings: Embeddings, path: File) -> str:
-    """The format in which `save` writes embeddings under a name.
+def save_what_fits(
+    embeddings: Embeddings, path: File, format: str | None, *, name: str = "format", **options: Any
+) -> tuple[str, ...]:
+    """As `save`, and leaves out what the format has no place for; quantized vectors become plain ones.
+
+    Args:
+        embeddings: as in `save`.
+        path: as in `save`.
+        format: as in `save`.
+        name: what messages call `format`.
+        **options: as in `save`; they count where they say something else.
+
+    Returns:
+        The names of what has been left out.
 
     Raises:
-        ValueError: the name does not say it.
+        TypeError: as `save`.
+        ValueError: as `save`.
+        OSError: as `save`.
     """
+    _, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
+    lost = {option: what for option, what in losses(embeddings).items() if option in signature(write).parameters}
+    if write is write_fasttext and not lost_settings(embeddings.metadata):
+        lost.pop("drop_metadata", None)
+    options = {**dict.fromkeys(lost, True), **options}
+    write(path, embeddings, **options)
+    return tuple(what for option, what in lost.items() if option != "reconstruct")
+
+
+def writer(
+    path: File, format: str | None, *, fasttext: bool = False, name: str = "format"
+) -> tuple[str, Callable[..., None]]:
+    """The format in which `save` writes under a name, and what writes it.
+
+    Args:
+        path: a path, or a descriptor.
+        format: the format, `None` to take it from the name.
+        fasttext: whether the vocabulary is a `FastTextVocab`.
+        name: what messages call `format`.
+
+    Raises:
+        ValueError: `format` is none, or the name does not say it.
+    """
+    chosen = _by_name(path, fasttext, name) if format is None else format
+    if chosen not in _WRITERS:
+        raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
+    return chosen, _WRITERS[chosen]
+
+
+def _by_name(path: File, fasttext: bool, argument: str) -> str:
     if isinstance(path, int):
-        raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))} for a descriptor, got None.")
+        raise ValueError(f"`{argument}`: expected one of {', '.join(map(repr, FORMATS))} for a descriptor, got None.")
     name = os.fsdecode(path)
     ending = os.path.splitext(name)[1].lower()
-    if ending == ".bin" and isinstance(embeddings.vocab, FastTextVocab):
+    if ending == ".bin" and fasttext:
         return "fasttext"
     if ending in _ENDINGS:
         return _ENDINGS[ending]
@@ -86,7 +130,7 @@ def format_by_name(embeddings: Embeddings, path: File) -> str:
     if ending in _COMPRESSED:
         hint = "Files are written as they are; compress it afterwards."
     elif ending == ".bin":
-        hint = "`.bin` may be word2vec or fastText. Say which with `format=`."
+        hint = f"`.bin` may be word2vec or fastText. Say which with `{argument}=`."
     else:
-        hint = "Say which format with `format=`."
+        hint = f"Say which format with `{argument}=`."
     raise ValueError(f"`path`: expected a name that ends with {known}, got {name!r}. {hint}")

@@ -16,7 +16,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float32, Int32, Integer
 
 from ffjax._pytree import equal, pytree
 from ffjax.ops.normalize import normalize
@@ -154,16 +154,27 @@ class ComposedArray(Storage):
             known = flat < self.n_words
             if self.ngrams is not None and not known.all():
                 found[~known] = self.ngrams.embedding(flat[~known] - self.n_words)
-            words, places = np.unique(flat[known], return_inverse=True)
-            units = np.empty((len(words), self.shape[1]), np.float32)
-            for block in compose(self.parts, words):
-                units[np.searchsorted(words, block.words)] = block.unit
-            found[known] = units[places]
+            found[known] = self.units(flat[known])[0]
             found = found.reshape(*ids.shape, self.shape[1])
         if out is None:
             return found
         out[...] = found
         return out
+
+    def units(
+        self, words: Integer[np.ndarray, " n"]
+    ) -> tuple[Float32[np.ndarray, "n dims"], Float32[np.ndarray, " n"]]:
+        """Words' rows and the lengths that they had before they were scaled, both with one composition.
+
+        Args:
+            words: numbers of words, from 0 up to `n_words`.
+        """
+        words, places = np.unique(words, return_inverse=True)
+        units, lengths = np.empty((len(words), self.shape[1]), np.float32), np.empty(len(words), np.float32)
+        for block in compose(self.parts, words):
+            at = np.searchsorted(words, block.words)
+            units[at], lengths[at] = block.unit, block.norms
+        return units[places], lengths[places]
 
     def lengths(self, key: Any) -> Any:
         """The length of words' vectors before they were scaled to unit length.

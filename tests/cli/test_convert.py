@@ -122,9 +122,9 @@ def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "lost"),
     [
-        ("buckets", "x.txt", "text files have no place for n-grams and metadata"),
-        ("fasttext", "x.vec", "textdims files have no place for n-grams and metadata"),
-        ("simple", "x.w2v", "word2vec files have no place for metadata"),
+        ("buckets", "x.txt", "the format has no place for n-grams and metadata"),
+        ("fasttext", "x.vec", "the format has no place for n-grams and metadata"),
+        ("simple", "x.w2v", "the format has no place for metadata"),
         ("simple", "x.fifu", None),
     ],
 )

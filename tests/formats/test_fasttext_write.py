@@ -103,7 +103,9 @@ def test_settings_that_contradict_the_embeddings_give_way(tmp_path):
         "dims": 1,
     }
     emb = builders.embeddings("fasttext", metadata={**metadata, "window_size": 8})
-    ffjax.write_fasttext(tmp_path / "written.bin", emb)
+    with pytest.raises(ValueError, match="settings alone, got loss, epoch, ns. Allow what is .*`drop_metadata=True`"):
+        ffjax.write_fasttext(tmp_path / "written.bin", emb)
+    ffjax.write_fasttext(tmp_path / "written.bin", emb, drop_metadata=True)
     found = ffjax.load_fasttext(tmp_path / "written.bin").metadata
     assert dict(found) == {
         "dims": 6,

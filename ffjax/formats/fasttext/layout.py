@@ -134,6 +134,11 @@ def write_version(output: Output, version: int) -> None:
     output.pack("i", version)
 
 
+def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:
+    """The names in metadata that a file has no place for."""
+    return [name for name, value in (metadata or {}).items() if name not in Config._fields or not _fits(name, value)]
+
+
 def _fits(name: str, value: Any) -> bool:
     if name in _NAMED:
         return value in _NAMED[name]

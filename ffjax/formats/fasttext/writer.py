@@ -19,7 +19,8 @@ from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import Output
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
-from ffjax.formats.fasttext.layout import SUPERVISED, VERSIONS, Config, write_version
+from ffjax.formats.fasttext.layout import SUPERVISED, VERSIONS, Config, lost_settings, write_version
+from ffjax.formats.mapped import forget
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
 from ffjax.storage.composition import Parts, ngram_sums
 from ffjax.subword import FastTextIndexer, PrunedIndexer
@@ -29,7 +30,9 @@ from ffjax.vocab import FastTextVocab, SimpleVocab
 _ROWS = 8192
 
 
-def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], embeddings: Embeddings) -> None:
+def write_fasttext(
+    path: str | bytes | int | PathLike[str] | PathLike[bytes], embeddings: Embeddings, *, drop_metadata: bool = False
+) -> None:
     """Writes embeddings as a model that fastText opens; the old file stays whole until the new one is complete.
 
     The vectors that fastText computes are the embeddings' own, before they were scaled to unit length (their rows times
@@ -42,10 +45,12 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
     Args:
         path: where the file goes; a descriptor is closed afterwards.
         embeddings: the embeddings, with a `FastTextVocab` or a `SimpleVocab`.
+        drop_metadata: whether to leave out metadata that is no setting of fastText's.
 
     Raises:
         TypeError: the vocabulary is of another kind, whose n-grams this format can't hold.
-        ValueError: a word has a zero byte in it.
+        ValueError: a word has a zero byte in it, or the metadata has more than fastText's settings and `drop_metadata`
+            is not set.
         OSError: the file cannot be written.
 
     Examples:
@@ -61,6 +66,11 @@ def write_fasttext(path: str | bytes | int | PathLike[str] | PathLike[bytes], em
         raise TypeError(
             f"`embeddings`: expected a FastTextVocab or a SimpleVocab, got {type(vocab).__name__}, whose n-grams the "
             "format can't hold. To write the words alone, make embeddings with a SimpleVocab of them."
+        )
+    if not drop_metadata and (lost := lost_settings(embeddings.metadata)):
+        raise ValueError(
+            f"`embeddings`: expected metadata with fastText's settings alone, got {', '.join(lost)}. Allow what is to "
+            "be lost with `drop_metadata=True`."
         )
     if training is None:
         training = Training(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
@@ -164,11 +174,13 @@ def _own_rows(embeddings: Embeddings, parts: Parts) -> Iterator[Float32[np.ndarr
             at = found.words - start
             own[at] = own[at] * (found.numbers[:, None] + 1) - found.sums
         yield own
+        forget(parts.own)
 
 
 def _blocks(storage: Storage, start: int = 0) -> Iterator[Float32[np.ndarray, "rows dims"]]:
     for begin in range(start, len(storage), _ROWS):
         yield np.asarray(storage.embedding(slice(begin, min(begin + _ROWS, len(storage)))), np.float32)
+        forget(storage)
 
 
 def _as_fasttext(indexer: FastTextIndexer | PrunedIndexer) -> FastTextIndexer | PrunedIndexer:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ffjax.formats.aligned import read_array
 from ffjax.formats.binary import Cursor, Output
+from ffjax.formats.mapped import forget
 from ffjax.storage.dense import host_view
 
 F32 = np.dtype("<f4")
@@ -73,3 +74,4 @@ def host_blocks(array: Any) -> Iterator[np.ndarray]:
     for first in range(0, len(array), step):
         block = array[first : first + step] if host is None else host[first : first + step]
         yield np.ascontiguousarray(block)
+        forget(array)

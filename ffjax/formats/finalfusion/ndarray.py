@@ -9,9 +9,15 @@
 The padding makes the matrix fit for mapping.
 """
 
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float32
+
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.binary import Cursor, File, Output
-from ffjax.formats.finalfusion.arrays import F32, MAX_ROWS, padding, read_floats, skip_array, skip_padding, write_array
+from ffjax.formats.finalfusion.arrays import F32, MAX_ROWS, host_blocks, padding, read_floats, skip_array, skip_padding
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, ChunkId, write_chunk_header
 from ffjax.formats.finalfusion.vocabs import read_within
 from ffjax.storage import NdArray
@@ -58,14 +64,24 @@ def size(storage: NdArray, position: int, *, file: File | None = None) -> int:
             got=str(storage.dtype),
             hint="Convert it, as in `ffjax.NdArray(storage.matrix.astype(jnp.float32))`.",
         )
-    rows, dims = storage.shape
+    return size_of(storage.shape, position)
+
+
+def size_of(shape: tuple[int, int], position: int) -> int:
+    """Bytes of the whole chunk of a matrix of this shape if it begins at `position` in the file."""
     fields = CHUNK_HEADER + 8 + 4 + 4
-    return fields + padding(position + fields) + rows * dims * F32.itemsize
+    return fields + padding(position + fields) + math.prod(shape) * F32.itemsize
 
 
 def write(out: Output, storage: NdArray) -> None:
     """Writes the whole chunk."""
-    write_chunk_header(out, ChunkId.NdArray, size(storage, out.position) - CHUNK_HEADER)
-    out.pack("QII", *storage.shape, TYPE_F32)
+    write_rows(out, storage.shape, host_blocks(storage.matrix))
+
+
+def write_rows(out: Output, shape: tuple[int, int], blocks: Iterable[Float32[np.ndarray, "n dims"]]) -> None:
+    """Writes the whole chunk of a matrix of this shape whose rows come in blocks, little endian."""
+    write_chunk_header(out, ChunkId.NdArray, size_of(shape, out.position) - CHUNK_HEADER)
+    out.pack("QII", *shape, TYPE_F32)
     out.write(bytes(padding(out.position)))
-    write_array(out, storage.matrix)
+    for block in blocks:
+        out.write(block)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from ffjax.embeddings import Chunk, Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File, Output
 from ffjax.formats.finalfusion import (
     bucket_vocab,
+    composed,
     explicit_vocab,
     floret_vocab,
     metadata,
@@ -16,10 +18,11 @@ from ffjax.formats.finalfusion import (
     quantized,
     simple_vocab,
 )
+from ffjax.formats.finalfusion.composed import Composing
 from ffjax.formats.finalfusion.header import ChunkId, header_size, write_header
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
-from ffjax.storage import NdArray, QuantizedArray
+from ffjax.storage import ComposedArray, NdArray, QuantizedArray
 from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, FloretVocab, SimpleVocab
 
 _FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
@@ -30,22 +33,26 @@ _FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
     (ExplicitVocab, ChunkId.ExplicitSubwordVocab, explicit_vocab),
     (FloretVocab, ChunkId.FloretSubwordVocab, floret_vocab),
     (NdArray, ChunkId.NdArray, ndarray),
+    (Composing, ChunkId.NdArray, composed),
     (QuantizedArray, ChunkId.QuantizedArray, quantized),
     (Norms, ChunkId.NdNorms, norms),
 )
 
 
-def write_finalfusion(file: File, embeddings: Embeddings) -> None:
+def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
     """Writes embeddings as a finalfusion file; `Embeddings.write` is this.
 
     The old file stays whole until the new one is complete. A descriptor, a pipe or a device is written to as it is.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
-        embeddings: what to write.
+        embeddings: what to write. A `ComposedArray` is written as the rows that it composes, a block at a time.
+        drop_training: whether to leave out `training` (counts, labels, the output matrix), which the format has no
+            place for; `Embeddings.write` does.
 
     Raises:
         TypeError: `embeddings` are none.
+        ValueError: they have `training`, and `drop_training` is not set.
         FinalfusionFormatError: the format cannot hold them: the matrix is not of 32-bit floats, words share rows or
             are not UTF-8, or n-grams of one character are left out at the edges of words.
         OSError: the file cannot be written.
@@ -63,7 +70,19 @@ def write_finalfusion(file: File, embeddings: Embeddings) -> None:
         raise TypeError(
             f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}. Write parts with `write_chunks`."
         )
-    write_chunks(file, embeddings.chunks())
+    if embeddings.training is not None and not drop_training:
+        raise ValueError(
+            "`embeddings`: expected no `training`, since finalfusion files have no place for counts, labels and output "
+            "matrix. Allow them to be lost with `drop_training=True`."
+        )
+    chunks: list[Any] = embeddings.chunks()
+    if isinstance(embeddings.storage, ComposedArray):
+        composing = Composing.of(embeddings.storage)
+        chunks = [composing if chunk is embeddings.storage else chunk for chunk in chunks]
+        if embeddings.own_norms is None and len(composing.norms) == embeddings.vocab.n_word_rows:
+            # The storage's own, which come of composing its rows.
+            chunks[-1] = composing.norms
+    _write(file, chunks)
 
 
 def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
@@ -93,6 +112,10 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
         raise TypeError(f"`chunks`: expected a list of chunks, got one {type(chunks).__name__}. Write `[chunk]`.")
     if not chunks:
         raise ValueError("`chunks`: expected at least one, got none.")
+    _write(file, [Composing.of(chunk) if isinstance(chunk, ComposedArray) else chunk for chunk in chunks])
+
+
+def _write(file: File, chunks: Sequence[Any]) -> None:
     formats = [_format(chunk) for chunk in chunks]
     # What cannot be stored is refused before a file is made.
     position = header_size(len(chunks))
@@ -105,9 +128,9 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
             module.write(out, chunk)
 
 
-def _format(chunk: Chunk) -> tuple[ChunkId, ModuleType]:
+def _format(chunk: Any) -> tuple[ChunkId, ModuleType]:
     for kind, identifier, module in _FORMATS:
         if isinstance(chunk, kind):
             return identifier, module
-    names = ", ".join(kind.__name__ for kind, _, _ in _FORMATS)
+    names = ", ".join(kind.__name__ for kind, _, _ in _FORMATS if kind is not Composing)
     raise TypeError(f"`chunks`: expected {names}, got {type(chunk).__name__}.")
