@@ -3,20 +3,23 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from ffjax.cli.files import load, reading, shown
+from ffjax.cli.files import reading, shown
 from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json, Lossy
 from ffjax.cli.output import facts
+from ffjax.cli.progress import working
 
 if TYPE_CHECKING:
-    from ffjax import Metadata, Norms, Storage, Vocab
+    from ffjax import Metadata, Norms, Storage, Training, Vocab
 
 
 def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = False, json: Json = False) -> None:
     """Show what a file of embeddings holds.
 
-    The matrix is mapped, not read, where the format allows it. Finalfusion
-    files that hold a part of embeddings, such as a vocabulary alone, are
-    shown too. In a pipe each line is a name and a value with a tab between.
+    No matrix is read: those of finalfusion and fastText files are mapped, of
+    other formats the first line says enough. Text without a line of
+    dimensions is gone through for its words. Finalfusion files that hold a
+    part of embeddings, such as a vocabulary alone, are shown too. In a pipe
+    each line is a name and a value with a tab between.
 
     Examples:
       ffjax info words.fifu
@@ -28,21 +31,58 @@ def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = 
 
 def describe(file: str, format: Format | None = None, lossy: bool = False) -> dict[str, Any]:
     """Names and values that say what a file holds; a value is `None` if the file has nothing of the kind."""
-    seen, bare = (format, True) if format is not None else _seen(file)
-    if seen == Format.finalfusion and bare and file != "-":
-        found, chunks = _parts(file)
-    else:
-        emb = load(file, format, mmap=True, lossy=lossy)
-        found, chunks = [emb.vocab, emb.storage, emb.norms, emb.metadata], None
-    described: dict[str, Any] = {"file": shown(file), "bytes": None if file == "-" else os.path.getsize(file)}
-    described |= {"format": None if seen is None else seen.value, "chunks": chunks}
+    seen, described, chunks = reading(file, lambda source: _read(source, file, format, lossy))
+    size = os.path.getsize(file) if os.path.isfile(file) else None
+    return {"file": shown(file), "bytes": size, "format": seen, "chunks": chunks} | described
+
+
+def _read(source: Any, file: str, format: Format | None, lossy: bool) -> tuple[str, dict[str, Any], list[str] | None]:
+    """The format of a file, what it holds, and the names of its chunks."""
+    with working(f"Reading {shown(file)}"):
+        from ffjax.formats.detect import detect
+        from ffjax.formats.load import IN_PLACE, load_in_place
+        from ffjax.formats.streams import open_stream
+
+        with open_stream(source) as stream:
+            seen = detect(stream) if format is None else format.value
+            if seen not in IN_PLACE:
+                return seen, _rows_in_order(stream, seen, lossy), None
+            in_place = isinstance(source, str) and stream.size is not None and not stream.wrapping
+            if seen == Format.finalfusion and in_place:
+                found, chunks = _parts(source)
+            else:
+                emb = load_in_place(stream, source, seen, mmap=True, lossy=lossy, limit=None)
+                found, chunks = [emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training], None
+    described: dict[str, Any] = {}
     for part in found:
         described |= _described(part)
-    return described
+    return seen, described, chunks
 
 
-def _described(part: "Vocab | Storage | Norms | Metadata | None") -> dict[str, Any]:
-    from ffjax import Metadata, Norms, Storage, Vocab
+def _rows_in_order(stream: Any, format: str, lossy: bool) -> dict[str, Any]:
+    """What a text, word2vec or floret file holds, by its first line, or by its words if that says nothing."""
+    from ffjax.formats.floret import read_floret_blocks
+    from ffjax.formats.text import read_text_blocks
+    from ffjax.formats.word2vec import read_word2vec_blocks
+
+    if format == Format.floret:
+        with read_floret_blocks(stream) as table:
+            return _vocab(table.vocab) | _matrix(table.n_rows, table.dims)
+    if format == Format.word2vec:
+        reading = read_word2vec_blocks(stream, lossy=lossy, values=False)
+    else:
+        reading = read_text_blocks(stream, header=format == Format.textdims, lossy=lossy, values=False)
+    with reading as blocks:
+        rows = sum(map(len, blocks)) if blocks.n_rows is None else blocks.n_rows
+        return {"vocabulary": "SimpleVocab", "words": rows} | _matrix(rows, blocks.dims) | {"norms": rows}
+
+
+def _matrix(rows: int | None, dims: int) -> dict[str, Any]:
+    return {"dims": dims, "storage": "NdArray", "rows": rows, "dtype": "float32"}
+
+
+def _described(part: "Vocab | Storage | Norms | Metadata | Training | None") -> dict[str, Any]:
+    from ffjax import Metadata, Norms, Storage, Training, Vocab
 
     if isinstance(part, Vocab):
         return _vocab(part)
@@ -50,6 +90,9 @@ def _described(part: "Vocab | Storage | Norms | Metadata | None") -> dict[str, A
         return _storage(part)
     if isinstance(part, Norms):
         return {"norms": len(part)}
+    if isinstance(part, Training):
+        output = None if part.output is None else part.output.shape[0]
+        return {"tokens": part.n_tokens, "labels": len(part.labels), "output_rows": output}
     return {"metadata": list(part)} if isinstance(part, Metadata) else {}
 
 
@@ -85,20 +128,6 @@ def _storage(storage: "Storage") -> dict[str, Any]:
     return facts
 
 
-def _seen(file: str) -> tuple[Format | None, bool]:
-    """The format of a regular file, and whether it is as it stands, not compressed or in an archive."""
-    if not os.path.isfile(file):
-        return None, False  # a pipe must not be read twice; what is missing is reported when it is loaded
-    from ffjax.formats.detect import detect
-    from ffjax.formats.streams import open_stream
-
-    def read(file: str) -> tuple[Format, bool]:
-        with open_stream(file) as stream:
-            return Format(detect(stream)), not stream.wrapping
-
-    return reading(file, read)
-
-
 def _parts(file: str) -> tuple[list[Any], list[str]]:
     """The chunks of a finalfusion file, whichever they are, and their names in the order of the file."""
     from ffjax.errors import FinalfusionFormatError
@@ -107,16 +136,13 @@ def _parts(file: str) -> tuple[list[Any], list[str]]:
     from ffjax.formats.finalfusion.header import MAGIC, STORAGES, VOCABS, ChunkId
     from ffjax.formats.finalfusion.reader import find_chunks
 
-    def read(file: str) -> tuple[list[Any], list[str]]:
-        with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
-            chunks = [identifier for identifier, _, _ in find_chunks(source)]
-        found: list[Any] = []
-        if not set(VOCABS).isdisjoint(chunks):
-            found.append(load_vocab(file))
-        if not set(STORAGES).isdisjoint(chunks):
-            found.append(load_storage(file, mmap=True))
-        found += [load_norms(file)] if ChunkId.NdNorms in chunks else []
-        found += [load_metadata(file)] if ChunkId.Metadata in chunks else []
-        return found, [chunk.name for chunk in chunks]
-
-    return reading(file, read)
+    with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
+        chunks = [identifier for identifier, _, _ in find_chunks(source)]
+    found: list[Any] = []
+    if not set(VOCABS).isdisjoint(chunks):
+        found.append(load_vocab(file))
+    if not set(STORAGES).isdisjoint(chunks):
+        found.append(load_storage(file, mmap=True))
+    found += [load_norms(file)] if ChunkId.NdNorms in chunks else []
+    found += [load_metadata(file)] if ChunkId.Metadata in chunks else []
+    return found, [chunk.name for chunk in chunks]

@@ -8,6 +8,7 @@ import pytest
 
 import ffjax
 from tests import builders
+from tests.formats import fasttext_files
 
 
 def test_info_of_the_demo(ff, demo_file):
@@ -105,6 +106,45 @@ def test_info_does_not_read_the_matrix(ff, tmp_path, monkeypatch):
         file.truncate(numbers + 4 * rows * dims)
     found = json.loads(ff("info", path, "--json").out)
     assert (found["dims"], found["rows"], found["bytes"]) == (dims, rows, numbers + 4 * rows * dims)
+
+
+@pytest.mark.parametrize("wrap", [bytes, gzip.compress])
+def test_info_of_a_fasttext_model(ff, tmp_path, wrap):
+    path = tmp_path / "model"
+    kind, labels = fasttext_files.SUPERVISED, fasttext_files.LABELS
+    path.write_bytes(wrap(fasttext_files.model(["tea", "pot"], kind=kind, labels=labels)))
+    rows = dict(ff("info", path).rows)
+    expected = {"format": "fasttext", "words": "2", "buckets": "300", "rows": "302", "dims": "10", "labels": "3"}
+    assert expected.items() <= rows.items() and rows["storage"] == "ComposedArray"
+    assert rows["tokens"] == str(2**33 + 5) and rows["output_rows"] == "3"
+
+
+@pytest.mark.parametrize("head", [b"1000000 1000\nw ", b"1000000 1000 3 6 2 7 < >\n0 "])
+def test_info_reads_the_first_line_alone(ff, tmp_path, head):
+    """Four gigabytes that the file system never stored."""
+    path = tmp_path / "vectors"
+    with open(path, "wb") as file:
+        file.write(head + b"1 " * 100)
+        file.truncate(len(head) + 4_010_000_000)
+    format = "word2vec" if head.endswith(b"w ") else "floret"
+    found = json.loads(ff("info", path, "--json", "-f", format).out)
+    assert (found["rows"], found["dims"]) == (1_000_000, 1000)
+
+
+def test_info_of_text_counts_its_words(ff, tmp_path, monkeypatch):
+    path = tmp_path / "vectors"
+    path.write_bytes(b"one 1 0\ntwo\xff 0 2\n" * 100)
+    monkeypatch.setattr("ffjax.formats.blocks.RowBuffer._grow", None)  # there is no matrix
+    assert ff("info", path).status == 2
+    assert dict(ff("info", path, "--lossy").rows)["words"] == "200"
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\x01", b"<!DOCTYPE html>"])
+def test_info_of_something_else(ff, tmp_path, data):
+    path = tmp_path / "page"
+    path.write_bytes(data)
+    done = ff("info", path)
+    assert done.status == 2 and done.err.count("\n") == 1 and "expected finalfusion (begins with `FiFu`)" in done.err
 
 
 def test_metadata_is_printed_as_it_stands(ff, small):
