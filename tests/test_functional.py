@@ -107,6 +107,8 @@ def test_normalize():
     assert not np.isnan(jax.grad(lambda x: ffjax.normalize(x)[0].sum())(x)).any()
     assert ffjax.normalize(x.astype(jnp.bfloat16))[0].dtype == jnp.bfloat16
     assert ffjax.normalize(jnp.zeros((0, 3)))[1].shape == (0,)
+    for odd in (jnp.nan, jnp.inf):  # not zero: nothing is lost in silence
+        assert all(np.isnan(part).all() for part in ffjax.normalize(jnp.array([odd, 1.0])))
 
 
 @every_kind

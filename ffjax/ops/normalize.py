@@ -9,7 +9,8 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
     """Scales vectors to unit length and returns the lengths they had.
 
     Zero vectors stay zero, with length zero and zero gradients. Vectors whose squares leave the range of float32 are
-    scaled by their largest entry first, so the length is right wherever it is finite itself.
+    scaled by their largest entry first, so the length is right wherever it is finite itself. Vectors with NaN or
+    infinity have no direction and become NaN, with length NaN.
 
     Args:
         x: vectors along the last axis, shape `[*batch, dims]`.
@@ -38,7 +39,7 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
     scale = jnp.where(extreme, jnp.exp2(jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))), 1.0)
     scaled = wide / scale
     squares = (scaled * scaled).sum(-1, keepdims=True)
-    nonzero = squares > 0
+    nonzero = squares != 0  # NaN is none either, and must not become zero
     length = jnp.sqrt(jnp.where(nonzero, squares, 1.0))
     unit = jnp.where(nonzero, scaled / length, 0.0)
     norms = jnp.where(nonzero, length * scale, 0.0)

@@ -253,3 +253,21 @@ def test_opened_files_and_devices_are_read(tmp_path):
     with open(path, "rb") as file:
         assert ffjax.load_fasttext(os.dup(file.fileno())).n_words == len(files.WORDS)
     assert ffjax.load_fasttext(str(path)) == ffjax.load_fasttext(bytes(path)) == ffjax.load(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_are_read_with_one_warning(tmp_path, value):
+    """One word's own row, and one n-gram of another."""
+    data = bytearray(files.model(["tea", "pot", "cup"], dims=2, buckets=20))
+    start = len(data) - 3 * 2 * 4 - 17 - 23 * 2 * 4
+    data[start : start + 4] = np.float32(value).tobytes()
+    bucket = int(ffjax.FastTextIndexer(20, 3, 6)("<pot>"))
+    place = start + (3 + bucket) * 8
+    data[place : place + 4] = np.float32(value).tobytes()
+    path = files.write(tmp_path, "odd.bin", bytes(data))
+    with pytest.warns(UserWarning, match="[23] vectors have no finite length, since rows of the model hold") as caught:
+        emb = ffjax.load_fasttext(path)
+    assert len(caught) == 1
+    assert np.isnan(emb["tea"][0]) and not np.isfinite(emb.norms[0]) and np.isfinite(emb["cup"]).all()
+    own = ffjax.load_fasttext(path, mmap=True).storage.own
+    np.testing.assert_array_equal(own[0][0], np.float32(value))

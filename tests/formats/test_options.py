@@ -82,7 +82,7 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
         same(ffjax.load(path, **options), expected)
     for options in ({}, {"mmap": True}):
         if format == "floret":
-            with pytest.raises(ValueError, match="`limit`: expected None for a floret table, which has no words, got 2"):
+            with pytest.raises(ValueError, match="`limit`: expected None for a floret table, .* got 2"):
                 ffjax.load(path, limit=2, **options)
         else:
             same(ffjax.load(path, limit=2, **options), expected, 2)

@@ -12,6 +12,7 @@ the output matrix one for each label, or for models of words one for each word. 
 whose input matrix is not quantized does not exist: there the flag says nothing.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +62,9 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
 
     Counts, labels and the output matrix of a classifier are in `training`. The output matrix of other models, which
     serves nothing but training on, is left in the file unless it is mapped.
+
+    Rows with NaN or infinity stay as they are, and make NaN of the vectors that they are part of, of which a warning
+    says how many there are; where vectors are composed when they are asked for, nobody has looked at them.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
@@ -276,8 +280,13 @@ def _read_composed(
         # The array shares the matrix's memory. Rows of n-grams do not change, and no word reads another one's row.
         whole = NdArray(jax.device_put(matrix, device))
         parts = Parts(whole, None if indexer is None else whole, n, table, indexer)
+        odd = 0
         for block in compose(parts, np.arange(n), WHOLE if n > WHOLE.words else None):
             matrix[block.words], norms[block.words] = block.unit, block.norms
+            odd += int(np.count_nonzero(~np.isfinite(block.norms)))
+    if odd:
+        what = f"{odd} vectors have no finite length, since rows of the model hold NaN or infinity"
+        warnings.warn(what, stacklevel=5)
     return NdArray(jax.device_put(matrix)), Norms(norms), None
 
 
