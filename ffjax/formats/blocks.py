@@ -170,7 +170,7 @@ def unit_length(rows: Float32[np.ndarray, "n dims"]) -> tuple[Float32[np.ndarray
 
 
 @runtime_checkable
-class Rows(Protocol):
+class RowSink(Protocol):
     """What rows are put into, one block after the other."""
 
     def append(self, rows: Float32[np.ndarray, "n dims"]) -> None:
@@ -242,7 +242,7 @@ class RowBuffer:
         return True
 
 
-def collect(blocks: Blocks, rows: Rows | None = None) -> Embeddings:
+def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
     """Puts blocks of unit rows together, as embeddings with norms.
 
     Of a word that occurs several times, the first row counts. Rows with NaN or infinity are kept. Of both a warning

@@ -18,7 +18,7 @@ import numpy as np
 from ffjax.embeddings import Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, RowBuffer, Rows, stored
+from ffjax.formats.blocks import Block, Blocks, RowBuffer, RowSink, stored
 from ffjax.formats.mapped import forget
 from ffjax.formats.rows_out import check_plain
 from ffjax.formats.streams import Stream, open_stream
@@ -78,7 +78,7 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
         return collect_table(blocks, blocks.vocab, RowBuffer(blocks.dims))
 
 
-def collect_table(blocks: Blocks, vocab: FloretVocab, rows: Rows) -> Embeddings:
+def collect_table(blocks: Blocks, vocab: FloretVocab, rows: RowSink) -> Embeddings:
     """Puts the blocks of a table together. Rows with NaN or infinity are kept; a warning says how many there are.
 
     Args:

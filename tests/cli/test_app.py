@@ -263,6 +263,24 @@ def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, 
     assert re.search(shows, plain(terminal.text)) if shows else terminal.text == ""
 
 
+def test_a_bar_says_what_is_done_now(monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 0.01)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.working("Reading", unit="bytes") as bar:
+        for what, done, total, shows in (
+            ("Reading", 3, 7, "Reading.*3.* bytes"),
+            ("Writing", 0, None, "Writing.*0"),
+        ):
+            deadline = time.monotonic() + 10
+            while not re.search(shows, plain(terminal.text)) and time.monotonic() < deadline:
+                bar.at(what, done, total)
+                time.sleep(0.05)
+            assert re.search(shows, plain(terminal.text))
+    assert (bar.what, bar.done, bar.total) == ("Writing", 0, None)
+
+
 def test_a_bar_keeps_out_of_the_way_of_answers_and_messages(monkeypatch, capfd):
     monkeypatch.setattr(progress, "DELAY", 0.01)
     terminal = Terminal()
