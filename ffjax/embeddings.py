@@ -292,10 +292,8 @@ class Embeddings:
     def write(self, file: str | bytes | int | PathLike[str]) -> None:
         """Writes a finalfusion file; the old file stays whole until the new one is complete.
 
-        The format has no place for `training`, which is left out; `write_finalfusion` asks before it does that.
-
         Args:
-            file: the path.
+            file: the path. `training`, for which the format has no place, is left out; `write_finalfusion` asks first.
         """
         # Formats know embeddings, not the other way round; this method is the one exception.
         from ffjax.formats.finalfusion import write_finalfusion
