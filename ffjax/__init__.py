@@ -31,6 +31,7 @@ __all__ = [
     "PrunedIndexer",
     "QuantizedArray",
     "Rows",
+    "ShardedArray",
     "SimilarityResult",
     "SimpleVocab",
     "Storage",

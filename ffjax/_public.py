@@ -27,7 +27,7 @@ from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
 from ffjax.search import TopK, top_k
-from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
+from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.strings import Strings, StringTable, pack, unpack
 from ffjax.subword import (
     ExplicitIndexer,

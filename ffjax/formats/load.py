@@ -4,6 +4,8 @@ import os
 import tempfile
 from collections.abc import Callable
 
+from jax.sharding import NamedSharding
+
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.binary import File
@@ -16,6 +18,7 @@ from ffjax.formats.floret import load_floret
 from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
+from ffjax.storage import NdArray, ShardedArray
 
 # The formats whose readers want a whole file, and map it.
 IN_PLACE = ("finalfusion", "fasttext")
@@ -23,7 +26,13 @@ _PIECE = 1 << 20
 
 
 def load(
-    path: File, *, format: str | None = None, mmap: bool = False, lossy: bool = False, limit: int | None = None
+    path: File,
+    *,
+    format: str | None = None,
+    mmap: bool = False,
+    lossy: bool = False,
+    limit: int | None = None,
+    sharding: NamedSharding | None = None,
 ) -> Embeddings:
     r"""Reads embeddings in any format: finalfusion, fastText, word2vec, GloVe and other text, floret.
 
@@ -40,6 +49,8 @@ def load(
             used.
         lossy: whether to replace what is no UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
+        sharding: how to divide the rows over devices, which gives a `ShardedArray`. Of a finalfusion file each device
+            is handed its rows straight from the file; other formats are read first.
 
     Returns:
         The embeddings.
@@ -47,7 +58,7 @@ def load(
     Raises:
         FormatError: the file is in none of the formats, and the error says what was tried and what was seen; or it is
             truncated or corrupt, and the error has the byte and the field.
-        TypeError: `limit` is no whole number.
+        TypeError: `limit` is no whole number, or a `sharding` is given for rows that are quantized.
         ValueError: `format` is none of those, `limit` is negative, or given for a floret table, which has no words.
         OSError: the file cannot be read.
 
@@ -63,10 +74,25 @@ def load(
     if format is not None and format not in FORMATS:
         raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
     check_limit(limit)
+    if sharding is None:
+        return _read(path, format, mmap, lossy, limit)
+    read = _read(path, format, True, lossy, limit, composed=False)
+    if not isinstance(read.storage, NdArray):
+        raise TypeError(
+            f"`sharding`: expected a file of floats, got one of codes ({type(read.storage).__name__}). Load it "
+            "without, and divide `np.asarray(embeddings.storage)` with `ffjax.ShardedArray`."
+        )
+    return read.replace(storage=ShardedArray(read.storage.matrix, sharding))
+
+
+def _read(
+    path: File, format: str | None, mmap: bool, lossy: bool, limit: int | None, *, composed: bool = True
+) -> Embeddings:
     with open_stream(path) as stream:
         found = detect(stream) if format is None else format
         if found in IN_PLACE:
-            return load_in_place(stream, path, found, mmap=mmap, lossy=lossy, limit=limit)
+            mapped = mmap and (composed or found == "finalfusion")
+            return load_in_place(stream, path, found, mmap=mapped, lossy=lossy, limit=limit)
         if found == "word2vec":
             return load_word2vec(stream, lossy, limit)
         if found == "floret":

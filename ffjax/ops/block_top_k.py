@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
@@ -96,6 +97,7 @@ class Plan(NamedTuple):
         maxima: most maxima of blocks held at a time.
         gathered: numbers read at a time when rows are scored once more.
         widen: whether narrow floats are widened before they are multiplied, not by the product itself.
+        in_order: whether a maximum takes the rows of a block one after the other, and not in a tree.
     """
 
     chunk: int
@@ -103,12 +105,13 @@ class Plan(NamedTuple):
     maxima: int
     gathered: int
     widen: bool
+    in_order: bool
 
 
 # Measured on two cores of an AMD EPYC (Zen 4, 1 MiB of level 2 cache each): see `benchmarks/`.
-CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 25, gathered=1 << 20, widen=True)
+CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 25, gathered=1 << 20, widen=True, in_order=True)
 # Large steps, since each is a launch; the scores of a chunk are 256 MiB.
-ACCELERATOR = Plan(chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False)
+ACCELERATOR = Plan(chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False, in_order=False)
 
 
 def search(
@@ -132,35 +135,43 @@ def search(
     if batch == 0 or k == 0 or source.n_rows == 0:
         return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
     if plan is not None:
-        return _in_query_blocks(source, restriction, k, plan, queries)
-    on = {name: partial(_in_query_blocks, source, restriction, k, plan) for name, plan in _PLANS.items()}
+        return _of_plan(source, restriction, k, plan, queries)
+    on = {name: partial(_of_plan, source, restriction, k, plan) for name, plan in _PLANS.items()}
     return lax.platform_dependent(queries, **on)
 
 
 _PLANS = {"cpu": CPU, "default": ACCELERATOR}
 
 
-def _in_query_blocks(source: Source, restriction: Restriction, k: int, plan: Plan, queries: Array) -> tuple:
-    batch, dims = queries.shape
-    exclude = restriction.exclude
-    wanted = k + (0 if exclude is None else exclude.shape[1])
-    block_rows = _block_rows(source.n_rows, wanted)
-    size = max(1, min(plan.queries, plan.maxima // (source.n_rows // block_rows)))
+def in_query_blocks(
+    search_block: Callable[[Restriction, Array], tuple[Array, Array]],
+    restriction: Restriction,
+    queries: Array,
+    k: int,
+    size: int,
+) -> tuple[Array, Array]:
+    """Works through a batch, at most `size` queries at a time."""
+    batch, exclude = queries.shape[0], restriction.exclude
     n_blocks = -(-batch // size)
     size = -(-batch // n_blocks)
-    sizes = _Sizes(block_rows, wanted, k, plan)
     if n_blocks == 1:
-        return _search_block(source, restriction, sizes, queries)
+        return search_block(restriction, queries)
     missing = n_blocks * size - batch
     padded = [jnp.pad(x, ((0, missing), (0, 0))) for x in (queries, *(() if exclude is None else (exclude,)))]
     blocks = [x.reshape(n_blocks, size, x.shape[1]) for x in padded]
     scores, rows = lax.map(
-        lambda xs: _search_block(
-            source, restriction._replace(exclude=xs[1] if len(xs) > 1 else None), sizes, xs[0]
-        ),
-        blocks,
+        lambda xs: search_block(restriction._replace(exclude=xs[1] if len(xs) > 1 else None), xs[0]), blocks
     )
     return scores.reshape(-1, k)[:batch], rows.reshape(-1, k)[:batch]
+
+
+def _of_plan(source: Source, restriction: Restriction, k: int, plan: Plan, queries: Array) -> tuple[Array, Array]:
+    exclude = restriction.exclude
+    wanted = k + (0 if exclude is None else exclude.shape[1])
+    block_rows = _block_rows(source.n_rows, wanted)
+    size = max(1, min(plan.queries, plan.maxima // (source.n_rows // block_rows)))
+    sizes = _Sizes(block_rows, wanted, k, plan)
+    return in_query_blocks(partial(_search_block, source, sizes), restriction, queries, k, size)
 
 
 class _Sizes(NamedTuple):
@@ -178,7 +189,7 @@ def _block_rows(n_rows: int, wanted: int) -> int:
     return size
 
 
-def _search_block(source: Source, restriction: Restriction, sizes: _Sizes, queries: Array) -> tuple[Array, Array]:
+def _search_block(source: Source, sizes: _Sizes, restriction: Restriction, queries: Array) -> tuple[Array, Array]:
     block_rows, wanted, k, plan = sizes
     maxima, first_rows = _block_maxima(lax.stop_gradient(queries), source, restriction, sizes)
     ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
@@ -198,11 +209,8 @@ def _search_block(source: Source, restriction: Restriction, sizes: _Sizes, queri
     if restriction.allowed is not None:
         valid &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
     scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
-    scores, rows = _take_best(scores, rows, wanted)
-    if restriction.exclude is not None:
-        left_out = (rows[:, :, None] == restriction.exclude[:, None, :]).any(-1)
-        scores, rows = _take_best(jnp.where(left_out, -jnp.inf, scores), rows, k)
-    return scores, jnp.where(scores == -jnp.inf, jnp.int32(-1), rows)
+    scores, rows = take_best(scores, rows, wanted)
+    return without_excluded(scores, rows, restriction, k)
 
 
 def _block_maxima(queries: Array, source: Source, restriction: Restriction, sizes: _Sizes) -> tuple[Array, Array]:
@@ -230,12 +238,12 @@ def _block_maxima(queries: Array, source: Source, restriction: Restriction, size
             dead |= first_rows >= restriction.stop
 
         def of_chunk() -> Array:
-            scores = _chunk_scores(source, restriction, plan, queries, start, size)
-            best = lax.reduce_window(scores, -jnp.inf, lax.max, (block_rows, 1), (block_rows, 1), "VALID")
+            scores = chunk_scores(source, restriction, plan, queries, start, size)
+            best = _maxima(scores, block_rows, plan)
             return jnp.where(dead[:, None], -jnp.inf, best) if ranged or n_chunks * size != n_rows else best
 
         def nothing() -> Array:  # made of the same arrays: a constant would not vary over the axes of `shard_map`
-            scores = _chunk_scores(source, restriction, plan, queries, start, 1)
+            scores = chunk_scores(source, restriction, plan, queries, start, 1)
             return jnp.broadcast_to(jnp.where(scores > 0, -jnp.inf, -jnp.inf), (size // block_rows, batch))
 
         return (lax.cond(dead.all(), nothing, of_chunk) if ranged else of_chunk()), first_rows
@@ -246,9 +254,21 @@ def _block_maxima(queries: Array, source: Source, restriction: Restriction, size
     return best.reshape(-1, batch), first_rows.reshape(-1)
 
 
-def _chunk_scores(
+def _maxima(scores: Array, block_rows: int, plan: Plan) -> Array:
+    """The largest score in each block of rows, whatever else in it is NaN: no NaN may hide a number."""
+    # `lax.max` answers NaN where there is one. A comparison with NaN is false, so this keeps what was largest before;
+    # one instruction, where `lax.max` takes three.
+    larger = (lambda best, score: lax.select(score > best, score, best)) if plan.in_order else lax.max
+    if not plan.in_order:
+        scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
+    window = (block_rows, 1)
+    return lax.reduce_window(scores, np.float32(-np.inf), larger, window, window, "VALID")
+
+
+def chunk_scores(
     source: Source, restriction: Restriction, plan: Plan, queries: Array, start: Array, size: int
 ) -> Array:
+    """Scores of `size` rows from `start` on for each query, `[size, batch]`; minus infinity where not `allowed`."""
     chunk = lax.stop_gradient(source.chunk(start, size))
     if plan.widen or chunk.dtype != queries.dtype:
         chunk, queries = chunk.astype(jnp.float32), queries.astype(jnp.float32)
@@ -320,7 +340,15 @@ def _rounded_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def _take_best(scores: Array, rows: Array, k: int) -> tuple[Array, Array]:
+def without_excluded(scores: Array, rows: Array, restriction: Restriction, k: int) -> tuple[Array, Array]:
+    """The `k` best of candidates among which are enough to leave some out."""
+    if restriction.exclude is not None:
+        left_out = (rows[:, :, None] == restriction.exclude[:, None, :]).any(-1)
+        scores, rows = take_best(jnp.where(left_out, -jnp.inf, scores), rows, k)
+    return scores, jnp.where(scores == -jnp.inf, jnp.int32(-1), rows)
+
+
+def take_best(scores: Array, rows: Array, k: int) -> tuple[Array, Array]:
     """The k best of candidates in the order of their rows; fewer are filled up."""
     best, places = lax.top_k(scores, min(k, scores.shape[1]))
     rows = jnp.take_along_axis(rows, places, axis=1)

@@ -12,7 +12,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._types import AnyArray
-from ffjax.ops.block_top_k import Restriction, of_matrix, search
+from ffjax.ops.approximate_top_k import approximate_search
+from ffjax.ops.block_top_k import ACCELERATOR, Restriction, Source, of_matrix, search
 from ffjax.ops.normalize import normalize
 
 METRICS = ("dot", "cosine", "euclidean", "angular")
@@ -48,7 +49,8 @@ def top_k(
 
     Args:
         matrix: rows to search, shape `[rows, dims]`. Narrow floats are searched as they are; all sums are float32, and
-            products of float32 have the full precision of float32 on every backend. Entries must be finite.
+            products of float32 have the full precision of float32 on every backend. A row whose score is NaN is never
+            an answer, and a query with NaN has none.
         queries: shape `[batch, dims]`; the batch may be empty.
         k: how many rows, static. Where fewer rows may be answers, the rest is -1 with a score of minus infinity.
         metric: how to score.
@@ -118,9 +120,37 @@ def _top_k(
         stop=stop,
         exclude=exclude,
     )
+    return top_k_of(source, queries, k, metric, restriction)
+
+
+def top_k_of(
+    source: Source,
+    queries: Float[Array, "batch dims"],
+    k: int,
+    metric: str,
+    restriction: Restriction,
+    recall: float | None = None,
+) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+    """`top_k` of rows however they are stored, for use inside `jit`.
+
+    Args:
+        source: the rows.
+        queries: shape `[batch, dims]`.
+        k: how many rows.
+        metric: how to score; the restriction says what the rows' scores are scaled by.
+        restriction: what scales the scores and which rows may be answers.
+        recall: search approximately, with this share of the best rows expected to be found.
+
+    Returns:
+        `(scores, rows)` as `top_k` gives them.
+    """
     if metric != "dot":
-        queries = normalize(queries.astype(jnp.float32))[0]
-    scores, rows = search(source, queries, k, restriction)
+        wide = queries.astype(jnp.float32)
+        queries = jnp.where(jnp.isnan(wide).any(-1, keepdims=True), jnp.nan, normalize(wide)[0])
+    if recall is None or not queries.shape[0] or not k or not source.n_rows:
+        scores, rows = search(source, queries, k, restriction)
+    else:
+        scores, rows = approximate_search(source, queries, k, restriction, recall, ACCELERATOR)
     return _of_cosine(scores, metric), rows
 
 

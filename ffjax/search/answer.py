@@ -35,7 +35,7 @@ class EmbeddingsLike(Protocol):
         ...
 
 
-@pytree()
+@pytree(static=("recall",))
 @dataclass(frozen=True, eq=False)
 class TopK:
     """The best rows for each query, best first.
@@ -43,10 +43,12 @@ class TopK:
     Attributes:
         scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
         rows: int32 `[*batch, k]`; -1 there.
+        recall: the share of the best rows that the search is expected to have found: 1 if it was exact.
     """
 
     scores: Float32[AnyArray, "*batch k"]
     rows: Int32[AnyArray, "*batch k"]
+    recall: float = 1.0
 
     def __eq__(self, other: object) -> bool:
         return equal(self, other)

@@ -18,13 +18,15 @@ class Chosen(NamedTuple):
         start: the first row, an `int` or an int32 scalar that may be traced.
         stop: the row after the last.
         mask: whether each row may be one, bool `[n_rows]`.
-        ids: row numbers in any order, int32 `[n]`; those outside of the storage are none.
+        ids: row numbers, int32 `[n]`; those outside of the storage are none.
+        ascending: whether these ascend.
     """
 
     start: Any = None
     stop: Any = None
     mask: Any = None
     ids: Any = None
+    ascending: bool = True
 
 
 def chosen(rows: RowsLike, n_rows: int) -> Chosen:
@@ -55,8 +57,15 @@ def chosen(rows: RowsLike, n_rows: int) -> Chosen:
         found = np.asarray(array)
         if found.size and (found.min() < 0 or found.max() >= n_rows):
             raise IndexError(f"`rows`: expected 0 to {n_rows - 1}, got {found.min()} to {found.max()}.")
+        if not (np.diff(found) > 0).all():
+            found = np.unique(found)
         return Chosen(ids=found.astype(np.int32))
-    return Chosen(ids=array.astype(jnp.int32))
+    return Chosen(ids=array.astype(jnp.int32), ascending=False)
+
+
+def as_row(end: Any) -> Any:
+    """An end of a range as an int32 scalar, if there is one."""
+    return None if end is None else jnp.asarray(end, jnp.int32)
 
 
 def _of_slice(rows: slice | range, n_rows: int) -> Chosen:

@@ -6,13 +6,18 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 from jaxtyping import Float, Int32
 
 from ffjax._types import AnyArray
-from ffjax.ops.top_k import top_k as top_k_rows
+from ffjax.ops.top_k import METRICS
 from ffjax.search.answer import EmbeddingsLike, TopK, checked_k
-from ffjax.search.restrict import chosen
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
+from ffjax.search.blocks import search_blocks
+from ffjax.search.program import search_storage
+from ffjax.search.restrict import as_row, chosen
+from ffjax.search.sharded import search_sharded
+from ffjax.storage import ComposedArray, NdArray, ShardedArray, Storage
+from ffjax.storage.composition import is_mapped
 
 
 def top_k(
@@ -27,16 +32,27 @@ def top_k(
 ) -> TopK:
     """The `k` rows most similar to each query, exactly, best first; equal scores in the order of the rows.
 
+    Nothing is read, decoded or scored as a whole: any batch, over any storage, takes bounded memory. Codes of a
+    quantizer are decoded chunk by chunk. Outside of `jit` a memory map is searched in blocks, of which one is read
+    while the one before it is searched, so a file may be larger than memory; inside of a caller's `jit` all of it is an
+    argument of the program, as every array is.
+
+    Zero vectors score zero. A row whose score is NaN is never an answer, and a query with NaN in it has none.
+
     Args:
         embeddings: embeddings, of which the words' rows are searched, or a storage, of which all rows are.
         queries: one or more vectors, shape `[*batch, dims]`.
         k: how many rows; if there are fewer, the rest is -1 with a score of minus infinity.
-        metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`.
+        metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, defined in `ffjax.ops.top_k`; the last three compute
+            the lengths of the rows on the way.
         exclude: rows to leave out for each query, -1 to fill up, shape `[*batch, n]`.
         rows: the rows that may be answers, by default all: a `slice` or `range`, a mask (bool `[rows]`), or row numbers
-            in any order. The answer has the numbers of the rows in the storage all the same.
-        approximate: the share of the best rows that must be found, above 0 and up to 1, where an approximate search
-            is faster. On no backend is it yet: every answer is exact.
+            in any order, each of which counts once. Answers are row numbers of the storage all the same. Inside `jit`
+            the ends of a slice, the mask and the numbers may be traced; numbers that are then none of the rows are
+            passed over.
+        approximate: the share of the best rows that is enough, above 0 and up to 1. On TPUs the search then uses
+            `lax.approx_max_k`. On CPUs and GPUs, where that sorts and so is slower than the exact search, it changes
+            nothing. `recall` of the answer says which it was.
 
     Returns:
         `TopK` with scores and rows of shape `[*batch, k]`.
@@ -56,38 +72,50 @@ def top_k(
     """
     storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
     n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
-    queries = jnp.asarray(queries)
     k = checked_k(k)
-    if queries.shape[-1] != storage.shape[1]:
+    _check(storage, queries, metric, exclude, approximate)
+    only = chosen(rows, n_rows)
+    queries = jnp.asarray(queries)
+    batch, flat = queries.shape[:-1], queries.reshape(-1, queries.shape[-1])
+    left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], np.shape(exclude)[-1])
+    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((storage, queries, exclude, only)))
+    if not traced and _is_divided(storage):
+        storage = ShardedArray(storage.matrix, storage.matrix.sharding)  # type: ignore[attr-defined]
+    if not traced and (isinstance(storage, ComposedArray) or is_mapped(storage)):
+        scores, found = search_blocks(storage, flat, left_out, only, k=k, metric=metric, n_rows=n_rows)
+        return TopK(scores.reshape(*batch, k), found.reshape(*batch, k))
+    # Elsewhere `approx_max_k` sorts.
+    recall = approximate if approximate is not None and jax.default_backend() == "tpu" else None
+    mask, ids = (None if x is None else jnp.asarray(x) for x in (only.mask, only.ids))
+    restricted = left_out, mask, ids, as_row(only.start), as_row(only.stop)
+    sizes = {"k": k, "metric": metric, "n_rows": n_rows, "recall": recall}
+    if isinstance(storage, ShardedArray):
+        scores, found = search_sharded(storage, flat, *restricted, **sizes)
+    else:
+        scores, found = search_storage(storage, flat, *restricted, ascending=only.ascending, **sizes)
+    return TopK(scores.reshape(*batch, k), found.reshape(*batch, k), 1.0 if recall is None else recall)
+
+
+def _is_divided(storage: Storage) -> bool:
+    """Whether the rows of a matrix are divided over devices, as nobody but their sharding says."""
+    if not isinstance(storage, NdArray) or not isinstance(storage.matrix, jax.Array):
+        return False
+    sharding = storage.matrix.sharding
+    if not isinstance(sharding, NamedSharding) or len(sharding.device_set) == 1:
+        return False
+    spec = tuple(sharding.spec)
+    return bool(spec) and spec[0] is not None and not any(spec[1:])
+
+
+def _check(storage: Storage, queries: Any, metric: str, exclude: Any, approximate: float | None) -> None:
+    if np.ndim(queries) == 0 or np.shape(queries)[-1] != storage.shape[1]:
         raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got {queries.shape[-1]}.")
+    if metric not in METRICS:
+        raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
+    if exclude is not None and np.shape(exclude)[:-1] != np.shape(queries)[:-1]:
+        raise ValueError(
+            f"`exclude`: expected shape {np.shape(queries)[:-1]} and one axis more, a list of rows for each query, "
+            f"got {np.shape(exclude)}."
+        )
     if approximate is not None and not 0 < approximate <= 1:
         raise ValueError(f"`approximate`: expected a recall above 0 and up to 1, or None, got {approximate}.")
-    only = chosen(rows, n_rows)
-    if isinstance(storage, ComposedArray) and not _traced(storage):
-        storage = storage[:n_rows]  # composed on the host, where a memory map need not be read as a whole
-    elif isinstance(storage, QuantizedArray | ComposedArray):
-        storage = NdArray(storage.rows(jnp.arange(n_rows, dtype=jnp.int32)))
-    matrix = jnp.asarray(storage.matrix if isinstance(storage, NdArray) else np.asarray(storage))
-    batch = queries.shape[:-1]
-    flat = queries.reshape(-1, queries.shape[-1])
-    left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], -1)
-    mask = only.mask
-    if only.ids is not None:
-        mask = jnp.zeros(n_rows, bool).at[jnp.where(only.ids < 0, n_rows, only.ids)].set(True, mode="drop")
-    if mask is not None:
-        mask = jnp.pad(mask, (0, matrix.shape[0] - n_rows))
-    scores, found = top_k_rows(
-        matrix,
-        flat,
-        k,
-        metric=metric,
-        exclude=left_out,
-        allowed=mask,
-        start=only.start,
-        stop=n_rows if only.stop is None else only.stop,
-    )
-    return TopK(scores.reshape(*batch, k), found.reshape(*batch, k))
-
-
-def _traced(storage: Storage) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage))

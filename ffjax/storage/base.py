@@ -26,6 +26,14 @@ class Storage(Chunk, ABC):
         """The rows with these numbers (clipped into range), in compiled code."""
 
     @abstractmethod
+    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
+        """`size` rows from row `start` on, all of which exist, in compiled code; `start` may be traced.
+
+        Search reads a storage through this and `rows` alone, a chunk at a time: whatever must be decoded is never
+        decoded as a whole.
+        """
+
+    @abstractmethod
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out; compiled code."""
 

@@ -109,6 +109,10 @@ class ComposedArray(Storage):
         unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
         return jnp.where((ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words))
 
+    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float32[Array, "size dims"]:
+        """`size` rows from row `start` on."""
+        return self.rows(start + jnp.arange(size, dtype=jnp.int32))
+
     def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         """Words' rows before they are scaled to unit length; numbers outside are clipped into range."""
         flat = jnp.clip(words, 0, max(self.n_words - 1, 0)).reshape(-1)

@@ -14,6 +14,7 @@ from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray, on_host
 from ffjax.ops.aggregate import sum_rows
+from ffjax.ops.block_top_k import of_matrix
 from ffjax.storage.base import Storage
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -43,13 +44,7 @@ class NdArray(Storage):
     matrix: Float[AnyArray, "rows dims"]
 
     def __init__(self, matrix: Any) -> None:
-        if not isinstance(matrix, np.ndarray | jax.Array):
-            raise TypeError(f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}.")
-        if matrix.ndim != 2 or matrix.dtype.name not in _DTYPES or not matrix.dtype.isnative:
-            raise TypeError(
-                f"`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got {matrix.ndim} of "
-                f"{matrix.dtype}. Convert it first, as in `np.asarray(x, dtype=np.float32)`."
-            )
+        check_matrix(matrix)
         if isinstance(matrix, np.ndarray) and not isinstance(matrix, np.memmap):
             matrix = jnp.array(matrix)
         object.__setattr__(self, "matrix", matrix)
@@ -70,6 +65,10 @@ class NdArray(Storage):
         if matrix.shape[0] == 0:
             return jnp.zeros((*ids.shape, matrix.shape[1]), matrix.dtype)
         return jnp.take(matrix, ids, axis=0, mode="clip")
+
+    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
+        """`size` rows from row `start` on, in the storage's own dtype."""
+        return of_matrix(jnp.asarray(self.matrix)).chunk(start, size)
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
@@ -137,3 +136,18 @@ def _checked_key(key: Any) -> Any:
     if key is None:
         raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
     return key
+
+
+def check_matrix(matrix: Any) -> None:
+    """Checks what is to be the matrix of a storage.
+
+    Raises:
+        TypeError: it is no array of two dimensions, or of another type of numbers.
+    """
+    if not isinstance(matrix, np.ndarray | jax.Array):
+        raise TypeError(f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}.")
+    if matrix.ndim != 2 or matrix.dtype.name not in _DTYPES or not matrix.dtype.isnative:
+        raise TypeError(
+            f"`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got {matrix.ndim} of "
+            f"{matrix.dtype}. Convert it first, as in `np.asarray(x, dtype=np.float32)`."
+        )

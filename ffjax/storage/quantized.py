@@ -188,6 +188,14 @@ class QuantizedArray(Storage):
         """The reconstructed rows with these numbers; numbers outside are clipped into range."""
         return self._rotate(self._centroids(ids))
 
+    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
+        """`size` reconstructed rows from row `start` on."""
+
+        def sliced(array: AnyArray) -> Array:
+            return jax.lax.dynamic_slice_in_dim(jnp.asarray(array), start, size)
+
+        return self._rotate(self._decoded(sliced(self.codes), None if self.norms is None else sliced(self.norms)))
+
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The sum of the reconstructed rows named in each line of `ids`, those below zero left out."""
         return self.finish_sum(self.sum_parts(ids))
@@ -242,17 +250,22 @@ class QuantizedArray(Storage):
         return host_view(self.codes), None if self.norms is None else host_view(self.norms)
 
     def _centroids(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
-        books = jnp.asarray(self.codebooks)
-        number, centroids, each = books.shape
         if self.shape[0] == 0:
             return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
-        codes = jnp.take(jnp.asarray(self.codes), ids, axis=0, mode="clip").astype(jnp.int32)
-        places = codes + jnp.arange(number, dtype=jnp.int32).reshape((1,) * ids.ndim + (-1,)) * centroids
+        codes = jnp.take(jnp.asarray(self.codes), ids, axis=0, mode="clip")
+        norms = None if self.norms is None else jnp.take(jnp.asarray(self.norms), ids, mode="clip")
+        return self._decoded(codes, norms)
+
+    def _decoded(
+        self, codes: UInt8[Array, "*batch subquantizers"], norms: Float32[Array, "*batch"] | None
+    ) -> Float32[Array, "*batch dims"]:
+        books = jnp.asarray(self.codebooks)
+        number, centroids, each = books.shape
+        firsts = jnp.arange(number, dtype=jnp.int32).reshape((1,) * (codes.ndim - 1) + (-1,)) * centroids
+        places = codes.astype(jnp.int32) + firsts
         vectors = jnp.take(books.reshape(number * centroids, each), places, axis=0, mode="clip")
-        vectors = vectors.reshape(*ids.shape, number * each)[..., : self.shape[1]]
-        if self.norms is None:
-            return vectors
-        return vectors * jnp.take(jnp.asarray(self.norms), ids, axis=0, mode="clip")[..., None]
+        vectors = vectors.reshape(*codes.shape[:-1], number * each)[..., : self.shape[1]]
+        return vectors if norms is None else vectors * norms[..., None]
 
     def _rotate(self, vectors: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
         if self.projection is None:

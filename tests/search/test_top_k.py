@@ -1,0 +1,173 @@
+"""`top_k` over embeddings and storages, beside NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax._pytree import replace
+from tests.builders import STORAGES, embeddings, storage
+from tests.search.reference import agree, integers, normals, reference
+
+
+@pytest.mark.parametrize(
+    ("rows", "allowed"),
+    [
+        (slice(None), range(1000)),
+        (slice(20), range(20)),
+        (slice(-30, None), range(970, 1000)),
+        (slice(900, 100, -7), range(900, 100, -7)),
+        (range(5, 5), []),
+        (range(3, 999, 100), range(3, 999, 100)),
+        (np.arange(1000) % 3 == 0, range(0, 1000, 3)),
+        (np.array([7, 900, 7, 3, 501, 20]), [7, 900, 3, 501, 20]),
+        ([4], [4]),
+        ([], []),
+    ],
+)
+def test_only_some_rows(rows, allowed):
+    matrix, queries = integers(0, 1000, 5), integers(1, 4, 5)
+    storage = ffjax.NdArray(matrix)
+    expected = reference(matrix, queries, 9, allowed=np.asarray(allowed, int))
+    agree(ffjax.top_k(storage, queries, 9, rows=rows), expected)
+    if not isinstance(rows, slice | range | list):
+        agree(jax.jit(lambda s, q, r: ffjax.top_k(s, q, 9, rows=r))(storage, queries, rows), expected)
+
+
+def test_a_slice_whose_ends_are_traced():
+    matrix, queries = integers(0, 1000, 5), integers(1, 4, 5)
+    search = jax.jit(lambda a, b: ffjax.top_k(ffjax.NdArray(matrix), queries, 9, rows=slice(a, b)))
+    agree(search(jnp.int32(10), jnp.int32(60)), reference(matrix, queries, 9, allowed=range(10, 60)))
+
+
+def test_a_list_of_rows_with_rows_to_leave_out():
+    matrix, queries = integers(0, 1000, 5), integers(1, 6, 5)
+    rows = np.random.default_rng(2).integers(0, 1000, 300).astype(np.int32)
+    exclude = np.concatenate([rows[:60].reshape(6, 10), np.full((6, 2), -1)], axis=1).astype(np.int32)
+    expected = reference(matrix, queries, 20, allowed=rows, exclude=exclude)
+    agree(ffjax.top_k(ffjax.NdArray(matrix), queries, 20, rows=rows, exclude=exclude), expected)
+    jitted = jax.jit(lambda m, q, r, e: ffjax.top_k(ffjax.NdArray(m), q, 20, rows=r, exclude=e))
+    agree(jitted(matrix, queries, rows, exclude), expected)
+
+
+def test_traced_numbers_that_are_none_of_the_rows_are_passed_over():
+    matrix, queries = integers(0, 50, 5), integers(1, 3, 5)
+    search = jax.jit(lambda ids: ffjax.top_k(ffjax.NdArray(matrix), queries, 4, rows=ids))
+    agree(search(jnp.array([7, -1, 50, 3, -9, 7])), reference(matrix, queries, 4, allowed=[3, 7]))
+
+
+@pytest.mark.parametrize("kind", STORAGES)
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_every_storage_and_metric(kind, metric):
+    stored, queries = storage(3000, kind=kind), normals(1, 5, 6)
+    matrix = np.asarray(stored)
+    some = np.unique(np.random.default_rng(2).integers(0, 3000, 500)).astype(np.int32)
+    for rows, allowed in ((None, range(3000)), (some, some), (slice(40, 1999), range(40, 1999))):
+        expected, _ = reference(matrix, queries, 7, metric=metric, allowed=allowed)
+        search = jax.jit(lambda s, q, rows=rows: ffjax.top_k(s, q, 7, metric=metric, rows=rows))
+        for found in (search(stored, queries), ffjax.top_k(stored, queries, 7, metric=metric, rows=rows)):
+            np.testing.assert_allclose(found.scores, expected, atol=2e-5)
+            assert np.isin(found.rows, allowed).all()
+            own = reference(matrix, queries, 3000, metric=metric)
+            scores = np.take_along_axis(own[0], np.argsort(own[1], axis=1), axis=1)  # by row
+            np.testing.assert_allclose(np.take_along_axis(scores, np.asarray(found.rows), axis=1), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0, 3)])
+def test_any_shape_of_a_batch(batch):
+    matrix, queries = integers(0, 300, 5), integers(1, *batch, 5)
+    exclude = np.zeros((*batch, 2), np.int32)
+    best = ffjax.top_k(ffjax.NdArray(matrix), queries, 4, exclude=exclude)
+    assert best.scores.shape == best.rows.shape == (*batch, 4)
+    expected = reference(matrix, queries.reshape(-1, 5), 4, exclude=exclude.reshape(-1, 2))
+    assert best.rows.reshape(-1, 4).tolist() == expected[1].tolist()
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_nan_is_never_an_answer(metric):
+    """More rows with NaN than are asked for, in every block: none of them may hide a number."""
+    matrix, queries = normals(0, 5000, 6), normals(1, 40, 6)
+    bad = np.random.default_rng(2).random(5000) < 0.7
+    matrix[bad, 3] = np.nan
+    queries[7, 2] = np.nan
+    expected = reference(matrix, queries, 12, metric=metric)
+    for few in (slice(0, 1), slice(0, 40)):
+        found = ffjax.top_k(ffjax.NdArray(matrix), queries[few], 12, metric=metric)
+        agree(found, [x[few] for x in expected], atol=1e-5)
+    assert (found.rows[7] == -1).all()
+    assert (found.scores[7] == -jnp.inf).all()
+    few_numbers = np.full((400, 6), np.nan, np.float32)
+    few_numbers[[5, 399]] = 1
+    assert ffjax.top_k(ffjax.NdArray(few_numbers), np.ones(6, np.float32), 3).rows.tolist() == [5, 399, -1]
+
+
+def test_zero_vectors_score_zero():
+    matrix = np.concatenate([np.zeros((2, 4)), -np.ones((3, 4))]).astype(np.float32)
+    for metric in ("dot", "cosine"):
+        best = ffjax.top_k(
+            ffjax.NdArray(matrix), np.stack([np.ones(4), np.zeros(4)]).astype(np.float32), 3, metric=metric
+        )
+        assert best.rows.tolist() == [[0, 1, 2], [0, 1, 2]]
+        assert best.scores[1].tolist() == [0, 0, 0]
+
+
+def test_vmap_and_gradients_through_any_storage():
+    stored, queries = storage(60, kind="pq_norms"), jnp.asarray(normals(1, 4, 6))
+    each = jax.vmap(lambda query: ffjax.top_k(stored, query, 3))(queries)
+    np.testing.assert_array_equal(each.rows, ffjax.top_k(stored, queries, 3).rows)
+    gradient = jax.grad(lambda queries: ffjax.top_k(stored, queries, 3).scores.sum())(queries)
+    np.testing.assert_allclose(gradient, np.asarray(stored)[np.asarray(each.rows)].sum(1), atol=1e-5)
+
+
+def test_a_share_of_the_best_rows_is_exact_where_that_is_faster():
+    matrix, queries = integers(0, 300, 5), integers(1, 3, 5)
+    best = ffjax.top_k(ffjax.NdArray(matrix), queries, 4, approximate=0.9)
+    agree(best, reference(matrix, queries, 4))
+    assert best.recall == 1
+
+
+@pytest.mark.parametrize("kind", ["dense", "pq", "pq_norms", "opq"])
+@pytest.mark.parametrize("batch", [1, 600])
+def test_nothing_is_ever_whole(kind, batch):
+    """What a program allocates for 200,000 rows of 32: the rows are 26 MB, the scores of 600 queries 480 MB."""
+    small = storage(8, 32, kind=kind)
+    rows = {8: 200_000}
+
+    def large(leaf):
+        return jax.ShapeDtypeStruct((rows.get(leaf.shape[0], leaf.shape[0]), *leaf.shape[1:]), leaf.dtype)
+
+    if kind == "dense":
+        stored = jax.tree.map(large, small)
+    else:
+        stored = jax.tree.map(lambda leaf: leaf, small)
+        quantizer = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), small.quantizer)
+        norms = None if small.norms is None else large(small.norms)
+        stored = replace(small, quantizer=quantizer, codes=large(small.codes), norms=norms)
+    queries = jax.ShapeDtypeStruct((batch, 32), jnp.float32)
+    compiled = jax.jit(lambda s, q: ffjax.top_k(s, q, 10, metric="cosine")).lower(stored, queries).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 24e6
+    sorts = [line for line in compiled.as_text().splitlines() if " sort(" in line or "topk(" in line.lower()]
+    assert sorts
+    assert not any(f"[{n}" in line or f",{n}]" in line for n in (200_000,) for line in sorts)
+
+
+@pytest.mark.usefixtures("as_users_see")
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"rows": np.ones(3, bool)}, ValueError, r"`rows`: expected a mask of shape \(10,\), .* got \(3,\)"),
+        ({"rows": np.ones((2, 2), int)}, ValueError, r"`rows`: expected one dimension .* got shape \(2, 2\)"),
+        ({"rows": np.ones(2)}, TypeError, r"`rows`: expected a slice, .* got ndarray of float64"),
+        ({"rows": "ab"}, ValueError, r"`rows`: expected one dimension of row numbers"),
+        ({"rows": [10]}, IndexError, "`rows`: expected 0 to 9, got 10 to 10"),
+        ({"rows": range(5, 12)}, IndexError, r"`rows`: expected rows from 0 to 9, got range\(5, 12\)"),
+        ({"rows": slice(jnp.int32(0), 9, 2)}, ValueError, "`rows`: expected a step of 1 .* got 2"),
+        ({"metric": "far"}, ValueError, "`metric`: expected one of dot, cosine, euclidean, angular, got 'far'"),
+        ({"exclude": np.ones((2, 1), np.int32)}, ValueError, r"`exclude`: expected shape \(\) and .* got \(2, 1\)"),
+        ({"approximate": 0.0}, ValueError, "`approximate`: expected a recall above 0 and up to 1, or None, got 0.0"),
+    ],
+)
+def test_errors(change, error, message):
+    with pytest.raises(error, match=message):
+        ffjax.top_k(embeddings(), jnp.ones(6), 1, **change)
