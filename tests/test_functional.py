@@ -136,7 +136,7 @@ def test_copies_and_pickles_leave_caches_behind(kind):
         (lambda e: e.word_similarity("Paris", k="3"), TypeError, "`k`: expected a whole number, got str '3'"),
         (lambda e: jax.jit(lambda k: ffjax.top_k(e, jnp.ones(6), k))(2), TypeError, "`k`: .*a traced value.*static"),
         (lambda e: ffjax.top_k(e, jnp.ones(6), -1), ValueError, "`k`: expected 0 or more, got -1"),
-        (lambda e: ffjax.top_k(e, jnp.ones(5), 1), ValueError, "`queries`: expected 6 dimensions, got 5"),
+        (lambda e: ffjax.top_k(e, jnp.ones(5), 1), ValueError, "`queries`: expected 6 dimensions, got shape"),
         (lambda e: ffjax.top_k(e, jnp.ones(6), 1, metric="far"), ValueError, "`metric`: expected one of dot"),
         (lambda e: e.word_similarity("Paris", k=-1), ValueError, "`k`: expected 0 or more"),
         (lambda e: e.analogy("a", "a", "a", skip="a"), TypeError, "`skip`: expected words, got the single word 'a'"),
