@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Float32, Int32
 _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
-_TWICE = 256
+_TWICE = 64
 
 
 class Source(NamedTuple):
@@ -109,7 +109,7 @@ class Plan(NamedTuple):
 
 
 # Measured on two cores of an AMD EPYC (Zen 4, 1 MiB of level 2 cache each): see `benchmarks/`.
-CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 25, gathered=1 << 20, widen=True, in_order=True)
+CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 24, gathered=1 << 20, widen=True, in_order=True)
 # Large steps, since each is a launch; the scores of a chunk are 256 MiB.
 ACCELERATOR = Plan(chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False, in_order=False)
 
