@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 
+from ffjax.analogies import analogy
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.convert import convert
@@ -22,7 +23,7 @@ from ffjax.formats.save import save
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import load_word2vec, write_word2vec
-from ffjax.functional import SimilarityResult, analogy, embed, encode, lookup
+from ffjax.functional import SimilarityResult, embed, encode, lookup
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize

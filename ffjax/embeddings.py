@@ -6,19 +6,18 @@ from functools import cached_property
 from os import PathLike
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from ffjax import functional
+from ffjax import functional, neighbours
 from ffjax._pytree import equal, pytree
 from ffjax.functional import SimilarityResult
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
-from ffjax.search import checked_k
-from ffjax.storage import ComposedArray, NdArray, Storage
+from ffjax.parts import check_parts, explicit_parts
+from ffjax.storage import ComposedArray, Storage
 from ffjax.strings import pack
 from ffjax.training import Training
-from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab, Vocab
+from ffjax.vocab import Vocab
 
 Chunk = Metadata | Vocab | Storage | Norms
 
@@ -66,29 +65,7 @@ class Embeddings:
         metadata: Metadata | None = None,
         training: Training | None = None,
     ) -> None:
-        for name, value, kind, optional in (
-            ("storage", storage, Storage, False),
-            ("vocab", vocab, Vocab, False),
-            ("norms", norms, Norms, True),
-            ("metadata", metadata, Metadata, True),
-            ("training", training, Training, True),
-        ):
-            if not (isinstance(value, kind) or (optional and value is None)):
-                raise TypeError(
-                    f"`{name}`: expected {kind.__name__}{' or None' if optional else ''}, got {type(value).__name__}."
-                )
-        if storage.shape[0] != vocab.upper_bound:
-            raise ValueError(
-                f"`storage`: expected {vocab.upper_bound} rows, one for each that the vocabulary addresses, "
-                f"got {storage.shape[0]}."
-            )
-        if norms is not None and len(norms) != vocab.n_word_rows:
-            raise ValueError(f"`norms`: expected {vocab.n_word_rows}, one for each word's row, got {len(norms)}.")
-        if training is not None and training.n_words != len(vocab):
-            raise ValueError(
-                f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
-                "Leave it out, as in `replace(vocab=..., training=None)`, where the words are others."
-            )
+        check_parts(storage, vocab, norms, metadata, training)
         parts = (storage, vocab, norms, metadata, training)
         for name, value in zip(("storage", "vocab", "own_norms", "metadata", "training"), parts, strict=True):
             object.__setattr__(self, name, value)
@@ -219,7 +196,14 @@ class Embeddings:
         return np.asarray(vectors)[: len(words)], np.asarray(found)[: len(words)]
 
     def analogy(
-        self, word1: str, word2: str, word3: str, k: int = 1, skip: Collection[str] | None = None
+        self,
+        word1: str,
+        word2: str,
+        word3: str,
+        k: int = 1,
+        skip: Collection[str] | None = None,
+        *,
+        method: str = "3cosadd",
     ) -> list[SimilarityResult] | None:
         """Answers "word1 is to word2 as word3 is to what?": the words nearest to `word2 - word1 + word3`.
 
@@ -229,6 +213,7 @@ class Embeddings:
             word3: word3 is to the answer.
             k: at most how many answers.
             skip: words that are no answers; the three query words if `None`, so pass an empty set to allow those.
+            method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see `ffjax.analogy`.
 
         Returns:
             Answers, best first, or `None` if one of the words has no vector.
@@ -241,12 +226,8 @@ class Embeddings:
         vectors = [self.embedding(word) for word in (word1, word2, word3)]
         if any(vector is None for vector in vectors):
             return None
-        a, b, c = (np.asarray(vector, np.float32) for vector in vectors)
-        target = c + (b - a)
-        length = np.linalg.norm(target)
-        if length > 0:
-            target /= length
-        return self._similar(target, k, {word1, word2, word3} if skip is None else skip)
+        skip = {word1, word2, word3} if skip is None else skip
+        return neighbours.nearest_to_analogy(self, np.array(vectors), k, skip, method)
 
     def word_similarity(self, query: str, k: int = 10) -> list[SimilarityResult] | None:
         """The words most similar to a word, by the dot product of their vectors, the word itself left out.
@@ -264,7 +245,33 @@ class Embeddings:
             ['munich', 'vienna']
         """
         vector = self.embedding(query)
-        return None if vector is None else self._similar(vector, k, {query})
+        return None if vector is None else neighbours.nearest(self, vector, k, {query})
+
+    def most_similar(
+        self, words: Collection[str], k: int = 10, *, metric: str = "dot"
+    ) -> list[list[SimilarityResult] | None]:
+        """For each of many words what `word_similarity` answers, searched together, which is many times as fast.
+
+        Args:
+            words: the words, which may be unknown if they have n-grams.
+            k: at most how many words for each.
+            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
+
+        Returns:
+            For each word a list, best first, or `None` if the word has no vector.
+
+        Raises:
+            TypeError: `words` is one word.
+
+        Examples:
+            >>> import ffjax
+            >>> berlin, blorp = ffjax.demo().most_similar(["berlin", "blorp"], k=2)
+            >>> [result.word for result in berlin], blorp
+            (['munich', 'vienna'], None)
+        """
+        if isinstance(words, str):
+            raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+        return neighbours.most_similar(self, list(words), k, metric=metric)
 
     def embedding_similarity(
         self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None
@@ -282,7 +289,7 @@ class Embeddings:
         query = np.asarray(query)
         if query.shape != (self.dims,):
             raise ValueError(f"`query`: expected shape {(self.dims,)}, got {query.shape}.")
-        return self._similar(query, k, () if skip is None else skip)
+        return neighbours.nearest(self, query, k, () if skip is None else skip)
 
     def chunks(self) -> list[Chunk]:
         """The parts in the order in which a finalfusion file holds them: metadata, vocabulary, storage, norms."""
@@ -308,20 +315,7 @@ class Embeddings:
         Raises:
             TypeError: the vocabulary has no hashed n-grams.
         """
-        vocab = self.vocab
-        if not isinstance(vocab, FastTextVocab | FinalfusionBucketVocab):
-            raise TypeError(
-                "`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab, "
-                f"got {type(vocab).__name__}. Only hashed n-grams can be made explicit."
-            )
-        explicit = vocab.to_explicit()
-        indexer, offset = explicit.subword_indexer, vocab.n_word_rows
-        source = np.arange(explicit.upper_bound)
-        for ngram, row in indexer.ngram_index.items():
-            bucket = vocab.subword_indexer(ngram)
-            if bucket is not None:  # every n-gram of the new table came from a bucket of the old one
-                source[offset + row] = offset + bucket
-        return Embeddings(NdArray(self.storage.embedding(source)), explicit, self.norms)
+        return Embeddings(*explicit_parts(self.storage, self.vocab), self.norms)
 
     def __contains__(self, item: object) -> bool:
         """Whether a word is known (a word with n-grams alone is not)."""
@@ -378,22 +372,3 @@ class Embeddings:
             return total, norm
         out[...] = total
         return out, norm
-
-    def _similar(self, query: np.ndarray, k: int, skip: Collection[str]) -> list[SimilarityResult]:
-        k = checked_k(k)
-        if isinstance(skip, str):
-            raise TypeError(f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}.")
-        index = self.vocab.host_index
-        rows = [row for row in map(index.get, skip) if row is not None]
-        # A few sizes of the list of rows to leave out, so that searches share compiled programs.
-        exclude = np.full(max(4, 1 << max(len(rows) - 1, 0).bit_length()), -1, np.int32)
-        exclude[: len(rows)] = rows
-        k = min(k, self.vocab.n_word_rows)
-        best = functional.top_k(self, jnp.asarray(query, jnp.float32), k, exclude=exclude)
-        words, first = self.vocab.words, self.vocab.row_words
-        scores, rows = np.asarray(best.scores), np.asarray(best.rows)
-        return [
-            SimilarityResult(words[first[row]], score)
-            for row, score in zip(rows.tolist(), scores, strict=True)
-            if row >= 0
-        ]

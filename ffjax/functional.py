@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
-from ffjax.search import EmbeddingsLike, TopK, top_k
+from ffjax.search import EmbeddingsLike
 from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.strings import Strings
 from ffjax.unknown import with_unknown
@@ -59,7 +59,7 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     """
     if not isinstance(vocab, Vocab):
         raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
-    _check_packed("strings", strings)
+    check_packed("strings", strings)
     if not isinstance(vocab, SubwordVocab) or _traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
@@ -118,7 +118,7 @@ def embed(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
-    _check_packed("strings", strings)
+    check_packed("strings", strings)
     storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms if unnormalize else None
     if _mapped(storage):
         rows = encode(vocab, strings)
@@ -126,43 +126,12 @@ def embed(
     return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
 
 
-def analogy(
-    embeddings: EmbeddingsLike, a: Strings, b: Strings, c: Strings, k: int, *, include_queries: bool = False
-) -> TopK:
-    """Answers "a is to b as c is to what?" for batches of packed words.
+def check_packed(name: str, strings: Any) -> None:
+    """Refuses words that are not packed.
 
-    The answers are the words nearest to `b - a + c` at unit length (3CosAdd), without the query words themselves.
-
-    Args:
-        embeddings: the embeddings.
-        a: packed words.
-        b: packed words, as many.
-        c: packed words, as many.
-        k: how many answers.
-        include_queries: whether the query words may be answers.
-
-    Returns:
-        `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
-
-    Examples:
-        >>> import ffjax
-        >>> emb = ffjax.demo()
-        >>> a, b, c = (ffjax.pack([word]) for word in ("man", "king", "woman"))
-        >>> emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1).rows[0, 0])]
-        'queen'
+    Raises:
+        TypeError: they are not.
     """
-    for name, strings in (("a", a), ("b", b), ("c", c)):
-        _check_packed(name, strings)
-    encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
-    start, end, other = (lookup(embeddings, rows).astype(jnp.float32) for rows in encoded)
-    target, _ = normalize(other + (end - start))
-    exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
-    found = encoded[0].found & encoded[1].found & encoded[2].found
-    best = top_k(embeddings, target, k, exclude=exclude)
-    return TopK(jnp.where(found[:, None], best.scores, -jnp.inf), jnp.where(found[:, None], best.rows, jnp.int32(-1)))
-
-
-def _check_packed(name: str, strings: Any) -> None:
     if not isinstance(strings, Strings):
         raise TypeError(
             f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "

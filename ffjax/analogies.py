@@ -1,0 +1,154 @@
+"""Analogies: "a is to b as c is to what?", for batches, inside compiled programs."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int32
+
+from ffjax._types import AnyArray
+from ffjax.functional import check_packed, encode, lookup
+from ffjax.ops.cos_mul import cos_mul_top_k
+from ffjax.ops.normalize import normalize
+from ffjax.search import EmbeddingsLike, TopK, checked_k, top_k
+from ffjax.search.restrict import chosen
+from ffjax.storage import NdArray
+from ffjax.strings import Strings
+
+METHODS = ("3cosadd", "3cosmul")
+
+
+def analogy(
+    embeddings: EmbeddingsLike,
+    a: Strings,
+    b: Strings,
+    c: Strings,
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    include_queries: bool = False,
+    rows: Any = None,
+) -> TopK:
+    """Answers "a is to b as c is to what?" for batches of packed words.
+
+    The answers are words, without the query words themselves, by one of two methods:
+
+    - `"3cosadd"`: those nearest to `b - a + c` at unit length. With the metric `"dot"` the vectors are added as they
+      are, which is what finalfusion does; with another metric each has unit length first, which is what gensim does.
+      For vectors of unit length that is the same.
+    - `"3cosmul"`: those with the largest `cos(x, b) * cos(x, c) / (cos(x, a) + 1e-6)`, each cosine moved to lie from 0
+      to 1 (Levy and Goldberg 2014, equation 4 and footnote 7), which is gensim's `most_similar_cosmul`.
+
+    Args:
+        embeddings: the embeddings.
+        a: packed words.
+        b: packed words, as many.
+        c: packed words, as many.
+        k: how many answers.
+        method: `"3cosadd"` or `"3cosmul"`.
+        metric: for `"3cosadd"`, how to score, see `top_k`.
+        include_queries: whether the query words may be answers.
+        rows: the rows that may be answers, see `top_k`.
+
+    Returns:
+        `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
+
+    Raises:
+        TypeError: words that are not packed.
+        ValueError: `k` is negative, the method or the metric is unknown, or a metric is given for `"3cosmul"`.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> a, b, c = (ffjax.pack([word]) for word in ("man", "king", "woman"))
+        >>> for method in ("3cosadd", "3cosmul"):
+        ...     print(emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1, method=method).rows[0, 0])])
+        queen
+        queen
+    """
+    for name, strings in (("a", a), ("b", b), ("c", c)):
+        check_packed(name, strings)
+    encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
+    vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
+    exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
+    found = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
+    best = answer(embeddings, vectors, k, method=method, metric=metric, exclude=exclude, rows=rows)
+    return TopK(jnp.where(found, best.scores, -jnp.inf), jnp.where(found, best.rows, jnp.int32(-1)))
+
+
+def answer(
+    embeddings: EmbeddingsLike,
+    vectors: Float[AnyArray, "3 batch dims"],
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    exclude: Int32[AnyArray, "batch n"] | None = None,
+    rows: Any = None,
+) -> TopK:
+    """As `analogy`, for vectors.
+
+    Args:
+        embeddings: the embeddings.
+        vectors: those of a, b and c, float32 `[3, batch, dims]`.
+        k: how many answers.
+        method: as in `analogy`.
+        metric: as in `analogy`.
+        exclude: rows to leave out for each query, -1 to fill up, shape `[batch, n]`.
+        rows: the rows that may be answers, see `top_k`.
+    """
+    check_method(method, metric)
+    if method == "3cosadd":
+        return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, rows=rows)
+    n_rows, allowed = _restriction(rows, embeddings.vocab.n_word_rows)
+    scores, found = cos_mul_top_k(
+        _matrix(embeddings), jnp.asarray(vectors), checked_k(k), exclude=exclude, allowed=allowed, n_rows=n_rows
+    )
+    return TopK(scores, found)
+
+
+@partial(jax.jit, static_argnames="metric")
+def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.Array, "batch dims"]:
+    """Where the answers of 3CosAdd lie: `b - a + c` at unit length."""
+    wide = jnp.asarray(vectors)
+    a, b, c = wide if metric == "dot" else normalize(wide)[0]
+    return normalize(c + (b - a))[0]
+
+
+def check_method(method: str, metric: str) -> None:
+    """Refuses a method that there is not, and a metric for the one that has its own.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
+    if method == "3cosmul" and metric not in ("dot", "cosine"):
+        raise ValueError(f"`metric`: expected 'cosine' for the method '3cosmul', which has no other, got {metric!r}.")
+
+
+def _restriction(rows: Any, n_rows: int) -> tuple[int, jax.Array | None]:
+    """How many rows from the top may be answers, and which of them if not all."""
+    only = chosen(rows, n_rows)
+    if only.ids is not None:
+        return n_rows, jnp.zeros(n_rows, bool).at[jnp.where(only.ids < 0, n_rows, only.ids)].set(True, mode="drop")
+    if only.mask is not None:
+        return n_rows, jnp.asarray(only.mask)
+    if only.start is None and (only.stop is None or isinstance(only.stop, int)):
+        return (n_rows if only.stop is None else only.stop), None
+    numbers = jnp.arange(n_rows, dtype=jnp.int32)
+    first = 0 if only.start is None else only.start
+    return n_rows, (numbers >= first) & (numbers < (n_rows if only.stop is None else only.stop))
+
+
+def _matrix(embeddings: EmbeddingsLike) -> jax.Array:
+    storage, n_rows = embeddings.storage, embeddings.vocab.n_word_rows
+    if isinstance(storage, NdArray):
+        return jnp.asarray(storage.matrix)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage)):
+        return storage.rows(jnp.arange(n_rows, dtype=jnp.int32))
+    return jnp.asarray(np.asarray(storage.embedding(slice(0, n_rows))))
