@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401
 
+from ffjax import evaluate
 from ffjax.analogies import analogy
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
@@ -49,3 +50,4 @@ from ffjax.vocab import (
     SubwordVocab,
     Vocab,
 )
+from ffjax.whole import Pruned, add, prune, repeat_rows, select

@@ -15,7 +15,7 @@ from ffjax.ops.cos_mul import cos_mul_top_k
 from ffjax.ops.normalize import normalize
 from ffjax.search import EmbeddingsLike, TopK, checked_k, top_k
 from ffjax.search.restrict import chosen
-from ffjax.storage import NdArray
+from ffjax.storage import NdArray, Storage
 from ffjax.strings import Strings
 
 METHODS = ("3cosadd", "3cosmul")
@@ -81,7 +81,7 @@ def analogy(
 
 
 def answer(
-    embeddings: EmbeddingsLike,
+    embeddings: EmbeddingsLike | Storage,
     vectors: Float[AnyArray, "3 batch dims"],
     k: int,
     *,
@@ -93,7 +93,7 @@ def answer(
     """As `analogy`, for vectors.
 
     Args:
-        embeddings: the embeddings.
+        embeddings: the embeddings, or a storage, of which all rows are searched.
         vectors: those of a, b and c, float32 `[3, batch, dims]`.
         k: how many answers.
         method: as in `analogy`.
@@ -104,9 +104,11 @@ def answer(
     check_method(method, metric)
     if method == "3cosadd":
         return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, rows=rows)
-    n_rows, allowed = _restriction(rows, embeddings.vocab.n_word_rows)
+    storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
+    limit = len(storage) if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
+    n_rows, allowed = _restriction(rows, limit)
     scores, found = cos_mul_top_k(
-        _matrix(embeddings), jnp.asarray(vectors), checked_k(k), exclude=exclude, allowed=allowed, n_rows=n_rows
+        _matrix(storage, limit), jnp.asarray(vectors), checked_k(k), exclude=exclude, allowed=allowed, n_rows=n_rows
     )
     return TopK(scores, found)
 
@@ -145,8 +147,7 @@ def _restriction(rows: Any, n_rows: int) -> tuple[int, jax.Array | None]:
     return n_rows, (numbers >= first) & (numbers < (n_rows if only.stop is None else only.stop))
 
 
-def _matrix(embeddings: EmbeddingsLike) -> jax.Array:
-    storage, n_rows = embeddings.storage, embeddings.vocab.n_word_rows
+def _matrix(storage: Storage, n_rows: int) -> jax.Array:
     if isinstance(storage, NdArray):
         return jnp.asarray(storage.matrix)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage)):

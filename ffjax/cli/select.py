@@ -11,7 +11,7 @@ from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
 
 if TYPE_CHECKING:
-    from ffjax import Embeddings, Storage, Vocab
+    from ffjax import Embeddings
 
 _NAMED = 5
 
@@ -47,7 +47,12 @@ def select(
     emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
     if wanted is not None:
         with working("Selecting"):
-            emb = selected(emb, _places(emb, wanted))
+            from ffjax.whole.take import take_words
+
+            try:
+                emb = take_words(emb, _places(emb, wanted))
+            except TypeError as error:
+                raise BadInput(str(error)) from error
     save(emb, output, to)
 
 
@@ -62,64 +67,3 @@ def _places(emb: "Embeddings", wanted: set[str]) -> Any:
     if not places:
         raise BadInput("expected embeddings with some of the listed words, got none of them.")
     return np.array(places, np.int64)
-
-
-def selected(embeddings: "Embeddings", places: Any) -> "Embeddings":
-    """Embeddings with the words at `places`, in that order, and all n-grams; metadata stays.
-
-    Args:
-        embeddings: embeddings of any kind.
-        places: numbers of words, each once.
-    """
-    import numpy as np
-
-    from ffjax import Embeddings, Norms
-
-    vocab = embeddings.vocab
-    rows, own = np.unique(vocab.host_rows[places], return_inverse=True)
-    # In the order of the words, where each has a row of its own.
-    if len(rows) == len(places):
-        rows, own = vocab.host_rows[places], np.arange(len(places))
-    norms = None if embeddings.norms is None else Norms(np.asarray(embeddings.norms)[rows])
-    storage = _storage(embeddings.storage, rows, vocab.n_word_rows)
-    return Embeddings(storage, _vocab(vocab, places, own), norms, embeddings.metadata)
-
-
-def _vocab(vocab: "Vocab", places: Any, rows: Any) -> "Vocab":
-    from ffjax import FloretVocab, SimpleVocab
-
-    table = vocab.table.take(places)
-    if isinstance(vocab, SimpleVocab):
-        return SimpleVocab(table, rows=rows)
-    if isinstance(vocab, FloretVocab):
-        raise BadInput("expected embeddings with a list of words, got floret embeddings, which have none.")
-    return type(vocab)(table, vocab.subword_indexer, rows=rows)  # type: ignore[attr-defined,call-arg]
-
-
-def _storage(storage: "Storage", rows: Any, n_word_rows: int) -> "Storage":
-    import jax
-    import numpy as np
-
-    from ffjax import NdArray, QuantizedArray
-
-    if isinstance(storage, QuantizedArray):
-        norms = None if storage.norms is None else _taken(storage.norms, rows, n_word_rows)
-        return QuantizedArray(storage.quantizer, _taken(storage.codes, rows, n_word_rows), norms)
-    if isinstance(storage, NdArray):
-        return NdArray(_taken(storage.matrix, rows, n_word_rows))
-    ngrams = np.arange(n_word_rows, len(storage))
-    return NdArray(jax.device_put(storage.embedding(np.concatenate([rows, ngrams]))))
-
-
-def _taken(array: Any, rows: Any, n_word_rows: int) -> Any:
-    """The words' rows that are kept, then all rows of n-grams, with no more than one copy."""
-    import jax
-    import numpy as np
-
-    from ffjax.formats.aligned import aligned_empty
-
-    source = np.asarray(array)
-    out = aligned_empty((len(rows) + len(source) - n_word_rows, *source.shape[1:]), source.dtype)
-    np.take(source, rows, axis=0, out=out[: len(rows)], mode="clip")  # "raise" would buffer
-    out[len(rows) :] = source[n_word_rows:]
-    return jax.device_put(out)

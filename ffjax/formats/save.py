@@ -16,6 +16,7 @@ from ffjax.formats.rows_out import losses
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
 from ffjax.vocab import FastTextVocab
+from ffjax.whole.share import repeat_rows as repeated
 
 _WRITERS: dict[str, Callable[..., None]] = {
     "finalfusion": write_finalfusion,
@@ -36,7 +37,9 @@ _ENDINGS = {
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
 
-def save(embeddings: Embeddings, path: File, *, format: str | None = None, **options: Any) -> None:
+def save(
+    embeddings: Embeddings, path: File, *, format: str | None = None, repeat_rows: bool = False, **options: Any
+) -> None:
     """Writes embeddings in any format; the old file stays whole until the new one is complete.
 
     A finalfusion file keeps all parts. What another format cannot hold is an error that says so, and names the option
@@ -48,12 +51,14 @@ def save(embeddings: Embeddings, path: File, *, format: str | None = None, **opt
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
             or `"floret"`. Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with
             dimensions) or `.floret`, and `.bin` if the vocabulary is a `FastTextVocab`, which is fastText then.
+        repeat_rows: whether rows that several words share (see `prune`) are written once for each of them, since no
+            format holds one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
 
     Raises:
         TypeError: the format's writer has no such option, or cannot write such a vocabulary.
         ValueError: `format` is none of those, or missing where the name does not say it; or the embeddings have what
-            the format cannot hold.
+            the format cannot hold, such as words that share rows without `repeat_rows`.
         OSError: the file cannot be written.
 
     Examples:
@@ -65,11 +70,18 @@ def save(embeddings: Embeddings, path: File, *, format: str | None = None, **opt
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))[1](path, embeddings, **options)
+    chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))
+    write(path, _with_own_rows(embeddings, chosen, repeat_rows), **options)
 
 
 def save_what_fits(
-    embeddings: Embeddings, path: File, format: str | None, *, name: str = "format", **options: Any
+    embeddings: Embeddings,
+    path: File,
+    format: str | None,
+    *,
+    name: str = "format",
+    repeat_rows: bool = False,
+    **options: Any,
 ) -> tuple[str, ...]:
     """As `save`, and leaves out what the format has no place for; quantized vectors become plain ones.
 
@@ -78,6 +90,7 @@ def save_what_fits(
         path: as in `save`.
         format: as in `save`.
         name: what messages call `format`.
+        repeat_rows: as in `save`.
         **options: as in `save`; they count where they say something else.
 
     Returns:
@@ -88,13 +101,25 @@ def save_what_fits(
         ValueError: as `save`.
         OSError: as `save`.
     """
-    _, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
+    chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
+    embeddings = _with_own_rows(embeddings, chosen, repeat_rows)
     lost = {option: what for option, what in losses(embeddings).items() if option in signature(write).parameters}
     if write is write_fasttext and not lost_settings(embeddings.metadata):
         lost.pop("drop_metadata", None)
     options = {**dict.fromkeys(lost, True), **options}
     write(path, embeddings, **options)
     return tuple(what for option, what in lost.items() if option != "reconstruct")
+
+
+def _with_own_rows(embeddings: Embeddings, chosen: str, repeat_rows: bool) -> Embeddings:
+    """Embeddings whose words share no rows."""
+    if embeddings.vocab.shared_rows is not None and not repeat_rows:
+        raise ValueError(
+            f"`embeddings`: expected a row for each word, which is all that {chosen} files hold, got "
+            f"{len(embeddings.vocab)} words that share {embeddings.vocab.n_word_rows} rows. "
+            "Write each row for every word that has it with `repeat_rows=True`."
+        )
+    return repeated(embeddings)
 
 
 def writer(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.cli.select import selected
 from ffjax.formats.load import load
+from ffjax.whole.take import take_words as selected
 from tests import builders
 from tests.cli.conftest import WORDS
 

@@ -93,6 +93,6 @@ def check_words(vocab: Vocab, part: str, file: File | None) -> None:
             field="words",
             expected="a row for each word, since finalfusion gives word i row i",
             got=f"{len(vocab)} words that share {vocab.n_word_rows} rows",
-            hint="A finalfusion file cannot hold this vocabulary.",
+            hint="Give each word a row with `ffjax.repeat_rows(embeddings)`, or `ffjax.save(..., repeat_rows=True)`.",
         )
     check_text(vocab.table, part, "word", file)

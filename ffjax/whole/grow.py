@@ -1,0 +1,72 @@
+"""Adding words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from ffjax.embeddings import Embeddings
+from ffjax.formats.aligned import aligned_empty
+from ffjax.norms import Norms
+from ffjax.storage import NdArray, QuantizedArray
+from ffjax.strings import StringTable
+from ffjax.whole.take import with_words
+
+
+def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embeddings:
+    """Embeddings with more words, behind the known ones.
+
+    If the embeddings have norms the vectors are scaled to unit length, as all rows of words are then, and their lengths
+    become norms; otherwise they are taken as they are. N-grams and metadata stay; what training left is about other
+    words, and goes. Composed rows are put together.
+
+    Args:
+        embeddings: the embeddings.
+        words: new words, each once.
+        vectors: the vector of each, shape `[n, dims]`.
+
+    Returns:
+        New embeddings; their rows are copies.
+
+    Raises:
+        TypeError: `words` is one word, or the rows are quantized.
+        ValueError: a word is known already or given twice, or the vectors are of another shape or not finite.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> more = ffjax.add(emb, ["teacoffee"], [emb["tea"] + emb["coffee"]])
+        >>> more.n_words, [result.word for result in more.word_similarity("teacoffee", k=2)]
+        (10001, ['coffee', 'tea'])
+    """
+    vocab, storage = embeddings.vocab, embeddings.storage
+    if isinstance(words, str):
+        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+    if isinstance(storage, QuantizedArray):
+        raise TypeError(
+            "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, as in "
+            "`emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage)))`."
+        )
+    words = list(words)
+    added = np.asarray(vectors, np.float32)
+    if added.shape != (len(words), embeddings.dims) or not np.isfinite(added).all():
+        got = f"shape {added.shape}" if np.isfinite(added).all() else "NaN or infinity"
+        raise ValueError(f"`vectors`: expected shape {(len(words), embeddings.dims)} of finite numbers, got {got}.")
+    for word in words:
+        if word in vocab:
+            raise ValueError(f"`words`: expected new words, got {word!r}, which is known already.")
+    norms = embeddings.norms
+    if norms is not None:
+        lengths = np.linalg.norm(added, axis=1)
+        added = added / np.where(lengths > 0, lengths, 1)[:, None]
+        norms = Norms(np.concatenate([np.asarray(norms), lengths.astype(np.float32)]))
+    n_rows = vocab.n_word_rows
+    dtype = storage.dtype if isinstance(storage, NdArray) else np.dtype(np.float32)
+    out = aligned_empty((len(storage) + len(words), embeddings.dims), dtype)
+    out[:n_rows] = storage.embedding(slice(0, n_rows))
+    out[n_rows : n_rows + len(words)] = added
+    out[n_rows + len(words) :] = storage.embedding(slice(n_rows, len(storage)))
+    rows = np.concatenate([vocab.host_rows, np.arange(n_rows, n_rows + len(words))])
+    table = StringTable.from_strings([*vocab.words, *words])
+    return Embeddings(NdArray(jax.device_put(out)), with_words(vocab, table, rows), norms, embeddings.metadata)
