@@ -8,10 +8,22 @@ import typer
 
 from ffjax.cli.files import load
 from ffjax.cli.inputs import Query, queries
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
+from ffjax.cli.options import (
+    EmbeddingsFile,
+    InputFormat,
+    Json,
+    Lossy,
+    Method,
+    MethodOption,
+    Metric,
+    MetricOption,
+    Neighbours,
+    Queries,
+    Restrict,
+)
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
-from ffjax.cli.search import encoded, nearest
+from ffjax.cli.search import Search, encoded, named
 from ffjax.cli.status import UNANSWERED, BadInput
 
 if TYPE_CHECKING:
@@ -36,6 +48,9 @@ def analogy(
             "--include", "-i", metavar="a b c", help="Words of the query that may be answers: any of a, b, c."
         ),
     ] = None,
+    method: MethodOption = Method.cosadd,
+    metric: MetricOption = Metric.dot,
+    restrict: Restrict = None,
     format: InputFormat = None,
     lossy: Lossy = False,
     json: Json = False,
@@ -43,7 +58,8 @@ def analogy(
     """Answer "A is to B as C is to what?".
 
     The answers are the words nearest to B - A + C, without the three words of
-    the query; --include lets those be answers again. A query with a word that
+    the query; --include lets those be answers again. With --method 3cosmul
+    they have the largest product of cosines with B and C over that with A. A query with a word that
     has no vector gets a line on standard error, and the exit status is 1.
 
     In a pipe each line is A, B, C, ANSWER and SIMILARITY, separated by tabs.
@@ -55,12 +71,15 @@ def analogy(
       ffjax analogy words.fifu --input queries.txt --json
     """
     allowed = parts(include or [])
+    if method == Method.cosmul and metric not in (Metric.dot, Metric.cosine):
+        raise BadInput(f"--metric: expected none with --method 3cosmul, which goes by cosines, got {metric}.")
+    how = Search(k, metric.value, restrict)
     asked = queries(words or [], file, 3, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
     answers = Answers(as_json=json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in asked:
-            for query, (found, unknown) in zip(batch, analogies(emb, batch, k, allowed), strict=True):
+            for query, (found, unknown) in zip(batch, analogies(emb, batch, how, allowed, method.value), strict=True):
                 answers.add(query, found, f"no vector for {', '.join(unknown)}.")
             answers.flush()
             bar.advance(len(batch))
@@ -102,7 +121,7 @@ def parts(include: Sequence[str]) -> set[str]:
 
 
 def analogies(
-    embeddings: "Embeddings", batch: Sequence[Query], k: int, include: Collection[str]
+    embeddings: "Embeddings", batch: Sequence[Query], how: Search, include: Collection[str], method: str = "3cosadd"
 ) -> list[tuple[list[Answer] | None, list[str]]]:
     """Answers to a batch of queries, and for each the words that have no vector.
 
@@ -112,17 +131,24 @@ def analogies(
     import jax.numpy as jnp
     import numpy as np
 
-    import ffjax
+    from ffjax.analogies import answer
 
     columns = [encoded(embeddings, words) for words in zip(*batch, strict=True)]
-    (_, a), (_, b), (_, c) = ((rows, vectors.astype(jnp.float32)) for rows, vectors in columns)
-    target, _ = ffjax.normalize(c + (b - a))
+    vectors = jnp.stack([vectors.astype(jnp.float32) for _, vectors in columns])
     skipped = [rows.words for part, (rows, _) in zip(PARTS, columns, strict=True) if part not in include]
-    exclude = jnp.stack(skipped, axis=-1) if skipped else jnp.full((len(target), 1), -1, jnp.int32)
+    exclude = jnp.stack(skipped, axis=-1) if skipped else None
     each = np.stack([np.asarray(rows.found) for rows, _ in columns], axis=-1)[: len(batch)]
-    found = nearest(embeddings, target, exclude, jnp.ones(len(target), bool), k)
+    best = answer(
+        embeddings,
+        vectors,
+        how.size(embeddings),
+        method=method,
+        metric=how.metric,
+        exclude=exclude,
+        rows=how.rows(embeddings),
+    )
     answers = []
-    for query, known, answer in zip(batch, each, found, strict=False):
+    for query, known, found in zip(batch, each, named(embeddings, best), strict=False):
         unknown = [word for word, has_vector in zip(query, known, strict=True) if not has_vector]
-        answers.append((None if unknown else answer, unknown))
+        answers.append((None if unknown else found, unknown))
     return answers

@@ -18,9 +18,9 @@ from ffjax.cli.status import BAD_INPUT, INTERRUPTED, guarded, say
 
 # The panels of `ffjax --help` and the modules in them.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "Ask": ("similar", "analogy"),
-    "Look": ("info", "metadata", "demo"),
-    "Change": ("convert", "select", "bucket_to_explicit"),
+    "Ask": ("similar", "analogy", "plot"),
+    "Look": ("info", "metadata", "evaluate", "demo"),
+    "Change": ("convert", "select", "prune", "bucket_to_explicit"),
 }
 
 # typer brings click along or depends on it, according to its version; this is the base of usage errors in either.

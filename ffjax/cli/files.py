@@ -20,6 +20,7 @@ _TERMS = {
     "`to_format=`": "`--to`",
     "`lossy=True`": "`--lossy`",
     "`limit`": "`--first`",
+    "`repeat_rows=True`": "`--repeat-rows`",
 }
 
 
@@ -67,13 +68,14 @@ def reading(file: str, read: Callable[[Any], Any]) -> Any:
         raise BadInput(f"{shown(file)}: {in_terms(str(error))}") from error
 
 
-def save(embeddings: "Embeddings", file: str, format: Format | None = None) -> None:
+def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, repeat_rows: bool = False) -> None:
     """Saves embeddings, to standard output if the file is `-`; says what the format has no place for.
 
     Args:
         embeddings: the embeddings.
         file: a path or `-`.
         format: the format, `None` to take it from the file's name.
+        repeat_rows: whether to write rows that words share once for each of them.
 
     Raises:
         BadInput: the format cannot hold these embeddings, or there is none to be seen in the name.
@@ -84,7 +86,7 @@ def save(embeddings: "Embeddings", file: str, format: Format | None = None) -> N
         from ffjax.formats.save import save_what_fits
 
         try:
-            lost = save_what_fits(embeddings, _target(file), format)
+            lost = save_what_fits(embeddings, _target(file), format, repeat_rows=repeat_rows)
         except FormatError:
             raise
         except (TypeError, ValueError) as error:

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from ffjax.cli.status import BadInput, say
 
-# Queries that are answered by one call of a compiled program.
-BATCH = 64
+# Queries that are answered by one call of a compiled program: several blocks of the search.
+BATCH = 1024
 
 Query = tuple[str, ...]
 

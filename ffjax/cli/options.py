@@ -17,6 +17,22 @@ class Format(StrEnum):
     floret = "floret"
 
 
+class Metric(StrEnum):
+    """How similarity is measured, as in `ffjax.top_k`."""
+
+    dot = "dot"
+    cosine = "cosine"
+    euclidean = "euclidean"
+    angular = "angular"
+
+
+class Method(StrEnum):
+    """How analogies are answered, as in `ffjax.analogy`."""
+
+    cosadd = "3cosadd"
+    cosmul = "3cosmul"
+
+
 EmbeddingsFile = Annotated[
     str,
     typer.Argument(metavar="EMBEDDINGS", help="File with embeddings; - for standard input.", show_default=False),
@@ -50,3 +66,13 @@ Lossy = Annotated[
     typer.Option("--lossy", help="Replace what is not UTF-8 in words instead of giving up."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+MetricOption = Annotated[
+    Metric, typer.Option("--metric", "-m", help="What similarity is; all but dot go by the angle between vectors.")
+]
+MethodOption = Annotated[
+    Method, typer.Option("--method", help="Add and subtract vectors, or multiply and divide cosines.")
+]
+Restrict = Annotated[
+    int | None,
+    typer.Option("--restrict", "-r", metavar="N", min=1, help="Only the first N words may be answers."),
+]

@@ -36,7 +36,7 @@ class Bar:
             self.done += steps
             if self._shown is not None:
                 progress, task = self._shown
-                progress.update(task, completed=self.done)
+                progress.update(task, completed=self.done, total=self.total)
 
     def at(self, what: str, done: int, total: int | None) -> None:
         """Says what is being done now, how much of it is done, and how much there is, if that is known."""

@@ -1,12 +1,12 @@
 """Batches of queries against embeddings, through the device functions."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffjax.cli.output import Answer, number
 
 if TYPE_CHECKING:
-    from ffjax import Embeddings, Rows
+    from ffjax import Embeddings, Rows, TopK
 
 
 def encoded(embeddings: "Embeddings", words: Sequence[str]) -> tuple["Rows", Any]:
@@ -17,29 +17,50 @@ def encoded(embeddings: "Embeddings", words: Sequence[str]) -> tuple["Rows", Any
     return rows, ffjax.lookup(embeddings, rows)
 
 
-def nearest(embeddings: "Embeddings", vectors: Any, exclude: Any, found: Any, k: int) -> list[list[Answer] | None]:
-    """The words nearest to each vector.
+class Search(NamedTuple):
+    """How answers are searched for.
+
+    Attributes:
+        k: at most how many.
+        metric: what similarity is.
+        restrict: how many words from the top may be answers, `None` for all.
+    """
+
+    k: int
+    metric: str = "dot"
+    restrict: int | None = None
+
+    def size(self, embeddings: "Embeddings") -> int:
+        """At most how many answers there are."""
+        return min(self.k, len(embeddings.vocab) if self.restrict is None else self.restrict, len(embeddings.vocab))
+
+    def rows(self, embeddings: "Embeddings") -> Any:
+        """The rows that may be answers; a file has a row for each word."""
+        n_rows = embeddings.vocab.n_word_rows
+        return None if self.restrict is None or self.restrict >= n_rows else slice(0, self.restrict)
+
+
+def nearest(embeddings: "Embeddings", vectors: Any, exclude: Any, how: Search) -> list[list[Answer]]:
+    """The words nearest to each vector, best first, with similarities.
 
     Args:
         embeddings: the embeddings.
         vectors: one for each query, `[n, dims]`.
         exclude: rows to leave out, `[n, m]`, -1 for none.
-        found: whether a query has a vector, `[n]`.
-        k: how many words.
-
-    Returns:
-        Words with similarities, best first; `None` for queries without a vector.
+        how: what to search for.
     """
     import jax.numpy as jnp
-    import numpy as np
 
     import ffjax
 
-    k = min(k, embeddings.vocab.n_word_rows)
-    best = ffjax.top_k(embeddings, vectors.astype(jnp.float32), k, exclude=exclude)
-    words, first = embeddings.vocab.words, embeddings.vocab.row_words
-    answers: list[list[Answer] | None] = []
-    for rows, scores, known in zip(best.rows.tolist(), np.asarray(best.scores), np.asarray(found), strict=True):
-        pairs = [(words[first[row]], number(score)) for row, score in zip(rows, scores, strict=True) if row >= 0]
-        answers.append(pairs if known else None)
-    return answers
+    rows = how.rows(embeddings)
+    vectors = vectors.astype(jnp.float32)
+    best = ffjax.top_k(embeddings, vectors, how.size(embeddings), metric=how.metric, exclude=exclude, rows=rows)
+    return named(embeddings, best)
+
+
+def named(embeddings: "Embeddings", best: "TopK") -> list[list[Answer]]:
+    """Rows as words with similarities."""
+    from ffjax.neighbours import named as as_results
+
+    return [[(result.word, number(result.similarity)) for result in each] for each in as_results(embeddings, best)]

@@ -8,10 +8,20 @@ import typer
 
 from ffjax.cli.files import load
 from ffjax.cli.inputs import queries
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Neighbours, Queries
+from ffjax.cli.options import (
+    EmbeddingsFile,
+    InputFormat,
+    Json,
+    Lossy,
+    Metric,
+    MetricOption,
+    Neighbours,
+    Queries,
+    Restrict,
+)
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
-from ffjax.cli.search import encoded, nearest
+from ffjax.cli.search import Search, encoded, nearest
 from ffjax.cli.status import UNANSWERED
 
 if TYPE_CHECKING:
@@ -26,6 +36,8 @@ def similar(
     ] = None,
     file: Queries = None,
     k: Neighbours = 10,
+    metric: MetricOption = Metric.dot,
+    restrict: Restrict = None,
     format: InputFormat = None,
     lossy: Lossy = False,
     json: Json = False,
@@ -33,7 +45,7 @@ def similar(
     """Find the words that are most similar to each word.
 
     Similarity is the dot product, which is the cosine where vectors have unit
-    length, as in finalfusion files. An unknown word is looked up through its
+    length, as in finalfusion files; --metric chooses another. An unknown word is looked up through its
     n-grams if the embeddings have any; a word without a vector gets a line on
     standard error, and the exit status is 1.
 
@@ -43,14 +55,16 @@ def similar(
       ffjax similar words.fifu berlin
       ffjax similar cc.de.300.bin Berlin Wien -k 3 --json
       ffjax similar words.fifu --input queries.txt > neighbours.tsv
+      ffjax similar words.fifu berlin --metric angular --restrict 50000
       echo tea | ffjax similar words.fifu - | cut -f 2
     """
+    how = Search(k, metric.value, restrict)
     asked = queries(words or [], file, 1, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
     answers = Answers(as_json=json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in asked:
-            for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], k), strict=True):
+            for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], how), strict=True):
                 answers.add(query, found, "an unknown word, and no known n-grams.")
             answers.flush()
             bar.advance(len(batch))
@@ -58,7 +72,8 @@ def similar(
         raise typer.Exit(UNANSWERED)
 
 
-def neighbours(embeddings: "Embeddings", words: Sequence[str], k: int) -> list[list[Answer] | None]:
+def neighbours(embeddings: "Embeddings", words: Sequence[str], how: Search) -> list[list[Answer] | None]:
     """The words most similar to each word, as `Embeddings.word_similarity` finds them, for a whole batch at once."""
     rows, vectors = encoded(embeddings, words)
-    return nearest(embeddings, vectors, rows.words[:, None], rows.found, k)[: len(words)]
+    found = nearest(embeddings, vectors, rows.words[:, None], how)[: len(words)]
+    return [each if known else None for each, known in zip(found, rows.found.tolist(), strict=False)]

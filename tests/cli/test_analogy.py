@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import ffjax
 from ffjax.cli.analogy import parts, spread
 from ffjax.cli.status import BadInput
 
@@ -108,3 +109,24 @@ def test_parts_are_a_b_and_c():
     assert parts([]) == set() and parts(["a,b", "c"]) == {"a", "b", "c"}
     with pytest.raises(BadInput, match="expected any of a, b and c, got d"):
         parts(["a", "d"])
+
+
+def test_methods_metrics_and_the_first_words(ff, demo_file):
+    emb = ffjax.demo()
+    query = ("man", "king", "woman")
+    a, b, c = (ffjax.pack([word], count=1) for word in query)
+    for options, chosen in (
+        (["--method", "3cosmul"], {"method": "3cosmul"}),
+        (["--metric", "angular"], {"metric": "angular"}),
+        (["--restrict", 500], {"rows": slice(0, 500)}),
+        (["--restrict", 500, "--method", "3cosmul"], {"rows": slice(0, 500), "method": "3cosmul"}),
+    ):
+        done = ff("analogy", demo_file, *query, "-k", 3, *options)
+        best = ffjax.analogy(emb, a, b, c, 3, **chosen)
+        assert [row[3] for row in done.rows] == [emb.vocab.words[row] for row in np.asarray(best.rows)[0]]
+        np.testing.assert_allclose([float(row[4]) for row in done.rows], best.scores[0], rtol=1e-6)
+
+
+def test_a_method_that_has_its_own_metric(ff, demo_file):
+    done = ff("analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular")
+    assert done.status == 2 and "--metric: expected none with --method 3cosmul" in done.err

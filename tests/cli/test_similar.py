@@ -126,3 +126,26 @@ def test_embeddings_come_from_standard_input(shell, small):
 def test_standard_input_cannot_hold_both_embeddings_and_words(ff):
     done = ff("similar", "-", "-", stdin="tea")
     assert done.status == 2 and "since standard input holds the embeddings" in done.err
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine", "euclidean", "angular"])
+def test_metrics_and_the_first_words(ff, demo_file, metric):
+    done = ff("similar", demo_file, "tea", "berlin", "-k", 3, "--metric", metric, "--restrict", 4000)
+    emb = ffjax.demo()
+    vectors = np.stack([emb["tea"], emb["berlin"]])
+    exclude = np.array([[emb.vocab["tea"]], [emb.vocab["berlin"]]], np.int32)
+    best = ffjax.top_k(emb, vectors, 3, metric=metric, exclude=exclude, rows=slice(0, 4000))
+    assert [row[1] for row in done.rows] == [emb.vocab.words[row] for row in np.ravel(best.rows)]
+    np.testing.assert_allclose([float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6)
+
+
+def test_no_more_answers_than_words(ff, demo_file):
+    assert len(ff("similar", demo_file, "tea", "-k", 50, "--restrict", 5).rows) == 5
+
+
+def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
+    words = ffjax.demo().vocab.words[:150]
+    whole = ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows
+    monkeypatch.setattr("ffjax.cli.inputs.BATCH", 64)
+    assert ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows == whole
+    assert [row[0] for row in whole] == words

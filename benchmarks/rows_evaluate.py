@@ -1,0 +1,88 @@
+"""Similar words by their strings, and analogies: ffjax beside finalfusion-python and gensim, GloVe 341,479 x 100."""
+
+from typing import Any
+
+import numpy as np
+
+import ffjax
+from benchmarks.files import derived, peer, real
+from benchmarks.harness import Pair, row
+
+WORDS = 200
+
+
+def _glove() -> str:
+    def make(path: Any) -> None:
+        peer("finalfusion.compat").load_text(str(real("glove.100d.txt"))).write(str(path))
+
+    return str(derived("glove.fifu", make))
+
+
+def _both() -> tuple[Any, Any, list[str]]:
+    ours, theirs = ffjax.load_finalfusion(_glove()), peer("finalfusion").load_finalfusion(_glove())
+    some = np.random.default_rng(0).permutation(20_000)[:WORDS]
+    return ours, theirs, [theirs.vocab.words[i] for i in some]
+
+
+def _same(ours: Any, theirs: Any) -> None:
+    for own, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose([r.similarity for r in own], [r.similarity for r in other], atol=1e-5)
+
+
+@row(issue=5, work="200 word_similarity by string, k = 10, one by one", beside="finalfusion", at_least=4)
+def word_similarity() -> Pair:
+    ours, theirs, words = _both()
+    return Pair(
+        ours=lambda: [ours.word_similarity(word) for word in words],
+        peer=lambda: [theirs.word_similarity(word) for word in words],
+        check=_same,
+        bytes_moved=WORDS * 4 * ours.storage.shape[0] * ours.dims,
+    )
+
+
+@row(issue=5, work="200 most_similar by string, k = 10, as a batch", beside="finalfusion", at_least=20)
+def most_similar() -> Pair:
+    ours, theirs, words = _both()
+    return Pair(
+        ours=lambda: ours.most_similar(words),
+        peer=lambda: [theirs.word_similarity(word) for word in words],
+        check=_same,
+    )
+
+
+def _analogies(share: int) -> Pair:
+    """Every `share`th question in each section: gensim needs minutes for all of them."""
+    ours = ffjax.load_finalfusion(_glove())
+    theirs = peer("gensim.models").KeyedVectors(ours.dims)
+    theirs.add_vectors(ours.vocab.words, np.asarray(ours.storage))
+    source = peer("gensim.test.utils").datapath("questions-words.txt")
+
+    def make(path: Any) -> None:
+        with open(source, encoding="utf-8") as file:
+            lines = [line for i, line in enumerate(file) if line.startswith(":") or i % share == 0]
+        path.write_text("".join(lines), encoding="utf-8")
+
+    path = source if share == 1 else str(derived(f"questions-words-{share}.txt", make))
+
+    def same(result: ffjax.evaluate.AnalogyResult, expected: tuple[float, list[dict[str, Any]]]) -> None:
+        _, sections = expected
+        for section, other in zip((*result.sections, result.total), sections, strict=True):
+            assert section.n_correct == len(other["correct"]), section.name
+            assert section.n_asked == len(other["correct"]) + len(other["incorrect"]), section.name
+
+    return Pair(
+        ours=lambda: ffjax.evaluate.analogies(ours, path),
+        peer=lambda: theirs.evaluate_word_analogies(path),
+        check=same,
+        note="as many right answers in each section",
+    )
+
+
+@row(issue=5, work="19,544 Google analogies on GloVe 100d", beside="gensim", at_least=20, repeat=3)
+def google_analogies() -> Pair:
+    return _analogies(1)
+
+
+@row(issue=5, work="one in ten of the Google analogies on GloVe 100d", beside="gensim", at_least=20, repeat=3)
+def google_analogies_tenth() -> Pair:
+    return _analogies(10)

@@ -1,0 +1,69 @@
+"""`ffjax prune`: fewer rows, shared by words."""
+
+from typing import Annotated
+
+import typer
+
+from ffjax.cli.files import load, save
+from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.output import number, tabbed
+from ffjax.cli.progress import working
+from ffjax.cli.status import BadInput, say
+
+
+def prune(
+    embeddings: InputFile,
+    output: OutputFile,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many of the words' rows to keep.")],
+    mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="FILE", help="Write each word, the word whose row it gets and the cosine."),
+    ] = None,
+    repeat_rows: Annotated[
+        bool, typer.Option("--repeat-rows", help="Keep all words in the output, with repeated rows.")
+    ] = False,
+    from_: FromFormat = None,
+    to: ToFormat = None,
+    lossy: Lossy = False,
+) -> None:
+    """Keep the vectors of the first words; give the other words the nearest of them.
+
+    No format holds one row for several words. So the output has the words
+    whose rows were kept, and --mapping says which of them stands for each
+    other word; with --repeat-rows it has all words, and the rows of those
+    that share one are repeated. N-grams stay.
+
+    Lines of the mapping are WORD, KEPT WORD and COSINE, separated by tabs.
+
+    Examples:
+      ffjax prune words.fifu small.fifu -n 20000 --mapping mapping.tsv
+      ffjax prune words.fifu same-words.fifu -n 20000 --repeat-rows
+    """
+    if mapping == "-" and output == "-":
+        raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
+    emb = load(embeddings, from_, mmap=True, lossy=lossy)
+    with working("Pruning", unit="words") as bar:
+        from ffjax.whole import prune as prune_rows
+        from ffjax.whole import select
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.advance(done - bar.done)
+
+        try:
+            pruned = prune_rows(emb, rows, progress=progress)
+        except TypeError as error:
+            raise BadInput(str(error)) from error
+        kept = pruned.embeddings
+        if not repeat_rows:
+            kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
+    if mapping is not None:
+        pairs = pruned.mapped.items()
+        lines = "".join(f"{tabbed(word, stand_in, number(score))}\n" for word, (stand_in, score) in pairs)
+        if mapping == "-":
+            print(lines, end="")
+        else:
+            with open(mapping, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(lines)
+    save(kept, output, to, repeat_rows=repeat_rows)
+    say(f"{len(pruned.mapped):,} of {emb.n_words:,} words have the rows of others.")

@@ -1,0 +1,92 @@
+"""`ffjax plot`: pictures of words."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from ffjax.cli.picture import COLORS, flat
+
+
+@pytest.fixture(autouse=True)
+def _with_matplotlib():
+    pytest.importorskip("matplotlib")
+
+
+def texts(path):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+
+
+def test_principal_components_are_those_of_the_covariance():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 8)) * np.arange(1, 9)
+    places, shares = flat(x)
+    variances, axes = np.linalg.eigh(np.cov(x.T))
+    np.testing.assert_allclose(places.var(0, ddof=1), variances[::-1][:2])
+    np.testing.assert_allclose(shares, variances[::-1][:2] / variances.sum())
+    np.testing.assert_allclose(np.abs(places), np.abs((x - x.mean(0)) @ axes[:, ::-1][:, :2]))
+    np.testing.assert_allclose(flat(x[::-1])[0], places[::-1])
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_vectors(n):
+    places, shares = flat(np.eye(n, 5))
+    assert places.shape == (n, 2) and np.isfinite(places).all()
+    np.testing.assert_allclose(shares, [n - 1, 0], atol=1e-12)
+
+
+def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
+    path = tmp_path / "words.svg"
+    done = ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", path)
+    assert (done.status, done.out, done.err) == (0, "", "")
+    near = [row[1] for row in ff("similar", demo_file, "berlin", "tea", "-k", 4).rows]
+    shown = texts(path)
+    assert {"berlin", "tea", *near, "berlin, tea and the 4 nearest words"} <= set(shown)
+    assert len(shown) == len({"berlin", "tea", *near}) + 3  # and the names of the axes
+    picture = path.read_text(encoding="utf-8").lower()
+    assert COLORS[0].lower() in picture and COLORS[1].lower() in picture
+    assert ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", tmp_path / "again.svg").status == 0
+    assert (tmp_path / "again.svg").read_bytes() == path.read_bytes()
+
+
+def test_labels_do_not_lie_on_each_other(ff, demo_file, tmp_path):
+    path = tmp_path / "words.svg"
+    ff("plot", demo_file, "berlin", "coffee", "jazz", "-k", 8, "-o", path)
+    found = re.findall(r'font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)', path.read_text(encoding="utf-8"))
+    columns, heights = zip(*(map(float, place) for place in found), strict=True)
+    assert len(heights) >= 20
+    apart = [
+        max(abs(heights[i] - heights[j]) / 9, abs(columns[i] - columns[j]) / 30)
+        for i in range(len(heights))
+        for j in range(i)
+    ]
+    assert min(apart) > 0.5
+
+
+def test_a_png_from_a_pipe(shell, demo_file):
+    done = shell("plot", demo_file, "king", "queen", "-k", "3", "-o", "-", "--to", "png")
+    assert done.returncode == 0 and done.stdout.startswith(b"\x89PNG\r\n")
+
+
+def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
+    done = ff("plot", small["buckets"], "咖啡", "кофе", "$x$ $", "-k", 9, "-o", tmp_path / "words.png")
+    assert (done.status, done.err) == (0, "")
+    assert (tmp_path / "words.png").stat().st_size > 10_000
+
+
+def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
+    path = tmp_path / "words.svg"
+    done = ff("plot", demo_file, "berlin", "blorp", "-k", 0, "-o", path)
+    assert done.status == 1 and done.err == "ffjax: no vector for blorp: an unknown word, and no known n-grams.\n"
+    assert "berlin" in texts(path)
+
+
+def test_bad_input(ff, demo_file, tmp_path, monkeypatch):
+    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.pdf")
+    assert done.status == 2 and "expected a picture whose name ends with .png or .svg" in done.err
+    done = ff("plot", demo_file, "blorp", "-o", tmp_path / "words.png")
+    assert done.status == 2 and "expected a word with a vector, got none" in done.err
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png")
+    assert done.status == 2 and "pip install 'ffjax[plot]'" in done.err

@@ -1,0 +1,45 @@
+"""`ffjax prune`: what `ffjax.prune` keeps, in files."""
+
+import numpy as np
+import pytest
+
+import ffjax
+from tests.cli.conftest import WORDS
+
+
+@pytest.mark.parametrize("kind", ["simple", "buckets"])
+def test_the_words_that_were_kept_and_the_mapping(ff, small, tmp_path, kind):
+    output, mapping = tmp_path / "small.fifu", tmp_path / "mapping.tsv"
+    done = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
+    assert (done.status, done.err) == (0, "ffjax: 6 of 10 words have the rows of others.\n")
+    old, new = ffjax.load(small[kind]), ffjax.load(output)
+    assert new.vocab.words == WORDS[:4] and new.metadata == old.metadata
+    for word in WORDS[:4]:
+        np.testing.assert_array_equal(new[word], old[word])
+    lines = [line.split("\t") for line in mapping.read_text(encoding="utf-8").splitlines()]
+    expected = ffjax.prune(old, 4).mapped
+    assert {word: kept for word, kept, _ in lines} == {word: kept for word, (kept, _) in expected.items()}
+    np.testing.assert_allclose([float(score) for *_, score in lines], [score for _, score in expected.values()])
+
+
+def test_all_words_with_repeated_rows(ff, small, tmp_path):
+    output = tmp_path / "same.fifu"
+    done = ff("prune", small["simple"], output, "-n", 4, "--repeat-rows", "--mapping", "-")
+    assert done.status == 0
+    new = ffjax.load(output)
+    assert new.vocab.words == WORDS
+    for word, kept, _ in done.rows:
+        np.testing.assert_array_equal(new[word], new[kept])
+    assert [row[0] for row in done.rows] == WORDS[4:]
+
+
+def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
+    output = tmp_path / "same.fifu"
+    assert ff("prune", small["buckets"], output, "-n", 10).err == "ffjax: 0 of 10 words have the rows of others.\n"
+    assert output.read_bytes() == small["buckets"].read_bytes()
+
+
+def test_bad_input(ff, small, tmp_path):
+    done = ff("prune", small["simple"], "-", "-n", 4, "--mapping", "-")
+    assert done.status == 2 and "expected one of OUTPUT and --mapping on standard output, got both" in done.err
+    assert ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 0).status == 2
