@@ -136,6 +136,14 @@ class ShardedArray(Storage):
 
         return self._divided(own)(self.matrix, ids)
 
+    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """As `sum_rows`: there is nothing to finish."""
+        return self.sum_rows(ids)
+
+    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+        """The sum itself."""
+        return total
+
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array that is the caller's own; those that are asked for are fetched, never the matrix.
 
