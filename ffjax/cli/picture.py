@@ -80,7 +80,7 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
 
     places, shares = flat(vectors)
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    settings = {
+    settings: dict[Any, Any] = {
         "font.family": [name for name in FONTS if name in installed],
         "svg.fonttype": "none",  # text stays text: it can be searched, and a viewer has fonts for other scripts
         "svg.hashsalt": "ffjax",

@@ -67,7 +67,7 @@ def similarity(
     every = read_pairs(path, delimiter)
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     numbers = words.numbers([word for pair in every for word in pair[:2]]).reshape(-1, 2)
-    known = (numbers >= 0).all(1)
+    known = np.asarray((numbers >= 0).all(1))
     pairs = tuple(pair for pair, is_known in zip(every, known.tolist(), strict=True) if is_known)
     rows = embeddings.vocab.host_rows[numbers[known]]
     vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64).reshape(-1, 2, embeddings.dims)

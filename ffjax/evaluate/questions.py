@@ -149,7 +149,7 @@ def analogies(
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     questions = list(chain.from_iterable(questions for _, questions in sections))
     numbers = words.numbers(list(chain.from_iterable(questions))).reshape(-1, 4)
-    asked = numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1)
+    asked = np.asarray(numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1))
     answers = iter(_answers(embeddings, words, questions, numbers, asked, method, progress))
     results, start = [], 0
     for name, own in sections:
