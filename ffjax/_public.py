@@ -22,15 +22,18 @@ from ffjax.formats.floret import load_floret, write_floret
 from ffjax.formats.load import load
 from ffjax.formats.save import save
 from ffjax.formats.text import load_text, load_text_dims
+from ffjax.formats.text_vectors import embed_file
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import load_word2vec, write_word2vec
 from ffjax.functional import SimilarityResult, embed, encode, lookup
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
+from ffjax.ops.pool import pool
+from ffjax.packing import Part, pack, pack_parts, unpack
 from ffjax.search import TopK, top_k
 from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, ShardedArray, Storage
-from ffjax.strings import Strings, StringTable, pack, unpack
+from ffjax.strings import Strings, StringTable
 from ffjax.subword import (
     ExplicitIndexer,
     FastTextIndexer,
@@ -39,6 +42,7 @@ from ffjax.subword import (
     PrunedIndexer,
     ngrams,
 )
+from ffjax.text import embed_text
 from ffjax.training import Training
 from ffjax.vocab import (
     ExplicitVocab,
@@ -50,4 +54,5 @@ from ffjax.vocab import (
     SubwordVocab,
     Vocab,
 )
+from ffjax.warmup import warmup
 from ffjax.whole import Pruned, add, prune, repeat_rows, select

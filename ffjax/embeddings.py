@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ffjax import functional, neighbours
+from ffjax import neighbours
 from ffjax._pytree import equal, pytree
 from ffjax.functional import SimilarityResult
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
 from ffjax.parts import check_parts, explicit_parts
 from ffjax.storage import ComposedArray, Storage
-from ffjax.strings import pack
 from ffjax.training import Training
 from ffjax.vocab import Vocab
+from ffjax.word_batches import embed_words
 
 Chunk = Metadata | Vocab | Storage | Norms
 
@@ -176,11 +176,11 @@ class Embeddings:
             return out, default[1]
         return default
 
-    def embedding_batch(self, words: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The vectors of many words at once.
+    def embedding_batch(self, words: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of many words at once, words of any lengths.
 
         Args:
-            words: the words.
+            words: the words, in whatever form `ffjax.pack` takes them.
 
         Returns:
             `(vectors, found)`: vectors `[n, dims]`, zeros where `found` (bool `[n]`) is false.
@@ -191,9 +191,7 @@ class Embeddings:
             >>> vectors.shape, found.tolist()
             ((2, 100), [True, False])
         """
-        words = list(words)
-        vectors, found = functional.embed(self, pack(words))
-        return np.asarray(vectors)[: len(words)], np.asarray(found)[: len(words)]
+        return embed_words(self, words)
 
     def analogy(
         self,

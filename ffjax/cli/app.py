@@ -20,6 +20,7 @@ from ffjax.cli.status import BAD_INPUT, INTERRUPTED, guarded, say
 COMMANDS: dict[str, tuple[str, ...]] = {
     "Ask": ("similar", "analogy", "plot"),
     "Look": ("info", "metadata", "evaluate", "demo"),
+    "Embed": ("embed",),
     "Change": ("convert", "select", "prune", "bucket_to_explicit"),
 }
 

@@ -1,0 +1,171 @@
+"""The words of a text, each once: a table of their vectors, made ready for being added up."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax.functional import EmbeddingsLike
+from ffjax.ops.pool import check_pooling
+from ffjax.packing import size
+from ffjax.spans import Spans
+from ffjax.strings import decode
+from ffjax.vocab import SubwordVocab
+from ffjax.word_batches import embed_words, read_rows
+
+_END = "</s>"
+_LABEL = b"__label__"
+
+
+class Table(NamedTuple):
+    """Vectors of different words.
+
+    Attributes:
+        rows: float32 `[n, dims]`, with rows of zeros behind the last.
+        ids: the row of each word of the text, -1 if it does not count.
+        shares: what each row counts in a mean, float64 `[n]`; `None` for one each.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+    shares: np.ndarray | None
+
+
+class Pooling(NamedTuple):
+    """How the words of a line become a vector.
+
+    Attributes:
+        pooling: a name of `ffjax.ops.pool.POOLINGS`.
+        weights: a factor for each known word and one for unknown ones, or `None`.
+        unnormalize: whether vectors are as they were trained.
+        end: for the lines of a supervised model, the row of `</s>`, which each of them ends with.
+    """
+
+    pooling: str
+    weights: np.ndarray | None
+    unnormalize: bool
+    end: np.ndarray | None
+
+    @classmethod
+    def checked(cls, embeddings: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool) -> "Pooling":
+        """The pooling that a caller asks for.
+
+        Raises:
+            ValueError: an unknown pooling, weights that do not fit, or a classifier that uses n-grams of words.
+        """
+        check_pooling(pooling, weights)
+        n_words = embeddings.vocab.n_word_rows
+        if weights is not None:
+            if pooling == "fasttext":
+                raise ValueError('`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.')
+            weights = np.asarray(weights, np.float32)
+            if weights.shape == (n_words,):
+                weights = np.append(weights, np.float32(1))
+            if weights.shape != (n_words + 1,):
+                raise ValueError(
+                    f"`weights`: expected {n_words}, one for each word's row, and perhaps one for unknown words, got "
+                    f"shape {weights.shape}."
+                )
+        training = getattr(embeddings, "training", None)
+        if pooling != "fasttext" or training is None or not len(training.label_table):
+            return cls(pooling, weights, unnormalize, None)
+        if (_metadata(embeddings, "word_ngrams") or 1) > 1:
+            raise ValueError(
+                '`pooling`: expected a classifier without n-grams of words for "fasttext", got one with n-grams of '
+                f'{_metadata(embeddings, "word_ngrams")} words. Use "mean".'
+            )
+        row = embeddings.vocab.host_index.get(_END, -1)
+        return cls(pooling, None, True, read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0])
+
+    def shares(self, counts: np.ndarray, table: Table, lines: np.ndarray) -> np.ndarray:
+        """What the sum of each line is divided by, float32 `[n_lines]`; 0 for lines that get zeros."""
+        if self.pooling in ("max", "sum"):
+            return (counts > 0).astype(np.float32)
+        share = counts
+        if table.shares is not None:
+            counted = table.ids >= 0
+            share = np.bincount(lines[counted], table.shares[table.ids[counted]], minlength=len(counts))
+        return (share if self.end is None else share + 1).astype(np.float32)
+
+    def finish(self, total: np.ndarray, share: np.ndarray, out: np.ndarray) -> None:
+        """Makes means of the sums of some lines, and zeros for lines without words."""
+        if self.end is not None:
+            total = total + self.end
+        np.divide(total, share[:, None], out=out, where=share[:, None] > 0)
+        out[share == 0] = 0
+
+
+def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray) -> Table:
+    """The vectors of the different words of a text.
+
+    Args:
+        embeddings: the embeddings.
+        rule: how they will be pooled.
+        words: the words.
+        ids: the row of each known word, -1 for the others.
+    """
+    used = np.zeros(embeddings.vocab.n_word_rows + 1, bool)
+    used[ids] = True
+    used[-1] = False
+    known = np.flatnonzero(used).astype(np.int32)
+    place = np.full(used.size, -1, np.int32)
+    place[known] = np.arange(len(known), dtype=np.int32)
+    ids = place[ids]
+    names, strange = _unknown(embeddings, rule, words, ids)
+    ids[strange >= 0] = len(known) + strange[strange >= 0]
+
+    rows = np.zeros((size(max(len(known) + len(names), 1)), embeddings.storage.shape[1]), np.float32)
+    there = np.ones(len(rows), bool)
+    if len(known):
+        rows[: len(known)] = read_rows(embeddings, known, unnormalize=rule.unnormalize)
+    if names:
+        behind = slice(len(known), len(known) + len(names))
+        rows[behind], there[behind] = embed_words(embeddings, names, unnormalize=rule.unnormalize)
+    shares = None
+    if rule.end is not None:
+        shares = _numbers_of_rows(embeddings, known, names, len(rows))
+        rows *= shares[:, None].astype(np.float32)
+    elif rule.pooling == "fasttext":
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        there &= lengths > 0
+        np.divide(rows, lengths[:, None], out=rows, where=there[:, None])
+    elif rule.weights is not None:
+        factors = np.zeros(len(rows), np.float32)
+        factors[: len(known)], factors[len(known) : len(known) + len(names)] = rule.weights[known], rule.weights[-1]
+        rows *= factors[:, None]
+        shares = np.abs(factors).astype(np.float64)
+    return Table(rows, np.where(there[ids], ids, np.int32(-1)), shares)
+
+
+def _unknown(
+    embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray
+) -> tuple[list[bytes], np.ndarray]:
+    """The different unknown words, and for each word of the text its number among them, -1 for known ones."""
+    numbers = np.full(len(ids), -1, np.int32)
+    if not isinstance(embeddings.vocab, SubwordVocab):
+        return [], numbers
+    seen: dict[bytes, int] = {}
+    left = np.flatnonzero(ids < 0)
+    data = words.data
+    for at, start, length in zip(left.tolist(), words.starts[left].tolist(), words.lengths[left].tolist(), strict=True):
+        word = data[start : start + length].tobytes()
+        if rule.end is None or not word.startswith(_LABEL):
+            numbers[at] = seen.setdefault(word, len(seen))
+    return list(seen), numbers
+
+
+def _numbers_of_rows(embeddings: EmbeddingsLike, known: np.ndarray, names: list[bytes], n: int) -> np.ndarray:
+    """How many rows a classifier adds up for each word: its own and those of its n-grams."""
+    numbers = np.ones(n, np.float64)
+    vocab = embeddings.vocab
+    if isinstance(vocab, SubwordVocab):
+        for i, row in enumerate(known.tolist()):
+            word = vocab.words[vocab.row_words[row]]
+            numbers[i] += 0 if word == _END else len(vocab.subword_rows(word))
+        for i, name in enumerate(names, start=len(known)):
+            numbers[i] = len(vocab.subword_rows(decode(name)))
+    return numbers
+
+
+def _metadata(embeddings: EmbeddingsLike, name: str) -> Any:
+    metadata = getattr(embeddings, "metadata", None)
+    return None if metadata is None else metadata.get(name)
