@@ -8,8 +8,8 @@ import numpy as np
 
 from ffjax import analogies, functional
 from ffjax.functional import SimilarityResult
+from ffjax.packing import pack
 from ffjax.search import EmbeddingsLike, TopK, checked_k, top_k
-from ffjax.strings import pack
 
 # Queries that are searched at once: several blocks of the search, and few answers held beside each other.
 _BATCH = 4096
