@@ -18,7 +18,7 @@ def _glove() -> tuple[ffjax.Embeddings, list[str]]:
     odds = 1 / np.arange(1, emb.n_words + 1)
     chosen = np.random.default_rng(0).choice(emb.n_words, N_TOKENS, p=odds / odds.sum())
     # Each token is a string of its own, as those of a text are.
-    tokens: list[str] = "\n".join([emb.vocab.words[i] for i in chosen]).split("\n")
+    tokens = str("\n".join([emb.vocab.words[i] for i in chosen])).split("\n")
     return emb, tokens
 
 
