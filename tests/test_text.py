@@ -199,10 +199,10 @@ def classifier(path, text, **settings):
     """A classifier trained by fastText, in a process of its own: it starts from memory that it does not clear."""
     fasttext = quiet_fasttext()
     path.with_name(path.name + ".txt").write_bytes(text)
-    for _ in range(8):
+    for _ in range(15):
         if not subprocess.run([sys.executable, "-c", TRAIN, path, repr(settings)], capture_output=True).returncode:
             return fasttext.load_model(str(path))
-    pytest.skip("fastText trained NaN 8 times: a fault of the peer")
+    pytest.skip("fastText trained NaN 15 times: a fault of the peer")
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -233,11 +233,12 @@ def test_sentence_vectors_are_those_of_fasttext_and_gensim(corpus, tmp_path, mma
 
 @pytest.mark.parametrize("maxn", [0, 4])
 def test_sentence_vectors_of_supervised_models_are_those_of_fasttext(corpus, tmp_path, maxn):
-    text = b"".join(b"__label__" + (b"a " if len(line) % 2 else b"b ") + line for line in corpus[:1000])
+    # Few words: the less memory fastText takes uncleared, the more often it trains numbers.
+    text = b"__label__a tea cup of the best\n__label__b coffee pot with milk\n" * 100
     grams = {"minn": 2 if maxn else 0, "maxn": maxn, "bucket": 3000 if maxn else 0}
     model = classifier(tmp_path / "classes.bin", text, **grams)
     emb = ffjax.load_fasttext(tmp_path / "classes.bin")
-    some = [*corpus[900:1200], b"\n", b"__label__a tea __label__none\n"]
+    some = [*corpus[:50], b"tea with coffee strangers\n", b"\n", b"__label__a tea __label__none\n"]
     vectors, _ = ffjax.embed_text(emb, b"".join(some), pooling="fasttext")
     theirs = np.stack([model.get_sentence_vector(line.decode().removesuffix("\n")) for line in some])
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
