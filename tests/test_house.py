@@ -148,9 +148,9 @@ def test_the_example_of_the_readme_runs(root):
     names = {}
     exec(compile(block, "README.md", "exec"), names)
     emb, top = names["emb"], names["top"]
-    berlin, paris = (emb.vocab.idx(word) for word in ("berlin", "paris"))
+    words = [emb.vocab.idx(word) for word in ("berlin", "paris", "tea", "coffee")]
     # a word is its own nearest neighbour, at the cosine of 1
-    assert np.asarray(top.rows)[:, 0].tolist() == [berlin, paris]
+    assert np.asarray(top.rows)[:, 0].tolist() == words
     np.testing.assert_allclose(np.asarray(top.scores)[:, 0], 1.0, rtol=1e-5)
 
 

@@ -14,6 +14,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
+from ffjax._compat import gathered
 from ffjax.ops.block_top_k import Restriction, of_matrix, take_best
 from ffjax.search.program import top_k_in
 from ffjax.storage import ShardedArray
@@ -79,7 +80,7 @@ def search_sharded(
         )
         scores, rows = top_k_in(of_matrix(part), queries, k, metric, restriction, recall)
         rows = jnp.where(rows < 0, -1, rows + begin)
-        both = [lax.all_gather(x, storage.axes, axis=1, tiled=True, to="invarying") for x in (scores, rows)]
+        both = [gathered(x, storage.axes, padded // own) for x in (scores, rows)]
         return take_best(both[0], both[1], k)
 
     search = storage.on_each(local, (by_rows, by_rows, by_queries, by_queries, PartitionSpec()), by_queries)

@@ -12,6 +12,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32
 
+from ffjax._compat import abstract_mesh, varying
 from ffjax._pytree import equal, pytree
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray, check_matrix
@@ -131,7 +132,7 @@ class ShardedArray(Storage):
 
             nothing = jnp.zeros((*ids.shape[:-1], part.shape[1]), jnp.float32)
             slots = jnp.moveaxis(places, -1, 0), jnp.moveaxis(here, -1, 0)
-            total, _ = lax.scan(add, lax.pcast(nothing, self.axes, to="varying"), slots, unroll=8)
+            total, _ = lax.scan(add, varying(nothing, self.axes), slots, unroll=8)
             return lax.psum(total, self.axes)
 
         return self._divided(own)(self.matrix, ids)
@@ -195,7 +196,7 @@ class ShardedArray(Storage):
         each = jax.jit(jax.shard_map(own, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs))
 
         def call(*arguments: Any) -> Any:
-            with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
+            with abstract_mesh(self.mesh):
                 return each(*arguments)
 
         return call
