@@ -49,10 +49,13 @@ def select(
         with working("Selecting"):
             from ffjax.whole.take import take_words
 
+            kept_training = emb.training is not None
             try:
                 emb = take_words(emb, _places(emb, wanted))
             except TypeError as error:
                 raise BadInput(str(error)) from error
+        if kept_training:
+            say("left out what training left (counts, labels, output matrix), which is about all words.")
     save(emb, output, to)
 
 

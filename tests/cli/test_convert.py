@@ -10,6 +10,7 @@ from ffjax.formats.load import load
 from ffjax.whole.take import take_words as selected
 from tests import builders
 from tests.cli.conftest import WORDS
+from tests.formats import fasttext_files
 
 
 def vectors(emb, words):
@@ -152,6 +153,14 @@ def test_selected_words_keep_their_vectors_norms_and_order(ff, small, tmp_path, 
         old.embedding_with_norm(word)[1] for word in new.vocab.words
     ]
     assert new.metadata == old.metadata
+
+
+def test_select_says_that_what_training_left_stays_behind(ff, tmp_path):
+    model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
+    done = ff("select", model, tmp_path / "x.fifu", "-w", "-", stdin="pot\ntea\n")
+    assert (done.status, done.out) == (0, "")
+    assert "left out what training left (counts, labels, output matrix)" in done.err
+    assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "pot"]
 
 
 def test_the_first_words_are_selected(ff, small, tmp_path):
