@@ -14,6 +14,7 @@ import pytest
 
 import ffjax
 from ffjax.cli import app, options, progress, status
+from ffjax.cli.inputs import BATCH
 from ffjax.formats import detect
 
 COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
@@ -185,9 +186,9 @@ def test_a_tab_in_a_word_does_not_make_a_field(ff, tmp_path):
 
 def test_ctrl_c_ends_quietly_with_status_130(demo_file):
     with subprocess.Popen(
-        [*FFJAX, "similar", demo_file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*FFJAX, "similar", demo_file, "-k", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        process.stdin.write(b"king\n" * 64)  # a batch, so that it is past its imports when it waits for more
+        process.stdin.write(b"king\n" * BATCH)  # a batch, so that it is past its imports when it waits for more
         process.stdin.flush()
         assert process.stdout.readline().startswith(b"king\tprince\t")
         time.sleep(0.2)
