@@ -54,7 +54,7 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     Examples:
         >>> import ffjax
         >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
-        >>> ffjax.encode(vocab, ffjax.pack(["Berlin", "Rome"])).words.tolist()
+        >>> ffjax.encode(vocab, ffjax.pack(["Berlin", "Rome"], count=2)).words.tolist()
         [1, -1]
     """
     if not isinstance(vocab, Vocab):
@@ -114,7 +114,7 @@ def embed(
     Examples:
         >>> import ffjax
         >>> emb = ffjax.demo()
-        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "blorp"]))
+        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "blorp"], count=2))
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """

@@ -133,7 +133,7 @@ def find(
         >>> import ffjax
         >>> words = ffjax.StringTable.from_strings(["an", "orange"])
         >>> table = HashTable.build(words.data, words.offsets)
-        >>> batch = ffjax.pack(["orange", "apple"])
+        >>> batch = ffjax.pack(["orange", "apple"], count=2)
         >>> find(table, words.data, words.offsets, batch.bytes, batch.lengths)
         Array([ 1, -1], dtype=int32)
     """
@@ -172,7 +172,7 @@ def find_host(
         >>> import ffjax
         >>> words = ffjax.StringTable.from_strings(["an", "orange"])
         >>> table = HashTable.build(words.data, words.offsets)
-        >>> batch = ffjax.pack(["orange", "apple"])
+        >>> batch = ffjax.pack(["orange", "apple"], count=2)
         >>> find_host(table, words.data, words.offsets, batch.bytes, batch.lengths)
         array([ 1, -1], dtype=int32)
     """

@@ -226,7 +226,7 @@ def _block_ids(vocab: SubwordVocab, words: Array, sizes: Array) -> Int32[Array, 
     """The rows of the n-grams of a block of words, -1 behind the last; a number of slots that steps divide."""
     width = words.shape[1]
     shape = jax.eval_shape(vocab.ngram_rows, words, sizes).shape
-    slots = -(-shape[1] // _AT_ONCE) * _AT_ONCE
+    slots = max(1, -(-shape[1] // _AT_ONCE)) * _AT_ONCE
 
     def of_width(width: int) -> Callable[[Array, Array], Array]:
         def rows(words: Array, sizes: Array) -> Array:

@@ -78,7 +78,7 @@ def test_metadata_does_not_leak_between_calls_of_one_program():
 def test_vmap_over_stacked_embeddings():
     pair = [embeddings("buckets", seed=s) for s in (0, 1)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
-    strings = ffjax.pack(["Paris", "Parisian"])
+    strings = ffjax.pack(["Paris", "Parisian"], count=2)
     vectors, found = jax.vmap(lambda emb: ffjax.embed(emb, strings))(stacked)
     assert vectors.shape == (2, 2, 6)
     assert found.all()

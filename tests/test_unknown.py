@@ -137,7 +137,7 @@ def test_composed_rows_have_gradients():
 def test_vmap_over_words():
     emb = builders.embeddings("fasttext")
     words = words_of_all_lengths(13)[:32]
-    packed = ffjax.pack(words, width=64)
+    packed = ffjax.pack(words, width=64, count=32)
     expected, expected_found = ffjax.embed(emb, packed)
     stacked = ffjax.Strings(packed.bytes.reshape(4, 8, -1), packed.lengths.reshape(4, 8))
     vectors, found = jax.vmap(lambda strings: ffjax.embed(emb, strings))(stacked)

@@ -141,7 +141,7 @@ class HashIndexer(ABC):
 
         Examples:
             >>> import ffjax
-            >>> batch = ffjax.pack(["tea", ""])
+            >>> batch = ffjax.pack(["tea", ""], count=2)
             >>> ids, counts = ffjax.FastTextIndexer(1000).bucket_ids(batch.bytes, batch.lengths)
             >>> ids[0, :6].tolist(), counts.tolist()
             ([191, 59, 8, 757, 337, 895], [6, 0])

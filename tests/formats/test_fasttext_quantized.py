@@ -1,5 +1,6 @@
 """Models that fastText itself has quantized and pruned."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -82,7 +83,7 @@ def test_pruned_ngrams_have_no_rows(quantize):
     assert indexer.upper_bound == 280 - emb.n_words and indexer.n_buckets == 300
     assert emb.storage.shape == (280, 10) and emb.vocab.upper_bound == 280
     words = [*emb.vocab.words, *files.UNKNOWN]
-    rows = ffjax.encode(emb.vocab, ffjax.pack(words))
+    rows = jax.jit(ffjax.encode)(emb.vocab, ffjax.pack(words))
     for i, word in enumerate(words):
         batch = [row for row in np.asarray(rows.ngrams[i]).tolist() if row >= 0]
         assert batch == ([] if word in emb.vocab else emb.vocab.subword_indices(word))
