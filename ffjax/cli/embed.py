@@ -65,6 +65,9 @@ def embed(
         raise BadInput("expected a file for the vectors, got standard output, where the number of lines can't follow.")
     if text != "-":
         os.stat(text)  # before the embeddings have taken their time
+    for file in files:
+        if file != "-" and os.path.exists(output) and os.path.samefile(file, output):
+            raise BadInput(f"expected another file for the vectors than those that are read, got {output} for both.")
     if len(files) == 2:
         emb = load(files[0], format, lossy=lossy)
     else:

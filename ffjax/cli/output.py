@@ -1,6 +1,7 @@
 """Answers for people, for pipes and for programs: tables on a terminal, tab-separated lines, or JSON lines."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -100,14 +101,26 @@ def number(value: Any) -> float:
 
 
 def to_json(value: Any) -> str:
-    """JSON on one line; text that UTF-8 cannot hold is written with escapes.
+    """JSON on one line; text that UTF-8 cannot hold is written with escapes, and what is no number as null.
 
     Examples:
         >>> to_json({"word": "größe"}), to_json(chr(0xDCFF)).isascii()
         ('{"word": "größe"}', True)
+        >>> to_json({"pearson": float("nan")})
+        '{"pearson": null}'
     """
+    value = _finite(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if text.isascii() or _encodable(text) else json.dumps(value, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _console() -> "Console":

@@ -62,7 +62,7 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
     """The pairs of a file, without comments and without a line of headings.
 
     Raises:
-        FormatError: a line is no pair.
+        FormatError: a line is no pair, or there is none.
         OSError: the file cannot be read.
     """
     pairs: list[Pair] = []
@@ -79,6 +79,9 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
                 expected = f"two words and a number with {delimiter!r} between"
                 raise FormatError(path, offset=offset, expected=expected, got=repr(line.strip())) from None
         headings = False
+    if not pairs:
+        expected = f"lines of two words and a number with {delimiter!r} between"
+        raise FormatError(path, offset=0, expected=expected, got="none")
     return pairs
 
 

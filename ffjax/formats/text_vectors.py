@@ -52,7 +52,7 @@ def embed_file(
         How many lines there were.
 
     Raises:
-        ValueError: an unknown pooling or dtype, or `weights` that do not fit.
+        ValueError: an unknown pooling or dtype, `weights` that do not fit, or one file for text and result.
         OSError: a file cannot be read or written.
 
     Examples:
@@ -70,6 +70,8 @@ def embed_file(
     kind = np.dtype(dtype).newbyteorder("<")
     embed_text(embeddings, b"", **settings)  # refuses wrong settings before anything is opened
     if isinstance(source, str | os.PathLike):
+        if os.path.exists(target) and os.path.samefile(source, target):
+            raise ValueError(f"`target`: expected another file than the text, got {os.fspath(target)!r} for both.")
         with open(source, "rb") as file:
             return _write(embeddings, file, target, kind, settings, progress)
     return _write(embeddings, source, target, kind, settings, progress)

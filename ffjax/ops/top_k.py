@@ -185,9 +185,12 @@ def merge_top_k(
 def _of_cosine(scores: Array, metric: str) -> Array:
     if metric in ("dot", "cosine"):
         return scores
-    cosine = jnp.clip(scores, -1.0, 1.0)
+    # At the ends of the range, where the slopes are infinite, the answer is a constant and its gradient zero.
+    inside = (scores > -1) & (scores < 1)
+    cosine = jnp.where(inside | jnp.isnan(scores), scores, 0.0)
     turned = 1 - jnp.arccos(cosine) / jnp.pi if metric == "angular" else 1 - jnp.sqrt(2 - 2 * cosine) / 2
-    return jnp.where(scores == -jnp.inf, -jnp.inf, turned)
+    ends = jnp.where(scores > 0, 1.0, 0.0)  # of both metrics
+    return jnp.where(scores == -jnp.inf, -jnp.inf, jnp.where(inside | jnp.isnan(scores), turned, ends))
 
 
 def _check(matrix, queries, k, metric, inverse_norms, exclude, allowed, n_rows) -> None:

@@ -72,7 +72,7 @@ def _of_slice(rows: slice | range, n_rows: int) -> Chosen:
     if isinstance(rows, slice) and any(isinstance(end, jax.Array) for end in (rows.start, rows.stop)):
         if rows.step is not None and operator.index(rows.step) != 1:
             raise ValueError(f"`rows`: expected a step of 1 where the ends of a slice are arrays, got {rows.step}.")
-        return Chosen(start=rows.start, stop=rows.stop)
+        return Chosen(start=_from_top(rows.start, n_rows), stop=_from_top(rows.stop, n_rows))
     span = range(*rows.indices(n_rows)) if isinstance(rows, slice) else rows
     if len(span) == 0:
         return Chosen(start=0, stop=0)
@@ -83,3 +83,11 @@ def _of_slice(rows: slice | range, n_rows: int) -> Chosen:
     if span.step == 1:
         return Chosen(start=span.start if span.start > 0 else None, stop=span.stop if span.stop < n_rows else None)
     return Chosen(ids=np.arange(span.start, span.stop, span.step, dtype=np.int32))
+
+
+def _from_top(end: Any, n_rows: int) -> Any:
+    """The end of a slice, which counts from the last row if it is negative, as Python's do."""
+    if end is None:
+        return None
+    end = jnp.asarray(end, jnp.int32)
+    return jnp.where(end < 0, jnp.maximum(end + n_rows, 0), end)

@@ -24,6 +24,15 @@ def test_standard_input_and_the_embeddings_inside_the_package(shell, tmp_path):
     np.testing.assert_allclose(vectors[1], ffjax.demo()["berlin"], atol=1e-3)
 
 
+def test_what_is_read_is_not_written_over(ff, small, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("tea\n")
+    for output in (text, small["buckets"]):
+        done = ff("embed", small["buckets"], text, "-o", output)
+        assert done.status == 2 and "expected another file for the vectors" in done.err
+    assert text.read_text() == "tea\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

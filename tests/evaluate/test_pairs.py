@@ -52,6 +52,12 @@ def test_a_line_that_is_no_pair_is_refused(demo, write):
         ffjax.evaluate.similarity(demo, write("tea\tcoffee\t9\ntea 4\n"))
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n", "a b c\n", "word 1\tword 2\tscore\n"])
+def test_a_file_without_pairs_is_refused(demo, write, text):
+    with pytest.raises(ffjax.FormatError, match=r"expected lines of two words and a number .* between, got none"):
+        ffjax.evaluate.similarity(demo, write(text))
+
+
 def test_files_are_told_apart(write):
     assert holds_analogies(write("# by hand\n\n: family\nhe she king queen\n"))
     assert not holds_analogies(write("# by hand\ntea\tcoffee\t9\n"))

@@ -51,3 +51,11 @@ def test_the_old_file_stays_where_something_fails(tmp_path):
     with pytest.raises(ValueError, match="`dtype`: expected one of float32, float16, got 'int8'"):
         ffjax.embed_file(embeddings(), io.BytesIO(TEXT), target, dtype="int8")
     assert target.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_text_is_not_written_over(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a cup of tea\n")
+    with pytest.raises(ValueError, match="`target`: expected another file than the text"):
+        ffjax.embed_file(ffjax.demo(), path, tmp_path / "." / "text.txt")
+    assert path.read_text() == "a cup of tea\n"

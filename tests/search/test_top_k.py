@@ -171,3 +171,23 @@ def test_nothing_is_ever_whole(kind, batch):
 def test_errors(change, error, message):
     with pytest.raises(error, match=message):
         ffjax.top_k(embeddings(), jnp.ones(6), 1, **change)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "angular", "euclidean"])
+def test_gradients_are_finite_where_a_query_is_a_row(metric):
+    matrix = jnp.asarray(np.random.default_rng(0).standard_normal((7, 4)), jnp.float32)
+
+    def total(matrix, queries):
+        return ffjax.top_k(ffjax.NdArray(matrix), queries, 3, metric=metric).scores.sum()
+
+    for gradient in jax.grad(total, argnums=(0, 1))(matrix, matrix[:4]):
+        assert jnp.isfinite(gradient).all()
+        assert gradient.any()
+
+
+def test_ends_of_slices_that_are_arrays_count_from_the_last_row_too():
+    storage = ffjax.NdArray(np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32))
+    query = jnp.ones((1, 4))
+    expected = ffjax.top_k(storage, query, 3, rows=slice(-9, -2)).rows
+    traced = jax.jit(lambda a, b: ffjax.top_k(storage, query, 3, rows=slice(a, b)).rows)
+    np.testing.assert_array_equal(traced(jnp.int32(-9), jnp.int32(-2)), expected)

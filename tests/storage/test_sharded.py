@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import ffjax
+from tests import builders
 from tests.search.reference import normals
 
 
@@ -64,3 +65,18 @@ def test_errors(matrix, spec, error, message):
         ffjax.ShardedArray(matrix, NamedSharding(mesh(), spec))
     with pytest.raises(TypeError, match=r"`sharding`: expected a NamedSharding, got str. Write `NamedSharding\("):
         ffjax.ShardedArray(matrix, "a")
+
+
+def test_sharded_embeddings_are_written_whole(tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((10, 6)).astype(np.float32)
+    mesh = jax.make_mesh((jax.device_count(),), ("rows",))
+    place = NamedSharding(mesh, PartitionSpec("rows"))
+    plain = ffjax.Embeddings(ffjax.NdArray(matrix), builders.vocab("simple"))
+    divided = plain.replace(storage=ffjax.ShardedArray(matrix, place))
+    for name in ("x.fifu", "x.txt"):
+        ffjax.save(plain, tmp_path / name)
+        expected = (tmp_path / name).read_bytes()
+        ffjax.save(divided, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == expected
+    divided.storage.write(tmp_path / "rows.fifu")
+    np.testing.assert_array_equal(ffjax.load_storage(tmp_path / "rows.fifu").matrix, matrix)

@@ -22,7 +22,7 @@ from ffjax.formats.finalfusion.composed import Composing
 from ffjax.formats.finalfusion.header import ChunkId, header_size, write_header
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray
+from ffjax.storage import ComposedArray, NdArray, QuantizedArray, ShardedArray
 from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, FloretVocab, SimpleVocab
 
 _FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
@@ -82,7 +82,7 @@ def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool
         if embeddings.own_norms is None and len(composing.norms) == embeddings.vocab.n_word_rows:
             # The storage's own, which come of composing its rows.
             chunks[-1] = composing.norms
-    _write(file, chunks)
+    _write(file, [_gathered(chunk) for chunk in chunks])
 
 
 def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
@@ -112,7 +112,12 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
         raise TypeError(f"`chunks`: expected a list of chunks, got one {type(chunks).__name__}. Write `[chunk]`.")
     if not chunks:
         raise ValueError("`chunks`: expected at least one, got none.")
-    _write(file, [Composing.of(chunk) if isinstance(chunk, ComposedArray) else chunk for chunk in chunks])
+    _write(file, [Composing.of(chunk) if isinstance(chunk, ComposedArray) else _gathered(chunk) for chunk in chunks])
+
+
+def _gathered(chunk: Any) -> Any:
+    """Rows that are divided over devices in one place; anything else as it is."""
+    return chunk[:] if isinstance(chunk, ShardedArray) else chunk
 
 
 def _write(file: File, chunks: Sequence[Any]) -> None:
