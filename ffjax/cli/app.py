@@ -5,10 +5,11 @@ and its name below. Modules import JAX and ffjax inside their function, so that 
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -85,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = spread(arguments)
     arguments = arguments or ["--help"]
     try:
-        status = typer.main.get_command(app()).main(args=arguments, prog_name="ffjax", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell
+            status = typer.main.get_command(app()).main(args=arguments, prog_name="ffjax", standalone_mode=False)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
@@ -104,3 +107,8 @@ def _speak_utf8() -> None:
             errors = "backslashreplace" if stream is sys.stderr else "surrogateescape"
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors=errors)
+
+
+def _tell(message: Warning | str, *_: Any) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    say(str(message))

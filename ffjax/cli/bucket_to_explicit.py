@@ -1,9 +1,9 @@
 """`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
 
-from ffjax.cli.files import load, save
+from ffjax.cli.files import load, save, say_training_is_left
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput
+from ffjax.cli.status import BadInput, say
 
 
 def bucket_to_explicit(
@@ -26,4 +26,8 @@ def bucket_to_explicit(
             explicit = emb.bucket_to_explicit()
     except TypeError as error:
         raise BadInput(f"{embeddings}: {error}") from error
+    if emb.training is not None:
+        say_training_is_left()
+    if emb.metadata is not None:
+        say("left out the metadata, which no longer describes the embeddings.")
     save(explicit, output, Format.finalfusion)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ffjax.cli.files import in_terms, load, shown
+from ffjax.cli.files import check_distinct, in_terms, load, shown
 from ffjax.cli.options import InputFormat, Lossy
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
@@ -65,9 +65,7 @@ def embed(
         raise BadInput("expected a file for the vectors, got standard output, where the number of lines can't follow.")
     if text != "-":
         os.stat(text)  # before the embeddings have taken their time
-    for file in files:
-        if file != "-" and os.path.exists(output) and os.path.samefile(file, output):
-            raise BadInput(f"expected another file for the vectors than those that are read, got {output} for both.")
+    check_distinct(output, *files)
     if len(files) == 2:
         emb = load(files[0], format, lossy=lossy)
     else:

@@ -175,3 +175,23 @@ def in_terms(message: str) -> str:
     for term, option in _TERMS.items():
         message = message.replace(term, option)
     return message
+
+
+def check_distinct(output: str, *inputs: str | None) -> None:
+    """Refuses to write over a file that is read for something else, or written twice.
+
+    Raises:
+        BadInput: the output is one of those files.
+    """
+    for file in inputs:
+        if file is None or file == "-" or output == "-":
+            continue
+        if os.path.realpath(file) == os.path.realpath(output) or (
+            os.path.exists(file) and os.path.exists(output) and os.path.samefile(file, output)
+        ):
+            raise BadInput(f"expected another file to write than {file}, got it for both.")
+
+
+def say_training_is_left() -> None:
+    """Says what a command leaves out since it is about all words."""
+    say("left out what training left (counts, labels, output matrix), which is about all words.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import load, reading, save, shown
+from ffjax.cli.files import check_distinct, load, reading, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json
 from ffjax.cli.output import to_json
@@ -56,6 +56,7 @@ def metadata(
 def _replace(embeddings: str, output: str, replace: str, format: Format | None) -> None:
     if embeddings == replace == "-":
         raise BadInput("expected one of EMBEDDINGS and --replace on standard input, got both.")
+    check_distinct(output, replace)
     text = text_of(replace)
     emb = load(embeddings, format, mmap=True)
     from ffjax import Metadata

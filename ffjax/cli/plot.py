@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.files import load
+from ffjax.cli.files import check_distinct, load
 from ffjax.cli.options import InputFormat, Lossy, Metric, MetricOption, Restrict
 from ffjax.cli.picture import Point, draw
 from ffjax.cli.progress import working
@@ -55,6 +55,7 @@ def plot(
       ffjax plot words.fifu tea -o - --to svg > tea.svg
     """
     chosen = _format(output, to)
+    check_distinct(output, embeddings)
     emb = load(embeddings, format, lossy=lossy)
     with working("Drawing"):
         import numpy as np

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import load, save
+from ffjax.cli.files import check_distinct, load, save, say_training_is_left
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
@@ -41,6 +41,7 @@ def prune(
     """
     if mapping == "-" and output == "-":
         raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
+    check_distinct(mapping or "-", embeddings, output)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Pruning", unit="words") as bar:
         from ffjax.whole import prune as prune_rows
@@ -57,13 +58,17 @@ def prune(
         kept = pruned.embeddings
         if not repeat_rows:
             kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
+            if emb.training is not None:
+                say_training_is_left()
+    save(kept, output, to, repeat_rows=repeat_rows)
     if mapping is not None:
         pairs = pruned.mapped.items()
         lines = "".join(f"{tabbed(word, stand_in, number(score))}\n" for word, (stand_in, score) in pairs)
         if mapping == "-":
             print(lines, end="")
         else:
-            with open(mapping, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(lines)
-    save(kept, output, to, repeat_rows=repeat_rows)
+            from ffjax.formats.atomic import open_output
+
+            with open_output(mapping) as file:
+                file.write(lines.encode("utf-8", "surrogateescape"))
     say(f"{len(pruned.mapped):,} of {emb.n_words:,} words have the rows of others.")

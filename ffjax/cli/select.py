@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ffjax.cli.files import load, save
+from ffjax.cli.files import check_distinct, load, save, say_training_is_left
 from ffjax.cli.inputs import lines
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
@@ -43,6 +43,7 @@ def select(
         raise BadInput("expected --words FILE or --first N, got neither.")
     if embeddings == words == "-":
         raise BadInput("expected one of INPUT and --words on standard input, got both.")
+    check_distinct(output, words)
     wanted = None if words is None else {text for _, text in lines(words)}
     emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
     if wanted is not None:
@@ -55,7 +56,7 @@ def select(
             except TypeError as error:
                 raise BadInput(str(error)) from error
         if kept_training:
-            say("left out what training left (counts, labels, output matrix), which is about all words.")
+            say_training_is_left()
     save(emb, output, to)
 
 

@@ -21,12 +21,12 @@ from ffjax.formats.binary import File
 from ffjax.formats.blocks import Block, Blocks, check_words, collect, in_order, unit_length
 from ffjax.formats.checks import check_dims, check_limit
 from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text_lines import count_values, parse_lines, shown
+from ffjax.formats.text_lines import SAMPLE_LINES, count_values, parse_lines, shown
 from ffjax.formats.text_parse import PAD, padded
 
 _BLOCK = 1 << 21
 _LONGEST_LINE = 1 << 26
-_SAMPLE = (64, 1 << 20)  # lines and bytes from which to tell the number of values
+_SAMPLE = (SAMPLE_LINES, 1 << 20)  # lines and bytes from which to tell the number of values
 _LF = 10
 
 # Far more than any embeddings have; what a file claims beyond is a mistake.

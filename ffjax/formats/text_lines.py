@@ -22,6 +22,8 @@ _PIECE = 1 << 18
 _FIELDS = 1 << 15
 _TRAILING = 4  # spaces before the line feed that the fast way skips
 _LF, _SPACE, _TAB, _CR = 10, 32, 9, 13
+# Lines from which to tell the number of values.
+SAMPLE_LINES = 64
 _SEPARATORS = b" \t\r\n"
 _FIELD = re.compile(rb"[^ \t\r\n]+")
 # An integer may end a token ("windows 10"); these are values.
@@ -268,8 +270,8 @@ def _is_separator(kinds: np.ndarray) -> np.ndarray:
 
 
 def ends_with_value(word: bytes) -> bool:
-    """Whether what follows the last space or tab of a word would be taken for a value, as in `python 2.7`."""
-    piece = re.split(rb"[ \t]", word)[1:][-1:]
+    """Whether what follows the last separator of a word would be taken for a value, as in `python 2.7`."""
+    piece = re.split(rb"[ \t\r]", word.rstrip(_SEPARATORS))[1:][-1:]
     return bool(piece) and _VALUE.fullmatch(piece[0]) is not None
 
 

@@ -1,15 +1,16 @@
 """Writing embeddings as text: a word and its values on each line, with or without a first line `rows dims`."""
 
+from collections import Counter
 from typing import Any
 
 from ffjax.embeddings import Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File
 from ffjax.formats.rows_out import check_line_feeds, check_plain, word_blocks, words_with
-from ffjax.formats.text_lines import ends_with_value
+from ffjax.formats.text_lines import SAMPLE_LINES, count_values, ends_with_value
 from ffjax.formats.text_numbers import format_rows
 
-_SPACE, _TAB = 32, 9
+_SPACE, _TAB, _CR = 32, 9, 13
 
 
 def write_text(
@@ -111,18 +112,17 @@ def write_text_dims(
 def _write(file: File, embeddings: Any, sep: str, unnormalize: bool, options: dict[str, bool], *, dims: bool) -> None:
     if not isinstance(sep, str):
         raise TypeError(f"`sep`: expected a str, got {type(sep).__name__} {sep!r}.")
-    if not sep or "\n" in sep:
-        raise ValueError(f"`sep`: expected what separates a word from its values on one line, got {sep!r}.")
+    if not sep or sep.strip(" \t"):
+        raise ValueError(f"`sep`: expected spaces or tabs, which is what readers separate values at, got {sep!r}.")
     embeddings = check_plain(embeddings, "text files", **options)
     table = embeddings.vocab.table
     check_line_feeds(table, "text files")
-    for i in words_with(table, _SPACE, _TAB).tolist():
+    for i in words_with(table, _SPACE, _TAB, _CR).tolist():
         if ends_with_value(table.raw(i)):
-            raise ValueError(
-                f"`embeddings`: expected words that a reader can tell from values, got {table[i]!r}. "
-                "Rename it, or write another format."
-            )
+            raise _unreadable(table[i])
     between = sep.encode()
+    if not dims:
+        _check_first_lines(embeddings, unnormalize, between)
     with open_output(file) as out:
         if dims:
             out.write(f"{len(table)} {embeddings.dims}\n".encode())
@@ -130,3 +130,27 @@ def _write(file: File, embeddings: Any, sep: str, unnormalize: bool, options: di
             values = format_rows(rows)
             lines = [word + between + text for word, text in zip(words, values, strict=True)]
             out.write(b"\n".join(lines) + b"\n")
+
+
+def _check_first_lines(embeddings: Embeddings, unnormalize: bool, between: bytes) -> None:
+    """Refuses words at the top from which a reader, who has no line of dimensions, would take the wrong number.
+
+    An integer may end a word, as in `windows 10`, but not most of the first words.
+    """
+    words, rows = next(word_blocks(embeddings, unnormalize), ([], None))
+    if rows is None:
+        return
+    few = words[:SAMPLE_LINES]
+    values = format_rows(rows[: len(few)])
+    counts = [count_values(word + between + text) for word, text in zip(few, values, strict=True)]
+    usual = Counter(filter(None, counts)).most_common(1)
+    if usual and usual[0][0] != embeddings.dims:
+        first = next(word for word, count in zip(few, counts, strict=True) if count != embeddings.dims)
+        raise _unreadable(first.decode("utf-8", "surrogateescape"))
+
+
+def _unreadable(word: str) -> ValueError:
+    return ValueError(
+        f"`embeddings`: expected words that a reader can tell from values, got {word!r}. "
+        "Rename it, or write another format, such as text with dimensions."
+    )

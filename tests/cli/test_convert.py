@@ -215,7 +215,8 @@ def test_words_that_share_rows_go_on_sharing_them():
 @pytest.mark.parametrize("kind", ["buckets", "fasttext"])
 def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, tmp_path, kind):
     assert peer("bucket_to_explicit", small[kind], tmp_path / "theirs.fifu").status == 0
-    assert ff("bucket-to-explicit", small[kind], tmp_path / "mine.fifu") == (0, "", "")
+    said = "ffjax: left out the metadata, which no longer describes the embeddings.\n"
+    assert ff("bucket-to-explicit", small[kind], tmp_path / "mine.fifu") == (0, "", said)
     mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
     assert mine.vocab == theirs.vocab
     np.testing.assert_array_equal(np.asarray(mine.storage), np.asarray(theirs.storage))
@@ -225,3 +226,29 @@ def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, t
 def test_embeddings_without_buckets_cannot_be_made_explicit(ff, small, tmp_path):
     done = ff("bucket-to-explicit", small["simple"], tmp_path / "x.fifu")
     assert done.status == 2 and "Only hashed n-grams can be made explicit" in done.err and done.err.count("\n") == 1
+
+
+def test_what_is_read_for_something_else_is_not_written_over(ff, small, tmp_path):
+    listed, toml, source = tmp_path / "list", tmp_path / "new.toml", tmp_path / "source.svg"
+    listed.write_text("tea\n")
+    toml.write_text("a = 1\n")
+    source.write_bytes(small["simple"].read_bytes())
+    commands = [
+        ("select", small["simple"], listed, "-w", listed, "--to", "finalfusion"),
+        ("metadata", small["simple"], toml, "--replace", toml),
+        ("plot", source, "tea", "-o", source),
+    ]
+    for command in commands:
+        done = ff(*command)
+        assert done.status == 2 and "expected another file to write than" in done.err
+    assert (listed.read_text(), toml.read_text()) == ("tea\n", "a = 1\n")
+    assert source.read_bytes() == small["simple"].read_bytes()
+
+
+def test_warnings_are_lines_for_people(shell, tmp_path):
+    source = tmp_path / "source.txt"
+    source.write_text("a nan 2\nb 3 4\nb 5 6\n")
+    done = shell("convert", source, tmp_path / "x.fifu")
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 0 and len(lines) == 2
+    assert all(line.startswith("ffjax: 1 ") for line in lines) and "UserWarning" not in done.stderr.decode()

@@ -29,7 +29,7 @@ def test_what_is_read_is_not_written_over(ff, small, tmp_path):
     text.write_text("tea\n")
     for output in (text, small["buckets"]):
         done = ff("embed", small["buckets"], text, "-o", output)
-        assert done.status == 2 and "expected another file for the vectors" in done.err
+        assert done.status == 2 and "expected another file to write than" in done.err
     assert text.read_text() == "tea\n"
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import ffjax
 from tests.cli.conftest import WORDS
+from tests.formats import fasttext_files
 
 
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
@@ -43,3 +44,25 @@ def test_bad_input(ff, small, tmp_path):
     done = ff("prune", small["simple"], "-", "-n", 4, "--mapping", "-")
     assert done.status == 2 and "expected one of OUTPUT and --mapping on standard output, got both" in done.err
     assert ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 0).status == 2
+
+
+@pytest.mark.parametrize("over", ["input", "output"])
+def test_the_mapping_is_written_over_no_embeddings(ff, small, tmp_path, over):
+    source, output = tmp_path / "input", tmp_path / "output.fifu"
+    source.write_bytes(small["simple"].read_bytes())
+    done = ff("prune", source, output, "-n", 4, "--mapping", source if over == "input" else output)
+    assert done.status == 2 and "expected another file to write than" in done.err and done.err.count("\n") == 1
+    assert source.read_bytes() == small["simple"].read_bytes() and not output.exists()
+
+
+def test_what_training_left_is_not_dropped_in_silence(ff, tmp_path):
+    model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
+    for command in (("prune", model, tmp_path / "x.fifu", "-n", 2), ("bucket-to-explicit", model, tmp_path / "y.fifu")):
+        done = ff(*command)
+        assert done.status == 0
+        assert "ffjax: left out what training left (counts, labels, output matrix)" in done.err
+
+
+def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
+    done = ff("prune", small["simple"], tmp_path / "none" / "x.fifu", "-n", 4, "--mapping", tmp_path / "m.tsv")
+    assert done.status == 2 and not list(tmp_path.iterdir())

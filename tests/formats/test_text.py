@@ -369,3 +369,28 @@ def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
             except ffjax.FormatError:
                 continue
             assert len(emb.norms) == emb.n_words
+
+
+@pytest.mark.parametrize(
+    "words", [["area 51", "catch 22"], ["area 51", "b"], ["a 5. ", "b 6. "], ["a\r1", "b\r2"], [" 7", " 8"]]
+)
+def test_words_from_which_a_reader_would_take_values_are_not_written(words: list[str], tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words))
+    with pytest.raises(ValueError, match="`embeddings`: expected words that a reader can tell from values"):
+        ffjax.write_text(tmp_path / "x.txt", emb)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_integer_may_end_a_word_of_many(tmp_path: Path) -> None:
+    words = ["a", "b", "windows 10", "c"]
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(4, dtype=np.float32)), ffjax.SimpleVocab(words))
+    ffjax.write_text(tmp_path / "x.txt", emb)
+    assert ffjax.load_text(tmp_path / "x.txt").vocab.words == words
+
+
+@pytest.mark.parametrize("sep", ["", "5", ".", "\0", " 5 ", " : ", "\n"])
+def test_only_spaces_and_tabs_separate(sep: str, tmp_path: Path) -> None:
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["a", "b"]))
+    with pytest.raises(ValueError, match="`sep`: expected spaces or tabs"):
+        ffjax.write_text(tmp_path / "x.txt", emb, sep=sep)
