@@ -304,7 +304,7 @@ def test_words_that_text_cannot_hold(tmp_path: Path, words: list[str], message: 
 
 
 @pytest.mark.parametrize(
-    "words", [["New York", ""], [" ", "\u00a0"], ["a ", " b"], ["windows 10", "\r"], ["日本", "\x00"]]
+    "words", [["New York", ""], [" ", "\u00a0"], ["a ", " b"], ["\r", "windows 10"], ["日本", "\x00"]]
 )
 def test_words_that_text_can_hold(tmp_path: Path, words: list[str]) -> None:
     emb = ffjax.Embeddings(ffjax.NdArray(ROWS), ffjax.SimpleVocab(words))
@@ -319,7 +319,7 @@ def test_separators(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one\t3.0 4.0\ntwo\t0.5 -0.25\n"
     assert ffjax.load(path).vocab.words == ["one", "two"]
     for sep in ("", "\n", " \n"):
-        with pytest.raises(ValueError, match="`sep`: expected what separates"):
+        with pytest.raises(ValueError, match="`sep`: expected spaces or tabs"):
             ffjax.write_text(path, simple(), sep=sep)
 
 
