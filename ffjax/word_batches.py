@@ -23,7 +23,7 @@ from ffjax.vocab import Rows, SubwordVocab, Vocab
 
 # Words that are packed, found and read at a time.
 _BLOCK = 1 << 16
-# Unknown words that are embedded at a time, and their bytes: the rows of their n-grams are held at once.
+# Unknown words that are embedded at a time, and their bytes.
 _UNKNOWN, _UNKNOWN_BYTES = 1 << 14, 1 << 19
 _WIDEST = 64
 _THREADS = 2
