@@ -131,11 +131,13 @@ def _lines_of(text: np.ndarray) -> int:
 def _embed_batch(
     embeddings: EmbeddingsLike, text: np.ndarray, rule: Pooling, vectors: np.ndarray, counts: np.ndarray
 ) -> None:
-    pieces, begin = [], 0
-    while begin < text.size:
-        end = _line_end(text, min(begin + _BLOCK, text.size))
-        pieces.append((begin, _found(embeddings.vocab, text[begin:end])))
-        begin = end
+    ends = [0]
+    while ends[-1] < text.size:
+        ends.append(_line_end(text, min(ends[-1] + _BLOCK, text.size)))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        # Each step of a call is too small for several cores.
+        found = pool.map(lambda begin, end: _found(embeddings.vocab, text[begin:end]), ends, ends[1:])
+        pieces = list(zip(ends, found, strict=False))
     first = np.cumsum([0, *(number for _, (*_, number) in pieces)])
     ids, starts, lengths, lines = (
         np.concatenate([np.zeros(0, np.int32), *columns])

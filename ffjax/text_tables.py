@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._aligned import aligned_zeros
 from ffjax.functional import EmbeddingsLike
 from ffjax.ops.pool import check_pooling
 from ffjax.packing import size
@@ -113,7 +114,7 @@ def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.nd
     names, strange = _unknown(embeddings, rule, words, ids)
     ids[strange >= 0] = len(known) + strange[strange >= 0]
 
-    rows = np.zeros((size(max(len(known) + len(names), 1)), embeddings.storage.shape[1]), np.float32)
+    rows = aligned_zeros((size(max(len(known) + len(names), 1)), embeddings.storage.shape[1]), np.float32)
     there = np.ones(len(rows), bool)
     if len(known):
         rows[: len(known)] = read_rows(embeddings, known, unnormalize=rule.unnormalize)

@@ -1,12 +1,12 @@
 """The vectors of a batch's unknown words: only those words are hashed and only their n-grams' rows are read.
 
-    known and filler words out, the others ordered by their bytes      a sort of one integer a word
-    blocks of words, as few as the batch needs                         a `while` loop
-      their n-grams, in as many bytes as the longest of the block has  one of a few programs
+    known and filler words out, the others ordered by their lengths    a sort of one integer a word
+    blocks of words of up to 16, up to 32, and of more bytes           a `while` loop for each
+      their n-grams                                                    in as many bytes
       the rows of their n-grams, eight a step, added up                a `while` loop
       unit length (or the mean), written to the words' places
 
-Words of a block are about as long as each other, so little is read for nothing; memory for n-grams is that of a block,
+Words of a block have about as many characters, so little is read for nothing; memory for n-grams is that of a block,
 whatever the batch. The numbers of blocks and of steps depend on the batch, which reverse-mode differentiation cannot
 go through, so the gradient is written here: the same loops, in which the rows of the n-grams are added to.
 """
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.custom_batching import custom_vmap
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Bool, Float, Int32, UInt8, UInt32
 
 from ffjax.ops.normalize import normalize
 from ffjax.storage import Storage
@@ -34,11 +34,11 @@ C = TypeVar("C")
 _CHUNK = 1 << 16
 # Words of a block. On a CPU their vectors should stay in the cache while eight rows a step are added to them; a GPU
 # waits for the host at each step of a loop, so there it has few of them.
-_BLOCK = {"cpu": 1024}
+_BLOCK = {"cpu": 512}
 _LARGE_BLOCK = 1 << 15
 # Rows that are added in one step.
 _AT_ONCE = 8
-# Bytes of the longest word of a block: each of these is a program of its own.
+# Bytes of the longest word of a block: a loop of its own for each of these.
 _WIDTHS = (16, 32)
 
 
@@ -157,8 +157,15 @@ def _backward(storage: Storage, vocab: SubwordVocab, batch: Any, means: bool) ->
 
 def _total(storage: Storage, ids: Int32[Array, "slots block"]) -> tuple[Array, Array]:
     """The sum of the rows of each word's n-grams, and how many there are."""
-    first = jnp.zeros_like(jax.eval_shape(storage.sum_parts, ids[:0].T), dtype=jnp.float32)
-    total = lax.fori_loop(0, _n_steps(ids), lambda i, total: total + storage.sum_parts(_step(ids, i)), first)
+    total = jnp.zeros_like(jax.eval_shape(storage.sum_parts, ids[:0].T), dtype=jnp.float32)
+    # As many steps at first as need no look at which rows there are: words of a block have about as many n-grams.
+    n_whole = jnp.min(jnp.where((ids >= 0).all(1), ids.shape[0], jnp.arange(ids.shape[0], dtype=jnp.int32))) // _AT_ONCE
+
+    def add(whole: bool) -> Callable[[Array, Array], Array]:
+        return lambda i, total: total + storage.sum_parts(_step(ids, i), whole=whole)
+
+    total = lax.fori_loop(0, n_whole, add(True), total)
+    total = lax.fori_loop(n_whole, _n_steps(ids), add(False), total)
     return total, (ids >= 0).sum(0, dtype=jnp.int32)
 
 
@@ -182,7 +189,7 @@ def _over_blocks(
 ) -> C:
     """Calls `write(carry, places, ids)` for blocks of unknown words: their places and their n-grams' rows `[slots, n]`.
 
-    Behind the last word of a batch `places` is outside of it, and there are no n-grams.
+    Behind the last word of a block `places` is outside of the batch, and there are no n-grams.
     """
     n, width = data.shape
     if n == 0:
@@ -190,54 +197,55 @@ def _over_blocks(
     size = min(n, _BLOCK.get(jax.default_backend(), _LARGE_BLOCK))
     chunk = min(n, _CHUNK)
     n_chunks = -(-n // chunk)
-    unknown = jnp.pad(unknown & (lengths >= 0), (0, n_chunks * chunk - n))
-    padded = jnp.pad(lengths, (0, n_chunks * chunk - n))
+    widths = [w for w in _WIDTHS if w < width] + [width]
+    fill = (0, n_chunks * chunk - n)
+    unknown = jnp.pad(unknown & (lengths >= 0), fill)
+    keys = jnp.pad(_keys(data, lengths), fill)
 
     def of_chunk(i: Array | int, carry: C) -> C:
-        asked = lax.dynamic_slice_in_dim(unknown, i * chunk, chunk)
-        order = _ordered(lax.dynamic_slice_in_dim(padded, i * chunk, chunk), asked)
-        n_asked = asked.sum(dtype=jnp.int32)
-        order = jnp.pad(order, (0, size))
+        own, asked = (lax.dynamic_slice_in_dim(x, i * chunk, chunk) for x in (keys, unknown))
+        order = jnp.pad(_ordered(own, asked), (0, size))
+        done = jnp.int32(0)
+        for program, width in enumerate(widths):
+            end = (asked & (own >> 14 <= program)).sum(dtype=jnp.int32)
 
-        def block(state: tuple[Array, C]) -> tuple[Array, C]:
-            done, carry = state
-            number = done + jnp.arange(size, dtype=jnp.int32)
-            places = lax.dynamic_slice_in_dim(order, done, size) + i * chunk
-            places = jnp.where(number < n_asked, places, n + number)
-            words = jnp.take(data, places, axis=0, mode="clip")
-            sizes = jnp.take(lengths, places, mode="fill", fill_value=-1)
-            return done + size, write(carry, places, _block_ids(vocab, words, sizes))
+            def block(state: tuple[Array, C], width: int = width, end: Array = end) -> tuple[Array, C]:
+                done, carry = state
+                number = done + jnp.arange(size, dtype=jnp.int32)
+                places = lax.dynamic_slice_in_dim(order, done, size) + i * chunk
+                places = jnp.where(number < end, places, n + number)
+                words = jnp.take(data[:, :width], places, axis=0, mode="clip")
+                sizes = jnp.take(lengths, places, mode="fill", fill_value=-1)
+                return done + size, write(carry, places, _block_ids(vocab, words, sizes))
 
-        return lax.while_loop(lambda state: state[0] < n_asked, block, (jnp.int32(0), carry))[1]
+            _, carry = lax.while_loop(lambda state, end=end: state[0] < end, block, (done, carry))
+            done = end
+        return carry
 
     return of_chunk(0, carry) if n_chunks == 1 else lax.fori_loop(0, n_chunks, of_chunk, carry)
 
 
-def _ordered(lengths: Int32[Array, " chunk"], asked: Bool[Array, " chunk"]) -> Int32[Array, " chunk"]:
-    """The numbers of the words asked for, by their bytes; then all others."""
-    number = jnp.arange(lengths.shape[0], dtype=jnp.uint32)
-    size = jnp.clip(lengths, 0, _CHUNK - 2).astype(jnp.uint32)
-    key = jnp.where(asked, size, np.uint32(_CHUNK - 1)) << np.uint32(16) | number
+def _keys(data: UInt8[Array, "batch width"], lengths: Int32[Array, " batch"]) -> UInt32[Array, " batch"]:
+    """By what words are ordered, 16 bits: the program that hashes them, and how many characters they have.
+
+    On the characters depends how many n-grams a word has.
+    """
+    program = jnp.stack([lengths > width for width in _WIDTHS]).sum(0, dtype=jnp.uint32)
+    following = ((data & np.uint8(0xC0)) == 0x80).sum(1, dtype=jnp.int32)
+    characters = jnp.clip(lengths - following, 0, (1 << 14) - 2).astype(jnp.uint32)
+    return program << 14 | characters
+
+
+def _ordered(keys: UInt32[Array, " chunk"], asked: Bool[Array, " chunk"]) -> Int32[Array, " chunk"]:
+    """The numbers of the words asked for, in the order of their keys; then all others."""
+    number = jnp.arange(keys.shape[0], dtype=jnp.uint32)
+    key = jnp.where(asked, keys, np.uint32(_CHUNK - 1)) << 16 | number
     key = lax.cond(asked.any(), jnp.sort, lambda key: key, key)
     return (key & np.uint32(_CHUNK - 1)).astype(jnp.int32)
 
 
 def _block_ids(vocab: SubwordVocab, words: Array, sizes: Array) -> Int32[Array, "slots block"]:
     """The rows of the n-grams of a block of words, -1 behind the last; a number of slots that steps divide."""
-    width = words.shape[1]
-    shape = jax.eval_shape(vocab.ngram_rows, words, sizes).shape
-    slots = max(1, -(-shape[1] // _AT_ONCE)) * _AT_ONCE
-
-    def of_width(width: int) -> Callable[[Array, Array], Array]:
-        def rows(words: Array, sizes: Array) -> Array:
-            ids = vocab.ngram_rows(words[:, :width], sizes).T
-            return jnp.pad(ids, ((0, slots - ids.shape[0]), (0, 0)), constant_values=-1)
-
-        return rows
-
-    widths = [w for w in _WIDTHS if w < width] + [width]
-    if len(widths) == 1:
-        return of_width(width)(words, sizes)
-    longest = jnp.max(sizes)
-    which = jnp.stack([longest > w for w in widths[:-1]]).sum(dtype=jnp.int32)
-    return lax.switch(which, [of_width(w) for w in widths], words, sizes)
+    ids = vocab.ngram_rows(words, sizes).T
+    fill = -ids.shape[0] % _AT_ONCE if ids.shape[0] else _AT_ONCE
+    return jnp.pad(ids, ((0, fill), (0, 0)), constant_values=-1)

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Integer
 
+from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats.aligned import aligned_empty
 from ffjax.norms import Norms
 from ffjax.storage import NdArray
 from ffjax.strings import StringTable

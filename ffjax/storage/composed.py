@@ -134,7 +134,7 @@ class ComposedArray(Storage):
         # What is added up are n-grams as a rule, and composing words costs much more than reading n-grams.
         return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
+    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float32[Array, "*batch dims"]:
         """As `sum_rows`: words are composed one by one, so there is nothing to finish."""
         return self.sum_rows(ids)
 

@@ -74,9 +74,9 @@ class NdArray(Storage):
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
         return sum_rows(jnp.asarray(self.matrix), ids)
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
         """As `sum_rows`: there is nothing to finish."""
-        return self.sum_rows(ids)
+        return sum_rows(jnp.asarray(self.matrix), ids, whole=whole)
 
     def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
         """The sum itself."""

@@ -200,7 +200,7 @@ class QuantizedArray(Storage):
         """The sum of the reconstructed rows named in each line of `ids`, those below zero left out."""
         return self.finish_sum(self.sum_parts(ids))
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
         """The sum of the centroids of each row, times its norm, before the rotation."""
         total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
 

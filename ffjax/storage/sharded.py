@@ -137,7 +137,7 @@ class ShardedArray(Storage):
 
         return self._divided(own)(self.matrix, ids)
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
         """As `sum_rows`: there is nothing to finish."""
         return self.sum_rows(ids)
 

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
-from ffjax.formats.aligned import aligned_empty
 from ffjax.norms import Norms
 from ffjax.storage import NdArray, QuantizedArray
 from ffjax.strings import StringTable

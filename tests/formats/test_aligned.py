@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from ffjax.formats.aligned import aligned_empty, aligned_zeros, read_array
+from ffjax._aligned import aligned_empty, aligned_zeros
+from ffjax.formats.aligned import read_array
 from ffjax.formats.binary import open_source
 from tests.formats import fifu
 

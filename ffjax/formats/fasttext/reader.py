@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
-from ffjax.formats.aligned import aligned_empty, read_array
+from ffjax.formats.aligned import read_array
 from ffjax.formats.binary import Cursor, File, Source, open_source
 from ffjax.formats.checks import check_limit
 from ffjax.formats.fasttext import dictionary, quantized
@@ -102,9 +103,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 
-def read_embeddings(
-    source: Source, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
-) -> Embeddings:
+def read_embeddings(source: Source, *, mmap: bool = False, lossy: bool = False, limit: int | None = None) -> Embeddings:
     """Reads a model from a file that is open, or from bytes in memory; `load_fasttext` is this for a path.
 
     Raises:
@@ -167,9 +166,7 @@ class _RowReader(NamedTuple):
         return self.matrix.start + row * self.dims * _F32.itemsize
 
 
-def _hashing(
-    cursor: Cursor, config: Config, version: int, found: Dictionary, words_at: int
-) -> FastTextIndexer | None:
+def _hashing(cursor: Cursor, config: Config, version: int, found: Dictionary, words_at: int) -> FastTextIndexer | None:
     hashing = config.indexer(version)
     if hashing is None:
         return None
@@ -262,9 +259,7 @@ def _scaled(own: Any) -> tuple[QuantizedArray, Norms, QuantizedArray]:
     return QuantizedArray(own.quantizer, own.codes, scale), Norms(lengths), own
 
 
-def _read_composed(
-    rows: _RowReader, n_words: int, table: StringTable, indexer: Any
-) -> tuple[NdArray, Norms, None]:
+def _read_composed(rows: _RowReader, n_words: int, table: StringTable, indexer: Any) -> tuple[NdArray, Norms, None]:
     """Reads a matrix and puts the words' vectors in the place of their own rows, without a second matrix."""
     n = len(table)
     stop = n_words if indexer is None else rows.matrix.rows

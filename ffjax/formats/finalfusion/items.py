@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Integer
 
+from ffjax._aligned import aligned_empty, aligned_zeros
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.aligned import aligned_empty, aligned_zeros
 from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.chain import find_starts
 from ffjax.strings import SLACK, StringTable, capacity
