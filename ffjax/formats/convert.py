@@ -123,7 +123,7 @@ def _rehearse(target: File, to_format: str | None, options: dict[str, Any]) -> N
         ValueError: the format is missing, or an option has a value that it cannot have.
     """
     _, write = writer(target, to_format, name="to_format")
-    write(os.devnull, Embeddings(NdArray(np.empty((0, 1), np.float32)), SimpleVocab([])), **options)
+    write(os.devnull, Embeddings(NdArray(np.zeros((1, 1), np.float32)), SimpleVocab(["a"])), **options)
 
 
 def _in_file(

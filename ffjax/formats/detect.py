@@ -8,7 +8,7 @@ from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header
 from ffjax.formats.streams import Stream
 from ffjax.formats.text import HEADER
-from ffjax.formats.text_lines import count_values
+from ffjax.formats.text_lines import count_values, mark_bytes
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret")
 
@@ -29,6 +29,8 @@ _OTHERS = (
     (b"\x89HDF", "It is an HDF5 file."),
     (b"version https://git-lfs", "It is the pointer of a Git LFS file; fetch the file itself with `git lfs pull`."),
     (b"<", "It may be a web page, got in place of the file."),
+    (b"\xff\xfe", "It may be text in UTF-16. Convert it to UTF-8, as in `iconv -f UTF-16 -t UTF-8 OLD > NEW`."),
+    (b"\xfe\xff", "It may be text in UTF-16. Convert it to UTF-8, as in `iconv -f UTF-16 -t UTF-8 OLD > NEW`."),
     (b"\x1f\x8b", "It is compressed twice, or in a way that is not known. Decompress it first."),
     (b"PK\x03\x04", "It is an archive inside of another. Unpack it first."),
 )
@@ -38,7 +40,9 @@ def detect(stream: Stream) -> str:
     r"""Tells the format of a stream from its first bytes, of which none are counted as read.
 
     A first line `rows dims` begins word2vec files and text with dimensions. What decides between them is whether the
-    first row ends with so many numbers in text.
+    first row ends with so many numbers in text. If all rows have one value, and there are not as many as the first line
+    says, then that line is a word with its value. So is a first line like floret's if it ends with numbers, not with
+    markers, and the next line is no row of such a table.
 
     Args:
         stream: the stream, at its start.
@@ -61,13 +65,26 @@ def detect(stream: Stream) -> str:
         return "fasttext"
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD:
         head = stream.head(_LONG_HEAD)
-    if is_header(head.partition(b"\n")[0]):
+    mark = mark_bytes(head)
+    head = head[mark:]
+    if _is_floret(head):
         return "floret"
     if (header := HEADER.match(head)) is not None:
-        return _with_dims(stream, int(header[1]), int(header[2]), header.end())
+        return _with_dims(stream, int(header[1]), int(header[2]), mark + header.end())
     if b"\x00" not in head and any(map(count_values, head.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES])):
         return "text"
     raise _unknown(stream, head)
+
+
+def _is_floret(head: bytes) -> bool:
+    line, _, rest = head.partition(b"\n")
+    if not is_header(line):
+        return False
+    fields, row = line.split(), rest.partition(b"\n")[0].split()
+    if count_values(b" ".join(fields[5:])) < 2:
+        return True
+    # The markers are numbers, so it may be a word and seven values as well.
+    return not row or (row[0] == b"0" and len(row) == 1 + int(fields[1]))
 
 
 def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
@@ -80,9 +97,21 @@ def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
         return "textdims"
     if values == 1 and dims > 1 and HEADER.fullmatch(line + b"\n"):
         return "text"  # vectors of one number, and numbers for words
+    if values and (counts := _counts(head)):
+        lines = head.removesuffix(b"\n").count(b"\n") + 1
+        return "text" if set(counts) == {1} and dims > 1 and lines != n_rows else "textdims"
     # A row too short is for the reader of text to complain about; numbers in binary do not look like this.
     vector = head.partition(b" ")[2][: 4 * dims]
     return "textdims" if vector and _NUMBERS.fullmatch(vector) else "word2vec"
+
+
+def _counts(head: bytes) -> list[int]:
+    """How many values the first lines have, if all of them have some."""
+    lines = head.removesuffix(b"\n").split(b"\n")
+    if len(lines) > 1 and not head.endswith(b"\n"):
+        lines.pop()  # which may be cut short
+    counts = list(map(count_values, lines[:_SAMPLE_LINES]))
+    return counts if all(counts) and b"\x00" not in head else []
 
 
 def _unknown(stream: Stream, head: bytes) -> FormatError:

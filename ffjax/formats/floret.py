@@ -22,7 +22,7 @@ from ffjax.formats.blocks import Block, Blocks, RowBuffer, RowSink, stored
 from ffjax.formats.mapped import forget
 from ffjax.formats.rows_out import check_plain
 from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text import MOST_DIMS, TextReader, check_rows, cut_lines
+from ffjax.formats.text import MOST_DIMS, TextReader, begin_text, check_rows, cut_lines
 from ffjax.formats.text_lines import shown
 from ffjax.formats.text_numbers import format_rows
 from ffjax.subword import FloretIndexer
@@ -107,6 +107,7 @@ def read_floret_blocks(file: File | Stream, *, skip_edge_unigrams: bool = True) 
         FormatError: as `load_floret`; most errors come while the blocks are gone through.
     """
     with open_stream(file) as stream:
+        begin_text(stream)
         (n_rows, dims), vocab = _read_header(stream, skip_edge_unigrams)
         check_rows(stream, n_rows, 2 * dims + 2)
         reader = TextReader(stream, dims, exact=False, lossy=False, unit=False, values=True)

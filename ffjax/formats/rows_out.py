@@ -32,6 +32,7 @@ def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
     if "drop_subwords" in allowed and isinstance(embeddings.vocab, FloretVocab):
         raise ValueError(f"`embeddings`: expected words to write into {what}, got a floret table, which has none.")
+    check_has_dims(embeddings, what)
     lost = {option: what for option, what in losses(embeddings).items() if not allowed.get(option, True)}
     if lost:
         options = ", ".join(f"`{option}=True`" for option in lost)
@@ -40,6 +41,19 @@ def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
             f"{' and '.join(lost.values())} too. Allow what is to be lost with {options}."
         )
     return embeddings
+
+
+def check_has_dims(embeddings: Embeddings, what: str) -> None:
+    """Refuses vectors without any numbers, which the formats' readers, here and elsewhere, take for a mistake.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if embeddings.dims < 1:
+        raise ValueError(
+            f"`embeddings`: expected vectors of 1 dimension or more, which is what {what} hold, got 0. "
+            "finalfusion files can hold them."
+        )
 
 
 def losses(embeddings: Embeddings) -> dict[str, str]:

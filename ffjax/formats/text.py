@@ -4,7 +4,8 @@
     word SP value SP ... value LF
     ...
 
-GloVe writes the form without dimensions, word2vec and fastText (`.vec`) the one with. Words are UTF-8.
+GloVe writes the form without dimensions, word2vec and fastText (`.vec`) the one with. Words are UTF-8. A byte order
+mark before the first word or number is no part of it (gensim keeps it in the word, and does not read the number).
 """
 
 import re
@@ -21,11 +22,12 @@ from ffjax.formats.binary import File
 from ffjax.formats.blocks import Block, Blocks, check_words, collect, in_order, unit_length
 from ffjax.formats.checks import check_dims, check_limit
 from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text_lines import SAMPLE_LINES, count_values, parse_lines, shown
+from ffjax.formats.text_lines import SAMPLE_LINES, count_values, ends_with_cr, mark_bytes, parse_lines, shown
 from ffjax.formats.text_parse import PAD, padded
 
 _BLOCK = 1 << 21
 _LONGEST_LINE = 1 << 26
+_HEAD = 1 << 16
 _SAMPLE = (SAMPLE_LINES, 1 << 20)  # lines and bytes from which to tell the number of values
 _LF = 10
 
@@ -144,12 +146,13 @@ def read_text_blocks(
     check_dims(dims)
     with open_stream(file) as stream:
         n_rows, exact = None, dims is not None
+        begin_text(stream)
         if header:
             n_rows, declared = read_header(stream)
             if dims is not None and dims != declared:
                 raise ValueError(f"`dims`: expected {declared}, as the file's first line says, got {dims}.")
             dims = declared
-            check_rows(stream, n_rows, 2 * dims + 1)
+            check_rows(stream, n_rows, 2 * dims + 1, _no_header(dims))
         jobs = cut_lines(stream)
         if dims is None:
             first = next(jobs, None)
@@ -159,6 +162,23 @@ def read_text_blocks(
         reader = TextReader(stream, dims, exact=exact, lossy=lossy, unit=unit, values=values)
         with closing(reader.read(jobs, n_rows, limit)) as blocks:
             yield Blocks(dims, n_rows, blocks)
+
+
+def begin_text(stream: Stream) -> None:
+    """Skips a byte order mark.
+
+    Raises:
+        FormatError: lines end with a CR alone.
+    """
+    head = stream.head(_HEAD)
+    if ends_with_cr(head):
+        raise stream.error(
+            head.index(b"\r"),
+            expected="lines that end with LF, or with CR and LF",
+            got="lines that end with CR alone",
+            hint=r"Convert them first, as in `tr '\r' '\n' < OLD > NEW`.",
+        )
+    stream.read(mark_bytes(head))
 
 
 def read_header(stream: Stream) -> tuple[int, int]:
@@ -179,7 +199,13 @@ def read_header(stream: Stream) -> tuple[int, int]:
     return rows, dims
 
 
-def check_rows(stream: Stream, n_rows: int, least: int) -> None:
+def _no_header(dims: int) -> str | None:
+    """What may be wrong where rows do not agree with a first line, which is of the form that they have themselves."""
+    hint = "If that line is a word and its value, say that the file is text without dimensions with `format=`."
+    return hint if dims == 1 else None
+
+
+def check_rows(stream: Stream, n_rows: int, least: int, hint: str | None = None) -> None:
     """Refuses a number of rows that the rest of the file cannot hold at `least` bytes a row.
 
     Raises:
@@ -193,6 +219,7 @@ def check_rows(stream: Stream, n_rows: int, least: int) -> None:
             field="rows",
             expected=f"at most {(stream.remaining + 1) // least}, as many as {stream.remaining} bytes can hold",
             got=str(n_rows),
+            hint=hint,
         )
 
 
@@ -281,6 +308,7 @@ class TextReader:
                 self._stream.position,
                 expected=f"{n_rows} rows, as the first line says",
                 got=f"{seen} up to the end" if seen < wanted else "more",
+                hint=_no_header(self._dims),
             )
 
     def _block(self, job: Job) -> tuple[Block, int | None]:

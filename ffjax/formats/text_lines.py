@@ -25,6 +25,8 @@ _LF, _SPACE, _TAB, _CR = 10, 32, 9, 13
 # Lines from which to tell the number of values.
 SAMPLE_LINES = 64
 _SEPARATORS = b" \t\r\n"
+# The byte order mark that some editors put before UTF-8.
+_MARK = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"[^ \t\r\n]+")
 # An integer may end a token ("windows 10"); these are values.
 _VALUE = re.compile(rb"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]\d+|[-+]?(nan|inf)", re.IGNORECASE)
@@ -291,6 +293,36 @@ def count_values(line: bytes) -> int:
             break
         count += 1
     return count
+
+
+def mark_bytes(head: bytes) -> int:
+    """How many bytes of a byte order mark a text begins with; one that a separator follows is a word.
+
+    Examples:
+        >>> mark_bytes("\ufeff2 3".encode()), mark_bytes("\ufeff 0.5".encode()), mark_bytes(b"2 3")
+        (3, 0, 0)
+    """
+    return len(_MARK) if head.startswith(_MARK) and head[len(_MARK) : len(_MARK) + 1] not in _SEPARATORS else 0
+
+
+def ends_with_cr(text: bytes) -> bool:
+    r"""Whether lines to all appearances end with a CR alone, as once on the Macintosh: no LF, and each has its values.
+
+    Args:
+        text: the beginning of a file, or all of it.
+
+    Examples:
+        >>> ends_with_cr(b"one 1 2\rtwo 3 4\r"), ends_with_cr(b"one 1 2\r\ntwo 3 4"), ends_with_cr(b"a\rb 1 2\n")
+        (True, False, False)
+    """
+    if b"\n" in text.rstrip(_SEPARATORS):
+        return False
+    lines = [line for line in text.split(b"\r", SAMPLE_LINES + 1)[:SAMPLE_LINES] if line.strip(_SEPARATORS)]
+    if len(lines) > 2 and not text.endswith(b"\r"):
+        lines.pop()  # which may be cut short
+    counts = list(map(count_values, lines))
+    # The first line may be a header that ends with words.
+    return len(counts) > 1 and all(counts[1:]) and (counts[0] > 0 or len(counts) > 2)
 
 
 def shown(text: bytes, most: int = 60) -> str:

@@ -7,7 +7,7 @@ from ffjax.embeddings import Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File
 from ffjax.formats.rows_out import check_line_feeds, check_plain, word_blocks, words_with
-from ffjax.formats.text_lines import SAMPLE_LINES, count_values, ends_with_value
+from ffjax.formats.text_lines import SAMPLE_LINES, count_values, ends_with_cr, ends_with_value, mark_bytes
 from ffjax.formats.text_numbers import format_rows
 
 _SPACE, _TAB, _CR = 32, 9, 13
@@ -41,8 +41,9 @@ def write_text(
     Raises:
         TypeError: `embeddings` is something else.
         ValueError: `embeddings` has n-grams, metadata, `training` or quantized vectors and the option that allows for
-            it is not set; a word has a line feed, or ends like `python 2.7` with what a reader would take for a value;
-            or `sep` is empty or has a line feed.
+            it is not set; there are no words, or vectors without numbers; a word has a line feed, or ends like
+            `python 2.7` with what a reader would take for a value; the first word begins with a byte order mark; or
+            `sep` is empty or has a line feed.
         OSError: the file cannot be written.
 
     Examples:
@@ -116,6 +117,11 @@ def _write(file: File, embeddings: Any, sep: str, unnormalize: bool, options: di
         raise ValueError(f"`sep`: expected spaces or tabs, which is what readers separate values at, got {sep!r}.")
     embeddings = check_plain(embeddings, "text files", **options)
     table = embeddings.vocab.table
+    if not dims and not len(table):
+        raise ValueError(
+            "`embeddings`: expected words, since text without a line of dimensions says nothing if there are none, got "
+            "an empty vocabulary. Write text with dimensions."
+        )
     check_line_feeds(table, "text files")
     for i in words_with(table, _SPACE, _TAB, _CR).tolist():
         if ends_with_value(table.raw(i)):
@@ -137,12 +143,12 @@ def _check_first_lines(embeddings: Embeddings, unnormalize: bool, between: bytes
 
     An integer may end a word, as in `windows 10`, but not most of the first words.
     """
-    words, rows = next(word_blocks(embeddings, unnormalize), ([], None))
-    if rows is None:
-        return
+    words, rows = next(word_blocks(embeddings, unnormalize))
     few = words[:SAMPLE_LINES]
-    values = format_rows(rows[: len(few)])
-    counts = [count_values(word + between + text) for word, text in zip(few, values, strict=True)]
+    lines = [word + between + text for word, text in zip(few, format_rows(rows[: len(few)]), strict=True)]
+    if mark_bytes(lines[0]) or ends_with_cr(b"\n".join(lines)):
+        raise _unreadable(few[0].decode("utf-8", "surrogateescape"))
+    counts = list(map(count_values, lines))
     usual = Counter(filter(None, counts)).most_common(1)
     if usual and usual[0][0] != embeddings.dims:
         first = next(word for word, count in zip(few, counts, strict=True) if count != embeddings.dims)

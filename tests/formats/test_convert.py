@@ -71,8 +71,9 @@ def same(tmp_path: Path, source: Path, to: str, *, load: dict | None = None, **o
 def test_rows_in_order(tmp_path: Path, name: str, to: str) -> None:
     path = tmp_path / "source"
     path.write_bytes(SOURCES[name])
-    assert same(tmp_path, path, to) == (name != "spaces" or to != "word2vec")
-    assert same(tmp_path, path, to, load={"limit": 2}) == (name != "spaces" or to != "word2vec")
+    can = (name, to) not in {("spaces", "word2vec"), ("empty", "text")}
+    assert same(tmp_path, path, to) == can
+    assert same(tmp_path, path, to, load={"limit": 2}) == can
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])

@@ -56,6 +56,16 @@ def quantized() -> ffjax.Embeddings:
         (b"1 20000\nx" + b" 0.25" * 20_000 + b"\n", "textdims"),
         (b"2 2 3 4 1 2166136261 < >\n0 1 2\n1 3 4\n", "floret"),
         (b"2 2 3 4 1 2166136261 < >", "floret"),
+        (b"2 2 3 4 1 2166136261 1 2\n0 1 2\n1 3 4\n", "floret"),  # digits for markers
+        (b"1 2 3 4 5 6 7 8\n2 3 4 5 6 7 8 9\n", "text"),  # a word and seven whole numbers
+        (b"0 2 3 4 5 6 7 8\n1 2 3 4 5 6 7 8\n", "text"),
+        (b"3 2\nfoo 1\nbar 5", "text"),  # one value each, and neither three rows nor two values
+        (b"9 300\nfoo 1\nbar 5\n", "text"),
+        (b"2 2\nfoo 1\nbar 5\n", "textdims"),  # two rows, as the first line says, of too few values
+        (b"3 2\nfoo 1\nNew York 5\nbar 2 4\n", "textdims"),
+        ("\ufeff1 2\nx 0.5 1\n".encode(), "textdims"),
+        ("\ufeffx 0.5 1\n".encode(), "text"),
+        ("\ufeff2 2 3 4 1 2166136261 < >\n0 1 2\n1 3 4\n".encode(), "floret"),
     ],
 )
 def test_detection(raw: bytes, format: str) -> None:
@@ -74,6 +84,7 @@ def test_detection(raw: bytes, format: str) -> None:
         (b"\x80\x04\x95" + bytes(100), r"got b'\\x80\\x04\\x95.*It may be a pickle, as gensim's own `save` writes"),
         (b"\x93NUMPY\x01\x00", "NumPy array, which has no words"),
         (b"<!DOCTYPE html>", "It may be a web page"),
+        ("x 0.5\n".encode("utf-16"), "It may be text in UTF-16. Convert it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize x\n", "Git LFS"),
         (b"x 0.5\x00 1\n", "got b'x 0.5"),
     ],
@@ -337,3 +348,116 @@ def test_an_old_file_stays_until_the_new_one_is_complete(tmp_path: Path, monkeyp
         ffjax.write_text(path, simple())
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+# Byte order marks, lone carriage returns, first lines that are rows, and nothing to write
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\ufeff2 2\none 3 4\ntwo 1 0\n", ["one", "two"]),
+        ("\ufeffone 3 4\ntwo 1 0\n", ["one", "two"]),
+        ("\ufeff 3 4\ntwo 1 0\n", ["\ufeff", "two"]),  # a word of its own
+        ("2 2\n\ufeffone 3 4\ntwo 1 0\n", ["\ufeffone", "two"]),
+        ("one 3 4\n\ufefftwo 1 0\n", ["one", "\ufefftwo"]),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "marked"
+    path.write_text(text, encoding="utf-8")
+    emb = ffjax.load(path)
+    assert emb.vocab.words == words
+    np.testing.assert_allclose(np.asarray(emb.norms), [5, 1])
+
+
+def test_errors_behind_a_byte_order_mark_have_the_byte_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "marked"
+    path.write_text("\ufeffone 3 4\ntwo x 0\n", encoding="utf-8")
+    with pytest.raises(ffjax.FormatError, match="byte 15: .*expected a decimal number, got 'x'") as info:
+        ffjax.load_text(path, dims=2)
+    assert path.read_bytes()[info.value.offset :].startswith(b"x")
+
+
+def test_a_floret_table_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "marked"
+    path.write_text("\ufeff2 2 3 4 1 2166136261 < >\n0 1.0 0.0\n1 0.0 1.0\n", encoding="utf-8")
+    assert ffjax.load(path).storage.shape == (2, 2)
+
+
+@pytest.mark.parametrize("word", ["\ufeffone", "\ufeff"])
+def test_a_first_word_with_a_byte_order_mark_comes_back_or_is_refused(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "marked"
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab([word, "two"]))
+    ffjax.write_text_dims(path, emb)
+    assert ffjax.load(path).vocab.words == [word, "two"]
+    if word == "\ufeff":
+        ffjax.write_text(path, emb)
+        assert ffjax.load(path).vocab.words == [word, "two"]
+    else:
+        with pytest.raises(ValueError, match="words that a reader can tell from values, got '.ufeffone'"):
+            ffjax.write_text(path, emb)
+
+
+@pytest.mark.parametrize(
+    ("raw", "at"),
+    [
+        (b"one 3 4\rtwo 1 0\r", 7),
+        (b"2 2\rone 3 4\rtwo 1 0", 3),
+        (b"2 2 3 4 1 2166136261 < >\r0 1.0 0.0\r1 0.0 1.0\r", 24),
+    ],
+)
+def test_lines_that_end_with_a_carriage_return_alone(tmp_path: Path, raw: bytes, at: int) -> None:
+    path = tmp_path / "classic"
+    path.write_bytes(raw)
+    with pytest.raises(ffjax.FormatError, match="got lines that end with CR alone. Convert them first") as info:
+        ffjax.load(path)
+    assert info.value.offset == at
+
+
+def test_carriage_returns_before_line_feeds_and_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "dos"
+    path.write_bytes(b"one 3 4\r\nt\rwo 1 0\r\n")
+    assert ffjax.load(path).vocab.words == ["one", "t\rwo"]
+    path.write_bytes(b"t\rwo 1 0\n")
+    assert ffjax.load(path).vocab.words == ["t\rwo"]
+    words = ffjax.SimpleVocab(["x 1\ry"])
+    with pytest.raises(ValueError, match="words that a reader can tell from values"):
+        ffjax.write_text(path, ffjax.Embeddings(ffjax.NdArray(np.ones((1, 2), np.float32)), words))
+
+
+@pytest.mark.parametrize("raw", [b"3 1\nfoo 1\n", b"3 1\nfoo-with-a-long-name 1\n", b"1 1\nfoo 1\nbar 2\n"])
+def test_a_first_line_that_may_be_a_row(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "vectors"
+    path.write_bytes(raw)
+    with pytest.raises(ffjax.FormatError, match="If that line is a word and its value, .* with `format=`"):
+        ffjax.load(path)
+    assert ffjax.load(path, format="text").n_words == raw.count(b"\n")
+
+
+def _empty(format: str, words: list[str], dims: int) -> ffjax.Embeddings:
+    vocab, n_rows = ffjax.SimpleVocab(words), len(words)
+    if format == "fasttext":
+        vocab, n_rows = ffjax.FastTextVocab(words, ffjax.FastTextIndexer(2, 3, 4)), n_rows + 2
+    if format == "floret":
+        vocab, n_rows = ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4)), 2
+    return ffjax.Embeddings(ffjax.NdArray(np.ones((n_rows, dims), np.float32)), vocab)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("words", "dims"), [(["one", "two"], 0), ([], 3), ([], 0)])
+def test_what_is_written_of_nothing_can_be_read(tmp_path: Path, format: str, words: list[str], dims: int) -> None:
+    path = tmp_path / "nothing"
+    emb = _empty(format, words, dims)
+    if format != "finalfusion" and not dims:
+        with pytest.raises(ValueError, match="expected vectors of 1 dimension or more, .* got 0. finalfusion"):
+            ffjax.save(emb, path, format=format)
+    elif format == "text":
+        with pytest.raises(ValueError, match="got an empty vocabulary. Write text with dimensions"):
+            ffjax.save(emb, path, format=format)
+    else:
+        ffjax.save(emb, path, format=format)
+        for read in (ffjax.load(path, format=format), ffjax.load(path)):
+            assert read.storage.shape == emb.storage.shape and read.vocab.words == emb.vocab.words
+        return
+    assert not path.exists()

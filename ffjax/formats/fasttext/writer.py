@@ -21,6 +21,7 @@ from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import SUPERVISED, VERSIONS, Config, lost_settings, write_version
 from ffjax.formats.mapped import forget
+from ffjax.formats.rows_out import check_has_dims
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
 from ffjax.storage.composition import Parts, ngram_sums
 from ffjax.subword import FastTextIndexer, PrunedIndexer
@@ -48,9 +49,10 @@ def write_fasttext(
         drop_metadata: whether to leave out metadata that is no setting of fastText's.
 
     Raises:
-        TypeError: the vocabulary is of another kind, whose n-grams this format can't hold.
-        ValueError: a word has a zero byte in it, or the metadata has more than fastText's settings and `drop_metadata`
-            is not set.
+        TypeError: `embeddings` is something else, or the vocabulary is of another kind, whose n-grams this format can't
+            hold.
+        ValueError: a word has a zero byte in it, the vectors have no numbers, or the metadata has more than fastText's
+            settings and `drop_metadata` is not set.
         OSError: the file cannot be written.
 
     Examples:
@@ -61,6 +63,8 @@ def write_fasttext(
         >>> ffjax.load_fasttext(path)["two"]
         array([0., 1.], dtype=float32)
     """
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
     vocab, training = embeddings.vocab, embeddings.training
     if not isinstance(vocab, FastTextVocab | SimpleVocab):
         raise TypeError(
@@ -72,6 +76,7 @@ def write_fasttext(
             f"`embeddings`: expected metadata with fastText's settings alone, got {', '.join(lost)}. Allow what is to "
             "be lost with `drop_metadata=True`."
         )
+    check_has_dims(embeddings, "fastText models")
     if training is None:
         training = Training(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
     rows = _rows_of(embeddings, training)
