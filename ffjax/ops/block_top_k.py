@@ -30,6 +30,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax.ops.lengths import inverse_lengths
+
 _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
@@ -278,7 +280,7 @@ def chunk_scores(
     else:
         scores = _dot(chunk, queries)
     if restriction.unit:
-        scores *= _inverse_lengths(chunk)[:, None]
+        scores *= inverse_lengths(chunk)[:, None]
     if restriction.factors is not None:
         scores *= lax.dynamic_slice_in_dim(restriction.factors, start, size)[:, None]
     if restriction.allowed is not None:
@@ -295,7 +297,7 @@ def _scores(source: Source, restriction: Restriction, plan: Plan, queries: Array
         found = source.rows(ids).astype(jnp.float32)
         scores = _dot(found, query.astype(jnp.float32))
         if restriction.unit:
-            scores *= _inverse_lengths(found)
+            scores *= inverse_lengths(found)
         if restriction.factors is not None:
             scores *= restriction.factors.at[ids].get(mode="promise_in_bounds")
         return scores
@@ -360,12 +362,6 @@ def _dot(left: Array, right: Array) -> Array:
     """Products of rows, in float32 on every backend."""
     axes = (((left.ndim - 1,), (right.ndim - 1,)), ((), ()))
     return lax.dot_general(left, right, axes, lax.Precision.HIGHEST, jnp.float32)
-
-
-def _inverse_lengths(rows: Array) -> Array:
-    wide = rows.astype(jnp.float32)
-    squares = (wide * wide).sum(-1)
-    return jnp.where(squares > 0, lax.rsqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 def _no_negative_zero(scores: Array) -> Array:

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._types import AnyArray
+from ffjax.ops.lengths import inverse_lengths
 from ffjax.ops.normalize import normalize
 
 EPSILON = 1e-6
@@ -34,7 +35,8 @@ def cos_mul_top_k(
     """The rows x with the largest `cos(x, b) * cos(x, c) / (cos(x, a) + 1e-6)`, cosines moved to lie from 0 to 1.
 
     That is equation 4 of Levy and Goldberg, "Linguistic Regularities in Sparse and Explicit Word Representations"
-    (CoNLL 2014), with cosines as in their footnote 7: `(1 + cos) / 2`. Zero vectors have a cosine of zero with all.
+    (CoNLL 2014), with cosines as in their footnote 7: `(1 + cos) / 2`. Zero vectors have a cosine of zero with all. A
+    row whose score is NaN is never an answer, and a query with NaN has none.
 
     Args:
         matrix: rows to search, shape `[rows, dims]`.
@@ -73,7 +75,8 @@ def cos_mul_top_k(
         rows, valid = _candidates(_block_maxima(matrix, terms, allowed, limit), wanted, limit)
         if allowed is not None:
             valid &= allowed[rows]
-        scores = jnp.where(valid, _scores_of(matrix, terms, rows), -jnp.inf)
+        scores = _scores_of(matrix, terms, rows)
+        scores = jnp.where(valid & ~jnp.isnan(scores), scores, -jnp.inf)
         scores = jnp.where((rows[:, :, None] == left_out[:, None, :]).any(-1), -jnp.inf, scores)
         missing = ((0, 0), (0, max(0, k - rows.shape[1])))
         best, places = lax.top_k(jnp.pad(scores, missing, constant_values=-jnp.inf), k)
@@ -92,8 +95,9 @@ def _block_maxima(matrix: Array, terms: Array, allowed: Array | None, n_rows: in
 
     def of_rows(start: Array | int, size: int) -> Array:
         rows = lax.dynamic_slice_in_dim(matrix, start, size).astype(jnp.float32)
-        cosines = _dot(rows, flat) * _inverse_lengths(rows)[:, None]
+        cosines = _dot(rows, flat) * inverse_lengths(rows)[:, None]
         scores = _combined(*jnp.split(cosines, 3, axis=1))
+        scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)  # which would hide the other rows of its block
         if allowed is not None:
             scores = jnp.where(lax.dynamic_slice_in_dim(allowed, start, size)[:, None], scores, -jnp.inf)
         ends = ((0, -size % _BLOCK), (0, 0))
@@ -121,7 +125,7 @@ def _scores_of(matrix: Array, terms: Array, rows: Array) -> Array:
     def of_query(query: tuple[Array, Array]) -> Array:
         own, ids = query
         found = matrix.at[ids].get(mode="clip").astype(jnp.float32)
-        return _combined(*((_dot(found, own) * _inverse_lengths(found)[:, None]).T))
+        return _combined(*((_dot(found, own) * inverse_lengths(found)[:, None]).T))
 
     return lax.map(of_query, (jnp.moveaxis(terms, 1, 0), rows))
 
@@ -132,8 +136,3 @@ def _combined(a: Array, b: Array, c: Array) -> Array:
 
 def _dot(rows: Array, queries: Array) -> Array:
     return lax.dot_general(rows, queries, (((1,), (1,)), ((), ())), precision=lax.Precision.HIGHEST)
-
-
-def _inverse_lengths(rows: Array) -> Array:
-    squares = (rows * rows).sum(1)
-    return jnp.where(squares > 0, lax.rsqrt(jnp.where(squares > 0, squares, 1)), 0)

@@ -7,6 +7,7 @@ import pytest
 
 import ffjax
 from ffjax._pytree import replace
+from ffjax.analogies import answer
 from tests.builders import STORAGES, embeddings, storage
 from tests.search.reference import agree, integers, normals, reference
 
@@ -191,3 +192,49 @@ def test_ends_of_slices_that_are_arrays_count_from_the_last_row_too():
     expected = ffjax.top_k(storage, query, 3, rows=slice(-9, -2)).rows
     traced = jax.jit(lambda a, b: ffjax.top_k(storage, query, 3, rows=slice(a, b)).rows)
     np.testing.assert_array_equal(traced(jnp.int32(-9), jnp.int32(-2)), expected)
+
+
+# Lengths beyond the range in which squares are float32
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-24, 1e-18, 1.0, 1e18, 1e24, 1e30])
+@pytest.mark.parametrize("metric", ["cosine", "angular", "euclidean"])
+def test_rows_of_any_length_have_a_cosine(scale, metric):
+    rng = np.random.default_rng(5)
+    matrix = rng.standard_normal((300, 20)).astype(np.float32)
+    queries = rng.standard_normal((3, 20)).astype(np.float32)
+    usual = ffjax.top_k(ffjax.NdArray(matrix), queries, 5, metric=metric)
+    lengths = np.where(np.arange(300) % 3 == 0, np.float32(scale), np.float32(1))  # beside usual ones
+    for rows in (matrix * np.float32(scale), matrix * lengths[:, None]):
+        for asked in (queries, queries * np.float32(scale)):
+            best = ffjax.top_k(ffjax.NdArray(rows), asked, 5, metric=metric)
+            assert best.rows.tolist() == usual.rows.tolist()
+            np.testing.assert_allclose(best.scores, usual.scores, rtol=0, atol=2e-6)
+
+
+def test_zero_rows_among_very_long_and_very_short_ones():
+    matrix = np.array([[0.0, 0.0], [3e30, 4e30], [0.0, 1e-30], [1.0, 0.0]], np.float32)
+    best = ffjax.top_k(ffjax.NdArray(matrix), np.array([0.0, 1e30], np.float32), 4, metric="cosine")
+    assert best.rows.tolist() == [2, 1, 0, 3]
+    np.testing.assert_allclose(best.scores, [1, 0.8, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_products_of_cosines_of_any_length(scale):
+    matrix = np.random.default_rng(6).standard_normal((100, 8)).astype(np.float32)
+    vectors = matrix[:6].reshape(3, 2, 8)
+    usual = answer(ffjax.NdArray(matrix), vectors, 3, method="3cosmul")
+    best = answer(ffjax.NdArray(matrix * np.float32(scale)), vectors, 3, method="3cosmul")
+    assert best.rows.tolist() == usual.rows.tolist()
+    np.testing.assert_allclose(best.scores, usual.scores, rtol=1e-5)
+
+
+def test_gradients_of_cosines_of_any_length():
+    def best(matrix, query):
+        return ffjax.top_k(ffjax.NdArray(matrix), query, 2, metric="cosine").scores.sum()
+
+    matrix = jnp.asarray(np.random.default_rng(7).standard_normal((40, 4)).astype(np.float32))
+    query = jnp.array([0.5, -1.0, 2.0, 0.1])
+    usual = jax.grad(best)(matrix, query)
+    scaled = jax.grad(best)(matrix * jnp.float32(1e24), query)
+    np.testing.assert_allclose(scaled * 1e24, usual, rtol=1e-4, atol=1e-6)
