@@ -1,15 +1,16 @@
 """Searches that answer with words: what the methods of `Embeddings` that take strings are made of."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax import analogies, functional
+from ffjax import analogies
 from ffjax.functional import SimilarityResult
-from ffjax.packing import pack
+from ffjax.packing import size
 from ffjax.search import EmbeddingsLike, TopK, checked_k, top_k
+from ffjax.word_batches import embed_words
 
 # Queries that are searched at once: several blocks of the search, and few answers held beside each other.
 _BATCH = 4096
@@ -62,13 +63,28 @@ def most_similar(
     answers: list[list[SimilarityResult] | None] = []
     for start in range(0, len(words), _BATCH):
         some = words[start : start + _BATCH]
-        encoded = functional.encode(embeddings.vocab, pack(some))
-        vectors = functional.lookup(embeddings, encoded).astype(jnp.float32)
-        best = top_k(embeddings, vectors, k, metric=metric, exclude=encoded.words[:, None], rows=rows)
-        found = np.asarray(encoded.found).tolist()
+        vectors, own, found = vectors_of(embeddings, some)
+        best = top_k(embeddings, vectors, k, metric=metric, exclude=own[:, None], rows=rows)
         lists = named(embeddings, TopK(best.scores[: len(some)], best.rows[: len(some)]))
-        answers += [each if has_vector else None for each, has_vector in zip(lists, found, strict=False)]
+        answers += [each if has_vector else None for each, has_vector in zip(lists, found.tolist(), strict=True)]
     return answers
+
+
+def vectors_of(embeddings: EmbeddingsLike, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The vectors and the rows of words of any lengths, with filler rows so that batches share compiled programs.
+
+    Returns:
+        `(vectors, rows, found)`: float32 `[size, dims]`; the row of each known word, -1 for the others, int32 `[size]`;
+        and whether each word has a vector, bool `[len(words)]`.
+    """
+    found, there = embed_words(embeddings, words)
+    room = size(len(words))
+    vectors, rows = np.zeros((room, found.shape[1]), np.float32), np.full(room, -1, np.int32)
+    vectors[: len(words)] = found
+    first = embeddings.vocab.host_index
+    numbers = [first.get(word, -1) for word in words]
+    rows[: len(words)] = numbers
+    return vectors, rows, there
 
 
 def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]]:
@@ -83,6 +99,9 @@ def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]
 def _skipped(embeddings: EmbeddingsLike, skip: Collection[str]) -> np.ndarray:
     if isinstance(skip, str):
         raise TypeError(f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}.")
+    wrong = skip if not isinstance(skip, Iterable) else next((each for each in skip if not isinstance(each, str)), None)
+    if wrong is not None:
+        raise TypeError(f"`skip`: expected words to leave out, got {type(wrong).__name__} {wrong!r}.")
     rows = [row for row in map(embeddings.vocab.host_index.get, skip) if row is not None]
     # A few sizes of the list of rows to leave out, so that searches share compiled programs.
     exclude = np.full(max(4, 1 << max(len(rows) - 1, 0).bit_length()), -1, np.int32)

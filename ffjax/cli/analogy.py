@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.files import load
+from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import (
     EmbeddingsFile,
@@ -23,7 +23,7 @@ from ffjax.cli.options import (
 )
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
-from ffjax.cli.search import Search, encoded, named
+from ffjax.cli.search import ODD, Search, check_words, encoded, named
 from ffjax.cli.status import UNANSWERED, BadInput
 
 if TYPE_CHECKING:
@@ -76,11 +76,12 @@ def analogy(
     how = Search(k, metric.value, restrict)
     asked = queries(words or [], file, 3, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
+    check_words(emb, shown(embeddings))
     answers = Answers(as_json=json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in asked:
-            for query, (found, unknown) in zip(batch, analogies(emb, batch, how, allowed, method.value), strict=True):
-                answers.add(query, found, f"no vector for {', '.join(unknown)}.")
+            for query, (found, why) in zip(batch, analogies(emb, batch, how, allowed, method.value), strict=True):
+                answers.add(query, found, why)
             answers.flush()
             bar.advance(len(batch))
     if answers.unanswered:
@@ -122,25 +123,24 @@ def parts(include: Sequence[str]) -> set[str]:
 
 def analogies(
     embeddings: "Embeddings", batch: Sequence[Query], how: Search, include: Collection[str], method: str = "3cosadd"
-) -> list[tuple[list[Answer] | None, list[str]]]:
-    """Answers to a batch of queries, and for each the words that have no vector.
+) -> list[tuple[list[Answer] | None, str]]:
+    """Answers to a batch of queries; `None` for one that has no answer, and why.
 
     As `Embeddings.analogy`, where `skip` holds the words of the parts that `include` does not name. (In the peer's
     script, leaving out `c` skips `b`, so that `--include a` allows the word c as an answer: it does not here.)
     """
-    import jax.numpy as jnp
     import numpy as np
 
     from ffjax.analogies import answer
 
     columns = [encoded(embeddings, words) for words in zip(*batch, strict=True)]
-    vectors = jnp.stack([vectors.astype(jnp.float32) for _, vectors in columns])
-    skipped = [rows.words for part, (rows, _) in zip(PARTS, columns, strict=True) if part not in include]
-    exclude = jnp.stack(skipped, axis=-1) if skipped else None
-    each = np.stack([np.asarray(rows.found) for rows, _ in columns], axis=-1)[: len(batch)]
+    skipped = [words.rows for part, words in zip(PARTS, columns, strict=True) if part not in include]
+    exclude = np.stack(skipped, axis=-1) if skipped else None
+    has_vector = np.stack([words.found for words in columns], axis=-1)
+    finite = np.stack([words.finite for words in columns], axis=-1)
     best = answer(
         embeddings,
-        vectors,
+        np.stack([words.vectors for words in columns]),
         how.size(embeddings),
         method=method,
         metric=how.metric,
@@ -148,7 +148,9 @@ def analogies(
         rows=how.rows(embeddings),
     )
     answers = []
-    for query, known, found in zip(batch, each, named(embeddings, best), strict=False):
-        unknown = [word for word, has_vector in zip(query, known, strict=True) if not has_vector]
-        answers.append((None if unknown else found, unknown))
+    for query, known, good, found in zip(batch, has_vector, finite, named(embeddings, best), strict=False):
+        unknown = [word for word, has_one in zip(query, known, strict=True) if not has_one]
+        odd = [] if found else [word for word, is_good in zip(query, good, strict=True) if not is_good]
+        problem = f"no vector for {', '.join(unknown)}." if unknown else f"{', '.join(odd)}: {ODD}" if odd else ""
+        answers.append((None if problem else found, problem))
     return answers

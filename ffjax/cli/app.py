@@ -15,7 +15,7 @@ import typer
 
 from ffjax import __version__
 from ffjax.cli.analogy import spread
-from ffjax.cli.status import BAD_INPUT, INTERRUPTED, guarded, say
+from ffjax.cli.status import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, explain, guarded, keep_streams, say, silence
 
 # The panels of `ffjax --help` and the modules in them.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ffjax ...
         0
     """
+    keep_streams()
     _speak_utf8()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["analogy"]:
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
             status = typer.main.get_command(app()).main(args=arguments, prog_name="ffjax", standalone_mode=False)
+        sys.stdout.flush()
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
@@ -97,6 +99,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except typer.Abort:
         return INTERRUPTED
+    except SystemExit as error:
+        # Who prints help ends so if its reader has gone away.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        silence()
+        return BROKEN_PIPE
+    except BrokenPipeError:  # what is printed without a subcommand, such as the version
+        silence()
+        return BROKEN_PIPE
+    except OSError as error:
+        say(f"error: {explain(error)}")
+        return BAD_INPUT
     return status if isinstance(status, int) else 0
 
 

@@ -1,6 +1,6 @@
 """`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
 
-from ffjax.cli.files import load, save, say_training_is_left
+from ffjax.cli.files import check_finalfusion, load, save, say_training_is_left
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
@@ -20,6 +20,7 @@ def bucket_to_explicit(
       ffjax bucket-to-explicit buckets.fifu explicit.fifu
       ffjax bucket-to-explicit cc.de.300.bin explicit.fifu -f fasttext
     """
+    check_finalfusion(output, "explicit n-grams")
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     try:
         with working("Collecting n-grams"):

@@ -21,6 +21,7 @@ _TERMS = {
     "`lossy=True`": "`--lossy`",
     "`limit`": "`--first`",
     "`repeat_rows=True`": "`--repeat-rows`",
+    "make embeddings with a SimpleVocab of them": "convert to text, and that to fastText",
 }
 
 
@@ -81,7 +82,7 @@ def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, r
         BadInput: the format cannot hold these embeddings, or there is none to be seen in the name.
         OSError: the file cannot be written.
     """
-    _check_target(file, format)
+    check_target(file, format)
     with working(f"Writing {shown(file, output=True)}"):
         from ffjax.formats.save import save_what_fits
 
@@ -93,6 +94,30 @@ def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, r
             text = in_terms(str(error)).replace("`-f`", "`--to`")
             raise BadInput(f"{shown(file, output=True)}: {text}") from error
     _say_lost(file, lost)
+
+
+def check_finalfusion(output: str, what: str) -> None:
+    """Refuses a name that promises another format than finalfusion, the one in which something can be written.
+
+    Args:
+        output: a path or `-`.
+        what: what no other format holds.
+
+    Raises:
+        BadInput: the name ends as those of other formats do.
+        OSError: the file could not be written, as far as that can be told before.
+    """
+    from ffjax.formats.save import promised_by
+
+    promised = None if output == "-" else promised_by(output)
+    if promised not in (None, Format.finalfusion):
+        name = os.path.splitext(output)[0].removesuffix(".fifu") + ".fifu"
+        after = " Files are written as they are; compress it afterwards." if promised == "compressed" else ""
+        raise BadInput(
+            f"{output}: expected a name for a finalfusion file, such as {name}, since no other format holds {what}, "
+            f"got one of a {promised} file.{after}"
+        )
+    check_target(output, Format.finalfusion)
 
 
 def convert(
@@ -112,7 +137,7 @@ def convert(
         OSError: a file cannot be read or written.
         BadInput: a format cannot be found out, or the output's cannot hold these embeddings.
     """
-    _check_target(output, to_format)
+    check_target(output, to_format)
     names = {"Reading": f"Reading {shown(file)}", "Writing": f"Writing {shown(output, output=True)}"}
     doing = ""
     with working(names["Reading"]) as bar:
@@ -143,9 +168,29 @@ def convert(
     _say_lost(output, lost)
 
 
-def _check_target(file: str, format: Format | None) -> None:
-    if file == "-" and format is None:
-        raise BadInput("expected a format for standard output, got none. Say which with --to.")
+def check_target(file: str, format: Format | None) -> None:
+    """Refuses, before anything is read, an output that could not be written.
+
+    Args:
+        file: a path or `-`.
+        format: the format, `None` to take it from the file's name.
+
+    Raises:
+        BadInput: there is no format to be seen in the name.
+        OSError: the file could not be written, as far as that can be told before.
+    """
+    if file == "-":
+        if format is None:
+            raise BadInput("expected a format for standard output, got none. Say which with --to.")
+        return
+    from ffjax.formats.atomic import output_folder
+    from ffjax.formats.save import writer
+
+    output_folder(file)
+    try:
+        writer(file, format, fasttext=True)
+    except ValueError as error:
+        raise BadInput(f"{file}: {in_terms(str(error)).replace('`-f`', '`--to`')}") from error
 
 
 def _target(file: str) -> str | int:

@@ -17,7 +17,9 @@ def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = 
 
     No matrix is read: those of finalfusion and fastText files are mapped, of
     other formats the first line says enough. Text without a line of
-    dimensions is gone through for its words. Finalfusion files that hold a
+    dimensions is gone through for its words; of one that occurs again
+    only the first row counts, and repeated_words says how many others there
+    are. With such a line the numbers are those that it says. Finalfusion files that hold a
     part of embeddings, such as a vocabulary alone, are shown too. In a pipe
     each line is a name and a value with a tab between.
 
@@ -73,8 +75,18 @@ def _rows_in_order(stream: Any, format: str, lossy: bool) -> dict[str, Any]:
     else:
         reading = read_text_blocks(stream, header=format == Format.textdims, lossy=lossy, values=False)
     with reading as blocks:
-        rows = sum(map(len, blocks)) if blocks.n_rows is None else blocks.n_rows
-        return {"vocabulary": "SimpleVocab", "words": rows} | _matrix(rows, blocks.dims) | {"norms": rows}
+        rows, repeated = (blocks.n_rows, 0) if blocks.n_rows is not None else _counted(blocks)
+        facts = {"vocabulary": "SimpleVocab", "words": rows} | ({"repeated_words": repeated} if repeated else {})
+        return facts | _matrix(rows, blocks.dims) | {"norms": rows}
+
+
+def _counted(blocks: Any) -> tuple[int, int]:
+    """How many different words there are, and how many rows have a word that an earlier one has."""
+    rows, seen = 0, set()
+    for block in blocks:
+        rows += len(block)
+        seen.update(map(block.words.raw, range(len(block))))
+    return len(seen), rows - len(seen)
 
 
 def _matrix(rows: int | None, dims: int) -> dict[str, Any]:

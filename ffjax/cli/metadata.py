@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, load, reading, save, shown
+from ffjax.cli.files import check_distinct, check_finalfusion, load, reading, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json
 from ffjax.cli.output import to_json
@@ -57,6 +57,7 @@ def _replace(embeddings: str, output: str, replace: str, format: Format | None) 
     if embeddings == replace == "-":
         raise BadInput("expected one of EMBEDDINGS and --replace on standard input, got both.")
     check_distinct(output, replace)
+    check_finalfusion(output, "metadata as it stands")
     text = text_of(replace)
     emb = load(embeddings, format, mmap=True)
     from ffjax import Metadata

@@ -47,7 +47,7 @@ class Answers:
         if answers is None:
             self.unanswered += 1
             sys.stdout.flush()
-            say(f"no answer for {' '.join(query)}: {problem}")
+            say(f"no answer for {' '.join(word or repr(word) for word in query)}: {problem}")
         if self.as_json:
             results = None if answers is None else [{"word": word, "similarity": score} for word, score in answers]
             print(to_json({"query": query[0] if len(query) == 1 else list(query), "results": results}))

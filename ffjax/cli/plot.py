@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, load
+from ffjax.cli.files import check_distinct, load, shown
 from ffjax.cli.options import InputFormat, Lossy, Metric, MetricOption, Restrict
 from ffjax.cli.picture import Point, draw
 from ffjax.cli.progress import working
-from ffjax.cli.search import Search
+from ffjax.cli.search import Search, check_words
 from ffjax.cli.similar import neighbours
 from ffjax.cli.status import UNANSWERED, BadInput, say
 
@@ -61,9 +61,10 @@ def plot(
         import numpy as np
 
         asked = list(dict.fromkeys(words))
+        check_words(emb, shown(embeddings))
         points, unknown = _points(emb, asked, Search(k, metric.value, restrict))
-        for word in unknown:
-            say(f"no vector for {word}: an unknown word, and no known n-grams.")
+        for word, problem in unknown.items():
+            say(f"no place for {word}: {problem}")
         if not points:
             raise BadInput("expected a word with a vector, got none.")
         vectors = emb.embedding_batch([point.word for point in points])[0].astype(np.float32)
@@ -88,12 +89,12 @@ def _format(output: str, to: Picture | None) -> str:
     return ending
 
 
-def _points(embeddings: "Embeddings", asked: list[str], how: Search) -> tuple[list[Point], list[str]]:
-    """The words to draw, each once, and those that have no vector."""
+def _points(embeddings: "Embeddings", asked: list[str], how: Search) -> tuple[list[Point], dict[str, str]]:
+    """The words to draw, each once, and why others that were asked for have no place."""
     found = neighbours(embeddings, asked, how)
-    unknown = [word for word, near in zip(asked, found, strict=True) if near is None]
+    unknown = {word: problem for word, (near, problem) in zip(asked, found, strict=True) if near is None}
     groups: dict[str, tuple[int, float]] = {}
-    for group, near in enumerate(found):
+    for group, (near, _) in enumerate(found):
         for word, score in near or []:
             if word not in asked and (word not in groups or score > groups[word][1]):
                 groups[word] = (group, score)

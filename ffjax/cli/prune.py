@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, load, save, say_training_is_left
+from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left, shown
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
@@ -42,6 +42,7 @@ def prune(
     if mapping == "-" and output == "-":
         raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
     check_distinct(mapping or "-", embeddings, output)
+    check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Pruning", unit="words") as bar:
         from ffjax.whole import prune as prune_rows
@@ -53,13 +54,13 @@ def prune(
 
         try:
             pruned = prune_rows(emb, rows, progress=progress)
+            kept = pruned.embeddings
+            if not repeat_rows:
+                kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
         except TypeError as error:
-            raise BadInput(str(error)) from error
-        kept = pruned.embeddings
-        if not repeat_rows:
-            kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
-            if emb.training is not None:
-                say_training_is_left()
+            raise BadInput(f"{shown(embeddings)}: {error}") from error
+        if not repeat_rows and emb.training is not None:
+            say_training_is_left()
     save(kept, output, to, repeat_rows=repeat_rows)
     if mapping is not None:
         pairs = pruned.mapped.items()

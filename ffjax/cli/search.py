@@ -4,17 +4,50 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ffjax.cli.output import Answer, number
+from ffjax.cli.status import BadInput
 
 if TYPE_CHECKING:
-    from ffjax import Embeddings, Rows, TopK
+    from ffjax import Embeddings, TopK
 
 
-def encoded(embeddings: "Embeddings", words: Sequence[str]) -> tuple["Rows", Any]:
-    """The rows and the vectors behind words, one of each for every word and for every filler row behind them."""
-    import ffjax
+# Why there is no answer for a word that has a vector.
+ODD = "its vector has NaN or infinity in it."
 
-    rows = ffjax.encode(embeddings.vocab, ffjax.pack(words))
-    return rows, ffjax.lookup(embeddings, rows)
+
+def check_words(embeddings: "Embeddings", name: str) -> None:
+    """Refuses embeddings that have no words to answer with.
+
+    Raises:
+        BadInput: so it is.
+    """
+    if not len(embeddings.vocab):
+        raise BadInput(f"{name}: expected words to choose from, got {embeddings.vocab!r}, which has none.")
+
+
+class Encoded(NamedTuple):
+    """Words as vectors.
+
+    Attributes:
+        vectors: float32 `[size, dims]`, where `size`, one of a few, is no less than the number of words.
+        rows: the row of each known word, -1 for the others, int32 `[size]`.
+        found: whether each word has a vector, bool `[n]`.
+        finite: whether all numbers of its vector are finite, bool `[n]`.
+    """
+
+    vectors: Any
+    rows: Any
+    found: Any
+    finite: Any
+
+
+def encoded(embeddings: "Embeddings", words: Sequence[str]) -> Encoded:
+    """Words, of any lengths, as vectors."""
+    import numpy as np
+
+    from ffjax.neighbours import vectors_of
+
+    vectors, rows, found = vectors_of(embeddings, words)
+    return Encoded(vectors, rows, found, np.isfinite(vectors[: len(words)]).all(-1))
 
 
 class Search(NamedTuple):
@@ -40,23 +73,25 @@ class Search(NamedTuple):
         return None if self.restrict is None or self.restrict >= n_rows else slice(0, self.restrict)
 
 
-def nearest(embeddings: "Embeddings", vectors: Any, exclude: Any, how: Search) -> list[list[Answer]]:
-    """The words nearest to each vector, best first, with similarities.
+def nearest(embeddings: "Embeddings", queries: Encoded, how: Search) -> list[list[Answer]]:
+    """The words nearest to each word, itself left out, best first, with similarities.
 
     Args:
         embeddings: the embeddings.
-        vectors: one for each query, `[n, dims]`.
-        exclude: rows to leave out, `[n, m]`, -1 for none.
+        queries: the words.
         how: what to search for.
     """
-    import jax.numpy as jnp
-
     import ffjax
 
-    rows = how.rows(embeddings)
-    vectors = vectors.astype(jnp.float32)
-    best = ffjax.top_k(embeddings, vectors, how.size(embeddings), metric=how.metric, exclude=exclude, rows=rows)
-    return named(embeddings, best)
+    best = ffjax.top_k(
+        embeddings,
+        queries.vectors,
+        how.size(embeddings),
+        metric=how.metric,
+        exclude=queries.rows[:, None],
+        rows=how.rows(embeddings),
+    )
+    return named(embeddings, best)[: len(queries.found)]
 
 
 def named(embeddings: "Embeddings", best: "TopK") -> list[list[Answer]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ffjax.cli.files import check_distinct, load, save, say_training_is_left
+from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left
 from ffjax.cli.inputs import lines
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
@@ -44,6 +44,7 @@ def select(
     if embeddings == words == "-":
         raise BadInput("expected one of INPUT and --words on standard input, got both.")
     check_distinct(output, words)
+    check_target(output, to)
     wanted = None if words is None else {text for _, text in lines(words)}
     emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
     if wanted is not None:
@@ -64,6 +65,9 @@ def _places(emb: "Embeddings", wanted: set[str]) -> Any:
     import numpy as np
 
     known = emb.vocab.words
+    if not known or not wanted:
+        what, got = ("words to select from", repr(emb.vocab)) if wanted else ("words in the list", "an empty one")
+        raise BadInput(f"expected {what}, got {got}.")
     places = [place for place, word in enumerate(known) if word in wanted]
     if missing := sorted(wanted - {known[place] for place in places}):
         names = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.files import load
+from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import queries
 from ffjax.cli.options import (
     EmbeddingsFile,
@@ -21,7 +21,7 @@ from ffjax.cli.options import (
 )
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
-from ffjax.cli.search import Search, encoded, nearest
+from ffjax.cli.search import ODD, Search, check_words, encoded, nearest
 from ffjax.cli.status import UNANSWERED
 
 if TYPE_CHECKING:
@@ -61,19 +61,26 @@ def similar(
     how = Search(k, metric.value, restrict)
     asked = queries(words or [], file, 1, taken=embeddings == "-")
     emb = load(embeddings, format, lossy=lossy)
+    check_words(emb, shown(embeddings))
     answers = Answers(as_json=json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in asked:
-            for query, found in zip(batch, neighbours(emb, [word for (word,) in batch], how), strict=True):
-                answers.add(query, found, "an unknown word, and no known n-grams.")
+            for query, (found, problem) in zip(batch, neighbours(emb, [word for (word,) in batch], how), strict=True):
+                answers.add(query, found, problem)
             answers.flush()
             bar.advance(len(batch))
     if answers.unanswered:
         raise typer.Exit(UNANSWERED)
 
 
-def neighbours(embeddings: "Embeddings", words: Sequence[str], how: Search) -> list[list[Answer] | None]:
-    """The words most similar to each word, as `Embeddings.word_similarity` finds them, for a whole batch at once."""
-    rows, vectors = encoded(embeddings, words)
-    found = nearest(embeddings, vectors, rows.words[:, None], how)[: len(words)]
-    return [each if known else None for each, known in zip(found, rows.found.tolist(), strict=False)]
+def neighbours(embeddings: "Embeddings", words: Sequence[str], how: Search) -> list[tuple[list[Answer] | None, str]]:
+    """The words most similar to each word, as `Embeddings.word_similarity` finds them, for a whole batch at once.
+
+    Of a word that has no answer `None`, and why.
+    """
+    queries = encoded(embeddings, words)
+    answers = []
+    for each, known, finite in zip(nearest(embeddings, queries, how), queries.found, queries.finite, strict=True):
+        problem = "" if known and (finite or each) else ODD if known else "an unknown word, and no known n-grams."
+        answers.append((None if problem else each, problem))
+    return answers

@@ -9,11 +9,14 @@
 | 141 | the reader of our output went away, as in `ffjax ... | head` |
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
-from typing import Any
+from io import TextIOBase
+from typing import Any, BinaryIO
 
 import typer
 
@@ -30,8 +33,9 @@ class BadInput(Exception):
 
 
 def say(message: str) -> None:
-    """Prints one line on standard error."""
-    print(f"ffjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """Prints one line on standard error, if anybody listens there."""
+    with suppress(OSError):
+        print(f"ffjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,14 +69,72 @@ def explain(error: BaseException) -> str:
         name = error.filename
         if isinstance(name, int):
             name = f"file descriptor {name}"
-        if not name:
+        if name is None:
             return error.strerror
         # Ours are written so that the name comes last; the system's are not.
-        name = os.fsdecode(name)
-        return f"{error.strerror} {name}" if error.strerror.endswith(" got") else f"{name}: {error.strerror}"
+        name = os.fsdecode(name) or "an empty name"
+        return f"{error.strerror} {name}" if error.strerror.endswith((" got", ":")) else f"{name}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     return str(error)
+
+
+class Closed(TextIOBase):
+    """A standard stream that whoever called us has closed: an error for what is written, nothing to read.
+
+    Args:
+        name: what errors call it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def write(self, text: str, /) -> int:
+        """Refuses to write.
+
+        Raises:
+            OSError: always.
+        """
+        raise OSError(errno.EBADF, "expected somewhere to write, got a closed stream:", self._name)
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        """Nothing."""
+        return ""
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """Refuses: there is none.
+
+        Raises:
+            OSError: always.
+        """
+        raise OSError(errno.EBADF, "expected an open stream, got a closed one:", self._name)
+
+    def fileno(self) -> int:
+        """Refuses: there is none.
+
+        Raises:
+            OSError: always.
+        """
+        raise OSError(errno.EBADF, "expected an open stream, got a closed one:", self._name)
+
+
+def keep_streams() -> None:
+    """Stands in for standard streams that are closed: Python has `None` for them, and no file may get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which gets the lowest number that is free
+    for stream, name in (("stdin", "standard input"), ("stdout", "standard output")):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, Closed(name))
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
 
 
 def silence() -> None:

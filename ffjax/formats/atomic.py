@@ -21,6 +21,7 @@ from io import BufferedIOBase, BufferedRandom, FileIO
 from ffjax.formats.binary import File
 
 _BUFFER = 1 << 20
+_ENDING = b".ffjax-tmp"
 _NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # What the kernel or the file system says if it has no nameless files.
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
@@ -65,8 +66,10 @@ def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> I
         temporary.name_it(target, replaces=mode is not None)
         file.close()
         temporary.move(target)
-    except BaseException:
+    except BaseException as error:
         temporary.remove()
+        if isinstance(error, OSError) and temporary.is_name(error.filename):
+            error.filename, error.filename2 = _shown(path), None  # not a name that the user has never seen
         raise
     _sync_folder(folder)
 
@@ -148,7 +151,14 @@ class _Temporary:
                 os.unlink(self.path)
 
     def _new_path(self) -> bytes:
-        return os.path.join(self.folder, b"." + secrets.token_hex(12).encode() + b".ffjax-tmp")
+        return os.path.join(self.folder, b"." + secrets.token_hex(12).encode() + _ENDING)
+
+    def is_name(self, filename: object) -> bool:
+        """Whether an error is about a temporary name, or about the folder of a nameless file."""
+        if not isinstance(filename, str | bytes):
+            return False
+        name = os.fsencode(filename)
+        return name.endswith(_ENDING) or name == self.folder
 
     def _link(self, path: bytes) -> None:
         assert self.file is not None
@@ -193,6 +203,8 @@ def _by_descriptor(descriptor: int) -> str:
 
 def _checked(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> tuple[bytes, bytes, int | None]:
     """Where a file goes, its folder, and the permissions of the file that is there."""
+    if not os.fsencode(path):
+        raise FileNotFoundError(errno.ENOENT, "expected the path of a file to write, got", "")
     target = os.path.realpath(os.fsencode(path))
     mode = _old_mode(path, target)
     folder = os.path.dirname(target)
@@ -217,6 +229,8 @@ def _old_mode(path: object, target: bytes) -> int | None:
 
 
 def _is_special(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bool:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"`path`: expected a path or a descriptor, got {type(path).__name__} {path!r}.")
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -137,9 +137,21 @@ def writer(
         ValueError: `format` is none, or the name does not say it.
     """
     chosen = _by_name(path, fasttext, name) if format is None else format
-    if chosen not in _WRITERS:
+    if not isinstance(chosen, str) or chosen not in _WRITERS:
         raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
     return chosen, _WRITERS[chosen]
+
+
+def promised_by(name: str) -> str | None:
+    """What a name says that a file is, for people; `None` if it says nothing.
+
+    Examples:
+        >>> promised_by("words.vec"), promised_by("words.txt.gz"), promised_by("words")
+        ('textdims', 'compressed', None)
+    """
+    ending = os.path.splitext(name)[1].lower()
+    others = {".bin": "fastText or word2vec", **dict.fromkeys(_COMPRESSED, "compressed")}
+    return _ENDINGS.get(ending) or others.get(ending)
 
 
 def _by_name(path: File, fasttext: bool, argument: str) -> str:

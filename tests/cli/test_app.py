@@ -143,7 +143,8 @@ def test_bad_input_ends_in_one_line_and_status_2(ff, arguments, message):
 def test_a_broken_file_ends_in_one_line_and_status_2(ff, small, tmp_path, command):
     path = tmp_path / "broken.fifu"
     path.write_bytes(small["buckets"].read_bytes()[:-100])
-    more = {"similar": ["tea"], "analogy": ["a", "b", "c"], "info": [], "metadata": [], "select": ["out", "-n", "1"]}
+    more = {"similar": ["tea"], "analogy": ["a", "b", "c"], "info": [], "metadata": []}
+    more["select"] = ["out.fifu", "-n", "1"]
     done = ff(command, path, *more.get(command, ["out.fifu"]))
     assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
     assert done.err.startswith(f"ffjax: error: {path}: byte ")
@@ -302,3 +303,50 @@ def test_no_bar_shows_where_there_is_no_terminal(monkeypatch, capfd):
     with progress.working("Counting"):
         time.sleep(0.3)
     assert capfd.readouterr() == ("", "")
+
+
+# Streams that are closed or go away
+
+
+def closing(what, *arguments):
+    """Runs the command from a shell that closes some of its streams."""
+    line = " ".join(map(str, [*FFJAX, *arguments, what]))
+    return subprocess.run(["sh", "-c", line], capture_output=True, timeout=120)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["info", "FILE"], ["similar", "FILE", "tea"], ["similar", "-h"]])
+def test_a_closed_standard_output_is_an_error_in_one_line(small, arguments):
+    done = closing(">&-", *(small["simple"] if each == "FILE" else each for each in arguments))
+    assert done.returncode == 2
+    assert done.stderr == b"ffjax: error: expected somewhere to write, got a closed stream: standard output\n"
+
+
+def test_closed_streams_that_nobody_uses_do_no_harm(small, tmp_path):
+    done = closing("<&- >&- 2>&-", "convert", small["simple"], tmp_path / "copy.fifu")
+    assert done.returncode == 0
+    assert (tmp_path / "copy.fifu").read_bytes() == small["simple"].read_bytes()
+
+
+def test_a_closed_standard_input_holds_nothing(small):
+    done = closing("<&-", "info", "-")
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"ffjax: error: expected an open stream, got a closed one: standard input")
+    done = closing("<&-", "similar", small["simple"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_closed_standard_error_keeps_the_status(small):
+    done = closing("2>&-", "similar", small["simple"], "blorp", "tea", "-k", "1")
+    assert done.returncode == 1 and done.stdout.startswith(b"tea\t")
+    assert closing("2>&-", "info", "no-such-file").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["similar", "--help"]])
+def test_help_for_a_reader_that_has_gone_away(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([*FFJAX, *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -252,3 +252,71 @@ def test_warnings_are_lines_for_people(shell, tmp_path):
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 0 and len(lines) == 2
     assert all(line.startswith("ffjax: 1 ") for line in lines) and "UserWarning" not in done.stderr.decode()
+
+
+# Names that promise something else, and places where nothing can be written
+
+
+@pytest.mark.parametrize(
+    ("name", "promised", "better"),
+    [("x.txt", "text", "x"), ("x.bin", "fastText or word2vec", "x"), ("x.fifu.gz", "compressed", "x")],
+)
+def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(ff, small, tmp_path, name, promised, better):
+    path, toml = tmp_path / name, tmp_path / "new.toml"
+    toml.write_text("x = 1\n")
+    for done in (
+        ff("bucket-to-explicit", small["buckets"], path),
+        ff("metadata", small["simple"], path, "--replace", toml),
+    ):
+        assert done.status == 2 and done.err.count("\n") == 1 and not path.exists()
+        assert f"{path}: expected a name for a finalfusion file, such as {tmp_path / better}.fifu, since" in done.err
+        assert f"got one of a {promised} file." in done.err
+
+
+def test_other_names_are_finalfusion_files(ff, small, tmp_path):
+    assert ff("bucket-to-explicit", small["buckets"], tmp_path / "x").status == 0
+    assert ffjax.load(tmp_path / "x") == ffjax.load(small["buckets"]).bucket_to_explicit()
+
+
+@pytest.mark.parametrize("command", ["select", "prune", "convert"])
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("x.unknown", "expected a name that ends with .fifu"),
+        ("no-folder/x.fifu", "expected a file in an existing folder, got no-folder/x.fifu"),
+        ("", "expected the path of a file to write, got an empty name"),
+        (".", "expected the path of a file to write, got a folder"),
+    ],
+)
+def test_a_bad_target_is_one_line_before_anything_is_read(ff, small, tmp_path, monkeypatch, command, target, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words").write_text("tea\nblorp\n")
+    more = {"select": ["-w", "words"], "prune": ["-n", 2], "convert": []}[command]
+    done = ff(command, small["simple"], target, *more)
+    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
+    assert message in done.err
+
+
+def test_an_input_without_a_name(ff):
+    assert ff("info", "") == (2, "", "ffjax: error: an empty name: No such file or directory\n")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which nobody can make files")
+def test_errors_name_the_target_and_no_temporary_file(ff, small):
+    assert ff("convert", small["simple"], "/proc/x.fifu") == (
+        2,
+        "",
+        "ffjax: error: /proc/x.fifu: No such file or directory\n",
+    )
+
+
+def test_n_grams_that_fasttext_cannot_hold_say_what_to_do(ff, small, tmp_path):
+    done = ff("convert", small["explicit"], tmp_path / "x.bin", "--to", "fasttext")
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert done.err.endswith("To write the words alone, convert to text, and that to fastText.\n")
+
+
+def test_an_empty_list_of_words(ff, small, tmp_path):
+    (tmp_path / "words").write_text("\n")
+    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", tmp_path / "words")
+    assert done == (2, "", "ffjax: error: expected words in the list, got an empty one.\n")

@@ -136,7 +136,8 @@ def test_info_of_text_counts_its_words(ff, tmp_path, monkeypatch):
     path.write_bytes(b"one 1 0\ntwo\xff 0 2\n" * 100)
     monkeypatch.setattr("ffjax.formats.blocks.RowBuffer._grow", None)  # there is no matrix
     assert ff("info", path).status == 2
-    assert dict(ff("info", path, "--lossy").rows)["words"] == "200"
+    facts = dict(ff("info", path, "--lossy").rows)
+    assert (facts["words"], facts["repeated_words"]) == ("2", "198")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\x01", b"<!DOCTYPE html>"])
@@ -189,3 +190,12 @@ def test_replacing_needs_both_the_new_metadata_and_an_output(ff, small, tmp_path
     for arguments in ([tmp_path / "x.fifu"], ["--replace", "x.toml"]):
         done = ff("metadata", small["simple"], *arguments)
         assert done.status == 2 and "expected both --replace TOML and OUTPUT, or neither" in done.err
+
+
+def test_words_that_occur_again_are_counted_once(ff, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("a 1 2\nb 3 4\na 5 6\na 7 8\n")
+    facts = dict(ff("info", path).rows)
+    assert (facts["words"], facts["repeated_words"], facts["rows"], facts["norms"]) == ("2", "2", "2", "2")
+    path.write_text("a 1 2\nb 3 4\n")
+    assert "repeated_words" not in dict(ff("info", path).rows)

@@ -53,7 +53,7 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
 def test_labels_do_not_lie_on_each_other(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     ff("plot", demo_file, "berlin", "coffee", "jazz", "-k", 8, "-o", path)
-    found = re.findall(r'font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)', path.read_text(encoding="utf-8"))
+    found = re.findall(r"font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)", path.read_text(encoding="utf-8"))
     columns, heights = zip(*(map(float, place) for place in found), strict=True)
     assert len(heights) >= 20
     apart = [
@@ -78,7 +78,7 @@ def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
 def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     done = ff("plot", demo_file, "berlin", "blorp", "-k", 0, "-o", path)
-    assert done.status == 1 and done.err == "ffjax: no vector for blorp: an unknown word, and no known n-grams.\n"
+    assert done.status == 1 and done.err == "ffjax: no place for blorp: an unknown word, and no known n-grams.\n"
     assert "berlin" in texts(path)
 
 

@@ -149,3 +149,57 @@ def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
     monkeypatch.setattr("ffjax.cli.inputs.BATCH", 64)
     assert ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows == whole
     assert [row[0] for row in whole] == words
+
+
+# Vectors without an answer
+
+
+@pytest.fixture
+def odd_file(tmp_path):
+    matrix = np.eye(4, dtype=np.float32)
+    matrix[3, 0], matrix[2, 3] = np.nan, 1.0
+    path = tmp_path / "odd.fifu"
+    ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(["tea", "coffee", "pot", "odd"])).write(path)
+    return path
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_a_query_with_nan_is_said_to_have_no_answer(ff, odd_file, metric):
+    done = ff("similar", odd_file, "odd", "tea", "-k", "1", "--metric", metric)
+    assert done.status == 1 and done.out == "tea\tcoffee\t0.0\n"
+    assert done.err == "ffjax: no answer for odd: its vector has NaN or infinity in it.\n"
+    assert ff("similar", odd_file, "odd", "--json").out == '{"query": "odd", "results": null}\n'
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_an_analogy_with_nan_is_said_to_have_no_answer(ff, odd_file, method):
+    done = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
+    assert done == (1, "", "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n")
+    done = ff("analogy", odd_file, "tea", "coffee", "pot", "--method", method)  # whose only other word is the odd one
+    assert done == (0, "", "")
+
+
+def test_one_very_long_word_among_many(ff, small):
+    words = ["tea"] * 300 + ["x" * 1_000_000, ""]
+    done = ff("similar", small["simple"], "-k", "1", stdin="\n".join(words))
+    assert done.status == 1 and len(done.rows) == 300 and done.err.count("\n") == 1
+    done = ff("similar", small["simple"], "")
+    assert done.err == "ffjax: no answer for '': an unknown word, and no known n-grams.\n"
+
+
+@pytest.mark.parametrize("command", ["similar", "analogy", "plot", "prune", "select"])
+def test_a_floret_table_has_no_words_to_answer_with(ff, tmp_path, command):
+    path, words = tmp_path / "table.fifu", tmp_path / "words"
+    words.write_text("tea\n")
+    vocab = ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4))
+    ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), vocab).write(path)
+    more = {
+        "similar": ["tea"],
+        "analogy": ["tea", "pot", "coffee"],
+        "plot": ["tea", "-o", tmp_path / "x.svg"],
+        "prune": [tmp_path / "out.fifu", "-n", 1],
+        "select": [tmp_path / "out.fifu", "-w", words],
+    }
+    done = ff(command, path, *more[command])
+    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
+    assert done.err.startswith("ffjax: error: ") and "FloretVocab" in done.err
