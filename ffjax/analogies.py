@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int32
 
+from ffjax._checks import check_embeddings
 from ffjax._types import AnyArray
 from ffjax.functional import check_packed, encode, lookup
 from ffjax.ops.cos_mul import cos_mul_top_k
@@ -58,8 +59,9 @@ def analogy(
         `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
 
     Raises:
-        TypeError: words that are not packed.
-        ValueError: `k` is negative, the method or the metric is unknown, or a metric is given for `"3cosmul"`.
+        TypeError: words that are not packed, or another argument is of another type.
+        ValueError: batches of different sizes, `k` is negative, the method or the metric is unknown, or a metric is
+            given for `"3cosmul"`.
 
     Examples:
         >>> import ffjax
@@ -72,6 +74,12 @@ def analogy(
     """
     for name, strings in (("a", a), ("b", b), ("c", c)):
         check_packed(name, strings)
+    check_embeddings(embeddings)
+    if not len(a) == len(b) == len(c):
+        raise ValueError(
+            f"`a`, `b`, `c`: expected batches of one size, got {len(a)}, {len(b)} and {len(c)} rows. Give `count=` to "
+            "`ffjax.pack`."
+        )
     encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)

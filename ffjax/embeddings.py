@@ -1,6 +1,6 @@
 """`Embeddings`: a vocabulary and a storage, with the norms and metadata that belong to them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -221,6 +221,8 @@ class Embeddings:
             >>> ffjax.demo().analogy("man", "king", "woman")[0].word
             'queen'
         """
+        for name, word in (("word1", word1), ("word2", word2), ("word3", word3)):
+            _check_word(name, word)
         vectors = [self.embedding(word) for word in (word1, word2, word3)]
         if any(vector is None for vector in vectors):
             return None
@@ -242,6 +244,7 @@ class Embeddings:
             >>> [result.word for result in ffjax.demo().word_similarity("berlin", k=2)]
             ['munich', 'vienna']
         """
+        _check_word("query", query)
         vector = self.embedding(query)
         return None if vector is None else neighbours.nearest(self, vector, k, {query})
 
@@ -269,6 +272,8 @@ class Embeddings:
         """
         if isinstance(words, str):
             raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+        if not isinstance(words, Iterable):
+            raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
         return neighbours.most_similar(self, list(words), k, metric=metric)
 
     def embedding_similarity(
@@ -282,9 +287,12 @@ class Embeddings:
             skip: words to leave out.
 
         Raises:
-            ValueError: the vector is of another shape.
+            TypeError: the vector is of something else than numbers.
+            ValueError: it is of another shape.
         """
         query = np.asarray(query)
+        if query.dtype.kind not in "fiuV":  # bfloat16 is of the last kind
+            raise TypeError(f"`query`: expected a vector of {self.dims} numbers, got {query.dtype}.")
         if query.shape != (self.dims,):
             raise ValueError(f"`query`: expected shape {(self.dims,)}, got {query.shape}.")
         return neighbours.nearest(self, query, k, () if skip is None else skip)
@@ -370,3 +378,8 @@ class Embeddings:
             return total, norm
         out[...] = total
         return out, norm
+
+
+def _check_word(name: str, word: Any) -> None:
+    if not isinstance(word, str):
+        raise TypeError(f"`{name}`: expected a word, got {type(word).__name__} {word!r}.")

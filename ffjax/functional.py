@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ffjax._checks import array_of, check_embeddings
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
 from ffjax.search import EmbeddingsLike
@@ -86,12 +87,17 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
 
     Returns:
         Vectors in the storage's dtype, shape `[*batch, dims]`.
+
+    Raises:
+        TypeError: an argument is of another type.
     """
     if not isinstance(rows, Rows):
         raise TypeError(
             f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
             "for row numbers use `embeddings.storage.rows`."
         )
+    check_embeddings(embeddings)
+    array_of("rows.words", rows.words, jnp.integer, "row numbers, -1 for none")
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
     if _mapped(storage):
         storage, rows, norms = _fetched(storage, rows, norms)
@@ -111,6 +117,9 @@ def embed(
     Returns:
         `(vectors, found)`: vectors `[*batch, dims]`, zeros where `found` (bool `[*batch]`) is false.
 
+    Raises:
+        TypeError: an argument is of another type, such as a list of words that was not packed.
+
     Examples:
         >>> import ffjax
         >>> emb = ffjax.demo()
@@ -118,6 +127,7 @@ def embed(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
+    check_embeddings(embeddings)
     check_packed("strings", strings)
     storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms if unnormalize else None
     if _mapped(storage):
@@ -131,12 +141,16 @@ def check_packed(name: str, strings: Any) -> None:
 
     Raises:
         TypeError: they are not.
+        ValueError: there are not as many lengths as rows of bytes.
     """
     if not isinstance(strings, Strings):
         raise TypeError(
             f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "
             "`ffjax.pack(['tea', 'coffee'])`."
         )
+    data = array_of(f"{name}.bytes", strings.bytes, jnp.uint8, "bytes, as `ffjax.pack` makes them")
+    what = f"a length for each of the rows of bytes, which have shape {data.shape}"
+    array_of(f"{name}.lengths", strings.lengths, jnp.integer, what, data.shape[:-1])
 
 
 @jax.jit

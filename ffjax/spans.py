@@ -3,7 +3,7 @@
 Buffers of NumPy and Arrow are read where they are; lists of `str` are joined to one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,8 @@ def spans_of(words: Any, offsets: Any = None) -> list[Spans]:
         return [_numpy(words)]
     if hasattr(words, "__arrow_c_array__") or hasattr(words, "__arrow_c_stream__"):
         return _arrow(words)
+    if not isinstance(words, Iterable):
+        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
     return [_listed(words if isinstance(words, (list, tuple)) else list(words))]
 
 

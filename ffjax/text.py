@@ -17,13 +17,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ffjax._checks import array_of, check_embeddings, whole_number
 from ffjax.functional import EmbeddingsLike, embed
 from ffjax.ops.pool import check_pooling, pool, pool_rows
 from ffjax.ops.split import LINE_FEED, split, windows
 from ffjax.packing import parts_of, size
 from ffjax.spans import Spans
 from ffjax.strings import Strings
-from ffjax.text_tables import Pooling, table_of
+from ffjax.text_tables import Pooling, check_weights, table_of
 from ffjax.vocab import Vocab
 from ffjax.word_batches import find_rows
 
@@ -58,8 +59,9 @@ def embed_text(
             than 64 bytes are not found there; elsewhere words of any length are.
         pooling: `"mean"`, `"sum"`, `"max"` or `"fasttext"`.
         weights: a factor for each known word, `[n_vocab]`, or `[n_vocab + 1]` where the last is for unknown words, for
-            which it is 1 otherwise. The mean is the sum of weighted vectors over the sum of the weights' absolute
-            values. Not for `"max"` and `"fasttext"`.
+            which it is 1 otherwise. Inverse frequency is such a factor; "Text to vectors" in the documentation makes
+            one. The mean is the sum of weighted vectors over the sum of the weights' absolute values. Not for `"max"`
+            and `"fasttext"`.
         unnormalize: as in `lookup`: whether to pool vectors as they were before they were scaled to unit length.
         n_words: in compiled code, room for so many words; those behind are left out.
         n_lines: in compiled code, how many lines to answer.
@@ -69,7 +71,8 @@ def embed_text(
         text on the host, else `jax.Array`s.
 
     Raises:
-        TypeError: `text` is neither bytes nor uint8, such as a `str`.
+        TypeError: `text` is neither bytes nor uint8, such as a `str`; `embeddings` is something else; or the weights
+            are no numbers.
         ValueError: an unknown pooling, weights that do not fit, or traced text without sizes.
 
     Examples:
@@ -78,6 +81,7 @@ def embed_text(
         >>> vectors.shape, counts.tolist()
         ((3, 100), [3, 0, 0])
     """
+    check_embeddings(embeddings)
     if isinstance(text, Tracer) or (isinstance(text, jax.Array) and n_words is not None):
         return _traced(embeddings, text, pooling, weights, unnormalize, n_words, n_lines)
     rule = Pooling.checked(embeddings, pooling, weights, unnormalize)
@@ -211,6 +215,12 @@ def _traced(
             "`n_words`, `n_lines`: expected both for text inside of `jit`, where shapes are fixed beforehand, got "
             f"{n_words} and {n_lines}."
         )
+    array_of("text", text, jnp.uint8, "one dimension of uint8", (None,))
+    n_words, n_lines = whole_number("n_words", n_words), whole_number("n_lines", n_lines)
+    n_own = embeddings.vocab.n_word_rows
+    if weights is not None:
+        weights = array_of("weights", weights, jnp.floating, "a factor for each word, [n_vocab] or [n_vocab + 1]")
+        check_weights(weights, n_own)
     words = split(text, n_words)
     data = windows(jnp.pad(text, (0, _TRACED_WIDTH)), words.starts, _TRACED_WIDTH)
     inside = jnp.arange(_TRACED_WIDTH, dtype=jnp.int32)[None] < words.lengths[:, None]
@@ -221,7 +231,7 @@ def _traced(
     if weights is not None:
         own = embeddings.vocab.find(strings)
         weights = jnp.asarray(weights, jnp.float32)
-        if weights.shape[0] == embeddings.vocab.n_word_rows:
+        if weights.shape[0] == n_own:
             weights = jnp.append(weights, jnp.float32(1))
         factors = weights[own]  # -1, an unknown word, takes the last
     return pool(vectors, words.lines, n_lines, pooling=pooling, weights=factors, found=found)

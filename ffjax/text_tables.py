@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from ffjax._aligned import aligned_zeros
+from ffjax._checks import array_of
 from ffjax.functional import EmbeddingsLike
 from ffjax.ops.pool import check_pooling
 from ffjax.packing import size
@@ -51,6 +53,7 @@ class Pooling(NamedTuple):
         """The pooling that a caller asks for.
 
         Raises:
+            TypeError: weights that are no floats.
             ValueError: an unknown pooling, weights that do not fit, or a classifier that uses n-grams of words.
         """
         check_pooling(pooling, weights)
@@ -58,14 +61,11 @@ class Pooling(NamedTuple):
         if weights is not None:
             if pooling == "fasttext":
                 raise ValueError('`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.')
+            weights = array_of("weights", weights, jnp.floating, "a factor for each word's row, in their order")
+            check_weights(weights, n_words)
             weights = np.asarray(weights, np.float32)
-            if weights.shape == (n_words,):
+            if len(weights) == n_words:
                 weights = np.append(weights, np.float32(1))
-            if weights.shape != (n_words + 1,):
-                raise ValueError(
-                    f"`weights`: expected {n_words}, one for each word's row, and perhaps one for unknown words, got "
-                    f"shape {weights.shape}."
-                )
         training = getattr(embeddings, "training", None)
         if pooling != "fasttext" or training is None or not len(training.label_table):
             return cls(pooling, weights, unnormalize, None)
@@ -93,6 +93,19 @@ class Pooling(NamedTuple):
             total = total + self.end
         np.divide(total, share[:, None], out=out, where=share[:, None] > 0)
         out[share == 0] = 0
+
+
+def check_weights(weights: Any, n_words: int) -> None:
+    """Refuses weights of another shape.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if weights.shape not in ((n_words,), (n_words + 1,)):
+        raise ValueError(
+            f"`weights`: expected {n_words}, one for each word's row, and perhaps one for unknown words, got "
+            f"shape {weights.shape}."
+        )
 
 
 def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray) -> Table:

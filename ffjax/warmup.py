@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
+from ffjax._checks import check_embeddings, whole_number
 from ffjax.functional import EmbeddingsLike, embed
 from ffjax.strings import Strings
 
@@ -30,13 +31,25 @@ def warmup(
     Returns:
         How many pairs of sizes there were.
 
+    Raises:
+        TypeError: `embeddings` is something else, or sizes are no lists of whole numbers.
+        ValueError: a count is negative, or a width less than 1.
+
     Examples:
         >>> import ffjax
         >>> ffjax.warmup(ffjax.demo(), counts=[4], widths=[16])
         1
     """
+    check_embeddings(embeddings)
+    counts, widths = _sizes("counts", counts, 0), _sizes("widths", widths, 1)
     sizes = [(count, width) for count in counts for width in widths]
     for count, width in sizes:
         nothing = Strings(np.zeros((count, width), np.uint8), np.full(count, -1, np.int32))
         jax.block_until_ready(embed(embeddings, nothing, unnormalize=unnormalize))
     return len(sizes)
+
+
+def _sizes(name: str, values: Iterable[int], least: int) -> list[int]:
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise TypeError(f"`{name}`: expected a list of sizes, got {type(values).__name__} {values!r}.")
+    return [whole_number(name, value, least) for value in values]

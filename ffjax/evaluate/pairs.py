@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.evaluate.files import File, Pair, read_pairs
 from ffjax.evaluate.words import KnownWords
@@ -39,7 +40,9 @@ def similarity(
 ) -> PairsResult:
     r"""Correlates cosines with the judgements in a file of pairs, such as WordSim-353 and SimLex-999.
 
-    Pairs are skipped and words found as gensim's `evaluate_word_pairs` does.
+    Pairs are skipped and words found as gensim's `evaluate_word_pairs` does. That one answers p-values too, from
+    Student's t-distribution with `len(pairs) - 2` degrees of freedom, for which it needs SciPy; where that is at hand,
+    `scipy.stats.pearsonr` and `spearmanr` of `similarities` and the pairs' own give them (see `PairsResult`).
 
     Args:
         embeddings: the embeddings.
@@ -54,6 +57,7 @@ def similarity(
     Raises:
         FormatError: the file is not of that form.
         OSError: it cannot be read.
+        TypeError: an argument is of another type.
         ValueError: `restrict` is less than 1.
 
     Examples:
@@ -64,6 +68,9 @@ def similarity(
         >>> round(result.spearman, 3), len(result.pairs), result.n_skipped
         (1.0, 3, 1)
     """
+    check_embeddings(embeddings)
+    if not isinstance(delimiter, str) or not delimiter:
+        raise TypeError(f"`delimiter`: expected what stands between the words, got {delimiter!r}.")
     every = read_pairs(path, delimiter)
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     numbers = words.numbers([word for pair in every for word in pair[:2]]).reshape(-1, 2)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ffjax._checks import check_embeddings
 from ffjax.analogies import METHODS, answer
 from ffjax.embeddings import Embeddings
 from ffjax.evaluate.files import File, Question, read_questions
@@ -143,6 +144,7 @@ def analogies(
     for name, value, known in (("skip", skip, SKIPS), ("method", method, METHODS)):
         if value not in known:
             raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, known))}, got {value!r}.")
+    check_embeddings(embeddings)
     if not len(embeddings.vocab):
         raise ValueError("`embeddings`: expected words to choose answers from, got a vocabulary without any.")
     sections = read_questions(path)

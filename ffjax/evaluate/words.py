@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ffjax._checks import whole_number
 from ffjax.vocab import Vocab
 
 
@@ -23,8 +24,8 @@ class KnownWords:
     """
 
     def __init__(self, vocab: Vocab, restrict: int | None, fold_case: bool) -> None:
-        if restrict is not None and restrict < 1:
-            raise ValueError(f"`restrict`: expected 1 word or more, or None for all, got {restrict}.")
+        if restrict is not None:
+            restrict = whole_number("restrict", restrict, 1, "None stands for all words.")
         self.vocab = vocab
         self.fold_case = fold_case
         self.n_words = len(vocab) if restrict is None else min(restrict, len(vocab))

@@ -52,6 +52,7 @@ def embed_file(
         How many lines there were.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: an unknown pooling or dtype, `weights` that do not fit, or one file for text and result.
         OSError: a file cannot be read or written.
 
@@ -69,6 +70,8 @@ def embed_file(
     settings: dict[str, Any] = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
     kind = np.dtype(dtype).newbyteorder("<")
     embed_text(embeddings, b"", **settings)  # refuses wrong settings before anything is opened
+    if not isinstance(source, str | os.PathLike) and not hasattr(source, "read"):
+        raise TypeError(f"`source`: expected a path or a binary file, got {type(source).__name__} {source!r}.")
     if isinstance(source, str | os.PathLike):
         if os.path.exists(target) and os.path.samefile(source, target):
             raise ValueError(f"`target`: expected another file than the text, got {os.fspath(target)!r} for both.")

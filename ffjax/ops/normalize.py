@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ffjax._checks import array_of
+
 
 def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims"], Float[Array, "*batch"]]:
     """Scales vectors to unit length and returns the lengths they had.
@@ -27,11 +29,7 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
         >>> unit.tolist(), norms.tolist()
         ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], [5.0, 0.0])
     """
-    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        raise TypeError(
-            f"`x`: expected floats, got {jnp.result_type(x)}. Convert first, as in `x.astype(jnp.float32)`."
-        )
-    x = jnp.asarray(x)
+    x = jnp.asarray(array_of("x", x, jnp.floating, "vectors of floats along the last axis"))
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     # A power of two, so that scaling there and back changes no bit of the result; 1 where nothing can overflow.

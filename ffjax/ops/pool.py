@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
+from ffjax._checks import array_of, whole_number
 from ffjax._types import AnyArray
 from ffjax.ops.normalize import normalize
 
@@ -45,7 +46,9 @@ def pool(
         counted, int32 `[n_lines]`.
 
     Raises:
-        ValueError: an unknown pooling, or weights for `"max"`.
+        TypeError: an argument is no array of such numbers, or `n_lines` no whole number that is known while a program
+            is traced.
+        ValueError: an unknown pooling, weights for `"max"`, or shapes that do not fit.
 
     Examples:
         >>> import ffjax, jax.numpy as jnp
@@ -55,6 +58,15 @@ def pool(
         ([[0.5, 1.5], [0.0, 0.0], [5.0, 5.0]], [2, 0, 1])
     """
     check_pooling(pooling, weights)
+    vectors = array_of("vectors", vectors, jnp.floating, "a vector for each word, [words, dims]", (None, None))
+    each = vectors.shape[:1]
+    lines = array_of("lines", lines, jnp.integer, f"a line for each of {each[0]} words", each)
+    n_lines = whole_number("n_lines", n_lines, 0, "Inside `jit` it must be a static argument.")
+    if weights is not None:
+        weights = array_of("weights", weights, jnp.floating, f"a factor for each of {each[0]} words", each)
+        weights = jnp.asarray(weights).astype(jnp.float32)
+    if found is not None:
+        found = array_of("found", found, jnp.bool_, f"a bool for each of {each[0]} words", each)
     vectors, lines = jnp.asarray(vectors).astype(jnp.float32), jnp.asarray(lines)
     counted = (lines >= 0) & (lines < n_lines)
     if found is not None:

@@ -1,13 +1,11 @@
 """What search takes and what it answers."""
 
-import operator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import jax
-import jax.core
 from jaxtyping import Float32, Int32
 
+from ffjax._checks import whole_number
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
 from ffjax.norms import Norms
@@ -63,14 +61,4 @@ def checked_k(k: Any) -> int:
         TypeError: it is no whole number that is known while a program is traced.
         ValueError: it is negative.
     """
-    try:
-        number = operator.index(k)
-    except (TypeError, jax.errors.TracerIntegerConversionError) as error:
-        got = "a traced value" if isinstance(k, jax.core.Tracer) else f"{type(k).__name__} {k!r}"
-        raise TypeError(
-            f"`k`: expected a whole number, got {got}. It is part of the answer's shape, so inside `jit` it must be "
-            "a static argument."
-        ) from error
-    if number < 0:
-        raise ValueError(f"`k`: expected 0 or more, got {number}.")
-    return number
+    return whole_number("k", k, 0, "It is part of the answer's shape, so inside `jit` it must be a static argument.")

@@ -41,12 +41,15 @@ def chosen(rows: RowsLike, n_rows: int) -> Chosen:
         return Chosen()
     if isinstance(rows, slice | range):
         return _of_slice(rows, n_rows)
-    array = rows if isinstance(rows, jax.Array | np.ndarray) else np.asarray(rows)
+    try:
+        array = rows if isinstance(rows, jax.Array | np.ndarray) else np.asarray(rows)
+    except ValueError:
+        array = np.zeros(1, object)  # lists of different lengths, refused below
     if array.dtype == bool:
         if array.shape != (n_rows,):
             raise ValueError(f"`rows`: expected a mask of shape ({n_rows},), one entry a row, got {array.shape}.")
         return Chosen(mask=array)
-    if array.ndim != 1:
+    if array.ndim != 1 and array.dtype.kind in "iuf":
         raise ValueError(f"`rows`: expected one dimension of row numbers, got shape {array.shape}.")
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(
@@ -73,7 +76,10 @@ def _of_slice(rows: slice | range, n_rows: int) -> Chosen:
         if rows.step is not None and operator.index(rows.step) != 1:
             raise ValueError(f"`rows`: expected a step of 1 where the ends of a slice are arrays, got {rows.step}.")
         return Chosen(start=_from_top(rows.start, n_rows), stop=_from_top(rows.stop, n_rows))
-    span = range(*rows.indices(n_rows)) if isinstance(rows, slice) else rows
+    try:
+        span = range(*rows.indices(n_rows)) if isinstance(rows, slice) else rows
+    except TypeError as error:
+        raise TypeError(f"`rows`: expected a slice of whole numbers, got {rows}.") from error
     if len(span) == 0:
         return Chosen(start=0, stop=0)
     if span.step < 0:

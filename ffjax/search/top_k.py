@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Float, Int32
 
+from ffjax._checks import array_of, check_embeddings
 from ffjax._types import AnyArray
 from ffjax.ops.top_k import METRICS
 from ffjax.search.answer import EmbeddingsLike, TopK, checked_k
@@ -37,7 +38,9 @@ def top_k(
     while the one before it is searched, so a file may be larger than memory; inside of a caller's `jit` all of it is an
     argument of the program, as every array is.
 
-    Zero vectors score zero. A row whose score is NaN is never an answer, and a query with NaN in it has none.
+    Zero vectors score zero. Cosines and what is made of them are right for rows and queries of lengths from 1e-30 to
+    1e30, whose squares leave the range of float32. A row whose score is NaN is never an answer, and a query with NaN in
+    it has none.
 
     Args:
         embeddings: embeddings, of which the words' rows are searched, or a storage, of which all rows are.
@@ -58,7 +61,7 @@ def top_k(
         `TopK` with scores and rows of shape `[*batch, k]`.
 
     Raises:
-        TypeError: `k` or `rows` is of another type.
+        TypeError: an argument is of another type, such as queries that are no floats.
         ValueError: `k` is negative, the metric is unknown, `approximate` is out of range, or shapes don't fit.
         IndexError: a number in `rows` is not one of a row.
 
@@ -70,9 +73,14 @@ def top_k(
         >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2, rows=slice(0, 2)).rows.tolist()
         [1, 0]
     """
+    if not isinstance(embeddings, Storage):
+        check_embeddings(embeddings, expected="Embeddings or a storage")
     storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
     n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
     k = checked_k(k)
+    queries = array_of("queries", queries, jnp.floating, f"one or more vectors of {storage.shape[1]} dimensions")
+    if exclude is not None:
+        exclude = array_of("exclude", exclude, jnp.integer, "row numbers for each query, -1 to fill up")
     _check(storage, queries, metric, exclude, approximate)
     only = chosen(rows, n_rows)
     queries = jnp.asarray(queries)
@@ -117,5 +125,10 @@ def _check(storage: Storage, queries: Any, metric: str, exclude: Any, approximat
             f"`exclude`: expected shape {np.shape(queries)[:-1]} and one axis more, a list of rows for each query, "
             f"got {np.shape(exclude)}."
         )
+    if approximate is not None and (
+        isinstance(approximate, bool) or not isinstance(approximate, int | float | np.integer | np.floating)
+    ):
+        got = f"{type(approximate).__name__} {approximate!r}"
+        raise TypeError(f"`approximate`: expected a recall above 0 and up to 1, or None, got {got}.")
     if approximate is not None and not 0 < approximate <= 1:
         raise ValueError(f"`approximate`: expected a recall above 0 and up to 1, or None, got {approximate}.")

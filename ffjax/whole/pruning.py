@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._checks import check_embeddings, whole_number
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
 from ffjax.search import top_k
@@ -43,7 +44,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
         The new embeddings, and what was mapped. Embeddings that have no more than `n` rows come back as they are.
 
     Raises:
-        TypeError: the vocabulary has no list of words.
+        TypeError: the vocabulary has no list of words, or an argument is of another type.
         ValueError: `n` is less than 1.
 
     Examples:
@@ -56,8 +57,8 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
         >>> bool((emb[word] == emb[last]).all()), 0 < score < 1
         (True, True)
     """
-    if n < 1:
-        raise ValueError(f"`n`: expected at least 1 row to keep, got {n}.")
+    check_embeddings(embeddings)
+    n = whole_number("n", n, 1)
     vocab = embeddings.vocab
     total = vocab.n_word_rows
     if total <= n:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ffjax._aligned import aligned_empty
+from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
 from ffjax.storage import NdArray, QuantizedArray, Storage
@@ -39,6 +40,9 @@ def select(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
     """
     if isinstance(words, str):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+    check_embeddings(embeddings)
+    if not isinstance(words, Iterable):
+        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
     words = list(words)
     numbers = dict(zip(embeddings.vocab.words, range(len(embeddings.vocab)), strict=True))
     unknown = [word for word in words if word not in numbers]
