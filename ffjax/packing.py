@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
+from ffjax._checks import whole_number
 from ffjax.spans import Spans, spans_of
 from ffjax.strings import Strings, decode
 
@@ -19,7 +20,7 @@ _MIN_WIDTH = 16
 # Up to here sizes are powers of four: what is added costs less than another program to compile.
 _SMALL = 1024
 # `pack` refuses to make more than so many bytes if nearly all of them are padding.
-_MOST = 1 << 30
+_MOST = 1 << 26
 # Words are gathered in blocks that stay in a CPU's cache.
 _BLOCK, _BLOCK_BYTES = 1 << 14, 1 << 22
 # `pack_parts` makes batches of at most so many bytes out of words that are longer than most.
@@ -62,9 +63,9 @@ def pack(words: Any, *, offsets: Any = None, width: int | None = None, count: in
         The batch: `bytes` uint8 `[count, width]` and `lengths` int32 `[count]`, as NumPy arrays.
 
     Raises:
-        TypeError: a word is neither `str` nor `bytes`, or `words` is one `str`.
+        TypeError: a word is neither `str` nor `bytes`, `words` is one `str` or no list, or a size is no whole number.
         ValueError: `width` or `count` is too small, offsets do not fit the buffer, or the batch would be more than
-            1 GiB of which less than an eighth are words.
+            64 MiB of which less than an eighth are words; `width` says that they are wanted all the same.
         ImportError: Arrow data, and the extra `arrow` is not installed.
 
     Examples:
@@ -173,6 +174,7 @@ def size(needed: int, least: int = 1, *, small: bool = True) -> int:
 def _size(name: str, given: int | None, needed: int, what: str, least: int, small: bool = True) -> int:
     if given is None:
         return size(needed, max(least, 1), small=small)
+    given = whole_number(name, given)
     if given < needed:
         raise ValueError(
             f"`{name}`: expected at least {what} ({needed}), got {given}. Leave it out for a fitting size."

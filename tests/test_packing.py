@@ -242,3 +242,47 @@ def test_batches_from_storages_that_are_no_matrix(kind):
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# One very long word among many
+
+
+def test_pack_refuses_a_batch_that_one_long_word_makes_nearly_all_padding():
+    words = ["tea"] * 1000 + ["x" * 10_000_000]
+    with pytest.raises(ValueError, match="got 1001 of which the longest has 10000000 bytes.* Use `pack_parts`, or"):
+        pack(words)
+    with pytest.raises(ValueError, match="`words`: expected words of like lengths, got 1001 .* 1024 x 262144 bytes"):
+        pack(["tea"] * 1000 + ["x" * 200_000])
+    assert pack(["tea"] * 1000 + ["x" * 200_000], width=200_000).bytes.shape == (1024, 200_000)  # as was asked for
+    assert sum(part.strings.bytes.size for part in pack_parts(words)) < (1 << 24) + 4 * 16 * 1024
+
+
+@pytest.mark.parametrize("subwords", [False, True])
+def test_one_word_of_a_megabyte_among_a_hundred_thousand_costs_little_more_than_its_bytes(tmp_path, subwords):
+    words, long = ["tea", "coffee", "teapot", "unknown"] * 25_000, "tea" * 333_333
+    emb = ffjax.demo()
+    if subwords:
+        vocab = ffjax.FastTextVocab(["tea", "coffee"], ffjax.FastTextIndexer(50, 3, 4))
+        rows = np.random.default_rng(0).standard_normal((52, 4)).astype(np.float32)
+        emb = ffjax.Embeddings(ffjax.NdArray(rows), vocab)
+    mixed = [*words[:50_000], long, *words[50_000:]]
+    (tmp_path / "text").write_text(" ".join(mixed))
+    usual, usual_found = emb.embedding_batch(words)
+    alone, alone_found = emb.embedding_batch([long])
+    assert alone_found.tolist() == [subwords]
+    tracemalloc.start()
+    try:
+        vectors, found = emb.embedding_batch(mixed)
+        _, counts = ffjax.embed_text(emb, (tmp_path / "text").read_bytes())
+        ffjax.embed_file(emb, tmp_path / "text", tmp_path / "vectors.npy")
+        answers = emb.most_similar([*words[:1000], long], k=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * vectors.nbytes + (1 << 27)  # 1 MiB times the number of words would be 100 GiB
+    np.testing.assert_array_equal(np.delete(vectors, 50_000, 0), usual)
+    np.testing.assert_array_equal(np.delete(found, 50_000), usual_found)
+    np.testing.assert_array_equal(vectors[50_000], alone[0])
+    assert counts.tolist() == [int(found.sum())]
+    assert np.load(tmp_path / "vectors.npy").shape == (1, emb.dims)
+    assert (answers[-1] is not None) == subwords and answers[0] is not None
