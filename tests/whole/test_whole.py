@@ -164,7 +164,7 @@ def test_words_are_added_to_words_that_share_rows():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda e: ffjax.prune(e, 0), ValueError, "`n`: expected at least 1 row to keep, got 0"),
+        (lambda e: ffjax.prune(e, 0), ValueError, "`n`: expected 1 or more, got 0"),
         (lambda e: ffjax.select(e, "tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
         (lambda e: ffjax.select(e, ["a", "x", "y"]), ValueError, "known words, got 'x' and other unknown ones. Leave"),
         (lambda e: ffjax.select(e, ["a", "a"]), ValueError, "expected each once, got 'a'"),
