@@ -116,7 +116,7 @@ def test_nothing_to_ask(demo, write):
         (": s\na b c d\na b c\n", {}, ffjax.FormatError, r"byte 12: expected four words, got 3: 'a b c'"),
         (": s\n", {"skip": "all"}, ValueError, "`skip`: expected one of 'any', 'answer', got 'all'"),
         (": s\n", {"method": "mul"}, ValueError, "`method`: expected one of '3cosadd', '3cosmul', got 'mul'"),
-        (": s\n", {"restrict": 0}, ValueError, "`restrict`: expected 1 word or more, or None for all, got 0"),
+        (": s\n", {"restrict": 0}, ValueError, "`restrict`: expected 1 or more, got 0"),
     ],
 )
 def test_errors(demo, write, text, options, error, message):
