@@ -269,3 +269,11 @@ def test_writers(emb, files) -> None:
         ffjax.write_fasttext(files / "x", None)
     with pytest.raises(ValueError, match=r"`format`: expected one of 'finalfusion', .* got \['text'\]"):
         ffjax.save(emb, files / "x.txt", format=["text"])
+
+
+@pytest.mark.parametrize("scale", [2e-18, 5e17])
+def test_normalize_loses_nothing_where_squares_leave_the_range(scale) -> None:
+    x = np.linspace(0.01, 1, 2000, dtype=np.float32)
+    unit, length = ffjax.normalize(x * np.float32(scale))
+    np.testing.assert_allclose(unit, x / np.linalg.norm(x), rtol=1e-5)
+    np.testing.assert_allclose(length, np.float32(np.linalg.norm(x) * scale), rtol=1e-5)

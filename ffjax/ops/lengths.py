@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 # Between these neither a square of a number that matters nor the sum of squares leaves the range of float32.
-_LEAST, _MOST = 1e-30, 1e30
+_LEAST, _MOST = 1e-26, 1e30
 _EXPONENT = 126.0
 
 

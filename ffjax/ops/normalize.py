@@ -33,7 +33,8 @@ def normalize(x: Float[Array, "*batch dims"]) -> tuple[Float[Array, "*batch dims
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     # A power of two, so that scaling there and back changes no bit of the result; 1 where nothing can overflow.
-    extreme = (largest > 1e18) | ((largest < 1e-18) & (largest > 0))
+    # Well inside of what squares can be: sums of many must not overflow, nor the squares of lesser entries vanish.
+    extreme = (largest > 1e12) | ((largest < 1e-12) & (largest > 0))
     scale = jnp.where(extreme, jnp.exp2(jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))), 1.0)
     scaled = wide / scale
     squares = (scaled * scaled).sum(-1, keepdims=True)
