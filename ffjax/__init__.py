@@ -25,6 +25,7 @@ __all__ = [
     "FloretIndexer",
     "FloretVocab",
     "FormatError",
+    "Int8Array",
     "Metadata",
     "NdArray",
     "Norms",

@@ -16,10 +16,13 @@ def pq(dims: int, seed: int = 0, *, projection: bool = False, centroids: int = 8
 
 
 def storage(rows: int, dims: int = 6, *, kind: str = "dense", seed: int = 0) -> ffjax.Storage:
-    """Random rows; kinds `dense`, `pq`, `opq` (with a rotation), `pq_norms`."""
+    """Random rows; kinds `dense`, `pq`, `opq` (with a rotation), `pq_norms`, `int8` (every fifth row zero)."""
     rng = np.random.default_rng(seed)
     if kind == "dense":
         return ffjax.NdArray(rng.standard_normal((rows, dims)).astype(np.float32))
+    if kind == "int8":
+        scales = np.where(np.arange(rows) % 5 == 4, 0, rng.uniform(0.001, 0.02, rows)).astype(np.float32)
+        return ffjax.Int8Array(rng.integers(-127, 128, (rows, dims)).astype(np.int8), scales)
     codes = rng.integers(0, 8, (rows, dims // 2)).astype(np.uint8)
     norms = rng.uniform(0.5, 2, rows).astype(np.float32) if kind == "pq_norms" else None
     return ffjax.QuantizedArray(pq(dims, seed, projection=kind == "opq"), codes, norms)
@@ -41,7 +44,8 @@ def vocab(kind: str, words: list[str] | None = None) -> ffjax.Vocab:
 
 
 VOCABS = ("simple", "buckets", "fasttext", "explicit", "floret")
-STORAGES = ("dense", "pq", "opq", "pq_norms")
+STORAGES = ("dense", "pq", "opq", "pq_norms")  # those that finalfusion files hold
+ALL_STORAGES = (*STORAGES, "int8")
 
 
 def embeddings(

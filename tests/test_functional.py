@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import STORAGES, VOCABS, WORDS, embeddings
+from tests.builders import ALL_STORAGES, VOCABS, WORDS, embeddings
 
 QUERIES = [*WORDS[:4], "Pariser", "", "x", "teapots", "кротик", "👍"]
-every_kind = pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("buckets", s) for s in STORAGES)])
+every_kind = pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("buckets", s) for s in ALL_STORAGES)])
 
 
 def reference(emb, words, unnormalize=False):

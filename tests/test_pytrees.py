@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import STORAGES, VOCABS, embeddings
+from tests.builders import ALL_STORAGES, VOCABS, embeddings
 
-every_kind = pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("simple", s) for s in STORAGES)])
+every_kind = pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("simple", s) for s in ALL_STORAGES)])
 
 
 @every_kind

@@ -87,7 +87,7 @@ def scaled(emb: ffjax.Embeddings, strings: ffjax.Strings, weights: jax.Array, by
     return (jnp.sin(vectors) * weights).sum()
 
 
-@pytest.mark.parametrize("storage", builders.STORAGES)
+@pytest.mark.parametrize("storage", builders.ALL_STORAGES)
 def test_gradients_are_those_of_the_plain_program(small_blocks, storage):
     emb = builders.embeddings("fasttext", storage)
     words = words_of_all_lengths(12)

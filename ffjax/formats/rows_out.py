@@ -7,7 +7,7 @@ import numpy as np
 
 from ffjax.embeddings import Embeddings
 from ffjax.formats.mapped import forget
-from ffjax.storage import ComposedArray, QuantizedArray, Storage
+from ffjax.storage import ComposedArray, Int8Array, QuantizedArray, Storage
 from ffjax.strings import StringTable
 from ffjax.vocab import FloretVocab, SubwordVocab
 
@@ -70,7 +70,7 @@ def losses(embeddings: Embeddings) -> dict[str, str]:
 def _is_quantized(storage: Storage) -> bool:
     if isinstance(storage, ComposedArray):
         return _is_quantized(storage.own)
-    return isinstance(storage, QuantizedArray)
+    return isinstance(storage, QuantizedArray | Int8Array)
 
 
 def check_line_feeds(table: StringTable, what: str) -> None:

@@ -3,7 +3,8 @@
 from ffjax.storage.base import Storage
 from ffjax.storage.composed import ComposedArray
 from ffjax.storage.dense import NdArray
+from ffjax.storage.int8 import Int8Array
 from ffjax.storage.quantized import PQ, QuantizedArray
 from ffjax.storage.sharded import ShardedArray
 
-__all__ = ["PQ", "ComposedArray", "NdArray", "QuantizedArray", "ShardedArray", "Storage"]
+__all__ = ["PQ", "ComposedArray", "Int8Array", "NdArray", "QuantizedArray", "ShardedArray", "Storage"]

@@ -16,6 +16,7 @@ from ffjax._pytree import replace as replace_fields
 from ffjax.storage.base import Storage
 from ffjax.storage.composed import ComposedArray
 from ffjax.storage.dense import NdArray
+from ffjax.storage.int8 import Int8Array
 
 Gradient = tuple[Array, ...]
 
@@ -39,13 +40,22 @@ def add_gradient(
 
         # Slot by slot, so that the direction is not repeated in memory for each.
         return (lax.fori_loop(0, ids.shape[1], add, matrix),)
+    if isinstance(storage, Int8Array) and len(storage):
+        (scales,) = gradient
+        codes, rows = jnp.asarray(storage.codes), jnp.where(ids >= 0, ids, scales.shape[0])
+
+        def add_product(slot: Array, scales: Array) -> Array:
+            row = jnp.take(codes, rows[:, slot], axis=0, mode="clip").astype(jnp.float32)
+            return scales.at[rows[:, slot]].add((row * direction).sum(-1), mode="drop")
+
+        return (lax.fori_loop(0, ids.shape[1], add_product, scales),)
     _, back = jax.vjp(lambda storage: storage.sum_parts(ids), storage)
     return _sum(gradient, back(direction)[0])
 
 
 def finish_gradient(storage: Storage, gradient: Gradient, cotangent: Storage) -> Gradient:
     """Adds what `storage.finish_sum` passes back, a storage of cotangents."""
-    if isinstance(_added(storage), NdArray):
+    if isinstance(_added(storage), NdArray | Int8Array):
         return gradient  # its sums need no finishing
     return _sum(gradient, _added(cotangent))
 

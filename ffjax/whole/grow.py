@@ -9,7 +9,8 @@ import numpy as np
 from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
-from ffjax.storage import NdArray, QuantizedArray
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
+from ffjax.storage.int8 import rounded
 from ffjax.strings import StringTable
 from ffjax.whole.take import with_words
 
@@ -19,7 +20,7 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
 
     If the embeddings have norms the vectors are scaled to unit length, as all rows of words are then, and their lengths
     become norms; otherwise they are taken as they are. N-grams and metadata stay; what training left is about other
-    words, and goes. Composed rows are put together.
+    words, and goes. Composed rows are put together; where rows are 8-bit numbers with a scale each, new ones become so.
 
     Args:
         embeddings: the embeddings.
@@ -62,11 +63,23 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
         added = added / np.where(lengths > 0, lengths, 1)[:, None]
         norms = Norms(np.concatenate([np.asarray(norms), lengths.astype(np.float32)]))
     n_rows = vocab.n_word_rows
-    dtype = storage.dtype if isinstance(storage, NdArray) else np.dtype(np.float32)
-    out = aligned_empty((len(storage) + len(words), embeddings.dims), dtype)
-    out[:n_rows] = storage.embedding(slice(0, n_rows))
-    out[n_rows : n_rows + len(words)] = added
-    out[n_rows + len(words) :] = storage.embedding(slice(n_rows, len(storage)))
     rows = np.concatenate([vocab.host_rows, np.arange(n_rows, n_rows + len(words))])
     table = StringTable.from_strings([*vocab.words, *words])
-    return Embeddings(NdArray(jax.device_put(out)), with_words(vocab, table, rows), norms, embeddings.metadata)
+    return Embeddings(_with_rows(storage, added, n_rows), with_words(vocab, table, rows), norms, embeddings.metadata)
+
+
+def _with_rows(storage: Storage, added: np.ndarray, place: int) -> Storage:
+    """The storage with more rows from row `place` on."""
+    if isinstance(storage, Int8Array):
+        codes, scales = rounded(added)
+        return Int8Array(_joined(storage.codes, codes, place), _joined(storage.scales, scales, place))
+    if isinstance(storage, NdArray):
+        return NdArray(_joined(storage.matrix, added, place))
+    return NdArray(_joined(storage.embedding(slice(None)), added, place))
+
+
+def _joined(array: Any, added: np.ndarray, place: int) -> Any:
+    source = np.asarray(array)
+    out = aligned_empty((len(source) + len(added), *source.shape[1:]), source.dtype)
+    out[:place], out[place : place + len(added)], out[place + len(added) :] = source[:place], added, source[place:]
+    return jax.device_put(out)

@@ -10,7 +10,7 @@ from ffjax._aligned import aligned_empty
 from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
-from ffjax.storage import NdArray, QuantizedArray, Storage
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
 from ffjax.strings import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab, SubwordVocab, Vocab
 
@@ -102,6 +102,8 @@ def take_rows(storage: Storage, rows: np.ndarray, n_word_rows: int) -> Storage:
     if isinstance(storage, QuantizedArray):
         norms = None if storage.norms is None else _taken(storage.norms, rows, n_word_rows)
         return QuantizedArray(storage.quantizer, _taken(storage.codes, rows, n_word_rows), norms)
+    if isinstance(storage, Int8Array):
+        return Int8Array(*(_taken(array, rows, n_word_rows) for array in (storage.codes, storage.scales)))
     if isinstance(storage, NdArray):
         return NdArray(_taken(storage.matrix, rows, n_word_rows))
     ngrams = np.arange(n_word_rows, len(storage))

@@ -8,7 +8,7 @@ import pytest
 import ffjax
 from ffjax._pytree import replace
 from ffjax.analogies import answer
-from tests.builders import STORAGES, embeddings, storage
+from tests.builders import ALL_STORAGES, STORAGES, embeddings, storage
 from tests.search.reference import agree, integers, normals, reference
 
 
@@ -58,7 +58,7 @@ def test_traced_numbers_that_are_none_of_the_rows_are_passed_over():
     agree(search(jnp.array([7, -1, 50, 3, -9, 7])), reference(matrix, queries, 4, allowed=[3, 7]))
 
 
-@pytest.mark.parametrize("kind", STORAGES)
+@pytest.mark.parametrize("kind", ALL_STORAGES)
 @pytest.mark.parametrize("metric", ["dot", "cosine"])
 def test_every_storage_and_metric(kind, metric):
     stored, queries = storage(3000, kind=kind), normals(1, 5, 6)

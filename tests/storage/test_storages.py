@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import STORAGES, pq, storage
+from tests.builders import ALL_STORAGES, pq, storage
 
-every_storage = pytest.mark.parametrize("kind", STORAGES)
+every_storage = pytest.mark.parametrize("kind", ALL_STORAGES)
 
 
 def reference(store) -> np.ndarray:
     """All rows, by the definition of each format."""
     if isinstance(store, ffjax.NdArray):
         return np.asarray(store.matrix)
+    if isinstance(store, ffjax.Int8Array):
+        return np.asarray(store.codes).astype(np.float32) * np.asarray(store.scales)[:, None]
     books, codes = np.asarray(store.codebooks), np.asarray(store.codes)
     rows = np.stack([np.concatenate([books[m, code] for m, code in enumerate(line)]) for line in codes])
     if store.projection is not None:

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from ffjax.embeddings import Chunk, Embeddings
+from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import File, Output
 from ffjax.formats.finalfusion import (
@@ -22,7 +23,7 @@ from ffjax.formats.finalfusion.composed import Composing
 from ffjax.formats.finalfusion.header import ChunkId, header_size, write_header
 from ffjax.metadata import Metadata
 from ffjax.norms import Norms
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray, ShardedArray
+from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray
 from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, FloretVocab, SimpleVocab
 
 _FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
@@ -121,7 +122,7 @@ def _gathered(chunk: Any) -> Any:
 
 
 def _write(file: File, chunks: Sequence[Any]) -> None:
-    formats = [_format(chunk) for chunk in chunks]
+    formats = [_format(chunk, file) for chunk in chunks]
     # What cannot be stored is refused before a file is made.
     position = header_size(len(chunks))
     for chunk, (_, module) in zip(chunks, formats, strict=True):
@@ -133,7 +134,17 @@ def _write(file: File, chunks: Sequence[Any]) -> None:
             module.write(out, chunk)
 
 
-def _format(chunk: Any) -> tuple[ChunkId, ModuleType]:
+def _format(chunk: Any, file: File) -> tuple[ChunkId, ModuleType]:
+    if isinstance(chunk, Int8Array):
+        raise FinalfusionFormatError(
+            file,
+            part=ChunkId.NdArray.name,
+            field="type",
+            expected="float32 or the codes of a product quantizer, which is all that finalfusion holds",
+            got="int8 with a scale a row",
+            hint="Write a snapshot, which keeps it (`ffjax.save(..., format='msgpack')`), or write the numbers that it "
+            "stands for (`ffjax.reconstruct(embeddings)`).",
+        )
     for kind, identifier, module in _FORMATS:
         if isinstance(chunk, kind):
             return identifier, module

@@ -1,0 +1,1 @@
+"""Smaller storages: quantizers and narrow numbers."""
