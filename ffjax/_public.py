@@ -21,6 +21,7 @@ from ffjax.formats.finalfusion import (
 from ffjax.formats.floret import load_floret, write_floret
 from ffjax.formats.load import load
 from ffjax.formats.save import save
+from ffjax.formats.snapshot import from_bytes, to_bytes
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.text_vectors import embed_file
 from ffjax.formats.text_write import write_text, write_text_dims

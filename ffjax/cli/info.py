@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = False, json: Json = False) -> None:
     """Show what a file of embeddings holds.
 
-    No matrix is read: those of finalfusion and fastText files are mapped, of
-    other formats the first line says enough. Text without a line of
-    dimensions is gone through for its words; of one that occurs again
-    only the first row counts, and repeated_words says how many others there
-    are. With such a line the numbers are those that it says. Finalfusion files that hold a
-    part of embeddings, such as a vocabulary alone, are shown too. In a pipe
+    No matrix is read but those of snapshots: those of finalfusion and
+    fastText files are mapped, of other formats the first line says enough.
+    Text without a line of dimensions is gone through for its words; of one
+    that occurs again only the first row counts, and repeated_words says how
+    many others there are. With such a line the numbers are those that it says.
+    Finalfusion files that hold a part of embeddings, such as a vocabulary
+    alone, are shown too. In a pipe
     each line is a name and a value with a tab between.
 
     Examples:
@@ -126,7 +127,7 @@ def _vocab(vocab: "Vocab") -> dict[str, Any]:
 
 
 def _storage(storage: "Storage") -> dict[str, Any]:
-    from ffjax import QuantizedArray
+    from ffjax import Int8Array, QuantizedArray
 
     rows, dims = storage.shape
     facts: dict[str, Any] = {"dims": dims, "storage": type(storage).__name__, "rows": rows}
@@ -136,7 +137,8 @@ def _storage(storage: "Storage") -> dict[str, Any]:
         facts["rotated"] = storage.projection is not None
         facts["row_norms"] = storage.norms is not None
     else:
-        facts["dtype"] = str(storage.dtype)  # type: ignore[attr-defined]
+        held = storage.codes if isinstance(storage, Int8Array) else storage
+        facts["dtype"] = str(held.dtype)  # type: ignore[attr-defined]
     return facts
 
 

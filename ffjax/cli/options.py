@@ -15,6 +15,7 @@ class Format(StrEnum):
     text = "text"
     textdims = "textdims"
     floret = "floret"
+    msgpack = "msgpack"
 
 
 class Metric(StrEnum):

@@ -28,7 +28,7 @@ def prune(
 ) -> None:
     """Keep the vectors of the first words; give the other words the nearest of them.
 
-    No format holds one row for several words. So the output has the words
+    Few formats hold one row for several words. So the output has the words
     whose rows were kept, and --mapping says which of them stands for each
     other word; with --repeat-rows it has all words, and the rows of those
     that share one are repeated. N-grams stay.

@@ -6,11 +6,12 @@ from ffjax.errors import FormatError
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header
+from ffjax.formats.snapshot.files import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.streams import Stream
 from ffjax.formats.text import HEADER
 from ffjax.formats.text_lines import count_values, mark_bytes
 
-FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret")
+FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 
 # What is looked at: enough for a first line, and for a long one if it is text.
 _HEAD = 1 << 16
@@ -18,7 +19,8 @@ _LONG_HEAD = 1 << 24
 _SAMPLE_LINES = 16
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
 _TRIED = (
-    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), word2vec or text with dimensions "
+    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with "
+    "the bytes 83 a5 and `ffjax`), word2vec or text with dimensions "
     "(a first line `rows dims`), floret (a first line of six whole numbers and two markers), or text (a word and its "
     "values on each line)"
 )
@@ -63,6 +65,8 @@ def detect(stream: Stream) -> str:
         return "finalfusion"
     if head.startswith(FASTTEXT_MAGIC):
         return "fasttext"
+    if head.startswith(SNAPSHOT_MAGIC):
+        return "msgpack"
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD:
         head = stream.head(_LONG_HEAD)
     mark = mark_bytes(head)

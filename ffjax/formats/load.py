@@ -15,13 +15,14 @@ from ffjax.formats.fasttext import load_fasttext
 from ffjax.formats.finalfusion import load_finalfusion
 from ffjax.formats.first_words import first_words
 from ffjax.formats.floret import load_floret
+from ffjax.formats.snapshot import load_snapshot
 from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import NdArray, ShardedArray
 
 # The formats whose readers want a whole file, and map it.
-IN_PLACE = ("finalfusion", "fasttext")
+IN_PLACE = ("finalfusion", "fasttext", "msgpack")
 _PIECE = 1 << 20
 
 
@@ -34,16 +35,16 @@ def load(
     limit: int | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
-    r"""Reads embeddings in any format: finalfusion, fastText, word2vec, GloVe and other text, floret.
+    r"""Reads embeddings in any format: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
 
     The format is recognized by the content of the file, not by its name. The file may be compressed (gzip, bzip2, xz,
-    zstd) or the one file in a zip or tar archive; compressed finalfusion and fastText files are first inflated into a
-    temporary file.
+    zstd) or the one file in a zip or tar archive; compressed finalfusion and fastText files and snapshots are first
+    inflated into a temporary file.
 
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
-            or `"floret"`, to leave nothing to be recognized.
+            `"floret"` or `"msgpack"` (a snapshot), to leave nothing to be recognized.
         mmap: whether to map what can be mapped: the matrices of finalfusion and fastText files. Other formats have no
             matrices that could be, and are read. The file must not be changed in place as long as the embeddings are
             used.
@@ -105,18 +106,20 @@ def _read(
 def load_in_place(
     stream: Stream, path: File, format: str, *, mmap: bool, lossy: bool, limit: int | None
 ) -> Embeddings:
-    """Reads a finalfusion or fastText file, as `load` does.
+    """Reads a finalfusion file, a fastText file or a snapshot, as `load` does.
 
     Args:
         stream: the file, opened, at its start.
         path: what `stream` was opened from.
-        format: which of the two it is.
+        format: which of these it is.
         mmap: as in `load`.
         lossy: as in `load`.
         limit: as in `load`.
     """
     if format == "finalfusion":
         return _in_place(stream, path, lambda file: first_words(load_finalfusion(file, mmap=mmap), limit))
+    if format == "msgpack":
+        return _in_place(stream, path, lambda file: first_words(load_snapshot(file), limit))
     return _in_place(stream, path, lambda file: load_fasttext(file, mmap=mmap, lossy=lossy, limit=limit))
 
 

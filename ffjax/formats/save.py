@@ -13,6 +13,7 @@ from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.finalfusion import write_finalfusion
 from ffjax.formats.floret import write_floret
 from ffjax.formats.rows_out import losses
+from ffjax.formats.snapshot import write_snapshot
 from ffjax.formats.text_write import write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
 from ffjax.vocab import FastTextVocab
@@ -25,6 +26,7 @@ _WRITERS: dict[str, Callable[..., None]] = {
     "text": write_text,
     "textdims": write_text_dims,
     "floret": write_floret,
+    "msgpack": write_snapshot,
 }
 _ENDINGS = {
     ".fifu": "finalfusion",
@@ -33,6 +35,7 @@ _ENDINGS = {
     ".vec": "textdims",
     ".dims": "textdims",
     ".floret": "floret",
+    ".msgpack": "msgpack",
 }
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
@@ -42,17 +45,18 @@ def save(
 ) -> None:
     """Writes embeddings in any format; the old file stays whole until the new one is complete.
 
-    A finalfusion file keeps all parts. What another format cannot hold is an error that says so, and names the option
-    with which it is left out.
+    A snapshot (`"msgpack"`) keeps any embeddings exactly, and a finalfusion file all parts. What another format cannot
+    hold is an error that says so, and names the option with which it is left out.
 
     Args:
         embeddings: what to write.
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
-            or `"floret"`. Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with
-            dimensions) or `.floret`, and `.bin` if the vocabulary is a `FastTextVocab`, which is fastText then.
+            `"floret"` or `"msgpack"` (a snapshot). Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or
+            `.dims` (text with dimensions), `.floret` or `.msgpack`, and `.bin` if the vocabulary is a `FastTextVocab`,
+            which is fastText then.
         repeat_rows: whether rows that several words share (see `prune`) are written once for each of them, since no
-            format holds one row for several words.
+            format but snapshots holds one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
 
     Raises:
@@ -90,7 +94,8 @@ def save_what_fits(
         path: as in `save`.
         format: as in `save`.
         name: what messages call `format`.
-        repeat_rows: as in `save`.
+        repeat_rows: whether to repeat rows that words share where the format could hold those; where it cannot, they
+            are repeated in any case.
         **options: as in `save`; they count where they say something else.
 
     Returns:
@@ -102,7 +107,7 @@ def save_what_fits(
         OSError: as `save`.
     """
     chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
-    embeddings = _with_own_rows(embeddings, chosen, repeat_rows)
+    embeddings = _with_own_rows(embeddings, chosen, repeat_rows or chosen != "msgpack")
     lost = {option: what for option, what in losses(embeddings).items() if option in signature(write).parameters}
     if write is write_fasttext and not lost_settings(embeddings.metadata):
         lost.pop("drop_metadata", None)
@@ -112,7 +117,9 @@ def save_what_fits(
 
 
 def _with_own_rows(embeddings: Embeddings, chosen: str, repeat_rows: bool) -> Embeddings:
-    """Embeddings whose words share no rows."""
+    """Embeddings whose words share no rows, unless the format holds those."""
+    if chosen == "msgpack" and not repeat_rows:
+        return embeddings
     if embeddings.vocab.shared_rows is not None and not repeat_rows:
         raise ValueError(
             f"`embeddings`: expected a row for each word, which is all that {chosen} files hold, got "

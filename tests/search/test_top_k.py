@@ -8,7 +8,7 @@ import pytest
 import ffjax
 from ffjax._pytree import replace
 from ffjax.analogies import answer
-from tests.builders import ALL_STORAGES, STORAGES, embeddings, storage
+from tests.builders import ALL_STORAGES, embeddings, storage
 from tests.search.reference import agree, integers, normals, reference
 
 
