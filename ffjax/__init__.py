@@ -72,6 +72,7 @@ __all__ = [
     "pack_parts",
     "pool",
     "prune",
+    "reduce",
     "repeat_rows",
     "save",
     "select",

@@ -56,4 +56,4 @@ from ffjax.vocab import (
     Vocab,
 )
 from ffjax.warmup import warmup
-from ffjax.whole import Pruned, add, prune, repeat_rows, select
+from ffjax.whole import Pruned, add, prune, reduce, repeat_rows, select
