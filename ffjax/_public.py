@@ -32,6 +32,7 @@ from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize
 from ffjax.ops.pool import pool
 from ffjax.packing import Part, pack, pack_parts, unpack
+from ffjax.quantization import Quality, Quantized, quantize, reconstruct
 from ffjax.search import TopK, top_k
 from ffjax.storage import PQ, ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.strings import Strings, StringTable

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import ffjax
-from ffjax.quantize.scalar import to_bfloat16, to_int8
+from ffjax.quantization.scalar import to_bfloat16, to_int8
 from ffjax.storage.composition import is_mapped
 from tests.builders import VOCABS, WORDS, embeddings, storage
 
@@ -44,7 +44,7 @@ def test_numbers_are_off_by_half_a_scale_at_most(rows):
 
 @pytest.mark.parametrize("kind", ["dense", "opq"])
 def test_blocks_give_what_the_whole_gives(kind, monkeypatch):
-    monkeypatch.setattr("ffjax.quantize.scalar._BLOCK_BYTES", 4 * 6 * 4)
+    monkeypatch.setattr("ffjax.quantization.scalar._BLOCK_BYTES", 4 * 6 * 4)
     store, steps = storage(11, kind=kind), []
     rows = np.asarray(store)
     stored = to_int8(store, progress=lambda done, total: steps.append((done, total)))

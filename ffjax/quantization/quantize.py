@@ -1,0 +1,197 @@
+"""`quantize`: embeddings of a seventh of the size or less."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ffjax.embeddings import Embeddings
+from ffjax.quantization import rows as source
+from ffjax.quantization.pq import Plan, train_opq, train_pq
+from ffjax.quantization.quality import Quality, quality
+from ffjax.quantization.scalar import to_bfloat16, to_int8
+from ffjax.storage import QuantizedArray, Storage
+
+# What is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+METHODS = ("pq", "opq", "int8", "bfloat16")
+# Training rows for each centroid, where nothing else is said; faiss takes as many.
+_ROWS_EACH = 256
+
+
+class Quantized(NamedTuple):
+    """What `quantize` returns.
+
+    Attributes:
+        embeddings: the same words with smaller rows.
+        quality: how near the new rows are to the old ones.
+    """
+
+    embeddings: Embeddings
+    quality: Quality
+
+
+def quantize(
+    embeddings: Embeddings,
+    method: str = "pq",
+    *,
+    subquantizers: int | None = None,
+    bits: int | None = None,
+    iterations: int | None = None,
+    attempts: int | None = None,
+    sample: int | None = None,
+    normalize: bool | None = None,
+    key: jax.Array | None = None,
+    progress: Progress | None = None,
+) -> Quantized:
+    """Embeddings whose rows take a quarter of their bytes or far less.
+
+    `"pq"` is product quantization: rows are divided into parts, k-means finds centroids of each part, and of a row the
+    number of a centroid for each part is kept, a byte. `"opq"` learns a rotation first, after which less is lost.
+    Finalfusion files hold both. `"int8"` keeps a byte for each number and a scale for each row, `"bfloat16"` half of
+    each number's bits; they need no training, and `save(..., format="msgpack")` holds them.
+
+    With `"pq"` and `"opq"` rows are quantized at unit length, and their lengths are kept beside the codes, as
+    finalfusion's own `quantize` does; where all rows are of unit length no lengths are kept. Rows of n-grams are
+    trained on and quantized like those of words. Vocabulary, norms, metadata and what training left stay. Besides the
+    result, memory is needed for the training rows and for a block of rows, so a mapped file may be larger than memory.
+
+    Args:
+        embeddings: the embeddings, over any storage.
+        method: `"pq"`, `"opq"`, `"int8"` or `"bfloat16"`.
+        subquantizers: parts of a row, and so bytes that it takes; divides the dimensions. By default half of the
+            dimensions, or what comes nearest to that from below. This and what follows up to `normalize` is for `"pq"`
+            and `"opq"` alone.
+        bits: 1 to 8, for `2 ** bits` centroids in each part; 8 by default. Codes take a byte each all the same.
+        iterations: steps of k-means, by default 25; with `"opq"` rotations, by default 50.
+        attempts: how often to train, to keep the best; 1 by default.
+        sample: rows to train on, drawn at random; by default 256 for each centroid.
+        normalize: whether to keep lengths apart, as said above; true by default.
+        key: draws the training rows, the first centroids, and the rows whose neighbours are compared. The same key
+            gives the same result on the same machine; `jax.random.key(0)` by default.
+        progress: called with what is being done (`"Training"`, `"Encoding"` or `"Measuring"`), how much of it is done
+            and how much there is.
+
+    Returns:
+        The new embeddings, and how good they are.
+
+    Raises:
+        TypeError: an argument is of another type, or the method has no such option.
+        ValueError: an option is out of range, there are no rows, fewer rows than centroids, or rows that are not
+            finite. All of that is found out before training begins.
+
+    Examples:
+        >>> import ffjax
+        >>> small, quality = ffjax.quantize(ffjax.demo(), subquantizers=25, iterations=5)
+        >>> small.storage
+        QuantizedArray(10000 x 100, PQ(25 subquantizers of 256 centroids, 100 dims))
+        >>> 0.8 < quality.mean_cosine < 1, small.word_similarity("tea", k=1)[0].word
+        (True, 'coffee')
+    """
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    if method not in METHODS:
+        raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
+    key = _checked_key(key)
+    options = {
+        "subquantizers": subquantizers,
+        "bits": bits,
+        "iterations": iterations,
+        "attempts": attempts,
+        "sample": sample,
+        "normalize": normalize,
+    }
+    rows, dims = embeddings.storage.shape
+    if not rows or not dims:
+        raise ValueError(f"`embeddings`: expected some rows, got a storage of shape {(rows, dims)}.")
+    told = progress or (lambda what, done, total: None)
+    for_training, for_quality = jax.random.split(key)
+    if method in ("pq", "opq"):
+        plan, n = _plan(method, rows, dims, options)
+        keep_lengths = _flag("normalize", normalize)
+        storage = _trained(embeddings.storage, method, plan, n, keep_lengths, for_training, told)
+    else:
+        if given := [name for name, value in options.items() if value is not None]:
+            raise TypeError(
+                f"`{given[0]}`: expected None with {method!r}, which is not trained, got {options[given[0]]!r}."
+            )
+        storage = _narrowed(embeddings.storage, method, told)
+    told("Measuring", 0, 1)
+    quantized = embeddings.replace(storage=storage)
+    measured = quality(embeddings, quantized, for_quality)
+    told("Measuring", 1, 1)
+    return Quantized(quantized, measured)
+
+
+def _trained(
+    storage: Storage, method: str, plan: Plan, n: int, normalize: bool, key: jax.Array, told: Progress
+) -> QuantizedArray:
+    lengths = source.lengths(storage)
+    norms = None if not normalize or source.all_unit(lengths) else lengths
+    for_rows, for_books = jax.random.split(key)
+    train = train_opq if method == "opq" else train_pq
+    training_rows = source.drawn(storage, n, norms, for_rows)
+    pq = train(training_rows, plan, for_books, lambda done, total: told("Training", done, total))
+    codes = source.encoded(storage, pq, norms, lambda done, total: told("Encoding", done, total))
+    return QuantizedArray(pq, codes, norms)
+
+
+def _narrowed(storage: Storage, method: str, told: Progress) -> Storage:
+    narrow = to_int8 if method == "int8" else to_bfloat16
+    try:
+        return narrow(storage, progress=lambda done, total: told("Encoding", done, total))
+    except ValueError as error:
+        raise ValueError(str(error).replace("`storage`", "`embeddings`")) from error
+
+
+def _plan(method: str, rows: int, dims: int, options: dict[str, Any]) -> tuple[Plan, int]:
+    """The checked options, and how many rows to train on."""
+    parts = _number("subquantizers", options["subquantizers"], _half(dims))
+    bits = _number("bits", options["bits"], 8)
+    if bits > 8:
+        raise ValueError(f"`bits`: expected 1 to 8, since a code is a byte, got {bits}.")
+    if dims % parts:
+        fitting = ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
+        raise ValueError(f"`subquantizers`: expected a divisor of the {dims} dimensions ({fitting}), got {parts}.")
+    centroids = 1 << bits
+    if rows < centroids:
+        raise ValueError(
+            f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} bits, got {rows}. "
+            f"Take `bits={max(1, rows.bit_length() - 1)}` or less." * (rows > 1)
+        )
+    sample = _number("sample", options["sample"], _ROWS_EACH * centroids)
+    if sample < centroids:
+        raise ValueError(f"`sample`: expected at least {centroids} rows, one for each centroid, got {sample}.")
+    iterations = _number("iterations", options["iterations"], 50 if method == "opq" else 25)
+    return Plan(parts, centroids, iterations, _number("attempts", options["attempts"], 1)), sample
+
+
+def _half(dims: int) -> int:
+    """The largest divisor up to half of the dimensions."""
+    return next(n for n in range(max(1, dims // 2), 0, -1) if dims % n == 0)
+
+
+def _number(name: str, value: Any, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"`{name}`: expected an integer, or None for the default, got {type(value).__name__}.")
+    if value.__index__() < 1:
+        raise ValueError(f"`{name}`: expected at least 1, got {value}.")
+    return value.__index__()
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"`{name}`: expected True, False or None, got {type(value).__name__}.")
+    return value is not False
+
+
+def _checked_key(key: Any) -> jax.Array:
+    if key is None:
+        return jax.random.key(0)
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
+        raise TypeError(f"`key`: expected a key as `jax.random.key(0)` makes one, got {type(key).__name__}.")
+    return key

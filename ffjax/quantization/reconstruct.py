@@ -1,0 +1,38 @@
+"""Plain rows of quantized ones."""
+
+import jax
+import numpy as np
+
+from ffjax.embeddings import Embeddings
+from ffjax.formats.aligned import aligned_empty
+from ffjax.quantization.rows import blocks
+from ffjax.storage import NdArray
+
+
+def reconstruct(embeddings: Embeddings) -> Embeddings:
+    """The same embeddings with a float32 matrix: each row is what its codes stand for.
+
+    Storages of all kinds become plain ones: codes are decoded, narrow numbers widened, composed rows put together, maps
+    of files read. Vocabulary, norms and metadata stay. Memory is needed for the matrix and a block of rows.
+
+    Args:
+        embeddings: the embeddings.
+
+    Returns:
+        Embeddings whose storage is an `NdArray`.
+
+    Raises:
+        TypeError: `embeddings` is something else.
+
+    Examples:
+        >>> import ffjax
+        >>> small = ffjax.quantize(ffjax.demo(), iterations=1, subquantizers=10).embeddings
+        >>> ffjax.reconstruct(small).storage
+        NdArray(10000 x 100)
+    """
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    matrix = aligned_empty(embeddings.storage.shape, np.float32)
+    for start, rows in blocks(embeddings.storage):
+        matrix[start : start + len(rows)] = rows
+    return embeddings.replace(storage=NdArray(jax.device_put(matrix)))

@@ -1,1 +1,0 @@
-"""Smaller storages: quantizers and narrow numbers."""
