@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "Ask": ("similar", "analogy", "plot"),
     "Look": ("info", "metadata", "evaluate", "demo"),
     "Embed": ("embed",),
-    "Change": ("convert", "select", "prune", "reduce", "bucket_to_explicit"),
+    "Change": ("convert", "select", "prune", "reduce", "quantize", "reconstruct", "bucket_to_explicit"),
 }
 
 # typer brings click along or depends on it, according to its version; this is the base of usage errors in either.

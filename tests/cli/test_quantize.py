@@ -1,0 +1,97 @@
+"""`ffjax quantize` and `ffjax reconstruct`: what the library gives, in files."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import ffjax
+
+FEW = ("--bits", 3, "--iterations", 2, "--subquantizers", 4)
+
+
+@pytest.mark.parametrize("kind", ["simple", "buckets"])
+@pytest.mark.parametrize("method", ["pq", "opq"])
+def test_what_the_library_gives(ff, small, tmp_path, kind, method):
+    output = tmp_path / "small.fifu"
+    done = ff("quantize", small[kind], output, "--method", method, *FEW, "--seed", 3)
+    assert done.status == 0 and not done.err
+    expected, quality = ffjax.quantize(
+        ffjax.load(small[kind]), method, bits=3, iterations=2, subquantizers=4, key=jax.random.key(3)
+    )
+    assert ffjax.load(output) == expected
+    shown = dict(done.rows)
+    assert shown["bytes before"] == str(small[kind].stat().st_size)
+    assert shown["bytes after"] == str(output.stat().st_size)
+    assert float(shown["mean squared error"]) == quality.mean_squared_error
+    assert (float(shown["mean cosine"]), float(shown["recall of 10 nearest"])) == quality[1:]
+
+
+def test_json(ff, small, tmp_path):
+    done = ff("quantize", small["simple"], tmp_path / "small.fifu", *FEW, "--json")
+    values = json.loads(done.out)
+    assert list(values) == [
+        "bytes before", "bytes after", "smaller", "mean squared error", "mean cosine", "recall of 10 nearest"
+    ]  # fmt: skip
+    assert done.status == 0 and 0 < values["mean cosine"] < 1
+
+
+def test_a_file_may_take_the_place_of_its_source(ff, small, tmp_path):
+    file = tmp_path / "words.fifu"
+    file.write_bytes(small["simple"].read_bytes())
+    before = file.stat().st_size
+    done = ff("quantize", file, file, *FEW)
+    assert done.status == 0 and dict(done.rows)["bytes before"] == str(before)
+    assert isinstance(ffjax.load(file).storage, ffjax.QuantizedArray)
+
+
+def test_lengths_may_stay_in_the_rows(ff, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
+    words = [f"word{i}" for i in range(20)]
+    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words)).write(tmp_path / "plain.fifu")
+    for options, kept in (((), True), (("--no-keep-lengths",), False)):
+        output = tmp_path / "small.fifu"
+        assert ff("quantize", tmp_path / "plain.fifu", output, "--bits", 2, *options).status == 0
+        assert (ffjax.load(output).storage.norms is not None) == kept
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_bad_input(ff, small, tmp_path):
+    output = tmp_path / "small.fifu"
+    for options, message in (
+        (("--subquantizers", 5, "--bits", 3), "`--subquantizers`: expected a divisor of the 12 dimensions"),
+        (("--subquantizers", 4), "expected at least 256 rows, one for each centroid of 8 bits, got 10."),
+        (("--bits", 3, "--sample", 2), "`--sample`: expected at least 8 rows"),
+        (("--method", "int8", "--bits", 3), "`--bits`: expected None with 'int8'"),
+        (("--method", "int8", "--no-keep-lengths"), "`--no-keep-lengths`: expected None with 'int8'"),
+    ):
+        done = ff("quantize", small["simple"], output, *options)
+        assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err
+        assert not list(tmp_path.iterdir())
+    done = ff("quantize", small["simple"], "-", "--to", "finalfusion", "--json", *FEW)
+    assert done.status == 2 and "expected a file for the output, got standard output" in done.err
+    done = ff("quantize", small["simple"], tmp_path / "none" / "x.fifu", *FEW)
+    assert done.status == 2 and not list(tmp_path.iterdir())
+    assert ff("quantize", small["simple"], output, "--bits", 9).status == 2
+
+
+def test_an_interrupted_run_leaves_the_old_file(ff, small, tmp_path, monkeypatch):
+    output = tmp_path / "small.fifu"
+    output.write_bytes(b"old")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ffjax.quantization.pq.step", stop)
+    assert ff("quantize", small["simple"], output, *FEW).status == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["small.fifu"] and output.read_bytes() == b"old"
+
+
+def test_reconstruct(ff, small, tmp_path):
+    quantized, plain = tmp_path / "small.fifu", tmp_path / "plain.fifu"
+    assert ff("quantize", small["buckets"], quantized, *FEW).status == 0
+    assert ff("reconstruct", quantized, plain).status == 0
+    old, new = ffjax.load(quantized), ffjax.load(plain)
+    assert isinstance(new.storage, ffjax.NdArray) and (new.vocab, new.metadata) == (old.vocab, old.metadata)
+    np.testing.assert_allclose(np.asarray(new.storage), np.asarray(old.storage), rtol=1e-6)
