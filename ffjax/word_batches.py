@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax.functional import EmbeddingsLike, embed, lookup
 from ffjax.packing import Part, pack_parts, size
-from ffjax.storage import NdArray, Storage
+from ffjax.storage import NdArray, QuantizedArray, Storage
 from ffjax.storage.dense import host_view
 from ffjax.strings import Strings, decode
 from ffjax.vocab import Rows, SubwordVocab, Vocab
@@ -168,6 +168,10 @@ def read_rows(
     matrix = host_view(storage.matrix) if isinstance(storage, NdArray) and not unnormalize else None
     if matrix is not None and len(matrix):
         return np.take(matrix, ids, axis=0, out=out, mode="clip")
+    # A rotation is a product with a matrix, which compiled code does faster.
+    plain = isinstance(storage, QuantizedArray) and storage.projection is None and storage.on_host
+    if plain and not unnormalize and len(storage):
+        return storage.embedding(np.clip(ids, 0, None), out=out)
     rows = np.full(size(len(ids)), -1, np.int32)
     rows[: len(ids)] = ids
     found = np.asarray(lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize))[: len(ids)]

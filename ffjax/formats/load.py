@@ -19,7 +19,7 @@ from ffjax.formats.snapshot import load_snapshot
 from ffjax.formats.streams import Stream, open_stream
 from ffjax.formats.text import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
-from ffjax.storage import NdArray, ShardedArray
+from ffjax.storage import ShardedArray
 
 # The formats whose readers want a whole file, and map it.
 IN_PLACE = ("finalfusion", "fasttext", "msgpack")
@@ -50,8 +50,9 @@ def load(
             used.
         lossy: whether to replace what is no UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
-        sharding: how to divide the rows over devices, which gives a `ShardedArray`. Of a finalfusion file each device
-            is handed its rows straight from the file; other formats are read first.
+        sharding: how to divide the rows over devices, which gives a `ShardedArray`; `PartitionSpec()` puts all rows on
+            every device. Of a finalfusion file, quantized or not, each device is handed its rows straight from it;
+            other formats are read first.
 
     Returns:
         The embeddings.
@@ -59,7 +60,8 @@ def load(
     Raises:
         FormatError: the file is in none of the formats, and the error says what was tried and what was seen; or it is
             truncated or corrupt, and the error has the byte and the field.
-        TypeError: `limit` is no whole number, or a `sharding` is given for rows that are quantized.
+        TypeError: `limit` is no whole number, or a `sharding` is given for rows that are put together when they are
+            read, as those of quantized fastText models with n-grams are.
         ValueError: `format` is none of those, `limit` is negative, or given for a floret table, which has no words.
         OSError: the file cannot be read.
 
@@ -78,12 +80,13 @@ def load(
     if sharding is None:
         return _read(path, format, mmap, lossy, limit)
     read = _read(path, format, True, lossy, limit, composed=False)
-    if not isinstance(read.storage, NdArray):
+    if not read.storage.row_arrays:
         raise TypeError(
-            f"`sharding`: expected a file of floats, got one of codes ({type(read.storage).__name__}). Load it "
-            "without, and divide `np.asarray(embeddings.storage)` with `ffjax.ShardedArray`."
+            f"`sharding`: expected rows of floats or codes, got a {type(read.storage).__name__}, whose rows are put "
+            "together when they are read. Load it without, and divide `np.asarray(embeddings.storage)` with "
+            "`ffjax.ShardedArray`."
         )
-    return read.replace(storage=ShardedArray(read.storage.matrix, sharding))
+    return read.replace(storage=ShardedArray(read.storage, sharding))
 
 
 def _read(

@@ -6,7 +6,7 @@ of the batch at once; it is also what keeps `segment_sum` and its scatter out of
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
 
 def sum_rows(
@@ -22,7 +22,7 @@ def sum_rows(
     Returns:
         The sums in float32, shape `[*batch, dims]`; zeros for an item without rows.
     """
-    total = jnp.zeros((*ids.shape[:-1], matrix.shape[1]), jnp.float32)
+    total = nothing_yet(ids, matrix.shape[1])
     if matrix.shape[0] == 0:
         return total
 
@@ -32,3 +32,9 @@ def sum_rows(
         return total + (row if whole else jnp.where((slot >= 0)[..., None], row, jnp.float32(0))), None
 
     return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=8)[0]
+
+
+def nothing_yet(ids: Int32[Array, "*batch slots"], dims: int) -> Float32[Array, "*batch dims"]:
+    """Zeros to begin a sum with; made of `ids`, since inside of `shard_map` a constant would not vary as they do."""
+    zero = jnp.where((ids >= 0).any(-1, keepdims=True), jnp.float32(0), jnp.float32(0))
+    return jnp.broadcast_to(zero, (*ids.shape[:-1], dims))

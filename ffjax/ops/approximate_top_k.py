@@ -8,15 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
-from ffjax.ops.block_top_k import (
-    Plan,
-    Restriction,
-    Source,
-    chunk_scores,
-    in_query_blocks,
-    take_best,
-    without_excluded,
-)
+from ffjax.ops.block_top_k import chunk_scores, in_query_blocks, take_best, without_excluded
+from ffjax.ops.sources import Plan, Restriction, Source
 
 
 def approximate_search(

@@ -30,90 +30,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
-from ffjax.ops.lengths import inverse_lengths
+from ffjax.ops.sources import ACCELERATOR, CPU, Plan, Restriction, Source
 
 _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
 _TWICE = 64
-
-
-class Source(NamedTuple):
-    """Rows to search, however they are stored.
-
-    Attributes:
-        n_rows: how many rows there are.
-        chunk: `chunk(start, size)` gives `size` rows from row `start` (may be traced) on, shape `[size, dims]`.
-        rows: `rows(ids)` gives the rows with these numbers, shape `[n, dims]` for ids of shape `[n]`.
-    """
-
-    n_rows: int
-    chunk: Callable[[Array | int, int], Array]
-    rows: Callable[[Array], Array]
-
-
-def of_matrix(matrix: Array, n_rows: int | None = None) -> Source:
-    """The first rows of a matrix, by default all.
-
-    The barriers tie the matrix to the step of the loop that reads it. Without them XLA's CPU backend, which knows no
-    slice of bfloat16, widens the whole matrix to float32 before the loop.
-    """
-
-    def chunk(start: Array | int, size: int) -> Array:
-        held, first = lax.optimization_barrier((lax.stop_gradient(matrix), start))
-        return lax.dynamic_slice_in_dim(held, first, size)
-
-    def rows(ids: Array) -> Array:
-        tied, ids = lax.optimization_barrier((matrix, ids))
-        return tied.at[ids].get(mode="promise_in_bounds")
-
-    return Source(matrix.shape[0] if n_rows is None else n_rows, chunk, rows)
-
-
-class Restriction(NamedTuple):
-    """What scales the scores and which rows may be answers. What is None costs nothing.
-
-    Attributes:
-        factors: what to multiply the score of each row with, float32 `[n_rows]`.
-        unit: whether to divide the score of each row by the row's length (zero rows score zero).
-        allowed: whether a row may be an answer, bool `[n_rows]`.
-        start: the first row that may be one, int32, may be traced.
-        stop: the row after the last, int32, may be traced.
-        exclude: rows that may not be answers of each query, int32 `[batch, n]`, -1 to fill up.
-    """
-
-    factors: Array | None = None
-    unit: bool = False
-    allowed: Array | None = None
-    start: Array | None = None
-    stop: Array | None = None
-    exclude: Array | None = None
-
-
-class Plan(NamedTuple):
-    """Sizes, which follow the hardware.
-
-    Attributes:
-        chunk: numbers (of rows and of scores) that one step of the pass over the rows works on.
-        queries: queries searched at a time.
-        maxima: most maxima of blocks held at a time.
-        gathered: numbers read at a time when rows are scored once more.
-        widen: whether narrow floats are widened before they are multiplied, not by the product itself.
-        in_order: whether a maximum takes the rows of a block one after the other, and not in a tree.
-    """
-
-    chunk: int
-    queries: int
-    maxima: int
-    gathered: int
-    widen: bool
-    in_order: bool
-
-
-# Measured on two cores of an AMD EPYC (Zen 4, 1 MiB of level 2 cache each): see `benchmarks/`.
-CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 24, gathered=1 << 20, widen=True, in_order=True)
-# Large steps, since each is a launch; the scores of a chunk are 256 MiB.
-ACCELERATOR = Plan(chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False, in_order=False)
 
 
 def search(
@@ -193,7 +115,10 @@ def _block_rows(n_rows: int, wanted: int) -> int:
 
 def _search_block(source: Source, sizes: _Sizes, restriction: Restriction, queries: Array) -> tuple[Array, Array]:
     block_rows, wanted, k, plan = sizes
-    maxima, first_rows = _block_maxima(lax.stop_gradient(queries), source, restriction, sizes)
+    queried = lax.stop_gradient(queries)
+    if plan.tables and source.tables is not None:
+        source = source._replace(scores=source.tables(queried, restriction.unit))
+    maxima, first_rows = _block_maxima(queried, source, restriction, sizes)
     ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
     blocks, found = _best(maxima, min(wanted + ends + _SPARE, maxima.shape[0]))
     rows = _within(first_rows[blocks], block_rows)
@@ -203,16 +128,44 @@ def _search_block(source: Source, sizes: _Sizes, restriction: Restriction, queri
     last = jnp.minimum(jnp.arange(rest + padding, dtype=jnp.int32) + (source.n_rows - rest), source.n_rows - 1)
     rows = jnp.concatenate([rows, jnp.broadcast_to(last, (rows.shape[0], rest + padding))], axis=1)
     valid = jnp.pad(jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True), ((0, 0), (0, padding)))
-    scores = _scores(source, restriction, plan, queries, rows)
+    scores = scores_of(source, restriction, plan, queries, rows)
     if restriction.start is not None:
         valid &= rows >= restriction.start
     if restriction.stop is not None:
         valid &= rows < restriction.stop
     if restriction.allowed is not None:
         valid &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
-    scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
-    scores, rows = take_best(scores, rows, wanted)
+    scores, rows = _best_of_valid(scores, rows, valid, wanted)
     return without_excluded(scores, rows, restriction, k)
+
+
+def best_of(
+    source: Source, restriction: Restriction, k: int, queries: Array, rows: Int32[Array, "batch n"]
+) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+    """As `search`, among rows that are listed for each query, each once and in any order; -1 stands for none.
+
+    Args:
+        source: all rows.
+        restriction: what scales the scores.
+        k: how many rows, any number.
+        queries: shape `[batch, dims]`.
+        rows: the rows to choose from, shape `[batch, n]`.
+    """
+    if source.n_rows == 0:
+        rows = rows[:, :0]
+    none = np.iinfo(np.int32).max
+    rows = lax.sort(jnp.where(rows < 0, none, rows), dimension=1)
+    rows = jnp.pad(rows, ((0, 0), (0, -rows.shape[1] % _ALIGNED)), constant_values=none)
+    if rows.size == 0:
+        return jnp.full((rows.shape[0], k), -jnp.inf, jnp.float32), jnp.full((rows.shape[0], k), -1, jnp.int32)
+    ids = jnp.minimum(rows, source.n_rows - 1)
+    on = {name: lambda q, ids, plan=plan: scores_of(source, restriction, plan, q, ids) for name, plan in _PLANS.items()}
+    scores, rows = _best_of_valid(lax.platform_dependent(queries, ids, **on), rows, rows != none, k)
+    return scores, jnp.where(scores == -jnp.inf, -1, rows)
+
+
+def _best_of_valid(scores: Array, rows: Array, valid: Array, k: int) -> tuple[Array, Array]:
+    return take_best(jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf), rows, k)
 
 
 def _block_maxima(queries: Array, source: Source, restriction: Restriction, sizes: _Sizes) -> tuple[Array, Array]:
@@ -271,16 +224,10 @@ def chunk_scores(
     source: Source, restriction: Restriction, plan: Plan, queries: Array, start: Array, size: int
 ) -> Array:
     """Scores of `size` rows from `start` on for each query, `[size, batch]`; minus infinity where not `allowed`."""
-    chunk = lax.stop_gradient(source.chunk(start, size))
-    if plan.widen or chunk.dtype != queries.dtype:
-        chunk, queries = chunk.astype(jnp.float32), queries.astype(jnp.float32)
-    if queries.shape[0] == 1:
-        # Written with a transpose, XLA's CPU backend reads the chunk where it lies: no copy, the speed of memory.
-        scores = jnp.matmul(queries, chunk.T, precision=lax.Precision.HIGHEST).reshape(size, 1).astype(jnp.float32)
+    if source.scores is None:
+        scores = _products(source, restriction, plan, queries, start, size)
     else:
-        scores = _dot(chunk, queries)
-    if restriction.unit:
-        scores *= inverse_lengths(chunk)[:, None]
+        scores = source.scores(start, size)
     if restriction.factors is not None:
         scores *= lax.dynamic_slice_in_dim(restriction.factors, start, size)[:, None]
     if restriction.allowed is not None:
@@ -289,7 +236,19 @@ def chunk_scores(
     return scores
 
 
-def _scores(source: Source, restriction: Restriction, plan: Plan, queries: Array, rows: Array) -> Array:
+def _products(source: Source, restriction: Restriction, plan: Plan, queries: Array, start: Array, size: int) -> Array:
+    chunk = lax.stop_gradient(source.chunk(start, size))
+    if plan.widen or chunk.dtype != queries.dtype:
+        chunk, queries = chunk.astype(jnp.float32), queries.astype(jnp.float32)
+    if queries.shape[0] == 1 and source.tables is None:
+        # Written with a transpose, XLA's CPU backend reads the chunk where it lies: no copy, the speed of memory.
+        scores = jnp.matmul(queries, chunk.T, precision=lax.Precision.HIGHEST).reshape(size, 1).astype(jnp.float32)
+    else:
+        scores = _dot(chunk, queries)
+    return scores * source.lengths(chunk, False)[:, None] if restriction.unit else scores
+
+
+def scores_of(source: Source, restriction: Restriction, plan: Plan, queries: Array, rows: Array) -> Array:
     """Scores of `rows[b, i]` for query b: the same contraction for each, so equal rows score the same."""
 
     def of_query(xs: tuple[Array, Array]) -> Array:
@@ -297,7 +256,7 @@ def _scores(source: Source, restriction: Restriction, plan: Plan, queries: Array
         found = source.rows(ids).astype(jnp.float32)
         scores = _dot(found, query.astype(jnp.float32))
         if restriction.unit:
-            scores *= inverse_lengths(found)
+            scores *= source.lengths(found, True)
         if restriction.factors is not None:
             scores *= restriction.factors.at[ids].get(mode="promise_in_bounds")
         return scores

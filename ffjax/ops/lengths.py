@@ -33,11 +33,17 @@ def inverse_lengths(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batch
         exponent = jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))
         power = jnp.exp2(-jnp.clip(exponent, -_EXPONENT, _EXPONENT))
         moved = wide * power
-        return _rsqrt((moved * moved).sum(-1)) * power[..., 0]
+        return inverse_roots((moved * moved).sum(-1)) * power[..., 0]
 
     usual = (squares > _LEAST) & (squares < _MOST)
-    return lax.cond(usual.all(), lambda: _rsqrt(squares), scaled)
+    return lax.cond(usual.all(), lambda: inverse_roots(squares), scaled)
 
 
-def _rsqrt(squares: Array) -> Array:
+def inverse_roots(squares: Float32[Array, "*batch"]) -> Float32[Array, "*batch"]:
+    """One over the square roots, 0 for zeros.
+
+    Examples:
+        >>> inverse_roots(jnp.array([4.0, 0.0])).tolist()
+        [0.5, 0.0]
+    """
     return jnp.where(squares > 0, lax.rsqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)

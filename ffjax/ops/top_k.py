@@ -13,8 +13,9 @@ from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._types import AnyArray
 from ffjax.ops.approximate_top_k import approximate_search
-from ffjax.ops.block_top_k import ACCELERATOR, Restriction, Source, of_matrix, search
+from ffjax.ops.block_top_k import best_of, search
 from ffjax.ops.normalize import normalize
+from ffjax.ops.sources import ACCELERATOR, Restriction, Source, of_matrix
 
 METRICS = ("dot", "cosine", "euclidean", "angular")
 
@@ -144,14 +145,36 @@ def top_k_of(
     Returns:
         `(scores, rows)` as `top_k` gives them.
     """
-    if metric != "dot":
-        wide = queries.astype(jnp.float32)
-        queries = jnp.where(jnp.isnan(wide).any(-1, keepdims=True), jnp.nan, normalize(wide)[0])
+    queries = _prepared(source, queries, metric)
     if recall is None or not queries.shape[0] or not k or not source.n_rows:
         scores, rows = search(source, queries, k, restriction)
     else:
         scores, rows = approximate_search(source, queries, k, restriction, recall, ACCELERATOR)
     return _of_cosine(scores, metric), rows
+
+
+def best_of_rows(
+    source: Source, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], k: int, metric: str
+) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+    """`top_k_of` among a few rows that are listed for each query, which alone are read.
+
+    Args:
+        source: the rows.
+        queries: shape `[batch, dims]`.
+        rows: row numbers, each once, in any order, -1 to fill up.
+        k: how many rows.
+        metric: how to score.
+    """
+    scores, best = best_of(source, Restriction(unit=metric != "dot"), k, _prepared(source, queries, metric), rows)
+    return _of_cosine(scores, metric), best
+
+
+def _prepared(source: Source, queries: Array, metric: str) -> Array:
+    """Queries to be multiplied with what the source reads."""
+    if metric != "dot":
+        wide = queries.astype(jnp.float32)
+        queries = jnp.where(jnp.isnan(wide).any(-1, keepdims=True), jnp.nan, normalize(wide)[0])
+    return source.turned(queries)
 
 
 def merge_top_k(

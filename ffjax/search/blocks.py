@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ffjax.ops.block_top_k import Restriction, take_best
+from ffjax._types import AnyArray
+from ffjax.ops.block_top_k import take_best
+from ffjax.ops.sources import Restriction
 from ffjax.search.program import top_k_in
 from ffjax.search.restrict import Chosen
 from ffjax.search.sources import of_storage, of_window, placed
 from ffjax.search.windows import Window, forget, read_ahead, window
-from ffjax.storage import ComposedArray, NdArray, Storage
+from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 
 _BLOCK_BYTES = 1 << 26
 _COMPOSED_ROWS = 1 << 14
@@ -74,7 +76,7 @@ def search_blocks(
     """
     batch = queries.shape[0]
     best = jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
-    rows = _rows(storage, only, n_rows, block_bytes)
+    rows = _rows(storage, only, n_rows, block_bytes, keep)
     if batch == 0 or k == 0 or rows.n == 0:
         return best
     number = -(-rows.n // rows.at_once)
@@ -103,7 +105,7 @@ def search_blocks(
     return best
 
 
-def _rows(storage: Storage, only: Chosen, n_rows: int, block_bytes: int) -> _Rows:
+def _rows(storage: Storage, only: Chosen, n_rows: int, block_bytes: int, keep: float) -> _Rows:
     if only.ids is not None:
         ids = only.ids
         at_once = max(1, block_bytes // (4 * max(1, storage.shape[1])))
@@ -121,8 +123,25 @@ def _rows(storage: Storage, only: Chosen, n_rows: int, block_bytes: int) -> _Row
             return held
 
         return _Rows(n, base, None, map_rows, max(1, block_bytes // max(1, matrix.itemsize * matrix.shape[1])))
+    if isinstance(storage, QuantizedArray):
+        at_once = block_bytes // max(1, storage.quantized_len)
+        return _Rows(n, base, None, lambda first, size: _codes(storage, base + first, size, keep), max(1, at_once))
     at_once = _COMPOSED_ROWS if isinstance(storage, ComposedArray) else block_bytes // (4 * max(1, storage.shape[1]))
     return _Rows(n, base, None, lambda first, size: storage[base + first : base + first + size], max(1, at_once))
+
+
+def _codes(storage: QuantizedArray, first: int, size: int, keep: float) -> Storage:
+    """Some rows of codes, read and handed to the device; the pages they were read from are let go."""
+    part = storage[first : first + size]
+
+    def read(array: AnyArray) -> AnyArray:
+        if not isinstance(array, np.memmap):
+            return array
+        held = jax.device_put(np.array(array))
+        forget(array.reshape(-1), keep)
+        return held
+
+    return jax.tree.map(read, part)
 
 
 @partial(jax.jit, static_argnames=("shape", "k", "metric"))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
-from ffjax.ops.block_top_k import Restriction, Source
+from ffjax.ops.sources import Restriction, Source
 from ffjax.ops.top_k import top_k_of
 from ffjax.search.sources import of_ids, of_storage, placed
 from ffjax.storage import Storage

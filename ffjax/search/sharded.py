@@ -10,14 +10,15 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._compat import gathered
-from ffjax.ops.block_top_k import Restriction, of_matrix, take_best
+from ffjax.ops.block_top_k import take_best
+from ffjax.ops.sources import Restriction
 from ffjax.search.program import top_k_in
-from ffjax.storage import ShardedArray
+from ffjax.search.sources import of_storage
+from ffjax.storage import ShardedArray, Storage
 
 
 @partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall"))
@@ -53,7 +54,7 @@ def search_sharded(
     Returns:
         What one device would answer.
     """
-    batch, padded = queries.shape[0], storage.matrix.shape[0]
+    batch, padded = queries.shape[0], len(storage.held)
     if batch == 0 or k == 0:
         return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
     if ids is not None:  # the rows stay where they are: a list of rows becomes a mask
@@ -69,20 +70,22 @@ def search_sharded(
     by_rows, by_queries = PartitionSpec(storage.axes), PartitionSpec(storage.spare_axes)
     limited = padded != n_rows or stop is not None
 
-    def local(part: Array, mask: Array | None, queries: Array, exclude: Array | None, ends: Array) -> tuple:
-        own = part.shape[0]
-        begin = lax.axis_index(storage.axes).astype(jnp.int32) * own
+    def local(part: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array) -> tuple:
+        own = len(part)
+        begin = storage.first(own)
         near, far = (jnp.clip(end - begin, 0, own) for end in ends)
         if exclude is not None:
             exclude = jnp.where((exclude >= begin) & (exclude < begin + own), exclude - begin, -1)
         restriction = Restriction(
             allowed=mask, start=None if start is None else near, stop=far if limited else None, exclude=exclude
         )
-        scores, rows = top_k_in(of_matrix(part), queries, k, metric, restriction, recall)
+        scores, rows = top_k_in(of_storage(part, own), queries, k, metric, restriction, recall)
         rows = jnp.where(rows < 0, -1, rows + begin)
+        if not storage.axes:
+            return scores, rows
         both = [gathered(x, storage.axes, padded // own) for x in (scores, rows)]
         return take_best(both[0], both[1], k)
 
-    search = storage.on_each(local, (by_rows, by_rows, by_queries, by_queries, PartitionSpec()), by_queries)
-    scores, rows = search(storage.matrix, mask, queries, exclude, jnp.stack([first, last]))
+    search = storage.on_each(local, (storage.specs, by_rows, by_queries, by_queries, PartitionSpec()), by_queries)
+    scores, rows = search(storage.held, mask, queries, exclude, jnp.stack([first, last]))
     return scores[:batch], rows[:batch]

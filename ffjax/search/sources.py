@@ -4,14 +4,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int32
 
-from ffjax.ops.block_top_k import Source, of_matrix
-from ffjax.storage import NdArray, Storage
+from ffjax.ops.sources import Source, of_matrix
+from ffjax.search.codes import of_codes
+from ffjax.storage import NdArray, QuantizedArray, Storage
 
 
 def of_storage(storage: Storage, n_rows: int) -> Source:
     """The first rows of a storage, decoded chunk by chunk."""
     if isinstance(storage, NdArray):
         return of_matrix(jnp.asarray(storage.matrix), n_rows)
+    if isinstance(storage, QuantizedArray):
+        return of_codes(storage, n_rows)
     return Source(n_rows, storage.chunk, storage.rows)
 
 
@@ -48,7 +51,10 @@ def of_ids(source: Source, ids: Int32[Array, " n"]) -> tuple[Source, Bool[Array,
     def chunk(start: Array | int, size: int) -> Array:
         return source.rows(lax.dynamic_slice_in_dim(inside, start, size))
 
-    return Source(ids.shape[0], chunk, lambda places: source.rows(inside[places])), counts
+    def rows(places: Array) -> Array:
+        return source.rows(inside[places])
+
+    return source._replace(n_rows=ids.shape[0], chunk=chunk, rows=rows, tables=None), counts
 
 
 def placed(exclude: Int32[Array, "batch n"], ids: Int32[Array, " n_ids"]) -> Int32[Array, "batch n"]:

@@ -7,7 +7,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Float, Int32
+from jaxtyping import Array, Float, Int32
 
 from ffjax._checks import array_of, check_embeddings
 from ffjax._types import AnyArray
@@ -15,9 +15,10 @@ from ffjax.ops.top_k import METRICS
 from ffjax.search.answer import EmbeddingsLike, TopK, checked_k
 from ffjax.search.blocks import search_blocks
 from ffjax.search.program import search_storage
-from ffjax.search.restrict import as_row, chosen
+from ffjax.search.rerank import rank, rank_fetched, reranking
+from ffjax.search.restrict import Chosen, as_row, chosen
 from ffjax.search.sharded import search_sharded
-from ffjax.storage import ComposedArray, NdArray, ShardedArray, Storage
+from ffjax.storage import ComposedArray, ShardedArray, Storage
 from ffjax.storage.composition import is_mapped
 
 
@@ -30,13 +31,16 @@ def top_k(
     exclude: Int32[AnyArray, "*batch n"] | None = None,
     rows: Any = None,
     approximate: float | None = None,
+    rerank: EmbeddingsLike | Storage | None = None,
+    rerank_factor: int = 4,
 ) -> TopK:
     """The `k` rows most similar to each query, exactly, best first; equal scores in the order of the rows.
 
     Nothing is read, decoded or scored as a whole: any batch, over any storage, takes bounded memory. Codes of a
-    quantizer are decoded chunk by chunk. Outside of `jit` a memory map is searched in blocks, of which one is read
-    while the one before it is searched, so a file may be larger than memory; inside of a caller's `jit` all of it is an
-    argument of the program, as every array is.
+    quantizer are decoded chunk by chunk, and with a rotation the queries are rotated, not the rows; on CPUs one query,
+    or fewer than a centroid has dimensions, is looked up in tables of its products with centroids instead. Outside of
+    `jit` a memory map is searched in blocks, of which one is read while the one before it is searched, so a file may be
+    larger than memory; inside of a caller's `jit` all of it is an argument of the program, as every array is.
 
     Zero vectors score zero. Cosines and what is made of them are right for rows and queries of lengths from 1e-30 to
     1e30, whose squares leave the range of float32. A row whose score is NaN is never an answer, and a query with NaN in
@@ -56,13 +60,19 @@ def top_k(
         approximate: the share of the best rows that is enough, above 0 and up to 1. On TPUs the search then uses
             `lax.approx_max_k`. On CPUs and GPUs, where that sorts and so is slower than the exact search, it changes
             nothing. `recall` of the answer says which it was.
+        rerank: embeddings or a storage of the same rows, such as those that codes were made of: the best `k *
+            rerank_factor` rows of the search are scored by its rows, exactly, and the best `k` of these are the answer,
+            equal scores in the order of the rows. Of a memory map only those rows are read, inside of a caller's `jit`
+            all of it is an argument of the program.
+        rerank_factor: how many times `k` rows to score once more, at least 1.
 
     Returns:
         `TopK` with scores and rows of shape `[*batch, k]`.
 
     Raises:
         TypeError: an argument is of another type, such as queries that are no floats.
-        ValueError: `k` is negative, the metric is unknown, `approximate` is out of range, or shapes don't fit.
+        ValueError: `k` is negative, the metric is unknown, `approximate` or `rerank_factor` is out of range, `rerank`
+            has other rows or dimensions, or shapes don't fit.
         IndexError: a number in `rows` is not one of a row.
 
     Examples:
@@ -83,32 +93,56 @@ def top_k(
         exclude = array_of("exclude", exclude, jnp.integer, "row numbers for each query, -1 to fill up")
     _check(storage, queries, metric, exclude, approximate)
     only = chosen(rows, n_rows)
+    exact, factor = reranking(rerank, rerank_factor, storage, n_rows)
     queries = jnp.asarray(queries)
     batch, flat = queries.shape[:-1], queries.reshape(-1, queries.shape[-1])
     left_out = None if exclude is None else jnp.asarray(exclude).reshape(flat.shape[0], np.shape(exclude)[-1])
-    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((storage, queries, exclude, only)))
+    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((storage, queries, exclude, only, exact)))
+    sizes = {"k": k if exact is None else max(k, min(k * factor, n_rows)), "metric": metric, "n_rows": n_rows}
+    scores, found, recall = _search(storage, flat, left_out, only, approximate, traced, sizes)
+    if exact is not None:
+        ranked = rank_fetched if not traced and _is_out_of_reach(exact) else rank
+        scores, found = ranked(exact, flat, found, k=k, metric=metric)
+    return TopK(scores.reshape(*batch, k), found.reshape(*batch, k), recall)
+
+
+def _search(
+    storage: Storage,
+    queries: Array,
+    exclude: Array | None,
+    only: Chosen,
+    approximate: float | None,
+    traced: bool,
+    sizes: dict[str, Any],
+) -> tuple[Array, Array, float]:
     if not traced and _is_divided(storage):
-        storage = ShardedArray(storage.matrix, storage.matrix.sharding)  # type: ignore[attr-defined]
-    if not traced and (isinstance(storage, ComposedArray) or is_mapped(storage)):
-        scores, found = search_blocks(storage, flat, left_out, only, k=k, metric=metric, n_rows=n_rows)
-        return TopK(scores.reshape(*batch, k), found.reshape(*batch, k))
+        storage = ShardedArray(storage, getattr(storage, storage.row_arrays[0]).sharding)
+    if not traced and _is_out_of_reach(storage):
+        return *search_blocks(storage, queries, exclude, only, **sizes), 1.0
     # Elsewhere `approx_max_k` sorts.
     recall = approximate if approximate is not None and jax.default_backend() == "tpu" else None
     mask, ids = (None if x is None else jnp.asarray(x) for x in (only.mask, only.ids))
-    restricted = left_out, mask, ids, as_row(only.start), as_row(only.stop)
-    sizes = {"k": k, "metric": metric, "n_rows": n_rows, "recall": recall}
+    restricted = exclude, mask, ids, as_row(only.start), as_row(only.stop)
     if isinstance(storage, ShardedArray):
-        scores, found = search_sharded(storage, flat, *restricted, **sizes)
+        scores, found = search_sharded(storage, queries, *restricted, **sizes, recall=recall)
     else:
-        scores, found = search_storage(storage, flat, *restricted, ascending=only.ascending, **sizes)
-    return TopK(scores.reshape(*batch, k), found.reshape(*batch, k), 1.0 if recall is None else recall)
+        scores, found = search_storage(
+            storage, queries, *restricted, **sizes, recall=recall, ascending=only.ascending
+        )
+    return scores, found, 1.0 if recall is None else recall
+
+
+def _is_out_of_reach(storage: Storage) -> bool:
+    """Whether outside of `jit` rows are read or put together as they are needed."""
+    return isinstance(storage, ComposedArray) or is_mapped(storage)
 
 
 def _is_divided(storage: Storage) -> bool:
-    """Whether the rows of a matrix are divided over devices, as nobody but their sharding says."""
-    if not isinstance(storage, NdArray) or not isinstance(storage.matrix, jax.Array):
+    """Whether rows are divided over devices, as nobody but the sharding of their arrays says."""
+    first = getattr(storage, storage.row_arrays[0]) if storage.row_arrays else None
+    if not isinstance(first, jax.Array):
         return False
-    sharding = storage.matrix.sharding
+    sharding = first.sharding
     if not isinstance(sharding, NamedSharding) or len(sharding.device_set) == 1:
         return False
     spec = tuple(sharding.spec)

@@ -4,7 +4,8 @@ from ffjax.storage.base import Storage
 from ffjax.storage.composed import ComposedArray
 from ffjax.storage.dense import NdArray
 from ffjax.storage.int8 import Int8Array
-from ffjax.storage.quantized import PQ, QuantizedArray
+from ffjax.storage.pq import PQ
+from ffjax.storage.quantized import QuantizedArray
 from ffjax.storage.sharded import ShardedArray
 
 __all__ = ["PQ", "ComposedArray", "Int8Array", "NdArray", "QuantizedArray", "ShardedArray", "Storage"]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Array, Float, Int32
@@ -14,7 +14,13 @@ class Storage(Chunk, ABC):
     """Rows of numbers, one for each word or n-gram.
 
     Storages are immutable pytrees. `rows` and `sum_rows` are compiled code; indexing with `[...]` gives NumPy arrays.
+
+    Attributes:
+        row_arrays: the fields that have a row for each row of the storage, by which it can be divided over devices;
+            none if it cannot.
     """
+
+    row_arrays: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod

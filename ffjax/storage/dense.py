@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.core
@@ -14,7 +14,7 @@ from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray, on_host
 from ffjax.ops.aggregate import sum_rows
-from ffjax.ops.block_top_k import of_matrix
+from ffjax.ops.sources import of_matrix as source_of_matrix
 from ffjax.storage.base import Storage
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -40,6 +40,8 @@ class NdArray(Storage):
         >>> storage.shape, storage[1], storage[:1]
         ((2, 2), array([0.5, 1. ], dtype=float32), NdArray(1 x 2))
     """
+
+    row_arrays: ClassVar[tuple[str, ...]] = ("matrix",)
 
     matrix: Float[AnyArray, "rows dims"]
 
@@ -68,7 +70,7 @@ class NdArray(Storage):
 
     def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
         """`size` rows from row `start` on, in the storage's own dtype."""
-        return of_matrix(jnp.asarray(self.matrix)).chunk(start, size)
+        return source_of_matrix(jnp.asarray(self.matrix)).chunk(start, size)
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
@@ -119,6 +121,13 @@ class NdArray(Storage):
     @cached_property
     def _host(self) -> np.ndarray | None:
         return host_view(self.matrix)
+
+
+def of_matrix(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
+    """The storage of a matrix that was checked, which stays where it is: NumPy arrays too are not copied."""
+    storage = object.__new__(NdArray)
+    object.__setattr__(storage, "matrix", matrix)
+    return storage
 
 
 def host_view(array: Any) -> np.ndarray | None:

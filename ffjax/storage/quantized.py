@@ -8,7 +8,7 @@ quantization), times its norm where there is one:
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,102 +18,10 @@ from jaxtyping import Array, Float, Float32, Int32, UInt8
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray
+from ffjax.ops.aggregate import nothing_yet
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import host_view
-
-
-@pytree(static=("reconstructed_len",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class PQ:
-    """A product quantizer: codebooks, and for optimized product quantization a rotation.
-
-    Args:
-        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims_each]`.
-        projection: the rotation, float32 `[dims, dims]`, or `None`.
-        dims: dimensions of the vectors that come back, if that is less than `subquantizers * dims_each`: the last
-            subquantizer then stands for fewer dimensions, and what its centroids have behind those is left out.
-
-    Raises:
-        TypeError: an array is not float32 or of the wrong rank.
-        ValueError: the projection is not square with the size of the reconstructed vectors, or `dims` takes more than
-            a part of the last subquantizer.
-
-    Examples:
-        >>> import ffjax, numpy as np
-        >>> pq = ffjax.PQ(np.arange(8, dtype=np.float32).reshape(2, 2, 2), None)
-        >>> pq.reconstructed_len, pq.n_centroids, pq.reconstruct(np.array([[0, 1]], dtype=np.uint8))
-        (4, 2, array([[0., 1., 6., 7.]], dtype=float32))
-    """
-
-    subquantizers: Float32[AnyArray, "subquantizers centroids dims_each"]
-    projection: Float32[AnyArray, "dims dims"] | None
-    reconstructed_len: int
-
-    def __init__(self, quantizers: Any, projection: Any = None, *, dims: int | None = None) -> None:
-        _check("quantizers", quantizers, 3, "float32")
-        most = quantizers.shape[0] * quantizers.shape[2]
-        dims = most if dims is None else dims
-        if dims != most and not (projection is None and most - quantizers.shape[2] < dims < most):
-            least = most if projection is not None else most - quantizers.shape[2] + 1
-            raise ValueError(f"`dims`: expected {least} to {most}, since the last code stands for some, got {dims}.")
-        if projection is not None:
-            _check("projection", projection, 2, "float32")
-            if projection.shape != (dims, dims):
-                raise ValueError(f"`projection`: expected shape {(dims, dims)}, got {projection.shape}.")
-        object.__setattr__(self, "subquantizers", _placed(quantizers))
-        object.__setattr__(self, "projection", _placed(projection))
-        object.__setattr__(self, "reconstructed_len", dims)
-
-    @property
-    def n_centroids(self) -> int:
-        """Centroids in each codebook."""
-        return self.subquantizers.shape[1]
-
-    def reconstruct(self, quantized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Turns codes back into vectors, on the host.
-
-        Args:
-            quantized: codes, shape `[*batch, subquantizers]`.
-            out: where to write the vectors, shape `[*batch, dims]`.
-
-        Raises:
-            ValueError: `quantized` or `out` is of the wrong shape.
-        """
-        quantized = np.asarray(quantized)
-        books = self._host_books
-        if quantized.ndim == 0 or quantized.shape[-1] != books.shape[0]:
-            raise ValueError(
-                f"`quantized`: expected {books.shape[0]} codes along the last axis, got shape {quantized.shape}."
-            )
-        shape = (*quantized.shape[:-1], self.reconstructed_len)
-        if out is not None and out.shape != shape:
-            raise ValueError(f"`out`: expected shape {shape}, got {out.shape}.")
-        whole = (*quantized.shape[:-1], books.shape[0] * books.shape[2])
-        vectors = books[np.arange(books.shape[0]), quantized].reshape(whole)[..., : self.reconstructed_len]
-        if self.projection is not None:
-            vectors = vectors @ self._host_projection.T
-        if out is None:
-            return vectors
-        out[...] = vectors
-        return out
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, PQ) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        number, centroids, _ = self.subquantizers.shape
-        rotated = ", rotated" if self.projection is not None else ""
-        return f"PQ({number} subquantizers of {centroids} centroids, {self.reconstructed_len} dims{rotated})"
-
-    @cached_property
-    def _host_books(self) -> np.ndarray:
-        return np.asarray(self.subquantizers)
-
-    @cached_property
-    def _host_projection(self) -> np.ndarray:
-        return np.asarray(self.projection)
+from ffjax.storage.pq import PQ, check_array, placed_array
 
 
 @pytree()
@@ -138,6 +46,8 @@ class QuantizedArray(Storage):
         ((2, 4), array([0., 1., 6., 7.], dtype=float32))
     """
 
+    row_arrays: ClassVar[tuple[str, ...]] = ("codes", "norms")
+
     quantizer: PQ
     codes: UInt8[AnyArray, "rows subquantizers"]
     norms: Float32[AnyArray, " rows"] | None
@@ -145,19 +55,19 @@ class QuantizedArray(Storage):
     def __init__(self, pq: PQ, quantized_embeddings: Any, norms: Any = None) -> None:
         if not isinstance(pq, PQ):
             raise TypeError(f"`pq`: expected a PQ, got {type(pq).__name__}.")
-        _check("quantized_embeddings", quantized_embeddings, 2, "uint8")
+        check_array("quantized_embeddings", quantized_embeddings, 2, "uint8")
         rows, subquantizers = quantized_embeddings.shape
         if subquantizers != pq.subquantizers.shape[0]:
             raise ValueError(
                 f"`quantized_embeddings`: expected {pq.subquantizers.shape[0]} codes a row, got {subquantizers}."
             )
         if norms is not None:
-            _check("norms", norms, 1, "float32")
+            check_array("norms", norms, 1, "float32")
             if norms.shape != (rows,):
                 raise ValueError(f"`norms`: expected {rows}, one for each row, got {norms.shape[0]}.")
         object.__setattr__(self, "quantizer", pq)
-        object.__setattr__(self, "codes", _placed(quantized_embeddings))
-        object.__setattr__(self, "norms", _placed(norms))
+        object.__setattr__(self, "codes", placed_array(quantized_embeddings))
+        object.__setattr__(self, "norms", placed_array(norms))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -184,17 +94,25 @@ class QuantizedArray(Storage):
         """Codes in a row."""
         return self.codes.shape[1]
 
+    @property
+    def on_host(self) -> bool:
+        """Whether the host reads codes and norms without a copy."""
+        codes, norms = self._host
+        return codes is not None and (norms is not None or self.norms is None)
+
     def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
         """The reconstructed rows with these numbers; numbers outside are clipped into range."""
         return self._rotate(self._centroids(ids))
 
     def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
         """`size` reconstructed rows from row `start` on."""
+        # The barrier keeps XLA from widening all codes before a loop over chunks.
+        codes, norms, first = jax.lax.optimization_barrier((self.codes, self.norms, jnp.asarray(start, jnp.int32)))
 
-        def sliced(array: AnyArray) -> Array:
-            return jax.lax.dynamic_slice_in_dim(jnp.asarray(array), start, size)
+        def sliced(array: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(array, first, size)
 
-        return self._rotate(self._decoded(sliced(self.codes), None if self.norms is None else sliced(self.norms)))
+        return self._rotate(self._decoded(sliced(codes), None if norms is None else sliced(norms)))
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The sum of the reconstructed rows named in each line of `ids`, those below zero left out."""
@@ -202,7 +120,7 @@ class QuantizedArray(Storage):
 
     def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
         """The sum of the centroids of each row, times its norm, before the rotation."""
-        total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
+        total = nothing_yet(ids, self.shape[1])
 
         def add(total: Array, slot: Array) -> tuple[Array, None]:
             return total + jnp.where((slot >= 0)[..., None], self._centroids(slot), jnp.float32(0)), None
@@ -223,7 +141,12 @@ class QuantizedArray(Storage):
         if key is None:
             raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
         host_codes, host_norms = self._host
-        codes = host_codes[key] if host_codes is not None else np.asarray(self.codes[key])
+        if host_codes is None:
+            codes = np.asarray(self.codes[key])
+        elif isinstance(key, np.ndarray) and key.dtype.kind in "iu":
+            codes = host_codes.take(key, axis=0)  # several times as fast as indexing
+        else:
+            codes = host_codes[key]
         vectors = self.quantizer.reconstruct(codes, out=out)
         if self.norms is not None:
             norms = host_norms[key] if host_norms is not None else np.asarray(self.norms[key])
@@ -271,15 +194,3 @@ class QuantizedArray(Storage):
         if self.projection is None:
             return vectors
         return jnp.matmul(vectors, jnp.asarray(self.projection).T, precision=jax.lax.Precision.HIGHEST)
-
-
-def _check(name: str, array: Any, ndim: int, dtype: str) -> None:
-    if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != np.dtype(dtype):
-        got = f"{array.ndim} of {array.dtype}" if isinstance(array, np.ndarray | jax.Array) else type(array).__name__
-        raise TypeError(f"`{name}`: expected {ndim} dimensions of {dtype}, got {got}.")
-
-
-def _placed(array: Any) -> Any:
-    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
-        return jnp.array(array)
-    return array

@@ -1,5 +1,6 @@
-"""Dense storage whose rows are divided over several devices."""
+"""Storage whose rows are divided over several devices."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,30 +13,35 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32
 
-from ffjax._compat import abstract_mesh, varying
+from ffjax._compat import abstract_mesh
 from ffjax._pytree import equal, pytree
+from ffjax._pytree import replace as replace_fields
+from ffjax._types import AnyArray
 from ffjax.storage.base import Storage
-from ffjax.storage.dense import NdArray, check_matrix
+from ffjax.storage.dense import NdArray, check_matrix, of_matrix
 
 
 @pytree(static=("n_rows", "mesh", "axes"))
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class ShardedArray(Storage):
-    """A matrix of which each device holds some rows, one stretch after the other.
+    """Rows of which each device holds some, one stretch after the other: a matrix, or the codes of a quantizer.
 
     Any number of rows goes: the last stretch is filled up with zeros, which are no rows. Each device is handed its
-    stretch alone, so of a memory map only what a device holds is read, when it is handed over.
+    stretch alone, so of a memory map only what a device holds is read, when it is handed over. Codes and norms are
+    divided, codebooks and the projection are on every device.
 
     The mesh is a part of the value, so a compiled program knows how to divide the work wherever the storage goes:
     `rows` and `sum_rows` read on each device what it has and add up, and `top_k` searches on each device. A mesh with
     explicit axes is taken as one with automatic axes.
 
     Args:
-        matrix: the rows, shape `[rows, dims]`, float32, bfloat16 or float16, in memory or a memory map.
-        sharding: how to divide them: a mesh, and for the rows one or several of its axes.
+        matrix: the rows, shape `[rows, dims]`, float32, bfloat16 or float16, in memory or a memory map; or a storage of
+            such rows or of codes.
+        sharding: how to divide them: a mesh, and for the rows one or several of its axes. Without any, as in
+            `PartitionSpec()`, all rows are on every device; a search then divides the queries alone.
 
     Raises:
-        TypeError: an argument is of another type.
+        TypeError: an argument is of another type, or a storage that cannot be divided.
         ValueError: the sharding divides the dimensions.
 
     Examples:
@@ -47,7 +53,7 @@ class ShardedArray(Storage):
         ((5, 2), array([0., 1.], dtype=float32))
     """
 
-    matrix: Float[Array, "padded dims"]
+    held: Storage
     n_rows: int
     mesh: Mesh
     axes: tuple[str, ...]
@@ -58,44 +64,50 @@ class ShardedArray(Storage):
                 f"`sharding`: expected a NamedSharding, got {type(sharding).__name__}. "
                 'Write `NamedSharding(mesh, PartitionSpec("rows"))` with an axis of the mesh.'
             )
-        spec = tuple(sharding.spec)
-        if not spec or spec[0] is None or any(part is not None for part in spec[1:]):
+        spec = tuple(sharding.spec) or (None,)
+        if any(part is not None for part in spec[1:]):
             raise ValueError(
                 f"`sharding`: expected axes for the rows and none for the dimensions, got {sharding.spec}."
             )
-        check_matrix(matrix)
-        axes = spec[0] if isinstance(spec[0], tuple) else (spec[0],)
+        if not isinstance(matrix, Storage):
+            check_matrix(matrix)
+            matrix = of_matrix(matrix)
+        if not matrix.row_arrays:
+            raise TypeError(
+                f"`matrix`: expected rows of floats or codes, got {type(matrix).__name__}. Divide its rows, "
+                "`np.asarray(storage)`."
+            )
+        axes = spec[0] if isinstance(spec[0], tuple) else () if spec[0] is None else (spec[0],)
         mesh = Mesh(np.asarray(sharding.mesh.devices), sharding.mesh.axis_names)
-        n_rows, dims = matrix.shape
         parts = math.prod(mesh.shape[axis] for axis in axes)
-        each = max(1, -(-n_rows // parts))
-
-        def stretch(index: tuple[slice, ...] | None) -> np.ndarray:
-            start, stop, _ = (index or (slice(None),))[0].indices(parts * each)
-            held = np.asarray(matrix[start : min(stop, n_rows)])
-            if len(held) == stop - start:
-                return held
-            filled = np.zeros((stop - start, dims), held.dtype)
-            filled[: len(held)] = held
-            return filled
-
-        placed = NamedSharding(mesh, PartitionSpec(axes))
-        if isinstance(matrix, jax.Array) and n_rows == parts * each:
-            array = jax.device_put(matrix, placed)  # where it lies, if it is so divided
-        else:
-            array = jax.make_array_from_callback((parts * each, dims), placed, stretch)
-        for name, value in {"matrix": array, "n_rows": n_rows, "mesh": mesh, "axes": axes}.items():
+        padded = parts * max(1, -(-len(matrix) // parts))
+        by_rows, everywhere = NamedSharding(mesh, PartitionSpec(axes)), NamedSharding(mesh, PartitionSpec())
+        held = _mapped(
+            matrix, lambda array: _divided(array, by_rows, padded), lambda array: jax.device_put(array, everywhere)
+        )
+        for name, value in {"held": held, "n_rows": len(matrix), "mesh": mesh, "axes": axes}.items():
             object.__setattr__(self, name, value)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions; what fills up the last stretch does not count."""
-        return self.n_rows, self.matrix.shape[1]
+        return self.n_rows, self.held.shape[1]
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the numbers."""
-        return self.matrix.dtype
+        return self.held.dtype  # type: ignore[attr-defined]
+
+    @property
+    def matrix(self) -> Float[AnyArray, "padded dims"]:
+        """The divided matrix, filled up with zeros.
+
+        Raises:
+            TypeError: the rows are codes.
+        """
+        if not isinstance(self.held, NdArray):
+            raise TypeError(f"`matrix`: expected rows of floats, got {self!r}. What it holds is `held`.")
+        return self.held.matrix
 
     @property
     def spare_axes(self) -> tuple[str, ...]:
@@ -104,15 +116,10 @@ class ShardedArray(Storage):
 
     def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
         """The rows with these numbers, on all devices; numbers outside are clipped into range."""
-        ids = jnp.clip(ids, 0, max(self.n_rows - 1, 0))
-
-        def own(part: Array, ids: Array) -> Array:
-            places = ids - self._first(part)
-            here = (places >= 0) & (places < part.shape[0])
-            found = part.at[jnp.clip(places, 0, part.shape[0] - 1)].get(mode="promise_in_bounds")
-            return lax.psum(jnp.where(here[..., None], found, jnp.zeros((), part.dtype)), self.axes)
-
-        return self._divided(own)(self.matrix, ids)
+        if not self.n_rows:
+            return jnp.zeros((*ids.shape, self.shape[1]), self.dtype)
+        ids = jnp.clip(ids, 0, self.n_rows - 1)
+        return self.sum_rows(ids[..., None]).astype(self.dtype)
 
     def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
         """`size` rows from row `start` on, on all devices."""
@@ -120,46 +127,38 @@ class ShardedArray(Storage):
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out; on all devices."""
-        last = max(self.n_rows - 1, 0)
-
-        def own(part: Array, ids: Array) -> Array:
-            places = jnp.minimum(ids, last) - self._first(part)
-            here = (ids >= 0) & (places >= 0) & (places < part.shape[0])
-
-            def add(total: Array, slot: tuple[Array, Array]) -> tuple[Array, None]:
-                found = part.at[jnp.clip(slot[0], 0, part.shape[0] - 1)].get(mode="promise_in_bounds")
-                return total + jnp.where(slot[1][..., None], found.astype(jnp.float32), jnp.float32(0)), None
-
-            nothing = jnp.zeros((*ids.shape[:-1], part.shape[1]), jnp.float32)
-            slots = jnp.moveaxis(places, -1, 0), jnp.moveaxis(here, -1, 0)
-            total, _ = lax.scan(add, varying(nothing, self.axes), slots, unroll=8)
-            return lax.psum(total, self.axes)
-
-        return self._divided(own)(self.matrix, ids)
+        return self.finish_sum(self.sum_parts(ids))
 
     def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
-        """As `sum_rows`: there is nothing to finish."""
-        return self.sum_rows(ids)
+        """As `sum_rows`, before a rotation."""
+        last = max(self.n_rows - 1, 0)
+
+        def own(part: Storage, ids: Array) -> Array:
+            size = len(part)
+            places = jnp.minimum(ids, last) - self.first(size)
+            here = (ids >= 0) & (places >= 0) & (places < size)
+            total = part.sum_parts(jnp.where(here, places, -1))
+            return lax.psum(total, self.axes) if self.axes else total
+
+        return self.on_each(own, (self.specs, PartitionSpec()), PartitionSpec())(self.held, ids)
 
     def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
-        """The sum itself."""
-        return total
+        """The sum rotated back, where the rows are: once, when all devices have added up."""
+        return self.held.finish_sum(total)
 
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows as a NumPy array that is the caller's own; those that are asked for are fetched, never the matrix.
+        """Rows as a NumPy array that is the caller's own; those that are asked for are fetched, never all of them.
 
         Args:
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        if isinstance(key, int | np.integer):
-            found = np.asarray(self.matrix[range(self.n_rows)[int(key)]])
-        elif isinstance(key, slice):
-            start, stop, step = key.indices(self.n_rows)
-            found = np.asarray(self.matrix[start:stop] if step == 1 else self.matrix[np.arange(start, stop, step)])
+        if isinstance(key, slice):
+            found = self[key].embedding(slice(None))
         else:
-            ids = np.arange(self.n_rows)[key]
-            found = np.asarray(_rows(self, ids.astype(np.int32)))
+            numbers = range(self.n_rows)
+            ids = numbers[int(key)] if isinstance(key, int | np.integer) else np.asarray(numbers)[key]
+            found = np.asarray(_rows(self, np.asarray(ids, np.int32)))
         if out is None:
             return np.array(found)
         out[...] = found
@@ -167,7 +166,11 @@ class ShardedArray(Storage):
 
     def __getitem__(self, key: Any) -> Any:
         """A storage on one device for a slice, or rows as NumPy arrays for anything else."""
-        return NdArray(self.embedding(key)) if isinstance(key, slice) else self.embedding(key)
+        if not isinstance(key, slice):
+            return self.embedding(key)
+        start, stop, step = key.indices(self.n_rows)
+        some = slice(start, max(start, stop)) if step == 1 else np.arange(start, stop, step)
+        return _mapped(self.held, lambda array: jnp.asarray(np.asarray(array[some])), lambda array: array)
 
     def __eq__(self, other: object) -> bool:
         return equal(self, other) if isinstance(other, ShardedArray) else NotImplemented
@@ -177,13 +180,17 @@ class ShardedArray(Storage):
     def __repr__(self) -> str:
         rows, dims = self.shape
         parts = math.prod(self.mesh.shape[axis] for axis in self.axes)
-        return f"ShardedArray({rows} x {dims}, {parts} parts)"
+        kind = "" if isinstance(self.held, NdArray) else f"{type(self.held).__name__}, "
+        return f"ShardedArray({rows} x {dims}, {kind}{parts} parts)"
 
-    def _first(self, part: Array) -> Array:
-        return lax.axis_index(self.axes).astype(jnp.int32) * part.shape[0]
+    @property
+    def specs(self) -> Any:
+        """How the arrays of `held` are divided, for `on_each`."""
+        return _mapped(self.held, lambda _: PartitionSpec(self.axes), lambda _: PartitionSpec())
 
-    def _divided(self, own: Any) -> Any:
-        return self.on_each(own, (PartitionSpec(self.axes), PartitionSpec()), PartitionSpec())
+    def first(self, size: int) -> Int32[Array, ""] | int:
+        """The first row of this device's stretch of `size` rows; inside of `on_each`."""
+        return lax.axis_index(self.axes).astype(jnp.int32) * size if self.axes else 0
 
     def on_each(self, own: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
         """`jax.shard_map` over the mesh of this storage, whatever mesh a caller has set.
@@ -205,3 +212,30 @@ class ShardedArray(Storage):
 @jax.jit
 def _rows(storage: ShardedArray, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
     return storage.rows(ids)
+
+
+def _mapped(storage: Storage, by_rows: Callable[[Any], Any], rest: Callable[[Any], Any]) -> Storage:
+    """A storage like this one of what `by_rows` makes of arrays with a row for each row, and `rest` of all others."""
+    changes = {}
+    for field in dataclasses.fields(storage):  # type: ignore[arg-type]
+        make = by_rows if field.name in storage.row_arrays else rest
+        changes[field.name] = jax.tree.map(make, getattr(storage, field.name))
+    return replace_fields(storage, **changes)
+
+
+def _divided(array: Any, placed: NamedSharding, padded: int) -> Array:
+    """An array whose rows are divided, filled up with zeros to a number of rows."""
+    n_rows = array.shape[0]
+
+    def stretch(index: tuple[slice, ...] | None) -> np.ndarray:
+        start, stop, _ = (index or (slice(None),))[0].indices(padded)
+        held = np.asarray(array[start : min(stop, n_rows)])
+        if len(held) == stop - start:
+            return held
+        filled = np.zeros((stop - start, *array.shape[1:]), held.dtype)
+        filled[: len(held)] = held
+        return filled
+
+    if isinstance(array, jax.Array) and n_rows == padded:
+        return jax.device_put(array, placed)  # where it lies, if it is so divided
+    return jax.make_array_from_callback((padded, *array.shape[1:]), placed, stretch)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ffjax.ops.approximate_top_k import approximate_search
-from ffjax.ops.block_top_k import ACCELERATOR, Restriction, of_matrix
+from ffjax.ops.sources import ACCELERATOR, Restriction, of_matrix
 from tests.search.reference import normals, reference
 
 TINY = ACCELERATOR._replace(chunk=1 << 11, queries=5)  # many chunks, several blocks of queries

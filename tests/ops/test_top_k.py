@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ffjax.ops.block_top_k import ACCELERATOR, CPU, Restriction, of_matrix, search
+from ffjax.ops.block_top_k import search
+from ffjax.ops.sources import ACCELERATOR, CPU, Restriction, of_matrix
 from ffjax.ops.top_k import METRICS, merge_top_k, top_k
 
 TINY = CPU._replace(chunk=1 << 10, queries=5, gathered=1 << 10)  # many chunks, many blocks of queries, many gathers

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import ffjax
-from tests.builders import WORDS, embeddings
+from tests.builders import WORDS, embeddings, storage
 from tests.search.reference import agree, integers, normals, reference
 
 MESHES = {
@@ -149,6 +149,84 @@ def test_load_divides_what_is_no_map(tmp_path):
     path.write_text("".join(f"w{i} {i}.0 1.0\n" for i in range(11)))
     loaded = ffjax.load(path, sharding=sharding("rows"))
     np.testing.assert_array_equal(np.asarray(loaded.storage), np.asarray(ffjax.load(path).storage))
-    embeddings("simple", "pq").write(tmp_path / "pq.fifu")
-    with pytest.raises(TypeError, match=r"`sharding`: expected a file of floats, got one of codes \(QuantizedArray\)"):
-        ffjax.load(tmp_path / "pq.fifu", sharding=sharding("rows"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("rows", "pq"), ("queries and rows", "opq"), ("both for rows", "pq_norms"), ("everywhere", "opq")],
+)
+def test_codes_answer_as_on_one_device(name, kind, tmp_path):
+    place = NamedSharding(sharding().mesh, PartitionSpec()) if name == "everywhere" else sharding(name)
+    alone = storage(1003, kind=kind)
+    emb = ffjax.Embeddings(alone, ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
+    emb.write(tmp_path / "x.fifu")
+    divided = ffjax.load(tmp_path / "x.fifu", sharding=place)
+    held = divided.storage.held
+    parts = 1 if name == "everywhere" else {"queries and rows": 4}.get(name, 8)
+    assert {shard.data.shape for shard in held.codes.addressable_shards} == {(-(-1003 // parts), 3)}
+    assert held.codebooks.sharding.is_fully_replicated
+    queries = normals(1, 7, 6)
+    for metric in ("dot", "cosine"):
+        one, many = ffjax.top_k(emb, queries, 9, metric=metric), ffjax.top_k(divided, queries, 9, metric=metric)
+        np.testing.assert_array_equal(many.rows, one.rows)
+        np.testing.assert_allclose(many.scores, one.scores, atol=1e-6)
+    traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
+    np.testing.assert_array_equal(traced.rows, one.rows)
+    ids = jnp.array([[0, 1002, -1], [500, 7, 7]], jnp.int32)
+    np.testing.assert_allclose(divided.storage.sum_rows(ids), alone.sum_rows(ids), atol=1e-6)
+    np.testing.assert_allclose(divided.storage.rows(ids[:, :2]), alone.rows(ids[:, :2]), atol=1e-6)
+    strings = ffjax.pack(["w0", "w999", "none"])
+    np.testing.assert_allclose(ffjax.embed(divided, strings)[0], ffjax.embed(emb, strings)[0], atol=1e-6)
+    np.testing.assert_allclose(divided["w5"], emb["w5"], atol=1e-6)
+    assert divided.storage[:] == alone
+    np.testing.assert_allclose(np.asarray(divided.storage[3:999:7]), np.asarray(alone)[3:999:7], atol=1e-6)
+    divided.write(tmp_path / "again.fifu")
+    assert (tmp_path / "again.fifu").read_bytes() == (tmp_path / "x.fifu").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["pq", "opq", "pq_norms"])
+def test_subwords_and_gradients_of_codes(kind):
+    emb = embeddings("buckets", kind)
+    divided = emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding()))
+    strings = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
+    for unnormalize in (False, True):
+        expected, found = ffjax.embed(emb, strings, unnormalize=unnormalize)
+        vectors, also = ffjax.embed(divided, strings, unnormalize=unnormalize)
+        np.testing.assert_allclose(vectors, expected, atol=1e-6)
+        np.testing.assert_array_equal(also, found)
+
+    def total(emb):
+        return (ffjax.embed(emb, strings)[0] ** 2 * jnp.arange(6.0)[None]).sum()
+
+    one, many = (jax.grad(total, allow_int=True)(e).storage for e in (emb, divided))
+    np.testing.assert_allclose(many.held.codebooks, one.codebooks, atol=1e-5)
+    if kind == "opq":
+        np.testing.assert_allclose(many.held.projection, one.projection, atol=1e-5)
+    if kind == "pq_norms":
+        np.testing.assert_allclose(many.held.norms[: len(emb.storage)], one.norms, atol=1e-5)
+
+
+def test_codes_that_were_divided_elsewhere_are_searched_where_they_lie():
+    alone, queries = storage(1000, kind="pq"), normals(1, 6, 6)
+    stored = ffjax.QuantizedArray(alone.quantizer, jax.device_put(alone.codes, sharding("rows")))
+    np.testing.assert_array_equal(ffjax.top_k(stored, queries, 9).rows, ffjax.top_k(alone, queries, 9).rows)
+
+
+def test_rows_that_are_everywhere():
+    place = NamedSharding(sharding().mesh, PartitionSpec())
+    matrix, queries = integers(0, 103, 5), integers(1, 7, 5)
+    stored = ffjax.ShardedArray(matrix, place)
+    assert stored.matrix.sharding.is_fully_replicated
+    agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
+    np.testing.assert_array_equal(stored.rows(jnp.array([5, 102])), matrix[[5, 102]])
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_what_cannot_be_divided():
+    words = ffjax.StringTable.from_strings(["a", "b"])
+    composed = ffjax.ComposedArray(ffjax.NdArray(normals(0, 2, 5)), words)
+    with pytest.raises(TypeError, match="`matrix`: expected rows of floats or codes, got ComposedArray"):
+        ffjax.ShardedArray(composed, sharding())
+    divided = ffjax.ShardedArray(storage(9, kind="pq"), sharding())
+    with pytest.raises(TypeError, match=r"`matrix`: expected rows of floats, got ShardedArray\(9 x 6, QuantizedArray"):
+        divided.matrix  # noqa: B018

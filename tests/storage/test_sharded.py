@@ -57,7 +57,6 @@ def test_equality_and_a_tree_that_comes_back():
         ([[1.0]], PartitionSpec("a"), TypeError, "`matrix`: expected a NumPy or JAX array, got list"),
         (np.ones((2, 2), np.float32), PartitionSpec(None, "a"), ValueError, "`sharding`: expected axes for the rows"),
         (np.ones((2, 2), np.float32), PartitionSpec("a", "b"), ValueError, "`sharding`: .* none for the dimensions"),
-        (np.ones((2, 2), np.float32), PartitionSpec(), ValueError, "`sharding`: expected axes for the rows"),
     ],
 )
 def test_errors(matrix, spec, error, message):

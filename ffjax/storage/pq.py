@@ -1,0 +1,171 @@
+"""Product quantizers: codebooks, and what codes stand for."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32
+
+from ffjax._pytree import equal, pytree
+from ffjax._types import AnyArray
+
+# On the host codes are decoded so many at a time: what they point at stays in the cache until it is read.
+_AT_ONCE = 1 << 17
+_THREADS = max(1, os.cpu_count() or 1)
+
+
+@pytree(static=("reconstructed_len",))
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class PQ:
+    """A product quantizer: codebooks, and for optimized product quantization a rotation.
+
+    Args:
+        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims_each]`.
+        projection: the rotation, float32 `[dims, dims]`, or `None`.
+        dims: dimensions of the vectors that come back, if that is less than `subquantizers * dims_each`: the last
+            subquantizer then stands for fewer dimensions, and what its centroids have behind those is left out.
+
+    Raises:
+        TypeError: an array is not float32 or of the wrong rank.
+        ValueError: the projection is not square with the size of the reconstructed vectors, or `dims` takes more than
+            a part of the last subquantizer.
+
+    Examples:
+        >>> import ffjax, numpy as np
+        >>> pq = ffjax.PQ(np.arange(8, dtype=np.float32).reshape(2, 2, 2), None)
+        >>> pq.reconstructed_len, pq.n_centroids, pq.reconstruct(np.array([[0, 1]], dtype=np.uint8))
+        (4, 2, array([[0., 1., 6., 7.]], dtype=float32))
+    """
+
+    subquantizers: Float32[AnyArray, "subquantizers centroids dims_each"]
+    projection: Float32[AnyArray, "dims dims"] | None
+    reconstructed_len: int
+
+    def __init__(self, quantizers: Any, projection: Any = None, *, dims: int | None = None) -> None:
+        check_array("quantizers", quantizers, 3, "float32")
+        most = quantizers.shape[0] * quantizers.shape[2]
+        dims = most if dims is None else dims
+        if dims != most and not (projection is None and most - quantizers.shape[2] < dims < most):
+            least = most if projection is not None else most - quantizers.shape[2] + 1
+            raise ValueError(f"`dims`: expected {least} to {most}, since the last code stands for some, got {dims}.")
+        if projection is not None:
+            check_array("projection", projection, 2, "float32")
+            if projection.shape != (dims, dims):
+                raise ValueError(f"`projection`: expected shape {(dims, dims)}, got {projection.shape}.")
+        object.__setattr__(self, "subquantizers", placed_array(quantizers))
+        object.__setattr__(self, "projection", placed_array(projection))
+        object.__setattr__(self, "reconstructed_len", dims)
+
+    @property
+    def n_centroids(self) -> int:
+        """Centroids in each codebook."""
+        return self.subquantizers.shape[1]
+
+    def reconstruct(self, quantized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Turns codes back into vectors, on the host.
+
+        Args:
+            quantized: codes, shape `[*batch, subquantizers]`.
+            out: where to write the vectors, shape `[*batch, dims]`.
+
+        Raises:
+            ValueError: `quantized` or `out` is of the wrong shape.
+            IndexError: a code is none of a centroid.
+        """
+        quantized = np.asarray(quantized)
+        number, centroids, _ = self._host_books.shape
+        if quantized.ndim == 0 or quantized.shape[-1] != number:
+            raise ValueError(f"`quantized`: expected {number} codes along the last axis, got shape {quantized.shape}.")
+        shape = (*quantized.shape[:-1], self.reconstructed_len)
+        if out is not None and out.shape != shape:
+            raise ValueError(f"`out`: expected shape {shape}, got {out.shape}.")
+        if (centroids < 256 or quantized.dtype != np.uint8) and quantized.size:
+            least, most = quantized.min(), quantized.max()
+            if least < 0 or most >= centroids:
+                raise IndexError(f"`quantized`: expected codes from 0 to {centroids - 1}, got {least} to {most}.")
+        if out is None and quantized.ndim == 1 and self.projection is None:
+            return self._concatenated(quantized)  # one word's row, asked for by its string: every step counts
+        made = out if out is not None and out.flags.c_contiguous and out.dtype == np.float32 else np.empty(shape, "f4")
+        self._decode(quantized.reshape(-1, number), made.reshape(-1, self.reconstructed_len))
+        if out is None or out is made:
+            return made
+        out[...] = made
+        return out
+
+    def _concatenated(self, codes: np.ndarray) -> np.ndarray:
+        books, firsts = self._host_rows
+        vectors = books.take(codes + firsts, axis=0, mode="clip")
+        return vectors.reshape(*codes.shape[:-1], -1)[..., : self.reconstructed_len]
+
+    def _decode(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Writes the vectors of many codes, on all cores if they are worth it."""
+        books, firsts = self._host_rows
+        step = max(1, _AT_ONCE // len(firsts))
+        whole = out.shape[1] == books.shape[1] * len(firsts) and self.projection is None
+
+        def some(begin: int, end: int) -> None:
+            for at in range(begin, end, step):
+                rows = slice(at, min(at + step, end))
+                if whole:  # straight to where it belongs
+                    places = codes[rows].astype(np.intp)
+                    places += firsts
+                    # "raise" would buffer
+                    books.take(places, axis=0, out=out[rows].reshape(*places.shape, -1), mode="clip")
+                elif self.projection is None:
+                    out[rows] = self._concatenated(codes[rows])
+                else:
+                    np.matmul(self._concatenated(codes[rows]), self._host_projection.T, out=out[rows])
+
+        parts = _THREADS if len(codes) >= 8 * step and self.projection is None else 1  # products use all cores anyway
+        ends = np.linspace(0, len(codes), parts + 1, dtype=int).tolist()
+        if parts == 1:
+            return some(0, len(codes))
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(some, ends[:-1], ends[1:]))
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, PQ) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        number, centroids, _ = self.subquantizers.shape
+        rotated = ", rotated" if self.projection is not None else ""
+        return f"PQ({number} subquantizers of {centroids} centroids, {self.reconstructed_len} dims{rotated})"
+
+    @cached_property
+    def _host_books(self) -> np.ndarray:
+        return np.asarray(self.subquantizers)
+
+    @cached_property
+    def _host_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """All centroids one below the other, and where those of each subquantizer begin."""
+        number, centroids, each = self._host_books.shape
+        return self._host_books.reshape(-1, each), np.arange(number) * centroids
+
+    @cached_property
+    def _host_projection(self) -> np.ndarray:
+        return np.asarray(self.projection)
+
+
+def check_array(name: str, array: Any, ndim: int, dtype: str) -> None:
+    """Checks an argument.
+
+    Raises:
+        TypeError: it is no array of so many dimensions of this type.
+    """
+    if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != np.dtype(dtype):
+        got = f"{array.ndim} of {array.dtype}" if isinstance(array, np.ndarray | jax.Array) else type(array).__name__
+        raise TypeError(f"`{name}`: expected {ndim} dimensions of {dtype}, got {got}.")
+
+
+def placed_array(array: Any) -> Any:
+    """A NumPy array copied to the default device, so that it can't change underneath; anything else as it is."""
+    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        return jnp.array(array)
+    return array
