@@ -43,16 +43,16 @@ class Storage(Chunk, ABC):
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out; compiled code."""
 
-    @abstractmethod
     def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
         """As `sum_rows`, before what is linear and can be done once for a sum in many steps: `finish_sum` does that.
 
         With `whole` the caller knows that no id is below zero; a storage that gains by it does not look.
         """
+        return self.sum_rows(ids)
 
-    @abstractmethod
     def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
         """The sum of rows, given the sum of their `sum_parts`."""
+        return total
 
     @abstractmethod
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:

@@ -134,14 +134,6 @@ class ComposedArray(Storage):
         # What is added up are n-grams as a rule, and composing words costs much more than reading n-grams.
         return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float32[Array, "*batch dims"]:
-        """As `sum_rows`: words are composed one by one, so there is nothing to finish."""
-        return self.sum_rows(ids)
-
-    def finish_sum(self, total: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
-        """The sum itself."""
-        return total
-
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array that is the caller's own; many words are composed in compiled code, one is with NumPy.
 

@@ -80,10 +80,6 @@ class NdArray(Storage):
         """As `sum_rows`: there is nothing to finish."""
         return sum_rows(jnp.asarray(self.matrix), ids, whole=whole)
 
-    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
-        """The sum itself."""
-        return total
-
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array that is the caller's own.
 

@@ -7,7 +7,7 @@ so a number is off by at most half a scale, and a row of zeros is one of zeros a
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Float32, Int8, Int32
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray
+from ffjax.ops.aggregate import nothing_yet
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import host_view
 
@@ -47,6 +48,8 @@ class Int8Array(Storage):
         >>> storage.shape, storage[0], storage[:1]
         ((2, 2), array([ 63.5, -32. ], dtype=float32), Int8Array(1 x 2))
     """
+
+    row_arrays: ClassVar[tuple[str, ...]] = ("codes", "scales")
 
     codes: Int8[AnyArray, "rows dims"]
     scales: Float32[AnyArray, " rows"]
@@ -92,7 +95,7 @@ class Int8Array(Storage):
 
     def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
-        total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
+        total = nothing_yet(ids, self.shape[1])
         if self.shape[0] == 0:
             return total
 
@@ -100,14 +103,6 @@ class Int8Array(Storage):
             return total + jnp.where((slot >= 0)[..., None], self.rows(slot), jnp.float32(0)), None
 
         return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=8)[0]
-
-    def sum_parts(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
-        """As `sum_rows`: there is nothing to finish."""
-        return self.sum_rows(ids)
-
-    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
-        """The sum itself."""
-        return total
 
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array that is the caller's own.
