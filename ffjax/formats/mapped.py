@@ -1,6 +1,5 @@
 """Memory maps that are gone through once: rows in a file instead of in memory, and pages that are let go."""
 
-import mmap
 import os
 import tempfile
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float32, Integer
+
+from ffjax import _maps
+from ffjax._maps import map_behind
 
 _BLOCK_BYTES = 1 << 22
 # What is private to the process would be lost with its pages.
@@ -79,10 +81,5 @@ def forget(tree: Any) -> None:
         [[1.0, 1.0], [1.0, 1.0]]
     """
     for leaf in jax.tree.leaves(tree):
-        if not isinstance(leaf, np.memmap) or leaf.mode not in _SHARED or not hasattr(mmap, "MADV_DONTNEED"):
-            continue
-        base: Any = leaf
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, mmap.mmap):
-            base.madvise(mmap.MADV_DONTNEED)
+        if isinstance(leaf, np.memmap) and leaf.mode in _SHARED and (held := map_behind(leaf)) is not None:
+            _maps.forget(held)

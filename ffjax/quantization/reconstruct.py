@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
+from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
-from ffjax.formats.aligned import aligned_empty
 from ffjax.quantization.rows import blocks
 from ffjax.storage import NdArray
 

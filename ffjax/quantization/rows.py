@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
-from ffjax.formats.aligned import aligned_empty
+from ffjax._aligned import aligned_empty
 from ffjax.formats.mapped import forget
 from ffjax.quantization.kmeans import nearest
 from ffjax.quantization.opq import rotated

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ffjax.formats.aligned import aligned_empty
+from ffjax._aligned import aligned_empty
 from ffjax.formats.mapped import forget
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded

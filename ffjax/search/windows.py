@@ -2,9 +2,12 @@
 
 import mmap
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from ffjax import _maps
+from ffjax._maps import map_behind
 
 _ALIGNMENT = 64  # JAX's CPU device takes over a NumPy array that begins at a multiple of this many bytes
 
@@ -68,18 +71,16 @@ def forget(flat: np.ndarray, share: float = 0.25) -> None:
             the page table again would cost the next search more time than the search itself.
     """
     found = None if flat.flags.writeable else _mapped(flat)
-    if found is None or not hasattr(mmap, "MADV_DONTNEED") or len(found[0]) <= share * _memory():
+    if found is None or len(found[0]) <= share * _memory():
         return
     held, first, last = found
-    held.madvise(mmap.MADV_DONTNEED, first, last - first)
+    _maps.forget(held, first, last - first)
 
 
 def _mapped(flat: np.ndarray) -> tuple[mmap.mmap, int, int] | None:
     """The map that an array lies in, and the bytes of the pages that it lies in; `None` if it lies in none."""
-    base: Any = flat
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if not isinstance(base, mmap.mmap):
+    base = map_behind(flat)
+    if base is None:
         return None
     begin = flat.ctypes.data - np.frombuffer(base, np.uint8, 1).ctypes.data
     first = begin // mmap.PAGESIZE * mmap.PAGESIZE

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from ffjax._maps import TouchedRows
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray, on_host
@@ -87,8 +88,8 @@ class NdArray(Storage):
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        host = self._host
-        if type(key) is int and out is None and host is not None:
+        host, touched = self._host, self._touched
+        if type(key) is int and out is None and host is not None and touched is None:
             return host[key].copy()  # one word's row, asked for by its string: every step counts
         if host is not None:
             found = host[_checked_key(key)]
@@ -97,10 +98,14 @@ class NdArray(Storage):
             found = np.asarray(self.matrix[_checked_key(key)])
         if out is not None and (out.shape != found.shape or not np.can_cast(found.dtype, out.dtype, "same_kind")):
             raise ValueError(f"`out`: expected shape {found.shape} of floats, got {out.shape} of {out.dtype}.")
-        if out is None:
-            # An array of row numbers has made a copy already.
-            return np.array(found) if host is None or found.base is not None else found
-        out[...] = found
+        if out is not None:
+            out[...] = found
+        elif host is None or found.base is not None:  # an array of row numbers has made a copy already
+            out = np.array(found)
+        else:
+            out = found
+        if touched is not None:
+            touched.add(out.size // max(1, out.shape[-1]))
         return out
 
     def __getitem__(self, key: Any) -> Any:
@@ -117,6 +122,10 @@ class NdArray(Storage):
     @cached_property
     def _host(self) -> np.ndarray | None:
         return host_view(self.matrix)
+
+    @cached_property
+    def _touched(self) -> TouchedRows | None:
+        return TouchedRows.of(self.matrix)
 
 
 def of_matrix(matrix: Float[AnyArray, "rows dims"]) -> NdArray:

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
-from ffjax.formats.aligned import aligned_empty
 from ffjax.formats.mapped import forget
 from ffjax.norms import Norms
 from ffjax.ops.normalize import normalize

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.numpy import bfloat16
 
-from ffjax.formats.aligned import aligned_empty
+from ffjax._aligned import aligned_empty
 from ffjax.formats.binary import Cursor, Source
 from ffjax.formats.snapshot.pack import ARRAY, CHUNKED
 
