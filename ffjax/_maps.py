@@ -1,14 +1,42 @@
-"""Memory maps behind arrays, and the pages of them that stay in memory."""
+"""Memory maps behind arrays, and rows of large ones that are read without them.
+
+A row that is read through a map brings as much of the file into the process's memory as the system has in one piece
+there (Linux: half a megabyte for a row of a kilobyte), and takes longer than to read the row from the file. A large map
+therefore remembers its file.
+"""
 
 import mmap
+import os
+import weakref
+from io import BufferedIOBase, RawIOBase
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
-# What a map may keep in memory of what single rows have touched, as a share of it; smaller ones keep all.
-_SHARE, _SMALL = 8, 1 << 28
-# What one touch brings in at most: Linux enters as much of the file's cache as lies in one piece there.
-_PER_TOUCH = 1 << 19
+# Smaller files are in memory after a while, which does no harm and is faster.
+_LARGE = 1 << 28
+
+# The descriptor of the file of each large map, and where in the file the map begins.
+_files: weakref.WeakKeyDictionary[mmap.mmap, tuple[int, int]] = weakref.WeakKeyDictionary()
+
+
+def map_file(file: RawIOBase | BufferedIOBase, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+    """A read-only map of an array in a file, of which `RowsInFile` can read rows if it is large.
+
+    Args:
+        file: the file, which may be closed afterwards.
+        start: where in it the array begins.
+        shape: its shape.
+        dtype: its element type.
+    """
+    array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
+    held = map_behind(array)
+    if held is not None and array.nbytes >= _LARGE and hasattr(os, "preadv"):
+        descriptor = os.dup(file.fileno())
+        weakref.finalize(held, os.close, descriptor)
+        _files[held] = descriptor, start - start % mmap.ALLOCATIONGRANULARITY
+    return array
 
 
 def map_behind(array: Any) -> mmap.mmap | None:
@@ -27,6 +55,11 @@ def map_behind(array: Any) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) else None
 
 
+def begin_of(held: mmap.mmap) -> int:
+    """The address at which a map begins."""
+    return np.frombuffer(held, np.uint8, 1).ctypes.data
+
+
 def forget(held: mmap.mmap, first: int = 0, size: int | None = None) -> None:
     """Takes pages of a map out of this process's memory, where the system can; they are read again when needed.
 
@@ -41,34 +74,50 @@ def forget(held: mmap.mmap, first: int = 0, size: int | None = None) -> None:
         held.madvise(mmap.MADV_DONTNEED, first, len(held) - first if size is None else size)
 
 
-class TouchedRows:
-    """Counts the rows of a read-only map that are read, and lets its pages go when they may be too many.
+class RowsInFile:
+    """Reads rows of a map from its file.
 
-    The map of a large model would otherwise be in memory as a whole after a few hundred words, each of whose n-grams
-    lies somewhere else.
+    Args:
+        matrix: the map, or some of its rows one after the other.
+        descriptor: the file.
+        start: where in the file the first row begins.
     """
 
-    def __init__(self, held: mmap.mmap) -> None:
-        self._held, self._most, self._count = held, len(held) // _SHARE // _PER_TOUCH, 0
+    def __init__(self, matrix: np.memmap, descriptor: int, start: int) -> None:
+        self._matrix, self._descriptor, self._start = matrix, descriptor, start
 
     @classmethod
-    def of(cls, matrix: Any) -> "TouchedRows | None":
-        """A count for a matrix, or `None` if it is no large map."""
-        if not isinstance(matrix, np.memmap) or matrix.flags.writeable:
+    def of(cls, matrix: Any) -> "RowsInFile | None":
+        """For a matrix, or `None` if it is no large map that `map_file` has made."""
+        if not isinstance(matrix, np.memmap) or not matrix.flags.c_contiguous or not matrix.size:
             return None
         held = map_behind(matrix)
-        return None if held is None or len(held) < _SMALL else cls(held)
+        if held is None or held not in _files:
+            return None
+        descriptor, start = _files[held]
+        return cls(matrix, descriptor, start + matrix.ctypes.data - begin_of(held))
+
+    def read(self, ids: Integer[np.ndarray, " n"]) -> np.ndarray:
+        """Some rows, `[n, dims]`.
+
+        Args:
+            ids: their numbers, none of them below zero or too large.
+
+        Raises:
+            OSError: the file has become shorter since it was mapped.
+        """
+        found = np.empty((len(ids), self._matrix.shape[1]), self._matrix.dtype)
+        size = found.shape[1] * found.itemsize
+        into = memoryview(found.view(np.uint8).reshape(-1))
+        read, descriptor, start = os.preadv, self._descriptor, self._start
+        for at, row in enumerate(ids.tolist()):
+            if read(descriptor, [into[at * size : at * size + size]], start + row * size) != size:
+                raise OSError(f"{self._matrix.filename}: expected row {row}, got the end of the file. It has been cut.")
+        return found
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        """A copy of a map is no map, and needs no count."""
+        """A copy of a map is no map."""
         return _nothing, ()
-
-    def add(self, n: int) -> None:
-        """`n` more rows have been read."""
-        self._count += n
-        if self._count > self._most:
-            self._count = 0
-            forget(self._held)
 
 
 def _nothing() -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ffjax._maps import map_file
 from ffjax.errors import FormatError
 
 # A path, or the number of an open descriptor, which is closed afterwards as `open` does.
@@ -86,7 +87,7 @@ class Source:
         """A read-only memory map of an array that starts at byte `start`."""
         if self._file is None:
             raise ValueError(f"`source`: expected a regular file to map, got {self.name!r}.")
-        return np.memmap(self._file, dtype=dtype, mode="r", offset=start, shape=shape)
+        return map_file(self._file, start, shape, dtype)
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def _mapped(flat: np.ndarray) -> tuple[mmap.mmap, int, int] | None:
     base = map_behind(flat)
     if base is None:
         return None
-    begin = flat.ctypes.data - np.frombuffer(base, np.uint8, 1).ctypes.data
+    begin = flat.ctypes.data - _maps.begin_of(base)
     first = begin // mmap.PAGESIZE * mmap.PAGESIZE
     return base, first, min(len(base), begin + flat.nbytes)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from ffjax._maps import TouchedRows
+from ffjax._maps import RowsInFile
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray, on_host
@@ -88,24 +88,23 @@ class NdArray(Storage):
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        host, touched = self._host, self._touched
-        if type(key) is int and out is None and host is not None and touched is None:
+        host, in_file = self._host, self._in_file
+        if type(key) is int and out is None and host is not None and in_file is None:
             return host[key].copy()  # one word's row, asked for by its string: every step counts
-        if host is not None:
+        found = None
+        if in_file is not None:
+            found = _read(in_file, key, len(self))
+        if found is None and host is not None:
             found = host[_checked_key(key)]
-        else:
+        elif found is None:
             # On another device the rows asked for are fetched, never the matrix.
             found = np.asarray(self.matrix[_checked_key(key)])
         if out is not None and (out.shape != found.shape or not np.can_cast(found.dtype, out.dtype, "same_kind")):
             raise ValueError(f"`out`: expected shape {found.shape} of floats, got {out.shape} of {out.dtype}.")
-        if out is not None:
-            out[...] = found
-        elif host is None or found.base is not None:  # an array of row numbers has made a copy already
-            out = np.array(found)
-        else:
-            out = found
-        if touched is not None:
-            touched.add(out.size // max(1, out.shape[-1]))
+        if out is None:
+            # An array of row numbers has made a copy already.
+            return np.array(found) if host is None or found.base is not None else found
+        out[...] = found
         return out
 
     def __getitem__(self, key: Any) -> Any:
@@ -124,8 +123,8 @@ class NdArray(Storage):
         return host_view(self.matrix)
 
     @cached_property
-    def _touched(self) -> TouchedRows | None:
-        return TouchedRows.of(self.matrix)
+    def _in_file(self) -> RowsInFile | None:
+        return RowsInFile.of(self.matrix)
 
 
 def of_matrix(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
@@ -133,6 +132,20 @@ def of_matrix(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
     storage = object.__new__(NdArray)
     object.__setattr__(storage, "matrix", matrix)
     return storage
+
+
+def _read(in_file: RowsInFile, key: Any, n_rows: int) -> np.ndarray | None:
+    """Rows of a large map, or `None` for slices, masks, and what is none of its rows: NumPy knows what to do then."""
+    ids = np.asarray(key)
+    if isinstance(key, slice) or ids.dtype.kind not in "iu" or not ids.size or not _inside(ids, n_rows):
+        return None
+    flat = ids.reshape(-1)
+    found = in_file.read(np.where(flat < 0, flat + n_rows, flat))
+    return found[0] if ids.ndim == 0 else found.reshape(*ids.shape, -1)
+
+
+def _inside(ids: np.ndarray, n_rows: int) -> bool:
+    return bool(ids.min() >= -n_rows and ids.max() < n_rows)
 
 
 def host_view(array: Any) -> np.ndarray | None:
