@@ -13,7 +13,7 @@ def reconstruct(
     Each vector is what its codes stand for; what was lost stays lost. Words,
     n-grams and metadata stay.
 
-    Example:
+    Examples:
       ffjax reconstruct small.fifu plain.fifu
     """
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
