@@ -140,7 +140,7 @@ class Embeddings:
         Examples:
             >>> import ffjax
             >>> emb = ffjax.demo()
-            >>> emb.embedding("berlin").shape, emb.embedding("blorp") is None
+            >>> emb.embedding("berlin").shape, emb.embedding("12345") is None
             ((100,), True)
         """
         found = self._find(word, out)
@@ -187,7 +187,7 @@ class Embeddings:
 
         Examples:
             >>> import ffjax
-            >>> vectors, found = ffjax.demo().embedding_batch(["berlin", "blorp"])
+            >>> vectors, found = ffjax.demo().embedding_batch(["berlin", "12345"])
             >>> vectors.shape, found.tolist()
             ((2, 100), [True, False])
         """
@@ -266,8 +266,8 @@ class Embeddings:
 
         Examples:
             >>> import ffjax
-            >>> berlin, blorp = ffjax.demo().most_similar(["berlin", "blorp"], k=2)
-            >>> [result.word for result in berlin], blorp
+            >>> berlin, number = ffjax.demo().most_similar(["berlin", "12345"], k=2)
+            >>> [result.word for result in berlin], number
             (['munich', 'vienna'], None)
         """
         if isinstance(words, str):

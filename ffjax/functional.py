@@ -123,9 +123,9 @@ def embed(
     Examples:
         >>> import ffjax
         >>> emb = ffjax.demo()
-        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "blorp"], count=2))
+        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "berlinish", "12345"], count=3))
         >>> vectors.shape, found.tolist()
-        ((2, 100), [True, False])
+        ((3, 100), [True, True, False])
     """
     check_embeddings(embeddings)
     check_packed("strings", strings)

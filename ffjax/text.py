@@ -77,7 +77,7 @@ def embed_text(
 
     Examples:
         >>> import ffjax
-        >>> vectors, counts = ffjax.embed_text(ffjax.demo(), b"berlin and paris\n\nblorp\n")
+        >>> vectors, counts = ffjax.embed_text(ffjax.demo(), b"berlin and paris\n\n12345\n")
         >>> vectors.shape, counts.tolist()
         ((3, 100), [3, 0, 0])
     """

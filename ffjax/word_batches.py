@@ -47,7 +47,7 @@ def embed_words(
 
     Examples:
         >>> import ffjax
-        >>> vectors, found = embed_words(ffjax.demo(), ["berlin", "x" * 10_000])
+        >>> vectors, found = embed_words(ffjax.demo(), ["berlin", "1" * 10_000])
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """

@@ -66,3 +66,11 @@ def embeddings(
         ffjax.Norms(lengths) if norms else None,
         None if metadata is None else ffjax.Metadata(metadata),
     )
+
+
+def plain_demo(n: int = 10_000) -> ffjax.Embeddings:
+    """The first words of the embeddings inside the package, with plain rows of unit length and without n-grams."""
+    demo = ffjax.demo()
+    rows = np.asarray(demo.storage.embedding(slice(0, n)))
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return ffjax.Embeddings(ffjax.NdArray(unit), ffjax.SimpleVocab(demo.vocab.words[:n]))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import embeddings
+from tests.builders import embeddings, plain_demo
 
 QUERIES = [
     ("man", "king", "woman"),
@@ -18,7 +18,7 @@ some_kinds = pytest.mark.parametrize("kind", [("simple", "dense"), ("floret", "d
 
 @pytest.fixture(scope="module")
 def demo():
-    return ffjax.demo()
+    return plain_demo()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import ffjax
 from ffjax import StringTable, pack, pack_parts, unpack
 from ffjax.packing import size
-from tests.builders import embeddings
+from tests.builders import embeddings, plain_demo
 
 WORDS = ["tea", "", "Zürich", "咖啡", "naïve", "x" * 40, "👍🏽", "a b"]
 RAW = [word.encode() for word in WORDS]
@@ -260,7 +260,7 @@ def test_pack_refuses_a_batch_that_one_long_word_makes_nearly_all_padding():
 @pytest.mark.parametrize(("subwords", "times"), [(False, 333_333), (True, 33_333)])
 def test_one_very_long_word_among_a_hundred_thousand_costs_little_more_than_its_bytes(tmp_path, subwords, times):
     words, long = ["tea", "coffee", "teapot", "unknown"] * 25_000, "tea" * times
-    emb = ffjax.demo()
+    emb = plain_demo()
     if subwords:
         vocab = ffjax.FastTextVocab(["tea", "coffee"], ffjax.FastTextIndexer(50, 3, 4))
         rows = np.random.default_rng(0).standard_normal((52, 4)).astype(np.float32)

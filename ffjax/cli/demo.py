@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ffjax.cli.output import answer_table, number
@@ -26,14 +27,16 @@ COMPILED = f"""\
 SAVED = """\
 >>> emb.write("mine.fifu")
 >>> ffjax.load_finalfusion("mine.fifu", mmap=True) == emb"""
+UNKNOWN = "neuropharmacology"
 ANALOGIES = (("man", "king", "woman"), ("paris", "france", "tokyo"), ("good", "better", "bad"))
 
 
 def demo() -> None:
     """Show what ffjax does, on the embeddings inside the package.
 
-    Opens them, looks words up, compiles a batch of queries with jax.jit, finds
-    nearest neighbours and analogies, and saves and loads the embeddings again.
+    Opens them, says how small they are and what that costs, looks words up,
+    compiles a batch of queries with jax.jit, finds nearest neighbours, also of
+    an unknown word, and analogies, and saves and loads the embeddings again.
     All times are measured while it runs.
 
     Examples:
@@ -56,6 +59,7 @@ def demo() -> None:
     _look_up(console, emb)
     _compiled(console, emb)
     _similar(console, emb)
+    _unknown(console, emb)
     _analogies(console, emb)
     _save(console, emb)
     console.print(f"\nAll of it took {_time(time.perf_counter() - begin)}. Now yours: [bold]ffjax info FILE[/]\n")
@@ -68,6 +72,12 @@ def _open(console: "Console") -> "Embeddings":
     seconds, emb = _timed(ffjax.demo)
     source = (emb.metadata or {}).get("name", "")
     _say(console, f"{source}: {emb.n_words:,} words x {emb.dims} dimensions, read in {_time(seconds)}")
+    with as_file(files("ffjax") / "data" / "demo.fifu") as path:
+        size = os.path.getsize(path)
+    plain = emb.storage.shape[0] * emb.dims * 4
+    recall = (emb.metadata or {})["quality"]["recall_at_10"]
+    _say(console, f"{size / 1e6:.2f} MB with words and n-grams; the rows in float32 would take {plain / 1e6:.1f} MB")
+    _say(console, f"recall@10 {recall:.3f}: so many of the ten nearest words are those of GloVe's own rows")
     return emb
 
 
@@ -120,7 +130,16 @@ def _similar(console: "Console", emb: "Embeddings") -> None:
     emb.word_similarity(word, k=5)
     seconds, found = _timed(lambda: emb.word_similarity(word, k=5))
     console.print(answer_table([(result.word, number(result.similarity)) for result in found or []]))
-    _say(console, f"exact, over all words, in {_time(seconds)}")
+    _say(console, f"over all words, in {_time(seconds)}")
+
+
+def _unknown(console: "Console", emb: "Embeddings") -> None:
+    _head(console, "An unknown word", f'>>> emb.word_similarity("{UNKNOWN}", k=5)')
+    found = emb.word_similarity(UNKNOWN, k=5) or []
+    console.print(answer_table([(result.word, number(result.similarity)) for result in found]))
+    if UNKNOWN not in emb:
+        rows = len(emb.vocab.subword_rows(UNKNOWN))  # type: ignore[attr-defined]
+        _say(console, f"not in the vocabulary: its vector is the sum of its {rows} known n-grams")
 
 
 def _analogies(console: "Console", emb: "Embeddings") -> None:

@@ -71,7 +71,7 @@ def embed(
     else:
         from ffjax import demo
 
-        say("no embeddings given: using the 10,000 words inside the package.")
+        say("no embeddings given: using the 40,000 words inside the package.")
         emb = demo()
     total = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
     with working(f"Embedding {shown(text)}", total, unit="bytes") as bar:

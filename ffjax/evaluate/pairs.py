@@ -63,7 +63,7 @@ def similarity(
     Examples:
         >>> import ffjax, tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "pairs.tsv"
-        >>> _ = path.write_text("tea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\tblorp\t3\n")
+        >>> _ = path.write_text("tea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\t12345\t3\n")
         >>> result = ffjax.evaluate.similarity(ffjax.demo(), path)
         >>> round(result.spearman, 3), len(result.pairs), result.n_skipped
         (1.0, 3, 1)

@@ -136,7 +136,7 @@ def analogies(
     Examples:
         >>> import ffjax, tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "questions.txt"
-        >>> _ = path.write_text(": family\nMan King Woman Queen\ngood better bad worse\nboy girl blorp x\n")
+        >>> _ = path.write_text(": family\nMan King Woman Queen\ngood better bad worse\nboy girl 12345 x\n")
         >>> result = ffjax.evaluate.analogies(ffjax.demo(), path)
         >>> result.accuracy, result.sections[0].name, result.sections[0].n_skipped
         (1.0, 'family', 1)

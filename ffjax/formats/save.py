@@ -68,9 +68,10 @@ def save(
     Examples:
         >>> import ffjax, tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.vec"
-        >>> ffjax.save(ffjax.demo().replace(metadata=None), path)
-        >>> ffjax.load(path, limit=10).n_words
-        10
+        >>> few = ffjax.select(ffjax.demo(), ["tea", "coffee", "bread"])
+        >>> ffjax.save(few, path, drop_subwords=True, drop_metadata=True, reconstruct=True)
+        >>> ffjax.load(path, limit=2).vocab.words
+        ['tea', 'coffee']
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")

@@ -84,9 +84,11 @@ def quantize(
 
     Examples:
         >>> import ffjax
-        >>> small, quality = ffjax.quantize(ffjax.demo(), subquantizers=25, iterations=5)
+        >>> demo = ffjax.demo()
+        >>> emb = ffjax.reconstruct(ffjax.select(demo, demo.vocab.words[:5000]))
+        >>> small, quality = ffjax.quantize(emb, subquantizers=25, iterations=5)
         >>> small.storage
-        QuantizedArray(10000 x 100, PQ(25 subquantizers of 256 centroids, 100 dims))
+        QuantizedArray(8500 x 100, PQ(25 subquantizers of 256 centroids, 100 dims))
         >>> 0.8 < quality.mean_cosine < 1, small.word_similarity("tea", k=1)[0].word
         (True, 'coffee')
     """

@@ -26,9 +26,9 @@ def reconstruct(embeddings: Embeddings) -> Embeddings:
 
     Examples:
         >>> import ffjax
-        >>> small = ffjax.quantize(ffjax.demo(), iterations=1, subquantizers=10).embeddings
-        >>> ffjax.reconstruct(small).storage
-        NdArray(10000 x 100)
+        >>> small = ffjax.demo()
+        >>> small.storage, ffjax.reconstruct(small).storage
+        (QuantizedArray(43500 x 100, PQ(50 subquantizers of 256 centroids, 100 dims, rotated)), NdArray(43500 x 100))
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")

@@ -36,10 +36,10 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
 
     Examples:
         >>> import ffjax
-        >>> emb = ffjax.demo()
+        >>> emb = ffjax.reconstruct(ffjax.demo())
         >>> more = ffjax.add(emb, ["teacoffee"], [emb["tea"] + emb["coffee"]])
         >>> more.n_words, [result.word for result in more.word_similarity("teacoffee", k=2)]
-        (10001, ['coffee', 'tea'])
+        (40001, ['coffee', 'tea'])
     """
     vocab, storage = embeddings.vocab, embeddings.storage
     if isinstance(words, str):

@@ -50,8 +50,8 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
     Examples:
         >>> import ffjax
         >>> emb, mapped = ffjax.prune(ffjax.demo(), 3000)
-        >>> emb.n_words, emb.storage.shape
-        (10000, (3000, 100))
+        >>> emb.n_words, emb.storage.shape  # 3,000 words' rows and those of 3,500 n-grams
+        (40000, (6500, 100))
         >>> last = emb.vocab.words[-1]
         >>> word, score = mapped[last]
         >>> bool((emb[word] == emb[last]).all()), 0 < score < 1

@@ -19,7 +19,7 @@ def repeat_rows(embeddings: Embeddings) -> Embeddings:
         >>> import ffjax
         >>> pruned = ffjax.prune(ffjax.demo(), 5000).embeddings
         >>> pruned.storage.shape, ffjax.repeat_rows(pruned).storage.shape
-        ((5000, 100), (10000, 100))
+        ((8500, 100), (43500, 100))
     """
     vocab = embeddings.vocab
     if vocab.shared_rows is None:

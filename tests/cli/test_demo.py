@@ -2,6 +2,7 @@
 
 import re
 
+import ffjax
 from ffjax.cli import demo as module
 
 
@@ -9,7 +10,12 @@ def test_the_demo_shows_the_main_job(ff):
     done = ff("demo")
     assert done.status == 0 and done.err == ""
     out = done.out
-    assert "10,000 words x 100 dimensions" in out
+    assert "40,000 words x 100 dimensions" in out
+    quality = ffjax.demo().metadata["quality"]
+    assert re.search(r"2\.\d\d MB with words and n-grams; the rows in float32 would take 17\.4 MB", out)
+    assert f"recall@10 {quality['recall_at_10']:.3f}:" in out
+    assert f'>>> emb.word_similarity("{module.UNKNOWN}", k=5)' in out and "neuroscience" in out
+    assert re.search(r"not in the vocabulary: its vector is the sum of its \d+ known n-grams", out)
     # the second call, with other words, compiled nothing
     assert re.search(r"first call .* with compiling, other words then .*: compiled\s+once", out)
     # nearest neighbours in GloVe, found with NumPy in float64 when this was written
@@ -17,12 +23,10 @@ def test_the_demo_shows_the_main_job(ff):
         assert line in out
     for (a, b, c), answer in zip(module.ANALOGIES, ("queen", "japan", "worse"), strict=True):
         assert f"{a} is to {b} as {c} is to {answer}" in out
-    assert re.search(r"True: 4\.1 MB written in .* mapped in ", out)
+    assert re.search(r"True: 3\.0 MB written in .* mapped in ", out)
 
 
 def test_each_call_in_the_demo_is_shown_as_code_that_runs():
-    import ffjax
-
     code = "\n".join(line[4:] for line in module.COMPILED.splitlines())
     names = {"ffjax": ffjax, "jax": __import__("jax"), "emb": ffjax.demo()}
     body, call = code.rsplit("\n", 1)

@@ -18,7 +18,7 @@ def test_vectors_of_a_file_are_those_of_embed_text(ff, small, tmp_path):
 def test_standard_input_and_the_embeddings_inside_the_package(shell, tmp_path):
     out = tmp_path / "vectors.npy"
     done = shell("embed", "-", "-o", out, "--dtype", "float16", stdin=b"a cup of tea\nberlin\n")
-    assert (done.returncode, done.stdout) == (0, b"") and b"using the 10,000 words inside the package" in done.stderr
+    assert (done.returncode, done.stdout) == (0, b"") and b"using the 40,000 words inside the package" in done.stderr
     vectors = np.load(out)
     assert vectors.shape == (2, 100) and vectors.dtype == np.float16
     np.testing.assert_allclose(vectors[1], ffjax.demo()["berlin"], atol=1e-3)

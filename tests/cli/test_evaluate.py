@@ -7,8 +7,8 @@ import pytest
 import ffjax
 from ffjax.cli.evaluate import _table
 
-QUESTIONS = ": family\nMan King Woman Queen\nboy girl blorp x\n: grammar\ngood better bad worse\n"
-PAIRS = "# judged\ntea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\tblorp\t3\n"
+QUESTIONS = ": family\nMan King Woman Queen\nboy girl 12345 x\n: grammar\ngood better bad worse\n"
+PAIRS = "# judged\ntea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\t12345\t3\n"
 
 
 @pytest.fixture

@@ -77,15 +77,15 @@ def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
 
 def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
-    done = ff("plot", demo_file, "berlin", "blorp", "-k", 0, "-o", path)
-    assert done.status == 1 and done.err == "ffjax: no place for blorp: an unknown word, and no known n-grams.\n"
+    done = ff("plot", demo_file, "berlin", "12345", "-k", 0, "-o", path)
+    assert done.status == 1 and done.err == "ffjax: no place for 12345: an unknown word, and no known n-grams.\n"
     assert "berlin" in texts(path)
 
 
 def test_bad_input(ff, demo_file, tmp_path, monkeypatch):
     done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.pdf")
     assert done.status == 2 and "expected a picture whose name ends with .png or .svg" in done.err
-    done = ff("plot", demo_file, "blorp", "-o", tmp_path / "words.png")
+    done = ff("plot", demo_file, "12345", "-o", tmp_path / "words.png")
     assert done.status == 2 and "expected a word with a vector, got none" in done.err
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png")

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import ffjax
+from tests.builders import plain_demo
 
 
 @pytest.fixture(scope="session")
 def demo():
-    """The embeddings inside the package."""
-    return ffjax.demo()
+    """Words of the embeddings inside the package."""
+    return plain_demo()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 import ffjax
 from ffjax.whole import pruning
-from tests.builders import WORDS, embeddings
+from tests.builders import WORDS, embeddings, plain_demo
 
 KINDS = [("simple", "dense"), ("buckets", "dense"), ("explicit", "pq_norms")]
 kinds = pytest.mark.parametrize("kind", KINDS, ids="-".join)
@@ -22,8 +22,7 @@ def same_ngrams(new, old):
 def test_pruning_is_spacys(n):
     vocab_module = pytest.importorskip("spacy.vocab")
     vectors_module = pytest.importorskip("spacy.vectors")
-    demo = ffjax.demo()
-    emb = ffjax.select(demo, demo.vocab.words[:3000])
+    emb = plain_demo(3000)
     theirs = vocab_module.Vocab()
     theirs.vectors = vectors_module.Vectors(data=np.array(emb.storage), keys=emb.vocab.words, strings=theirs.strings)
     for word in emb.vocab.words:
