@@ -242,7 +242,7 @@ class Embeddings:
         Examples:
             >>> import ffjax
             >>> [result.word for result in ffjax.demo().word_similarity("berlin", k=2)]
-            ['munich', 'vienna']
+            ['vienna', 'munich']
         """
         _check_word("query", query)
         vector = self.embedding(query)
@@ -268,7 +268,7 @@ class Embeddings:
             >>> import ffjax
             >>> berlin, number = ffjax.demo().most_similar(["berlin", "12345"], k=2)
             >>> [result.word for result in berlin], number
-            (['munich', 'vienna'], None)
+            (['vienna', 'munich'], None)
         """
         if isinstance(words, str):
             raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")

@@ -85,10 +85,10 @@ def quantize(
     Examples:
         >>> import ffjax
         >>> demo = ffjax.demo()
-        >>> emb = ffjax.reconstruct(ffjax.select(demo, demo.vocab.words[:5000]))
+        >>> emb = ffjax.reconstruct(ffjax.select(demo, demo.vocab.words[:2000]))
         >>> small, quality = ffjax.quantize(emb, subquantizers=25, iterations=5)
         >>> small.storage
-        QuantizedArray(8500 x 100, PQ(25 subquantizers of 256 centroids, 100 dims))
+        QuantizedArray(5500 x 100, PQ(25 subquantizers of 256 centroids, 100 dims), norms)
         >>> 0.8 < quality.mean_cosine < 1, small.word_similarity("tea", k=1)[0].word
         (True, 'coffee')
     """
