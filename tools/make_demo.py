@@ -161,7 +161,7 @@ def main() -> None:
     embeddings = make(options.input, options.seed)
     embeddings.write(options.output)
     print(f"{options.output}: {embeddings!r}, {options.output.stat().st_size / 1e6:.2f} MB")
-    print(embeddings.metadata["quality"])
+    print((embeddings.metadata or {})["quality"])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 import ffjax
 from ffjax.cli import main
+from tests.builders import plain_demo
 
 WORDS = ["tea", "teapot", "coffee", "coffeepot", "pot", "Kaffee", "кофе", "咖啡", "naïve", "a b"]
 
@@ -72,6 +73,14 @@ def peer():
 def demo_file():
     """The embeddings inside the package."""
     return files("ffjax") / "data" / "demo.fifu"
+
+
+@pytest.fixture(scope="session")
+def plain_file(tmp_path_factory):
+    """Words of the embeddings inside the package with plain rows, which the peer's scripts can search."""
+    path = tmp_path_factory.mktemp("plain") / "plain.fifu"
+    plain_demo().write(path)
+    return path
 
 
 def unit(rows: int, dims: int = 12, seed: int = 3) -> np.ndarray:

@@ -35,23 +35,23 @@ def check(one, other):
 
 # The peer's script skips b where it ought to skip c, so only what has c in it, or nothing, can be compared with it.
 @pytest.mark.parametrize("include", [[], ["c"], ["a", "c"], ["b", "c"], ["a", "b", "c"]])
-def test_answers_are_those_of_ffp_analogy(ff, peer, demo_file, tmp_path, include):
+def test_answers_are_those_of_ffp_analogy(ff, peer, plain_file, tmp_path, include):
     queries = tmp_path / "queries.txt"
     queries.write_text("\n".join(QUERIES), encoding="utf-8")
     option = ["--include", *include] if include else []
-    expected = peer("analogy", demo_file, queries, "-k", 3, *option)
+    expected = peer("analogy", plain_file, queries, "-k", 3, *option)
     assert expected.status == 0
-    done = ff("analogy", demo_file, "--input", queries, "-k", 3, *option)
+    done = ff("analogy", plain_file, "--input", queries, "-k", 3, *option)
     assert done.status == 0
     check(mine(done, 3), theirs(expected, 3))
     assert [row[:3] for row in done.rows] == [query.split() for query in QUERIES for _ in range(3)]
 
 
-def test_c_is_no_answer_unless_it_is_included(ff, peer, demo_file):
+def test_c_is_no_answer_unless_it_is_included(ff, peer, plain_file):
     """The word c would be the best answer here, and `ffp-analogy --include a` gives it."""
     query = ["good", "better", "bad"]
-    assert peer("analogy", demo_file, "-k", 1, "-i", "a", stdin=" ".join(query)).out.startswith("bad ")
-    found = {include: ff("analogy", demo_file, *query, "-k", 2, "-i", include).rows for include in "abc"}
+    assert peer("analogy", plain_file, "-k", 1, "-i", "a", stdin=" ".join(query)).out.startswith("bad ")
+    found = {include: ff("analogy", plain_file, *query, "-k", 2, "-i", include).rows for include in "abc"}
     assert [row[3] for row in found["c"]] == ["bad", "worse"]
     assert found["a"][0][3] == found["b"][0][3] == "worse"
 
@@ -63,10 +63,10 @@ def test_unknown_words_take_part_through_their_n_grams(ff, peer, small, kind):
     check(mine(ff("analogy", small[kind], "-k", 3, stdin=text), 3), theirs(expected, 3))
 
 
-def test_a_query_with_an_unknown_word_gets_a_line_on_standard_error(ff, peer, demo_file):
+def test_a_query_with_an_unknown_word_gets_a_line_on_standard_error(ff, peer, plain_file):
     text = "man king qwyjibo\nman king woman\n"
-    assert peer("analogy", demo_file, "-k", 1, stdin=text).out.startswith("queen ")  # it goes on as well
-    done = ff("analogy", demo_file, "-k", 1, stdin=text)
+    assert peer("analogy", plain_file, "-k", 1, stdin=text).out.startswith("queen ")  # it goes on as well
+    done = ff("analogy", plain_file, "-k", 1, stdin=text)
     assert [row[:4] for row in done.rows] == [["man", "king", "woman", "queen"]]
     assert done.err == "ffjax: no answer for man king qwyjibo: no vector for qwyjibo.\n"
     assert done.status == 1

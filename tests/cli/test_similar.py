@@ -40,11 +40,11 @@ def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, known, unknown)
     assert [line.split(": ")[1] for line in mine.err.splitlines()] == [f"no answer for {word}" for word in unknown]
 
 
-def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, demo_file):
+def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, plain_file):
     words = ["berlin", "king", "tea", "jazz", "physics"]
-    theirs = peer("similar", demo_file, stdin="\n".join(words))
+    theirs = peer("similar", plain_file, stdin="\n".join(words))
     expected = by_query(words, theirs.out, 10)  # both give ten if nothing is said
-    mine = ff("similar", demo_file, *words)
+    mine = ff("similar", plain_file, *words)
     assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
     np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0)
 
