@@ -40,7 +40,7 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     done = ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", path)
     assert (done.status, done.out, done.err) == (0, "", "")
-    near = [row[1] for row in ff("similar", demo_file, "berlin", "tea", "-k", 4).rows]
+    near = [row[1] for row in ff("similar", demo_file, "berlin", "tea", "-k", 4, "--metric", "cosine").rows]
     shown = texts(path)
     assert {"berlin", "tea", *near, "berlin, tea and the 4 nearest words"} <= set(shown)
     assert len(shown) == len({"berlin", "tea", *near}) + 3  # and the names of the axes
