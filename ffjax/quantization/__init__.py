@@ -1,7 +1,7 @@
 """Smaller storages: trained quantizers, narrow numbers, and back."""
 
+from ffjax.quantization.decode import reconstruct
+from ffjax.quantization.methods import Quantized, quantize
 from ffjax.quantization.quality import Quality
-from ffjax.quantization.quantize import Quantized, quantize
-from ffjax.quantization.reconstruct import reconstruct
 
 __all__ = ["Quality", "Quantized", "quantize", "reconstruct"]
