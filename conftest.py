@@ -3,7 +3,10 @@
 It stands at the root, and not in `tests/`, so that the doctests of one module (`pytest ffjax/ops`) run under it too.
 """
 
+import ctypes
+import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a GPU run sets it
 _FLAG = "--xla_force_host_platform_device_count"
@@ -20,3 +23,18 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("explore", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "explore")
+
+# Compiled programs stay until they are cleared, 30 MB and more for each of `embed`, which adds up in a process that
+# runs many modules.
+_MOST_RESIDENT = 2 << 30
+
+
+def pytest_runtest_teardown() -> None:
+    """Forgets compiled programs where a process has grown large, and hands their memory back."""
+    statm = Path("/proc/self/statm")
+    if statm.exists() and int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > _MOST_RESIDENT:
+        jax.clear_caches()
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone keeps what was freed, and has this
+        if trim is not None:
+            trim(0)

@@ -36,6 +36,8 @@ _CHUNK = 1 << 16
 # waits for the host at each step of a loop, so there it has few of them.
 _BLOCK = {"cpu": 512}
 _LARGE_BLOCK = 1 << 15
+# Of words of more bytes than this, a block has fewer, so that a block of wide words takes no more memory.
+_BLOCK_WIDTH = 64
 # Rows that are added in one step.
 _AT_ONCE = 8
 # Bytes of the longest word of a block: a loop of its own for each of these.
@@ -194,7 +196,7 @@ def _over_blocks(
     n, width = data.shape
     if n == 0:
         return carry
-    size = min(n, _BLOCK.get(jax.default_backend(), _LARGE_BLOCK))
+    block_size = _BLOCK.get(jax.default_backend(), _LARGE_BLOCK)
     chunk = min(n, _CHUNK)
     n_chunks = -(-n // chunk)
     widths = [w for w in _WIDTHS if w < width] + [width]
@@ -204,12 +206,15 @@ def _over_blocks(
 
     def of_chunk(i: Array | int, carry: C) -> C:
         own, asked = (lax.dynamic_slice_in_dim(x, i * chunk, chunk) for x in (keys, unknown))
-        order = jnp.pad(_ordered(own, asked), (0, size))
+        order = jnp.pad(_ordered(own, asked), (0, min(n, block_size)))
         done = jnp.int32(0)
         for program, width in enumerate(widths):
             end = (asked & (own >> 14 <= program)).sum(dtype=jnp.int32)
+            size = min(n, max(1, block_size * _BLOCK_WIDTH // max(width, _BLOCK_WIDTH)))
 
-            def block(state: tuple[Array, C], width: int = width, end: Array = end) -> tuple[Array, C]:
+            def block(
+                state: tuple[Array, C], width: int = width, size: int = size, end: Array = end
+            ) -> tuple[Array, C]:
                 done, carry = state
                 number = done + jnp.arange(size, dtype=jnp.int32)
                 places = lax.dynamic_slice_in_dim(order, done, size) + i * chunk

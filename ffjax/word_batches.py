@@ -111,12 +111,14 @@ def embed_unknown(
 def _one(embeddings: EmbeddingsLike, word: bytes, unnormalize: bool) -> tuple[np.ndarray, bool]:
     """The vector of one unknown word, however long, in bounded memory."""
     storage = embeddings.storage
-    rows = embeddings.vocab.subword_rows(decode(word))
-    total = np.zeros(storage.shape[1], np.float64)
-    for begin in range(0, len(rows), _UNKNOWN):
-        total += np.add.reduce(storage.embedding(rows[begin : begin + _UNKNOWN]), 0, dtype=np.float64)
-    length = max(len(rows), 1) if unnormalize else np.sqrt(total @ total)
-    return (total / length if length > 0 else total).astype(_dtype(storage)), len(rows) > 0
+    vocab: Any = embeddings.vocab  # one with n-grams: others have no unknown words
+    total, count = np.zeros(storage.shape[1], np.float64), 0
+    for rows in vocab.subword_row_pieces(decode(word)):
+        count += len(rows)
+        for begin in range(0, len(rows), _UNKNOWN):
+            total += np.add.reduce(storage.embedding(rows[begin : begin + _UNKNOWN]), 0, dtype=np.float64)
+    length = max(count, 1) if unnormalize else np.sqrt(total @ total)
+    return (total / length if length > 0 else total).astype(_dtype(storage)), count > 0
 
 
 def padded(strings: Strings, count: int) -> Strings:

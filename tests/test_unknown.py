@@ -170,6 +170,34 @@ def test_memory_is_that_of_a_block():
     assert program.memory_analysis().temp_size_in_bytes < n * slots * 4 / 2
 
 
+def pruned() -> ffjax.Embeddings:
+    indexer = ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 3, 5), list(range(0, 37, 2)))
+    vocab = ffjax.FastTextVocab(builders.WORDS, indexer)
+    return ffjax.Embeddings(builders.storage(vocab.upper_bound), vocab)
+
+
+@pytest.mark.parametrize("kind", [*SUBWORDS, "pruned"])
+def test_programs_of_wide_words_are_no_longer(kind):
+    emb = pruned() if kind == "pruned" else builders.embeddings(kind)
+
+    def instructions(width: int) -> int:
+        strings = ffjax.Strings(np.zeros((4, width), np.uint8), np.zeros(4, np.int32))
+        return jax.jit(ffjax.embed).lower(emb, strings).as_text().count(" = ")
+
+    assert instructions(16) < instructions(64)
+    assert instructions(256) <= 1.5 * instructions(64)
+    assert instructions(4096) <= 1.5 * instructions(64)
+
+
+def test_memory_of_wide_words_is_that_of_a_few():
+    emb = builders.embeddings("fasttext")
+    n, width = 512, 4096
+    strings = ffjax.Strings(np.zeros((n, width), np.uint8), np.zeros(n, np.int32))
+    program = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0]).lower(emb, strings).compile()
+    # The ids of 512 such words, 3 n-grams for each byte, would be 25 MB, and there are several arrays of that shape.
+    assert program.memory_analysis().temp_size_in_bytes < 4 * n * width
+
+
 @pytest.mark.parametrize(("words", "lines"), [([], 0), (["Paris"], 0), (["Paris", "teacup", "x", "teas"], 4), (ODD, 8)])
 def test_encode_has_lines_for_unknown_words_alone(words, lines):
     emb = builders.embeddings("fasttext")

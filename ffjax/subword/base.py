@@ -1,6 +1,7 @@
 """What the indexers that hash n-grams share: the host's and the device's interface, and the order of n-grams."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
 from ffjax._types import AnyArray
+from ffjax.subword import pieces
 from ffjax.subword.characters import byte_planes
 from ffjax.subword.lanes import HELD
 from ffjax.subword.ngrams import bounds, check_word, whole_number
@@ -58,6 +60,10 @@ class HashIndexer(ABC):
     @abstractmethod
     def _hash(self, text: str) -> np.ndarray:
         """The buckets of a marked word on the host, uint64 `[n_ids]`."""
+
+    @abstractmethod
+    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
+        """Those buckets of a long word, some at a time."""
 
     @abstractmethod
     def _names(self, text: str) -> list[str]:
@@ -108,6 +114,10 @@ class HashIndexer(ABC):
     def marked_ids(self, text: str) -> np.ndarray:
         """The buckets of a word that has its markers already, as an array, uint64 `[n_ids]`: the quick way for one."""
         return self._hash(text)
+
+    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
+        """The same, some at a time, so that no number of characters takes much memory."""
+        return iter((self._hash(text),)) if len(text) <= 2 * pieces.PIECE else self._hash_pieces(text)
 
     def bucket_ids(
         self,

@@ -85,11 +85,7 @@ def floret_ids(
     quads = planes
     for k in (1, 2, 3):
         quads = quads | later(planes, k) << np.uint32(8 * k)
-    state = murmur3.start(seed, planes[0] if positions else jnp.zeros((batch,), jnp.uint32))
-    for block in range(0, positions, 16):
-        words = [quads[k] if k < positions else jnp.zeros((batch,), jnp.uint32) for k in range(block, block + 16, 4)]
-        state = murmur3.absorb(state, words, _mask(totals >= block + 16))
-    word = jnp.stack(murmur3.finish(state, totals.astype(jnp.uint32))[:n_hashes]) % np.uint32(n_buckets)
+    word = jnp.stack(_murmur3_words(quads, totals, seed)[:n_hashes]) % np.uint32(n_buckets)
 
     top = min(max_n, positions)
     if top < min_n:
@@ -141,34 +137,56 @@ def _finalfusion_plane(values: Array, n: int, min_n: int) -> Array:
     return state
 
 
+def _murmur3_words(quads: Array, totals: Array, seed: int) -> tuple[Array, Array, Array, Array]:
+    """The hash of each whole word as four uint32 `[batch]`; `quads` has the four bytes from each position on."""
+    n_blocks = max(1, -(-quads.shape[0] // 16))
+    quads = jnp.pad(quads, ((0, 16 * n_blocks - quads.shape[0]), (0, 0)))
+
+    def absorb(begin: Array, state: murmur3.State) -> murmur3.State:
+        words = [lax.dynamic_index_in_dim(quads, begin + k, keepdims=False) for k in range(0, 16, 4)]
+        return murmur3.absorb(state, words, _mask(totals >= begin + 16))
+
+    # Blocks behind the longest word are all zeros, which change no hash.
+    used = jnp.minimum(jnp.max(totals, initial=0) // 16 + 1, n_blocks)
+    state = murmur3.start(seed, totals.astype(jnp.uint32))
+    state = lax.fori_loop(0, used, lambda block, state: absorb(16 * block, state), state)
+    return murmur3.finish(state, totals.astype(jnp.uint32))
+
+
 def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, quarter: Array) -> Array:
     """One quarter of the hash of each n-gram, uint32 `[max_n - min_n + 1, start, batch]`, longest n first.
 
-    An n-gram's bytes are gathered in 32-bit words, one character of one to four bytes after the other.
+    An n-gram's bytes are gathered in 32-bit words, one character of one to four bytes after the other. One loop over
+    the lengths holds the code of the hash once, for as many blocks as the longest n-gram can have.
     """
     starts = values.shape[0] - min_n + 1
     padded = jnp.pad(values, ((0, max_n - min_n), (0, 0)))
     zero = jnp.zeros((starts, values.shape[1]), jnp.uint32)
-    words = [zero] * (4 * -(-max_n // 4))
-    size = zero
-    planes = []
-    for n in range(1, max_n + 1):
-        character = padded[n - 1 : n - 1 + starts]
+    n_words = 4 * -(-max_n // 4)
+
+    def append(n: Array, grown: tuple[tuple[Array, ...], Array]) -> tuple[tuple[Array, ...], Array]:
+        words, size = list(grown[0]), grown[1]
+        character = lax.dynamic_slice_in_dim(padded, n, starts)
         place, turn = size >> np.uint32(2), (size & np.uint32(3)) << np.uint32(3)
         low, high = character << turn, character >> (np.uint32(31) - turn) >> np.uint32(1)
-        for k in range((n - 1) // 4, n):
+        for k in range(max_n):
             words[k] = words[k] | jnp.where(place == k, low, np.uint32(0))
             if k:
                 words[k] = words[k] | jnp.where(place == k - 1, high, np.uint32(0))
         size = size + np.uint32(1)
         for k in (1, 2, 3):
             size = size + (character >= np.uint32(256**k)).astype(jnp.uint32)
-        if n >= min_n:
-            state = murmur3.start(seed, zero)
-            for block in range(0, 4 * -(-n // 4), 4):
-                state = murmur3.absorb(state, words[block : block + 4], _mask(size >= 4 * block + 16))
-            planes.append(lax.select_n(quarter, *murmur3.finish(state, size)))
-    return jnp.stack(planes[::-1])
+        return tuple(words), size
+
+    def hashed(grown: tuple[tuple[Array, ...], Array], n: Array) -> tuple[tuple[tuple[Array, ...], Array], Array]:
+        words, size = grown = append(n, grown)
+        state = murmur3.start(seed, zero)
+        for block in range(0, n_words, 4):
+            state = murmur3.absorb(state, words[block : block + 4], _mask(size >= 4 * block + 16))
+        return grown, lax.select_n(quarter, *murmur3.finish(state, size))
+
+    grown = lax.fori_loop(0, min_n - 1, append, ((zero,) * n_words, zero))
+    return lax.scan(hashed, grown, jnp.arange(min_n - 1, max_n, dtype=jnp.int32))[1][::-1]
 
 
 def _stretches(planes: Array, totals: Array, min_n: int, max_n: int) -> tuple[Array, Array]:

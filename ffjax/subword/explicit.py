@@ -16,6 +16,7 @@ from ffjax._types import AnyArray
 from ffjax.hash_table import HashTable, find
 from ffjax.strings import StringTable
 from ffjax.subword.ngrams import check_range, ngram_windows, ngrams
+from ffjax.subword.pieces import id_pieces
 
 
 @pytree(static=("min_n", "max_n", "upper_bound"))
@@ -100,6 +101,10 @@ class ExplicitIndexer:
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, as an array, int64 `[n_ids]`."""
         return np.array(self.subword_indices(text, bracket=False), np.int64)
+
+    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
+        """The same, some at a time, so that no number of characters takes much memory."""
+        return id_pieces(self.marked_ids, lambda begin, end: text[begin:end], len(text), self.max_n)
 
     def indices(
         self,

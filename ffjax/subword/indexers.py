@@ -9,7 +9,8 @@ and `unpack` use them), and host and device agree on them: finalfusion's hash ta
 its own, fastText's and floret's step through the bytes as those programs do.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from ffjax.subword.batches import fasttext_ids, finalfusion_ids, floret_ids
 from ffjax.subword.fnv import FastTextLanes, FinalfusionLanes, fasttext_hash, length_state
 from ffjax.subword.murmur3 import murmur3_pieces
 from ffjax.subword.ngrams import check_range, check_word, whole_number
+from ffjax.subword.pieces import id_pieces, without_edges
 
 # What fastText puts at the end of a line, with markers.
 _EOS = b"<</s>>"
@@ -90,6 +92,9 @@ class FinalfusionHashIndexer(HashIndexer):
             return np.zeros(0, np.uint64)
         hashes = self._lanes.hashes(text, self.min_n, min(self.max_n, len(text)))
         return hashes.take(self._order(len(text)).places)
+
+    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
+        return id_pieces(self._hash, lambda begin, end: text[begin:end], len(text), self.max_n)
 
     def _names(self, text: str) -> list[str]:
         starts, ends, _ = self._order(len(text))
@@ -190,6 +195,11 @@ class FastTextIndexer(HashIndexer):
             hashes = self._lanes.hashes(raw, 1, longest).take((longest - sizes) * len(raw) + starts)
         return hashes % self._modulus
 
+    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
+        # Pieces are no words: nothing is left out at their ends.
+        plain = replace(self, skip_edge_unigrams=False, bare_eos=False)
+        return _long_pieces(self, plain._hash, _encoded(text), 1)
+
     def _names(self, text: str) -> list[str]:
         raw = _encoded(text)
         if self.bare_eos and raw == _EOS:
@@ -278,6 +288,13 @@ class FloretIndexer(HashIndexer):
         raw = _encoded(text)
         return self._buckets([raw, *_pieces(self, raw)])
 
+    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
+        raw = _encoded(text)
+        plain = replace(self, skip_edge_unigrams=False)
+        yield self._buckets([raw])
+        # The buckets of a piece as a word come before those of its n-grams.
+        yield from _long_pieces(self, lambda piece: plain._hash(piece)[self.n_hashes :], raw, self.n_hashes)
+
     def _names(self, text: str) -> list[str]:
         raw = _encoded(text)
         pieces = [raw, *_pieces(self, raw)]
@@ -308,6 +325,19 @@ def _pieces(indexer: HashIndexer, raw: bytes) -> list[bytes]:
     starts, ends, _ = indexer._order(len(edges) - 1)
     pairs = zip(edges[starts].tolist(), edges[ends].tolist(), strict=True)
     return [raw[start:end] for start, end in pairs]
+
+
+def _long_pieces(indexer: HashIndexer, ids: Callable[[str], np.ndarray], raw: bytes, each: int) -> Iterator[np.ndarray]:
+    """The ids of the n-grams of a long word, where characters start at bytes that are no continuation bytes."""
+    edges = _edges(raw)
+    total = len(edges) - 1
+
+    def cut(begin: int, end: int) -> str:
+        return raw[edges[begin] : edges[end]].decode("utf-8", "surrogateescape")
+
+    pieces = id_pieces(ids, cut, total, indexer.max_n)
+    skips = indexer._skips_edges and indexer.min_n == 1
+    return without_edges(pieces, min(indexer.max_n, total), each) if skips else pieces
 
 
 def _encoded(text: str) -> bytes:

@@ -4,6 +4,7 @@ fastText shrinks a classifier by keeping the n-grams with the longest rows, and 
 was. The other n-grams are as if they were not there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -117,9 +118,11 @@ class PrunedIndexer:
 
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, as an array, int64 `[n_ids]`."""
-        get = self._rows.get
-        rows = [get(bucket, -1) for bucket in self.hashing.marked_ids(text).tolist()]
-        return np.array([row for row in rows if row >= 0], np.int64)
+        return self._kept(self.hashing.marked_ids(text))
+
+    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
+        """The same, some at a time, so that no number of characters takes much memory."""
+        return map(self._kept, self.hashing.marked_id_pieces(text))
 
     def bucket_ids(
         self,
@@ -156,6 +159,11 @@ class PrunedIndexer:
 
     def __repr__(self) -> str:
         return f"PrunedIndexer({self.upper_bound} of {self.n_buckets} buckets, min_n={self.min_n}, max_n={self.max_n})"
+
+    def _kept(self, buckets: np.ndarray) -> np.ndarray:
+        get = self._rows.get
+        rows = [get(bucket, -1) for bucket in buckets.tolist()]
+        return np.array([row for row in rows if row >= 0], np.int64)
 
     @cached_property
     def _rows(self) -> dict[int, int]:

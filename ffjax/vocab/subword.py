@@ -1,7 +1,7 @@
 """Vocabularies with subwords: an unknown word is the sum of its n-grams' rows."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,12 @@ class SubwordVocab(Vocab):
         _check_word(item)
         ids = self.subword_indexer.marked_ids(self._marked(item))
         return ids.astype(np.int64) + self.n_word_rows
+
+    def subword_row_pieces(self, item: str) -> Iterator[np.ndarray]:
+        """The same, some rows at a time: of a word however long, in memory that hardly grows with it."""
+        _check_word(item)
+        for ids in self.subword_indexer.marked_id_pieces(self._marked(item)):
+            yield ids.astype(np.int64) + self.n_word_rows
 
     def encode(self, strings: Strings) -> Rows:
         """The row of each known word, the rows of the n-grams of the others."""
