@@ -449,7 +449,7 @@ def _empty(format: str, words: list[str], dims: int) -> ffjax.Embeddings:
 def test_what_is_written_of_nothing_can_be_read(tmp_path: Path, format: str, words: list[str], dims: int) -> None:
     path = tmp_path / "nothing"
     emb = _empty(format, words, dims)
-    if format != "finalfusion" and not dims:
+    if format not in ("finalfusion", "msgpack") and not dims:
         with pytest.raises(ValueError, match="expected vectors of 1 dimension or more, .* got 0. finalfusion"):
             ffjax.save(emb, path, format=format)
     elif format == "text":
