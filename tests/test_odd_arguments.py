@@ -106,13 +106,13 @@ def test_no_embeddings(other, files) -> None:
     [
         (b"tea", {"weights": "x"}, TypeError, "`weights`: expected a factor for each word's row.*, got str"),
         (b"tea", {"weights": {"tea": 1.0}}, TypeError, "`weights`: expected a factor for each word's row.*, got dict"),
-        (b"tea", {"weights": 1.0}, ValueError, r"`weights`: expected 10000, one for each word's row.* got shape \(\)"),
+        (b"tea", {"weights": 1.0}, ValueError, r"`weights`: expected 40000, one for each word's row.* got shape \(\)"),
         (TEXT, {"n_words": 3.0, "n_lines": 1}, TypeError, "`n_words`: expected a whole number, got float 3.0"),
         (TEXT, {"n_words": -3, "n_lines": 1}, ValueError, "`n_words`: expected 0 or more, got -3"),
         (TEXT, {"n_words": 3, "n_lines": "1"}, TypeError, "`n_lines`: expected a whole number, got str '1'"),
         (TEXT[None], {"n_words": 3, "n_lines": 1}, ValueError, r"`text`: expected one dimension .*got shape \(1, 3\)"),
         (TEXT.astype(int), {"n_words": 3, "n_lines": 1}, TypeError, r"`text`: expected bytes \(uint8\), got int32"),
-        (TEXT, {"n_words": 3, "n_lines": 1, "weights": np.ones(3)}, ValueError, "`weights`: expected 10000, .*3"),
+        (TEXT, {"n_words": 3, "n_lines": 1, "weights": np.ones(3)}, ValueError, "`weights`: expected 40000, .*3"),
     ],
 )
 def test_embed_text(emb, text, options, kind, message) -> None:
