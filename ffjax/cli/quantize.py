@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import load, save
+from ffjax.cli.files import check_target, load, save, shown
 from ffjax.cli.options import FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
@@ -65,9 +65,10 @@ def quantize(
     """
     if json and output == "-":
         raise BadInput("expected a file for the output, got standard output, where --json prints.")
+    trained = method in (QuantizeMethod.pq, QuantizeMethod.opq)
+    _check_output(output, to, method, trained)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     before = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None  # the output may take its place
-    trained = method in (QuantizeMethod.pq, QuantizeMethod.opq)
     with working("Quantizing") as bar:
         import jax
 
@@ -103,6 +104,20 @@ def quantize(
         },
         as_json=json,
     )
+
+
+def _check_output(output: str, to: str | None, method: QuantizeMethod, trained: bool) -> None:
+    """Refuses, before hours of training, an output that could not hold what is trained."""
+    check_target(output, to)  # type: ignore[arg-type]
+    from ffjax.formats.save import promised_by
+
+    holding = {"finalfusion": ".fifu", "msgpack": ".msgpack"} if trained else {"msgpack": ".msgpack"}
+    chosen = str(to) if to is not None else promised_by(output)
+    if chosen not in holding:
+        raise BadInput(
+            f"{shown(output, output=True)}: expected a format that holds what {method} makes, {' or '.join(holding)} "
+            f"(a name with {' or '.join(holding.values())}), got {chosen}. `ffjax reconstruct` gives plain vectors."
+        )
 
 
 def _in_terms(message: str) -> str:

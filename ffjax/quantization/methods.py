@@ -159,9 +159,9 @@ def _plan(method: str, rows: int, dims: int, options: dict[str, Any]) -> tuple[P
         raise ValueError(f"`subquantizers`: expected a divisor of the {dims} dimensions ({fitting}), got {parts}.")
     centroids = 1 << bits
     if rows < centroids:
+        hint = f" Take `bits={rows.bit_length() - 1}` or less." if rows > 1 else ""
         raise ValueError(
-            f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} bits, got {rows}. "
-            f"Take `bits={max(1, rows.bit_length() - 1)}` or less." * (rows > 1)
+            f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} bits, got {rows}.{hint}"
         )
     sample = _number("sample", options["sample"], _ROWS_EACH * centroids)
     if sample < centroids:

@@ -40,7 +40,8 @@ def quality(original: Embeddings, quantized: Embeddings, key: jax.Array) -> Qual
     squares, cosines, with_length = 0.0, 0.0, 0
     for start, rows in blocks(original.storage):
         others = quantized.storage.embedding(slice(start, start + len(rows))).astype(np.float32, copy=False)
-        squares += float(((rows - others) ** 2).sum(dtype=np.float64))
+        apart = np.subtract(rows, others, dtype=np.float64)  # whose squares may leave the range of float32
+        squares += float(np.einsum("ij,ij->", apart, apart))
         products, ours, theirs = (
             np.einsum("ij,ij->i", a, b, dtype=np.float64) for a, b in ((rows, others), (rows, rows), (others, others))
         )

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._aligned import aligned_empty
+from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.formats.mapped import forget
 from ffjax.norms import Norms
@@ -65,7 +66,7 @@ def reduce(embeddings: Embeddings, dims: int, *, center: bool = False, progress:
         New embeddings on the default device.
 
     Raises:
-        TypeError: `dims` is no whole number.
+        TypeError: `dims` is no whole number, `center` is neither true nor false, or these are no embeddings.
         ValueError: `dims` is out of range, there are no rows, or a row has NaN or infinity.
 
     Examples:
@@ -74,6 +75,9 @@ def reduce(embeddings: Embeddings, dims: int, *, center: bool = False, progress:
         >>> small.dims, small.word_similarity("berlin", k=1)[0].word
         (50, 'munich')
     """
+    check_embeddings(embeddings)
+    if not isinstance(center, bool):
+        raise TypeError(f"`center`: expected True or False, got {type(center).__name__} {center!r}.")
     total = _n_learnt(embeddings) + len(embeddings.storage)
 
     def told(done: int) -> None:

@@ -95,3 +95,23 @@ def test_reconstruct(ff, small, tmp_path):
     old, new = ffjax.load(quantized), ffjax.load(plain)
     assert isinstance(new.storage, ffjax.NdArray) and (new.vocab, new.metadata) == (old.vocab, old.metadata)
     np.testing.assert_allclose(np.asarray(new.storage), np.asarray(old.storage), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ("x.vec", (), "expected a format that holds what pq makes, finalfusion or msgpack"),
+        ("x.fifu", ("--method", "int8"), "expected a format that holds what int8 makes, msgpack"),
+        ("x.xyz", (), "expected a name that ends"),
+        ("none/x.fifu", (), "none"),
+    ],
+)
+def test_a_bad_output_is_found_before_training(ff, tmp_path, output, options, message):
+    """So many steps would take hours."""
+    source = tmp_path / "words.txt"
+    rows = np.random.default_rng(0).standard_normal((300, 4))
+    source.write_text("".join(f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(rows)))
+    trained = () if "int8" in options else ("-i", "100000000")
+    done = ff("quantize", source, tmp_path / output, *options, *trained)
+    assert done.status == 2 and message in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["words.txt"]

@@ -230,3 +230,16 @@ def test_bad_rows():
     for function in (ffjax.quantize, ffjax.reconstruct):
         with pytest.raises(TypeError, match=r"`embeddings`: expected Embeddings, got NdArray\."):
             function(embeddings().storage)
+
+
+def test_one_row_is_an_error_that_says_so():
+    emb = ffjax.Embeddings(ffjax.NdArray(np.ones((1, 4), np.float32)), ffjax.SimpleVocab(["w"]))
+    with pytest.raises(ValueError, match=r"expected at least 2 rows, one for each centroid of 1 bits, got 1\.$"):
+        ffjax.quantize(emb, bits=1)
+
+
+def test_the_error_of_very_large_rows_is_finite():
+    rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    rows[7] = 3e38
+    emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([str(i) for i in range(300)]))
+    assert np.isfinite(ffjax.quantize(emb, "bfloat16").quality.mean_squared_error)
