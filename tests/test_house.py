@@ -149,9 +149,9 @@ def test_the_example_of_the_readme_runs(root):
     exec(compile(block, "README.md", "exec"), names)
     emb, top = names["emb"], names["top"]
     words = [emb.vocab.idx(word) for word in ("berlin", "paris", "tea", "coffee")]
-    # a word is its own nearest neighbour, at the cosine of 1
+    # a word is its own nearest neighbour; codes change its length a little
     assert np.asarray(top.rows)[:, 0].tolist() == words
-    np.testing.assert_allclose(np.asarray(top.scores)[:, 0], 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(top.scores)[:, 0], 1.0, atol=0.05)
 
 
 # The script that finds a Python for the Makefile
