@@ -26,7 +26,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 # Compiled programs stay until they are cleared, 30 MB and more for each of `embed`, which adds up in a process that
 # runs many modules.
-_MOST_RESIDENT = 2 << 30
+_MOST_RESIDENT = 9 << 29
 
 
 def pytest_runtest_teardown() -> None:

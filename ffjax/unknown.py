@@ -1,8 +1,8 @@
 """The vectors of a batch's unknown words: only those words are hashed and only their n-grams' rows are read.
 
     known and filler words out, the others ordered by their lengths    a sort of one integer a word
-    blocks of words of up to 16, up to 32, and of more bytes           a `while` loop for each
-      their n-grams                                                    in as many bytes
+    blocks of words, as few as the batch needs                         a `while` loop
+      their n-grams, in as many bytes as the longest of the block has  one of a few programs
       the rows of their n-grams, eight a step, added up                a `while` loop
       unit length (or the mean), written to the words' places
 
@@ -23,7 +23,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Bool, Float, Int32, UInt8, UInt32
 
 from ffjax.ops.normalize import normalize
-from ffjax.storage import Storage
+from ffjax.storage import NdArray, Storage
 from ffjax.storage.gradients import Gradient, add_gradient, as_cotangent, finish_gradient, zero_gradient
 from ffjax.strings import Strings
 from ffjax.vocab import SubwordVocab
@@ -40,7 +40,7 @@ _LARGE_BLOCK = 1 << 15
 _BLOCK_WIDTH = 64
 # Rows that are added in one step.
 _AT_ONCE = 8
-# Bytes of the longest word of a block: a loop of its own for each of these.
+# Bytes of the longest word of a block: each of these is a program of its own.
 _WIDTHS = (16, 32)
 
 
@@ -160,14 +160,17 @@ def _backward(storage: Storage, vocab: SubwordVocab, batch: Any, means: bool) ->
 def _total(storage: Storage, ids: Int32[Array, "slots block"]) -> tuple[Array, Array]:
     """The sum of the rows of each word's n-grams, and how many there are."""
     total = jnp.zeros_like(jax.eval_shape(storage.sum_parts, ids[:0].T), dtype=jnp.float32)
-    # As many steps at first as need no look at which rows there are: words of a block have about as many n-grams.
-    n_whole = jnp.min(jnp.where((ids >= 0).all(1), ids.shape[0], jnp.arange(ids.shape[0], dtype=jnp.int32))) // _AT_ONCE
+    begin = jnp.int32(0)
 
     def add(whole: bool) -> Callable[[Array, Array], Array]:
         return lambda i, total: total + storage.sum_parts(_step(ids, i), whole=whole)
 
-    total = lax.fori_loop(0, n_whole, add(True), total)
-    total = lax.fori_loop(n_whole, _n_steps(ids), add(False), total)
+    if isinstance(storage, NdArray):
+        # As many steps at first as need no look at which rows there are: words of a block have about as many n-grams.
+        full = (ids >= 0).all(1)
+        begin = jnp.min(jnp.where(full, ids.shape[0], jnp.arange(ids.shape[0], dtype=jnp.int32))) // _AT_ONCE
+        total = lax.fori_loop(0, begin, add(True), total)
+    total = lax.fori_loop(begin, _n_steps(ids), add(False), total)
     return total, (ids >= 0).sum(0, dtype=jnp.int32)
 
 
@@ -197,35 +200,28 @@ def _over_blocks(
     if n == 0:
         return carry
     block_size = _BLOCK.get(jax.default_backend(), _LARGE_BLOCK)
+    size = min(n, max(1, block_size * _BLOCK_WIDTH // max(width, _BLOCK_WIDTH)))
     chunk = min(n, _CHUNK)
     n_chunks = -(-n // chunk)
-    widths = [w for w in _WIDTHS if w < width] + [width]
     fill = (0, n_chunks * chunk - n)
     unknown = jnp.pad(unknown & (lengths >= 0), fill)
     keys = jnp.pad(_keys(data, lengths), fill)
 
     def of_chunk(i: Array | int, carry: C) -> C:
         own, asked = (lax.dynamic_slice_in_dim(x, i * chunk, chunk) for x in (keys, unknown))
-        order = jnp.pad(_ordered(own, asked), (0, min(n, block_size)))
-        done = jnp.int32(0)
-        for program, width in enumerate(widths):
-            end = (asked & (own >> 14 <= program)).sum(dtype=jnp.int32)
-            size = min(n, max(1, block_size * _BLOCK_WIDTH // max(width, _BLOCK_WIDTH)))
+        order = jnp.pad(_ordered(own, asked), (0, size))
+        n_asked = asked.sum(dtype=jnp.int32)
 
-            def block(
-                state: tuple[Array, C], width: int = width, size: int = size, end: Array = end
-            ) -> tuple[Array, C]:
-                done, carry = state
-                number = done + jnp.arange(size, dtype=jnp.int32)
-                places = lax.dynamic_slice_in_dim(order, done, size) + i * chunk
-                places = jnp.where(number < end, places, n + number)
-                words = jnp.take(data[:, :width], places, axis=0, mode="clip")
-                sizes = jnp.take(lengths, places, mode="fill", fill_value=-1)
-                return done + size, write(carry, places, _block_ids(vocab, words, sizes))
+        def block(state: tuple[Array, C]) -> tuple[Array, C]:
+            done, carry = state
+            number = done + jnp.arange(size, dtype=jnp.int32)
+            places = lax.dynamic_slice_in_dim(order, done, size) + i * chunk
+            places = jnp.where(number < n_asked, places, n + number)
+            words = jnp.take(data, places, axis=0, mode="clip")
+            sizes = jnp.take(lengths, places, mode="fill", fill_value=-1)
+            return done + size, write(carry, places, _block_ids(vocab, words, sizes))
 
-            _, carry = lax.while_loop(lambda state, end=end: state[0] < end, block, (done, carry))
-            done = end
-        return carry
+        return lax.while_loop(lambda state: state[0] < n_asked, block, (jnp.int32(0), carry))[1]
 
     return of_chunk(0, carry) if n_chunks == 1 else lax.fori_loop(0, n_chunks, of_chunk, carry)
 
@@ -251,6 +247,20 @@ def _ordered(keys: UInt32[Array, " chunk"], asked: Bool[Array, " chunk"]) -> Int
 
 def _block_ids(vocab: SubwordVocab, words: Array, sizes: Array) -> Int32[Array, "slots block"]:
     """The rows of the n-grams of a block of words, -1 behind the last; a number of slots that steps divide."""
-    ids = vocab.ngram_rows(words, sizes).T
-    fill = -ids.shape[0] % _AT_ONCE if ids.shape[0] else _AT_ONCE
-    return jnp.pad(ids, ((0, fill), (0, 0)), constant_values=-1)
+    width = words.shape[1]
+    shape = jax.eval_shape(vocab.ngram_rows, words, sizes).shape
+    slots = max(1, -(-shape[1] // _AT_ONCE)) * _AT_ONCE
+
+    def of_width(width: int) -> Callable[[Array, Array], Array]:
+        def rows(words: Array, sizes: Array) -> Array:
+            ids = vocab.ngram_rows(words[:, :width], sizes).T
+            return jnp.pad(ids, ((0, slots - ids.shape[0]), (0, 0)), constant_values=-1)
+
+        return rows
+
+    widths = [w for w in _WIDTHS if w < width] + [width]
+    if len(widths) == 1:
+        return of_width(width)(words, sizes)
+    longest = jnp.max(sizes)
+    which = jnp.stack([longest > w for w in widths[:-1]]).sum(dtype=jnp.int32)
+    return lax.switch(which, [of_width(w) for w in widths], words, sizes)

@@ -159,6 +159,7 @@ def test_sums_of_ngrams(composed):
         np.testing.assert_allclose(mean, rows[block.words] * lengths[block.words][:, None], atol=1e-5)
 
 
+@pytest.mark.parametrize("composed", ["dense", "quantized"], indirect=True)
 def test_embeddings_over_it_answer_as_over_their_rows(composed):
     storage, rows, lengths = composed
     vocab = vocab_of(storage.indexer)
