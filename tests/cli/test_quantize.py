@@ -63,8 +63,12 @@ def test_bad_input(ff, small, tmp_path):
         (("--subquantizers", 5, "--bits", 3), "`--subquantizers`: expected a divisor of the 12 dimensions"),
         (("--subquantizers", 4), "expected at least 256 rows, one for each centroid of 8 bits, got 10."),
         (("--bits", 3, "--sample", 2), "`--sample`: expected at least 8 rows"),
-        (("--method", "int8", "--bits", 3), "`--bits`: expected None with 'int8'"),
-        (("--method", "int8", "--no-keep-lengths"), "`--no-keep-lengths`: expected None with 'int8'"),
+        (("--method", "int8", "--to", "msgpack", "--bits", 3), "`--bits`: expected None with 'int8'"),
+        (
+            ("--method", "int8", "--to", "msgpack", "--no-keep-lengths"),
+            "`--no-keep-lengths`: expected None with 'int8'",
+        ),
+        (("--method", "int8"), "expected a format that holds what int8 makes, msgpack"),
     ):
         done = ff("quantize", small["simple"], output, *options)
         assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err
