@@ -173,7 +173,9 @@ def read_rows(
     # A rotation is a product with a matrix, which compiled code does faster.
     plain = isinstance(storage, QuantizedArray) and storage.projection is None and storage.on_host
     if plain and not unnormalize and len(storage):
-        return storage.embedding(np.clip(ids, 0, None), out=out)
+        vectors = np.empty((len(ids), storage.shape[1]), np.float32) if out is None else out
+        storage.read_rows(ids, vectors)
+        return vectors
     rows = np.full(size(len(ids)), -1, np.int32)
     rows[: len(ids)] = ids
     found = np.asarray(lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize))[: len(ids)]

@@ -91,10 +91,21 @@ class PQ:
         if out is None and quantized.ndim == 1 and self.projection is None:
             return self._concatenated(quantized)  # one word's row, asked for by its string: every step counts
         made = out if out is not None and out.flags.c_contiguous and out.dtype == np.float32 else np.empty(shape, "f4")
-        self._decode(quantized.reshape(-1, number), made.reshape(-1, self.reconstructed_len))
+        self._decode(quantized.reshape(-1, number), None, made.reshape(-1, self.reconstructed_len))
         if out is None or out is made:
             return made
         out[...] = made
+        return out
+
+    def reconstruct_rows(self, codes: np.ndarray, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """As `reconstruct` of `codes[ids]`, whose codes are in the cache when they are decoded.
+
+        Args:
+            codes: of all rows, uint8 `[rows, subquantizers]`, valid ones.
+            ids: numbers of rows, `[n]`; those outside are clipped into range.
+            out: where to write the vectors, contiguous float32 `[n, dims]`.
+        """
+        self._decode(codes, ids, out)
         return out
 
     def _concatenated(self, codes: np.ndarray) -> np.ndarray:
@@ -102,29 +113,31 @@ class PQ:
         vectors = books.take(codes + firsts, axis=0, mode="clip")
         return vectors.reshape(*codes.shape[:-1], -1)[..., : self.reconstructed_len]
 
-    def _decode(self, codes: np.ndarray, out: np.ndarray) -> None:
-        """Writes the vectors of many codes, on all cores if they are worth it."""
+    def _decode(self, codes: np.ndarray, ids: np.ndarray | None, out: np.ndarray) -> None:
+        """Writes the vectors of many codes, or of some rows of codes, on all cores if they are worth it."""
         books, firsts = self._host_rows
         step = max(1, _AT_ONCE // len(firsts))
         whole = out.shape[1] == books.shape[1] * len(firsts) and self.projection is None
 
         def some(begin: int, end: int) -> None:
+            places = np.empty((step, len(firsts)), np.intp)
             for at in range(begin, end, step):
                 rows = slice(at, min(at + step, end))
+                own = codes[rows] if ids is None else codes.take(ids[rows], axis=0, mode="clip")
                 if whole:  # straight to where it belongs
-                    places = codes[rows].astype(np.intp)
-                    places += firsts
+                    made = places[: len(own)]
+                    made[...] = own + firsts
                     # "raise" would buffer
-                    books.take(places, axis=0, out=out[rows].reshape(*places.shape, -1), mode="clip")
+                    books.take(made, axis=0, out=out[rows].reshape(*made.shape, -1), mode="clip")
                 elif self.projection is None:
-                    out[rows] = self._concatenated(codes[rows])
+                    out[rows] = self._concatenated(own)
                 else:
-                    np.matmul(self._concatenated(codes[rows]), self._host_projection.T, out=out[rows])
+                    np.matmul(self._concatenated(own), self._host_projection.T, out=out[rows])
 
-        parts = _THREADS if len(codes) >= 8 * step and self.projection is None else 1  # products use all cores anyway
-        ends = np.linspace(0, len(codes), parts + 1, dtype=int).tolist()
+        parts = _THREADS if len(out) >= 8 * step and self.projection is None else 1  # products use all cores anyway
+        ends = np.linspace(0, len(out), parts + 1, dtype=int).tolist()
         if parts == 1:
-            return some(0, len(codes))
+            return some(0, len(out))
         with ThreadPoolExecutor(parts) as pool:
             list(pool.map(some, ends[:-1], ends[1:]))
 
@@ -146,7 +159,9 @@ class PQ:
     def _host_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """All centroids one below the other, and where those of each subquantizer begin."""
         number, centroids, each = self._host_books.shape
-        return self._host_books.reshape(-1, each), np.arange(number) * centroids
+        # Sums of codes and 16 bits take less than half the time of those of 64.
+        narrow = np.uint16 if number * centroids <= 1 << 16 else np.intp
+        return self._host_books.reshape(-1, each), np.arange(0, number * centroids, centroids, dtype=narrow)
 
     @cached_property
     def _host_projection(self) -> np.ndarray:

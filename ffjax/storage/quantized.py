@@ -153,6 +153,19 @@ class QuantizedArray(Storage):
             vectors *= norms[..., None]
         return vectors
 
+    def read_rows(self, ids: Int32[np.ndarray, " n"], out: Float32[np.ndarray, "n dims"]) -> None:
+        """Writes many rows into a contiguous array on the host; numbers outside are clipped into range.
+
+        Raises:
+            ValueError: codes or norms are not on the host, see `on_host`.
+        """
+        codes, norms = self._host
+        if codes is None or (norms is None and self.norms is not None):
+            raise ValueError("`ids`: expected a storage on the host, got one on another device. Use `rows`.")
+        self.quantizer.reconstruct_rows(codes, ids, out)
+        if norms is not None:
+            out *= norms.take(ids, mode="clip")[:, None]
+
     def __getitem__(self, key: Any) -> Any:
         """A quantized storage for a slice, reconstructed rows as NumPy arrays for anything else."""
         if isinstance(key, slice):
