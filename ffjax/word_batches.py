@@ -170,9 +170,7 @@ def read_rows(
     matrix = host_view(storage.matrix) if isinstance(storage, NdArray) and not unnormalize else None
     if matrix is not None and len(matrix):
         return np.take(matrix, ids, axis=0, out=out, mode="clip")
-    # A rotation is a product with a matrix, which compiled code does faster.
-    plain = isinstance(storage, QuantizedArray) and storage.projection is None and storage.on_host
-    if plain and not unnormalize and len(storage):
+    if isinstance(storage, QuantizedArray) and _decoded_on_host(storage) and not unnormalize:
         vectors = np.empty((len(ids), storage.shape[1]), np.float32) if out is None else out
         storage.read_rows(ids, vectors)
         return vectors
@@ -183,6 +181,11 @@ def read_rows(
         return found
     out[...] = found
     return out
+
+
+def _decoded_on_host(storage: QuantizedArray) -> bool:
+    # A rotation is a product with a matrix, which compiled code does faster.
+    return storage.projection is None and storage.on_host and len(storage) > 0
 
 
 def _dtype(storage: Storage) -> Any:
