@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import numpy as np
 
-from benchmarks.machine import bandwidth, peak_and_resident
+from benchmarks.machine import bandwidth, peak_and_resident, write_to_memory
 
 MIN_SAMPLE = 0.01  # seconds; shorter calls are repeated within one sample
 BUDGET = 120.0  # seconds of samples a row may take; slow rows get fewer of them, but never fewer than three
@@ -28,6 +27,7 @@ class Pair:
             measured copy bandwidth.
         note: a line for the table, for example what the peer was configured to do.
         memory: bytes that are written to and freed again before each sample, whichever side is timed; see `compare`.
+        once: whether the peer needs minutes, so that it is called once, and that call is its sample.
     """
 
     ours: Callable[[], Any]
@@ -36,6 +36,7 @@ class Pair:
     bytes_moved: int | None = None
     note: str = ""
     memory: int = 1 << 29
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def compare(pair: Pair, repeat: int, clock: Callable[[], float] = time.perf_coun
 
     def timed(call: Callable[[], Any], number: int = 1) -> tuple[float, Any]:
         gc.collect()
-        np.empty(pair.memory, np.uint8).fill(1)
+        write_to_memory(pair.memory)
         result = None
         start = clock()
         for _ in range(number):
@@ -246,10 +247,12 @@ def compare(pair: Pair, repeat: int, clock: Callable[[], float] = time.perf_coun
         return (clock() - start) / number, result
 
     first, ours = timed(pair.ours)
-    _, peer = timed(pair.peer)
+    peer_first, peer = timed(pair.peer)
     if pair.check is not None:
         pair.check(ours, peer)
     del ours, peer  # neither side is timed while the other's result holds memory
+    if pair.once:
+        return Times(timed(pair.ours)[0], peer_first, first, 0.0, 1)
     calls = (pair.ours, pair.peer)
     once = [timed(call)[0] for call in calls]
     number = [max(1, min(100_000, round(MIN_SAMPLE / max(seconds, 1e-9)))) for seconds in once]

@@ -56,6 +56,11 @@ def bandwidth(size: int = 1 << 28, repeat: int = 5) -> float:
     return 2 * size / min(times)
 
 
+def write_to_memory(size: int) -> None:
+    """Writes to so many bytes and frees them, so that what is allocated next is there."""
+    np.empty(size, np.uint8).fill(1)
+
+
 def _seconds(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()

@@ -35,14 +35,14 @@ def _words(emb: ffjax.Embeddings, n: int) -> list[str]:
 def fasttext_open() -> Pair:
     path = str(real(FILE))
     fasttext = _fasttext()
-    return Pair(lambda: ffjax.load_fasttext(path), lambda: fasttext.load_model(path), _check)
+    return Pair(lambda: ffjax.load_fasttext(path), lambda: fasttext.load_model(path), _check, memory=1 << 32)
 
 
 @row(issue=3, work=f"open {WORK}, mapped", beside="fasttext.load_model", at_least=20, repeat=5)
 def fasttext_open_mapped() -> Pair:
     path = str(real(FILE))
     fasttext = _fasttext()
-    return Pair(lambda: ffjax.load_fasttext(path, mmap=True), lambda: fasttext.load_model(path), _check)
+    return Pair(lambda: ffjax.load_fasttext(path, mmap=True), lambda: fasttext.load_model(path), _check, memory=1 << 32)
 
 
 @row(issue=3, work=f"open {WORK}: peak memory", beside="fasttext.load_model", at_most=1.25)

@@ -38,6 +38,14 @@ class FakeClock:
         return call
 
 
+@pytest.fixture(autouse=True)
+def written(monkeypatch):
+    """How much memory was written to before each sample, which here is not done."""
+    sizes = []
+    monkeypatch.setattr(harness, "write_to_memory", sizes.append)
+    return sizes
+
+
 @pytest.fixture
 def rows(monkeypatch):
     """An empty registry."""
@@ -81,6 +89,20 @@ def test_compare_takes_fewer_samples_of_slow_work_but_never_fewer_than_three():
     clock = FakeClock()
     assert compare(Pair(clock.work("o", 10.0), clock.work("p", 20.0)), repeat=7, clock=clock).samples == 4
     assert compare(Pair(clock.work("o", 1000.0), clock.work("p", 1.0)), repeat=7, clock=clock).samples == 3
+
+
+def test_compare_writes_to_memory_before_each_sample_of_either_side(written):
+    clock = FakeClock()
+    compare(Pair(clock.work("o", 1.0), clock.work("p", 1.0), memory=123), repeat=3, clock=clock)
+    assert written == [123] * len(clock.order)
+
+
+def test_compare_calls_a_peer_that_takes_minutes_once():
+    clock = FakeClock()
+    pair = Pair(clock.work("ours", 9.0, 2.0), clock.work("peer", 500.0), once=True)
+    times = compare(pair, repeat=3, clock=clock)
+    assert (times.first, times.ours, times.peer, times.samples) == (9.0, 2.0, 500.0, 1)
+    assert clock.order == ["ours", "peer", "ours"]
 
 
 def test_compare_checks_the_answers_before_timing():
