@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from ffjax.functional import EmbeddingsLike, embed, lookup
 from ffjax.packing import Part, pack_parts, size
 from ffjax.storage import NdArray, QuantizedArray, Storage
-from ffjax.storage.dense import host_view
+from ffjax.storage.arrays import host_view
 from ffjax.strings import Strings, decode
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 

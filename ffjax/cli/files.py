@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ffjax.cli.options import Format
@@ -210,14 +210,18 @@ def shown(file: str, output: bool = False) -> str:
     return "standard output" if output else "standard input"
 
 
-def in_terms(message: str) -> str:
+def in_terms(message: str, own: Mapping[str, str] | None = None) -> str:
     """A message of the library with the names that the command has for its arguments.
+
+    Args:
+        message: the message.
+        own: further terms that one command has, and what to say for each.
 
     Examples:
         >>> in_terms("Say which with `format=`.")
         'Say which with `-f`.'
     """
-    for term, option in _TERMS.items():
+    for term, option in {**_TERMS, **(own or {})}.items():
         message = message.replace(term, option)
     return message
 

@@ -6,11 +6,19 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import check_target, load, save, shown
-from ffjax.cli.options import FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
+from ffjax.cli.files import check_target, in_terms, load, save, shown
+from ffjax.cli.options import Format, FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput
+
+# What the library's messages call arguments, and what users of the command call them.
+_TERMS = {
+    **{f"`{name}`": f"`--{name}`" for name in ("subquantizers", "bits", "iterations", "attempts", "sample")},
+    "`bits=": "`--bits ",
+    "`normalize`": "`--no-keep-lengths`",
+    "`embeddings`: ": "",
+}
 
 
 class QuantizeMethod(StrEnum):
@@ -88,7 +96,7 @@ def quantize(
                 progress=bar.at,
             )
         except (TypeError, ValueError) as error:
-            raise BadInput(_in_terms(str(error))) from error
+            raise BadInput(in_terms(str(error), _TERMS)) from error
     save(small, output, to)
     if output == "-":
         return
@@ -106,9 +114,9 @@ def quantize(
     )
 
 
-def _check_output(output: str, to: str | None, method: QuantizeMethod, trained: bool) -> None:
+def _check_output(output: str, to: Format | None, method: QuantizeMethod, trained: bool) -> None:
     """Refuses, before hours of training, an output that could not hold what is trained."""
-    check_target(output, to)  # type: ignore[arg-type]
+    check_target(output, to)
     from ffjax.formats.save import promised_by
 
     holding = {"finalfusion": ".fifu", "msgpack": ".msgpack"} if trained else {"msgpack": ".msgpack"}
@@ -118,10 +126,3 @@ def _check_output(output: str, to: str | None, method: QuantizeMethod, trained: 
             f"{shown(output, output=True)}: expected a format that holds what {method} makes, {' or '.join(holding)} "
             f"(a name with {' or '.join(holding.values())}), got {chosen}. `ffjax reconstruct` gives plain vectors."
         )
-
-
-def _in_terms(message: str) -> str:
-    """A message with the command's names of options."""
-    for name in ("subquantizers", "bits", "iterations", "attempts", "sample"):
-        message = message.replace(f"`{name}`", f"`--{name}`").replace(f"`{name}=", f"`--{name} ")
-    return message.replace("`normalize`", "`--no-keep-lengths`").replace("`embeddings`: ", "")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import load, save, say_training_is_left
+from ffjax.cli.files import in_terms, load, save, say_training_is_left
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
@@ -38,7 +38,7 @@ def reduce(
             found = principal_components(emb, dims, center=center, progress=lambda done: bar.advance(done - bar.done))
             reduced = project(emb, found, progress=lambda done: bar.advance(learnt + done - bar.done))
         except ValueError as error:
-            raise BadInput(str(error).replace("`dims`", "--dims")) from error
+            raise BadInput(in_terms(str(error), {"`dims`": "`--dims`", "`embeddings`: ": ""})) from error
         if emb.training is not None:
             say_training_is_left()
     save(reduced, output, to)

@@ -119,7 +119,8 @@ def quantize(
             raise TypeError(
                 f"`{given[0]}`: expected None with {method!r}, which is not trained, got {options[given[0]]!r}."
             )
-        storage = _narrowed(embeddings.storage, method, told)
+        narrow = to_int8 if method == "int8" else to_bfloat16
+        storage = narrow(embeddings.storage, lambda done, total: told("Encoding", done, total))
     told("Measuring", 0, 1)
     quantized = embeddings.replace(storage=storage)
     measured = quality(embeddings, quantized, for_quality)
@@ -138,14 +139,6 @@ def _trained(
     pq = train(training_rows, plan, for_books, lambda done, total: told("Training", done, total))
     codes = source.encoded(storage, pq, norms, lambda done, total: told("Encoding", done, total))
     return QuantizedArray(pq, codes, norms)
-
-
-def _narrowed(storage: Storage, method: str, told: Progress) -> Storage:
-    narrow = to_int8 if method == "int8" else to_bfloat16
-    try:
-        return narrow(storage, progress=lambda done, total: told("Encoding", done, total))
-    except ValueError as error:
-        raise ValueError(str(error).replace("`storage`", "`embeddings`")) from error
 
 
 def _plan(method: str, rows: int, dims: int, options: dict[str, Any]) -> tuple[Plan, int]:

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
@@ -13,9 +12,10 @@ from jaxtyping import Array, Float, Int32
 from ffjax._maps import RowsInFile
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
-from ffjax._types import AnyArray, on_host
+from ffjax._types import AnyArray
 from ffjax.ops.aggregate import sum_rows
 from ffjax.ops.sources import of_matrix as source_of_matrix
+from ffjax.storage.arrays import check_out, checked_key, host_view, placed_array
 from ffjax.storage.base import Storage
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -48,9 +48,7 @@ class NdArray(Storage):
 
     def __init__(self, matrix: Any) -> None:
         check_matrix(matrix)
-        if isinstance(matrix, np.ndarray) and not isinstance(matrix, np.memmap):
-            matrix = jnp.array(matrix)
-        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "matrix", placed_array(matrix))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,12 +93,11 @@ class NdArray(Storage):
         if in_file is not None:
             found = _read(in_file, key, len(self))
         if found is None and host is not None:
-            found = host[_checked_key(key)]
+            found = host[checked_key(key)]
         elif found is None:
             # On another device the rows asked for are fetched, never the matrix.
-            found = np.asarray(self.matrix[_checked_key(key)])
-        if out is not None and (out.shape != found.shape or not np.can_cast(found.dtype, out.dtype, "same_kind")):
-            raise ValueError(f"`out`: expected shape {found.shape} of floats, got {out.shape} of {out.dtype}.")
+            found = np.asarray(self.matrix[checked_key(key)])
+        check_out(out, found.shape, found.dtype)
         if out is None:
             # An array of row numbers has made a copy already.
             return np.array(found) if host is None or found.base is not None else found
@@ -146,23 +143,6 @@ def _read(in_file: RowsInFile, key: Any, n_rows: int) -> np.ndarray | None:
 
 def _inside(ids: np.ndarray, n_rows: int) -> bool:
     return bool(ids.min() >= -n_rows and ids.max() < n_rows)
-
-
-def host_view(array: Any) -> np.ndarray | None:
-    """The array as a NumPy array if that costs no copy (NumPy already, or whole on one CPU device), else `None`."""
-    if isinstance(array, np.ndarray):
-        return np.asarray(array)
-    if isinstance(array, jax.core.Tracer):
-        return on_host(array)  # which says what to do instead
-    if len(array.devices()) == 1 and next(iter(array.devices())).platform == "cpu":
-        return np.asarray(array)
-    return None
-
-
-def _checked_key(key: Any) -> Any:
-    if key is None:
-        raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
-    return key
 
 
 def check_matrix(matrix: Any) -> None:

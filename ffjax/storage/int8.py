@@ -18,8 +18,8 @@ from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray
 from ffjax.ops.aggregate import nothing_yet
+from ffjax.storage.arrays import check_array, check_out, checked_key, host_view, placed_array
 from ffjax.storage.base import Storage
-from ffjax.storage.dense import host_view
 
 LARGEST = 127
 
@@ -55,19 +55,12 @@ class Int8Array(Storage):
     scales: Float32[AnyArray, " rows"]
 
     def __init__(self, codes: Any, scales: Any) -> None:
-        for name, array, ndim, dtype in (("codes", codes, 2, np.int8), ("scales", scales, 1, np.float32)):
-            if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != dtype:
-                got = f"{array.ndim} of {array.dtype}" if hasattr(array, "dtype") else type(array).__name__
-                raise TypeError(
-                    f"`{name}`: expected {ndim} dimension{'s' * (ndim > 1)} of {np.dtype(dtype)}, got {got}. "
-                    "`ffjax.quantize` makes both of vectors."
-                )
+        for name, array, ndim, dtype in (("codes", codes, 2, "int8"), ("scales", scales, 1, "float32")):
+            check_array(name, array, ndim, dtype, "`ffjax.quantize` makes both of vectors.")
         if scales.shape[0] != codes.shape[0]:
             raise ValueError(f"`scales`: expected {codes.shape[0]}, one for each row, got {scales.shape[0]}.")
-        for name, array in (("codes", codes), ("scales", scales)):
-            if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
-                array = jnp.array(array)
-            object.__setattr__(self, name, array)
+        object.__setattr__(self, "codes", placed_array(codes))
+        object.__setattr__(self, "scales", placed_array(scales))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -111,15 +104,13 @@ class Int8Array(Storage):
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        if key is None:
-            raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+        key = checked_key(key)
         # On another device the rows asked for are fetched, never all.
         codes, scales = (
             np.asarray(array[key]) if host is None else host[key]
             for array, host in zip((self.codes, self.scales), self._host, strict=True)
         )
-        if out is not None and (out.shape != codes.shape or out.dtype.kind != "f"):
-            raise ValueError(f"`out`: expected shape {codes.shape} of floats, got {out.shape} of {out.dtype}.")
+        check_out(out, codes.shape, np.float32)
         return np.multiply(codes, scales[..., None], out=out, dtype=np.float32, casting="same_kind")
 
     def __getitem__(self, key: Any) -> Any:

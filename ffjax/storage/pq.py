@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
+from ffjax.storage.arrays import check_array, placed_array
 
 # On the host codes are decoded so many at a time: what they point at stays in the cache until it is read.
 _AT_ONCE = 1 << 17
@@ -166,21 +165,3 @@ class PQ:
     @cached_property
     def _host_projection(self) -> np.ndarray:
         return np.asarray(self.projection)
-
-
-def check_array(name: str, array: Any, ndim: int, dtype: str) -> None:
-    """Checks an argument.
-
-    Raises:
-        TypeError: it is no array of so many dimensions of this type.
-    """
-    if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != np.dtype(dtype):
-        got = f"{array.ndim} of {array.dtype}" if isinstance(array, np.ndarray | jax.Array) else type(array).__name__
-        raise TypeError(f"`{name}`: expected {ndim} dimensions of {dtype}, got {got}.")
-
-
-def placed_array(array: Any) -> Any:
-    """A NumPy array copied to the default device, so that it can't change underneath; anything else as it is."""
-    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
-        return jnp.array(array)
-    return array

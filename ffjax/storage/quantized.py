@@ -19,9 +19,9 @@ from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray
 from ffjax.ops.aggregate import nothing_yet
+from ffjax.storage.arrays import check_array, checked_key, host_view, placed_array
 from ffjax.storage.base import Storage
-from ffjax.storage.dense import host_view
-from ffjax.storage.pq import PQ, check_array, placed_array
+from ffjax.storage.pq import PQ
 
 
 @pytree()
@@ -138,8 +138,7 @@ class QuantizedArray(Storage):
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        if key is None:
-            raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+        key = checked_key(key)
         host_codes, host_norms = self._host
         if host_codes is None:
             codes = np.asarray(self.codes[key])

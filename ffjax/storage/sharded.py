@@ -17,6 +17,7 @@ from ffjax._compat import abstract_mesh
 from ffjax._pytree import equal, pytree
 from ffjax._pytree import replace as replace_fields
 from ffjax._types import AnyArray
+from ffjax.storage.arrays import check_out, checked_key
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray, check_matrix, of_matrix
 
@@ -153,7 +154,7 @@ class ShardedArray(Storage):
             key: an `int`, a slice, or integers as a list or an array.
             out: where to write the answer, of the answer's shape.
         """
-        if isinstance(key, slice):
+        if isinstance(checked_key(key), slice):
             found = self[key].embedding(slice(None))
         else:
             numbers = range(self.n_rows)
@@ -161,6 +162,7 @@ class ShardedArray(Storage):
             found = np.asarray(_rows(self, np.asarray(ids, np.int32)))
         if out is None:
             return np.array(found)
+        check_out(out, found.shape, found.dtype)
         out[...] = found
         return out
 

@@ -66,6 +66,18 @@ def test_errors(matrix, spec, error, message):
         ffjax.ShardedArray(matrix, "a")
 
 
+@pytest.mark.usefixtures("as_users_see")
+def test_errors_of_reading_on_the_host():
+    stored = ffjax.ShardedArray(normals(0, 4, 3), NamedSharding(mesh(), PartitionSpec("b")))
+    with pytest.raises(TypeError, match="`key`: .*got None"):
+        stored[None]
+    with pytest.raises(IndexError, match="out of range"):
+        stored[4]
+    for out in (np.empty((2, 3), np.float32), np.empty(3, np.int32)):
+        with pytest.raises(ValueError, match=r"`out`: expected shape \(3,\) of floats, got"):
+            stored.embedding(0, out)
+
+
 def test_sharded_embeddings_are_written_whole(tmp_path):
     matrix = np.random.default_rng(0).standard_normal((10, 6)).astype(np.float32)
     mesh = jax.make_mesh((jax.device_count(),), ("rows",))

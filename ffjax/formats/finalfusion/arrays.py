@@ -14,7 +14,7 @@ import numpy as np
 from ffjax.formats.aligned import read_array
 from ffjax.formats.binary import Cursor, Output
 from ffjax.formats.mapped import forget
-from ffjax.storage.dense import host_view
+from ffjax.storage.arrays import host_view
 
 F32 = np.dtype("<f4")
 # Rows are numbered in 32 bits, and JAX counts the elements of an axis in them.

@@ -1,0 +1,73 @@
+"""What all storages do with the arrays that they are made of: check them, place them, and read them on the host."""
+
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+
+from ffjax._types import on_host
+
+
+def check_array(name: str, array: Any, ndim: int, dtype: str, hint: str = "") -> None:
+    """Checks an argument.
+
+    Args:
+        name: what the argument is called.
+        array: the argument.
+        ndim: how many dimensions it has.
+        dtype: the type of its numbers.
+        hint: what to do if it is something else.
+
+    Raises:
+        TypeError: it is no array of so many dimensions of this type.
+    """
+    if not isinstance(array, np.ndarray | jax.Array) or array.ndim != ndim or array.dtype != np.dtype(dtype):
+        got = f"{array.ndim} of {array.dtype}" if isinstance(array, np.ndarray | jax.Array) else type(array).__name__
+        number = f"{ndim} dimension{'s' * (ndim != 1)}"
+        raise TypeError(f"`{name}`: expected {number} of {dtype}, got {got}.{hint and ' ' + hint}")
+
+
+def placed_array(array: Any) -> Any:
+    """A NumPy array copied to the default device, so that it can't change underneath; anything else as it is."""
+    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        return jnp.array(array)
+    return array
+
+
+def host_view(array: Any) -> np.ndarray | None:
+    """The array as a NumPy array if that costs no copy (NumPy already, or whole on one CPU device), else `None`."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)
+    if isinstance(array, jax.core.Tracer):
+        return on_host(array)  # which says what to do instead
+    if len(array.devices()) == 1 and next(iter(array.devices())).platform == "cpu":
+        return np.asarray(array)
+    return None
+
+
+def checked_key(key: Any) -> Any:
+    """What rows are asked for by, as it is.
+
+    Raises:
+        TypeError: it is `None`, to which NumPy would answer with one dimension more.
+    """
+    if key is None:
+        raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+    return key
+
+
+def check_out(out: np.ndarray | None, shape: tuple[int, ...], dtype: Any) -> None:
+    """Checks where rows are to be written.
+
+    Args:
+        out: the array that the caller gave.
+        shape: the shape of the answer.
+        dtype: the type of its numbers.
+
+    Raises:
+        ValueError: `out` is of another shape, or of a type that is no float.
+    """
+    if out is not None and (out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind")):
+        raise ValueError(f"`out`: expected shape {shape} of floats, got {out.shape} of {out.dtype}.")
