@@ -5,6 +5,8 @@ Vectors are small integers where ties matter: their products are exact in float3
 
 import numpy as np
 
+import ffjax
+
 
 def integers(seed, *shape, largest=2):
     return np.random.default_rng(seed).integers(-largest, largest + 1, shape).astype(np.float32)
@@ -17,11 +19,13 @@ def normals(seed, *shape):
 def reference(matrix, queries, k, *, allowed=None, exclude=None, metric="dot"):
     matrix, queries = np.asarray(matrix, np.float64), np.asarray(queries, np.float64)
     scores = queries @ matrix.T
-    if metric == "cosine":
+    if metric != "dot":
         lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None]
-        scores = scores / np.where(lengths == 0, 1, lengths)
+        scores = np.clip(scores / np.where(lengths == 0, 1, lengths), -1, 1)
     if allowed is not None:
-        scores[:, ~np.isin(np.arange(len(matrix)), allowed)] = -np.inf
+        mask = np.zeros(len(matrix), bool)
+        mask[allowed] = True
+        scores[:, ~mask] = -np.inf
     for line, left_out in zip(scores, [] if exclude is None else exclude, strict=False):
         line[left_out[left_out >= 0]] = -np.inf
     scores = np.where(np.isnan(scores), -np.inf, scores)
@@ -29,9 +33,17 @@ def reference(matrix, queries, k, *, allowed=None, exclude=None, metric="dot"):
     best = np.take_along_axis(scores, rows, axis=1)
     rows = np.where(best == -np.inf, -1, rows)
     missing = ((0, 0), (0, k - rows.shape[1]))
-    return np.pad(best, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
+    best, rows = np.pad(best, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
+    found = best != -np.inf
+    if metric == "angular":
+        best[found] = 1 - np.arccos(best[found]) / np.pi
+    if metric == "euclidean":
+        best[found] = 1 - np.sqrt(2 - 2 * best[found]) / 2
+    return best, rows
 
 
 def agree(found, expected, *, atol=0.0):
-    assert np.asarray(found.rows).tolist() == expected[1].tolist()
-    np.testing.assert_allclose(found.scores, expected[0], rtol=0, atol=atol)
+    scores, rows = (found.scores, found.rows) if isinstance(found, ffjax.TopK) else found
+    assert scores.dtype == np.float32 and rows.dtype == np.int32
+    assert np.asarray(rows).tolist() == expected[1].tolist()
+    np.testing.assert_allclose(scores, expected[0], rtol=0, atol=atol)

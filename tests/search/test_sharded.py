@@ -16,11 +16,23 @@ MESHES = {
     "both for rows": ((2, 4), ("a", "b"), PartitionSpec(("a", "b"))),
 }
 
+STRINGS = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
+
 
 def sharding(name="queries and rows", axis_type=AxisType.Auto):
     shape, names, spec = MESHES[name]
     mesh = Mesh(np.array(jax.devices()[:8]).reshape(shape), names, axis_types=(axis_type,) * len(names))
     return NamedSharding(mesh, spec)
+
+
+def same_vectors(emb, divided):
+    """Checks that words get the same vectors from both, and returns them with their lengths."""
+    for unnormalize in (False, True):
+        vectors, found = ffjax.embed(emb, STRINGS, unnormalize=unnormalize)
+        others, also = ffjax.embed(divided, STRINGS, unnormalize=unnormalize)
+        np.testing.assert_allclose(others, vectors, atol=1e-6)
+        np.testing.assert_array_equal(also, found)
+    return vectors
 
 
 @pytest.mark.parametrize("name", MESHES)
@@ -97,12 +109,7 @@ def test_gradients_and_vmap():
 def test_lookup_and_subwords(kind):
     emb = embeddings(kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage.matrix, sharding()))
-    strings = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
-    for unnormalize in (False, True):
-        vectors, found = ffjax.embed(emb, strings, unnormalize=unnormalize)
-        others, also = ffjax.embed(divided, strings, unnormalize=unnormalize)
-        np.testing.assert_allclose(vectors, others, atol=1e-6)
-        np.testing.assert_array_equal(found, also)
+    vectors = same_vectors(emb, divided)
     np.testing.assert_array_equal(ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows)
     np.testing.assert_array_equal(divided["Paris"], emb["Paris"])
     assert divided.word_similarity("Paris", 3) == emb.word_similarity("Paris", 3)
@@ -188,15 +195,10 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
 def test_subwords_and_gradients_of_codes(kind):
     emb = embeddings("buckets", kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding()))
-    strings = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
-    for unnormalize in (False, True):
-        expected, found = ffjax.embed(emb, strings, unnormalize=unnormalize)
-        vectors, also = ffjax.embed(divided, strings, unnormalize=unnormalize)
-        np.testing.assert_allclose(vectors, expected, atol=1e-6)
-        np.testing.assert_array_equal(also, found)
+    same_vectors(emb, divided)
 
     def total(emb):
-        return (ffjax.embed(emb, strings)[0] ** 2 * jnp.arange(6.0)[None]).sum()
+        return (ffjax.embed(emb, STRINGS)[0] ** 2 * jnp.arange(6.0)[None]).sum()
 
     one, many = (jax.grad(total, allow_int=True)(e).storage for e in (emb, divided))
     np.testing.assert_allclose(many.held.codebooks, one.codebooks, atol=1e-5)
