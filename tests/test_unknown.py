@@ -194,8 +194,9 @@ def test_memory_of_wide_words_is_that_of_a_few():
     n, width = 512, 4096
     strings = ffjax.Strings(np.zeros((n, width), np.uint8), np.zeros(n, np.int32))
     program = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0]).lower(emb, strings).compile()
-    # The ids of 512 such words, 3 n-grams for each byte, would be 25 MB, and there are several arrays of that shape.
-    assert program.memory_analysis().temp_size_in_bytes < 8 * n * width
+    # Measured: 9.0 MB. The ids of 512 such words, 3 n-grams for each byte, would be 25 MB, and there are several arrays
+    # of that shape.
+    assert program.memory_analysis().temp_size_in_bytes < 12e6
 
 
 @pytest.mark.parametrize(("words", "lines"), [([], 0), (["Paris"], 0), (["Paris", "teacup", "x", "teas"], 4), (ODD, 8)])

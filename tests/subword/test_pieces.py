@@ -18,7 +18,7 @@ INDEXERS = [
     ffjax.FastTextIndexer(1000, 7, 7, bare_eos=True),
     ffjax.FastTextIndexer(1000, 1, 1, skip_edge_unigrams=True),
     ffjax.FastTextIndexer(1000, 20, 21),
-    ffjax.FastTextIndexer(1000, 1, 200, skip_edge_unigrams=True),
+    ffjax.FastTextIndexer(1000, 1, 200, skip_edge_unigrams=True),  # longer than pieces: those are lengthened
     ffjax.FloretIndexer(999_983, 1, 4, 3),
     ffjax.FloretIndexer(1000, 3, 6, 2),
     ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 1, 4, skip_edge_unigrams=True), list(range(0, 37, 2))),
@@ -36,8 +36,7 @@ def test_pieces_are_the_whole(monkeypatch, indexer, seed):
     text = decode(b"<" + b"".join(PARTS[i] for i in rng.integers(0, len(PARTS), 60)) + b">")
     found = list(indexer.marked_id_pieces(text))
     np.testing.assert_array_equal(np.concatenate(found), indexer.marked_ids(text))
-    if indexer.max_n < 10:
-        assert len(found) > 5
+    assert len(found) > (5 if indexer.max_n < 100 else 1)
 
 
 @pytest.mark.parametrize("length", range(28, 36))
@@ -57,10 +56,11 @@ def traced_peak(run):
         tracemalloc.stop()
 
 
-# Lists of all n-grams would take 100 MB and more of the long words, and 50 MB of those of 200 kB.
+# Measured: 3.1, 11.1, 7.6 and 16 MB. Lists of all n-grams would take 100 MB and more of the long words, and 50 MB of
+# those of 200 kB.
 @pytest.mark.parametrize(
     ("kind", "size", "most"),
-    [("buckets", 10**6, 3e7), ("fasttext", 10**6, 3e7), ("explicit", 2e5, 1e7), ("floret", 2e5, 2.5e7)],
+    [("buckets", 10**6, 4.2e6), ("fasttext", 10**6, 15e6), ("explicit", 2e5, 10e6), ("floret", 2e5, 21e6)],
 )
 def test_ngrams_of_a_long_word_take_bounded_memory(kind, size, most):
     emb = builders.embeddings(kind)
@@ -79,4 +79,4 @@ def test_one_word_of_a_megabyte_in_a_list_takes_bounded_memory():
     assert found.all()
     np.testing.assert_allclose(np.linalg.norm(vectors[77_777]), 1, atol=1e-5)
     np.testing.assert_array_equal(vectors[:2], emb.storage.matrix[:2])
-    assert peak < 5e7
+    assert peak < 32e6  # measured: 24 MB, of which the vectors of 100,000 words are 2.4
