@@ -47,7 +47,10 @@ def test_the_demo_is_what_it_says(demo):
     assert demo.metadata["licence"] == "PDDL-1.0" and demo.metadata["dims"] == 100
     assert isinstance(demo.storage, ffjax.QuantizedArray) and demo.storage.projection is not None
     rows = np.asarray(demo.storage)[: demo.n_words]
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=0.15)  # codes lose a little of most rows
+    # Codes change lengths a little: measured 0.930 to 1.040, on average 0.997.
+    lengths = np.linalg.norm(rows, axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=0.08)
+    assert lengths.mean() == pytest.approx(0.997, abs=1e-3)
 
 
 def test_it_is_small():
@@ -60,9 +63,9 @@ def test_words_stand_in_the_order_of_their_frequency(demo):
 
 
 def test_rows_times_norms_are_near_the_vectors_of_glove(demo):
-    """The beginning of the line `the` in glove.6B.100d.txt."""
+    """The beginning of the line `the` in glove.6B.100d.txt; measured: up to 0.068 off, of a vector 5.8 long."""
     vector, norm = demo.embedding_with_norm("the")
-    np.testing.assert_allclose(vector[:4] * norm, [-0.038194, -0.24487, 0.72812, -0.39961], atol=0.15)
+    np.testing.assert_allclose(vector[:4] * norm, [-0.038194, -0.24487, 0.72812, -0.39961], atol=0.08)
 
 
 def test_unknown_words_have_an_answer_where_an_ngram_is_known(demo):
