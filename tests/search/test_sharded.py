@@ -191,7 +191,8 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
     assert (tmp_path / "again.fifu").read_bytes() == (tmp_path / "x.fifu").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["pq", "opq", "pq_norms"])
+# Between them these have all that codes have; `pq`, which has neither rotation nor norms, is a part of both.
+@pytest.mark.parametrize("kind", ["opq", "pq_norms"])
 def test_subwords_and_gradients_of_codes(kind):
     emb = embeddings("buckets", kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding()))
