@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from ffjax._aligned import aligned_empty
+from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.quantization.rows import blocks
 from ffjax.storage import NdArray
@@ -30,8 +31,7 @@ def reconstruct(embeddings: Embeddings) -> Embeddings:
         >>> small.storage, ffjax.reconstruct(small).storage
         (QuantizedArray(43500 x 100, PQ(50 subquantizers of 256 centroids, 100 dims, rotated)), NdArray(43500 x 100))
     """
-    if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    check_embeddings(embeddings)
     matrix = aligned_empty(embeddings.storage.shape, np.float32)
     for start, rows in blocks(embeddings.storage):
         matrix[start : start + len(rows)] = rows

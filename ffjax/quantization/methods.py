@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ffjax._checks import check_embeddings, whole_number
 from ffjax.embeddings import Embeddings
 from ffjax.quantization import rows as source
 from ffjax.quantization.pq import Plan, train_opq, train_pq
@@ -92,8 +93,7 @@ def quantize(
         >>> 0.8 < quality.mean_cosine < 1, small["tea"].shape
         (True, (100,))
     """
-    if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    check_embeddings(embeddings)
     if method not in METHODS:
         raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
     key = _checked_key(key)
@@ -169,13 +169,7 @@ def _half(dims: int) -> int:
 
 
 def _number(name: str, value: Any, default: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"`{name}`: expected an integer, or None for the default, got {type(value).__name__}.")
-    if value.__index__() < 1:
-        raise ValueError(f"`{name}`: expected at least 1, got {value}.")
-    return value.__index__()
+    return default if value is None else whole_number(name, value, 1, "Leave it out, or give None, for the default.")
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -9,7 +9,6 @@ in squared error (Eckart and Young, 1936). Blocks of C are products in float32 a
 of that small matrix are found on the host in float64.
 """
 
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._aligned import aligned_empty
-from ffjax._checks import check_embeddings
+from ffjax._checks import check_embeddings, whole_number
 from ffjax.embeddings import Embeddings
 from ffjax.formats.mapped import forget
 from ffjax.norms import Norms
@@ -162,14 +161,11 @@ def _n_learnt(embeddings: Embeddings) -> int:
 
 
 def _checked(embeddings: Embeddings, dims: Any, n: int) -> int:
-    try:
-        number = operator.index(dims)
-    except TypeError as error:
-        raise TypeError(f"`dims`: expected a whole number, got {type(dims).__name__} {dims!r}.") from error
+    number = whole_number("dims", dims, 1)
     if n == 0:
         raise ValueError("`embeddings`: expected at least one row to find components of, got none.")
-    if isinstance(dims, bool) or not 1 <= number <= embeddings.dims:
-        raise ValueError(f"`dims`: expected 1 to {embeddings.dims}, which is what the embeddings have, got {dims}.")
+    if number > embeddings.dims:
+        raise ValueError(f"`dims`: expected 1 to {embeddings.dims}, which is what the embeddings have, got {number}.")
     return number
 
 

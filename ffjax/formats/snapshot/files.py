@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack
 
+from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.formats.atomic import open_output
 from ffjax.formats.binary import Cursor, File, Output, Source, open_source
@@ -110,8 +111,7 @@ def load_snapshot(file: File) -> Embeddings:
 
 
 def _whole(embeddings: Any) -> Iterator[Any]:
-    if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    check_embeddings(embeddings)
     tree, packer = tree_of(embeddings), msgpack.Packer()
     checksum = 0
     for piece in chain([MAGIC + packer.pack(VERSION) + packer.pack("snapshot")], pieces(tree)):
