@@ -52,7 +52,7 @@ def check_has_dims(embeddings: Embeddings, what: str) -> None:
     if embeddings.dims < 1:
         raise ValueError(
             f"`embeddings`: expected vectors of 1 dimension or more, which is what {what} hold, got 0. "
-            "finalfusion files can hold them."
+            "finalfusion files and snapshots can hold them."
         )
 
 

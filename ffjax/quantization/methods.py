@@ -1,4 +1,4 @@
-"""`quantize`: embeddings of a seventh of the size or less."""
+"""`quantize`: embeddings of half the size, or of far less."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ def quantize(
     key: jax.Array | None = None,
     progress: Progress | None = None,
 ) -> Quantized:
-    """Embeddings whose rows take a quarter of their bytes or far less.
+    """Embeddings whose rows take half of their bytes or far less.
 
     `"pq"` is product quantization: rows are divided into parts, k-means finds centroids of each part, and of a row the
     number of a centroid for each part is kept, a byte. `"opq"` learns a rotation first, after which less is lost.
