@@ -87,3 +87,28 @@ def array_of(name: str, value: Any, kind: Any, what: str, shape: tuple[int | Non
     ):
         raise ValueError(f"`{name}`: expected {what}, got shape {array.shape}.")
     return array
+
+
+def key_of(value: Any) -> jax.Array:
+    """A key for random numbers: a given one, or the default if that is `None`.
+
+    Args:
+        value: a key as `jax.random.key` makes one, or the whole numbers of one, as `jax.random.PRNGKey` makes them.
+
+    Raises:
+        TypeError: it is no key, or several.
+
+    Examples:
+        >>> import jax
+        >>> bool(key_of(jax.random.PRNGKey(0)) == key_of(None))
+        True
+    """
+    if value is None:
+        return jax.random.key(0)
+    if isinstance(value, jax.Array | np.ndarray):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and not value.ndim:
+            return jnp.asarray(value)
+        if value.dtype == np.uint32 and value.shape == jax.random.key_data(jax.random.key(0)).shape:
+            return jax.random.wrap_key_data(jnp.asarray(value))
+    got = f"shape {value.shape} of {value.dtype}" if hasattr(value, "dtype") else f"{type(value).__name__} {value!r}"
+    raise TypeError(f"`key`: expected one key, as `jax.random.key(0)` makes it, got {got}.")

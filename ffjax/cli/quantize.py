@@ -1,6 +1,7 @@
 """`ffjax quantize`: embeddings of a fraction of the size."""
 
 import os
+import warnings
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from ffjax.cli.files import check_target, in_terms, load, save, shown
 from ffjax.cli.options import Format, FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput
+from ffjax.cli.status import BadInput, say
 
 # What the library's messages call arguments, and what users of the command call them.
 _TERMS = {
@@ -37,7 +38,8 @@ def quantize(
         QuantizeMethod.pq
     ),
     subquantizers: Annotated[
-        int | None, typer.Option("--subquantizers", "-s", min=1, help="Bytes of a row; by default half its dimensions.")
+        int | None,
+        typer.Option("--subquantizers", "-s", min=1, help="Bytes of a row; by default half its dimensions, or a third."),
     ] = None,
     bits: Annotated[
         int | None, typer.Option(min=1, max=8, help="Bits of a code, for 2^BITS centroids; by default 8.")
@@ -77,7 +79,8 @@ def quantize(
     _check_output(output, to, method, trained)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     before = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None  # the output may take its place
-    with working("Quantizing") as bar:
+    with working("Quantizing") as bar, warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: say(_in_terms(str(message)))
         import jax
 
         from ffjax.quantization import quantize as quantized

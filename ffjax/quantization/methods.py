@@ -1,12 +1,13 @@
 """`quantize`: embeddings of half the size, or of far less."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
-from ffjax._checks import check_embeddings, whole_number
+from ffjax._checks import check_embeddings, key_of, whole_number
 from ffjax.embeddings import Embeddings
 from ffjax.quantization import rows as source
 from ffjax.quantization.pq import Plan, train_opq, train_pq
@@ -44,7 +45,7 @@ def quantize(
     attempts: int | None = None,
     sample: int | None = None,
     normalize: bool | None = None,
-    key: jax.Array | None = None,
+    key: jax.Array | np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Quantized:
     """Embeddings whose rows take half of their bytes or far less.
@@ -63,15 +64,17 @@ def quantize(
         embeddings: the embeddings, over any storage.
         method: `"pq"`, `"opq"`, `"int8"` or `"bfloat16"`.
         subquantizers: parts of a row, and so bytes that it takes; divides the dimensions. By default half of the
-            dimensions, or what comes nearest to that from below. This and what follows up to `normalize` is for `"pq"`
-            and `"opq"` alone.
+            dimensions, or a third where they are odd. Where they have neither, as 101 has not, each is a part of its
+            own, with a warning: such a row takes 101 bytes. This and what follows up to `normalize` is for `"pq"` and
+            `"opq"` alone.
         bits: 1 to 8, for `2 ** bits` centroids in each part; 8 by default. Codes take a byte each all the same.
         iterations: steps of k-means, by default 25; with `"opq"` rotations, by default 50.
         attempts: how often to train, to keep the best; 1 by default.
         sample: rows to train on, drawn at random; by default 256 for each centroid.
         normalize: whether to keep lengths apart, as said above; true by default.
         key: draws the training rows, the first centroids, and the rows whose neighbours are compared. The same key
-            gives the same result on the same machine; `jax.random.key(0)` by default.
+            gives the same result on the same machine; `jax.random.key(0)` by default. Keys of the older kind, as
+            `jax.random.PRNGKey(0)` makes them, are taken too.
         progress: called with what is being done (`"Training"`, `"Encoding"` or `"Measuring"`), how much of it is done
             and how much there is.
 
@@ -82,6 +85,9 @@ def quantize(
         TypeError: an argument is of another type, or the method has no such option.
         ValueError: an option is out of range, there are no rows, fewer rows than centroids, or rows that are not
             finite. All of that is found out before training begins.
+
+    Warns:
+        UserWarning: the dimensions can be divided neither by two nor by three, and `subquantizers` is not given.
 
     Examples:
         >>> import ffjax
@@ -96,7 +102,7 @@ def quantize(
     check_embeddings(embeddings)
     if method not in METHODS:
         raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
-    key = _checked_key(key)
+    key = key_of(key)
     options = {
         "subquantizers": subquantizers,
         "bits": bits,
@@ -143,13 +149,14 @@ def _trained(
 
 def _plan(method: str, rows: int, dims: int, options: dict[str, Any]) -> tuple[Plan, int]:
     """The checked options, and how many rows to train on."""
-    parts = _number("subquantizers", options["subquantizers"], _half(dims))
+    parts = _number("subquantizers", options["subquantizers"], _parts(dims))
     bits = _number("bits", options["bits"], 8)
     if bits > 8:
         raise ValueError(f"`bits`: expected 1 to 8, since a code is a byte, got {bits}.")
     if dims % parts:
-        fitting = ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
-        raise ValueError(f"`subquantizers`: expected a divisor of the {dims} dimensions ({fitting}), got {parts}.")
+        raise ValueError(
+            f"`subquantizers`: expected a divisor of the {dims} dimensions ({_divisors(dims)}), got {parts}."
+        )
     centroids = 1 << bits
     if rows < centroids:
         hint = f" Take `bits={rows.bit_length() - 1}` or less." if rows > 1 else ""
@@ -160,12 +167,24 @@ def _plan(method: str, rows: int, dims: int, options: dict[str, Any]) -> tuple[P
     if sample < centroids:
         raise ValueError(f"`sample`: expected at least {centroids} rows, one for each centroid, got {sample}.")
     iterations = _number("iterations", options["iterations"], 50 if method == "opq" else 25)
-    return Plan(parts, centroids, iterations, _number("attempts", options["attempts"], 1)), sample
+    plan = Plan(parts, centroids, iterations, _number("attempts", options["attempts"], 1))
+    if options["subquantizers"] is None and parts == dims > 1:
+        warnings.warn(
+            f"`subquantizers`: {dims} dimensions have neither a half nor a third, so each is a part of its own, and a "
+            f"row takes {dims} bytes. Give `subquantizers` ({_divisors(dims)}) to choose, or reduce the vectors to "
+            f"{dims - 1} dimensions first.",
+            stacklevel=3,
+        )
+    return plan, sample
 
 
-def _half(dims: int) -> int:
-    """The largest divisor up to half of the dimensions."""
-    return next(n for n in range(max(1, dims // 2), 0, -1) if dims % n == 0)
+def _divisors(dims: int) -> str:
+    return ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
+
+
+def _parts(dims: int) -> int:
+    """Half of the dimensions or a third, or all of them where they have neither."""
+    return next((dims // each for each in (2, 3) if dims % each == 0), dims)
 
 
 def _number(name: str, value: Any, default: int) -> int:
@@ -176,11 +195,3 @@ def _flag(name: str, value: Any) -> bool:
     if value is not None and not isinstance(value, bool):
         raise TypeError(f"`{name}`: expected True, False or None, got {type(value).__name__}.")
     return value is not False
-
-
-def _checked_key(key: Any) -> jax.Array:
-    if key is None:
-        return jax.random.key(0)
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        raise TypeError(f"`key`: expected a key as `jax.random.key(0)` makes one, got {type(key).__name__}.")
-    return key

@@ -56,6 +56,17 @@ def test_lengths_may_stay_in_the_rows(ff, tmp_path):
         assert (ffjax.load(output).storage.norms is not None) == kept
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_default_that_is_not_half_is_said_in_a_line(ff, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((20, 7)).astype(np.float32)
+    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(20)])).write(tmp_path / "x.fifu")
+    done = ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2)
+    assert done.status == 0 and done.err.count("\n") == 1
+    assert done.err.startswith("ffjax: `--subquantizers`: 7 dimensions have neither") and "takes 7 bytes" in done.err
+    assert "Give `--subquantizers` (1, 7)" in done.err
+    assert not ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2, "--subquantizers", 7).err
+
+
 @pytest.mark.usefixtures("as_users_see")
 def test_bad_input(ff, small, tmp_path):
     output = tmp_path / "small.fifu"

@@ -69,6 +69,27 @@ def test_the_same_key_gives_the_same_codes():
     assert first.embeddings != other.embeddings
 
 
+def test_keys_of_the_older_kind():
+    given = [jax.random.key(5), jax.random.PRNGKey(5), np.asarray(jax.random.PRNGKey(5))]
+    first, *others = (ffjax.quantize(embeddings(), key=key, **FEW) for key in given)
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize(("dims", "bytes_each"), [(2, 1), (8, 4), (9, 3), (15, 5), (1, 1)])
+def test_a_part_is_two_dimensions_or_three(dims, bytes_each):
+    assert ffjax.quantize(embeddings(dims=dims), **FEW).embeddings.storage.codes.shape == (300, bytes_each)
+
+
+@pytest.mark.parametrize(("dims", "divisors"), [(7, "1, 7"), (25, "1, 5, 25")])
+def test_dimensions_without_a_half_are_not_quantized_in_silence(dims, divisors):
+    emb = embeddings(dims=dims)
+    expected = rf"`subquantizers`: {dims} dimensions .* takes {dims} bytes\. Give `subquantizers` \({divisors}\)"
+    with pytest.warns(UserWarning, match=expected):
+        small = ffjax.quantize(emb, **FEW).embeddings
+    assert small.storage.codes.shape == (300, dims)
+    assert ffjax.quantize(emb, subquantizers=dims, **FEW).embeddings == small  # asked for, so no warning
+
+
 def test_lengths_are_kept_only_where_they_are_needed():
     unit = np.array(ffjax.normalize(jnp.array(matrix()))[0])
     vocab = ffjax.SimpleVocab(WORDS)
@@ -191,7 +212,9 @@ def test_a_single_row():
         ({"attempts": "2"}, TypeError, r"`attempts`: expected a whole number, got str '2'\."),
         ({"sample": 20, "bits": 5}, ValueError, r"`sample`: expected at least 32 rows, one for each centroid, got 20"),
         ({"normalize": 1}, TypeError, r"`normalize`: expected True, False or None, got int\."),
-        ({"key": 3}, TypeError, r"`key`: expected a key as `jax.random.key\(0\)` makes one, got int\."),
+        ({"key": 3}, TypeError, r"`key`: expected one key, as `jax.random.key\(0\)` makes it, got int 3\."),
+        ({"key": jax.random.split(jax.random.key(0))}, TypeError, r"`key`: expected one key, .*, got shape \(2,\) of"),
+        ({"key": np.zeros(3, np.uint32)}, TypeError, r"`key`: expected one key, .*, got shape \(3,\) of uint32\."),
         ({"method": "int8", "bits": 8}, TypeError, r"`bits`: expected None with 'int8', .* not trained, got 8\."),
         ({"method": "bfloat16", "normalize": True}, TypeError, r"`normalize`: expected None with 'bfloat16'"),
     ],
