@@ -39,7 +39,7 @@ def quantize(
     ),
     subquantizers: Annotated[
         int | None,
-        typer.Option("--subquantizers", "-s", min=1, help="Bytes of a row; by default half its dimensions, or a third."),
+        typer.Option("--subquantizers", "-s", min=1, help="Bytes of a row; by default half of the dimensions."),
     ] = None,
     bits: Annotated[
         int | None, typer.Option(min=1, max=8, help="Bits of a code, for 2^BITS centroids; by default 8.")
