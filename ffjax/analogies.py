@@ -4,19 +4,15 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.core
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Int32
 
 from ffjax._checks import check_embeddings
 from ffjax._types import AnyArray
 from ffjax.functional import check_packed, encode, lookup
-from ffjax.ops.cos_mul import cos_mul_top_k
 from ffjax.ops.normalize import normalize
-from ffjax.search import EmbeddingsLike, TopK, checked_k, top_k
-from ffjax.search.restrict import chosen
-from ffjax.storage import NdArray, Storage
+from ffjax.search import EmbeddingsLike, TopK, top_k, top_products
+from ffjax.storage import Storage
 from ffjax.strings import Strings
 
 METHODS = ("3cosadd", "3cosmul")
@@ -112,13 +108,7 @@ def answer(
     check_method(method, metric)
     if method == "3cosadd":
         return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, rows=rows)
-    storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
-    limit = len(storage) if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
-    n_rows, allowed = _restriction(rows, limit)
-    scores, found = cos_mul_top_k(
-        _matrix(storage, limit), jnp.asarray(vectors), checked_k(k), exclude=exclude, allowed=allowed, n_rows=n_rows
-    )
-    return TopK(scores, found)
+    return top_products(embeddings, vectors, k, exclude=exclude, rows=rows)
 
 
 @partial(jax.jit, static_argnames="metric")
@@ -139,25 +129,3 @@ def check_method(method: str, metric: str) -> None:
         raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
     if method == "3cosmul" and metric not in ("dot", "cosine"):
         raise ValueError(f"`metric`: expected 'cosine' for the method '3cosmul', which has no other, got {metric!r}.")
-
-
-def _restriction(rows: Any, n_rows: int) -> tuple[int, jax.Array | None]:
-    """How many rows from the top may be answers, and which of them if not all."""
-    only = chosen(rows, n_rows)
-    if only.ids is not None:
-        return n_rows, jnp.zeros(n_rows, bool).at[jnp.where(only.ids < 0, n_rows, only.ids)].set(True, mode="drop")
-    if only.mask is not None:
-        return n_rows, jnp.asarray(only.mask)
-    if only.start is None and (only.stop is None or isinstance(only.stop, int)):
-        return (n_rows if only.stop is None else only.stop), None
-    numbers = jnp.arange(n_rows, dtype=jnp.int32)
-    first = 0 if only.start is None else only.start
-    return n_rows, (numbers >= first) & (numbers < (n_rows if only.stop is None else only.stop))
-
-
-def _matrix(storage: Storage, n_rows: int) -> jax.Array:
-    if isinstance(storage, NdArray):
-        return jnp.asarray(storage.matrix)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(storage)):
-        return storage.rows(jnp.arange(n_rows, dtype=jnp.int32))
-    return jnp.asarray(np.asarray(storage.embedding(slice(0, n_rows))))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left, shown
-from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
@@ -20,7 +20,7 @@ def prune(
         typer.Option("--mapping", metavar="FILE", help="Write each word, the word whose row it gets and the cosine."),
     ] = None,
     repeat_rows: Annotated[
-        bool, typer.Option("--repeat-rows", help="Keep all words in the output, with repeated rows.")
+        bool, typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each.")
     ] = False,
     from_: FromFormat = None,
     to: ToFormat = None,
@@ -28,16 +28,17 @@ def prune(
 ) -> None:
     """Keep the vectors of the first words; give the other words the nearest of them.
 
-    Few formats hold one row for several words. So the output has the words
-    whose rows were kept, and --mapping says which of them stands for each
-    other word; with --repeat-rows it has all words, and the rows of those
-    that share one are repeated. N-grams stay.
+    A msgpack file has all words, of which several share a row. No other
+    format holds that. So other outputs have the words whose rows were kept,
+    and --mapping says which of them stands for each other word; with
+    --repeat-rows they have all words, and a row for each. N-grams stay.
 
     Lines of the mapping are WORD, KEPT WORD and COSINE, separated by tabs.
 
     Examples:
       ffjax prune words.fifu small.fifu -n 20000 --mapping mapping.tsv
-      ffjax prune words.fifu same-words.fifu -n 20000 --repeat-rows
+      ffjax prune words.fifu all-words.msgpack -n 20000
+      ffjax prune words.fifu all-words.fifu -n 20000 --repeat-rows
     """
     if mapping == "-" and output == "-":
         raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
@@ -45,6 +46,7 @@ def prune(
     check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Pruning", unit="words") as bar:
+        from ffjax.formats.save import promised_by
         from ffjax.whole import prune as prune_rows
         from ffjax.whole import select
 
@@ -52,14 +54,16 @@ def prune(
             bar.total = total
             bar.advance(done - bar.done)
 
+        # Snapshots hold rows that words share.
+        all_words = repeat_rows or (promised_by(output) if to is None else to) == Format.msgpack
         try:
             pruned = prune_rows(emb, rows, progress=progress)
             kept = pruned.embeddings
-            if not repeat_rows:
+            if not all_words:
                 kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
         except TypeError as error:
             raise BadInput(f"{shown(embeddings)}: {error}") from error
-        if not repeat_rows and emb.training is not None:
+        if not all_words and emb.training is not None:
             say_training_is_left()
     save(kept, output, to, repeat_rows=repeat_rows)
     if mapping is not None:

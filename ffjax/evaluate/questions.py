@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ffjax._checks import check_embeddings
@@ -12,7 +14,7 @@ from ffjax.analogies import METHODS, answer
 from ffjax.embeddings import Embeddings
 from ffjax.evaluate.files import File, Question, read_questions
 from ffjax.evaluate.words import KnownWords
-from ffjax.storage import NdArray, Storage
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
 
 SKIPS = ("any", "answer")
 # As gensim: where the best answers are the question's words in another case, the next ones count, five at most.
@@ -242,8 +244,13 @@ def _search(
 
 
 def _dense(embeddings: Embeddings, words: KnownWords) -> Storage:
-    """The words' rows, on the device: those that are put together are put together once, not for every batch."""
+    """The words' rows, on the device: those that are put together are put together once, not for every batch.
+
+    Codes stay codes, of which the search decodes some at a time.
+    """
     storage, n_rows = embeddings.storage, embeddings.vocab.n_word_rows
+    if isinstance(storage, QuantizedArray | Int8Array):
+        return jax.tree.map(jnp.asarray, storage[:n_rows])
     if isinstance(storage, NdArray) and not isinstance(storage.matrix, np.ndarray):
         return storage if len(storage) == n_rows else storage[:n_rows]
     return NdArray(np.asarray(storage.embedding(slice(0, n_rows))))

@@ -12,8 +12,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._types import AnyArray
-from ffjax.ops.lengths import inverse_lengths
 from ffjax.ops.normalize import normalize
+from ffjax.ops.sources import Restriction, Source, of_matrix
 
 EPSILON = 1e-6
 _BLOCK = 32
@@ -57,25 +57,41 @@ def cos_mul_top_k(
         [[2, 3]]
     """
     matrix, queries = jnp.asarray(matrix), jnp.asarray(queries)
-    allowed = None if allowed is None else jnp.asarray(allowed)
     limit = matrix.shape[0] if n_rows is None else min(n_rows, matrix.shape[0])
+    allowed, exclude = (None if x is None else jnp.asarray(x) for x in (allowed, exclude))
+    return cos_mul_of(of_matrix(matrix, limit), queries, k, Restriction(allowed=allowed, exclude=exclude))
+
+
+def cos_mul_of(
+    source: Source, queries: Float[Array, "3 batch dims"], k: int, restriction: Restriction
+) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+    """`cos_mul_top_k` of rows however they are stored, for use inside `jit`; a chunk is decoded at a time.
+
+    Args:
+        source: the rows.
+        queries: a, b and c of each query.
+        k: how many rows.
+        restriction: which rows may be answers.
+    """
     batch, dims = queries.shape[1:]
-    if batch == 0 or k == 0 or limit == 0:
+    if batch == 0 or k == 0 or source.n_rows == 0:
         return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
-    left_out = jnp.full((batch, 1), -1, jnp.int32) if exclude is None else jnp.asarray(exclude)
-    wanted = k + left_out.shape[1]
+    exclude = restriction.exclude
+    left_out = jnp.full((batch, 1), -1, jnp.int32) if exclude is None else exclude
+    ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
+    wanted = k + left_out.shape[1] + ends
     unit, _ = normalize(queries.astype(jnp.float32))
+    turned = source.turned(unit.reshape(-1, dims)).reshape(3, batch, -1)
     size = min(_QUERIES, batch)
     missing = -batch % size
-    terms = jnp.pad(unit, ((0, 0), (0, missing), (0, 0))).reshape(3, -1, size, dims)
+    terms = jnp.pad(turned, ((0, 0), (0, missing), (0, 0))).reshape(3, -1, size, turned.shape[-1])
     left_out = jnp.pad(left_out, ((0, missing), (0, 0)), constant_values=-1).reshape(-1, size, left_out.shape[1])
 
     def search(block: tuple[Array, Array]) -> tuple[Array, Array]:
         terms, left_out = block
-        rows, valid = _candidates(_block_maxima(matrix, terms, allowed, limit), wanted, limit)
-        if allowed is not None:
-            valid &= allowed[rows]
-        scores = _scores_of(matrix, terms, rows)
+        rows, valid = _candidates(_block_maxima(source, terms, restriction), wanted, source.n_rows)
+        valid &= _may_be(rows, restriction)
+        scores = _scores_of(source, terms, rows)
         scores = jnp.where(valid & ~jnp.isnan(scores), scores, -jnp.inf)
         scores = jnp.where((rows[:, :, None] == left_out[:, None, :]).any(-1), -jnp.inf, scores)
         missing = ((0, 0), (0, max(0, k - rows.shape[1])))
@@ -87,28 +103,40 @@ def cos_mul_top_k(
     return scores.reshape(-1, k)[:batch], rows.reshape(-1, k)[:batch]
 
 
-def _block_maxima(matrix: Array, terms: Array, allowed: Array | None, n_rows: int) -> Array:
+def _block_maxima(source: Source, terms: Array, restriction: Restriction) -> Array:
     """The best score in each block of rows, the last of which may be shorter, shape `[blocks, batch]`."""
     batch, dims = terms.shape[1:]
-    flat = terms.reshape(-1, dims)
+    flat = lax.stop_gradient(terms).reshape(-1, dims)
     size = max(_BLOCK, _CHUNK // (dims + 3 * batch) // _BLOCK * _BLOCK)
 
     def of_rows(start: Array | int, size: int) -> Array:
-        rows = lax.dynamic_slice_in_dim(matrix, start, size).astype(jnp.float32)
-        cosines = _dot(rows, flat) * inverse_lengths(rows)[:, None]
+        rows = lax.stop_gradient(source.chunk(start, size)).astype(jnp.float32)
+        cosines = _dot(rows, flat) * source.lengths(rows, False)[:, None]
         scores = _combined(*jnp.split(cosines, 3, axis=1))
-        scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)  # which would hide the other rows of its block
-        if allowed is not None:
-            scores = jnp.where(lax.dynamic_slice_in_dim(allowed, start, size)[:, None], scores, -jnp.inf)
+        may_be = _may_be(jnp.arange(size, dtype=jnp.int32) + start, restriction)[:, None]
+        # NaN would hide the other rows of its block.
+        scores = jnp.where(may_be & ~jnp.isnan(scores), scores, -jnp.inf)
         ends = ((0, -size % _BLOCK), (0, 0))
         return lax.reduce_window(scores, -jnp.inf, lax.max, (_BLOCK, 1), (_BLOCK, 1), ends)
 
-    n_chunks, rest = divmod(n_rows, size)
-    found = [of_rows(n_rows - rest, rest)] if rest else []
+    n_chunks, rest = divmod(source.n_rows, size)
+    found = [of_rows(source.n_rows - rest, rest)] if rest else []
     if n_chunks:
         chunks = lax.map(lambda i: of_rows(i * size, size), jnp.arange(n_chunks, dtype=jnp.int32))
         found.insert(0, chunks.reshape(-1, batch))
     return jnp.concatenate(found)
+
+
+def _may_be(rows: Array, restriction: Restriction) -> Array:
+    """Which of some rows may be answers."""
+    may_be = jnp.ones(rows.shape, bool)
+    if restriction.start is not None:
+        may_be &= rows >= restriction.start
+    if restriction.stop is not None:
+        may_be &= rows < restriction.stop
+    if restriction.allowed is not None:
+        may_be &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
+    return may_be
 
 
 def _candidates(maxima: Array, wanted: int, n_rows: int) -> tuple[Array, Array]:
@@ -119,13 +147,13 @@ def _candidates(maxima: Array, wanted: int, n_rows: int) -> tuple[Array, Array]:
     return jnp.minimum(rows, n_rows - 1), rows < n_rows
 
 
-def _scores_of(matrix: Array, terms: Array, rows: Array) -> Array:
+def _scores_of(source: Source, terms: Array, rows: Array) -> Array:
     """The scores of some rows for each query: the same contraction for each, so that equal rows score the same."""
 
     def of_query(query: tuple[Array, Array]) -> Array:
         own, ids = query
-        found = matrix.at[ids].get(mode="clip").astype(jnp.float32)
-        return _combined(*((_dot(found, own) * inverse_lengths(found)[:, None]).T))
+        found = source.rows(ids).astype(jnp.float32)
+        return _combined(*((_dot(found, own) * source.lengths(found, True)[:, None]).T))
 
     return lax.map(of_query, (jnp.moveaxis(terms, 1, 0), rows))
 

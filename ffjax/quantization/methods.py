@@ -75,8 +75,8 @@ def quantize(
         key: draws the training rows, the first centroids, and the rows whose neighbours are compared. The same key
             gives the same result on the same machine; `jax.random.key(0)` by default. Keys of the older kind, as
             `jax.random.PRNGKey(0)` makes them, are taken too.
-        progress: called with what is being done (`"Training"`, `"Encoding"` or `"Measuring"`), how much of it is done
-            and how much there is.
+        progress: called with what is being done (`"Reading"`, `"Training"`, `"Encoding"`, `"Measuring"` or
+            `"Searching"`, in this order), how much of it is done and how much there is.
 
     Returns:
         The new embeddings, and how good they are.
@@ -127,21 +127,19 @@ def quantize(
             )
         narrow = to_int8 if method == "int8" else to_bfloat16
         storage = narrow(embeddings.storage, lambda done, total: told("Encoding", done, total))
-    told("Measuring", 0, 1)
     quantized = embeddings.replace(storage=storage)
-    measured = quality(embeddings, quantized, for_quality)
-    told("Measuring", 1, 1)
-    return Quantized(quantized, measured)
+    return Quantized(quantized, quality(embeddings, quantized, for_quality, told))
 
 
 def _trained(
     storage: Storage, method: str, plan: Plan, n: int, normalize: bool, key: jax.Array, told: Progress
 ) -> QuantizedArray:
-    lengths = source.lengths(storage)
+    lengths = source.lengths(storage, lambda done, total: told("Reading", done, total))
     norms = None if not normalize or source.all_unit(lengths) else lengths
     for_rows, for_books = jax.random.split(key)
     train = train_opq if method == "opq" else train_pq
     training_rows = source.drawn(storage, n, norms, for_rows)
+    told("Training", 0, 1)  # programs are compiled before the first step is done
     pq = train(training_rows, plan, for_books, lambda done, total: told("Training", done, total))
     codes = source.encoded(storage, pq, norms, lambda done, total: told("Encoding", done, total))
     return QuantizedArray(pq, codes, norms)

@@ -1,5 +1,6 @@
 """How much of the rows is left in what stands for them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -29,13 +30,16 @@ class Quality(NamedTuple):
     recall: float
 
 
-def quality(original: Embeddings, quantized: Embeddings, key: jax.Array) -> Quality:
+def quality(
+    original: Embeddings, quantized: Embeddings, key: jax.Array, told: Callable[[str, int, int], None]
+) -> Quality:
     """Compares embeddings with what stands for them, a block of rows at a time.
 
     Args:
         original: the embeddings.
         quantized: embeddings with as many rows.
         key: draws the rows whose neighbours are compared.
+        told: called with `"Measuring"` and rows done and to do, then with `"Searching"` and searches.
     """
     squares, cosines, with_length = 0.0, 0.0, 0
     for start, rows in blocks(original.storage):
@@ -48,14 +52,17 @@ def quality(original: Embeddings, quantized: Embeddings, key: jax.Array) -> Qual
         both = (ours > 0) & (theirs > 0)
         cosines += float((products[both] / np.sqrt(ours[both] * theirs[both])).sum())
         with_length += int((ours > 0).sum())
+        told("Measuring", start + len(rows), len(original.storage))
     return Quality(
         squares / (original.storage.shape[0] * original.dims),
         cosines / with_length if with_length else 1.0,
-        _recall(original, quantized, key),
+        _recall(original, quantized, key, told),
     )
 
 
-def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array) -> float:
+def _recall(
+    original: Embeddings, quantized: Embeddings, key: jax.Array, told: Callable[[str, int, int], None]
+) -> float:
     words = original.vocab.n_word_rows
     # A floret table has rows but no words.
     before, after = (x if words else x.storage for x in (original, quantized))
@@ -65,7 +72,10 @@ def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array) -> floa
         return 1.0
     places = np.asarray(jax.random.choice(key, rows, (min(_QUERIES, rows),), replace=False)).astype(np.int32)
     queries = jnp.array(original.storage.embedding(places)).astype(jnp.float32)
-    found = [
-        np.asarray(top_k(each, queries, k, metric="cosine", exclude=places[:, None]).rows) for each in (before, after)
-    ]
+    found = []
+    for number, searched in enumerate((before, after)):
+        told("Searching", number, 2)
+        best = top_k(searched, queries, k, metric="cosine", exclude=places[:, None])
+        found.append(np.asarray(best.rows))
+    told("Searching", 2, 2)
     return float((found[0][:, :, None] == found[1][:, None, :]).any(2).mean())

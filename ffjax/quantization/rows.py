@@ -35,8 +35,14 @@ def block_size(storage: Storage) -> int:
     return max(1, min(rows, _BLOCK // max(dims, 1)))
 
 
-def lengths(storage: Storage) -> Float32[np.ndarray, " rows"]:
+def lengths(
+    storage: Storage, told: Callable[[int, int], None] = lambda done, total: None
+) -> Float32[np.ndarray, " rows"]:
     """The length of each row.
+
+    Args:
+        storage: the rows.
+        told: called with rows done and rows to do.
 
     Raises:
         ValueError: a row has NaN, infinity, or numbers that k-means could not square.
@@ -52,6 +58,7 @@ def lengths(storage: Storage) -> Float32[np.ndarray, " rows"]:
                 "Leave out such rows, or put numbers in their place."
             )
         found[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+        told(start + len(block), len(storage))
     return found
 
 
@@ -113,8 +120,6 @@ def _codes(rows: Float32[Array, "rows dims"], pq: PQ) -> UInt8[Array, "rows subq
     return nearest(points, books).T.astype(jnp.uint8)
 
 
-def _divided(
-    rows: Float32[np.ndarray, "n dims"], norms: Float32[np.ndarray, " n"]
-) -> Float32[np.ndarray, "n dims"]:
+def _divided(rows: Float32[np.ndarray, "n dims"], norms: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "n dims"]:
     """Rows at unit length; those of length zero stay zero."""
     return rows / np.where(norms > 0, norms, np.float32(1))[:, None]

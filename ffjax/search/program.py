@@ -7,10 +7,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
+from ffjax.ops.cos_mul import cos_mul_of
 from ffjax.ops.sources import Restriction, Source
 from ffjax.ops.top_k import top_k_of
 from ffjax.search.sources import of_ids, of_storage, placed
 from ffjax.storage import Storage
+
+# What programs call the score of 3CosMul: each query is the vectors of a, b and c, one behind the other.
+PRODUCTS = "products of cosines"
 
 
 @partial(jax.jit, static_argnames=("k", "metric", "n_rows", "ascending", "recall"))
@@ -33,7 +37,7 @@ def search_storage(
 
     Args:
         storage: the rows.
-        queries: shape `[batch, dims]`.
+        queries: shape `[batch, dims]`, `[batch, 3 * dims]` for `PRODUCTS`.
         exclude: rows to leave out for each query.
         mask: which rows may be answers.
         ids: row numbers of the rows that may be.
@@ -60,5 +64,8 @@ def search_storage(
 def top_k_in(
     source: Source, queries: Array, k: int, metric: str, restriction: Restriction, recall: float | None = None
 ) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """`top_k_of` with the lengths of rows computed on the way where the metric needs them."""
+    """`top_k_of` with the lengths of rows computed on the way where the metric needs them, or products of cosines."""
+    if metric == PRODUCTS:
+        terms = jnp.moveaxis(queries.reshape(queries.shape[0], 3, queries.shape[1] // 3), 1, 0)
+        return cos_mul_of(source, terms, k, restriction)
     return top_k_of(source, queries, k, metric, restriction._replace(unit=metric != "dot"), recall)

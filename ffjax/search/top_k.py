@@ -14,7 +14,7 @@ from ffjax._types import AnyArray
 from ffjax.ops.top_k import METRICS
 from ffjax.search.answer import EmbeddingsLike, TopK, checked_k
 from ffjax.search.blocks import search_blocks
-from ffjax.search.program import search_storage
+from ffjax.search.program import PRODUCTS, search_storage
 from ffjax.search.rerank import rank, rank_fetched, reranking
 from ffjax.search.restrict import Chosen, as_row, chosen
 from ffjax.search.sharded import search_sharded
@@ -106,6 +106,35 @@ def top_k(
     return TopK(scores.reshape(*batch, k), found.reshape(*batch, k), recall)
 
 
+def top_products(
+    embeddings: EmbeddingsLike | Storage,
+    terms: Float[AnyArray, "3 batch dims"],
+    k: int,
+    *,
+    exclude: Int32[AnyArray, "batch n"] | None = None,
+    rows: Any = None,
+) -> TopK:
+    """The `k` rows with the largest products of cosines, see `ffjax.ops.cos_mul`: searched as `top_k` searches.
+
+    Args:
+        embeddings: as in `top_k`.
+        terms: vectors of a, b and c.
+        k: how many rows.
+        exclude: as in `top_k`.
+        rows: as in `top_k`.
+    """
+    storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
+    n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
+    k, only = checked_k(k), chosen(rows, n_rows)
+    if only.start is None and isinstance(only.stop, int):  # then other rows are not read
+        n_rows, only = only.stop, Chosen()
+    terms, left_out = jnp.asarray(terms), None if exclude is None else jnp.asarray(exclude)
+    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((storage, terms, left_out, only)))
+    queries = jnp.moveaxis(terms, 0, 1).reshape(terms.shape[1], 3 * terms.shape[2])
+    sizes = {"k": k, "metric": PRODUCTS, "n_rows": n_rows}
+    return TopK(*_search(storage, queries, left_out, only, None, traced, sizes))
+
+
 def _search(
     storage: Storage,
     queries: Array,
@@ -126,9 +155,7 @@ def _search(
     if isinstance(storage, ShardedArray):
         scores, found = search_sharded(storage, queries, *restricted, **sizes, recall=recall)
     else:
-        scores, found = search_storage(
-            storage, queries, *restricted, **sizes, recall=recall, ascending=only.ascending
-        )
+        scores, found = search_storage(storage, queries, *restricted, **sizes, recall=recall, ascending=only.ascending)
     return scores, found, 1.0 if recall is None else recall
 
 

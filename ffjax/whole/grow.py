@@ -46,8 +46,8 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
     if isinstance(storage, QuantizedArray):
         raise TypeError(
-            "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, as in "
-            "`emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage)))`."
+            "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, with "
+            "`ffjax.reconstruct`, and quantize anew afterwards."
         )
     words = list(words)
     added = np.asarray(vectors, np.float32)

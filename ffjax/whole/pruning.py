@@ -10,7 +10,7 @@ from ffjax._checks import check_embeddings, whole_number
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
 from ffjax.search import top_k
-from ffjax.storage import NdArray
+from ffjax.storage import Storage
 from ffjax.whole.take import take_rows, with_words
 
 _BATCH = 8192
@@ -67,7 +67,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
     order = np.argsort(first, kind="stable")  # rows by their first words
     kept, dropped = order[:n], order[n:]
     storage = take_rows(embeddings.storage, kept, total)
-    targets, scores = _nearest(embeddings, storage.embedding(slice(0, n)), dropped, progress)
+    targets, scores = _nearest(embeddings, storage[:n], dropped, progress)
     target_of = np.empty(total, np.int64)
     target_of[kept], target_of[dropped] = np.arange(n), targets
     norms = None if embeddings.norms is None else Norms(np.asarray(embeddings.norms)[kept])
@@ -88,10 +88,9 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
 
 
 def _nearest(
-    embeddings: Embeddings, kept: np.ndarray, dropped: np.ndarray, progress: Callable[[int, int], None] | None
+    embeddings: Embeddings, kept: Storage, dropped: np.ndarray, progress: Callable[[int, int], None] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest kept row of each dropped row, and the cosine of the two."""
-    searched = NdArray(np.asarray(kept))
     size = min(_BATCH, len(dropped))
     targets, scores = np.empty(len(dropped), np.int64), np.empty(len(dropped), np.float32)
     for start in range(0, len(dropped), size):
@@ -99,7 +98,7 @@ def _nearest(
         # Batches of one size, so that one program is compiled.
         some = dropped[np.minimum(np.arange(start, start + size), len(dropped) - 1)]
         queries = jnp.asarray(embeddings.storage.embedding(some)).astype(jnp.float32)
-        best = top_k(searched, queries, 1, metric="cosine")
+        best = top_k(kept, queries, 1, metric="cosine")
         targets[start:stop] = np.asarray(best.rows)[: stop - start, 0]
         scores[start:stop] = np.asarray(best.scores)[: stop - start, 0]
         if progress is not None:

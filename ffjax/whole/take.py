@@ -10,7 +10,7 @@ from ffjax._aligned import aligned_empty
 from ffjax._checks import check_embeddings
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
-from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.strings import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab, SubwordVocab, Vocab
 
@@ -94,11 +94,15 @@ def with_words(vocab: Vocab, table: StringTable, rows: np.ndarray) -> Vocab:
 def take_rows(storage: Storage, rows: np.ndarray, n_word_rows: int) -> Storage:
     """Some of the words' rows, in that order, then all rows of n-grams; composed rows are put together.
 
+    Codes stay codes. Rows that are divided over devices come back on one.
+
     Args:
         storage: the rows.
         rows: numbers of rows below `n_word_rows`, any number of times.
         n_word_rows: where the rows of n-grams begin.
     """
+    if isinstance(storage, ShardedArray):
+        storage = storage[:]
     if isinstance(storage, QuantizedArray):
         norms = None if storage.norms is None else _taken(storage.norms, rows, n_word_rows)
         return QuantizedArray(storage.quantizer, _taken(storage.codes, rows, n_word_rows), norms)

@@ -34,6 +34,36 @@ def test_all_words_with_repeated_rows(ff, small, tmp_path):
     assert [row[0] for row in done.rows] == WORDS[4:]
 
 
+@pytest.mark.parametrize("kind", ["simple", "buckets"])
+@pytest.mark.parametrize("to", [(), ("--to", "msgpack")])
+def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_path, kind, to):
+    output = tmp_path / ("same.fifu" if to else "same.msgpack")
+    done = ff("prune", small[kind], output, "-n", 4, *to)
+    assert (done.status, done.err) == (0, "ffjax: 6 of 10 words have the rows of others.\n")
+    new = ffjax.load(output)
+    assert new == ffjax.prune(ffjax.load(small[kind]), 4).embeddings
+    assert new.vocab.words == WORDS and new.vocab.n_word_rows == 4
+    assert ff("prune", small[kind], output, "-n", 4, *to, "--repeat-rows").status == 0
+    assert ffjax.load(output) == ffjax.repeat_rows(new)
+
+
+def test_a_snapshot_keeps_what_training_left(ff, tmp_path):
+    model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
+    done = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
+    assert (done.status, done.err) == (0, "ffjax: 1 of 3 words have the rows of others.\n")
+    assert ffjax.load(tmp_path / "x.msgpack").training == ffjax.load(model, mmap=True).training
+
+
+def test_quantized_rows_stay_codes(ff, small, tmp_path):
+    quantized, output = tmp_path / "small.fifu", tmp_path / "pruned.fifu"
+    assert ff("quantize", small["buckets"], quantized, "--bits", 3, "-i", 2).status == 0
+    assert ff("prune", quantized, output, "-n", 4).status == 0
+    old, new = ffjax.load(quantized), ffjax.load(output)
+    assert isinstance(new.storage, ffjax.QuantizedArray) and new.storage.quantizer == old.storage.quantizer
+    np.testing.assert_array_equal(new.storage.codes[:4], old.storage.codes[:4])
+    np.testing.assert_array_equal(new.storage.codes[4:], old.storage.codes[10:])
+
+
 def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
     output = tmp_path / "same.fifu"
     assert ff("prune", small["buckets"], output, "-n", 10).err == "ffjax: 0 of 10 words have the rows of others.\n"

@@ -104,10 +104,11 @@ def test_nothing_at_all():
         exactly(again(emb), emb)
 
 
-def test_rows_on_several_devices_become_a_matrix():
+@pytest.mark.parametrize("kind", ["dense", "opq", "pq_norms", "int8"])
+def test_rows_on_several_devices_come_back_on_one(kind):
     sharding = NamedSharding(Mesh(np.array(jax.devices()), ("rows",)), PartitionSpec("rows"))
-    matrix = np.asarray(storage(5))
-    exactly(again(of(5, ffjax.ShardedArray(matrix, sharding))), of(5, ffjax.NdArray(matrix)))
+    rows = storage(5, kind=kind)
+    exactly(again(of(5, ffjax.ShardedArray(rows, sharding))), of(5, rows))
 
 
 @settings(deadline=None, max_examples=30)

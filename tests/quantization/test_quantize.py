@@ -113,8 +113,10 @@ def test_more_attempts_are_no_worse(method):
 def test_progress_is_told():
     told = []
     ffjax.quantize(embeddings(), attempts=2, progress=lambda *at: told.append(at), **FEW)
-    assert told[:8] == [("Training", n, 8) for n in range(1, 9)]
-    assert told[8:] == [("Encoding", 300, 300), ("Measuring", 0, 1), ("Measuring", 1, 1)]
+    assert told[:2] == [("Reading", 300, 300), ("Training", 0, 1)]
+    assert told[2:10] == [("Training", n, 8) for n in range(1, 9)]
+    measured = [("Measuring", 300, 300), ("Searching", 0, 2), ("Searching", 1, 2), ("Searching", 2, 2)]
+    assert told[10:] == [("Encoding", 300, 300), *measured]
 
 
 def test_blocks_give_the_codes_of_the_whole(monkeypatch):
@@ -197,6 +199,11 @@ def test_a_single_row():
     assert quality.recall == 1 and small.storage.codes.shape == (2, 1)
 
 
+def never(*at):
+    """For `progress=`: rows may be read, but no work may begin."""
+    assert at[0] == "Reading"
+
+
 @pytest.mark.usefixtures("as_users_see")
 @pytest.mark.parametrize(
     "options, error, message",
@@ -220,18 +227,12 @@ def test_a_single_row():
     ],
 )
 def test_bad_options(options, error, message):
-    def never(*_):
-        raise AssertionError("work has begun")
-
     with pytest.raises(error, match=message):
         ffjax.quantize(embeddings(), progress=never, **{"method": "pq", **options})
 
 
 @pytest.mark.usefixtures("as_users_see")
 def test_bad_rows():
-    def never(*_):
-        raise AssertionError("work has begun")
-
     few = ffjax.Embeddings(ffjax.NdArray(matrix(5)), ffjax.SimpleVocab(WORDS[:5]))
     with pytest.raises(ValueError, match=r"expected at least 256 rows, .* of 8 bits, got 5\. Take `bits=2` or less"):
         ffjax.quantize(few, progress=never)

@@ -40,7 +40,7 @@ def to_bytes(embeddings: Embeddings) -> bytes:
     formats has the layout. The same as `save(..., format="msgpack")` writes.
 
     Args:
-        embeddings: what to keep. Rows that are divided over devices come back as an `NdArray`.
+        embeddings: what to keep. Rows that are divided over devices come back on one.
 
     Raises:
         TypeError: `embeddings` are none, or have a storage of a kind that is not ffjax's.

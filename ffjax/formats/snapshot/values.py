@@ -26,8 +26,6 @@
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from ffjax.embeddings import Embeddings
 from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.strings import StringTable
@@ -62,7 +60,7 @@ def _storage(storage: Storage | None) -> Tree | None:
         case NdArray():
             return {**kind, "matrix": storage.matrix}
         case ShardedArray():
-            return {"kind": "NdArray", "matrix": np.asarray(storage.embedding(slice(None)))}
+            return _storage(storage[:])
         case Int8Array():
             return {**kind, "codes": storage.codes, "scales": storage.scales}
         case QuantizedArray():
