@@ -1,6 +1,10 @@
 """`ffjax quantize` and `ffjax reconstruct`: what the library gives, in files."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -101,6 +105,46 @@ def test_an_interrupted_run_leaves_the_old_file(ff, small, tmp_path, monkeypatch
     monkeypatch.setattr("ffjax.quantization.pq.step", stop)
     assert ff("quantize", small["simple"], output, *FEW).status == 130
     assert [path.name for path in tmp_path.iterdir()] == ["small.fifu"] and output.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are sent as POSIX does")
+@pytest.mark.parametrize("output", ["small.fifu", "small.msgpack"])
+def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
+    rows = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
+    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"w{i}" for i in range(300)])).write(tmp_path / "x.fifu")
+    # Says when the training has begun, which would take days.
+    code = (
+        "import sys, ffjax.quantization.pq as pq\n"
+        "step = pq.step\n"
+        "pq.step = lambda *a: print('training', flush=True) or step(*a)\n"
+        "sys.exit(__import__('ffjax.cli').cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "quantize", tmp_path / "x.fifu", tmp_path / output, "-i", "1000000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"training\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.fifu"]
+
+
+@pytest.mark.parametrize("method", ["pq", "opq", "int8", "bfloat16"])
+def test_through_pipes(ff, shell, small, tmp_path, method):
+    source, trained = tmp_path / "small.msgpack", method in ("pq", "opq")
+    options = ("--bits", 3, "-i", 2) if trained else ()
+    assert ff("quantize", small["buckets"], source, "--method", method, *options).status == 0
+    expected = ffjax.load(source)
+    for to in ("msgpack", "finalfusion") if trained else ("msgpack",):
+        there = shell("convert", source, "-", "--to", to)
+        assert (there.returncode, there.stderr) == (0, b"")
+        back = shell("convert", "-", tmp_path / "back.msgpack", stdin=there.stdout)
+        assert (back.returncode, back.stderr) == (0, b"")
+        assert ffjax.load(tmp_path / "back.msgpack") == expected
+        assert type(ffjax.load(tmp_path / "back.msgpack").storage) is type(expected.storage)
+    plain = shell("reconstruct", "-", "-", "--to", "finalfusion", stdin=source.read_bytes())
+    assert plain.returncode == 0
+    (tmp_path / "plain.fifu").write_bytes(plain.stdout)
+    assert ffjax.load(tmp_path / "plain.fifu") == ffjax.reconstruct(expected)
 
 
 def test_reconstruct(ff, small, tmp_path):
