@@ -80,7 +80,7 @@ def quantize(
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     before = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None  # the output may take its place
     with working("Quantizing") as bar, warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: say(_in_terms(str(message)))
+        warnings.showwarning = lambda message, *_: say(in_terms(str(message), _TERMS))
         import jax
 
         from ffjax.quantization import quantize as quantized
