@@ -17,7 +17,10 @@ from ffjax.parts import check_parts, explicit_parts
 from ffjax.storage import ComposedArray, Storage
 from ffjax.training import Training
 from ffjax.vocab import Vocab
-from ffjax.word_batches import embed_words
+from ffjax.word_batches import embed_words, sum_of_long_word
+
+# Characters of a word whose n-grams' rows are read at once.
+_LONG = 256
 
 Chunk = Metadata | Vocab | Storage | Norms
 
@@ -117,10 +120,10 @@ class Embeddings:
         row = self.vocab.host_index.get(item)
         if row is not None:
             return self.storage.embedding(row)
-        rows = self.vocab.subword_rows(item)
-        if not len(rows):
+        found = self._subword_vector(item)
+        if found is None:
             raise KeyError(f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows")
-        return self._subword_vector(rows)[0]
+        return found[0]
 
     def embedding(
         self, word: str, out: np.ndarray | None = None, default: np.ndarray | None = None
@@ -366,11 +369,19 @@ class Embeddings:
         row = self.vocab.host_index.get(word)
         if row is not None:
             return self.storage.embedding(row, out), None if self.norms is None else self.norms[row]
-        rows = self.vocab.subword_rows(word)
-        return self._subword_vector(rows, out) if len(rows) else None
+        return self._subword_vector(word, out)
 
-    def _subword_vector(self, rows: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
-        total = np.add.reduce(self.storage.embedding(rows), 0, dtype=np.float32)
+    def _subword_vector(self, word: str, out: np.ndarray | None = None) -> tuple[np.ndarray, Any] | None:
+        if not isinstance(word, str) or len(word) <= _LONG:
+            rows = self.vocab.subword_rows(word)
+            if not len(rows):
+                return None
+            total = np.add.reduce(self.storage.embedding(rows), 0, dtype=np.float32)
+        else:
+            total, count = sum_of_long_word(self, word)
+            if not count:
+                return None
+            total = total.astype(np.float32)
         norm = np.sqrt(total.dot(total))
         if norm > 0:
             total /= norm

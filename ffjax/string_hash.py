@@ -54,10 +54,11 @@ def hash_packed(
     long = used.ndim > lengths.ndim
     number = lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1) if long else jnp.zeros(used.shape, jnp.uint32)
     state = _start(key, number)
+    size, rest_of_last = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
     for i in range(chunks.shape[-1] // 4 + 1):
         rest = used - 4 * i
-        last = (used.astype(jnp.uint32) << 24) | (packed_word(chunks, i) & low_bytes(rest))
-        word = jnp.where(rest >= 4, packed_word(chunks, i), last)
+        packed = packed_word(chunks, i)
+        word = jnp.where(rest >= 4, packed, size | (packed & rest_of_last))
         after = _absorb(state, word, rounds[0])
         state = tuple(jnp.where(rest >= 0, new, old) for new, old in zip(after, state, strict=True))
     first, second = _finish(state, rounds[1])

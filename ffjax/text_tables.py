@@ -174,10 +174,14 @@ def _numbers_of_rows(embeddings: EmbeddingsLike, known: np.ndarray, names: list[
     if isinstance(vocab, SubwordVocab):
         for i, row in enumerate(known.tolist()):
             word = vocab.words[vocab.row_words[row]]
-            numbers[i] += 0 if word == _END else len(vocab.subword_rows(word))
+            numbers[i] += 0 if word == _END else _count(vocab, word)
         for i, name in enumerate(names, start=len(known)):
-            numbers[i] = len(vocab.subword_rows(decode(name)))
+            numbers[i] = _count(vocab, decode(name))
     return numbers
+
+
+def _count(vocab: SubwordVocab, word: str) -> int:
+    return sum(len(rows) for rows in vocab.subword_row_pieces(word))
 
 
 def _metadata(embeddings: EmbeddingsLike, name: str) -> Any:

@@ -26,6 +26,8 @@ _BLOCK = 1 << 16
 # Unknown words that are embedded at a time, and their bytes.
 _UNKNOWN, _UNKNOWN_BYTES = 1 << 14, 1 << 19
 _WIDEST = 64
+# Rows of one long word that are read at a time.
+_LONG_ROWS = 1 << 12
 _THREADS = 2
 
 
@@ -110,15 +112,21 @@ def embed_unknown(
 
 def _one(embeddings: EmbeddingsLike, word: bytes, unnormalize: bool) -> tuple[np.ndarray, bool]:
     """The vector of one unknown word, however long, in bounded memory."""
-    storage = embeddings.storage
-    vocab: Any = embeddings.vocab  # one with n-grams: others have no unknown words
-    total, count = np.zeros(storage.shape[1], np.float64), 0
-    for rows in vocab.subword_row_pieces(decode(word)):
-        count += len(rows)
-        for begin in range(0, len(rows), _UNKNOWN):
-            total += np.add.reduce(storage.embedding(rows[begin : begin + _UNKNOWN]), 0, dtype=np.float64)
+    total, count = sum_of_long_word(embeddings, decode(word))
     length = max(count, 1) if unnormalize else np.sqrt(total @ total)
-    return (total / length if length > 0 else total).astype(_dtype(storage)), count > 0
+    return (total / length if length > 0 else total).astype(_dtype(embeddings.storage)), count > 0
+
+
+def sum_of_long_word(embeddings: EmbeddingsLike, word: str) -> tuple[Float[np.ndarray, " dims"], int]:
+    """The sum of the rows of a word's n-grams, in float64, and how many there are; in memory that hardly grows."""
+    storage, vocab = embeddings.storage, embeddings.vocab
+    total, count = np.zeros(storage.shape[1], np.float64), 0
+    if isinstance(vocab, SubwordVocab):
+        for rows in vocab.subword_row_pieces(word):
+            count += len(rows)
+            for begin in range(0, len(rows), _LONG_ROWS):
+                total += np.add.reduce(storage.embedding(rows[begin : begin + _LONG_ROWS]), 0, dtype=np.float64)
+    return total, count
 
 
 def padded(strings: Strings, count: int) -> Strings:

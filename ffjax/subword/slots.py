@@ -95,17 +95,28 @@ def compact(
         >>> packed.tolist(), counts.tolist()
         ([[5, 7, 0]], [2])
     """
-    batch, slots = ids.shape
     keep = mask.T
-    counts = keep.sum(0, dtype=jnp.int32)
+    return move_left(ids.T, keep).T, keep.sum(0, dtype=jnp.int32)
+
+
+def move_left(values: Array, keep: Array) -> Array:
+    """The values to keep at the front of each column, in order; zeros behind them.
+
+    Args:
+        values: numbers `[..., slots, batch]`.
+        keep: which of them to keep, bool `[slots, batch]`.
+    """
+    slots, batch = keep.shape
+    zero = jnp.zeros((), values.dtype)
     if slots < 2:
-        return jnp.where(mask, ids, 0), counts
+        return jnp.where(keep, values, zero)
     dtype = jnp.uint8 if slots < 256 else jnp.uint32
     _, gaps = lax.scan(_count_gaps, jnp.zeros((batch,), jnp.int32), keep)
     gaps = jnp.where(keep, gaps, 0).astype(dtype)
-    values = jnp.where(keep, ids.T, 0)
+    values = jnp.where(keep, values, zero)
     steps = (slots - 1).bit_length()
     beyond = (0, 1 << (steps - 1)), (0, 0)
+    ahead = ((0, 0),) * (values.ndim - 2)
 
     def move(step: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         values, gaps = carry
@@ -113,12 +124,11 @@ def compact(
         by = jnp.left_shift(jnp.int32(1), step)
         incoming = lax.dynamic_slice_in_dim(jnp.pad(gaps, beyond), by, slots)
         arrives, leaves = (incoming & bit) != 0, (gaps & bit) != 0
-        from_right = lax.dynamic_slice_in_dim(jnp.pad(values, beyond), by, slots)
-        values = jnp.where(arrives, from_right, jnp.where(leaves, 0, values))
+        from_right = lax.dynamic_slice_in_dim(jnp.pad(values, (*ahead, *beyond)), by, slots, -2)
+        values = jnp.where(arrives, from_right, jnp.where(leaves, zero, values))
         return values, jnp.where(arrives, incoming, jnp.where(leaves, jnp.zeros((), dtype), gaps))
 
-    values, _ = lax.fori_loop(0, steps, move, (values, gaps))
-    return values.T, counts
+    return lax.fori_loop(0, steps, move, (values, gaps))[0]
 
 
 def _count_gaps(gaps: Array, keep: Array) -> tuple[Array, Array]:

@@ -97,3 +97,26 @@ def test_pull_keeps_the_order(rows):
         kept = values[:, keep[:, column], column]
         np.testing.assert_array_equal(pulled[:, : kept.shape[1], column], kept)
         assert not pulled[:, kept.shape[1] :, column].any()
+
+
+@pytest.mark.parametrize("positions", [1, 16, 128, 129, 300])
+def test_pull_moves_what_is_kept_to_the_front(positions):
+    rng = np.random.default_rng(positions)
+    values = rng.integers(1, 2**32, (2, positions, 5), dtype=np.uint32)
+    keep = rng.random((positions, 5)) < [0, 0.1, 0.5, 0.9, 1]
+    expected = np.zeros_like(values)
+    for row, column in np.ndindex(2, 5):
+        kept = values[row, keep[:, column], column]
+        expected[row, : len(kept), column] = kept
+    np.testing.assert_array_equal(jax.jit(pull)(values, keep), expected)
+
+
+def test_work_of_pull_grows_with_the_positions():
+    def loops(positions: int) -> int:
+        shapes = jax.ShapeDtypeStruct((positions, 8), np.uint32), jax.ShapeDtypeStruct((positions, 8), bool)
+        jaxpr = jax.make_jaxpr(pull)(*shapes)
+        scans = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
+        return sum(e.params["length"] == positions for e in scans)
+
+    # Counting what is kept goes through the positions once; no second loop does.
+    assert loops(512) == loops(4096) == 1
