@@ -12,7 +12,6 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from ffjax._checks import array_of, check_embeddings
@@ -177,10 +176,7 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 
 @partial(jax.jit, static_argnames="unnormalize")
 def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool) -> tuple[Array, Array]:
-    lengths = jnp.asarray(strings.lengths)
-    # A choice, so that XLA computes what is found once: else it would put the comparison of bytes, hundreds of
-    # instructions, into each operation that asks which words are known.
-    words = lax.cond(jnp.any(lengths >= 0), lambda: vocab.find(strings), lambda: jnp.clip(lengths, -1, -1))
+    words = vocab.find(strings)
     vectors = _known_vectors(storage, norms, words, unnormalize)
     if not isinstance(vocab, SubwordVocab):
         return vectors, words >= 0

@@ -209,14 +209,3 @@ def test_encode_has_lines_for_unknown_words_alone(words, lines):
     assert inside.ngrams.shape[0] == len(packed)
     np.testing.assert_array_equal(rows.found, inside.found)
     np.testing.assert_allclose(ffjax.lookup(emb, rows), ffjax.lookup(emb, inside), atol=1e-6)
-
-
-def test_what_is_found_is_computed_once():
-    """The comparison with the stored bytes would else be in each operation that asks which words are known."""
-    emb = builders.embeddings("simple")
-    packed = ffjax.pack(builders.WORDS, width=64)
-
-    def instructions(program: object) -> int:
-        return jax.jit(program).lower(emb, packed).compile().as_text().count(" = ")  # type: ignore[call-overload]
-
-    assert instructions(ffjax.embed) < instructions(lambda emb, strings: emb.vocab.find(strings)) + 200
