@@ -1,6 +1,6 @@
 """`python -m ffjax` is the command `ffjax`."""
 
-from ffjax.cli import main
+from ffjax.cli import command
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command()

@@ -91,7 +91,7 @@ class Pooling(NamedTuple):
         """Makes means of the sums of some lines, and zeros for lines without words."""
         if self.end is not None:
             total = total + self.end
-        np.divide(total, share[:, None], out=out, where=share[:, None] > 0)
+        np.divide(total, share[:, None], out=out, where=share[:, None] != 0)  # NaN where a weight is NaN
         out[share == 0] = 0
 
 

@@ -268,3 +268,30 @@ def test_classifiers_with_ngrams_of_words_are_refused(corpus, tmp_path):
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(embeddings())
+
+
+def test_a_weight_that_is_nan_makes_its_line_nan_and_no_other():
+    emb = ffjax.demo()
+    weights = np.ones(len(emb.vocab), np.float32)
+    weights[emb.vocab["tea"]] = np.nan
+    text = b"berlin tea\nparis\n"
+
+    def inside(emb, text, weights):
+        return ffjax.embed_text(emb, text, weights=weights, n_words=4, n_lines=2)
+
+    for vectors, counts in (
+        ffjax.embed_text(emb, text, weights=weights),
+        jax.jit(inside)(emb, np.frombuffer(text, np.uint8), weights),
+    ):
+        assert np.isnan(vectors).all(1).tolist() == [True, False] and counts.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum", "max", "fasttext"])
+def test_words_that_do_not_count_may_be_nan(pooling):
+    vectors = np.array([[1, 0], [np.nan, np.nan], [3, 4]], np.float32)
+    found = np.array([True, False, True])
+    lines = np.zeros(3, np.int32)
+    with_nan, count = ffjax.pool(vectors, lines, 1, pooling=pooling, found=found)
+    without, _ = ffjax.pool(vectors[found], lines[found], 1, pooling=pooling)
+    np.testing.assert_array_equal(with_nan, without)
+    assert count.tolist() == [2]

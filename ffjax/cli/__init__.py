@@ -1,5 +1,5 @@
 """The command `ffjax`, one module a subcommand."""
 
-from ffjax.cli.app import main
+from ffjax.cli.app import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -4,12 +4,14 @@ A subcommand is a module of this folder with a function of the same name, whose 
 and its name below. Modules import JAX and ffjax inside their function, so that `--help` and shell completion are quick.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -112,6 +114,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {explain(error)}")
         return BAD_INPUT
     return status if isinstance(status, int) else 0
+
+
+def command() -> NoReturn:
+    """What the shell runs: `main`, and the process ends with its status.
+
+    After an interruption it ends at once. Computations may still run then, on threads of their own, and would find
+    taken away what Python takes away at its end.
+    """
+    status = main()
+    if status == INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def _speak_utf8() -> None:

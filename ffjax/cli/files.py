@@ -21,6 +21,7 @@ _TERMS = {
     "`lossy=True`": "`--lossy`",
     "`limit`": "`--first`",
     "`repeat_rows=True`": "`--repeat-rows`",
+    "`ffjax.select`": "`ffjax select`",
     "make embeddings with a SimpleVocab of them": "convert to text, and that to fastText",
 }
 
@@ -190,7 +191,8 @@ def check_target(file: str, format: Format | None) -> None:
     try:
         writer(file, format, fasttext=True)
     except ValueError as error:
-        raise BadInput(f"{file}: {in_terms(str(error)).replace('`-f`', '`--to`')}") from error
+        text = str(error).removeprefix("`path`: ").replace(f", got {file!r}", "")
+        raise BadInput(f"{file}: {in_terms(text).replace('`-f`', '`--to`')}") from error
 
 
 def _target(file: str) -> str | int:

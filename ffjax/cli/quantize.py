@@ -39,7 +39,12 @@ def quantize(
     ),
     subquantizers: Annotated[
         int | None,
-        typer.Option("--subquantizers", "-s", min=1, help="Bytes of a row; by default half of the dimensions."),
+        typer.Option(
+            "--subquantizers",
+            "-s",
+            min=1,
+            help="Bytes of a row; by default half of the dimensions, a third where they are odd.",
+        ),
     ] = None,
     bits: Annotated[
         int | None, typer.Option(min=1, max=8, help="Bits of a code, for 2^BITS centroids; by default 8.")
@@ -54,7 +59,10 @@ def quantize(
     keep_lengths: Annotated[
         bool, typer.Option(help="Quantize rows at unit length, and keep their lengths beside the codes.")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Where chance begins: the same seed gives the same file.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=(1 << 32) - 1, help="Where chance begins: the same seed gives the same file."),
+    ] = 0,
     json: Json = False,
     from_: FromFormat = None,
     to: ToFormat = None,

@@ -1,6 +1,6 @@
 """`ffjax reconstruct`: plain vectors of quantized ones."""
 
-from ffjax.cli.files import load, save
+from ffjax.cli.files import check_target, load, save
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
 
@@ -16,6 +16,7 @@ def reconstruct(
     Examples:
       ffjax reconstruct small.fifu plain.fifu
     """
+    check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Reconstructing"):
         from ffjax.quantization import reconstruct as plain

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import in_terms, load, save, say_training_is_left
+from ffjax.cli.files import check_target, in_terms, load, save, say_training_is_left
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
 from ffjax.cli.status import BadInput, say
@@ -28,6 +28,7 @@ def reduce(
       ffjax reduce words.fifu small.fifu --dims 100
       ffjax reduce cc.de.300.bin cc.de.100.fifu --dims 100 --center
     """
+    check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Reducing", unit="rows") as bar:
         from ffjax.whole.components import principal_components, project

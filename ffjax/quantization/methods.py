@@ -21,6 +21,8 @@ Progress = Callable[[str, int, int], None]
 METHODS = ("pq", "opq", "int8", "bfloat16")
 # Training rows for each centroid, where nothing else is said; faiss takes as many.
 _ROWS_EACH = 256
+# The squares of parts of shorter rows would be no normal numbers.
+_SHORTEST = 1e-15
 
 
 class Quantized(NamedTuple):
@@ -114,6 +116,8 @@ def quantize(
     rows, dims = embeddings.storage.shape
     if not rows or not dims:
         raise ValueError(f"`embeddings`: expected some rows, got a storage of shape {(rows, dims)}.")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"`progress`: expected a function, got {type(progress).__name__} {progress!r}.")
     told = progress or (lambda what, done, total: None)
     for_training, for_quality = jax.random.split(key)
     if method in ("pq", "opq"):
@@ -135,6 +139,11 @@ def _trained(
     storage: Storage, method: str, plan: Plan, n: int, normalize: bool, key: jax.Array, told: Progress
 ) -> QuantizedArray:
     lengths = source.lengths(storage, lambda done, total: told("Reading", done, total))
+    if not normalize and 0 < lengths.max() < _SHORTEST:
+        raise ValueError(
+            f"`normalize`: expected True with rows as short as these, none longer than {lengths.max():g}, whose "
+            "numbers k-means could not square, got False."
+        )
     norms = None if not normalize or source.all_unit(lengths) else lengths
     for_rows, for_books = jax.random.split(key)
     train = train_opq if method == "opq" else train_pq

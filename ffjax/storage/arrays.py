@@ -67,7 +67,14 @@ def check_out(out: np.ndarray | None, shape: tuple[int, ...], dtype: Any) -> Non
         dtype: the type of its numbers.
 
     Raises:
-        ValueError: `out` is of another shape, or of a type that is no float.
+        TypeError: `out` is no array.
+        ValueError: `out` is of another shape, of a type that is no float, or cannot be written to.
     """
-    if out is not None and (out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind")):
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"`out`: expected a NumPy array to write to, got {type(out).__name__}.")
+    if not out.flags.writeable:
+        raise ValueError("`out`: expected an array that can be written to, got one that is read-only.")
+    if out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind"):
         raise ValueError(f"`out`: expected shape {shape} of floats, got {out.shape} of {out.dtype}.")

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from ffjax._pytree import equal, pytree
 from ffjax._types import AnyArray
-from ffjax.storage.arrays import check_array, placed_array
+from ffjax.storage.arrays import check_array, check_out, placed_array
 
 # On the host codes are decoded so many at a time: what they point at stays in the cache until it is read.
 _AT_ONCE = 1 << 17
@@ -73,7 +73,8 @@ class PQ:
             out: where to write the vectors, shape `[*batch, dims]`.
 
         Raises:
-            ValueError: `quantized` or `out` is of the wrong shape.
+            TypeError: `quantized` has no whole numbers, or `out` no floats.
+            ValueError: `quantized` or `out` is of the wrong shape, or `out` cannot be written to.
             IndexError: a code is none of a centroid.
         """
         quantized = np.asarray(quantized)
@@ -81,12 +82,11 @@ class PQ:
         if quantized.ndim == 0 or quantized.shape[-1] != number:
             raise ValueError(f"`quantized`: expected {number} codes along the last axis, got shape {quantized.shape}.")
         shape = (*quantized.shape[:-1], self.reconstructed_len)
-        if out is not None and out.shape != shape:
-            raise ValueError(f"`out`: expected shape {shape}, got {out.shape}.")
-        if (centroids < 256 or quantized.dtype != np.uint8) and quantized.size:
-            least, most = quantized.min(), quantized.max()
-            if least < 0 or most >= centroids:
-                raise IndexError(f"`quantized`: expected codes from 0 to {centroids - 1}, got {least} to {most}.")
+        check_out(out, shape, np.float32)
+        if centroids < 256 or quantized.dtype != np.uint8:
+            quantized = self._checked_codes(quantized)
+        if not all(self._host_books.shape):
+            return np.zeros(shape, np.float32) if out is None else out
         if out is None and quantized.ndim == 1 and self.projection is None:
             return self._concatenated(quantized)  # one word's row, asked for by its string: every step counts
         made = out if out is not None and out.flags.c_contiguous and out.dtype == np.float32 else np.empty(shape, "f4")
@@ -96,13 +96,25 @@ class PQ:
         out[...] = made
         return out
 
+    def _checked_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Codes that may be none, as numbers that can be added to."""
+        if codes.dtype.kind not in "iu" and codes.size:
+            raise TypeError(f"`quantized`: expected whole numbers, got {codes.dtype}.")
+        if codes.size and (codes.min() < 0 or codes.max() >= self.n_centroids):
+            got = f"{codes.min()} to {codes.max()}"
+            raise IndexError(f"`quantized`: expected codes from 0 to {self.n_centroids - 1}, got {got}.")
+        return codes if codes.dtype == np.uint8 else codes.astype(np.intp)
+
     def reconstruct_rows(self, codes: np.ndarray, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
         """As `reconstruct` of `codes[ids]`, whose codes are in the cache when they are decoded.
 
         Args:
-            codes: of all rows, uint8 `[rows, subquantizers]`, valid ones.
+            codes: of all rows, uint8 `[rows, subquantizers]`.
             ids: numbers of rows, `[n]`; those outside are clipped into range.
             out: where to write the vectors, contiguous float32 `[n, dims]`.
+
+        Raises:
+            IndexError: a code is none of a centroid.
         """
         self._decode(codes, ids, out)
         return out
@@ -122,7 +134,10 @@ class PQ:
             places = np.empty((step, len(firsts)), np.intp)
             for at in range(begin, end, step):
                 rows = slice(at, min(at + step, end))
-                own = codes[rows] if ids is None else codes.take(ids[rows], axis=0, mode="clip")
+                own = codes[rows]
+                if ids is not None:
+                    own = codes.take(ids[rows], axis=0, mode="clip")
+                    own = own if self.n_centroids == 256 else self._checked_codes(own)
                 if whole:  # straight to where it belongs
                     made = places[: len(own)]
                     made[...] = own + firsts

@@ -84,6 +84,7 @@ def test_bad_input(ff, small, tmp_path):
             "`--no-keep-lengths`: expected None with 'int8'",
         ),
         (("--method", "int8"), "expected a format that holds what int8 makes, msgpack"),
+        (("--seed", 1 << 64), "'--seed'"),
     ):
         done = ff("quantize", small["simple"], output, *options)
         assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err

@@ -29,4 +29,6 @@ def test_into_a_snapshot_and_out_of_it(ff, small, tmp_path):
 def test_bad_input(ff, small, tmp_path):
     done = ff("reduce", small["simple"], tmp_path / "x.fifu", "--dims", 5000)
     assert done.status == 2 and "`--dims`: expected 1 to" in done.err and "got 5000" in done.err
+    done = ff("reduce", small["simple"], tmp_path / "x.nope", "--dims", 2)
+    assert done.status == 2 and done.err.count("x.nope") == 1 and "`path`" not in done.err
     assert not list(tmp_path.glob("x*"))

@@ -86,3 +86,11 @@ def test_rows_that_words_share(method):
 def test_float64_is_refused_with_a_remedy():
     with pytest.raises(TypeError, match=r"expected 2 dimensions of float32.*got 2 of float64.*dtype=np.float32"):
         of(matrix().astype(np.float64))
+
+
+def test_rows_too_short_to_be_squared_as_they_are():
+    rows = (np.random.default_rng(0).standard_normal((300, 4)) * 1e-25).astype(np.float32)
+    emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([str(i) for i in range(300)]))
+    with pytest.raises(ValueError, match="`normalize`: expected True with rows as short as these"):
+        ffjax.quantize(emb, normalize=False)
+    assert ffjax.quantize(emb, bits=4, iterations=5).quality.mean_cosine > 0.9

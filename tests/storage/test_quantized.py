@@ -100,3 +100,49 @@ def test_fewer_dimensions_than_the_centroids_have():
 def test_a_code_without_a_centroid(code):
     with pytest.raises(IndexError, match="`quantized`: expected codes from 0 to 7, got"):
         pq(6).reconstruct(np.array([0, code, 1]))
+
+
+def test_a_code_without_a_centroid_is_found_among_many_words():
+    emb = ffjax.Embeddings(ffjax.QuantizedArray(pq(6), np.array([[0, 9, 1]], np.uint8)), ffjax.SimpleVocab(["tea"]))
+    with pytest.raises(IndexError, match="expected codes from 0 to 7, got 0 to 9"):
+        emb.embedding_batch(["tea"])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+@pytest.mark.parametrize("projection", [False, True])
+def test_codes_are_whole_numbers_of_any_type(shape, projection):
+    quantizer = ffjax.PQ(pq(6).subquantizers, np.eye(6, dtype=np.float32) if projection else None)
+    codes = np.arange(np.prod(shape)).reshape(shape)
+    for dtype in (np.uint8, np.int16, np.uint64):
+        np.testing.assert_array_equal(quantizer.reconstruct(codes.astype(dtype)), quantizer.reconstruct(codes))
+    with pytest.raises(TypeError, match="`quantized`: expected whole numbers, got float32"):
+        quantizer.reconstruct(codes.astype(np.float32))
+
+
+def test_more_codes_than_16_bits_can_tell_apart():
+    books = np.random.default_rng(0).standard_normal((300, 256, 1)).astype(np.float32)
+    codes = np.random.default_rng(1).integers(0, 256, (2, 300))
+    expected = books[np.arange(300), codes, 0]
+    for dtype in (np.uint8, np.uint64):
+        np.testing.assert_array_equal(ffjax.PQ(books).reconstruct(codes.astype(dtype)), expected)
+        np.testing.assert_array_equal(ffjax.PQ(books).reconstruct(codes[0].astype(dtype)), expected[0])
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_where_vectors_are_written():
+    quantizer, codes = pq(6), np.zeros(3, np.uint8)
+    fixed = np.zeros(6, np.float32)
+    fixed.flags.writeable = False
+    for out, error, message in (
+        (np.zeros(6, int), ValueError, r"`out`: expected shape \(6,\) of floats, got \(6,\) of int64"),
+        (fixed, ValueError, "`out`: expected an array that can be written to"),
+        ([0] * 6, TypeError, "`out`: expected a NumPy array to write to, got list"),
+    ):
+        with pytest.raises(error, match=message):
+            quantizer.reconstruct(codes, out=out)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3), (2, 4, 0)])
+def test_quantizers_of_nothing(shape):
+    quantizer = ffjax.PQ(np.zeros(shape, np.float32))
+    assert quantizer.reconstruct(np.zeros((0, shape[0]), np.uint8)).shape == (0, shape[0] * shape[2])
