@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left, shown
+from ffjax.cli.files import check_distinct, check_target, in_terms, load, save, say_training_is_left, shown
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
@@ -61,8 +61,9 @@ def prune(
             kept = pruned.embeddings
             if not all_words:
                 kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
-        except TypeError as error:
-            raise BadInput(f"{shown(embeddings)}: {error}") from error
+        except (TypeError, ValueError) as error:
+            text = in_terms(str(error), {"`embeddings`: ": "", "`ffjax.select`": "`ffjax select`"})
+            raise BadInput(f"{shown(embeddings)}: {text}") from error
         if not all_words and emb.training is not None:
             say_training_is_left()
     save(kept, output, to, repeat_rows=repeat_rows)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ffjax._checks import check_embeddings, whole_number
 from ffjax.embeddings import Embeddings
+from ffjax.formats.mapped import forget
 from ffjax.norms import Norms
 from ffjax.search import top_k
 from ffjax.storage import Storage
@@ -45,7 +46,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
 
     Raises:
         TypeError: the vocabulary has no list of words, or an argument is of another type.
-        ValueError: `n` is less than 1.
+        ValueError: `n` is less than 1, or a word's vector has NaN or infinity (where there is a row to drop).
 
     Examples:
         >>> import ffjax
@@ -63,6 +64,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
     total = vocab.n_word_rows
     if total <= n:
         return Pruned(embeddings, {})
+    _check_finite(embeddings)
     rows, first = vocab.host_rows, np.asarray(vocab.row_words)
     order = np.argsort(first, kind="stable")  # rows by their first words
     kept, dropped = order[:n], order[n:]
@@ -85,6 +87,24 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
         for number in np.flatnonzero(is_dropped[rows]).tolist()
     }
     return Pruned(pruned, mapped)
+
+
+def _check_finite(embeddings: Embeddings) -> None:
+    """Refuses words whose vectors have no cosine, before a search that may take long.
+
+    Raises:
+        ValueError: there is one.
+    """
+    storage, vocab = embeddings.storage, embeddings.vocab
+    for start in range(0, vocab.n_word_rows, _BATCH):
+        rows = storage.embedding(slice(start, min(start + _BATCH, vocab.n_word_rows)))
+        if (bad := ~np.isfinite(rows).all(axis=1)).any():
+            word = vocab.words[vocab.row_words[start + int(bad.argmax())]]
+            raise ValueError(
+                f"`embeddings`: expected finite numbers, got NaN or infinity in the vector of {word!r}. Leave that "
+                "word out with `ffjax.select`, or put numbers in their place."
+            )
+        forget(storage)
 
 
 def _nearest(

@@ -96,3 +96,18 @@ def test_what_training_left_is_not_dropped_in_silence(ff, tmp_path):
 def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
     done = ff("prune", small["simple"], tmp_path / "none" / "x.fifu", "-n", 4, "--mapping", tmp_path / "m.tsv")
     assert done.status == 2 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_word_without_a_finite_vector_ends_in_one_line(ff, tmp_path, n):
+    path, output = tmp_path / "odd.fifu", tmp_path / "pruned.fifu"
+    matrix = np.array([[1, 2, 3], [2, 1, 0], [np.nan, 1, 1], [1, 1, 1]], np.float32)
+    ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(list("abcd"))).write(path)
+    done = ff("prune", path, output, "-n", n)
+    assert done == (
+        2,
+        "",
+        f"ffjax: error: {path}: expected finite numbers, got NaN or infinity in the vector of 'c'. Leave that word out "
+        "with `ffjax select`, or put numbers in their place.\n",
+    )
+    assert not output.exists()

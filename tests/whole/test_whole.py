@@ -83,6 +83,31 @@ def test_pruning_twice(kind):
     assert {kept for kept, _ in mapped.values()} <= set(WORDS[:2])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 2, 5, 9])
+def test_a_word_without_a_finite_vector_is_named_before_any_search(value, place, monkeypatch):
+    monkeypatch.setattr(pruning, "_BATCH", 3)
+    monkeypatch.setattr(pruning, "top_k", None)
+    rows = np.array(embeddings().storage)
+    rows[place, 3] = value
+    emb = embeddings().replace(storage=ffjax.NdArray(rows))
+    with pytest.raises(ValueError, match=f"NaN or infinity in the vector of '{WORDS[place]}'. Leave that word out"):
+        ffjax.prune(emb, 4)
+    assert ffjax.prune(emb, 10).embeddings is emb
+
+
+def test_rows_of_ngrams_may_be_odd_and_rows_long_or_zero():
+    emb = embeddings("buckets", norms=False)
+    rows = np.array(emb.storage)
+    rows[len(WORDS)] = np.nan
+    rows[5], rows[6] = 1e30, 0
+    new, mapped = ffjax.prune(emb.replace(storage=ffjax.NdArray(rows)), 4)
+    assert list(mapped) == WORDS[4:] and mapped[WORDS[6]] == (WORDS[0], 0)
+    unit = rows[:4] / np.linalg.norm(rows[:4], axis=1, keepdims=True)
+    assert mapped[WORDS[5]][0] == WORDS[int(unit.sum(1).argmax())]
+    assert np.isnan(np.asarray(new.storage)[4]).all()
+
+
 def test_files_hold_a_row_for_each_word_or_refuse(tmp_path):
     new, _ = ffjax.prune(embeddings("buckets"), 4)
     path = tmp_path / "pruned.fifu"
