@@ -68,9 +68,8 @@ class Search(NamedTuple):
         return min(self.k, len(embeddings.vocab) if self.restrict is None else self.restrict, len(embeddings.vocab))
 
     def rows(self, embeddings: "Embeddings") -> Any:
-        """The rows that may be answers; a file has a row for each word."""
-        n_rows = embeddings.vocab.n_word_rows
-        return None if self.restrict is None or self.restrict >= n_rows else slice(0, self.restrict)
+        """The rows that may be answers, those of the first words; in snapshots words may share rows."""
+        return embeddings.vocab.first_rows(self.restrict)
 
 
 def nearest(embeddings: "Embeddings", queries: Encoded, how: Search) -> list[list[Answer]]:

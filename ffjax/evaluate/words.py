@@ -45,8 +45,4 @@ class KnownWords:
     @property
     def rows(self) -> slice | np.ndarray | None:
         """The rows of the known words, as `top_k` takes them; `None` for all."""
-        if self.n_words == len(self.vocab):
-            return None
-        if self.vocab.shared_rows is None:
-            return slice(0, self.n_words)
-        return np.unique(self.vocab.host_rows[: self.n_words])
+        return self.vocab.first_rows(self.n_words)

@@ -152,6 +152,25 @@ class Vocab(Chunk, ABC):
         first[self.host_rows[::-1]] = np.arange(len(self.table) - 1, -1, -1)
         return first.tolist()
 
+    def first_rows(self, n: int | None) -> slice | np.ndarray | None:
+        """The rows of the first words, as the option `rows` of searches takes them.
+
+        Args:
+            n: how many words, `None` for all.
+
+        Returns:
+            A slice; numbers of rows in ascending order, int32 `[n_rows]`, where words share rows; `None` for all.
+
+        Examples:
+            >>> import ffjax
+            >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin", "Lutetia"], rows=[1, 0, 1])
+            >>> vocab.first_rows(1).tolist(), vocab.first_rows(3)
+            ([1], None)
+        """
+        if n is None or n >= len(self):
+            return None
+        return slice(0, n) if self.shared_rows is None else np.unique(self.host_rows[:n])
+
     def find(self, strings: Strings) -> Int32[Array, " batch"]:
         """The row of each known word of a packed batch, -1 for the others; compiled code."""
         places = find(

@@ -139,6 +139,32 @@ def test_metrics_and_the_first_words(ff, demo_file, metric):
     np.testing.assert_allclose([float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6)
 
 
+@pytest.fixture
+def shared_file(tmp_path):
+    """A snapshot whose words share rows and come in another order than these: those of c, b, a, d, e are 2 1 0 2 1."""
+    matrix = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0.6, 0.8]], np.float32)
+    path = tmp_path / "shared.msgpack"
+    vocab = ffjax.SimpleVocab(["c", "b", "a", "d", "e"], rows=[2, 1, 0, 2, 1])
+    ffjax.save(ffjax.Embeddings(ffjax.NdArray(matrix), vocab), path)
+    return path
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, "c"), (2, "c"), (3, "ac"), (4, "ac"), (5, "ac"), (9, "ac")])
+def test_the_first_words_of_a_snapshot_whose_words_share_rows(ff, shared_file, n, expected):
+    done = ff("similar", shared_file, "b", "--restrict", n)
+    assert [row[1] for row in done.rows] == list(expected)
+    done = ff("analogy", shared_file, "b", "b", "b", "--restrict", n)
+    assert [row[3] for row in done.rows] == list(expected)
+
+
+def test_a_picture_of_the_first_words_of_such_a_snapshot(ff, shared_file, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "shared.svg"
+    assert ff("plot", shared_file, "b", "--restrict", 1, "-o", path).status == 0
+    text = path.read_text(encoding="utf-8")
+    assert ">c</text>" in text and ">a</text>" not in text
+
+
 def test_no_more_answers_than_words(ff, demo_file):
     assert len(ff("similar", demo_file, "tea", "-k", 50, "--restrict", 5).rows) == 5
 
