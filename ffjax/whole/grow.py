@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ffjax._aligned import aligned_empty
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
-from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.int8 import rounded
 from ffjax.strings import StringTable
 from ffjax.whole.take import with_words
@@ -20,7 +21,8 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
 
     If the embeddings have norms the vectors are scaled to unit length, as all rows of words are then, and their lengths
     become norms; otherwise they are taken as they are. N-grams and metadata stay; what training left is about other
-    words, and goes. Composed rows are put together; where rows are 8-bit numbers with a scale each, new ones become so.
+    words, and goes. Composed rows are put together, and rows that are divided over devices come back on one; where rows
+    are 8-bit numbers with a scale each, new ones become so.
 
     Args:
         embeddings: the embeddings.
@@ -32,7 +34,8 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
 
     Raises:
         TypeError: `words` is one word, or the rows are quantized.
-        ValueError: a word is known already or given twice, or the vectors are of another shape or not finite.
+        ValueError: a word is known already or given twice, or the vectors are of another shape, not finite or
+            too large for the type of the rows.
 
     Examples:
         >>> import ffjax
@@ -44,16 +47,19 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
     vocab, storage = embeddings.vocab, embeddings.storage
     if isinstance(words, str):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
-    if isinstance(storage, QuantizedArray):
+    if isinstance(storage.held if isinstance(storage, ShardedArray) else storage, QuantizedArray):
         raise TypeError(
             "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, with "
             "`ffjax.reconstruct`, and quantize anew afterwards."
         )
     words = list(words)
-    added = np.asarray(vectors, np.float32)
-    if added.shape != (len(words), embeddings.dims) or not np.isfinite(added).all():
-        got = f"shape {added.shape}" if np.isfinite(added).all() else "NaN or infinity"
-        raise ValueError(f"`vectors`: expected shape {(len(words), embeddings.dims)} of finite numbers, got {got}.")
+    # Of no vectors in a list NumPy does not know how long they would be.
+    shape = (len(words), embeddings.dims)
+    added = np.asarray(vectors, np.float64)
+    added = added.reshape(shape) if added.shape == (0,) and not words else added
+    if added.shape != shape or not np.isfinite(added).all():
+        got = f"shape {added.shape}" if added.shape != shape else "NaN or infinity"
+        raise ValueError(f"`vectors`: expected shape {shape} of finite numbers, got {got}.")
     for word in words:
         if word in vocab:
             raise ValueError(f"`words`: expected new words, got {word!r}, which is known already.")
@@ -61,15 +67,35 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
     if norms is not None:
         lengths = np.linalg.norm(added, axis=1)
         added = added / np.where(lengths > 0, lengths, 1)[:, None]
-        norms = Norms(np.concatenate([np.asarray(norms), lengths.astype(np.float32)]))
+        norms = Norms(np.concatenate([np.asarray(norms), _fitting(lengths, np.float32, "lengths")]))
+    added = _fitting(added, getattr(storage, "dtype", np.float32), "numbers")
     n_rows = vocab.n_word_rows
     rows = np.concatenate([vocab.host_rows, np.arange(n_rows, n_rows + len(words))])
     table = StringTable.from_strings([*vocab.words, *words])
     return Embeddings(_with_rows(storage, added, n_rows), with_words(vocab, table, rows), norms, embeddings.metadata)
 
 
+def _fitting(values: np.ndarray, dtype: Any, what: str) -> np.ndarray:
+    """Finite numbers in the type that is to hold them.
+
+    Raises:
+        ValueError: one of them is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        made = values.astype(np.float32).astype(dtype)
+    if not np.isfinite(made).all():
+        most = float(jnp.finfo(dtype).max)
+        raise ValueError(
+            f"`vectors`: expected {what} of at most {most:.6g}, the largest that {np.dtype(dtype)} holds, got "
+            f"{np.abs(values).max():.6g}. Scale the vectors, or make the rows wider."
+        )
+    return made
+
+
 def _with_rows(storage: Storage, added: np.ndarray, place: int) -> Storage:
     """The storage with more rows from row `place` on."""
+    if isinstance(storage, ShardedArray):
+        storage = storage[:]
     if isinstance(storage, Int8Array):
         codes, scales = rounded(added)
         return Int8Array(_joined(storage.codes, codes, place), _joined(storage.scales, scales, place))

@@ -1,6 +1,9 @@
 """Fewer words, more words, and words that share rows."""
 
+import re
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -177,6 +180,48 @@ def test_added_words(kind, norms):
     assert new.word_similarity("teapot", k=20) is not None
 
 
+def divided(emb):
+    mesh = jax.make_mesh((jax.device_count(),), ("rows",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+    return emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding))
+
+
+@pytest.mark.parametrize("storage", ["dense", "int8"])
+def test_words_are_added_to_divided_rows_as_to_those_of_one_device(storage):
+    emb = embeddings("buckets", storage)
+    vectors = np.random.default_rng(1).standard_normal((2, 6)).astype(np.float32)
+    new = ffjax.add(divided(emb), ["coffee", "tea"], vectors)
+    assert new == ffjax.add(emb, ["coffee", "tea"], vectors)
+    assert type(new.storage) is type(emb.storage)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most", "too_large"),
+    [("float16", "65504", 1e6), ("bfloat16", "3.38953e+38", 3.4e38), ("float32", "3.40282e+38", 1e300)],
+)
+def test_numbers_that_rows_cannot_hold_are_refused(dtype, most, too_large):
+    emb = embeddings(norms=False)
+    emb = emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage).astype(jnp.dtype(dtype))))
+    vectors = np.full((1, 6), 2.0)
+    new = ffjax.add(emb, ["x"], vectors)
+    assert new.storage.dtype == dtype and new["x"].astype(np.float32).tolist() == [2] * 6
+    vectors[0, 2] = -too_large
+    message = f"`vectors`: expected numbers of at most {most}, the largest that {dtype} holds, got {too_large:g}. Scale"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ffjax.add(emb, ["x"], vectors)
+
+
+def test_lengths_that_become_norms_neither_overflow_nor_vanish():
+    emb = embeddings()
+    new = ffjax.add(emb, ["long", "short"], [[1e30] * 6, [1e-30] * 6])
+    for word, size in (("long", 1e30), ("short", 1e-30)):
+        vector, length = new.embedding_with_norm(word)
+        np.testing.assert_allclose(vector, np.full(6, 6**-0.5), rtol=1e-6)
+        np.testing.assert_allclose(length, size * 6**0.5, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"`vectors`: expected lengths of at most 3\.40282e\+38, .* got 7\.34847e\+38"):
+        ffjax.add(emb, ["x"], np.full((1, 6), 3e38))
+
+
 def test_words_are_added_to_words_that_share_rows():
     new, _ = ffjax.prune(embeddings(), 4)
     more = ffjax.add(new, ["coffee"], np.ones((1, 6), np.float32))
@@ -199,6 +244,11 @@ def test_words_are_added_to_words_that_share_rows():
         (lambda e: ffjax.add(e, ["x"], np.full((1, 6), np.nan)), ValueError, "`vectors`: .*got NaN or infinity"),
         (
             lambda e: ffjax.add(embeddings("simple", "pq"), ["x"], np.ones((1, 6))),
+            TypeError,
+            "`embeddings`: expected rows of plain numbers, got quantized ones",
+        ),
+        (
+            lambda e: ffjax.add(divided(embeddings("simple", "pq")), ["x"], np.ones((1, 6))),
             TypeError,
             "`embeddings`: expected rows of plain numbers, got quantized ones",
         ),
