@@ -1,6 +1,7 @@
 """Arguments that many functions take, checked before NumPy or JAX stumbles over them."""
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -21,6 +22,27 @@ def check_embeddings(embeddings: Any, name: str = "embeddings", expected: str = 
         raise TypeError(
             f"`{name}`: expected {expected}, such as `ffjax.load(path)` gives, got {type(embeddings).__name__}."
         )
+
+
+def list_of_words(words: Any) -> list[str]:
+    """Words as a list.
+
+    Raises:
+        TypeError: `words` is one word, nothing to go through, or holds something else than words.
+
+    Examples:
+        >>> list_of_words(("tea", "coffee"))
+        ['tea', 'coffee']
+    """
+    if isinstance(words, str):
+        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+    if not isinstance(words, Iterable):
+        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
+    made = list(words)
+    for word in made:
+        if not isinstance(word, str):
+            raise TypeError(f"`words`: expected a list of words, got {type(word).__name__} {word!r} in it.")
+    return made
 
 
 def whole_number(name: str, value: Any, least: int = 0, hint: str = "") -> int:

@@ -1,6 +1,6 @@
 """`Embeddings`: a vocabulary and a storage, with the norms and metadata that belong to them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ffjax import neighbours
+from ffjax._checks import list_of_words
 from ffjax._pytree import equal, pytree
 from ffjax.functional import SimilarityResult
 from ffjax.metadata import Metadata
@@ -265,7 +266,7 @@ class Embeddings:
             For each word a list, best first, or `None` if the word has no vector.
 
         Raises:
-            TypeError: `words` is one word.
+            TypeError: `words` is one word, or holds something else than words.
 
         Examples:
             >>> import ffjax
@@ -273,11 +274,7 @@ class Embeddings:
             >>> [result.word for result in berlin], number
             (['vienna', 'munich'], None)
         """
-        if isinstance(words, str):
-            raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
-        if not isinstance(words, Iterable):
-            raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
-        return neighbours.most_similar(self, list(words), k, metric=metric)
+        return neighbours.most_similar(self, list_of_words(words), k, metric=metric)
 
     def embedding_similarity(
         self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None

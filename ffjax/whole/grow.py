@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._aligned import aligned_empty
+from ffjax._checks import check_embeddings, list_of_words
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
@@ -33,7 +34,8 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
         New embeddings; their rows are copies.
 
     Raises:
-        TypeError: `words` is one word, or the rows are quantized.
+        TypeError: `words` is one word or holds something else than words, these are no embeddings, or the rows are
+            quantized.
         ValueError: a word is known already or given twice, or the vectors are of another shape, not finite or
             too large for the type of the rows.
 
@@ -44,15 +46,13 @@ def add(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embedding
         >>> more.n_words, [result.word for result in more.word_similarity("teacoffee", k=2)]
         (40001, ['coffee', 'tea'])
     """
-    vocab, storage = embeddings.vocab, embeddings.storage
-    if isinstance(words, str):
-        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+    check_embeddings(embeddings)
+    vocab, storage, words = embeddings.vocab, embeddings.storage, list_of_words(words)
     if isinstance(storage.held if isinstance(storage, ShardedArray) else storage, QuantizedArray):
         raise TypeError(
             "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, with "
             "`ffjax.reconstruct`, and quantize anew afterwards."
         )
-    words = list(words)
     # Of no vectors in a list NumPy does not know how long they would be.
     shape = (len(words), embeddings.dims)
     added = np.asarray(vectors, np.float64)

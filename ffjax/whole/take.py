@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ffjax._aligned import aligned_empty
-from ffjax._checks import check_embeddings
+from ffjax._checks import check_embeddings, list_of_words
 from ffjax.embeddings import Embeddings
 from ffjax.norms import Norms
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
@@ -29,7 +29,7 @@ def select(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
         New embeddings; their rows are copies.
 
     Raises:
-        TypeError: `words` is one word, or the vocabulary has no list of words.
+        TypeError: `words` is one word or holds something else than words, or the vocabulary has no list of words.
         ValueError: a word is unknown, or given twice.
 
     Examples:
@@ -38,12 +38,8 @@ def select(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
         >>> few.vocab.words, few["tea"].shape
         (['tea', 'coffee'], (100,))
     """
-    if isinstance(words, str):
-        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+    words = list_of_words(words)
     check_embeddings(embeddings)
-    if not isinstance(words, Iterable):
-        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
-    words = list(words)
     numbers = dict(zip(embeddings.vocab.words, range(len(embeddings.vocab)), strict=True))
     unknown = [word for word in words if word not in numbers]
     if unknown:

@@ -180,6 +180,13 @@ def test_added_words(kind, norms):
     assert new.word_similarity("teapot", k=20) is not None
 
 
+@pytest.mark.parametrize("storage", ["dense", "int8"])
+@pytest.mark.parametrize("vectors", [[], np.ones((0, 6), np.float32)], ids=["list", "array"])
+def test_nothing_is_added(storage, vectors):
+    emb = embeddings("buckets", storage, metadata={"a": 1})
+    assert ffjax.add(emb, [], vectors) == emb
+
+
 def divided(emb):
     mesh = jax.make_mesh((jax.device_count(),), ("rows",))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
@@ -238,6 +245,14 @@ def test_words_are_added_to_words_that_share_rows():
         (lambda e: ffjax.select(e, ["a", "x", "y"]), ValueError, "known words, got 'x' and other unknown ones. Leave"),
         (lambda e: ffjax.select(e, ["a", "a"]), ValueError, "expected each once, got 'a'"),
         (lambda e: ffjax.add(e, "tea", np.ones((1, 6))), TypeError, "`words`: .*the single word 'tea'"),
+        (lambda e: ffjax.select(e, [[]]), TypeError, r"`words`: expected a list of words, got list \[\] in it"),
+        (lambda e: ffjax.select(e, 3), TypeError, "`words`: expected a list of words, got int 3"),
+        (lambda e: ffjax.add(e, ["x", 1], np.ones((2, 6))), TypeError, "`words`: .* of words, got int 1 in it"),
+        (lambda e: ffjax.add(e, 3, np.ones((1, 6))), TypeError, "`words`: expected a list of words, got int 3"),
+        (lambda e: ffjax.add(3, ["x"], np.ones((1, 6))), TypeError, "`embeddings`: expected Embeddings, .* got int"),
+        (lambda e: e.most_similar([1], 2), TypeError, "`words`: expected a list of words, got int 1 in it"),
+        (lambda e: ffjax.add(e, [], np.ones((0, 5))), ValueError, r"expected shape \(0, 6\).*got shape \(0, 5\)"),
+        (lambda e: ffjax.add(e, ["x"], []), ValueError, r"expected shape \(1, 6\).*got shape \(0,\)"),
         (lambda e: ffjax.add(e, ["a"], np.ones((1, 6))), ValueError, "new words, got 'a', which is known already"),
         (lambda e: ffjax.add(e, ["x", "x"], np.ones((2, 6))), ValueError, "expected each once, got 'x'"),
         (lambda e: ffjax.add(e, ["x"], np.ones(6)), ValueError, r"expected shape \(1, 6\).*got shape \(6,\)"),
