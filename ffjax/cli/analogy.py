@@ -60,7 +60,7 @@ def analogy(
     The answers are the words nearest to B - A + C, without the three words of
     the query; --include lets those be answers again. With --method 3cosmul
     they have the largest product of cosines with B and C over that with A. A query with a word that
-    has no vector gets a line on standard error, and the exit status is 1.
+    has no vector, or without an answer, gets a line on standard error, and the exit status is 1.
 
     In a pipe each line is A, B, C, ANSWER and SIMILARITY, separated by tabs.
     Lines of input hold three words with spaces between, or with tabs.

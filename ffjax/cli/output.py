@@ -16,6 +16,8 @@ Answer = tuple[str, float]
 
 _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _BAR = 20
+# Why a query has no answer although all its words have vectors.
+_NOBODY = "no other word that may be an answer has a finite vector."
 
 
 class Answers:
@@ -41,10 +43,12 @@ class Answers:
 
         Args:
             query: its words.
-            answers: words with their similarities, best first; `None` if the query cannot be answered.
+            answers: words with their similarities, best first; `None` if the query cannot be answered. An empty list
+                is no answer either.
             problem: why it cannot.
         """
-        if answers is None:
+        if not answers:
+            answers, problem = None, problem or _NOBODY
             self.unanswered += 1
             sys.stdout.flush()
             say(f"no answer for {' '.join(word or repr(word) for word in query)}: {problem}")

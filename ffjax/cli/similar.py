@@ -46,8 +46,8 @@ def similar(
 
     Similarity is the dot product, which is the cosine where vectors have unit
     length, as in finalfusion files; --metric chooses another. An unknown word is looked up through its
-    n-grams if the embeddings have any; a word without a vector gets a line on
-    standard error, and the exit status is 1.
+    n-grams if the embeddings have any; a word without a vector, or without an
+    answer, gets a line on standard error, and the exit status is 1.
 
     In a pipe each line is WORD, NEIGHBOUR and SIMILARITY, separated by tabs.
 

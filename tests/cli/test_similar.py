@@ -179,6 +179,8 @@ def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
 
 # Vectors without an answer
 
+NOBODY = "no other word that may be an answer has a finite vector."
+
 
 @pytest.fixture
 def odd_file(tmp_path):
@@ -202,7 +204,16 @@ def test_an_analogy_with_nan_is_said_to_have_no_answer(ff, odd_file, method):
     done = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
     assert done == (1, "", "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n")
     done = ff("analogy", odd_file, "tea", "coffee", "pot", "--method", method)  # whose only other word is the odd one
-    assert done == (0, "", "")
+    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NOBODY}\n")
+
+
+def test_a_query_is_said_to_have_no_answer_where_no_word_may_be_one(ff, odd_file):
+    done = ff("similar", odd_file, "tea", "pot", "--restrict", 1)
+    assert done == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NOBODY}\n")
+    done = ff("similar", odd_file, "tea", "--restrict", 1, "--json")
+    assert done == (1, '{"query": "tea", "results": null}\n', f"ffjax: no answer for tea: {NOBODY}\n")
+    done = ff("analogy", odd_file, "tea", "coffee", "pot", "--restrict", 2)
+    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NOBODY}\n")
 
 
 def test_one_very_long_word_among_many(ff, small):
