@@ -24,7 +24,7 @@ from ffjax.ops.split import LINE_FEED, split, windows
 from ffjax.packing import parts_of, size
 from ffjax.spans import Spans
 from ffjax.strings import Strings
-from ffjax.text_tables import Pooling, check_weights, table_of
+from ffjax.text_tables import Pooling, check_weights, is_classifier, table_of
 from ffjax.vocab import Vocab
 from ffjax.word_batches import find_rows
 
@@ -47,11 +47,13 @@ def embed_text(
 ) -> tuple[Any, Any]:
     r"""One vector for each line of a text, from its bytes.
 
-    Words are what lies between spaces, tabs, `\n`, `\r`, `\v`, `\f` and NULs, as in fastText; lines end with `\n`. A
-    word counts if it has a vector, known or through its n-grams; a line without such words gets zeros.
+    Words are what lies between spaces, tabs, `\n`, `\r`, `\v`, `\f` and NULs, as where fastText trains; lines end with
+    `\n`. A word counts if it has a vector, known or through its n-grams; a line without such words gets zeros.
 
-    `pooling="fasttext"` gives what `fasttext.get_sentence_vector` does: the mean of the words' vectors at unit length,
-    and for a supervised model the mean of all rows behind the line's words, and `</s>`.
+    `pooling="fasttext"` gives what `fasttext.get_sentence_vector` does (which does not divide words at NULs, except for
+    supervised models): the mean of the words' vectors at unit length, and for a supervised model, outside of compiled
+    code alone, the mean of all rows behind the line's words, and `</s>`. Such a line ends at the word `</s>` too, and
+    labels are no words of it: those of the model, and unknown words that begin with `__label__`.
 
     Args:
         embeddings: the embeddings.
@@ -73,7 +75,8 @@ def embed_text(
     Raises:
         TypeError: `text` is neither bytes nor uint8, such as a `str`; `embeddings` is something else; or the weights
             are no numbers.
-        ValueError: an unknown pooling, weights that do not fit, or traced text without sizes.
+        ValueError: an unknown pooling, weights that do not fit, traced text without sizes, or `"fasttext"` for a
+            supervised model whose n-grams are of words too, or inside of `jit`.
 
     Examples:
         >>> import ffjax
@@ -152,7 +155,7 @@ def _embed_batch(
             [piece[3] + np.int32(at) for at, (_, piece) in zip(first, pieces, strict=False)],
         )
     )
-    table = table_of(embeddings, rule, Spans(text, starts, lengths), ids)
+    table = table_of(embeddings, rule, Spans(text, starts, lengths), ids, lines)
     counted = table.ids >= 0
     counts[...] = np.bincount(lines[counted], minlength=len(counts))
     rows, share = jax.device_put(table.rows), rule.shares(counts, table, lines)
@@ -210,6 +213,13 @@ def _traced(
     n_lines: int | None,
 ) -> tuple[Array, Array]:
     check_pooling(pooling, weights)
+    if pooling == "fasttext" and weights is not None:
+        raise ValueError('`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.')
+    if pooling == "fasttext" and is_classifier(embeddings):
+        raise ValueError(
+            '`pooling`: expected another than "fasttext" for a supervised model in compiled code, got "fasttext". Call '
+            "`embed_text` outside of `jit`, without `n_words`."
+        )
     if n_words is None or n_lines is None:
         raise ValueError(
             "`n_words`, `n_lines`: expected both for text inside of `jit`, where shapes are fixed beforehand, got "

@@ -11,7 +11,7 @@ from ffjax.functional import EmbeddingsLike
 from ffjax.ops.pool import check_pooling
 from ffjax.packing import size
 from ffjax.spans import Spans
-from ffjax.strings import decode
+from ffjax.strings import decode, encode_word
 from ffjax.vocab import SubwordVocab
 from ffjax.word_batches import embed_words, read_rows
 
@@ -40,13 +40,17 @@ class Pooling(NamedTuple):
         pooling: a name of `ffjax.ops.pool.POOLINGS`.
         weights: a factor for each known word and one for unknown ones, or `None`.
         unnormalize: whether vectors are as they were trained.
-        end: for the lines of a supervised model, the row of `</s>`, which each of them ends with.
+        end: for the lines of a supervised model, the row of `</s>`, which each of them ends with; zeros without one.
+        n_end: how many rows that is, 1 or 0.
+        labels: a supervised model's labels, which are no words.
     """
 
     pooling: str
     weights: np.ndarray | None
     unnormalize: bool
     end: np.ndarray | None
+    n_end: int = 0
+    labels: frozenset[bytes] = frozenset()
 
     @classmethod
     def checked(cls, embeddings: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool) -> "Pooling":
@@ -66,16 +70,19 @@ class Pooling(NamedTuple):
             weights = np.asarray(weights, np.float32)
             if len(weights) == n_words:
                 weights = np.append(weights, np.float32(1))
-        training = getattr(embeddings, "training", None)
-        if pooling != "fasttext" or training is None or not len(training.label_table):
+        if pooling != "fasttext" or not is_classifier(embeddings):
             return cls(pooling, weights, unnormalize, None)
         if (_metadata(embeddings, "word_ngrams") or 1) > 1:
             raise ValueError(
                 '`pooling`: expected a classifier without n-grams of words for "fasttext", got one with n-grams of '
                 f'{_metadata(embeddings, "word_ngrams")} words. Use "mean".'
             )
-        row = embeddings.vocab.host_index.get(_END, -1)
-        return cls(pooling, None, True, read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0])
+        labels = frozenset(map(encode_word, embeddings.training.labels))  # type: ignore[attr-defined]
+        row = embeddings.vocab.host_index.get(_END)
+        if row is None:
+            return cls(pooling, None, True, np.zeros(embeddings.storage.shape[1], np.float32), 0, labels)
+        end = read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0]
+        return cls(pooling, None, True, end, 1, labels)
 
     def shares(self, counts: np.ndarray, table: Table, lines: np.ndarray) -> np.ndarray:
         """What the sum of each line is divided by, float32 `[n_lines]`; 0 for lines that get zeros."""
@@ -85,7 +92,7 @@ class Pooling(NamedTuple):
         if table.shares is not None:
             counted = table.ids >= 0
             share = np.bincount(lines[counted], table.shares[table.ids[counted]], minlength=len(counts))
-        return (share if self.end is None else share + 1).astype(np.float32)
+        return (share + self.n_end).astype(np.float32)
 
     def finish(self, total: np.ndarray, share: np.ndarray, out: np.ndarray) -> None:
         """Makes means of the sums of some lines, and zeros for lines without words."""
@@ -93,6 +100,12 @@ class Pooling(NamedTuple):
             total = total + self.end
         np.divide(total, share[:, None], out=out, where=share[:, None] != 0)  # NaN where a weight is NaN
         out[share == 0] = 0
+
+
+def is_classifier(embeddings: EmbeddingsLike) -> bool:
+    """Whether these are of a supervised model of fastText."""
+    training = getattr(embeddings, "training", None)
+    return training is not None and len(training.label_table) > 0
 
 
 def check_weights(weights: Any, n_words: int) -> None:
@@ -108,7 +121,7 @@ def check_weights(weights: Any, n_words: int) -> None:
         )
 
 
-def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray) -> Table:
+def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray, lines: np.ndarray) -> Table:
     """The vectors of the different words of a text.
 
     Args:
@@ -116,7 +129,12 @@ def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.nd
         rule: how they will be pooled.
         words: the words.
         ids: the row of each known word, -1 for the others.
+        lines: the line of each word, in order.
     """
+    read = None
+    if rule.end is not None:
+        read = _read(words, lines)
+        ids = np.where(read, ids, np.int32(-1))
     used = np.zeros(embeddings.vocab.n_word_rows + 1, bool)
     used[ids] = True
     used[-1] = False
@@ -124,7 +142,7 @@ def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.nd
     place = np.full(used.size, -1, np.int32)
     place[known] = np.arange(len(known), dtype=np.int32)
     ids = place[ids]
-    names, strange = _unknown(embeddings, rule, words, ids)
+    names, strange = _unknown(embeddings, rule, words, np.flatnonzero(ids < 0 if read is None else (ids < 0) & read))
     ids[strange >= 0] = len(known) + strange[strange >= 0]
 
     rows = aligned_zeros((size(max(len(known) + len(names), 1)), embeddings.storage.shape[1]), np.float32)
@@ -150,19 +168,31 @@ def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.nd
     return Table(rows, np.where(there[ids], ids, np.int32(-1)), shares)
 
 
+def _read(words: Spans, lines: np.ndarray) -> np.ndarray:
+    """Which words of a supervised model's lines are read: those before the first `</s>`. Bool `[n]`."""
+    read = np.ones(len(lines), bool)
+    likely = np.flatnonzero(words.lengths == len(_END))
+    data = words.data[words.starts[likely][:, None] + np.arange(len(_END))]
+    ends = likely[(data == np.frombuffer(_END.encode(), np.uint8)).all(1)]
+    own, first = np.unique(lines[ends], return_index=True)
+    for begin, end in zip(ends[first].tolist(), np.searchsorted(lines, own, side="right").tolist(), strict=True):
+        read[begin:end] = False
+    return read
+
+
 def _unknown(
-    embeddings: EmbeddingsLike, rule: Pooling, words: Spans, ids: np.ndarray
+    embeddings: EmbeddingsLike, rule: Pooling, words: Spans, left: np.ndarray
 ) -> tuple[list[bytes], np.ndarray]:
-    """The different unknown words, and for each word of the text its number among them, -1 for known ones."""
-    numbers = np.full(len(ids), -1, np.int32)
+    """The different words among `left`, the unknown ones, and for each word of the text its number, -1 for others."""
+    numbers = np.full(len(words.starts), -1, np.int32)
     if not isinstance(embeddings.vocab, SubwordVocab):
         return [], numbers
     seen: dict[bytes, int] = {}
-    left = np.flatnonzero(ids < 0)
     data = words.data
     for at, start, length in zip(left.tolist(), words.starts[left].tolist(), words.lengths[left].tolist(), strict=True):
         word = data[start : start + length].tobytes()
-        if rule.end is None or not word.startswith(_LABEL):
+        # A model's file does not say what its labels begin with, so that fastText takes the usual for others.
+        if rule.end is None or not (word.startswith(_LABEL) or word in rule.labels):
             numbers[at] = seen.setdefault(word, len(seen))
     return list(seen), numbers
 

@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ import ffjax
 from ffjax import text as text_module
 from ffjax.ops.split import split
 from tests.builders import embeddings
-from tests.formats.fasttext_files import quiet_fasttext, trained
+from tests.formats.fasttext_files import SUPERVISED, model, quiet_fasttext, trained, write
 
 SPACES = rb"[ \t\n\r\v\f\0]+"
 PIECES = [b"tea", b"Paris", b"\xe6\x9d\xb1", b"x" * 70, b" ", b"\t", b"\n", b"\r", b"\v\f", b"\0"]
@@ -244,6 +246,64 @@ def test_sentence_vectors_of_supervised_models_are_those_of_fasttext(corpus, tmp
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
 
 
+NO_GRAMS: dict[str, Any] = {"min_n": 0, "max_n": 0, "buckets": 0}
+ODD_LINES = [
+    "tea </s> cup",
+    "</s> tea",
+    "tea </s> cup </s> tea",
+    "cup",
+    "tea __class__a cup",
+    "tea __class__none __label__none",
+    "tea __label__w strangers",
+    "</s>",
+    "tea\0cup",
+    "</s>x x</s> tea",
+    "",
+]
+
+
+@pytest.mark.parametrize("words", ["</s> tea cup __label__w", "tea cup __label__w"])
+@pytest.mark.parametrize("grams", [NO_GRAMS, {"min_n": 2, "max_n": 4}])
+def test_lines_of_supervised_models_end_and_leave_out_labels_as_those_of_fasttext(words, grams, tmp_path, monkeypatch):
+    # Labels that do not begin as usual: the file does not say how.
+    data = model(words.split(), labels=["__class__a", "__class__b"], kind=SUPERVISED, loss=3, **grams)
+    peer = quiet_fasttext().load_model(str(write(tmp_path, "classes.bin", data)))
+    emb = ffjax.load_fasttext(tmp_path / "classes.bin")
+    theirs = np.stack([peer.get_sentence_vector(line) for line in ODD_LINES])
+    text = "\n".join([*ODD_LINES, ""]).encode()
+    vectors, counts = ffjax.embed_text(emb, text, pooling="fasttext")
+    np.testing.assert_allclose(vectors, theirs, atol=1e-5)
+    assert counts[:4].tolist() == [1, 0, 1, 1] and counts[7] == 0
+    monkeypatch.setattr(text_module, "_BLOCK", 8)
+    monkeypatch.setattr(text_module, "_BATCH", 40)
+    np.testing.assert_allclose(ffjax.embed_text(emb, text, pooling="fasttext")[0], theirs, atol=1e-5)
+    # other poolings know no such ends
+    assert ffjax.embed_text(emb, b"tea </s> cup")[1].tolist() == [2 + words.startswith("</s>")]
+
+
+@pytest.mark.parametrize("word_ngrams", [1, 2])
+def test_supervised_models_are_refused_in_compiled_code(word_ngrams, tmp_path):
+    data = model(labels=["__label__a"], kind=SUPERVISED, loss=3, word_ngrams=word_ngrams, **NO_GRAMS)
+    emb = ffjax.load_fasttext(write(tmp_path, "classes.bin", data))
+    text = jnp.frombuffer(b"the fox", jnp.uint8)
+    call = partial(ffjax.embed_text, pooling="fasttext", n_words=2, n_lines=1)
+    for run in (call, jax.jit(call)):
+        with pytest.raises(ValueError, match="`pooling`: .*supervised model in compiled code.*outside of `jit`"):
+            run(emb, text)
+    vectors, _ = ffjax.embed_text(emb, text, n_words=2, n_lines=1)
+    np.testing.assert_allclose(vectors, ffjax.embed_text(emb, b"the fox")[0], atol=1e-6)
+
+
+def test_unsupervised_models_of_fasttext_divide_no_words_at_nuls_where_text_does(tmp_path):
+    path = write(tmp_path, "words.bin", model(["</s>", "tea", "cup"]))
+    peer, emb = quiet_fasttext().load_model(str(path)), ffjax.load_fasttext(path)
+    vectors, counts = ffjax.embed_text(emb, b"tea\0cup\ntea cup\ntea </s> cup\n", pooling="fasttext")
+    assert counts.tolist() == [2, 2, 3]
+    theirs = np.stack([peer.get_sentence_vector(line) for line in ("tea cup", "tea cup", "tea </s> cup")])
+    np.testing.assert_allclose(vectors, theirs, atol=1e-5)
+    assert np.abs(peer.get_sentence_vector("tea\0cup") - theirs[0]).max() > 0.01
+
+
 def test_classifiers_with_ngrams_of_words_are_refused(corpus, tmp_path):
     text = b"".join(b"__label__a " + line for line in corpus[:200])
     classifier(tmp_path / "pairs.bin", text, wordNgrams=2, bucket=100)
@@ -261,6 +321,13 @@ def test_classifiers_with_ngrams_of_words_are_refused(corpus, tmp_path):
         (lambda e: ffjax.embed_text(e, b"", weights=[1.0]), ValueError, r"`weights`: expected 10, .*got shape \(1,\)"),
         (lambda e: ffjax.embed_text(e, b"", weights=[1.0], pooling="max"), ValueError, "`weights`: expected None"),
         (lambda e: ffjax.embed_text(e, b"", weights=[1.0], pooling="fasttext"), ValueError, "`weights`: expected None"),
+        (
+            lambda e: ffjax.embed_text(
+                e, jnp.zeros(3, jnp.uint8), weights=np.ones(10), pooling="fasttext", n_words=1, n_lines=1
+            ),
+            ValueError,
+            "`weights`: expected None",
+        ),
         (lambda e: jax.jit(ffjax.embed_text)(e, jnp.zeros(3, jnp.uint8)), ValueError, "`n_words`, `n_lines`: expected"),
         (lambda e: ffjax.pool(jnp.ones((1, 2)), jnp.zeros(1, int), 1, pooling="x"), ValueError, "`pooling`: expected"),
     ],
