@@ -25,7 +25,10 @@ from ffjax.vocab import Rows, SubwordVocab, Vocab
 _BLOCK = 1 << 16
 # Unknown words that are embedded at a time, and their bytes.
 _UNKNOWN, _UNKNOWN_BYTES = 1 << 14, 1 << 19
-_WIDEST = 64
+# Words of up to so many bytes share batches of few widths. Wider ones are rare, and a program for them takes seconds to
+# compile: there is one a width, for blocks of `_MANY`, and fewer words than that do not get it.
+_NARROW, _WIDE = 64, (256, 1024)
+_MANY = 256
 # Rows of one long word that are read at a time.
 _LONG_ROWS = 1 << 12
 _THREADS = 2
@@ -85,29 +88,53 @@ def embed_unknown(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Vectors of words that are known to be unknown, in blocks that bound what their n-grams take.
 
-    Unknown words of more than 64 bytes are rare and of many widths: they are put together on the host, one by one,
-    since a program for each width of n-grams takes seconds to compile.
+    Words share blocks with those of like lengths, whatever the batch they came in. Those that are very long, and long
+    ones that are few, are put together on the host, one by one.
 
     Yields:
         Positions, vectors and whether there is one, for each block.
     """
-    for width in sorted({part.strings.bytes.shape[1] for part in unknown}):
-        same = [part for part in unknown if part.strings.bytes.shape[1] == width]
+    groups: dict[int, list[Part]] = {}
+    for part in unknown:
+        for width, some in _by_width(part):
+            groups.setdefault(width, []).append(some)
+    for width, same in sorted(groups.items()):
+        number = sum(len(part.positions) for part in same)
+        if width > _WIDE[-1] or (width > _NARROW and number < _MANY):
+            for positions, strings in same:
+                pairs = zip(strings.bytes, strings.lengths, strict=True)
+                made = [_one(embeddings, row[:n].tobytes(), unnormalize) for row, n in pairs]
+                yield positions, np.stack([v for v, _ in made]), np.array([there for _, there in made])
+            continue
         positions = np.concatenate([part.positions for part in same])
         data = np.concatenate([part.strings.bytes for part in same])
         lengths = np.concatenate([part.strings.lengths for part in same])
-        step = max(1, min(_UNKNOWN, _UNKNOWN_BYTES // width))
-        for begin in range(0, len(positions), step):
+        step = _MANY if width > _NARROW else max(1, min(_UNKNOWN, _UNKNOWN_BYTES // width))
+        for begin in range(0, number, step):
             block = slice(begin, begin + step)
-            number = len(positions[block])
-            if width > _WIDEST:
-                pairs = zip(data[block], lengths[block], strict=True)
-                made = [_one(embeddings, row[:n].tobytes(), unnormalize) for row, n in pairs]
-                yield positions[block], np.stack([v for v, _ in made]), np.array([there for _, there in made])
-                continue
-            strings = padded(Strings(data[block], lengths[block]), min(size(number), step))
-            vectors, there = embed(embeddings, strings, unnormalize=unnormalize)
-            yield positions[block], np.asarray(vectors)[:number], np.asarray(there)[:number]
+            n = len(positions[block])
+            room = step if width > _NARROW else min(size(n), step)
+            vectors, there = embed(
+                embeddings, padded(Strings(data[block], lengths[block]), room), unnormalize=unnormalize
+            )
+            yield positions[block], np.asarray(vectors)[:n], np.asarray(there)[:n]
+
+
+def _by_width(part: Part) -> Iterator[tuple[int, Part]]:
+    """The words of a part by the widths of blocks that they fit in, those of a narrow part all together."""
+    data, lengths = part.strings.bytes, part.strings.lengths
+    came = data.shape[1]
+    if came <= _NARROW:
+        yield came, part
+        return
+    least = -1
+    for width in (_NARROW, *_WIDE, max(came, _WIDE[-1] + 1)):
+        own = np.flatnonzero((lengths > least) & (lengths <= width))
+        least = width
+        if own.size:
+            rows = np.zeros((own.size, width), np.uint8)
+            rows[:, : min(width, came)] = data[own, :width]
+            yield width, Part(part.positions[own], Strings(rows, lengths[own]))
 
 
 def _one(embeddings: EmbeddingsLike, word: bytes, unnormalize: bool) -> tuple[np.ndarray, bool]:
