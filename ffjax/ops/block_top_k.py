@@ -129,13 +129,7 @@ def _search_block(source: Source, sizes: _Sizes, restriction: Restriction, queri
     rows = jnp.concatenate([rows, jnp.broadcast_to(last, (rows.shape[0], rest + padding))], axis=1)
     valid = jnp.pad(jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True), ((0, 0), (0, padding)))
     scores = scores_of(source, restriction, plan, queries, rows)
-    if restriction.start is not None:
-        valid &= rows >= restriction.start
-    if restriction.stop is not None:
-        valid &= rows < restriction.stop
-    if restriction.allowed is not None:
-        valid &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
-    scores, rows = _best_of_valid(scores, rows, valid, wanted)
+    scores, rows = _best_of_valid(scores, rows, restriction.applied(valid, rows), wanted)
     return without_excluded(scores, rows, restriction, k)
 
 

@@ -90,9 +90,8 @@ def cos_mul_of(
     def search(block: tuple[Array, Array]) -> tuple[Array, Array]:
         terms, left_out = block
         rows, valid = _candidates(_block_maxima(source, terms, restriction), wanted, source.n_rows)
-        valid &= _may_be(rows, restriction)
         scores = _scores_of(source, terms, rows)
-        scores = jnp.where(valid & ~jnp.isnan(scores), scores, -jnp.inf)
+        scores = jnp.where(restriction.applied(valid, rows) & ~jnp.isnan(scores), scores, -jnp.inf)
         scores = jnp.where((rows[:, :, None] == left_out[:, None, :]).any(-1), -jnp.inf, scores)
         missing = ((0, 0), (0, max(0, k - rows.shape[1])))
         best, places = lax.top_k(jnp.pad(scores, missing, constant_values=-jnp.inf), k)
@@ -113,7 +112,8 @@ def _block_maxima(source: Source, terms: Array, restriction: Restriction) -> Arr
         rows = lax.stop_gradient(source.chunk(start, size)).astype(jnp.float32)
         cosines = _dot(rows, flat) * source.lengths(rows, False)[:, None]
         scores = _combined(*jnp.split(cosines, 3, axis=1))
-        may_be = _may_be(jnp.arange(size, dtype=jnp.int32) + start, restriction)[:, None]
+        rows = jnp.arange(size, dtype=jnp.int32) + start
+        may_be = restriction.applied(jnp.ones(size, bool), rows)[:, None]
         # NaN would hide the other rows of its block.
         scores = jnp.where(may_be & ~jnp.isnan(scores), scores, -jnp.inf)
         ends = ((0, -size % _BLOCK), (0, 0))
@@ -125,18 +125,6 @@ def _block_maxima(source: Source, terms: Array, restriction: Restriction) -> Arr
         chunks = lax.map(lambda i: of_rows(i * size, size), jnp.arange(n_chunks, dtype=jnp.int32))
         found.insert(0, chunks.reshape(-1, batch))
     return jnp.concatenate(found)
-
-
-def _may_be(rows: Array, restriction: Restriction) -> Array:
-    """Which of some rows may be answers."""
-    may_be = jnp.ones(rows.shape, bool)
-    if restriction.start is not None:
-        may_be &= rows >= restriction.start
-    if restriction.stop is not None:
-        may_be &= rows < restriction.stop
-    if restriction.allowed is not None:
-        may_be &= restriction.allowed.at[rows].get(mode="promise_in_bounds")
-    return may_be
 
 
 def _candidates(maxima: Array, wanted: int, n_rows: int) -> tuple[Array, Array]:

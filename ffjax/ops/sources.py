@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Int32
 
 from ffjax.ops.lengths import inverse_lengths
 
@@ -76,6 +76,16 @@ class Restriction(NamedTuple):
     start: Array | None = None
     stop: Array | None = None
     exclude: Array | None = None
+
+    def applied(self, valid: Bool[Array, "*batch n"], rows: Int32[Array, "*batch n"]) -> Bool[Array, "*batch n"]:
+        """Which of some valid rows may be answers, those left out for each query not yet considered."""
+        if self.start is not None:
+            valid &= rows >= self.start
+        if self.stop is not None:
+            valid &= rows < self.stop
+        if self.allowed is not None:
+            valid &= self.allowed.at[rows].get(mode="promise_in_bounds")
+        return valid
 
 
 class Plan(NamedTuple):
