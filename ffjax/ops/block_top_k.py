@@ -30,12 +30,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax.ops.largest import capacity_for, largest
 from ffjax.ops.sources import ACCELERATOR, CPU, Plan, Restriction, Source
 
 _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
 _TWICE = 64
+_TILE = 64
 
 
 def search(
@@ -94,6 +96,7 @@ def _of_plan(source: Source, restriction: Restriction, k: int, plan: Plan, queri
     wanted = k + (0 if exclude is None else exclude.shape[1])
     block_rows = _block_rows(source.n_rows, wanted)
     size = max(1, min(plan.queries, plan.maxima // (source.n_rows // block_rows)))
+    size -= size % _TILE if size > _TILE else 0
     sizes = _Sizes(block_rows, wanted, k, plan)
     return in_query_blocks(partial(_search_block, source, sizes), restriction, queries, k, size)
 
@@ -120,16 +123,16 @@ def _search_block(source: Source, sizes: _Sizes, restriction: Restriction, queri
         source = source._replace(scores=source.tables(queried, restriction.unit))
     maxima, first_rows = _block_maxima(queried, source, restriction, sizes)
     ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
-    blocks, found = _best(maxima, min(wanted + ends + _SPARE, maxima.shape[0]))
-    rows = _within(first_rows[blocks], block_rows)
-    valid = jnp.repeat(found != -jnp.inf, block_rows, axis=1)
+    blocks, found = _best(maxima, min(wanted + ends + _SPARE, maxima.shape[0]), plan)
+    rows = _within(first_rows[blocks], block_rows).T
+    valid = jnp.repeat(found != -jnp.inf, block_rows, axis=0).T
     rest = source.n_rows % block_rows  # rows after the last whole block: always candidates
     padding = -(rows.shape[1] + rest) % _ALIGNED
     last = jnp.minimum(jnp.arange(rest + padding, dtype=jnp.int32) + (source.n_rows - rest), source.n_rows - 1)
     rows = jnp.concatenate([rows, jnp.broadcast_to(last, (rows.shape[0], rest + padding))], axis=1)
     valid = jnp.pad(jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True), ((0, 0), (0, padding)))
     scores = scores_of(source, restriction, plan, queries, rows)
-    scores, rows = _best_of_valid(scores, rows, restriction.applied(valid, rows), wanted)
+    scores, rows = _best_of_valid(scores, rows, restriction.applied(valid, rows), wanted, plan)
     return without_excluded(scores, rows, restriction, k)
 
 
@@ -158,8 +161,16 @@ def best_of(
     return scores, jnp.where(scores == -jnp.inf, -1, rows)
 
 
-def _best_of_valid(scores: Array, rows: Array, valid: Array, k: int) -> tuple[Array, Array]:
-    return take_best(jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf), rows, k)
+def _best_of_valid(
+    scores: Array, rows: Array, valid: Array, k: int, plan: Plan | None = None
+) -> tuple[Array, Array]:
+    scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
+    if plan is not None and 2 * k < scores.shape[1] and _by_threshold(k, scores.shape[0], plan):
+        places = largest(scores.T, k, capacity_for(k)).T
+        held = jnp.maximum(places, 0)
+        scores = jnp.where(places < 0, -jnp.inf, jnp.take_along_axis(scores, held, axis=1, mode="promise_in_bounds"))
+        rows = jnp.take_along_axis(rows, held, axis=1, mode="promise_in_bounds")
+    return take_best(scores, rows, k)
 
 
 def _block_maxima(queries: Array, source: Source, restriction: Restriction, sizes: _Sizes) -> tuple[Array, Array]:
@@ -261,34 +272,45 @@ def scores_of(source: Source, restriction: Restriction, plan: Plan, queries: Arr
     return lax.map(of_query, (queries, rows), batch_size=at_once)
 
 
-def _best(maxima: Array, n: int) -> tuple[Array, Array]:
-    """The `n` best blocks of each query in ascending order, and their maxima, both `[batch, n]`."""
+def _best(maxima: Array, n: int, plan: Plan) -> tuple[Array, Array]:
+    """The `n` best blocks of each query in ascending order, and their maxima, both `[n, batch]`; perhaps a few more."""
     n_blocks, batch = maxima.shape
     group = 1
     while 4 * group * group * n < n_blocks:
         group *= 2
     if group < 4:
-        return _in_order(_no_negative_zero(maxima.T), n)
+        return _in_order(maxima, n, plan)
     ends = ((0, -n_blocks % group), (0, 0))
-    groups, _ = _best(lax.reduce_window(maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ends), n)
+    groups, found = _best(lax.reduce_window(maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ends), n, plan)
     blocks = _within(groups * group, group)
+    valid = (blocks < n_blocks) & jnp.repeat(found != -jnp.inf, group, axis=0)
     inside = jnp.minimum(blocks, n_blocks - 1)
-    found = maxima.at[inside, jnp.arange(batch, dtype=jnp.int32)[:, None]].get(mode="promise_in_bounds")
-    places, found = _in_order(jnp.where(blocks < n_blocks, _no_negative_zero(found), -jnp.inf), n)
-    return jnp.take_along_axis(inside, places, axis=1, mode="promise_in_bounds"), found
+    found = maxima.at[inside, jnp.arange(batch, dtype=jnp.int32)[None, :]].get(mode="promise_in_bounds")
+    places, found = _in_order(jnp.where(valid, found, -jnp.inf), n, plan)
+    return jnp.take_along_axis(inside, places, axis=0, mode="promise_in_bounds"), found
 
 
-def _in_order(scores: Array, n: int) -> tuple[Array, Array]:
+def _in_order(scores: Array, n: int, plan: Plan) -> tuple[Array, Array]:
     """The places of the `n` largest scores of each query, lower ones first among equals; ascending, with the scores."""
-    _, places = lax.top_k(scores, n)
-    places = lax.sort(places)  # one array of integers: XLA's CPU backend is ten times as slow on pairs
-    return places, jnp.take_along_axis(scores, places, axis=1, mode="promise_in_bounds")
+    if _by_threshold(n, scores.shape[1], plan):
+        places = largest(scores, n, capacity_for(n))
+        held = jnp.maximum(places, 0)
+        found = jnp.take_along_axis(scores, held, axis=0, mode="promise_in_bounds")
+        return held, jnp.where(places < 0, -jnp.inf, found)
+    _, places = lax.top_k(_no_negative_zero(scores.T), n)
+    places = lax.sort(places).T  # one array of integers: XLA's CPU backend is ten times as slow on pairs
+    return places, jnp.take_along_axis(scores, places, axis=0, mode="promise_in_bounds")
+
+
+def _by_threshold(n: int, batch: int, plan: Plan) -> bool:
+    """Whether `largest` is faster than `lax.top_k`."""
+    return plan.threshold is not None and n >= 64 and n * batch >= plan.threshold
 
 
 def _within(firsts: Array, n: int) -> Array:
-    """The numbers of the members of groups of n, from those of their first members."""
-    numbers = firsts[:, :, None] + jnp.arange(n, dtype=jnp.int32)[None, None, :]
-    return numbers.reshape(firsts.shape[0], -1)
+    """The numbers of the members of groups of n, from those of their first members; both along the first axis."""
+    numbers = firsts[:, None, :] + jnp.arange(n, dtype=jnp.int32)[None, :, None]
+    return numbers.reshape(-1, firsts.shape[1])
 
 
 def _rounded_up(n: int, multiple: int) -> int:

@@ -99,6 +99,7 @@ class Plan(NamedTuple):
         widen: whether narrow floats are widened before they are multiplied, not by the product itself.
         in_order: whether a maximum takes the rows of a block one after the other, and not in a tree.
         tables: whether few queries are looked up in tables where the source has them.
+        threshold: how many numbers, over all queries, are worth a threshold instead of `lax.top_k`; None is never.
     """
 
     chunk: int
@@ -108,11 +109,28 @@ class Plan(NamedTuple):
     widen: bool
     in_order: bool
     tables: bool
+    threshold: int | None
 
 
 # Measured on two cores of an AMD EPYC (Zen 4, 1 MiB of level 2 cache each): see `benchmarks/`.
-CPU = Plan(chunk=1 << 20, queries=256, maxima=1 << 24, gathered=1 << 20, widen=True, in_order=True, tables=True)
+CPU = Plan(
+    chunk=1 << 20,
+    queries=256,
+    maxima=1 << 23,
+    gathered=1 << 20,
+    widen=True,
+    in_order=True,
+    tables=True,
+    threshold=1 << 11,
+)
 # Large steps, since each is a launch; the scores of a chunk are 256 MiB.
 ACCELERATOR = Plan(
-    chunk=1 << 26, queries=1024, maxima=1 << 28, gathered=1 << 26, widen=False, in_order=False, tables=False
+    chunk=1 << 26,
+    queries=1024,
+    maxima=1 << 28,
+    gathered=1 << 26,
+    widen=False,
+    in_order=False,
+    tables=False,
+    threshold=None,
 )
