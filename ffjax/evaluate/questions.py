@@ -19,7 +19,7 @@ from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
 SKIPS = ("any", "answer")
 # As gensim: where the best answers are the question's words in another case, the next ones count, five at most.
 _CANDIDATES = 5
-_BATCH = 4096
+_BATCH = 512  # two blocks of the search: few empty places in the last batch
 
 
 class AnalogyAnswer(NamedTuple):
@@ -225,7 +225,10 @@ def _search(
     scores = np.zeros((total, _CANDIDATES), np.float32)
     if not total:
         return rows, scores
-    storage = _dense(embeddings, words)
+    answers, n_rows = words.rows, embeddings.vocab.n_word_rows
+    if isinstance(answers, slice):  # the rows from the first on: what is not searched need not be there
+        answers, n_rows = None, answers.stop
+    storage = _dense(embeddings.storage, n_rows)
     exclude = np.where(numbers[:, :3] >= 0, embeddings.vocab.host_rows[numbers[:, :3]], -1).astype(np.int32)
     # Batches of one size, so that one program is compiled.
     size = -(-total // -(-total // _BATCH))
@@ -233,7 +236,7 @@ def _search(
         some = np.minimum(np.arange(start, start + size), total - 1)
         three = vectors[places[some]].transpose(1, 0, 2)
         best = answer(
-            storage, three, _CANDIDATES, method=method, metric="cosine", exclude=exclude[some], rows=words.rows
+            storage, three, _CANDIDATES, method=method, metric="cosine", exclude=exclude[some], rows=answers
         )
         stop = min(start + size, total)
         rows[start:stop] = np.asarray(best.rows)[: stop - start]
@@ -243,12 +246,11 @@ def _search(
     return rows, scores
 
 
-def _dense(embeddings: Embeddings, words: KnownWords) -> Storage:
-    """The words' rows, on the device: those that are put together are put together once, not for every batch.
+def _dense(storage: Storage, n_rows: int) -> Storage:
+    """The first rows, on the device: those that are put together are put together once, not for every batch.
 
     Codes stay codes, of which the search decodes some at a time.
     """
-    storage, n_rows = embeddings.storage, embeddings.vocab.n_word_rows
     if isinstance(storage, QuantizedArray | Int8Array):
         return jax.tree.map(jnp.asarray, storage[:n_rows])
     if isinstance(storage, NdArray) and not isinstance(storage.matrix, np.ndarray):

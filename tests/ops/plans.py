@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from ffjax.ops.block_top_k import search
 from ffjax.ops.sources import CPU, Restriction, of_matrix
 
-TINY = CPU._replace(chunk=1 << 10, queries=5, gathered=1 << 10)  # many chunks, many blocks of queries, many gathers
+# Many chunks, many blocks of queries, many gathers, and thresholds wherever they may be.
+TINY = CPU._replace(chunk=1 << 10, queries=5, gathered=1 << 10, threshold=1)
 
 
 def with_plan(plan, matrix, queries, k, **restriction):

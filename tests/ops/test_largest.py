@@ -8,6 +8,8 @@ from jax.sharding import PartitionSpec
 
 from ffjax.ops.largest import capacity_for, largest
 
+found_by = jax.jit(largest, static_argnums=(1, 2))
+
 
 def places_of(numbers: np.ndarray, n: int) -> list[set[int]]:
     """The `n` best places of each column: larger numbers first, then lower places."""
@@ -42,7 +44,7 @@ KINDS = ["normal", "ties", "equal", "zeros of both signs", "infinite", "far apar
 def test_finds_the_largest_lower_places_first(kind, count, n, spare):
     values = numbers(kind, count)
     capacity = capacity_for(n) if spare else n
-    found = np.asarray(jax.jit(largest, static_argnums=(1, 2))(values, n, capacity))
+    found = np.asarray(found_by(values, n, capacity))
     assert found.shape == (capacity, values.shape[1])
     for column, wanted in zip(found.T, places_of(values, n), strict=True):
         held = column[column >= 0]
@@ -55,14 +57,14 @@ def test_finds_the_largest_lower_places_first(kind, count, n, spare):
 def test_extremes_of_float32():
     largest_number, smallest = np.finfo(np.float32).max, np.finfo(np.float32).tiny
     values = np.array([[-largest_number, largest_number, -np.inf, np.inf, 0, smallest, -smallest, 1]], np.float32).T
-    for n in range(1, 9):
-        assert set(np.asarray(largest(jnp.asarray(values), n, n))[:, 0].tolist()) == places_of(values, n)[0]
+    for n in (1, 2, 5, 7):
+        assert set(np.asarray(found_by(values, n, n))[:, 0].tolist()) == places_of(values, n)[0]
 
 
 def test_under_vmap_and_shard_map():
     values = jnp.asarray(np.stack([numbers("ties", 300), numbers("normal", 300)]))
-    each = jnp.stack([largest(v, 20, 20) for v in values])
-    np.testing.assert_array_equal(jax.vmap(lambda v: largest(v, 20, 20))(values), each)
+    each = np.stack([found_by(v, 20, 20) for v in values])
+    np.testing.assert_array_equal(jax.jit(jax.vmap(lambda v: largest(v, 20, 20)))(values), each)
     mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = PartitionSpec(None, "rows")
     mapped = jax.shard_map(lambda v: largest(v, 20, 20), mesh=mesh, in_specs=spec, out_specs=spec)
@@ -76,5 +78,5 @@ def test_no_gradient_goes_through_the_choice():
         places = largest(values, 3, 3)
         return jnp.take_along_axis(values, places, axis=0).sum()
 
-    gradient = np.asarray(jax.grad(best)(values))
+    gradient = np.asarray(jax.jit(jax.grad(best))(values))
     assert gradient.sum() == 3 * values.shape[1] and set(np.unique(gradient)) == {0.0, 1.0}

@@ -75,3 +75,26 @@ def test_only_the_first_rows():
     agree(top_k(matrix, queries, 9, n_rows=1111), expected)
     agree(top_k(matrix, queries, 9, stop=1111), expected)
     agree(top_k(matrix, queries, 9, n_rows=9999), reference(matrix, queries, 9))
+
+
+@pytest.mark.parametrize("k", [64, 150, 1400])
+def test_many_answers_among_some_rows(k):
+    """What is chosen by a threshold, with most scores equal to many others, where few and where most rows are left."""
+    matrix, queries = integers(0, 3100, 6), integers(1, 40, 6)
+    exclude = np.random.default_rng(3).integers(-1, 2500, (40, 30)).astype(np.int32)
+    for share in (0.02, 0.9):
+        allowed = np.random.default_rng(2).random(3100) < share
+        mask = allowed & (np.arange(3100) >= 77) & (np.arange(3100) < 2900)
+        found = top_k(matrix, queries, k, exclude=exclude, allowed=allowed, start=77, stop=2900)
+        agree(found, reference(matrix, queries, k, exclude=exclude, allowed=mask))
+
+
+def test_many_answers_beside_nan_and_infinity():
+    matrix, queries = integers(0, 3100, 6), integers(1, 40, 6)
+    matrix[::7] = np.nan
+    matrix[3::11, 0] = -np.inf
+    queries = np.abs(queries) + 1
+    agree(top_k(matrix, queries, 100), reference(matrix, queries, 100))
+    clean = ~np.isnan(matrix).any(1) & np.isfinite(matrix).all(1)
+    _, rows = top_k(matrix[:400], queries, 399)
+    assert {row for row in np.asarray(rows).ravel().tolist() if row >= 0} == set(np.flatnonzero(clean[:400]).tolist())
