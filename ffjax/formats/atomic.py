@@ -23,6 +23,7 @@ from ffjax.formats.binary import File
 _BUFFER = 1 << 20
 _ENDING = b".ffjax-tmp"
 _NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 # What the kernel or the file system says if it has no nameless files.
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
@@ -70,6 +71,7 @@ def atomic_write(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> I
         temporary.remove()
         if isinstance(error, OSError) and temporary.is_name(error.filename):
             error.filename, error.filename2 = _shown(path), None  # not a name that the user has never seen
+        _name_if_full(error, path)
         raise
     _sync_folder(folder)
 
@@ -85,11 +87,21 @@ def open_output(file: File) -> Iterator[BufferedIOBase]:
         OSError: as `atomic_write` and `open`.
     """
     if isinstance(file, int) or _is_special(file):
-        with open(file, "wb") as out:
-            yield out
+        try:
+            with open(file, "wb") as out:
+                yield out
+        except OSError as error:
+            _name_if_full(error, file)
+            raise
         return
     with atomic_write(file) as out:
         yield out
+
+
+def _name_if_full(error: BaseException, file: File) -> None:
+    """Says of a write without room for it to which file it was: the system does not."""
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None and not isinstance(file, int):
+        error.filename = _shown(file)
 
 
 def output_folder(file: File) -> bytes | None:

@@ -47,14 +47,19 @@ def host_view(array: Any) -> np.ndarray | None:
     return None
 
 
-def checked_key(key: Any) -> Any:
+def checked_key(key: Any, *, columns: bool = False) -> Any:
     """What rows are asked for by, as it is.
 
+    Args:
+        key: as the caller gave it.
+        columns: whether a tuple may ask for columns too.
+
     Raises:
-        TypeError: it is `None`, to which NumPy would answer with one dimension more.
+        TypeError: it is `None`, to which NumPy would answer with one dimension more, or a tuple.
     """
-    if key is None:
-        raise TypeError("`key`: expected a row number, a slice, or an array of row numbers, got None.")
+    if key is None or (isinstance(key, tuple) and not columns):
+        hint = "" if key is None else " For rows of these numbers give a list; columns are taken from the answer."
+        raise TypeError(f"`key`: expected a row number, a slice, or an array of row numbers, got {key!r}.{hint}")
     return key
 
 

@@ -93,10 +93,10 @@ class NdArray(Storage):
         if in_file is not None:
             found = _read(in_file, key, len(self))
         if found is None and host is not None:
-            found = host[checked_key(key)]
+            found = host[checked_key(key, columns=True)]
         elif found is None:
             # On another device the rows asked for are fetched, never the matrix.
-            found = np.asarray(self.matrix[checked_key(key)])
+            found = np.asarray(self.matrix[checked_key(key, columns=True)])
         check_out(out, found.shape, found.dtype)
         if out is None:
             # An array of row numbers has made a copy already.

@@ -120,6 +120,20 @@ def test_a_failure_of_any_last_step_leaves_the_old_file(old, monkeypatch, step, 
     assert names(old.parent) == ["file"]
 
 
+def test_a_full_disk_is_an_error_about_the_file(old):
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        with atomic_write(old):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(old)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs `/dev/full`, which Linux has")
+def test_a_full_device_is_an_error_about_the_device():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        with open_output("/dev/full") as file:
+            file.write(b"new")
+
+
 def test_a_folder_that_cannot_be_synced_does_no_harm(old, monkeypatch):
     sync = os.fsync
 

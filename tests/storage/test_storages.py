@@ -112,6 +112,8 @@ def test_pq_on_the_host():
         (lambda: ffjax.NdArray(np.zeros((2, 2), ">f4")), TypeError, "`matrix`: .*got 2 of >f4"),
         (lambda: storage(2)[None], TypeError, "`key`: .*got None"),
         (lambda: storage(2, kind="pq")[None], TypeError, "`key`: .*got None"),
+        (lambda: storage(2, kind="pq")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
+        (lambda: storage(2, kind="int8")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
         (lambda: storage(2)[2], IndexError, "2"),
         (lambda: ffjax.PQ(np.zeros((2, 2), np.float32)), TypeError, "`quantizers`: expected 3 dimensions of float32"),
         (lambda: ffjax.PQ(pq(6).subquantizers, np.zeros((2, 2), np.float32)), ValueError, r"`projection`.*\(6, 6\)"),
