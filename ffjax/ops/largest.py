@@ -39,10 +39,12 @@ def largest(numbers: Float32[Array, "count batch"], n: int, capacity: int) -> In
     low, high = _thresholds(keys, n, capacity)
     keys = jnp.pad(keys, ((0, -keys.shape[0] % _BITS), (0, 0)), constant_values=_SMALLEST)
     sure = _packed(keys >= high)
-    between = _packed((keys >= low) & (keys < high))  # fit all, or are equal: then the lower places come first
-    before = _running(_set(between)) - _set(between)
-    between = _lowest(between, capacity - _set(sure).sum(0, dtype=jnp.int32, keepdims=True) - before)
-    return _places(sure | between, capacity)
+    between = _packed((keys >= low) & (keys < high))  # all of them fit, or they are equal: then the lower places count
+    n_sure, n_between = _set(sure), _set(between)
+    until = _running(jnp.stack([n_sure, n_between]))
+    room = capacity - until[0, -1:]
+    between = _lowest(between, room - (until[1] - n_between))
+    return _places(sure | between, until[0] + jnp.minimum(until[1], room), capacity)
 
 
 def _keys(numbers: Array) -> Int32[Array, "*shape"]:
@@ -96,12 +98,12 @@ def _set(words: Array) -> Array:
 
 
 def _running(counts: Array) -> Array:
-    """Sums of each count and those above it. A loop over rows, which takes a tenth of the time of `jnp.cumsum`."""
+    """Sums of each count and those before it along the middle axis, in a tenth of the time of `jnp.cumsum`."""
 
     def added(above: Array, row: Array) -> tuple[Array, Array]:
         return above + row, above + row
 
-    return lax.scan(added, counts[0] * 0, counts)[1]
+    return lax.scan(added, counts[:, 0] * 0, counts.swapaxes(0, 1))[1].swapaxes(0, 1)
 
 
 def _place_of(words: Array, ordinal: Array) -> Array:
@@ -124,10 +126,9 @@ def _lowest(words: Array, n: Array) -> Array:
     return jnp.where(_set(words) <= n, words, words & below)
 
 
-def _places(words: Array, capacity: int) -> Array:
-    """The places of the bits that are set, no more than `capacity` in a column."""
+def _places(words: Array, until: Array, capacity: int) -> Array:
+    """The places of the first `capacity` bits that are set in each column; `until` are set in each word and before."""
     n_words, batch = words.shape
-    until = _running(_set(words))
     columns = jnp.arange(batch, dtype=jnp.int32)[None, :]
     ordinal = jnp.arange(capacity, dtype=jnp.int32)[:, None]
     n_steps = n_words.bit_length()
