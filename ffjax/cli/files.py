@@ -184,15 +184,29 @@ def check_target(file: str, format: Format | None) -> None:
         if format is None:
             raise BadInput("expected a format for standard output, got none. Say which with --to.")
         return
-    from ffjax.formats.atomic import output_folder
     from ffjax.formats.save import writer
 
-    output_folder(file)
+    check_writable(file)
     try:
         writer(file, format, fasttext=True)
     except ValueError as error:
         text = str(error).removeprefix("`path`: ").replace(f", got {file!r}", "")
         raise BadInput(f"{file}: {in_terms(text).replace('`-f`', '`--to`')}") from error
+
+
+def check_writable(file: str | None) -> None:
+    """Refuses, before anything is read, a file beside the output that could not be written.
+
+    Args:
+        file: a path, `-` or `None`, of which the last two are always fine.
+
+    Raises:
+        OSError: the file could not be written, as far as that can be told before.
+    """
+    if file is not None and file != "-":
+        from ffjax.formats.atomic import output_folder
+
+        output_folder(file)
 
 
 def _target(file: str) -> str | int:

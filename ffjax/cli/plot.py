@@ -3,11 +3,12 @@
 import os
 import sys
 from enum import StrEnum
+from io import BytesIO
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, load, shown
+from ffjax.cli.files import check_distinct, check_writable, load, shown
 from ffjax.cli.options import InputFormat, Lossy, Metric, MetricOption, Restrict
 from ffjax.cli.picture import Point, draw
 from ffjax.cli.progress import working
@@ -17,6 +18,9 @@ from ffjax.cli.status import UNANSWERED, BadInput, say
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
+
+
+_MOST = 500  # more labels than that lie on each other, and take minutes to place
 
 
 class Picture(StrEnum):
@@ -56,6 +60,7 @@ def plot(
     """
     chosen = _format(output, to)
     check_distinct(output, embeddings)
+    check_writable(output)
     emb = load(embeddings, format, lossy=lossy)
     with working("Drawing"):
         import numpy as np
@@ -67,15 +72,24 @@ def plot(
             say(f"no place for {word}: {problem}")
         if not points:
             raise BadInput("expected a word with a vector, got none.")
+        if len(points) > _MOST:
+            raise BadInput(f"expected at most {_MOST:,} words in a picture, got {len(points):,}. Lower -k.")
         vectors = emb.embedding_batch([point.word for point in points])[0].astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit = vectors / np.where(lengths > 0, lengths, 1)
-        target = sys.stdout.buffer if output == "-" else output
+        picture = BytesIO()
         known = [word for word in asked if word not in unknown]
         try:
-            draw(points, unit, target, chosen, _title(known, k))
+            draw(points, unit, picture, chosen, _title(known, k))
         except ImportError as error:
             raise BadInput(str(error)) from error
+    if output == "-":
+        sys.stdout.buffer.write(picture.getvalue())
+    else:
+        from ffjax.formats.atomic import open_output
+
+        with open_output(output) as file:
+            file.write(picture.getvalue())
     if unknown:
         raise typer.Exit(UNANSWERED)
 

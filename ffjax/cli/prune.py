@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from ffjax.cli.files import check_distinct, check_target, in_terms, load, save, say_training_is_left, shown
+from ffjax.cli.files import (
+    check_distinct,
+    check_target,
+    check_writable,
+    in_terms,
+    load,
+    save,
+    say_training_is_left,
+    shown,
+)
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
@@ -44,6 +53,7 @@ def prune(
         raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
     check_distinct(mapping or "-", embeddings, output)
     check_target(output, to)
+    check_writable(mapping)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Pruning", unit="words") as bar:
         from ffjax.formats.save import promised_by

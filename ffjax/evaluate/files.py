@@ -9,6 +9,7 @@ Analogies, as Google published them with word2vec:
 Pairs, as in WordSim-353 and SimLex-999: lines `word TAB word TAB similarity`, and lines of comments after `#`.
 """
 
+import codecs
 from collections.abc import Iterator
 from os import PathLike, fspath
 from typing import NamedTuple
@@ -92,10 +93,12 @@ def holds_analogies(path: File) -> bool:
 
 
 def _lines(path: File) -> Iterator[tuple[int, str]]:
-    """Lines with the offsets of their first bytes."""
+    """Lines with the offsets of their first bytes, without the mark of UTF-8 at the beginning of some files."""
     offset = 0
     with open(fspath(path), "rb") as file:
         for raw in file:
+            if not offset and raw.startswith(codecs.BOM_UTF8):
+                offset, raw = len(codecs.BOM_UTF8), raw.removeprefix(codecs.BOM_UTF8)
             # Bytes that are not UTF-8 come in as they are: words of some models contain them.
             yield offset, raw.decode("utf-8", "surrogateescape")
             offset += len(raw)

@@ -92,14 +92,14 @@ def similarity(
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation of two lists of numbers; NaN for fewer than two, or where one is constant.
+    """Pearson's correlation of two lists of numbers; NaN for fewer than two, where one is constant or not finite.
 
     Examples:
         >>> import numpy as np
         >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])), 4)
         0.9934
     """
-    if len(x) < 2:
+    if len(x) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
     scale = np.sqrt((x * x).sum() * (y * y).sum())
@@ -107,13 +107,15 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ranks(x: np.ndarray) -> np.ndarray:
-    """The rank of each number, from 1; equal numbers share the mean of their ranks.
+    """The rank of each number, from 1; equal numbers share the mean of their ranks. Beside NaN no number has one.
 
     Examples:
         >>> import numpy as np
         >>> ranks(np.array([10.0, 30.0, 10.0, 20.0])).tolist()
         [1.5, 4.0, 1.5, 3.0]
     """
+    if np.isnan(x).any():
+        return np.full(len(x), np.nan)
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]

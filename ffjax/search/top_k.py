@@ -179,6 +179,8 @@ def _is_divided(storage: Storage) -> bool:
 def _check(storage: Storage, queries: Any, metric: str, exclude: Any, approximate: float | None) -> None:
     if np.ndim(queries) == 0 or np.shape(queries)[-1] != storage.shape[1]:
         raise ValueError(f"`queries`: expected {storage.shape[1]} dimensions, got shape {np.shape(queries)}.")
+    if not storage.shape[1]:
+        raise ValueError("`embeddings`: expected rows of at least one dimension, got rows of none.")
     if metric not in METRICS:
         raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
     if exclude is not None and np.shape(exclude)[:-1] != np.shape(queries)[:-1]:

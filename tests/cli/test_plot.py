@@ -87,6 +87,11 @@ def test_bad_input(ff, demo_file, tmp_path, monkeypatch):
     assert done.status == 2 and "expected a picture whose name ends with .png or .svg" in done.err
     done = ff("plot", demo_file, "12345", "-o", tmp_path / "words.png")
     assert done.status == 2 and "expected a word with a vector, got none" in done.err
+    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png", "-k", 30_000)
+    assert done.status == 2 and "expected at most 500 words in a picture, got 30,001. Lower -k." in done.err
+    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "none" / "words.png")
+    assert done.status == 2 and "expected a file in an existing folder" in done.err
+    assert not list(tmp_path.iterdir())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png")
     assert done.status == 2 and "pip install 'ffjax[plot]'" in done.err

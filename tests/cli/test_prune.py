@@ -98,6 +98,11 @@ def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
     assert done.status == 2 and not list(tmp_path.iterdir())
 
 
+def test_a_bad_mapping_leaves_no_output(ff, small, tmp_path):
+    done = ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 4, "--mapping", tmp_path / "none" / "m.tsv")
+    assert done.status == 2 and "expected a file in an existing folder" in done.err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("n", [2, 3])
 def test_a_word_without_a_finite_vector_ends_in_one_line(ff, tmp_path, n):
     path, output = tmp_path / "odd.fifu", tmp_path / "pruned.fifu"

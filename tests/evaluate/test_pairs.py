@@ -38,6 +38,22 @@ def test_no_correlation(x, y):
     assert np.isnan(pearson(np.array(x), np.array(y)))
 
 
+def test_no_correlation_with_what_is_no_number(demo, write):
+    lines = "man\tking\t{}\nman\twoman\t5\nking\tqueen\t3\nberlin\tparis\t4\n"
+    result = ffjax.evaluate.similarity(demo, write(lines.format("nan")))
+    assert np.isnan(result.pearson) and np.isnan(result.spearman)
+    result = ffjax.evaluate.similarity(demo, write(lines.format("inf")))
+    assert np.isnan(result.pearson) and np.isfinite(result.spearman)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(demo, write):
+    assert holds_analogies(write("\ufeff: s\nman king woman queen\n"))
+    pairs = "tea\tcoffee\t9\nking\tqueen\t3\n"
+    assert ffjax.evaluate.similarity(demo, write("\ufeff" + pairs)).n_skipped == 0
+    with pytest.raises(ffjax.FormatError, match="byte 6: expected four words"):
+        ffjax.evaluate.analogies(demo, write("\ufeff:s\na b\n"))
+
+
 def test_comments_headings_case_and_other_delimiters(demo, write):
     path = write("# comment\nword 1,word 2,score\nTea,Coffee,9\ntea,physics,1\n\ntea,blorp,2\n")
     ours = ffjax.evaluate.similarity(demo, path, delimiter=",")

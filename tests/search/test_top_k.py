@@ -238,3 +238,8 @@ def test_gradients_of_cosines_of_any_length():
     usual = jax.grad(best)(matrix, query)
     scaled = jax.grad(best)(matrix * jnp.float32(1e24), query)
     np.testing.assert_allclose(scaled * 1e24, usual, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_without_dimensions_are_refused():
+    with pytest.raises(ValueError, match="`embeddings`: expected rows of at least one dimension"):
+        ffjax.top_k(ffjax.NdArray(np.zeros((3, 0), np.float32)), np.zeros((4, 0), np.float32), 1)
