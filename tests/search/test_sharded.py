@@ -25,9 +25,9 @@ def sharding(name="queries and rows", axis_type=AxisType.Auto):
     return NamedSharding(mesh, spec)
 
 
-def same_vectors(emb, divided):
-    """Checks that words get the same vectors from both, and returns them with their lengths."""
-    for unnormalize in (False, True):
+def same_vectors(emb, divided, unnormalized=(False,)):
+    """Checks that words get the same vectors from both, and returns them."""
+    for unnormalize in unnormalized:
         vectors, found = ffjax.embed(emb, STRINGS, unnormalize=unnormalize)
         others, also = ffjax.embed(divided, STRINGS, unnormalize=unnormalize)
         np.testing.assert_allclose(others, vectors, atol=1e-6)
@@ -109,7 +109,8 @@ def test_gradients_and_vmap():
 def test_lookup_and_subwords(kind):
     emb = embeddings(kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage.matrix, sharding()))
-    vectors = same_vectors(emb, divided)
+    # Whether the vectors are divided by their lengths is one multiplication, however rows are held.
+    vectors = same_vectors(emb, divided, (False, True) if kind == "buckets" else (False,))
     np.testing.assert_array_equal(ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows)
     np.testing.assert_array_equal(divided["Paris"], emb["Paris"])
     assert divided.word_similarity("Paris", 3) == emb.word_similarity("Paris", 3)
