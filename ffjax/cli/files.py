@@ -195,7 +195,7 @@ def check_target(file: str, format: Format | None) -> None:
 
 
 def check_writable(file: str | None) -> None:
-    """Refuses, before anything is read, a file beside the output that could not be written.
+    """Refuses, before anything is read, a file that could not be written.
 
     Args:
         file: a path, `-` or `None`, of which the last two are always fine.

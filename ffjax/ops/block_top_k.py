@@ -8,6 +8,8 @@ The search runs in three steps, for a block of queries at a time:
 2. The best blocks of each query, by the same trick once more: groups of blocks, the best groups, the blocks in them.
 3. The scores of the rows in those blocks, from which `lax.top_k` takes the answer.
 
+On the CPU a threshold chooses in steps 2 and 3 where answers are many, see `ffjax.ops.largest`.
+
 Why the best blocks hold the best rows, ties included. Rank rows by (score descending, row ascending) and blocks by
 (maximum descending, block ascending). Let t be one of the k best rows, T its block, and suppose that k blocks rank
 before T. Each of them has a row that scores as much as its block, so no less than T and no less than t; and where it
@@ -37,7 +39,8 @@ _SPARE = 2
 _LARGEST_BLOCK = 32
 _ALIGNED = 32
 _TWICE = 64
-_TILE = 64
+_TILE = 64  # queries: of a part of so many the product takes as long as of all
+_MANY = 64  # answers: for fewer of many numbers `lax.top_k` is the faster, for batches of any size
 
 
 def search(
@@ -166,10 +169,8 @@ def _best_of_valid(
 ) -> tuple[Array, Array]:
     scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
     if plan is not None and 2 * k < scores.shape[1] and _by_threshold(k, scores.shape[0], plan):
-        places = largest(scores.T, k, capacity_for(k)).T
-        held = jnp.maximum(places, 0)
-        scores = jnp.where(places < 0, -jnp.inf, jnp.take_along_axis(scores, held, axis=1, mode="promise_in_bounds"))
-        rows = jnp.take_along_axis(rows, held, axis=1, mode="promise_in_bounds")
+        places, found = _in_order(scores.T, k, plan)
+        scores, rows = found.T, jnp.take_along_axis(rows, places.T, axis=1, mode="promise_in_bounds")
     return take_best(scores, rows, k)
 
 
@@ -304,7 +305,7 @@ def _in_order(scores: Array, n: int, plan: Plan) -> tuple[Array, Array]:
 
 def _by_threshold(n: int, batch: int, plan: Plan) -> bool:
     """Whether `largest` is faster than `lax.top_k`."""
-    return plan.threshold is not None and n >= 64 and n * batch >= plan.threshold
+    return plan.threshold is not None and n >= _MANY and n * batch >= plan.threshold
 
 
 def _within(firsts: Array, n: int) -> Array:

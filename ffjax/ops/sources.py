@@ -99,7 +99,8 @@ class Plan(NamedTuple):
         widen: whether narrow floats are widened before they are multiplied, not by the product itself.
         in_order: whether a maximum takes the rows of a block one after the other, and not in a tree.
         tables: whether few queries are looked up in tables where the source has them.
-        threshold: how many numbers, over all queries, are worth a threshold instead of `lax.top_k`; None is never.
+        threshold: from how many answers, over all queries, on they are chosen by a threshold instead of `lax.top_k`,
+            see `ffjax.ops.largest`; None for never.
     """
 
     chunk: int

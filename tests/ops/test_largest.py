@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from ffjax.ops.largest import capacity_for, largest
 
@@ -65,8 +65,8 @@ def test_under_vmap_and_shard_map():
     values = jnp.asarray(np.stack([numbers("ties", 300), numbers("normal", 300)]))
     each = np.stack([found_by(v, 20, 20) for v in values])
     np.testing.assert_array_equal(jax.jit(jax.vmap(lambda v: largest(v, 20, 20)))(values), each)
-    mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
-    spec = PartitionSpec(None, "rows")
+    mesh = Mesh(np.array(jax.devices()[:5]), ("columns",))
+    spec = PartitionSpec(None, "columns")
     mapped = jax.shard_map(lambda v: largest(v, 20, 20), mesh=mesh, in_specs=spec, out_specs=spec)
     np.testing.assert_array_equal(jax.jit(mapped)(values[0]), each[0])
 
