@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rows = chosen(options.names, options.issue)
         if options.markdown:
-            report.parts_of(options.markdown)  # before the rows have taken their hour
+            report.ragged_batches(options.markdown)  # before the rows have taken their hour
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

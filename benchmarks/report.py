@@ -72,7 +72,7 @@ def table(lines: Sequence[str]) -> str:
     return "\n".join([line(HEADER), line(rule), *lines])
 
 
-def parts_of(path: Path) -> tuple[str, str, str]:
+def ragged_batches(path: Path) -> tuple[str, str, str]:
     """What stands before, between and after the markers of a Markdown file.
 
     Raises:
@@ -101,7 +101,7 @@ def update(path: Path, results: Sequence[Result], machine: str, names: Sequence[
     Raises:
         ValueError: if a marker is missing.
     """
-    head, old, tail = parts_of(path)
+    head, old, tail = ragged_batches(path)
     sections = _sections(old)
     kept = sections.setdefault(machine, {})
     for result in results:

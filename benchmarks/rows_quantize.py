@@ -17,7 +17,7 @@ import numpy as np
 import ffjax
 from benchmarks.files import peer, real
 from benchmarks.harness import Figure, Pair, row
-from ffjax.quantization.pq import Plan, train_opq, train_pq
+from ffjax.transforms.quantize.pq_training import Plan, train_opq, train_pq
 
 PARTS = 50
 PQ, OPQ = "faiss `ProductQuantizer`", "faiss `OPQMatrix` + `ProductQuantizer`"
@@ -54,7 +54,7 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
 
 
 def _our_error(quantizer: ffjax.PQ, rows: np.ndarray) -> float:
-    from ffjax.quantization.rows import encoded
+    from ffjax.transforms.quantize.sampling import encoded
 
     codes = encoded(ffjax.NdArray(rows), quantizer, None, lambda done, total: None)
     return float(((quantizer.reconstruct(np.asarray(codes)) - rows) ** 2).sum(1).mean())

@@ -31,7 +31,7 @@ def _glove() -> tuple[ffjax.Embeddings, list[str]]:
 def packed_tokens() -> Pair:
     emb, tokens = _glove()
     index = dict(emb.vocab.host_index)
-    parts = ffjax.pack_parts(tokens)
+    parts = ffjax.pack_ragged(tokens)
     # The bytes of the batch, and for each word a factor, a slot, two offsets and its bytes.
     moved = sum(part.strings.bytes.nbytes for part in parts) + N_TOKENS * (4 * 4 + 16)
 

@@ -3,8 +3,11 @@
 # ruff: noqa: F401
 
 from ffjax import evaluate
-from ffjax.analogies import analogy
-from ffjax.embeddings import Embeddings
+from ffjax.embeddings.metadata import Metadata
+from ffjax.embeddings.text import embed_text
+from ffjax.embeddings.text_file import embed_file
+from ffjax.embeddings.training_state import TrainingState
+from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.convert import convert
 from ffjax.formats.demo import demo
@@ -22,30 +25,30 @@ from ffjax.formats.floret import load_floret, write_floret
 from ffjax.formats.load import load
 from ffjax.formats.save import save
 from ffjax.formats.snapshot import from_bytes, to_bytes
-from ffjax.formats.text import load_text, load_text_dims
-from ffjax.formats.text_vectors import embed_file
-from ffjax.formats.text_write import write_text, write_text_dims
+from ffjax.formats.text.read import load_text, load_text_dims
+from ffjax.formats.text.write import write_text, write_text_dims
 from ffjax.formats.word2vec import load_word2vec, write_word2vec
-from ffjax.functional import SimilarityResult, embed, encode, lookup
-from ffjax.metadata import Metadata
-from ffjax.norms import Norms
-from ffjax.ops.normalize import normalize
-from ffjax.ops.pool import pool
-from ffjax.packing import Part, pack, pack_parts, unpack
-from ffjax.quantization import Quality, Quantized, quantize, reconstruct
-from ffjax.search import TopK, top_k
-from ffjax.storage import PQ, ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
-from ffjax.strings import Strings, StringTable
-from ffjax.subword import (
-    ExplicitIndexer,
-    FastTextIndexer,
-    FinalfusionHashIndexer,
-    FloretIndexer,
-    PrunedIndexer,
-    ngrams,
+from ffjax.functional.analogy import analogy
+from ffjax.functional.lookup import SimilarityResult, embed, encode, lookup
+from ffjax.functional.search import TopK
+from ffjax.functional.search.api import top_k
+from ffjax.functional.warmup import warmup
+from ffjax.kernels.normalize import normalize
+from ffjax.kernels.pool import pool
+from ffjax.storage import (
+    PQ,
+    ComposedArray,
+    Int8Array,
+    NdArray,
+    QuantizedArray,
+    ShardedArray,
+    Storage,
 )
-from ffjax.text import embed_text
-from ffjax.training import Training
+from ffjax.storage.norms import Norms
+from ffjax.strings.pack import RaggedBatch, pack, pack_ragged, unpack
+from ffjax.strings.strings import Strings, StringTable
+from ffjax.transforms import PruneResult, add_words, prune, reduce_dims, select_words, unshare_rows
+from ffjax.transforms.quantize import QuantizationQuality, QuantizeResult, quantize, reconstruct
 from ffjax.vocab import (
     ExplicitVocab,
     FastTextVocab,
@@ -56,5 +59,11 @@ from ffjax.vocab import (
     SubwordVocab,
     Vocab,
 )
-from ffjax.warmup import warmup
-from ffjax.whole import Pruned, add, prune, reduce, repeat_rows, select
+from ffjax.vocab.ngrams import (
+    ExplicitIndexer,
+    FastTextIndexer,
+    FinalfusionHashIndexer,
+    FloretIndexer,
+    PrunedIndexer,
+    ngrams,
+)

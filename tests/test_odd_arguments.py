@@ -93,7 +93,7 @@ def test_no_embeddings(other, files) -> None:
         lambda: ffjax.top_k(other, QUERIES, 1),
         lambda: ffjax.analogy(other, STRINGS, STRINGS, STRINGS, 1),
         lambda: ffjax.prune(other, 3),
-        lambda: ffjax.select(other, ["tea"]),
+        lambda: ffjax.select_words(other, ["tea"]),
         lambda: ffjax.evaluate.analogies(other, files / "questions"),
         lambda: ffjax.evaluate.similarity(other, files / "pairs"),
     ):
@@ -223,7 +223,7 @@ def test_methods_with_words(emb) -> None:
         with pytest.raises(TypeError, match="`word3`: expected a word, got"):
             emb.analogy("man", "king", word)
     for words in (3, None):
-        for call in (emb.most_similar, emb.embedding_batch, ffjax.pack, ffjax.pack_parts):
+        for call in (emb.most_similar, emb.embedding_batch, ffjax.pack, ffjax.pack_ragged):
             with pytest.raises(TypeError, match="`words`: expected a list of words, got"):
                 call(words)
     for query in ("tea", None, QUERIES[0].astype(complex)):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ffjax.cli.exit_status import UNANSWERED, BadInput
 from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import (
@@ -24,7 +25,6 @@ from ffjax.cli.options import (
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
 from ffjax.cli.search import ODD, Search, check_words, encoded, named
-from ffjax.cli.status import UNANSWERED, BadInput
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -131,7 +131,7 @@ def analogies(
     """
     import numpy as np
 
-    from ffjax.analogies import answer
+    from ffjax.functional.analogy import answer
 
     columns = [encoded(embeddings, words) for words in zip(*batch, strict=True)]
     skipped = [words.rows for part, words in zip(PARTS, columns, strict=True) if part not in include]

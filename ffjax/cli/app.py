@@ -17,7 +17,16 @@ import typer
 
 from ffjax import __version__
 from ffjax.cli.analogy import spread
-from ffjax.cli.status import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, explain, guarded, keep_streams, say, silence
+from ffjax.cli.exit_status import (
+    BAD_INPUT,
+    BROKEN_PIPE,
+    INTERRUPTED,
+    explain,
+    guarded,
+    keep_streams,
+    say,
+    silence,
+)
 
 # The panels of `ffjax --help` and the modules in them.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -75,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the command's name; `sys.argv[1:]` if `None`.
 
     Returns:
-        The exit status, see `ffjax.cli.status`.
+        The exit status, see `ffjax.cli.exit_status`.
 
     Examples:
         >>> main(["--version"])

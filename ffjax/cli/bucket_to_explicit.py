@@ -1,9 +1,9 @@
 """`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_finalfusion, load, save, say_training_is_left
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 
 def bucket_to_explicit(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, in_terms, load, shown
 from ffjax.cli.options import InputFormat, Lossy
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 if TYPE_CHECKING:
     from ffjax import Embeddings

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import load
 from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Method, MethodOption
 from ffjax.cli.output import tabbed, to_json
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -53,7 +53,7 @@ def evaluate(
       ffjax evaluate glove.fifu wordsim353.tsv simlex999.txt --json
       ffjax evaluate words.fifu questions-words.txt -r 0 --case-sensitive --count-unknown
     """
-    from ffjax.evaluate.files import holds_analogies
+    from ffjax.evaluate.datasets import holds_analogies
 
     kinds = [holds_analogies(file) for file in files]  # files that are not there are found before the long work
     emb = load(embeddings, format, lossy=lossy)

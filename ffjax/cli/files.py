@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.options import Format
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 from ffjax.errors import FormatError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _TERMS = {
     "`to_format=`": "`--to`",
     "`lossy=True`": "`--lossy`",
     "`limit`": "`--first`",
-    "`repeat_rows=True`": "`--repeat-rows`",
-    "`ffjax.select`": "`ffjax select`",
+    "`unshare_rows=True`": "`--repeat-rows`",
+    "`ffjax.select_words`": "`ffjax select`",
     "make embeddings with a SimpleVocab of them": "convert to text, and that to fastText",
 }
 
@@ -70,14 +70,14 @@ def reading(file: str, read: Callable[[Any], Any]) -> Any:
         raise BadInput(f"{shown(file)}: {in_terms(str(error))}") from error
 
 
-def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, repeat_rows: bool = False) -> None:
+def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, unshare_rows: bool = False) -> None:
     """Saves embeddings, to standard output if the file is `-`; says what the format has no place for.
 
     Args:
         embeddings: the embeddings.
         file: a path or `-`.
         format: the format, `None` to take it from the file's name.
-        repeat_rows: whether to write rows that words share once for each of them.
+        unshare_rows: whether to write rows that words share once for each of them.
 
     Raises:
         BadInput: the format cannot hold these embeddings, or there is none to be seen in the name.
@@ -88,7 +88,7 @@ def save(embeddings: "Embeddings", file: str, format: Format | None = None, *, r
         from ffjax.formats.save import save_what_fits
 
         try:
-            lost = save_what_fits(embeddings, _target(file), format, repeat_rows=repeat_rows)
+            lost = save_what_fits(embeddings, _target(file), format, unshare_rows=unshare_rows)
         except FormatError:
             raise
         except (TypeError, ValueError) as error:
@@ -204,7 +204,7 @@ def check_writable(file: str | None) -> None:
         OSError: the file could not be written, as far as that can be told before.
     """
     if file is not None and file != "-":
-        from ffjax.formats.atomic import output_folder
+        from ffjax._internal.atomic_write import output_folder
 
         output_folder(file)
 

@@ -9,7 +9,7 @@ from ffjax.cli.output import facts
 from ffjax.cli.progress import working
 
 if TYPE_CHECKING:
-    from ffjax import Metadata, Norms, Storage, Training, Vocab
+    from ffjax import Metadata, Norms, Storage, TrainingState, Vocab
 
 
 def info(embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = False, json: Json = False) -> None:
@@ -43,8 +43,8 @@ def _read(source: Any, file: str, format: Format | None, lossy: bool) -> tuple[s
     """The format of a file, what it holds, and the names of its chunks."""
     with working(f"Reading {shown(file)}"):
         from ffjax.formats.detect import detect
+        from ffjax.formats.io.streams import open_stream
         from ffjax.formats.load import IN_PLACE, load_in_place
-        from ffjax.formats.streams import open_stream
 
         with open_stream(source) as stream:
             seen = detect(stream) if format is None else format.value
@@ -65,7 +65,7 @@ def _read(source: Any, file: str, format: Format | None, lossy: bool) -> tuple[s
 def _rows_in_order(stream: Any, format: str, lossy: bool) -> dict[str, Any]:
     """What a text, word2vec or floret file holds, by its first line, or by its words if that says nothing."""
     from ffjax.formats.floret import read_floret_blocks
-    from ffjax.formats.text import read_text_blocks
+    from ffjax.formats.text.read import read_text_blocks
     from ffjax.formats.word2vec import read_word2vec_blocks
 
     if format == Format.floret:
@@ -94,8 +94,8 @@ def _matrix(rows: int | None, dims: int) -> dict[str, Any]:
     return {"dims": dims, "storage": "NdArray", "rows": rows, "dtype": "float32"}
 
 
-def _described(part: "Vocab | Storage | Norms | Metadata | Training | None") -> dict[str, Any]:
-    from ffjax import Metadata, Norms, Storage, Training, Vocab
+def _described(part: "Vocab | Storage | Norms | Metadata | TrainingState | None") -> dict[str, Any]:
+    from ffjax import Metadata, Norms, Storage, TrainingState, Vocab
 
     if isinstance(part, Vocab):
         return _vocab(part)
@@ -103,7 +103,7 @@ def _described(part: "Vocab | Storage | Norms | Metadata | Training | None") -> 
         return _storage(part)
     if isinstance(part, Norms):
         return {"norms": len(part)}
-    if isinstance(part, Training):
+    if isinstance(part, TrainingState):
         output = None if part.output is None else part.output.shape[0]
         return {"tokens": part.n_tokens, "labels": len(part.labels), "output_rows": output}
     return {"metadata": list(part)} if isinstance(part, Metadata) else {}
@@ -145,10 +145,10 @@ def _storage(storage: "Storage") -> dict[str, Any]:
 def _parts(file: str) -> tuple[list[Any], list[str]]:
     """The chunks of a finalfusion file, whichever they are, and their names in the order of the file."""
     from ffjax.errors import FinalfusionFormatError
-    from ffjax.formats.binary import open_source
     from ffjax.formats.finalfusion import load_metadata, load_norms, load_storage, load_vocab
     from ffjax.formats.finalfusion.header import MAGIC, STORAGES, VOCABS, ChunkId
     from ffjax.formats.finalfusion.reader import find_chunks
+    from ffjax.formats.io.binary import open_source
 
     with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
         chunks = [identifier for identifier, _, _ in find_chunks(source)]

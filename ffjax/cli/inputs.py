@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TextIO
 
-from ffjax.cli.status import BadInput, say
+from ffjax.cli.exit_status import BadInput, say
 
 # Queries that are answered by one call of a compiled program: several blocks of the search.
 BATCH = 1024

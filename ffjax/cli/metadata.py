@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_finalfusion, load, reading, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json
 from ffjax.cli.output import to_json
-from ffjax.cli.status import UNANSWERED, BadInput, say
 
 
 def metadata(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ffjax.cli.status import say
+from ffjax.cli.exit_status import say
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, load, shown
 from ffjax.cli.options import InputFormat, Lossy, Metric, MetricOption, Restrict
-from ffjax.cli.picture import Point, draw
+from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
 from ffjax.cli.search import Search, check_words
 from ffjax.cli.similar import neighbours
-from ffjax.cli.status import UNANSWERED, BadInput, say
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -86,7 +86,7 @@ def plot(
     if output == "-":
         sys.stdout.buffer.write(picture.getvalue())
     else:
-        from ffjax.formats.atomic import open_output
+        from ffjax._internal.atomic_write import open_output
 
         with open_output(output) as file:
             file.write(picture.getvalue())

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import (
     check_distinct,
     check_target,
@@ -17,7 +18,6 @@ from ffjax.cli.files import (
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 
 def prune(
@@ -28,7 +28,7 @@ def prune(
         str | None,
         typer.Option("--mapping", metavar="FILE", help="Write each word, the word whose row it gets and the cosine."),
     ] = None,
-    repeat_rows: Annotated[
+    unshare_rows: Annotated[
         bool, typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each.")
     ] = False,
     from_: FromFormat = None,
@@ -57,33 +57,33 @@ def prune(
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Pruning", unit="words") as bar:
         from ffjax.formats.save import promised_by
-        from ffjax.whole import prune as prune_rows
-        from ffjax.whole import select
+        from ffjax.transforms import prune as prune_rows
+        from ffjax.transforms import select_words as select
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.advance(done - bar.done)
 
         # Snapshots hold rows that words share.
-        all_words = repeat_rows or (promised_by(output) if to is None else to) == Format.msgpack
+        all_words = unshare_rows or (promised_by(output) if to is None else to) == Format.msgpack
         try:
             pruned = prune_rows(emb, rows, progress=progress)
             kept = pruned.embeddings
             if not all_words:
                 kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
         except (TypeError, ValueError) as error:
-            text = in_terms(str(error), {"`embeddings`: ": "", "`ffjax.select`": "`ffjax select`"})
+            text = in_terms(str(error), {"`embeddings`: ": "", "`ffjax.select_words`": "`ffjax select`"})
             raise BadInput(f"{shown(embeddings)}: {text}") from error
         if not all_words and emb.training is not None:
             say_training_is_left()
-    save(kept, output, to, repeat_rows=repeat_rows)
+    save(kept, output, to, unshare_rows=unshare_rows)
     if mapping is not None:
         pairs = pruned.mapped.items()
         lines = "".join(f"{tabbed(word, stand_in, number(score))}\n" for word, (stand_in, score) in pairs)
         if mapping == "-":
             print(lines, end="")
         else:
-            from ffjax.formats.atomic import open_output
+            from ffjax._internal.atomic_write import open_output
 
             with open_output(mapping) as file:
                 file.write(lines.encode("utf-8", "surrogateescape"))

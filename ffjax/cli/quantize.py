@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_target, in_terms, load, save, shown
 from ffjax.cli.options import Format, FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 # What the library's messages call arguments, and what users of the command call them.
 _TERMS = {
@@ -91,7 +91,7 @@ def quantize(
         warnings.showwarning = lambda message, *_: say(in_terms(str(message), _TERMS))
         import jax
 
-        from ffjax.quantization import quantize as quantized
+        from ffjax.transforms.quantize import quantize as quantized
 
         try:
             small, quality = quantized(

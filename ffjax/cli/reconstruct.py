@@ -19,7 +19,7 @@ def reconstruct(
     check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Reconstructing"):
-        from ffjax.quantization import reconstruct as plain
+        from ffjax.transforms.quantize import reconstruct as plain
 
         emb = plain(emb)
     save(emb, output, to)

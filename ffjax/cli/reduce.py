@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_target, in_terms, load, save, say_training_is_left
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 
 def reduce(
@@ -31,7 +31,7 @@ def reduce(
     check_target(output, to)
     emb = load(embeddings, from_, mmap=True, lossy=lossy)
     with working("Reducing", unit="rows") as bar:
-        from ffjax.whole.components import principal_components, project
+        from ffjax.transforms.pca import principal_components, project
 
         learnt = emb.vocab.n_word_rows or len(emb.storage)
         bar.total = learnt + len(emb.storage)

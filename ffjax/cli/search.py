@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ffjax.cli.exit_status import BadInput
 from ffjax.cli.output import Answer, number
-from ffjax.cli.status import BadInput
 
 if TYPE_CHECKING:
     from ffjax import Embeddings, TopK
@@ -44,7 +44,7 @@ def encoded(embeddings: "Embeddings", words: Sequence[str]) -> Encoded:
     """Words, of any lengths, as vectors."""
     import numpy as np
 
-    from ffjax.neighbours import vectors_of
+    from ffjax.embeddings.similarity import vectors_of
 
     vectors, rows, found = vectors_of(embeddings, words)
     return Encoded(vectors, rows, found, np.isfinite(vectors[: len(words)]).all(-1))
@@ -95,6 +95,6 @@ def nearest(embeddings: "Embeddings", queries: Encoded, how: Search) -> list[lis
 
 def named(embeddings: "Embeddings", best: "TopK") -> list[list[Answer]]:
     """Rows as words with similarities."""
-    from ffjax.neighbours import named as as_results
+    from ffjax.embeddings.similarity import named as as_results
 
     return [[(result.word, number(result.similarity)) for result in each] for each in as_results(embeddings, best)]

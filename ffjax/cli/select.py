@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left
 from ffjax.cli.inputs import lines
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.progress import working
-from ffjax.cli.status import BadInput, say
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -49,7 +49,7 @@ def select(
     emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
     if wanted is not None:
         with working("Selecting"):
-            from ffjax.whole.take import take_words
+            from ffjax.transforms.select import take_words
 
             kept_training = emb.training is not None
             try:

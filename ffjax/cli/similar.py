@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ffjax.cli.exit_status import UNANSWERED
 from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import queries
 from ffjax.cli.options import (
@@ -22,7 +23,6 @@ from ffjax.cli.options import (
 from ffjax.cli.output import Answer, Answers
 from ffjax.cli.progress import working
 from ffjax.cli.search import ODD, Search, check_words, encoded, nearest
-from ffjax.cli.status import UNANSWERED
 
 if TYPE_CHECKING:
     from ffjax import Embeddings

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.embeddings import Embeddings
+from ffjax._internal.atomic_write import output_folder
+from ffjax._internal.released_pages import FileRows
+from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats.atomic import output_folder
-from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, collect
-from ffjax.formats.checks import check_limit
 from ffjax.formats.detect import FORMATS, detect
 from ffjax.formats.floret import collect_table, read_floret_blocks
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import IN_PLACE, load_in_place
-from ffjax.formats.mapped import FileRows
+from ffjax.formats.rows.limits import check_limit
+from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.formats.save import save_what_fits, writer
-from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text import read_text_blocks
+from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.word2vec import read_word2vec_blocks
 from ffjax.storage import NdArray
 from ffjax.vocab import FastTextVocab, SimpleVocab

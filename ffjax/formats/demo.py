@@ -2,7 +2,7 @@
 
 from importlib.resources import as_file, files
 
-from ffjax.embeddings import Embeddings
+from ffjax.embeddings.value import Embeddings
 from ffjax.formats.finalfusion import load_finalfusion
 
 

@@ -6,10 +6,10 @@ from ffjax.errors import FormatError
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header
+from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.files import MAGIC as SNAPSHOT_MAGIC
-from ffjax.formats.streams import Stream
-from ffjax.formats.text import HEADER
-from ffjax.formats.text_lines import count_values, mark_bytes
+from ffjax.formats.text.lines import count_values, mark_bytes
+from ffjax.formats.text.read import HEADER
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 
@@ -56,7 +56,7 @@ def detect(stream: Stream) -> str:
         FormatError: it is none of them; the error says what was tried and what was seen.
 
     Examples:
-        >>> from ffjax.formats.streams import open_bytes
+        >>> from ffjax.formats.io.streams import open_bytes
         >>> detect(open_bytes(b"1 2\none 0.5 0.25\n")), detect(open_bytes(b"one 0.5 0.25\n"))
         ('textdims', 'text')
     """

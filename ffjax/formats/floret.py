@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.embeddings import Embeddings
-from ffjax.formats.atomic import open_output
-from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, RowBuffer, RowSink, stored
-from ffjax.formats.mapped import forget
-from ffjax.formats.rows_out import check_plain
-from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text import MOST_DIMS, TextReader, begin_text, check_rows, cut_lines
-from ffjax.formats.text_lines import shown
-from ffjax.formats.text_numbers import format_rows
-from ffjax.subword import FloretIndexer
+from ffjax._internal.atomic_write import open_output
+from ffjax._internal.released_pages import release_pages
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_stream
+from ffjax.formats.rows.export import check_plain
+from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, RowSink, stored
+from ffjax.formats.text.format_floats import format_rows
+from ffjax.formats.text.lines import shown
+from ffjax.formats.text.read import MOST_DIMS, TextReader, begin_text, check_rows, cut_lines
 from ffjax.vocab import FloretVocab
+from ffjax.vocab.ngrams import FloretIndexer
 
 _HEADER_BYTES = 4096
 _FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "eow")
@@ -205,7 +205,7 @@ def write_floret(
             rows = storage.embedding(slice(start, start + _BLOCK_ROWS)).astype(np.float32, copy=False)
             lines = [b"%d %s\n" % row for row in enumerate(format_rows(rows), start)]
             out.write(b"".join(lines))
-            forget(storage)
+            release_pages(storage)
 
 
 def _checked(embeddings: Any, **allowed: bool) -> tuple[FloretVocab, FloretIndexer]:

@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 from jax.sharding import NamedSharding
 
-from ffjax.embeddings import Embeddings
+from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats.binary import File
-from ffjax.formats.checks import check_limit
 from ffjax.formats.detect import FORMATS, detect
 from ffjax.formats.fasttext import load_fasttext
 from ffjax.formats.finalfusion import load_finalfusion
-from ffjax.formats.first_words import first_words
 from ffjax.formats.floret import load_floret
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_stream
+from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.snapshot import load_snapshot
-from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text import load_text, load_text_dims
+from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
+from ffjax.transforms.first_words import first_words
 
 # The formats whose readers want a whole file, and map it.
 IN_PLACE = ("finalfusion", "fasttext", "msgpack")

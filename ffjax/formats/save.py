@@ -5,19 +5,19 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from ffjax.embeddings import Embeddings
-from ffjax.formats.binary import File
+from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FORMATS
 from ffjax.formats.fasttext import write_fasttext
 from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.finalfusion import write_finalfusion
 from ffjax.formats.floret import write_floret
-from ffjax.formats.rows_out import losses
+from ffjax.formats.io.binary import File
+from ffjax.formats.rows.export import losses
 from ffjax.formats.snapshot import write_snapshot
-from ffjax.formats.text_write import write_text, write_text_dims
+from ffjax.formats.text.write import write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
+from ffjax.transforms.shared_rows import unshare_rows as repeated
 from ffjax.vocab import FastTextVocab
-from ffjax.whole.share import repeat_rows as repeated
 
 _WRITERS: dict[str, Callable[..., None]] = {
     "finalfusion": write_finalfusion,
@@ -41,7 +41,7 @@ _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
 
 def save(
-    embeddings: Embeddings, path: File, *, format: str | None = None, repeat_rows: bool = False, **options: Any
+    embeddings: Embeddings, path: File, *, format: str | None = None, unshare_rows: bool = False, **options: Any
 ) -> None:
     """Writes embeddings in any format; the old file stays whole until the new one is complete.
 
@@ -55,20 +55,20 @@ def save(
             `"floret"` or `"msgpack"` (a snapshot). Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or
             `.dims` (text with dimensions), `.floret` or `.msgpack`, and `.bin` if the vocabulary is a `FastTextVocab`,
             which is fastText then.
-        repeat_rows: whether rows that several words share (see `prune`) are written once for each of them, since no
+        unshare_rows: whether rows that several words share (see `prune`) are written once for each of them, since no
             format but snapshots holds one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
 
     Raises:
         TypeError: the format's writer has no such option, or cannot write such a vocabulary.
         ValueError: `format` is none of those, or missing where the name does not say it; or the embeddings have what
-            the format cannot hold, such as words that share rows without `repeat_rows`.
+            the format cannot hold, such as words that share rows without `unshare_rows`.
         OSError: the file cannot be written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.vec"
-        >>> few = ffjax.select(ffjax.demo(), ["tea", "coffee", "bread"])
+        >>> few = ffjax.select_words(ffjax.demo(), ["tea", "coffee", "bread"])
         >>> ffjax.save(few, path, drop_subwords=True, drop_metadata=True, reconstruct=True)
         >>> ffjax.load(path, limit=2).vocab.words
         ['tea', 'coffee']
@@ -76,7 +76,7 @@ def save(
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
     chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))
-    write(path, _with_own_rows(embeddings, chosen, repeat_rows), **options)
+    write(path, _with_own_rows(embeddings, chosen, unshare_rows), **options)
 
 
 def save_what_fits(
@@ -85,7 +85,7 @@ def save_what_fits(
     format: str | None,
     *,
     name: str = "format",
-    repeat_rows: bool = False,
+    unshare_rows: bool = False,
     **options: Any,
 ) -> tuple[str, ...]:
     """As `save`, and leaves out what the format has no place for; quantized vectors become plain ones.
@@ -95,7 +95,7 @@ def save_what_fits(
         path: as in `save`.
         format: as in `save`.
         name: what messages call `format`.
-        repeat_rows: whether to repeat rows that words share where the format could hold those; where it cannot, they
+        unshare_rows: whether to repeat rows that words share where the format could hold those; where it cannot, they
             are repeated in any case.
         **options: as in `save`; they count where they say something else.
 
@@ -108,7 +108,7 @@ def save_what_fits(
         OSError: as `save`.
     """
     chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
-    embeddings = _with_own_rows(embeddings, chosen, repeat_rows or chosen != "msgpack")
+    embeddings = _with_own_rows(embeddings, chosen, unshare_rows or chosen != "msgpack")
     lost = {option: what for option, what in losses(embeddings).items() if option in signature(write).parameters}
     if write is write_fasttext and not lost_settings(embeddings.metadata):
         lost.pop("drop_metadata", None)
@@ -117,15 +117,15 @@ def save_what_fits(
     return tuple(what for option, what in lost.items() if option != "reconstruct")
 
 
-def _with_own_rows(embeddings: Embeddings, chosen: str, repeat_rows: bool) -> Embeddings:
+def _with_own_rows(embeddings: Embeddings, chosen: str, unshare_rows: bool) -> Embeddings:
     """Embeddings whose words share no rows, unless the format holds those."""
-    if chosen == "msgpack" and not repeat_rows:
+    if chosen == "msgpack" and not unshare_rows:
         return embeddings
-    if embeddings.vocab.shared_rows is not None and not repeat_rows:
+    if embeddings.vocab.shared_rows is not None and not unshare_rows:
         raise ValueError(
             f"`embeddings`: expected a row for each word, which is all that {chosen} files hold, got "
             f"{len(embeddings.vocab)} words that share {embeddings.vocab.n_word_rows} rows. "
-            "Write each row for every word that has it with `repeat_rows=True`."
+            "Write each row for every word that has it with `unshare_rows=True`."
         )
     return repeated(embeddings)
 

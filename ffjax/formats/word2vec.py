@@ -15,16 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ffjax.embeddings import Embeddings
+from ffjax._internal.atomic_write import open_output
+from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats.atomic import open_output
-from ffjax.formats.binary import File
-from ffjax.formats.blocks import Block, Blocks, RowBuffer, check_words, collect, in_order, unit_length
-from ffjax.formats.checks import check_limit
-from ffjax.formats.rows_out import check_line_feeds, check_plain, first_word_with, word_blocks
-from ffjax.formats.streams import Stream, open_stream
-from ffjax.formats.text import check_rows, read_header
-from ffjax.formats.text_lines import shown
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_stream
+from ffjax.formats.rows.export import check_line_feeds, check_plain, first_word_with, word_blocks
+from ffjax.formats.rows.limits import check_limit
+from ffjax.formats.rows.row_blocks import (
+    Block,
+    Blocks,
+    RowBuffer,
+    check_words,
+    collect,
+    in_order,
+    unit_length,
+)
+from ffjax.formats.text.lines import shown
+from ffjax.formats.text.read import check_rows, read_header
 
 _BLOCK = 1 << 22
 _STEP = 1 << 15  # numbers that fit the cache

@@ -7,7 +7,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._types import on_host
+from ffjax._internal.types import on_host
 
 
 def check_array(name: str, array: Any, ndim: int, dtype: str, hint: str = "") -> None:

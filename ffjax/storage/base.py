@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from ffjax._chunk import Chunk
+from ffjax._internal.chunk import Chunk
 
 
 class Storage(Chunk, ABC):

@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
 
-from ffjax._pytree import equal, pytree
-from ffjax.ops.normalize import normalize
+from ffjax._internal.pytree import equal, pytree
+from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage
-from ffjax.storage.composition import Parts, compose
 from ffjax.storage.dense import NdArray
-from ffjax.strings import StringTable
-from ffjax.subword.indexers import FastTextIndexer
-from ffjax.subword.pruned import PrunedIndexer
+from ffjax.storage.ngram_sums import Parts, compose
+from ffjax.strings.strings import StringTable
+from ffjax.vocab.ngrams.hashed import FastTextIndexer
+from ffjax.vocab.ngrams.pruned import PrunedIndexer
 
 
 @pytree(static=("width",))

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from ffjax._maps import RowsInFile
-from ffjax._pytree import equal, pytree
-from ffjax._pytree import replace as replace_fields
-from ffjax._types import AnyArray
-from ffjax.ops.aggregate import sum_rows
-from ffjax.ops.sources import of_matrix as source_of_matrix
+from ffjax._internal.memmap import RowsInFile
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.pytree import replace as replace_fields
+from ffjax._internal.types import AnyArray
+from ffjax.kernels.gather_sum import sum_rows
+from ffjax.kernels.top_k.row_source import of_matrix as source_of_matrix
 from ffjax.storage.arrays import check_out, checked_key, host_view, placed_array
 from ffjax.storage.base import Storage
 

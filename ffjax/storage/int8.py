@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int8, Int32
 
-from ffjax._pytree import equal, pytree
-from ffjax._pytree import replace as replace_fields
-from ffjax._types import AnyArray
-from ffjax.ops.aggregate import nothing_yet
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.pytree import replace as replace_fields
+from ffjax._internal.types import AnyArray
+from ffjax.kernels.gather_sum import nothing_yet
 from ffjax.storage.arrays import check_array, check_out, checked_key, host_view, placed_array
 from ffjax.storage.base import Storage
 

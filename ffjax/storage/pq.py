@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax._pytree import equal, pytree
-from ffjax._types import AnyArray
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.types import AnyArray
 from ffjax.storage.arrays import check_array, check_out, placed_array
 
 # On the host codes are decoded so many at a time: what they point at stays in the cache until it is read.

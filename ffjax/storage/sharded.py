@@ -13,10 +13,10 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32
 
-from ffjax._compat import abstract_mesh
-from ffjax._pytree import equal, pytree
-from ffjax._pytree import replace as replace_fields
-from ffjax._types import AnyArray
+from ffjax._internal.jax_compat import abstract_mesh
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.pytree import replace as replace_fields
+from ffjax._internal.types import AnyArray
 from ffjax.storage.arrays import check_out, checked_key
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray, check_matrix, of_matrix

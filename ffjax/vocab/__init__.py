@@ -3,7 +3,13 @@
 from ffjax.vocab.base import Vocab
 from ffjax.vocab.rows import Rows
 from ffjax.vocab.simple import SimpleVocab
-from ffjax.vocab.subword import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, FloretVocab, SubwordVocab
+from ffjax.vocab.subword import (
+    ExplicitVocab,
+    FastTextVocab,
+    FinalfusionBucketVocab,
+    FloretVocab,
+    SubwordVocab,
+)
 
 __all__ = [
     "ExplicitVocab",

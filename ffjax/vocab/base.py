@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from ffjax._chunk import Chunk
-from ffjax._pytree import equal
-from ffjax._types import AnyArray
-from ffjax.hash_table import HashTable, find
-from ffjax.strings import Strings, StringTable
+from ffjax._internal.chunk import Chunk
+from ffjax._internal.pytree import equal
+from ffjax._internal.types import AnyArray
+from ffjax.kernels.perfect_hash import HashTable, find
+from ffjax.strings.strings import Strings, StringTable
 from ffjax.vocab.rows import Rows
 
 D = TypeVar("D")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int32
 
-from ffjax._pytree import equal, pytree
-from ffjax._types import AnyArray
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.types import AnyArray
 
 
 @pytree()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from ffjax._pytree import pytree
-from ffjax._types import AnyArray
-from ffjax.hash_table import HashTable
-from ffjax.strings import Strings, StringTable
+from ffjax._internal.pytree import pytree
+from ffjax._internal.types import AnyArray
+from ffjax.kernels.perfect_hash import HashTable
+from ffjax.strings.strings import Strings, StringTable
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
 

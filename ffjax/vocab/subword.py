@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from ffjax._pytree import pytree
-from ffjax._types import AnyArray
-from ffjax.hash_table import HashTable
-from ffjax.strings import Strings, StringTable
-from ffjax.subword.explicit import ExplicitIndexer
-from ffjax.subword.indexers import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer
-from ffjax.subword.ngrams import ngrams
-from ffjax.subword.pruned import PrunedIndexer
+from ffjax._internal.pytree import pytree
+from ffjax._internal.types import AnyArray
+from ffjax.kernels.perfect_hash import HashTable
+from ffjax.strings.strings import Strings, StringTable
 from ffjax.vocab.base import Vocab, init_words
+from ffjax.vocab.ngrams.definition import ngrams
+from ffjax.vocab.ngrams.explicit import ExplicitIndexer
+from ffjax.vocab.ngrams.hashed import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer
+from ffjax.vocab.ngrams.pruned import PrunedIndexer
 from ffjax.vocab.rows import Rows
 
 Indexer = FinalfusionHashIndexer | FastTextIndexer | PrunedIndexer | ExplicitIndexer | FloretIndexer
@@ -146,7 +146,7 @@ class BucketVocab(SubwordVocab):
 @pytree(static=("n_shared_rows", "subword_indexer"))
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class FinalfusionBucketVocab(BucketVocab):
-    """Words, and n-grams hashed with finalfusion's 64-bit FNV-1a into `2**bucket_exp` buckets.
+    """Words, and n-grams hashed with finalfusion's 64-bit FNV-1a into `2**buckets_exp` buckets.
 
     Args:
         words: the words, each once.

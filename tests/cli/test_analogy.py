@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.cli.analogy import parts, spread
-from ffjax.cli.status import BadInput
+from ffjax.cli.exit_status import BadInput
 
 QUERIES = ["man king woman", "paris france berlin", "good better bad", "tokyo japan rome"]
 

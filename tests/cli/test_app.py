@@ -13,7 +13,8 @@ import time
 import pytest
 
 import ffjax
-from ffjax.cli import app, options, progress, status
+from ffjax.cli import app, options, progress
+from ffjax.cli import exit_status as status
 from ffjax.cli.inputs import BATCH
 from ffjax.formats import detect
 

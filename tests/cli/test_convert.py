@@ -7,10 +7,10 @@ import pytest
 
 import ffjax
 from ffjax.formats.load import load
-from ffjax.whole.take import take_words as selected
+from ffjax.transforms.select import take_words as selected
 from tests import builders
 from tests.cli.conftest import WORDS
-from tests.formats import fasttext_files
+from tests.formats.fasttext import files as fasttext_files
 
 
 def vectors(emb, words):

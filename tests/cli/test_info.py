@@ -8,7 +8,7 @@ import pytest
 
 import ffjax
 from tests import builders
-from tests.formats import fasttext_files
+from tests.formats.fasttext import files as fasttext_files
 
 
 def test_info_of_the_demo(ff, demo_file):
@@ -140,7 +140,7 @@ def test_info_reads_the_first_line_alone(ff, tmp_path, head):
 def test_info_of_text_counts_its_words(ff, tmp_path, monkeypatch):
     path = tmp_path / "vectors"
     path.write_bytes(b"one 1 0\ntwo\xff 0 2\n" * 100)
-    monkeypatch.setattr("ffjax.formats.blocks.RowBuffer._grow", None)  # there is no matrix
+    monkeypatch.setattr("ffjax.formats.rows.row_blocks.RowBuffer._grow", None)  # there is no matrix
     assert ff("info", path).status == 2
     facts = dict(ff("info", path, "--lossy").rows)
     assert (facts["words"], facts["repeated_words"]) == ("2", "198")

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ffjax.cli.picture import COLORS, flat
+from ffjax.cli.plot_layout import COLORS, flat
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 
 import ffjax
 from tests.cli.conftest import WORDS
-from tests.formats import fasttext_files
+from tests.formats.fasttext import files as fasttext_files
 
 
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
@@ -44,7 +44,7 @@ def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_pat
     assert new == ffjax.prune(ffjax.load(small[kind]), 4).embeddings
     assert new.vocab.words == WORDS and new.vocab.n_word_rows == 4
     assert ff("prune", small[kind], output, "-n", 4, *to, "--repeat-rows").status == 0
-    assert ffjax.load(output) == ffjax.repeat_rows(new)
+    assert ffjax.load(output) == ffjax.unshare_rows(new)
 
 
 def test_a_snapshot_keeps_what_training_left(ff, tmp_path):

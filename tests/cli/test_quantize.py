@@ -103,7 +103,7 @@ def test_an_interrupted_run_leaves_the_old_file(ff, small, tmp_path, monkeypatch
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ffjax.quantization.pq.step", stop)
+    monkeypatch.setattr("ffjax.transforms.quantize.pq_training.step", stop)
     assert ff("quantize", small["simple"], output, *FEW).status == 130
     assert [path.name for path in tmp_path.iterdir()] == ["small.fifu"] and output.read_bytes() == b"old"
 
@@ -115,7 +115,7 @@ def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
     ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"w{i}" for i in range(300)])).write(tmp_path / "x.fifu")
     # Says when the training has begun, which would take days.
     code = (
-        "import sys, ffjax.quantization.pq as pq\n"
+        "import sys, ffjax.transforms.quantize.pq_training as pq\n"
         "step = pq.step\n"
         "pq.step = lambda *a: print('training', flush=True) or step(*a)\n"
         "sys.exit(__import__('ffjax.cli').cli.main(sys.argv[1:]))"

@@ -1,4 +1,4 @@
-"""`ffjax reduce`: what `ffjax.reduce` gives, in files."""
+"""`ffjax reduce`: what `ffjax.reduce_dims` gives, in files."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_the_file_is_what_the_function_gives(ff, small, tmp_path, kind):
         done = ff("reduce", small[kind], output, "--dims", 2, *options)
         assert done.status == 0, done.err
         emb = ffjax.load(small[kind])
-        assert ffjax.load(output) == ffjax.reduce(emb, 2, center=bool(options))
+        assert ffjax.load(output) == ffjax.reduce_dims(emb, 2, center=bool(options))
         assert done.err.startswith(f"ffjax: 2 of {emb.dims} dimensions keep ")
         assert done.err.endswith(f" % of the {what}.\n")
 

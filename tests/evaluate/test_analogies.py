@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.evaluate import questions as module
+from ffjax.evaluate import analogies as module
 from tests.builders import embeddings
 
 

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.formats import blocks, mapped, rows_out, word2vec
+from ffjax._internal import released_pages as mapped
+from ffjax.formats import word2vec
 from ffjax.formats.convert import convert
+from ffjax.formats.rows import export as rows_out
+from ffjax.formats.rows import row_blocks as blocks
 from tests import builders
-from tests.formats import fasttext_files
+from tests.formats.fasttext import files as fasttext_files
 
 PLAIN = ("finalfusion", "word2vec", "text", "textdims", "fasttext")
 NAN = b"\x00\x00\xc0\x7f"
@@ -124,7 +127,7 @@ def test_fasttext_sources(tmp_path: Path, kind: str, to: str, monkeypatch: pytes
     path = tmp_path / "source"
     path.write_bytes(fasttext_files.model(**MODELS[kind]))
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 4 * 10 * 7)
-    monkeypatch.setattr("ffjax.formats.finalfusion.composed._BLOCK_BYTES", 4 * 10 * 7)
+    monkeypatch.setattr("ffjax.formats.finalfusion.composed_ndarray._BLOCK_BYTES", 4 * 10 * 7)
     names = {"finalfusion": ["drop_training"], "fasttext": []}
     options = dict.fromkeys(names.get(to, ["drop_training", "drop_metadata", "drop_subwords"]), True)
     if to == "fasttext":  # where `load` composes vectors and takes them apart again, `convert` has rows as they were
@@ -171,7 +174,7 @@ def test_invalid_utf8_is_an_error_or_replaced(tmp_path: Path) -> None:
 
 
 def test_small_blocks_and_many_repeated_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ffjax.formats.text._BLOCK", 256)
+    monkeypatch.setattr("ffjax.formats.text.read._BLOCK", 256)
     monkeypatch.setattr(mapped, "_BLOCK_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
     rng = np.random.default_rng(0)
@@ -290,9 +293,9 @@ def test_pages_of_maps_are_let_go(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(bytes(1 << 22))
     kept = np.memmap(tmp_path / "rows", np.float32, "c")
     kept[0] = 1
-    mapped.forget(kept)  # what is private must not be lost
+    mapped.release_pages(kept)  # what is private must not be lost
     assert kept[0] == 1
     shared = np.memmap(tmp_path / "rows", np.float32, "r+")
     shared[0] = 2
-    mapped.forget(ffjax.NdArray(shared.reshape(-1, 4)))
+    mapped.release_pages(ffjax.NdArray(shared.reshape(-1, 4)))
     assert shared[0] == 2

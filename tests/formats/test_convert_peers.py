@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.formats import fasttext_files as files
+from tests.formats.fasttext import files
 
 CLOSE = 2e-6
 WORDS = [*files.WORDS]  # `</s>` among them

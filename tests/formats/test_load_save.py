@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.formats import text_write
 from ffjax.formats.detect import FORMATS, detect
-from ffjax.formats.streams import open_bytes
+from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.text import write as text_write
 from tests.formats.samples import ROWS, fasttext, quantized, simple
 
 
@@ -80,10 +80,10 @@ WRITERS = {"word2vec": ffjax.write_word2vec, "text": ffjax.write_text, "textdims
     [
         (fasttext, "n-grams", {"drop_subwords"}),
         (lambda: simple(metadata=ffjax.Metadata({"a": 1})), "metadata", {"drop_metadata"}),
-        (lambda: simple(training=ffjax.Training([1, 2])), "what training left", {"drop_training"}),
+        (lambda: simple(training=ffjax.TrainingState([1, 2])), "what training left", {"drop_training"}),
         (quantized, "quantized vectors", {"reconstruct"}),
         (
-            lambda: fasttext().replace(metadata=ffjax.Metadata({"a": 1}), training=ffjax.Training([1, 2])),
+            lambda: fasttext().replace(metadata=ffjax.Metadata({"a": 1}), training=ffjax.TrainingState([1, 2])),
             "n-grams and metadata and what training left",
             {"drop_subwords", "drop_metadata", "drop_training"},
         ),

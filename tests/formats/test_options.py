@@ -14,7 +14,7 @@ import pytest
 import ffjax
 from ffjax.formats.detect import FORMATS
 from tests import builders
-from tests.formats import fasttext_files
+from tests.formats.fasttext import files as fasttext_files
 
 
 def zipped(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax.formats import word2vec
-from ffjax.formats.streams import open_bytes
+from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.word2vec import read_word2vec_blocks
 
 WORDS = ["eins", "zürich", "x", "word-that-is-longer", ""]

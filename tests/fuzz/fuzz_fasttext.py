@@ -7,9 +7,9 @@ import tempfile
 import numpy as np
 
 import ffjax
-from ffjax.formats.binary import Source
 from ffjax.formats.fasttext import dictionary, read_embeddings, reader
-from tests.formats import fasttext_files as files
+from ffjax.formats.io.binary import ByteSource
+from tests.formats.fasttext import files
 
 _SMALL = {"dims": 2, "buckets": 3}
 
@@ -63,7 +63,7 @@ def target(data: bytes) -> None:
         except ffjax.FormatError as error:
             assert error.part and error.expected and error.got and error.offset is not None
             continue
-        inside = read_embeddings(Source(None, data), lossy=lossy)
+        inside = read_embeddings(ByteSource(None, data), lossy=lossy)
         assert inside.vocab == emb.vocab and inside.metadata == emb.metadata and len(inside.norms) == len(emb.norms)
         assert inside.training.labels == emb.training.labels
         _check_words(data, emb, lossy)

@@ -9,8 +9,10 @@ import numpy as np
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.binary import Source
-from ffjax.formats.finalfusion import chain, items, read_embeddings
+from ffjax.formats.finalfusion import read_embeddings
+from ffjax.formats.finalfusion import string_list as items
+from ffjax.formats.finalfusion import string_starts as chain
+from ffjax.formats.io.binary import ByteSource
 from tests import builders
 
 _FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -45,7 +47,7 @@ def target(data: bytes) -> None:
         except FinalfusionFormatError as error:
             assert error.expected and error.got
     try:
-        emb = read_embeddings(Source(None, data, FinalfusionFormatError))
+        emb = read_embeddings(ByteSource(None, data, FinalfusionFormatError))
     except FinalfusionFormatError as error:
         assert error.expected and error.got and error.offset is not None
         return

@@ -2,9 +2,10 @@
 
 from ffjax import FormatError
 from ffjax.formats import blocks as blocks_module
-from ffjax.formats import text, text_lines
 from ffjax.formats.floret import read_floret_blocks
-from ffjax.formats.streams import open_bytes
+from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.text import lines as text_lines
+from ffjax.formats.text import read as text
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [

@@ -19,7 +19,7 @@ def _seeds() -> list[bytes]:
     own, ngrams = ffjax.NdArray(jax.numpy.ones((2, 2), "bfloat16")), pq[:2]
     pruned = ffjax.PrunedIndexer(hashing, [3, 1])
     explicit = ffjax.ExplicitVocab(_WORDS, ffjax.ExplicitIndexer(["<te", "pot"], 3, 3, np.array([0, 0])))
-    training = ffjax.Training([3, 1], n_tokens=2**40, labels=["__label__x"], output=pq)
+    training = ffjax.TrainingState([3, 1], n_tokens=2**40, labels=["__label__x"], output=pq)
     values = [
         ffjax.Embeddings(pq, explicit, metadata=ffjax.Metadata({"a": 1})),
         ffjax.Embeddings(

@@ -10,8 +10,9 @@ import zipfile
 import zstandard  # the extra `zstd`
 
 from ffjax import FormatError
-from ffjax.formats import archives, inflate
-from ffjax.formats.streams import open_bytes
+from ffjax.formats.io import archives
+from ffjax.formats.io import compression as inflate
+from ffjax.formats.io.streams import open_bytes
 
 TEXT = b"word 0.5 0.25\n" * 3
 

@@ -2,10 +2,11 @@
 
 from ffjax import FormatError
 from ffjax.formats import blocks as blocks_module
-from ffjax.formats import text, text_lines
 from ffjax.formats.detect import detect
-from ffjax.formats.streams import open_bytes
-from ffjax.formats.text import HEADER, read_text_blocks
+from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.text import lines as text_lines
+from ffjax.formats.text import read as text
+from ffjax.formats.text.read import HEADER, read_text_blocks
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [

@@ -3,8 +3,8 @@
 from ffjax import FormatError
 from ffjax.formats import blocks as blocks_module
 from ffjax.formats import word2vec
-from ffjax.formats.streams import open_bytes
-from ffjax.formats.text import HEADER
+from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.text.read import HEADER
 from ffjax.formats.word2vec import read_word2vec_blocks
 from tests.fuzz.reference import same, word2vec_rows
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.storage import composition
-from ffjax.strings import StringTable
+from ffjax.storage import ngram_sums as composition
+from ffjax.strings.strings import StringTable
 from tests import builders
 
 # The longest word has eighty n-grams, and float32 sums of as many rows are no closer.

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import ffjax
-from ffjax.quantization import scalar
-from ffjax.storage.composition import is_mapped
+from ffjax.storage.ngram_sums import is_mapped
+from ffjax.transforms.quantize import scalar
 from tests.builders import VOCABS, WORDS, embeddings, storage
 
 
@@ -52,7 +52,7 @@ def test_numbers_are_off_by_half_a_scale_at_most(rows):
 
 @pytest.mark.parametrize("kind", ["dense", "opq"])
 def test_blocks_give_what_the_whole_gives(kind, monkeypatch):
-    monkeypatch.setattr("ffjax.quantization.rows._BLOCK", 4 * 6)
+    monkeypatch.setattr("ffjax.transforms.quantize.sampling._BLOCK", 4 * 6)
     store, steps = storage(11, kind=kind), []
     rows = np.asarray(store)
     stored = to_int8(store, lambda done, total: steps.append((done, total)))
@@ -188,11 +188,11 @@ def dense(store: ffjax.Storage) -> ffjax.NdArray:
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
 def test_fewer_and_more_words(kind):
     emb = embeddings(kind, "int8")
-    few = ffjax.select(emb, ["Berlin", "a"])
+    few = ffjax.select_words(emb, ["Berlin", "a"])
     pruned = ffjax.prune(emb, 4).embeddings
     vector = np.arange(6, dtype=np.float32)
-    more = ffjax.add(emb, ["new"], vector[None])
-    for made in (few, pruned, ffjax.repeat_rows(pruned), more):
+    more = ffjax.add_words(emb, ["new"], vector[None])
+    for made in (few, pruned, ffjax.unshare_rows(pruned), more):
         assert isinstance(made.storage, ffjax.Int8Array)
         np.testing.assert_array_equal(made["Berlin"], emb["Berlin"])
     unit = vector / np.linalg.norm(vector)

@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import ffjax
 from tests import builders
-from tests.search.reference import normals
+from tests.functional.search.reference import normals
 
 
 def mesh():

@@ -25,8 +25,8 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt8
 from numpy.lib.stride_tricks import as_strided
 
-from ffjax.formats.binary import Cursor, Output
-from ffjax.strings import StringTable
+from ffjax.formats.io.binary import Cursor, Output
+from ffjax.strings.strings import StringTable
 
 # What an entry has behind its word: a zero, a count and a type.
 _TAIL = 10
@@ -294,7 +294,7 @@ def _entries(table: StringTable, counts: Int64[np.ndarray, " n"], kind: int) -> 
         number = int(np.searchsorted(offsets, np.argmin(words), side="right")) - 1
         raise ValueError(
             f"`embeddings`: expected words without a zero byte, with which words end in fastText's format, got "
-            f"{table[number]!r}. Leave it out with `ffjax.select`."
+            f"{table[number]!r}. Leave it out with `ffjax.select_words`."
         )
     out = np.zeros(len(words) + _TAIL * n, np.uint8)
     if n == 0:

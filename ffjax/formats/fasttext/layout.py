@@ -25,9 +25,9 @@ names of the settings are finalfusion's.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ffjax.formats.binary import Cursor, Output
-from ffjax.metadata import Metadata
-from ffjax.subword import FastTextIndexer
+from ffjax.embeddings.metadata import Metadata
+from ffjax.formats.io.binary import Cursor, Output
+from ffjax.vocab.ngrams import FastTextIndexer
 
 MAGIC = (793_712_314).to_bytes(4, "little")
 VERSIONS = (11, 12)

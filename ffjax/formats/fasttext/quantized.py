@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax.formats.binary import Cursor, Output
+from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import PQ, QuantizedArray
 
 CENTROIDS = 256

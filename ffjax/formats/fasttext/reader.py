@@ -18,21 +18,21 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._aligned import aligned_empty
-from ffjax.embeddings import Embeddings
-from ffjax.formats.aligned import read_array
-from ffjax.formats.binary import Cursor, File, Source, open_source
-from ffjax.formats.checks import check_limit
+from ffjax._internal.aligned import aligned_empty
+from ffjax.embeddings.training_state import TrainingState
+from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_version
-from ffjax.norms import Norms
+from ffjax.formats.io.arrays import read_array
+from ffjax.formats.io.binary import ByteSource, Cursor, File, open_source
+from ffjax.formats.rows.limits import check_limit
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
-from ffjax.storage.composition import WHOLE, Parts, compose
-from ffjax.strings import StringTable
-from ffjax.subword import FastTextIndexer, PrunedIndexer
-from ffjax.training import Training
+from ffjax.storage.ngram_sums import WHOLE, Parts, compose
+from ffjax.storage.norms import Norms
+from ffjax.strings.strings import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
+from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _F32 = np.dtype("<f4")
 # Longer n-grams, or more of them, are no model of words; their number grows with the square of a word's length.
@@ -103,7 +103,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 
-def read_embeddings(source: Source, *, mmap: bool = False, lossy: bool = False, limit: int | None = None) -> Embeddings:
+def read_embeddings(source: ByteSource, *, mmap: bool = False, lossy: bool = False, limit: int | None = None) -> Embeddings:
     """Reads a model from a file that is open, or from bytes in memory; `load_fasttext` is this for a path.
 
     Raises:
@@ -130,7 +130,7 @@ def read_embeddings(source: Source, *, mmap: bool = False, lossy: bool = False, 
     vocab = _vocab(cursor, table, indexer, found, lossy)
     rows = _RowReader(source, given, config.dims, mmap)
     storage, norms, original = _storage(rows, n_words, table, indexer)
-    training = Training(
+    training = TrainingState(
         found.counts[:kept],
         n_tokens=found.n_tokens,
         labels=found.labels,
@@ -147,7 +147,7 @@ def read_embeddings(source: Source, *, mmap: bool = False, lossy: bool = False, 
 class _RowReader(NamedTuple):
     """Reads or maps rows of a matrix."""
 
-    source: Source
+    source: ByteSource
     matrix: Matrix
     dims: int
     mmap: bool

@@ -13,20 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax._pytree import equal
-from ffjax.embeddings import Embeddings
-from ffjax.formats.atomic import open_output
-from ffjax.formats.binary import Output
+from ffjax._internal.atomic_write import open_output
+from ffjax._internal.pytree import equal
+from ffjax._internal.released_pages import release_pages
+from ffjax.embeddings.training_state import TrainingState
+from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import SUPERVISED, VERSIONS, Config, lost_settings, write_version
-from ffjax.formats.mapped import forget
-from ffjax.formats.rows_out import check_has_dims
+from ffjax.formats.io.binary import Output
+from ffjax.formats.rows.export import check_has_dims
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
-from ffjax.storage.composition import Parts, ngram_sums
-from ffjax.subword import FastTextIndexer, PrunedIndexer
-from ffjax.training import Training
+from ffjax.storage.ngram_sums import Parts, ngram_sums
 from ffjax.vocab import FastTextVocab, SimpleVocab
+from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _ROWS = 8192
 
@@ -78,7 +78,7 @@ def write_fasttext(
         )
     check_has_dims(embeddings, "fastText models")
     if training is None:
-        training = Training(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
+        training = TrainingState(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
     rows = _rows_of(embeddings, training)
     config, version = _config(embeddings, training, rows.indexer)
     kept = training.word_ngram_buckets if rows.indexer is None else None
@@ -122,7 +122,7 @@ class _Rows(NamedTuple):
     indexer: FastTextIndexer | PrunedIndexer | None
 
 
-def _rows_of(embeddings: Embeddings, training: Training) -> _Rows:
+def _rows_of(embeddings: Embeddings, training: TrainingState) -> _Rows:
     vocab, storage = embeddings.vocab, embeddings.storage
     indexer = _as_fasttext(vocab.subword_indexer) if isinstance(vocab, FastTextVocab) else None
     more = [] if indexer is not None or training.word_ngrams is None else [training.word_ngrams]
@@ -138,7 +138,7 @@ def _rows_of(embeddings: Embeddings, training: Training) -> _Rows:
 
 
 def _unchanged(
-    embeddings: Embeddings, training: Training, indexer: FastTextIndexer | PrunedIndexer | None
+    embeddings: Embeddings, training: TrainingState, indexer: FastTextIndexer | PrunedIndexer | None
 ) -> list[Storage] | None:
     """The rows as they were read from a file, if the embeddings still have them and the same words."""
     vocab, storage = embeddings.vocab, embeddings.storage
@@ -179,13 +179,13 @@ def _own_rows(embeddings: Embeddings, parts: Parts) -> Iterator[Float32[np.ndarr
             at = found.words - start
             own[at] = own[at] * (found.numbers[:, None] + 1) - found.sums
         yield own
-        forget(parts.own)
+        release_pages(parts.own)
 
 
 def _blocks(storage: Storage, start: int = 0) -> Iterator[Float32[np.ndarray, "rows dims"]]:
     for begin in range(start, len(storage), _ROWS):
         yield np.asarray(storage.embedding(slice(begin, min(begin + _ROWS, len(storage)))), np.float32)
-        forget(storage)
+        release_pages(storage)
 
 
 def _as_fasttext(indexer: FastTextIndexer | PrunedIndexer) -> FastTextIndexer | PrunedIndexer:
@@ -198,7 +198,7 @@ def _as_fasttext(indexer: FastTextIndexer | PrunedIndexer) -> FastTextIndexer | 
 
 
 def _config(
-    embeddings: Embeddings, training: Training, indexer: FastTextIndexer | PrunedIndexer | None
+    embeddings: Embeddings, training: TrainingState, indexer: FastTextIndexer | PrunedIndexer | None
 ) -> tuple[Config, int]:
     """The settings and the version. Settings that contradict the embeddings give way."""
     config, version = Config.of(embeddings.metadata, embeddings.dims), training.version
@@ -214,7 +214,7 @@ def _config(
     return config, VERSIONS[-1]  # the older version has no n-grams of characters in classifiers
 
 
-def _write_output(output: Output, training: Training, config: Config, n_words: int, codes: bool) -> None:
+def _write_output(output: Output, training: TrainingState, config: Config, n_words: int, codes: bool) -> None:
     storage = training.output
     if codes and isinstance(storage, QuantizedArray) and quantized.can_hold(storage):
         output.pack("?", True)

@@ -9,12 +9,18 @@
 Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucket j row `n_words + j`.
 """
 
-from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.items import items_size, read_items, write_items
-from ffjax.formats.finalfusion.vocabs import check_indexer, check_words, made_of, read_range, read_within
-from ffjax.subword import FastTextIndexer, FinalfusionHashIndexer
+from ffjax.formats.finalfusion.string_list import items_size, read_items, write_items
+from ffjax.formats.finalfusion.vocab_common import (
+    check_indexer,
+    check_words,
+    made_of,
+    read_range,
+    read_within,
+)
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab
+from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer
 
 
 def read(cursor: Cursor) -> FinalfusionBucketVocab:
@@ -62,7 +68,7 @@ def write(out: Output, vocab: FinalfusionBucketVocab | FastTextVocab) -> None:
     """Writes the whole chunk, 3 or 7 by the kind of vocabulary."""
     write_chunk_header(out, _identifier(vocab), size(vocab, out.position) - CHUNK_HEADER)
     indexer = vocab.subword_indexer
-    buckets = indexer.bucket_exp if isinstance(indexer, FinalfusionHashIndexer) else indexer.n_buckets
+    buckets = indexer.buckets_exp if isinstance(indexer, FinalfusionHashIndexer) else indexer.n_buckets
     out.pack("QIII", len(vocab.table), indexer.min_n, indexer.max_n, buckets)
     write_items(out, vocab.table)
 

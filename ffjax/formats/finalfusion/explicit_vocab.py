@@ -16,12 +16,18 @@ again, so that a file stays the same byte for byte. Other vocabularies are writt
 
 import numpy as np
 
-from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.items import Items, check_text, items_size, read_items, write_items
-from ffjax.formats.finalfusion.vocabs import check_words, made_of, read_range
-from ffjax.subword import ExplicitIndexer
+from ffjax.formats.finalfusion.string_list import (
+    Items,
+    check_text,
+    items_size,
+    read_items,
+    write_items,
+)
+from ffjax.formats.finalfusion.vocab_common import check_words, made_of, read_range
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.vocab import ExplicitVocab
+from ffjax.vocab.ngrams import ExplicitIndexer
 
 # Set on a vocabulary whose chunk left the rows out of its length; no part of its value.
 _SHORT = "_short_length"

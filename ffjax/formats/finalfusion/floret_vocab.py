@@ -11,11 +11,11 @@
 finalfusion-python knows chunks 1 to 8 only; finalfusion-rust reads and writes this one.
 """
 
-from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocabs import check_indexer, read_range, read_within
-from ffjax.subword import FloretIndexer
+from ffjax.formats.finalfusion.vocab_common import check_indexer, read_range, read_within
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.vocab import FloretVocab
+from ffjax.vocab.ngrams import FloretIndexer
 
 
 def read(cursor: Cursor) -> FloretVocab:

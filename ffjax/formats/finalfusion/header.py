@@ -14,7 +14,7 @@ A header lists all chunks that follow; old versions of finalfusion left out norm
 from collections.abc import Sequence
 from enum import IntEnum, unique
 
-from ffjax.formats.binary import Cursor, Output
+from ffjax.formats.io.binary import Cursor, Output
 
 MAGIC = b"FiFu"
 VERSION = 0

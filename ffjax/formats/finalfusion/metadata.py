@@ -7,10 +7,10 @@ Metadata keep their text, so that it comes out of a file as it went in, comments
 
 import numpy as np
 
+from ffjax.embeddings.metadata import Metadata
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.metadata import Metadata
+from ffjax.formats.io.binary import Cursor, File, Output
 
 # Documents have a few kilobytes; gigabytes would only keep the TOML reader busy.
 MOST_BYTES = 1 << 22

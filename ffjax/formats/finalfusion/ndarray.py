@@ -16,10 +16,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.binary import Cursor, File, Output
-from ffjax.formats.finalfusion.arrays import F32, MAX_ROWS, host_blocks, padding, read_floats, skip_array, skip_padding
+from ffjax.formats.finalfusion.floats import (
+    F32,
+    MAX_ROWS,
+    host_blocks,
+    padding,
+    read_floats,
+    skip_array,
+    skip_padding,
+)
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocabs import read_within
+from ffjax.formats.finalfusion.vocab_common import read_within
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.storage import NdArray
 
 

@@ -8,11 +8,17 @@
 There is one for each word, and none for n-grams.
 """
 
-from ffjax.formats.binary import Cursor, File, Output
-from ffjax.formats.finalfusion.arrays import MAX_ROWS, padding, read_floats, skip_padding, write_array
+from ffjax.formats.finalfusion.floats import (
+    MAX_ROWS,
+    padding,
+    read_floats,
+    skip_padding,
+    write_array,
+)
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocabs import read_within
-from ffjax.norms import Norms
+from ffjax.formats.finalfusion.vocab_common import read_within
+from ffjax.formats.io.binary import Cursor, File, Output
+from ffjax.storage.norms import Norms
 
 _FIELDS = CHUNK_HEADER + 8 + 4
 

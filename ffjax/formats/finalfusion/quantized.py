@@ -20,11 +20,23 @@ A row is its centroids one after the other, times the transposed projection, tim
 import numpy as np
 
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.aligned import read_array
-from ffjax.formats.binary import Cursor, File, Output
-from ffjax.formats.finalfusion.arrays import MAX_ROWS, padding, skip_array, skip_padding, write_array
-from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, TYPE_U8, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocabs import read_within
+from ffjax.formats.finalfusion.floats import (
+    MAX_ROWS,
+    padding,
+    skip_array,
+    skip_padding,
+    write_array,
+)
+from ffjax.formats.finalfusion.header import (
+    CHUNK_HEADER,
+    TYPE_F32,
+    TYPE_U8,
+    ChunkId,
+    write_chunk_header,
+)
+from ffjax.formats.finalfusion.vocab_common import read_within
+from ffjax.formats.io.arrays import read_array
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.storage import PQ, QuantizedArray
 
 _FIELDS = CHUNK_HEADER + 5 * 4 + 8 + 2 * 4

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from ffjax.embeddings import Embeddings
+from ffjax.embeddings.metadata import Metadata
+from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.binary import Cursor, File, Source, open_source
 from ffjax.formats.finalfusion import (
     bucket_vocab,
     explicit_vocab,
@@ -20,10 +20,17 @@ from ffjax.formats.finalfusion import (
     quantized,
     simple_vocab,
 )
-from ffjax.formats.finalfusion.header import MAGIC, STORAGES, VOCABS, ChunkId, read_chunk_header, read_header
-from ffjax.metadata import Metadata
-from ffjax.norms import Norms
+from ffjax.formats.finalfusion.header import (
+    MAGIC,
+    STORAGES,
+    VOCABS,
+    ChunkId,
+    read_chunk_header,
+    read_header,
+)
+from ffjax.formats.io.binary import ByteSource, Cursor, File, open_source
 from ffjax.storage import Storage
+from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
 
 # A chunk's identifier, where it begins, and its body.
@@ -151,7 +158,7 @@ def load_metadata(file: File) -> Metadata:
         return metadata.read(_first(source, "metadata", (ChunkId.Metadata,))[2])
 
 
-def read_embeddings(source: Source, *, mmap: bool = False) -> Embeddings:
+def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     """Reads embeddings from a file that is open, or from bytes in memory; `load_finalfusion` is this for a path.
 
     Raises:
@@ -184,7 +191,7 @@ def read_embeddings(source: Source, *, mmap: bool = False) -> Embeddings:
     return Embeddings(storage, vocab, lengths, meta)
 
 
-def find_chunks(source: Source) -> list[FoundChunk]:
+def find_chunks(source: ByteSource) -> list[FoundChunk]:
     """Steps through a file's chunks without reading them.
 
     Raises:
@@ -199,7 +206,7 @@ def find_chunks(source: Source) -> list[FoundChunk]:
         raise
 
 
-def _step_through(source: Source, *, short_explicit: bool) -> list[FoundChunk]:
+def _step_through(source: ByteSource, *, short_explicit: bool) -> list[FoundChunk]:
     cursor = Cursor(source)
     listed = read_header(cursor)
     found: list[FoundChunk] = []
@@ -227,7 +234,7 @@ def _open(file: File) -> Any:
     return open_source(file, magic=MAGIC, error=FinalfusionFormatError)
 
 
-def _first(source: Source, what: str, kinds: Sequence[ChunkId]) -> FoundChunk:
+def _first(source: ByteSource, what: str, kinds: Sequence[ChunkId]) -> FoundChunk:
     chunks = find_chunks(source)
     for chunk in chunks:
         if chunk[0] in kinds:
@@ -245,7 +252,7 @@ def _read_storage(chunk: FoundChunk, mmap: bool) -> Storage:
     return _STORAGE_READERS[identifier](cursor, mmap=mmap)
 
 
-def _check_rows(source: Source, chunk: FoundChunk, field: str, expected: int, got: int, what: str) -> None:
+def _check_rows(source: ByteSource, chunk: FoundChunk, field: str, expected: int, got: int, what: str) -> None:
     if expected != got:
         raise FinalfusionFormatError(
             source.name,
@@ -258,7 +265,7 @@ def _check_rows(source: Source, chunk: FoundChunk, field: str, expected: int, go
 
 
 def _not_embeddings(
-    source: Source, expected: str, left: Sequence[FoundChunk], chunks: Sequence[FoundChunk]
+    source: ByteSource, expected: str, left: Sequence[FoundChunk], chunks: Sequence[FoundChunk]
 ) -> FinalfusionFormatError:
     return FinalfusionFormatError(
         source.name,

@@ -6,10 +6,10 @@
 Word i has row i of the storage.
 """
 
-from ffjax.formats.binary import Cursor, File, Output
 from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.items import items_size, read_items, write_items
-from ffjax.formats.finalfusion.vocabs import check_words, made_of
+from ffjax.formats.finalfusion.string_list import items_size, read_items, write_items
+from ffjax.formats.finalfusion.vocab_common import check_words, made_of
+from ffjax.formats.io.binary import Cursor, File, Output
 from ffjax.vocab import SimpleVocab
 
 

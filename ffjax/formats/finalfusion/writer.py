@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from ffjax.embeddings import Chunk, Embeddings
+from ffjax._internal.atomic_write import open_output
+from ffjax.embeddings.metadata import Metadata
+from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.atomic import open_output
-from ffjax.formats.binary import File, Output
 from ffjax.formats.finalfusion import (
     bucket_vocab,
-    composed,
     explicit_vocab,
     floret_vocab,
     metadata,
@@ -19,12 +18,21 @@ from ffjax.formats.finalfusion import (
     quantized,
     simple_vocab,
 )
-from ffjax.formats.finalfusion.composed import Composing
+from ffjax.formats.finalfusion import (
+    composed_ndarray as composed,
+)
+from ffjax.formats.finalfusion.composed_ndarray import Composing
 from ffjax.formats.finalfusion.header import ChunkId, header_size, write_header
-from ffjax.metadata import Metadata
-from ffjax.norms import Norms
+from ffjax.formats.io.binary import File, Output
 from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray
-from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, FloretVocab, SimpleVocab
+from ffjax.storage.norms import Norms
+from ffjax.vocab import (
+    ExplicitVocab,
+    FastTextVocab,
+    FinalfusionBucketVocab,
+    FloretVocab,
+    SimpleVocab,
+)
 
 _FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
     (Metadata, ChunkId.Metadata, metadata),

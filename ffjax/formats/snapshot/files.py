@@ -17,14 +17,14 @@ from typing import Any
 
 import msgpack
 
-from ffjax._checks import check_embeddings
-from ffjax.embeddings import Embeddings
-from ffjax.formats.atomic import open_output
-from ffjax.formats.binary import Cursor, File, Output, Source, open_source
-from ffjax.formats.snapshot.build import Node, embeddings_of
+from ffjax._internal.arguments import check_embeddings
+from ffjax._internal.atomic_write import open_output
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import ByteSource, Cursor, File, Output, open_source
+from ffjax.formats.snapshot.decode import Node, embeddings_of
+from ffjax.formats.snapshot.encode import tree_of
 from ffjax.formats.snapshot.pack import pieces
 from ffjax.formats.snapshot.unpack import value
-from ffjax.formats.snapshot.values import tree_of
 
 MAGIC = b"\x83\xa5ffjax"
 VERSION = 1
@@ -73,7 +73,7 @@ def from_bytes(data: bytes | bytearray | memoryview) -> Embeddings:
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"`data`: expected bytes, got {type(data).__name__}. `ffjax.load` reads files.")
-    return _read(Source(None, memoryview(data).cast("B")))
+    return _read(ByteSource(None, memoryview(data).cast("B")))
 
 
 def write_snapshot(file: File, embeddings: Embeddings) -> None:
@@ -120,7 +120,7 @@ def _whole(embeddings: Any) -> Iterator[Any]:
     yield _TAIL + b"%08x" % zlib.crc32(_TAIL, checksum)
 
 
-def _read(source: Source) -> Embeddings:
+def _read(source: ByteSource) -> Embeddings:
     cursor = Cursor(source, part="snapshot")
     start = bytes(source.data[: len(MAGIC)])
     if start != MAGIC:
@@ -140,7 +140,7 @@ def _read(source: Source) -> Embeddings:
     return embeddings_of(Node(source, tree, "snapshot"))
 
 
-def _check_sum(source: Source, cursor: Cursor) -> None:
+def _check_sum(source: ByteSource, cursor: Cursor) -> None:
     """Compares the checksum, before anything else is believed."""
     end = len(source) - _DIGITS
     tail = bytes(source.data[max(0, end - len(_TAIL)) :])
@@ -152,7 +152,7 @@ def _check_sum(source: Source, cursor: Cursor) -> None:
     for start in range(0, end, _BLOCK):
         stop = min(start + _BLOCK, end)
         checksum = zlib.crc32(source.data[start:stop], checksum)
-        source.forget(start, stop)
+        source.release_pages(start, stop)
     if tail[len(_TAIL) :] != b"%08x" % checksum:
         got = f"{checksum:08x}, the bytes before having been changed"
         raise cursor.error("zlib_crc32", tail[len(_TAIL) :].decode("ascii", "replace"), got, offset=end)

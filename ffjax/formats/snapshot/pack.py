@@ -19,7 +19,7 @@ import jax
 import msgpack
 import numpy as np
 
-from ffjax.formats.mapped import forget
+from ffjax._internal.released_pages import release_pages
 
 ARRAY = 1
 CHUNKED = "__msgpack_chunked_array__"
@@ -48,7 +48,7 @@ def pieces(tree: Any) -> Iterator[Any]:
 def _array(array: Any) -> Iterator[Any]:
     if array.nbytes <= MOST_BYTES:
         yield from _whole(np.asarray(array))
-        forget(array)
+        release_pages(array)
         return
     flat = np.asarray(array).reshape(-1)
     step = max(1, MOST_BYTES // flat.itemsize)
@@ -60,7 +60,7 @@ def _array(array: Any) -> Iterator[Any]:
     for number, start in enumerate(starts):
         yield packer.pack(str(number))
         yield from _whole(flat[start : start + step])
-        forget(array)
+        release_pages(array)
 
 
 def _whole(array: np.ndarray) -> Iterator[Any]:

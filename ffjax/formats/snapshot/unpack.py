@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jax.numpy import bfloat16
 
-from ffjax._aligned import aligned_empty
-from ffjax.formats.binary import Cursor, Source
+from ffjax._internal.aligned import aligned_empty
+from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.snapshot.pack import ARRAY, CHUNKED
 
 _DTYPES = {
@@ -42,7 +42,7 @@ class Held(NamedTuple):
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
 
-    def read(self, source: Source) -> jax.Array | np.ndarray:
+    def read(self, source: ByteSource) -> jax.Array | np.ndarray:
         """The array: on the default device, or on the host where it has 64 bits."""
         array = aligned_empty(self.shape, self.dtype)
         raw, done = array.reshape(-1).view(np.uint8), 0

@@ -1,0 +1,106 @@
+"""Metadata: a TOML document that travels with embeddings.
+
+The text is kept as a padded array of bytes, not as a static field, so that embeddings that differ in their metadata
+alone share compiled programs and a jitted function that returns embeddings returns those it was given.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import tomli_w
+from jaxtyping import Int32, UInt8
+
+from ffjax._internal.chunk import Chunk
+from ffjax._internal.pytree import pytree
+from ffjax._internal.types import AnyArray
+
+_LEAST = 1024
+
+
+@pytree()
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Metadata(Chunk, Mapping[str, Any]):
+    r"""A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
+
+    Args:
+        values: the contents; what TOML can hold.
+
+    Raises:
+        TypeError: `values` is no mapping with `str` keys, or holds what TOML cannot.
+
+    Examples:
+        >>> import ffjax
+        >>> metadata = ffjax.Metadata({"corpus": "news", "epochs": 5})
+        >>> metadata["epochs"], dict(metadata)
+        (5, {'corpus': 'news', 'epochs': 5})
+        >>> ffjax.Metadata.from_toml('a = 1 # one\n').toml
+        'a = 1 # one\n'
+    """
+
+    data: UInt8[AnyArray, " capacity"]
+    length: Int32[AnyArray, ""]
+
+    def __init__(self, values: Mapping[str, Any] | None = None, **more: Any) -> None:
+        values = {**(values or {}), **more}
+        try:
+            text = tomli_w.dumps(values)
+        except (TypeError, AttributeError) as error:
+            raise TypeError(f"`values`: expected what TOML can hold, got {values!r} ({error}).") from error
+        self._keep(text)
+
+    @classmethod
+    def from_toml(cls, text: str) -> "Metadata":
+        """Metadata of a TOML document, comments and layout kept.
+
+        Raises:
+            ValueError: the text is not TOML.
+        """
+        try:
+            tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"`text`: expected a TOML document, got an error: {error}") from error
+        made = object.__new__(cls)
+        made._keep(text)
+        return made
+
+    def _keep(self, text: str) -> None:
+        raw = np.frombuffer(text.encode("utf-8"), np.uint8)
+        padded = np.zeros(max(_LEAST, 1 << max(raw.size - 1, 0).bit_length()), np.uint8)
+        padded[: raw.size] = raw
+        object.__setattr__(self, "data", jnp.array(padded))
+        object.__setattr__(self, "length", jnp.int32(raw.size))
+
+    @cached_property
+    def toml(self) -> str:
+        """The text of the document."""
+        return np.asarray(self.data)[: int(self.length)].tobytes().decode("utf-8")
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
+        return MappingProxyType(tomllib.loads(self.toml))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal contents; compare `.toml` for equal text."""
+        if isinstance(other, Metadata) and self.toml == other.toml:
+            return True  # even with NaN among the values, which is not equal to itself
+        return dict(self) == dict(other) if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Metadata({dict(self)!r})"

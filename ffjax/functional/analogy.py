@@ -1,0 +1,132 @@
+"""Analogies: "a is to b as c is to what?", for batches, inside compiled programs."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Int32
+
+from ffjax._internal.arguments import check_embeddings
+from ffjax._internal.types import AnyArray
+from ffjax.functional.lookup import check_packed, encode, lookup
+from ffjax.functional.search import EmbeddingsLike, TopK, top_products
+from ffjax.functional.search.api import top_k
+from ffjax.kernels.normalize import normalize
+from ffjax.storage import Storage
+from ffjax.strings.strings import Strings
+
+METHODS = ("3cosadd", "3cosmul")
+
+
+def analogy(
+    embeddings: EmbeddingsLike,
+    a: Strings,
+    b: Strings,
+    c: Strings,
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    include_queries: bool = False,
+    rows: Any = None,
+) -> TopK:
+    """Answers "a is to b as c is to what?" for batches of packed words.
+
+    The answers are words, without the query words themselves, by one of two methods:
+
+    - `"3cosadd"`: those nearest to `b - a + c` at unit length. With the metric `"dot"` the vectors are added as they
+      are, which is what finalfusion does; with another metric each has unit length first, which is what gensim does.
+      For vectors of unit length that is the same.
+    - `"3cosmul"`: those with the largest `cos(x, b) * cos(x, c) / (cos(x, a) + 1e-6)`, each cosine moved to lie from 0
+      to 1 (Levy and Goldberg 2014, equation 4 and footnote 7), which is gensim's `most_similar_cosmul`.
+
+    Args:
+        embeddings: the embeddings.
+        a: packed words.
+        b: packed words, as many.
+        c: packed words, as many.
+        k: how many answers.
+        method: `"3cosadd"` or `"3cosmul"`.
+        metric: for `"3cosadd"`, how to score, see `top_k`.
+        include_queries: whether the query words may be answers.
+        rows: the rows that may be answers, see `top_k`.
+
+    Returns:
+        `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
+
+    Raises:
+        TypeError: words that are not packed, or another argument is of another type.
+        ValueError: batches of different sizes, `k` is negative, the method or the metric is unknown, or a metric is
+            given for `"3cosmul"`.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> a, b, c = (ffjax.pack([word]) for word in ("man", "king", "woman"))
+        >>> for method in ("3cosadd", "3cosmul"):
+        ...     print(emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1, method=method).rows[0, 0])])
+        queen
+        queen
+    """
+    for name, strings in (("a", a), ("b", b), ("c", c)):
+        check_packed(name, strings)
+    check_embeddings(embeddings)
+    if not len(a) == len(b) == len(c):
+        raise ValueError(
+            f"`a`, `b`, `c`: expected batches of one size, got {len(a)}, {len(b)} and {len(c)} rows. Give `count=` to "
+            "`ffjax.pack`."
+        )
+    encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
+    vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
+    exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
+    found = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
+    best = answer(embeddings, vectors, k, method=method, metric=metric, exclude=exclude, rows=rows)
+    return TopK(jnp.where(found, best.scores, -jnp.inf), jnp.where(found, best.rows, jnp.int32(-1)))
+
+
+def answer(
+    embeddings: EmbeddingsLike | Storage,
+    vectors: Float[AnyArray, "3 batch dims"],
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    exclude: Int32[AnyArray, "batch n"] | None = None,
+    rows: Any = None,
+) -> TopK:
+    """As `analogy`, for vectors.
+
+    Args:
+        embeddings: the embeddings, or a storage, of which all rows are searched.
+        vectors: those of a, b and c, float32 `[3, batch, dims]`.
+        k: how many answers.
+        method: as in `analogy`.
+        metric: as in `analogy`.
+        exclude: rows to leave out for each query, -1 to fill up, shape `[batch, n]`.
+        rows: the rows that may be answers, see `top_k`.
+    """
+    check_method(method, metric)
+    if method == "3cosadd":
+        return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, rows=rows)
+    return top_products(embeddings, vectors, k, exclude=exclude, rows=rows)
+
+
+@partial(jax.jit, static_argnames="metric")
+def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.Array, "batch dims"]:
+    """Where the answers of 3CosAdd lie: `b - a + c` at unit length."""
+    wide = jnp.asarray(vectors)
+    a, b, c = wide if metric == "dot" else normalize(wide)[0]
+    return normalize(c + (b - a))[0]
+
+
+def check_method(method: str, metric: str) -> None:
+    """Refuses a method that there is not, and a metric for the one that has its own.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
+    if method == "3cosmul" and metric not in ("dot", "cosine"):
+        raise ValueError(f"`metric`: expected 'cosine' for the method '3cosmul', which has no other, got {metric!r}.")

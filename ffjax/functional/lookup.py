@@ -1,0 +1,250 @@
+"""The device functions over embeddings: pure, compiled, batched.
+
+Each of them takes pytrees and arrays, never a `str`, and works eagerly (one compiled program a call) or inside a
+caller's `jit`, `vmap` and `grad`.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from ffjax._internal.arguments import array_of, check_embeddings
+from ffjax.functional.oov import with_unknown
+from ffjax.functional.search import EmbeddingsLike
+from ffjax.kernels.normalize import normalize
+from ffjax.storage import ComposedArray, NdArray, Storage
+from ffjax.storage.norms import Norms
+from ffjax.strings.strings import Strings
+from ffjax.vocab import Rows, SubwordVocab, Vocab
+
+
+@dataclass(order=True)
+class SimilarityResult:
+    """A word and how similar it is to the query; results compare by similarity alone.
+
+    Attributes:
+        word: the word.
+        similarity: the score, a float32.
+    """
+
+    word: str = field(compare=False)
+    similarity: float | np.floating
+
+
+def encode(vocab: Vocab, strings: Strings) -> Rows:
+    """The rows behind each packed word: its own, or those of its n-grams if it is unknown.
+
+    Args:
+        vocab: any vocabulary.
+        strings: packed words, see `pack`.
+
+    Returns:
+        `Rows` for the whole batch; nothing is found for filler rows. Of vocabularies with subwords they have lines
+        of n-grams for the unknown words alone, as many as the next power of two; inside a caller's `jit`, where their
+        number is not known, a line for each word of the batch (`embed` needs neither).
+
+    Raises:
+        TypeError: an argument is of another type, such as a list of words that was not packed.
+
+    Examples:
+        >>> import ffjax
+        >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
+        >>> ffjax.encode(vocab, ffjax.pack(["Berlin", "Rome"], count=2)).words.tolist()
+        [1, -1]
+    """
+    if not isinstance(vocab, Vocab):
+        raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
+    check_packed("strings", strings)
+    if not isinstance(vocab, SubwordVocab) or _traced((vocab, strings)):
+        return _encode(vocab, strings)
+    words = _find(vocab, strings)
+    unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
+    n = int(unknown.sum())
+    # A few sizes, so that batches share compiled programs.
+    room = min(len(strings), 1 << max(n - 1, 0).bit_length()) if n else 0
+    return _encode_unknown(vocab, strings, words, unknown, room)
+
+
+def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False) -> Float[Array, "*batch dims"]:
+    """Reads the vectors behind `Rows`.
+
+    A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit length, as finalfusion
+    defines it (its Rust and Python code alike). Words for which there is nothing get zeros.
+
+    With `unnormalize=True` the vectors are those that were trained: a known word's row times its norm, and for an
+    unknown word the mean of its n-grams' rows, which is what fastText and floret answer.
+
+    Args:
+        embeddings: the embeddings. A memory-mapped storage is read on the host, only the rows that are needed.
+        rows: what `encode` returned.
+        unnormalize: whether to give the vectors as they were before they were scaled to unit length.
+
+    Returns:
+        Vectors in the storage's dtype, shape `[*batch, dims]`.
+
+    Raises:
+        TypeError: an argument is of another type.
+    """
+    if not isinstance(rows, Rows):
+        raise TypeError(
+            f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
+            "for row numbers use `embeddings.storage.rows`."
+        )
+    check_embeddings(embeddings)
+    array_of("rows.words", rows.words, jnp.integer, "row numbers, -1 for none")
+    storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
+    if _mapped(storage):
+        storage, rows, norms = _fetched(storage, rows, norms)
+    return _lookup(storage, _lengths(norms), rows, unnormalize)
+
+
+def embed(
+    embeddings: EmbeddingsLike, strings: Strings, *, unnormalize: bool = False
+) -> tuple[Float[Array, "*batch dims"], Bool[Array, "*batch"]]:
+    """The vectors of packed words: `encode`, then `lookup`.
+
+    Args:
+        embeddings: the embeddings.
+        strings: packed words, see `pack`.
+        unnormalize: as in `lookup`.
+
+    Returns:
+        `(vectors, found)`: vectors `[*batch, dims]`, zeros where `found` (bool `[*batch]`) is false.
+
+    Raises:
+        TypeError: an argument is of another type, such as a list of words that was not packed.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.demo()
+        >>> vectors, found = ffjax.embed(emb, ffjax.pack(["berlin", "berlinish", "12345"], count=3))
+        >>> vectors.shape, found.tolist()
+        ((3, 100), [True, True, False])
+    """
+    check_embeddings(embeddings)
+    check_packed("strings", strings)
+    storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms if unnormalize else None
+    if _mapped(storage):
+        rows = encode(vocab, strings)
+        return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+    return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+
+
+def check_packed(name: str, strings: Any) -> None:
+    """Refuses words that are not packed.
+
+    Raises:
+        TypeError: they are not.
+        ValueError: there are not as many lengths as rows of bytes.
+    """
+    if not isinstance(strings, Strings):
+        raise TypeError(
+            f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "
+            "`ffjax.pack(['tea', 'coffee'])`."
+        )
+    data = array_of(f"{name}.bytes", strings.bytes, jnp.uint8, "bytes, as `ffjax.pack` makes them")
+    what = f"a length for each of the rows of bytes, which have shape {data.shape}"
+    array_of(f"{name}.lengths", strings.lengths, jnp.integer, what, data.shape[:-1])
+
+
+@jax.jit
+def _find(vocab: Vocab, strings: Strings) -> Array:
+    return vocab.find(strings)
+
+
+@partial(jax.jit, static_argnames="room")
+def _encode_unknown(vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int) -> Rows:
+    """`Rows` with lines for `room` unknown words, which are all that there are."""
+    batch = unknown.shape[0]
+    (positions,) = jnp.nonzero(unknown, size=room, fill_value=batch)
+    positions = positions.astype(jnp.int32)
+    data = jnp.take(jnp.asarray(strings.bytes), positions, axis=0, mode="clip")
+    lengths = jnp.take(jnp.asarray(strings.lengths), positions, mode="fill", fill_value=-1)
+    return Rows(words, vocab.ngram_rows(data, lengths), positions)
+
+
+@jax.jit
+def _encode(vocab: Vocab, strings: Strings) -> Rows:
+    return vocab.encode(strings)
+
+
+@partial(jax.jit, static_argnames="unnormalize")
+def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool) -> tuple[Array, Array]:
+    words = vocab.find(strings)
+    vectors = _known_vectors(storage, norms, words, unnormalize)
+    if not isinstance(vocab, SubwordVocab):
+        return vectors, words >= 0
+    unknown = words < 0
+    vectors, found = with_unknown(vectors, storage, vocab, strings, unknown, means=unnormalize)
+    return vectors, found | ~unknown
+
+
+@partial(jax.jit, static_argnames="unnormalize")
+def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
+    known = rows.words >= 0
+    vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
+    if rows.ngrams is None:
+        return vectors
+    total = storage.sum_rows(jnp.asarray(rows.ngrams))
+    if unnormalize:
+        count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
+        subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)
+    else:
+        subwords, _ = normalize(total)
+    subwords = subwords.astype(vectors.dtype)
+    if rows.positions is None:
+        return jnp.where(known[..., None], vectors, subwords)
+    return vectors.at[rows.positions].add(subwords, mode="drop")
+
+
+def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool) -> Array:
+    """The vectors of known words, zeros for the others."""
+    # Composed rows know their lengths themselves, and are means before they are scaled.
+    means = unnormalize and norms is None and isinstance(storage, ComposedArray)
+    vectors = (storage.means if means else storage.rows)(jnp.maximum(words, 0))  # type: ignore[attr-defined]
+    vectors = jnp.where((words >= 0)[..., None], vectors, jnp.zeros((), vectors.dtype))
+    if norms is None or not norms.shape[0]:
+        return vectors
+    scale = jnp.take(norms, jnp.maximum(words, 0), mode="clip")[..., None]
+    return (vectors.astype(jnp.float32) * scale).astype(vectors.dtype)
+
+
+def _lengths(norms: Norms | None) -> Any:
+    return None if norms is None or norms.on_demand else norms.array
+
+
+def _traced(tree: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def _mapped(storage: Storage) -> bool:
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(storage))
+
+
+def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage, Rows, Norms | None]:
+    """The few rows that are needed, read from a memory map on the host, and `Rows` that point at them."""
+    words = np.asarray(rows.words)
+    ngrams = None if rows.ngrams is None else np.asarray(rows.ngrams)
+    wanted = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
+    ids, places = np.unique(wanted, return_inverse=True)
+    places = places.astype(np.int32)
+    places[wanted < 0] = -1
+    # A size from a few, so that batches share compiled programs.
+    padded = np.zeros(max(1, 1 << max(len(ids) - 1, 0).bit_length()), np.int64)
+    padded[: len(ids)] = np.maximum(ids, 0)
+    few = NdArray(storage.embedding(padded))
+    moved = Rows(
+        jnp.asarray(places[: words.size].reshape(words.shape)),
+        None if ngrams is None else jnp.asarray(places[words.size :].reshape(ngrams.shape)),
+        rows.positions,
+    )
+    if norms is not None:
+        own = np.asarray(norms[np.minimum(padded, len(norms) - 1)])
+        norms = Norms(np.where(padded < len(norms), own, np.float32(1)))
+    return few, moved, norms

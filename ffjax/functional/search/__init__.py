@@ -1,0 +1,6 @@
+"""Search: the rows most similar to queries, in any storage."""
+
+from ffjax.functional.search.api import top_k, top_products
+from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
+
+__all__ = ["EmbeddingsLike", "TopK", "checked_k", "top_k", "top_products"]

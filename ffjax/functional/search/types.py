@@ -1,0 +1,64 @@
+"""What search takes and what it answers."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float32, Int32
+
+from ffjax._internal.arguments import whole_number
+from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.types import AnyArray
+from ffjax.storage import Storage
+from ffjax.storage.norms import Norms
+from ffjax.vocab import Vocab
+
+
+@runtime_checkable
+class EmbeddingsLike(Protocol):
+    """What the device functions need of `Embeddings`."""
+
+    @property
+    def storage(self) -> Storage:
+        """The rows."""
+        ...
+
+    @property
+    def vocab(self) -> Vocab:
+        """The words."""
+        ...
+
+    @property
+    def norms(self) -> Norms | None:
+        """The lengths of the words' rows."""
+        ...
+
+
+@pytree(static=("recall",))
+@dataclass(frozen=True, eq=False)
+class TopK:
+    """The best rows for each query, best first.
+
+    Attributes:
+        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
+        rows: int32 `[*batch, k]`; -1 there.
+        recall: the share of the best rows that the search is expected to have found: 1 if it was exact.
+    """
+
+    scores: Float32[AnyArray, "*batch k"]
+    rows: Int32[AnyArray, "*batch k"]
+    recall: float = 1.0
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def checked_k(k: Any) -> int:
+    """`k` as an `int`.
+
+    Raises:
+        TypeError: it is no whole number that is known while a program is traced.
+        ValueError: it is negative.
+    """
+    return whole_number("k", k, 0, "It is part of the answer's shape, so inside `jit` it must be a static argument.")

@@ -1,0 +1,271 @@
+"""A keyed 64-bit hash of byte strings, the same on the host and in compiled code.
+
+HalfSipHash-1-3 (Aumasson and Bernstein, https://github.com/veorq/SipHash) with a 64-bit key, in 32-bit arithmetic. One
+half of the result is HalfSipHash's 32-bit output `v1 ^ v3`; the other is `v0 ^ v2` of the same final state.
+
+A string longer than 64 bytes is cut into chunks of 64; chunk number `j` is hashed under the key `(k0, k1 ^ j)`, and the
+halves are summed modulo 2**32. So no string, however long, means a long chain of dependent steps.
+"""
+
+from typing import TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Int, Int32, UInt8, UInt32
+from numpy.lib.stride_tricks import as_strided
+
+from ffjax._internal.types import AnyArray
+
+CHUNK = 64
+# Strings hashed at a time on the host: the working set should stay in the second-level cache.
+_BLOCK = 1 << 15
+
+A = TypeVar("A", np.ndarray, Array)
+State = tuple[A, ...]
+
+
+def hash_packed(
+    strings: UInt8[Array, "*batch width"],
+    lengths: Int32[Array, "*batch"],
+    key: UInt32[AnyArray, "2"],
+    *,
+    rounds: tuple[int, int] = (1, 3),
+) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
+    """Hashes a padded batch of strings in compiled code.
+
+    Bytes behind a string are not read, so a window of text will do as well as a packed word.
+
+    Args:
+        strings: The bytes, each row one string.
+        lengths: Bytes in use, at most `width`. Rows with other lengths get some value.
+        key: The key `(k0, k1)`.
+        rounds: SipHash rounds for a word and at the end, for comparison with published values.
+
+    Returns:
+        Both halves of the hash.
+
+    Example:
+        >>> word = jnp.zeros((1, 16), jnp.uint8)
+        >>> [half.shape for half in hash_packed(word, jnp.zeros(1, jnp.int32), np.zeros(2, np.uint32))]
+        [(1,), (1,)]
+    """
+    chunks, used = split_chunks(strings, lengths)
+    long = used.ndim > lengths.ndim
+    number = lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1) if long else jnp.zeros(used.shape, jnp.uint32)
+    state = _start(key, number)
+    size, rest_of_last = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
+    for i in range(chunks.shape[-1] // 4 + 1):
+        rest = used - 4 * i
+        packed = packed_word(chunks, i)
+        word = jnp.where(rest >= 4, packed, size | (packed & rest_of_last))
+        after = _absorb(state, word, rounds[0])
+        state = tuple(jnp.where(rest >= 0, new, old) for new, old in zip(after, state, strict=True))
+    first, second = _finish(state, rounds[1])
+    if not long:
+        return first, second
+    counts = ((number == 0) | (used > 0)).astype(jnp.uint32)
+    return jnp.sum(first * counts, axis=-1, dtype=jnp.uint32), jnp.sum(second * counts, axis=-1, dtype=jnp.uint32)
+
+
+def hash_spans(
+    data: UInt8[np.ndarray, " size"],
+    starts: Int[np.ndarray, " n"],
+    lengths: Int[np.ndarray, " n"],
+    key: UInt32[AnyArray, "2"],
+    *,
+    rounds: tuple[int, int] = (1, 3),
+) -> tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]]:
+    """Hashes strings that lie in one buffer, on the host.
+
+    Args:
+        data: The buffer; at least 4 bytes follow the last string.
+        starts: Where each string begins.
+        lengths: Its bytes; negative counts as 0.
+        key: The key `(k0, k1)`.
+        rounds: As in `hash_packed`.
+
+    Returns:
+        Both halves of the hash.
+
+    Example:
+        >>> hash_spans(np.zeros(8, np.uint8), np.array([0]), np.array([0]), np.zeros(2, np.uint32))[0].dtype
+        dtype('uint32')
+    """
+    words, key = words_at(data), np.asarray(key)
+    out = np.empty((2, len(starts)), np.uint32)
+    for begin in range(0, len(starts), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        at, used, number, firsts = chunk_spans(starts[block], lengths[block])
+        halves = _hash_chunks(words, at, used, number, key, rounds)
+        if len(at) == out[:, block].shape[1]:
+            out[:, block] = halves
+        else:
+            np.add.reduceat(halves, firsts, axis=1, out=out[:, block])
+    return out[0], out[1]
+
+
+def words_at(data: UInt8[np.ndarray, " size"]) -> UInt32[np.ndarray, " places"]:
+    """The little-endian 32-bit word at every byte of a buffer of at least four, as a view of it.
+
+    Example:
+        >>> [hex(word) for word in words_at(np.arange(1, 6, dtype=np.uint8))]
+        ['0x4030201', '0x5040302']
+    """
+    return as_strided(np.ascontiguousarray(data)[:4].view("<u4"), (data.size - 3,), (1,), writeable=False)
+
+
+def chunk_spans(
+    starts: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]
+) -> tuple[
+    Int[np.ndarray, " chunks"], Int[np.ndarray, " chunks"], UInt32[np.ndarray, " chunks"], Int[np.ndarray, " n"]
+]:
+    """Cuts strings in a buffer into chunks of 64 bytes; every string has at least one.
+
+    Args:
+        starts: Where each string begins.
+        lengths: Its bytes; negative counts as 0.
+
+    Returns:
+        For each chunk its start, its bytes and its number within the string; for each string its first chunk.
+
+    Example:
+        >>> starts, used, number, firsts = chunk_spans(np.array([0, 100]), np.array([100, 3]))
+        >>> starts.tolist(), used.tolist(), number.tolist(), firsts.tolist()
+        ([0, 64, 100], [64, 36, 3], [0, 1, 0], [0, 2])
+    """
+    starts, used = starts.astype(np.int64), np.maximum(lengths, 0)
+    if used.max(initial=0) <= CHUNK:
+        return starts, used, np.zeros(len(starts), np.uint32), np.arange(len(starts))
+    counts = np.maximum(-(-used // CHUNK), 1)
+    firsts = np.cumsum(counts) - counts
+    number = np.arange(counts.sum()) - np.repeat(firsts, counts)
+    used = np.minimum(np.repeat(used, counts) - CHUNK * number, CHUNK)
+    return np.repeat(starts, counts) + CHUNK * number, used, number.astype(np.uint32), firsts
+
+
+def split_chunks(
+    strings: UInt8[Array, "*batch width"], lengths: Int32[Array, "*batch"]
+) -> tuple[UInt8[Array, "*chunks size"], Int32[Array, "*chunks"]]:
+    """Cuts padded strings into chunks of 64 bytes along a new axis; a batch at most 64 wide stays as it is.
+
+    Args:
+        strings: The bytes.
+        lengths: Bytes in use.
+
+    Returns:
+        The chunks, padded to whole 32-bit words, and the bytes in use of each.
+
+    Example:
+        >>> chunks, used = split_chunks(jnp.zeros((2, 100), jnp.uint8), jnp.array([100, 3], jnp.int32))
+        >>> chunks.shape, used.tolist()
+        ((2, 2, 64), [[64, 36], [3, 0]])
+    """
+    width = strings.shape[-1]
+    fill = -width % (4 if width <= CHUNK else CHUNK)
+    if fill:
+        strings = jnp.pad(strings, [(0, 0)] * (strings.ndim - 1) + [(0, fill)])
+    if width <= CHUNK:
+        return strings, lengths
+    chunks = strings.reshape(*strings.shape[:-1], -1, CHUNK)
+    begins = CHUNK * lax.broadcasted_iota(jnp.int32, chunks.shape[:-1], chunks.ndim - 2)
+    return chunks, jnp.clip(jnp.expand_dims(lengths, -1) - begins, 0, CHUNK)
+
+
+def packed_word(strings: UInt8[Array, "*batch width"], i: int) -> UInt32[Array, "*batch"]:
+    """Bytes `4 * i` to `4 * i + 3` of every string as a little-endian number; 0 where `i` is behind the last word.
+
+    Example:
+        >>> packed_word(jnp.array([[1, 2, 0, 0]], jnp.uint8), 0).tolist()
+        [513]
+    """
+    if 4 * i >= strings.shape[-1]:
+        return jnp.zeros(strings.shape[:-1], jnp.uint32)
+    # Four columns rather than a bitcast: XLA on CPU makes a copy of the batch for the bitcast, and none for this.
+    a, b, c, d = (strings[..., 4 * i + j].astype(jnp.uint32) for j in range(4))
+    return a | (b << 8) | (c << 16) | (d << 24)
+
+
+def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
+    """A mask of the `count` lower bytes of a 32-bit word: nothing below 1, everything from 4.
+
+    Example:
+        >>> [hex(mask) for mask in low_bytes(jnp.arange(-1, 5)).tolist()]
+        ['0x0', '0x0', '0xff', '0xffff', '0xffffff', '0xffffffff']
+    """
+    # Comparisons vectorize better than shifts by variable amounts.
+    mask = jnp.uint32(0)
+    for least, bits in ((1, 0xFF), (2, 0xFFFF), (3, 0xFFFFFF), (4, 0xFFFFFFFF)):
+        mask = jnp.where(count >= least, jnp.uint32(bits), mask)
+    return jnp.broadcast_to(mask, count.shape)
+
+
+def _hash_chunks(
+    words: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    number: np.ndarray,
+    key: np.ndarray,
+    rounds: tuple[int, int],
+) -> np.ndarray:
+    """Both halves for strings of at most 64 bytes; `words` holds the 32-bit word at every byte of the buffer."""
+    # Longest first, so that the strings that still have a word are always the first ones.
+    n_words = lengths // 4
+    order = np.argsort((-n_words).astype(np.int8), kind="stable")
+    starts, lengths, n_words = starts[order], lengths[order], n_words[order]
+    left = len(order) - np.cumsum(np.bincount(n_words))
+    state = np.stack(_start(key, number[order]))
+    masks = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], np.uint32)
+    begin = len(order)
+    for i, end in enumerate(left):
+        # Strings [0, end) have a whole word here, [end, begin) end in it.
+        word = words[starts[:begin] + 4 * i]
+        tail = slice(end, begin)
+        word[tail] &= masks[lengths[tail] & 3]
+        word[tail] |= lengths[tail].astype(np.uint32) << 24
+        state[:, :begin] = _absorb(tuple(state[:, :begin].copy()), word, rounds[0])
+        begin = end
+    halves = np.empty((2, len(order)), np.uint32)
+    halves[:, order] = _finish(tuple(state), rounds[1])
+    return halves
+
+
+# From here on NumPy and JAX share the code. Augmented assignments work in place on NumPy arrays.
+
+
+def _start(key: AnyArray, number: A) -> State:
+    k0, k1 = number * 0 + key[0], number ^ key[1]
+    return k0, k1, k0 ^ 0x6C796765, k1 ^ 0x74656462
+
+
+def _absorb(state: State, word: A, rounds: int) -> State:
+    v0, v1, v2, v3 = state
+    v3 = v3 ^ word
+    for _ in range(rounds):
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    return v0 ^ word, v1, v2, v3
+
+
+def _finish(state: State, rounds: int) -> tuple[A, A]:
+    v0, v1, v2, v3 = state
+    v2 = v2 ^ 0xFF
+    for _ in range(rounds):
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    return v1 ^ v3, v0 ^ v2
+
+
+def _round(v0: A, v1: A, v2: A, v3: A) -> State:
+    v0 = v0 + v1
+    v1 = _rotate(v1, 5) ^ v0
+    v0 = _rotate(v0, 16)
+    v2 = v2 + v3
+    v3 = _rotate(v3, 8) ^ v2
+    v0 = v0 + v3
+    v3 = _rotate(v3, 7) ^ v0
+    v2 = v2 + v1
+    v1 = _rotate(v1, 13) ^ v2
+    return v0, v1, _rotate(v2, 16), v3
+
+
+def _rotate(x: A, bits: int) -> A:
+    return (x << bits) | (x >> (32 - bits))

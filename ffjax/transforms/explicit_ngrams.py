@@ -1,0 +1,27 @@
+"""Hashed n-grams to explicit ones."""
+
+import numpy as np
+
+from ffjax.storage import NdArray, Storage
+from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, Vocab
+
+
+def explicit_parts(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVocab]:
+    """The rows of words and of the n-grams that they have, and a vocabulary that holds those n-grams.
+
+    Raises:
+        TypeError: the vocabulary has no hashed n-grams.
+    """
+    if not isinstance(vocab, FastTextVocab | FinalfusionBucketVocab):
+        raise TypeError(
+            "`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab, "
+            f"got {type(vocab).__name__}. Only hashed n-grams can be made explicit."
+        )
+    explicit = vocab.to_explicit()
+    indexer, offset = explicit.subword_indexer, vocab.n_word_rows
+    source = np.arange(explicit.upper_bound)
+    for ngram, row in indexer.ngram_index.items():
+        bucket = vocab.subword_indexer(ngram)
+        if bucket is not None:  # every n-gram of the new table came from a bucket of the old one
+            source[offset + row] = offset + bucket
+    return NdArray(storage.embedding(source)), explicit

@@ -1,0 +1,7 @@
+"""Smaller storages: trained quantizers, narrow numbers, and back."""
+
+from ffjax.transforms.quantize.api import QuantizeResult, quantize
+from ffjax.transforms.quantize.quality import QuantizationQuality
+from ffjax.transforms.quantize.reconstruct import reconstruct
+
+__all__ = ["QuantizationQuality", "QuantizeResult", "quantize", "reconstruct"]

@@ -1,0 +1,34 @@
+"""Words that share rows, for formats in which each word has one of its own."""
+
+import numpy as np
+
+from ffjax.embeddings.value import Embeddings
+from ffjax.storage.norms import Norms
+from ffjax.transforms.select import take_rows, with_words
+
+
+def unshare_rows(embeddings: Embeddings) -> Embeddings:
+    """The same words and vectors with a row for each word: those that words share are repeated.
+
+    A finalfusion file holds no others. Embeddings whose words share no rows come back as they are.
+
+    Args:
+        embeddings: the embeddings.
+
+    Examples:
+        >>> import ffjax
+        >>> pruned = ffjax.prune(ffjax.demo(), 5000).embeddings
+        >>> pruned.storage.shape, ffjax.unshare_rows(pruned).storage.shape
+        ((8500, 100), (43500, 100))
+    """
+    vocab = embeddings.vocab
+    if vocab.shared_rows is None:
+        return embeddings
+    rows = vocab.host_rows
+    return Embeddings(
+        take_rows(embeddings.storage, rows, vocab.n_word_rows),
+        with_words(vocab, vocab.table, np.arange(len(vocab))),
+        None if embeddings.norms is None else Norms(np.asarray(embeddings.norms)[rows]),
+        embeddings.metadata,
+        embeddings.training,
+    )

@@ -1,0 +1,61 @@
+"""Text files to files of vectors: blocks, headers, atomic writing, the command."""
+
+import io
+
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.embeddings import text_file as text_vectors
+from tests.builders import embeddings
+
+TEXT = "Paris Berlin\n\nnobody\n東京 Paris\nteapot".encode()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_file_has_what_embed_text_answers(tmp_path, monkeypatch, block, dtype):
+    monkeypatch.setattr(text_vectors, "_BLOCK", block)
+    monkeypatch.setattr(text_vectors.blocks, "__defaults__", (block,))
+    emb, seen = embeddings(), []
+    (tmp_path / "text").write_bytes(TEXT)
+    target = tmp_path / "vectors.npy"
+    n = ffjax.embed_file(
+        emb, tmp_path / "text", target, pooling="sum", dtype=dtype, progress=lambda *step: seen.append(step)
+    )
+    expected, _ = ffjax.embed_text(emb, TEXT, pooling="sum")
+    written = np.load(target, mmap_mode="r")
+    assert n == 5 and written.dtype == dtype and written.flags.c_contiguous
+    np.testing.assert_array_equal(written, expected.astype(dtype))
+    assert tuple(map(sum, zip(*seen, strict=True))) == (len(TEXT), 5)
+
+
+def test_streams_and_empty_texts(tmp_path):
+    emb = embeddings()
+    assert ffjax.embed_file(emb, io.BytesIO(b""), tmp_path / "none.npy") == 0
+    assert np.load(tmp_path / "none.npy").shape == (0, 6)
+    assert ffjax.embed_file(emb, io.BytesIO(TEXT), str(tmp_path / "some.npy")) == 5
+
+
+def test_the_old_file_stays_where_something_fails(tmp_path):
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell():
+                raise OSError(5, "broken")
+            return super().read(2)
+
+    target = tmp_path / "vectors.npy"
+    target.write_bytes(b"old")
+    with pytest.raises(OSError, match="broken"):
+        ffjax.embed_file(embeddings(), Broken(TEXT), target)
+    with pytest.raises(ValueError, match="`dtype`: expected one of float32, float16, got 'int8'"):
+        ffjax.embed_file(embeddings(), io.BytesIO(TEXT), target, dtype="int8")
+    assert target.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_text_is_not_written_over(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a cup of tea\n")
+    with pytest.raises(ValueError, match="`target`: expected another file than the text"):
+        ffjax.embed_file(ffjax.demo(), path, tmp_path / "." / "text.txt")
+    assert path.read_text() == "a cup of tea\n"

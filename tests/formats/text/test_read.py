@@ -1,0 +1,396 @@
+"""Reading text: what stands in a line, what is refused, and where the error says it is."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ffjax
+from ffjax.formats import text as text_module
+from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.rows.limits import check_dims, check_limit
+from ffjax.formats.text import lines as text_lines
+from ffjax.formats.text.read import read_text_blocks
+
+
+def load(raw: bytes, **options) -> ffjax.Embeddings:
+    return ffjax.load_text(open_bytes(raw), **options)
+
+
+def load_dims(raw: bytes, **options) -> ffjax.Embeddings:
+    return ffjax.load_text_dims(open_bytes(raw), **options)
+
+
+def raw_rows(raw: bytes, **options) -> tuple[list[str], np.ndarray]:
+    """Words and rows as they are in the file."""
+    words, rows = [], []
+    with read_text_blocks(open_bytes(raw), **options) as blocks:
+        for block in blocks:
+            words += block.words.strings
+            rows.append(block.rows)
+        empty = np.empty((0, blocks.dims), np.float32)
+    return words, np.concatenate(rows or [empty])
+
+
+def test_vectors_get_unit_length_and_norms_their_lengths() -> None:
+    emb = load(b"one 3.0 4.0\ntwo 0.0 0.0\nthree 0.5 -1e-3\n")
+    assert isinstance(emb.vocab, ffjax.SimpleVocab)
+    assert emb.vocab.words == ["one", "two", "three"]
+    np.testing.assert_array_equal(emb["one"], np.array([0.6, 0.8], np.float32))
+    # finalfusion-python divides zero by zero here.
+    np.testing.assert_array_equal(emb["two"], np.zeros(2, np.float32))
+    np.testing.assert_array_equal(np.asarray(emb.norms)[:2], np.array([5, 0], np.float32))
+    rows = np.asarray(emb.storage) * np.asarray(emb.norms)[:, None]
+    np.testing.assert_allclose(rows, [[3, 4], [0, 0], [0.5, -1e-3]], rtol=1e-6)
+
+
+def test_lengths_outside_of_float32_squares_are_right() -> None:
+    emb = load(b"big 3e30 4e30\nsmall 3e-30 4e-30\n")
+    np.testing.assert_allclose(np.asarray(emb.norms), [5e30, 5e-30], rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(emb.storage), [[0.6, 0.8]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"a 0.5 1.25\nb -1.0 2.0\n",
+        b"a 0.5 1.25\nb -1.0 2.0",  # no line feed at the end
+        b"a 0.5 1.25 \nb -1.0 2.0 \n",  # a space behind each line, as fastText writes
+        b"a 0.5 1.25\r\nb -1.0 2.0\r\n",
+        b"a 0.5 1.25 \r\nb -1.0 2.0   \r\n",
+        b"a\t0.5\t1.25\nb\t-1.0\t2.0\n",
+        b"a\t0.5 1.25\nb\t-1.0 2.0\n",
+        b"a 0.5  1.25\nb   -1.0 2.0\n".replace(b"b   ", b"b "),  # two spaces between values
+        b"a .5 1.25e0\nb -1 +2\n",
+        b"a 0.50000000000000000000 1.25\nb -1.0 2.0\n",
+        b"a 0.5 1.25\nb -1.0 2.0\n\n\r\n \n",  # empty lines at the end
+        b"a 0.5 1.25       \nb -1.0 2.0\n",
+    ],
+)
+def test_ways_to_write_the_same(raw: bytes) -> None:
+    words, rows = raw_rows(raw, header=False)
+    assert words == ["a", "b"]
+    np.testing.assert_array_equal(rows, np.array([[0.5, 1.25], [-1, 2]], np.float32))
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["New York", " ", "\u00a0", ". . .", "at name@domain.com", "a\u00a0b", "", "\u2028", "3", "0.25", "windows 10"]
+    + [" x", "x ", "a\tb", "\x0b", "\x1c", "a\rb", "日本 語", "-", "e", "nan"],
+)
+def test_words_are_what_precedes_the_values(word: str) -> None:
+    raw = f"first 1.0 2.0\n{word} 0.5 0.25\nlast -1.0 -2.0\n".encode()
+    words, rows = raw_rows(raw, header=False)
+    assert words == ["first", word, "last"]
+    np.testing.assert_array_equal(rows[1], np.array([0.5, 0.25], np.float32))
+    assert raw_rows(b"3 2\n" + raw, header=True)[0] == ["first", word, "last"]
+
+
+def test_the_first_line_need_not_be_typical() -> None:
+    words, rows = raw_rows(b"New York 1.0 2.0\nb 3.0 4.0\nc 5.0 6.0\n", header=False)
+    assert words == ["New York", "b", "c"]
+    assert rows.shape == (3, 2)
+
+
+@pytest.mark.parametrize("word", ["python 2.7", "x -1", "y 1e5", "z .5", "nan nan", "a\t0.5"])
+def test_a_word_that_ends_with_a_value_needs_dims(word: str) -> None:
+    raw = f"a 1.0 2.0\nb 1.0 2.0\n{word} 0.5 0.25\n".encode()
+    with pytest.raises(
+        ffjax.FormatError, match=r"byte 20: expected 2 values after the word, got more.*`dims=2`"
+    ) as info:
+        load(raw)
+    assert info.value.offset == 20
+    assert load(raw, dims=2).vocab.words == ["a", "b", word]
+    with pytest.raises(ffjax.FormatError, match="expected 2 values after the word"):
+        load_dims(b"3 2\n" + raw)
+    assert load_dims(b"3 2\n" + raw, dims=2).vocab.words == ["a", "b", word]
+
+
+@pytest.mark.parametrize(
+    ("raw", "offset", "message"),
+    [
+        (b"a 1.0 2.0\nb 1.0\n", 10, "expected 2 values after the word, got 1 in 'b 1.0'"),
+        (b"a 1.0 2.0\nb\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 0 in 'b'"),
+        (b"a 1.0 2.0\n1.0 2.0\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 1"),
+        (b"a 1.0 2.0\nb 1.0 x\nc 1.0 2.0\n", 16, "value 2 of 2 of 'b': expected a decimal number, got 'x'"),
+        (b"a 1.0 2.0\nb 1.0 0x1\nc 1.0 2.0\n", 16, "expected a decimal number, got '0x1'"),
+        (b"a 1.0 2.0\nb 1_0 2.0\nc 1.0 2.0\n", 12, "value 1 of 2 of 'b': expected a decimal number, got '1_0'"),
+        (b"a 1.0 2.0\nb 1,0 2.0\nc 1.0 2.0\n", 12, "expected a decimal number, got '1,0'"),
+        (b"a 1.0 2.0\nb 1.0 \x002.0\nc 1.0 2.0\n", 16, "expected a decimal number"),
+        (b"a 1.0 2.0\nb 1.0 \xd9\xa1\nc 1.0 2.0\n", 16, "expected a decimal number"),
+        (b"a 1.0 2.0\nb 1.0\x0b2.0\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 1"),
+        (b"a 1.0 2.0\nb 1.0 2.0 \x1a\nc 1.0 2.0\n", 10, "expected 2 values after the word, got more"),
+        (b"a 1.0 2.0\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
+        (b"a 1.0 2.0\n \r\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
+        (b"\na 1.0 2.0\n", 0, "expected a word and 2 values, got an empty line"),
+        (b"", 0, "expected a word and its values on each line, got an empty file"),
+        (b"\n\n", 0, "expected a word and its values on each line"),
+        (b"only words\nhere you see\n", 0, "expected a word and its values on each line, got 'only words'"),
+        (b"2 3\na 1.0 2.0 3.0\nb 1.0 2.0 3.0\n", 0, "expected a word and 3 values, got '2 3'. .*load_text_dims"),
+    ],
+)
+def test_bad_lines(raw: bytes, offset: int, message: str) -> None:
+    with pytest.raises(ffjax.FormatError, match=message) as info:
+        load(raw)
+    assert info.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "first line: expected two whole numbers, `rows dims`, got an empty file"),
+        (b"one 1.0 2.0\n", "expected two whole numbers, `rows dims`, got 'one 1.0 2.0'"),
+        (b"2\n", "expected two whole numbers"),
+        (b"1 2", "expected two whole numbers"),
+        (b"1 2 3\n", "expected two whole numbers"),
+        (b"-1 2\na 1 1\n", "expected two whole numbers"),
+        (b"1 0\na\n", "dims: expected 1 to 16777216, got 0"),
+        (b"1 99999999999\na 1\n", "dims: expected 1 to 16777216, got 99999999999"),
+        (b"1 9999999999999999999999\na 1\n", "expected two whole numbers"),
+        (b"1000000 2\na 1.0 2.0\n", "rows: expected at most 2, as many as 10 bytes can hold, got 1000000"),
+        (b"999999999999999999 16777216\na 1.0 2.0\n", "rows: expected at most 0"),
+        (b"2 2\na 1.0 2.0\n", "expected 2 rows, as the first line says, got 1 up to the end"),
+        (b"1 2\na 1.0 2.0\nb 1.0 2.0\n", "expected 1 rows, as the first line says, got more"),
+        (b"0 2\na 1.0 2.0\n", "expected 0 rows, as the first line says, got more"),
+        (b"2 3\na 1.0 2.0\nb 1.0 2.0\n", "expected 3 values after the word, got 2 in 'a 1.0 2.0'"),
+    ],
+)
+def test_bad_headers(raw: bytes, message: str) -> None:
+    with pytest.raises(ffjax.FormatError, match=message):
+        load_dims(raw)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 300])
+def test_no_rows(dims: int) -> None:
+    emb = load_dims(f"0 {dims}\n".encode())
+    assert (emb.n_words, emb.dims, len(emb.norms)) == (0, dims, 0)
+
+
+def test_invalid_utf8_names_the_word_and_its_byte() -> None:
+    raw = b"meren 1.0 2.0\nzee\xc3n 1.0 2.0\n"
+    with pytest.raises(ffjax.FormatError, match=r"byte 14: word: expected UTF-8, got b'zee\\xc3n'.*`lossy=True`"):
+        load(raw)
+    assert load(raw, lossy=True).vocab.words == ["meren", "zee\ufffdn"]
+
+
+def test_a_character_cut_in_two_by_the_border_of_words() -> None:
+    # The last byte of one word and the first of the next would make a character together.
+    raw = b"a\xc3 1.0 2.0\n\xa9b 1.0 2.0\n"
+    with pytest.raises(ffjax.FormatError, match="byte 0: word: expected UTF-8"):
+        load(raw)
+    assert load(raw, lossy=True).vocab.words == ["a\ufffd", "\ufffdb"]
+
+
+def test_repeated_words_count_once_with_one_warning() -> None:
+    raw = b"a 1.0 0.0\nb 0.0 2.0\na 0.0 3.0\nb 4.0 0.0\na 0.0 5.0\nc 0.0 6.0\n"
+    with pytest.warns(UserWarning, match="3 words occur again; the first vector of each counts") as seen:
+        emb = load(raw)
+    assert len(seen) == 1
+    assert emb.vocab.words == ["a", "b", "c"]
+    np.testing.assert_array_equal(np.asarray(emb.storage), np.array([[1, 0], [0, 1], [0, 1]], np.float32))
+    np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1, 2, 6], np.float32))
+
+
+def test_words_that_become_equal_by_lossy_reading() -> None:
+    with pytest.warns(UserWarning, match="1 words occur again"):
+        emb = load(b"x\xff 1.0 0.0\nx\xfe 0.0 2.0\n", lossy=True)
+    assert emb.vocab.words == ["x\ufffd"]
+    np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1], np.float32))
+
+
+def test_nan_and_infinity_are_kept_with_one_warning() -> None:
+    raw = b"a nan 1.0\nb inf -2.0\nc 3.0 4.0\nd 1e39 0.5\ne -NaN -Infinity\n"
+    with pytest.warns(
+        UserWarning, match="4 vectors have no finite length; they are kept as they are, with norm 1"
+    ) as seen:
+        emb = load(raw)
+    assert len(seen) == 1
+    expected = np.array([[np.nan, 1], [np.inf, -2], [0.6, 0.8], [np.inf, 0.5], [np.nan, -np.inf]], np.float32)
+    np.testing.assert_array_equal(np.asarray(emb.storage), expected)
+    np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1, 1, 5, 1, 1], np.float32))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 100])
+@pytest.mark.parametrize("header", [False, True])
+def test_limit(limit: int, header: bool) -> None:
+    raw = b"a 1.0 2.0\nb 3.0 4.0\nc 5.0 6.0\n"
+    emb = load_dims(b"3 2\n" + raw, limit=limit) if header else load(raw, limit=limit)
+    assert emb.vocab.words == ["a", "b", "c"][:limit]
+    assert emb.dims == 2
+
+
+def test_limit_leaves_what_follows_unread() -> None:
+    assert load(b"a 1.0 2.0\nb 1.0 2.0\nbroken\n", limit=2).n_words == 2
+    with pytest.raises(ffjax.FormatError, match="expected 2 values"):
+        load(b"a 1.0 2.0\nb 1.0 2.0\nbroken\n", limit=3)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "error", "message"),
+    [
+        (check_limit, -1, ValueError, "`limit`: expected the number of words to read, or None .*, at least 0, got -1"),
+        (check_limit, 1.5, TypeError, "`limit`: expected the number of words to read, or None for all, got float 1.5"),
+        (check_limit, True, TypeError, "`limit`: expected"),
+        (check_dims, 0, ValueError, "`dims`: expected the number of values a line, or None .*, at least 1, got 0"),
+        (check_dims, "3", TypeError, "`dims`: expected the number of values a line.*got str '3'"),
+    ],
+)
+def test_bad_arguments(check: Callable, value: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check(value)
+
+
+def test_arguments_are_checked_before_the_file_is_touched() -> None:
+    with pytest.raises(ValueError, match="`limit`: expected"):
+        ffjax.load_text("no such file", limit=-1)
+
+
+def test_dims_that_the_header_contradicts() -> None:
+    with pytest.raises(ValueError, match="`dims`: expected 2, as the file's first line says, got 3"):
+        load_dims(b"1 2\na 1.0 2.0\n", dims=3)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(b"a 1.0 2.0\nb 1.0\n")
+    with pytest.raises(ffjax.FormatError, match="vectors.txt: byte 10: expected 2 values") as info:
+        ffjax.load_text(path)
+    assert info.value.file == path
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_truncation_at_every_byte(header: bool) -> None:
+    lines = ["wört 0.5 -0.25 1e-5", "New York 1 2.0 3.5", "zürich -0.125 0.0625 -3.25"]
+    raw = ("3 3\n" * header + "\n".join(lines) + "\n").encode()
+    whole = raw_rows(raw, header=header, dims=3)
+    for size in range(len(raw)):
+        try:
+            words, rows = raw_rows(raw[:size], header=header, dims=3)
+        except ffjax.FormatError:
+            continue
+        # Without a count of rows a file cut behind a line, or within a last number, is a shorter file.
+        assert not header or size >= len(raw) - 7, size
+        assert words == whole[0][: len(words)]
+        np.testing.assert_array_equal(rows[:-1], whole[1][: max(0, len(rows) - 1)])
+
+
+def small_pieces(monkeypatch: pytest.MonkeyPatch, block: int, piece: int, fields: int) -> None:
+    monkeypatch.setattr(text_module, "_BLOCK", block)
+    monkeypatch.setattr(text_lines, "_PIECE", piece)
+    monkeypatch.setattr(text_lines, "_FIELDS", fields)
+
+
+@pytest.mark.parametrize(("block", "piece", "fields"), [(1, 1, 1), (40, 7, 3), (200, 64, 10), (5000, 50, 4)])
+def test_blocks_and_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int, piece: int, fields: int) -> None:
+    rng = np.random.default_rng(0)
+    expected = rng.standard_normal((60, 5)).astype(np.float32)
+    words = [f"w{i}" if i % 7 else f"two words {i}" for i in range(60)]
+    raw = "".join(
+        f"{word} {' '.join(map(str, row))}{' ' * (i % 3)}\n"
+        for i, (word, row) in enumerate(zip(words, expected, strict=True))
+    )
+    small_pieces(monkeypatch, block, piece, fields)
+    got_words, rows = raw_rows(raw.encode(), header=False, dims=5)
+    assert got_words == words
+    np.testing.assert_array_equal(rows.view(np.uint32), expected.view(np.uint32))
+
+
+def test_errors_in_later_blocks_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pieces(monkeypatch, 32, 16, 2)
+    good = b"word 1.0 2.0\n"
+    for bad, field_at, message in (
+        (b"x 1.0\n", 0, "got 1 in 'x 1.0'"),
+        (b"x 1.0 y\n", 6, "got 'y'"),
+        (b"\n", 0, "an empty line"),
+    ):
+        with pytest.raises(ffjax.FormatError, match=message) as info:
+            load(good * 20 + bad + good * 20)
+        assert info.value.offset == len(good) * 20 + field_at
+
+
+def test_a_line_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "_BLOCK", 64)
+    monkeypatch.setattr(text_module, "_LONGEST_LINE", 256)
+    with pytest.raises(ffjax.FormatError, match="expected lines of at most 256 bytes, got a longer one"):
+        load(b"a 1.0 2.0\n" + b"b" * 1000)
+
+
+def test_absurd_dims_take_no_memory() -> None:
+    # Two million short lines: room for 16 million values of each would be 128 TB.
+    raw = b"99 16777216\n" + b"a\n" * 2_000_000
+    with pytest.raises(ffjax.FormatError, match="rows: expected at most 0"):
+        load_dims(raw)
+    with pytest.raises(ffjax.FormatError, match="expected 10000000 values after the word, got 0 in 'a'"):
+        load(b"a\n" * 1000, dims=10_000_000)
+
+
+def test_words_alone() -> None:
+    words, rows = raw_rows(b"a 1.0 x\nNew York 1.0 2.0\n", header=False, dims=2, values=False)
+    assert (words, rows.shape) == (["a", "New York"], (2, 0))
+    with pytest.raises(ffjax.FormatError, match="expected 2 values after the word, got 1"):
+        raw_rows(b"a 1.0 2.0\nb  1.0\n", header=False, values=False)
+
+
+def test_going_on_after_a_break_needs_no_more_than_was_read() -> None:
+    with read_text_blocks(open_bytes(b"a 1.0 2.0\n" * 10), header=False) as blocks:
+        block = next(iter(blocks))
+    assert len(block) == 10
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=8),
+            st.lists(st.floats(width=32), min_size=3, max_size=3),
+        ),
+        max_size=8,
+    )
+)
+def test_what_is_written_is_read(rows: list[tuple[str, list[float]]]) -> None:
+    words = [word for word, _ in rows]
+    raw = "".join(f"{word} {' '.join(map(str, np.array(row, np.float32)))}\n" for word, row in rows)
+    got_words, got = raw_rows(f"{len(rows)} 3\n{raw}".encode(), header=True, dims=3)
+    assert got_words == words
+    expected = np.array([row for _, row in rows], np.float32).reshape(-1, 3)
+    np.testing.assert_array_equal(got, expected)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # repeated words and NaN are no errors
+        for read in (load, load_dims):
+            try:
+                emb = read(raw, lossy=True)
+            except ffjax.FormatError:
+                continue
+            assert len(emb.norms) == emb.n_words
+
+
+@pytest.mark.parametrize(
+    "words", [["area 51", "catch 22"], ["area 51", "b"], ["a 5. ", "b 6. "], ["a\r1", "b\r2"], [" 7", " 8"]]
+)
+def test_words_from_which_a_reader_would_take_values_are_not_written(words: list[str], tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words))
+    with pytest.raises(ValueError, match="`embeddings`: expected words that a reader can tell from values"):
+        ffjax.write_text(tmp_path / "x.txt", emb)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_integer_may_end_a_word_of_many(tmp_path: Path) -> None:
+    words = ["a", "b", "windows 10", "c"]
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(4, dtype=np.float32)), ffjax.SimpleVocab(words))
+    ffjax.write_text(tmp_path / "x.txt", emb)
+    assert ffjax.load_text(tmp_path / "x.txt").vocab.words == words
+
+
+@pytest.mark.parametrize("sep", ["", "5", ".", "\0", " 5 ", " : ", "\n"])
+def test_only_spaces_and_tabs_separate(sep: str, tmp_path: Path) -> None:
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["a", "b"]))
+    with pytest.raises(ValueError, match="`sep`: expected spaces or tabs"):
+        ffjax.write_text(tmp_path / "x.txt", emb, sep=sep)

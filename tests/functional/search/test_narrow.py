@@ -1,0 +1,76 @@
+"""Search of 8-bit rows and of narrow floats: the answers of the numbers that they stand for, without a copy of them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+import ffjax
+from ffjax.functional.search.in_memory import search_storage
+from tests.builders import storage
+
+METRICS = ("dot", "cosine", "euclidean", "angular")
+KINDS = ("int8", "bfloat16", "float16")
+
+
+def narrow(kind: str, rows: int, dims: int) -> ffjax.Storage:
+    """Random rows, each of which occurs twice."""
+    half = np.random.default_rng(0).standard_normal((rows // 2, dims)).astype(np.float32)
+    twice = ffjax.NdArray(np.concatenate([half, half]))
+    if kind == "float16":
+        return ffjax.NdArray(twice.matrix.astype(jnp.float16))
+    vocab = ffjax.SimpleVocab([str(i) for i in range(len(twice))])
+    return ffjax.quantize(ffjax.Embeddings(twice, vocab), kind).embeddings.storage
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_and_ties_are_those_of_the_numbers_they_stand_for(kind, metric):
+    store = narrow(kind, 2000, 7)
+    plain = ffjax.NdArray(np.asarray(store).astype(np.float32))
+    for batch in (1, 3, 70):
+        queries = np.random.default_rng(1).standard_normal((batch, 7)).astype(np.float32)
+        found, expected = (ffjax.top_k(s, queries, 50, metric=metric) for s in (store, plain))
+        np.testing.assert_array_equal(found.rows, expected.rows)
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-6)
+        rows = np.asarray(found.rows).reshape(batch, 25, 2)
+        np.testing.assert_array_equal(rows[:, :, 0] + 1000, rows[:, :, 1])  # of equal rows the first comes first
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_copy_of_the_rows_is_made(kind, metric):
+    rows, dims = 200_000, 64
+    store = {
+        "int8": ffjax.Int8Array(jnp.zeros((rows, dims), jnp.int8), jnp.ones(rows)),
+        "bfloat16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.bfloat16)),
+        "float16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.float16)),
+    }[kind]
+    for batch in (1, 64):
+        search = search_storage.lower(
+            store, jnp.ones((batch, dims)), None, None, None, None, None, k=10, metric=metric, n_rows=rows
+        )
+        assert search.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
+
+
+@pytest.mark.parametrize("kind", ["pq", "opq", "pq_norms", "int8"])
+def test_inside_vmap_and_shard_map(kind):
+    store, mesh = storage(200, kind=kind), Mesh(np.array(jax.devices()[:8]), ("queries",))
+    queries = jnp.asarray(np.random.default_rng(1).standard_normal((8, 5, 6)), jnp.float32)
+    ids = jnp.asarray(np.random.default_rng(2).integers(0, 200, (8, 5)), jnp.int32)
+
+    def work(store, queries, ids):
+        return ffjax.top_k(store, queries, 4, metric="cosine").scores, store.rows(ids), store.sum_rows(ids)
+
+    expected = work(store, queries, ids)
+    by_queries = PartitionSpec("queries")
+    everywhere = PartitionSpec()
+    divided = jax.shard_map(work, mesh=mesh, in_specs=(everywhere, by_queries, by_queries), out_specs=by_queries)
+    for found in (jax.vmap(work, in_axes=(None, 0, 0))(store, queries, ids), jax.jit(divided)(store, queries, ids)):
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), store)
+    both = jax.vmap(work, in_axes=(0, None, None))(several, queries, ids)
+    for ours, theirs in zip(both, expected, strict=True):
+        np.testing.assert_allclose(ours[1], theirs, atol=1e-5)

@@ -1,0 +1,236 @@
+"""Lookup, subwords and search of rows that are divided over eight devices: the answers of one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+import ffjax
+from tests.builders import WORDS, embeddings, storage
+from tests.functional.search.reference import agree, integers, normals, reference
+
+MESHES = {
+    "rows": ((8,), ("rows",), PartitionSpec("rows")),
+    "queries and rows": ((2, 4), ("queries", "rows"), PartitionSpec("rows", None)),
+    "both for rows": ((2, 4), ("a", "b"), PartitionSpec(("a", "b"))),
+}
+
+STRINGS = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
+
+
+def sharding(name="queries and rows", axis_type=AxisType.Auto):
+    shape, names, spec = MESHES[name]
+    mesh = Mesh(np.array(jax.devices()[:8]).reshape(shape), names, axis_types=(axis_type,) * len(names))
+    return NamedSharding(mesh, spec)
+
+
+def same_vectors(emb, divided, unnormalized=(False,)):
+    """Checks that words get the same vectors from both, and returns them."""
+    for unnormalize in unnormalized:
+        vectors, found = ffjax.embed(emb, STRINGS, unnormalize=unnormalize)
+        others, also = ffjax.embed(divided, STRINGS, unnormalize=unnormalize)
+        np.testing.assert_allclose(others, vectors, atol=1e-6)
+        np.testing.assert_array_equal(also, found)
+    return vectors
+
+
+@pytest.mark.parametrize("name", MESHES)
+@pytest.mark.parametrize("n_rows", [3, 1003])
+def test_the_answer_is_that_of_one_device(name, n_rows):
+    matrix, queries = integers(0, n_rows, 5), integers(1, 7, 5)
+    stored = ffjax.ShardedArray(matrix, sharding(name))
+    agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
+    agree(jax.jit(lambda s, q: ffjax.top_k(s, q, 9))(stored, queries), reference(matrix, queries, 9))
+
+
+def test_real_numbers_score_the_same_to_the_last_bit():
+    matrix, queries = normals(0, 5003, 50), normals(1, 8, 50)
+    alone, divided = ffjax.NdArray(matrix), ffjax.ShardedArray(matrix, sharding())
+    for metric in ("dot", "cosine"):
+        one, many = ffjax.top_k(alone, queries, 20, metric=metric), ffjax.top_k(divided, queries, 20, metric=metric)
+        np.testing.assert_array_equal(one.rows, many.rows)
+        np.testing.assert_array_equal(one.scores, many.scores)
+
+
+def test_equal_rows_on_all_devices_tie():
+    matrix = np.repeat(normals(0, 1, 30), 1003, axis=0)
+    best = ffjax.top_k(ffjax.ShardedArray(matrix, sharding()), normals(1, 3, 30), 600)
+    assert best.rows.tolist() == [list(range(600))] * 3
+    assert (np.asarray(best.scores) == np.asarray(best.scores)[:, :1]).all()
+
+
+def test_only_some_rows():
+    matrix, queries = integers(0, 1003, 5), integers(1, 6, 5)
+    stored = ffjax.ShardedArray(matrix, sharding())
+    mask, listed = np.arange(1003) % 7 == 0, np.array([900, 3, 3, 1002, 400, 251])
+    exclude = np.tile(np.array([0, 420, 1002, -1], np.int32), (6, 1))
+    for rows, allowed in ((mask, np.flatnonzero(mask)), (listed, listed), (slice(200, 803), range(200, 803))):
+        found = ffjax.top_k(stored, queries, 5, rows=rows, exclude=exclude)
+        agree(found, reference(matrix, queries, 5, allowed=allowed, exclude=exclude))
+    assert ffjax.top_k(stored, queries[:0], 5).rows.shape == (0, 5)
+
+
+def test_a_matrix_that_was_divided_elsewhere_is_searched_where_it_lies():
+    matrix, queries = integers(0, 1000, 5), integers(1, 6, 5)
+    for axis_type in (AxisType.Auto, AxisType.Explicit):
+        stored = ffjax.NdArray(jax.device_put(matrix, sharding(axis_type=axis_type)))
+        agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
+    narrow = jax.device_put(jnp.asarray(matrix, jnp.bfloat16), sharding("rows"))
+    agree(ffjax.top_k(ffjax.NdArray(narrow), queries, 9), reference(matrix, queries, 9))
+
+
+def test_no_device_holds_more_than_its_rows_and_all_searches_stay_apart():
+    """The program of each device multiplies its own 1,250 rows; what it gathers is candidates."""
+    stored = ffjax.ShardedArray(integers(0, 10_000, 16), sharding("rows"))
+    assert {shard.data.shape for shard in stored.matrix.addressable_shards} == {(1250, 16)}
+    queries = jax.ShapeDtypeStruct((4, 16), jnp.float32)
+    text = jax.jit(lambda s, q: ffjax.top_k(s, q, 10)).lower(stored, queries).compile().as_text()
+    assert "f32[10000" not in text
+    # Releases of JAX before 0.8 gather by adding up.
+    gathers = [line for line in text.splitlines() if " all-gather(" in line or " all-reduce(" in line]
+    assert gathers
+    assert all("[4,80]" in line or "[4,8,10]" in line or "[8,4,10]" in line for line in gathers)
+
+
+def test_gradients_and_vmap():
+    matrix, queries = normals(0, 103, 5), jnp.asarray(normals(1, 4, 5))
+    stored, alone = ffjax.ShardedArray(matrix, sharding()), ffjax.NdArray(matrix)
+
+    def total(stored):
+        return lambda queries: ffjax.top_k(stored, queries, 3).scores.sum()
+
+    np.testing.assert_allclose(jax.grad(total(stored))(queries), jax.grad(total(alone))(queries), atol=1e-6)
+    each = jax.vmap(lambda query: ffjax.top_k(stored, query, 3).rows)(queries)
+    np.testing.assert_array_equal(each, ffjax.top_k(alone, queries, 3).rows)
+
+
+@pytest.mark.parametrize("kind", ["simple", "buckets", "fasttext", "explicit"])
+def test_lookup_and_subwords(kind):
+    emb = embeddings(kind)
+    divided = emb.replace(storage=ffjax.ShardedArray(emb.storage.matrix, sharding()))
+    # Whether the vectors are divided by their lengths is one multiplication, however rows are held.
+    vectors = same_vectors(emb, divided, (False, True) if kind == "buckets" else (False,))
+    np.testing.assert_array_equal(ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows)
+    np.testing.assert_array_equal(divided["Paris"], emb["Paris"])
+    assert divided.word_similarity("Paris", 3) == emb.word_similarity("Paris", 3)
+
+
+def test_under_a_mesh_that_the_caller_has_set():
+    matrix, queries = integers(0, 103, 5), integers(1, 4, 5)
+    explicit = sharding(axis_type=AxisType.Explicit)
+    stored = ffjax.ShardedArray(matrix, explicit)
+    with jax.set_mesh(explicit.mesh):
+        found = ffjax.top_k(stored, queries, 4)
+    agree(found, reference(matrix, queries, 4))
+
+
+# Files
+
+
+def test_load_hands_each_device_its_rows_from_the_map(tmp_path, monkeypatch):
+    matrix = integers(0, 1003, 5)
+    emb = ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
+    emb.write(tmp_path / "e.fifu")
+    taken = []
+    asarray = np.asarray
+
+    def watched(array, *args, **kwargs):
+        if isinstance(array, np.memmap) and array.ndim == 2:
+            taken.append(len(array))
+        return asarray(array, *args, **kwargs)
+
+    monkeypatch.setattr(np, "asarray", watched)
+    loaded = ffjax.load(tmp_path / "e.fifu", sharding=sharding("rows"))
+    monkeypatch.undo()
+    assert isinstance(loaded.storage, ffjax.ShardedArray)
+    assert sorted(taken) == [121, *[126] * 7]
+    for shard in loaded.storage.matrix.addressable_shards:
+        rows = matrix[shard.index[0]]
+        np.testing.assert_array_equal(np.asarray(shard.data)[: len(rows)], rows)
+    loaded.replace(storage=loaded.storage[:]).write(tmp_path / "again.fifu")
+    assert (tmp_path / "again.fifu").read_bytes() == (tmp_path / "e.fifu").read_bytes()
+
+
+def test_load_divides_what_is_no_map(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("".join(f"w{i} {i}.0 1.0\n" for i in range(11)))
+    loaded = ffjax.load(path, sharding=sharding("rows"))
+    np.testing.assert_array_equal(np.asarray(loaded.storage), np.asarray(ffjax.load(path).storage))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("rows", "pq"), ("queries and rows", "opq"), ("both for rows", "pq_norms"), ("everywhere", "opq")],
+)
+def test_codes_answer_as_on_one_device(name, kind, tmp_path):
+    place = NamedSharding(sharding().mesh, PartitionSpec()) if name == "everywhere" else sharding(name)
+    alone = storage(1003, kind=kind)
+    emb = ffjax.Embeddings(alone, ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
+    emb.write(tmp_path / "x.fifu")
+    divided = ffjax.load(tmp_path / "x.fifu", sharding=place)
+    held = divided.storage.held
+    parts = 1 if name == "everywhere" else {"queries and rows": 4}.get(name, 8)
+    assert {shard.data.shape for shard in held.codes.addressable_shards} == {(-(-1003 // parts), 3)}
+    assert held.codebooks.sharding.is_fully_replicated
+    queries = normals(1, 7, 6)
+    for metric in ("dot", "cosine"):
+        one, many = ffjax.top_k(emb, queries, 9, metric=metric), ffjax.top_k(divided, queries, 9, metric=metric)
+        np.testing.assert_array_equal(many.rows, one.rows)
+        np.testing.assert_allclose(many.scores, one.scores, atol=1e-6)
+    traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
+    np.testing.assert_array_equal(traced.rows, one.rows)
+    ids = jnp.array([[0, 1002, -1], [500, 7, 7]], jnp.int32)
+    np.testing.assert_allclose(divided.storage.sum_rows(ids), alone.sum_rows(ids), atol=1e-6)
+    np.testing.assert_allclose(divided.storage.rows(ids[:, :2]), alone.rows(ids[:, :2]), atol=1e-6)
+    strings = ffjax.pack(["w0", "w999", "none"])
+    np.testing.assert_allclose(ffjax.embed(divided, strings)[0], ffjax.embed(emb, strings)[0], atol=1e-6)
+    np.testing.assert_allclose(divided["w5"], emb["w5"], atol=1e-6)
+    assert divided.storage[:] == alone
+    np.testing.assert_allclose(np.asarray(divided.storage[3:999:7]), np.asarray(alone)[3:999:7], atol=1e-6)
+    divided.write(tmp_path / "again.fifu")
+    assert (tmp_path / "again.fifu").read_bytes() == (tmp_path / "x.fifu").read_bytes()
+
+
+# Between them these have all that codes have; `pq`, which has neither rotation nor norms, is a part of both.
+@pytest.mark.parametrize("kind", ["opq", "pq_norms"])
+def test_subwords_and_gradients_of_codes(kind):
+    emb = embeddings("buckets", kind)
+    divided = emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding()))
+    same_vectors(emb, divided)
+
+    def total(emb):
+        return (ffjax.embed(emb, STRINGS)[0] ** 2 * jnp.arange(6.0)[None]).sum()
+
+    one, many = (jax.grad(total, allow_int=True)(e).storage for e in (emb, divided))
+    np.testing.assert_allclose(many.held.codebooks, one.codebooks, atol=1e-5)
+    if kind == "opq":
+        np.testing.assert_allclose(many.held.projection, one.projection, atol=1e-5)
+    if kind == "pq_norms":
+        np.testing.assert_allclose(many.held.norms[: len(emb.storage)], one.norms, atol=1e-5)
+
+
+def test_codes_that_were_divided_elsewhere_are_searched_where_they_lie():
+    alone, queries = storage(1000, kind="pq"), normals(1, 6, 6)
+    stored = ffjax.QuantizedArray(alone.quantizer, jax.device_put(alone.codes, sharding("rows")))
+    np.testing.assert_array_equal(ffjax.top_k(stored, queries, 9).rows, ffjax.top_k(alone, queries, 9).rows)
+
+
+def test_rows_that_are_everywhere():
+    place = NamedSharding(sharding().mesh, PartitionSpec())
+    matrix, queries = integers(0, 103, 5), integers(1, 7, 5)
+    stored = ffjax.ShardedArray(matrix, place)
+    assert stored.matrix.sharding.is_fully_replicated
+    agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
+    np.testing.assert_array_equal(stored.rows(jnp.array([5, 102])), matrix[[5, 102]])
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_what_cannot_be_divided():
+    words = ffjax.StringTable.from_strings(["a", "b"])
+    composed = ffjax.ComposedArray(ffjax.NdArray(normals(0, 2, 5)), words)
+    with pytest.raises(TypeError, match="`matrix`: expected rows of floats or codes, got ComposedArray"):
+        ffjax.ShardedArray(composed, sharding())
+    divided = ffjax.ShardedArray(storage(9, kind="pq"), sharding())
+    with pytest.raises(TypeError, match=r"`matrix`: expected rows of floats, got ShardedArray\(9 x 6, QuantizedArray"):
+        divided.matrix  # noqa: B018

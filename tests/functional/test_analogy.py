@@ -1,0 +1,169 @@
+"""Analogies and neighbours: what they answer, beside NumPy, finalfusion-python and gensim."""
+
+import jax
+import numpy as np
+import pytest
+
+import ffjax
+from tests.builders import embeddings, plain_demo
+
+QUERIES = [
+    ("man", "king", "woman"),
+    ("paris", "france", "berlin"),
+    ("good", "better", "bad"),
+    ("berlin", "berlin", "tea"),
+]
+some_kinds = pytest.mark.parametrize("kind", [("simple", "dense"), ("floret", "dense"), ("explicit", "opq")])
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return plain_demo()
+
+
+@pytest.fixture(scope="module")
+def gensim_demo(demo):
+    models = pytest.importorskip("gensim.models")
+    vectors = models.KeyedVectors(demo.dims)
+    vectors.add_vectors(demo.vocab.words, np.asarray(demo.storage))
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def ranked(demo):
+    """All words in the order of their scores, by method."""
+    methods = ("3cosadd", "3cosmul")
+    return {m: np.asarray(ffjax.analogy(demo, *packed(QUERIES), k=10000, method=m).rows).tolist() for m in methods}
+
+
+def packed(queries):
+    return [ffjax.pack(words, count=len(words)) for words in zip(*queries, strict=True)]
+
+
+def words_of(emb, rows):
+    return [[emb.vocab.words[row] for row in each if row >= 0] for each in np.asarray(rows).tolist()]
+
+
+def agrees(ours, theirs):
+    assert [result.word for result in ours] == [word for word, _ in theirs]
+    np.testing.assert_allclose([result.similarity for result in ours], [score for _, score in theirs], rtol=1e-5)
+
+
+# gensim calls a function of its own that it has deprecated.
+@pytest.mark.filterwarnings("ignore:Call to deprecated .init_sims.:DeprecationWarning")
+@pytest.mark.parametrize("query", QUERIES)
+def test_answers_are_gensims(demo, gensim_demo, query):
+    a, b, c = query
+    agrees(demo.analogy(a, b, c, k=8), gensim_demo.most_similar([b, c], [a], topn=8))
+    agrees(demo.analogy(a, b, c, k=8, method="3cosmul"), gensim_demo.most_similar_cosmul([b, c], [a], topn=8))
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_a_batch_answers_as_one_by_one(demo, method):
+    best = ffjax.analogy(demo, *packed(QUERIES), k=5, method=method)
+    one_by_one = [[r.word for r in demo.analogy(*query, k=5, method=method)] for query in QUERIES]
+    assert words_of(demo, best.rows) == one_by_one
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_inside_jit(demo, method):
+    def answer(emb, a, b, c):
+        return ffjax.analogy(emb, a, b, c, k=5, method=method)
+
+    eager, jitted = answer(demo, *packed(QUERIES)), jax.jit(answer)(demo, *packed(QUERIES))
+    assert jitted.rows.tolist() == eager.rows.tolist()
+    np.testing.assert_allclose(jitted.scores, eager.scores, rtol=1e-5)
+
+
+@some_kinds
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_every_kind_of_embeddings(kind, method):
+    emb = embeddings(*kind)
+    a, b, c = packed([("Paris", "Berlin", "teapot"), ("Straße", "a", "naïve")])
+    best = ffjax.analogy(emb, a, b, c, 4, method=method)
+    jitted = jax.jit(lambda e: ffjax.analogy(e, a, b, c, 4, method=method))(emb)
+    assert best.rows.tolist() == jitted.rows.tolist()
+    vectors = np.asarray(ffjax.embed(emb, ffjax.pack(["Paris", "Berlin", "teapot"], count=3))[0], np.float64)
+    rows = np.asarray(emb.storage, np.float64)[: emb.vocab.n_word_rows]
+    if method == "3cosadd":
+        wanted = vectors[1] - vectors[0] + vectors[2]
+        scores = rows @ wanted / np.linalg.norm(wanted)
+    else:
+        cosines = (1 + rows @ vectors.T / np.linalg.norm(rows, axis=1)[:, None] / np.linalg.norm(vectors, axis=1)) / 2
+        scores = cosines[:, 1] * cosines[:, 2] / (cosines[:, 0] + 1e-6)
+    scores[[emb.vocab.word_index[word] for word in ("Paris", "Berlin", "teapot") if word in emb]] = -np.inf
+    order = np.argsort(-scores, kind="stable")[:4]
+    assert words_of(emb, best.rows)[0] == [emb.vocab.words[row] for row in order]
+    np.testing.assert_allclose(best.scores[0][: len(order)], scores[order], rtol=2e-5)
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+@pytest.mark.parametrize(
+    "rows", [slice(0, 300), slice(100, 300), range(0, 10000, 7), np.array([3, 9, 400, 5]), np.arange(10000) % 3 == 0]
+)
+def test_only_some_rows_may_be_answers(demo, ranked, method, rows):
+    allowed = set(np.arange(10000)[rows].tolist())
+    expected = [[row for row in each if row in allowed][:3] for each in ranked[method]]
+    assert ffjax.analogy(demo, *packed(QUERIES), k=3, method=method, rows=rows).rows.tolist() == expected
+
+
+def test_another_metric_takes_vectors_of_unit_length(demo):
+    """As gensim does whatever the lengths of the rows are."""
+    lengths = np.random.default_rng(0).uniform(0.5, 3, (10000, 1)).astype(np.float32)
+    scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
+    expected = ffjax.analogy(demo, *packed(QUERIES), k=5)
+    for metric in ("cosine", "angular", "euclidean"):
+        assert ffjax.analogy(scaled, *packed(QUERIES), k=5, metric=metric).rows.tolist() == expected.rows.tolist()
+    assert ffjax.analogy(scaled, *packed(QUERIES), k=5).rows.tolist() != expected.rows.tolist()
+
+
+@some_kinds
+def test_most_similar_is_word_similarity_for_many(kind):
+    emb = embeddings(*kind)
+    words = ["Paris", "Pariser", "", "teapot", "x", "Berlin"]
+    together = emb.most_similar(words, k=3)
+    for word, ours in zip(words, together, strict=True):
+        theirs = emb.word_similarity(word, k=3)
+        if theirs is None:
+            assert ours is None
+        else:
+            agrees(ours, [(result.word, result.similarity) for result in theirs])
+    assert emb.most_similar([], k=3) == []
+
+
+def test_most_similar_takes_more_words_than_are_searched_at_once(demo, monkeypatch):
+    monkeypatch.setattr("ffjax.embeddings.similarity._BATCH", 4)
+    words = ["berlin", "tea", "blorp", "king", "queen", "jazz", "blorp"]
+    assert demo.most_similar(words, 2) == [demo.word_similarity(word, 2) for word in words]
+
+
+def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
+    lengths = np.linspace(1, 2, 10000, dtype=np.float32)[:, None]
+    scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
+    for word, found in zip(("berlin", "tea"), scaled.most_similar(["berlin", "tea"], 6, metric="cosine"), strict=True):
+        agrees(found, gensim_demo.most_similar(word, topn=6))
+
+
+@pytest.mark.usefixtures("as_users_see")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda e: e.analogy("a", "a", "a", method="mul"), ValueError, "`method`: expected one of.*got 'mul'"),
+        (lambda e: e.most_similar("tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
+        (lambda e: e.most_similar(["Paris"], k=-1), ValueError, "`k`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar(["Paris"], metric="far"), ValueError, "`metric`: expected one of dot"),
+        (
+            lambda e: ffjax.analogy(e, *packed([("a", "a", "a")]), k=1, method="3cosmul", metric="angular"),
+            ValueError,
+            "`metric`: expected 'cosine' for the method '3cosmul'.*got 'angular'",
+        ),
+        (
+            lambda e: ffjax.analogy(e, *packed([("a", "a", "a")]), k=-1, method="3cosmul"),
+            ValueError,
+            "`k`: expected 0 or more, got -1",
+        ),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call(embeddings())

@@ -1,0 +1,212 @@
+"""Unknown words of a batch: right wherever they stand, in any number, under every transformation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.functional import lookup as functional
+from ffjax.functional import oov as unknown
+from tests import builders
+
+SUBWORDS = [kind for kind in builders.VOCABS if kind != "simple"]
+ODD = ["", "x", "</s>", "Donaudampfschifffahrtsgesellschaft", "ü" * 18, "नमस्ते", "👍🏽👍🏽", "Berlin", "a" * 50]
+
+
+def words_of_all_lengths(n: int) -> list[str]:
+    rng = np.random.default_rng(3)
+    letters = list("abcdeéя東")
+    made = ["".join(rng.choice(letters, rng.integers(0, 24))) for _ in range(n)]
+    return [*builders.WORDS, *made, *ODD]
+
+
+def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> np.ndarray:
+    """What the host's own code answers, word by word."""
+    return np.stack([emb.embedding(word, default=np.zeros(emb.dims, np.float32)) for word in words])
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of four words, so that a few words make many."""
+    monkeypatch.setattr(unknown, "_BLOCK", {"cpu": 4})
+    monkeypatch.setattr(unknown, "_WIDTHS", (8, 32))
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("storage", ["dense", "opq"])
+def test_blocks_of_any_number_and_width(small_blocks, kind, storage):
+    emb = builders.embeddings(kind, storage)
+    words = words_of_all_lengths(20)
+    vectors, found = ffjax.embed(emb, ffjax.pack(words))
+    np.testing.assert_allclose(vectors[: len(words)], one_by_one(emb, words), atol=2e-6)
+    assert found.tolist()[: len(words)] == [emb.embedding(word) is not None for word in words]
+    assert not found[len(words) :].any()
+    assert not vectors[len(words) :].any()
+
+
+@pytest.mark.parametrize("kind", ["fasttext", "explicit"])
+def test_means(small_blocks, kind):
+    emb = builders.embeddings(kind)
+    words = words_of_all_lengths(10)
+    packed = ffjax.pack(words)
+    expected = ffjax.lookup(emb, ffjax.encode(emb.vocab, packed), unnormalize=True)
+    np.testing.assert_allclose(ffjax.embed(emb, packed, unnormalize=True)[0], expected, atol=2e-6)
+
+
+def test_more_words_than_are_ordered_together():
+    emb = builders.embeddings("fasttext")
+    few = words_of_all_lengths(100)
+    packed = ffjax.pack(few)
+    repeats = unknown._CHUNK // len(few) + 2
+    some = ffjax.pack(few, count=len(few))
+    many = ffjax.Strings(np.tile(some.bytes, (repeats, 1)), np.tile(some.lengths, repeats))
+    assert len(many) > unknown._CHUNK
+    expected, expected_found = ffjax.embed(emb, packed)
+    vectors, found = ffjax.embed(emb, many)
+    for part in range(repeats):
+        place = slice(part * len(few), (part + 1) * len(few))
+        np.testing.assert_allclose(vectors[place], expected[: len(few)], atol=1e-6)
+        np.testing.assert_array_equal(found[place], expected_found[: len(few)])
+
+
+def test_known_words_alone_read_no_ngrams():
+    emb = builders.embeddings("fasttext")
+    poisoned = emb.replace(storage=ffjax.NdArray(emb.storage.matrix.at[emb.n_words :].set(jnp.nan)))
+    vectors, _ = ffjax.embed(poisoned, ffjax.pack(builders.WORDS, count=len(builders.WORDS)))
+    np.testing.assert_array_equal(vectors, emb.storage.matrix[: emb.n_words])
+
+
+def scaled(emb: ffjax.Embeddings, strings: ffjax.Strings, weights: jax.Array, by_lookup: bool) -> jax.Array:
+    if by_lookup:
+        vectors = functional._lookup(emb.storage, None, functional._encode(emb.vocab, strings), False)
+    else:
+        vectors = ffjax.embed(emb, strings)[0]
+    return (jnp.sin(vectors) * weights).sum()
+
+
+@pytest.mark.parametrize("storage", builders.ALL_STORAGES)
+def test_gradients_are_those_of_the_plain_program(small_blocks, storage):
+    emb = builders.embeddings("fasttext", storage)
+    words = words_of_all_lengths(12)
+    packed = ffjax.pack(words)
+    weights = jnp.asarray(np.random.default_rng(1).standard_normal((len(packed), emb.dims)), jnp.float32)
+    gradients = [
+        jax.jit(jax.grad(scaled, allow_int=True), static_argnums=3)(emb, packed, weights, by_lookup).storage
+        for by_lookup in (False, True)
+    ]
+    for ours, plain in zip(*map(jax.tree.leaves, gradients), strict=True):
+        assert ours.dtype == plain.dtype
+        if ours.dtype != jax.dtypes.float0:
+            np.testing.assert_allclose(ours, plain, atol=1e-4)
+
+
+def test_gradients_equal_finite_differences():
+    emb = builders.embeddings("fasttext")
+    packed = ffjax.pack(["teacup", "Berlin", "", "berlinify"])
+    weights = jnp.asarray(np.random.default_rng(1).standard_normal((len(packed), emb.dims)), jnp.float32)
+    matrix = emb.storage.matrix
+    direction = jnp.asarray(np.random.default_rng(2).standard_normal(matrix.shape), jnp.float32)
+
+    def loss(matrix: jax.Array) -> jax.Array:
+        return scaled(emb.replace(storage=ffjax.NdArray(matrix)), packed, weights, False)
+
+    along = (jax.grad(loss)(matrix) * direction).sum()
+    step = 1e-2
+    differences = (loss(matrix + step * direction) - loss(matrix - step * direction)) / (2 * step)
+    np.testing.assert_allclose(along, differences, rtol=2e-3)
+
+
+def test_composed_rows_have_gradients():
+    words = ffjax.StringTable.from_strings(["tea", "pot"])
+    own, ngrams = builders.storage(2, seed=1), builders.storage(37, seed=2)
+    indexer = ffjax.FastTextIndexer(37, 3, 4)
+    emb = ffjax.Embeddings(ffjax.ComposedArray(own, words, ngrams, indexer), ffjax.FastTextVocab(words, indexer))
+    packed = ffjax.pack(["teapot", "potty"])
+    gradient = jax.grad(lambda emb: ffjax.embed(emb, packed, unnormalize=True)[0].sum(), allow_int=True)(emb).storage
+    used = [emb.vocab.subword_indexer.subword_indices(word) for word in ("teapot", "potty")]
+    expected = np.zeros((37, 6), np.float32)
+    for ids in used:
+        np.add.at(expected, ids, 1 / len(ids))
+    np.testing.assert_allclose(gradient.ngrams.matrix, expected, atol=1e-6)
+    assert not gradient.own.matrix.any()
+
+
+def test_vmap_over_words():
+    emb = builders.embeddings("fasttext")
+    words = words_of_all_lengths(13)[:32]
+    packed = ffjax.pack(words, width=64, count=32)
+    expected, expected_found = ffjax.embed(emb, packed)
+    stacked = ffjax.Strings(packed.bytes.reshape(4, 8, -1), packed.lengths.reshape(4, 8))
+    vectors, found = jax.vmap(lambda strings: ffjax.embed(emb, strings))(stacked)
+    np.testing.assert_allclose(vectors.reshape(32, -1), expected, atol=1e-6)
+    np.testing.assert_array_equal(found.reshape(-1), expected_found)
+
+
+def test_vmap_over_embeddings_and_of_gradients():
+    many = [builders.embeddings("fasttext", seed=seed) for seed in range(3)]
+    packed = ffjax.pack(["teacup", "Berlin", "", "berlinify"])
+    matrices = jnp.stack([emb.storage.matrix for emb in many])
+
+    def vectors(matrix: jax.Array) -> jax.Array:
+        return ffjax.embed(many[0].replace(storage=ffjax.NdArray(matrix)), packed)[0]
+
+    expected = jnp.stack([vectors(matrix) for matrix in matrices])
+    np.testing.assert_allclose(jax.vmap(vectors)(matrices), expected, atol=1e-6)
+    gradient = jax.grad(lambda matrix: jnp.sin(vectors(matrix)).sum())
+    np.testing.assert_allclose(
+        jax.vmap(gradient)(matrices), jnp.stack([gradient(matrix) for matrix in matrices]), atol=1e-6
+    )
+
+
+def test_memory_is_that_of_a_block():
+    emb = builders.embeddings("fasttext")
+    n, width = 1 << 14, 64
+    strings = ffjax.Strings(np.zeros((n, width), np.uint8), np.zeros(n, np.int32))
+    program = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0]).lower(emb, strings).compile()
+    slots = emb.vocab.ngram_rows(jnp.zeros((1, width), jnp.uint8), jnp.zeros(1, jnp.int32)).shape[1]
+    assert program.memory_analysis().temp_size_in_bytes < n * slots * 4 / 2
+
+
+def pruned() -> ffjax.Embeddings:
+    indexer = ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 3, 5), list(range(0, 37, 2)))
+    vocab = ffjax.FastTextVocab(builders.WORDS, indexer)
+    return ffjax.Embeddings(builders.storage(vocab.upper_bound), vocab)
+
+
+@pytest.mark.parametrize("kind", [*SUBWORDS, "pruned"])
+def test_programs_of_wide_words_are_no_longer(kind):
+    emb = pruned() if kind == "pruned" else builders.embeddings(kind)
+
+    def instructions(width: int) -> int:
+        strings = ffjax.Strings(np.zeros((4, width), np.uint8), np.zeros(4, np.int32))
+        return jax.jit(ffjax.embed).lower(emb, strings).as_text().count(" = ")
+
+    assert instructions(16) < instructions(64)
+    assert instructions(256) <= 1.5 * instructions(64)
+    assert instructions(4096) <= 1.5 * instructions(64)
+
+
+def test_memory_of_wide_words_is_that_of_a_few():
+    emb = builders.embeddings("fasttext")
+    n, width = 512, 4096
+    strings = ffjax.Strings(np.zeros((n, width), np.uint8), np.zeros(n, np.int32))
+    program = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0]).lower(emb, strings).compile()
+    # Measured: 9.0 MB. The ids of 512 such words, 3 n-grams for each byte, would be 25 MB, and there are several arrays
+    # of that shape.
+    assert program.memory_analysis().temp_size_in_bytes < 12e6
+
+
+@pytest.mark.parametrize(("words", "lines"), [([], 0), (["Paris"], 0), (["Paris", "teacup", "x", "teas"], 4), (ODD, 8)])
+def test_encode_has_lines_for_unknown_words_alone(words, lines):
+    emb = builders.embeddings("fasttext")
+    packed = ffjax.pack(words)
+    rows = ffjax.encode(emb.vocab, packed)
+    assert rows.ngrams.shape[0] == lines
+    inside = jax.jit(ffjax.encode)(emb.vocab, packed)
+    assert inside.ngrams.shape[0] == len(packed)
+    np.testing.assert_array_equal(rows.found, inside.found)
+    np.testing.assert_allclose(ffjax.lookup(emb, rows), ffjax.lookup(emb, inside), atol=1e-6)

@@ -1,0 +1,113 @@
+"""N-grams on the host and as windows of bytes on the device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ffjax
+from ffjax.vocab.ngrams.definition import bounds, check_range, check_word, ngram_windows
+from tests.vocab.ngrams.reference import stretches
+from tests.vocab.ngrams.words import INVALID, SPECIAL, decoded, some_bytes, some_words
+
+RANGES = [(3, 6), (1, 1), (1, 4), (2, 2), (5, 5), (3, 12), (70, 80)]
+
+
+def test_n_grams_of_a_word_outside_of_ascii():
+    # From finalfusion-rust, src/subword.rs, `short_ngram_test`.
+    assert sorted(ffjax.ngrams("ˈjəp", 3, 6, bracket=False)) == sorted(["ˈjə", "jəp", "ˈjəp"])
+
+
+def test_order_is_by_start_longest_first():
+    assert ffjax.ngrams("ab", 1, 3) == ["<ab", "<a", "<", "ab>", "ab", "a", "b>", "b", ">"]
+    assert ffjax.ngrams("ab", 1, 3, False) == ["ab", "a", "b"]
+
+
+@pytest.mark.parametrize(("min_n", "max_n"), RANGES)
+def test_as_finalfusion(min_n, max_n):
+    peer = pytest.importorskip("finalfusion.subword").ngrams
+    for word in [*SPECIAL, *some_words(300)]:
+        for bracket in (True, False):
+            assert ffjax.ngrams(word, min_n, max_n, bracket) == peer(word, min_n, max_n, bracket)
+
+
+@given(st.text(max_size=20), st.integers(1, 8), st.integers(0, 8))
+def test_as_the_definition(word, min_n, more):
+    assert ffjax.ngrams(word, min_n, min_n + more) == stretches(f"<{word}>", min_n, min_n + more)
+
+
+@pytest.mark.parametrize("word", [None, 3, b"abc", ["abc"]])
+def test_words_that_are_no_words(word):
+    with pytest.raises(TypeError, match="word"):  # by the run-time check of types, which is on in the tests
+        ffjax.ngrams(word)
+    with pytest.raises(TypeError, match=r"`word`: expected a str to take n-grams of, got (NoneType|int|bytes|list) "):
+        check_word(word)
+
+
+@pytest.mark.parametrize(("min_n", "max_n"), [(0, 3), (-1, 3), (4, 3), (1, 2**32)])
+def test_ranges_that_are_none(min_n, max_n):
+    with pytest.raises(ValueError, match=rf"`min_n`, `max_n`: .* got min_n={min_n} and max_n={max_n}"):
+        ffjax.ngrams("word", min_n, max_n)
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, True, np.True_])
+def test_lengths_that_are_no_whole_numbers(value):
+    with pytest.raises(TypeError, match="`min_n`: expected a whole number, got"):
+        check_range(value, 6)
+    with pytest.raises(TypeError, match="`max_n`: expected a whole number, got"):
+        check_range(1, value)
+
+
+def test_lengths_of_numpy_are_whole_numbers():
+    assert check_range(np.int32(5), np.uint8(6)) == (5, 6)
+
+
+def test_bounds_of_words_too_short():
+    assert bounds(0, 1, 3).shape == bounds(2, 3, 6).shape == (0, 2)
+
+
+def windows_of(words, min_n, max_n, **marks):
+    batch = ffjax.pack(words)
+    compiled = jax.jit(lambda data, lengths: ngram_windows(data, lengths, min_n, max_n, **marks))
+    windows, sizes = map(np.asarray, compiled(batch.bytes, batch.lengths))
+    assert (sizes[len(words) :] == -1).all()
+    behind = np.arange(windows.shape[2]) >= sizes[..., None]
+    assert not windows[behind & (sizes >= 0)[..., None]].any()
+    rows = zip(windows[: len(words)], sizes[: len(words)], strict=True)
+    return [[window[:size].tobytes() for window, size in zip(*row, strict=True) if size >= 0] for row in rows]
+
+
+@pytest.mark.parametrize(("min_n", "max_n"), RANGES)
+def test_windows_hold_the_n_grams(min_n, max_n):
+    words = [
+        *(word for word in SPECIAL if len(word.encode()) <= 64 or max_n <= 6),
+        *map(decoded, (raw for raw in INVALID if len(raw) <= 64)),
+        *map(decoded, some_bytes(200)),
+        *some_words(300),
+    ]
+    expected = [[n.encode("utf-8", "surrogateescape") for n in ffjax.ngrams(w, min_n, max_n)] for w in words]
+    assert windows_of(words, min_n, max_n) == expected
+
+
+def test_windows_with_other_marks():
+    assert windows_of(["ab", ""], 2, 3, bow="«".encode(), eow=b"") == [
+        [x.encode() for x in ("«ab", "«a", "ab")],
+        [],
+    ]
+
+
+def test_windows_compiled_vmapped_and_empty():
+    batch = ffjax.pack(["tea", "größe", "日本語", "a"])
+    data, lengths = jnp.asarray(batch.bytes), jnp.asarray(batch.lengths)
+    expected = ngram_windows(data, lengths, 2, 4)
+    compiled = jax.jit(lambda data, lengths: ngram_windows(data, lengths, 2, 4))(data, lengths)
+    mapped = jax.vmap(lambda d, n: ngram_windows(d[None], n[None], 2, 4))(data, lengths)
+    for x, y, z in zip(expected, compiled, mapped, strict=True):
+        np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(x, z[:, 0])
+    windows, sizes = ngram_windows(data[:0], lengths[:0], 2, 4)
+    assert windows.shape == (0, *expected[0].shape[1:])
+    assert sizes.shape == (0, expected[1].shape[1])
+    assert ngram_windows(data[:, :0], lengths, 3, 4)[1].shape == (4, 0)
