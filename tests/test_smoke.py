@@ -27,7 +27,7 @@ def test_neighbours_agree_with_a_product() -> None:
     assert [result.word for result in emb.word_similarity("berlin", k=2)] == ["vienna", "munich"]
 
 
-@pytest.mark.parametrize("name", ["x.fifu", "x.bin", "x.vec", "x.ffjax"])
+@pytest.mark.parametrize("name", ["x.fifu", "x.bin", "x.vec", "x.msgpack"])
 def test_files_come_back(tmp_path, name: str) -> None:
     emb = embeddings("fasttext") if name == "x.bin" else embeddings("simple")
     ffjax.save(emb, tmp_path / name, format="fasttext" if name == "x.bin" else None)

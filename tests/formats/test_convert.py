@@ -229,7 +229,9 @@ def test_progress(tmp_path: Path) -> None:
     assert calls == [("Reading", 0, size), ("Reading", size, size), ("Writing", 0, None)]
 
 
-@pytest.mark.parametrize("where", ["text.parse_lines", "mapped.FileRows.append", "finalfusion.ndarray.write_rows"])
+@pytest.mark.parametrize("where", [
+    "formats.text.read.parse_lines", "_internal.released_pages.FileRows.append", "formats.finalfusion.ndarray.write_rows"
+])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type
@@ -241,7 +243,7 @@ def test_what_fails_leaves_the_old_file(
     def fail(*_: object, **__: object) -> None:
         raise error("stop")
 
-    monkeypatch.setattr(f"ffjax.formats.{where}", fail)
+    monkeypatch.setattr(f"ffjax.{where}", fail)
     with pytest.raises(error, match="stop"):
         convert(path, target)
     assert target.read_bytes() == b"old" and sorted(os.listdir(tmp_path)) == ["source", "x.fifu"]
