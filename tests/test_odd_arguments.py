@@ -164,10 +164,10 @@ def test_rows(emb, words) -> None:
         (QUERIES, 3, {"approximate": "x"}, TypeError, "`approximate`: expected a recall .*, got str 'x'"),
         (QUERIES, 3, {"approximate": True}, TypeError, "`approximate`: expected a recall .*, got bool True"),
         (QUERIES, 3, {"approximate": [0.5]}, TypeError, "`approximate`: expected a recall .*, got list"),
-        (QUERIES, 3, {"rows": slice(0.5, 3)}, TypeError, r"`rows`: expected a slice of whole numbers, got slice\(0.5"),
-        (QUERIES, 3, {"rows": [[1], [1, 2]]}, TypeError, "`rows`: expected a slice, a range, a mask .*, got list"),
-        (QUERIES, 3, {"rows": {1, 2}}, TypeError, "`rows`: expected a slice, a range, a mask .*, got set"),
-        (QUERIES, 3, {"rows": "tea"}, TypeError, "`rows`: expected a slice, a range, a mask .*, got str"),
+        (QUERIES, 3, {"candidates": slice(0.5, 3)}, TypeError, r"`candidates`: expected a slice of whole numbers, got slice\(0.5"),
+        (QUERIES, 3, {"candidates": [[1], [1, 2]]}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got list"),
+        (QUERIES, 3, {"candidates": {1, 2}}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got set"),
+        (QUERIES, 3, {"candidates": "tea"}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got str"),
     ],
 )
 def test_top_k(emb, queries, k, options, kind, message) -> None:
@@ -176,9 +176,9 @@ def test_top_k(emb, queries, k, options, kind, message) -> None:
 
 
 def test_top_k_takes_lists(emb) -> None:
-    best = ffjax.top_k(emb, QUERIES.tolist(), 1, exclude=[[1], [2]], rows=[1, 2], approximate=1)
+    best = ffjax.top_k(emb, QUERIES.tolist(), 1, exclude=[[1], [2]], candidates=[1, 2], approximate=1)
     assert best.rows.tolist() == [[2], [1]]
-    assert ffjax.top_k(emb, QUERIES, 1, exclude=[[], []], rows=[]).rows.tolist() == [[-1], [-1]]
+    assert ffjax.top_k(emb, QUERIES, 1, exclude=[[], []], candidates=[]).rows.tolist() == [[-1], [-1]]
 
 
 @pytest.mark.parametrize(("n", "kind"), [(1.5, TypeError), (True, TypeError), ("3", TypeError), (0, ValueError)])

@@ -145,7 +145,7 @@ def analogies(
         method=method,
         metric=how.metric,
         exclude=exclude,
-        rows=how.rows(embeddings),
+        candidates=how.rows(embeddings),
     )
     answers = []
     for query, known, good, found in zip(batch, has_vector, finite, named(embeddings, best), strict=False):

@@ -65,7 +65,7 @@ def most_similar(
     for start in range(0, len(words), _BATCH):
         some = words[start : start + _BATCH]
         vectors, own, found = vectors_of(embeddings, some)
-        best = top_k(embeddings, vectors, k, metric=metric, exclude=own[:, None], rows=rows)
+        best = top_k(embeddings, vectors, k, metric=metric, exclude=own[:, None], candidates=rows)
         lists = named(embeddings, TopK(best.scores[: len(some)], best.rows[: len(some)]))
         answers += [each if has_vector else None for each, has_vector in zip(lists, found.tolist(), strict=True)]
     return answers

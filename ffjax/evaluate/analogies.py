@@ -236,7 +236,7 @@ def _search(
         some = np.minimum(np.arange(start, start + size), total - 1)
         three = vectors[places[some]].transpose(1, 0, 2)
         best = answer(
-            storage, three, _CANDIDATES, method=method, metric="cosine", exclude=exclude[some], rows=answers
+            storage, three, _CANDIDATES, method=method, metric="cosine", exclude=exclude[some], candidates=answers
         )
         stop = min(start + size, total)
         rows[start:stop] = np.asarray(best.rows)[: stop - start]

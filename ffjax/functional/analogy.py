@@ -29,7 +29,7 @@ def analogy(
     method: str = "3cosadd",
     metric: str = "dot",
     include_queries: bool = False,
-    rows: Any = None,
+    candidates: Any = None,
 ) -> TopK:
     """Answers "a is to b as c is to what?" for batches of packed words.
 
@@ -50,7 +50,7 @@ def analogy(
         method: `"3cosadd"` or `"3cosmul"`.
         metric: for `"3cosadd"`, how to score, see `top_k`.
         include_queries: whether the query words may be answers.
-        rows: the rows that may be answers, see `top_k`.
+        candidates: the rows that may be answers, see `top_k`.
 
     Returns:
         `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
@@ -81,7 +81,7 @@ def analogy(
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
     found = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
-    best = answer(embeddings, vectors, k, method=method, metric=metric, exclude=exclude, rows=rows)
+    best = answer(embeddings, vectors, k, method=method, metric=metric, exclude=exclude, candidates=candidates)
     return TopK(jnp.where(found, best.scores, -jnp.inf), jnp.where(found, best.rows, jnp.int32(-1)))
 
 
@@ -93,7 +93,7 @@ def answer(
     method: str = "3cosadd",
     metric: str = "dot",
     exclude: Int32[AnyArray, "batch n"] | None = None,
-    rows: Any = None,
+    candidates: Any = None,
 ) -> TopK:
     """As `analogy`, for vectors.
 
@@ -104,12 +104,12 @@ def answer(
         method: as in `analogy`.
         metric: as in `analogy`.
         exclude: rows to leave out for each query, -1 to fill up, shape `[batch, n]`.
-        rows: the rows that may be answers, see `top_k`.
+        candidates: the rows that may be answers, see `top_k`.
     """
     check_method(method, metric)
     if method == "3cosadd":
-        return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, rows=rows)
-    return top_products(embeddings, vectors, k, exclude=exclude, rows=rows)
+        return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, candidates=candidates)
+    return top_products(embeddings, vectors, k, exclude=exclude, candidates=candidates)
 
 
 @partial(jax.jit, static_argnames="metric")

@@ -134,7 +134,7 @@ def test_metrics_and_the_first_words(ff, demo_file, metric):
     emb = ffjax.demo()
     vectors = np.stack([emb["tea"], emb["berlin"]])
     exclude = np.array([[emb.vocab["tea"]], [emb.vocab["berlin"]]], np.int32)
-    best = ffjax.top_k(emb, vectors, 3, metric=metric, exclude=exclude, rows=slice(0, 4000))
+    best = ffjax.top_k(emb, vectors, 3, metric=metric, exclude=exclude, candidates=slice(0, 4000))
     assert [row[1] for row in done.rows] == [emb.vocab.words[row] for row in np.ravel(best.rows)]
     np.testing.assert_allclose([float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6)
 

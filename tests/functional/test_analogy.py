@@ -104,7 +104,7 @@ def test_every_kind_of_embeddings(kind, method):
 def test_only_some_rows_may_be_answers(demo, ranked, method, rows):
     allowed = set(np.arange(10000)[rows].tolist())
     expected = [[row for row in each if row in allowed][:3] for each in ranked[method]]
-    assert ffjax.analogy(demo, *packed(QUERIES), k=3, method=method, rows=rows).rows.tolist() == expected
+    assert ffjax.analogy(demo, *packed(QUERIES), k=3, method=method, candidates=rows).rows.tolist() == expected
 
 
 def test_another_metric_takes_vectors_of_unit_length(demo):

@@ -129,7 +129,7 @@ def test_maps_are_kept_read_and_searched(tmp_path):
     assert on_disk == store
     queries = np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)
     for rows in (None, slice(7, 300), np.arange(3, 90, 7)):
-        ours, theirs = (ffjax.top_k(s, queries, 5, rows=rows) for s in (on_disk, store))
+        ours, theirs = (ffjax.top_k(s, queries, 5, candidates=rows) for s in (on_disk, store))
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
         np.testing.assert_array_equal(ours.rows, theirs.rows)
     emb = embeddings("fasttext", "int8")

@@ -29,7 +29,7 @@ def top_k(
     *,
     metric: str = "dot",
     exclude: Int32[AnyArray, "*batch n"] | None = None,
-    rows: Any = None,
+    candidates: Any = None,
     approximate: float | None = None,
     rerank: EmbeddingsLike | Storage | None = None,
     rerank_factor: int = 4,
@@ -53,7 +53,7 @@ def top_k(
         metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, defined in `ffjax.kernels.top_k.metrics`; the last three compute
             the lengths of the rows on the way.
         exclude: rows to leave out for each query, -1 to fill up, shape `[*batch, n]`.
-        rows: the rows that may be answers, by default all: a `slice` or `range`, a mask (bool `[rows]`), or row numbers
+        candidates: the rows that may be answers, by default all: a `slice` or `range`, a mask (bool `[rows]`), or row numbers
             in any order, each of which counts once. Answers are row numbers of the storage all the same. Inside `jit`
             the ends of a slice, the mask and the numbers may be traced; numbers that are then none of the rows are
             passed over.
@@ -73,14 +73,14 @@ def top_k(
         TypeError: an argument is of another type, such as queries that are no floats.
         ValueError: `k` is negative, the metric is unknown, `approximate` or `rerank_factor` is out of range, `rerank`
             has other rows or dimensions, or shapes don't fit.
-        IndexError: a number in `rows` is not one of a row.
+        IndexError: a number in `candidates` is not one of a row.
 
     Examples:
         >>> import ffjax, jax.numpy as jnp
         >>> storage = ffjax.NdArray(jnp.eye(3))
         >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2).rows.tolist()
         [2, 1]
-        >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2, rows=slice(0, 2)).rows.tolist()
+        >>> ffjax.top_k(storage, jnp.array([0.0, 0.5, 1.0]), k=2, candidates=slice(0, 2)).rows.tolist()
         [1, 0]
     """
     if not isinstance(embeddings, Storage):
@@ -92,7 +92,7 @@ def top_k(
     if exclude is not None:
         exclude = array_of("exclude", exclude, jnp.integer, "row numbers for each query, -1 to fill up")
     _check(storage, queries, metric, exclude, approximate)
-    only = chosen(rows, n_rows)
+    only = chosen(candidates, n_rows)
     exact, factor = reranking(rerank, rerank_factor, storage, n_rows)
     queries = jnp.asarray(queries)
     batch, flat = queries.shape[:-1], queries.reshape(-1, queries.shape[-1])
@@ -112,7 +112,7 @@ def top_products(
     k: int,
     *,
     exclude: Int32[AnyArray, "batch n"] | None = None,
-    rows: Any = None,
+    candidates: Any = None,
 ) -> TopK:
     """The `k` rows with the largest products of cosines, see `ffjax.kernels.top_k.cos_mul`: searched as `top_k` searches.
 
@@ -121,11 +121,11 @@ def top_products(
         terms: vectors of a, b and c.
         k: how many rows.
         exclude: as in `top_k`.
-        rows: as in `top_k`.
+        candidates: as in `top_k`.
     """
     storage = embeddings if isinstance(embeddings, Storage) else embeddings.storage
     n_rows = storage.shape[0] if isinstance(embeddings, Storage) else embeddings.vocab.n_word_rows
-    k, only = checked_k(k), chosen(rows, n_rows)
+    k, only = checked_k(k), chosen(candidates, n_rows)
     if only.start is None and isinstance(only.stop, int):  # then other rows are not read
         n_rows, only = only.stop, Chosen()
     terms, left_out = jnp.asarray(terms), None if exclude is None else jnp.asarray(exclude)

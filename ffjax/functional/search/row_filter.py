@@ -1,4 +1,4 @@
-"""Which rows a search is restricted to: what `rows=` may be, checked and in one form."""
+"""Which rows a search is restricted to: what `candidates=` may be, checked and in one form."""
 
 import operator
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
 
 def chosen(rows: RowsLike, n_rows: int) -> Chosen:
-    """Checks `rows` and brings it into one form.
+    """Checks `candidates` and brings it into one form.
 
     Raises:
         TypeError: it is something else.
@@ -47,19 +47,19 @@ def chosen(rows: RowsLike, n_rows: int) -> Chosen:
         array = np.zeros(1, object)  # lists of different lengths, refused below
     if array.dtype == bool:
         if array.shape != (n_rows,):
-            raise ValueError(f"`rows`: expected a mask of shape ({n_rows},), one entry a row, got {array.shape}.")
+            raise ValueError(f"`candidates`: expected a mask of shape ({n_rows},), one entry a row, got {array.shape}.")
         return Chosen(mask=array)
     if array.ndim != 1 and array.dtype.kind in "iuf":
-        raise ValueError(f"`rows`: expected one dimension of row numbers, got shape {array.shape}.")
+        raise ValueError(f"`candidates`: expected one dimension of row numbers, got shape {array.shape}.")
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(
-            "`rows`: expected a slice, a range, a mask of booleans or an array of row numbers, "
+            "`candidates`: expected a slice, a range, a mask of booleans or an array of row numbers, "
             f"got {type(rows).__name__} of {array.dtype}."
         )
     if not isinstance(array, jax.core.Tracer):
         found = np.asarray(array)
         if found.size and (found.min() < 0 or found.max() >= n_rows):
-            raise IndexError(f"`rows`: expected 0 to {n_rows - 1}, got {found.min()} to {found.max()}.")
+            raise IndexError(f"`candidates`: expected 0 to {n_rows - 1}, got {found.min()} to {found.max()}.")
         if not (np.diff(found) > 0).all():
             found = np.unique(found)
         return Chosen(ids=found.astype(np.int32))
@@ -74,18 +74,18 @@ def as_row(end: Any) -> Any:
 def _of_slice(rows: slice | range, n_rows: int) -> Chosen:
     if isinstance(rows, slice) and any(isinstance(end, jax.Array) for end in (rows.start, rows.stop)):
         if rows.step is not None and operator.index(rows.step) != 1:
-            raise ValueError(f"`rows`: expected a step of 1 where the ends of a slice are arrays, got {rows.step}.")
+            raise ValueError(f"`candidates`: expected a step of 1 where the ends of a slice are arrays, got {rows.step}.")
         return Chosen(start=_from_top(rows.start, n_rows), stop=_from_top(rows.stop, n_rows))
     try:
         span = range(*rows.indices(n_rows)) if isinstance(rows, slice) else rows
     except TypeError as error:
-        raise TypeError(f"`rows`: expected a slice of whole numbers, got {rows}.") from error
+        raise TypeError(f"`candidates`: expected a slice of whole numbers, got {rows}.") from error
     if len(span) == 0:
         return Chosen(start=0, stop=0)
     if span.step < 0:
         span = span[::-1]
     if span[0] < 0 or span[-1] >= n_rows:
-        raise IndexError(f"`rows`: expected rows from 0 to {n_rows - 1}, got {rows}.")
+        raise IndexError(f"`candidates`: expected rows from 0 to {n_rows - 1}, got {rows}.")
     if span.step == 1:
         return Chosen(start=span.start if span.start > 0 else None, stop=span.stop if span.stop < n_rows else None)
     return Chosen(ids=np.arange(span.start, span.stop, span.step, dtype=np.int32))

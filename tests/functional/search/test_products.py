@@ -22,7 +22,7 @@ ROWS = (None, slice(0, 120), slice(30, 120), np.arange(200) % 3 == 0, np.array([
 
 
 def mul(store, *, k=7, rows=None, exclude=EXCLUDE):
-    return answer(store, TERMS, k, method="3cosmul", rows=rows, exclude=exclude)
+    return answer(store, TERMS, k, method="3cosmul", candidates=rows, exclude=exclude)
 
 
 def agree(found, expected):

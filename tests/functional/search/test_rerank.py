@@ -50,9 +50,9 @@ def test_ties_come_in_the_order_of_rows_and_missing_rows_stay_missing():
     for k in (5, 200):
         found = ffjax.top_k(stored, queries, k, rerank=ffjax.NdArray(matrix), rerank_factor=300)
         agree(found, reference(matrix, queries, k))
-    few = ffjax.top_k(stored, queries, 5, rows=[7, 2], rerank=ffjax.NdArray(matrix))
+    few = ffjax.top_k(stored, queries, 5, candidates=[7, 2], rerank=ffjax.NdArray(matrix))
     agree(few, reference(matrix, queries, 5, allowed=[2, 7]))
-    none = ffjax.top_k(stored, queries, 5, rows=[], rerank=ffjax.NdArray(matrix))
+    none = ffjax.top_k(stored, queries, 5, candidates=[], rerank=ffjax.NdArray(matrix))
     assert (none.rows == -1).all() and (none.scores == -jnp.inf).all()
     for k, batch in ((0, 6), (3, 0)):
         assert ffjax.top_k(stored, queries[:batch], k, rerank=ffjax.NdArray(matrix)).rows.shape == (batch, k)
@@ -77,7 +77,7 @@ def test_of_a_map_only_the_candidates_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(type(mapped), "embedding", lambda self, key: read.append(key) or whole(self, key))
     agree(ffjax.top_k(stored, queries, 3, rerank=mapped), expected(stored, matrix, queries, 3, 4), atol=1e-5)
     assert len(read) == 1 and len(np.unique(read[0])) <= 5 * 12
-    none = ffjax.top_k(stored, queries, 3, rerank=mapped, rows=[])
+    none = ffjax.top_k(stored, queries, 3, rerank=mapped, candidates=[])
     assert (none.rows == -1).all()
     assert ffjax.top_k(stored, queries[:0], 3, rerank=mapped).rows.shape == (0, 3)
 

@@ -66,7 +66,7 @@ def test_only_some_rows():
     mask, listed = np.arange(1003) % 7 == 0, np.array([900, 3, 3, 1002, 400, 251])
     exclude = np.tile(np.array([0, 420, 1002, -1], np.int32), (6, 1))
     for rows, allowed in ((mask, np.flatnonzero(mask)), (listed, listed), (slice(200, 803), range(200, 803))):
-        found = ffjax.top_k(stored, queries, 5, rows=rows, exclude=exclude)
+        found = ffjax.top_k(stored, queries, 5, candidates=rows, exclude=exclude)
         agree(found, reference(matrix, queries, 5, allowed=allowed, exclude=exclude))
     assert ffjax.top_k(stored, queries[:0], 5).rows.shape == (0, 5)
 

@@ -31,14 +31,14 @@ def test_only_some_rows(rows, allowed):
     matrix, queries = integers(0, 1000, 5), integers(1, 4, 5)
     storage = ffjax.NdArray(matrix)
     expected = reference(matrix, queries, 9, allowed=np.asarray(allowed, int))
-    agree(ffjax.top_k(storage, queries, 9, rows=rows), expected)
+    agree(ffjax.top_k(storage, queries, 9, candidates=rows), expected)
     if not isinstance(rows, slice | range | list):
-        agree(jax.jit(lambda s, q, r: ffjax.top_k(s, q, 9, rows=r))(storage, queries, rows), expected)
+        agree(jax.jit(lambda s, q, r: ffjax.top_k(s, q, 9, candidates=r))(storage, queries, rows), expected)
 
 
 def test_a_slice_whose_ends_are_traced():
     matrix, queries = integers(0, 1000, 5), integers(1, 4, 5)
-    search = jax.jit(lambda a, b: ffjax.top_k(ffjax.NdArray(matrix), queries, 9, rows=slice(a, b)))
+    search = jax.jit(lambda a, b: ffjax.top_k(ffjax.NdArray(matrix), queries, 9, candidates=slice(a, b)))
     agree(search(jnp.int32(10), jnp.int32(60)), reference(matrix, queries, 9, allowed=range(10, 60)))
 
 
@@ -47,14 +47,14 @@ def test_a_list_of_rows_with_rows_to_leave_out():
     rows = np.random.default_rng(2).integers(0, 1000, 300).astype(np.int32)
     exclude = np.concatenate([rows[:60].reshape(6, 10), np.full((6, 2), -1)], axis=1).astype(np.int32)
     expected = reference(matrix, queries, 20, allowed=rows, exclude=exclude)
-    agree(ffjax.top_k(ffjax.NdArray(matrix), queries, 20, rows=rows, exclude=exclude), expected)
-    jitted = jax.jit(lambda m, q, r, e: ffjax.top_k(ffjax.NdArray(m), q, 20, rows=r, exclude=e))
+    agree(ffjax.top_k(ffjax.NdArray(matrix), queries, 20, candidates=rows, exclude=exclude), expected)
+    jitted = jax.jit(lambda m, q, r, e: ffjax.top_k(ffjax.NdArray(m), q, 20, candidates=r, exclude=e))
     agree(jitted(matrix, queries, rows, exclude), expected)
 
 
 def test_traced_numbers_that_are_none_of_the_rows_are_passed_over():
     matrix, queries = integers(0, 50, 5), integers(1, 3, 5)
-    search = jax.jit(lambda ids: ffjax.top_k(ffjax.NdArray(matrix), queries, 4, rows=ids))
+    search = jax.jit(lambda ids: ffjax.top_k(ffjax.NdArray(matrix), queries, 4, candidates=ids))
     agree(search(jnp.array([7, -1, 50, 3, -9, 7])), reference(matrix, queries, 4, allowed=[3, 7]))
 
 
@@ -66,8 +66,8 @@ def test_every_storage_and_metric(kind, metric):
     some = np.unique(np.random.default_rng(2).integers(0, 3000, 500)).astype(np.int32)
     for rows, allowed in ((None, range(3000)), (some, some), (slice(40, 1999), range(40, 1999))):
         expected, _ = reference(matrix, queries, 7, metric=metric, allowed=allowed)
-        search = jax.jit(lambda s, q, rows=rows: ffjax.top_k(s, q, 7, metric=metric, rows=rows))
-        for found in (search(stored, queries), ffjax.top_k(stored, queries, 7, metric=metric, rows=rows)):
+        search = jax.jit(lambda s, q, rows=rows: ffjax.top_k(s, q, 7, metric=metric, candidates=rows))
+        for found in (search(stored, queries), ffjax.top_k(stored, queries, 7, metric=metric, candidates=rows)):
             np.testing.assert_allclose(found.scores, expected, atol=2e-5)
             assert np.isin(found.rows, allowed).all()
             own = reference(matrix, queries, 3000, metric=metric)
@@ -157,13 +157,13 @@ def test_nothing_is_ever_whole(kind, batch):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"rows": np.ones(3, bool)}, ValueError, r"`rows`: expected a mask of shape \(10,\), .* got \(3,\)"),
-        ({"rows": np.ones((2, 2), int)}, ValueError, r"`rows`: expected one dimension .* got shape \(2, 2\)"),
-        ({"rows": np.ones(2)}, TypeError, r"`rows`: expected a slice, .* got ndarray of float64"),
-        ({"rows": "ab"}, TypeError, r"`rows`: expected a slice, .* got str of"),
-        ({"rows": [10]}, IndexError, "`rows`: expected 0 to 9, got 10 to 10"),
-        ({"rows": range(5, 12)}, IndexError, r"`rows`: expected rows from 0 to 9, got range\(5, 12\)"),
-        ({"rows": slice(jnp.int32(0), 9, 2)}, ValueError, "`rows`: expected a step of 1 .* got 2"),
+        ({"candidates": np.ones(3, bool)}, ValueError, r"`candidates`: expected a mask of shape \(10,\), .* got \(3,\)"),
+        ({"candidates": np.ones((2, 2), int)}, ValueError, r"`candidates`: expected one dimension .* got shape \(2, 2\)"),
+        ({"candidates": np.ones(2)}, TypeError, r"`candidates`: expected a slice, .* got ndarray of float64"),
+        ({"candidates": "ab"}, TypeError, r"`candidates`: expected a slice, .* got str of"),
+        ({"candidates": [10]}, IndexError, "`candidates`: expected 0 to 9, got 10 to 10"),
+        ({"candidates": range(5, 12)}, IndexError, r"`candidates`: expected rows from 0 to 9, got range\(5, 12\)"),
+        ({"candidates": slice(jnp.int32(0), 9, 2)}, ValueError, "`candidates`: expected a step of 1 .* got 2"),
         ({"metric": "far"}, ValueError, "`metric`: expected one of dot, cosine, euclidean, angular, got 'far'"),
         ({"exclude": np.ones((2, 1), np.int32)}, ValueError, r"`exclude`: expected shape \(\) and .* got \(2, 1\)"),
         ({"approximate": 0.0}, ValueError, "`approximate`: expected a recall above 0 and up to 1, or None, got 0.0"),
@@ -189,8 +189,8 @@ def test_gradients_are_finite_where_a_query_is_a_row(metric):
 def test_ends_of_slices_that_are_arrays_count_from_the_last_row_too():
     storage = ffjax.NdArray(np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32))
     query = jnp.ones((1, 4))
-    expected = ffjax.top_k(storage, query, 3, rows=slice(-9, -2)).rows
-    traced = jax.jit(lambda a, b: ffjax.top_k(storage, query, 3, rows=slice(a, b)).rows)
+    expected = ffjax.top_k(storage, query, 3, candidates=slice(-9, -2)).rows
+    traced = jax.jit(lambda a, b: ffjax.top_k(storage, query, 3, candidates=slice(a, b)).rows)
     np.testing.assert_array_equal(traced(jnp.int32(-9), jnp.int32(-2)), expected)
 
 
