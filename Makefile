@@ -7,21 +7,26 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive lint types contract docs bench pre-commit clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  Variables: PYTHON=python3.12 (to make the environment), VENV=.venv, WORKERS=2, ARGS="..." (for test, bench)'
 
 demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the embeddings inside the package
 	@$(BIN)/ffjax demo
 
-test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the whole suite with its doctests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 5 $(ARGS)
+test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suite with its doctests
+	@$(PYTEST) -m 'not devices and not exhaustive' $(ARGS)
+	@$(PYTEST) -m 'devices and not exhaustive' tests $(ARGS)
+
+test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
+	@$(PYTEST) -m exhaustive tests $(ARGS)
 
 lint: $(STAMP)-dev ## ruff
 	@$(BIN)/ruff check .

@@ -46,6 +46,7 @@ def test_dtypes_and_ranks_are_never_promoted_in_silence():
         jnp.ones((2, 3)) + jnp.ones(3)
 
 
+@pytest.mark.devices
 def test_there_are_eight_devices_to_shard_over():
     if jax.default_backend() != "cpu":
         pytest.skip("only the CPU simulates devices")

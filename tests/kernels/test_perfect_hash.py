@@ -217,6 +217,7 @@ def test_equal_words_make_equal_tables():
     assert repr(table) == "HashTable(1024 buckets, 2048 slots)"
 
 
+@pytest.mark.devices
 def test_sharded_batch():
     words = [b"%d" % i for i in range(100)]
     data, offsets = blob(words)

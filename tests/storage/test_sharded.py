@@ -10,6 +10,8 @@ import ffjax
 from tests import builders
 from tests.functional.search.reference import normals
 
+pytestmark = pytest.mark.devices
+
 
 def mesh():
     return jax.make_mesh((2, 4), ("a", "b"))

@@ -193,6 +193,7 @@ def divided(emb):
     return emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("storage", ["dense", "int8"])
 def test_words_are_added_to_divided_rows_as_to_those_of_one_device(storage):
     emb = embeddings("buckets", storage)

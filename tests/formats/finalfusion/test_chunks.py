@@ -282,6 +282,7 @@ def test_metadata_come_back(values):
 # Where arrays are
 
 
+@pytest.mark.devices
 def test_a_matrix_on_another_device_or_sharded_is_written_in_blocks(monkeypatch):
     from ffjax.formats.finalfusion import floats as arrays
 

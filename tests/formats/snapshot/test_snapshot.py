@@ -104,6 +104,7 @@ def test_nothing_at_all():
         exactly(again(emb), emb)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", ["dense", "opq", "pq_norms", "int8"])
 def test_rows_on_several_devices_come_back_on_one(kind):
     sharding = NamedSharding(Mesh(np.array(jax.devices()), ("rows",)), PartitionSpec("rows"))

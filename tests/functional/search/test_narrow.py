@@ -54,6 +54,7 @@ def test_no_copy_of_the_rows_is_made(kind, metric):
         assert search.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", ["pq", "opq", "pq_norms", "int8"])
 def test_inside_vmap_and_shard_map(kind):
     store, mesh = storage(200, kind=kind), Mesh(np.array(jax.devices()[:8]), ("queries",))

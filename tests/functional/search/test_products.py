@@ -57,6 +57,7 @@ def test_ends_that_are_traced():
     agree(found, mul(store, rows=slice(30, 120)))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", ["dense", "opq", "pq_norms", "int8"])
 def test_rows_that_are_divided_over_devices(kind):
     store = storage(200, DIMS, kind=kind)

@@ -82,6 +82,7 @@ def test_of_a_map_only_the_candidates_are_read(tmp_path, monkeypatch):
     assert ffjax.top_k(stored, queries[:0], 3, rerank=mapped).rows.shape == (0, 3)
 
 
+@pytest.mark.devices
 def test_other_storages_and_embeddings():
     matrix, queries = normals(0, 10, 6), normals(1, 3, 6)
     words = vocab("simple")

@@ -10,6 +10,8 @@ import ffjax
 from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
+pytestmark = pytest.mark.devices
+
 MESHES = {
     "rows": ((8,), ("rows",), PartitionSpec("rows")),
     "queries and rows": ((2, 4), ("queries", "rows"), PartitionSpec("rows", None)),

@@ -57,6 +57,7 @@ def test_vmap_over_ranges():
         agree([x[i] for x in found], reference(matrix, query, 7, allowed=mask))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("ranged", [False, True])
 def test_inside_shard_map_each_device_finds_its_own(ranged):
     devices = jax.devices()

@@ -61,6 +61,7 @@ def test_extremes_of_float32():
         assert set(np.asarray(found_by(values, n, n))[:, 0].tolist()) == places_of(values, n)[0]
 
 
+@pytest.mark.devices
 def test_under_vmap_and_shard_map():
     values = jnp.asarray(np.stack([numbers("ties", 300), numbers("normal", 300)]))
     each = np.stack([found_by(v, 20, 20) for v in values])
