@@ -46,7 +46,8 @@ from ffjax.storage import (
 )
 from ffjax.storage.norms import Norms
 from ffjax.strings.pack import RaggedBatch, pack, pack_ragged, unpack
-from ffjax.strings.strings import Strings, StringTable
+from ffjax.strings.string_table import StringTable
+from ffjax.strings.strings import Strings
 from ffjax.transforms import PruneResult, add_words, prune, reduce_dims, select_words, unshare_rows
 from ffjax.transforms.quantize import QuantizationQuality, QuantizeResult, quantize, reconstruct
 from ffjax.vocab import (

@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool, Float, Int32
 from ffjax.functional.lookup import EmbeddingsLike, embed, lookup
 from ffjax.storage import NdArray, QuantizedArray, Storage
 from ffjax.storage.arrays import host_view
+from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import RaggedBatch, pack_ragged, size
-from ffjax.strings.strings import Strings, decode
+from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
 # Words that are packed, found and read at a time.
@@ -139,7 +140,7 @@ def _by_width(part: RaggedBatch) -> Iterator[tuple[int, RaggedBatch]]:
 
 def _one(embeddings: EmbeddingsLike, word: bytes, unnormalize: bool) -> tuple[np.ndarray, bool]:
     """The vector of one unknown word, however long, in bounded memory."""
-    total, count = sum_of_long_word(embeddings, decode(word))
+    total, count = sum_of_long_word(embeddings, decode_word(word))
     length = max(count, 1) if unnormalize else np.sqrt(total @ total)
     return (total / length if length > 0 else total).astype(_dtype(embeddings.storage)), count > 0
 

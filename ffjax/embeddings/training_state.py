@@ -13,7 +13,7 @@ from jaxtyping import Int32, Int64, UInt32
 from ffjax._internal.pytree import equal, pytree
 from ffjax._internal.types import AnyArray
 from ffjax.storage import Storage
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 
 
 @pytree(static=("version",))

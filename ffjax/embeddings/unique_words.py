@@ -11,8 +11,8 @@ from ffjax.embeddings.batch_lookup import embed_words, read_rows
 from ffjax.functional.lookup import EmbeddingsLike
 from ffjax.kernels.pool import check_pooling
 from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.codec import decode_word, encode_word
 from ffjax.strings.pack import size
-from ffjax.strings.strings import decode, encode_word
 from ffjax.vocab import SubwordVocab
 
 _END = "</s>"
@@ -206,7 +206,7 @@ def _numbers_of_rows(embeddings: EmbeddingsLike, known: np.ndarray, names: list[
             word = vocab.words[vocab.row_words[row]]
             numbers[i] += 0 if word == _END else _count(vocab, word)
         for i, name in enumerate(names, start=len(known)):
-            numbers[i] = _count(vocab, decode(name))
+            numbers[i] = _count(vocab, decode_word(name))
     return numbers
 
 

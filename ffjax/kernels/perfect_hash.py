@@ -29,7 +29,8 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 
 from ffjax._internal.pytree import equal, pytree
 from ffjax._internal.types import AnyArray
-from ffjax.kernels.perfect_hash_build import key_of, place, refuse_duplicates, slot_of
+from ffjax.kernels.duplicates import duplicates
+from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
     chunk_spans,
@@ -92,7 +93,13 @@ class HashTable:
             placed = place(first, second)
             if placed is not None:
                 return cls(key, *placed)
-            refuse_duplicates(data, offsets, first, second, what)
+            if len(pairs := duplicates(data, offsets, (first, second))):
+                earlier, again = pairs[0]
+                string = data[offsets[again] : offsets[again + 1]].tobytes()
+                raise ValueError(
+                    f"`{what}`: expected each once, got {string.decode(errors='replace')!r} as number {earlier} "
+                    f"and again as number {again}. Remove one of them."
+                )
         raise RuntimeError(
             f"`{what}`: {len(starts)} different strings found no place under {_MAX_KEYS} keys, which is no chance; "
             "please report the file."

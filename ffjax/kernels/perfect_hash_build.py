@@ -143,37 +143,3 @@ def _argsort(keys: np.ndarray) -> np.ndarray:
     order = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
     high = (keys >> 16).astype(np.uint16)
     return order[np.argsort(high[order], kind="stable")] if high.any() else order
-
-
-def refuse_duplicates(data: np.ndarray, offsets: np.ndarray, first: np.ndarray, second: np.ndarray, what: str) -> None:
-    """Refuses strings that occur twice.
-
-    Args:
-        data: The bytes of the strings.
-        offsets: Where each starts, and where the last one ends.
-        first: The first half of each string's hash.
-        second: The second half.
-        what: What the error calls the strings.
-
-    Raises:
-        ValueError: Two strings are equal; the error names the first that was there before.
-
-    Example:
-        >>> data, same = np.frombuffer(b"aa", np.uint8), np.zeros(2, np.uint32)
-        >>> refuse_duplicates(data, np.array([0, 1, 2]), same, same, "words")
-        Traceback (most recent call last):
-        ValueError: `words`: expected each once, got 'a' as number 0 and again as number 1. Remove one of them.
-    """
-    # Equal strings have equal hashes, and there are few of those.
-    both = (first.astype(np.uint64) << np.uint64(32)) | second
-    order = np.argsort(both)
-    same = np.flatnonzero(both[order[1:]] == both[order[:-1]])
-    seen: dict[bytes, int] = {}
-    for row in np.union1d(order[same], order[same + 1]).tolist():
-        string = data[offsets[row] : offsets[row + 1]].tobytes()
-        earlier = seen.setdefault(string, row)
-        if earlier != row:
-            raise ValueError(
-                f"`{what}`: expected each once, got {string.decode(errors='replace')!r} as number {earlier} "
-                f"and again as number {row}. Remove one of them."
-            )

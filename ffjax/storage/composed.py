@@ -23,7 +23,7 @@ from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray
 from ffjax.storage.ngram_sums import Parts, compose
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
 

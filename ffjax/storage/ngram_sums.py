@@ -18,7 +18,7 @@ from jaxtyping import Array, Float32, Int, Int32
 from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
 from ffjax.vocab.ngrams.ragged import RaggedWords, flat_buckets, flat_words, patched, valid_ngrams

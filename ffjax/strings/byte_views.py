@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.strings.strings import StringTable, check_offsets, join
+from ffjax.strings.codec import join_words
+from ffjax.strings.string_table import StringTable, check_offsets
 
 
 class ByteViews(NamedTuple):
@@ -61,7 +62,7 @@ def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
 
 
 def _listed(words: Sequence[Any]) -> ByteViews:
-    return ByteViews(*join(words))
+    return ByteViews(*join_words(words))
 
 
 def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:

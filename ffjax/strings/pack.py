@@ -14,7 +14,8 @@ from jaxtyping import Int32
 
 from ffjax._internal.arguments import whole_number
 from ffjax.strings.byte_views import ByteViews, byte_views
-from ffjax.strings.strings import Strings, decode
+from ffjax.strings.codec import decode_word
+from ffjax.strings.strings import Strings
 
 _MIN_WIDTH = 16
 # Up to here sizes are powers of four: what is added costs less than another program to compile.
@@ -153,7 +154,7 @@ def unpack(strings: Strings) -> list[str]:
     same bytes again.
     """
     rows, lengths = np.asarray(strings.bytes), np.asarray(strings.lengths)
-    return [decode(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True) if length >= 0]
+    return [decode_word(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True) if length >= 0]
 
 
 def size(needed: int, least: int = 1, *, small: bool = True) -> int:

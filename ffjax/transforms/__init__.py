@@ -6,4 +6,4 @@ from ffjax.transforms.prune import PruneResult, prune
 from ffjax.transforms.select import select_words
 from ffjax.transforms.shared_rows import unshare_rows
 
-__all__ = ["PruneResult", "add_words", "prune", "reduce_dims", "unshare_rows", "select_words"]
+__all__ = ["PruneResult", "add_words", "prune", "reduce_dims", "select_words", "unshare_rows"]

@@ -13,7 +13,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.int8 import rounded
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.transforms.select import with_words
 
 

@@ -11,7 +11,7 @@ from ffjax._internal.arguments import check_embeddings, list_of_words
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab, SubwordVocab, Vocab
 
 

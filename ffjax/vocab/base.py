@@ -15,7 +15,8 @@ from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import equal
 from ffjax._internal.types import AnyArray
 from ffjax.kernels.perfect_hash import HashTable, find
-from ffjax.strings.strings import Strings, StringTable
+from ffjax.strings.string_table import StringTable
+from ffjax.strings.strings import Strings
 from ffjax.vocab.rows import Rows
 
 D = TypeVar("D")

@@ -10,7 +10,8 @@ from jaxtyping import Int32
 from ffjax._internal.pytree import pytree
 from ffjax._internal.types import AnyArray
 from ffjax.kernels.perfect_hash import HashTable
-from ffjax.strings.strings import Strings, StringTable
+from ffjax.strings.string_table import StringTable
+from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
 

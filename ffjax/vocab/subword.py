@@ -12,7 +12,8 @@ from jaxtyping import Array, Int32, UInt8
 from ffjax._internal.pytree import pytree
 from ffjax._internal.types import AnyArray
 from ffjax.kernels.perfect_hash import HashTable
-from ffjax.strings.strings import Strings, StringTable
+from ffjax.strings.string_table import StringTable
+from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.ngrams.definition import ngrams
 from ffjax.vocab.ngrams.explicit import ExplicitIndexer

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings import batch_lookup as word_batches
-from ffjax.strings.strings import decode
+from ffjax.strings.codec import decode_word
 from tests import builders
 
 SUBWORDS = [kind for kind in builders.VOCABS if kind != "simple"]
@@ -56,7 +56,7 @@ def test_unknown_words_share_blocks_with_those_of_like_lengths(kind, unnormalize
     assert programs == [(4, 64), (256, 256), (256, 256)]
     assert found.all()
     for i in [*range(8), 200, 304, 305, 306, 307]:
-        total, count = word_batches.sum_of_long_word(emb, decode(words[i]))
+        total, count = word_batches.sum_of_long_word(emb, decode_word(words[i]))
         expected = total / (count if unnormalize else np.linalg.norm(total))
         np.testing.assert_allclose(vectors[i], expected, atol=1e-6)
 
@@ -76,7 +76,7 @@ def test_many_words_of_a_kilobyte_go_through_compiled_code(programs):
     words = words_of(1024, 256)
     vectors, found = emb.embedding_batch(words)
     assert found.all() and programs == [(256, 1024)]
-    np.testing.assert_allclose(vectors[77], emb[decode(words[77])], atol=2e-6)
+    np.testing.assert_allclose(vectors[77], emb[decode_word(words[77])], atol=2e-6)
 
 
 def test_memory_of_a_word_of_a_megabyte():

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.storage import ngram_sums as composition
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from tests import builders
 
 # The longest word has eighty n-grams, and float32 sums of as many rows are no closer.

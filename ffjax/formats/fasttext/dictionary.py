@@ -26,7 +26,7 @@ from jaxtyping import Bool, Int32, Int64, UInt8
 from numpy.lib.stride_tricks import as_strided
 
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 
 # What an entry has behind its word: a zero, a count and a type.
 _TAIL = 10

@@ -30,7 +30,7 @@ from ffjax.formats.rows.limits import check_limit
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.ngram_sums import WHOLE, Parts, compose
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 

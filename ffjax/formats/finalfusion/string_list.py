@@ -18,7 +18,7 @@ from ffjax._internal.aligned import aligned_empty, aligned_zeros
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion.string_starts import find_starts
 from ffjax.formats.io.binary import Cursor, File, Output
-from ffjax.strings.strings import SLACK, StringTable, capacity
+from ffjax.strings.string_table import SLACK, StringTable, capacity
 
 _BLOCK = 1 << 18
 _ITEMS = 1 << 16

@@ -8,7 +8,7 @@ import numpy as np
 from ffjax._internal.released_pages import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import ComposedArray, Int8Array, QuantizedArray, Storage
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SubwordVocab
 
 _BLOCK_BYTES = 1 << 22

@@ -22,7 +22,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import SimpleVocab
 
 T = TypeVar("T")

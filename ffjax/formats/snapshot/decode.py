@@ -13,7 +13,7 @@ from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.snapshot.unpack import Held
 from ffjax.storage import PQ, ComposedArray, Int8Array, NdArray, QuantizedArray, Storage
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import (
     ExplicitVocab,
     FastTextVocab,

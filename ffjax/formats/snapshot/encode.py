@@ -29,7 +29,7 @@ from typing import Any
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SubwordVocab, Vocab
 from ffjax.vocab.ngrams import ExplicitIndexer, PrunedIndexer
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int32, UInt8
 from ffjax._internal.pytree import pytree
 from ffjax._internal.types import AnyArray
 from ffjax.kernels.perfect_hash import HashTable, find
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.chunked import id_pieces
 from ffjax.vocab.ngrams.definition import check_range, ngram_windows, ngrams
 

@@ -12,7 +12,7 @@ import ffjax
 from ffjax.formats.fasttext import dictionary
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.io.binary import ByteSource, Cursor, Output
-from ffjax.strings.strings import StringTable
+from ffjax.strings.string_table import StringTable
 
 # Zeros within counts, counts that fill all bytes, and such that look like the end of an entry.
 COUNTS = st.one_of(

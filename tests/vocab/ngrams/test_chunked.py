@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.strings.strings import decode
+from ffjax.strings.codec import decode_word
 from ffjax.vocab.ngrams import chunked as pieces
 from tests import builders
 from tests.vocab.ngrams.words import INVALID, SPECIAL
@@ -33,7 +33,7 @@ PARTS = [*(word.encode() for word in SPECIAL), *INVALID, b"<</s>>", *(f"<{w}>".e
 def test_pieces_are_the_whole(monkeypatch, indexer, seed):
     monkeypatch.setattr(pieces, "PIECE", 16)
     rng = np.random.default_rng(seed)
-    text = decode(b"<" + b"".join(PARTS[i] for i in rng.integers(0, len(PARTS), 60)) + b">")
+    text = decode_word(b"<" + b"".join(PARTS[i] for i in rng.integers(0, len(PARTS), 60)) + b">")
     found = list(indexer.marked_id_pieces(text))
     np.testing.assert_array_equal(np.concatenate(found), indexer.marked_ids(text))
     assert len(found) > (5 if indexer.max_n < 100 else 1)

@@ -1,0 +1,297 @@
+"""Many strings in one buffer, which is how a vocabulary holds its words.
+
+    data     uint8[capacity]   all strings one after the other, then at least 64 zeros
+    offsets  int32[n + 1]      string i is data[offsets[i]:offsets[i + 1]]
+
+Capacities come from a few sizes, so that compiled programs are shared.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, Int64, UInt8
+
+from ffjax._internal.pytree import pytree
+from ffjax._internal.types import AnyArray, on_host
+from ffjax.kernels.duplicates import duplicates
+from ffjax.kernels.siphash import hash_spans
+from ffjax.strings.codec import decode_word, decode_words, join_words
+
+# A compiled program may read this many bytes past the end of the last string.
+SLACK = 64
+_MAX_BYTES = np.iinfo(np.int32).max - SLACK
+# Bytes that are decoded at a time to see whether they are UTF-8.
+_DECODE_BYTES = 1 << 18
+_REPLACEMENT = "\ufffd".encode()
+
+
+class InvalidString(NamedTuple):
+    """A string that is not UTF-8: its number, the wrong byte within it, and Python's reason."""
+
+    index: int
+    offset: int
+    reason: str
+
+
+@pytree()
+@dataclass(frozen=True, eq=False)
+class StringTable:
+    """Many strings in one buffer: the words of a vocabulary or the n-grams of an explicit one.
+
+    Attributes:
+        data: the strings' bytes one after the other, then zeros, shape `[capacity]`.
+        offsets: where each string starts, and where the last ends, shape `[n + 1]`.
+
+    Examples:
+        >>> table = StringTable.from_strings(["Berlin", "Zürich"])
+        >>> len(table), table[1], table.strings
+        (2, 'Zürich', ['Berlin', 'Zürich'])
+    """
+
+    data: UInt8[AnyArray, " capacity"]
+    offsets: Int32[AnyArray, " n_plus_1"]
+
+    @classmethod
+    def from_strings(cls, strings: Iterable[str | bytes]) -> "StringTable":
+        """Makes a table of `str` (stored as UTF-8) or `bytes`, in order.
+
+        Raises:
+            TypeError: if an item is neither `str` nor `bytes`.
+        """
+        strings = strings if isinstance(strings, list | tuple) else list(strings)
+        data, starts, lengths = join_words(strings)
+        data = np.delete(data, starts + lengths)  # the NULs between the words
+        ends = np.cumsum(lengths, dtype=np.int64)
+        return cls.from_buffer(data, np.concatenate([np.zeros(1, np.int64), ends]))
+
+    @classmethod
+    def from_buffer(
+        cls, data: bytes | memoryview | np.ndarray, offsets: np.ndarray
+    ) -> "StringTable":
+        """Copies strings out of a buffer with `n + 1` offsets, the layout of Arrow's binary arrays.
+
+        Raises:
+            ValueError: if offsets decrease or leave the buffer, or the strings have 2 GiB or more.
+        """
+        source = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
+        offsets = np.asarray(offsets)
+        check_offsets(offsets, source.size)
+        first, last = int(offsets[0]), int(offsets[-1])
+        if last - first > _MAX_BYTES:
+            raise ValueError(
+                f"`data`: expected less than 2 GiB of strings, got {last - first} bytes. "
+                "Split the vocabulary."
+            )
+        buffer = np.zeros(capacity(last - first, offsets.size - 1), np.uint8)
+        buffer[: last - first] = source[first:last]
+        return cls(buffer, (offsets - first).astype(np.int32))
+
+    @classmethod
+    def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
+        """One table of the strings of several, in order."""
+        buffers = [table.host_data[: table.host_offsets[-1]] for table in tables]
+        starts = np.cumsum([0, *map(len, buffers)])
+        pairs = zip(tables, starts, strict=False)
+        offsets = [table.host_offsets[:-1] + start for table, start in pairs]
+        data = np.concatenate([np.empty(0, np.uint8), *buffers])
+        return cls.from_buffer(data, np.concatenate([*offsets, starts[-1:]]))
+
+    def __len__(self) -> int:
+        return self.offsets.shape[0] - 1
+
+    def __getitem__(self, index: int) -> str:
+        """String number `index` (negative counts from the end)."""
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"`index`: expected -{n} to {n - 1}, got {index}.")
+        return decode_word(self.raw(index % n))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.strings)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal strings; the capacities of the buffers may differ."""
+        if not isinstance(other, StringTable):
+            return NotImplemented
+        offsets = self.host_offsets
+        if not np.array_equal(offsets, other.host_offsets):
+            return False
+        return np.array_equal(self.host_data[: offsets[-1]], other.host_data[: offsets[-1]])
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"StringTable({len(self)} strings, {int(self.host_offsets[-1])} bytes)"
+
+    def raw(self, index: int) -> bytes:
+        """The bytes of string number `index`."""
+        offsets = self.host_offsets
+        return self.host_data[offsets[index] : offsets[index + 1]].tobytes()
+
+    @cached_property
+    def host_data(self) -> np.ndarray:
+        """`data` as a NumPy array, fetched once."""
+        return on_host(self.data)
+
+    @cached_property
+    def host_offsets(self) -> np.ndarray:
+        """`offsets` as a NumPy array, fetched once."""
+        return on_host(self.offsets)
+
+    @cached_property
+    def strings(self) -> list[str]:
+        """All strings as a list of `str`, made once when first asked for."""
+        return decode_words(self.host_data, self.host_offsets)
+
+    def take(self, indices: np.ndarray) -> "StringTable":
+        """A table of the strings at `indices`, in that order."""
+        offsets = self.host_offsets
+        starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
+        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        source = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
+        return StringTable.from_buffer(self.host_data[source], ends)
+
+    def first_invalid(self) -> InvalidString | None:
+        r"""The first string that is not UTF-8 by itself, or `None` if all are.
+
+        Examples:
+            >>> StringTable.from_strings([b"tea", b"caf\xc3"]).first_invalid()
+            InvalidString(index=1, offset=3, reason='unexpected end of data')
+        """
+        for index in self._invalid_candidates():
+            try:
+                self.raw(index).decode()
+            except UnicodeDecodeError as error:
+                return InvalidString(index, error.start, error.reason)
+        return None
+
+    def replace_invalid(self, *, distinct: bool = False) -> "StringTable":
+        r"""The table with U+FFFD in place of bytes that are not UTF-8.
+
+        Args:
+            distinct: whether a string that would become equal to another keeps its bytes.
+
+        Returns:
+            A new table, or the same one if nothing was replaced.
+
+        Examples:
+            >>> StringTable.from_strings([b"tea", b"caf\xe9"]).replace_invalid().strings
+            ['tea', 'caf\ufffd']
+        """
+        if self.first_invalid() is None:
+            return self
+        replaced: dict[int, bytes] = {}
+        taken: set[bytes] = set()
+        for index in self._non_ascii():
+            raw = self.raw(index)
+            text = raw.decode("utf-8", "replace").encode()
+            if text != raw:
+                replaced[index] = text
+            elif _REPLACEMENT in raw:
+                taken.add(raw)
+        if distinct:
+            for index, text in list(replaced.items()):
+                if text in taken:
+                    del replaced[index]
+                taken.add(text)
+        return self._with_strings(replaced)
+
+    def first_duplicate(self) -> tuple[int, int] | None:
+        """The first string that occurred before, as `(earlier, later)`; `None` if all differ.
+
+        Examples:
+            >>> StringTable.from_strings(["a", "b", "a"]).first_duplicate()
+            (0, 2)
+        """
+        pairs = self._duplicates()
+        return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
+
+    def first_occurrences(self) -> Int64[np.ndarray, " n_distinct"]:
+        """The numbers of the strings that did not occur before, ascending.
+
+        Examples:
+            >>> StringTable.from_strings(["a", "b", "a"]).first_occurrences().tolist()
+            [0, 1]
+        """
+        return np.delete(np.arange(len(self)), self._duplicates()[:, 1])
+
+    def _duplicates(self) -> np.ndarray:
+        data, offsets = self.host_data, self.host_offsets
+        hashes = hash_spans(data, offsets[:-1], np.diff(offsets), np.zeros(2, np.uint32))
+        return duplicates(data, offsets, hashes)
+
+    def _invalid_candidates(self) -> list[int]:
+        """Numbers of strings, ascending, of which the first that is not UTF-8 is the table's first."""
+        offsets = self.host_offsets
+        size, done = int(offsets[-1]), 0
+        data = memoryview(self.host_data)[:size]
+        n_characters = 0
+        candidates = []
+        while done < size:
+            stop = min(done + _DECODE_BYTES, size)
+            try:
+                text, n_bytes = codecs.utf_8_decode(data[done:stop], "strict", stop == size)
+            except UnicodeDecodeError as error:
+                byte = done + error.start
+                candidates.append(int(np.searchsorted(offsets, byte, side="right")) - 1)
+                break
+            done += n_bytes
+            n_characters += len(text)
+        if n_characters < size:
+            # Not ASCII: a string may end within a character that the next one completes.
+            cut = (self.host_data[offsets[:-1]] & 0xC0) == 0x80
+            candidates += (np.flatnonzero(cut)[:1] - 1).tolist()
+        return sorted(index for index in candidates if index >= 0)
+
+    def _non_ascii(self) -> list[int]:
+        """The numbers of the strings with bytes beyond ASCII."""
+        offsets = self.host_offsets
+        positions = np.flatnonzero(self.host_data[: offsets[-1]] >= 0x80)
+        return np.unique(np.searchsorted(offsets, positions, side="right") - 1).tolist()
+
+    def _with_strings(self, replaced: dict[int, bytes]) -> "StringTable":
+        """The table with other bytes for some strings, whose numbers ascend."""
+        if not replaced:
+            return self
+        data, offsets = self.host_data, self.host_offsets
+        lengths = np.diff(offsets).astype(np.int64)
+        chunks, position = [], 0
+        for index, raw in replaced.items():
+            chunks += [data[position : offsets[index]].tobytes(), raw]
+            position = offsets[index + 1]
+            lengths[index] = len(raw)
+        chunks.append(data[position : offsets[-1]].tobytes())
+        return StringTable.from_buffer(b"".join(chunks), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def capacity(n_bytes: int, n_strings: int) -> int:
+    """The size of a buffer for strings, out of a few, so that vocabularies share programs."""
+    # Words have fewer than 16 bytes on average in nearly every vocabulary, so that the number of
+    # words alone gives the shape.
+    if n_bytes <= 16 * n_strings:
+        return 16 * n_strings + SLACK
+    power = 1 << (n_bytes + SLACK - 1).bit_length()
+    return power * 3 // 4 if power * 3 // 4 >= n_bytes + SLACK else power
+
+
+def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:
+    """Checks that these are `n + 1` ascending offsets into a buffer of `n_bytes`."""
+    if offsets.ndim != 1 or offsets.size == 0 or offsets[0] < 0 or offsets[-1] > n_bytes:
+        got = f"an array of shape {offsets.shape}"
+        if offsets.ndim == 1 and offsets.size:
+            got = f"{offsets.size} offsets from {offsets[0]} to {offsets[-1]}"
+        raise ValueError(
+            f"`offsets`: expected n + 1 offsets within a buffer of {n_bytes} bytes, got {got}. "
+            "Give the start of each string and the end of the last."
+        )
+    decreases = offsets[1:] < offsets[:-1]
+    if decreases.any():
+        i = int(np.argmax(decreases))
+        raise ValueError(
+            f"`offsets`: expected no decrease, got {offsets[i]} and then {offsets[i + 1]} "
+            f"at index {i + 1}."
+        )
