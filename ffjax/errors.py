@@ -9,14 +9,14 @@ class FormatError(ValueError):
     Attributes:
         file: the path as given, or `None` when reading from memory.
         offset: byte offset in the file at which the offending field starts, or `None`.
-        part: the chunk or section that was being read, or `None`.
+        chunk: the chunk or section that was being read, or `None`.
         field: the field that was being read, or `None`.
         expected: what the format asks for there, in words.
         got: what the file holds, in words.
 
     Examples:
         >>> from ffjax import FormatError
-        >>> raise FormatError("words.fifu", offset=4, part="header", field="version", expected="0", got="7")
+        >>> raise FormatError("words.fifu", offset=4, chunk="header", field="version", expected="0", got="7")
         Traceback (most recent call last):
         ffjax.errors.FormatError: words.fifu: byte 4: header: version: expected 0, got 7
     """
@@ -26,7 +26,7 @@ class FormatError(ValueError):
         file: str | bytes | int | PathLike[str] | PathLike[bytes] | None,
         *,
         offset: int | None = None,
-        part: str | None = None,
+        chunk: str | None = None,
         field: str | None = None,
         expected: str | None = None,
         got: str | None = None,
@@ -34,7 +34,7 @@ class FormatError(ValueError):
     ) -> None:
         self.file = file
         self.offset = offset
-        self.part = part
+        self.chunk = chunk
         self.field = field
         self.expected = expected
         self.got = got
@@ -45,7 +45,7 @@ class FormatError(ValueError):
         where = [_name(self.file)] if self.file is not None else []
         if self.offset is not None:
             where.append(f"byte {self.offset}")
-        where += [text for text in (self.part, self.field) if text]
+        where += [text for text in (self.chunk, self.field) if text]
         what = [f"{word} {text}" for word, text in (("expected", self.expected), ("got", self.got)) if text is not None]
         message = ": ".join([*where, ", ".join(what)] if what else where)
         return f"{message}. {self.hint}" if self.hint else message

@@ -122,7 +122,7 @@ def _in_bucket_order(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]
             if name != str(i):
                 raise stream.error(
                     None,
-                    part=f"row {i + 1}",
+                    chunk=f"row {i + 1}",
                     field="bucket",
                     expected=f"{i}, since buckets come in order",
                     got=shown(name.encode("utf-8", "surrogateescape")),
@@ -137,15 +137,15 @@ def _read_header(stream: Stream, skip_edge_unigrams: bool) -> tuple[tuple[int, i
     fields = line.split()
     if not feed or not is_header(line):
         got = shown(line) if line else "an empty file" if not head else "an empty line"
-        raise stream.error(0, part="header", expected=f"`{' '.join(_FIELDS)}`", got=got)
+        raise stream.error(0, chunk="header", expected=f"`{' '.join(_FIELDS)}`", got=got)
     n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
     if not 1 <= dims <= MOST_DIMS:
-        raise stream.error(0, part="header", field="dims", expected=f"1 to {MOST_DIMS}", got=str(dims))
+        raise stream.error(0, chunk="header", field="dims", expected=f"1 to {MOST_DIMS}", got=str(dims))
     try:
         indexer = FloretIndexer(n_rows, min_n, max_n, n_hashes, seed, skip_edge_unigrams=skip_edge_unigrams)
         vocab = FloretVocab(indexer, bow=fields[6].decode(), eow=fields[7].decode())
     except (ValueError, OverflowError) as error:
-        raise stream.error(0, part="header", got=f"{shown(line)}: {error}") from error
+        raise stream.error(0, chunk="header", got=f"{shown(line)}: {error}") from error
     stream.read(len(line) + 1)
     return (n_rows, dims), vocab
 

@@ -221,14 +221,14 @@ class _Reader:
     def _incomplete(self, data: bytes, offset: int, done: int) -> FormatError:
         rest = data.lstrip(b"\n")
         offset += len(data) - len(rest)
-        part = f"row {done + 1} of {self._n_rows}"
+        chunk = f"row {done + 1} of {self._n_rows}"
         word, space, vector = rest.partition(b" ")
         if not space:
             got = shown(rest) if rest else "the end of the file"
-            return self._stream.error(offset, part=part, field="word", expected="a word and a space", got=got)
+            return self._stream.error(offset, chunk=chunk, field="word", expected="a word and a space", got=got)
         return self._stream.error(
             offset + len(word) + 1,
-            part=part,
+            chunk=chunk,
             field=f"vector of {shown(word)}",
             expected=f"{4 * self._dims} bytes",
             got=f"{len(vector)} before the end",

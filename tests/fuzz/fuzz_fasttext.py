@@ -61,7 +61,7 @@ def target(data: bytes) -> None:
         try:
             emb = ffjax.load_fasttext(_FILE.name, mmap=True, lossy=lossy)
         except ffjax.FormatError as error:
-            assert error.part and error.expected and error.got and error.offset is not None
+            assert error.chunk and error.expected and error.got and error.offset is not None
             continue
         inside = read_embeddings(ByteSource(None, data), lossy=lossy)
         assert inside.vocab == emb.vocab and inside.metadata == emb.metadata and len(inside.norms) == len(emb.norms)

@@ -68,7 +68,7 @@ def read(cursor: Cursor, n_buckets: int) -> Dictionary:
     Raises:
         FormatError: the file ends within it, or it contradicts itself.
     """
-    cursor.part = "dictionary"
+    cursor.chunk = "dictionary"
     at = cursor.position
     size, n_words, n_labels = (cursor.number("i", field) for field in ("size", "n_words", "n_labels"))
     if min(size, n_words, n_labels) < 0 or size != n_words + n_labels:

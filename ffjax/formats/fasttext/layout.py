@@ -66,7 +66,7 @@ class Config(NamedTuple):
         Raises:
             FormatError: the file ends, or a setting is out of its range.
         """
-        cursor.part = "settings"
+        cursor.chunk = "settings"
         values: dict[str, Any] = {}
         for name in cls._fields:
             at = cursor.position
@@ -116,7 +116,7 @@ def read_version(cursor: Cursor) -> int:
     Raises:
         FormatError: another magic number, or a version that is not known.
     """
-    cursor.part = "header"
+    cursor.chunk = "header"
     at = cursor.position
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:

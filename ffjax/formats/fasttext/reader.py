@@ -83,7 +83,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
 
     Raises:
         FormatError: the file is truncated, corrupt or of another format, or a word is not UTF-8. The error has the
-            file, the byte offset, the part and the field.
+            file, the byte offset, the chunk and the field.
         TypeError: `limit` is no whole number.
         ValueError: `limit` is negative.
         OSError: the file cannot be read.
@@ -182,9 +182,9 @@ def _hashing(cursor: Cursor, config: Config, version: int, found: Dictionary, wo
     return hashing
 
 
-def _read_matrix(cursor: Cursor, part: str, dims: int, mmap: bool, *, is_quantized: bool | None = None) -> Matrix:
+def _read_matrix(cursor: Cursor, chunk: str, dims: int, mmap: bool, *, is_quantized: bool | None = None) -> Matrix:
     """Reads the head of a matrix and steps over its rows; a quantized one is read."""
-    cursor.part = part
+    cursor.chunk = chunk
     flag = quantized.read_flag(cursor, "quantized")
     if flag if is_quantized is None else is_quantized and flag:
         at = cursor.position
@@ -210,7 +210,7 @@ def _check_rows(
 
 
 def _read_output(cursor: Cursor, given: Matrix, config: Config, mmap: bool, *, may_lack_head: bool) -> Storage | None:
-    cursor.part = "output matrix"
+    cursor.chunk = "output matrix"
     if may_lack_head and cursor.remaining == given.rows * config.dims * _F32.itemsize:
         return None  # a second copy of the input matrix
     output = _read_matrix(cursor, "output matrix", config.dims, mmap, is_quantized=given.codes is not None)
@@ -227,7 +227,7 @@ def _first(words: StringTable, n: int) -> StringTable:
 def _vocab(
     cursor: Cursor, table: StringTable, indexer: FastTextIndexer | PrunedIndexer | None, found: Dictionary, lossy: bool
 ) -> Vocab:
-    cursor.part = "dictionary"
+    cursor.chunk = "dictionary"
     if lossy:
         table = dictionary.replace_invalid(table)
     else:

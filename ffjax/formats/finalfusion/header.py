@@ -59,7 +59,7 @@ def read_header(cursor: Cursor) -> list[ChunkId]:
     Raises:
         FinalfusionFormatError: another magic or version, no chunks or too many, or an unknown identifier.
     """
-    cursor.part = "header"
+    cursor.chunk = "header"
     start = cursor.position
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:
@@ -99,13 +99,13 @@ def read_chunk_header(cursor: Cursor, *, short_explicit: bool = False) -> tuple[
     Raises:
         FinalfusionFormatError: an unknown identifier, or a length beyond the end of the file.
     """
-    cursor.part = "chunk header"
+    cursor.chunk = "chunk header"
     identifier = _read_identifier(cursor)
-    cursor.part = identifier.name
+    cursor.chunk = identifier.name
     at = cursor.position
     length = cursor.u64("length")
     if short_explicit and identifier == ChunkId.ExplicitSubwordVocab:
-        body = Cursor(cursor.source, cursor.position, cursor.end, cursor.part)
+        body = Cursor(cursor.source, cursor.position, cursor.end, cursor.chunk)
         body.skip("number of words", 8)
         length += 8 * body.u64("number of n-grams")
     cursor.claim("length", length, offset=at)

@@ -47,7 +47,7 @@ def size(metadata: Metadata, position: int, *, file: File | None = None) -> int:
     length = int(metadata.length)
     if length > MOST_BYTES:
         most = f"at most {MOST_BYTES} bytes"
-        raise FinalfusionFormatError(file, part=ChunkId.Metadata.name, field="text", expected=most, got=str(length))
+        raise FinalfusionFormatError(file, chunk=ChunkId.Metadata.name, field="text", expected=most, got=str(length))
     return CHUNK_HEADER + length
 
 

@@ -66,7 +66,7 @@ def size(storage: NdArray, position: int, *, file: File | None = None) -> int:
     if storage.dtype != F32:
         raise FinalfusionFormatError(
             file,
-            part=ChunkId.NdArray.name,
+            chunk=ChunkId.NdArray.name,
             field="type",
             expected="float32, which is all that finalfusion holds",
             got=str(storage.dtype),

@@ -94,7 +94,7 @@ def size(storage: QuantizedArray, position: int, *, file: File | None = None) ->
     number, centroids, each = storage.codebooks.shape
     if number < 1:
         raise FinalfusionFormatError(
-            file, part=ChunkId.QuantizedArray.name, field="subquantizers", expected="at least 1", got=str(number)
+            file, chunk=ChunkId.QuantizedArray.name, field="subquantizers", expected="at least 1", got=str(number)
         )
     rows, dims = storage.shape
     floats = number * centroids * each

@@ -219,7 +219,7 @@ def _step_through(source: ByteSource, *, short_explicit: bool) -> list[FoundChun
         if identifier != expected or number > len(listed):
             where = "as the header lists" if number < len(listed) else "since the header lists no more"
             end = "the end of the file"
-            cursor.part = None
+            cursor.chunk = None
             raise cursor.error(
                 f"chunk {number}",
                 f"{expected.name if number < len(listed) else end}, {where}",
@@ -257,7 +257,7 @@ def _check_rows(source: ByteSource, chunk: FoundChunk, field: str, expected: int
         raise FinalfusionFormatError(
             source.name,
             offset=chunk[1],
-            part=chunk[0].name,
+            chunk=chunk[0].name,
             field=field,
             expected=f"{expected}, one for each {what}",
             got=str(got),

@@ -152,7 +152,7 @@ def write_items(out: Output, table: StringTable, rows: Integer[np.ndarray, " n"]
         out.write(block)
 
 
-def check_text(table: StringTable, part: str, what: str, file: File | None) -> None:
+def check_text(table: StringTable, chunk: str, what: str, file: File | None) -> None:
     """Checks that strings may be stored.
 
     Raises:
@@ -162,7 +162,7 @@ def check_text(table: StringTable, part: str, what: str, file: File | None) -> N
         index, _, reason = bad
         raise FinalfusionFormatError(
             file,
-            part=part,
+            chunk=chunk,
             field=f"{what} {index}",
             expected="UTF-8, which is all that finalfusion holds",
             got=f"{table.raw(index)!r} with {reason}",

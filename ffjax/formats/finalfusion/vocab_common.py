@@ -54,7 +54,7 @@ def made_of(cursor: Cursor, items: Items, make: Callable[[], V]) -> V:
         raise cursor.error(f"{items.what}s", "a vocabulary", str(error), offset=items.start) from error
 
 
-def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, part: str, file: File | None) -> None:
+def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, chunk: str, file: File | None) -> None:
     """Checks that an indexer takes the n-grams that finalfusion takes, and has a row for each bucket.
 
     Raises:
@@ -63,7 +63,7 @@ def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, part
     if isinstance(indexer, PrunedIndexer):
         raise FinalfusionFormatError(
             file,
-            part=part,
+            chunk=chunk,
             field="number of buckets",
             expected="a row for each bucket",
             got=f"{indexer.upper_bound} rows for {indexer.n_buckets} buckets, the others pruned",
@@ -72,7 +72,7 @@ def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, part
     if indexer.skip_edge_unigrams and indexer.min_n == 1:
         raise FinalfusionFormatError(
             file,
-            part=part,
+            chunk=chunk,
             field="min_n",
             expected="at least 2, or an indexer that takes all n-grams, as finalfusion does",
             got="1, and an indexer with `skip_edge_unigrams=True`",
@@ -80,7 +80,7 @@ def check_indexer(indexer: FastTextIndexer | PrunedIndexer | FloretIndexer, part
         )
 
 
-def check_words(vocab: Vocab, part: str, file: File | None) -> None:
+def check_words(vocab: Vocab, chunk: str, file: File | None) -> None:
     """Checks that the words of a vocabulary may be stored.
 
     Raises:
@@ -89,10 +89,10 @@ def check_words(vocab: Vocab, part: str, file: File | None) -> None:
     if vocab.shared_rows is not None:
         raise FinalfusionFormatError(
             file,
-            part=part,
+            chunk=chunk,
             field="words",
             expected="a row for each word, since finalfusion gives word i row i",
             got=f"{len(vocab)} words that share {vocab.n_word_rows} rows",
             hint="Give each word a row with `ffjax.unshare_rows(embeddings)`, or `ffjax.save(..., unshare_rows=True)`.",
         )
-    check_text(vocab.table, part, "word", file)
+    check_text(vocab.table, chunk, "word", file)

@@ -146,7 +146,7 @@ def _format(chunk: Any, file: File) -> tuple[ChunkId, ModuleType]:
     if isinstance(chunk, Int8Array):
         raise FinalfusionFormatError(
             file,
-            part=ChunkId.NdArray.name,
+            chunk=ChunkId.NdArray.name,
             field="type",
             expected="float32 or the codes of a product quantizer, which is all that finalfusion holds",
             got="int8 with a scale a row",

@@ -84,7 +84,7 @@ def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
         return
     expected, got, hint = what
     raise FormatError(
-        file, part="zip archive", field=f"member {member.filename!r}", expected=expected, got=got, hint=hint
+        file, chunk="zip archive", field=f"member {member.filename!r}", expected=expected, got=got, hint=hint
     )
 
 
@@ -161,7 +161,7 @@ def _next_file(archive: tarfile.TarFile, file: File | None) -> tarfile.TarInfo |
         _check_name(member.name, file, "tar")
         if not member.isreg() or member.issparse():
             raise FormatError(
-                file, part="tar archive", field=f"member {member.name!r}", expected="a plain file", got="another kind"
+                file, chunk="tar archive", field=f"member {member.name!r}", expected="a plain file", got="another kind"
             )
         return member
     return None
@@ -172,7 +172,7 @@ def _check_name(name: str, file: File | None, kind: str) -> None:
     if parts[0] == "" or ".." in parts or re.match("[A-Za-z]:", name):
         raise FormatError(
             file,
-            part=f"{kind} archive",
+            chunk=f"{kind} archive",
             field="member",
             expected="a name within the archive's own folder",
             got=repr(name),
@@ -184,7 +184,7 @@ def _count(file: File | None, kind: str, names: list[str]) -> FormatError:
     listed = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
     return FormatError(
         file,
-        part=f"{kind} archive",
+        chunk=f"{kind} archive",
         expected="one file",
         got=f"several: {listed}" if names else "none",
         hint="Unpack the archive and read the file that you want." if names else None,
@@ -194,4 +194,4 @@ def _count(file: File | None, kind: str, names: list[str]) -> FormatError:
 def _as_format_error(error: Exception, file: File | None, kind: str) -> Exception:
     if isinstance(error, FormatError) or (isinstance(error, OSError) and error.errno is not None):
         return error  # said already, or the disk's
-    return FormatError(file, part=f"{kind} archive", expected="a whole archive", got=str(error) or repr(error))
+    return FormatError(file, chunk=f"{kind} archive", expected="a whole archive", got=str(error) or repr(error))

@@ -129,16 +129,16 @@ class Cursor:
         source: the file.
         position: the next byte, counted from the start of the file.
         end: where the stretch ends.
-        part: what errors call the stretch.
+        chunk: what errors call the stretch.
     """
 
-    __slots__ = ("end", "part", "position", "source")
+    __slots__ = ("end", "chunk", "position", "source")
 
-    def __init__(self, source: ByteSource, start: int = 0, end: int | None = None, part: str | None = None) -> None:
+    def __init__(self, source: ByteSource, start: int = 0, end: int | None = None, chunk: str | None = None) -> None:
         self.source = source
         self.position = start
         self.end = len(source) if end is None else end
-        self.part = part
+        self.chunk = chunk
 
     @property
     def remaining(self) -> int:
@@ -152,7 +152,7 @@ class Cursor:
         return self.source.error(
             self.source.name,
             offset=self.position if offset is None else offset,
-            part=self.part,
+            chunk=self.chunk,
             field=field,
             expected=expected,
             got=got,
@@ -233,7 +233,7 @@ class Cursor:
             FormatError: bytes are left.
         """
         if self.remaining:
-            raise self.error("length", f"{self.part} to end here", f"{self.remaining} more bytes")
+            raise self.error("length", f"{self.chunk} to end here", f"{self.remaining} more bytes")
 
 
 class Output:
@@ -276,7 +276,7 @@ def _no_magic(file: File, magic: bytes, got: bytes, error: type[FormatError]) ->
     return error(
         file,
         offset=0,
-        part="header",
+        chunk="header",
         field="magic",
         expected=repr(magic),
         got=repr(got) if got else "an empty file",

@@ -109,7 +109,7 @@ class Inflated(io.RawIOBase):
 
     def _error(self, expected: str, got: str, hint: str | None = None) -> FormatError:
         return FormatError(
-            self._file, offset=self._read, part=f"{self._kind} stream", expected=expected, got=got, hint=hint
+            self._file, offset=self._read, chunk=f"{self._kind} stream", expected=expected, got=got, hint=hint
         )
 
 

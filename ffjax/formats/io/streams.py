@@ -67,7 +67,7 @@ class Stream:
         self,
         offset: int | None,
         *,
-        part: str | None = None,
+        chunk: str | None = None,
         field: str | None = None,
         expected: str | None = None,
         got: str | None = None,
@@ -76,8 +76,8 @@ class Stream:
         """An error about the byte at `offset`, which is counted inside of what the file is wrapped in."""
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
-            part = f"{inside}: {part}" if part else inside
-        return FormatError(self.file, offset=offset, part=part, field=field, expected=expected, got=got, hint=hint)
+            chunk = f"{inside}: {chunk}" if chunk else inside
+        return FormatError(self.file, offset=offset, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
 
 
 @contextmanager

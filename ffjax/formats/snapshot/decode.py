@@ -51,7 +51,7 @@ class Node:
 
     def error(self, field: str | None, expected: str, got: str) -> FormatError:
         """An error about an entry, or about the whole; the caller raises it."""
-        return self.source.error(self.source.name, part=self.path, field=field, expected=expected, got=got)
+        return self.source.error(self.source.name, chunk=self.path, field=field, expected=expected, got=got)
 
     def of(self, name: str, kind: type, what: str) -> Any:
         """An entry of a type.

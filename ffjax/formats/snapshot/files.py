@@ -121,7 +121,7 @@ def _whole(embeddings: Any) -> Iterator[Any]:
 
 
 def _read(source: ByteSource) -> Embeddings:
-    cursor = Cursor(source, part="snapshot")
+    cursor = Cursor(source, chunk="snapshot")
     start = bytes(source.data[: len(MAGIC)])
     if start != MAGIC:
         raise cursor.error("magic", repr(MAGIC), repr(start))

@@ -198,10 +198,10 @@ def read_header(stream: Stream) -> tuple[int, int]:
     found = HEADER.match(head)
     if found is None:
         got = shown(head.split(b"\n", 1)[0]) if head else "an empty file"
-        raise stream.error(0, part="first line", expected="two whole numbers, `rows dims`", got=got)
+        raise stream.error(0, chunk="first line", expected="two whole numbers, `rows dims`", got=got)
     rows, dims = int(found[1]), int(found[2])
     if not 1 <= dims <= MOST_DIMS:
-        raise stream.error(0, part="first line", field="dims", expected=f"1 to {MOST_DIMS}", got=str(dims))
+        raise stream.error(0, chunk="first line", field="dims", expected=f"1 to {MOST_DIMS}", got=str(dims))
     stream.read(found.end())
     return rows, dims
 
@@ -222,7 +222,7 @@ def check_rows(stream: Stream, n_rows: int, least: int, hint: str | None = None)
     if stream.remaining is not None and n_rows * least > stream.remaining + 1:
         raise stream.error(
             0,
-            part="first line",
+            chunk="first line",
             field="rows",
             expected=f"at most {(stream.remaining + 1) // least}, as many as {stream.remaining} bytes can hold",
             got=str(n_rows),

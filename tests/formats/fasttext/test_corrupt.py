@@ -48,7 +48,7 @@ def error_of(data: bytes) -> ffjax.FormatError | None:
     try:
         read_embeddings(ByteSource(None, data))
     except ffjax.FormatError as error:
-        assert error.expected and error.got and error.part and error.offset is not None and error.offset <= len(data)
+        assert error.expected and error.got and error.chunk and error.offset is not None and error.offset <= len(data)
         return error
     return None
 
@@ -107,10 +107,10 @@ HEADER = [
 ]
 
 
-@pytest.mark.parametrize(("at", "code", "value", "part", "field"), HEADER)
-def test_wrong_numbers_are_named(at, code, value, part, field):
+@pytest.mark.parametrize(("at", "code", "value", "chunk", "field"), HEADER)
+def test_wrong_numbers_are_named(at, code, value, chunk, field):
     error = error_of(patched(small(), at, code, value))
-    assert (error.part, error.field) == (part, field)
+    assert (error.chunk, error.field) == (chunk, field)
 
 
 def test_counts_beyond_the_file_are_refused_before_anything_is_allocated(pruned):
@@ -184,7 +184,7 @@ def test_dropped_ngrams_need_quantized_rows():
     data = small(pruned=1, ngram_rows=1)
     end = data.index(b"b\0") + 11
     error = error_of(data[:end] + kept + data[end:])
-    assert (error.part, error.field, error.offset) == ("input matrix", "quantized", end + len(kept))
+    assert (error.chunk, error.field, error.offset) == ("input matrix", "quantized", end + len(kept))
     # No n-gram at all, and no rows for them: fastText can't read that either.
     assert error_of(small(pruned=0, ngram_rows=0)).field == "rows"
 

@@ -181,7 +181,7 @@ def test_words_that_are_not_utf8_are_named_with_their_place(tmp_path, raw):
     wrong = data.index("t\u0101".encode() + b"\0") + 3 + 10 + INVALID[raw]
     with pytest.raises(ffjax.FormatError, match=r"dictionary: word 1: expected UTF-8, got b'.*lossy=True") as caught:
         ffjax.load_fasttext(path)
-    assert (caught.value.offset, caught.value.part, caught.value.field) == (wrong, "dictionary", "word 1")
+    assert (caught.value.offset, caught.value.chunk, caught.value.field) == (wrong, "dictionary", "word 1")
 
 
 @pytest.mark.parametrize("mmap", [False, True])

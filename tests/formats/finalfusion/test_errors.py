@@ -29,7 +29,7 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
 
 
 @pytest.mark.parametrize(
-    ("data", "offset", "part", "field", "expected", "got"),
+    ("data", "offset", "chunk", "field", "expected", "got"),
     [
         (b"", 0, "header", "magic", "4 bytes", "0 before the end"),
         (small_with(header=fifu.header(1, 2, 6, magic=b"fifu")), 0, "header", "magic", "b'FiFu'", "b'fifu'"),
@@ -101,11 +101,11 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
         ),
     ],
 )
-def test_errors_say_where_and_what(data, offset, part, field, expected, got):
+def test_errors_say_where_and_what(data, offset, chunk, field, expected, got):
     with pytest.raises(FinalfusionFormatError, match="expected .*, got ") as caught:
         read_embeddings(fifu.memory(data))
     error = caught.value
-    assert (error.offset, error.part, error.field) == (offset, part, field)
+    assert (error.offset, error.chunk, error.field) == (offset, chunk, field)
     assert expected in error.expected
     assert got in error.got
 

@@ -120,7 +120,7 @@ def test_any_bytes_are_read_as_the_plain_way_reads_them_or_refused(block, data, 
             fits = end <= len(data) and not any(bad(word) for word in expected) and expected.count(b"") < 2
         except struct.error:
             fits = False
-        cursor = Cursor(fifu.memory(data), part="chunk")
+        cursor = Cursor(fifu.memory(data), chunk="chunk")
         if not fits:
             with pytest.raises(FinalfusionFormatError, match="chunk: .*expected .*, got "):
                 read_items(cursor, count, "word", with_rows=with_rows)

@@ -14,7 +14,7 @@ DATA = struct.pack("<IQ", 7, 2**40) + "grün".encode() + b"\xffrest"
 
 
 def cursor(start: int = 0, end: int | None = None) -> Cursor:
-    return Cursor(ByteSource("words.bin", DATA), start, end, "part")
+    return Cursor(ByteSource("words.bin", DATA), start, end, "chunk")
 
 
 def test_fields_are_read_in_order():
@@ -29,12 +29,12 @@ def test_fields_are_read_in_order():
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        (lambda at: at.u64("x"), "words.bin: byte 0: part: x: expected 8 bytes, got 5 before the end"),
-        (lambda at: at.skip("x", 6), "words.bin: byte 0: part: x: expected 6 bytes, got 5 before the end"),
-        (lambda at: at.take("x", 2**64), f"words.bin: byte 0: part: x: expected {2**64} bytes, got 5 before the end"),
-        (lambda at: at.claim("x", 6), "byte 0: part: x: expected at most 5, as many as remain, got 6"),
+        (lambda at: at.u64("x"), "words.bin: byte 0: chunk: x: expected 8 bytes, got 5 before the end"),
+        (lambda at: at.skip("x", 6), "words.bin: byte 0: chunk: x: expected 6 bytes, got 5 before the end"),
+        (lambda at: at.take("x", 2**64), f"words.bin: byte 0: chunk: x: expected {2**64} bytes, got 5 before the end"),
+        (lambda at: at.claim("x", 6), "byte 0: chunk: x: expected at most 5, as many as remain, got 6"),
         (lambda at: at.claim("x", 2, 4, offset=3), "byte 3: .*at most 1 of 4 bytes, as many as remain, got 2"),
-        (lambda at: at.finish(), "words.bin: byte 0: part: length: expected part to end here, got 5 more bytes"),
+        (lambda at: at.finish(), "words.bin: byte 0: chunk: length: expected chunk to end here, got 5 more bytes"),
     ],
 )
 def test_nothing_is_read_beyond_the_end_of_a_stretch(read, message):
@@ -50,12 +50,12 @@ def test_claims_that_fit_are_answered_in_bytes():
 
 
 def test_text_that_is_not_utf8_is_refused_where_it_goes_wrong():
-    with pytest.raises(FormatError, match=r"byte 17: part: x: expected UTF-8, got byte 0xff \(invalid start byte\)"):
+    with pytest.raises(FormatError, match=r"byte 17: chunk: x: expected UTF-8, got byte 0xff \(invalid start byte\)"):
         cursor(12).text("x", 7)
 
 
 def test_errors_are_of_the_kind_that_was_asked_for():
-    at = Cursor(ByteSource(None, b"", FinalfusionFormatError), part="chunk")
+    at = Cursor(ByteSource(None, b"", FinalfusionFormatError), chunk="chunk")
     with pytest.raises(FinalfusionFormatError, match="^byte 0: chunk: x: expected 4 bytes, got 0 before the end$"):
         at.u32("x")
 
