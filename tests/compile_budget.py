@@ -1,7 +1,8 @@
-"""Counts what each test file compiles, prints the largest, and fails a run in which a file exceeds its budget.
+"""Counts what each test file compiles and fails the run if a file exceeds its budget.
 
-Compiling is most of what the suite costs, and it grows unnoticed: a `jax.jit` inside a test, one more shape, one more
-parameter. The number of programs does not depend on the machine or on a compilation cache; the seconds do.
+Compiling is most of what the suite costs, and it grows unnoticed: a `jax.jit` inside a test, one
+more shape, one more parameter. The number of programs does not depend on the machine or on a
+compilation cache; the seconds do.
 """
 
 from collections import defaultdict
@@ -28,10 +29,10 @@ class CompileBudget:
         self.test_seconds: dict[str, float] = defaultdict(float)
         self.file = ""
 
-    def listen(self, event: str, seconds: float, **_: object) -> None:
+    def listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         """Adds one program to the file whose test is running."""
         if event == EVENT:
-            self.add({self.file: (1, seconds)})
+            self.add({self.file: (1, duration_secs)})
 
     def add(self, compiled: Compiled) -> None:
         """Adds programs and seconds by file."""
@@ -58,7 +59,7 @@ class CompileBudget:
         self.add(getattr(node, "workeroutput", {}).get("compiled", {}))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Sends the figures to xdist's controller; there, or without xdist, fails the run over budget."""
+        """An xdist worker sends its figures; otherwise a file over budget fails the run."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output["compiled"] = dict(self.compiled)
@@ -81,11 +82,11 @@ class CompileBudget:
             return
         largest = sorted(self.compiled.items(), key=lambda entry: -entry[1][1])[:10]
         programs, seconds = map(sum, zip(*self.compiled.values(), strict=True))
-        terminalreporter.section(f"compiled: {programs} programs, {seconds:.0f} s; the largest files")
+        terminalreporter.section(f"{programs} programs compiled in {seconds:.0f} s")
         terminalreporter.write_line("programs  compile s  test s  file")
         for file, (programs, seconds) in largest:
-            line = f"{programs:8} {seconds:10.1f} {self.test_seconds[file]:7.1f}  {file or '(outside tests)'}"
-            terminalreporter.write_line(line)
+            figures = f"{programs:8} {seconds:10.1f} {self.test_seconds[file]:7.1f}"
+            terminalreporter.write_line(f"{figures}  {file or '(outside tests)'}")
         for error in self.over_budget():
             terminalreporter.write_line(f"ERROR: {error} (tests/compile_budget.py)", red=True)
 

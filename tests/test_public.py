@@ -1,46 +1,67 @@
-"""The public names: listed in `ffjax/__init__.py`, imported in `ffjax/_public.py` when one is first asked for."""
+"""Public names: listed once, in `ffjax/__init__.pyi`, and imported when first used."""
 
+import ast
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 import ffjax
-from ffjax import _public
 
 
 def python(code):
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    command = [sys.executable, "-W", "error", "-c", code]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
 
 
-def test_the_listed_names_are_those_that_are_imported():
-    imported = {name for name in vars(_public) if not name.startswith("_")} - {
-        "jaxtyping"
-    }  # put there by the hook of the tests
-    assert imported == set(ffjax.__all__), "a public name goes into both `ffjax/__init__.py` and `ffjax/_public.py`"
-    assert all(getattr(ffjax, name) is getattr(_public, name) for name in ffjax.__all__)
-    assert set(ffjax.__all__) <= set(dir(ffjax))
+def table(root):
+    """The module that each name comes from."""
+    stub = ast.parse((root / "ffjax" / "__init__.pyi").read_text(encoding="utf8"))
+    imports = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
+    return [(alias.name, alias.asname, line.module) for line in imports for alias in line.names]
 
 
-def test_jax_is_imported_when_a_name_is_asked_for():
-    """Not before: the command must not wait for it to print its help. No line of `ffjax/__init__.py` imports others."""
+def test_a_name_is_the_one_of_the_module_in_the_table(root):
+    for name, exported_as, module in table(root):
+        assert exported_as == name, f"write `import {name} as {name}`, or type checkers hide it"
+        assert getattr(ffjax, name) is getattr(import_module(module), name)
+
+
+def test_all_names_are_listed_once(root):
+    names = [name for name, _, _ in table(root)]
+    assert len(names) > 70 and sorted(names) == ffjax.__all__
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(dir(ffjax))
+
+
+def test_jax_is_imported_with_the_first_name_that_needs_it():
+    """The command must not wait for JAX to print its help."""
     code = "import sys, ffjax; print('jax' in sys.modules); ffjax.pack; print('jax' in sys.modules)"
     assert python(code) == ["False", "True"]
 
 
-def test_a_name_that_is_not_there_says_so():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'ffjax' has no attribute 'unembed'"):
         ffjax.unembed  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'unembed' from 'ffjax'"):
         from ffjax import unembed  # noqa: F401
 
 
-def test_all_names_come_with_a_star():
-    assert python("from ffjax import *; print(Embeddings.__name__, callable(demo))") == ["Embeddings", "True"]
+def test_star_imports_all_names():
+    code = "from ffjax import *; print(Embeddings.__name__, callable(demo))"
+    assert python(code) == ["Embeddings", "True"]
 
 
-@pytest.mark.parametrize("module", ["embeddings", "functional", "formats.finalfusion", "vocab", "cli"])
+def test_submodules_are_attributes():
+    assert python("import ffjax; print(ffjax.evaluate.analogies.__name__)") == ["analogies"]
+
+
+@pytest.mark.parametrize(
+    "module", ["embeddings", "functional", "formats.finalfusion", "vocab", "cli"]
+)
 def test_a_module_can_be_imported_before_the_names(module):
-    assert python(f"import ffjax.{module}, ffjax; print(ffjax.Embeddings.__name__)") == ["Embeddings"]
+    code = f"import ffjax.{module}, ffjax; print(ffjax.Embeddings.__name__)"
+    assert python(code) == ["Embeddings"]
