@@ -148,7 +148,7 @@ def _parts(file: str) -> tuple[list[Any], list[str]]:
     from ffjax.formats.finalfusion import load_metadata, load_norms, load_storage, load_vocab
     from ffjax.formats.finalfusion.header import MAGIC, STORAGES, VOCABS, ChunkId
     from ffjax.formats.finalfusion.reader import find_chunks
-    from ffjax.formats.io.binary import open_source
+    from ffjax.formats.io.streams import open_source
 
     with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
         chunks = [identifier for identifier, _, _ in find_chunks(source)]

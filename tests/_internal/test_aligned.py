@@ -4,7 +4,7 @@ import pytest
 
 from ffjax._internal.aligned import aligned_empty, aligned_zeros
 from ffjax.formats.io.arrays import read_array
-from ffjax.formats.io.binary import open_source
+from ffjax.formats.io.streams import open_source
 from tests.formats.finalfusion import fifu
 
 

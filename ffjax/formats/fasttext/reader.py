@@ -25,7 +25,8 @@ from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_version
 from ffjax.formats.io.arrays import read_array
-from ffjax.formats.io.binary import ByteSource, Cursor, File, open_source
+from ffjax.formats.io.binary import ByteSource, Cursor, File
+from ffjax.formats.io.streams import open_source
 from ffjax.formats.rows.limits import check_limit
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.ngram_sums import WHOLE, Parts, compose
@@ -71,7 +72,8 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
         mmap: whether to map the matrices instead of reading them: opening then takes the time that the words take, and
             vectors are composed when they are asked for. The file must not be changed in place as long as the
-            embeddings are used; what is not a regular file is read.
+            embeddings are used; what is
+            not a regular file is copied to a temporary one.
         lossy: whether to put U+FFFD in the place of what is not UTF-8 in words. A word that would then be equal to
             another keeps its bytes. Vectors are those of the words as they were trained either way.
         limit: how many words to keep, from the first; n-grams are all kept.

@@ -28,7 +28,8 @@ from ffjax.formats.finalfusion.header import (
     read_chunk_header,
     read_header,
 )
-from ffjax.formats.io.binary import ByteSource, Cursor, File, open_source
+from ffjax.formats.io.binary import ByteSource, Cursor, File
+from ffjax.formats.io.streams import open_source
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
@@ -55,7 +56,8 @@ def load_finalfusion(file: File, mmap: bool = False) -> Embeddings:
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
         mmap: whether to map the matrix, or the codes of a quantized one, instead of reading it into memory. The
-            file must not be changed in place as long as the embeddings are used; what is not a regular file is read.
+            file must not be changed in place as long as the embeddings are used; what is
+            not a regular file is copied to a temporary one.
 
     Returns:
         The embeddings; arrays that are not mapped are on the default device.

@@ -1,16 +1,13 @@
 """Reading and writing binary files field by field, with errors that say where.
 
-A `ByteSource` is a whole file in place (a read-only map, or bytes in memory), a `Cursor` a position in a stretch of it.
-Each read is checked against the end of the stretch, and `Cursor.claim` checks a declared number of elements before the
-caller allocates anything for them.
+A `ByteSource` is a complete file in place (a read-only map, or bytes in memory), a `Cursor` a
+position in a stretch of it. Each read is checked against the end of the stretch, and
+`Cursor.claim` checks a declared number of elements before the caller allocates anything for them.
 """
 
 import mmap
 import os
-import stat
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BufferedIOBase, RawIOBase
 from typing import Any, TypeAlias
 
@@ -22,25 +19,27 @@ from ffjax.errors import FormatError
 # A path, or the number of an open descriptor, which is closed afterwards as `open` does.
 File: TypeAlias = str | bytes | int | os.PathLike[str] | os.PathLike[bytes]
 
-_PIECE = 1 << 20
-
 
 class ByteSource:
-    """The bytes of one file.
+    """The bytes of one file; `streams.open_source` opens one.
 
     Attributes:
         name: what errors call the file, `None` for bytes in memory.
         data: all bytes.
-        error: the kind of `FormatError` to raise.
+        error: the class of errors to raise.
     """
 
     def __init__(
-        self, name: File | None, data: Any, error: type[FormatError] = FormatError, file: RawIOBase | None = None
+        self,
+        name: File | None,
+        data: Any,
+        error: type[FormatError] = FormatError,
+        file: RawIOBase | None = None,
     ) -> None:
         self.name = name
         self.data = memoryview(data)
-        self._map = data if isinstance(data, mmap.mmap) else None
         self.error = error
+        self._map = data if isinstance(data, mmap.mmap) else None
         self._file = file
 
     def __len__(self) -> int:
@@ -48,7 +47,7 @@ class ByteSource:
 
     @property
     def mappable(self) -> bool:
-        """Whether parts of the file can be mapped: it is a regular file, not a pipe or bytes in memory."""
+        """Whether arrays of the file can be mapped, which bytes in memory can't be."""
         return self._file is not None
 
     def view(self, start: int, stop: int) -> np.ndarray:
@@ -56,70 +55,39 @@ class ByteSource:
         return np.frombuffer(self.data, np.uint8, stop - start, start)
 
     def release_pages(self, start: int, stop: int) -> None:
-        """Takes pages that have been looked at out of this process's memory; they are read again when needed."""
-        first, last = -(-start // mmap.PAGESIZE), stop // mmap.PAGESIZE
-        if self._map is not None and last > first and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+        """Removes pages from this process's memory; they are read again when needed."""
+        start, stop = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop - stop % mmap.PAGESIZE
+        if self._map is not None and stop > start and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
     def read_into(self, start: int, out: np.ndarray) -> None:
         """Copies bytes from `start` on into a contiguous array.
 
-        From a file they are read, not copied out of the map: that is faster, and the pages of the map stay untouched.
+        They are read from the file, not copied out of the map: that is faster, and the pages of
+        the map stay untouched.
         """
         target = memoryview(out.reshape(-1).view(np.uint8))
         if self._file is None:
             target[:] = self.data[start : start + len(target)]
             return
         self._file.seek(start)
-        done = 0
-        while done < len(target):
-            count = self._file.readinto(target[done:])
+        filled = 0
+        while filled < len(target):
+            count = self._file.readinto(target[filled:])
             if not count:
                 raise self.error(
                     self.name,
-                    offset=start + done,
-                    expected=f"{len(target) - done} more bytes",
+                    offset=start + filled,
+                    expected=f"{len(target) - filled} more bytes",
                     got="the end of the file, which has become shorter since it was opened",
                 )
-            done += count
+            filled += count
 
     def map(self, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
         """A read-only memory map of an array that starts at byte `start`."""
         if self._file is None:
-            raise ValueError(f"`source`: expected a regular file to map, got {self.name!r}.")
+            raise ValueError(f"`source`: expected a file to map, got {self.name!r}.")
         return map_file(self._file, start, shape, dtype)
-
-
-@contextmanager
-def open_source(file: File, *, magic: bytes = b"", error: type[FormatError] = FormatError) -> Iterator[ByteSource]:
-    """Opens a file for reading in place.
-
-    What is not a regular file (a pipe, a terminal) cannot be mapped and is read to its end, but only if it begins with
-    `magic`.
-
-    Args:
-        file: a path, or a descriptor, which is closed afterwards.
-        magic: the first bytes that the file must have.
-        error: what to raise.
-
-    Raises:
-        FormatError: the file begins otherwise.
-        OSError: it cannot be read.
-    """
-    with open(file, "rb", buffering=0) as raw:
-        status = os.fstat(raw.fileno())
-        regular = stat.S_ISREG(status.st_mode)
-        if not regular:
-            data: Any = _read_all(raw, file, magic, error)
-        elif status.st_size == 0:
-            data = b""  # nothing to map
-        else:
-            data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
-        source = ByteSource(file, data, error, raw if regular else None)
-        if source.data[: len(magic)] != magic:
-            raise _no_magic(file, magic, bytes(source.data[: len(magic)]), error)
-        yield source
-        # The map goes when its last view does: a failed read's traceback may still hold one.
 
 
 class Cursor:
@@ -132,9 +100,15 @@ class Cursor:
         chunk: what errors call the stretch.
     """
 
-    __slots__ = ("end", "chunk", "position", "source")
+    __slots__ = ("chunk", "end", "position", "source")
 
-    def __init__(self, source: ByteSource, start: int = 0, end: int | None = None, chunk: str | None = None) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        start: int = 0,
+        end: int | None = None,
+        chunk: str | None = None,
+    ) -> None:
         self.source = source
         self.position = start
         self.end = len(source) if end is None else end
@@ -146,9 +120,15 @@ class Cursor:
         return self.end - self.position
 
     def error(
-        self, field: str, expected: str, got: str, *, offset: int | None = None, hint: str | None = None
+        self,
+        field: str,
+        expected: str,
+        got: str,
+        *,
+        offset: int | None = None,
+        hint: str | None = None,
     ) -> FormatError:
-        """An error about a field that begins at `offset`, or at the position; the caller raises it."""
+        """An error about a field that begins at `offset`, by default at the position."""
         return self.source.error(
             self.source.name,
             offset=self.position if offset is None else offset,
@@ -160,29 +140,21 @@ class Cursor:
         )
 
     def claim(self, field: str, count: int, size: int = 1, *, offset: int | None = None) -> int:
-        """The bytes that `count` elements of `size` bytes take, if the stretch still has as many.
+        """The bytes that `count` elements of `size` bytes take.
 
         Raises:
-            FormatError: it has fewer.
+            FormatError: if the stretch does not have as many.
         """
         if count * size > self.remaining:
-            each = "" if size == 1 else f" of {size} bytes"
-            most = f"at most {self.remaining // size}{each}, as many as remain"
-            raise self.error(field, most, str(count), offset=offset)
+            unit = "" if size == 1 else f" of {size} bytes"
+            expected = f"at most {self.remaining // size}{unit}, as many as remain"
+            raise self.error(field, expected, str(count), offset=offset)
         return count * size
 
     def number(self, code: str, field: str) -> Any:
-        """One little-endian number, `code` as in `struct`.
-
-        Raises:
-            FormatError: the stretch ends before it does.
-        """
-        size = struct.calcsize("<" + code)
-        if size > self.remaining:
-            raise self.error(field, f"{size} bytes", f"{self.remaining} before the end")
-        (value,) = struct.unpack_from("<" + code, self.source.data, self.position)
-        self.position += size
-        return value
+        """One little-endian number, `code` as in `struct`."""
+        start = self.skip(field, struct.calcsize("<" + code))
+        return struct.unpack_from("<" + code, self.source.data, start)[0]
 
     def u32(self, field: str) -> int:
         """An unsigned number of 4 bytes."""
@@ -196,7 +168,7 @@ class Cursor:
         """Steps over `count` bytes and returns where they began.
 
         Raises:
-            FormatError: fewer remain.
+            FormatError: if fewer remain.
         """
         if count > self.remaining:
             raise self.error(field, f"{count} bytes", f"{self.remaining} before the end")
@@ -205,11 +177,7 @@ class Cursor:
         return start
 
     def take(self, field: str, count: int) -> memoryview:
-        """The next `count` bytes, in place.
-
-        Raises:
-            FormatError: fewer remain.
-        """
+        """The next `count` bytes, in place."""
         start = self.skip(field, count)
         return self.source.data[start : start + count]
 
@@ -217,30 +185,32 @@ class Cursor:
         """The next `count` bytes as UTF-8.
 
         Raises:
-            FormatError: fewer remain, or they are not UTF-8.
+            FormatError: if fewer remain, or they are not UTF-8.
         """
         raw = self.take(field, count)
         try:
             return str(raw, "utf-8")
         except UnicodeDecodeError as error:
             got = f"byte 0x{raw[error.start]:02x} ({error.reason})"
-            raise self.error(field, "UTF-8", got, offset=self.position - count + error.start) from error
+            offset = self.position - count + error.start
+            raise self.error(field, "UTF-8", got, offset=offset) from error
 
     def finish(self) -> None:
         """Checks that the stretch has been read to its end.
 
         Raises:
-            FormatError: bytes are left.
+            FormatError: if bytes remain.
         """
         if self.remaining:
-            raise self.error("length", f"{self.chunk} to end here", f"{self.remaining} more bytes")
+            got = f"{self.remaining} more bytes"
+            raise self.error("length", f"{self.chunk} to end here", got)
 
 
 class Output:
-    """A binary file that is being written from its start to its end; it need not be seekable.
+    """A binary file that is written from start to end; it need not be seekable.
 
     Attributes:
-        position: bytes written so far, or where the first one goes.
+        position: bytes written so far, counted from where the first one goes.
     """
 
     __slots__ = ("_file", "position")
@@ -259,26 +229,3 @@ class Output:
     def pack(self, codes: str, *values: int | float) -> None:
         """Writes little-endian numbers, `codes` as in `struct`."""
         self.write(struct.pack("<" + codes, *values))
-
-
-def _read_all(raw: RawIOBase, file: File, magic: bytes, error: type[FormatError]) -> bytearray:
-    data = bytearray()
-    while piece := raw.read(_PIECE):
-        data += piece
-        if data[: len(magic)] != magic[: len(data)]:
-            break  # an endless device must not be read
-    if len(data) < len(magic) or data[: len(magic)] != magic:
-        raise _no_magic(file, magic, bytes(data[: len(magic)]), error)
-    return data
-
-
-def _no_magic(file: File, magic: bytes, got: bytes, error: type[FormatError]) -> FormatError:
-    return error(
-        file,
-        offset=0,
-        chunk="header",
-        field="magic",
-        expected=repr(magic),
-        got=repr(got) if got else "an empty file",
-        hint="The file is of another format.",
-    )

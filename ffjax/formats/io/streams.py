@@ -1,60 +1,76 @@
 """Files as streams of bytes: plain or compressed, alone or the one member of an archive.
 
-What a file is wrapped in is recognized by its content, never by its name.
+What wraps a file is recognized by its content, never by its name:
+
+    gzip   1f 8b 08             bzip2  "BZh" 1-9, then a block or the end
+    xz     fd "7zXZ" 00         zstd   28 b5 2f fd, or a skippable frame 5x 2a 4d 18
+    zip    "PK" 03 04           tar    "ustar" at byte 257 and a matching checksum
+
+A reader that wants the bytes in place, as a map, takes the stream over with `open_source`.
 """
 
 import io
+import mmap
 import os
+import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.archives import is_tar, is_zip, open_tar, open_zip
-from ffjax.formats.io.binary import File
-from ffjax.formats.io.compression import Inflated, kind_of
+from ffjax.formats.io.archives import open_tar, open_zip
+from ffjax.formats.io.binary import ByteSource, File
+from ffjax.formats.io.compression import Decompressed
 
-_HEAD = 512
+_HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
+_COPY_BYTES = 1 << 20
 
 
 class Stream:
-    """The bytes of a file, whatever it is wrapped in, read from start to end.
+    """The bytes of a file, whatever wraps it, read from start to end.
 
     Attributes:
         file: what errors call it.
-        wrapping: how its bytes are wrapped, outermost first: any of `"gzip"`, `"bzip2"`, `"xz"`, `"zstd"`, `"zip"`
-            and `"tar"`.
-        size: the number of bytes, `None` where only reading tells.
+        raw: what the bytes are read from; the file itself if nothing wraps it.
+        wrapping: what wraps the bytes, outermost first: any of `"gzip"`, `"bzip2"`, `"xz"`,
+            `"zstd"`, `"zip"` and `"tar"`.
+        size: the number of bytes, `None` if only reading tells.
         position: the number of bytes that have been read.
     """
 
-    def __init__(self, file: File | None, raw: Any, wrapping: tuple[str, ...] = (), size: int | None = None) -> None:
-        self.file, self.wrapping, self.size = file, wrapping, size
+    def __init__(
+        self,
+        file: File | None,
+        raw: Any,
+        wrapping: tuple[str, ...] = (),
+        size: int | None = None,
+    ) -> None:
+        self.file, self.raw, self.wrapping, self.size = file, raw, wrapping, size
         self.position = 0
-        self._raw = raw
         self._ahead = b""
 
     @property
     def remaining(self) -> int | None:
-        """The number of bytes that have not been read, `None` where only reading tells."""
+        """The number of bytes that have not been read, `None` if only reading tells."""
         return None if self.size is None else max(0, self.size - self.position)
 
     def head(self, n: int) -> bytes:
-        """The next `n` bytes, fewer at the end; they are not counted as read."""
-        while len(self._ahead) < n and (piece := self._raw.read(n - len(self._ahead))):
-            self._ahead += piece
+        """The next `n` bytes, fewer at the end; they do not count as read."""
+        while len(self._ahead) < n and (data := self.raw.read(n - len(self._ahead))):
+            self._ahead += data
         return self._ahead[:n]
 
     def readinto(self, buffer: Any) -> int:
-        """Fills a buffer, only its start at the end of the file; returns how many bytes."""
+        """Fills a buffer, or its start at the end of the file; returns the number of bytes."""
         view = memoryview(buffer).cast("B")
-        done = min(len(self._ahead), len(view))
-        view[:done], self._ahead = self._ahead[:done], self._ahead[done:]
-        while done < len(view) and (count := self._raw.readinto(view[done:])):
-            done += count
-        self.position += done
-        return done
+        filled = min(len(self._ahead), len(view))
+        view[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
+        while filled < len(view) and (count := self.raw.readinto(view[filled:])):
+            filled += count
+        self.position += filled
+        return filled
 
     def read(self, n: int) -> bytes:
         """The next `n` bytes, fewer at the end."""
@@ -73,25 +89,33 @@ class Stream:
         got: str | None = None,
         hint: str | None = None,
     ) -> FormatError:
-        """An error about the byte at `offset`, which is counted inside of what the file is wrapped in."""
+        """An error about the byte at `offset`, counted inside of what wraps the file."""
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
             chunk = f"{inside}: {chunk}" if chunk else inside
-        return FormatError(self.file, offset=offset, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
+        return FormatError(
+            self.file,
+            offset=offset,
+            chunk=chunk,
+            field=field,
+            expected=expected,
+            got=got,
+            hint=hint,
+        )
 
 
 @contextmanager
 def open_stream(file: File | Stream) -> Iterator[Stream]:
-    r"""Opens a file, inflates it and takes it out of its archive.
+    r"""Opens a file, decompresses it and takes it out of its archive.
 
     Args:
-        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream, which stays open.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream, which
+            stays open.
 
     Raises:
-        FormatError: the file is wrapped in something that is corrupt, or in an archive that holds anything but one
-            file with a harmless name.
-        ImportError: it is compressed with zstd and the extra `zstd` is not installed.
-        OSError: it cannot be read.
+        FormatError: if what wraps the file is corrupt, or is an archive of anything but one file.
+        ImportError: if the file is compressed with zstd and the extra `zstd` is not installed.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import gzip, tempfile, pathlib
@@ -105,28 +129,109 @@ def open_stream(file: File | Stream) -> Iterator[Stream]:
         yield file
         return
     with ExitStack() as stack:
-        raw = stack.enter_context(open(file, "rb", buffering=0))
-        status = os.fstat(raw.fileno())
-        regular = stat.S_ISREG(status.st_mode)
-        yield _unwrap(stack, file, raw, max(0, status.st_size - raw.tell()) if regular else None)
+        yield _unwrap(stack, _open(stack, file))
 
 
 def open_bytes(data: bytes) -> Stream:
     """A stream of bytes in memory, unwrapped as `open_stream` does."""
-    return _unwrap(ExitStack(), None, io.BytesIO(data), len(data))
+    return _unwrap(ExitStack(), Stream(None, io.BytesIO(data), (), len(data)))
 
 
-def _unwrap(stack: ExitStack, file: File | None, raw: Any, size: int | None) -> Stream:
-    stream = Stream(file, raw, (), size)
-    head = stream.head(_HEAD)
-    if is_zip(head):
-        if size is None:
-            raise stream.error(0, expected="a zip archive in a regular file", got="one in a pipe")
+@contextmanager
+def open_source(
+    file: File | Stream, *, magic: bytes = b"", error: type[FormatError] = FormatError
+) -> Iterator[ByteSource]:
+    """Opens a file for reading in place, through a memory map.
+
+    What can't be mapped (a pipe, a compressed file) is copied to a temporary file first, but only
+    if it begins with `magic`.
+
+    Args:
+        file: a path; a descriptor, which is closed afterwards; or a stream at its start, of which
+            the map has all bytes. Only a stream is decompressed.
+        magic: the first bytes that the file must have.
+        error: the class of errors to raise.
+
+    Raises:
+        FormatError: if the file begins otherwise.
+        OSError: if it cannot be read.
+    """
+    with ExitStack() as stack:
+        stream = file if isinstance(file, Stream) else _open(stack, file, rewind=True)
+        head = stream.head(len(magic))
+        if head != magic:
+            raise error(
+                stream.file,
+                offset=0,
+                chunk="header",
+                field="magic",
+                expected=repr(magic),
+                got=repr(head) if head else "an empty file",
+                hint="The file is of another format.",
+            )
+        raw = stream.raw
+        if stream.wrapping or stream.size is None:
+            raw = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            _copy(stream, raw)
+        size = os.fstat(raw.fileno()).st_size
+        data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        yield ByteSource(stream.file, data, error, raw)
+        # The map goes when its last view does: a failed read's traceback may still hold one.
+
+
+def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
+    """Opens a file as it is."""
+    raw = stack.enter_context(open(file, "rb", buffering=0))
+    status = os.fstat(raw.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return Stream(file, raw)
+    if rewind:
         raw.seek(0)
-        return Stream(file, stack.enter_context(open_zip(raw, file)), ("zip",))
-    kind = kind_of(head)
+    return Stream(file, raw, (), max(0, status.st_size - raw.tell()))
+
+
+def _copy(stream: Stream, target: Any) -> None:
+    while data := stream.read(_COPY_BYTES):
+        while data:
+            data = data[target.write(data) :]
+
+
+def _unwrap(stack: ExitStack, stream: Stream) -> Stream:
+    head = stream.head(_HEAD_BYTES)
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        if stream.size is None:
+            raise stream.error(0, expected="a zip archive in a regular file", got="one in a pipe")
+        stream.raw.seek(0)
+        return Stream(stream.file, stack.enter_context(open_zip(stream.raw, stream.file)), ("zip",))
+    kind = compression_of(head)
     if kind is not None:
-        stream = Stream(file, stack.enter_context(Inflated(stream, kind, file)), (kind,))
-    if is_tar(stream.head(_HEAD)):
-        stream = Stream(file, stack.enter_context(open_tar(stream, file)), (*stream.wrapping, "tar"))
+        data = stack.enter_context(Decompressed(stream, kind, stream.file))
+        stream = Stream(stream.file, data, (kind,))
+        head = stream.head(_HEAD_BYTES)
+    if _is_tar(head):
+        member = stack.enter_context(open_tar(stream, stream.file))
+        stream = Stream(stream.file, member, (*stream.wrapping, "tar"))
     return stream
+
+
+def compression_of(head: bytes) -> str | None:
+    """The compression that the first bytes of a file announce."""
+    if head[:3] == b"\x1f\x8b\x08":
+        return "gzip"
+    # The level is followed by a block or, in an empty stream, by the end.
+    if re.match(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", head):
+        return "bzip2"
+    if head[:6] == b"\xfd7zXZ\x00":
+        return "xz"
+    if re.match(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\*M\x18", head):
+        return "zstd"
+    return None
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether a tar header has its magic and the right checksum."""
+    if len(head) < _HEAD_BYTES or head[257:262] != b"ustar":
+        return False
+    declared = head[148:156].strip(b" \x00")
+    total = sum(head[:148]) + 8 * ord(" ") + sum(head[156:])
+    return re.fullmatch(rb"[0-7]+", declared) is not None and int(declared, 8) == total

@@ -20,7 +20,8 @@ import msgpack
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.io.binary import ByteSource, Cursor, File, Output, open_source
+from ffjax.formats.io.binary import ByteSource, Cursor, File, Output
+from ffjax.formats.io.streams import open_source
 from ffjax.formats.snapshot.decode import Node, embeddings_of
 from ffjax.formats.snapshot.encode import tree_of
 from ffjax.formats.snapshot.pack import pieces

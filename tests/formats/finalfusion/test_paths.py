@@ -10,7 +10,7 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.io.binary import open_source
+from ffjax.formats.io.streams import open_source
 from tests import builders
 
 WORDS = builders.WORDS

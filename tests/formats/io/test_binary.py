@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ffjax import FinalfusionFormatError, FormatError
-from ffjax.formats.io.binary import ByteSource, Cursor, Output, open_source
+from ffjax.formats.io.binary import ByteSource, Cursor, Output
+from ffjax.formats.io.streams import open_source
 
 DATA = struct.pack("<IQ", 7, 2**40) + "grün".encode() + b"\xffrest"
 
@@ -19,7 +20,12 @@ def cursor(start: int = 0, end: int | None = None) -> Cursor:
 
 def test_fields_are_read_in_order():
     at = cursor()
-    assert (at.u32("a"), at.u64("b"), at.text("c", 5), at.number("b", "d")) == (7, 2**40, "grün", -1)
+    assert (at.u32("a"), at.u64("b"), at.text("c", 5), at.number("b", "d")) == (
+        7,
+        2**40,
+        "grün",
+        -1,
+    )
     assert at.skip("e", 1) == 18
     assert bytes(at.take("f", 3)) == b"est"
     assert at.remaining == 0
@@ -29,12 +35,30 @@ def test_fields_are_read_in_order():
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        (lambda at: at.u64("x"), "words.bin: byte 0: chunk: x: expected 8 bytes, got 5 before the end"),
-        (lambda at: at.skip("x", 6), "words.bin: byte 0: chunk: x: expected 6 bytes, got 5 before the end"),
-        (lambda at: at.take("x", 2**64), f"words.bin: byte 0: chunk: x: expected {2**64} bytes, got 5 before the end"),
-        (lambda at: at.claim("x", 6), "byte 0: chunk: x: expected at most 5, as many as remain, got 6"),
-        (lambda at: at.claim("x", 2, 4, offset=3), "byte 3: .*at most 1 of 4 bytes, as many as remain, got 2"),
-        (lambda at: at.finish(), "words.bin: byte 0: chunk: length: expected chunk to end here, got 5 more bytes"),
+        (
+            lambda at: at.u64("x"),
+            "words.bin: byte 0: chunk: x: expected 8 bytes, got 5 before the end",
+        ),
+        (
+            lambda at: at.skip("x", 6),
+            "words.bin: byte 0: chunk: x: expected 6 bytes, got 5 before the end",
+        ),
+        (
+            lambda at: at.take("x", 2**64),
+            f"words.bin: byte 0: chunk: x: expected {2**64} bytes, got 5 before the end",
+        ),
+        (
+            lambda at: at.claim("x", 6),
+            "byte 0: chunk: x: expected at most 5, as many as remain, got 6",
+        ),
+        (
+            lambda at: at.claim("x", 2, 4, offset=3),
+            "byte 3: .*at most 1 of 4 bytes, as many as remain, got 2",
+        ),
+        (
+            lambda at: at.finish(),
+            "words.bin: byte 0: chunk: length: expected chunk to end here, got 5 more bytes",
+        ),
     ],
 )
 def test_nothing_is_read_beyond_the_end_of_a_stretch(read, message):
@@ -50,13 +74,18 @@ def test_claims_that_fit_are_answered_in_bytes():
 
 
 def test_text_that_is_not_utf8_is_refused_where_it_goes_wrong():
-    with pytest.raises(FormatError, match=r"byte 17: chunk: x: expected UTF-8, got byte 0xff \(invalid start byte\)"):
+    with pytest.raises(
+        FormatError,
+        match=r"byte 17: chunk: x: expected UTF-8, got byte 0xff \(invalid start byte\)",
+    ):
         cursor(12).text("x", 7)
 
 
 def test_errors_are_of_the_kind_that_was_asked_for():
     at = Cursor(ByteSource(None, b"", FinalfusionFormatError), chunk="chunk")
-    with pytest.raises(FinalfusionFormatError, match="^byte 0: chunk: x: expected 4 bytes, got 0 before the end$"):
+    with pytest.raises(
+        FinalfusionFormatError, match="^byte 0: chunk: x: expected 4 bytes, got 0 before the end$"
+    ):
         at.u32("x")
 
 
@@ -82,10 +111,10 @@ def test_maps_outlive_the_source(tmp_path):
     assert view.tobytes() == b"?"
 
 
-def test_only_regular_files_are_mapped():
+def test_bytes_in_memory_are_not_mapped():
     source = ByteSource("memory", b"abcd")
     assert not source.mappable
-    with pytest.raises(ValueError, match="expected a regular file to map, got 'memory'"):
+    with pytest.raises(ValueError, match="expected a file to map, got 'memory'"):
         source.map(0, (4,), np.uint8)
 
 
@@ -102,7 +131,8 @@ def test_pipes_are_read_to_their_end(tmp_path):
                 assert bytes(source.data) == data
         else:
             with pytest.raises(
-                FormatError, match="byte 0: header: magic: expected b'other', got b'magic'. The file is"
+                FormatError,
+                match="byte 0: header: magic: expected b'other', got b'magic'. The file is",
             ):
                 open_source(pipe, magic=magic).__enter__()
         writer.join()

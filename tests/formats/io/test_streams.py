@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.formats.io import compression as inflate
-from ffjax.formats.io.compression import Inflated, kind_of
-from ffjax.formats.io.streams import open_bytes, open_stream
+from ffjax.formats.io import archives, compression
+from ffjax.formats.io.compression import Decompressed
+from ffjax.formats.io.streams import compression_of, open_bytes, open_source, open_stream
 
 TEXT = b"".join(b"word%d 0.5 -0.25 %d.125\n" % (i, i) for i in range(2000))
 
@@ -38,7 +38,9 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
     return out.getvalue()
 
 
-def tarred(members: dict[str, bytes | None], mode: str = "w", kind: bytes = tarfile.REGTYPE) -> bytes:
+def tarred(
+    members: dict[str, bytes | None], mode: str = "w", kind: bytes = tarfile.REGTYPE
+) -> bytes:
     """A tar archive; a member without data is a folder."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
@@ -62,7 +64,9 @@ WRAPPINGS: dict[tuple[str, ...], Callable[[bytes], bytes]] = {
     ("zip",): lambda raw: zipped({"vectors.txt": raw}),
     ("tar",): lambda raw: tarred({"vectors.txt": raw}),
     **{
-        (kind, "tar"): lambda raw, kind=kind: COMPRESSIONS[kind](tarred({"a/": None, "a/vectors.txt": raw}))
+        (kind, "tar"): lambda raw, kind=kind: COMPRESSIONS[kind](
+            tarred({"a/": None, "a/vectors.txt": raw})
+        )
         for kind in COMPRESSIONS
     },
 }
@@ -79,9 +83,10 @@ def read_all(raw: bytes, size: int = 1 << 16) -> bytes:
 @pytest.mark.parametrize("wrapping", WRAPPINGS, ids="+".join)
 @pytest.mark.parametrize("size", [7, 1 << 20])
 def test_every_wrapping(wrapping: tuple[str, ...], size: int) -> None:
-    raw = WRAPPINGS[wrapping](TEXT)
+    text = TEXT if size > 100 else TEXT[:4000]
+    raw = WRAPPINGS[wrapping](text)
     assert open_bytes(raw).wrapping == wrapping
-    assert read_all(raw, size) == TEXT
+    assert read_all(raw, size) == text
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS, ids="+".join)
@@ -100,7 +105,8 @@ def test_finalfusion_and_fasttext_files_through_every_wrapping(
         path.write_bytes(WRAPPINGS[wrapping]((finalfusion_files / name).read_bytes()))
         assert ffjax.load(path) == ffjax.load(finalfusion_files / name)
         assert np.array_equal(
-            ffjax.load(path, mmap=True).storage, ffjax.load(finalfusion_files / name, mmap=True).storage
+            ffjax.load(path, mmap=True).storage,
+            ffjax.load(finalfusion_files / name, mmap=True).storage,
         )
 
 
@@ -128,7 +134,9 @@ def test_truncation_at_every_byte(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", COMPRESSIONS)
 def test_what_follows_the_streams(kind: str) -> None:
-    with pytest.raises(ffjax.FormatError, match=f"{kind} stream: expected a whole {kind} stream, got"):
+    with pytest.raises(
+        ffjax.FormatError, match=f"{kind} stream: expected a complete {kind} stream, got"
+    ):
         read_all(COMPRESSIONS[kind](TEXT[:300]) + b"garbage behind it")
 
 
@@ -147,19 +155,20 @@ def test_corruption(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", COMPRESSIONS)
-def test_bombs_are_not_inflated(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflate, "ALLOWANCE", 1 << 20)
+def test_bombs_are_not_decompressed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "ALLOWANCE_BYTES", 1 << 20)
     raw = COMPRESSIONS[kind](bytes(1 << 23))
     stream = open_bytes(raw)
     with pytest.raises(
-        ffjax.FormatError, match=f"{kind} stream: expected at most 100 times its .* decompress it first"
+        ffjax.FormatError,
+        match=f"{kind} stream: expected at most 100 times its .* decompress the file first",
     ):
         while stream.read(1 << 16):
-            assert stream.position <= inflate.ALLOWANCE + inflate.RATIO * len(raw)
+            assert stream.position <= compression.ALLOWANCE_BYTES + compression.RATIO * len(raw)
 
 
 def test_bombs_end_a_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflate, "ALLOWANCE", 1 << 16)
+    monkeypatch.setattr(compression, "ALLOWANCE_BYTES", 1 << 16)
     path = tmp_path / "bomb"
     path.write_bytes(gzip.compress(b"word 0.0\n" * (1 << 18), mtime=0))
     with pytest.raises(ffjax.FormatError, match="at most 100 times its"):
@@ -171,9 +180,13 @@ def test_embeddings_full_of_zeros_are_no_bomb() -> None:
     assert read_all(lzma.compress(raw)) == raw
 
 
-def test_zip_bombs_are_not_opened() -> None:
-    raw = zipped({"zeros": bytes(1 << 27)})
-    with pytest.raises(ffjax.FormatError, match="zip archive: member 'zeros': expected at most .* bytes inflated"):
+def test_zip_bombs_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "ALLOWANCE_BYTES", 1 << 16)
+    raw = zipped({"zeros": bytes(1 << 22)})
+    with pytest.raises(
+        ffjax.FormatError,
+        match="zip archive: member 'zeros': expected at most .* bytes decompressed from .* got 4194304",
+    ):
         open_bytes(raw)
 
 
@@ -183,23 +196,25 @@ def test_zip_bombs_are_not_opened() -> None:
         ({}, "zip archive: expected one file, got none"),
         ({"folder/": b""}, "expected one file, got none"),
         ({"a": b"1", "b": b"2"}, "expected one file, got several: 'a', 'b'. Unpack the archive"),
-        ({"/etc/passwd": b"1"}, "expected a name within the archive's own folder, got '/etc/passwd'"),
-        ({"../a": b"1"}, "expected a name within the archive's own folder, got '../a'"),
-        ({"a/../../b": b"1"}, "expected a name within"),
-        ({"C:\\a": b"1"}, "expected a name within"),
-        ({"C:a": b"1"}, "expected a name within"),
-        ({"\\a": b"1"}, "expected a name within"),
     ],
 )
 def test_bad_zip_archives(members: dict[str, bytes], message: str) -> None:
-    with pytest.raises(ffjax.FormatError, match=message.replace("\\", "\\\\")):
+    with pytest.raises(ffjax.FormatError, match=message):
         open_bytes(zipped(members))
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../a", "C:\\a", "a/.." + "/b" * 70])
+def test_the_name_of_the_member_does_not_matter(name: str) -> None:
+    assert read_all(zipped({name: TEXT})) == read_all(tarred({name: TEXT})) == TEXT
 
 
 def test_zip_methods() -> None:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
         assert read_all(zipped({"a": TEXT}, method)) == TEXT
-    with pytest.raises(ffjax.FormatError, match="expected a stored, deflated or bzip2 file, got compression method 14"):
+    with pytest.raises(
+        ffjax.FormatError,
+        match="expected a stored, deflated or bzip2 file, got compression method 14",
+    ):
         open_bytes(zipped({"a": TEXT}, zipfile.ZIP_LZMA))
 
 
@@ -207,14 +222,18 @@ def test_encrypted_zip() -> None:
     raw = bytearray(zipped({"a": TEXT[:50]}, zipfile.ZIP_STORED))
     for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         raw[raw.index(magic) + at] |= 1
-    with pytest.raises(ffjax.FormatError, match="expected a file that is not encrypted, got an encrypted one"):
+    with pytest.raises(
+        ffjax.FormatError, match="expected a file that is not encrypted, got an encrypted one"
+    ):
         open_bytes(bytes(raw))
 
 
 def test_zip_whose_data_is_corrupt() -> None:
     raw = zipped({"a": TEXT}, zipfile.ZIP_STORED)
     at = raw.index(b"word7 ")
-    with pytest.raises(ffjax.FormatError, match="zip archive: expected a whole archive, got Bad CRC-32"):
+    with pytest.raises(
+        ffjax.FormatError, match="zip archive: expected a complete archive, got Bad CRC-32"
+    ):
         read_all(raw[:at] + b"X" + raw[at + 1 :])
 
 
@@ -231,9 +250,6 @@ def test_zip_truncated_at_every_byte() -> None:
     [
         ({"folder": None}, "tar archive: expected one file, got none"),
         ({"a": b"1", "b": b"2"}, "tar archive: expected one file, got several: 'a', 'b'. Unpack"),
-        ({"/a": b"1"}, "expected a name within the archive's own folder, got '/a'"),
-        ({"../a": b"1"}, "expected a name within"),
-        ({"a/.." + "/b" * 70: b"1"}, "expected a name within"),
     ],
 )
 def test_bad_tar_archives(members: dict[str, bytes | None], mode: str, message: str) -> None:
@@ -241,9 +257,14 @@ def test_bad_tar_archives(members: dict[str, bytes | None], mode: str, message: 
         read_all(tarred(members, mode))
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+)
 def test_tar_members_that_are_no_files(kind: bytes) -> None:
-    with pytest.raises(ffjax.FormatError, match="tar archive: member 'a': expected a plain file, got another kind"):
+    with pytest.raises(
+        ffjax.FormatError,
+        match="tar archive: member 'a': expected a regular file, got another kind",
+    ):
         open_bytes(tarred({"a": b""}, kind=kind))
 
 
@@ -260,7 +281,7 @@ def test_tar_dialects_and_long_names(format: int) -> None:
 def test_tar_truncated() -> None:
     raw = tarred({"a": TEXT[:2000]})
     for size in (513, 1000, 2000, 2500):
-        with pytest.raises(ffjax.FormatError, match="tar archive: expected a whole archive"):
+        with pytest.raises(ffjax.FormatError, match="tar archive: expected a complete archive"):
             read_all(raw[:size])
 
 
@@ -278,20 +299,32 @@ def test_a_large_sparse_member() -> None:
     header[483:495] = b"77777777777\x00"
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\x00 " % sum(header)
-    with pytest.raises(ffjax.FormatError, match="expected a plain file, got another kind|expected a whole archive"):
+    with pytest.raises(
+        ffjax.FormatError,
+        match="expected a regular file, got another kind|expected a complete archive",
+    ):
         read_all(bytes(header) + bytes(1024))
 
 
 def test_texts_that_begin_like_something_else() -> None:
-    for raw in (b"BZh 0.5\n", b"BZh9 0.5\n", b"PK 0.5\n", b"\x1f\x8b 0.5\n", b"ustar 0.5\n" + bytes(300)):
+    for raw in (
+        b"BZh 0.5\n",
+        b"BZh9 0.5\n",
+        b"PK 0.5\n",
+        b"\x1f\x8b 0.5\n",
+        b"ustar 0.5\n" + bytes(300),
+    ):
         assert open_bytes(raw).wrapping == ()
-    assert kind_of(b"") is None
+    assert compression_of(b"") is None
 
 
-def test_xz_that_wants_much_memory() -> None:
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 30}]
-    raw = lzma.compress(TEXT, filters=filters)
-    with pytest.raises(ffjax.FormatError, match="xz stream: expected a whole xz stream, got Memory usage limit"):
+def test_xz_that_wants_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = lzma.compress(TEXT)
+    assert read_all(raw) == TEXT
+    monkeypatch.setattr(compression, "_XZ_MEMORY_BYTES", 1 << 20)
+    with pytest.raises(
+        ffjax.FormatError, match="xz stream: expected a complete xz stream, got Memory usage limit"
+    ):
         read_all(raw)
 
 
@@ -301,8 +334,10 @@ def test_zstd_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(inflate.importlib, "import_module", missing)
-    with pytest.raises(ImportError, match=r"reading zstd needs the extra `zstd`: pip install 'ffjax\[zstd\]'"):
+    monkeypatch.setattr(compression.importlib, "import_module", missing)
+    with pytest.raises(
+        ImportError, match=r"reading zstd needs the extra `zstd`: pip install 'ffjax\[zstd\]'"
+    ):
         open_bytes(raw)
 
 
@@ -312,7 +347,7 @@ def test_errors_of_the_disk_stay_what_they_are() -> None:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output error"):
-        Inflated(Broken(), "bzip2", None).read(1)
+        Decompressed(Broken(), "bzip2", None).read(1)
 
 
 @contextmanager
@@ -349,11 +384,29 @@ def test_binary_formats_from_descriptors_and_pipes(tmp_path: Path, finalfusion_f
             assert ffjax.load(reader) == expected
 
 
+def test_a_stream_can_be_taken_over_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for wrapping in ((), ("gzip",), ("zip",), ("zstd", "tar")):
+        path.write_bytes(WRAPPINGS[wrapping](TEXT))
+        with open_stream(path) as stream:
+            assert stream.head(4) == TEXT[:4]
+            with open_source(stream, magic=TEXT[:4]) as source:
+                assert bytes(source.data) == TEXT
+                assert source.mappable and source.name == path
+                assert bytes(source.map(4, (3,), np.uint8)) == TEXT[4:7]
+            with pytest.raises(
+                ffjax.FormatError, match="file: byte 0: header: magic: expected b'other', got"
+            ):
+                open_source(stream, magic=b"other").__enter__()
+
+
 def test_zip_in_a_pipe() -> None:
     reader, writer = os.pipe()
     os.write(writer, zipped({"a": b"x 0.5\n"}))
     os.close(writer)
-    with pytest.raises(ffjax.FormatError, match="expected a zip archive in a regular file, got one in a pipe"):
+    with pytest.raises(
+        ffjax.FormatError, match="expected a zip archive in a regular file, got one in a pipe"
+    ):
         ffjax.load(reader)
 
 
