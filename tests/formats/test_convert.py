@@ -127,7 +127,7 @@ def test_fasttext_sources(tmp_path: Path, kind: str, to: str, monkeypatch: pytes
     path = tmp_path / "source"
     path.write_bytes(fasttext_files.model(**MODELS[kind]))
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 4 * 10 * 7)
-    monkeypatch.setattr("ffjax.formats.finalfusion.composed_ndarray._BLOCK_BYTES", 4 * 10 * 7)
+    monkeypatch.setattr("ffjax.formats.finalfusion.ndarray._BLOCK_BYTES", 4 * 10 * 7)
     names = {"finalfusion": ["drop_training"], "fasttext": []}
     options = dict.fromkeys(names.get(to, ["drop_training", "drop_metadata", "drop_subwords"]), True)
     if to == "fasttext":  # where `load` composes vectors and takes them apart again, `convert` has rows as they were
@@ -230,7 +230,7 @@ def test_progress(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [
-    "formats.text.read.parse_lines", "_internal.released_pages.FileRows.append", "formats.finalfusion.ndarray.write_rows"
+    "formats.text.read.parse_lines", "_internal.released_pages.FileRows.append", "formats.finalfusion.floats.release_pages"
 ])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_fails_leaves_the_old_file(

@@ -10,8 +10,7 @@ import numpy as np
 import ffjax
 from ffjax import FinalfusionFormatError
 from ffjax.formats.finalfusion import read_embeddings
-from ffjax.formats.finalfusion import string_list as items
-from ffjax.formats.finalfusion import string_starts as chain
+from ffjax.formats.finalfusion import string_list
 from ffjax.formats.io.binary import ByteSource
 from tests import builders
 
@@ -34,8 +33,8 @@ def _parts() -> bytes:
 SEEDS = [*map(_made, _MADE), _parts()]
 
 # Blocks so small that their borders are everywhere.
-chain._BLOCK = items._BLOCK = 32
-items._ITEMS = 2
+string_list._SCAN_BYTES = 32
+string_list._BLOCK_STRINGS = 2
 
 
 def target(data: bytes) -> None:

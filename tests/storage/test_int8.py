@@ -203,7 +203,7 @@ def test_fewer_and_more_words(kind):
 
 def test_files_that_hold_no_such_rows_say_so(tmp_path):
     emb = embeddings("simple", "int8")
-    with pytest.raises(ffjax.FinalfusionFormatError, match=r"got int8 with a scale a row.*msgpack.*ffjax\.reconstruct"):
+    with pytest.raises(ffjax.FinalfusionFormatError, match=r"got the rows of Int8Array.*msgpack.*ffjax\.reconstruct"):
         emb.write(tmp_path / "x.fifu")
     with pytest.raises(ValueError, match="got quantized vectors too.*`reconstruct=True`"):
         ffjax.save(emb, tmp_path / "x.w2v")

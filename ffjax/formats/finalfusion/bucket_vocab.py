@@ -1,4 +1,4 @@
-"""The chunks of vocabularies with hashed n-grams, behind identifier 3 or 7 and length.
+"""The chunks of vocabularies with hashed n-grams, after identifier 3 or 7 and length.
 
     n_words  u64
     min_n    u32
@@ -6,73 +6,55 @@
     buckets  u32  chunk 3: the number of buckets as an exponent of two; chunk 7: the number itself
     words    n_words times: u32 length, UTF-8 bytes
 
-Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucket j row `n_words + j`.
+Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucket j row
+`n_words + j`.
 """
 
-from ffjax.formats.finalfusion.header import CHUNK_HEADER, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.string_list import items_size, read_items, write_items
-from ffjax.formats.finalfusion.vocab_common import (
-    check_indexer,
-    check_words,
-    made_of,
-    read_range,
-    read_within,
-)
-from ffjax.formats.io.binary import Cursor, File, Output
+from collections.abc import Callable
+from typing import Any
+
+from ffjax.formats.finalfusion.header import read_number
+from ffjax.formats.finalfusion.string_list import read_strings, write_strings
+from ffjax.formats.finalfusion.vocab_common import build, check_indexer, check_words, read_range
+from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab
 from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer
 
 
 def read(cursor: Cursor) -> FinalfusionBucketVocab:
-    """Reads the body of chunk 3.
-
-    Raises:
-        FinalfusionFormatError: it is cut short, has bytes left over, has no n-gram range or buckets that make sense, or
-            a word is not UTF-8 or occurs twice.
-    """
-    n_words = cursor.u64("number of words")
-    min_n, max_n = read_range(cursor)
-    indexer = FinalfusionHashIndexer(read_within(cursor, "I", "bucket exponent", 1, 63), min_n, max_n)
-    words = read_items(cursor, n_words, "word")
-    cursor.finish()
-    return made_of(cursor, words, lambda: FinalfusionBucketVocab(words.table, indexer))
+    """Reads the body of chunk 3."""
+    return _read(cursor, "bucket exponent", 63, FinalfusionBucketVocab, FinalfusionHashIndexer)
 
 
 def read_fasttext(cursor: Cursor) -> FastTextVocab:
-    """Reads the body of chunk 7.
+    """Reads the body of chunk 7."""
+    return _read(cursor, "number of buckets", 2**32 - 1, FastTextVocab, FastTextIndexer)
 
-    Raises:
-        FinalfusionFormatError: as `read`.
-    """
+
+def write(out: Output, vocab: FinalfusionBucketVocab) -> None:
+    """Writes the body of chunk 3."""
+    _write(out, vocab, vocab.subword_indexer.buckets_exp)
+
+
+def write_fasttext(out: Output, vocab: FastTextVocab) -> None:
+    """Writes the body of chunk 7."""
+    check_indexer(vocab.subword_indexer)
+    _write(out, vocab, vocab.subword_indexer.n_buckets)
+
+
+def _read(
+    cursor: Cursor, field: str, most: int, vocab: Callable[..., Any], indexer: Callable[..., Any]
+) -> Any:
     n_words = cursor.u64("number of words")
     min_n, max_n = read_range(cursor)
-    indexer = FastTextIndexer(read_within(cursor, "I", "number of buckets", 1, 2**32 - 1), min_n, max_n)
-    words = read_items(cursor, n_words, "word")
+    buckets = read_number(cursor, "I", field, 1, most)
+    words = read_strings(cursor, n_words, "word")
     cursor.finish()
-    return made_of(cursor, words, lambda: FastTextVocab(words.table, indexer))
+    return build(cursor, words, lambda: vocab(words.table, indexer(buckets, min_n, max_n)))
 
 
-def size(vocab: FinalfusionBucketVocab | FastTextVocab, position: int, *, file: File | None = None) -> int:
-    """Bytes of the whole chunk, wherever it stands.
-
-    Raises:
-        FinalfusionFormatError: the words or the indexer cannot be stored.
-    """
-    if isinstance(vocab, FastTextVocab):
-        check_indexer(vocab.subword_indexer, ChunkId.FastTextSubwordVocab.name, file)
-    check_words(vocab, _identifier(vocab).name, file)
-    return CHUNK_HEADER + 8 + 12 + items_size(vocab.table)
-
-
-def write(out: Output, vocab: FinalfusionBucketVocab | FastTextVocab) -> None:
-    """Writes the whole chunk, 3 or 7 by the kind of vocabulary."""
-    write_chunk_header(out, _identifier(vocab), size(vocab, out.position) - CHUNK_HEADER)
+def _write(out: Output, vocab: FinalfusionBucketVocab | FastTextVocab, buckets: int) -> None:
+    check_words(vocab)
     indexer = vocab.subword_indexer
-    buckets = indexer.buckets_exp if isinstance(indexer, FinalfusionHashIndexer) else indexer.n_buckets
     out.pack("QIII", len(vocab.table), indexer.min_n, indexer.max_n, buckets)
-    write_items(out, vocab.table)
-
-
-def _identifier(vocab: FinalfusionBucketVocab | FastTextVocab) -> ChunkId:
-    fasttext = isinstance(vocab, FastTextVocab)
-    return ChunkId.FastTextSubwordVocab if fasttext else ChunkId.BucketSubwordVocab
+    write_strings(out, vocab.table)

@@ -1,7 +1,7 @@
-"""Arrays of 32-bit floats, as chunks hold them.
+"""Arrays of 32-bit floats in chunks.
 
-Before them stand `4 - position % 4` bytes, 1 to 4 and never none, counted from the start of the file; a chunk's length
-includes them, so it depends on where the chunk stands.
+Padding of `4 - position % 4` bytes, 1 to 4 and never 0, precedes them, counted from the start of
+the file; a chunk's length includes it and so depends on where the chunk stands.
 """
 
 import math
@@ -19,50 +19,36 @@ from ffjax.storage.arrays import host_view
 F32 = np.dtype("<f4")
 # Rows are numbered in 32 bits, and JAX counts the elements of an axis in them.
 MAX_ROWS = 2**31 - 1
-_BLOCK = 1 << 24
-
-
-def padding(position: int) -> int:
-    """The bytes that are left free before floats at `position`."""
-    return 4 - position % 4
+_BLOCK_BYTES = 1 << 24
 
 
 def skip_padding(cursor: Cursor) -> None:
-    """Steps over the bytes before floats; programs write zeros there and do not look at them.
+    """Steps over the padding, whatever its bytes are."""
+    cursor.skip("padding", 4 - cursor.position % 4)
 
-    Raises:
-        FinalfusionFormatError: the chunk ends before.
-    """
-    cursor.skip("padding", padding(cursor.position))
+
+def write_padding(out: Output) -> None:
+    """Writes the padding, as zeros."""
+    out.write(bytes(4 - out.position % 4))
 
 
 def skip_array(cursor: Cursor, field: str, shape: tuple[int, ...], dtype: Any = F32) -> int:
-    """Checks that an array of this shape is there, steps over it, and returns where it begins.
-
-    Raises:
-        FinalfusionFormatError: the chunk ends before.
-    """
-    claimed = math.prod(shape) * np.dtype(dtype).itemsize
-    if claimed > cursor.remaining:
-        asked = " x ".join(map(str, shape))
-        got = f"{cursor.remaining} before the end of the chunk"
-        raise cursor.error(field, f"{claimed} bytes for {asked} numbers", got)
-    return cursor.skip(field, claimed)
+    """Steps over an array, which must lie within the chunk, and returns where it begins."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > cursor.remaining:
+        expected = f"{size} bytes for {' x '.join(map(str, shape))} numbers"
+        raise cursor.error(field, expected, f"{cursor.remaining} before the end of the chunk")
+    return cursor.skip(field, size)
 
 
 def read_floats(cursor: Cursor, field: str, shape: tuple[int, ...]) -> jax.Array:
-    """Reads floats onto the device.
-
-    Raises:
-        FinalfusionFormatError: the chunk ends before.
-    """
+    """Reads floats onto the device."""
     return read_array(cursor.source, skip_array(cursor, field, shape), shape, F32)
 
 
 def write_array(out: Output, array: Any) -> None:
-    """Writes an array in blocks of rows, so that one that lives elsewhere is never whole on the host."""
-    for block in host_blocks(array):
-        out.write(block)
+    """Writes an array in blocks of rows, so that a device's array is never copied at once."""
+    out.write_blocks(array.nbytes, host_blocks(array))
 
 
 def host_blocks(array: Any) -> Iterator[np.ndarray]:
@@ -70,8 +56,7 @@ def host_blocks(array: Any) -> Iterator[np.ndarray]:
     if not array.size:
         return
     host = host_view(array)
-    step = max(1, _BLOCK // max(1, array.nbytes // len(array)))
-    for first in range(0, len(array), step):
-        block = array[first : first + step] if host is None else host[first : first + step]
-        yield np.ascontiguousarray(block)
+    step = max(1, _BLOCK_BYTES // max(1, array.nbytes // len(array)))
+    for start in range(0, len(array), step):
+        yield np.ascontiguousarray((array if host is None else host)[start : start + step])
         release_pages(array)

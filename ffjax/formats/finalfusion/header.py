@@ -3,12 +3,14 @@
     magic      4 bytes        FiFu
     version    u32            0
     n_chunks   u32
-    chunks     u32[n_chunks]  identifiers of the chunks, in their order
+    chunks     u32[n_chunks]  identifiers of the chunks, in order
 
-    identifier u32            each chunk begins with
-    length     u64            bytes of the chunk behind this field
+Each chunk begins with
 
-A header lists all chunks that follow; old versions of finalfusion left out norms.
+    identifier u32
+    length     u64            bytes of the chunk after this field
+
+The header lists every chunk that follows; old versions of finalfusion left out norms.
 """
 
 from collections.abc import Sequence
@@ -18,8 +20,8 @@ from ffjax.formats.io.binary import Cursor, Output
 
 MAGIC = b"FiFu"
 VERSION = 0
-CHUNK_HEADER = 12
-# Programs write four chunks at most; a list of millions would only keep a reader busy.
+CHUNK_HEADER_BYTES = 12
+# Programs write at most four chunks; a list of millions would only keep a reader busy.
 MAX_CHUNKS = 256
 TYPE_U8 = 1
 TYPE_F32 = 10
@@ -51,32 +53,16 @@ STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
 
 
 def read_header(cursor: Cursor) -> list[ChunkId]:
-    """Reads the beginning of a file.
-
-    Returns:
-        The chunks that it lists.
-
-    Raises:
-        FinalfusionFormatError: another magic or version, no chunks or too many, or an unknown identifier.
-    """
+    """Reads the beginning of a file and returns the chunks that it lists."""
     cursor.chunk = "header"
     start = cursor.position
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:
         raise cursor.error("magic", repr(MAGIC), repr(magic), offset=start)
-    version = cursor.u32("version")
-    if version != VERSION:
-        raise cursor.error("version", str(VERSION), str(version), offset=start + 4)
-    count = cursor.u32("number of chunks")
-    if not 1 <= count <= MAX_CHUNKS:
-        raise cursor.error("number of chunks", f"1 to {MAX_CHUNKS}", str(count), offset=start + 8)
+    read_number(cursor, "I", "version", VERSION, VERSION)
+    count = read_number(cursor, "I", "number of chunks", 1, MAX_CHUNKS)
     cursor.claim("number of chunks", count, 4, offset=start + 8)
     return [_read_identifier(cursor) for _ in range(count)]
-
-
-def header_size(n_chunks: int) -> int:
-    """Bytes of the header of a file with so many chunks."""
-    return len(MAGIC) + 8 + 4 * n_chunks
 
 
 def write_header(out: Output, chunks: Sequence[ChunkId]) -> None:
@@ -86,42 +72,34 @@ def write_header(out: Output, chunks: Sequence[ChunkId]) -> None:
 
 
 def read_chunk_header(cursor: Cursor, *, short_explicit: bool = False) -> tuple[ChunkId, Cursor]:
-    """Reads the beginning of a chunk and steps over the rest.
+    """Reads the beginning of a chunk and steps over its body, for which it returns a cursor.
 
-    Args:
-        cursor: where the chunk begins.
-        short_explicit: whether the length of a chunk with explicit n-grams leaves out their rows, eight bytes each, as
-            finalfusion-python 0.7 writes it. Its own reader does not look at the length.
-
-    Returns:
-        What it is, and a cursor over its body.
-
-    Raises:
-        FinalfusionFormatError: an unknown identifier, or a length beyond the end of the file.
+    `short_explicit` says that the length of a chunk with explicit n-grams leaves out their rows,
+    eight bytes each. finalfusion-python 0.7 writes it so; its own reader ignores the length.
     """
     cursor.chunk = "chunk header"
     identifier = _read_identifier(cursor)
     cursor.chunk = identifier.name
-    at = cursor.position
+    length_at = cursor.position
     length = cursor.u64("length")
     if short_explicit and identifier == ChunkId.ExplicitSubwordVocab:
         body = Cursor(cursor.source, cursor.position, cursor.end, cursor.chunk)
         body.skip("number of words", 8)
         length += 8 * body.u64("number of n-grams")
-    cursor.claim("length", length, offset=at)
+    cursor.claim("length", length, offset=length_at)
     start = cursor.skip("length", length)
     return identifier, Cursor(cursor.source, start, start + length, identifier.name)
 
 
-def write_chunk_header(out: Output, identifier: ChunkId, length: int) -> None:
-    """Writes the beginning of a chunk with so many bytes behind it."""
-    out.pack("IQ", identifier, length)
+def read_number(cursor: Cursor, code: str, field: str, least: int, most: int) -> int:
+    """Reads one number that must lie within bounds; `code` is that of `struct`."""
+    start = cursor.position
+    number = cursor.number(code, field)
+    if not least <= number <= most:
+        bounds = f"{least} to {most}" if least < most else str(least)
+        raise cursor.error(field, bounds, str(number), offset=start)
+    return number
 
 
 def _read_identifier(cursor: Cursor) -> ChunkId:
-    at = cursor.position
-    number = cursor.u32("chunk identifier")
-    try:
-        return ChunkId(number)
-    except ValueError as error:
-        raise cursor.error("chunk identifier", "1 to 9", str(number), offset=at) from error
+    return ChunkId(read_number(cursor, "I", "chunk identifier", min(ChunkId), max(ChunkId)))

@@ -1,4 +1,4 @@
-"""The chunk of a matrix, behind identifier 2 and length.
+"""The chunk of a matrix, after identifier 2 and length.
 
     rows     u64
     dims     u32
@@ -6,49 +6,65 @@
     padding  1 to 4  bytes, up to a position in the file that four divides
     matrix   f32[rows, dims]
 
-The padding makes the matrix fit for mapping.
+Thanks to the padding the matrix can be mapped.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float32
 
+from ffjax._internal.released_pages import release_pages
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion.floats import (
     F32,
     MAX_ROWS,
     host_blocks,
-    padding,
     read_floats,
     skip_array,
     skip_padding,
+    write_padding,
 )
-from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocab_common import read_within
-from ffjax.formats.io.binary import Cursor, File, Output
-from ffjax.storage import NdArray
+from ffjax.formats.finalfusion.header import TYPE_F32, read_number
+from ffjax.formats.io.binary import Cursor, Output
+from ffjax.storage import ComposedArray, NdArray
+from ffjax.storage.norms import Norms
+
+_BLOCK_BYTES = 1 << 24
+
+
+class ComposedRows:
+    """Rows that are composed while they are written, and the norms that this yields.
+
+    Attributes:
+        norms: the words' norms, to be read only after the rows have been written.
+    """
+
+    def __init__(self, storage: ComposedArray) -> None:
+        self.storage = storage
+        self._norms = np.empty(storage.n_words, np.float32)
+        self.norms = Norms.computed(storage.n_words, self._norms.__getitem__)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The rows of words, then those of n-grams."""
+        storage, n_words = self.storage, self.storage.n_words
+        step = max(1, _BLOCK_BYTES // (4 * storage.shape[1]))
+        for start in range(0, n_words, step):
+            words = np.arange(start, min(start + step, n_words))
+            rows, self._norms[words] = storage.units(words)
+            yield rows
+            release_pages(storage)
+        for start in range(n_words, len(storage), step):
+            yield storage.embedding(slice(start, start + step))
+            release_pages(storage)
 
 
 def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:
-    """Reads the body of the chunk.
-
-    Args:
-        cursor: where the body begins.
-        mmap: whether to map the matrix instead of reading it.
-
-    Raises:
-        FinalfusionFormatError: it is cut short, has bytes left over, or holds another type.
-    """
-    at = cursor.position
-    rows, dims = cursor.u64("rows"), cursor.u32("dims")
-    if rows > MAX_ROWS:
-        raise cursor.error("rows", f"at most {MAX_ROWS}", str(rows), offset=at)
-    read_within(cursor, "I", "type", TYPE_F32, TYPE_F32)
+    """Reads the body of the chunk, or maps the matrix."""
+    rows = read_number(cursor, "Q", "rows", 0, MAX_ROWS)
+    shape = (rows, cursor.u32("dims"))
+    read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
     skip_padding(cursor)
-    shape = (rows, dims)
-    if mmap and cursor.source.mappable and rows and dims:
+    if mmap and cursor.source.mappable and all(shape):
         start = skip_array(cursor, "matrix", shape)
         cursor.finish()
         return NdArray(cursor.source.map(start, shape, F32))
@@ -57,39 +73,27 @@ def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:
     return NdArray(matrix)
 
 
-def size(storage: NdArray, position: int, *, file: File | None = None) -> int:
-    """Bytes of the whole chunk if it begins at `position` in the file.
-
-    Raises:
-        FinalfusionFormatError: the matrix is not of 32-bit floats.
-    """
+def write(out: Output, storage: NdArray) -> None:
+    """Writes the body of the chunk."""
     if storage.dtype != F32:
         raise FinalfusionFormatError(
-            file,
-            chunk=ChunkId.NdArray.name,
+            None,
             field="type",
             expected="float32, which is all that finalfusion holds",
             got=str(storage.dtype),
             hint="Convert it, as in `ffjax.NdArray(storage.matrix.astype(jnp.float32))`.",
         )
-    return size_of(storage.shape, position)
-
-
-def size_of(shape: tuple[int, int], position: int) -> int:
-    """Bytes of the whole chunk of a matrix of this shape if it begins at `position` in the file."""
-    fields = CHUNK_HEADER + 8 + 4 + 4
-    return fields + padding(position + fields) + math.prod(shape) * F32.itemsize
-
-
-def write(out: Output, storage: NdArray) -> None:
-    """Writes the whole chunk."""
     write_rows(out, storage.shape, host_blocks(storage.matrix))
 
 
-def write_rows(out: Output, shape: tuple[int, int], blocks: Iterable[Float32[np.ndarray, "n dims"]]) -> None:
-    """Writes the whole chunk of a matrix of this shape whose rows come in blocks, little endian."""
-    write_chunk_header(out, ChunkId.NdArray, size_of(shape, out.position) - CHUNK_HEADER)
-    out.pack("QII", *shape, TYPE_F32)
-    out.write(bytes(padding(out.position)))
-    for block in blocks:
-        out.write(block)
+def write_composed(out: Output, rows: ComposedRows) -> None:
+    """Writes the body of the chunk with rows that are composed."""
+    write_rows(out, rows.storage.shape, rows.blocks())
+
+
+def write_rows(out: Output, shape: tuple[int, int], blocks: Iterable[np.ndarray]) -> None:
+    """Writes the body of the chunk with rows that come in blocks, little endian."""
+    rows, dims = shape
+    out.pack("QII", rows, dims, TYPE_F32)
+    write_padding(out)
+    out.write_blocks(rows * dims * F32.itemsize, blocks)

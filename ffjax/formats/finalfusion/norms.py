@@ -1,50 +1,46 @@
-"""The chunk of the words' norms, behind identifier 6 and length.
+"""The chunk of the words' norms, after identifier 6 and length.
 
     n_norms  u64
     type     u32   10, 32-bit floats
     padding  1 to 4
     norms    f32[n_norms]
 
-There is one for each word, and none for n-grams.
+Each word has one; n-grams have none.
 """
+
+from collections.abc import Iterator
+
+import numpy as np
 
 from ffjax.formats.finalfusion.floats import (
     MAX_ROWS,
-    padding,
+    host_blocks,
     read_floats,
     skip_padding,
-    write_array,
+    write_padding,
 )
-from ffjax.formats.finalfusion.header import CHUNK_HEADER, TYPE_F32, ChunkId, write_chunk_header
-from ffjax.formats.finalfusion.vocab_common import read_within
-from ffjax.formats.io.binary import Cursor, File, Output
+from ffjax.formats.finalfusion.header import TYPE_F32, read_number
+from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage.norms import Norms
-
-_FIELDS = CHUNK_HEADER + 8 + 4
 
 
 def read(cursor: Cursor) -> Norms:
-    """Reads the body of the chunk.
-
-    Raises:
-        FinalfusionFormatError: it is cut short, has bytes left over, or holds another type.
-    """
-    count = read_within(cursor, "Q", "number of norms", 0, MAX_ROWS)
-    read_within(cursor, "I", "type", TYPE_F32, TYPE_F32)
+    """Reads the body of the chunk."""
+    count = read_number(cursor, "Q", "number of norms", 0, MAX_ROWS)
+    read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
     skip_padding(cursor)
     norms = read_floats(cursor, "norms", (count,))
     cursor.finish()
     return Norms(norms)
 
 
-def size(norms: Norms, position: int, *, file: File | None = None) -> int:
-    """Bytes of the whole chunk if it begins at `position` in the file."""
-    return _FIELDS + padding(position + _FIELDS) + 4 * len(norms)
-
-
 def write(out: Output, norms: Norms) -> None:
-    """Writes the whole chunk."""
-    write_chunk_header(out, ChunkId.NdNorms, size(norms, out.position) - CHUNK_HEADER)
+    """Writes the body of the chunk."""
     out.pack("QI", len(norms), TYPE_F32)
-    out.write(bytes(padding(out.position)))
-    write_array(out, norms.array)
+    write_padding(out)
+    out.write_blocks(4 * len(norms), _blocks(norms))
+
+
+def _blocks(norms: Norms) -> Iterator[np.ndarray]:
+    # A generator: the norms of composed rows are known only when those have been written.
+    yield from host_blocks(norms.array)

@@ -1,11 +1,11 @@
 """Reading finalfusion files: whole embeddings, or one chunk.
 
-Every length that a file declares is checked against the bytes that remain before anything is allocated for it.
+Each length in a file is checked against the bytes that remain before anything is allocated for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -34,44 +34,58 @@ from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
 
-# A chunk's identifier, where it begins, and its body.
-FoundChunk: TypeAlias = tuple[ChunkId, int, Cursor]
-
-_VOCAB_READERS = {
+_READERS: dict[ChunkId, Callable[..., Any]] = {
+    ChunkId.Metadata: metadata.read,
     ChunkId.SimpleVocab: simple_vocab.read,
     ChunkId.BucketSubwordVocab: bucket_vocab.read,
     ChunkId.FastTextSubwordVocab: bucket_vocab.read_fasttext,
     ChunkId.ExplicitSubwordVocab: explicit_vocab.read,
     ChunkId.FloretSubwordVocab: floret_vocab.read,
+    ChunkId.NdArray: ndarray.read,
+    ChunkId.QuantizedArray: quantized.read,
+    ChunkId.NdNorms: norms.read,
 }
-_STORAGE_READERS = {ChunkId.NdArray: ndarray.read, ChunkId.QuantizedArray: quantized.read}
+
+
+class ChunkInFile(NamedTuple):
+    """A chunk that has not been read: what it is, where it begins, and its body."""
+
+    identifier: ChunkId
+    start: int
+    body: Cursor
+
+    def read(self, mmap: bool = False) -> Any:
+        """Reads the chunk; storages may be mapped."""
+        options = {"mmap": True} if mmap and self.identifier in STORAGES else {}
+        return _READERS[self.identifier](self.body, **options)
 
 
 def load_finalfusion(file: File, mmap: bool = False) -> Embeddings:
     """Reads embeddings from a finalfusion file.
 
-    The file holds metadata (if it has any), a vocabulary, a storage and norms (if it has any), in this order. Norms
-    that the header does not list are read too, since some programs wrote such files.
+    The file holds metadata (if it has any), a vocabulary, a storage and norms (if it has any), in
+    this order. Norms that the header does not list are read too, since some programs wrote such
+    files.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
-        mmap: whether to map the matrix, or the codes of a quantized one, instead of reading it into memory. The
-            file must not be changed in place as long as the embeddings are used; what is
-            not a regular file is copied to a temporary one.
+        mmap: whether to map the matrix, or the codes of a quantized one, instead of reading it into
+            memory. The file must not be changed in place while the embeddings are used. What is not
+            a regular file is copied to a temporary one.
 
     Returns:
         The embeddings; arrays that are not mapped are on the default device.
 
     Raises:
-        FinalfusionFormatError: the file is truncated, corrupt, or has other chunks. The error
+        FinalfusionFormatError: if the file is truncated, corrupt, or has other chunks. The error
             has the file, the byte offset, the chunk and the field.
-        OSError: it cannot be read.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "words.fifu"
-        >>> matrix = np.eye(2, 3, dtype=np.float32)
-        >>> ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(["one", "two"])).write(path)
+        >>> storage = ffjax.NdArray(np.eye(2, 3, dtype=np.float32))
+        >>> ffjax.Embeddings(storage, ffjax.SimpleVocab(["one", "two"])).write(path)
         >>> ffjax.load_finalfusion(path)["two"]
         array([0., 1., 0.], dtype=float32)
     """
@@ -86,7 +100,8 @@ def load_vocab(file: File) -> Vocab:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
-        FinalfusionFormatError: the file is corrupt, or has no vocabulary; the error names the chunks that it has.
+        FinalfusionFormatError: if the file is corrupt, or has no vocabulary; the error names the
+            chunks that it has.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -95,8 +110,7 @@ def load_vocab(file: File) -> Vocab:
         >>> ffjax.load_vocab(path)
         SimpleVocab(2 words)
     """
-    with _open(file) as source:
-        return _read_vocab(_first(source, "a vocabulary", VOCABS))
+    return _load_first(file, "a vocabulary", VOCABS)
 
 
 def load_storage(file: File, mmap: bool = False) -> Storage:
@@ -107,7 +121,8 @@ def load_storage(file: File, mmap: bool = False) -> Storage:
         mmap: whether to map it, as in `load_finalfusion`.
 
     Raises:
-        FinalfusionFormatError: the file is corrupt, or has no storage; the error names the chunks that it has.
+        FinalfusionFormatError: if the file is corrupt, or has no storage; the error names the
+            chunks that it has.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
@@ -116,8 +131,7 @@ def load_storage(file: File, mmap: bool = False) -> Storage:
         >>> ffjax.load_storage(path, mmap=True)
         NdArray(2 x 3)
     """
-    with _open(file) as source:
-        return _read_storage(_first(source, "a storage", STORAGES), mmap)
+    return _load_first(file, "a storage", STORAGES, mmap)
 
 
 def load_norms(file: File) -> Norms:
@@ -127,7 +141,8 @@ def load_norms(file: File) -> Norms:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
-        FinalfusionFormatError: the file is corrupt, or has no norms; the error names the chunks that it has.
+        FinalfusionFormatError: if the file is corrupt, or has no norms; the error names the chunks
+            that it has.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
@@ -136,18 +151,18 @@ def load_norms(file: File) -> Norms:
         >>> ffjax.load_norms(path)
         Norms(3)
     """
-    with _open(file) as source:
-        return norms.read(_first(source, "norms", (ChunkId.NdNorms,))[2])
+    return _load_first(file, "norms", (ChunkId.NdNorms,))
 
 
 def load_metadata(file: File) -> Metadata:
-    """Reads the metadata of a finalfusion file, the first ones if it has several.
+    """Reads the metadata of a finalfusion file, the first if it has several.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
-        FinalfusionFormatError: the file is corrupt, or has no metadata; the error names the chunks that it has.
+        FinalfusionFormatError: if the file is corrupt, or has no metadata; the error names the
+            chunks that it has.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -156,128 +171,112 @@ def load_metadata(file: File) -> Metadata:
         >>> ffjax.load_metadata(path)["corpus"]
         'news'
     """
-    with _open(file) as source:
-        return metadata.read(_first(source, "metadata", (ChunkId.Metadata,))[2])
+    return _load_first(file, "metadata", (ChunkId.Metadata,))
 
 
 def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
-    """Reads embeddings from a file that is open, or from bytes in memory; `load_finalfusion` is this for a path.
-
-    Raises:
-        FinalfusionFormatError: as `load_finalfusion`.
-    """
+    """Reads embeddings from an open file or from bytes; `load_finalfusion` is this for a path."""
     chunks = find_chunks(source)
-    left = list(chunks)
+    remaining = list(chunks)
 
-    def following(kinds: Sequence[ChunkId]) -> FoundChunk | None:
-        return left.pop(0) if left and left[0][0] in kinds else None
+    def following(*kinds: ChunkId) -> ChunkInFile | None:
+        return remaining.pop(0) if remaining and remaining[0].identifier in kinds else None
 
-    has_metadata = following((ChunkId.Metadata,))
-    has_vocab = following(VOCABS)
-    if has_vocab is None:
-        raise _not_embeddings(source, "a vocabulary", left, chunks)
-    has_storage = following(STORAGES)
-    if has_storage is None:
-        raise _not_embeddings(source, "a storage behind the vocabulary", left, chunks)
-    has_norms = following((ChunkId.NdNorms,))
-    if left:
-        raise _not_embeddings(source, "nothing more, or norms behind the storage", left, chunks)
+    def not_embeddings(expected: str) -> FinalfusionFormatError:
+        chunk = remaining[0] if remaining else None
+        name = chunk.identifier.name if chunk else "the end of the file"
+        return FinalfusionFormatError(
+            source.name,
+            offset=chunk.start if chunk else len(source),
+            field="chunks of embeddings",
+            expected=expected,
+            got=f"{name} (the file has {_names(chunks)})",
+            hint="Read one chunk with `load_vocab`, `load_storage`, `load_norms` or "
+            "`load_metadata`.",
+        )
 
-    meta = None if has_metadata is None else metadata.read(has_metadata[2])
-    vocab = _read_vocab(has_vocab)
-    storage = _read_storage(has_storage, mmap)
-    _check_rows(source, has_storage, "rows", vocab.upper_bound, storage.shape[0], "that the vocabulary addresses")
-    lengths = None if has_norms is None else norms.read(has_norms[2])
-    if has_norms is not None and lengths is not None:
-        _check_rows(source, has_norms, "number of norms", vocab.n_word_rows, len(lengths), "word")
-    return Embeddings(storage, vocab, lengths, meta)
+    metadata_chunk = following(ChunkId.Metadata)
+    vocab_chunk = following(*VOCABS)
+    if vocab_chunk is None:
+        raise not_embeddings("a vocabulary")
+    storage_chunk = following(*STORAGES)
+    if storage_chunk is None:
+        raise not_embeddings("a storage after the vocabulary")
+    norms_chunk = following(ChunkId.NdNorms)
+    if remaining:
+        raise not_embeddings("nothing more, or norms after the storage")
+
+    values = None if metadata_chunk is None else metadata_chunk.read()
+    vocab, storage = vocab_chunk.read(), storage_chunk.read(mmap)
+    if vocab.upper_bound != len(storage):
+        rows = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
+        raise _wrong_count(source, storage_chunk, "rows", rows, len(storage))
+    lengths = None if norms_chunk is None else norms_chunk.read()
+    if norms_chunk is not None and vocab.n_word_rows != len(lengths):
+        count = f"{vocab.n_word_rows}, one for each word"
+        raise _wrong_count(source, norms_chunk, "number of norms", count, len(lengths))
+    return Embeddings(storage, vocab, lengths, values)
 
 
-def find_chunks(source: ByteSource) -> list[FoundChunk]:
-    """Steps through a file's chunks without reading them.
-
-    Raises:
-        FinalfusionFormatError: the header is wrong or lists other chunks than follow, or one reaches beyond the end.
-    """
+def find_chunks(source: ByteSource) -> list[ChunkInFile]:
+    """Steps through a file's chunks without reading them."""
     try:
         return _step_through(source, short_explicit=False)
     except FinalfusionFormatError:
-        # finalfusion-python writes too small a length for explicit n-grams; the rest of the file shows that it did.
+        # finalfusion-python writes too small a length for explicit n-grams; if it did so here, the
+        # rest of the file fits the right length.
         with suppress(FinalfusionFormatError):
             return _step_through(source, short_explicit=True)
         raise
 
 
-def _step_through(source: ByteSource, *, short_explicit: bool) -> list[FoundChunk]:
+def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFile]:
     cursor = Cursor(source)
     listed = read_header(cursor)
-    found: list[FoundChunk] = []
-    while cursor.remaining or len(found) < len(listed):
-        start = cursor.position
+    chunks: list[ChunkInFile] = []
+    while cursor.remaining or len(chunks) < len(listed):
+        start, number = cursor.position, len(chunks)
         identifier, body = read_chunk_header(cursor, short_explicit=short_explicit)
-        number = len(found)
-        # Old versions of finalfusion left the norms out of the header.
-        expected = listed[number] if number < len(listed) else ChunkId.NdNorms
-        if identifier != expected or number > len(listed):
-            where = "as the header lists" if number < len(listed) else "since the header lists no more"
-            end = "the end of the file"
+        expected = None
+        if number < len(listed):
+            if identifier != listed[number]:
+                expected = f"{listed[number].name}, as the header lists"
+        elif identifier != ChunkId.NdNorms or number > len(listed):
+            # Old versions of finalfusion left norms out of the header, but nothing else.
+            expected = "the end of the file, since the header lists no more"
+        if expected:
             cursor.chunk = None
-            raise cursor.error(
-                f"chunk {number}",
-                f"{expected.name if number < len(listed) else end}, {where}",
-                identifier.name,
-                offset=start,
-            )
-        found.append((identifier, start, body))
-    return found
+            raise cursor.error(f"chunk {number}", expected, identifier.name, offset=start)
+        chunks.append(ChunkInFile(identifier, start, body))
+    return chunks
 
 
 def _open(file: File) -> Any:
     return open_source(file, magic=MAGIC, error=FinalfusionFormatError)
 
 
-def _first(source: ByteSource, what: str, kinds: Sequence[ChunkId]) -> FoundChunk:
-    chunks = find_chunks(source)
-    for chunk in chunks:
-        if chunk[0] in kinds:
-            return chunk
-    raise FinalfusionFormatError(source.name, expected=f"{what} in the file", got=_named(chunks))
+def _load_first(file: File, what: str, kinds: Sequence[ChunkId], mmap: bool = False) -> Any:
+    with _open(file) as source:
+        chunks = find_chunks(source)
+        for chunk in chunks:
+            if chunk.identifier in kinds:
+                return chunk.read(mmap)
+        expected = f"{what} in the file"
+        raise FinalfusionFormatError(source.name, expected=expected, got=_names(chunks))
 
 
-def _read_vocab(chunk: FoundChunk) -> Vocab:
-    identifier, _, cursor = chunk
-    return _VOCAB_READERS[identifier](cursor)
-
-
-def _read_storage(chunk: FoundChunk, mmap: bool) -> Storage:
-    identifier, _, cursor = chunk
-    return _STORAGE_READERS[identifier](cursor, mmap=mmap)
-
-
-def _check_rows(source: ByteSource, chunk: FoundChunk, field: str, expected: int, got: int, what: str) -> None:
-    if expected != got:
-        raise FinalfusionFormatError(
-            source.name,
-            offset=chunk[1],
-            chunk=chunk[0].name,
-            field=field,
-            expected=f"{expected}, one for each {what}",
-            got=str(got),
-        )
-
-
-def _not_embeddings(
-    source: ByteSource, expected: str, left: Sequence[FoundChunk], chunks: Sequence[FoundChunk]
+def _wrong_count(
+    source: ByteSource, chunk: ChunkInFile, field: str, expected: str, got: int
 ) -> FinalfusionFormatError:
     return FinalfusionFormatError(
         source.name,
-        offset=left[0][1] if left else len(source),
-        field="chunks of embeddings",
+        offset=chunk.start,
+        chunk=chunk.identifier.name,
+        field=field,
         expected=expected,
-        got=f"{left[0][0].name if left else 'the end of the file'} (the file has {_named(chunks)})",
-        hint="Read one chunk with `load_vocab`, `load_storage`, `load_norms` or `load_metadata`.",
+        got=str(got),
     )
 
 
-def _named(chunks: Sequence[FoundChunk]) -> str:
-    return ", ".join(identifier.name for identifier, _, _ in chunks)
+def _names(chunks: Sequence[ChunkInFile]) -> str:
+    return ", ".join(chunk.identifier.name for chunk in chunks)

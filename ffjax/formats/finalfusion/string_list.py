@@ -2,220 +2,236 @@
 
     length  u32            bytes of the string, for each string
     string  u8[length]     UTF-8
-    row     u64            n-grams of an explicit vocabulary only: which row is theirs
+    row     u64            n-grams of an explicit vocabulary only: the row of the n-gram
 
-`chain` finds out where the strings stand, without a loop over them.
+A loop in Python over every word would take most of the time of opening a file. The length of an
+ordinary string is a byte that is not zero before three zeros, so all positions that look like this
+are collected at once. One counts only if the string before it ends there, counted from the start of
+the list, which makes the result exact. Where that chain breaks (a string is empty, longer than 255
+bytes or has zero bytes in it), single strings are stepped over until it goes on.
 """
 
-import codecs
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
 
 from ffjax._internal.aligned import aligned_empty, aligned_zeros
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion.string_starts import find_starts
-from ffjax.formats.io.binary import Cursor, File, Output
+from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import SLACK, StringTable, capacity
 
-_BLOCK = 1 << 18
-_ITEMS = 1 << 16
-_ROW = 8
-_MOST = np.iinfo(np.int32).max - SLACK
+_SCAN_BYTES = 1 << 18
+_BLOCK_STRINGS = 1 << 16
+_LENGTH_BYTES = 4
+_ROW_BYTES = 8
+_MAX_TEXT_BYTES = np.iinfo(np.int32).max - SLACK
+_U32 = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class Items:
+class StringList:
     """Strings that were read, and what errors need to name one.
 
     Attributes:
         table: the strings.
-        rows: the row of each, if they have one.
-        what: what errors call a string.
+        rows: the row of each, uint64 `[n]`, if they have one.
+        noun: what errors call a string.
         start: where in the file the list begins.
     """
 
     table: StringTable
     rows: np.ndarray | None
-    what: str
+    noun: str
     start: int
 
     def offset(self, index: int) -> int:
-        """Where in the file string number `index` begins, behind its length."""
-        each = 4 + (0 if self.rows is None else _ROW)
-        return self.start + int(self.table.host_offsets[index]) + index * each + 4
+        """Where in the file string number `index` begins, after its length."""
+        numbers = _LENGTH_BYTES + (0 if self.rows is None else _ROW_BYTES)
+        return self.start + int(self.table.host_offsets[index]) + index * numbers + _LENGTH_BYTES
 
 
-def read_items(cursor: Cursor, count: int, what: str, *, with_rows: bool = False) -> Items:
-    """Reads a list of strings.
-
-    Args:
-        cursor: where the list begins; afterwards where it ends.
-        count: how many strings the chunk declares.
-        what: what errors call a string: `"word"` or `"n-gram"`.
-        with_rows: whether a row follows each string.
-
-    Raises:
-        FinalfusionFormatError: the chunk is too short for the strings, or a string is not UTF-8.
-    """
-    tail = _ROW if with_rows else 0
-    cursor.claim(f"number of {what}s", count, 4 + tail)
-    start = cursor.position
-    body = cursor.source.view(start, cursor.end)
-    starts = find_starts(cursor, body, count, tail, what)
-    end = int(starts[-1])
-    cursor.position += end
-    size = end - count * (4 + tail)
-    if size > _MOST:
-        raise cursor.error(f"{what}s", f"at most {_MOST} bytes of text", str(size), offset=start)
-    table, rows = _strip(body[:end], starts, tail)
-    cursor.source.release_pages(start, start + end)
-    items = Items(table, rows, what, start)
-    if bad := invalid_utf8(table):
-        index, within, reason = bad
-        offset = items.offset(index) + within
-        raise cursor.error(f"{what} {index}", "UTF-8", reason, offset=offset)
-    return items
+def read_strings(cursor: Cursor, count: int, noun: str, *, with_rows: bool = False) -> StringList:
+    """Reads a list of `count` strings, each with a row or without."""
+    row_bytes = _ROW_BYTES if with_rows else 0
+    cursor.claim(f"number of {noun}s", count, _LENGTH_BYTES + row_bytes)
+    begin = cursor.position
+    body = cursor.source.view(begin, cursor.end)
+    starts = find_starts(cursor, body, count, row_bytes, noun)
+    size = int(starts[-1])
+    cursor.position += size
+    n_text = size - count * (_LENGTH_BYTES + row_bytes)
+    if n_text > _MAX_TEXT_BYTES:
+        most = f"at most {_MAX_TEXT_BYTES} bytes of text"
+        raise cursor.error(f"{noun}s", most, str(n_text), offset=begin)
+    table, rows = _without_numbers(body[:size], starts, row_bytes)
+    cursor.source.release_pages(begin, begin + size)
+    strings = StringList(table, rows, noun, begin)
+    if invalid := table.first_invalid():
+        got = _describe_byte(table, *invalid)
+        offset = strings.offset(invalid.index) + invalid.offset
+        raise cursor.error(f"{noun} {invalid.index}", "UTF-8", got, offset=offset)
+    return strings
 
 
-def refuse_duplicates(cursor: Cursor, items: Items) -> None:
-    """Names the first string of a list that occurred before.
-
-    Raises:
-        FinalfusionFormatError: there is one.
-    """
-    if found := first_duplicate(items.table):
-        first, second = found
+def check_duplicates(cursor: Cursor, strings: StringList) -> None:
+    """Checks that no string of a list occurs twice."""
+    if duplicate := strings.table.first_duplicate():
+        first, second = duplicate
+        noun, raw = strings.noun, strings.table.raw(second)
         raise cursor.error(
-            f"{items.what} {second}",
-            f"each {items.what} once",
-            f"{items.table.raw(second)!r} for the second time, after {items.what} {first}",
-            offset=items.offset(second),
+            f"{noun} {second}",
+            f"each {noun} once",
+            f"{raw!r} for the second time, after {noun} {first}",
+            offset=strings.offset(second),
         )
 
 
-def first_duplicate(table: StringTable) -> tuple[int, int] | None:
-    """The first string that occurred before, as `(earlier, later)`; `None` if all are different."""
-    hashes = np.fromiter(map(hash, _each(table)), np.int64, len(table))
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order[1:]] == hashes[order[:-1]]
-    pairs = sorted((int(b), int(a)) for a, b in zip(order[:-1][same], order[1:][same], strict=True))
-    return next(((a, b) for b, a in pairs if table.raw(a) == table.raw(b)), None)
-
-
-def invalid_utf8(table: StringTable) -> tuple[int, int, str] | None:
-    """The first string that is not UTF-8: its number, the byte within it, and why; `None` if all are."""
-    offsets = table.host_offsets
-    size = int(offsets[-1])
-    data = memoryview(table.host_data)[:size]
-    done = 0
-    while done < size:
-        stop = min(done + _BLOCK, size)
-        try:
-            done += codecs.utf_8_decode(data[done:stop], "strict", stop == size)[1]
-        except UnicodeDecodeError as error:
-            at = done + error.start
-            index = int(np.searchsorted(offsets, at, side="right")) - 1
-            return index, at - int(offsets[index]), f"byte 0x{data[at]:02x} ({error.reason})"
-    # All of it is UTF-8, so a string is not only if the character before its start goes on in it.
-    cut = np.flatnonzero((table.host_data[offsets[:-1]] & 0xC0) == 0x80)
-    if not cut.size:
-        return None
-    index = int(cut[0]) - 1
-    last = int(offsets[index + 1]) - 1
-    while data[last] & 0xC0 == 0x80:
-        last -= 1
-    return index, last - int(offsets[index]), f"byte 0x{data[last]:02x} (unexpected end of data)"
-
-
-def items_size(table: StringTable, *, with_rows: bool = False) -> int:
-    """Bytes of a list of strings in a file."""
-    return int(table.host_offsets[-1]) + len(table) * (4 + (_ROW if with_rows else 0))
-
-
-def write_items(out: Output, table: StringTable, rows: Integer[np.ndarray, " n"] | None = None) -> None:
-    """Writes a list of strings, each with its row if rows are given."""
-    tail = 0 if rows is None else _ROW
-    offsets = table.host_offsets
-    for first in range(0, len(table), _ITEMS):
-        bounds = offsets[first : first + _ITEMS + 1].astype(np.int64)
-        lengths = np.diff(bounds)
-        starts = bounds[:-1] - bounds[0] + np.arange(len(lengths)) * (4 + tail)
-        block = np.empty(int(bounds[-1] - bounds[0]) + len(lengths) * (4 + tail), np.uint8)
-        is_text = np.ones(block.size, bool)
-        _put(block, is_text, starts, lengths.astype("<u4"))
-        if rows is not None:
-            _put(block, is_text, starts + 4 + lengths, rows[first : first + _ITEMS].astype("<u8"))
-        block[is_text] = table.host_data[bounds[0] : bounds[-1]]
-        out.write(block)
-
-
-def check_text(table: StringTable, chunk: str, what: str, file: File | None) -> None:
-    """Checks that strings may be stored.
-
-    Raises:
-        FinalfusionFormatError: one is not UTF-8.
-    """
-    if bad := invalid_utf8(table):
-        index, _, reason = bad
+def check_utf8(table: StringTable, noun: str) -> None:
+    """Checks that strings are UTF-8, before they are written."""
+    if invalid := table.first_invalid():
+        raw, problem = table.raw(invalid.index), _describe_byte(table, *invalid)
         raise FinalfusionFormatError(
-            file,
-            chunk=chunk,
-            field=f"{what} {index}",
+            None,
+            field=f"{noun} {invalid.index}",
             expected="UTF-8, which is all that finalfusion holds",
-            got=f"{table.raw(index)!r} with {reason}",
+            got=f"{raw!r} with {problem}",
             hint="Read the original file with `lossy=True`, or leave the word out.",
         )
 
 
-def _each(table: StringTable) -> Iterator[bytes]:
-    data = memoryview(table.host_data)
-    for first in range(0, len(table), _ITEMS):  # a list of all offsets would take more memory than the file
-        bounds = table.host_offsets[first : first + _ITEMS + 1].tolist()
-        yield from (bytes(data[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+def write_strings(out: Output, table: StringTable, rows: np.ndarray | None = None) -> None:
+    """Writes a list of strings, each with its row if there are rows."""
+    numbers = _LENGTH_BYTES + (0 if rows is None else _ROW_BYTES)
+    size = int(table.host_offsets[-1]) + len(table) * numbers
+    out.write_blocks(size, _with_numbers(table, rows))
+
+
+def find_starts(
+    cursor: Cursor, body: np.ndarray, count: int, row_bytes: int, noun: str
+) -> np.ndarray:
+    """Where in `body` the length of each string stands, then where the list ends."""
+    # 1024: room for the end of the last string.
+    dtype = np.int32 if body.size < 2**31 - 1024 else np.int64
+    likely = _likely_starts(body, row_bytes, dtype)
+    ends = likely + (_LENGTH_BYTES + row_bytes)
+    ends += body[likely]
+    breaks = np.flatnonzero(ends[:-1] != likely[1:])
+    starts = np.empty(count + 1, dtype)
+    n = position = 0
+    n_steps = 1
+    empty_seen = False
+    while n < count:
+        first = int(np.searchsorted(likely, position))
+        if first < likely.size and likely[first] == position:
+            next_break = int(np.searchsorted(breaks, first))
+            last = int(breaks[next_break]) if next_break < breaks.size else likely.size - 1
+            run = min(last - first + 1, count - n)
+            starts[n : n + run] = likely[first : first + run]
+            n += run
+            position = int(ends[first + run - 1])
+            if position > body.size:
+                _step(cursor, body, int(likely[first + run - 1]), row_bytes, f"{noun} {n - 1}")
+            n_steps = 1 if run > 32 else n_steps
+        # Where many strings are unusual, searching for the chain costs more than stepping on.
+        for _ in range(min(n_steps, count - n)):
+            end = _step(cursor, body, position, row_bytes, f"{noun} {n}")
+            if end == position + _LENGTH_BYTES + row_bytes:
+                if empty_seen:
+                    # Checked at once, since a file of zeros is a list of empty strings alone.
+                    offset = cursor.position + position + _LENGTH_BYTES
+                    got = "a second empty one"
+                    raise cursor.error(f"{noun} {n}", f"each {noun} once", got, offset=offset)
+                empty_seen = True
+            starts[n] = position
+            position = end
+            n += 1
+        n_steps = min(2 * n_steps, 1 << 12)
+    starts[count] = position
+    return starts
+
+
+def _step(cursor: Cursor, body: np.ndarray, position: int, row_bytes: int, name: str) -> int:
+    """Where the string whose length stands at `position` ends, with its row."""
+    remaining = body.size - position - _LENGTH_BYTES
+    offset = cursor.position + position
+    if remaining < 0:
+        got = f"{remaining + _LENGTH_BYTES} before the end of the chunk"
+        raise cursor.error(f"length of {name}", f"{_LENGTH_BYTES} bytes", got, offset=offset)
+    (length,) = _U32.unpack_from(body, position)
+    if length + row_bytes > remaining:
+        expected = f"{length + row_bytes} more bytes"
+        got = f"{remaining} before the end of the chunk"
+        raise cursor.error(f"length of {name}", expected, got, offset=offset)
+    return position + _LENGTH_BYTES + length + row_bytes
+
+
+def _likely_starts(body: np.ndarray, row_bytes: int, dtype: Any) -> np.ndarray:
+    """Where a byte that is not zero stands before three zeros, and after those that end a row."""
+    before = 4 if row_bytes else 0  # rows are below 2**32, so their four high bytes are zero
+    blocks = [np.zeros(0, dtype)]
+    for first in range(before, body.size - 3, _SCAN_BYTES):
+        size = min(_SCAN_BYTES, body.size - 3 - first)
+        zero = body[first - before : first + size + 3] == 0
+        likely = ~zero[before : before + size]
+        for step in (*range(-before, 0), 1, 2, 3):
+            likely &= zero[before + step : before + step + size]
+        blocks.append((np.flatnonzero(likely) + first).astype(dtype))
+    return np.concatenate(blocks)
+
+
+def _without_numbers(
+    body: np.ndarray, starts: np.ndarray, row_bytes: int
+) -> tuple[StringTable, np.ndarray | None]:
+    """The strings and the rows apart; `starts` ends with the end of the list."""
+    count = len(starts) - 1
+    offsets = aligned_empty((count + 1,), np.int32)
+    offsets[:] = starts - np.arange(count + 1, dtype=starts.dtype) * (_LENGTH_BYTES + row_bytes)
+    data = aligned_zeros((capacity(int(offsets[-1]), count),), np.uint8)
+    rows = np.empty((count, row_bytes), np.uint8)
+    for first in range(0, count, _BLOCK_STRINGS):
+        bounds = starts[first : first + _BLOCK_STRINGS + 1]
+        stop = first + len(bounds) - 1
+        block = body[bounds[0] : bounds[-1]]
+        bounds = bounds - bounds[0]
+        is_text = np.ones(block.size, bool)
+        for byte in range(_LENGTH_BYTES):
+            is_text[bounds[:-1] + byte] = False
+        for byte in range(row_bytes):
+            positions = bounds[1:] - row_bytes + byte
+            rows[first:stop, byte] = block[positions]
+            is_text[positions] = False
+        np.compress(is_text, block, out=data[offsets[first] : offsets[stop]])
+    return StringTable(data, offsets), rows.view("<u8").reshape(-1) if row_bytes else None
+
+
+def _with_numbers(table: StringTable, rows: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Blocks of strings with their lengths and rows."""
+    row_bytes = 0 if rows is None else _ROW_BYTES
+    offsets = table.host_offsets
+    for first in range(0, len(table), _BLOCK_STRINGS):
+        bounds = offsets[first : first + _BLOCK_STRINGS + 1].astype(np.int64)
+        text = table.host_data[bounds[0] : bounds[-1]]
+        lengths = np.diff(bounds)
+        starts = bounds[:-1] - bounds[0] + np.arange(len(lengths)) * (_LENGTH_BYTES + row_bytes)
+        block = np.empty(text.size + len(lengths) * (_LENGTH_BYTES + row_bytes), np.uint8)
+        is_text = np.ones(block.size, bool)
+        _put(block, is_text, starts, lengths.astype("<u4"))
+        if rows is not None:
+            block_rows = rows[first : first + _BLOCK_STRINGS].astype("<u8")
+            _put(block, is_text, starts + _LENGTH_BYTES + lengths, block_rows)
+        block[is_text] = text
+        yield block
 
 
 def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np.ndarray) -> None:
     width = numbers.dtype.itemsize
-    places = starts[:, None] + np.arange(width)
-    block[places] = numbers.view(np.uint8).reshape(-1, width)
-    is_text[places] = False
+    positions = starts[:, None] + np.arange(width)
+    block[positions] = numbers.view(np.uint8).reshape(-1, width)
+    is_text[positions] = False
 
 
-def _strip(body: np.ndarray, starts: np.ndarray, tail: int) -> tuple[StringTable, np.ndarray | None]:
-    """Leaves out the numbers between the strings; `starts` ends with the end of the list."""
-    count = len(starts) - 1
-    offsets = aligned_empty((count + 1,), np.int32)
-    offsets[:] = starts - np.arange(count + 1, dtype=starts.dtype) * (4 + tail)
-    data = aligned_zeros((capacity(int(offsets[-1]), count),), np.uint8)
-    rows = np.empty(count * tail, np.uint8)
-    n_text = n_rows = 0
-    for first in range(0, body.size, _BLOCK):
-        block = body[first : first + _BLOCK]
-        # Which of the bytes around the block are starts, from three before it to eight behind it.
-        marks = np.zeros(block.size + 11, bool)
-        near = starts[np.searchsorted(starts, first - 3) : np.searchsorted(starts, first + block.size + 8)]
-        marks[near - (first - 3)] = True
-        is_text = ~_any(marks, range(4), block.size)
-        if tail:
-            is_row = _any(marks, range(4, 4 + tail), block.size)
-            n_rows += _compress(block, is_row, rows, n_rows)
-            is_text &= ~is_row
-        n_text += _compress(block, is_text, data, n_text)
-    return StringTable(data, offsets), rows.view("<u8") if tail else None
-
-
-def _any(marks: np.ndarray, steps: range, size: int) -> np.ndarray:
-    """Whether one of the marks that many steps on is set, for each of the first `size` places."""
-    found = marks[steps[0] : steps[0] + size].copy()
-    for step in steps[1:]:
-        found |= marks[step : step + size]
-    return found
-
-
-def _compress(block: np.ndarray, chosen: np.ndarray, out: np.ndarray, at: int) -> int:
-    count = int(np.count_nonzero(chosen))
-    np.compress(chosen, block, out=out[at : at + count])
-    return count
+def _describe_byte(table: StringTable, index: int, offset: int, reason: str) -> str:
+    return f"byte 0x{table.raw(index)[offset]:02x} ({reason})"

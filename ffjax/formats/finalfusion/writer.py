@@ -1,8 +1,7 @@
 """Writing finalfusion files: whole embeddings, or chunks by themselves."""
 
-from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.metadata import Metadata
@@ -18,13 +17,10 @@ from ffjax.formats.finalfusion import (
     quantized,
     simple_vocab,
 )
-from ffjax.formats.finalfusion import (
-    composed_ndarray as composed,
-)
-from ffjax.formats.finalfusion.composed_ndarray import Composing
-from ffjax.formats.finalfusion.header import ChunkId, header_size, write_header
+from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, write_header
+from ffjax.formats.finalfusion.ndarray import ComposedRows
 from ffjax.formats.io.binary import File, Output
-from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray
+from ffjax.storage import ComposedArray, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import (
     ExplicitVocab,
@@ -34,37 +30,55 @@ from ffjax.vocab import (
     SimpleVocab,
 )
 
-_FORMATS: tuple[tuple[type, ChunkId, ModuleType], ...] = (
-    (Metadata, ChunkId.Metadata, metadata),
-    (SimpleVocab, ChunkId.SimpleVocab, simple_vocab),
-    (FinalfusionBucketVocab, ChunkId.BucketSubwordVocab, bucket_vocab),
-    (FastTextVocab, ChunkId.FastTextSubwordVocab, bucket_vocab),
-    (ExplicitVocab, ChunkId.ExplicitSubwordVocab, explicit_vocab),
-    (FloretVocab, ChunkId.FloretSubwordVocab, floret_vocab),
-    (NdArray, ChunkId.NdArray, ndarray),
-    (Composing, ChunkId.NdArray, composed),
-    (QuantizedArray, ChunkId.QuantizedArray, quantized),
-    (Norms, ChunkId.NdNorms, norms),
-)
+# What writes the body of a chunk, and the chunk's identifier.
+_CHUNKS: dict[type, tuple[ChunkId, Callable[[Output, Any], None]]] = {
+    Metadata: (ChunkId.Metadata, metadata.write),
+    SimpleVocab: (ChunkId.SimpleVocab, simple_vocab.write),
+    FinalfusionBucketVocab: (ChunkId.BucketSubwordVocab, bucket_vocab.write),
+    FastTextVocab: (ChunkId.FastTextSubwordVocab, bucket_vocab.write_fasttext),
+    ExplicitVocab: (ChunkId.ExplicitSubwordVocab, explicit_vocab.write),
+    FloretVocab: (ChunkId.FloretSubwordVocab, floret_vocab.write),
+    NdArray: (ChunkId.NdArray, ndarray.write),
+    ComposedRows: (ChunkId.NdArray, ndarray.write_composed),
+    QuantizedArray: (ChunkId.QuantizedArray, quantized.write),
+    Norms: (ChunkId.NdNorms, norms.write),
+}
+# Storages that are written as something else: rows on several devices in one place.
+_AS_WRITTEN: dict[type, Callable[[Any], Any]] = {
+    ComposedArray: ComposedRows,
+    ShardedArray: lambda storage: storage[:],
+}
+
+
+class MeasuredChunk(NamedTuple):
+    """A chunk, what writes its body, and how long the body is."""
+
+    identifier: ChunkId
+    write: Callable[[Output, Any], None]
+    value: Any
+    length: int
 
 
 def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
     """Writes embeddings as a finalfusion file; `Embeddings.write` is this.
 
-    The old file stays whole until the new one is complete. A descriptor, a pipe or a device is written to as it is.
+    The old file stays complete until the new one is. Descriptors, pipes and devices are written to
+    directly.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
-        embeddings: what to write. A `ComposedArray` is written as the rows that it composes, a block at a time.
-        drop_training: whether to leave out `training` (counts, labels, the output matrix), which the format has no
-            place for; `Embeddings.write` does.
+        embeddings: what to write. A `ComposedArray` is written as the rows that it composes, a
+            block at a time.
+        drop_training: whether to leave out `training` (counts, labels, the output matrix), for
+            which the format has no place. `Embeddings.write` does.
 
     Raises:
-        TypeError: `embeddings` are none.
-        ValueError: they have `training`, and `drop_training` is not set.
-        FinalfusionFormatError: the format cannot hold them: the matrix is not of 32-bit floats, words share rows or
-            are not UTF-8, or n-grams of one character are left out at the edges of words.
-        OSError: the file cannot be written.
+        TypeError: if `embeddings` is not an `Embeddings`.
+        ValueError: if it has `training`, and `drop_training` is not set.
+        FinalfusionFormatError: if the format cannot hold it: the matrix is not of 32-bit floats,
+            words share rows or are not UTF-8, or n-grams of one character are left out at the
+            edges of words.
+        OSError: if the file cannot be written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
@@ -77,38 +91,38 @@ def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(
-            f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}. Write parts with `write_chunks`."
+            f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}. "
+            "Write parts with `write_chunks`."
         )
     if embeddings.training is not None and not drop_training:
         raise ValueError(
-            "`embeddings`: expected no `training`, since finalfusion files have no place for counts, labels and output "
-            "matrix. Allow them to be lost with `drop_training=True`."
+            "`embeddings`: expected no `training`, since finalfusion files have no place for "
+            "counts, labels and output matrix. Drop them with `drop_training=True`."
         )
-    chunks: list[Any] = embeddings.chunks()
-    if isinstance(embeddings.storage, ComposedArray):
-        composing = Composing.of(embeddings.storage)
-        chunks = [composing if chunk is embeddings.storage else chunk for chunk in chunks]
-        if embeddings.own_norms is None and len(composing.norms) == embeddings.vocab.n_word_rows:
-            # The storage's own, which come of composing its rows.
-            chunks[-1] = composing.norms
-    _write(file, [_gathered(chunk) for chunk in chunks])
+    chunks = [_as_written(chunk) for chunk in embeddings.chunks()]
+    for chunk in chunks:
+        if isinstance(chunk, ComposedRows) and embeddings.own_norms is None:
+            # The norms come out of composing the rows, which should happen once.
+            if len(chunk.norms) == embeddings.vocab.n_word_rows:
+                chunks[-1] = chunk.norms
+    _write(file, chunks)
 
 
 def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
     """Writes metadata, vocabularies, storages or norms by themselves as a finalfusion file.
 
-    `load_metadata`, `load_vocab`, `load_storage` and `load_norms` read them. `write_chunks(file, [vocab])` is what
-    finalfusion-python calls `vocab.write(file)`.
+    `load_metadata`, `load_vocab`, `load_storage` and `load_norms` read them.
+    `write_chunks(file, [vocab])` is what finalfusion-python calls `vocab.write(file)`.
 
     Args:
         file: the path, or a descriptor, which is closed afterwards as `open` does.
         chunks: the parts, in the order in which the file is to hold them; at least one.
 
     Raises:
-        TypeError: an item is none of those.
-        ValueError: there is no item.
-        FinalfusionFormatError: the format cannot hold one of them.
-        OSError: the file cannot be written.
+        TypeError: if an item is something else.
+        ValueError: if there is no item.
+        FinalfusionFormatError: if the format cannot hold one of them.
+        OSError: if the file cannot be written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -118,43 +132,66 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
         ['one', 'two']
     """
     if isinstance(chunks, Chunk):
-        raise TypeError(f"`chunks`: expected a list of chunks, got one {type(chunks).__name__}. Write `[chunk]`.")
+        name = type(chunks).__name__
+        raise TypeError(f"`chunks`: expected a list of chunks, got one {name}. Write `[chunk]`.")
     if not chunks:
         raise ValueError("`chunks`: expected at least one, got none.")
-    _write(file, [Composing.of(chunk) if isinstance(chunk, ComposedArray) else _gathered(chunk) for chunk in chunks])
+    _write(file, [_as_written(chunk) for chunk in chunks])
 
 
-def _gathered(chunk: Any) -> Any:
-    """Rows that are divided over devices in one place; anything else as it is."""
-    return chunk[:] if isinstance(chunk, ShardedArray) else chunk
+def measure_chunk(value: Any, position: int, file: File | None = None) -> MeasuredChunk:
+    """Finds out how to write a chunk whose header begins at `position`, and its length."""
+    identifier, write = _writer_of(value, file)
+    start = position + CHUNK_HEADER_BYTES
+    dry_run = Output(None, start)
+    try:
+        write(dry_run, value)
+    except FinalfusionFormatError as error:
+        error.file, error.chunk = file, identifier.name
+        raise
+    return MeasuredChunk(identifier, write, value, dry_run.position - start)
 
 
-def _write(file: File, chunks: Sequence[Any]) -> None:
-    formats = [_format(chunk, file) for chunk in chunks]
-    # What cannot be stored is refused before a file is made.
-    position = header_size(len(chunks))
-    for chunk, (_, module) in zip(chunks, formats, strict=True):
-        position += module.size(chunk, position, file=file)
+def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
+    """Writes a chunk with its header."""
+    out.pack("IQ", chunk.identifier, chunk.length)
+    chunk.write(out, chunk.value)
+
+
+def _write(file: File, values: Sequence[Any]) -> None:
+    # What cannot be stored is an error before there is a file.
+    out = Output(None)
+    write_header(out, [ChunkId.NdArray] * len(values))
+    chunks: list[MeasuredChunk] = []
+    for value in values:
+        chunks.append(measure_chunk(value, out.position, file))
+        out.position += CHUNK_HEADER_BYTES + chunks[-1].length
     with open_output(file) as raw:
         out = Output(raw)
-        write_header(out, [identifier for identifier, _ in formats])
-        for chunk, (_, module) in zip(chunks, formats, strict=True):
-            module.write(out, chunk)
+        write_header(out, [chunk.identifier for chunk in chunks])
+        for chunk in chunks:
+            write_chunk(out, chunk)
 
 
-def _format(chunk: Any, file: File) -> tuple[ChunkId, ModuleType]:
-    if isinstance(chunk, Int8Array):
+def _as_written(chunk: Any) -> Any:
+    return _AS_WRITTEN.get(type(chunk), lambda value: value)(chunk)
+
+
+def _writer_of(chunk: Any, file: File | None) -> tuple[ChunkId, Callable[[Output, Any], None]]:
+    for kind in type(chunk).__mro__:
+        if kind in _CHUNKS:
+            return _CHUNKS[kind]
+    name = type(chunk).__name__
+    if isinstance(chunk, Storage):
         raise FinalfusionFormatError(
             file,
             chunk=ChunkId.NdArray.name,
             field="type",
-            expected="float32 or the codes of a product quantizer, which is all that finalfusion holds",
-            got="int8 with a scale a row",
-            hint="Write a snapshot, which keeps it (`ffjax.save(..., format='msgpack')`), or write the numbers that it "
-            "stands for (`ffjax.reconstruct(embeddings)`).",
+            expected="a matrix of float32 or the codes of a product quantizer, "
+            "which is all that finalfusion holds",
+            got=f"the rows of {name}",
+            hint="Write a snapshot, which keeps them (`ffjax.save(..., format='msgpack')`), or "
+            "plain vectors (`ffjax.reconstruct(embeddings)`).",
         )
-    for kind, identifier, module in _FORMATS:
-        if isinstance(chunk, kind):
-            return identifier, module
-    names = ", ".join(kind.__name__ for kind, _, _ in _FORMATS if kind is not Composing)
-    raise TypeError(f"`chunks`: expected {names}, got {type(chunk).__name__}.")
+    names = ", ".join(kind.__name__ for kind in _CHUNKS if kind is not ComposedRows)
+    raise TypeError(f"`chunks`: expected {names}, got {name}.")

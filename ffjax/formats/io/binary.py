@@ -8,6 +8,7 @@ position in a stretch of it. Each read is checked against the end of the stretch
 import mmap
 import os
 import struct
+from collections.abc import Iterable
 from io import BufferedIOBase, RawIOBase
 from typing import Any, TypeAlias
 
@@ -209,22 +210,32 @@ class Cursor:
 class Output:
     """A binary file that is written from start to end; it need not be seekable.
 
+    Without a file it only counts: such a dry run tells how long something will be.
+
     Attributes:
         position: bytes written so far, counted from where the first one goes.
     """
 
     __slots__ = ("_file", "position")
 
-    def __init__(self, file: BufferedIOBase | RawIOBase, position: int = 0) -> None:
+    def __init__(self, file: BufferedIOBase | RawIOBase | None, position: int = 0) -> None:
         self._file = file
         self.position = position
 
     def write(self, data: Any) -> None:
         """Writes bytes or a contiguous array."""
         view = memoryview(data)
-        if view.nbytes:  # an empty array of two dimensions cannot be cast
-            self._file.write(view.cast("B"))
-            self.position += view.nbytes
+        if view.nbytes and self._file is not None:
+            self._file.write(view.cast("B"))  # an empty array of two dimensions can't be cast
+        self.position += view.nbytes
+
+    def write_blocks(self, size: int, blocks: Iterable[Any]) -> None:
+        """Writes blocks that have `size` bytes together; a dry run leaves them alone."""
+        if self._file is None:
+            self.position += size
+            return
+        for block in blocks:
+            self.write(block)
 
     def pack(self, codes: str, *values: int | float) -> None:
         """Writes little-endian numbers, `codes` as in `struct`."""

@@ -10,15 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ffjax import FinalfusionFormatError, StringTable
-from ffjax.formats.finalfusion import string_list as items
-from ffjax.formats.finalfusion import string_starts as chain
-from ffjax.formats.finalfusion.string_list import (
-    first_duplicate,
-    invalid_utf8,
-    items_size,
-    read_items,
-    write_items,
-)
+from ffjax.formats.finalfusion import string_list
+from ffjax.formats.finalfusion.string_list import read_strings, write_strings
 from ffjax.formats.io.binary import Cursor, Output
 from tests.formats.finalfusion import fifu
 
@@ -50,9 +43,8 @@ def blocks(size: int | None):
     """Small blocks put their edges everywhere."""
     with pytest.MonkeyPatch.context() as patch:
         if size:
-            patch.setattr(chain, "_BLOCK", size)
-            patch.setattr(items, "_BLOCK", size)
-            patch.setattr(items, "_ITEMS", 3)
+            patch.setattr(string_list, "_SCAN_BYTES", size)
+            patch.setattr(string_list, "_BLOCK_STRINGS", 3)
         yield
 
 
@@ -68,7 +60,7 @@ def test_words_are_those_of_the_plain_way(block, given, behind):
     with blocks(block):
         data = fifu.words(*given)
         cursor = Cursor(fifu.memory(data + behind))
-        found = read_items(cursor, len(given), "word")
+        found = read_strings(cursor, len(given), "word")
         assert raw(found.table) == one_by_one(data, len(given))[0] == [word.encode() for word in given]
         assert cursor.position == len(data)
         assert found.rows is None
@@ -86,7 +78,7 @@ def test_ngrams_and_their_rows_are_those_of_the_plain_way(block, given, rows, be
     with blocks(block):
         data = b"".join(fifu.words(word) + struct.pack("<Q", row) for word, row in zip(given, rows, strict=False))
         cursor = Cursor(fifu.memory(data + behind))
-        found = read_items(cursor, len(given), "n-gram", with_rows=True)
+        found = read_strings(cursor, len(given), "n-gram", with_rows=True)
         plain, plain_rows, end = one_by_one(data, len(given), tail=8)
         assert raw(found.table) == plain == [word.encode() for word in given]
         assert found.rows.tolist() == plain_rows == rows[: len(given)]
@@ -103,11 +95,13 @@ def test_what_is_written_is_the_layout(block, given, rows):
         table = StringTable.from_strings(given)
         for with_rows in (False, True):
             out = io.BytesIO()
-            write_items(Output(out), table, np.array(rows[: len(given)], np.uint64) if with_rows else None)
+            write_strings(Output(out), table, np.array(rows[: len(given)], np.uint64) if with_rows else None)
             tails = [struct.pack("<Q", row) if with_rows else b"" for row in rows]
             expected = b"".join(fifu.words(word) + tail for word, tail in zip(given, tails, strict=False))
             assert out.getvalue() == expected
-            assert items_size(table, with_rows=with_rows) == len(expected)
+            dry_run = Output(None, 5)
+            write_strings(dry_run, table, np.zeros(len(given), np.uint64) if with_rows else None)
+            assert dry_run.position == 5 + len(expected)
 
 
 @in_blocks
@@ -123,9 +117,9 @@ def test_any_bytes_are_read_as_the_plain_way_reads_them_or_refused(block, data, 
         cursor = Cursor(fifu.memory(data), chunk="chunk")
         if not fits:
             with pytest.raises(FinalfusionFormatError, match="chunk: .*expected .*, got "):
-                read_items(cursor, count, "word", with_rows=with_rows)
+                read_strings(cursor, count, "word", with_rows=with_rows)
             return
-        found = read_items(cursor, count, "word", with_rows=with_rows)
+        found = read_strings(cursor, count, "word", with_rows=with_rows)
         assert raw(found.table) == expected
         assert cursor.position == end
         assert (found.rows is None) == (not with_rows)
@@ -141,49 +135,19 @@ def bad(word: bytes) -> bool:
     return False
 
 
-@in_blocks
-@given(st.lists(st.one_of(st.binary(max_size=5), st.text(max_size=5).map(str.encode)), max_size=12))
-@example([b"\xc3", b"\xa9"])
-@example([b"\xe6\x9d", b"", b"\xb1x"])
-@example([b"ab", b"c\xff"])
-def test_the_first_string_that_is_not_utf8_is_found(block, given):
-    with blocks(block):
-        expected = next((i for i, word in enumerate(given) if bad(word)), None)
-        found = invalid_utf8(StringTable.from_strings(given))
-        if expected is None:
-            assert found is None
-            return
-        index, within, reason = found
-        # A later string is named if only the joint of two earlier ones is wrong.
-        assert bad(given[index])
-        assert f"0x{given[index][within]:02x}" in reason
-        if not bad(b"".join(given)):
-            assert index == expected
-
-
-@given(st.lists(st.binary(max_size=2), max_size=40))
-def test_the_first_string_that_comes_again_is_found(given):
-    seen = {}
-    expected = next(((seen[word], i) for i, word in enumerate(given) if seen.setdefault(word, i) != i), None)
-    found = first_duplicate(StringTable.from_strings(given))
-    assert (found is None) == (expected is None)
-    if expected:
-        assert found[1] == expected[1]
-        assert given[found[0]] == given[found[1]]
-
-
 def test_long_lists_cross_the_real_blocks():
     given = [f"word{i}" + "\0" * (i % 1000 == 0) for i in range(200_000)]
     data = fifu.words(*given)
-    assert len(data) > 2 * items._BLOCK and len(given) > 2 * items._ITEMS
-    found = read_items(Cursor(fifu.memory(data)), len(given), "word")
+    assert len(data) > 2 * string_list._SCAN_BYTES
+    assert len(given) > 2 * string_list._BLOCK_STRINGS
+    found = read_strings(Cursor(fifu.memory(data)), len(given), "word")
     assert found.table.strings == given
     out = io.BytesIO()
-    write_items(Output(out), found.table)
+    write_strings(Output(out), found.table)
     assert out.getvalue() == data
 
 
 def test_a_list_of_nothing_but_zeros_is_refused_at_once():
     data = bytes(40_000_000)
     with pytest.raises(FinalfusionFormatError, match="byte 8: word 1: expected each word once, got a second empty one"):
-        read_items(Cursor(fifu.memory(data)), 10_000_000, "word")
+        read_strings(Cursor(fifu.memory(data)), 10_000_000, "word")
