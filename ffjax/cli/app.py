@@ -1,7 +1,8 @@
-"""The command as a whole: collects the subcommands and runs one.
+"""The command: collects the subcommands and runs one.
 
-A subcommand is a module of this folder with a function of the same name, whose docstring is its help: add the module
-and its name below. Modules import JAX and ffjax inside their function, so that `--help` and shell completion are quick.
+A subcommand is a module of this folder with a function of the same name, whose docstring is its
+help; add its name below. Modules import JAX and ffjax inside their function, so that `--help`
+and shell completion are quick.
 """
 
 import os
@@ -11,38 +12,48 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 
 from ffjax import __version__
-from ffjax.cli.analogy import spread
+from ffjax.cli.analogy import repeat_include
 from ffjax.cli.exit_status import (
     BAD_INPUT,
     BROKEN_PIPE,
     INTERRUPTED,
+    BadInput,
+    drop_unwritten_output,
     explain,
-    guarded,
-    keep_streams,
+    interruptible,
+    open_closed_streams,
     say,
-    silence,
 )
+from ffjax.errors import FormatError
 
 # The panels of `ffjax --help` and the modules in them.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "Ask": ("similar", "analogy", "plot"),
-    "Look": ("info", "metadata", "evaluate", "demo"),
+    "Query": ("similar", "analogy", "plot"),
+    "Inspect": ("info", "metadata", "evaluate", "demo"),
     "Embed": ("embed",),
-    "Change": ("convert", "select", "prune", "reduce", "quantize", "reconstruct", "bucket_to_explicit"),
+    "Transform": (
+        "convert",
+        "select",
+        "prune",
+        "reduce",
+        "quantize",
+        "reconstruct",
+        "bucket_to_explicit",
+    ),
 }
 
-# typer brings click along or depends on it, according to its version; this is the base of usage errors in either.
+# Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
 
 def app() -> typer.Typer:
     """The typer application with all subcommands."""
-    made = typer.Typer(
+    application = typer.Typer(
         name="ffjax",
         callback=ffjax,
         invoke_without_command=True,
@@ -52,20 +63,22 @@ def app() -> typer.Typer:
     )
     for panel, names in COMMANDS.items():
         for name in names:
-            function = getattr(import_module(f"ffjax.cli.{name}"), name)
-            made.command(name.replace("_", "-"), rich_help_panel=panel)(guarded(function))
-    return made
+            function = interruptible(getattr(import_module(f"ffjax.cli.{name}"), name))
+            application.command(name.replace("_", "-"), rich_help_panel=panel)(function)
+    return application
 
 
 def ffjax(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
 ) -> None:
     """Static word embeddings: finalfusion, fastText, word2vec, GloVe and floret files.
 
     Results are tables on a terminal, tab-separated lines in a pipe, and JSON
     lines with --json. A file named - is standard input or output.
 
-    Exit status: 0 done; 1 a query has no answer; 2 bad input.
+    Exit status: 0 success; 1 a query has no answer; 2 bad input.
 
     Start with
       ffjax demo
@@ -91,64 +104,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ffjax ...
         0
     """
-    keep_streams()
-    _speak_utf8()
+    open_closed_streams()
+    _use_utf8()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["analogy"]:
-        arguments = spread(arguments)
-    arguments = arguments or ["--help"]
+        arguments = repeat_include(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _tell
-            status = typer.main.get_command(app()).main(args=arguments, prog_name="ffjax", standalone_mode=False)
+            warnings.showwarning = lambda message, *_: say(str(message))
+            group = typer.main.get_command(app())
+            status = group.main(arguments or ["--help"], "ffjax", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
         message = error.format_message().strip()  # type: ignore[attr-defined]
-        say(f"error: {message}{'' if message.endswith(('.', '?')) else '.'} See `{path} --help`.")
+        end = "" if message.endswith((".", "?")) else "."
+        say(f"error: {message}{end} See `{path} --help`.")
         return BAD_INPUT
     except typer.Abort:
         return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
     except SystemExit as error:
-        # Who prints help ends so if its reader has gone away.
+        # Help for a reader that has gone away ends like this.
         if not isinstance(error.__context__, BrokenPipeError):
             raise
-        silence()
         return BROKEN_PIPE
-    except BrokenPipeError:  # what is printed without a subcommand, such as the version
-        silence()
-        return BROKEN_PIPE
-    except OSError as error:
+    except (BadInput, FormatError, OSError, MemoryError) as error:
         say(f"error: {explain(error)}")
         return BAD_INPUT
     return status if isinstance(status, int) else 0
 
 
 def command() -> NoReturn:
-    """What the shell runs: `main`, and the process ends with its status.
+    """Entry point of the shell command: runs `main` and ends the process with its status.
 
-    After an interruption it ends at once. Computations may still run then, on threads of their own, and would find
-    taken away what Python takes away at its end.
+    After an interruption the process ends at once: computations may still run on other threads,
+    and Python's normal exit would take away what they use.
     """
     status = main()
+    drop_unwritten_output()
     if status == INTERRUPTED:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
         os._exit(status)
     raise SystemExit(status)
 
 
-def _speak_utf8() -> None:
-    """Words are UTF-8, and now and then bytes that are not: those come in and go out as they are."""
+def _use_utf8() -> None:
+    """Makes the standard streams UTF-8; bytes that are not UTF-8 pass through unchanged."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             errors = "backslashreplace" if stream is sys.stderr else "surrogateescape"
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors=errors)
-
-
-def _tell(message: Warning | str, *_: Any) -> None:
-    """A warning as one line, without the place in the code that it comes from."""
-    say(str(message))

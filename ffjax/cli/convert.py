@@ -1,23 +1,51 @@
 """`ffjax convert`: from one format to another."""
 
-from ffjax.cli.files import convert as convert_file
+from ffjax.cli.files import check_target, input_of, output_of, say_dropped, shown
+from ffjax.cli.messages import translated
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.progress import working
 
 
 def convert(
-    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, to: ToFormat = None, lossy: Lossy = False
+    embeddings: InputFile,
+    output: OutputFile,
+    from_: FromFormat = None,
+    to: ToFormat = None,
+    lossy: Lossy = False,
 ) -> None:
     """Convert embeddings from one format to another.
 
-    A finalfusion file keeps everything. Text and word2vec files hold words
-    and vectors alone: vectors get back the lengths that the norms remember,
-    and n-grams are left out. fastText and floret files need embeddings with
-    n-grams of their own kind. The output replaces an old file only when it
-    is complete. Memory is needed for the words and some rows, not for all.
+    A finalfusion file keeps everything. Text and word2vec files hold only
+    words and vectors: vectors are scaled back to their original lengths, and
+    n-grams are dropped. fastText and floret files need embeddings with their
+    own kind of n-grams. An existing output is replaced only once the new file
+    is complete. The matrix is never held in memory.
 
     Examples:
       ffjax convert glove.6B.100d.txt glove.fifu
       ffjax convert cc.de.300.bin cc.de.300.fifu --from fasttext
       ffjax convert words.fifu - --to text | head -n 3
     """
-    convert_file(embeddings, output, from_, to, lossy=lossy)
+    check_target(output, to)
+    files = {"Reading": shown(embeddings), "Writing": shown(output, output=True)}
+    stage = "Reading"
+
+    def progress(what: str, steps: int, total: int | None) -> None:
+        nonlocal stage
+        stage = what
+        bar.show(f"{what} {files[what]}", steps, total)
+
+    with working(f"Reading {shown(embeddings)}") as bar:
+        from ffjax.formats.convert import convert as convert_file
+
+        with translated("convert", lambda: files[stage]):
+            dropped = convert_file(
+                input_of(embeddings),
+                output_of(output),
+                from_format=from_,
+                to_format=to,
+                lossy=lossy,
+                leave_out=True,
+                progress=progress,
+            )
+    say_dropped(files["Writing"], dropped)

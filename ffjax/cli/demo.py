@@ -4,14 +4,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ffjax.cli.output import answer_table, number
+from ffjax.cli.output import answer_table, console, number
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ffjax import Embeddings
 
 T = TypeVar("T")
@@ -34,74 +31,74 @@ ANALOGIES = (("man", "king", "woman"), ("paris", "france", "tokyo"), ("good", "b
 def demo() -> None:
     """Show what ffjax does, on the embeddings inside the package.
 
-    Opens them, says how small they are and what that costs, looks words up,
-    compiles a batch of queries with jax.jit, finds nearest neighbours, also of
-    an unknown word, and analogies, and saves and loads the embeddings again.
-    All times are measured while it runs.
+    Loads the embeddings, looks words up, compiles a batch of queries with
+    jax.jit, finds nearest neighbours, also of an unknown word, solves
+    analogies, and saves and loads the embeddings again. All times are measured
+    while it runs.
 
     Examples:
       ffjax demo
     """
     begin = time.perf_counter()
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    with console.status("Starting JAX"):
-        import jax
-
-        device = jax.devices()[0]
-        import ffjax
-    console.print(
-        f"[bold]ffjax {ffjax.__version__}[/] · jax {jax.__version__} on {device.device_kind} ({device.platform})"
-        f" · imported in {_time(time.perf_counter() - begin)}"
-    )
-    emb = _open(console)
-    _look_up(console, emb)
-    _compiled(console, emb)
-    _similar(console, emb)
-    _unknown(console, emb)
-    _analogies(console, emb)
-    _save(console, emb)
-    console.print(f"\nAll of it took {_time(time.perf_counter() - begin)}. Now yours: [bold]ffjax info FILE[/]\n")
-
-
-def _open(console: "Console") -> "Embeddings":
-    import ffjax
-
-    _head(console, "Open", ">>> emb = ffjax.demo()")
-    seconds, emb = _timed(ffjax.demo)
-    source = (emb.metadata or {}).get("name", "")
-    _say(console, f"{source}: {emb.n_words:,} words x {emb.dims} dimensions, read in {_time(seconds)}")
-    with as_file(files("ffjax") / "data" / "demo.fifu") as path:
-        size = os.path.getsize(path)
-    plain = emb.storage.shape[0] * emb.dims * 4
-    recall = (emb.metadata or {})["quality"]["recall_at_10"]
-    _say(console, f"{size / 1e6:.2f} MB with words and n-grams; the rows in float32 would take {plain / 1e6:.1f} MB")
-    _say(console, f"recall@10 {recall:.3f}: so many of the ten nearest words are those of GloVe's own rows")
-    return emb
-
-
-def _look_up(console: "Console", emb: "Embeddings") -> None:
-    word = WORDS[0]
-    _head(console, "Look up", f'>>> emb["{word}"]')
-    vector = emb[word]
-    repeats = 2000
-    seconds, _ = _timed(lambda: [emb[word] for _ in range(repeats)])
-    shown = ", ".join(f"{number:.4f}" for number in vector[:4])
-    _say(console, f"[{shown}, ...] shape {vector.shape}, {_time(seconds / repeats)} a word")
-
-
-def _compiled(console: "Console", emb: "Embeddings") -> None:
     import jax
 
     import ffjax
 
-    _head(console, "A batch inside jax.jit: words in, rows out", COMPILED)
-    traces = []
+    device = jax.devices()[0]
+    _say(f"ffjax {ffjax.__version__}, jax {jax.__version__} on {device.device_kind}")
+    _head("Open", ">>> emb = ffjax.demo()")
+    seconds, emb = _timed(ffjax.demo)
+    metadata = dict(emb.metadata or {})
+    _say(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {_time(seconds)}")
+    float32_size = emb.storage.shape[0] * emb.dims * 4 / 1e6
+    recall = metadata["quality"]["recall_at_10"]
+    _say(f"float32 rows would take {float32_size:.1f} MB; these codes have recall@10 {recall:.3f}")
+
+    word = WORDS[0]
+    _head("Look up", f'>>> emb["{word}"]')
+    seconds, vectors = _timed(lambda: [emb[word] for _ in range(2000)])
+    numbers = ", ".join(f"{value:.4f}" for value in vectors[0][:4])
+    _say(f"[{numbers}, ...] shape {vectors[0].shape}, {_time(seconds / 2000)} per word")
+
+    _head("A batch inside jax.jit: words in, rows out", COMPILED)
+    _compiled(emb)
+
+    for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
+        _head(title, f'>>> emb.word_similarity("{word}", k=5)')
+        results = emb.word_similarity(word, k=5) or []
+        console().print(answer_table([(each.word, number(each.similarity)) for each in results]))
+    n_ngrams = len(emb.vocab.subword_rows(UNKNOWN))  # type: ignore[attr-defined]
+    _say(f"not in the vocabulary: its vector is the sum of its {n_ngrams} known n-grams")
+
+    _head("Analogies", '>>> emb.analogy("{}", "{}", "{}", k=1)'.format(*ANALOGIES[0]))
+    for a, b, c in ANALOGIES:
+        best = (emb.analogy(a, b, c, k=1) or [])[0]
+        _say(f"{a} is to {b} as {c} is to {best.word} ({best.similarity:.3f})")
+
+    _head("Save and load again", SAVED)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "mine.fifu")
+        write_seconds, _ = _timed(lambda: emb.write(path))
+        size = os.path.getsize(path) / 1e6
+        seconds, mapped = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
+        is_equal = mapped == emb
+        del mapped  # some systems do not delete a mapped file
+    _say(f"{is_equal}: {size:.1f} MB written in {_time(write_seconds)}, mapped in {_time(seconds)}")
+    _say(f"\nThe demo took {_time(time.perf_counter() - begin)}. Next: ffjax info FILE\n")
+
+
+def _compiled(emb: "Embeddings") -> None:
+    """Runs `COMPILED` twice, with other words, and counts the traces."""
+    import jax
+
+    import ffjax
+
+    n_traces = 0
 
     @jax.jit
     def neighbours(emb: Any, strings: Any) -> Any:
-        traces.append(strings)  # runs when it is traced, so once for each program that is compiled
+        nonlocal n_traces
+        n_traces += 1  # runs once for each program that is compiled
         vectors, _ = ffjax.embed(emb, strings)
         return ffjax.top_k(emb, vectors, k=4)
 
@@ -111,70 +108,25 @@ def _compiled(console: "Console", emb: "Embeddings") -> None:
     first, best = _timed(lambda: call(WORDS))
     second, _ = _timed(lambda: call(OTHER_WORDS))
     words = emb.vocab.words
-    for word, rows in zip(WORDS, best.rows.tolist(), strict=False):
-        names = ", ".join(words[row] for row in rows if words[row] != word)
-        _say(console, f"[cyan]{word:8}[/] {names}", markup=True)
-    times = "once" if len(traces) == 1 else f"{len(traces)} times"
-    _say(console, f"first call {_time(first)} with compiling, other words then {_time(second)}: compiled {times}")
-    many = words * 6
-    embed = jax.jit(lambda emb, strings: ffjax.embed(emb, strings)[0])
-    strings = ffjax.pack(many)
-    jax.block_until_ready(embed(emb, strings))
-    seconds, _ = _timed(lambda: jax.block_until_ready(embed(emb, strings)))
-    _say(console, f"vectors of {len(many):,} words in {_time(seconds)}, {_time(seconds / len(many))} a word")
+    for word, ids in zip(WORDS, best.rows.tolist(), strict=False):
+        _say(f"{word:8} {', '.join(words[row] for row in ids if words[row] != word)}")
+    times = "once" if n_traces == 1 else f"{n_traces} times"
+    _say(f"first call {_time(first)}, second with other words {_time(second)}: compiled {times}")
 
 
-def _similar(console: "Console", emb: "Embeddings") -> None:
-    word = WORDS[0]
-    _head(console, "Nearest neighbours", f'>>> emb.word_similarity("{word}", k=5)')
-    emb.word_similarity(word, k=5)
-    seconds, found = _timed(lambda: emb.word_similarity(word, k=5))
-    console.print(answer_table([(result.word, number(result.similarity)) for result in found or []]))
-    _say(console, f"over all words, in {_time(seconds)}")
-
-
-def _unknown(console: "Console", emb: "Embeddings") -> None:
-    _head(console, "An unknown word", f'>>> emb.word_similarity("{UNKNOWN}", k=5)')
-    found = emb.word_similarity(UNKNOWN, k=5) or []
-    console.print(answer_table([(result.word, number(result.similarity)) for result in found]))
-    if UNKNOWN not in emb:
-        rows = len(emb.vocab.subword_rows(UNKNOWN))  # type: ignore[attr-defined]
-        _say(console, f"not in the vocabulary: its vector is the sum of its {rows} known n-grams")
-
-
-def _analogies(console: "Console", emb: "Embeddings") -> None:
-    _head(console, "Analogies", '>>> emb.analogy("{}", "{}", "{}", k=1)'.format(*ANALOGIES[0]))
-    for a, b, c in ANALOGIES:
-        best = (emb.analogy(a, b, c, k=1) or [])[0]
-        _say(console, f"{a} is to {b} as {c} is to [bold cyan]{best.word}[/] ({best.similarity:.3f})", markup=True)
-
-
-def _save(console: "Console", emb: "Embeddings") -> None:
-    import ffjax
-
-    _head(console, "Save and load again", SAVED)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "mine.fifu")
-        written, _ = _timed(lambda: emb.write(path))
-        size = os.path.getsize(path) / 1e6
-        read, again = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
-        same = again == emb
-        del again  # some systems keep a file that is mapped
-    _say(console, f"{same}: {size:.1f} MB written in {_time(written)}, mapped in {_time(read)}")
-
-
-def _head(console: "Console", title: str, code: str) -> None:
+def _head(title: str, code: str) -> None:
     from rich.rule import Rule
     from rich.text import Text
 
-    console.print()
-    console.print(Rule(Text(title, "bold"), align="left", style="dim"))
+    terminal = console()
+    terminal.print()
+    terminal.print(Rule(Text(title, "bold"), align="left", style="dim"))
     for line in code.splitlines():
-        console.print(Text(line[:4], "dim") + Text(line[4:], "green"))
+        terminal.print(Text(line[:4], "dim") + Text(line[4:], "green"))
 
 
-def _say(console: "Console", text: str, *, markup: bool = False) -> None:
-    console.print(f"  {text}", markup=markup)
+def _say(text: str) -> None:
+    console().print(text, markup=False)
 
 
 def _timed(work: Callable[[], T]) -> tuple[float, T]:
@@ -184,14 +136,15 @@ def _timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def _time(seconds: float) -> str:
-    """A duration with a fitting unit.
+    """A duration with a suitable unit.
 
     Examples:
         >>> _time(0.0000021), _time(0.0123), _time(2.5)
         ('2.1 µs', '12 ms', '2.5 s')
     """
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
-        if seconds * factor >= 1 or unit == "ns":
-            value = seconds * factor
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
-    return ""
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if (value := seconds * factor) >= 1:
+            break
+    else:
+        unit, value = "µs", seconds * 1e6
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"

@@ -1,23 +1,21 @@
-"""`ffjax embed`: the lines of a text to vectors."""
+"""`ffjax embed`: the lines of a text as vectors."""
 
 import os
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, in_terms, load, shown
+from ffjax.cli.files import check_distinct, load, shown
+from ffjax.cli.messages import translated
 from ffjax.cli.options import InputFormat, Lossy
 from ffjax.cli.progress import working
 
-if TYPE_CHECKING:
-    from ffjax import Embeddings
-
 
 class Pooling(StrEnum):
-    """How the words of a line become a vector."""
+    """How the vectors of a line's words are combined."""
 
     mean = "mean"
     sum = "sum"
@@ -26,7 +24,7 @@ class Pooling(StrEnum):
 
 
 class Number(StrEnum):
-    """The type of the numbers in the result."""
+    """The number type of the result."""
 
     float32 = "float32"
     float16 = "float16"
@@ -35,21 +33,28 @@ class Number(StrEnum):
 def embed(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="[EMBEDDINGS] TEXT", help="Embeddings, and a text; - for standard input."),
+        typer.Argument(
+            metavar="[EMBEDDINGS] TEXT",
+            help="Embeddings, and a text; - for standard input.",
+        ),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The .npy file to write.")],
-    pooling: Annotated[Pooling, typer.Option(help="How the words of a line become a vector.")] = Pooling.mean,
-    dtype: Annotated[Number, typer.Option(help="The type of the numbers.")] = Number.float32,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The .npy file to write.")
+    ],
+    pooling: Annotated[
+        Pooling, typer.Option(help="How to combine the vectors of a line's words.")
+    ] = Pooling.mean,
+    dtype: Annotated[Number, typer.Option(help="Number type of the result.")] = Number.float32,
     format: InputFormat = None,
     lossy: Lossy = False,
 ) -> None:
-    """Write a vector for each line of a text into a .npy file.
+    """Write a vector for each line of a text to a .npy file.
 
-    Words are what lies between white space; unknown words get vectors from
-    their n-grams if the embeddings have any. A line without words that have
-    vectors gets zeros. --pooling fasttext gives what fastText's
-    print-sentence-vectors does. Without EMBEDDINGS, those inside the package
-    are taken. The text may be larger than memory.
+    Words are separated by white space; unknown words get vectors from their
+    n-grams if the embeddings have any. A line without a known word gets zeros.
+    --pooling fasttext gives the vectors of fastText's print-sentence-vectors.
+    Without EMBEDDINGS, those inside the package are used. The text may be
+    larger than memory.
 
     Examples:
       ffjax embed corpus.txt -o vectors.npy
@@ -57,14 +62,15 @@ def embed(
       zcat corpus.gz | ffjax embed words.fifu - -o vectors.npy --dtype float16
     """
     if len(files) > 2:
-        raise BadInput(f"expected embeddings and a text, got {len(files)} files: {' '.join(files)}.")
+        count = f"{len(files)} files: {' '.join(files)}"
+        raise BadInput(f"expected embeddings and a text, got {count}.")
     if files == ["-", "-"]:
-        raise BadInput("expected a file for the embeddings or the text, got standard input for both.")
-    text = files[-1]
+        raise BadInput("expected embeddings or a text on standard input, got both.")
     if output == "-":
-        raise BadInput("expected a file for the vectors, got standard output, where the number of lines can't follow.")
+        raise BadInput("expected a file for the vectors, got standard output.")
+    text = files[-1]
     if text != "-":
-        os.stat(text)  # before the embeddings have taken their time
+        os.stat(text)  # before the embeddings take their time
     check_distinct(output, *files)
     if len(files) == 2:
         emb = load(files[0], format, lossy=lossy)
@@ -73,17 +79,19 @@ def embed(
 
         say("no embeddings given: using the 40,000 words inside the package.")
         emb = demo()
-    total = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
-    with working(f"Embedding {shown(text)}", total, unit="bytes") as bar:
-        source: Any = sys.stdin.buffer if text == "-" else text
-        n_lines = _written(emb, source, output, pooling, dtype, lambda n_bytes, _: bar.advance(n_bytes))
+    size = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
+    source = sys.stdin.buffer if text == "-" else text
+    name = files[0] if len(files) == 2 else "the embeddings"
+    with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
+        from ffjax import embed_file
+
+        with translated("embed_file", shown(name)):
+            n_lines = embed_file(
+                emb,
+                source,
+                output,
+                pooling=str(pooling),
+                dtype=str(dtype),
+                progress=lambda n_bytes, _: bar.advance(n_bytes),
+            )
     say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")
-
-
-def _written(emb: "Embeddings", source: Any, output: str, pooling: str, dtype: str, progress: Any) -> int:
-    from ffjax import embed_file
-
-    try:
-        return embed_file(emb, source, output, pooling=str(pooling), dtype=str(dtype), progress=progress)
-    except ValueError as error:  # a model that cannot be pooled so, or an output that is no file
-        raise BadInput(in_terms(str(error))) from error

@@ -7,7 +7,7 @@ import typer
 
 
 class Format(StrEnum):
-    """The formats by their names on the command line, which are those of `ffjax.load` and `ffjax.save`."""
+    """File formats, named as in `ffjax.load` and `ffjax.save`."""
 
     finalfusion = "finalfusion"
     fasttext = "fasttext"
@@ -19,7 +19,7 @@ class Format(StrEnum):
 
 
 class Metric(StrEnum):
-    """How similarity is measured, as in `ffjax.top_k`."""
+    """Similarity metrics, as in `ffjax.top_k`."""
 
     dot = "dot"
     cosine = "cosine"
@@ -28,52 +28,71 @@ class Metric(StrEnum):
 
 
 class Method(StrEnum):
-    """How analogies are answered, as in `ffjax.analogy`."""
+    """Analogy methods, as in `ffjax.analogy`."""
 
     cosadd = "3cosadd"
     cosmul = "3cosmul"
 
 
+EMBEDDINGS_HELP = "File with embeddings; - for standard input."
+
 EmbeddingsFile = Annotated[
     str,
-    typer.Argument(metavar="EMBEDDINGS", help="File with embeddings; - for standard input.", show_default=False),
+    typer.Argument(metavar="EMBEDDINGS", help=EMBEDDINGS_HELP, show_default=False),
 ]
 InputFile = Annotated[
-    str, typer.Argument(metavar="INPUT", help="File with embeddings; - for standard input.", show_default=False)
+    str,
+    typer.Argument(metavar="INPUT", help=EMBEDDINGS_HELP, show_default=False),
 ]
 OutputFile = Annotated[
     str,
-    typer.Argument(metavar="OUTPUT", help="File to write; - for standard output.", show_default=False),
+    typer.Argument(
+        metavar="OUTPUT",
+        help="File to write; - for standard output.",
+        show_default=False,
+    ),
 ]
 InputFormat = Annotated[
     Format | None,
-    typer.Option("--format", "-f", help="Format of the embeddings; found out from the file if not given."),
+    typer.Option("--format", "-f", help="Format of the embeddings; detected by default."),
 ]
 FromFormat = Annotated[
     Format | None,
-    typer.Option("--from", "-f", help="Format of the input; found out from the file if not given."),
+    typer.Option("--from", "-f", help="Format of the input; detected by default."),
 ]
 ToFormat = Annotated[
     Format | None,
-    typer.Option("--to", "-t", help="Format of the output; taken from the file's name if not given."),
+    typer.Option("--to", "-t", help="Format of the output; by default from its name."),
 ]
-Neighbours = Annotated[int, typer.Option("-k", min=1, help="How many answers to each query.")]
+Neighbours = Annotated[int, typer.Option("-k", min=1, help="Number of answers to each query.")]
 Queries = Annotated[
     str | None,
-    typer.Option("--input", metavar="FILE", help="File with one query a line; - for standard input."),
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="File with one query per line; - for standard input.",
+    ),
 ]
 Lossy = Annotated[
     bool,
-    typer.Option("--lossy", help="Replace what is not UTF-8 in words instead of giving up."),
+    typer.Option("--lossy", help="Replace bytes that are not UTF-8 in words, do not fail."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 MetricOption = Annotated[
-    Metric, typer.Option("--metric", "-m", help="What similarity is; all but dot go by the angle between vectors.")
+    Metric,
+    typer.Option("--metric", "-m", help="Similarity metric."),
 ]
 MethodOption = Annotated[
-    Method, typer.Option("--method", help="Add and subtract vectors, or multiply and divide cosines.")
+    Method,
+    typer.Option("--method", help="Add and subtract vectors, or multiply and divide cosines."),
 ]
 Restrict = Annotated[
     int | None,
-    typer.Option("--restrict", "-r", metavar="N", min=1, help="Only the first N words may be answers."),
+    typer.Option(
+        "--restrict",
+        "-r",
+        metavar="N",
+        min=1,
+        help="Only the first N words can be answers.",
+    ),
 ]

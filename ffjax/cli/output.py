@@ -1,4 +1,4 @@
-"""Answers for people, for pipes and for programs: tables on a terminal, tab-separated lines, or JSON lines."""
+"""Answers: tables on a terminal, tab-separated lines in a pipe, or JSON lines."""
 
 import json
 import math
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 Answer = tuple[str, float]
 
 _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_BAR = 20
+_BAR_WIDTH = 20
 # Why a query has no answer although all its words have vectors.
-_NOBODY = "no other word that may be an answer has a finite vector."
+_NO_CANDIDATE = "no other candidate word has a finite vector."
 
 
 class Answers:
     """Prints the answers to queries as they come.
 
-    In a pipe each answer is a line: the words of the query, the answer and its similarity, separated by tabs. With JSON
-    each query is a line: an object with `query` and `results` (`null` if there is no answer).
+    In a pipe each answer is a line: the words of the query, the answer and its similarity,
+    separated by tabs. With JSON each query is an object with `query` and `results` (`null`
+    without an answer).
 
     Args:
         as_json: whether to print JSON.
@@ -36,35 +37,32 @@ class Answers:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.unanswered = 0
-        self._tables = None if as_json or not sys.stdout.isatty() else _console()
+        self._console = None if as_json or not sys.stdout.isatty() else console()
 
-    def add(self, query: Sequence[str], answers: Sequence[Answer] | None, problem: str = "") -> None:
+    def add(
+        self, query: Sequence[str], answers: Sequence[Answer] | None, problem: str = ""
+    ) -> None:
         """Prints the answers to one query, or a line on standard error if there are none.
 
         Args:
             query: its words.
-            answers: words with their similarities, best first; `None` if the query cannot be answered. An empty list
-                is no answer either.
-            problem: why it cannot.
+            answers: words with their similarities, best first; `None` or empty without an answer.
+            problem: why there is no answer.
         """
         if not answers:
-            answers, problem = None, problem or _NOBODY
             self.unanswered += 1
             sys.stdout.flush()
-            say(f"no answer for {' '.join(word or repr(word) for word in query)}: {problem}")
+            words = " ".join(word or repr(word) for word in query)
+            say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
         if self.as_json:
-            results = None if answers is None else [{"word": word, "similarity": score} for word, score in answers]
-            print(to_json({"query": query[0] if len(query) == 1 else list(query), "results": results}))
-        elif answers is not None:
-            if self._tables is not None:
-                self._tables.print(answer_table(answers, title(query)))
-            else:
-                for word, score in answers:
-                    print(tabbed(*query, word, score))
-
-    def flush(self) -> None:
-        """Lets the reader see what has been printed."""
-        sys.stdout.flush()
+            results = [{"word": word, "similarity": score} for word, score in answers or []]
+            name = query[0] if len(query) == 1 else list(query)
+            print(to_json({"query": name, "results": results or None}))
+        elif answers and self._console is not None:
+            self._console.print(answer_table(answers, title(query)))
+        else:
+            for word, score in answers or []:
+                print(tabbed(*query, word, score))
 
 
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
@@ -84,17 +82,18 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(style="bold cyan")
     table.add_column(overflow="fold")
     for name, value in shown.items():
-        table.add_row(name, Text(f"{value:,}" if isinstance(value, int) and value >= 10_000 else _plain(value)))
-    _console().print(table)
+        is_large = isinstance(value, int) and value >= 10_000
+        table.add_row(name, Text(f"{value:,}" if is_large else _plain(value)))
+    console().print(table)
 
 
 def tabbed(*fields: Any) -> str:
-    r"""One line of fields with tabs between; a tab or a line break inside a field becomes `\t`, `\n` or `\r`."""
+    r"""A line of tab-separated fields, in which a tab or line break becomes `\t`, `\n` or `\r`."""
     return "\t".join(str(field).translate(_ESCAPES) for field in fields)
 
 
 def number(value: Any) -> float:
-    """A float32 as the shortest decimal number that is the same float32.
+    """A float32 as the shortest decimal number that rounds to it.
 
     Examples:
         >>> import numpy as np
@@ -105,48 +104,28 @@ def number(value: Any) -> float:
 
 
 def to_json(value: Any) -> str:
-    """JSON on one line; text that UTF-8 cannot hold is written with escapes, and what is no number as null.
+    """JSON on one line; text that UTF-8 cannot encode is escaped, NaN and infinity are null.
 
     Examples:
-        >>> to_json({"word": "größe"}), to_json(chr(0xDCFF)).isascii()
+        >>> to_json({"word": "größe"}), to_json({"word": "gr\\udcf6\\udcdfe"}).isascii()
         ('{"word": "größe"}', True)
         >>> to_json({"pearson": float("nan")})
         '{"pearson": null}'
     """
     value = _finite(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if text.isascii() or _encodable(text) else json.dumps(value, default=str)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _encodable(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return False
-    return True
+        return json.dumps(value, default=str)
+    return text
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value)
+def console() -> "Console":
+    """Standard output as a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 def answer_table(answers: Sequence[Answer], title: str | None = None) -> "Table":
@@ -155,15 +134,15 @@ def answer_table(answers: Sequence[Answer], title: str | None = None) -> "Table"
     from rich.table import Table
     from rich.text import Text
 
-    heading = None if title is None else Text(title, "bold")
-    table = Table(box=None, padding=(0, 1), show_header=False, title=heading, title_justify="left")
+    table = Table(box=None, padding=(0, 1), show_header=False, title_justify="left")
+    table.title = None if title is None else Text(title, "bold")
     table.add_column(justify="right", style="dim")
     table.add_column(style="cyan", overflow="fold")
     table.add_column(justify="right")
     table.add_column()
-    for place, (word, score) in enumerate(answers, start=1):
-        bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR)
-        table.add_row(str(place), Text(word), f"{score:.4f}", bar)
+    for rank, (word, score) in enumerate(answers, start=1):
+        bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR_WIDTH)
+        table.add_row(str(rank), Text(word), f"{score:.4f}", bar)
     return table
 
 
@@ -177,3 +156,19 @@ def title(query: Sequence[str]) -> str:
     if len(query) == 3:
         return "{} is to {} as {} is to".format(*query)
     return " ".join(query)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)

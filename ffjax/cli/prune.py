@@ -1,48 +1,47 @@
 """`ffjax prune`: fewer rows, shared by words."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import (
-    check_distinct,
-    check_target,
-    check_writable,
-    in_terms,
-    load,
-    save,
-    say_training_is_left,
-    shown,
-)
+from ffjax.cli.files import check_distinct, check_writable, rewrite
 from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
 from ffjax.cli.output import number, tabbed
-from ffjax.cli.progress import working
+from ffjax.cli.progress import Bar
+
+if TYPE_CHECKING:
+    from ffjax import Embeddings
 
 
 def prune(
     embeddings: InputFile,
     output: OutputFile,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many of the words' rows to keep.")],
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
         str | None,
-        typer.Option("--mapping", metavar="FILE", help="Write each word, the word whose row it gets and the cosine."),
+        typer.Option(
+            "--mapping",
+            metavar="FILE",
+            help="Write each dropped word with its replacement and their cosine.",
+        ),
     ] = None,
     unshare_rows: Annotated[
-        bool, typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each.")
+        bool,
+        typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each."),
     ] = False,
     from_: FromFormat = None,
     to: ToFormat = None,
     lossy: Lossy = False,
 ) -> None:
-    """Keep the vectors of the first words; give the other words the nearest of them.
+    """Keep the vectors of the first N words; map other words to the nearest one.
 
-    A msgpack file has all words, of which several share a row. No other
-    format holds that. So other outputs have the words whose rows were kept,
-    and --mapping says which of them stands for each other word; with
-    --repeat-rows they have all words, and a row for each. N-grams stay.
+    A msgpack file keeps all words, and several share a row. No other format
+    can store that, so other outputs keep only the first N words, and
+    --mapping says which of them replaces each dropped word; with
+    --repeat-rows they keep all words, with a row for each. N-grams stay.
 
-    Lines of the mapping are WORD, KEPT WORD and COSINE, separated by tabs.
+    Lines of the mapping are WORD, REPLACEMENT and COSINE, separated by tabs.
 
     Examples:
       ffjax prune words.fifu small.fifu -n 20000 --mapping mapping.tsv
@@ -50,41 +49,48 @@ def prune(
       ffjax prune words.fifu all-words.fifu -n 20000 --repeat-rows
     """
     if mapping == "-" and output == "-":
-        raise BadInput("expected one of OUTPUT and --mapping on standard output, got both.")
+        raise BadInput("expected OUTPUT or --mapping on standard output, got both.")
     check_distinct(mapping or "-", embeddings, output)
-    check_target(output, to)
     check_writable(mapping)
-    emb = load(embeddings, from_, mmap=True, lossy=lossy)
-    with working("Pruning", unit="words") as bar:
+    replacements = {}
+
+    def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
         from ffjax.formats.save import promised_by
-        from ffjax.transforms import prune as prune_rows
-        from ffjax.transforms import select_words as select
+        from ffjax.transforms import prune, select_words
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.advance(done - bar.done)
+        pruned, mapped = prune(emb, rows, progress=bar.update)
+        replacements.update(mapped)
+        format = promised_by(output) if to is None else to
+        if unshare_rows or format == Format.msgpack:  # snapshots store rows that words share
+            return pruned
+        return select_words(pruned, [word for word in pruned.vocab.words if word not in mapped])
 
-        # Snapshots hold rows that words share.
-        all_words = unshare_rows or (promised_by(output) if to is None else to) == Format.msgpack
-        try:
-            pruned = prune_rows(emb, rows, progress=progress)
-            kept = pruned.embeddings
-            if not all_words:
-                kept = select(kept, [word for word in kept.vocab.words if word not in pruned.mapped])
-        except (TypeError, ValueError) as error:
-            text = in_terms(str(error), {"`embeddings`: ": "", "`ffjax.select_words`": "`ffjax select`"})
-            raise BadInput(f"{shown(embeddings)}: {text}") from error
-        if not all_words and emb.training is not None:
-            say_training_is_left()
-    save(kept, output, to, unshare_rows=unshare_rows)
+    loaded = rewrite(
+        embeddings,
+        output,
+        change,
+        function="prune",
+        doing="Pruning",
+        unit="words",
+        from_=from_,
+        to=to,
+        lossy=lossy,
+        unshare_rows=unshare_rows,
+    )
     if mapping is not None:
-        pairs = pruned.mapped.items()
-        lines = "".join(f"{tabbed(word, stand_in, number(score))}\n" for word, (stand_in, score) in pairs)
-        if mapping == "-":
-            print(lines, end="")
-        else:
-            from ffjax._internal.atomic_write import open_output
+        _write_mapping(mapping, replacements)
+    say(f"{len(replacements):,} of {loaded.n_words:,} words were mapped to another word's row.")
 
-            with open_output(mapping) as file:
-                file.write(lines.encode("utf-8", "surrogateescape"))
-    say(f"{len(pruned.mapped):,} of {emb.n_words:,} words have the rows of others.")
+
+def _write_mapping(file: str, replacements: dict[str, tuple[str, float]]) -> None:
+    lines = "".join(
+        f"{tabbed(word, replacement, number(score))}\n"
+        for word, (replacement, score) in replacements.items()
+    )
+    if file == "-":
+        print(lines, end="")
+        return
+    from ffjax._internal.atomic_write import open_output
+
+    with open_output(file) as stream:
+        stream.write(lines.encode("utf-8", "surrogateescape"))

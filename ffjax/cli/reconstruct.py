@@ -1,25 +1,42 @@
-"""`ffjax reconstruct`: plain vectors of quantized ones."""
+"""`ffjax reconstruct`: plain vectors from quantized ones."""
 
-from ffjax.cli.files import check_target, load, save
+from typing import TYPE_CHECKING, Any
+
+from ffjax.cli.files import rewrite
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
-from ffjax.cli.progress import working
+
+if TYPE_CHECKING:
+    from ffjax import Embeddings
 
 
 def reconstruct(
-    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, to: ToFormat = None, lossy: Lossy = False
+    embeddings: InputFile,
+    output: OutputFile,
+    from_: FromFormat = None,
+    to: ToFormat = None,
+    lossy: Lossy = False,
 ) -> None:
     """Turn quantized embeddings back into plain ones.
 
-    Each vector is what its codes stand for; what was lost stays lost. Words,
-    n-grams and metadata stay.
+    Each row becomes the vector that its codes stand for; what quantization
+    lost stays lost. Words, n-grams and metadata are kept.
 
     Examples:
       ffjax reconstruct small.fifu plain.fifu
     """
-    check_target(output, to)
-    emb = load(embeddings, from_, mmap=True, lossy=lossy)
-    with working("Reconstructing"):
-        from ffjax.transforms.quantize import reconstruct as plain
 
-        emb = plain(emb)
-    save(emb, output, to)
+    def change(emb: "Embeddings", _: Any) -> "Embeddings":
+        from ffjax.transforms.quantize import reconstruct
+
+        return reconstruct(emb)
+
+    rewrite(
+        embeddings,
+        output,
+        change,
+        function="reconstruct",
+        doing="Reconstructing",
+        from_=from_,
+        to=to,
+        lossy=lossy,
+    )

@@ -1,100 +1,129 @@
 """Batches of queries against embeddings, through the device functions."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ffjax.cli.exit_status import BadInput
-from ffjax.cli.output import Answer, number
+import typer
+
+from ffjax.cli.exit_status import UNANSWERED, BadInput
+from ffjax.cli.files import load, shown
+from ffjax.cli.inputs import Query
+from ffjax.cli.options import Format
+from ffjax.cli.output import Answer, Answers, number
+from ffjax.cli.progress import working
 
 if TYPE_CHECKING:
     from ffjax import Embeddings, TopK
 
+UNKNOWN_WORD = "an unknown word without known n-grams."
+NOT_FINITE = "its vector has NaN or infinity in it."
 
-# Why there is no answer for a word that has a vector.
-ODD = "its vector has NaN or infinity in it."
-
-
-def check_words(embeddings: "Embeddings", name: str) -> None:
-    """Refuses embeddings that have no words to answer with.
-
-    Raises:
-        BadInput: so it is.
-    """
-    if not len(embeddings.vocab):
-        raise BadInput(f"{name}: expected words to choose from, got {embeddings.vocab!r}, which has none.")
-
-
-class Encoded(NamedTuple):
-    """Words as vectors.
-
-    Attributes:
-        vectors: float32 `[size, dims]`, where `size`, one of a few, is no less than the number of words.
-        rows: the row of each known word, -1 for the others, int32 `[size]`.
-        found: whether each word has a vector, bool `[n]`.
-        finite: whether all numbers of its vector are finite, bool `[n]`.
-    """
-
-    vectors: Any
-    rows: Any
-    found: Any
-    finite: Any
-
-
-def encoded(embeddings: "Embeddings", words: Sequence[str]) -> Encoded:
-    """Words, of any lengths, as vectors."""
-    import numpy as np
-
-    from ffjax.embeddings.similarity import vectors_of
-
-    vectors, rows, found = vectors_of(embeddings, words)
-    return Encoded(vectors, rows, found, np.isfinite(vectors[: len(words)]).all(-1))
+# Words with similarities, best first, or `None` and the reason why there is no answer.
+Outcome = tuple[list[Answer] | None, str]
 
 
 class Search(NamedTuple):
-    """How answers are searched for.
-
-    Attributes:
-        k: at most how many.
-        metric: what similarity is.
-        restrict: how many words from the top may be answers, `None` for all.
-    """
+    """How answers are searched for: at most `k`, by a metric, among the first words or all."""
 
     k: int
     metric: str = "dot"
     restrict: int | None = None
 
-    def size(self, embeddings: "Embeddings") -> int:
-        """At most how many answers there are."""
-        return min(self.k, len(embeddings.vocab) if self.restrict is None else self.restrict, len(embeddings.vocab))
-
-    def rows(self, embeddings: "Embeddings") -> Any:
-        """The rows that may be answers, those of the first words; in snapshots words may share rows."""
-        return embeddings.vocab.first_rows(self.restrict)
+    def limits(self, embeddings: "Embeddings") -> dict[str, Any]:
+        """The number of answers and the rows that may be answers, as arguments of `top_k`."""
+        n_words = len(embeddings.vocab)
+        k = min(self.k, n_words, n_words if self.restrict is None else self.restrict)
+        return {"k": k, "candidates": embeddings.vocab.first_rows(self.restrict)}
 
 
-def nearest(embeddings: "Embeddings", queries: Encoded, how: Search) -> list[list[Answer]]:
-    """The words nearest to each word, itself left out, best first, with similarities.
+class Vectors(NamedTuple):
+    """Words as vectors, padded to one of a few sizes.
 
-    Args:
-        embeddings: the embeddings.
-        queries: the words.
-        how: what to search for.
+    Attributes:
+        vectors: float32 `[size, dims]`.
+        ids: the row of each known word, -1 for the others, int32 `[size]`.
+        has_vector: whether each word has a vector, bool `[n]`.
+        is_finite: whether its vector is finite, bool `[n]`.
     """
-    import ffjax
 
-    best = ffjax.top_k(
-        embeddings,
-        queries.vectors,
-        how.size(embeddings),
-        metric=how.metric,
-        exclude=queries.rows[:, None],
-        rows=how.rows(embeddings),
-    )
-    return named(embeddings, best)[: len(queries.found)]
+    vectors: Any
+    ids: Any
+    has_vector: Any
+    is_finite: Any
 
 
-def named(embeddings: "Embeddings", best: "TopK") -> list[list[Answer]]:
+def answer_queries(
+    file: str,
+    batches: Iterable[list[Query]],
+    answer: Callable[["Embeddings", list[Query]], list[Outcome]],
+    *,
+    format: Format | None,
+    lossy: bool,
+    json: bool,
+) -> None:
+    """Loads embeddings and prints the answers to batches of queries.
+
+    Raises:
+        Exit: a query has no answer.
+    """
+    emb = load(file, format, lossy=lossy)
+    check_words(emb, shown(file))
+    answers = Answers(as_json=json)
+    with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
+        for batch in batches:
+            for query, (best, problem) in zip(batch, answer(emb, batch), strict=True):
+                answers.add(query, best, problem)
+            sys.stdout.flush()
+            bar.advance(len(batch))
+    if answers.unanswered:
+        raise typer.Exit(UNANSWERED)
+
+
+def check_words(embeddings: "Embeddings", name: str) -> None:
+    """Checks that the embeddings have words to answer with.
+
+    Raises:
+        BadInput: they have none.
+    """
+    if not len(embeddings.vocab):
+        raise BadInput(f"{name}: expected words to choose from, got {embeddings.vocab!r}.")
+
+
+def vectors_of(embeddings: "Embeddings", words: Sequence[str]) -> Vectors:
+    """The vectors of words of any lengths."""
+    import numpy as np
+
+    from ffjax.embeddings.similarity import vectors_of
+
+    vectors, ids, has_vector = vectors_of(embeddings, words)
+    return Vectors(vectors, ids, has_vector, np.isfinite(vectors[: len(words)]).all(-1))
+
+
+def neighbours(embeddings: "Embeddings", words: Sequence[str], search: Search) -> list[Outcome]:
+    """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
+    from ffjax import top_k
+
+    queries = vectors_of(embeddings, words)
+    limits = search.limits(embeddings)
+    exclude = queries.ids[:, None]
+    best = top_k(embeddings, queries.vectors, metric=search.metric, exclude=exclude, **limits)
+    outcomes: list[Outcome] = []
+    for i, answers in enumerate(answers_of(embeddings, best)[: len(words)]):
+        if not queries.has_vector[i]:
+            outcomes.append((None, UNKNOWN_WORD))
+        elif not answers and not queries.is_finite[i]:
+            outcomes.append((None, NOT_FINITE))
+        else:
+            outcomes.append((answers, ""))
+    return outcomes
+
+
+def answers_of(embeddings: "Embeddings", best: "TopK") -> list[list[Answer]]:
     """Rows as words with similarities."""
-    from ffjax.embeddings.similarity import named as as_results
+    from ffjax.embeddings.similarity import named
 
-    return [[(result.word, number(result.similarity)) for result in each] for each in as_results(embeddings, best)]
+    return [
+        [(result.word, number(result.similarity)) for result in results]
+        for results in named(embeddings, best)
+    ]

@@ -1,38 +1,45 @@
-"""`ffjax select`: keep a part of the words."""
+"""`ffjax select`: a subset of the words."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_target, load, save, say_training_is_left
+from ffjax.cli.files import check_distinct, check_target, rewrite, shown
 from ffjax.cli.inputs import lines
 from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
-from ffjax.cli.progress import working
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
 
-_NAMED = 5
+MAX_LISTED_WORDS = 5
 
 
 def select(
     embeddings: InputFile,
     output: OutputFile,
     words: Annotated[
-        str | None, typer.Option("--words", "-w", metavar="FILE", help="Words to keep, one a line; - for stdin.")
+        str | None,
+        typer.Option(
+            "--words",
+            "-w",
+            metavar="FILE",
+            help="Words to keep, one per line; - for standard input.",
+        ),
     ] = None,
-    first: Annotated[int | None, typer.Option("--first", "-n", min=1, help="Keep only so many words.")] = None,
+    first: Annotated[
+        int | None, typer.Option("--first", "-n", min=1, help="Number of words to keep.")
+    ] = None,
     from_: FromFormat = None,
     to: ToFormat = None,
     lossy: Lossy = False,
 ) -> None:
-    """Keep only the words in a list, or the first so many.
+    """Keep only the words in a list, or only the first N.
 
-    Most files hold the most frequent words first. Words keep their order;
-    those in the list that the embeddings lack are counted on standard error.
-    N-grams stay, so a word that was left out gets a vector as any unknown
-    word does. With both options only listed words among the first are kept.
+    Most files list the most frequent words first. The words keep their order;
+    listed words that the embeddings lack are reported on standard error.
+    N-grams stay, so a dropped word gets a vector like any unknown word.
+    With both options, the listed words among the first N are kept.
 
     Examples:
       ffjax select words.fifu small.fifu --first 10000
@@ -42,36 +49,46 @@ def select(
     if words is None and first is None:
         raise BadInput("expected --words FILE or --first N, got neither.")
     if embeddings == words == "-":
-        raise BadInput("expected one of INPUT and --words on standard input, got both.")
+        raise BadInput("expected INPUT or --words on standard input, got both.")
     check_distinct(output, words)
     check_target(output, to)
-    wanted = None if words is None else {text for _, text in lines(words)}
-    emb = load(embeddings, from_, mmap=True, lossy=lossy, limit=first)
-    if wanted is not None:
-        with working("Selecting"):
-            from ffjax.transforms.select import take_words
+    listed = None if words is None else {text for _, text in lines(words)}
 
-            kept_training = emb.training is not None
-            try:
-                emb = take_words(emb, _places(emb, wanted))
-            except TypeError as error:
-                raise BadInput(str(error)) from error
-        if kept_training:
-            say_training_is_left()
-    save(emb, output, to)
+    def change(emb: "Embeddings", _: Any) -> "Embeddings":
+        if listed is None:
+            return emb
+        from ffjax.transforms.select import take_words
+
+        return take_words(emb, _positions(emb, listed, shown(embeddings)))
+
+    rewrite(
+        embeddings,
+        output,
+        change,
+        function="select_words",
+        doing="Selecting",
+        from_=from_,
+        to=to,
+        lossy=lossy,
+        limit=first,
+    )
 
 
-def _places(emb: "Embeddings", wanted: set[str]) -> Any:
+def _positions(emb: "Embeddings", listed: set[str], file: str) -> Any:
+    """The positions of the listed words in the vocabulary; says which are missing."""
     import numpy as np
 
-    known = emb.vocab.words
-    if not known or not wanted:
-        what, got = ("words to select from", repr(emb.vocab)) if wanted else ("words in the list", "an empty one")
-        raise BadInput(f"expected {what}, got {got}.")
-    places = [place for place, word in enumerate(known) if word in wanted]
-    if missing := sorted(wanted - {known[place] for place in places}):
-        names = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
-        say(f"{len(missing):,} of {len(wanted):,} listed words are not there: {names}")
-    if not places:
-        raise BadInput("expected embeddings with some of the listed words, got none of them.")
-    return np.array(places, np.int64)
+    words = emb.vocab.words
+    if not listed:
+        raise BadInput("expected words in the list, got an empty one.")
+    if not words:
+        raise BadInput(f"{file}: expected words to select from, got {emb.vocab!r}.")
+    positions = [position for position, word in enumerate(words) if word in listed]
+    missing = sorted(listed.difference(words[position] for position in positions))
+    if missing:
+        names = ", ".join(missing[:MAX_LISTED_WORDS])
+        dots = ", ..." if len(missing) > MAX_LISTED_WORDS else ""
+        say(f"{len(missing):,} of {len(listed):,} listed words are missing: {names}{dots}")
+    if not positions:
+        raise BadInput("expected embeddings with a listed word, got none of them.")
+    return np.array(positions, np.int64)

@@ -1,0 +1,89 @@
+"""Errors and warnings of the library in the words of the command line.
+
+The library names its arguments in backticks: `` `limit`: expected ... ``, ``Use `lossy=True` ``.
+`OPTIONS` says what each argument is called here.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ffjax.cli.exit_status import BadInput, say
+from ffjax.errors import FormatError
+
+# By function of the library: its arguments, and the options of the command that set them.
+OPTIONS: dict[str, dict[str, str]] = {
+    "load": {"format": "-f", "lossy": "--lossy", "limit": "--first"},
+    "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
+    "convert": {"target": "OUTPUT", "from_format": "-f", "to_format": "--to", "lossy": "--lossy"},
+    "prune": {"n": "--rows"},
+    "reduce_dims": {"dims": "--dims", "center": "--center"},
+    "quantize": {
+        "method": "--method",
+        "subquantizers": "--subquantizers",
+        "bits": "--bits",
+        "iterations": "--iterations",
+        "attempts": "--attempts",
+        "sample": "--sample",
+        "normalize": "--no-keep-lengths",
+        "key": "--seed",
+    },
+    "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling"},
+}
+# Functions of the library that are commands.
+COMMANDS = {"select_words": "ffjax select", "reconstruct": "ffjax reconstruct"}
+
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+_FUNCTION = re.compile(r"`ffjax\.(\w+)(?:\([^`]*\))?`")
+
+
+def in_terms(message: str, options: dict[str, str]) -> str:
+    """A message of the library with the command's names.
+
+    Examples:
+        >>> in_terms("`bits`: expected 1 to 8. Take `bits=3` or less.", {"bits": "--bits"})
+        '`--bits`: expected 1 to 8. Take `--bits 3` or less.'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = options.get(match[1]), match[2]
+        if name is None:
+            return match[0]
+        if not name.startswith("-"):  # a file
+            return name
+        return f"`{name}`" if value in (None, "", "True") else f"`{name} {value}`"
+
+    def command(match: re.Match[str]) -> str:
+        return f"`{COMMANDS[match[1]]}`" if match[1] in COMMANDS else match[0]
+
+    return _FUNCTION.sub(command, _ARGUMENT.sub(option, message))
+
+
+@contextmanager
+def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
+    """Turns errors and warnings of a library function into those of the command.
+
+    Args:
+        function: its name in `OPTIONS`, or another name for a function without options.
+        file: the file that the function reads or writes, as messages call it.
+
+    Raises:
+        FormatError: as the function, with `file` in place of a descriptor.
+        BadInput: the function raised another error.
+    """
+    options = OPTIONS.get(function, {})
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: say(in_terms(str(message), options))
+        try:
+            yield
+        except FormatError as error:
+            name = file if isinstance(file, str) else file()
+            error.file = name if error.file is None or isinstance(error.file, int) else error.file
+            error.hint = error.hint and in_terms(error.hint, options)
+            raise
+        except (TypeError, ValueError, ImportError) as error:  # an extra may be missing
+            name = file if isinstance(file, str) else file()
+            message = in_terms(str(error), {"embeddings": name, **options})
+            says_what = message.startswith(("`-", name, *options.values()))
+            raise BadInput(message if says_what else f"{name}: {message}") from error
