@@ -66,7 +66,7 @@ def demo() -> None:
     for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
         _head(title, f'>>> emb.word_similarity("{word}", k=5)')
         results = emb.word_similarity(word, k=5) or []
-        console().print(answer_table([(each.word, number(each.similarity)) for each in results]))
+        console().print(answer_table([(best.word, number(best.similarity)) for best in results]))
     n_ngrams = len(emb.vocab.subword_rows(UNKNOWN))  # type: ignore[attr-defined]
     _say(f"not in the vocabulary: its vector is the sum of its {n_ngrams} known n-grams")
 
@@ -142,9 +142,9 @@ def _time(seconds: float) -> str:
         >>> _time(0.0000021), _time(0.0123), _time(2.5)
         ('2.1 µs', '12 ms', '2.5 s')
     """
-    for unit, factor in (("s", 1.0), ("ms", 1e3)):
-        if (value := seconds * factor) >= 1:
-            break
-    else:
-        unit, value = "µs", seconds * 1e6
+    value, unit = seconds, "s"
+    if seconds < 1e-3:
+        value, unit = seconds * 1e6, "µs"
+    elif seconds < 1:
+        value, unit = seconds * 1e3, "ms"
     return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"

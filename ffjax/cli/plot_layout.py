@@ -53,11 +53,11 @@ def project(vectors: Any) -> tuple[Any, Any]:
 
     centered = np.asarray(vectors, np.float64)
     centered = centered - centered.mean(0)
-    left, sizes, right = np.linalg.svd(centered, full_matrices=False)
+    left_vectors, sizes, right = np.linalg.svd(centered, full_matrices=False)
     signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])
     positions, shares = np.zeros((len(centered), 2)), np.zeros(2)
     n = min(2, len(sizes))
-    positions[:, :n] = (left * sizes * signs)[:, :n]
+    positions[:, :n] = (left_vectors * sizes * signs)[:, :n]
     if (sizes > 0).any():
         shares[:n] = (sizes**2 / (sizes**2).sum())[:n]
     return positions, shares
@@ -130,8 +130,8 @@ def _draw_labels(axes: Any, renderer: Any, points: Sequence[Point], positions: A
     pixels = axes.transData.transform(positions)
     to_data = axes.transData.inverted().transform
     dot = 5 * renderer.points_to_pixels(1)
-    page = axes.get_window_extent(renderer).extents
-    boxes = [_box(x, y, 2 * dot, 2 * dot) for x, y in pixels]
+    page = axes.get_window_extent(renderer).extents.tolist()
+    boxes = [_box(x, y, 2 * dot, 2 * dot) for x, y in pixels.tolist()]
     angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202])
     for i in sorted(range(len(points)), key=lambda i: not points[i].is_query):
         point, (x, y) = points[i], pixels[i]

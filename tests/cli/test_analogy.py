@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.cli.analogy import parts, spread
+from ffjax.cli.analogy import repeat_include, roles
 from ffjax.cli.exit_status import BadInput
 
 QUERIES = ["man king woman", "paris france berlin", "good better bad", "tokyo japan rome"]
@@ -85,10 +85,10 @@ def test_what_comes_before_a_bad_line_is_answered(ff, demo_file):
     assert done.status == 2
 
 
-def test_words_that_make_no_whole_query_are_refused(ff, demo_file):
+def test_an_incomplete_query_is_bad_input(ff, demo_file):
     done = ff("analogy", demo_file, "man", "king", "woman", "good")
     assert (done.status, done.out) == (2, "")
-    assert done.err == "ffjax: error: expected 3 words for each query, got 4: man king woman good.\n"
+    assert done.err == "ffjax: error: expected 3 words per query, got 4: man king woman good.\n"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_words_that_make_no_whole_query_are_refused(ff, demo_file):
         ("e -i x a b", "e -i x a b"),
     ],
 )
-def test_include_takes_several_parts_as_the_peers_does(given, made):
-    assert " ".join(spread(given.split())) == made
+def test_include_takes_several_roles_like_ffp_analogy(given, made):
+    assert " ".join(repeat_include(given.split())) == made
 
 
-def test_parts_are_a_b_and_c():
-    assert parts([]) == set() and parts(["a,b", "c"]) == {"a", "b", "c"}
+def test_roles_are_a_b_and_c():
+    assert roles([]) == set() and roles(["a,b", "c"]) == {"a", "b", "c"}
     with pytest.raises(BadInput, match="expected any of a, b and c, got d"):
-        parts(["a", "d"])
+        roles(["a", "d"])
 
 
 def test_methods_metrics_and_the_first_words(ff, demo_file):
@@ -118,8 +118,8 @@ def test_methods_metrics_and_the_first_words(ff, demo_file):
     for options, chosen in (
         (["--method", "3cosmul"], {"method": "3cosmul"}),
         (["--metric", "angular"], {"metric": "angular"}),
-        (["--restrict", 500], {"rows": slice(0, 500)}),
-        (["--restrict", 500, "--method", "3cosmul"], {"rows": slice(0, 500), "method": "3cosmul"}),
+        (["--restrict", 500], {"candidates": slice(0, 500)}),
+        (["--restrict", 500, "--method", "3cosmul"], {"candidates": slice(0, 500), "method": "3cosmul"}),
     ):
         done = ff("analogy", demo_file, *query, "-k", 3, *options)
         best = ffjax.analogy(emb, a, b, c, 3, **chosen)
@@ -129,4 +129,4 @@ def test_methods_metrics_and_the_first_words(ff, demo_file):
 
 def test_a_method_that_has_its_own_metric(ff, demo_file):
     done = ff("analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular")
-    assert done.status == 2 and "--metric: expected none with --method 3cosmul" in done.err
+    assert done.status == 2 and "--metric: expected cosine with --method 3cosmul" in done.err

@@ -99,7 +99,7 @@ def test_text_goes_to_standard_output_and_comes_from_standard_input(shell, small
 
 def test_standard_output_needs_a_format(ff, small):
     done = ff("convert", small["simple"], "-")
-    assert done.status == 2 and "Say which with --to" in done.err
+    assert done.status == 2 and "Give one with --to" in done.err
 
 
 def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monkeypatch):
@@ -123,9 +123,9 @@ def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "lost"),
     [
-        ("buckets", "x.txt", "the format has no place for n-grams and metadata"),
-        ("fasttext", "x.vec", "the format has no place for n-grams and metadata"),
-        ("simple", "x.w2v", "the format has no place for metadata"),
+        ("buckets", "x.txt", "n-grams and metadata"),
+        ("fasttext", "x.vec", "n-grams and metadata"),
+        ("simple", "x.w2v", "metadata"),
         ("simple", "x.fifu", None),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_a_format_has_no_place_for_is_left_out_and_said(ff, small, tmp_path
     words = tmp_path / "words.txt"
     words.write_text("tea\npot\n")
     done = ff("select", small[kind], tmp_path / name, "-w", words)
-    assert done == (0, "", f"ffjax: {tmp_path / name}: {lost}: left out.\n" if lost else "")
+    assert done == (0, "", f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold this.\n" if lost else "")
     same_vectors(ffjax.load_finalfusion(small[kind]), load(tmp_path / name), ["tea", "pot"])
 
 
@@ -159,7 +159,7 @@ def test_select_says_that_what_training_left_stays_behind(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
     done = ff("select", model, tmp_path / "x.fifu", "-w", "-", stdin="pot\ntea\n")
     assert (done.status, done.out) == (0, "")
-    assert "left out what training left (counts, labels, output matrix)" in done.err
+    assert "dropped the training data (counts, labels, output matrix)" in done.err
     assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "pot"]
 
 
@@ -172,14 +172,14 @@ def test_the_first_words_are_selected(ff, small, tmp_path):
 
 def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
     done = ff("select", small["simple"], tmp_path / "x.fifu", "-n", 3, "-w", "-", stdin="pot\ncoffee\ntea\n")
-    assert done == (0, "", "ffjax: 1 of 3 listed words are not there: pot\n")
+    assert done == (0, "", "ffjax: 1 of 3 listed words are missing: pot\n")
     assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "coffee"]
 
 
 def test_many_listed_words_that_are_missing_take_one_line(ff, small, tmp_path):
     listed = "\n".join(["tea", *(f"w{number}" for number in range(2000))])
     done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin=listed)
-    assert done.err == "ffjax: 2,000 of 2,001 listed words are not there: w0, w1, w10, w100, w1000, ...\n"
+    assert done.err == "ffjax: 2,000 of 2,001 listed words are missing: w0, w1, w10, w100, w1000, ...\n"
 
 
 def test_selecting_nothing_is_bad_input(ff, small, tmp_path):
@@ -215,7 +215,7 @@ def test_words_that_share_rows_go_on_sharing_them():
 @pytest.mark.parametrize("kind", ["buckets", "fasttext"])
 def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, tmp_path, kind):
     assert peer("bucket_to_explicit", small[kind], tmp_path / "theirs.fifu").status == 0
-    said = "ffjax: left out the metadata, which no longer describes the embeddings.\n"
+    said = "ffjax: dropped the metadata, which no longer describes the embeddings.\n"
     assert ff("bucket-to-explicit", small[kind], tmp_path / "mine.fifu") == (0, "", said)
     mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
     assert mine.vocab == theirs.vocab
@@ -240,7 +240,7 @@ def test_what_is_read_for_something_else_is_not_written_over(ff, small, tmp_path
     ]
     for command in commands:
         done = ff(*command)
-        assert done.status == 2 and "expected another file to write than" in done.err
+        assert done.status == 2 and "expected different files" in done.err
     assert (listed.read_text(), toml.read_text()) == ("tea\n", "a = 1\n")
     assert source.read_bytes() == small["simple"].read_bytes()
 
@@ -269,8 +269,8 @@ def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(ff, small, t
         ff("metadata", small["simple"], path, "--replace", toml),
     ):
         assert done.status == 2 and done.err.count("\n") == 1 and not path.exists()
-        assert f"{path}: expected a name for a finalfusion file, such as {tmp_path / better}.fifu, since" in done.err
-        assert f"got one of a {promised} file." in done.err
+        assert f"{path}: expected the name of a finalfusion file, such as {tmp_path / better}.fifu, since" in done.err
+        assert f"got the name of a {promised} file." in done.err
 
 
 def test_other_names_are_finalfusion_files(ff, small, tmp_path):
@@ -313,7 +313,7 @@ def test_errors_name_the_target_and_no_temporary_file(ff, small):
 def test_n_grams_that_fasttext_cannot_hold_say_what_to_do(ff, small, tmp_path):
     done = ff("convert", small["explicit"], tmp_path / "x.bin", "--to", "fasttext")
     assert done.status == 2 and done.err.count("\n") == 1
-    assert done.err.endswith("To write the words alone, convert to text, and that to fastText.\n")
+    assert done.err.endswith("To write the words alone, save them as text and convert that.\n")
 
 
 def test_an_empty_list_of_words(ff, small, tmp_path):

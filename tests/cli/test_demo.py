@@ -14,12 +14,12 @@ def test_the_demo_shows_the_main_job(ff):
     out = done.out
     assert "40,000 words x 100 dimensions" in out
     quality = ffjax.demo().metadata["quality"]
-    assert re.search(r"2\.\d\d MB with words and n-grams; the rows in float32 would take 17\.4 MB", out)
-    assert f"recall@10 {quality['recall_at_10']:.3f}:" in out
+    assert "float32 rows would take 17.4 MB" in out
+    assert f"recall@10 {quality['recall_at_10']:.3f}" in out
     assert f'>>> emb.word_similarity("{module.UNKNOWN}", k=5)' in out and "neuroscience" in out
     assert re.search(r"not in the vocabulary: its vector is the sum of its \d+ known n-grams", out)
     # the second call, with other words, compiled nothing
-    assert re.search(r"first call .* with compiling, other words then .*: compiled\s+once", out)
+    assert re.search(r"first call .*, second with other words .*: compiled\s+once", out)
     emb = ffjax.demo()
     words, rows = emb.vocab.words, np.asarray(emb.storage, np.float64)[: emb.n_words]
     for word in module.WORDS:

@@ -29,7 +29,7 @@ def test_what_is_read_is_not_written_over(ff, small, tmp_path):
     text.write_text("tea\n")
     for output in (text, small["buckets"]):
         done = ff("embed", small["buckets"], text, "-o", output)
-        assert done.status == 2 and "expected another file to write than" in done.err
+        assert done.status == 2 and "expected different files" in done.err
     assert text.read_text() == "tea\n"
 
 
@@ -37,7 +37,7 @@ def test_what_is_read_is_not_written_over(ff, small, tmp_path):
     ("arguments", "message"),
     [
         (("a", "b", "c", "-o", "x"), "expected embeddings and a text, got 3 files: a b c."),
-        (("-", "-", "-o", "x"), "expected a file for the embeddings or the text, got standard input for both."),
+        (("-", "-", "-o", "x"), "expected embeddings or a text on standard input, got both."),
         (("text", "-o", "-"), "expected a file for the vectors, got standard output"),
         (("no-such-text", "-o", "x"), "no-such-text: No such file or directory"),
     ],

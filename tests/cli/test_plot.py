@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ffjax.cli.plot_layout import COLORS, flat
+from ffjax.cli.plot_layout import COLORS, project
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +21,17 @@ def texts(path):
 def test_principal_components_are_those_of_the_covariance():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 8)) * np.arange(1, 9)
-    places, shares = flat(x)
+    places, shares = project(x)
     variances, axes = np.linalg.eigh(np.cov(x.T))
     np.testing.assert_allclose(places.var(0, ddof=1), variances[::-1][:2])
     np.testing.assert_allclose(shares, variances[::-1][:2] / variances.sum())
     np.testing.assert_allclose(np.abs(places), np.abs((x - x.mean(0)) @ axes[:, ::-1][:, :2]))
-    np.testing.assert_allclose(flat(x[::-1])[0], places[::-1])
+    np.testing.assert_allclose(project(x[::-1])[0], places[::-1])
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_vectors(n):
-    places, shares = flat(np.eye(n, 5))
+    places, shares = project(np.eye(n, 5))
     assert places.shape == (n, 2) and np.isfinite(places).all()
     np.testing.assert_allclose(shares, [n - 1, 0], atol=1e-12)
 
@@ -78,7 +78,7 @@ def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
 def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     done = ff("plot", demo_file, "berlin", "12345", "-k", 0, "-o", path)
-    assert done.status == 1 and done.err == "ffjax: no place for 12345: an unknown word, and no known n-grams.\n"
+    assert done.status == 1 and done.err == "ffjax: cannot draw 12345: an unknown word without known n-grams.\n"
     assert "berlin" in texts(path)
 
 

@@ -83,14 +83,14 @@ def test_bad_input(ff, small, tmp_path):
             ("--method", "int8", "--to", "msgpack", "--no-keep-lengths"),
             "`--no-keep-lengths`: expected None with 'int8'",
         ),
-        (("--method", "int8"), "expected a format that holds what int8 makes, msgpack"),
+        (("--method", "int8"), "expected a format that can store int8 codes, msgpack"),
         (("--seed", 1 << 64), "'--seed'"),
     ):
         done = ff("quantize", small["simple"], output, *options)
         assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err
         assert not list(tmp_path.iterdir())
     done = ff("quantize", small["simple"], "-", "--to", "finalfusion", "--json", *FEW)
-    assert done.status == 2 and "expected a file for the output, got standard output" in done.err
+    assert done.status == 2 and "expected a file as the output, since --json prints, got standard output" in done.err
     done = ff("quantize", small["simple"], tmp_path / "none" / "x.fifu", *FEW)
     assert done.status == 2 and not list(tmp_path.iterdir())
     assert ff("quantize", small["simple"], output, "--bits", 9).status == 2
@@ -160,8 +160,8 @@ def test_reconstruct(ff, small, tmp_path):
 @pytest.mark.parametrize(
     ("output", "options", "message"),
     [
-        ("x.vec", (), "expected a format that holds what pq makes, finalfusion or msgpack"),
-        ("x.fifu", ("--method", "int8"), "expected a format that holds what int8 makes, msgpack"),
+        ("x.vec", (), "expected a format that can store pq codes, finalfusion or msgpack"),
+        ("x.fifu", ("--method", "int8"), "expected a format that can store int8 codes, msgpack"),
         ("x.xyz", (), "expected a name that ends"),
         ("none/x.fifu", (), "none"),
     ],

@@ -103,7 +103,7 @@ def test_k_above_the_number_of_words_gives_all_others(ff, small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("tea", "--input", "x"), "expected words or --input, got both. Leave out --input x or the words."),
+        (("tea", "--input", "x"), "expected words or --input, got both. Drop --input x or the words."),
         (("--input", "no-such-file"), "no-such-file: No such file or directory"),
     ],
 )
@@ -179,7 +179,7 @@ def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
 
 # Vectors without an answer
 
-NOBODY = "no other word that may be an answer has a finite vector."
+NO_CANDIDATE = "no other candidate word has a finite vector."
 
 
 @pytest.fixture
@@ -204,16 +204,16 @@ def test_an_analogy_with_nan_is_said_to_have_no_answer(ff, odd_file, method):
     done = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
     assert done == (1, "", "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n")
     done = ff("analogy", odd_file, "tea", "coffee", "pot", "--method", method)  # whose only other word is the odd one
-    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NOBODY}\n")
+    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
 
 def test_a_query_is_said_to_have_no_answer_where_no_word_may_be_one(ff, odd_file):
     done = ff("similar", odd_file, "tea", "pot", "--restrict", 1)
-    assert done == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NOBODY}\n")
+    assert done == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
     done = ff("similar", odd_file, "tea", "--restrict", 1, "--json")
-    assert done == (1, '{"query": "tea", "results": null}\n', f"ffjax: no answer for tea: {NOBODY}\n")
+    assert done == (1, '{"query": "tea", "results": null}\n', f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
     done = ff("analogy", odd_file, "tea", "coffee", "pot", "--restrict", 2)
-    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NOBODY}\n")
+    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
 
 def test_one_very_long_word_among_many(ff, small):
@@ -221,7 +221,7 @@ def test_one_very_long_word_among_many(ff, small):
     done = ff("similar", small["simple"], "-k", "1", stdin="\n".join(words))
     assert done.status == 1 and len(done.rows) == 300 and done.err.count("\n") == 1
     done = ff("similar", small["simple"], "")
-    assert done.err == "ffjax: no answer for '': an unknown word, and no known n-grams.\n"
+    assert done.err == "ffjax: no answer for '': an unknown word without known n-grams.\n"
 
 
 @pytest.mark.parametrize("command", ["similar", "analogy", "plot", "prune", "select"])
