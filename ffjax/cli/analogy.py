@@ -6,28 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ffjax.cli.exit_status import BadInput
-from ffjax.cli.inputs import Query, queries
-from ffjax.cli.options import (
-    EmbeddingsFile,
-    InputFormat,
-    Json,
-    Lossy,
-    Method,
-    MethodOption,
-    Metric,
-    MetricOption,
-    Neighbours,
-    Queries,
-    Restrict,
-)
-from ffjax.cli.search import (
-    NOT_FINITE,
-    Outcome,
-    Search,
-    answer_queries,
-    answers_of,
-    vectors_of,
-)
+from ffjax.cli.inputs import Query
+from ffjax.cli.options import Method, MethodOption, Metric, QueryOptions
+from ffjax.cli.search import NOT_FINITE, Outcome, Search, answer_queries, answers_of, vectors_of
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -36,7 +17,7 @@ ROLES = ("a", "b", "c")
 
 
 def analogy(
-    embeddings: EmbeddingsFile,
+    options: QueryOptions,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -45,8 +26,6 @@ def analogy(
             show_default=False,
         ),
     ] = None,
-    file: Queries = None,
-    k: Neighbours = 10,
     include: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,11 +36,6 @@ def analogy(
         ),
     ] = None,
     method: MethodOption = Method.cosadd,
-    metric: MetricOption = Metric.dot,
-    restrict: Restrict = None,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    json: Json = False,
 ) -> None:
     """Answer "A is to B as C is to what?".
 
@@ -80,17 +54,14 @@ def analogy(
       ffjax analogy words.fifu --input queries.txt --json
     """
     included = roles(include or [])
+    metric = options.metric
     if method == Method.cosmul and metric not in (Metric.dot, Metric.cosine):
         raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {metric}.")
-    search = Search(k, metric.value, restrict)
-    answer_queries(
-        embeddings,
-        queries(words or [], file, 3, stdin_is_read=embeddings == "-"),
-        lambda emb, batch: analogies(emb, batch, search, included, method.value),
-        format=format,
-        lossy=lossy,
-        json=json,
-    )
+
+    def answer(emb: "Embeddings", batch: list[Query], search: Search) -> list[Outcome]:
+        return analogies(emb, batch, search, included, method.value)
+
+    answer_queries(options, words or [], 3, answer)
 
 
 def repeat_include(arguments: Sequence[str]) -> list[str]:

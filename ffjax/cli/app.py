@@ -29,6 +29,7 @@ from ffjax.cli.exit_status import (
     open_closed_streams,
     say,
 )
+from ffjax.cli.options import expand_groups
 from ffjax.errors import FormatError
 
 # The panels of `ffjax --help` and the modules in them.
@@ -63,8 +64,9 @@ def app() -> typer.Typer:
     )
     for panel, names in COMMANDS.items():
         for name in names:
-            function = interruptible(getattr(import_module(f"ffjax.cli.{name}"), name))
-            application.command(name.replace("_", "-"), rich_help_panel=panel)(function)
+            function = getattr(import_module(f"ffjax.cli.{name}"), name)
+            add = application.command(name.replace("_", "-"), rich_help_panel=panel)
+            add(interruptible(expand_groups(function)))
     return application
 
 

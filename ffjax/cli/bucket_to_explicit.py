@@ -1,7 +1,7 @@
 """`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
 
 from ffjax.cli.files import check_finalfusion, rewrite
-from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile
+from ffjax.cli.options import Files, Format, FromFormat, InputFile, Lossy, OutputFile
 
 
 def bucket_to_explicit(
@@ -23,12 +23,8 @@ def bucket_to_explicit(
     """
     check_finalfusion(output, "explicit n-grams")
     rewrite(
-        embeddings,
-        output,
+        Files(embeddings, output, from_, Format.finalfusion, lossy),
         lambda emb, _: emb.bucket_to_explicit(),
         function="bucket_to_explicit",
         doing="Collecting n-grams",
-        from_=from_,
-        to=Format.finalfusion,
-        lossy=lossy,
     )

@@ -2,17 +2,11 @@
 
 from ffjax.cli.files import check_target, input_of, output_of, say_dropped, shown
 from ffjax.cli.messages import translated
-from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files
 from ffjax.cli.progress import working
 
 
-def convert(
-    embeddings: InputFile,
-    output: OutputFile,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
-) -> None:
+def convert(files: Files) -> None:
     """Convert embeddings from one format to another.
 
     A finalfusion file keeps everything. Text and word2vec files hold only
@@ -26,26 +20,27 @@ def convert(
       ffjax convert cc.de.300.bin cc.de.300.fifu --from fasttext
       ffjax convert words.fifu - --to text | head -n 3
     """
-    check_target(output, to)
-    files = {"Reading": shown(embeddings), "Writing": shown(output, output=True)}
+    source, target, from_, to, lossy = files
+    check_target(target, to)
+    names = {"Reading": shown(source), "Writing": shown(target, output=True)}
     stage = "Reading"
 
     def progress(what: str, steps: int, total: int | None) -> None:
         nonlocal stage
         stage = what
-        bar.show(f"{what} {files[what]}", steps, total)
+        bar.show(f"{what} {names[what]}", steps, total)
 
-    with working(f"Reading {shown(embeddings)}") as bar:
+    with working(f"Reading {shown(source)}") as bar:
         from ffjax.formats.convert import convert as convert_file
 
-        with translated("convert", lambda: files[stage]):
+        with translated("convert", lambda: names[stage]):
             dropped = convert_file(
-                input_of(embeddings),
-                output_of(output),
+                input_of(source),
+                output_of(target),
                 from_format=from_,
                 to_format=to,
                 lossy=lossy,
                 leave_out=True,
                 progress=progress,
             )
-    say_dropped(files["Writing"], dropped)
+    say_dropped(names["Writing"], dropped)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.messages import translated
-from ffjax.cli.options import Format
+from ffjax.cli.options import Files, Format
 from ffjax.cli.progress import Bar, working
 
 if TYPE_CHECKING:
@@ -15,34 +15,27 @@ if TYPE_CHECKING:
 
 
 def rewrite(
-    source: str,
-    target: str,
+    files: Files,
     change: Callable[["Embeddings", Bar], "Embeddings"],
     *,
     function: str,
     doing: str,
     unit: str | None = None,
-    from_: Format | None = None,
-    to: Format | None = None,
-    lossy: bool = False,
     limit: int | None = None,
     unshare_rows: bool = False,
 ) -> "Embeddings":
     """Loads, changes and saves embeddings; says what is dropped. Returns those it loaded.
 
     Args:
-        source: the path of the embeddings, or `-`.
-        target: the path to write, or `-`; checked before anything is read.
+        files: the input and the output, which is checked before anything is read.
         change: the work itself, given the embeddings and a progress bar.
         function: the library function that does the work, see `translated`.
         doing: what the bar says.
         unit: what the bar counts.
-        from_: the format of the source, `None` to detect it.
-        to: the format of the target, `None` to take it from the name.
-        lossy: whether to replace bytes that are not UTF-8.
         limit: how many words to read at most.
         unshare_rows: whether to write a row for each word.
     """
+    source, target, from_, to, lossy = files
     check_target(target, to)
     loaded = load(source, from_, mmap=True, lossy=lossy, limit=limit)
     with working(doing, unit=unit) as bar, translated(function, shown(source)):

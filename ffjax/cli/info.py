@@ -55,15 +55,30 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
         if name == Format.finalfusion and is_plain:
             return values | _chunks(str(source))
         emb = load_in_place(stream, source, name, mmap=True, lossy=lossy, limit=None)
-        training = None if emb.training is None else _training(emb.training)
-        return (
-            values
-            | _vocab(emb.vocab)
-            | _storage(emb.storage)
-            | ({} if emb.norms is None else {"norms": len(emb.norms)})
-            | ({} if emb.metadata is None else {"metadata": list(emb.metadata)})
-            | (training or {})
-        )
+        return values | _facts(emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training)
+
+
+def _facts(
+    vocab: Any = None,
+    storage: Any = None,
+    norms: Any = None,
+    metadata: Any = None,
+    training: Any = None,
+) -> Facts:
+    values: Facts = {}
+    if vocab is not None:
+        values |= _vocab(vocab)
+    if storage is not None:
+        values |= _storage(storage)
+    if norms is not None:
+        values["norms"] = len(norms)
+    if metadata is not None:
+        values["metadata"] = list(metadata)
+    if training is not None:
+        output = training.output
+        values["tokens"], values["labels"] = training.n_tokens, len(training.labels)
+        values["output_rows"] = None if output is None else output.shape[0]
+    return values
 
 
 def _table(stream: Any, format: str, lossy: bool) -> Facts:
@@ -108,21 +123,12 @@ def _chunks(file: str) -> Facts:
 
     with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
         chunks = [identifier for identifier, _, _ in find_chunks(source)]
-    values: Facts = {"chunks": [chunk.name for chunk in chunks]}
-    if not set(VOCABS).isdisjoint(chunks):
-        values |= _vocab(load_vocab(file))
-    if not set(STORAGES).isdisjoint(chunks):
-        values |= _storage(load_storage(file, mmap=True))
-    if ChunkId.NdNorms in chunks:
-        values["norms"] = len(load_norms(file))
-    if ChunkId.Metadata in chunks:
-        values["metadata"] = list(load_metadata(file))
-    return values
-
-
-def _training(training: Any) -> Facts:
-    output = None if training.output is None else training.output.shape[0]
-    return {"tokens": training.n_tokens, "labels": len(training.labels), "output_rows": output}
+    return {"chunks": [chunk.name for chunk in chunks]} | _facts(
+        None if set(VOCABS).isdisjoint(chunks) else load_vocab(file),
+        None if set(STORAGES).isdisjoint(chunks) else load_storage(file, mmap=True),
+        load_norms(file) if ChunkId.NdNorms in chunks else None,
+        load_metadata(file) if ChunkId.Metadata in chunks else None,
+    )
 
 
 def _vocab(vocab: Any) -> Facts:

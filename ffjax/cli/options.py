@@ -1,7 +1,14 @@
-"""Arguments and options that subcommands share."""
+"""Arguments and options that subcommands share, alone and in groups.
 
+A group is a named tuple of parameters. A subcommand with a parameter of that type gets the options
+of the group, see `expand_groups`.
+"""
+
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -96,3 +103,55 @@ Restrict = Annotated[
         help="Only the first N words can be answers.",
     ),
 ]
+
+
+class Files(NamedTuple):
+    """Options of the commands that read one file and write another."""
+
+    embeddings: InputFile
+    output: OutputFile
+    from_: FromFormat = None
+    to: ToFormat = None
+    lossy: Lossy = False
+
+
+class QueryOptions(NamedTuple):
+    """Options of the commands that answer queries."""
+
+    embeddings: EmbeddingsFile
+    file: Queries = None
+    k: Neighbours = 10
+    metric: MetricOption = Metric.dot
+    restrict: Restrict = None
+    format: InputFormat = None
+    lossy: Lossy = False
+    json: Json = False
+
+
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces each parameter that is a group by keyword parameters for its fields."""
+    groups: dict[str, Any] = {}
+    parameters = []
+    for name, parameter in signature(command).parameters.items():
+        group = parameter.annotation
+        if not hasattr(group, "_fields"):
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        groups[name] = group
+        for field, annotation in group.__annotations__.items():
+            default = group._field_defaults.get(field, Parameter.empty)
+            option = Parameter(
+                field, Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+            parameters.append(option)
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        for name, group in groups.items():
+            fields = {field: arguments.pop(field) for field in group._fields}
+            arguments[name] = group(**fields)
+        command(**arguments)
+
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run

@@ -6,7 +6,7 @@ import typer
 
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, rewrite
-from ffjax.cli.options import Format, FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files, Format
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import Bar
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 
 def prune(
-    embeddings: InputFile,
-    output: OutputFile,
+    files: Files,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
         str | None,
@@ -30,9 +29,6 @@ def prune(
         bool,
         typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each."),
     ] = False,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
 ) -> None:
     """Keep the vectors of the first N words; map other words to the nearest one.
 
@@ -48,9 +44,9 @@ def prune(
       ffjax prune words.fifu all-words.msgpack -n 20000
       ffjax prune words.fifu all-words.fifu -n 20000 --repeat-rows
     """
-    if mapping == "-" and output == "-":
+    if files.output == mapping == "-":
         raise BadInput("expected OUTPUT or --mapping on standard output, got both.")
-    check_distinct(mapping or "-", embeddings, output)
+    check_distinct(mapping or "-", files.embeddings, files.output)
     check_writable(mapping)
     replacements = {}
 
@@ -60,21 +56,17 @@ def prune(
 
         pruned, mapped = prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
-        format = promised_by(output) if to is None else to
+        format = promised_by(files.output) if files.to is None else files.to
         if unshare_rows or format == Format.msgpack:  # snapshots store rows that words share
             return pruned
         return select_words(pruned, [word for word in pruned.vocab.words if word not in mapped])
 
     loaded = rewrite(
-        embeddings,
-        output,
+        files,
         change,
         function="prune",
         doing="Pruning",
         unit="words",
-        from_=from_,
-        to=to,
-        lossy=lossy,
         unshare_rows=unshare_rows,
     )
     if mapping is not None:

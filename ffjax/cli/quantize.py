@@ -8,7 +8,7 @@ import typer
 
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import check_target, rewrite, shown
-from ffjax.cli.options import Format, FromFormat, InputFile, Json, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files, Json
 from ffjax.cli.output import facts
 from ffjax.cli.progress import Bar
 
@@ -33,8 +33,7 @@ def _at_least_one(*names: str, help: str) -> Any:
 
 
 def quantize(
-    embeddings: InputFile,
-    output: OutputFile,
+    files: Files,
     method: Annotated[
         QuantizeMethod, typer.Option("--method", "-m", help="Quantization method.")
     ] = QuantizeMethod.pq,
@@ -68,9 +67,6 @@ def quantize(
         typer.Option(min=0, max=(1 << 32) - 1, help="Random seed; one seed gives one file."),
     ] = 0,
     json: Json = False,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
 ) -> None:
     """Make embeddings smaller by storing codes in place of numbers.
 
@@ -85,11 +81,12 @@ def quantize(
       ffjax quantize glove.fifu small.fifu
       ffjax quantize cc.de.300.bin small.fifu --method opq --subquantizers 60
     """
-    if json and output == "-":
+    if json and files.output == "-":
         raise BadInput("expected a file as the output, since --json prints, got standard output.")
-    _check_output(output, to, method)
+    _check_output(files, method)
     # The output may replace the input.
-    size_before = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None
+    source = files.embeddings
+    size_before = os.path.getsize(source) if os.path.isfile(source) else None
     quality: Any = None
 
     def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
@@ -112,19 +109,10 @@ def quantize(
         )
         return small
 
-    rewrite(
-        embeddings,
-        output,
-        change,
-        function="quantize",
-        doing="Quantizing",
-        from_=from_,
-        to=to,
-        lossy=lossy,
-    )
-    if output == "-":
+    rewrite(files, change, function="quantize", doing="Quantizing")
+    if files.output == "-":
         return
-    size = os.path.getsize(output)
+    size = os.path.getsize(files.output)
     facts(
         {
             "bytes before": size_before,
@@ -138,18 +126,18 @@ def quantize(
     )
 
 
-def _check_output(output: str, to: Format | None, method: QuantizeMethod) -> None:
+def _check_output(files: Files, method: QuantizeMethod) -> None:
     """Checks, before hours of training, that the output can store the result."""
-    check_target(output, to)
+    check_target(files.output, files.to)
     from ffjax.formats.save import promised_by
 
     endings = {"msgpack": ".msgpack"}
     if method in TRAINED:
         endings = {"finalfusion": ".fifu", **endings}
-    format = promised_by(output) if to is None else str(to)
+    format = promised_by(files.output) if files.to is None else str(files.to)
     if format not in endings:
         raise BadInput(
-            f"{shown(output, output=True)}: expected a format that can store {method} codes, "
+            f"{shown(files.output, output=True)}: expected a format that can store {method} codes, "
             f"{' or '.join(endings)} (a name with {' or '.join(endings.values())}), "
             f"got {format}. `ffjax reconstruct` gives plain vectors."
         )

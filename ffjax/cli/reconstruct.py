@@ -3,19 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from ffjax.cli.files import rewrite
-from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
 
 
-def reconstruct(
-    embeddings: InputFile,
-    output: OutputFile,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
-) -> None:
+def reconstruct(files: Files) -> None:
     """Turn quantized embeddings back into plain ones.
 
     Each row becomes the vector that its codes stand for; what quantization
@@ -30,13 +24,4 @@ def reconstruct(
 
         return reconstruct(emb)
 
-    rewrite(
-        embeddings,
-        output,
-        change,
-        function="reconstruct",
-        doing="Reconstructing",
-        from_=from_,
-        to=to,
-        lossy=lossy,
-    )
+    rewrite(files, change, function="reconstruct", doing="Reconstructing")

@@ -6,7 +6,7 @@ import typer
 
 from ffjax.cli.exit_status import say
 from ffjax.cli.files import rewrite
-from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files
 from ffjax.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 
 
 def reduce(
-    embeddings: InputFile,
-    output: OutputFile,
+    files: Files,
     dims: Annotated[int, typer.Option("--dims", "-d", min=1, help="Dimensions to keep.")],
     center: Annotated[
         bool, typer.Option("--center", help="Subtract the mean of the word vectors first.")
     ] = False,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
 ) -> None:
     """Project the vectors onto their first principal components.
 
@@ -47,16 +43,6 @@ def reduce(
         share = components.kept
         return project(emb, components, progress=lambda n: bar.update(word_rows + n, total))
 
-    loaded = rewrite(
-        embeddings,
-        output,
-        change,
-        function="reduce_dims",
-        doing="Reducing",
-        unit="rows",
-        from_=from_,
-        to=to,
-        lossy=lossy,
-    )
+    loaded = rewrite(files, change, function="reduce_dims", doing="Reducing", unit="rows")
     of = "variance" if center else "squared lengths"
     say(f"{dims} of {loaded.dims} dimensions keep {100 * share:.1f} % of the {of}.")

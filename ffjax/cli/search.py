@@ -1,15 +1,15 @@
 """Batches of queries against embeddings, through the device functions."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput
 from ffjax.cli.files import load, shown
-from ffjax.cli.inputs import Query
-from ffjax.cli.options import Format
+from ffjax.cli.inputs import Query, queries
+from ffjax.cli.options import QueryOptions
 from ffjax.cli.output import Answer, Answers, number
 from ffjax.cli.progress import working
 
@@ -54,25 +54,24 @@ class Vectors(NamedTuple):
 
 
 def answer_queries(
-    file: str,
-    batches: Iterable[list[Query]],
-    answer: Callable[["Embeddings", list[Query]], list[Outcome]],
-    *,
-    format: Format | None,
-    lossy: bool,
-    json: bool,
+    options: QueryOptions,
+    words: Sequence[str],
+    size: int,
+    answer: Callable[["Embeddings", list[Query], Search], list[Outcome]],
 ) -> None:
-    """Loads embeddings and prints the answers to batches of queries.
+    """Loads embeddings, and answers queries of `size` words a batch at a time.
 
     Raises:
         Exit: a query has no answer.
     """
-    emb = load(file, format, lossy=lossy)
+    file, search = options.embeddings, Search(options.k, options.metric.value, options.restrict)
+    batches = queries(words, options.file, size, stdin_is_read=file == "-")
+    emb = load(file, options.format, lossy=options.lossy)
     check_words(emb, shown(file))
-    answers = Answers(as_json=json)
+    answers = Answers(as_json=options.json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in batches:
-            for query, (best, problem) in zip(batch, answer(emb, batch), strict=True):
+            for query, (best, problem) in zip(batch, answer(emb, batch, search), strict=True):
                 answers.add(query, best, problem)
             sys.stdout.flush()
             bar.advance(len(batch))

@@ -7,7 +7,7 @@ import typer
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, check_target, rewrite, shown
 from ffjax.cli.inputs import lines
-from ffjax.cli.options import FromFormat, InputFile, Lossy, OutputFile, ToFormat
+from ffjax.cli.options import Files
 
 if TYPE_CHECKING:
     from ffjax import Embeddings
@@ -16,8 +16,7 @@ MAX_LISTED_WORDS = 5
 
 
 def select(
-    embeddings: InputFile,
-    output: OutputFile,
+    files: Files,
     words: Annotated[
         str | None,
         typer.Option(
@@ -30,9 +29,6 @@ def select(
     first: Annotated[
         int | None, typer.Option("--first", "-n", min=1, help="Number of words to keep.")
     ] = None,
-    from_: FromFormat = None,
-    to: ToFormat = None,
-    lossy: Lossy = False,
 ) -> None:
     """Keep only the words in a list, or only the first N.
 
@@ -48,10 +44,10 @@ def select(
     """
     if words is None and first is None:
         raise BadInput("expected --words FILE or --first N, got neither.")
-    if embeddings == words == "-":
+    if files.embeddings == words == "-":
         raise BadInput("expected INPUT or --words on standard input, got both.")
-    check_distinct(output, words)
-    check_target(output, to)
+    check_distinct(files.output, words)
+    check_target(files.output, files.to)
     listed = None if words is None else {text for _, text in lines(words)}
 
     def change(emb: "Embeddings", _: Any) -> "Embeddings":
@@ -59,19 +55,9 @@ def select(
             return emb
         from ffjax.transforms.select import take_words
 
-        return take_words(emb, _positions(emb, listed, shown(embeddings)))
+        return take_words(emb, _positions(emb, listed, shown(files.embeddings)))
 
-    rewrite(
-        embeddings,
-        output,
-        change,
-        function="select_words",
-        doing="Selecting",
-        from_=from_,
-        to=to,
-        lossy=lossy,
-        limit=first,
-    )
+    rewrite(files, change, function="select_words", doing="Selecting", limit=first)
 
 
 def _positions(emb: "Embeddings", listed: set[str], file: str) -> Any:

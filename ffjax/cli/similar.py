@@ -1,26 +1,19 @@
 """`ffjax similar`: nearest neighbours."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffjax.cli.inputs import queries
-from ffjax.cli.options import (
-    EmbeddingsFile,
-    InputFormat,
-    Json,
-    Lossy,
-    Metric,
-    MetricOption,
-    Neighbours,
-    Queries,
-    Restrict,
-)
-from ffjax.cli.search import Search, answer_queries, neighbours
+from ffjax.cli.inputs import Query
+from ffjax.cli.options import QueryOptions
+from ffjax.cli.search import Outcome, Search, answer_queries, neighbours
+
+if TYPE_CHECKING:
+    from ffjax import Embeddings
 
 
 def similar(
-    embeddings: EmbeddingsFile,
+    options: QueryOptions,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,13 +22,6 @@ def similar(
             show_default=False,
         ),
     ] = None,
-    file: Queries = None,
-    k: Neighbours = 10,
-    metric: MetricOption = Metric.dot,
-    restrict: Restrict = None,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    json: Json = False,
 ) -> None:
     """Find the words that are most similar to each word.
 
@@ -54,12 +40,8 @@ def similar(
       ffjax similar words.fifu berlin --metric angular --restrict 50000
       echo tea | ffjax similar words.fifu - | cut -f 2
     """
-    search = Search(k, metric.value, restrict)
-    answer_queries(
-        embeddings,
-        queries(words or [], file, 1, stdin_is_read=embeddings == "-"),
-        lambda emb, batch: neighbours(emb, [word for (word,) in batch], search),
-        format=format,
-        lossy=lossy,
-        json=json,
-    )
+
+    def answer(emb: "Embeddings", batch: list[Query], search: Search) -> list[Outcome]:
+        return neighbours(emb, [word for (word,) in batch], search)
+
+    answer_queries(options, words or [], 1, answer)
