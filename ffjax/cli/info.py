@@ -44,7 +44,7 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
     """The format of a file, the names of its chunks, and what it holds."""
     from ffjax.formats.detect import detect
     from ffjax.formats.io.streams import open_stream
-    from ffjax.formats.load import IN_PLACE, load_in_place
+    from ffjax.formats.load import IN_PLACE, load_stream
 
     with open_stream(source) as stream:
         name = detect(stream) if format is None else format.value
@@ -54,7 +54,7 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
         is_plain = isinstance(source, str) and stream.size is not None and not stream.wrapping
         if name == Format.finalfusion and is_plain:
             return values | _chunks(str(source))
-        emb = load_in_place(stream, source, name, mmap=True, lossy=lossy, limit=None)
+        emb = load_stream(stream, source, name, mmap=True, lossy=lossy, limit=None)
         return values | _facts(emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training)
 
 

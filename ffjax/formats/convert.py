@@ -14,11 +14,11 @@ from ffjax._internal.atomic_write import output_folder
 from ffjax._internal.released_pages import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats.detect import FORMATS, detect
+from ffjax.formats.detect import detect
 from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.load import IN_PLACE, load_in_place
+from ffjax.formats.load import IN_PLACE, check_format, check_no_limit, load_stream
 from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.formats.save import save_what_fits, writer
@@ -83,9 +83,8 @@ def convert(
         >>> ffjax.load_finalfusion(folder / "vectors.fifu", mmap=True).vocab.words
         ['one', 'two']
     """
-    for name, format in (("from_format", from_format), ("to_format", to_format)):
-        if format is not None and format not in FORMATS:
-            raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
+    check_format("from_format", from_format)
+    check_format("to_format", to_format)
     check_limit(limit)
     folder = output_folder(target)
     progress = progress or (lambda what, done, total: None)
@@ -93,7 +92,7 @@ def convert(
         found = _detected(stream) if from_format is None else from_format
         if found in IN_PLACE:
             progress("Reading", 0, None)  # as one piece
-            emb = load_in_place(stream, source, found, mmap=True, lossy=lossy, limit=limit)
+            emb = load_stream(stream, found, mmap=True, lossy=lossy, limit=limit)
         else:
             if found != "floret":
                 _rehearse(target, to_format, options)
@@ -131,8 +130,7 @@ def _in_file(
 ) -> Embeddings:
     """Reads a file that gives its rows in order; the rows are in a temporary file and mapped."""
     if format == "floret":
-        if limit is not None:
-            raise ValueError(f"`limit`: expected None for a floret table, which has no words, got {limit}.")
+        check_no_limit(limit)
         with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
             return collect_table(_watched(table, stream, progress), table.vocab, rows)
     if format == "word2vec":

@@ -1,13 +1,8 @@
 """Reading embeddings in any format."""
 
-import os
-import tempfile
-from collections.abc import Callable
-
 from jax.sharding import NamedSharding
 
 from ffjax.embeddings.value import Embeddings
-from ffjax.errors import FormatError
 from ffjax.formats.detect import FORMATS, detect
 from ffjax.formats.fasttext import load_fasttext
 from ffjax.formats.finalfusion import load_finalfusion
@@ -21,9 +16,8 @@ from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
 from ffjax.transforms.first_words import first_words
 
-# The formats whose readers want a whole file, and map it.
+# The formats whose readers need a complete file, and map it.
 IN_PLACE = ("finalfusion", "fasttext", "msgpack")
-_PIECE = 1 << 20
 
 
 def load(
@@ -35,35 +29,36 @@ def load(
     limit: int | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
-    r"""Reads embeddings in any format: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
+    r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
 
-    The format is recognized by the content of the file, not by its name. The file may be compressed (gzip, bzip2, xz,
-    zstd) or the one file in a zip or tar archive; compressed finalfusion and fastText files and snapshots are first
-    inflated into a temporary file.
+    The format is recognized by the content of the file, not by its name. The file may be compressed
+    (gzip, bzip2, xz, zstd) or the one file in a zip or tar archive; compressed finalfusion and
+    fastText files and snapshots are first decompressed into a temporary file.
 
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does.
-        format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
-            `"floret"` or `"msgpack"` (a snapshot), to leave nothing to be recognized.
-        mmap: whether to map what can be mapped: the matrices of finalfusion and fastText files. Other formats have no
-            matrices that could be, and are read. The file must not be changed in place as long as the embeddings are
-            used.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
+        format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
+            first line `rows dims`), `"floret"` or `"msgpack"` (a snapshot); `None` to recognize it.
+        mmap: whether to map the matrices of finalfusion and fastText files instead of reading them.
+            The file must not be changed in place while the embeddings are used. Other formats have
+            nothing to map, and are read.
+        lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
-        sharding: how to divide the rows over devices, which gives a `ShardedArray`; `PartitionSpec()` puts all rows on
-            every device. Of a finalfusion file, quantized or not, each device is handed its rows straight from it;
-            other formats are read first.
+        sharding: how to divide the rows over devices, which gives a `ShardedArray`;
+            `PartitionSpec()` puts all rows on every device. From a finalfusion file each device
+            gets its rows directly; other formats are read first.
 
     Returns:
         The embeddings.
 
     Raises:
-        FormatError: the file is in none of the formats, and the error says what was tried and what was seen; or it is
-            truncated or corrupt, and the error has the byte and the field.
-        TypeError: `limit` is no whole number, or a `sharding` is given for rows that are put together when they are
-            read, as those of quantized fastText models with n-grams are.
-        ValueError: `format` is none of those, `limit` is negative, or given for a floret table, which has no words.
-        OSError: the file cannot be read.
+        FormatError: if the file is in none of the formats; the error says what was tried and what
+            was seen. Or if it is truncated or corrupt; the error has the byte and the field.
+        TypeError: if `limit` is not an integer, or `sharding` is given for rows that are composed
+            when they are read, as those of quantized fastText models with n-grams are.
+        ValueError: if `format` is another, or `limit` is negative, or given for a floret table,
+            which has no words.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -74,77 +69,56 @@ def load(
         >>> ffjax.load(path, limit=1).vocab.words
         ['one']
     """
-    if format is not None and format not in FORMATS:
-        raise ValueError(f"`format`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
+    check_format("format", format)
     check_limit(limit)
-    if sharding is None:
-        return _read(path, format, mmap, lossy, limit)
-    read = _read(path, format, True, lossy, limit, composed=False)
-    if not read.storage.row_arrays:
-        raise TypeError(
-            f"`sharding`: expected rows of floats or codes, got a {type(read.storage).__name__}, whose rows are put "
-            "together when they are read. Load it without, and divide `np.asarray(embeddings.storage)` with "
-            "`ffjax.ShardedArray`."
-        )
-    return read.replace(storage=ShardedArray(read.storage, sharding))
-
-
-def _read(
-    path: File, format: str | None, mmap: bool, lossy: bool, limit: int | None, *, composed: bool = True
-) -> Embeddings:
     with open_stream(path) as stream:
-        found = detect(stream) if format is None else format
-        if found in IN_PLACE:
-            mapped = mmap and (composed or found == "finalfusion")
-            return load_in_place(stream, path, found, mmap=mapped, lossy=lossy, limit=limit)
-        if found == "word2vec":
-            return load_word2vec(stream, lossy, limit)
-        if found == "floret":
-            if limit is not None:
-                raise ValueError(f"`limit`: expected None for a floret table, which has no words, got {limit}.")
-            return load_floret(stream)
-        return (load_text if found == "text" else load_text_dims)(stream, lossy, limit)
+        format = detect(stream) if format is None else format
+        if sharding is not None:
+            mmap = format == "finalfusion"  # rows go from the file to their devices
+        embeddings = load_stream(stream, format, mmap=mmap, lossy=lossy, limit=limit)
+    if sharding is None:
+        return embeddings
+    storage = embeddings.storage
+    if not storage.row_arrays:
+        raise TypeError(
+            f"`sharding`: expected rows of floats or codes, got a {type(storage).__name__}, whose "
+            "rows are composed when they are read. Load it without, and divide "
+            "`np.asarray(embeddings.storage)` with `ffjax.ShardedArray`."
+        )
+    return embeddings.replace(storage=ShardedArray(storage, sharding))
 
 
-def load_in_place(
-    stream: Stream, path: File, format: str, *, mmap: bool, lossy: bool, limit: int | None
+def check_format(name: str, format: str | None) -> None:
+    """Checks the name of a format; `name` is the argument's."""
+    if format is not None and format not in FORMATS:
+        names = ", ".join(map(repr, FORMATS))
+        raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
+
+
+def load_stream(
+    stream: Stream, format: str, *, mmap: bool, lossy: bool, limit: int | None = None
 ) -> Embeddings:
-    """Reads a finalfusion file, a fastText file or a snapshot, as `load` does.
-
-    Args:
-        stream: the file, opened, at its start.
-        path: what `stream` was opened from.
-        format: which of these it is.
-        mmap: as in `load`.
-        lossy: as in `load`.
-        limit: as in `load`.
-    """
-    if format == "finalfusion":
-        return _in_place(stream, path, lambda file: first_words(load_finalfusion(file, mmap=mmap), limit))
-    if format == "msgpack":
-        return _in_place(stream, path, lambda file: first_words(load_snapshot(file), limit))
-    return _in_place(stream, path, lambda file: load_fasttext(file, mmap=mmap, lossy=lossy, limit=limit))
-
-
-def _in_place(stream: Stream, path: File, read: Callable[[File], Embeddings]) -> Embeddings:
-    """Reads a file that its reader wants to map: the file itself, or a temporary one with what it inflates to."""
-    if not stream.wrapping and stream.size is not None:
-        if not isinstance(path, int):
-            return read(path)
-        copy = os.dup(path)
-        os.lseek(copy, 0, os.SEEK_SET)
-        return _named(path, read, copy)
-    with tempfile.TemporaryFile() as whole:
-        while piece := stream.read(_PIECE):
-            whole.write(piece)
-        whole.flush()
-        whole.seek(0)
-        return _named(path, read, os.dup(whole.fileno()))
+    """Reads embeddings from a stream at its start, as `load` does."""
+    match format:
+        case "finalfusion":
+            return first_words(load_finalfusion(stream, mmap=mmap), limit)
+        case "fasttext":
+            return load_fasttext(stream, mmap=mmap, lossy=lossy, limit=limit)
+        case "msgpack":
+            return first_words(load_snapshot(stream), limit)
+        case "word2vec":
+            return load_word2vec(stream, lossy, limit)
+        case "text":
+            return load_text(stream, lossy, limit)
+        case "textdims":
+            return load_text_dims(stream, lossy, limit)
+    check_no_limit(limit)
+    return load_floret(stream)
 
 
-def _named(path: File, read: Callable[[File], Embeddings], descriptor: int) -> Embeddings:
-    try:
-        return read(descriptor)
-    except FormatError as error:
-        error.file = path  # not the number of a file that the user has never seen
-        raise
+def check_no_limit(limit: int | None) -> None:
+    """Checks that no limit is given for a floret table."""
+    if limit is not None:
+        raise ValueError(
+            f"`limit`: expected None for a floret table, which has no words, got {limit}."
+        )

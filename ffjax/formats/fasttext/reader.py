@@ -26,7 +26,7 @@ from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_version
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
-from ffjax.formats.io.streams import open_source
+from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.rows.limits import check_limit
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.ngram_sums import WHOLE, Parts, compose
@@ -55,7 +55,9 @@ class Matrix(NamedTuple):
     codes: QuantizedArray | None
 
 
-def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit: int | None = None) -> Embeddings:
+def load_fasttext(
+    file: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+) -> Embeddings:
     """Reads a fastText model, `.bin` or quantized `.ftz`.
 
     The vector of a known word is the mean of its own row and the rows of its n-grams, at unit length; the lengths are
@@ -69,7 +71,7 @@ def load_fasttext(file: File, *, mmap: bool = False, lossy: bool = False, limit:
     says how many there are; where vectors are composed when they are asked for, nobody has looked at them.
 
     Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the matrices instead of reading them: opening then takes the time that the words take, and
             vectors are composed when they are asked for. The file must not be changed in place as long as the
             embeddings are used; what is

@@ -29,7 +29,7 @@ from ffjax.formats.finalfusion.header import (
     read_header,
 )
 from ffjax.formats.io.binary import ByteSource, Cursor, File
-from ffjax.formats.io.streams import open_source
+from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
@@ -60,7 +60,7 @@ class ChunkInFile(NamedTuple):
         return _READERS[self.identifier](self.body, **options)
 
 
-def load_finalfusion(file: File, mmap: bool = False) -> Embeddings:
+def load_finalfusion(file: File | Stream, mmap: bool = False) -> Embeddings:
     """Reads embeddings from a finalfusion file.
 
     The file holds metadata (if it has any), a vocabulary, a storage and norms (if it has any), in
@@ -68,7 +68,7 @@ def load_finalfusion(file: File, mmap: bool = False) -> Embeddings:
     files.
 
     Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the matrix, or the codes of a quantized one, instead of reading it into
             memory. The file must not be changed in place while the embeddings are used. What is not
             a regular file is copied to a temporary one.
@@ -251,7 +251,7 @@ def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFi
     return chunks
 
 
-def _open(file: File) -> Any:
+def _open(file: File | Stream) -> Any:
     return open_source(file, magic=MAGIC, error=FinalfusionFormatError)
 
 

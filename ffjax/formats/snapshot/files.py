@@ -21,7 +21,7 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import ByteSource, Cursor, File, Output
-from ffjax.formats.io.streams import open_source
+from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.snapshot.decode import Node, embeddings_of
 from ffjax.formats.snapshot.encode import tree_of
 from ffjax.formats.snapshot.pack import pieces
@@ -97,11 +97,11 @@ def write_snapshot(file: File, embeddings: Embeddings) -> None:
             out.write(piece)
 
 
-def load_snapshot(file: File) -> Embeddings:
+def load_snapshot(file: File | Stream) -> Embeddings:
     """Reads a snapshot.
 
     Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
 
     Raises:
         FormatError: as `from_bytes`.
