@@ -11,17 +11,20 @@ def pq(dims: int, seed: int = 0, *, projection: bool = False, centroids: int = 8
     """A quantizer with two dimensions in each codebook."""
     rng = np.random.default_rng(seed)
     books = rng.standard_normal((dims // 2, centroids, 2)).astype(np.float32)
-    rotation = np.linalg.qr(rng.standard_normal((dims, dims)))[0].astype(np.float32) if projection else None
-    return ffjax.PQ(books, rotation)
+    if not projection:
+        return ffjax.PQ(books)
+    rotation, _ = np.linalg.qr(rng.standard_normal((dims, dims)))
+    return ffjax.PQ(books, rotation.astype(np.float32))
 
 
 def storage(rows: int, dims: int = 6, *, kind: str = "dense", seed: int = 0) -> ffjax.Storage:
-    """Random rows; kinds `dense`, `pq`, `opq` (with a rotation), `pq_norms`, `int8` (every fifth row zero)."""
+    """Random rows: `dense`, `pq`, `opq` (rotated), `pq_norms` or `int8` (every fifth row zero)."""
     rng = np.random.default_rng(seed)
     if kind == "dense":
         return ffjax.NdArray(rng.standard_normal((rows, dims)).astype(np.float32))
     if kind == "int8":
-        scales = np.where(np.arange(rows) % 5 == 4, 0, rng.uniform(0.001, 0.02, rows)).astype(np.float32)
+        scales = rng.uniform(0.001, 0.02, rows).astype(np.float32)
+        scales[4::5] = 0
         return ffjax.Int8Array(rng.integers(-127, 128, (rows, dims)).astype(np.int8), scales)
     codes = rng.integers(0, 8, (rows, dims // 2)).astype(np.uint8)
     norms = rng.uniform(0.5, 2, rows).astype(np.float32) if kind == "pq_norms" else None
@@ -58,18 +61,18 @@ def embeddings(
     metadata: dict | None = None,
 ) -> ffjax.Embeddings:
     """Random embeddings of a kind."""
-    words_of = vocab(vocab_kind, words)
-    lengths = np.random.default_rng(seed + 1).uniform(0.5, 2, words_of.n_word_rows).astype(np.float32)
+    vocabulary = vocab(vocab_kind, words)
+    word_norms = np.random.default_rng(seed + 1).uniform(0.5, 2, vocabulary.n_word_rows)
     return ffjax.Embeddings(
-        storage(words_of.upper_bound, kind=storage_kind, seed=seed),
-        words_of,
-        ffjax.Norms(lengths) if norms else None,
+        storage(vocabulary.upper_bound, kind=storage_kind, seed=seed),
+        vocabulary,
+        ffjax.Norms(word_norms.astype(np.float32)) if norms else None,
         None if metadata is None else ffjax.Metadata(metadata),
     )
 
 
 def plain_demo(n: int = 10_000) -> ffjax.Embeddings:
-    """The first words of the embeddings inside the package, with plain rows of unit length and without n-grams."""
+    """The first words of the demo, with plain rows of unit length and without n-grams."""
     demo = ffjax.demo()
     rows = np.asarray(demo.storage.embedding(slice(0, n)))
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)

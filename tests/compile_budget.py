@@ -2,22 +2,39 @@
 
 Compiling is most of what the suite costs, and it grows unnoticed: a `jax.jit` inside a test, one
 more shape, one more parameter. The number of programs does not depend on the machine or on a
-compilation cache; the seconds do.
+compilation cache; the seconds do, so they are compared with the CPU time of the file too, which a
+busy machine does not stretch.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 
 import jax.monitoring
 import pytest
 
 EVENT = "/jax/core/compile/backend_compile_duration"
 PROGRAMS = 150
-SECONDS = 60.0  # generous: two workers and a slow machine double what a quiet one measures
+SECONDS = 60.0  # generous: a slow machine needs twice what a fast one does
 # Files whose subject is compiled programs. Prefer to share programs over adding an entry.
 MORE_PROGRAMS: dict[str, int] = {}
 
-Compiled = dict[str, tuple[int, float]]
+
+
+@dataclass
+class Cost:
+    """What one test file costs."""
+
+    programs: int = 0
+    compile_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def add(self, other: "Cost") -> None:
+        """Adds the cost in another worker."""
+        self.programs += other.programs
+        self.compile_seconds += other.compile_seconds
+        self.cpu_seconds += other.cpu_seconds
 
 
 class CompileBudget:
@@ -25,68 +42,68 @@ class CompileBudget:
 
     def __init__(self) -> None:
         """Nothing is compiled yet."""
-        self.compiled: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
-        self.test_seconds: dict[str, float] = defaultdict(float)
-        self.file = ""
+        self.costs: dict[str, Cost] = defaultdict(Cost)
+        self.file = "(outside tests)"
 
     def listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         """Adds one program to the file whose test is running."""
         if event == EVENT:
-            self.add({self.file: (1, duration_secs)})
-
-    def add(self, compiled: Compiled) -> None:
-        """Adds programs and seconds by file."""
-        for file, (programs, seconds) in compiled.items():
-            total_programs, total_seconds = self.compiled[file]
-            self.compiled[file] = total_programs + programs, total_seconds + seconds
+            self.costs[self.file].add(Cost(1, duration_secs))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Names the file that what is compiled now belongs to."""
-        self.file = item.nodeid.split("::")[0]
+        """Names the file that everything compiled during this test belongs to."""
+        outside, self.file = self.file, item.nodeid.split("::")[0]
+        start = time.process_time()
         try:
             return (yield)
         finally:
-            self.file = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Sums the duration of tests by file."""
-        self.test_seconds[report.nodeid.split("::")[0]] += report.duration
+            self.costs[self.file].cpu_seconds += time.process_time() - start
+            self.file = outside
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
-        """Collects what an xdist worker has compiled."""
-        self.add(getattr(node, "workeroutput", {}).get("compiled", {}))
+        """Collects the costs in an xdist worker."""
+        for file, cost in getattr(node, "workeroutput", {}).get("costs", {}).items():
+            self.costs[file].add(Cost(*cost))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """An xdist worker sends its figures; otherwise a file over budget fails the run."""
+        """An xdist worker sends its costs; otherwise a file over budget fails the run."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output["compiled"] = dict(self.compiled)
+            output["costs"] = {file: astuple(cost) for file, cost in self.costs.items()}
         elif self.over_budget() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def over_budget(self) -> list[str]:
         """A sentence for each file that compiles too much."""
         errors = []
-        for file, (programs, seconds) in sorted(self.compiled.items()):
-            if programs > (budget := MORE_PROGRAMS.get(file, PROGRAMS)):
-                errors.append(f"{file} compiles {programs} programs, its budget is {budget}")
+        for file, cost in sorted(self.costs.items()):
+            budget = MORE_PROGRAMS.get(file, PROGRAMS)
+            if cost.programs > budget:
+                errors.append(f"{file} compiles {cost.programs} programs, its budget is {budget}")
+            seconds = min(cost.compile_seconds, cost.cpu_seconds)
             if seconds > SECONDS:
                 errors.append(f"{file} compiles for {seconds:.0f} s, its budget is {SECONDS:.0f} s")
         return errors
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints the ten files that compile longest, and those over budget."""
-        if not self.compiled:
+        """Prints the ten files that cost most, and those over budget."""
+        total = Cost()
+        for cost in self.costs.values():
+            total.add(cost)
+        if total.programs == 0:
             return
-        largest = sorted(self.compiled.items(), key=lambda entry: -entry[1][1])[:10]
-        programs, seconds = map(sum, zip(*self.compiled.values(), strict=True))
-        terminalreporter.section(f"{programs} programs compiled in {seconds:.0f} s")
-        terminalreporter.write_line("programs  compile s  test s  file")
-        for file, (programs, seconds) in largest:
-            figures = f"{programs:8} {seconds:10.1f} {self.test_seconds[file]:7.1f}"
-            terminalreporter.write_line(f"{figures}  {file or '(outside tests)'}")
+        terminalreporter.section(
+            f"{total.programs} programs compiled in {total.compile_seconds:.0f} s, "
+            f"tests took {total.cpu_seconds:.0f} s of CPU"
+        )
+        terminalreporter.write_line("programs  compile s  CPU s  file")
+        largest = sorted(self.costs.items(), key=lambda entry: -entry[1].cpu_seconds)[:10]
+        for file, cost in largest:
+            terminalreporter.write_line(
+                f"{cost.programs:8} {cost.compile_seconds:10.1f} {cost.cpu_seconds:6.1f}  {file}"
+            )
         for error in self.over_budget():
             terminalreporter.write_line(f"ERROR: {error} (tests/compile_budget.py)", red=True)
 

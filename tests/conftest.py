@@ -1,4 +1,4 @@
-"""Files that tests may find beside the repository, and the peers that they run beside ffjax."""
+"""Files next to the repository that tests use, and the peers that ffjax is compared with."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 REAL = Path(os.environ.get("FFJAX_REAL") or Path.home() / ".cache" / "ffjax-real")
-# Fuzz targets make blocks small when they are imported, as the collector of doctests would; they run in a process of
-# their own (tests/fuzz/test_findings.py).
+# Importing a fuzz target makes blocks small, and collecting doctests would import it. They run in a
+# process of their own (tests/fuzz/test_findings.py).
 collect_ignore_glob = ["fuzz/fuzz_*.py", "fuzz/__main__.py", "fuzz/reference.py"]
 PEERS = ("faiss", "fasttext", "finalfusion", "floret", "gensim", "model2vec", "spacy")
 
@@ -22,11 +22,11 @@ def _missing_peers() -> list[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where the peers are promised (`.ci/run` does), a run that would silently skip them is an error."""
+    """Stops a run that would skip the peers if they are required, as in `.ci/run`."""
     if os.environ.get("FFJAX_PEERS") == "required" and (missing := _missing_peers()):
         raise pytest.UsageError(
-            f"FFJAX_PEERS=required, but these cannot be imported: {', '.join(missing)}. "
-            "Install the `peers` extra (finalfusion needs a C compiler), or unset FFJAX_PEERS to skip their tests."
+            f"FFJAX_PEERS=required, but these cannot be imported: {', '.join(missing)}. Install "
+            "the `peers` extra (finalfusion needs a C compiler), or unset FFJAX_PEERS to skip them."
         )
 
 
@@ -37,7 +37,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture
 def as_users_see() -> Iterator[None]:
-    """Turns the run-time checks of annotations off: an error test then meets what a user meets."""
+    """Turns run-time checks of annotations off, so that a test meets the errors users meet."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -51,21 +51,22 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def finalfusion_files() -> Path:
-    """The folder of finalfusion's own small test files, `../shared/data/finalfusion`; skips where it is absent."""
+    """The folder of finalfusion's own test files; skips if it does not exist."""
     folder = SHARED / "data" / "finalfusion"
     if not folder.is_dir():
-        pytest.skip("needs `../shared/data/finalfusion`, beside the repository")
+        pytest.skip("needs `../shared/data/finalfusion`, next to the repository")
     return folder
 
 
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str], Path]:
-    """`real_file("glove.100d.txt")`: the path of a large real file, or a skip that says how to make it."""
+    """`real_file("glove.100d.txt")`: the path of a large real file; skips if there is none."""
 
     def find(name: str) -> Path:
         path = REAL / name
         if not path.is_file():
-            pytest.skip(f"needs `{name}` under $FFJAX_REAL; `../shared/tools/real_data.sh` makes it")
+            tool = "`../shared/tools/real_data.sh` makes it"
+            pytest.skip(f"needs `{name}` under $FFJAX_REAL; {tool}")
         return path
 
     return find

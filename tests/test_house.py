@@ -1,4 +1,4 @@
-"""The house: what is promised of the package as a package, of its documentation, and of what tests run under."""
+"""Promises about the package itself, its documentation and the settings of the tests."""
 
 import importlib.metadata
 import importlib.util
@@ -16,7 +16,8 @@ import pytest
 
 import ffjax
 
-EXTRAS = "pyarrow polars zstandard matplotlib flax equinox optax torch finalfusion fasttext gensim floret faiss spacy"
+EXTRAS = "pyarrow polars zstandard matplotlib flax equinox optax torch"
+PEERS = "finalfusion fasttext gensim floret faiss spacy"
 
 
 def load_hooks(root):
@@ -61,30 +62,49 @@ def test_the_installed_version_is_that_of_the_source():
 
 
 def test_importing_ffjax_imports_no_extra_and_starts_no_device():
-    """An extra that is imported by the way makes everyone pay for it, and JAX must still take settings afterwards."""
+    """Everyone would pay for an extra, and JAX must still accept settings afterwards."""
     code = f"""
 import sys
 import jax
 before = set(sys.modules)
 import ffjax
-found = [name for name in "{EXTRAS}".split() if name in sys.modules and name not in before]
+found = [name for name in "{EXTRAS} {PEERS}".split() if name in sys.modules and name not in before]
 jax.config.update("jax_num_cpu_devices", 3)
 print(found, len(jax.devices("cpu")))
 """
     env = {"PATH": "", "JAX_PLATFORMS": "cpu"}
-    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
     assert run.stdout.split("\n")[0] == "[] 3"
 
 
 def test_the_wheel_holds_the_package_its_types_and_its_data(root, tmp_path):
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        "wheel",
+        "--directory",
+        str(tmp_path),
+    ]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"ffjax/{path.relative_to(root / 'ffjax').as_posix()}" for path in (root / "ffjax").rglob("*.py")}
-    expected |= {f"ffjax/data/{path.name}" for path in (root / "ffjax" / "data").glob("*") if path.is_file()}
+    expected = {
+        f"ffjax/{path.relative_to(root / 'ffjax').as_posix()}"
+        for path in (root / "ffjax").rglob("*.py")
+    }
+    expected |= {
+        f"ffjax/data/{path.name}" for path in (root / "ffjax" / "data").glob("*") if path.is_file()
+    }
     assert expected | {"ffjax/py.typed"} <= names
-    assert {name.split("/")[0] for name in names} == {"ffjax", f"ffjax-{ffjax.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "ffjax",
+        f"ffjax-{ffjax.__version__}.dist-info",
+    }
 
 
 def test_no_module_is_longer_than_it_may_be(root):
@@ -145,12 +165,17 @@ def test_links_of_the_readme_lead_somewhere(root):
 
 
 def test_the_example_of_the_readme_runs(root):
-    (block,) = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(encoding="utf8"), re.DOTALL)
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (root / "README.md").read_text(encoding="utf8"), re.DOTALL
+    )
     names = {}
     exec(compile(block, "README.md", "exec"), names)
     emb, top = names["emb"], names["top"]
     words = [emb.vocab.idx(word) for word in ("berlin", "paris", "tea", "coffee")]
-    assert "emb.analogy(\"paris\", \"france\", \"berlin\", k=3)     # [SimilarityResult(word='germany'," in block
+    assert (
+        'emb.analogy("paris", "france", "berlin", k=3)     # [SimilarityResult(word=\'germany\','
+        in block
+    )
     assert emb.analogy("paris", "france", "berlin", k=3)[0].word == "germany"
     assert top.scores.shape == top.rows.shape == (4, 10)
     # a word is its own nearest neighbour, at the dot product of its row with itself
@@ -170,29 +195,43 @@ def find_python(root, tmp_path):
         for name, (version_ok, pip_ok) in fakes.items():
             fake = tmp_path / name.replace("_", ".")
             bad_version, no_pip = int(not version_ok), int(not pip_ok)
-            cases = f'*version_info*) exit {bad_version};; *ensurepip*) exit {no_pip};;'
+            cases = f"*version_info*) exit {bad_version};; *ensurepip*) exit {no_pip};;"
             fake.write_text(f'#!/bin/sh\ncase "$2" in {cases} esac\n')
             fake.chmod(0o755)
         script = ["/bin/sh", str(root / ".ci" / "find-python")]
-        done = subprocess.run(script, env={"PATH": str(tmp_path), "PYTHON": PYTHON}, capture_output=True, text=True)
+        done = subprocess.run(
+            script, env={"PATH": str(tmp_path), "PYTHON": PYTHON}, capture_output=True, text=True
+        )
         return done.returncode, done.stdout.replace(f"{tmp_path}/", "").strip(), done.stderr
 
     return run
 
 
 def test_find_python_takes_the_first_that_runs_and_is_new_enough(find_python):
-    assert find_python(python3_12=(False, True), python3_11=(True, True), python3=(True, True))[:2] == (0, "python3.11")
+    assert find_python(python3_12=(False, True), python3_11=(True, True), python3=(True, True))[
+        :2
+    ] == (0, "python3.11")
 
 
-def test_find_python_passes_over_one_without_ensurepip_and_says_so_if_there_is_no_other(find_python):
+def test_find_python_passes_over_one_without_ensurepip_and_says_so_if_there_is_no_other(
+    find_python,
+):
     status, out, error = find_python(python3_12=(True, False))
-    assert (status, out) == (1, "") and "python3.12 has no `ensurepip`" in error and "python3-venv" in error
+    assert (
+        (status, out) == (1, "")
+        and "python3.12 has no `ensurepip`" in error
+        and "python3-venv" in error
+    )
     assert find_python(python3_12=(True, False), python3=(True, True))[:2] == (0, "python3")
 
 
 def test_find_python_says_what_it_tried(find_python):
     status, out, error = find_python(python3=(False, True))
-    assert (status, out) == (1, "") and "needs Python 3.11 or later" in error and "make PYTHON=" in error
+    assert (
+        (status, out) == (1, "")
+        and "needs Python 3.11 or later" in error
+        and "make PYTHON=" in error
+    )
 
 
 def test_find_python_takes_the_one_that_is_named_or_none(find_python):

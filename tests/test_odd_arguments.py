@@ -1,4 +1,4 @@
-"""Arguments of the wrong type: errors that name the argument, say what was expected, and what came."""
+"""Arguments of the wrong type: errors name the argument, what was expected, and what came."""
 
 import jax
 import jax.numpy as jnp
@@ -31,21 +31,81 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "options", "kind", "message"),
     [
-        ((VECTORS, LINES.astype(np.float32), 2), {}, TypeError, "`lines`: expected whole numbers, got float32"),
-        ((VECTORS, None, 2), {}, TypeError, "`lines`: expected a line for each of 3 words, got NoneType"),
-        ((VECTORS, LINES[:2], 2), {}, ValueError, r"`lines`: expected a line for each of 3 words, got shape \(2,\)"),
-        ((VECTORS, LINES, 2.0), {}, TypeError, "`n_lines`: expected a whole number, got float 2.0. Inside `jit`"),
-        ((VECTORS, LINES, True), {}, TypeError, "`n_lines`: expected a whole number, got bool True"),
+        (
+            (VECTORS, LINES.astype(np.float32), 2),
+            {},
+            TypeError,
+            "`lines`: expected whole numbers, got float32",
+        ),
+        (
+            (VECTORS, None, 2),
+            {},
+            TypeError,
+            "`lines`: expected a line for each of 3 words, got NoneType",
+        ),
+        (
+            (VECTORS, LINES[:2], 2),
+            {},
+            ValueError,
+            r"`lines`: expected a line for each of 3 words, got shape \(2,\)",
+        ),
+        (
+            (VECTORS, LINES, 2.0),
+            {},
+            TypeError,
+            "`n_lines`: expected a whole number, got float 2.0. Inside `jit`",
+        ),
+        (
+            (VECTORS, LINES, True),
+            {},
+            TypeError,
+            "`n_lines`: expected a whole number, got bool True",
+        ),
         ((VECTORS, LINES, -1), {}, ValueError, "`n_lines`: expected 0 or more, got -1"),
-        ((VECTORS[0], LINES, 2), {}, ValueError, r"`vectors`: expected a vector for each word, .*, got shape \(4,\)"),
-        ((VECTORS.astype(int), LINES, 2), {}, TypeError, "`vectors`: expected floats, got int64. Convert first, as in"),
+        (
+            (VECTORS[0], LINES, 2),
+            {},
+            ValueError,
+            r"`vectors`: expected a vector for each word, .*, got shape \(4,\)",
+        ),
+        (
+            (VECTORS.astype(int), LINES, 2),
+            {},
+            TypeError,
+            "`vectors`: expected floats, got int64. Convert first, as in",
+        ),
         ((VECTORS + 1j, LINES, 2), {}, TypeError, "`vectors`: expected floats, got complex"),
         (("x", LINES, 2), {}, TypeError, "`vectors`: expected a vector for each word, .*, got str"),
-        ((VECTORS, LINES, 2), {"weights": "x"}, TypeError, "`weights`: expected a factor for each of 3 words, got str"),
-        ((VECTORS, LINES, 2), {"weights": [1.0]}, ValueError, r"`weights`: expected a factor .*, got shape \(1,\)"),
-        ((VECTORS, LINES, 2), {"found": VECTORS[:, 0]}, TypeError, "`found`: expected booleans, got float32"),
-        ((VECTORS, LINES, 2), {"found": [True]}, ValueError, r"`found`: expected a bool .*, got shape \(1,\)"),
-        ((VECTORS, LINES, 2), {"pooling": ["mean"]}, ValueError, r"`pooling`: expected one of mean, .* got \['mean'\]"),
+        (
+            (VECTORS, LINES, 2),
+            {"weights": "x"},
+            TypeError,
+            "`weights`: expected a factor for each of 3 words, got str",
+        ),
+        (
+            (VECTORS, LINES, 2),
+            {"weights": [1.0]},
+            ValueError,
+            r"`weights`: expected a factor .*, got shape \(1,\)",
+        ),
+        (
+            (VECTORS, LINES, 2),
+            {"found": VECTORS[:, 0]},
+            TypeError,
+            "`found`: expected booleans, got float32",
+        ),
+        (
+            (VECTORS, LINES, 2),
+            {"found": [True]},
+            ValueError,
+            r"`found`: expected a bool .*, got shape \(1,\)",
+        ),
+        (
+            (VECTORS, LINES, 2),
+            {"pooling": ["mean"]},
+            ValueError,
+            r"`pooling`: expected one of mean, .* got \['mean'\]",
+        ),
     ],
 )
 def test_pool(arguments, options, kind, message) -> None:
@@ -54,14 +114,18 @@ def test_pool(arguments, options, kind, message) -> None:
 
 
 def test_pool_takes_lists_and_nothing() -> None:
-    pooled, counts = ffjax.pool([[1.0, 2.0], [3.0, 4.0]], [0, 0], 1, weights=[1.0, 0.0], found=[True, True])
+    pooled, counts = ffjax.pool(
+        [[1.0, 2.0], [3.0, 4.0]], [0, 0], 1, weights=[1.0, 0.0], found=[True, True]
+    )
     assert (pooled.tolist(), counts.tolist()) == ([[1.0, 2.0]], [2])
     pooled, counts = ffjax.pool(np.ones((0, 2), np.float32), [], 1)
     assert (pooled.tolist(), counts.tolist()) == ([[0.0, 0.0]], [0])
 
 
 def test_traced_sizes_are_refused() -> None:
-    with pytest.raises(TypeError, match="`n_lines`: expected a whole number, got a traced value. Inside `jit`"):
+    with pytest.raises(
+        TypeError, match="`n_lines`: expected a whole number, got a traced value. Inside `jit`"
+    ):
         jax.jit(lambda n: ffjax.pool(VECTORS, LINES, n))(2)
 
 
@@ -104,15 +168,55 @@ def test_no_embeddings(other, files) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "kind", "message"),
     [
-        (b"tea", {"weights": "x"}, TypeError, "`weights`: expected a factor for each word's row.*, got str"),
-        (b"tea", {"weights": {"tea": 1.0}}, TypeError, "`weights`: expected a factor for each word's row.*, got dict"),
-        (b"tea", {"weights": 1.0}, ValueError, r"`weights`: expected 40000, one for each word's row.* got shape \(\)"),
-        (TEXT, {"n_words": 3.0, "n_lines": 1}, TypeError, "`n_words`: expected a whole number, got float 3.0"),
+        (
+            b"tea",
+            {"weights": "x"},
+            TypeError,
+            "`weights`: expected a factor for each word's row.*, got str",
+        ),
+        (
+            b"tea",
+            {"weights": {"tea": 1.0}},
+            TypeError,
+            "`weights`: expected a factor for each word's row.*, got dict",
+        ),
+        (
+            b"tea",
+            {"weights": 1.0},
+            ValueError,
+            r"`weights`: expected 40000, one for each word's row.* got shape \(\)",
+        ),
+        (
+            TEXT,
+            {"n_words": 3.0, "n_lines": 1},
+            TypeError,
+            "`n_words`: expected a whole number, got float 3.0",
+        ),
         (TEXT, {"n_words": -3, "n_lines": 1}, ValueError, "`n_words`: expected 0 or more, got -3"),
-        (TEXT, {"n_words": 3, "n_lines": "1"}, TypeError, "`n_lines`: expected a whole number, got str '1'"),
-        (TEXT[None], {"n_words": 3, "n_lines": 1}, ValueError, r"`text`: expected one dimension .*got shape \(1, 3\)"),
-        (TEXT.astype(int), {"n_words": 3, "n_lines": 1}, TypeError, r"`text`: expected bytes \(uint8\), got int32"),
-        (TEXT, {"n_words": 3, "n_lines": 1, "weights": np.ones(3)}, ValueError, "`weights`: expected 40000, .*3"),
+        (
+            TEXT,
+            {"n_words": 3, "n_lines": "1"},
+            TypeError,
+            "`n_lines`: expected a whole number, got str '1'",
+        ),
+        (
+            TEXT[None],
+            {"n_words": 3, "n_lines": 1},
+            ValueError,
+            r"`text`: expected one dimension .*got shape \(1, 3\)",
+        ),
+        (
+            TEXT.astype(int),
+            {"n_words": 3, "n_lines": 1},
+            TypeError,
+            r"`text`: expected bytes \(uint8\), got int32",
+        ),
+        (
+            TEXT,
+            {"n_words": 3, "n_lines": 1, "weights": np.ones(3)},
+            ValueError,
+            "`weights`: expected 40000, .*3",
+        ),
     ],
 )
 def test_embed_text(emb, text, options, kind, message) -> None:
@@ -131,9 +235,21 @@ def test_embed_file(emb, files, source) -> None:
     [
         (["tea"], TypeError, "`strings`: expected Strings, got list. Pack words first"),
         ("tea", TypeError, "`strings`: expected Strings, got str. Pack words first"),
-        ((np.zeros((2, 3)), np.zeros(2, np.int32)), TypeError, "`strings.bytes`: expected bytes.*float64"),
-        ((np.zeros((2, 3), np.uint8), np.zeros(2)), TypeError, "`strings.lengths`: expected whole numbers"),
-        ((np.zeros((2, 3), np.uint8), np.zeros(3, np.int32)), ValueError, r"`strings.lengths`: .* got shape \(3,\)"),
+        (
+            (np.zeros((2, 3)), np.zeros(2, np.int32)),
+            TypeError,
+            "`strings.bytes`: expected bytes.*float64",
+        ),
+        (
+            (np.zeros((2, 3), np.uint8), np.zeros(2)),
+            TypeError,
+            "`strings.lengths`: expected whole numbers",
+        ),
+        (
+            (np.zeros((2, 3), np.uint8), np.zeros(3, np.int32)),
+            ValueError,
+            r"`strings.lengths`: .* got shape \(3,\)",
+        ),
     ],
 )
 def test_strings(emb, strings, kind, message) -> None:
@@ -152,22 +268,100 @@ def test_rows(emb, words) -> None:
 @pytest.mark.parametrize(
     ("queries", "k", "options", "kind", "message"),
     [
-        (QUERIES.astype(complex), 3, {}, TypeError, "`queries`: expected floats, got complex128. Convert first"),
+        (
+            QUERIES.astype(complex),
+            3,
+            {},
+            TypeError,
+            "`queries`: expected floats, got complex128. Convert first",
+        ),
         (QUERIES.astype(bool), 3, {}, TypeError, "`queries`: expected floats, got bool"),
         (QUERIES.astype(int), 3, {}, TypeError, "`queries`: expected floats, got int64"),
-        ("tea", 3, {}, TypeError, "`queries`: expected one or more vectors of 100 dimensions, got str"),
-        ([[1.0], [1.0, 2.0]], 3, {}, TypeError, "`queries`: expected one or more vectors of 100 dimensions, got list"),
+        (
+            "tea",
+            3,
+            {},
+            TypeError,
+            "`queries`: expected one or more vectors of 100 dimensions, got str",
+        ),
+        (
+            [[1.0], [1.0, 2.0]],
+            3,
+            {},
+            TypeError,
+            "`queries`: expected one or more vectors of 100 dimensions, got list",
+        ),
         (QUERIES, True, {}, TypeError, "`k`: expected a whole number, got bool True"),
-        (QUERIES, 3, {"exclude": np.ones((2, 1), np.float32)}, TypeError, "`exclude`: expected whole numbers"),
-        (QUERIES, 3, {"exclude": np.ones((2, 1), bool)}, TypeError, "`exclude`: expected whole numbers, got bool"),
-        (QUERIES, 3, {"exclude": ["tea", "pot"]}, TypeError, "`exclude`: expected row numbers .*, got list"),
-        (QUERIES, 3, {"approximate": "x"}, TypeError, "`approximate`: expected a recall .*, got str 'x'"),
-        (QUERIES, 3, {"approximate": True}, TypeError, "`approximate`: expected a recall .*, got bool True"),
-        (QUERIES, 3, {"approximate": [0.5]}, TypeError, "`approximate`: expected a recall .*, got list"),
-        (QUERIES, 3, {"candidates": slice(0.5, 3)}, TypeError, r"`candidates`: expected a slice of whole numbers, got slice\(0.5"),
-        (QUERIES, 3, {"candidates": [[1], [1, 2]]}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got list"),
-        (QUERIES, 3, {"candidates": {1, 2}}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got set"),
-        (QUERIES, 3, {"candidates": "tea"}, TypeError, "`candidates`: expected a slice, a range, a mask .*, got str"),
+        (
+            QUERIES,
+            3,
+            {"exclude": np.ones((2, 1), np.float32)},
+            TypeError,
+            "`exclude`: expected whole numbers",
+        ),
+        (
+            QUERIES,
+            3,
+            {"exclude": np.ones((2, 1), bool)},
+            TypeError,
+            "`exclude`: expected whole numbers, got bool",
+        ),
+        (
+            QUERIES,
+            3,
+            {"exclude": ["tea", "pot"]},
+            TypeError,
+            "`exclude`: expected row numbers .*, got list",
+        ),
+        (
+            QUERIES,
+            3,
+            {"approximate": "x"},
+            TypeError,
+            "`approximate`: expected a recall .*, got str 'x'",
+        ),
+        (
+            QUERIES,
+            3,
+            {"approximate": True},
+            TypeError,
+            "`approximate`: expected a recall .*, got bool True",
+        ),
+        (
+            QUERIES,
+            3,
+            {"approximate": [0.5]},
+            TypeError,
+            "`approximate`: expected a recall .*, got list",
+        ),
+        (
+            QUERIES,
+            3,
+            {"candidates": slice(0.5, 3)},
+            TypeError,
+            r"`candidates`: expected a slice of whole numbers, got slice\(0.5",
+        ),
+        (
+            QUERIES,
+            3,
+            {"candidates": [[1], [1, 2]]},
+            TypeError,
+            "`candidates`: expected a slice, a range, a mask .*, got list",
+        ),
+        (
+            QUERIES,
+            3,
+            {"candidates": {1, 2}},
+            TypeError,
+            "`candidates`: expected a slice, a range, a mask .*, got set",
+        ),
+        (
+            QUERIES,
+            3,
+            {"candidates": "tea"},
+            TypeError,
+            "`candidates`: expected a slice, a range, a mask .*, got str",
+        ),
     ],
 )
 def test_top_k(emb, queries, k, options, kind, message) -> None:
@@ -176,20 +370,32 @@ def test_top_k(emb, queries, k, options, kind, message) -> None:
 
 
 def test_top_k_takes_lists(emb) -> None:
-    best = ffjax.top_k(emb, QUERIES.tolist(), 1, exclude=[[1], [2]], candidates=[1, 2], approximate=1)
+    best = ffjax.top_k(
+        emb, QUERIES.tolist(), 1, exclude=[[1], [2]], candidates=[1, 2], approximate=1
+    )
     assert best.rows.tolist() == [[2], [1]]
-    assert ffjax.top_k(emb, QUERIES, 1, exclude=[[], []], candidates=[]).rows.tolist() == [[-1], [-1]]
+    assert ffjax.top_k(emb, QUERIES, 1, exclude=[[], []], candidates=[]).rows.tolist() == [
+        [-1],
+        [-1],
+    ]
 
 
-@pytest.mark.parametrize(("n", "kind"), [(1.5, TypeError), (True, TypeError), ("3", TypeError), (0, ValueError)])
+@pytest.mark.parametrize(
+    ("n", "kind"), [(1.5, TypeError), (True, TypeError), ("3", TypeError), (0, ValueError)]
+)
 def test_prune(emb, n, kind) -> None:
     with pytest.raises(kind, match="`n`: expected"):
         ffjax.prune(emb, n)
 
 
-@pytest.mark.parametrize(("restrict", "kind"), [(1.5, TypeError), ("x", TypeError), (True, TypeError), (0, ValueError)])
+@pytest.mark.parametrize(
+    ("restrict", "kind"), [(1.5, TypeError), ("x", TypeError), (True, TypeError), (0, ValueError)]
+)
 def test_evaluate(emb, files, restrict, kind) -> None:
-    for call, file in ((ffjax.evaluate.analogies, "questions"), (ffjax.evaluate.similarity, "pairs")):
+    for call, file in (
+        (ffjax.evaluate.analogies, "questions"),
+        (ffjax.evaluate.similarity, "pairs"),
+    ):
         with pytest.raises(kind, match="`restrict`: expected"):
             call(emb, files / file, restrict=restrict)
 
@@ -232,7 +438,9 @@ def test_methods_with_words(emb) -> None:
 
 
 def test_analogies_of_batches_of_different_sizes(emb) -> None:
-    with pytest.raises(ValueError, match="`a`, `b`, `c`: expected batches of one size, got 4, 4 and 16 rows"):
+    with pytest.raises(
+        ValueError, match="`a`, `b`, `c`: expected batches of one size, got 4, 4 and 16 rows"
+    ):
         ffjax.analogy(emb, STRINGS, STRINGS, ffjax.pack(["tea"] * 9), 1)
 
 
@@ -267,7 +475,9 @@ def test_targets(emb, files, path) -> None:
 def test_writers(emb, files) -> None:
     with pytest.raises(TypeError, match="`embeddings`: expected Embeddings, got NoneType"):
         ffjax.write_fasttext(files / "x", None)
-    with pytest.raises(ValueError, match=r"`format`: expected one of 'finalfusion', .* got \['text'\]"):
+    with pytest.raises(
+        ValueError, match=r"`format`: expected one of 'finalfusion', .* got \['text'\]"
+    ):
         ffjax.save(emb, files / "x.txt", format=["text"])
 
 

@@ -1,4 +1,4 @@
-"""The values as pytrees: every leaf an array, everything static hashable, one program for one shape."""
+"""Values as pytrees: every leaf is an array, and equal shapes share one program."""
 
 import dataclasses
 
@@ -10,7 +10,8 @@ import pytest
 import ffjax
 from tests.builders import ALL_STORAGES, VOCABS, embeddings
 
-every_kind = pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("simple", s) for s in ALL_STORAGES)])
+KINDS = [*((v, "dense") for v in VOCABS), *(("simple", s) for s in ALL_STORAGES if s != "dense")]
+every_kind = pytest.mark.parametrize("kind", KINDS, ids="-".join)
 
 
 @every_kind
@@ -23,18 +24,25 @@ def test_leaves_are_arrays_and_the_structure_hashes(kind):
 
 
 @every_kind
-def test_tree_map_and_device_put(kind):
+def test_tree_map(kind):
     emb = embeddings(*kind)
     host = jax.tree.map(np.asarray, emb)
     assert isinstance(host, ffjax.Embeddings)
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(host))
     assert host == emb
-    assert jax.device_put(host, jax.devices()[-1]) == emb
     np.testing.assert_array_equal(host.embedding("Paris"), emb.embedding("Paris"))
 
 
+@pytest.mark.devices
 @every_kind
-def test_through_jit_comes_back_what_went_in(kind):
+def test_device_put(kind):
+    emb = embeddings(*kind)
+    host = jax.tree.map(np.asarray, emb)
+    assert jax.device_put(host, jax.devices()[1]) == emb
+
+
+@every_kind
+def test_jit_returns_what_it_takes(kind):
     emb = embeddings(*kind, metadata={"author": "x"})
     again = jax.jit(lambda e: e)(emb)
     assert again == emb
@@ -42,8 +50,18 @@ def test_through_jit_comes_back_what_went_in(kind):
     assert again.metadata["author"] == "x"
 
 
+def alike(kind):
+    """Two embeddings of the same shapes: words of other lengths, other rows, other metadata."""
+    first = embeddings(*kind, seed=0, metadata={"version": "first"})
+    words = [f"{word}{'x' * (i % 3)}" for i, word in enumerate(reversed(first.vocab.words))]
+    if kind[0] == "explicit":
+        words = None  # other words have another number of n-grams
+    second = embeddings(*kind, seed=1, words=words, metadata={"version": "second, and longer"})
+    return first, second
+
+
 @every_kind
-def test_other_embeddings_of_the_same_shapes_do_not_retrace(kind):
+def test_embeddings_of_the_same_shapes_are_traced_once(kind):
     traces = []
 
     @jax.jit
@@ -51,20 +69,22 @@ def test_other_embeddings_of_the_same_shapes_do_not_retrace(kind):
         traces.append(1)
         return ffjax.embed(emb, strings)
 
-    words = ["Paris", "berlin", "x"]
-    first = embeddings(*kind, seed=0, metadata={"made": "first"})
-    # Other words of other lengths, other numbers, other metadata, but as many of each.
-    others = [f"{word}{'x' * (i % 3)}" for i, word in enumerate(reversed(first.vocab.words))]
-    if kind[0] == "explicit":
-        others = None  # other words have another number of n-grams
-    second = embeddings(*kind, seed=1, words=others, metadata={"made": "second, and told at greater length"})
-    for emb in (first, second):
-        got, found = vectors(emb, ffjax.pack(words))
-        for word, vector, is_found in zip(words, got, found, strict=False):
-            expected = emb.embedding(word)
-            assert bool(is_found) == (expected is not None)
-            np.testing.assert_allclose(vector, np.zeros(6) if expected is None else expected, atol=1e-6)
+    for emb in alike(kind):
+        jax.eval_shape(vectors, emb, ffjax.pack(["Paris", "berlin", "x"]))
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("kind", [("buckets", "pq"), ("explicit", "dense")], ids="-".join)
+def test_embeddings_that_share_a_program_keep_their_own_answers(kind):
+    vectors_of = jax.jit(lambda emb, strings: ffjax.embed(emb, strings))
+    words = ["Paris", "berlin", "x"]
+    for emb in alike(kind):
+        vectors, found = vectors_of(emb, ffjax.pack(words))
+        for word, vector, has_vector in zip(words, vectors, found, strict=False):
+            assert bool(has_vector) == (emb.embedding(word) is not None)
+            expected = emb.embedding(word, default=np.zeros(6, np.float32))
+            np.testing.assert_allclose(vector, expected, atol=1e-6)
+    assert vectors_of._cache_size() == 1
 
 
 def test_metadata_does_not_leak_between_calls_of_one_program():
@@ -82,8 +102,9 @@ def test_vmap_over_stacked_embeddings():
     vectors, found = jax.vmap(lambda emb: ffjax.embed(emb, strings))(stacked)
     assert vectors.shape == (2, 2, 6)
     assert found.all()
-    for emb, got in zip(pair, vectors, strict=True):
-        np.testing.assert_allclose(got, ffjax.embed(emb, strings)[0], rtol=1e-5, atol=1e-6)
+    for emb, both in zip(pair, vectors, strict=True):
+        expected = np.stack([emb["Paris"], emb["Parisian"]])
+        np.testing.assert_allclose(both, expected, rtol=1e-5, atol=1e-6)
 
 
 @every_kind
@@ -101,17 +122,20 @@ def test_replace_makes_a_new_value():
     doubled = emb.replace(storage=ffjax.NdArray(jnp.asarray(emb.storage.matrix) * 2))
     np.testing.assert_array_equal(doubled["Paris"], 2 * emb["Paris"])
     assert doubled.vocab is emb.vocab
-    with pytest.raises(TypeError, match="expected names out of storage, vocab, norms, metadata, training, got rows"):
+    with pytest.raises(
+        TypeError, match="expected names out of storage, vocab, norms, metadata, training, got rows"
+    ):
         emb.replace(rows=3)
     with pytest.raises(ValueError, match="`storage`: expected 10 rows.*got 2"):
         emb.replace(storage=emb.storage[:2])
 
 
-@pytest.mark.parametrize("part", ["storage", "vocab", "norms", "metadata"])
-def test_nothing_can_be_assigned_and_the_error_names_replace(part):
+@pytest.mark.parametrize("field", ["storage", "vocab", "norms", "metadata"])
+def test_assignment_raises_an_error_that_names_replace(field):
     emb = embeddings()
-    with pytest.raises(dataclasses.FrozenInstanceError, match=rf"`{part}`.*immutable.*replace\({part}="):
-        setattr(emb, part, None)
+    message = rf"`{field}`.*immutable.*replace\({field}="
+    with pytest.raises(dataclasses.FrozenInstanceError, match=message):
+        setattr(emb, field, None)
     with pytest.raises(dataclasses.FrozenInstanceError, match="immutable"):
         emb.storage.matrix = None
 
@@ -134,7 +158,7 @@ def test_repr_is_one_short_line(kind):
     ],
 )
 @pytest.mark.usefixtures("as_users_see")
-def test_parts_must_fit(change, error, message):
+def test_fields_must_fit_together(change, error, message):
     with pytest.raises(error, match=message):
         embeddings().replace(**change)
 

@@ -83,7 +83,7 @@ def same_results(ours, theirs) -> None:
 
 
 def searchable(theirs):
-    """The peer's embeddings with a dense storage: its QuantizedArray has no `dot` to search with."""
+    """The peer's embeddings with a dense storage: its QuantizedArray cannot be searched."""
     if isinstance(theirs.storage, ff.storage.NdArray):
         return theirs
     return ff.Embeddings(ff.storage.NdArray(np.asarray(theirs.storage)), theirs.vocab, theirs.norms)

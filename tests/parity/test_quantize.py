@@ -35,12 +35,13 @@ def test_finalfusion_reads_the_same_vectors(tmp_path, method, subwords):
         np.testing.assert_allclose(small[word], theirs.embedding(word), rtol=1e-5, atol=1e-5)
     peers = np.stack([theirs.storage[row] for row in range(vocab.upper_bound)])
     np.testing.assert_allclose(np.asarray(small.storage), peers, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(quality.mean_squared_error, ((peers - matrix) ** 2).mean(), rtol=1e-4)
+    error = ((peers - matrix) ** 2).mean()
+    np.testing.assert_allclose(quality.mean_squared_error, error, rtol=1e-4)
 
 
 @pytest.fixture
 def faiss():
-    """The module faiss on one thread: its threads wait for each other where tests run side by side."""
+    """The module faiss on one thread: its threads slow each other down under pytest-xdist."""
     module = pytest.importorskip("faiss")
     threads = module.omp_get_max_threads()
     module.omp_set_num_threads(1)
@@ -54,7 +55,13 @@ def test_no_more_is_lost_than_by_faiss(faiss, method):
     emb = ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(list(map(str, range(2048)))))
     for seed in range(2):
         storage = ffjax.quantize(
-            emb, method, subquantizers=8, bits=5, iterations=10, key=jax.random.key(seed), normalize=False
+            emb,
+            method,
+            subquantizers=8,
+            bits=5,
+            iterations=10,
+            key=jax.random.key(seed),
+            normalize=False,
         ).embeddings.storage
         ours.append(((np.asarray(storage) - matrix) ** 2).sum(1).mean())
         turned = matrix

@@ -1,4 +1,4 @@
-"""The real programs beside ffjax: finalfusion, fastText, gensim and floret, on the host and on the device."""
+"""N-grams of ffjax and of the real programs: finalfusion, fastText, gensim, floret and spaCy."""
 
 import random
 from itertools import chain
@@ -16,7 +16,9 @@ TEXT = "the quick brown fox jumps over the lazy dog\n" * 60
 
 def flat(indexer, words):
     """The device's buckets of all words one after the other, and how many each has."""
-    batch = ffjax.pack(words, count=len(words))
+    batch = ffjax.pack(
+        words, count=max(len(words), 20_000)
+    )  # one size, so that programs are shared
     ids, counts = map(np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths))
     return ids[np.arange(ids.shape[1]) < counts[:, None]], counts
 
@@ -26,7 +28,9 @@ def check_finalfusion(indexer, peer, words, *, every=17):
     expected = [peer.subword_indices(word) for word in words]
     found, counts = flat(indexer, words)
     np.testing.assert_array_equal(counts, [len(ids) for ids in expected])
-    np.testing.assert_array_equal(found, np.fromiter(chain.from_iterable(expected), np.int64, counts.sum()))
+    np.testing.assert_array_equal(
+        found, np.fromiter(chain.from_iterable(expected), np.int64, counts.sum())
+    )
     for word, ids in zip(words[::every], expected[::every], strict=True):
         assert indexer.subword_indices(word) == ids
 
@@ -40,7 +44,9 @@ def as_finalfusion(peer):
 @pytest.fixture(scope="module")
 def words():
     """Twenty thousand words of at most 16 bytes in sixteen scripts, among them ASCII words."""
-    return [word for word in some_words(24_000, seed=1, longest=12) if len(word.encode()) <= 16][:20_000]
+    return [word for word in some_words(24_000, seed=1, longest=12) if len(word.encode()) <= 16][
+        :20_000
+    ]
 
 
 @pytest.mark.parametrize("settings", [(), (5, 1, 4), (31, 4, 5)])
@@ -67,13 +73,17 @@ def test_finalfusion_on_the_host():
         assert repr(indexer) == repr(peer)
         for word in some:
             for bracket in (True, False):
-                assert indexer.subword_indices(word, bracket=bracket) == peer.subword_indices(word, bracket=bracket)
-            assert indexer.subword_indices(word, 77, True, True) == peer.subword_indices(word, 77, True, True)
+                assert indexer.subword_indices(word, bracket=bracket) == peer.subword_indices(
+                    word, bracket=bracket
+                )
+            assert indexer.subword_indices(word, 77, True, True) == peer.subword_indices(
+                word, 77, True, True
+            )
             assert indexer(word) == peer(word)
 
 
 def test_finalfusion_hash_of_lone_surrogates():
-    # finalfusion hashes any code point; the bytes that stand for lone surrogates agree on the device.
+    # finalfusion hashes any code point. The device gets the bytes that stand for lone surrogates.
     peer = pytest.importorskip("finalfusion.subword").FinalfusionHashIndexer()
     raws = [raw for raw in [*INVALID, *some_bytes(2000, seed=3)] if len(raw) <= 16]
     found, counts = flat(FinalfusionHashIndexer(), raws)
@@ -91,15 +101,29 @@ def fasttext_model(request, tmp_path_factory):
     text.write_text(TEXT)
     least, most = request.param
     model = fasttext.train_unsupervised(
-        str(text), minn=least, maxn=most, bucket=N_BUCKETS, dim=1, epoch=1, minCount=1, thread=1, verbose=0
+        str(text),
+        minn=least,
+        maxn=most,
+        bucket=N_BUCKETS,
+        dim=1,
+        epoch=1,
+        minCount=1,
+        thread=1,
+        verbose=0,
     )
-    return model, FastTextIndexer(N_BUCKETS, least, most, skip_edge_unigrams=True), len(model.get_words())
+    return (
+        model,
+        FastTextIndexer(N_BUCKETS, least, most, skip_edge_unigrams=True),
+        len(model.get_words()),
+    )
 
 
 def check_sets(indexer, raws, expected):
-    """Compares as sets with repetitions, since fastText and floret go through n-grams from the shortest."""
+    """Compares sorted buckets: fastText and floret list the shortest n-grams first."""
     found, counts = flat(indexer, raws)
-    for raw, ids, buckets in zip(raws, np.split(found, np.cumsum(counts)[:-1]), expected, strict=True):
+    for raw, ids, buckets in zip(
+        raws, np.split(found, np.cumsum(counts)[:-1]), expected, strict=True
+    ):
         assert sorted(ids.tolist()) == buckets, raw
         assert sorted(indexer.subword_indices(decoded(raw))) == buckets, raw
 
@@ -110,8 +134,10 @@ def short(raws, kept):
 
 def test_fasttext_model(fasttext_model, words):
     model, indexer, n_words = fasttext_model
-    # Known words come with their own row, and `</s>` has no n-grams: what a vocabulary sees to, not an indexer.
-    raws = short([word.encode() for word in [*SPECIAL, *words[:5000]]], {*model.get_words(), "</s>"})
+    # Known words have a row of their own and `</s>` has no n-grams; the vocabulary handles both.
+    raws = short(
+        [word.encode() for word in [*SPECIAL, *words[:5000]]], {*model.get_words(), "</s>"}
+    )
     expected = [sorted((model.get_subwords(raw)[1] - n_words).tolist()) for raw in raws]
     check_sets(indexer, raws, expected)
 
@@ -119,7 +145,10 @@ def test_fasttext_model(fasttext_model, words):
 def test_fasttext_model_on_bytes_that_are_no_text(fasttext_model):
     model, indexer, n_words = fasttext_model
     raws = short([*INVALID, *some_bytes(4000, seed=4)], {*model.get_words(), "</s>"})
-    expected = [sorted((model.get_subwords(raw, on_unicode_error="ignore")[1] - n_words).tolist()) for raw in raws]
+    expected = [
+        sorted((model.get_subwords(raw, on_unicode_error="ignore")[1] - n_words).tolist())
+        for raw in raws
+    ]
     check_sets(indexer, raws, expected)
     longer = [raw for raw in INVALID if len(raw) > 16]
     assert longer
@@ -134,7 +163,10 @@ def test_gensim(words, min_n, max_n):
     indexer = FastTextIndexer(N_BUCKETS, min_n, max_n, skip_edge_unigrams=True)
     some = words[:5000]
     expected = [
-        sorted(gensim.ft_hash_bytes(ngram) % N_BUCKETS for ngram in gensim.compute_ngrams_bytes(word, min_n, max_n))
+        sorted(
+            gensim.ft_hash_bytes(ngram) % N_BUCKETS
+            for ngram in gensim.compute_ngrams_bytes(word, min_n, max_n)
+        )
         for word in some
     ]
     check_sets(indexer, [word.encode() for word in some], expected)
@@ -167,13 +199,19 @@ def test_floret_model(floret_model, words):
     model, indexer, n_words = floret_model
     valid = [word.encode() for word in [*SPECIAL, *words[:3000]]]
     raws = short([*valid, *INVALID, *some_bytes(1000, seed=5)], {"</s>"})
-    expected = [sorted((model.get_subwords(raw, on_unicode_error="ignore")[1] - n_words).tolist()) for raw in raws]
+    expected = [
+        sorted((model.get_subwords(raw, on_unicode_error="ignore")[1] - n_words).tolist())
+        for raw in raws
+    ]
     check_sets(indexer, raws, expected)
 
 
 def test_floret_model_on_long_words(floret_model):
     model, indexer, n_words = floret_model
-    for raw in [*INVALID, *(word.encode() for word in [*SPECIAL, *some_words(200, seed=6, longest=60)])]:
+    for raw in [
+        *INVALID,
+        *(word.encode() for word in [*SPECIAL, *some_words(200, seed=6, longest=60)]),
+    ]:
         if raw != b"</s>":
             buckets = model.get_subwords(raw, on_unicode_error="ignore")[1] - n_words
             assert sorted(indexer.subword_indices(decoded(raw))) == sorted(buckets.tolist())
@@ -184,7 +222,13 @@ def test_spacy_hashes_as_floret(words):
     strings = pytest.importorskip("spacy.strings")
     table = np.zeros((1000, 1), np.float32)
     peer = vectors.Vectors(
-        strings=strings.StringStore(), data=table, mode="floret", minn=1, maxn=3, hash_count=3, hash_seed=2166136261
+        strings=strings.StringStore(),
+        data=table,
+        mode="floret",
+        minn=1,
+        maxn=3,
+        hash_count=3,
+        hash_seed=2166136261,
     )
     indexer = FloretIndexer(1000, 1, 3, 3, skip_edge_unigrams=False)
     for word in ["tea", "größe", "日本語", "x" * 40, *words[:300]]:
@@ -193,9 +237,9 @@ def test_spacy_hashes_as_floret(words):
         assert sorted(indexer.subword_indices(word)) == sorted(expected)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_million_words(real_file):
-    """Real words, and beginnings of real words with endings in other scripts, through both of finalfusion's hashes."""
+    """Real words, some with endings in other scripts, through both of finalfusion's hashes."""
     peers = pytest.importorskip("finalfusion.subword")
     count, block = 1_000_000, 100_000
     with open(real_file("glove.100d.txt"), encoding="utf-8") as lines:
