@@ -20,7 +20,7 @@ def flat(indexer, words):
         words, count=max(len(words), 20_000)
     )  # one size, so that programs are shared
     ids, counts = map(np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths))
-    return ids[np.arange(ids.shape[1]) < counts[:, None]], counts
+    return ids[np.arange(ids.shape[1]) < counts[:, None]], counts[: len(words)]
 
 
 def check_finalfusion(indexer, peer, words, *, every=17):
