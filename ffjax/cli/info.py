@@ -54,7 +54,7 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
         is_plain = isinstance(source, str) and stream.size is not None and not stream.wrapping
         if name == Format.finalfusion and is_plain:
             return values | _chunks(str(source))
-        emb = load_stream(stream, source, name, mmap=True, lossy=lossy, limit=None)
+        emb = load_stream(stream, name, mmap=True, lossy=lossy)
         return values | _facts(emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training)
 
 
