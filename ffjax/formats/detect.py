@@ -8,8 +8,8 @@ from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.files import MAGIC as SNAPSHOT_MAGIC
-from ffjax.formats.text.lines import count_values, mark_bytes
-from ffjax.formats.text.read import HEADER
+from ffjax.formats.text.fields import count_values, mark_bytes
+from ffjax.formats.text.header import HEADER
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 

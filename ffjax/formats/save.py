@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 from ffjax.embeddings.value import Embeddings
@@ -12,7 +11,7 @@ from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.finalfusion import write_finalfusion
 from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
-from ffjax.formats.rows.export import losses
+from ffjax.formats.rows.export import ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot import write_snapshot
 from ffjax.formats.text.write import write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
@@ -27,6 +26,16 @@ _WRITERS: dict[str, Callable[..., None]] = {
     "textdims": write_text_dims,
     "floret": write_floret,
     "msgpack": write_snapshot,
+}
+# What each writer has an option to drop.
+_DROPPABLE: dict[str, frozenset[str]] = {
+    "finalfusion": frozenset({"drop_training"}),
+    "fasttext": frozenset({"drop_metadata"}),
+    "word2vec": ExportOptions.__optional_keys__,
+    "text": ExportOptions.__optional_keys__,
+    "textdims": ExportOptions.__optional_keys__,
+    "floret": TableOptions.__optional_keys__,
+    "msgpack": frozenset(),
 }
 _ENDINGS = {
     ".fifu": "finalfusion",
@@ -109,7 +118,7 @@ def save_what_fits(
     """
     chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
     embeddings = _with_own_rows(embeddings, chosen, unshare_rows or chosen != "msgpack")
-    lost = {option: what for option, what in losses(embeddings).items() if option in signature(write).parameters}
+    lost = {option: what for option, what in losses(embeddings).items() if option in _DROPPABLE[chosen]}
     if write is write_fasttext and not lost_settings(embeddings.metadata):
         lost.pop("drop_metadata", None)
     options = {**dict.fromkeys(lost, True), **options}

@@ -4,13 +4,14 @@
     word SP float32[dims] [LF]
     ...
 
-Little endian. The LF behind a row is left out by some writers, such as the one of the GoogleNews vectors, and belongs
-to no word: words hold neither space nor LF. Words are UTF-8.
+Little endian. Some writers, such as the one of the GoogleNews vectors, leave out the LF after a
+row; it is never part of a word: words hold neither space nor LF. Words are UTF-8.
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -20,47 +21,55 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.export import check_line_feeds, check_plain, first_word_with, word_blocks
+from ffjax.formats.rows.export import (
+    ExportOptions,
+    check_line_feeds,
+    check_plain,
+    word_blocks,
+    words_with,
+)
 from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.rows.row_blocks import (
     Block,
+    BlockReader,
     Blocks,
-    RowBuffer,
-    check_words,
     collect,
     in_order,
     unit_length,
 )
-from ffjax.formats.text.lines import shown
-from ffjax.formats.text.read import check_rows, read_header
+from ffjax.formats.rows.row_buffer import RowBuffer
+from ffjax.formats.text.fields import shown
+from ffjax.formats.text.header import check_rows, read_header
 
-_BLOCK = 1 << 22
-_STEP = 1 << 15  # numbers that fit the cache
-_LONGEST_WORD = 1 << 20
-_SPACE, _LF = 32, 10
+_READ_BYTES = 1 << 22
+_CACHED_NUMBERS = 1 << 15  # what fits the cache
+_MAX_WORD_BYTES = 1 << 20
+_LF, _SPACE = b"\n "
 
 
 def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
     r"""Reads embeddings in word2vec's binary format.
 
-    Vectors are scaled to unit length, and `norms` has the lengths that they had; zero vectors stay zero. The file may
-    be compressed (gzip, bzip2, xz, zstd) or the one file in a zip or tar archive.
+    Vectors are scaled to unit length, and `norms` holds the lengths that they had; zero vectors
+    stay zero. The file may be compressed (gzip, bzip2, xz, zstd) or the one file in a zip or tar
+    archive.
 
-    Of a word that occurs several times the first vector counts, with one warning; vectors with NaN or infinity are kept
-    with norm 1, with one warning.
+    The first vector of a repeated word counts, with one warning; vectors with NaN or infinity are
+    kept with norm 1, with one warning.
 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
+        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
 
     Returns:
         Embeddings with a `SimpleVocab`, an `NdArray` and norms.
 
     Raises:
-        FormatError: the first line is not `rows dims`, the file has fewer rows or goes on behind them, a word is no
-            UTF-8, or what the file is wrapped in is corrupt. The error has the byte, counted after decompression.
-        OSError: the file cannot be read.
+        FormatError: if the first line is not `rows dims`, the file has fewer rows or goes on after
+            them, a word is not UTF-8, or what wraps the file is corrupt. The error has the byte,
+            counted after decompression.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -70,11 +79,10 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
         >>> emb.vocab.words, emb["one"].tolist(), float(emb.norms[0])
         (['one'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
-    with _open(file, lossy, limit, unit=True, values=True, in_place=True) as blocks:
+    with _open(file, limit, lossy, unit=True, in_place=True) as blocks:
         return collect(blocks)
 
 
-@contextmanager
 def read_word2vec_blocks(
     file: File | Stream,
     *,
@@ -82,18 +90,18 @@ def read_word2vec_blocks(
     limit: int | None = None,
     unit: bool = False,
     values: bool = True,
-) -> Iterator[Blocks]:
+) -> AbstractContextManager[Blocks]:
     r"""Opens a word2vec file to read it a block of rows at a time, in memory for a few blocks.
 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
-        limit: how many words to read at most.
+        lossy: as in `load_word2vec`.
+        limit: as in `load_word2vec`.
         unit: whether to scale the rows to unit length.
-        values: whether to give the values too, or the words alone.
+        values: whether to yield the numbers too, or the words alone.
 
     Raises:
-        FormatError: as `load_word2vec`; most errors come while the blocks are gone through.
+        FormatError: as `load_word2vec`; most errors come from the blocks.
 
     Examples:
         >>> import tempfile, pathlib
@@ -103,29 +111,39 @@ def read_word2vec_blocks(
         ...     [(block.words.strings, block.rows.tolist()) for block in blocks]
         [(['one'], [[3.0, 4.0]])]
     """
-    with _open(file, lossy, limit, unit=unit, values=values, in_place=False) as blocks:
-        yield blocks
+    return _open(file, limit, lossy, unit=unit, values=values)
 
 
 @contextmanager
 def _open(
-    file: File | Stream, lossy: bool, limit: int | None, *, unit: bool, values: bool, in_place: bool
+    file: File | Stream,
+    limit: int | None,
+    lossy: bool,
+    *,
+    unit: bool,
+    values: bool = True,
+    in_place: bool = False,
 ) -> Iterator[Blocks]:
-    """Opens a file; `in_place` puts the rows into one array if the file's size vouches for their number."""
+    """Opens a file; `in_place` puts all rows into one array if the file's size permits that."""
     check_limit(limit)
     with open_stream(file) as stream:
         n_rows, dims = read_header(stream)
         check_rows(stream, n_rows, 4 * dims + 1)
         n_read = n_rows if limit is None else min(limit, n_rows)
-        matrix = RowBuffer(dims, n_read).array if in_place and stream.remaining is not None else None
+        matrix = None
+        if in_place and stream.remaining is not None:
+            matrix = RowBuffer(dims, n_read).array
         reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix)
-        with closing(in_order(reader.block, reader.pieces(n_read), spare=1)) as blocks:
+        with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
             yield Blocks(dims, n_rows, blocks, matrix)
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Bytes of the file from `offset` on that begin with row number `row`, and where complete rows' vectors begin."""
+class _Chunk:
+    """Bytes at `offset` in the file that begin with row `row`.
+
+    `vectors` says where the vectors of complete rows begin.
+    """
 
     data: bytes
     vectors: list[int]
@@ -133,116 +151,111 @@ class _Piece:
     row: int
 
 
-class _Reader:
-    """Cuts a stream into pieces of whole rows, and pieces into words and vectors."""
+@dataclass(frozen=True)
+class _Reader(BlockReader):
+    """Cuts a stream into chunks of complete rows, and chunks into words and vectors.
 
-    def __init__(
-        self,
-        stream: Stream,
-        n_rows: int,
-        dims: int,
-        lossy: bool,
-        unit: bool,
-        values: bool,
-        matrix: np.ndarray | None,
-    ) -> None:
-        self._stream, self._n_rows, self._dims = stream, n_rows, dims
-        self._lossy, self._unit, self._values, self._matrix = lossy, unit, values, matrix
+    Attributes:
+        matrix: where all rows go, if they go into one array.
+    """
 
-    def pieces(self, n_read: int) -> Iterator[_Piece]:
+    matrix: np.ndarray | None = None
+
+    def chunks(self, n_read: int) -> Iterator[_Chunk]:
         """The first `n_read` rows.
 
         Raises:
-            FormatError: a row is incomplete, or the file goes on behind the last one.
+            FormatError: if a row is incomplete, or the file goes on after the last one.
         """
-        carry, done, size = b"", 0, 4 * self._dims
-        while done < n_read:
-            offset = self._stream.position - len(carry)
-            data = carry + self._stream.read(max(_BLOCK, size))
-            vectors = self._vectors(data, n_read - done)
+        carry, row, size = b"", 0, 4 * self.dims
+        while row < n_read:
+            offset = self.stream.position - len(carry)
+            data = carry + self.stream.read(max(_READ_BYTES, size))
+            vectors = self._vectors(data, n_read - row)
             if vectors:
-                yield _Piece(data, vectors, offset, done)
-                carry, done = data[vectors[-1] + size :], done + len(vectors)
-            elif len(data) == len(carry) or len(data) > size + _LONGEST_WORD:
-                raise self._incomplete(data, offset, done)
+                yield _Chunk(data, vectors, offset, row)
+                carry, row = data[vectors[-1] + size :], row + len(vectors)
+            elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
+                raise self._incomplete(data, offset, row)
             else:
                 carry = data
-        if n_read == self._n_rows:
-            self._finish(carry)
+        if n_read == self.n_rows:
+            self._check_end(carry)
 
-    def _vectors(self, data: bytes, most: int) -> list[int]:
-        """Where the vectors of complete rows begin: each behind the first space behind the one before."""
+    def _vectors(self, data: bytes, limit: int) -> list[int]:
+        """Where the vectors of complete rows begin: after the first space that follows a vector."""
         vectors: list[int] = []
-        step, space, index, append = 4 * self._dims + 1, -4 * self._dims - 1, data.index, vectors.append
+        step, space, index, append = (
+            4 * self.dims + 1,
+            -4 * self.dims - 1,
+            data.index,
+            vectors.append,
+        )
         try:
-            for _ in range(most):
+            for _ in range(limit):
                 space = index(b" ", space + step)
                 append(space + 1)
         except ValueError:
             pass
-        while vectors and vectors[-1] > len(data) - 4 * self._dims:
+        while vectors and vectors[-1] > len(data) - 4 * self.dims:
             vectors.pop()
         return vectors
 
-    def block(self, piece: _Piece) -> Block:
-        """The rows of a piece."""
-        data = np.frombuffer(piece.data, np.uint8)
-        after = np.array(piece.vectors, np.int64)
-        ends = after - 1
-        begin = np.concatenate([[0], after[:-1] + 4 * self._dims])
-        begin += (data[begin] == _LF) & (begin < ends)
-        for i in np.flatnonzero((data[begin] == _LF) & (begin < ends)).tolist():
-            word = piece.data[begin[i] : ends[i]]
-            begin[i] += len(word) - len(word.lstrip(b"\n"))
+    def parse(self, chunk: _Chunk) -> Block:
+        """The rows of a chunk."""
+        data = np.frombuffer(chunk.data, np.uint8)
+        vectors = np.array(chunk.vectors, np.int64)
+        ends = vectors - 1
+        starts = np.concatenate([[0], vectors[:-1] + 4 * self.dims])
+        starts += (data[starts] == _LF) & (starts < ends)
+        for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
+            word = chunk.data[starts[i] : ends[i]]
+            starts[i] += len(word) - len(word.lstrip(b"\n"))
+        words = self.words(data, starts, ends, chunk.offset)
+        if not self.values:
+            return Block(words, np.empty((len(words), 0), np.float32))
+        if self.matrix is None:
+            rows = np.empty((len(words), self.dims), np.float32)
+        else:
+            rows = self.matrix[chunk.row : chunk.row + len(words)]
+        norms, n_infinite = np.empty(len(words), np.float32), 0
+        windows = sliding_window_view(data, 4 * self.dims)
+        step = max(1, _CACHED_NUMBERS // self.dims)
+        for start in range(0, len(words), step):
+            block = slice(start, start + step)
+            rows[block] = windows[vectors[block]].view("<f4")
+            if self.unit:  # while the rows are in the cache
+                norms[block], n = unit_length(rows[block])
+                n_infinite += n
+        return Block(words, rows, norms if self.unit else None, n_infinite)
 
-        def bad_word(i: int, expected: str, got: str) -> FormatError:
-            hint = "`lossy=True` replaces what is no UTF-8."
-            return self._stream.error(piece.offset + int(begin[i]), field="word", expected=expected, got=got, hint=hint)
-
-        lengths = ends - begin
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        words = data[np.repeat(begin - offsets[:-1], lengths) + np.arange(offsets[-1])]
-        table = check_words(words, offsets, self._lossy, bad_word)
-        if not self._values:
-            return Block(table, np.empty((len(begin), 0), np.float32))
-        rows = np.empty((len(after), self._dims), np.float32)
-        if self._matrix is not None:
-            rows = self._matrix[piece.row : piece.row + len(after)]
-        norms, n_odd = np.empty(len(after), np.float32), 0
-        windows, step = sliding_window_view(data, 4 * self._dims), max(1, _STEP // self._dims)
-        for start in range(0, len(after), step):
-            some = slice(start, start + step)
-            rows[some] = windows[after[some]].view("<f4")
-            if self._unit:
-                norms[some], odd = unit_length(rows[some])
-                n_odd += odd
-        return Block(table, rows, norms, n_odd) if self._unit else Block(table, rows)
-
-    def _incomplete(self, data: bytes, offset: int, done: int) -> FormatError:
+    def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
         offset += len(data) - len(rest)
-        chunk = f"row {done + 1} of {self._n_rows}"
+        chunk = f"row {row + 1} of {self.n_rows}"
         word, space, vector = rest.partition(b" ")
         if not space:
             got = shown(rest) if rest else "the end of the file"
-            return self._stream.error(offset, chunk=chunk, field="word", expected="a word and a space", got=got)
-        return self._stream.error(
+            expected = "a word and a space"
+            return self.stream.error(offset, chunk=chunk, field="word", expected=expected, got=got)
+        return self.stream.error(
             offset + len(word) + 1,
             chunk=chunk,
             field=f"vector of {shown(word)}",
-            expected=f"{4 * self._dims} bytes",
+            expected=f"{4 * self.dims} bytes",
             got=f"{len(vector)} before the end",
         )
 
-    def _finish(self, carry: bytes) -> None:
+    def _check_end(self, carry: bytes) -> None:
+        """Checks that nothing but line feeds follows the last row."""
         rest = carry
-        while not (more := rest.lstrip(b"\n")):
-            if not (rest := self._stream.read(_BLOCK)):
+        while not (surplus := rest.lstrip(b"\n")):
+            if not (rest := self.stream.read(_READ_BYTES)):
                 return
-        raise self._stream.error(
-            self._stream.position - len(more),
-            expected=f"the end behind {self._n_rows} rows, as the first line says",
-            got=f"{shown(more)} and more",
+        raise self.stream.error(
+            self.stream.position - len(surplus),
+            expected=f"the end after {self.n_rows} rows, as the first line says",
+            got=f"{shown(surplus)} and more",
         )
 
 
@@ -251,57 +264,46 @@ def write_word2vec(
     embeddings: Embeddings,
     *,
     unnormalize: bool = True,
-    drop_subwords: bool = False,
-    drop_metadata: bool = False,
-    drop_training: bool = False,
-    reconstruct: bool = False,
+    **options: Unpack[ExportOptions],
 ) -> None:
-    """Writes the words and their vectors in word2vec's binary format, with a line feed behind each vector.
+    """Writes words and vectors in word2vec's binary format, with a line feed after each vector.
 
-    The old file stays whole until the new one is complete.
+    The old file stays complete until the new one is. If the format cannot hold something, you get
+    an error naming the option that permits dropping it.
 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
-        unnormalize: whether to give the vectors the lengths that the norms say. Without that the norms are left out.
-        drop_subwords: whether to leave n-grams out; the words' own vectors are written in any case.
-        drop_metadata: whether to leave metadata out.
-        drop_training: whether to leave counts, labels and the output matrix out.
-        reconstruct: whether to write quantized vectors as the plain ones that they stand for.
+        unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
+        **options: what to drop, as in `write_text`.
 
     Raises:
-        TypeError: `embeddings` is something else.
-        ValueError: `embeddings` has n-grams, metadata, `training` or quantized vectors and the option that allows for
-            it is not set, or a word has a space or a line feed.
-        OSError: the file cannot be written.
+        TypeError: if `embeddings` is something else, or there is no such option.
+        ValueError: if something would be lost without its option, or a word has a space or a line
+            feed.
+        OSError: if the file cannot be written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.bin"
-        >>> emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["one", "two"]))
-        >>> ffjax.write_word2vec(path, emb)
+        >>> rows = ffjax.NdArray(np.eye(2, dtype=np.float32))
+        >>> ffjax.write_word2vec(path, ffjax.Embeddings(rows, ffjax.SimpleVocab(["one", "two"])))
         >>> ffjax.load_word2vec(path)["two"]
         array([0., 1.], dtype=float32)
     """
-    embeddings = check_plain(
-        embeddings,
-        "word2vec files",
-        drop_subwords=drop_subwords,
-        drop_metadata=drop_metadata,
-        drop_training=drop_training,
-        reconstruct=reconstruct,
-    )
+    embeddings = check_plain(embeddings, "word2vec files", options)
     table = embeddings.vocab.table
     check_line_feeds(table, "word2vec files")
-    word = first_word_with(table, _SPACE)
-    if word is not None:
+    with_space = words_with(table, _SPACE)
+    if len(with_space):
         raise ValueError(
-            f"`embeddings`: expected words without spaces, since word2vec files can't hold them, got {word!r}. "
-            "Text files can."
+            "`embeddings`: expected words without spaces, since word2vec files can't hold them, "
+            f"got {table[int(with_space[0])]!r}. Text files can."
         )
     with open_output(file) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
         size = 4 * embeddings.dims
         for words, rows in word_blocks(embeddings, unnormalize):
             raw = rows.astype("<f4", copy=False).tobytes()
-            out.write(b"".join(b"%s %s\n" % (word, raw[i * size : (i + 1) * size]) for i, word in enumerate(words)))
+            vectors = (raw[i * size : (i + 1) * size] for i in range(len(words)))
+            out.write(b"".join(map(b"%s %s\n".__mod__, zip(words, vectors, strict=True))))

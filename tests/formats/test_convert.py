@@ -137,7 +137,7 @@ def test_fasttext_sources(tmp_path: Path, kind: str, to: str, monkeypatch: pytes
         return
     assert same(tmp_path, path, to, **options)
     lost = convert(path, tmp_path / "got", to_format=to, leave_out=True)
-    assert lost[-1] == "what training left (counts, labels, output matrix)"
+    assert lost[-1] == "training data (counts, labels, output matrix)"
 
 
 def test_what_training_left_is_not_lost_in_silence(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_invalid_utf8_is_an_error_or_replaced(tmp_path: Path) -> None:
 
 
 def test_small_blocks_and_many_repeated_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ffjax.formats.text.read._BLOCK", 256)
+    monkeypatch.setattr("ffjax.formats.text.line_chunks._READ_BYTES", 256)
     monkeypatch.setattr(mapped, "_BLOCK_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
     rng = np.random.default_rng(0)
@@ -271,7 +271,7 @@ def test_a_killed_process_leaves_nothing(tmp_path: Path, number: int) -> None:
 @pytest.mark.parametrize("to", ["finalfusion", "word2vec"])
 def test_the_matrix_is_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """64 MB of rows, some of them repeated, in blocks of a quarter of a megabyte."""
-    monkeypatch.setattr(word2vec, "_BLOCK", 1 << 18)
+    monkeypatch.setattr(word2vec, "_READ_BYTES", 1 << 18)
     rows, dims = 4096, 4096
     path = tmp_path / "source"
     with open(path, "wb") as file:

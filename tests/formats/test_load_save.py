@@ -80,11 +80,11 @@ WRITERS = {"word2vec": ffjax.write_word2vec, "text": ffjax.write_text, "textdims
     [
         (fasttext, "n-grams", {"drop_subwords"}),
         (lambda: simple(metadata=ffjax.Metadata({"a": 1})), "metadata", {"drop_metadata"}),
-        (lambda: simple(training=ffjax.TrainingState([1, 2])), "what training left", {"drop_training"}),
+        (lambda: simple(training=ffjax.TrainingState([1, 2])), "training data", {"drop_training"}),
         (quantized, "quantized vectors", {"reconstruct"}),
         (
             lambda: fasttext().replace(metadata=ffjax.Metadata({"a": 1}), training=ffjax.TrainingState([1, 2])),
-            "n-grams and metadata and what training left",
+            "n-grams and metadata and training data",
             {"drop_subwords", "drop_metadata", "drop_training"},
         ),
     ],
@@ -162,7 +162,7 @@ def test_what_is_written_of_nothing_can_be_read(tmp_path: Path, format: str, wor
     path = tmp_path / "nothing"
     emb = _empty(format, words, dims)
     if format not in ("finalfusion", "msgpack") and not dims:
-        with pytest.raises(ValueError, match="expected vectors of 1 dimension or more, .* got 0. finalfusion"):
+        with pytest.raises(ValueError, match="expected vectors of at least 1 dimension, .* got 0. finalfusion"):
             ffjax.save(emb, path, format=format)
     elif format == "text":
         with pytest.raises(ValueError, match="got an empty vocabulary. Write text with dimensions"):

@@ -99,10 +99,10 @@ def test_truncation_says_what_is_missing(compressed: bool) -> None:
         (b"999999999999999999 300\n", "rows: expected at most 0"),
         (
             b"1 2\na 12345678\nb 12345678\n",
-            "byte 15: expected the end behind 1 rows, as the first line says, got 'b 1234",
+            "byte 15: expected the end after 1 rows, as the first line says, got 'b 1234",
         ),
-        (b"0 2\nx", "byte 4: expected the end behind 0 rows"),
-        (b"1 2\na 12345678\x00", "expected the end behind 1 rows"),
+        (b"0 2\nx", "byte 4: expected the end after 0 rows"),
+        (b"1 2\na 12345678\x00", "expected the end after 1 rows"),
     ],
 )
 def test_bad_files(raw: bytes, message: str) -> None:
@@ -149,13 +149,13 @@ def test_limit_leaves_what_follows_unread() -> None:
     assert load(raw, limit=1).n_words == 1
     with pytest.raises(ffjax.FormatError, match="UTF-8"):
         load(raw, limit=2)
-    with pytest.raises(ffjax.FormatError, match="UTF-8|the end behind 3 rows"):
+    with pytest.raises(ffjax.FormatError, match="UTF-8|the end after 3 rows"):
         load(raw, limit=3)
 
 
 @pytest.mark.parametrize("block", [1, 13, 64, 200])
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(word2vec, "_BLOCK", block)
+    monkeypatch.setattr(word2vec, "_READ_BYTES", block)
     rows = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
     words = [f"w{i}" * (i % 5 + 1) for i in range(50)]
     raw = encode(words, rows)
@@ -175,8 +175,8 @@ def test_words_alone() -> None:
 
 
 def test_a_word_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word2vec, "_BLOCK", 64)
-    monkeypatch.setattr(word2vec, "_LONGEST_WORD", 256)
+    monkeypatch.setattr(word2vec, "_READ_BYTES", 64)
+    monkeypatch.setattr(word2vec, "_MAX_WORD_BYTES", 256)
     with pytest.raises(ffjax.FormatError, match="row 1 of 1: word: expected a word and a space"):
         load(b"1 2\n" + b"x" * 1000)
 

@@ -1,11 +1,11 @@
 """floret's table, against a reader that takes one line after the other."""
 
 from ffjax import FormatError
-from ffjax.formats import blocks as blocks_module
 from ffjax.formats.floret import read_floret_blocks
 from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.rows import row_blocks
+from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
-from ffjax.formats.text import read as text
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [
@@ -14,10 +14,10 @@ SEEDS = [
     b"2 4 3 6 4 4294967295 << >>\r\n0 1 2 3 4\n1 0.5 0.5 0.5 0.5\n",
 ]
 
-blocks_module._MAX_THREADS = 1
-text._BLOCK = 48
-text_lines._PIECE = 16
-text_lines._FIELDS = 4
+row_blocks._MAX_THREADS = 1
+line_chunks._READ_BYTES = 48
+text_lines._SEARCH_BYTES = 16
+text_lines._BLOCK_NUMBERS = 4
 
 
 def target(data: bytes) -> None:

@@ -1,12 +1,13 @@
 """Text with and without a line of dimensions, against a reader that takes one line after the other."""
 
 from ffjax import FormatError
-from ffjax.formats import blocks as blocks_module
 from ffjax.formats.detect import detect
 from ffjax.formats.io.streams import open_bytes
+from ffjax.formats.rows import row_blocks
+from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
-from ffjax.formats.text import read as text
-from ffjax.formats.text.read import HEADER, read_text_blocks
+from ffjax.formats.text.header import HEADER
+from ffjax.formats.text.read import read_text_blocks
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [
@@ -19,10 +20,10 @@ SEEDS = [
 ]
 
 # One thread, and blocks so small that their borders are everywhere.
-blocks_module._MAX_THREADS = 1
-text._BLOCK = 48
-text_lines._PIECE = 16
-text_lines._FIELDS = 4
+row_blocks._MAX_THREADS = 1
+line_chunks._READ_BYTES = 48
+text_lines._SEARCH_BYTES = 16
+text_lines._BLOCK_NUMBERS = 4
 
 
 def target(data: bytes) -> None:

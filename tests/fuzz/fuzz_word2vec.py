@@ -1,10 +1,10 @@
 """word2vec's binary format, against a reader that takes one row after the other."""
 
 from ffjax import FormatError
-from ffjax.formats import blocks as blocks_module
 from ffjax.formats import word2vec
 from ffjax.formats.io.streams import open_bytes
-from ffjax.formats.text.read import HEADER
+from ffjax.formats.rows import row_blocks
+from ffjax.formats.text.header import HEADER
 from ffjax.formats.word2vec import read_word2vec_blocks
 from tests.fuzz.reference import same, word2vec_rows
 
@@ -16,9 +16,9 @@ SEEDS = [
     b"3 2\n 12345678\nx\xff 12345678abc 12345678",
 ]
 
-blocks_module._MAX_THREADS = 1
-word2vec._BLOCK = 24
-word2vec._LONGEST_WORD = 64
+row_blocks._MAX_THREADS = 1
+word2vec._READ_BYTES = 24
+word2vec._MAX_WORD_BYTES = 64
 
 
 def target(data: bytes) -> None:

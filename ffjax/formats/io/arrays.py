@@ -11,14 +11,8 @@ from ffjax.formats.io.binary import ByteSource
 def read_array(source: ByteSource, start: int, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Reads an array that starts at byte `start` of a file onto the default device.
 
-    On the CPU the bytes are read once, into the memory that the array then owns. The caller has checked that the file
-    has as many.
-
-    Args:
-        source: the file.
-        start: where its first byte is.
-        shape: its shape.
-        dtype: its element type, little endian.
+    The caller has checked that the file has as many bytes. On the CPU they are read once, into the
+    memory that the array then owns.
     """
     array = aligned_empty(shape, dtype)
     source.read_into(start, array)

@@ -1,7 +1,7 @@
-"""What the writers of words and plain numbers share: what a value has beyond those, and its rows in blocks."""
+"""What the writers of words and plain numbers share: options, checks, and words with their rows."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -12,59 +12,102 @@ from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SubwordVocab
 
 _BLOCK_BYTES = 1 << 22
-_LF = 10
+_LF = ord("\n")
 
 
-def check_plain(embeddings: Any, what: str, **allowed: bool) -> Embeddings:
-    """Refuses to lose in silence what a file of words and numbers cannot hold.
+class TableOptions(TypedDict, total=False):
+    """What the writer of a table of rows may leave out; without an option it is an error.
+
+    Attributes:
+        drop_metadata: leave metadata out.
+        drop_training: leave counts, labels and the output matrix out.
+        reconstruct: write quantized vectors as the plain ones that they stand for.
+    """
+
+    drop_metadata: bool
+    drop_training: bool
+    reconstruct: bool
+
+
+class ExportOptions(TableOptions, total=False):
+    """What a writer of words and vectors may leave out; without an option it is an error.
+
+    Attributes:
+        drop_subwords: leave n-grams out; the words' own vectors are written in any case.
+    """
+
+    drop_subwords: bool
+
+
+def check_plain(
+    embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
+) -> Embeddings:
+    """Checks that a file of words and numbers can hold everything, or options say what to drop.
 
     Args:
         embeddings: what is to be written.
-        what: what the file is called, for example `"word2vec files"`.
-        **allowed: the options `drop_subwords`, `drop_metadata`, `drop_training` and `reconstruct`, each of which says
-            that something may be left out. One that is not given is not asked for.
+        what: what errors call the file, for example `"word2vec files"`.
+        options: the options that the writer was called with.
+        kind: the options that it has.
 
     Raises:
-        TypeError: it is no `Embeddings`.
-        ValueError: it has something that is not to be left out, or no words where a file is nothing but words.
+        TypeError: if `embeddings` is something else, or the writer has no such option.
+        ValueError: if something would be lost without its option, or there are no words or vectors.
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    if "drop_subwords" in allowed and isinstance(embeddings.vocab, FloretVocab):
-        raise ValueError(f"`embeddings`: expected words to write into {what}, got a floret table, which has none.")
+    droppable = kind.__optional_keys__
+    for option in options.keys() - droppable:
+        names = ", ".join(f"`{name}`" for name in sorted(droppable))
+        raise TypeError(f"`{option}`: {what} have no such option, only {names}.")
+    if "drop_subwords" in droppable and isinstance(embeddings.vocab, FloretVocab):
+        raise ValueError(
+            f"`embeddings`: expected words to write into {what}, got a floret table, which has "
+            "none."
+        )
     check_has_dims(embeddings, what)
-    lost = {option: what for option, what in losses(embeddings).items() if not allowed.get(option, True)}
+    lost = {
+        option: loss
+        for option, loss in losses(embeddings).items()
+        if option in droppable and not options.get(option)
+    }
     if lost:
-        options = ", ".join(f"`{option}=True`" for option in lost)
+        remedy = ", ".join(f"`{option}=True`" for option in lost)
         raise ValueError(
             f"`embeddings`: expected words and plain vectors, which is all that {what} hold, got "
-            f"{' and '.join(lost.values())} too. Allow what is to be lost with {options}."
+            f"{' and '.join(lost.values())} too. Allow what is to be lost with {remedy}."
         )
     return embeddings
 
 
 def check_has_dims(embeddings: Embeddings, what: str) -> None:
-    """Refuses vectors without any numbers, which the formats' readers, here and elsewhere, take for a mistake.
+    """Checks that vectors have numbers: the formats' readers, ours and others', expect some.
 
     Raises:
-        ValueError: so it is.
+        ValueError: if they have none.
     """
     if embeddings.dims < 1:
         raise ValueError(
-            f"`embeddings`: expected vectors of 1 dimension or more, which is what {what} hold, got 0. "
-            "finalfusion files and snapshots can hold them."
+            f"`embeddings`: expected vectors of at least 1 dimension, which is what {what} hold, "
+            "got 0. finalfusion files and snapshots can hold them."
         )
 
 
 def losses(embeddings: Embeddings) -> dict[str, str]:
-    """What embeddings have beyond words and plain vectors, by the option that allows to leave it out."""
+    """What embeddings have besides words and plain vectors, by the option that drops it."""
     has = {
-        "drop_subwords": ("n-grams", isinstance(embeddings.vocab, SubwordVocab)),
-        "drop_metadata": ("metadata", embeddings.metadata is not None),
-        "drop_training": ("what training left (counts, labels, output matrix)", embeddings.training is not None),
-        "reconstruct": ("quantized vectors", _is_quantized(embeddings.storage)),
+        "drop_subwords": isinstance(embeddings.vocab, SubwordVocab),
+        "drop_metadata": embeddings.metadata is not None,
+        "drop_training": embeddings.training is not None,
+        "reconstruct": _is_quantized(embeddings.storage),
     }
-    return {option: what for option, (what, some) in has.items() if some}
+    names = {
+        "drop_subwords": "n-grams",
+        "drop_metadata": "metadata",
+        "drop_training": "training data (counts, labels, output matrix)",
+        "reconstruct": "quantized vectors",
+    }
+    return {option: names[option] for option in has if has[option]}
 
 
 def _is_quantized(storage: Storage) -> bool:
@@ -74,52 +117,58 @@ def _is_quantized(storage: Storage) -> bool:
 
 
 def check_line_feeds(table: StringTable, what: str) -> None:
-    """Refuses words with a line feed.
+    """Checks that no word holds a line feed.
 
     Raises:
-        ValueError: there is one.
+        ValueError: if one does.
     """
-    word = first_word_with(table, _LF)
-    if word is not None:
+    ids = words_with(table, _LF)
+    if len(ids):
         raise ValueError(
-            f"`embeddings`: expected words without line feeds, since {what} can't hold them, got {word!r}."
+            f"`embeddings`: expected words without line feeds, since {what} can't hold them, "
+            f"got {table[int(ids[0])]!r}."
         )
 
 
-def first_word_with(table: StringTable, byte: int) -> str | None:
-    """The first word that holds a byte, or `None`."""
-    words = words_with(table, byte)
-    return table[int(words[0])] if len(words) else None
-
-
-def words_with(table: StringTable, *bytes_: int) -> np.ndarray:
+def words_with(table: StringTable, *values: int) -> np.ndarray:
     """The numbers of the words that hold one of some bytes, in order."""
     offsets = table.host_offsets
     data = table.host_data[: offsets[-1]]
-    hits = np.flatnonzero(np.isin(data, np.array(bytes_, np.uint8)))
+    hits = np.flatnonzero(np.isin(data, np.array(values, np.uint8)))
     return np.unique(np.searchsorted(offsets, hits, side="right") - 1)
 
 
-def word_blocks(embeddings: Embeddings, unnormalize: bool) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms if those are to be undone."""
+def word_blocks(
+    embeddings: Embeddings, unnormalize: bool
+) -> Iterator[tuple[list[bytes], np.ndarray]]:
+    """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms on demand."""
     storage, table = embeddings.storage, embeddings.vocab.table
     shared = None if embeddings.vocab.shared_rows is None else embeddings.vocab.host_rows
-    composed = storage if isinstance(storage, ComposedArray) and embeddings.own_norms is None else None
+    composed = (
+        storage if isinstance(storage, ComposedArray) and embeddings.own_norms is None else None
+    )
     if composed is not None and composed.n_words != embeddings.vocab.n_word_rows:
         composed = None
-    norms = None if composed or embeddings.norms is None or not unnormalize else np.asarray(embeddings.norms)
-    data, offsets = table.host_data, table.host_offsets
+    norms = None
+    if composed is None and embeddings.norms is not None and unnormalize:
+        norms = np.asarray(embeddings.norms)
     step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
     for start in range(0, len(table), step):
         stop = min(start + step, len(table))
         ids = slice(start, stop) if shared is None else shared[start:stop]
-        if composed:  # whose lengths come with the rows
-            rows, lengths = composed.units(np.arange(start, stop) if shared is None else shared[start:stop])
+        if composed is not None:  # whose norms come with the rows
+            rows, scale = composed.units(np.arange(start, stop) if shared is None else ids)
         else:
-            rows, lengths = storage.embedding(ids).astype(np.float32, copy=False), None if norms is None else norms[ids]
-        if lengths is not None and unnormalize:
-            rows = rows * lengths[:, None]
+            rows = storage.embedding(ids).astype(np.float32, copy=False)
+            scale = None if norms is None else norms[ids]
+        if scale is not None and unnormalize:
+            rows = rows * scale[:, None]
         release_pages(storage)
-        raw = data[offsets[start] : offsets[stop]].tobytes()
-        bounds = (offsets[start : stop + 1] - offsets[start]).tolist()
-        yield [raw[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)], rows
+        yield _raw_words(table, start, stop), rows
+
+
+def _raw_words(table: StringTable, start: int, stop: int) -> list[bytes]:
+    offsets = table.host_offsets[start : stop + 1]
+    data = table.host_data[offsets[0] : offsets[-1]].tobytes()
+    bounds = (offsets - offsets[0]).tolist()
+    return [data[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]

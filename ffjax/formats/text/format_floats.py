@@ -1,18 +1,21 @@
 """float32 to decimal text: the shortest that reads back as the same bits, many numbers at a time.
 
-A float32 is told from its neighbours by seven to nine digits. If seven suffice, zeros at their end are dropped, which
-finds every shorter decimal. Whether some suffice is tried: rounded to so many digits, which is exact in float64, and
-rounded to float32 again. The digits are then written sixteen at once, as two 64-bit words.
+Seven to nine digits distinguish a float32 from its neighbours. If seven are enough, zeros at their
+end are dropped, which finds every shorter decimal. Whether a number of digits is enough is tried:
+the number is rounded to that many, which is exact in float64, and then to float32 again. The digits
+are written sixteen at once, as two 64-bit words.
+
+Like `parse_floats`, this is code that nobody should have to change.
 """
 
 import numpy as np
 from jaxtyping import Float32
 
 _U = np.uint64
-# Numbers outside are written with an exponent, one row at a time.
-_LEAST, _MOST = np.float32(1e-5), np.float32(1e7)
+# Numbers outside of this range are written with an exponent, one row at a time.
+_LOW, _HIGH = np.float32(1e-5), np.float32(1e7)
 _TENS = 10.0 ** np.arange(16)
-_FIELDS = 1 << 14  # at a time: what fits the cache
+_BLOCK_NUMBERS = 1 << 14  # what fits the cache
 _WIDTH = 18  # a sign, sixteen digits and a point less a leading zero, a space
 _ZEROS = _U(0x3030303030303030)
 
@@ -38,15 +41,19 @@ def format_rows(rows: Float32[np.ndarray, "n dims"]) -> list[bytes]:
         >>> format_rows(np.array([[0.1, -2.5, 3.0], [1e-30, np.nan, 0.0]], np.float32))
         [b'0.1 -2.5 3.0', b'1e-30 nan 0.0']
     """
-    step = max(1, _FIELDS // max(1, rows.shape[1]))
-    return [line for start in range(0, len(rows), step) for line in _format_few(rows[start : start + step])]
+    step = max(1, _BLOCK_NUMBERS // max(1, rows.shape[1]))
+    return [
+        line
+        for start in range(0, len(rows), step)
+        for line in _format_block(rows[start : start + step])
+    ]
 
 
-def _format_few(rows: np.ndarray) -> list[bytes]:
+def _format_block(rows: np.ndarray) -> list[bytes]:
     numbers = rows.reshape(-1)
     size = np.abs(numbers)
     with np.errstate(invalid="ignore"):
-        usual = ((size >= _LEAST) & (size < _MOST)) | (size == 0)
+        usual = ((size >= _LOW) & (size < _HIGH)) | (size == 0)
     mantissas, decimals = _shortest(np.where(usual, size, np.float32(0)))
     text, lengths = _write(mantissas, decimals, np.signbit(numbers))
     ends = np.cumsum(lengths.reshape(rows.shape).sum(axis=1)).tolist()
@@ -57,34 +64,39 @@ def _format_few(rows: np.ndarray) -> list[bytes]:
 
 
 def _shortest(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers and how many of their digits are decimals, one at least."""
+    """Digits as whole numbers, and how many of them are decimals, at least one."""
     wide = size.astype(np.float64)
     exponents = np.floor(np.log10(np.where(size > 0, wide, 1))).astype(np.int64)
     decimals = 6 - exponents
     mantissas, same = _rounded(wide, size, decimals)
-    left = np.flatnonzero(~same)
+    remaining = np.flatnonzero(~same)
     for zeros, power in ((4, 10**4), (2, 100), (1, 10), (1, 10)):
         quotient = mantissas // power
         short = same & (quotient * power == mantissas) & (decimals > zeros)
         mantissas = np.where(short, quotient, mantissas)
         decimals -= zeros * short
-    for more in (7, 8):
-        decimals[left] = more - exponents[left]
-        mantissas[left], same = _rounded(wide[left], size[left], decimals[left])
-        left = left[~same]
-    whole = decimals < 1
-    return np.where(whole, mantissas * 10 ** np.clip(1 - decimals, 0, 3), mantissas), np.maximum(decimals, 1)
+    for last_digit in (7, 8):
+        i = remaining
+        decimals[i] = last_digit - exponents[i]
+        mantissas[i], same = _rounded(wide[i], size[i], decimals[i])
+        remaining = i[~same]
+    padded = mantissas * 10 ** np.clip(1 - decimals, 0, 3)
+    return np.where(decimals < 1, padded, mantissas), np.maximum(decimals, 1)
 
 
-def _rounded(wide: np.ndarray, size: np.ndarray, decimals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers times so many powers of ten, rounded, and where that, divided again, is the same float32."""
+def _rounded(
+    wide: np.ndarray, size: np.ndarray, decimals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers rounded to some decimals, as integers, and whether the float32 is the same."""
     scale = _TENS[np.clip(decimals, 0, 15)]
     rounded = np.rint(wide * scale)
     return rounded.astype(np.int64), (rounded / scale).astype(np.float32) == size
 
 
-def _write(mantissas: np.ndarray, decimals: np.ndarray, negative: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """The text of all numbers, a space behind each, and how long each is."""
+def _write(
+    mantissas: np.ndarray, decimals: np.ndarray, negative: np.ndarray
+) -> tuple[bytes, np.ndarray]:
+    """The text of all numbers, each followed by a space, and the length of each."""
     n = len(mantissas)
     high = mantissas // 10**8
     words = [_digits(high.view(_U)), _digits((mantissas - high * 10**8).view(_U))]
@@ -96,9 +108,9 @@ def _write(mantissas: np.ndarray, decimals: np.ndarray, negative: np.ndarray) ->
         word = (moved[i] & _BEFORE[i][at]) | _POINT[i][at] | (words[i] & _AFTER[i][at])
         page[:, 1 + 8 * i : 9 + 8 * i] = word.astype("<u8").view(np.uint8).reshape(n, 8)
     page[:, _WIDTH - 1] = ord(" ")
-    whole = mantissas // (_TENS[decimals]).astype(np.int64)
-    n_whole = np.searchsorted(10 ** np.arange(1, 8), whole, side="right") + 1
-    first = 1 + at - n_whole - negative
+    integers = mantissas // (_TENS[decimals]).astype(np.int64)
+    n_digits = np.searchsorted(10 ** np.arange(1, 8), integers, side="right") + 1
+    first = 1 + at - n_digits - negative
     minus = np.flatnonzero(negative)
     page[minus, first[minus]] = ord("-")
     return page[np.arange(_WIDTH) >= first[:, None]].tobytes(), _WIDTH - first

@@ -1,13 +1,17 @@
-"""Lines of text embeddings: where each word ends and its numbers begin, for many lines at once.
+"""Lines of text embeddings: where each word ends and its values begin, for many lines at once.
 
     word SP value SP value ... value LF
 
-The last `dims` fields of a line are its values, and whatever stands before them is the word: tokens may hold spaces, or
-be one. Fields are separated by spaces or tabs, the word from its values by one of them; spaces and a CR before the LF
-are skipped. A line with more fields is an error all the same if the surplus is a value to all appearances.
+The last `dims` fields of a line are its values, and everything before them is the word, which may
+hold spaces or be one. Fields are separated by spaces or tabs, the word from its values by one of
+them; spaces and a CR before the LF are skipped. A line with more fields is an error only if the
+surplus looks like a value.
+
+This is the code least likely to be changed by anyone else. Separators of a few thousand lines are
+located by NumPy at once; lines that do not have the usual form are read again one at a time, and
+that slow path alone decides what is an error.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,21 +19,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ffjax.errors import FormatError
-from ffjax.formats.text.parse_floats import PAD, Scratch, long_numbers, one_number, short_numbers
+from ffjax.formats.text.fields import FIELD, SEPARATORS, ends_with_value, one_number, shown
+from ffjax.formats.text.parse_floats import PAD, Scratch, long_numbers, short_numbers
 
-# Bytes whose separators are looked for at a time, and numbers that are read at a time: what fits the cache.
-_PIECE = 1 << 18
-_FIELDS = 1 << 15
-_TRAILING = 4  # spaces before the line feed that the fast way skips
-_LF, _SPACE, _TAB, _CR = 10, 32, 9, 13
-# Lines from which to tell the number of values.
-SAMPLE_LINES = 64
-_SEPARATORS = b" \t\r\n"
-# The byte order mark that some editors put before UTF-8.
-_MARK = b"\xef\xbb\xbf"
-_FIELD = re.compile(rb"[^ \t\r\n]+")
-# An integer may end a token ("windows 10"); these are values.
-_VALUE = re.compile(rb"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]\d+|[-+]?(nan|inf)", re.IGNORECASE)
+# What fits the cache: bytes searched for separators at once, and numbers read at once.
+_SEARCH_BYTES = 1 << 18
+_BLOCK_NUMBERS = 1 << 15
+_TRAILING_SEPARATORS = 4  # before the line feed, skipped without the slow path
+_LF, _SPACE, _TAB, _CR = b"\n \t\r"
 
 Fail = Callable[..., FormatError]
 """Makes the error for a byte of the block: `fail(offset, field=, expected=, got=, hint=)`."""
@@ -37,13 +34,13 @@ Fail = Callable[..., FormatError]
 
 @dataclass(frozen=True)
 class Lines:
-    """What stands in a block of lines; offsets count from the block's first byte.
+    """The words and values of a block of lines; offsets count from the block's first byte.
 
     Attributes:
         starts: where each word starts, int64 `[lines]`.
         ends: where each word ends.
         values: the numbers, float32 `[lines, dims]`, or `None` if they were not asked for.
-        blank: where the empty lines start with which the block ends, or `None`.
+        blank: where the empty lines start that end the block, or `None`.
     """
 
     starts: np.ndarray
@@ -53,12 +50,18 @@ class Lines:
 
 
 def parse_lines(
-    buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, *, exact: bool = False, values: bool = True
+    buffer: np.ndarray,
+    n_bytes: int,
+    dims: int,
+    fail: Fail,
+    *,
+    exact: bool = False,
+    values: bool = True,
 ) -> Lines:
-    """Takes a block of whole lines apart.
+    """Splits a block of complete lines into words and values.
 
     Args:
-        buffer: the bytes, from index `PAD` on, padded as `text_parse.padded` does.
+        buffer: the bytes, from index `PAD` on, allocated by `parse_floats.padded`.
         n_bytes: how many; the last one is an LF.
         dims: values a line.
         fail: makes the error for an offset in the block.
@@ -66,175 +69,187 @@ def parse_lines(
         values: whether to read the numbers; without them fields are counted, not checked.
 
     Raises:
-        FormatError: a line with too few or too many values, or one that is no number, or an empty line before others.
+        FormatError: if a line has too few or too many values, or one that is not a number, or an
+            empty line precedes others.
     """
-    cut = n_bytes
+    declared_bytes = n_bytes
     text = buffer[PAD : PAD + n_bytes]
     if np.count_nonzero(text == _LF) * (2 * dims + 1) > n_bytes:
-        # Some lines are too short, and room for `dims` values of each need not fit the memory.
-        n_bytes = _whole_lines(text.tobytes(), dims, fail)
+        # Some lines are too short, and `dims` values for each of them may not fit in memory.
+        n_bytes = _skip_short_lines(text.tobytes(), dims, fail)
     block = _Block(buffer, n_bytes, dims, fail, exact, values)
-    start, stop, size = PAD, PAD + n_bytes, _PIECE
+    start, stop, size = PAD, PAD + n_bytes, _SEARCH_BYTES
     while start < stop:
         text = buffer[start : min(start + size, stop)]
-        places = np.flatnonzero(text <= _SPACE)
-        kinds = np.take(text, places)
+        separators = np.flatnonzero(text <= _SPACE)
+        kinds = np.take(text, separators)
         feeds = np.flatnonzero(kinds == _LF)
         if not len(feeds):
             size *= 2
             continue
-        places = places[: feeds[-1] + 1]
-        places += start
-        block.add(places, kinds[: len(places)], feeds)
-        start = int(places[-1]) + 1
+        separators = separators[: feeds[-1] + 1]
+        separators += start
+        block.add(separators, kinds[: len(separators)], feeds)
+        start = int(separators[-1]) + 1
     block.read_long()
     lines = block.finish()
-    return lines if n_bytes == cut or lines.blank is not None else replace(lines, blank=n_bytes)
+    if n_bytes == declared_bytes or lines.blank is not None:
+        return lines
+    return replace(lines, blank=n_bytes)
 
 
-def _whole_lines(text: bytes, dims: int, fail: Fail) -> int:
-    """How many bytes precede the empty lines at the end.
-
-    Raises:
-        FormatError: a line before those has too few values.
-    """
+def _skip_short_lines(text: bytes, dims: int, fail: Fail) -> int:
+    """The bytes before the empty lines at the end; any other short line is an error."""
     start = 0
     while start < len(text):
         end = text.index(b"\n", start)
         line = text[start:end]
-        fields = _FIELD.findall(line)
-        given = len(fields) - (line[:1] not in _SEPARATORS)
-        if given < dims:
-            if not fields and not text[end:].strip(_SEPARATORS):
+        fields = FIELD.findall(line)
+        n_values = len(fields) - (line[:1] not in SEPARATORS)
+        if n_values < dims:
+            if not fields and not text[end:].strip(SEPARATORS):
                 break
-            raise _too_few(fail, start, dims, given, line)
+            raise _too_few(fail, start, dims, n_values, line)
         start = end + 1
     return start
 
 
-def _too_few(fail: Fail, at: int, dims: int, given: int, line: bytes) -> FormatError:
-    if not line.strip(_SEPARATORS):
-        return fail(at, expected=f"a word and {dims} values", got="an empty line")
-    return fail(at, expected=f"{dims} values after the word", got=f"{max(given, 0)} in {shown(line)}")
+def _too_few(fail: Fail, offset: int, dims: int, n_values: int, line: bytes) -> FormatError:
+    if not line.strip(SEPARATORS):
+        return fail(offset, expected=f"a word and {dims} values", got="an empty line")
+    got = f"{max(n_values, 0)} in {shown(line)}"
+    return fail(offset, expected=f"{dims} values after the word", got=got)
 
 
 class _Block:
-    """A block of lines while it is taken apart; all numbers of bytes are indices into the buffer."""
+    """A block of lines that is being parsed; all positions are indices into the buffer."""
 
-    def __init__(self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, exact: bool, values: bool) -> None:
+    def __init__(
+        self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, exact: bool, values: bool
+    ) -> None:
         self.buffer, self.dims, self.fail, self.exact = buffer, dims, fail, exact
-        feeds = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
-        self.starts = np.empty(feeds + 1, np.int64)  # of the lines, and where the last one ends
+        n_lines = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
+        self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
-        self.word_ends = np.empty(feeds, np.int64)
-        self.odd = np.zeros(feeds, bool)  # lines that are to be read one at a time
-        self.surplus = np.zeros(feeds, bool)  # lines whose word holds separators
-        self.values = np.empty((feeds, dims), np.float32) if values else None
-        self.scratch = Scratch(max(_FIELDS, dims)) if values else None
+        self.word_ends = np.empty(n_lines, np.int64)
+        self.slow = np.zeros(n_lines, bool)  # lines to be read one at a time
+        self.surplus = np.zeros(n_lines, bool)  # lines whose word holds separators
+        self.values = np.empty((n_lines, dims), np.float32) if values else None
+        self.scratch = Scratch(max(_BLOCK_NUMBERS, dims)) if values else None
         self.n = 0
-        self.bad: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # entries of `values`, starts, ends
+        # Numbers that the fast way can't read: entries of `values`, starts, ends.
+        self.unread: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, places: np.ndarray, kinds: np.ndarray, feeds: np.ndarray) -> None:
-        """Reads the next lines: `places` are their separators, `kinds` the bytes there, `feeds` which are LF."""
+    def add(self, separators: np.ndarray, kinds: np.ndarray, feeds: np.ndarray) -> None:
+        """Parses the next lines.
+
+        Args:
+            separators: where their separators are.
+            kinds: the bytes there.
+            feeds: the numbers of those separators that are LF.
+        """
         lines = slice(self.n, self.n + len(feeds))
         self.n = lines.stop
-        self.starts[lines.start + 1 : lines.stop + 1] = places[feeds] + 1
-        bounds, odd, self.surplus[lines] = self._bounds(places, kinds, feeds)
+        self.starts[lines.start + 1 : lines.stop + 1] = separators[feeds] + 1
+        bounds, slow, self.surplus[lines] = self._bounds(separators, kinds, feeds)
         self.word_ends[lines] = bounds[:, 0]
         if self.values is None:
-            odd = odd | (np.diff(bounds, axis=1) <= 1).any(axis=1)
+            slow = slow | (np.diff(bounds, axis=1) <= 1).any(axis=1)
         else:
-            self._read_short(bounds, odd, lines)
-        self.odd[lines] = odd
+            self._read_short(bounds, slow, lines)
+        self.slow[lines] = slow
 
     def _bounds(
-        self, places: np.ndarray, kinds: np.ndarray, feeds: np.ndarray
+        self, separators: np.ndarray, kinds: np.ndarray, feeds: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | bool]:
-        """The separators before, between and behind the values, `[lines, dims + 1]`; odd and surplus lines."""
-        width = self.dims + 1
-        separators = np.diff(feeds, prepend=-1)
-        plain = np.count_nonzero(kinds == _SPACE) + len(feeds) == len(kinds)
-        if plain and len(places) == width * len(feeds) and (separators == width).all():
-            return places.reshape(-1, width), np.zeros(len(feeds), bool), False
-        if len(places) < width:
-            return np.zeros((len(feeds), width), np.int64), np.ones(len(feeds), bool), False
-        line_first = feeds - separators + 1
-        last = feeds.copy()
-        for _ in range(_TRAILING):
-            more = (last > line_first) & (places[last] - 1 == places[last - 1]) & _is_separator(kinds[last])
-            if not more.any():
-                break
-            last -= more
-        first = last - self.dims
-        odd, surplus = first < line_first, first > line_first
-        first = np.clip(first, 0, len(places) - width)
-        if not plain:
-            odd |= ~_is_separator(sliding_window_view(kinds, width)[first]).all(axis=1)
-        return sliding_window_view(places, width)[first], odd, surplus
+        """The separators before, between and after the values, `[lines, dims + 1]`.
 
-    def _read_short(self, bounds: np.ndarray, odd: np.ndarray, lines: slice) -> None:
-        """Reads the numbers that can be read fast, and remembers the others."""
+        Also which lines are to be read slowly, and which have more separators.
+        """
+        n_lines, width = len(feeds), self.dims + 1
+        counts = np.diff(feeds, prepend=-1)
+        plain = np.count_nonzero(kinds == _SPACE) + n_lines == len(kinds)
+        if plain and len(separators) == width * n_lines and (counts == width).all():
+            return separators.reshape(-1, width), np.zeros(n_lines, bool), False
+        if len(separators) < width:
+            return np.zeros((n_lines, width), np.int64), np.ones(n_lines, bool), False
+        line_first = feeds - counts + 1
+        last = feeds.copy()
+        for _ in range(_TRAILING_SEPARATORS):
+            adjacent = separators[last] - 1 == separators[last - 1]
+            trailing = (last > line_first) & adjacent & _is_separator(kinds[last])
+            if not trailing.any():
+                break
+            last -= trailing
+        first = last - self.dims
+        slow, surplus = first < line_first, first > line_first
+        first = np.clip(first, 0, len(separators) - width)
+        if not plain:
+            # Other control characters are part of a field, not separators.
+            slow |= ~_is_separator(sliding_window_view(kinds, width)[first]).all(axis=1)
+        return sliding_window_view(separators, width)[first], slow, surplus
+
+    def _read_short(self, bounds: np.ndarray, slow: np.ndarray, lines: slice) -> None:
+        """Reads the numbers that can be read fast, and notes the others."""
         assert self.values is not None and self.scratch is not None
         step = max(1, self.scratch.n // self.dims)
-        for at in range(0, len(bounds), step):
-            part = bounds[at : at + step]
-            starts = (part[:, :-1] + 1).reshape(-1)
-            ends = np.ascontiguousarray(part[:, 1:]).reshape(-1)
-            out = self.values[lines.start + at : lines.start + at + len(part)].reshape(-1)
+        for i in range(0, len(bounds), step):
+            block = bounds[i : i + step]
+            line = lines.start + i
+            starts = (block[:, :-1] + 1).reshape(-1)
+            ends = np.ascontiguousarray(block[:, 1:]).reshape(-1)
+            out = self.values[line : line + len(block)].reshape(-1)
             bad = np.flatnonzero(short_numbers(self.buffer, starts, ends, out, self.scratch))
             if len(bad):
-                bad = bad[~odd[at + bad // self.dims]]
-                self.bad.append((bad + (lines.start + at) * self.dims, starts[bad], ends[bad]))
+                bad = bad[~slow[i + bad // self.dims]]
+                self.unread.append((bad + line * self.dims, starts[bad], ends[bad]))
 
     def read_long(self) -> None:
-        """Reads the numbers that were left: long ones, integers, exponents, `nan`."""
-        if not self.bad or self.values is None:
+        """Reads the numbers that were noted: long ones, integers, exponents, `nan`."""
+        if not self.unread or self.values is None:
             return
-        entries, starts, ends = (np.concatenate(arrays) for arrays in zip(*self.bad, strict=True))
+        entries, starts, ends = (
+            np.concatenate(arrays) for arrays in zip(*self.unread, strict=True)
+        )
         out = self.values.reshape(-1)
-        out[entries], again = long_numbers(self.buffer, starts, ends)
+        out[entries], bad = long_numbers(self.buffer, starts, ends)
         text = memoryview(self.buffer)
-        for entry, start, end in zip(*(a[again].tolist() for a in (entries, starts, ends)), strict=True):
+        remaining = (array[bad].tolist() for array in (entries, starts, ends))
+        for entry, start, end in zip(*remaining, strict=True):
             try:
                 out[entry] = _float32(bytes(text[start:end]))
             except ValueError:
-                self.odd[entry // self.dims] = True
+                self.slow[entry // self.dims] = True
 
     def finish(self) -> Lines:
-        """Reads the odd lines; leaves the empty ones at the end out."""
+        """Reads the slow lines and drops the empty ones at the end."""
         n = self.n
         if not self.exact:
-            for line in np.flatnonzero(self.surplus & ~self.odd).tolist():
+            for line in np.flatnonzero(self.surplus & ~self.slow).tolist():
                 self._check_word(line, int(self.word_ends[line]))
-        for line in np.flatnonzero(self.odd).tolist():
+        for line in np.flatnonzero(self.slow).tolist():
             end = self._read_line(line)
             if end is not None:
                 self.word_ends[line] = end
             elif line < n:
                 n = line
-        empty = int(self.starts[n]) - PAD if n < self.n else None
-        if n < self.n and self._has_words(n):
-            raise self.fail(empty, expected=f"a word and {self.dims} values", got="an empty line")
+        blank = int(self.starts[n]) - PAD if n < self.n else None
+        if n < self.n and FIELD.search(self.buffer[self.starts[n] : self.starts[self.n]]):
+            expected = f"a word and {self.dims} values"
+            raise self.fail(blank, expected=expected, got="an empty line")
         values = None if self.values is None else self.values[:n]
-        return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, empty)
-
-    def _has_words(self, line: int) -> bool:
-        return _FIELD.search(self.buffer[self.starts[line] : self.starts[self.n]]) is not None
+        return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, blank)
 
     def _read_line(self, line: int) -> int | None:
-        """Reads one line by itself: the end of its word, or `None` if it is empty.
-
-        Raises:
-            FormatError: the line has no word or not as many values.
-        """
+        """Reads one line by itself: the end of its word, or `None` if the line is empty."""
         start, dims = int(self.starts[line]), self.dims
-        text = self.buffer[start : self.starts[line + 1] - 1].tobytes()
-        fields = list(_FIELD.finditer(text))
+        text = self._line(line)
+        fields = list(FIELD.finditer(text))
         if not fields:
             return None
-        at, given = start - PAD, len(fields) - (fields[0].start() == 0)
-        if given < dims:
-            raise _too_few(self.fail, at, dims, given, text)
+        offset, n_values = start - PAD, len(fields) - (fields[0].start() == 0)
+        if n_values < dims:
+            raise _too_few(self.fail, offset, dims, n_values, text)
         word = text[: fields[-dims].start() - 1]
         self._check_word(line, start + len(word))
         for column, field in enumerate(fields[-dims:] if self.values is not None else ()):
@@ -242,7 +257,7 @@ class _Block:
                 self.values[line, column] = _float32(field[0])  # type: ignore[index]
             except ValueError:
                 raise self.fail(
-                    at + field.start(),
+                    offset + field.start(),
                     field=f"value {column + 1} of {dims} of {shown(word)}",
                     expected="a decimal number",
                     got=shown(field[0]),
@@ -250,11 +265,7 @@ class _Block:
         return start + len(word)
 
     def _check_word(self, line: int, end: int) -> None:
-        """Refuses a word that ends with a value; that is, a line with a value too many.
-
-        Raises:
-            FormatError: it does.
-        """
+        """Checks that a word does not end with a value, that is, that no value is too many."""
         start = int(self.starts[line])
         word = self.buffer[start:end].tobytes()
         if self.exact or not ends_with_value(word):
@@ -262,70 +273,18 @@ class _Block:
         raise self.fail(
             start - PAD,
             expected=f"{self.dims} values after the word",
-            got=f"more in {shown(self.buffer[start : self.starts[line + 1] - 1].tobytes())}",
+            got=f"more in {shown(self._line(line))}",
             hint=f"If all of {shown(word)} is the word, say so with `dims={self.dims}`.",
         )
+
+    def _line(self, line: int) -> bytes:
+        return self.buffer[self.starts[line] : self.starts[line + 1] - 1].tobytes()
 
 
 def _is_separator(kinds: np.ndarray) -> np.ndarray:
     return (kinds == _SPACE) | (kinds == _LF) | (kinds == _TAB) | (kinds == _CR)
 
 
-def ends_with_value(word: bytes) -> bool:
-    """Whether what follows the last separator of a word would be taken for a value, as in `python 2.7`."""
-    piece = re.split(rb"[ \t\r]", word.rstrip(_SEPARATORS))[1:][-1:]
-    return bool(piece) and _VALUE.fullmatch(piece[0]) is not None
-
-
 def _float32(text: bytes) -> np.float32:
-    with np.errstate(over="ignore"):  # beyond float32 lies infinity
+    with np.errstate(over="ignore"):  # larger numbers become infinity
         return np.float32(one_number(text))
-
-
-def count_values(line: bytes) -> int:
-    """How many numbers a line ends with; its first field is none of them unless a separator precedes it."""
-    fields = list(_FIELD.finditer(line))
-    count = 0
-    for field in reversed(fields[0 if fields and fields[0].start() else 1 :]):
-        try:
-            one_number(field[0])
-        except ValueError:
-            break
-        count += 1
-    return count
-
-
-def mark_bytes(head: bytes) -> int:
-    """How many bytes of a byte order mark a text begins with; one that a separator follows is a word.
-
-    Examples:
-        >>> mark_bytes("\ufeff2 3".encode()), mark_bytes("\ufeff 0.5".encode()), mark_bytes(b"2 3")
-        (3, 0, 0)
-    """
-    return len(_MARK) if head.startswith(_MARK) and head[len(_MARK) : len(_MARK) + 1] not in _SEPARATORS else 0
-
-
-def ends_with_cr(text: bytes) -> bool:
-    r"""Whether lines to all appearances end with a CR alone, as once on the Macintosh: no LF, and each has its values.
-
-    Args:
-        text: the beginning of a file, or all of it.
-
-    Examples:
-        >>> ends_with_cr(b"one 1 2\rtwo 3 4\r"), ends_with_cr(b"one 1 2\r\ntwo 3 4"), ends_with_cr(b"a\rb 1 2\n")
-        (True, False, False)
-    """
-    if b"\n" in text.rstrip(_SEPARATORS):
-        return False
-    lines = [line for line in text.split(b"\r", SAMPLE_LINES + 1)[:SAMPLE_LINES] if line.strip(_SEPARATORS)]
-    if len(lines) > 2 and not text.endswith(b"\r"):
-        lines.pop()  # which may be cut short
-    counts = list(map(count_values, lines))
-    # The first line may be a header that ends with words.
-    return len(counts) > 1 and all(counts[1:]) and (counts[0] > 0 or len(counts) > 2)
-
-
-def shown(text: bytes, most: int = 60) -> str:
-    """Bytes for an error message."""
-    word = text.decode("utf-8", errors="backslashreplace")
-    return repr(word if len(word) <= most else word[: most - 3] + "...")

@@ -1,19 +1,21 @@
 """Decimal numbers out of bytes, many at a time: what makes reading text fast.
 
-A number is the correctly rounded float64 of its decimal digits, rounded once more to float32: bit for bit what
-`np.float32(float(text))` gives. Eight characters at once are read as a 64-bit word, whose digits three multiplications
-turn into a number (D. Lemire, "Number parsing at a gigabyte per second", 2021); that is divided by a power of ten. Both
-are exact in float64, the one below 2**53, the other up to 10**22, so the quotient is correctly rounded (W. Clinger,
-"How to read floating point numbers accurately", 1990). What is longer, has an exponent or is no number is left to
-Python.
+A number is the correctly rounded float64 of its decimal digits, rounded again to float32: bit for
+bit what `np.float32(float(text))` gives. Eight characters at once are read as a 64-bit word, whose
+digits three multiplications turn into a number (D. Lemire, "Number parsing at a gigabyte per
+second", 2021); that is divided by a power of ten. Both are exact in float64, the one below 2**53,
+the other up to 10**22, so the quotient is correctly rounded (W. Clinger, "How to read floating
+point numbers accurately", 1990). Python reads what is longer, has an exponent or is not a number.
 
-Everything works on buffers with `PAD` bytes to spare on both sides, whose length is a multiple of eight.
+This is code that nobody should have to change: it does one thing, in place and without branches,
+and the tests compare it with `float` on millions of fields. Buffers have `PAD` bytes to spare on
+both sides, and a length that is a multiple of eight.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-# Words are read from up to 24 bytes before a field's start, and from the word behind its end.
+# Words are read from up to 24 bytes before a field's start, and from the word after its end.
 PAD = 32
 
 _U = np.uint64
@@ -27,12 +29,13 @@ _PAIRS = (_U(2561), _U(8), _U(0x00FF00FF00FF00FF))
 _FOURS = (_U(6553601), _U(16), _U(0x0000FFFF0000FFFF))
 _EIGHT = (_U(42949672960001), _U(32))
 _TENS = 10.0 ** np.arange(23)
-# By the byte of the point within its word (0 the first, 7 the last character), plus 8 for negative numbers.
+# By the byte of the point within its word (0 the first, 7 the last character), plus 8 for negative
+# numbers.
 _SCALE = np.concatenate([10.0 ** np.arange(7, -1, -1), -(10.0 ** np.arange(7, -1, -1))])
 
 
 class Scratch:
-    """Work space for `short_numbers`: small enough to stay in the cache, allocated once for many calls."""
+    """Work space for `short_numbers`, allocated once; a small one stays in the cache."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -40,13 +43,14 @@ class Scratch:
         self._bytes = np.empty(n, np.uint8)
         self._flags = [np.empty(n, bool) for _ in range(3)]
 
-    def parts(self, n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
-        """The first `n` entries of each."""
-        return [word[:n] for word in self._words], self._bytes[:n], [flag[:n] for flag in self._flags]
+    def arrays(self, n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+        """The first `n` entries of each array: of words, of bytes and of flags."""
+        words = [word[:n] for word in self._words]
+        return words, self._bytes[:n], [flag[:n] for flag in self._flags]
 
 
 def padded(n_bytes: int) -> np.ndarray:
-    """A buffer for `n_bytes` from index `PAD` on, with what the functions here may read beyond."""
+    """A buffer for `n_bytes` from index `PAD` on."""
     return np.empty(PAD + (n_bytes + 7) // 8 * 8 + PAD, np.uint8)
 
 
@@ -57,20 +61,20 @@ def short_numbers(
     out: Float32[np.ndarray, " n"],
     scratch: Scratch,
 ) -> Bool[np.ndarray, " n"]:
-    """Reads numbers of up to eight digits with a point before one of the last seven, such as `-0.0382`.
+    """Reads numbers of up to eight digits with a point before one of the last seven: `-0.0382`.
 
     Args:
         buffer: the bytes, padded.
         starts: where each field starts.
         ends: where each field ends.
-        out: where the numbers go; entries that could not be read hold anything.
+        out: where the numbers go; the entries of unread fields are arbitrary.
         scratch: work space for at least as many fields.
 
     Returns:
-        Which fields could not be read; the array belongs to `scratch`.
+        Which fields were not read; the array belongs to `scratch`.
     """
     words = buffer.view(np.uint64)
-    (a, b, c, d, e, f), before, (negative, bad, flag) = scratch.parts(starts.size)
+    (a, b, c, d, e, f), before, (negative, bad, flag) = scratch.arrays(starts.size)
     A, B, C, D, E = a.view(_U), b.view(_U), c.view(_U), d.view(_U), e.view(_U)
 
     # A: the last eight characters, from two aligned words; `before`: the character before those.
@@ -88,7 +92,7 @@ def short_numbers(
     np.left_shift(C, B, out=C)  # a shift by 64 gives 0
     np.bitwise_or(A, C, out=A)
 
-    # Characters before the field become zero bytes, so that no point of the field before is found.
+    # Characters before the field become zero bytes, so that no earlier point is found.
     np.subtract(ends, starts, out=f)
     np.minimum(f, 8, out=d)
     _keep_last(A, d)
@@ -116,7 +120,7 @@ def short_numbers(
     np.bitwise_and(A, C, out=A)
     np.bitwise_or(A, E, out=A)
 
-    # Digits alone stay: neither the sign nor what stands before the field.
+    # Only digits stay: neither the sign nor anything before the field.
     np.take(buffer, starts, out=before, mode="clip")
     np.equal(before, _MINUS, out=negative)
     np.subtract(f, 1, out=f)
@@ -134,7 +138,7 @@ def short_numbers(
     np.logical_or(bad, flag, out=bad)
     _eight_digits(A)
 
-    # The point's bit is 2**(8 * j + 7), whose exponent as a float64 is 1030 + 8 * j = 8 * (128 + j) + 6.
+    # As a float64 the point's bit 8 * j + 7 has the exponent 1030 + 8 * j = 8 * (128 + j) + 6.
     power = f.view(np.float64)
     np.copyto(power, b)
     np.right_shift(f, 55, out=f)
@@ -151,9 +155,11 @@ def short_numbers(
 
 
 def long_numbers(
-    buffer: UInt8[np.ndarray, " bytes"], starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]
+    buffer: UInt8[np.ndarray, " bytes"],
+    starts: Int64[np.ndarray, " n"],
+    ends: Int64[np.ndarray, " n"],
 ) -> tuple[Float32[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Reads numbers of up to fifteen digits and a point or sixteen digits without, with or without a sign.
+    """Reads numbers of up to fifteen digits and a point, or sixteen digits, and perhaps a sign.
 
     Args:
         buffer: the bytes, padded.
@@ -161,7 +167,7 @@ def long_numbers(
         ends: where each field ends.
 
     Returns:
-        `(numbers, bad)`: where `bad` is true, the field could not be read and the number means nothing.
+        `(numbers, bad)`: where `bad` is true, the field was not read and the number is arbitrary.
     """
     words = buffer.view(np.uint64)
     first = buffer[starts]
@@ -202,17 +208,6 @@ def long_numbers(
     return np.where(negative, -value, value).astype(np.float32), bad
 
 
-def one_number(text: bytes) -> float:
-    """Reads one number of any form: exponents, `nan`, `inf`, any number of digits.
-
-    Raises:
-        ValueError: `text` is no decimal number.
-    """
-    if b"_" in text:  # Python's own literals may have them
-        raise ValueError
-    return float(text)
-
-
 def _keep_last(word: np.ndarray, count: np.ndarray) -> None:
     """Sets all but the last `count` bytes to zero; `count` (int64, at most 8) is overwritten."""
     np.left_shift(count, 3, out=count)
@@ -235,14 +230,16 @@ def _eight_digits(word: np.ndarray) -> None:
 def _first_point(word: np.ndarray) -> np.ndarray:
     """0x80 in the byte of the first point of each word, 0 if there is none."""
     x = word ^ _POINTS
-    found = (x - _ONES) & ~x & _HIGH
-    return found & (~found + _U(1))
+    points = (x - _ONES) & ~x & _HIGH
+    return points & (~points + _U(1))
 
 
 def _close_gap(word: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Moves what stands before the point over it."""
-    some = (point != 0).astype(_U)
-    return (word & ~((point << _U(1)) - some)) | ((word & ((point >> _U(7)) - some)) << _U(8))
+    """Moves the characters before the point over it."""
+    one = (point != 0).astype(_U)  # a word without a point stays as it is
+    after = word & ~((point << _U(1)) - one)
+    before = word & ((point >> _U(7)) - one)
+    return after | (before << _U(8))
 
 
 def _byte_of(point: np.ndarray) -> np.ndarray:

@@ -1,76 +1,68 @@
-"""Embeddings in text: a word and its values on each line, with or without a first line `rows dims`.
+"""Embeddings in text: a word and its values on each line, with or without a line of dimensions.
 
     [rows SP dims LF]
     word SP value SP ... value LF
     ...
 
-GloVe writes the form without dimensions, word2vec and fastText (`.vec`) the one with. Words are UTF-8. A byte order
-mark before the first word or number is no part of it (gensim keeps it in the word, and does not read the number).
+GloVe writes the form without dimensions, word2vec and fastText (`.vec`) the one with. Words are
+UTF-8. A byte order mark before the first word or number is skipped (gensim keeps it in the word,
+and cannot read the number).
 """
 
-import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import chain
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.limits import check_dims, check_limit
-from ffjax.formats.rows.row_blocks import Block, Blocks, check_words, collect, in_order, unit_length
-from ffjax.formats.text.lines import (
-    SAMPLE_LINES,
-    count_values,
-    ends_with_cr,
-    mark_bytes,
-    parse_lines,
-    shown,
-)
-from ffjax.formats.text.parse_floats import PAD, padded
+from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
+from ffjax.formats.text.fields import SAMPLE_LINES, count_values, shown
+from ffjax.formats.text.header import HEADER, begin_text, check_rows, read_header
+from ffjax.formats.text.line_chunks import LineChunk, cut_lines, first_lines
+from ffjax.formats.text.lines import parse_lines
+from ffjax.formats.text.parse_floats import PAD
 
-_BLOCK = 1 << 21
-_LONGEST_LINE = 1 << 26
-_HEAD = 1 << 16
-_SAMPLE = (SAMPLE_LINES, 1 << 20)  # lines and bytes from which to tell the number of values
-_LF = 10
-
-# Far more than any embeddings have; what a file claims beyond is a mistake.
-MOST_DIMS = 1 << 24
-# The longest header that is read, and its form.
-HEADER_BYTES = 64
-HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n")
+_SAMPLE_BYTES = 1 << 20
 
 
 def load_text(
-    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
+    file: File | Stream,
+    lossy: bool = False,
+    limit: int | None = None,
+    *,
+    dims: int | None = None,
 ) -> Embeddings:
     r"""Reads embeddings in text without a line of dimensions, such as GloVe's.
 
-    Vectors are scaled to unit length, and `norms` has the lengths that they had; zero vectors stay zero. The file may
-    be compressed (gzip, bzip2, xz, zstd) or the one file in a zip or tar archive.
+    Vectors are scaled to unit length, and `norms` holds the lengths that they had; zero vectors
+    stay zero. The file may be compressed (gzip, bzip2, xz, zstd) or the one file in a zip or tar
+    archive.
 
-    How many values a line has, most of the first lines tell. Whatever precedes them is the word, which may hold spaces.
-    Of a word that occurs several times the first vector counts, with one warning; vectors with NaN or infinity are kept
-    with norm 1, with one warning.
+    Most of the first lines tell how many values a line has. Everything before those is the word,
+    which may hold spaces. The first vector of a repeated word counts, with one warning; vectors
+    with NaN or infinity are kept with norm 1, with one warning.
 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
+        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
-        dims: how many values each line has. It settles lines like `python 2.7 0.5 0.25`, whose second field may belong
-            to the word or be a value too many; without it they are an error.
+        dims: how many values each line has. This settles lines like `python 2.7 0.5 0.25`, whose
+            second field may belong to the word or be a value too many; without `dims` they are an
+            error.
 
     Returns:
         Embeddings with a `SimpleVocab`, an `NdArray` and norms.
 
     Raises:
-        FormatError: a line has fewer or more values than others, or what is no number; a word is no UTF-8; the file is
-            empty, or wrapped in something corrupt. The error has the byte, counted after decompression.
-        OSError: the file cannot be read.
+        FormatError: if a line has fewer or more values than others, or one that is not a number; a
+            word is not UTF-8; or the file is empty, or wrapped in something corrupt. The error has
+            the byte, counted after decompression.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -80,30 +72,35 @@ def load_text(
         >>> emb.vocab.words, emb["one"].tolist(), float(emb.norms[0])
         (['one', 'New York'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
-    with read_text_blocks(file, header=False, dims=dims, lossy=lossy, limit=limit, unit=True) as blocks:
+    options = {"dims": dims, "lossy": lossy, "limit": limit}
+    with read_text_blocks(file, header=False, unit=True, **options) as blocks:
         return collect(blocks)
 
 
 def load_text_dims(
-    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
+    file: File | Stream,
+    lossy: bool = False,
+    limit: int | None = None,
+    *,
+    dims: int | None = None,
 ) -> Embeddings:
-    r"""Reads embeddings in text with a first line `rows dims`, as word2vec and fastText (`.vec`) write them.
+    r"""Reads text with a first line `rows dims`, as word2vec and fastText (`.vec`) write it.
 
-    As `load_text` in everything else.
+    Everything else is as in `load_text`.
 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
+        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
-        dims: the dimensions that the file has, given to say that surplus fields belong to the word, whatever they look
-            like.
+        dims: the dimensions of the file, given to say that surplus fields belong to the word,
+            whatever they look like.
 
     Returns:
         Embeddings with a `SimpleVocab`, an `NdArray` and norms.
 
     Raises:
-        FormatError: as `load_text`, and if there are more or fewer rows than the first line says.
-        OSError: the file cannot be read.
+        FormatError: as `load_text`, or if there are more or fewer rows than the first line says.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -112,7 +109,8 @@ def load_text_dims(
         >>> ffjax.load_text_dims(path, limit=1)
         Embeddings(NdArray(1 x 2), SimpleVocab(1 words), Norms(1))
     """
-    with read_text_blocks(file, header=True, dims=dims, lossy=lossy, limit=limit, unit=True) as blocks:
+    options = {"dims": dims, "lossy": lossy, "limit": limit}
+    with read_text_blocks(file, header=True, unit=True, **options) as blocks:
         return collect(blocks)
 
 
@@ -133,13 +131,13 @@ def read_text_blocks(
         file: a path, or a descriptor, which is closed afterwards as `open` does.
         header: whether the first line is `rows dims`.
         dims: as in `load_text`.
-        lossy: whether to replace what is no UTF-8 in words by U+FFFD.
-        limit: how many words to read at most.
+        lossy: as in `load_text`.
+        limit: as in `load_text`.
         unit: whether to scale the rows to unit length.
-        values: whether to read values at all, or the words alone.
+        values: whether to read the numbers, or the words alone.
 
     Raises:
-        FormatError: as `load_text` and `load_text_dims`; most errors come while the blocks are gone through.
+        FormatError: as `load_text` and `load_text_dims`; most errors come from the blocks.
 
     Examples:
         >>> import tempfile, pathlib
@@ -151,210 +149,51 @@ def read_text_blocks(
     """
     check_limit(limit)
     check_dims(dims)
+    exact, n_rows = dims is not None, None
     with open_stream(file) as stream:
-        n_rows, exact = None, dims is not None
         begin_text(stream)
         if header:
             n_rows, declared = read_header(stream)
-            if dims is not None and dims != declared:
-                raise ValueError(f"`dims`: expected {declared}, as the file's first line says, got {dims}.")
+            if dims not in (None, declared):
+                raise ValueError(
+                    f"`dims`: expected {declared}, as the file's first line says, got {dims}."
+                )
             dims = declared
             check_rows(stream, n_rows, 2 * dims + 1, _no_header(dims))
-        jobs = cut_lines(stream)
+        chunks = cut_lines(stream)
         if dims is None:
-            first = next(jobs, None)
+            first = next(chunks, None)
             if first is None:
-                raise stream.error(0, expected="a word and its values on each line", got="an empty file")
-            dims, jobs = _count_dims(stream, first), _chain(first, jobs)
-        reader = TextReader(stream, dims, exact=exact, lossy=lossy, unit=unit, values=values)
-        with closing(reader.read(jobs, n_rows, limit)) as blocks:
+                expected = "a word and its values on each line"
+                raise stream.error(0, expected=expected, got="an empty file")
+            dims, chunks = _count_dims(stream, first), chain([first], chunks)
+        reader = TextReader(stream, n_rows, dims, lossy, unit, values, exact)
+        with closing(reader.read(chunks, limit)) as blocks:
             yield Blocks(dims, n_rows, blocks)
 
 
-def begin_text(stream: Stream) -> None:
-    """Skips a byte order mark.
-
-    Raises:
-        FormatError: lines end with a CR alone.
-    """
-    head = stream.head(_HEAD)
-    if ends_with_cr(head):
-        raise stream.error(
-            head.index(b"\r"),
-            expected="lines that end with LF, or with CR and LF",
-            got="lines that end with CR alone",
-            hint=r"Convert them first, as in `tr '\r' '\n' < OLD > NEW`.",
-        )
-    stream.read(mark_bytes(head))
-
-
-def read_header(stream: Stream) -> tuple[int, int]:
-    """Reads the line `rows dims`.
-
-    Raises:
-        FormatError: there is none.
-    """
-    head = stream.head(HEADER_BYTES)
-    found = HEADER.match(head)
-    if found is None:
-        got = shown(head.split(b"\n", 1)[0]) if head else "an empty file"
-        raise stream.error(0, chunk="first line", expected="two whole numbers, `rows dims`", got=got)
-    rows, dims = int(found[1]), int(found[2])
-    if not 1 <= dims <= MOST_DIMS:
-        raise stream.error(0, chunk="first line", field="dims", expected=f"1 to {MOST_DIMS}", got=str(dims))
-    stream.read(found.end())
-    return rows, dims
-
-
 def _no_header(dims: int) -> str | None:
-    """What may be wrong where rows do not agree with a first line, which is of the form that they have themselves."""
-    hint = "If that line is a word and its value, say that the file is text without dimensions with `format=`."
-    return hint if dims == 1 else None
+    """What may be wrong if the rows contradict a first line that has the form of a row."""
+    if dims != 1:
+        return None
+    return (
+        "If that line is a word and its value, say that the file is text without dimensions with "
+        "`format=`."
+    )
 
 
-def check_rows(stream: Stream, n_rows: int, least: int, hint: str | None = None) -> None:
-    """Refuses a number of rows that the rest of the file cannot hold at `least` bytes a row.
-
-    Raises:
-        FormatError: it cannot.
-    """
-    # The last row may lack its line feed.
-    if stream.remaining is not None and n_rows * least > stream.remaining + 1:
-        raise stream.error(
-            0,
-            chunk="first line",
-            field="rows",
-            expected=f"at most {(stream.remaining + 1) // least}, as many as {stream.remaining} bytes can hold",
-            got=str(n_rows),
-            hint=hint,
-        )
-
-
-@dataclass(frozen=True)
-class Job:
-    """Whole lines: `n_bytes` from `PAD` on in `buffer`, which are at `offset` in the file."""
-
-    buffer: np.ndarray
-    n_bytes: int
-    offset: int
-
-    def first(self, n_lines: int) -> "Job":
-        """Its first lines, all of them if it has no more."""
-        feeds = np.flatnonzero(self.buffer[PAD : PAD + self.n_bytes] == _LF)[:n_lines]
-        return Job(self.buffer, int(feeds[-1]) + 1, self.offset)
-
-
-def cut_lines(stream: Stream) -> Iterator[Job]:
-    """Reads a stream in blocks of whole lines; the last line gets an LF if it has none.
-
-    Raises:
-        FormatError: a line is too long for any embeddings.
-    """
-    carry, more = b"", True
-    while more:
-        room = max(_BLOCK, 2 * len(carry))
-        buffer = padded(room + 1)
-        text = memoryview(buffer)[PAD:]
-        text[: len(carry)] = carry
-        n_bytes = len(carry) + stream.readinto(text[len(carry) : room])
-        offset = stream.position - n_bytes
-        more = n_bytes == room
-        if not n_bytes:
-            return
-        if more:
-            cut = _behind_last_feed(text, n_bytes)
-            if not cut and n_bytes > _LONGEST_LINE:
-                raise stream.error(offset, expected=f"lines of at most {_LONGEST_LINE} bytes", got="a longer one")
-            carry = bytes(text[cut:n_bytes])
-            n_bytes = cut
-        elif text[n_bytes - 1] != _LF:
-            text[n_bytes] = _LF
-            n_bytes += 1
-        if n_bytes:
-            yield Job(buffer, n_bytes, offset)
-
-
-def _behind_last_feed(text: memoryview, n_bytes: int, step: int = 1 << 16) -> int:
-    for end in range(n_bytes, 0, -step):
-        start = max(0, end - step)
-        found = bytes(text[start:end]).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-    return 0
-
-
-def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
-    yield first
-    yield from rest
-
-
-class TextReader:
-    """Turns blocks of lines into blocks of rows."""
-
-    def __init__(self, stream: Stream, dims: int, *, exact: bool, lossy: bool, unit: bool, values: bool) -> None:
-        self._stream, self._dims = stream, dims
-        self._exact, self._lossy, self._unit, self._values = exact, lossy, unit, values
-
-    def read(self, jobs: Iterator[Job], n_rows: int | None, limit: int | None) -> Generator[Block, None, None]:
-        """The rows of all lines, or of the first `limit` ones.
-
-        Raises:
-            FormatError: a line cannot be read, or there are not `n_rows` of them.
-        """
-        seen, empty_at = 0, None
-        for block, empty in in_order(self._block, jobs if limit is None else _first_lines(jobs, limit)):
-            if empty_at is not None and len(block):
-                raise self._stream.error(empty_at, expected=f"a word and {self._dims} values", got="an empty line")
-            empty_at = empty if empty_at is None else empty_at
-            seen += len(block)
-            if len(block):
-                yield block
-        wanted = n_rows if limit is None or n_rows is None else min(limit, n_rows)
-        if wanted is not None and seen != wanted:
-            raise self._stream.error(
-                self._stream.position,
-                expected=f"{n_rows} rows, as the first line says",
-                got=f"{seen} up to the end" if seen < wanted else "more",
-                hint=_no_header(self._dims),
-            )
-
-    def _block(self, job: Job) -> tuple[Block, int | None]:
-        def fail(offset: int, **what: str | None) -> FormatError:
-            return self._stream.error(job.offset + offset, **what)  # type: ignore[arg-type]
-
-        def bad_word(i: int, expected: str, got: str) -> FormatError:
-            hint = "`lossy=True` replaces what is no UTF-8."
-            return fail(int(lines.starts[i]), field="word", expected=expected, got=got, hint=hint)
-
-        lines = parse_lines(job.buffer, job.n_bytes, self._dims, fail, exact=self._exact, values=self._values)
-        lengths = lines.ends - lines.starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.repeat(lines.starts + PAD - offsets[:-1], lengths) + np.arange(offsets[-1])
-        words = check_words(job.buffer[places], offsets, self._lossy, bad_word)
-        rows = np.empty((len(lengths), 0), np.float32) if lines.values is None else lines.values
-        block = Block(words, rows, *unit_length(rows)) if self._unit else Block(words, rows)
-        return block, None if lines.blank is None else job.offset + lines.blank
-
-
-def _first_lines(jobs: Iterator[Job], limit: int) -> Iterator[Job]:
-    while limit > 0 and (job := next(jobs, None)) is not None:
-        n_lines = int(np.count_nonzero(job.buffer[PAD : PAD + job.n_bytes] == _LF))
-        yield job.first(limit)
-        limit -= n_lines
-
-
-def _count_dims(stream: Stream, first: Job) -> int:
+def _count_dims(stream: Stream, first: LineChunk) -> int:
     """How many values most of the first lines have.
 
     Raises:
-        FormatError: they have none.
+        FormatError: if they have none.
     """
-    n_lines, n_bytes = _SAMPLE
-    text = first.buffer[PAD : PAD + first.n_bytes]
-    lines = text[:n_bytes].tobytes().split(b"\n")[:-1][:n_lines] or text.tobytes().split(b"\n")[:1]
+    complete = first.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:SAMPLE_LINES]
+    lines = complete or first.text.tobytes().split(b"\n")[:1]
     counts = Counter(filter(None, map(count_values, lines)))
     if not counts:
-        raise stream.error(0, expected="a word and its values on each line", got=shown(lines[0]))
+        expected = "a word and its values on each line"
+        raise stream.error(0, expected=expected, got=shown(lines[0]))
     dims = counts.most_common(1)[0][0]
     if dims > 1 and count_values(lines[0]) == 1 and HEADER.fullmatch(lines[0] + b"\n"):
         raise stream.error(
@@ -364,3 +203,57 @@ def _count_dims(stream: Stream, first: Job) -> int:
             hint="That is a line of dimensions; `load_text_dims` reads files with one.",
         )
     return dims
+
+
+@dataclass(frozen=True)
+class TextReader(BlockReader):
+    """Parses chunks of lines into blocks of rows.
+
+    Attributes:
+        exact: whether surplus fields belong to the word even if they look like values.
+    """
+
+    exact: bool = False
+
+    def read(
+        self, chunks: Iterator[LineChunk], limit: int | None = None
+    ) -> Generator[Block, None, None]:
+        """The rows of all lines, or of the first `limit` ones.
+
+        Raises:
+            FormatError: if a line cannot be read, or there are not `n_rows` of them.
+        """
+        if limit is not None:
+            chunks = first_lines(chunks, limit)
+        n_read, blank = 0, None
+        for block, offset in in_order(self._parse, chunks):
+            if blank is not None and len(block):
+                expected = f"a word and {self.dims} values"
+                raise self.stream.error(blank, expected=expected, got="an empty line")
+            blank = offset if blank is None else blank
+            n_read += len(block)
+            if len(block):
+                yield block
+        if self.n_rows is None:
+            return
+        expected_rows = self.n_rows if limit is None else min(limit, self.n_rows)
+        if n_read != expected_rows:
+            raise self.stream.error(
+                self.stream.position,
+                expected=f"{self.n_rows} rows, as the first line says",
+                got=f"{n_read} up to the end" if n_read < expected_rows else "more",
+                hint=_no_header(self.dims),
+            )
+
+    def _parse(self, chunk: LineChunk) -> tuple[Block, int | None]:
+        """The rows of a chunk, and where in the file the empty lines start that end it."""
+
+        def fail(offset: int, **what: str | None) -> FormatError:
+            return self.stream.error(chunk.offset + offset, **what)  # type: ignore[arg-type]
+
+        lines = parse_lines(
+            chunk.buffer, chunk.n_bytes, self.dims, fail, exact=self.exact, values=self.values
+        )
+        words = self.words(chunk.buffer[PAD:], lines.starts, lines.ends, chunk.offset)
+        blank = None if lines.blank is None else chunk.offset + lines.blank
+        return self.block(words, lines.values), blank

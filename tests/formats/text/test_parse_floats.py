@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ffjax.formats.text.fields import one_number
 from ffjax.formats.text.parse_floats import (
     PAD,
     Scratch,
     long_numbers,
-    one_number,
     padded,
     short_numbers,
 )

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.formats import text as text_module
 from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.rows.limits import check_dims, check_limit
+from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.read import read_text_blocks
 
@@ -279,9 +279,9 @@ def test_truncation_at_every_byte(header: bool) -> None:
 
 
 def small_pieces(monkeypatch: pytest.MonkeyPatch, block: int, piece: int, fields: int) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", block)
-    monkeypatch.setattr(text_lines, "_PIECE", piece)
-    monkeypatch.setattr(text_lines, "_FIELDS", fields)
+    monkeypatch.setattr(line_chunks, "_READ_BYTES", block)
+    monkeypatch.setattr(text_lines, "_SEARCH_BYTES", piece)
+    monkeypatch.setattr(text_lines, "_BLOCK_NUMBERS", fields)
 
 
 @pytest.mark.parametrize(("block", "piece", "fields"), [(1, 1, 1), (40, 7, 3), (200, 64, 10), (5000, 50, 4)])
@@ -313,8 +313,8 @@ def test_errors_in_later_blocks_say_where(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_line_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", 64)
-    monkeypatch.setattr(text_module, "_LONGEST_LINE", 256)
+    monkeypatch.setattr(line_chunks, "_READ_BYTES", 64)
+    monkeypatch.setattr(line_chunks, "_MAX_LINE_BYTES", 256)
     with pytest.raises(ffjax.FormatError, match="expected lines of at most 256 bytes, got a longer one"):
         load(b"a 1.0 2.0\n" + b"b" * 1000)
 

@@ -1,0 +1,88 @@
+"""Fields of text looked at one line at a time: to detect formats, check words and report errors."""
+
+import re
+
+SAMPLE_LINES = 64
+"""Lines from which to tell the number of values."""
+
+SEPARATORS = b" \t\r\n"
+FIELD = re.compile(rb"[^ \t\r\n]+")
+# An integer may end a word ("windows 10"); these are values.
+_VALUE = re.compile(
+    rb"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]\d+|[-+]?(nan|inf)",
+    re.IGNORECASE,
+)
+# The byte order mark that some editors put before UTF-8.
+_MARK = b"\xef\xbb\xbf"
+
+
+def one_number(text: bytes) -> float:
+    """Reads one number of any form: exponents, `nan`, `inf`, any number of digits.
+
+    Raises:
+        ValueError: if `text` is not a decimal number.
+    """
+    if b"_" in text:  # which Python's own literals may have
+        raise ValueError
+    return float(text)
+
+
+def count_values(line: bytes) -> int:
+    """How many numbers a line ends with, not counting a first field that begins the line."""
+    fields = list(FIELD.finditer(line))
+    count = 0
+    for field in reversed(fields[0 if fields and fields[0].start() else 1 :]):
+        try:
+            one_number(field[0])
+        except ValueError:
+            break
+        count += 1
+    return count
+
+
+def ends_with_value(word: bytes) -> bool:
+    """Whether the last field of a word, as in `python 2.7`, would be taken for a value."""
+    fields = re.split(rb"[ \t\r]", word.rstrip(SEPARATORS))
+    return len(fields) > 1 and _VALUE.fullmatch(fields[-1]) is not None
+
+
+def mark_bytes(head: bytes) -> int:
+    """The length of the byte order mark of a text; a mark before a separator is a word.
+
+    Examples:
+        >>> mark_bytes("\ufeff2 3".encode()), mark_bytes("\ufeff 0.5".encode()), mark_bytes(b"2 3")
+        (3, 0, 0)
+    """
+    size = len(_MARK)
+    return size if head[:size] == _MARK and head[size : size + 1] not in SEPARATORS else 0
+
+
+def ends_with_cr(text: bytes) -> bool:
+    r"""Whether lines appear to end with a CR alone, as they once did on the Macintosh.
+
+    That is the case if there is no LF and each line has its values.
+
+    Args:
+        text: the beginning of a file, or all of it.
+
+    Examples:
+        >>> ends_with_cr(b"one 1 2\rtwo 3 4\r"), ends_with_cr(b"one 1 2\r\ntwo 3 4")
+        (True, False)
+        >>> ends_with_cr(b"a\rb 1 2\n")
+        False
+    """
+    if b"\n" in text.rstrip(SEPARATORS):
+        return False
+    lines = text.split(b"\r", SAMPLE_LINES + 1)[:SAMPLE_LINES]
+    lines = [line for line in lines if line.strip(SEPARATORS)]
+    if len(lines) > 2 and not text.endswith(b"\r"):
+        lines.pop()  # which may be cut short
+    counts = list(map(count_values, lines))
+    # The first line may be a header that ends with words.
+    return len(counts) > 1 and all(counts[1:]) and (counts[0] > 0 or len(counts) > 2)
+
+
+def shown(text: bytes, limit: int = 60) -> str:
+    """Bytes for an error message."""
+    word = text.decode("utf-8", errors="backslashreplace")
+    return repr(word if len(word) <= limit else word[: limit - 3] + "...")

@@ -1,0 +1,81 @@
+"""Streams of text cut into chunks of complete lines, which can be parsed on several threads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ffjax.formats.io.streams import Stream
+from ffjax.formats.text.parse_floats import PAD, padded
+
+_READ_BYTES = 1 << 21
+_SEARCH_BYTES = 1 << 16
+_MAX_LINE_BYTES = 1 << 26
+_LF = ord("\n")
+
+
+@dataclass(frozen=True)
+class LineChunk:
+    """Complete lines: `n_bytes` of `buffer` from `PAD` on, which are at `offset` in the file."""
+
+    buffer: np.ndarray
+    n_bytes: int
+    offset: int
+
+    @property
+    def text(self) -> np.ndarray:
+        """The bytes of the lines."""
+        return self.buffer[PAD : PAD + self.n_bytes]
+
+    def first(self, n_lines: int) -> "LineChunk":
+        """The first lines, at most all of them."""
+        feeds = np.flatnonzero(self.text == _LF)[:n_lines]
+        return LineChunk(self.buffer, int(feeds[-1]) + 1, self.offset)
+
+
+def cut_lines(stream: Stream) -> Iterator[LineChunk]:
+    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none.
+
+    Raises:
+        FormatError: if a line is too long for any embeddings.
+    """
+    carry, at_end = b"", False
+    while not at_end:
+        room = max(_READ_BYTES, 2 * len(carry))
+        buffer = padded(room + 1)
+        text = memoryview(buffer)[PAD:]
+        text[: len(carry)] = carry
+        n_bytes = len(carry) + stream.readinto(text[len(carry) : room])
+        offset = stream.position - n_bytes
+        at_end = n_bytes < room
+        if not n_bytes:
+            return
+        if not at_end:
+            end = _end_of_lines(text, n_bytes)
+            if not end and n_bytes > _MAX_LINE_BYTES:
+                expected = f"lines of at most {_MAX_LINE_BYTES} bytes"
+                raise stream.error(offset, expected=expected, got="a longer one")
+            carry = bytes(text[end:n_bytes])
+            n_bytes = end
+        elif text[n_bytes - 1] != _LF:
+            text[n_bytes] = _LF
+            n_bytes += 1
+        if n_bytes:
+            yield LineChunk(buffer, n_bytes, offset)
+
+
+def first_lines(chunks: Iterator[LineChunk], limit: int) -> Iterator[LineChunk]:
+    """The chunks that have the first lines; nothing after them is read."""
+    while limit > 0 and (chunk := next(chunks, None)) is not None:
+        yield chunk.first(limit)
+        limit -= int(np.count_nonzero(chunk.text == _LF))
+
+
+def _end_of_lines(text: memoryview, n_bytes: int) -> int:
+    """The position after the last LF, 0 if there is none."""
+    for end in range(n_bytes, 0, -_SEARCH_BYTES):
+        start = max(0, end - _SEARCH_BYTES)
+        feed = bytes(text[start:end]).rfind(b"\n")
+        if feed >= 0:
+            return start + feed + 1
+    return 0
