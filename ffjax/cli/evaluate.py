@@ -97,9 +97,7 @@ def _similarity(embeddings: "Embeddings", file: str, options: dict[str, Any]) ->
     return result.pearson, result.spearman, len(result.pairs), result.n_skipped
 
 
-def _show(
-    file: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], as_json: bool
-) -> None:
+def _show(file: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], as_json: bool) -> None:
     if as_json:
         for row in rows:
             print(to_json({"file": file, **dict(zip(names, row, strict=True))}))

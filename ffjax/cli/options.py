@@ -85,10 +85,7 @@ Lossy = Annotated[
     typer.Option("--lossy", help="Replace bytes that are not UTF-8 in words, do not fail."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
-MetricOption = Annotated[
-    Metric,
-    typer.Option("--metric", "-m", help="Similarity metric."),
-]
+MetricOption = Annotated[Metric, typer.Option("--metric", "-m", help="Similarity metric.")]
 MethodOption = Annotated[
     Method,
     typer.Option("--method", help="Add and subtract vectors, or multiply and divide cosines."),
