@@ -35,11 +35,14 @@ def chosen(patterns: Sequence[str], issue: int | None) -> list[Row]:
     """
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in ROWS):
-            raise ValueError(f"`{pattern}`: expected the name of a row or a pattern, got neither. `--list` names them.")
+            raise ValueError(
+                f"`{pattern}`: expected the name of a row or a pattern, got neither. `--list` names them."
+            )
     return [
         row
         for name, row in ROWS.items()
-        if (not patterns or any(fnmatch(name, pattern) for pattern in patterns)) and issue in (None, row.issue)
+        if (not patterns or any(fnmatch(name, pattern) for pattern in patterns))
+        and issue in (None, row.issue)
     ]
 
 
@@ -56,9 +59,21 @@ def run(row: Row, repeat: int, timeout: float) -> Result:
 def _child(row: Row, repeat: int, side: str, timeout: float) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
-        command = [sys.executable, "-m", "benchmarks", row.name, "--repeat", str(repeat), "--child", side, str(out)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks",
+            row.name,
+            "--repeat",
+            str(repeat),
+            "--child",
+            side,
+            str(out),
+        ]
         try:
-            status = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, timeout=timeout).returncode
+            status = subprocess.run(
+                command, cwd=ROOT, stdout=sys.stderr, timeout=timeout
+            ).returncode
         except subprocess.TimeoutExpired:
             return Result.of(row, "failed", f"took longer than {timeout:g} s")
         if status or not out.is_file():
@@ -76,15 +91,36 @@ def measure_here(row: Row, repeat: int, side: str = "ours") -> Result:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="python -m benchmarks", description="ffjax beside its peers, one table.")
-    p.add_argument("names", nargs="*", metavar="NAME", help="rows to run, `*` matches; all of them without a name")
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="ffjax beside its peers, one table."
+    )
+    p.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="rows to run, `*` matches; all of them without a name",
+    )
     p.add_argument("--issue", type=int, help="only rows that this issue asks for")
     p.add_argument("--list", action="store_true", help="name the rows and stop")
-    p.add_argument("--repeat", type=int, default=7, help="samples of each side (slow rows take fewer; default 7)")
-    p.add_argument("--timeout", type=float, default=1800, help="seconds a row may take (default 1800)")
+    p.add_argument(
+        "--repeat",
+        type=int,
+        default=7,
+        help="samples of each side (slow rows take fewer; default 7)",
+    )
+    p.add_argument(
+        "--timeout", type=float, default=1800, help="seconds a row may take (default 1800)"
+    )
     p.add_argument("--json", type=Path, metavar="PATH", help="write machine and results")
-    p.add_argument("--markdown", type=Path, metavar="PATH", help="update the table between the markers of this file")
-    p.add_argument("--check", action="store_true", help="exit status 1 if a measured row misses what was asked")
+    p.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="PATH",
+        help="update the table between the markers of this file",
+    )
+    p.add_argument(
+        "--check", action="store_true", help="exit status 1 if a measured row misses what was asked"
+    )
     p.add_argument("--child", nargs=2, metavar=("SIDE", "PATH"), help=argparse.SUPPRESS)
     return p
 
@@ -116,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_all(rows: Sequence[Row], options: argparse.Namespace) -> int:
     # In a process of its own: a JAX that has started holds the memory of a GPU, which the rows need.
     describe = [sys.executable, "-m", "benchmarks.machine"]
-    machine = subprocess.run(describe, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    machine = subprocess.run(
+        describe, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
     print(machine + "\n\n" + report.table([]), flush=True)
     results = []
     for row in rows:
@@ -124,7 +162,9 @@ def _run_all(rows: Sequence[Row], options: argparse.Namespace) -> int:
         print(report.line(report.cells(results[-1])), flush=True)
     if options.json:
         records = [dataclasses.asdict(result) for result in results]
-        options.json.write_text(json.dumps({"machine": machine, "results": records}, indent=1) + "\n", encoding="utf8")
+        options.json.write_text(
+            json.dumps({"machine": machine, "results": records}, indent=1) + "\n", encoding="utf8"
+        )
     if options.markdown:
         report.update(options.markdown, results, machine, list(ROWS))
     missed = [result.name for result in results if result.met is False]

@@ -45,7 +45,9 @@ def derived(name: str, make: Callable[[Path], Any]) -> Path:
     path = folder / name
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{os.getpid()}-{name}"  # the name keeps its ending: writers may choose the format by it
+        part = (
+            folder / f".{os.getpid()}-{name}"
+        )  # the name keeps its ending: writers may choose the format by it
         try:
             make(part)
             part.replace(path)
@@ -66,4 +68,6 @@ def peer(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise Missing(f"`{module}` can't be imported ({error}). `pip install -e '.[peers]'` installs it.") from error
+        raise Missing(
+            f"`{module}` can't be imported ({error}). `pip install -e '.[peers]'` installs it."
+        ) from error

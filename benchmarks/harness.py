@@ -161,12 +161,18 @@ def row(
         ValueError: if both bounds are given, or the name is taken.
     """
     if at_least is not None and at_most is not None:
-        raise ValueError(f"`at_least`, `at_most`: expected one of them, got {at_least} and {at_most}.")
+        raise ValueError(
+            f"`at_least`, `at_most`: expected one of them, got {at_least} and {at_most}."
+        )
 
-    def register(prepare: Callable[[], Pair | Memory | Figure]) -> Callable[[], Pair | Memory | Figure]:
+    def register(
+        prepare: Callable[[], Pair | Memory | Figure],
+    ) -> Callable[[], Pair | Memory | Figure]:
         name = prepare.__name__.replace("_", "-")
         if name in ROWS:
-            raise ValueError(f"`row`: expected a new name, got `{name}` twice. Rename the function.")
+            raise ValueError(
+                f"`row`: expected a new name, got `{name}` twice. Rename the function."
+            )
         ROWS[name] = Row(name, issue, work, beside, prepare, at_least, at_most, repeat)
         return prepare
 
@@ -181,20 +187,38 @@ def measure(row: Row, repeat: int, side: str = "ours") -> Result:
         ratio = work.ours if work.peer is None else _over(work.ours, work.peer)
         met = row.met(ratio)
         shown = None if work.peer is None and met is None else ratio  # a number alone is no ratio
-        return replace(result, kind="figure", ours=work.ours, peer=work.peer, ratio=shown, met=met, unit=work.unit)
+        return replace(
+            result,
+            kind="figure",
+            ours=work.ours,
+            peer=work.peer,
+            ratio=shown,
+            met=met,
+            unit=work.unit,
+        )
     if isinstance(work, Memory):
         call = work.ours if side == "ours" else work.peer
         if call is None:
-            raise ValueError(f"`{side}`: expected a side of `{row.name}`, which has none. Give `Memory` a `peer`.")
+            raise ValueError(
+                f"`{side}`: expected a side of `{row.name}`, which has none. Give `Memory` a `peer`."
+            )
         used = peak_and_resident(call)[0 if work.measure == "peak" else 1]
         ratio = _over(used, work.reference)
         unit = f"{work.measure}, of {work.of}"
         more_sides = side == "ours" and work.peer is not None
         return replace(
-            result, kind="memory", ours=used, ratio=ratio, met=row.met(ratio), unit=unit, more_sides=more_sides
+            result,
+            kind="memory",
+            ours=used,
+            ratio=ratio,
+            met=row.met(ratio),
+            unit=unit,
+            more_sides=more_sides,
         )
     times = compare(work, row.repeat or repeat)
-    ratio = _over(times.ours, times.peer) if row.at_most is not None else _over(times.peer, times.ours)
+    ratio = (
+        _over(times.ours, times.peer) if row.at_most is not None else _over(times.peer, times.ours)
+    )
     return replace(
         result,
         kind="time",
@@ -205,7 +229,9 @@ def measure(row: Row, repeat: int, side: str = "ours") -> Result:
         first=times.first,
         spread=times.spread,
         samples=times.samples,
-        of_bandwidth=None if work.bytes_moved is None else work.bytes_moved / times.ours / bandwidth(),
+        of_bandwidth=None
+        if work.bytes_moved is None
+        else work.bytes_moved / times.ours / bandwidth(),
     )
 
 

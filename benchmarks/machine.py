@@ -26,7 +26,11 @@ def cores() -> int:
 def describe() -> str:
     """One line that says what the figures were measured on."""
     device = jax.devices()[0]
-    parts = [f"{cores()} cores of {_cpu()}", f"Python {platform.python_version()}", f"jax {jax.__version__}"]
+    parts = [
+        f"{cores()} cores of {_cpu()}",
+        f"Python {platform.python_version()}",
+        f"jax {jax.__version__}",
+    ]
     if device.platform != "cpu":
         parts.insert(0, str(device.device_kind))
     return ", ".join(parts)
@@ -46,13 +50,20 @@ def bandwidth(size: int = 1 << 28, repeat: int = 5) -> float:
     device = jax.devices()[0]
     if device.platform == "cpu":
         source, target = np.ones(size // 4, np.float32), np.zeros(size // 4, np.float32)
-        parts = list(zip(np.array_split(source, cores()), np.array_split(target, cores()), strict=True))
+        parts = list(
+            zip(np.array_split(source, cores()), np.array_split(target, cores()), strict=True)
+        )
         with ThreadPoolExecutor(cores()) as pool:
-            times = [_seconds(lambda: list(pool.map(lambda p: np.copyto(p[1], p[0]), parts))) for _ in range(repeat)]
+            times = [
+                _seconds(lambda: list(pool.map(lambda p: np.copyto(p[1], p[0]), parts)))
+                for _ in range(repeat)
+            ]
     else:
         array = jnp.ones(size // 4, jnp.float32)
         copy = jax.jit(lambda x: x + 1)
-        times = [_seconds(lambda: jax.block_until_ready(copy(array))) for _ in range(repeat + 1)][1:]
+        times = [_seconds(lambda: jax.block_until_ready(copy(array))) for _ in range(repeat + 1)][
+            1:
+        ]
     return 2 * size / min(times)
 
 

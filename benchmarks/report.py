@@ -7,7 +7,19 @@ from pathlib import Path
 from benchmarks.harness import Result
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-HEADER = ("row", "work", "beside", "ours", "peer", "ratio", "asked", "met", "first call", "of bandwidth", "note")
+HEADER = (
+    "row",
+    "work",
+    "beside",
+    "ours",
+    "peer",
+    "ratio",
+    "asked",
+    "met",
+    "first call",
+    "of bandwidth",
+    "note",
+)
 _NUMERIC = {"ours", "peer", "ratio", "first call", "of bandwidth"}
 
 
@@ -63,7 +75,9 @@ def _figure(value: float | None) -> str:
 
 def line(values: Sequence[str]) -> str:
     """A line of a Markdown table."""
-    return "| " + " | ".join(re.sub(r"\s+", " ", value).replace("|", "\\|") for value in values) + " |"
+    return (
+        "| " + " | ".join(re.sub(r"\s+", " ", value).replace("|", "\\|") for value in values) + " |"
+    )
 
 
 def table(lines: Sequence[str]) -> str:
@@ -80,7 +94,9 @@ def ragged_batches(path: Path) -> tuple[str, str, str]:
     """
     text = path.read_text(encoding="utf8") if path.is_file() else ""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"`--markdown`: expected a file with `{BEGIN}` and `{END}` once each, got {path.name}.")
+        raise ValueError(
+            f"`--markdown`: expected a file with `{BEGIN}` and `{END}` once each, got {path.name}."
+        )
     head, rest = text.split(BEGIN)
     old, tail = rest.split(END)
     return head, old, tail

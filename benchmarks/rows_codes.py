@@ -24,7 +24,11 @@ def _quantized(*, rotated: bool) -> str:
         words = ffjax.load_text(real("glove.100d.txt")).vocab
         rng = np.random.default_rng(0)
         books = rng.standard_normal((SUBQUANTIZERS, 256, DIMS // SUBQUANTIZERS)).astype(np.float32)
-        rotation = np.linalg.qr(rng.standard_normal((DIMS, DIMS)))[0].astype(np.float32) if rotated else None
+        rotation = (
+            np.linalg.qr(rng.standard_normal((DIMS, DIMS)))[0].astype(np.float32)
+            if rotated
+            else None
+        )
         codes = rng.integers(0, 256, (len(words), SUBQUANTIZERS)).astype(np.uint8)
         ffjax.Embeddings(ffjax.QuantizedArray(ffjax.PQ(books, rotation), codes), words).write(path)
 
@@ -68,17 +72,30 @@ def _listed(*, rotated: bool) -> Pair:
     )
 
 
-@row(issue=6, work="100,000 known words from codes, 300 dims", beside="finalfusion", at_least=20, repeat=5)
+@row(
+    issue=6,
+    work="100,000 known words from codes, 300 dims",
+    beside="finalfusion",
+    at_least=20,
+    repeat=5,
+)
 def lookup_codes() -> Pair:
     return _listed(rotated=False)
 
 
-@row(issue=6, work="100,000 known words from codes with a rotation, 300 dims", beside="finalfusion", repeat=5)
+@row(
+    issue=6,
+    work="100,000 known words from codes with a rotation, 300 dims",
+    beside="finalfusion",
+    repeat=5,
+)
 def lookup_codes_rotated() -> Pair:
     return _listed(rotated=True)
 
 
-@row(issue=6, work="100,000 known words from codes, 300 dims, packed", beside="finalfusion", repeat=5)
+@row(
+    issue=6, work="100,000 known words from codes, 300 dims, packed", beside="finalfusion", repeat=5
+)
 def lookup_codes_packed() -> Pair:
     ours, theirs, words = _opened(rotated=False, number=N_WORDS)
     strings = jax.device_put(ffjax.pack(words))
@@ -91,10 +108,20 @@ def lookup_codes_packed() -> Pair:
     )
 
 
-@row(issue=6, work="1,000 known words from codes, one by one, 300 dims", beside="finalfusion", at_least=1, repeat=25)
+@row(
+    issue=6,
+    work="1,000 known words from codes, one by one, 300 dims",
+    beside="finalfusion",
+    at_least=1,
+    repeat=25,
+)
 def lookup_codes_word() -> Pair:
     ours, theirs, words = _opened(rotated=False, number=1000)
-    return Pair(lambda: _one_by_one(ours, words), lambda: _one_by_one(theirs, words), np.testing.assert_array_equal)
+    return Pair(
+        lambda: _one_by_one(ours, words),
+        lambda: _one_by_one(theirs, words),
+        np.testing.assert_array_equal,
+    )
 
 
 def _index(path: Path, matrix: np.ndarray) -> None:
@@ -114,9 +141,9 @@ def _beside_faiss(number: int) -> Pair:
     books = faiss.vector_to_array(index.pq.centroids).reshape(50, 256, 2)
     storage = ffjax.QuantizedArray(ffjax.PQ(books), codes)
     rng = np.random.default_rng(1)
-    queries = matrix[rng.permutation(len(matrix))[:number]] + np.float32(0.05) * rng.standard_normal(
-        (number, 100), dtype=np.float32
-    )
+    queries = matrix[rng.permutation(len(matrix))[:number]] + np.float32(
+        0.05
+    ) * rng.standard_normal((number, 100), dtype=np.float32)
 
     def check(ours: Any, theirs: Any) -> None:
         scores, rows = theirs
@@ -126,7 +153,13 @@ def _beside_faiss(number: int) -> Pair:
     return Pair(lambda: ffjax.top_k(storage, queries, 10), lambda: index.search(queries, 10), check)
 
 
-@row(issue=6, work="256 queries, 341,479 x 50 codes (GloVe), k = 10", beside=FAISS, at_least=3, repeat=5)
+@row(
+    issue=6,
+    work="256 queries, 341,479 x 50 codes (GloVe), k = 10",
+    beside=FAISS,
+    at_least=3,
+    repeat=5,
+)
 def search_codes_256() -> Pair:
     return _beside_faiss(256)
 

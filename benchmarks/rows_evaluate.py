@@ -26,10 +26,17 @@ def _both() -> tuple[Any, Any, list[str]]:
 
 def _same(ours: Any, theirs: Any) -> None:
     for own, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose([r.similarity for r in own], [r.similarity for r in other], atol=1e-5)
+        np.testing.assert_allclose(
+            [r.similarity for r in own], [r.similarity for r in other], atol=1e-5
+        )
 
 
-@row(issue=5, work="200 word_similarity by string, k = 10, one by one", beside="finalfusion", at_least=4)
+@row(
+    issue=5,
+    work="200 word_similarity by string, k = 10, one by one",
+    beside="finalfusion",
+    at_least=4,
+)
 def word_similarity() -> Pair:
     ours, theirs, words = _both()
     return Pair(
@@ -40,7 +47,12 @@ def word_similarity() -> Pair:
     )
 
 
-@row(issue=5, work="200 most_similar by string, k = 10, as a batch", beside="finalfusion", at_least=20)
+@row(
+    issue=5,
+    work="200 most_similar by string, k = 10, as a batch",
+    beside="finalfusion",
+    at_least=20,
+)
 def most_similar() -> Pair:
     ours, theirs, words = _both()
     return Pair(
@@ -64,7 +76,9 @@ def _analogies(share: int, *, once: bool = False) -> Pair:
 
     path = source if share == 1 else str(derived(f"questions-words-{share}.txt", make))
 
-    def same(result: ffjax.evaluate.AnalogyResult, expected: tuple[float, list[dict[str, Any]]]) -> None:
+    def same(
+        result: ffjax.evaluate.AnalogyResult, expected: tuple[float, list[dict[str, Any]]]
+    ) -> None:
         _, sections = expected
         for section, other in zip((*result.sections, result.total), sections, strict=True):
             assert section.n_correct == len(other["correct"]), section.name
@@ -84,6 +98,12 @@ def google_analogies() -> Pair:
     return _analogies(1, once=True)
 
 
-@row(issue=5, work="one in ten of the Google analogies on GloVe 100d", beside="gensim", at_least=20, repeat=3)
+@row(
+    issue=5,
+    work="one in ten of the Google analogies on GloVe 100d",
+    beside="gensim",
+    at_least=20,
+    repeat=3,
+)
 def google_analogies_tenth() -> Pair:
     return _analogies(10)

@@ -19,7 +19,10 @@ def _fasttext():
 
 def _check(emb: ffjax.Embeddings, theirs) -> None:
     rng = np.random.default_rng(0)
-    words = [emb.vocab.words[i] for i in rng.integers(0, emb.n_words, N_CHECKED)] + ["berlinifications", "лисицами"]
+    words = [emb.vocab.words[i] for i in rng.integers(0, emb.n_words, N_CHECKED)] + [
+        "berlinifications",
+        "лисицами",
+    ]
     vectors, _ = ffjax.embed(emb, ffjax.pack(words, count=len(words)), unnormalize=True)
     expected = np.stack([theirs.get_word_vector(word) for word in words])
     worst = np.abs(np.asarray(vectors) - expected).max()
@@ -31,29 +34,50 @@ def _words(emb: ffjax.Embeddings, n: int) -> list[str]:
     return emb.vocab.words[:: emb.n_words // n][:n]
 
 
-@row(issue=3, work=f"open {WORK}, words' vectors computed", beside="fasttext.load_model", at_least=10, repeat=5)
+@row(
+    issue=3,
+    work=f"open {WORK}, words' vectors computed",
+    beside="fasttext.load_model",
+    at_least=10,
+    repeat=5,
+)
 def fasttext_open() -> Pair:
     path = str(real(FILE))
     fasttext = _fasttext()
-    return Pair(lambda: ffjax.load_fasttext(path), lambda: fasttext.load_model(path), _check, memory=1 << 32)
+    return Pair(
+        lambda: ffjax.load_fasttext(path), lambda: fasttext.load_model(path), _check, memory=1 << 32
+    )
 
 
 @row(issue=3, work=f"open {WORK}, mapped", beside="fasttext.load_model", at_least=20, repeat=5)
 def fasttext_open_mapped() -> Pair:
     path = str(real(FILE))
     fasttext = _fasttext()
-    return Pair(lambda: ffjax.load_fasttext(path, mmap=True), lambda: fasttext.load_model(path), _check, memory=1 << 32)
+    return Pair(
+        lambda: ffjax.load_fasttext(path, mmap=True),
+        lambda: fasttext.load_model(path),
+        _check,
+        memory=1 << 32,
+    )
 
 
 @row(issue=3, work=f"open {WORK}: peak memory", beside="fasttext.load_model", at_most=1.25)
 def fasttext_open_memory() -> Memory:
     path = real(FILE)
     return Memory(
-        lambda: ffjax.load_fasttext(path), path.stat().st_size, "the file", lambda: _fasttext().load_model(str(path))
+        lambda: ffjax.load_fasttext(path),
+        path.stat().st_size,
+        "the file",
+        lambda: _fasttext().load_model(str(path)),
     )
 
 
-@row(issue=3, work=f"open {WORK}, mapped, and look up 100 words: resident", beside="fasttext.load_model", at_most=0.25)
+@row(
+    issue=3,
+    work=f"open {WORK}, mapped, and look up 100 words: resident",
+    beside="fasttext.load_model",
+    at_most=0.25,
+)
 def fasttext_open_mapped_memory() -> Memory:
     path = real(FILE)
 
@@ -63,18 +87,31 @@ def fasttext_open_mapped_memory() -> Memory:
             emb[word]
         return emb
 
-    return Memory(ours, path.stat().st_size, "the file", lambda: _fasttext().load_model(str(path)), "resident")
+    return Memory(
+        ours, path.stat().st_size, "the file", lambda: _fasttext().load_model(str(path)), "resident"
+    )
 
 
-@row(issue=3, work="1,000 known words by string, mapped .bin, composed one by one", beside="fasttext.get_word_vector")
+@row(
+    issue=3,
+    work="1,000 known words by string, mapped .bin, composed one by one",
+    beside="fasttext.get_word_vector",
+)
 def fasttext_mapped_words() -> Pair:
     path = str(real(FILE))
     emb, theirs = ffjax.load_fasttext(path, mmap=True), _fasttext().load_model(path)
     words = _words(emb, 1000)
-    return Pair(lambda: [emb[word] for word in words], lambda: [theirs.get_word_vector(word) for word in words])
+    return Pair(
+        lambda: [emb[word] for word in words],
+        lambda: [theirs.get_word_vector(word) for word in words],
+    )
 
 
-@row(issue=3, work="4,096 known words in a batch, mapped .bin, composed", beside="fasttext.get_word_vector")
+@row(
+    issue=3,
+    work="4,096 known words in a batch, mapped .bin, composed",
+    beside="fasttext.get_word_vector",
+)
 def fasttext_mapped_batch() -> Pair:
     path = str(real(FILE))
     emb, theirs = ffjax.load_fasttext(path, mmap=True), _fasttext().load_model(path)

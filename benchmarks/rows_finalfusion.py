@@ -40,7 +40,9 @@ def _buckets() -> str:
     def make(path: Path) -> None:
         ff = peer("finalfusion")
         vectors = ff.load_finalfusion(_glove())
-        vocab = ff.vocab.FinalfusionBucketVocab(_words(vectors), ff.subword.FinalfusionHashIndexer(17))
+        vocab = ff.vocab.FinalfusionBucketVocab(
+            _words(vectors), ff.subword.FinalfusionHashIndexer(17)
+        )
         rows = np.random.default_rng(0).standard_normal((2**17, 100)).astype(np.float32)
         matrix = np.concatenate([np.asarray(vectors.storage), rows])
         ff.Embeddings(ff.storage.NdArray(matrix), vocab).write(str(path))
@@ -75,10 +77,19 @@ def open_fifu_mapped() -> Pair:
     )
 
 
-@row(issue=2, work="open a .fifu of 341,479 x 100, read into memory", beside="finalfusion", at_least=2)
+@row(
+    issue=2,
+    work="open a .fifu of 341,479 x 100, read into memory",
+    beside="finalfusion",
+    at_least=2,
+)
 def open_fifu() -> Pair:
     path, ff = _glove(), peer("finalfusion")
-    return Pair(ours=lambda: ffjax.load_finalfusion(path), peer=lambda: ff.load_finalfusion(path), check=_same)
+    return Pair(
+        ours=lambda: ffjax.load_finalfusion(path),
+        peer=lambda: ff.load_finalfusion(path),
+        check=_same,
+    )
 
 
 @row(issue=2, work="process memory that a mapped load adds", beside="finalfusion", at_most=8)
@@ -96,7 +107,9 @@ def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
     ours = ffjax.load_finalfusion(path, mmap)
     theirs = peer("finalfusion").load_finalfusion(path, mmap)
     # Words from all over the vocabulary, in an order that no cache knows.
-    some = words or [_words(theirs)[i] for i in np.random.default_rng(0).permutation(len(ours))[:1000]]
+    some = words or [
+        _words(theirs)[i] for i in np.random.default_rng(0).permutation(len(ours))[:1000]
+    ]
     for word in some:
         np.testing.assert_allclose(ours[word], theirs[word], rtol=1e-5, atol=1e-6)
 
@@ -109,18 +122,33 @@ def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
     return Pair(ours=lambda: one_by_one(ours), peer=lambda: one_by_one(theirs))
 
 
-@row(issue=2, work="1,000 known words by their strings, one by one", beside="finalfusion", at_least=1, repeat=25)
+@row(
+    issue=2,
+    work="1,000 known words by their strings, one by one",
+    beside="finalfusion",
+    at_least=1,
+    repeat=25,
+)
 def lookup_word() -> Pair:
     return _lookups(_glove(), mmap=False)
 
 
 @row(
-    issue=2, work="1,000 known words by their strings, one by one, mapped", beside="finalfusion", at_least=1, repeat=25
+    issue=2,
+    work="1,000 known words by their strings, one by one, mapped",
+    beside="finalfusion",
+    at_least=1,
+    repeat=25,
 )
 def lookup_word_mapped() -> Pair:
     return _lookups(_glove(), mmap=True)
 
 
-@row(issue=2, work="7 unknown words by their strings, one by one, n-grams in buckets", beside="finalfusion", repeat=25)
+@row(
+    issue=2,
+    work="7 unknown words by their strings, one by one, n-grams in buckets",
+    beside="finalfusion",
+    repeat=25,
+)
 def lookup_unknown_word() -> Pair:
     return _lookups(_buckets(), mmap=False, words=UNKNOWN)

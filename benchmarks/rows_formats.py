@@ -17,7 +17,9 @@ NOTE = "ours also scales to unit length, checks UTF-8 and builds the hash table"
 
 def _word2vec() -> str:
     def make(path: Path) -> None:
-        vectors = peer("gensim.models").KeyedVectors.load_word2vec_format(real("glove.100d.txt"), no_header=True)
+        vectors = peer("gensim.models").KeyedVectors.load_word2vec_format(
+            real("glove.100d.txt"), no_header=True
+        )
         vectors.save_word2vec_format(str(path), binary=True)
 
     return str(derived("glove.w2v.bin", make))
@@ -31,7 +33,9 @@ def _same_as_gensim(ours: Any, theirs: Any) -> None:
 
 def _same_as_finalfusion(ours: Any, theirs: Any) -> None:
     assert ours.vocab.words == list(theirs.vocab.words)
-    np.testing.assert_allclose(np.asarray(ours.storage), np.asarray(theirs.storage), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        np.asarray(ours.storage), np.asarray(theirs.storage), rtol=1e-5, atol=1e-7
+    )
 
 
 @row(issue=3, work=WORK, beside="gensim `load_word2vec_format`", at_least=10, repeat=3)
@@ -57,7 +61,12 @@ def glove_text_finalfusion() -> Pair:
     )
 
 
-@row(issue=3, work="opening word2vec binary, 341,479 x 100", beside="gensim `load_word2vec_format`", at_least=5)
+@row(
+    issue=3,
+    work="opening word2vec binary, 341,479 x 100",
+    beside="gensim `load_word2vec_format`",
+    at_least=5,
+)
 def word2vec_binary_gensim() -> Pair:
     path, vectors = _word2vec(), peer("gensim.models").KeyedVectors
     return Pair(
@@ -69,7 +78,11 @@ def word2vec_binary_gensim() -> Pair:
     )
 
 
-@row(issue=3, work="writing text with dimensions, 20,000 x 100", beside="finalfusion-python `write_text_dims`")
+@row(
+    issue=3,
+    work="writing text with dimensions, 20,000 x 100",
+    beside="finalfusion-python `write_text_dims`",
+)
 def write_text_finalfusion() -> Pair:
     path, compat = real("glove.100d.txt"), peer("finalfusion.compat")
     folder = Path(tempfile.mkdtemp())
@@ -93,15 +106,26 @@ def _same_texts(folder: Path) -> None:
     assert ours == theirs
 
 
-@row(issue=3, work="GloVe text to .fifu with `convert`, 341,479 x 100: peak memory", beside="—", at_most=1)
+@row(
+    issue=3,
+    work="GloVe text to .fifu with `convert`, 341,479 x 100: peak memory",
+    beside="—",
+    at_most=1,
+)
 def convert_glove_memory() -> Memory:
-    return Memory(lambda: _converted(real("glove.100d.txt")), ALLOWED, "400 MB above Python with JAX loaded")
+    return Memory(
+        lambda: _converted(real("glove.100d.txt")), ALLOWED, "400 MB above Python with JAX loaded"
+    )
 
 
 @row(issue=3, work="fastText .bin to .fifu with `convert`, 3.1 GB: peak memory", beside="—")
 def convert_fasttext_memory() -> Memory:
     path = real("ft300.bin")
-    return Memory(lambda: _converted(path, drop_training=True), path.stat().st_size, "the file, pages of it included")
+    return Memory(
+        lambda: _converted(path, drop_training=True),
+        path.stat().st_size,
+        "the file, pages of it included",
+    )
 
 
 def _converted(path: Path, **options: Any) -> None:

@@ -36,7 +36,9 @@ def _training_rows(seed: int = 0) -> np.ndarray:
 
 def _ours(rows: np.ndarray, method: str, seed: int = 0) -> ffjax.PQ:
     train, iterations = (train_pq, 25) if method == "pq" else (train_opq, 50)
-    return train(rows, Plan(PARTS, 256, iterations, 1), jax.random.key(seed), lambda done, total: None)
+    return train(
+        rows, Plan(PARTS, 256, iterations, 1), jax.random.key(seed), lambda done, total: None
+    )
 
 
 def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
@@ -88,7 +90,12 @@ def pq_training() -> Pair:
     return Pair(ours=lambda: _ours(rows, "pq"), peer=lambda: _theirs(rows, "pq"))
 
 
-@row(issue=6, work=f"training and squared error, {ROWS}, 50 rotations: seconds", beside=OPQ, at_most=0.5)
+@row(
+    issue=6,
+    work=f"training and squared error, {ROWS}, 50 rotations: seconds",
+    beside=OPQ,
+    at_most=0.5,
+)
 def opq_training() -> Figure:
     rows = _training_rows()
     first, _ = _seconds(lambda: _ours(rows, "opq"))
@@ -102,10 +109,17 @@ def opq_training() -> Figure:
 @row(issue=6, work=f"squared error, {ROWS}", beside=OPQ, at_most=1)
 def opq_error() -> Figure:
     rows = _training_rows()
-    return Figure(ours=_our_error(_ours(rows, "opq"), rows), peer=_their_error(_theirs(rows, "opq"), rows))
+    return Figure(
+        ours=_our_error(_ours(rows, "opq"), rows), peer=_their_error(_theirs(rows, "opq"), rows)
+    )
 
 
-@row(issue=6, work="bytes of the vectors on disk, 341,479 x 100 in 50 bytes each", beside="float32", at_most=1 / 7)
+@row(
+    issue=6,
+    work="bytes of the vectors on disk, 341,479 x 100 in 50 bytes each",
+    beside="float32",
+    at_most=1 / 7,
+)
 def quantized_size() -> Figure:
     emb = _glove()
     small = ffjax.quantize(emb, subquantizers=PARTS, iterations=1).embeddings
@@ -116,13 +130,20 @@ def quantized_size() -> Figure:
             return os.path.getsize(path)
 
         whole = size(small) / size(emb)
-        return Figure(ours=size(small.storage), peer=size(emb.storage), unit="B", note=f"with the words {whole:.3f}")
+        return Figure(
+            ours=size(small.storage),
+            peer=size(emb.storage),
+            unit="B",
+            note=f"with the words {whole:.3f}",
+        )
 
 
 def _recall(method: str) -> Figure:
     """Of the 10 rows nearest to each of 1,000, how many are among the 10 nearest reconstructions, by the cosine."""
     matrix = np.asarray(_glove().storage)
-    emb = ffjax.Embeddings(ffjax.NdArray(jnp.array(matrix)), ffjax.SimpleVocab(list(map(str, range(len(matrix))))))
+    emb = ffjax.Embeddings(
+        ffjax.NdArray(jnp.array(matrix)), ffjax.SimpleVocab(list(map(str, range(len(matrix)))))
+    )
     queries = matrix[np.random.default_rng(1).permutation(len(matrix))[:1000]]
     exact = np.asarray(ffjax.top_k(emb.storage, queries, 10).rows)
     rotation, quantizer = _theirs(_training_rows(), method)

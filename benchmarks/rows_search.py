@@ -43,7 +43,9 @@ def _queries(matrix: np.ndarray, number: int) -> np.ndarray:
     """Rows with noise: neither rows themselves nor far from all of them."""
     rng = np.random.default_rng(1)
     near = matrix[rng.permutation(len(matrix))[:number]]
-    return _unit(near + 0.5 / np.sqrt(near.shape[1]) * rng.standard_normal(near.shape).astype(np.float32))
+    return _unit(
+        near + 0.5 / np.sqrt(near.shape[1]) * rng.standard_normal(near.shape).astype(np.float32)
+    )
 
 
 def _same(ours: Any, theirs: Any) -> None:
@@ -116,7 +118,12 @@ def search_million_1() -> Pair:
     return _beside_faiss(_million(), 1)
 
 
-@row(issue=5, work="1 query, 1,048,576 x 300, k = 10", beside="reading the matrix at the bandwidth", at_most=1.3)
+@row(
+    issue=5,
+    work="1 query, 1,048,576 x 300, k = 10",
+    beside="reading the matrix at the bandwidth",
+    at_most=1.3,
+)
 def search_million_1_bandwidth() -> Figure:
     matrix = _million()
     storage, query = ffjax.NdArray(jax.device_put(matrix)), _queries(matrix, 1)

@@ -64,7 +64,12 @@ def listed_tokens() -> Pair:
     def check(ours: tuple[np.ndarray, np.ndarray], theirs: np.ndarray) -> None:
         assert ours[1].all() and (ours[0] == theirs).all()
 
-    return Pair(lambda: emb.embedding_batch(tokens), lambda: keyed[tokens], check, 2 * 4 * emb.dims * N_TOKENS)
+    return Pair(
+        lambda: emb.embedding_batch(tokens),
+        lambda: keyed[tokens],
+        check,
+        2 * 4 * emb.dims * N_TOKENS,
+    )
 
 
 @row(

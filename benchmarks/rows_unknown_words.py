@@ -36,13 +36,21 @@ def _unknown(emb: ffjax.Embeddings) -> list[str]:
 def _pair(words: list[str], theirs: Any, *, packed: bool, scaled: bool) -> Pair:
     emb = _model()
     strings = ffjax.pack(words, count=len(words))
-    moved = int((np.asarray(ffjax.encode(emb.vocab, strings).ngrams) >= 0).sum() + len(words)) * 4 * emb.dims
+    moved = (
+        int((np.asarray(ffjax.encode(emb.vocab, strings).ngrams) >= 0).sum() + len(words))
+        * 4
+        * emb.dims
+    )
 
     def ours() -> Any:
-        return ffjax.embed(emb, strings if packed else ffjax.pack(words, count=len(words)), unnormalize=not scaled)[0]
+        return ffjax.embed(
+            emb, strings if packed else ffjax.pack(words, count=len(words)), unnormalize=not scaled
+        )[0]
 
     def check(ours: Any, theirs: list[np.ndarray]) -> None:
-        np.testing.assert_allclose(np.asarray(ours), np.stack(theirs), atol=1e-6 if not scaled else 1e-5)
+        np.testing.assert_allclose(
+            np.asarray(ours), np.stack(theirs), atol=1e-6 if not scaled else 1e-5
+        )
 
     return Pair(ours, lambda: [theirs(word) for word in words], check, moved)
 
