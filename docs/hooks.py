@@ -1,4 +1,4 @@
-"""What a strict build adds to mkdocs: every public name has a docstring and stands in the reference, once."""
+"""Checks in strict builds: every public name has a docstring and is in the reference once."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ _DIRECTIVE = re.compile(r"^::: ffjax\.([\w.]+)\s*$", re.MULTILINE)
 
 
 def on_pre_build(config: Any) -> None:
-    """Called by mkdocs; stops the build at the first thing that is wrong."""
+    """Called by mkdocs; stops the build and lists all problems."""
     from mkdocs.exceptions import PluginError
 
     import ffjax
@@ -29,12 +29,13 @@ def undocumented(package: ModuleType) -> list[str]:
         if not inspect.getdoc(value) or _is_generated(value):
             problems.append(f"`{package.__name__}.{name}` has no docstring")
         if inspect.isclass(value):
-            problems += [f"`{package.__name__}.{name}.{member}` has no docstring" for member in _bare_members(value)]
+            members = _bare_members(value)
+            problems += [f"`{package.__name__}.{name}.{m}` has no docstring" for m in members]
     return problems
 
 
 def _is_generated(value: Any) -> bool:
-    """Whether the docstring is the signature that `dataclass` writes where there is none."""
+    """Whether the docstring is the signature that `dataclass` writes if there is none."""
     return inspect.isclass(value) and (value.__doc__ or "").startswith(f"{value.__name__}(")
 
 
@@ -42,7 +43,8 @@ def _bare_members(cls: type) -> list[str]:
     members = []
     for base in cls.__mro__:
         if base.__module__.split(".")[0] == cls.__module__.split(".")[0]:
-            members += [name for name, value in vars(base).items() if not name.startswith("_") and _is_code(value)]
+            public = {name: value for name, value in vars(base).items() if name[0] != "_"}
+            members += [name for name, value in public.items() if _is_code(value)]
     return sorted({name for name in members if not inspect.getdoc(getattr(cls, name))})
 
 
@@ -51,18 +53,19 @@ def _is_code(value: Any) -> bool:
 
 
 def misplaced(package: ModuleType, reference: Path) -> list[str]:
-    """Public names that the pages of the reference leave out or show twice, and names there that are not public."""
+    """Public names that the reference omits or shows twice, and its names that are not public."""
     shown: Counter[str] = Counter()
     for page in sorted(reference.glob("*.md")):
         shown.update(_DIRECTIVE.findall(page.read_text(encoding="utf8")))
     public = set(package.__all__)
+    prefix = package.__name__
     problems = [
-        f"`{package.__name__}.{name}` is missing: add `::: {package.__name__}.{name}` to a page of docs/reference"
+        f"`{prefix}.{name}` is missing: add `::: {prefix}.{name}` to a page of docs/reference"
         for name in sorted(public - {name.split(".")[0] for name in shown})
     ]
-    problems += [f"`{package.__name__}.{name}` is shown twice" for name, n in sorted(shown.items()) if n > 1]
+    problems += [f"`{prefix}.{name}` is shown twice" for name, n in shown.items() if n > 1]
     problems += [
-        f"`{package.__name__}.{name}` is in the reference but not in `__all__`"
+        f"`{prefix}.{name}` is in the reference but not in `__all__`"
         for name in sorted(shown)
         if name.split(".")[0] not in public
     ]
