@@ -1,4 +1,4 @@
-"""Arguments that many functions take, checked before NumPy or JAX stumbles over them."""
+"""Checks of arguments, before NumPy or JAX stumbles over them."""
 
 import operator
 from collections.abc import Iterable
@@ -9,54 +9,53 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-_KINDS = {jnp.floating: "floats", jnp.integer: "whole numbers", jnp.bool_: "booleans", jnp.uint8: "bytes (uint8)"}
+# What an array may be expected to hold: how errors call it, and what to convert it to.
+_KINDS = {
+    jnp.floating: ("floats", "jnp.float32"),
+    jnp.integer: ("whole numbers", "jnp.int32"),
+    jnp.bool_: ("booleans", "bool"),
+    jnp.uint8: ("bytes (uint8)", "jnp.uint8"),
+}
 
 
-def check_embeddings(embeddings: Any, name: str = "embeddings", expected: str = "Embeddings") -> None:
-    """Refuses what has neither words nor rows.
-
-    Raises:
-        TypeError: so it is.
-    """
+def check_embeddings(
+    embeddings: Any, name: str = "embeddings", expected: str = "Embeddings"
+) -> None:
+    """Checks that an argument has words and rows."""
     if not (hasattr(embeddings, "storage") and hasattr(embeddings, "vocab")):
         raise TypeError(
-            f"`{name}`: expected {expected}, such as `ffjax.load(path)` gives, got {type(embeddings).__name__}."
+            f"`{name}`: expected {expected}, such as `ffjax.load(path)` gives, "
+            f"got {type(embeddings).__name__}."
         )
+
+
+def check_word(name: str, word: Any) -> None:
+    """Checks that an argument is a `str`."""
+    if not isinstance(word, str):
+        raise TypeError(f"`{name}`: expected a word, got {_shown(word)}.")
 
 
 def list_of_words(words: Any) -> list[str]:
     """Words as a list.
 
-    Raises:
-        TypeError: `words` is one word, nothing to go through, or holds something else than words.
-
     Examples:
         >>> list_of_words(("tea", "coffee"))
         ['tea', 'coffee']
     """
+    expected = "`words`: expected a list of words"
     if isinstance(words, str):
-        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}. Write [{words!r}].")
+        raise TypeError(f"{expected}, got the single word {words!r}. Write [{words!r}].")
     if not isinstance(words, Iterable):
-        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
-    made = list(words)
-    for word in made:
+        raise TypeError(f"{expected}, got {_shown(words)}.")
+    listed = list(words)
+    for word in listed:
         if not isinstance(word, str):
-            raise TypeError(f"`words`: expected a list of words, got {type(word).__name__} {word!r} in it.")
-    return made
+            raise TypeError(f"{expected}, got {_shown(word)} in it.")
+    return listed
 
 
 def whole_number(name: str, value: Any, least: int = 0, hint: str = "") -> int:
-    """A number as an `int`.
-
-    Args:
-        name: what errors call it.
-        value: the number.
-        least: the smallest that it may be.
-        hint: what errors say beyond that.
-
-    Raises:
-        TypeError: it is none (a `bool` is none either), or it is traced.
-        ValueError: it is too small.
+    """A number as an `int`, at least `least`; `hint` is added to the error about its type.
 
     Examples:
         >>> import numpy as np
@@ -68,26 +67,47 @@ def whole_number(name: str, value: Any, least: int = 0, hint: str = "") -> int:
     except (TypeError, jax.errors.TracerIntegerConversionError):
         number = None
     if number is None:
-        got = "a traced value" if isinstance(value, jax.core.Tracer) else f"{type(value).__name__} {value!r}"
+        got = "a traced value" if isinstance(value, jax.core.Tracer) else _shown(value)
         raise TypeError(f"`{name}`: expected a whole number, got {got}.{hint and ' '}{hint}")
     if number < least:
         raise ValueError(f"`{name}`: expected {least} or more, got {number}.")
     return number
 
 
-def array_of(name: str, value: Any, kind: Any, what: str, shape: tuple[int | None, ...] | None = None) -> Any:
+def check_limit(limit: Any) -> None:
+    """Checks the number of words to read, which may be `None`."""
+    _check_optional("limit", limit, 0, "the number of words to read, or None for all")
+
+
+def check_dims(dims: Any) -> None:
+    """Checks the number of values a line, which may be `None`."""
+    _check_optional("dims", dims, 1, "the number of values a line, or None to find out")
+
+
+def _check_optional(name: str, value: Any, least: int, expected: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise TypeError(f"`{name}`: expected {expected}, got {_shown(value)}.")
+    if value < least:
+        raise ValueError(f"`{name}`: expected {expected}, at least {least}, got {value}.")
+
+
+def array_of(
+    name: str,
+    value: Any,
+    kind: Any,
+    expected: str,
+    shape: tuple[int | None, ...] | None = None,
+) -> Any:
     """An array, or numbers in lists as an array.
 
     Args:
         name: what errors call it.
         value: the array.
-        kind: what its numbers are: `jnp.floating`, `jnp.integer`, `jnp.bool_` or `jnp.uint8`.
-        what: what it holds, with its shape, for people.
-        shape: its shape, `None` for an axis of any length; of any rank without it.
-
-    Raises:
-        TypeError: it is no array, or of something else.
-        ValueError: it has another shape.
+        kind: `jnp.floating`, `jnp.integer`, `jnp.bool_` or `jnp.uint8`.
+        expected: what it holds, with its shape, for errors.
+        shape: its shape, `None` for an axis of any length; any shape by default.
     """
     array = value
     if not isinstance(value, np.ndarray | np.generic | jax.Array):
@@ -96,29 +116,38 @@ def array_of(name: str, value: Any, kind: Any, what: str, shape: tuple[int | Non
         except ValueError:  # lists of different lengths
             array = np.asarray(None)
         if array.dtype.kind not in "biufc":
-            raise TypeError(f"`{name}`: expected {what}, got {type(value).__name__}.")
+            raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
         if not array.size and kind is jnp.integer:
             array = array.astype(np.int32)  # NumPy makes floats of an empty list
     if not jnp.issubdtype(array.dtype, kind):
-        to = {jnp.floating: "jnp.float32", jnp.integer: "jnp.int32", jnp.bool_: "bool", jnp.uint8: "jnp.uint8"}[kind]
+        numbers, dtype = _KINDS[kind]
         raise TypeError(
-            f"`{name}`: expected {_KINDS[kind]}, got {array.dtype}. Convert first, as in `{name}.astype({to})`."
+            f"`{name}`: expected {numbers}, got {array.dtype}. "
+            f"Convert first, as in `{name}.astype({dtype})`."
         )
-    if shape is not None and (
-        len(shape) != array.ndim or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
-    ):
-        raise ValueError(f"`{name}`: expected {what}, got shape {array.shape}.")
+    if shape is not None and not _fits(array.shape, shape):
+        raise ValueError(f"`{name}`: expected {expected}, got shape {array.shape}.")
     return array
 
 
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    if len(shape) != len(expected):
+        return False
+    return all(n is None or n == m for n, m in zip(expected, shape, strict=True))
+
+
+def check_array(name: str, array: Any, ndim: int, dtype: str, hint: str = "") -> None:
+    """Checks that an argument is an array of `ndim` dimensions of a dtype."""
+    is_array = isinstance(array, np.ndarray | jax.Array)
+    if is_array and array.ndim == ndim and array.dtype == np.dtype(dtype):
+        return
+    got = f"{array.ndim} of {array.dtype}" if is_array else type(array).__name__
+    expected = f"{ndim} dimension{'s' * (ndim != 1)} of {dtype}"
+    raise TypeError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
+
+
 def key_of(value: Any) -> jax.Array:
-    """A key for random numbers: a given one, or the default if that is `None`.
-
-    Args:
-        value: a key as `jax.random.key` makes one, or the whole numbers of one, as `jax.random.PRNGKey` makes them.
-
-    Raises:
-        TypeError: it is no key, or several.
+    """One key for random numbers, of either kind that JAX has; by default `jax.random.key(0)`.
 
     Examples:
         >>> import jax
@@ -130,7 +159,61 @@ def key_of(value: Any) -> jax.Array:
     if isinstance(value, jax.Array | np.ndarray):
         if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and not value.ndim:
             return jnp.asarray(value)
-        if value.dtype == np.uint32 and value.shape == jax.random.key_data(jax.random.key(0)).shape:
+        raw_shape = jax.random.key_data(jax.random.key(0)).shape
+        if value.dtype == np.uint32 and value.shape == raw_shape:
             return jax.random.wrap_key_data(jnp.asarray(value))
-    got = f"shape {value.shape} of {value.dtype}" if hasattr(value, "dtype") else f"{type(value).__name__} {value!r}"
+        got = f"shape {value.shape} of {value.dtype}"
+    else:
+        got = _shown(value)
     raise TypeError(f"`key`: expected one key, as `jax.random.key(0)` makes it, got {got}.")
+
+
+def row_key(key: Any, n_rows: int) -> Any:
+    """Which rows of a storage are asked for: an `int`, a slice, or an integer array, none negative.
+
+    Lists become arrays, masks the numbers of the rows that they mark, and negative numbers count
+    from the last row.
+    """
+    if type(key) is int and 0 <= key < n_rows:
+        return key  # one word's row, asked for by its string: every step counts
+    if isinstance(key, slice):
+        return key
+    ids = None if key is None or isinstance(key, tuple) else np.asarray(key)
+    if ids is not None and ids.dtype == bool and ids.shape == (n_rows,):
+        return np.flatnonzero(ids)
+    if ids is not None and not ids.size:
+        return ids.astype(np.int64)  # NumPy makes floats of an empty list
+    if ids is None or ids.dtype.kind not in "iu":
+        hint = ""
+        if isinstance(key, tuple):
+            hint = " For rows of these numbers give a list; columns are taken from the answer."
+        raise TypeError(
+            "`key`: expected a row number, a slice, or an array of row numbers, "
+            f"got {key!r}.{hint}"
+        )
+    if ids.min() < -n_rows or ids.max() >= n_rows:
+        got = f"{ids.min()} to {ids.max()}" if ids.ndim else str(ids)
+        raise IndexError(
+            f"`key`: index out of range: expected {-n_rows} to {n_rows - 1}, got {got}."
+        )
+    if ids.ndim == 0:
+        return int(ids) % n_rows
+    return ids if ids.dtype.kind == "u" else np.where(ids < 0, ids + n_rows, ids)
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
+    """Checks the array that rows of a shape and dtype are to be written to."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            f"`out`: expected a NumPy array to write to, got {type(out).__name__}."
+        )
+    if not out.flags.writeable:
+        raise ValueError("`out`: expected an array that can be written to, got a read-only one.")
+    if out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise ValueError(
+            f"`out`: expected shape {shape} of floats, got {out.shape} of {out.dtype}."
+        )
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"

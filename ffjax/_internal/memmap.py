@@ -1,124 +1,199 @@
-"""Memory maps behind arrays, and rows of large ones that are read without them.
+"""Memory maps: detecting them, reading rows past them, and keeping them out of memory.
 
-A row that is read through a map brings as much of the file into the process's memory as the system has in one piece
-there (Linux: half a megabyte for a row of a kilobyte), and takes longer than to read the row from the file. A large map
-therefore remembers its file.
+A row that is read through a map brings as much of the file into memory as the system reads at once
+(Linux: half a megabyte for a row of a kilobyte), and takes longer than reading the row from the
+file. A large map therefore remembers its file.
 """
 
 import mmap
 import os
-import weakref
+import tempfile
 from io import BufferedIOBase, RawIOBase
 from typing import Any
 
+import jax
 import numpy as np
-from jaxtyping import Integer
 
 # Smaller files are in memory after a while, which does no harm and is faster.
-_LARGE = 1 << 28
+_LARGE_BYTES = 1 << 28
+_MOVE_BYTES = 1 << 22
+# The pages of a private map hold what was written to it: releasing them would lose that.
+_SHARED_MODES = ("r", "r+", "w+")
 
-# The descriptor of the file of each large map, and where in the file the map begins.
-_files: weakref.WeakKeyDictionary[mmap.mmap, tuple[int, int]] = weakref.WeakKeyDictionary()
+
+def is_mapped(tree: Any) -> bool:
+    """Whether an array of the tree is a memory map."""
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(tree))
 
 
-def map_file(file: RawIOBase | BufferedIOBase, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
-    """A read-only map of an array in a file, of which `RowsInFile` can read rows if it is large.
+def release_pages(tree: Any, *, keep: float = 0.0) -> None:
+    """Takes the pages of memory maps out of this process's memory.
+
+    Call this after each block when scanning a memory map; resident memory then stays at one block.
+    The pages may stay in the system's cache and are read again when they are needed.
 
     Args:
-        file: the file, which may be closed afterwards.
-        start: where in it the array begins.
-        shape: its shape.
-        dtype: its element type.
-    """
-    array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
-    held = map_behind(array)
-    if held is not None and array.nbytes >= _LARGE and hasattr(os, "preadv"):
-        descriptor = os.dup(file.fileno())
-        weakref.finalize(held, os.close, descriptor)
-        _files[held] = descriptor, start - start % mmap.ALLOCATIONGRANULARITY
-    return array
-
-
-def map_behind(array: Any) -> mmap.mmap | None:
-    """The map in whose memory an array lies, or `None` if it lies in none.
+        tree: an array, a storage, or anything else whose leaves may be maps or stretches of maps.
+        keep: leave maps that take no more than this share of the machine's memory. Entering their
+            pages in the page table again would take longer than searching them.
 
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryFile() as file:
         ...     rows = np.memmap(file, np.float32, "w+", shape=(2, 2))
-        >>> map_behind(rows[1:]) is not None, map_behind(np.zeros(2))
-        (True, None)
+        >>> rows[:] = 1
+        >>> release_pages(rows)
+        >>> rows.tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
     """
-    base = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    for leaf in jax.tree.leaves(tree):
+        root = _root(leaf)
+        if not isinstance(root, np.memmap) or root.mode not in _SHARED_MODES:
+            continue
+        if (stretch := _stretch(leaf)) is not None and len(stretch[0]) > keep * _memory_bytes():
+            pages, start, stop = stretch
+            pages.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
-def begin_of(held: mmap.mmap) -> int:
-    """The address at which a map begins."""
-    return np.frombuffer(held, np.uint8, 1).ctypes.data
+def read_ahead(array: np.ndarray) -> None:
+    """Reads a stretch of a map into memory; does nothing for other arrays."""
+    stretch = _stretch(array)
+    if stretch is None:
+        return
+    pages, start, stop = stretch
+    if hasattr(mmap, "MADV_WILLNEED"):
+        pages.madvise(mmap.MADV_WILLNEED, start, stop - start)
+    # Touching each page also enters it in the page table; NumPy does so without Python's lock.
+    array.view(np.uint8)[:: mmap.PAGESIZE].max(initial=0)
 
 
-def release_pages(held: mmap.mmap, first: int = 0, size: int | None = None) -> None:
-    """Takes pages of a map out of this process's memory, where the system can; they are read again when needed.
+def map_file(
+    file: RawIOBase | BufferedIOBase, start: int, shape: tuple[int, ...], dtype: Any
+) -> np.memmap:
+    """A read-only map of an array at byte `start` of a file, which may be closed afterwards."""
+    array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
+    if array.nbytes >= _LARGE_BYTES and hasattr(os, "preadv"):
+        # An attribute of the map, and not of its slices, which refer to it as their base.
+        array.open_file = _OpenFile(os.dup(file.fileno()), start)  # type: ignore[attr-defined]
+    return array
 
-    Not for maps that are private to the process and written to: what is written would be lost.
 
-    Args:
-        held: the map.
-        first: the first byte, a multiple of the page size.
-        size: how many bytes; all behind without it.
-    """
-    if hasattr(mmap, "MADV_DONTNEED"):
-        held.madvise(mmap.MADV_DONTNEED, first, len(held) - first if size is None else size)
+class _OpenFile:
+    """The file of a map, closed when nothing refers to the map any more."""
+
+    def __init__(self, descriptor: int, start: int) -> None:
+        self.descriptor, self.start = descriptor, start
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
 
 
 class RowsInFile:
-    """Reads rows of a map from its file.
+    """Reads rows of a map from its file: `start` is where the first row begins."""
 
-    Args:
-        matrix: the map, or some of its rows one after the other.
-        descriptor: the file.
-        start: where in the file the first row begins.
-    """
-
-    def __init__(self, matrix: np.memmap, descriptor: int, start: int) -> None:
-        self._matrix, self._descriptor, self._start = matrix, descriptor, start
+    def __init__(self, matrix: np.memmap, file: _OpenFile, start: int) -> None:
+        self._matrix, self._file, self._start = matrix, file, start
 
     @classmethod
     def of(cls, matrix: Any) -> "RowsInFile | None":
-        """For a matrix, or `None` if it is no large map that `map_file` has made."""
+        """For a matrix, or `None` unless it is a large map that `map_file` returned, or rows of it."""
         if not isinstance(matrix, np.memmap) or not matrix.flags.c_contiguous or not matrix.size:
             return None
-        held = map_behind(matrix)
-        if held is None or held not in _files:
+        root = _root(matrix)
+        file = getattr(root, "open_file", None)
+        if file is None:
             return None
-        descriptor, start = _files[held]
-        return cls(matrix, descriptor, start + matrix.ctypes.data - begin_of(held))
+        return cls(matrix, file, file.start + matrix.ctypes.data - root.ctypes.data)
 
-    def read(self, ids: Integer[np.ndarray, " n"]) -> np.ndarray:
-        """Some rows, `[n, dims]`.
-
-        Args:
-            ids: their numbers, none of them below zero or too large.
-
-        Raises:
-            OSError: the file has become shorter since it was mapped.
-        """
-        found = np.empty((len(ids), self._matrix.shape[1]), self._matrix.dtype)
-        size = found.shape[1] * found.itemsize
-        into = memoryview(found.view(np.uint8).reshape(-1))
-        read, descriptor, start = os.preadv, self._descriptor, self._start
-        for at, row in enumerate(ids.tolist()):
-            if read(descriptor, [into[at * size : at * size + size]], start + row * size) != size:
-                raise OSError(f"{self._matrix.filename}: expected row {row}, got the end of the file. It has been cut.")
-        return found
+    def read(self, ids: np.ndarray) -> np.ndarray:
+        """The rows with these numbers, `[n, dims]`, all of which exist."""
+        rows = np.empty((len(ids), self._matrix.shape[1]), self._matrix.dtype)
+        size = rows.shape[1] * rows.itemsize
+        buffer = memoryview(rows.view(np.uint8).reshape(-1))
+        preadv, descriptor, start = os.preadv, self._file.descriptor, self._start
+        for i, row in enumerate(ids.tolist()):
+            target = buffer[i * size : i * size + size]
+            if preadv(descriptor, [target], start + row * size) != size:
+                name = self._matrix.filename
+                raise OSError(
+                    f"{name}: expected row {row}, got the end of the file. It has been cut."
+                )
+        return rows
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        """A copy of a map is no map."""
-        return _nothing, ()
+        """A copy of a map is not a map, so a copy of this is `None`."""
+        return type(None), ()
 
 
-def _nothing() -> None:
-    return None
+class FileRows:
+    """Rows in a temporary file without a name, which goes when nothing refers to it any more.
+
+    Use it in a `with` block; the rows outlive it.
+
+    Args:
+        dims: columns of each row.
+        folder: where the file is; the system's place for temporary files by default.
+    """
+
+    def __init__(
+        self, dims: int, folder: str | bytes | os.PathLike[str] | None = None
+    ) -> None:
+        self._dims, self._n = dims, 0
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Writes float32 rows `[n, dims]` to the end."""
+        data = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else memoryview(b"")
+        while data:
+            data = data[self._file.write(data) :]
+        self._n += len(rows)
+
+    def __enter__(self) -> "FileRows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def finish(self, ids: np.ndarray | None = None) -> np.ndarray:
+        """All rows, or those with these ascending numbers, as a map of the file."""
+        shape = (self._n, self._dims)
+        if not self._n * self._dims:
+            return np.empty(shape, np.float32)  # there is nothing to map
+        rows = np.memmap(self._file, np.float32, "r+", shape=shape)  # type: ignore[call-overload]
+        if ids is None:
+            return rows
+        step = max(1, _MOVE_BYTES // (4 * self._dims))
+        for start in range(0, len(ids), step):
+            block = ids[start : start + step]
+            rows[start : start + len(block)] = rows[block]
+            release_pages(rows)
+        return rows[: len(ids)]
+
+
+def _root(array: Any) -> Any:
+    """The array that owns the memory in which an array lies."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _stretch(array: Any) -> tuple[mmap.mmap, int, int] | None:
+    """The map in which an array lies and the bytes, from a page's start on, that it takes there."""
+    root = _root(array)
+    if not isinstance(root, np.ndarray) or not isinstance(root.base, mmap.mmap) or not array.size:
+        return None
+    pages = root.base
+    first, last = np.lib.array_utils.byte_bounds(array)
+    origin = np.frombuffer(pages, np.uint8, 1).ctypes.data
+    start = (first - origin) // mmap.PAGESIZE * mmap.PAGESIZE
+    return pages, start, min(len(pages), last - origin)
+
+
+def _memory_bytes() -> int:
+    """The machine's memory; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0

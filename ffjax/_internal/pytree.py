@@ -1,45 +1,45 @@
-"""Frozen dataclasses as JAX pytrees whose constructors do not run again when a pytree is rebuilt.
+"""Values: frozen dataclasses that are JAX pytrees.
 
-`jax.tree_util.register_dataclass` would rebuild a value by calling its class, and constructors in this library validate
-and convert. That is wrong while a tree is transformed, when a leaf may be a tracer, a `PartitionSpec`, a boolean or
-`None`. Here a value is rebuilt field by field, with no code of its class run.
+`jax.tree_util.register_dataclass` rebuilds a value by calling its class, and constructors in this
+library validate and convert. That is wrong while a tree is transformed, when a leaf may be a
+tracer, a `PartitionSpec`, a boolean or `None`. Here a value is rebuilt field by field, and no code
+of its class runs.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 
-__all__ = ["equal", "pytree", "replace"]
-
 T = TypeVar("T")
 
-# Elements compared at a time: comparing a mapped file must not make masks as large as the file.
-_BLOCK = 1 << 22
+# Elements compared at a time: comparing mapped files must not make masks as large as the files.
+_COMPARED = 1 << 22
 
 
-def pytree(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
-    """Registers a frozen dataclass as a pytree: every field is a child, save those named in `static`.
+@dataclass_transform(frozen_default=True, eq_default=False)
+def value(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
+    """Makes a class a frozen dataclass that is a pytree: fields are children, or static.
 
-    A child is an array, `None`, or another pytree. A static field is small and hashable; it becomes part of the tree's
-    structure, so two values that differ in it compile to two programs. Neither `__init__` nor `__post_init__` runs when
-    JAX rebuilds a value. Declare the dataclass with `eq=False` and compare with `equal`: the comparison that
-    `dataclass` writes asks arrays for one truth value.
+    A child is an array, `None`, or another pytree. A static field is small and hashable; it is part
+    of the tree's structure, so two values that differ in it compile to two programs. Rebuilding a
+    value runs neither `__init__` nor `__post_init__`. Values compare by `equal`, have no hash, and
+    have a repr even when their leaves are not arrays; a class may define its own `__init__`,
+    `__eq__` and `__repr__`.
 
     Args:
-        static: Names of the fields that are not children.
+        static: names of the fields that are not children.
 
     Returns:
-        A class decorator, to be written above `@dataclass(frozen=True, eq=False)`.
+        A class decorator.
 
     Raises:
-        TypeError: When the decorated class is not a frozen dataclass, or `static` names a field that it lacks.
+        TypeError: if `static` names a field that the class lacks.
 
-    Example:
-        >>> @pytree(static=("name",))
-        ... @dataclasses.dataclass(frozen=True, eq=False)
+    Examples:
+        >>> @value(static=("name",))
         ... class Pair:
         ...     left: np.ndarray
         ...     right: np.ndarray | None
@@ -49,114 +49,108 @@ def pytree(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
         Pair(left=array([1, 2, 3]), right=None, name='p')
     """
 
-    def register(cls: type[T]) -> type[T]:
-        params = getattr(cls, "__dataclass_params__", None) if "__dataclass_fields__" in vars(cls) else None
-        if params is None or not params.frozen:
-            raise TypeError(f"`pytree` expected a frozen dataclass, got {cls!r}; put it above `@dataclass(...)`")
-        names = _field_names(cls)
+    def decorate(cls: type[T]) -> type[T]:
+        # A subclass inherits the repr and the comparison of its base, if that has its own.
+        shown = None if cls.__repr__ is object.__repr__ else cls.__repr__
+        compared = cls.__eq__ is not object.__eq__
+        cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        names = field_names(cls)
         if unknown := sorted(set(static) - set(names)):
-            raise TypeError(f"`static` expected fields of {cls.__name__} ({_listed(names)}), got {_listed(unknown)}")
+            expected = f"fields of {cls.__name__} ({_listed(names)})"
+            raise TypeError(f"`static`: expected {expected}, got {_listed(unknown)}")
         children = tuple(name for name in names if name not in static)
         fixed = tuple(name for name in names if name in static)
         keys = tuple(jax.tree_util.GetAttrKey(name) for name in children)
 
-        def flatten(value: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-            return tuple(getattr(value, n) for n in children), tuple(getattr(value, n) for n in fixed)
+        def flatten(self: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+            leaves = tuple(getattr(self, name) for name in children)
+            return leaves, tuple(getattr(self, name) for name in fixed)
 
-        def flatten_with_keys(value: T) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
-            leaves, aux = flatten(value)
-            return tuple(zip(keys, leaves, strict=True)), aux
+        def flatten_with_keys(self: T) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
+            leaves, settings = flatten(self)
+            return tuple(zip(keys, leaves, strict=True)), settings
 
-        def unflatten(aux: tuple[Any, ...], leaves: Any) -> T:
-            value = object.__new__(cls)
-            for name, leaf in zip(children, leaves, strict=True):
-                object.__setattr__(value, name, leaf)
-            for name, setting in zip(fixed, aux, strict=True):
-                object.__setattr__(value, name, setting)
-            return value
+        def unflatten(settings: tuple[Any, ...], leaves: Any) -> T:
+            rebuilt = object.__new__(cls)
+            vars(rebuilt).update(zip(children, leaves, strict=True))
+            vars(rebuilt).update(zip(fixed, settings, strict=True))
+            return rebuilt
 
-        def refuse(value: T, name: str, new: Any = None) -> None:
+        def frozen(self: T, name: str, new: Any = None) -> None:
             raise dataclasses.FrozenInstanceError(
-                f"`{name}`: {cls.__name__} is immutable, got an assignment. "
-                f"Make a changed copy instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
+                f"`{name}`: {cls.__name__} is immutable, got an assignment. Make a changed copy "
+                f"instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
             )
 
-        def declared(value: T) -> dict[str, Any]:
-            # Caches of the host lie beside the fields; a copy or a pickle makes its own.
-            return {name: getattr(value, name) for name in names}
+        def __getstate__(self: T) -> dict[str, Any]:
+            # Caches of the host lie next to the fields; a copy or a pickle makes its own.
+            return {name: getattr(self, name) for name in names}
 
-        shown = cls.__repr__
+        def __repr__(self: T) -> str:
+            if shown is not None:
+                try:
+                    return shown(self)
+                except Exception:  # a tree of something other than arrays: shapes, flags, specs
+                    pass
+            fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+            return f"{cls.__name__}({fields})"
 
-        def described(value: T) -> str:
-            try:
-                return shown(value)
-            except Exception:  # a tree of something else than arrays: shapes, flags, specifications
-                parts = ", ".join(f"{name}={getattr(value, name)!r}" for name in names)
-                return f"{cls.__name__}({parts})"
+        def __eq__(self: T, other: object) -> bool:
+            return equal(self, other) if isinstance(other, cls) else NotImplemented
 
-        cls.__repr__ = described  # type: ignore[method-assign,assignment]
-        cls.__getstate__ = declared  # type: ignore[attr-defined]
-        # The error that `dataclass` would raise names no way out.
-        cls.__setattr__ = refuse  # type: ignore[method-assign,assignment]
-        cls.__delattr__ = refuse  # type: ignore[method-assign,assignment]
+        methods: dict[str, Any] = {
+            "__repr__": __repr__,
+            "__getstate__": __getstate__,
+            # The error that `dataclass` raises does not say what to do instead.
+            "__setattr__": frozen,
+            "__delattr__": frozen,
+            "__hash__": None,
+        }
+        if not compared:
+            methods["__eq__"] = __eq__
+        for name, method in methods.items():
+            setattr(cls, name, method)
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
         return cls
 
-    return register
+    return decorate
 
 
-def replace(value: T, **changes: Any) -> T:
-    """A copy of a frozen dataclass with some fields changed, and no code of its class run.
+def set_fields(self: Any, **fields: Any) -> None:
+    """Sets fields of a frozen value, for its constructor."""
+    vars(self).update(fields)
 
-    Unlike `dataclasses.replace` it neither validates nor converts, so it is for callers that hold fields already right.
 
-    Args:
-        value: The dataclass instance to copy; it stays as it is.
-        **changes: New values of fields, by name.
-
-    Returns:
-        The copy. Fields that were not named are shared, not copied.
+def replace(self: T, **changes: Any) -> T:
+    """A copy of a value with some fields changed; neither validates nor converts, unlike `__init__`.
 
     Raises:
-        TypeError: When `value` is not a dataclass instance, or `changes` names a field that it lacks.
+        TypeError: if a field is unknown.
 
-    Example:
-        >>> @dataclasses.dataclass(frozen=True)
+    Examples:
+        >>> @value(static=("x", "y"))
         ... class Point:
         ...     x: int
         ...     y: int
         >>> replace(Point(1, 2), y=5)
         Point(x=1, y=5)
     """
-    if isinstance(value, type) or not dataclasses.is_dataclass(value):
-        raise TypeError(f"`value` expected an instance of a dataclass, got {value!r}")
-    cls = type(value)
-    names = _field_names(cls)
+    names = field_names(type(self))
     if unknown := sorted(set(changes) - set(names)):
-        raise TypeError(
-            f"`replace` expected fields of {cls.__name__} ({_listed(names)}), got {_listed(unknown)}; "
-            "name only fields that it has"
-        )
-    copy = object.__new__(cls)
-    for name in names:
-        object.__setattr__(copy, name, changes[name] if name in changes else getattr(value, name))
+        expected = f"fields of {type(self).__name__} ({_listed(names)})"
+        raise TypeError(f"`replace`: expected {expected}, got {_listed(unknown)}")
+    copy = object.__new__(type(self))
+    set_fields(copy, **{name: changes.get(name, getattr(self, name)) for name in names})
     return copy
 
 
 def equal(a: Any, b: Any) -> bool:
     """Whether two pytrees have the same types, the same static fields, and the same arrays.
 
-    Arrays are the same when dtype, shape and every element are; NaN equals NaN, and 0.0 equals -0.0. Where an array
-    lives (NumPy, a memory map, a device) makes no difference.
+    Arrays are the same when dtype, shape and every element are; NaN equals NaN, and 0.0 equals
+    -0.0. Where an array lives (NumPy, a memory map, a device) makes no difference.
 
-    Args:
-        a: A pytree.
-        b: A pytree.
-
-    Returns:
-        A Python `bool`.
-
-    Example:
+    Examples:
         >>> equal({"x": np.array([1.0, np.nan])}, {"x": np.array([1.0, np.nan])})
         True
         >>> equal(np.int32(1), np.int64(1))
@@ -164,9 +158,9 @@ def equal(a: Any, b: Any) -> bool:
     """
     if a is b:
         return True
-    left, left_def = jax.tree.flatten(a)
-    right, right_def = jax.tree.flatten(b)
-    return left_def == right_def and all(_same(x, y) for x, y in zip(left, right, strict=True))
+    left, left_structure = jax.tree.flatten(a)
+    right, right_structure = jax.tree.flatten(b)
+    return left_structure == right_structure and all(map(_same, left, right))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -175,9 +169,9 @@ def _same(a: Any, b: Any) -> bool:
     x, y = np.asarray(a), np.asarray(b)
     if x.dtype != y.dtype or x.shape != y.shape:
         return False
-    if x.ndim == 0 or x.size <= _BLOCK:
+    if x.ndim == 0 or x.size <= _COMPARED:
         return _same_block(x, y)
-    step = max(1, _BLOCK * len(x) // x.size)
+    step = max(1, _COMPARED * len(x) // x.size)
     return all(_same_block(x[i : i + step], y[i : i + step]) for i in range(0, len(x), step))
 
 
@@ -188,9 +182,10 @@ def _same_block(x: np.ndarray, y: np.ndarray) -> bool:
     return bool(np.all(same))
 
 
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
+def field_names(cls: type) -> tuple[str, ...]:
+    """The names of the fields of a value's class."""
+    return tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
 def _listed(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "none"
+    return ", ".join(f"`{name}`" for name in names)

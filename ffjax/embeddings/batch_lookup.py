@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
+from ffjax._internal.arrays import host_view, padded_size
 from ffjax.functional.lookup import EmbeddingsLike, embed, lookup
 from ffjax.storage import NdArray, QuantizedArray, Storage
-from ffjax.storage.arrays import host_view
 from ffjax.strings.codec import decode_word
-from ffjax.strings.pack import RaggedBatch, pack_ragged, size
+from ffjax.strings.pack import RaggedBatch, pack_ragged
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
@@ -114,7 +114,7 @@ def embed_unknown(
         for begin in range(0, number, step):
             block = slice(begin, begin + step)
             n = len(positions[block])
-            room = step if width > _NARROW else min(size(n), step)
+            room = step if width > _NARROW else min(padded_size(n, 0, coarse=True), step)
             vectors, there = embed(
                 embeddings, padded(Strings(data[block], lengths[block]), room), unnormalize=unnormalize
             )
@@ -208,9 +208,9 @@ def read_rows(
         return np.take(matrix, ids, axis=0, out=out, mode="clip")
     if isinstance(storage, QuantizedArray) and _decoded_on_host(storage) and not unnormalize:
         vectors = np.empty((len(ids), storage.shape[1]), np.float32) if out is None else out
-        storage.read_rows(ids, vectors)
+        storage.read(np.maximum(ids, 0), vectors)
         return vectors
-    rows = np.full(size(len(ids)), -1, np.int32)
+    rows = np.full(padded_size(len(ids), 0, coarse=True), -1, np.int32)
     rows[: len(ids)] = ids
     found = np.asarray(lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize))[: len(ids)]
     if out is None:

@@ -6,7 +6,6 @@ alone share compiled programs and a jitted function that returns embeddings retu
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -16,15 +15,14 @@ import numpy as np
 import tomli_w
 from jaxtyping import Int32, UInt8
 
+from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.pytree import pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.pytree import value
 
 _LEAST = 1024
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value()
 class Metadata(Chunk, Mapping[str, Any]):
     r"""A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
 
@@ -71,7 +69,7 @@ class Metadata(Chunk, Mapping[str, Any]):
 
     def _keep(self, text: str) -> None:
         raw = np.frombuffer(text.encode("utf-8"), np.uint8)
-        padded = np.zeros(max(_LEAST, 1 << max(raw.size - 1, 0).bit_length()), np.uint8)
+        padded = np.zeros(padded_size(raw.size, _LEAST), np.uint8)
         padded[: raw.size] = raw
         object.__setattr__(self, "data", jnp.array(padded))
         object.__setattr__(self, "length", jnp.int32(raw.size))
@@ -99,8 +97,6 @@ class Metadata(Chunk, Mapping[str, Any]):
         if isinstance(other, Metadata) and self.toml == other.toml:
             return True  # even with NaN among the values, which is not equal to itself
         return dict(self) == dict(other) if isinstance(other, Mapping) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Metadata({dict(self)!r})"

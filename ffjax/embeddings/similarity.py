@@ -6,12 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional import analogy as analogies
 from ffjax.functional.lookup import SimilarityResult
 from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.search.api import top_k
-from ffjax.strings.pack import size
 
 # Queries that are searched at once: several blocks of the search, and few answers held beside each other.
 _BATCH = 4096
@@ -79,7 +79,7 @@ def vectors_of(embeddings: EmbeddingsLike, words: Sequence[str]) -> tuple[np.nda
         and whether each word has a vector, bool `[len(words)]`.
     """
     found, there = embed_words(embeddings, words)
-    room = size(len(words))
+    room = padded_size(len(words), 0, coarse=True)
     vectors, rows = np.zeros((room, found.shape[1]), np.float32), np.full(room, -1, np.int32)
     vectors[: len(words)] = found
     first = embeddings.vocab.host_index
@@ -105,6 +105,6 @@ def _skipped(embeddings: EmbeddingsLike, skip: Collection[str]) -> np.ndarray:
         raise TypeError(f"`skip`: expected words to leave out, got {type(wrong).__name__} {wrong!r}.")
     rows = [row for row in map(embeddings.vocab.host_index.get, skip) if row is not None]
     # A few sizes of the list of rows to leave out, so that searches share compiled programs.
-    exclude = np.full(max(4, 1 << max(len(rows) - 1, 0).bit_length()), -1, np.int32)
+    exclude = np.full(padded_size(len(rows), 4), -1, np.int32)
     exclude[: len(rows)] = rows
     return exclude

@@ -18,13 +18,14 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ffjax._internal.arguments import array_of, check_embeddings, whole_number
+from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import find_rows
 from ffjax.embeddings.unique_words import Pooling, check_weights, is_classifier, table_of
 from ffjax.functional.lookup import EmbeddingsLike, embed
 from ffjax.kernels.pool import check_pooling, pool, pool_rows
 from ffjax.kernels.tokenize import LINE_FEED, split, windows
 from ffjax.strings.byte_views import ByteViews
-from ffjax.strings.pack import ragged_batches, size
+from ffjax.strings.pack import ragged_batches
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Vocab
 
@@ -163,7 +164,8 @@ def _embed_batch(
     def add(begin: int, line: int, piece: tuple[Any, ...]) -> None:
         # Piece by piece, so that a few shapes serve texts of all sizes.
         n, number = len(piece[0]), piece[4]
-        slots, room = size(n), size(number)
+        slots = padded_size(n, 0, coarse=True)
+        room = padded_size(number, 0, coarse=True)
         own_ids, own_lines = np.full(slots, -1, np.int32), np.full(slots, room, np.int32)
         own_ids[:n], own_lines[:n] = table.ids[begin : begin + n], piece[3]
         total = np.asarray(_pool_rows(rows, own_ids, own_lines, room, rule.pooling == "max"))[:number]
@@ -177,10 +179,10 @@ def _embed_batch(
 
 def _found(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
     """Rows, starts, lengths and lines of a text's words, and how many lines there are."""
-    data = np.zeros(size(text.size + _WIDTH), np.uint8)
+    data = np.zeros(padded_size(text.size + _WIDTH, coarse=True), np.uint8)
     data[: text.size] = text
     # No more words than bytes that may divide them, and one.
-    slots = size(int(np.count_nonzero(text <= 32)) + 1)
+    slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, coarse=True)
     rows, starts, lengths, lines, n_words, n_lines = _split_and_find(vocab, data, np.int32(text.size), slots)
     n = int(n_words)
     found, starts, lengths = (np.asarray(column)[:n] for column in (rows, starts, lengths))

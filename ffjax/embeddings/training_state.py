@@ -3,21 +3,19 @@
 Lookups and searches need none of it. It is kept so that a classifier can be run, and a file be written back whole.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import equal, value
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 
 
-@pytree(static=("version",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("version",))
 class TrainingState:
     """Counts of words, and for a classifier its labels and output matrix.
 
@@ -121,8 +119,6 @@ class TrainingState:
         names = [name for name in self.__dataclass_fields__ if name != "label_table"]
         same = all(equal(getattr(self, name), getattr(other, name)) for name in names)
         return same and self.label_table == other.label_table
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         labels = f", {len(self.label_table)} labels" if len(self.label_table) else ""

@@ -5,14 +5,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.aligned import aligned_zeros
 from ffjax._internal.arguments import array_of
+from ffjax._internal.arrays import aligned_zeros, padded_size
 from ffjax.embeddings.batch_lookup import embed_words, read_rows
 from ffjax.functional.lookup import EmbeddingsLike
 from ffjax.kernels.pool import check_pooling
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import decode_word, encode_word
-from ffjax.strings.pack import size
 from ffjax.vocab import SubwordVocab
 
 _END = "</s>"
@@ -145,7 +144,7 @@ def table_of(embeddings: EmbeddingsLike, rule: Pooling, words: ByteViews, ids: n
     names, strange = _unknown(embeddings, rule, words, np.flatnonzero(ids < 0 if read is None else (ids < 0) & read))
     ids[strange >= 0] = len(known) + strange[strange >= 0]
 
-    rows = aligned_zeros((size(max(len(known) + len(names), 1)), embeddings.storage.shape[1]), np.float32)
+    rows = aligned_zeros((padded_size(max(len(known) + len(names), 1), coarse=True), embeddings.storage.shape[1]), np.float32)
     there = np.ones(len(rows), bool)
     if len(known):
         rows[: len(known)] = read_rows(embeddings, known, unnormalize=rule.unnormalize)

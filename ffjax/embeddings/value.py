@@ -1,7 +1,6 @@
 """`Embeddings`: a vocabulary and a storage, with the norms and metadata that belong to them."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import list_of_words
-from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.pytree import equal, value
 from ffjax.embeddings import similarity as neighbours
 from ffjax.embeddings.batch_lookup import embed_words, sum_of_long_word
 from ffjax.embeddings.metadata import Metadata
@@ -26,8 +25,7 @@ _LONG = 256
 Chunk = Metadata | Vocab | Storage | Norms
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value()
 class Embeddings:
     """Words and their vectors: an immutable value that JAX takes like any other array.
 
@@ -351,8 +349,6 @@ class Embeddings:
             and self.metadata == other.metadata
             and self.training == other.training
         )
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         parts = ", ".join(repr(part) for part in (self.storage, self.vocab, self.norms) if part is not None)

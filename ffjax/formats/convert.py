@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ffjax._internal.arguments import check_limit
 from ffjax._internal.atomic_write import output_folder
-from ffjax._internal.released_pages import FileRows
+from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.detect import detect
@@ -19,7 +20,6 @@ from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import IN_PLACE, check_format, check_no_limit, load_stream
-from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.formats.save import save_what_fits, writer
 from ffjax.formats.text.read import read_text_blocks

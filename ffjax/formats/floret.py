@@ -17,7 +17,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream

@@ -2,6 +2,7 @@
 
 from jax.sharding import NamedSharding
 
+from ffjax._internal.arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FORMATS, detect
 from ffjax.formats.fasttext import load_fasttext
@@ -9,7 +10,6 @@ from ffjax.formats.finalfusion import load_finalfusion
 from ffjax.formats.floret import load_floret
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.snapshot import load_snapshot
 from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec

@@ -16,6 +16,7 @@ from typing import Unpack
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ffjax._internal.arguments import check_limit
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
@@ -28,7 +29,6 @@ from ffjax.formats.rows.export import (
     word_blocks,
     words_with,
 )
-from ffjax.formats.rows.limits import check_limit
 from ffjax.formats.rows.row_blocks import (
     Block,
     BlockReader,

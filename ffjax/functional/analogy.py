@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int32
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.functional.lookup import check_packed, encode, lookup
 from ffjax.functional.search import EmbeddingsLike, TopK, top_products
 from ffjax.functional.search.api import top_k

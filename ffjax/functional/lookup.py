@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
+from ffjax._internal.arrays import padded_size
 from ffjax.functional.oov import with_unknown
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.normalize import normalize
@@ -67,7 +68,7 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
     n = int(unknown.sum())
     # A few sizes, so that batches share compiled programs.
-    room = min(len(strings), 1 << max(n - 1, 0).bit_length()) if n else 0
+    room = min(len(strings), padded_size(n)) if n else 0
     return _encode_unknown(vocab, strings, words, unknown, room)
 
 
@@ -94,7 +95,7 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
     if not isinstance(rows, Rows):
         raise TypeError(
             f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
-            "for row numbers use `embeddings.storage.rows`."
+            "for row numbers use `embeddings.storage.gather`."
         )
     check_embeddings(embeddings)
     array_of("rows.words", rows.words, jnp.integer, "row numbers, -1 for none")
@@ -191,7 +192,7 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:
         return vectors
-    total = storage.sum_rows(jnp.asarray(rows.ngrams))
+    total = storage.gather_sum(jnp.asarray(rows.ngrams))
     if unnormalize:
         count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
         subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)
@@ -207,7 +208,7 @@ def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool
     """The vectors of known words, zeros for the others."""
     # Composed rows know their lengths themselves, and are means before they are scaled.
     means = unnormalize and norms is None and isinstance(storage, ComposedArray)
-    vectors = (storage.means if means else storage.rows)(jnp.maximum(words, 0))  # type: ignore[attr-defined]
+    vectors = (storage.means if means else storage.gather)(jnp.maximum(words, 0))  # type: ignore[attr-defined]
     vectors = jnp.where((words >= 0)[..., None], vectors, jnp.zeros((), vectors.dtype))
     if norms is None or not norms.shape[0]:
         return vectors
@@ -224,7 +225,7 @@ def _traced(tree: Any) -> bool:
 
 
 def _mapped(storage: Storage) -> bool:
-    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(storage))
+    return storage.is_mapped
 
 
 def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage, Rows, Norms | None]:
@@ -236,7 +237,7 @@ def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage
     places = places.astype(np.int32)
     places[wanted < 0] = -1
     # A size from a few, so that batches share compiled programs.
-    padded = np.zeros(max(1, 1 << max(len(ids) - 1, 0).bit_length()), np.int64)
+    padded = np.zeros(padded_size(len(ids)), np.int64)
     padded[: len(ids)] = np.maximum(ids, 0)
     few = NdArray(storage.embedding(padded))
     moved = Rows(

@@ -26,7 +26,6 @@ from ffjax.kernels.normalize import normalize
 from ffjax.storage import NdArray, Storage
 from ffjax.storage.ngram_gradients import (
     Gradient,
-    add_gradient,
     as_cotangent,
     finish_gradient,
     zero_gradient,
@@ -157,7 +156,7 @@ def _backward(storage: Storage, vocab: SubwordVocab, batch: Any, means: bool) ->
         of_storage, direction = back(jnp.take(cotangents, places, axis=0, mode="fill", fill_value=0))
         gradient = finish_gradient(storage, gradient, of_storage)
         return lax.fori_loop(
-            0, _n_steps(ids), lambda i, gradient: add_gradient(storage, gradient, _step(ids, i), direction), gradient
+            0, _n_steps(ids), lambda i, gradient: storage.add_gradient(gradient, _step(ids, i), direction), gradient
         )
 
     return _over_blocks(vocab, data, lengths, unknown, zero_gradient(storage), write)
@@ -165,11 +164,11 @@ def _backward(storage: Storage, vocab: SubwordVocab, batch: Any, means: bool) ->
 
 def _total(storage: Storage, ids: Int32[Array, "slots block"]) -> tuple[Array, Array]:
     """The sum of the rows of each word's n-grams, and how many there are."""
-    total = jnp.zeros_like(jax.eval_shape(storage.sum_parts, ids[:0].T), dtype=jnp.float32)
+    total = jnp.zeros_like(jax.eval_shape(storage.partial_sum, ids[:0].T), dtype=jnp.float32)
     begin = jnp.int32(0)
 
     def add(whole: bool) -> Callable[[Array, Array], Array]:
-        return lambda i, total: total + storage.sum_parts(_step(ids, i), whole=whole)
+        return lambda i, total: total + storage.partial_sum(_step(ids, i), all_valid=whole)
 
     if isinstance(storage, NdArray):
         # As many steps at first as need no look at which rows there are: words of a block have about as many n-grams.

@@ -1,40 +1,68 @@
-"""Adding up rows: a scan over slots that gathers one row a word and adds it.
+"""Adding up rows: a scan over slots that gathers one row for each item and adds it.
 
-Compiled on a CPU this reads memory at several times the speed of `table[ids].sum(1)`, whose gathered copy has every row
-of the batch at once; it is also what keeps `segment_sum` and its scatter out of the program.
+Compiled on a CPU this reads memory at several times the speed of `table[ids].sum(1)`, whose
+gathered copy has every row of the batch at once; it also keeps `segment_sum` and its scatter out of
+the program.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float32, Int32
 
 
-def sum_rows(
-    matrix: Float[Array, "rows dims"], ids: Int32[Array, "*batch slots"], *, whole: bool = False
-) -> Float[Array, "*batch dims"]:
+def gather_sum(
+    gather: Callable[[Array], Array],
+    ids: Int32[Array, "*batch slots"],
+    dims: int,
+    *,
+    all_valid: bool = False,
+    unroll: int = 8,
+) -> Float32[Array, "*batch dims"]:
     """Adds the rows named in each line of `ids`, in float32; ids below zero add nothing.
 
     Args:
-        matrix: the rows, shape `[rows, dims]`.
-        ids: rows to add for each item, -1 for none, shape `[*batch, slots]`.
-        whole: whether the caller knows that no id is below zero: not to look takes an eighth off the time.
+        gather: gives the rows `[*batch, dims]` for ids `[*batch]`, clipped into range.
+        ids: rows to add for each item, -1 to fill up, shape `[*batch, slots]`.
+        dims: columns of each row.
+        all_valid: whether the caller knows that no id is below zero: not to look at them takes an
+            eighth off the time.
+        unroll: slots of one step of the compiled loop.
 
     Returns:
-        The sums in float32, shape `[*batch, dims]`; zeros for an item without rows.
+        The sums, shape `[*batch, dims]`; zeros for an item without rows.
     """
-    total = nothing_yet(ids, matrix.shape[1])
-    if matrix.shape[0] == 0:
-        return total
 
     def add(total: Array, slot: Array) -> tuple[Array, None]:
-        # Gathers clip by themselves; what is there to be clipped is masked.
-        row = matrix.at[slot].get(mode="promise_in_bounds").astype(jnp.float32)
-        return total + (row if whole else jnp.where((slot >= 0)[..., None], row, jnp.float32(0))), None
+        rows = gather(slot).astype(jnp.float32)
+        if not all_valid:
+            rows = jnp.where((slot >= 0)[..., None], rows, jnp.float32(0))
+        return total + rows, None
 
-    return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=8)[0]
-
-
-def nothing_yet(ids: Int32[Array, "*batch slots"], dims: int) -> Float32[Array, "*batch dims"]:
-    """Zeros to begin a sum with; made of `ids`, since inside of `shard_map` a constant would not vary as they do."""
+    # Zeros made of `ids`: inside of `shard_map` a constant would not vary over devices as they do.
     zero = jnp.where((ids >= 0).any(-1, keepdims=True), jnp.float32(0), jnp.float32(0))
-    return jnp.broadcast_to(zero, (*ids.shape[:-1], dims))
+    total = jnp.broadcast_to(zero, (*ids.shape[:-1], dims))
+    return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
+
+
+def gather_rows(matrix: Array, ids: Int32[Array, "*batch"]) -> Array:
+    """The rows with these numbers, clipped into range; zeros if there are no rows."""
+    if matrix.shape[0] == 0:
+        return jnp.zeros((*ids.shape, *matrix.shape[1:]), matrix.dtype)
+    return jnp.take(matrix, ids, axis=0, mode="clip")
+
+
+def scatter_add(
+    matrix: Float32[Array, "rows *columns"],
+    ids: Int32[Array, "batch slots"],
+    rows: Callable[[Array], Array],
+) -> Float32[Array, "rows *columns"]:
+    """Adds `rows(slot_ids)` to the rows named in each slot of `ids`, those below zero left out."""
+    targets = jnp.where(ids >= 0, ids, matrix.shape[0])
+
+    def add(slot: Array, matrix: Array) -> Array:
+        return matrix.at[targets[:, slot]].add(rows(targets[:, slot]), mode="drop")
+
+    # Slot by slot, so that what is added is not repeated in memory for each.
+    return jax.lax.fori_loop(0, ids.shape[1], add, matrix)

@@ -20,15 +20,14 @@ next key of the same sequence is tried. Equal strings make equal tables, on ever
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Int32, UInt8, UInt32
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import (
@@ -45,8 +44,7 @@ from ffjax.kernels.siphash import (
 _MAX_KEYS = 64
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, repr=False)
+@value()
 class HashTable:
     """Byte strings to their numbers. The shapes of its arrays follow from how many strings there are.
 
@@ -104,11 +102,6 @@ class HashTable:
             f"`{what}`: {len(starts)} different strings found no place under {_MAX_KEYS} keys, which is no chance; "
             "please report the file."
         )
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"HashTable({self.factors.shape[0]} buckets, {self.rows.shape[0]} slots)"

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ffjax._internal.arrays import padded_size
+
 # More strings than this meet in a bucket in one of 10**10 tables of a million strings, or when strings are equal.
 _MOST = 20
 # Factors that are tried for a bucket before another key is. When the last pair of the fullest of large tables comes,
@@ -64,7 +66,7 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
         array([0, 1, 2], dtype=int32)
     """
     n = len(first)
-    n_slots = 1 << max(n + n // 4 - 1, 0).bit_length()
+    n_slots = padded_size(n + n // 4)
     # Fewer buckets would be found in the cache more often, but take longer to place.
     n_buckets = max(1, n_slots // 2)
     factors, rows = np.zeros(n_buckets, np.uint32), np.zeros(n_slots, np.int32)

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._internal.arguments import array_of, whole_number
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.normalize import normalize
 
 POOLINGS = ("mean", "sum", "max", "fasttext")

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Int, Int32, UInt8, UInt32
 from numpy.lib.stride_tricks import as_strided
 
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 
 CHUNK = 64
 # Strings hashed at a time on the host: the working set should stay in the second-level cache.

@@ -1,77 +1,347 @@
-"""What all storages share: rows of numbers that can be read, added up and handed to the host."""
+"""The interface of storages: row ids to rows.
+
+Lookup, search, saving, sharding, transforms and gradients are written against `Storage`. A new
+storage is one new module with a subclass of it, or of `RowArrays` if its rows lie in arrays that
+have an entry for each row.
+
+    on the device   gather, partial_sum, finish_sum, gather_sum, add_gradient, row_source
+    on the host     read, embedding, row_blocks, [...], np.asarray
+    whole storages  take, concat, slice_rows, to_tree, from_tree
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax._internal.arguments import check_out, row_key
+from ffjax._internal.arrays import aligned_empty, host_view
 from ffjax._internal.chunk import Chunk
+from ffjax._internal.memmap import is_mapped, release_pages
+from ffjax._internal.pytree import replace
+from ffjax.kernels.top_k.row_source import RowSource
+
+Gradient = tuple[Array, ...]
+
+# Numbers of a block of rows: 16 MiB of float32.
+_BLOCK_NUMBERS = 1 << 22
+
+
+@runtime_checkable
+class TreeReader(Protocol):
+    """A map of a snapshot, whose entries are checked when they are read."""
+
+    def array(self, name: str, ndim: int, *dtypes: str) -> Any:
+        """An entry that is an array of `ndim` dimensions and one of these dtypes."""
+
+    def whole(self, name: str) -> int:
+        """An entry that is a whole number."""
+        ...
+
+    def maybe(self, name: str, read: Callable[[str], Any]) -> Any:
+        """What `read` makes of an entry, or `None` if that is nil."""
+
+    def error(self, field: str | None, expected: str, got: str) -> Exception:
+        """An error about an entry, for the caller to raise."""
+        ...
+
+    def made(self, make: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """What a constructor makes of entries, its errors as errors about the snapshot."""
+
+    def storage(self, name: str) -> Any:
+        """An entry that is a storage."""
+
+    def strings(self, name: str) -> Any:
+        """An entry that is a table of strings."""
+
+    def indexer(self, name: str) -> Any:
+        """An entry that is an n-gram indexer."""
 
 
 class Storage(Chunk, ABC):
     """Rows of numbers, one for each word or n-gram.
 
-    Storages are immutable pytrees. `rows` and `sum_rows` are compiled code; indexing with `[...]` gives NumPy arrays.
+    Storages are immutable pytrees. Methods that take ids as JAX arrays are compiled code; indexing
+    with `[...]` gives NumPy arrays.
+
+    A subclass is registered for snapshots by its `kind`, as in `class Rows(Storage, kind="Rows")`.
 
     Attributes:
-        row_arrays: the fields that have a row for each row of the storage, by which it can be divided over devices;
-            none if it cannot.
+        kind: how snapshots call this storage; `None` if they cannot hold it.
+        row_arrays: the fields that have an entry for each row, by which rows can be divided over
+            devices; empty if they cannot.
     """
 
+    kind: ClassVar[str | None] = None
     row_arrays: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, *, kind: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.kind = kind
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
 
+    @property
     @abstractmethod
-    def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
-        """The rows with these numbers (clipped into range), in compiled code."""
+    def dtype(self) -> np.dtype:
+        """The type of the numbers that are read."""
 
     @abstractmethod
-    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
-        """`size` rows from row `start` on, all of which exist, in compiled code; `start` may be traced.
+    def gather(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+        """The rows with these numbers, in compiled code; numbers are clipped into range."""
 
-        Search reads a storage through this and `rows` alone, a chunk at a time: whatever must be decoded is never
-        decoded as a whole.
+    @abstractmethod
+    def partial_sum(
+        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
+    ) -> Float[Array, "*batch dims"]:
+        """As `gather_sum`, before what is linear and can be done once for a sum of many steps.
+
+        `finish_sum` does that. With `all_valid` the caller knows that no id is below zero.
         """
 
     @abstractmethod
-    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
-        """The float32 sum of the rows named in each line of `ids`, those below zero left out; compiled code."""
-
-    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
-        """As `sum_rows`, before what is linear and can be done once for a sum in many steps: `finish_sum` does that.
-
-        With `whole` the caller knows that no id is below zero; a storage that gains by it does not look.
-        """
-        return self.sum_rows(ids)
-
     def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
-        """The sum of rows, given the sum of their `sum_parts`."""
-        return total
+        """The sum of rows, given the sum of their `partial_sum`s."""
+
+    @final
+    def gather_sum(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
+        return self.finish_sum(self.partial_sum(ids))
 
     @abstractmethod
+    def add_gradient(
+        self,
+        gradient: Gradient,
+        ids: Int32[Array, "batch slots"],
+        cotangent: Float32[Array, "batch dims"],
+    ) -> Gradient:
+        """Adds what `partial_sum(ids)` passes back for a cotangent.
+
+        The gradient is a float32 array for each leaf of floats, in the order of the leaves.
+        """
+
+    @abstractmethod
+    def row_source(self, n_rows: int) -> RowSource:
+        """The first `n_rows` rows as search reads them: decoded in chunks, never as a whole."""
+
+    @abstractmethod
+    def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows on the host, in an array that the caller owns.
+
+        Args:
+            ids: an `int`, a slice or an integer array, none negative and all in range.
+            out: an array of the answer's shape to write the rows to.
+        """
+
+    @abstractmethod
+    def take(self, ids: np.ndarray) -> "Storage":
+        """A storage in memory of the rows with these numbers, in this order."""
+
+    @abstractmethod
+    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> "Storage":
+        """A storage in memory with more rows: from row `at` on, or after the last."""
+
+    @abstractmethod
+    def slice_rows(self, key: slice) -> "Storage":
+        """A storage of the rows of a slice, views where that is possible."""
+
+    @abstractmethod
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps: `kind`, numbers, text, arrays, and values with their own trees."""
+
+    @classmethod
+    @abstractmethod
+    def from_tree(cls, tree: TreeReader) -> "Storage":
+        """The storage of a tree."""
+
+    @final
+    @property
+    def is_mapped(self) -> bool:
+        """Whether an array of the storage is a memory map."""
+        return is_mapped(self)
+
+    @final
+    @property
+    def on_host(self) -> bool:
+        """Whether the host reads rows without a copy from another device."""
+        return all(host_view(leaf) is not None for leaf in jax.tree.leaves(self))
+
+    @final
+    @property
+    def nbytes(self) -> int:
+        """The bytes that all arrays of the storage take."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self))
+
+    @final
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows as a NumPy array: one for an `int`, several for a slice, a list or an array of integers."""
+        """Rows as a NumPy array that the caller owns.
 
-    @abstractmethod
+        Args:
+            key: an `int` for one row; a slice, a mask, or integers as a list or an array for
+                several. Negative numbers count from the last row.
+            out: where to write the answer, of the answer's shape.
+
+        Raises:
+            TypeError: if `key` is something else, or `out` is not an array.
+            IndexError: if a number is out of range.
+            ValueError: if `out` has another shape or type, or is read-only.
+        """
+        rows, dims = self.shape
+        key = row_key(key, rows)
+        if out is not None:
+            if isinstance(key, slice):
+                batch: tuple[int, ...] = (len(range(*key.indices(rows))),)
+            else:
+                batch = np.shape(key)
+            check_out(out, (*batch, dims), self.dtype)
+        return self.read(key, out)
+
+    @final
+    def row_blocks(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        rows: int | None = None,
+        finite: Callable[[int], str] | None = None,
+    ) -> Iterator[tuple[int, Float32[np.ndarray, "n dims"]]]:
+        """Rows in blocks, as float32: the number of the first and the rows, which the caller owns.
+
+        Pages of memory maps are released after each block, so that memory stays that of a block.
+
+        Args:
+            start: the first row.
+            stop: the row after the last; all rows by default.
+            rows: rows of a block; by default as many as take 16 MiB.
+            finite: if given, a row with NaN or infinity is an error that calls it `finite(row)`.
+
+        Raises:
+            ValueError: if there is a row with NaN or infinity, and `finite` is given.
+        """
+        stop = len(self) if stop is None else stop
+        step = max(1, rows or _BLOCK_NUMBERS // max(1, self.shape[1]))
+        for first in range(start, stop, step):
+            block = self.read(slice(first, min(first + step, stop)))
+            block = block.astype(np.float32, copy=False)
+            if finite is not None and not (valid := np.isfinite(block).all(axis=1)).all():
+                row = finite(first + int(valid.argmin()))
+                raise ValueError(
+                    f"`embeddings`: expected finite numbers, got NaN or infinity in {row}. "
+                    "Replace them, or leave the word out with `ffjax.select_words`."
+                )
+            yield first, block
+            release_pages(self)
+
+    @final
     def __getitem__(self, key: Any) -> Any:
-        """A storage for a slice, NumPy arrays for anything else."""
+        """A storage of the rows of a slice, or rows as NumPy arrays for anything else."""
+        return self.slice_rows(key) if isinstance(key, slice) else self.embedding(key)
 
+    @final
     def __len__(self) -> int:
         return self.shape[0]
 
+    @final
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.embedding(row) for row in range(len(self)))
+        return (self.read(row) for row in range(len(self)))
 
+    @final
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The whole matrix; a quantized one is reconstructed."""
-        return np.asarray(self.embedding(slice(None)), dtype=dtype)
+        """All rows; quantized ones are reconstructed."""
+        return np.asarray(self.read(slice(None)), dtype=dtype)
 
     def __repr__(self) -> str:
         rows, dims = self.shape
-        return f"{type(self).__name__}({rows} x {dims})"
+        return f"{type(self).__name__}({rows} x {dims}{self._details()})"
+
+    def _details(self) -> str:
+        """What the repr says after the shape."""
+        return ""
+
+
+class RowArrays(Storage):
+    """A storage whose `row_arrays` have an entry for each row, and whose other fields all share."""
+
+    @final
+    def take(self, ids: np.ndarray) -> Storage:
+        """A storage in memory of the rows with these numbers, in this order."""
+        return self._with_row_arrays(lambda array: _taken(array, ids))
+
+    @final
+    def slice_rows(self, key: slice) -> Storage:
+        """A storage of the rows of a slice, views where that is possible."""
+        return self._with_row_arrays(lambda array: array[key])
+
+    @final
+    def inserted(self, at: int | None, **added: np.ndarray) -> Storage:
+        """A storage in memory with more entries in each of the row arrays, from row `at` on."""
+        at = len(self) if at is None else at
+        arrays = {name: _inserted(getattr(self, name), rows, at) for name, rows in added.items()}
+        return replace(self, **arrays)
+
+    def _with_row_arrays(self, change: Callable[[Any], Any]) -> Storage:
+        fields = {name: getattr(self, name) for name in self.row_arrays}
+        return replace(self, **jax.tree.map(change, fields))
+
+
+def storage_of_kind(kind: str) -> type[Storage] | None:
+    """The class of storages that snapshots call `kind`."""
+    return {cls.kind: cls for cls in _subclasses(Storage)}.get(kind)
+
+
+def storage_kinds() -> list[str]:
+    """The kinds of storages that snapshots can hold."""
+    return [cls.kind for cls in _subclasses(Storage) if cls.kind is not None]
+
+
+def add_vjp(
+    storage: Storage,
+    gradient: Gradient,
+    ids: Int32[Array, "batch slots"],
+    cotangent: Float32[Array, "batch dims"],
+) -> Gradient:
+    """`Storage.add_gradient` by differentiating `partial_sum`."""
+    _, pull_back = jax.vjp(lambda storage: storage.partial_sum(ids), storage)
+    return add_leaves(gradient, pull_back(cotangent)[0])
+
+
+def float_leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree that hold floats, which are those that have gradients."""
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def add_leaves(gradient: Gradient, cotangent: Any) -> Gradient:
+    """Adds the leaves of floats of a storage of cotangents to a gradient."""
+    leaves = [x for x in jax.tree.leaves(cotangent) if x.dtype != jax.dtypes.float0]
+    return tuple(
+        total + leaf.astype(jnp.float32) for total, leaf in zip(gradient, leaves, strict=True)
+    )
+
+
+def _subclasses(cls: type[Storage]) -> Iterator[type[Storage]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _taken(array: Any, ids: np.ndarray) -> Any:
+    source = np.asarray(array)
+    out = aligned_empty((len(ids), *source.shape[1:]), source.dtype)
+    if len(ids):
+        np.take(source, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
+    return jax.device_put(out)
+
+
+def _inserted(array: Any, rows: np.ndarray, at: int) -> Any:
+    source = np.asarray(array)
+    out = aligned_empty((len(source) + len(rows), *source.shape[1:]), source.dtype)
+    stop = at + len(rows)
+    out[:at], out[at:stop], out[stop:] = source[:at], rows, source[at:]
+    return jax.device_put(out)

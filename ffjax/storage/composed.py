@@ -9,8 +9,7 @@ n-grams. With `own` the words' rows and `ngrams` the n-grams' rows, the rows her
 so a memory map, or the codes of a quantizer, can stay what they are, and nothing is computed in advance.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.core
@@ -18,19 +17,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
 
-from ffjax._internal.pytree import equal, pytree
+from ffjax._internal.arrays import padded_size
+from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.normalize import normalize
-from ffjax.storage.base import Storage
-from ffjax.storage.dense import NdArray
+from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.storage.base import Gradient, Storage, TreeReader, float_leaves
+from ffjax.storage.dense import NdArray, unplaced
 from ffjax.storage.ngram_sums import Parts, compose
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
 
 
-@pytree(static=("width",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class ComposedArray(Storage):
+@final
+@value(static=("width",))
+class ComposedArray(Storage, kind="ComposedArray"):
     """Rows of words, composed from their own rows and those of their n-grams when they are read, and rows of n-grams.
 
     Outside of `jit` a memory map is read for the rows that are needed alone. Inside of a caller's `jit` all of it is an
@@ -82,9 +83,8 @@ class ComposedArray(Storage):
         if ngrams is not None and indexer is not None and ngrams.shape != (indexer.upper_bound, own.shape[1]):
             raise ValueError(f"`ngrams`: expected shape {(indexer.upper_bound, own.shape[1])}, got {ngrams.shape}.")
         longest = int(np.diff(words.host_offsets).max(initial=0))
-        fields = {"own": own, "table": words, "ngrams": ngrams, "indexer": indexer}
-        for name, value in {**fields, "width": max(16, 1 << max(longest - 1, 0).bit_length())}.items():
-            object.__setattr__(self, name, value)
+        width = padded_size(longest, 16)
+        set_fields(self, own=own, table=words, ngrams=ngrams, indexer=indexer, width=width)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,7 +101,7 @@ class ComposedArray(Storage):
         """How many rows are composed."""
         return len(self.table)
 
-    def rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def gather(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         """The rows with these numbers; numbers outside are clipped into range."""
         ids = jnp.clip(ids, 0, max(self.shape[0] - 1, 0))
         if self.n_words == 0:
@@ -109,53 +109,102 @@ class ComposedArray(Storage):
         unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
         return jnp.where((ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words))
 
-    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float32[Array, "size dims"]:
-        """`size` rows from row `start` on."""
-        return self.rows(start + jnp.arange(size, dtype=jnp.int32))
+    def row_source(self, n_rows: int) -> RowSource:
+        """The rows, composed in chunks."""
+
+        def chunk(start: Array | int, size: int) -> Array:
+            return self.gather(start + jnp.arange(size, dtype=jnp.int32))
+
+        return RowSource(n_rows, chunk, self.gather)
 
     def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         """Words' rows before they are scaled to unit length; numbers outside are clipped into range."""
         flat = jnp.clip(words, 0, max(self.n_words - 1, 0)).reshape(-1)
         return self._means(flat).reshape(*words.shape, self.shape[1])
 
-    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
-        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
+    def partial_sum(
+        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
+    ) -> Float32[Array, "*batch dims"]:
+        """As `gather_sum`: there is nothing to finish."""
         total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
         if self.ngrams is not None:
-            total = self.ngrams.sum_rows(jnp.where(ids >= self.n_words, ids - self.n_words, -1))
+            total = self.ngrams.gather_sum(jnp.where(ids >= self.n_words, ids - self.n_words, -1))
 
         def with_words() -> Array:
             def add(total: Array, slot: Array) -> tuple[Array, None]:
                 known = (slot >= 0) & (slot < self.n_words)
-                return total + jnp.where(known[..., None], self.rows(slot), jnp.float32(0)), None
+                return total + jnp.where(known[..., None], self.gather(slot), jnp.float32(0)), None
 
             return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0))[0]
 
         # What is added up are n-grams as a rule, and composing words costs much more than reading n-grams.
         return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
 
-    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows as a NumPy array that is the caller's own; many words are composed in compiled code, one is with NumPy.
+    def finish_sum(self, total: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
+        """The sum as it is."""
+        return total
 
-        Args:
-            key: an `int`, a slice, or integers as a list or an array.
-            out: where to write the answer, of the answer's shape.
-        """
-        if isinstance(key, int | np.integer):
-            found = self._one(range(len(self))[int(key)])[0]
+    def add_gradient(
+        self,
+        gradient: Gradient,
+        ids: Int32[Array, "batch slots"],
+        cotangent: Float32[Array, "batch dims"],
+    ) -> Gradient:
+        """Adds what the rows of n-grams pass back; those of words are not summed."""
+        if self.ngrams is None:
+            return gradient
+        before = len(float_leaves((self.own, self.table)))
+        after = before + len(float_leaves(self.ngrams))
+        ids = jnp.where(ids >= 0, ids - self.n_words, ids)
+        changed = self.ngrams.add_gradient(gradient[before:after], ids, cotangent)
+        return (*gradient[:before], *changed, *gradient[after:])
+
+    def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows on the host; many words are composed in compiled code, one is with NumPy."""
+        if isinstance(ids, int):
+            rows = self._one(ids)[0]
         else:
-            ids = self._numbers(key)
+            ids = np.arange(*ids.indices(len(self))) if isinstance(ids, slice) else ids
             flat = ids.reshape(-1)
-            found = np.empty((flat.size, self.shape[1]), np.float32)
-            known = flat < self.n_words
-            if self.ngrams is not None and not known.all():
-                found[~known] = self.ngrams.embedding(flat[~known] - self.n_words)
-            found[known] = self.units(flat[known])[0]
-            found = found.reshape(*ids.shape, self.shape[1])
+            rows = np.empty((flat.size, self.shape[1]), np.float32)
+            is_word = flat < self.n_words
+            if self.ngrams is not None and not is_word.all():
+                rows[~is_word] = self.ngrams.read(flat[~is_word] - self.n_words)
+            rows[is_word] = self.units(flat[is_word])[0]
+            rows = rows.reshape(*ids.shape, self.shape[1])
         if out is None:
-            return found
-        out[...] = found
+            return rows
+        out[...] = rows
         return out
+
+    def take(self, ids: np.ndarray) -> Storage:
+        """A dense storage of the rows with these numbers, in this order."""
+        return NdArray(jax.device_put(self.read(ids)))
+
+    def concat(self, rows: Float32[np.ndarray, "n dims"], at: int | None = None) -> Storage:
+        """A dense storage with more rows: from row `at` on, or after the last."""
+        return unplaced(self.read(slice(None))).concat(rows, at)
+
+    def slice_rows(self, key: slice) -> Storage:
+        """A dense storage of the composed rows of a slice."""
+        return NdArray(self.read(key))
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {
+            "kind": self.kind,
+            "own": self.own,
+            "words": self.table,
+            "ngrams": self.ngrams,
+            "indexer": self.indexer,
+        }
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "ComposedArray":
+        """The storage of a tree."""
+        own, words = tree.storage("own"), tree.strings("words")
+        ngrams = tree.maybe("ngrams", tree.storage)
+        return tree.made(cls, own, words, ngrams, tree.maybe("indexer", tree.indexer))
 
     def units(
         self, words: Integer[np.ndarray, " n"]
@@ -190,37 +239,13 @@ class ComposedArray(Storage):
                 found[np.searchsorted(words, block.words)] = block.norms
         return found[places].reshape(ids.shape)
 
-    def __getitem__(self, key: Any) -> Any:
-        """A dense storage of the composed rows of a slice, or rows as NumPy arrays for anything else."""
-        return NdArray(self.embedding(key)) if isinstance(key, slice) else self.embedding(key)
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, ComposedArray) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        rows, dims = self.shape
-        return f"ComposedArray({rows} x {dims}, {self.n_words} words of {self.own!r})"
+    def _details(self) -> str:
+        return f", {self.n_words} words of {self.own!r}"
 
     @property
     def parts(self) -> Parts:
         """What words are composed from."""
         return Parts(self.own, self.ngrams, 0, self.table, self.indexer)
-
-    def _numbers(self, key: Any) -> np.ndarray:
-        if isinstance(key, slice):
-            return np.arange(*key.indices(len(self)))
-        ids = np.asarray(key)
-        if ids.dtype == bool:
-            ids = np.flatnonzero(ids)
-        if ids.size == 0:
-            return ids.astype(np.int64)
-        if ids.dtype.kind not in "iu":
-            raise TypeError(f"`key`: expected a row number, a slice, or an array of row numbers, got {key!r}.")
-        if ids.min() < -len(self) or ids.max() >= len(self):
-            raise IndexError(f"`key`: expected {-len(self)} to {len(self) - 1}, got {ids.min()} to {ids.max()}.")
-        return np.where(ids < 0, ids + len(self), ids)
 
     def _one(self, row: int) -> tuple[np.ndarray, np.float32]:
         if row >= self.n_words:
@@ -236,7 +261,7 @@ class ComposedArray(Storage):
         return (vector / norm if norm > 0 else vector), norm
 
     def _means(self, words: Int32[Array, " batch"]) -> Float32[Array, "batch dims"]:
-        own = self.own.rows(words).astype(jnp.float32)
+        own = self.own.gather(words).astype(jnp.float32)
         if self.indexer is None or self.ngrams is None:
             return own
         data, offsets = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
@@ -246,9 +271,9 @@ class ComposedArray(Storage):
         raw = jnp.take(data, begin[:, None] + columns, mode="clip")
         ids = self.indexer.indices(jnp.where(columns < lengths[:, None], raw, jnp.uint8(0)), lengths)
         number = 1 + (ids >= 0).sum(-1, dtype=jnp.int32)
-        return (own + self.ngrams.sum_rows(ids)) / number[:, None].astype(jnp.float32)
+        return (own + self.ngrams.gather_sum(ids)) / number[:, None].astype(jnp.float32)
 
     def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         if self.ngrams is None:
             return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
-        return self.ngrams.rows(ids).astype(jnp.float32)
+        return self.ngrams.gather(ids).astype(jnp.float32)

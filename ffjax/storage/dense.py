@@ -1,39 +1,36 @@
 """Dense storage: a matrix."""
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax._internal.arrays import AnyArray, host_view, placed_array
 from ffjax._internal.memmap import RowsInFile
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.pytree import replace as replace_fields
-from ffjax._internal.types import AnyArray
-from ffjax.kernels.gather_sum import sum_rows
-from ffjax.kernels.top_k.row_source import of_matrix as source_of_matrix
-from ffjax.storage.arrays import check_out, checked_key, host_view, placed_array
-from ffjax.storage.base import Storage
+from ffjax._internal.pytree import set_fields, value
+from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
+from ffjax.kernels.top_k.row_source import RowSource, of_matrix
+from ffjax.storage.base import Gradient, RowArrays, Storage, TreeReader
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class NdArray(Storage):
+@final
+@value()
+class NdArray(RowArrays, kind="NdArray"):
     """A matrix of float32, bfloat16 or float16.
 
-    A NumPy array is copied to the default device, so that it can't change underneath; a memory map stays one, and a
-    JAX array stays where it is.
+    A NumPy array is copied to the default device, so that it cannot change; a memory map stays one,
+    and a JAX array stays where it is.
 
     Args:
         matrix: the rows, shape `[rows, dims]`.
 
     Raises:
-        TypeError: `matrix` is not a matrix of one of the types above.
+        TypeError: if `matrix` is not a matrix of one of the types above.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -48,7 +45,7 @@ class NdArray(Storage):
 
     def __init__(self, matrix: Any) -> None:
         check_matrix(matrix)
-        object.__setattr__(self, "matrix", placed_array(matrix))
+        set_fields(self, matrix=placed_array(matrix))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,60 +57,61 @@ class NdArray(Storage):
         """The type of the numbers."""
         return self.matrix.dtype
 
-    def rows(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
-        """The rows with these numbers, in the storage's own dtype; numbers outside are clipped into range."""
-        matrix = jnp.asarray(self.matrix)
-        if matrix.shape[0] == 0:
-            return jnp.zeros((*ids.shape, matrix.shape[1]), matrix.dtype)
-        return jnp.take(matrix, ids, axis=0, mode="clip")
+    def gather(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+        """The rows with these numbers, in the storage's own dtype; numbers are clipped."""
+        return gather_rows(jnp.asarray(self.matrix), ids)
 
-    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
-        """`size` rows from row `start` on, in the storage's own dtype."""
-        return source_of_matrix(jnp.asarray(self.matrix)).chunk(start, size)
+    def partial_sum(
+        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
+    ) -> Float[Array, "*batch dims"]:
+        """As `gather_sum`: there is nothing to finish."""
+        return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
 
-    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
-        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
-        return sum_rows(jnp.asarray(self.matrix), ids)
+    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+        """The sum as it is."""
+        return total
 
-    def sum_parts(self, ids: Int32[Array, "*batch slots"], *, whole: bool = False) -> Float[Array, "*batch dims"]:
-        """As `sum_rows`: there is nothing to finish."""
-        return sum_rows(jnp.asarray(self.matrix), ids, whole=whole)
+    def add_gradient(
+        self,
+        gradient: Gradient,
+        ids: Int32[Array, "batch slots"],
+        cotangent: Float32[Array, "batch dims"],
+    ) -> Gradient:
+        """Adds the cotangent to each row that `ids` names."""
+        return (scatter_add(gradient[0], ids, lambda _: cotangent),)
 
-    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows as a NumPy array that is the caller's own.
+    def row_source(self, n_rows: int) -> RowSource:
+        """The rows as they are."""
+        return of_matrix(jnp.asarray(self.matrix), n_rows)
 
-        Args:
-            key: an `int`, a slice, or integers as a list or an array.
-            out: where to write the answer, of the answer's shape.
-        """
-        host, in_file = self._host, self._in_file
-        if type(key) is int and out is None and host is not None and in_file is None:
-            return host[key].copy()  # one word's row, asked for by its string: every step counts
-        found = None
-        if in_file is not None:
-            found = _read(in_file, key, len(self))
-        if found is None and host is not None:
-            found = host[checked_key(key, columns=True)]
-        elif found is None:
-            # On another device the rows asked for are fetched, never the matrix.
-            found = np.asarray(self.matrix[checked_key(key, columns=True)])
-        check_out(out, found.shape, found.dtype)
-        if out is None:
-            # An array of row numbers has made a copy already.
-            return np.array(found) if host is None or found.base is not None else found
-        out[...] = found
-        return out
+    def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows on the host; those of a large memory map are read from its file."""
+        host = self._host
+        if self._in_file is not None and not isinstance(ids, slice):
+            flat = np.asarray(ids).reshape(-1)
+            rows = self._in_file.read(flat).reshape(*np.shape(ids), self.shape[1])
+        elif host is not None:
+            rows = host[ids]
+        else:
+            rows = np.asarray(self.matrix[ids])  # fetches these rows, not the matrix
+        if out is not None:
+            out[...] = rows
+            return out
+        # An integer array has made a copy already.
+        return np.array(rows) if host is None or rows.base is not None else rows
 
-    def __getitem__(self, key: Any) -> Any:
-        """A storage of the rows of a slice, or rows as NumPy arrays for a number, a list or an array of numbers."""
-        if isinstance(key, slice):
-            return replace_fields(self, matrix=self.matrix[key])
-        return self.embedding(key)
+    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
+        """A storage in memory with more rows: from row `at` on, or after the last."""
+        return self.inserted(at, matrix=rows)
 
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, NdArray) else NotImplemented
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {"kind": self.kind, "matrix": self.matrix}
 
-    __hash__ = None  # type: ignore[assignment]
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "NdArray":
+        """The storage of a tree."""
+        return cls(tree.array("matrix", 2, *_DTYPES))
 
     @cached_property
     def _host(self) -> np.ndarray | None:
@@ -124,37 +122,22 @@ class NdArray(Storage):
         return RowsInFile.of(self.matrix)
 
 
-def of_matrix(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
-    """The storage of a matrix that was checked, which stays where it is: NumPy arrays too are not copied."""
+def unplaced(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
+    """The storage of a matrix that was checked, which stays where it is."""
     storage = object.__new__(NdArray)
-    object.__setattr__(storage, "matrix", matrix)
+    set_fields(storage, matrix=matrix)
     return storage
 
 
-def _read(in_file: RowsInFile, key: Any, n_rows: int) -> np.ndarray | None:
-    """Rows of a large map, or `None` for slices, masks, and what is none of its rows: NumPy knows what to do then."""
-    ids = np.asarray(key)
-    if isinstance(key, slice) or ids.dtype.kind not in "iu" or not ids.size or not _inside(ids, n_rows):
-        return None
-    flat = ids.reshape(-1)
-    found = in_file.read(np.where(flat < 0, flat + n_rows, flat))
-    return found[0] if ids.ndim == 0 else found.reshape(*ids.shape, -1)
-
-
-def _inside(ids: np.ndarray, n_rows: int) -> bool:
-    return bool(ids.min() >= -n_rows and ids.max() < n_rows)
-
-
 def check_matrix(matrix: Any) -> None:
-    """Checks what is to be the matrix of a storage.
-
-    Raises:
-        TypeError: it is no array of two dimensions, or of another type of numbers.
-    """
+    """Checks what is to be the matrix of a storage."""
     if not isinstance(matrix, np.ndarray | jax.Array):
-        raise TypeError(f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}.")
+        raise TypeError(
+            f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}."
+        )
     if matrix.ndim != 2 or matrix.dtype.name not in _DTYPES or not matrix.dtype.isnative:
         raise TypeError(
-            f"`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got {matrix.ndim} of "
-            f"{matrix.dtype}. Convert it first, as in `np.asarray(x, dtype=np.float32)`."
+            "`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got "
+            f"{matrix.ndim} of {matrix.dtype}. "
+            "Convert it first, as in `np.asarray(x, dtype=np.float32)`."
         )

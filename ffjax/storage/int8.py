@@ -1,45 +1,44 @@
 """Storage of 8-bit whole numbers with a scale for each row, a quarter of the size of float32.
 
-    row[i] = scales[i] * codes[i]        codes in -127 to 127, scales[i] = max(abs(row[i])) / 127
+    row[i] = scales[i] * codes[i]    codes in -127 to 127, scales[i] = max(abs(row[i])) / 127
 
-so a number is off by at most half a scale, and a row of zeros is one of zeros again.
+so a number is off by at most half a scale, and a row of zeros stays one.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Float32, Int8, Int32
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.pytree import replace as replace_fields
-from ffjax._internal.types import AnyArray
-from ffjax.kernels.gather_sum import nothing_yet
-from ffjax.storage.arrays import check_array, check_out, checked_key, host_view, placed_array
-from ffjax.storage.base import Storage
+from ffjax._internal.arguments import check_array
+from ffjax._internal.arrays import AnyArray, host_view, placed_array
+from ffjax._internal.pytree import set_fields, value
+from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
+from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.storage.base import Gradient, RowArrays, Storage, TreeReader
 
-LARGEST = 127
+_LARGEST = 127
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class Int8Array(Storage):
+@final
+@value()
+class Int8Array(RowArrays, kind="Int8Array"):
     """Rows of 8-bit whole numbers, each times its row's scale when it is read.
 
-    NumPy arrays are copied to the default device, so that they can't change underneath; a memory map stays one, and a
-    JAX array stays where it is. Nothing ever makes floats of all rows at once but `np.asarray(storage)`. Gradients go
-    to the scales.
+    NumPy arrays are copied to the default device, so that they cannot change; a memory map stays
+    one, and a JAX array stays where it is. Only `np.asarray(storage)` makes floats of all rows at
+    once. Gradients go to the scales.
 
     Args:
         codes: the numbers, int8 `[rows, dims]`.
-        scales: by what to multiply those of each row, float32 `[rows]`.
+        scales: what to multiply those of each row by, float32 `[rows]`.
 
     Raises:
-        TypeError: an array is of another type or rank.
-        ValueError: there is not one scale for each row.
+        TypeError: if an array has another type or rank.
+        ValueError: if there is not one scale for each row.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -55,12 +54,14 @@ class Int8Array(Storage):
     scales: Float32[AnyArray, " rows"]
 
     def __init__(self, codes: Any, scales: Any) -> None:
-        for name, array, ndim, dtype in (("codes", codes, 2, "int8"), ("scales", scales, 1, "float32")):
-            check_array(name, array, ndim, dtype, "`ffjax.quantize` makes both of vectors.")
+        hint = "`ffjax.quantize` makes both of vectors."
+        check_array("codes", codes, 2, "int8", hint)
+        check_array("scales", scales, 1, "float32", hint)
         if scales.shape[0] != codes.shape[0]:
-            raise ValueError(f"`scales`: expected {codes.shape[0]}, one for each row, got {scales.shape[0]}.")
-        object.__setattr__(self, "codes", placed_array(codes))
-        object.__setattr__(self, "scales", placed_array(scales))
+            raise ValueError(
+                f"`scales`: expected {codes.shape[0]}, one for each row, got {scales.shape[0]}."
+            )
+        set_fields(self, codes=placed_array(codes), scales=placed_array(scales))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,57 +73,68 @@ class Int8Array(Storage):
         """The type of the numbers that are read: float32."""
         return np.dtype(np.float32)
 
-    def rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
-        """The rows with these numbers; numbers outside are clipped into range."""
-        if self.shape[0] == 0:
-            return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
-        codes = jnp.take(jnp.asarray(self.codes), ids, axis=0, mode="clip")
-        return _scaled(codes, jnp.take(jnp.asarray(self.scales), ids, mode="clip"))
+    def gather(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+        """The rows with these numbers; numbers are clipped into range."""
+        codes = gather_rows(jnp.asarray(self.codes), ids)
+        return _scaled(codes, gather_rows(jnp.asarray(self.scales), ids))
 
-    def chunk(self, start: Int32[Array, ""] | int, size: int) -> Float32[Array, "size dims"]:
-        """`size` rows from row `start` on."""
-        codes, scales = (
-            jax.lax.dynamic_slice_in_dim(jnp.asarray(array), start, size) for array in (self.codes, self.scales)
+    def partial_sum(
+        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
+    ) -> Float32[Array, "*batch dims"]:
+        """As `gather_sum`: there is nothing to finish."""
+        return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
+
+    def finish_sum(self, total: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
+        """The sum as it is."""
+        return total
+
+    def add_gradient(
+        self,
+        gradient: Gradient,
+        ids: Int32[Array, "batch slots"],
+        cotangent: Float32[Array, "batch dims"],
+    ) -> Gradient:
+        """Adds the product of the cotangent and the codes to the scale of each row in `ids`."""
+        codes = jnp.asarray(self.codes)
+
+        def products(rows: Array) -> Array:
+            return (gather_rows(codes, rows).astype(jnp.float32) * cotangent).sum(-1)
+
+        return (scatter_add(gradient[0], ids, products),)
+
+    def row_source(self, n_rows: int) -> RowSource:
+        """The rows, scaled in chunks."""
+        arrays = jnp.asarray(self.codes), jnp.asarray(self.scales)
+
+        def chunk(start: Array | int, size: int) -> Array:
+            codes, scales = (lax.dynamic_slice_in_dim(array, start, size) for array in arrays)
+            return _scaled(codes, scales)
+
+        return RowSource(n_rows, chunk, self.gather)
+
+    def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows on the host."""
+        codes, scales = self._host
+        # From another device these rows are fetched, not all.
+        codes = np.asarray(self.codes[ids]) if codes is None else codes[ids]
+        scales = np.asarray(self.scales[ids]) if scales is None else scales[ids]
+        return np.multiply(
+            codes, scales[..., None], out=out, dtype=np.float32, casting="same_kind"
         )
-        return _scaled(codes, scales)
 
-    def sum_rows(self, ids: Int32[Array, "*batch slots"]) -> Float32[Array, "*batch dims"]:
-        """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
-        total = nothing_yet(ids, self.shape[1])
-        if self.shape[0] == 0:
-            return total
+    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
+        """A storage in memory with more rows, rounded to codes and scales of their own."""
+        codes, scales = rounded(rows)
+        return self.inserted(at, codes=codes, scales=scales)
 
-        def add(total: Array, slot: Array) -> tuple[Array, None]:
-            return total + jnp.where((slot >= 0)[..., None], self.rows(slot), jnp.float32(0)), None
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {"kind": self.kind, "codes": self.codes, "scales": self.scales}
 
-        return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=8)[0]
-
-    def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows as a NumPy array that is the caller's own.
-
-        Args:
-            key: an `int`, a slice, or integers as a list or an array.
-            out: where to write the answer, of the answer's shape.
-        """
-        key = checked_key(key)
-        # On another device the rows asked for are fetched, never all.
-        codes, scales = (
-            np.asarray(array[key]) if host is None else host[key]
-            for array, host in zip((self.codes, self.scales), self._host, strict=True)
-        )
-        check_out(out, codes.shape, np.float32)
-        return np.multiply(codes, scales[..., None], out=out, dtype=np.float32, casting="same_kind")
-
-    def __getitem__(self, key: Any) -> Any:
-        """A storage of the rows of a slice, or rows as NumPy arrays for a number, a list or an array of numbers."""
-        if isinstance(key, slice):
-            return replace_fields(self, codes=self.codes[key], scales=self.scales[key])
-        return self.embedding(key)
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, Int8Array) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "Int8Array":
+        """The storage of a tree."""
+        return tree.made(cls, tree.array("codes", 2, "int8"), tree.array("scales", 1, "float32"))
 
     @cached_property
     def _host(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -132,20 +144,17 @@ class Int8Array(Storage):
 def rounded(
     rows: Float[np.ndarray, "n dims"],
 ) -> tuple[Int8[np.ndarray, "n dims"], Float32[np.ndarray, " n"]]:
-    """Codes and scales that stand for rows, on the host.
-
-    Args:
-        rows: finite numbers; halves of a scale are rounded to even codes.
-
-    Returns:
-        `(codes, scales)`; a row of zeros, and one whose scale would be smaller than any float32, gets a scale of zero.
-    """
+    """Codes and scales that stand for finite rows; halves of a scale go to even codes."""
     rows = np.asarray(rows, np.float32)
-    scales = np.abs(rows).max(axis=1, initial=0) / np.float32(LARGEST)
+    scales = np.abs(rows).max(axis=1, initial=0) / np.float32(_LARGEST)
+    # A row whose scale would be smaller than any float32 becomes one of zeros.
     codes = rows / np.where(scales > 0, scales, np.float32(np.inf))[:, None]
-    # The scales of the smallest rows are rounded much themselves, so that their codes could be too large.
-    return np.clip(np.rint(codes, out=codes), -LARGEST, LARGEST, out=codes).astype(np.int8), scales
+    # The smallest scales are rounded much themselves, so that codes could be too large.
+    np.clip(np.rint(codes, out=codes), -_LARGEST, _LARGEST, out=codes)
+    return codes.astype(np.int8), scales
 
 
-def _scaled(codes: Int8[Array, "*batch dims"], scales: Float32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+def _scaled(
+    codes: Int8[Array, "*batch dims"], scales: Float32[Array, "*batch"]
+) -> Float32[Array, "*batch dims"]:
     return codes.astype(jnp.float32) * scales[..., None]

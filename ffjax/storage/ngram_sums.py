@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, Int32
 
+from ffjax._internal.arrays import padded_size
 from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage
 from ffjax.storage.dense import NdArray
@@ -102,11 +103,6 @@ def ngram_sums(parts: Parts, words: Int[np.ndarray, " n"], sizes: Sizes | None =
     return (Sums(*block) for block in _run(parts, words, sizes, False))
 
 
-def is_mapped(storage: Storage) -> bool:
-    """Whether the storage, or a part of it, is a memory map."""
-    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(storage))
-
-
 def _run(parts: Parts, words: np.ndarray, sizes: Sizes | None, unit: bool) -> Iterator[tuple[np.ndarray, ...]]:
     if sizes is None:
         sizes = SMALL if len(words) <= SMALL.words else LARGE
@@ -144,7 +140,7 @@ def _block(parts: Parts, words: np.ndarray, sizes: Sizes, unit: bool) -> tuple[A
     if not unit:
         own = jnp.zeros((sizes.words, parts.own.shape[1]), jnp.float32)
     else:
-        own = jnp.asarray(parts.own.embedding(padded)) if is_mapped(parts.own) else _rows(parts.own, padded)
+        own = jnp.asarray(parts.own.embedding(padded)) if parts.own.is_mapped else _rows(parts.own, padded)
     if parts.indexer is None or parts.ngrams is None:
         return _alone(own, unit)
     hashing = parts.indexer.hashing if isinstance(parts.indexer, PrunedIndexer) else parts.indexer
@@ -156,7 +152,7 @@ def _block(parts: Parts, words: np.ndarray, sizes: Sizes, unit: bool) -> tuple[A
     buckets = patched(buckets, flat, hashing)
     ids = parts.indexer.kept(buckets) if isinstance(parts.indexer, PrunedIndexer) else buckets
     ngrams, offset = parts.ngrams, parts.offset
-    if is_mapped(ngrams):
+    if ngrams.is_mapped:
         ngrams, ids = _fetched(ngrams, np.asarray(ids), valid_ngrams(flat, hashing, ids.shape[0]), offset)
         offset = 0
     skip = hashing.skip_edge_unigrams and hashing.min_n == 1
@@ -171,7 +167,7 @@ def _flat(table: StringTable, words: np.ndarray, sizes: Sizes, bare_eos: bool) -
     bare = (lengths == len(EOS)) & bare_eos
     bare[bare] = (data[starts[bare, None] + np.arange(len(EOS))] == np.frombuffer(EOS, np.uint8)).all(-1)
     needed = int(lengths.sum()) + 2 * len(words)
-    positions = max(sizes.positions, 1 << (needed - 1).bit_length())
+    positions = padded_size(needed, sizes.positions)
     return flat_words(data, starts, lengths, bare, positions=positions, words=sizes.words)
 
 
@@ -183,14 +179,14 @@ def _fetched(
     needed, places = np.unique(ids[valid], return_inverse=True)
     moved = np.full(ids.shape, -1, np.int32)
     moved[valid] = places
-    rows = np.zeros(max(256, 1 << max(len(needed) - 1, 0).bit_length()), np.int64)
+    rows = np.zeros(padded_size(len(needed), 256), np.int64)
     rows[: len(needed)] = needed + offset
     return NdArray(ngrams.embedding(rows)), moved
 
 
 @jax.jit
 def _rows(storage: Storage, ids: Int32[Array, " words"]) -> Float32[Array, "words dims"]:
-    return storage.rows(ids).astype(jnp.float32)
+    return storage.gather(ids).astype(jnp.float32)
 
 
 @partial(jax.jit, static_argnames="unit")
@@ -236,7 +232,7 @@ def _compose(
         total, number = state
         found = slot_ids(step * _SLOTS + jnp.arange(_SLOTS, dtype=jnp.int32))
         for slot in range(_SLOTS):
-            row = ngrams.rows(jnp.maximum(found[slot], 0) + offset).astype(jnp.float32)
+            row = ngrams.gather(jnp.maximum(found[slot], 0) + offset).astype(jnp.float32)
             total = total + jnp.where((found[slot] >= 0)[:, None], row, jnp.float32(0))
         return total, number + (found >= 0).sum(0, dtype=jnp.int32)
 

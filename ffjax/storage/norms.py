@@ -1,7 +1,6 @@
 """The lengths that word vectors had before they were scaled to unit length."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -9,13 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.pytree import set_fields, value
 
 
-@pytree()
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value()
 class Norms(Chunk):
     """The length of each word's vector before it was scaled to unit length.
 
@@ -40,7 +38,7 @@ class Norms(Chunk):
             raise TypeError(f"`array`: expected 1 dimension of float32, got {got}.")
         if isinstance(array, np.ndarray):
             array = jax.numpy.array(array)
-        object.__setattr__(self, "array", array)
+        set_fields(self, array=array)
 
     @classmethod
     def computed(cls, n: int, lengths: Callable[[Any], Any]) -> "Norms":
@@ -63,7 +61,7 @@ class Norms(Chunk):
         if name != "array" or lengths is None:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         array = jax.numpy.asarray(lengths(slice(None)))
-        object.__setattr__(self, "array", array)
+        set_fields(self, array=array)
         return array
 
     @property
@@ -90,11 +88,6 @@ class Norms(Chunk):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self._host, dtype=dtype)
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, Norms) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Norms({len(self)})"

@@ -1,69 +1,82 @@
-"""Product quantizers: codebooks, and what codes stand for."""
+"""Product quantizers: codebooks, and the vectors that codes stand for."""
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
-from ffjax.storage.arrays import check_array, check_out, placed_array
+from ffjax._internal.arguments import check_array, check_out
+from ffjax._internal.arrays import AnyArray, placed_array
+from ffjax._internal.pytree import set_fields, value
 
-# On the host codes are decoded so many at a time: what they point at stays in the cache until it is read.
-_AT_ONCE = 1 << 17
+# Codes decoded at a time on the host: their centroids stay in the cache until they are read.
+_BLOCK_CODES = 1 << 17
 _THREADS = max(1, os.cpu_count() or 1)
 
 
-@pytree(static=("reconstructed_len",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("reconstructed_len",))
 class PQ:
     """A product quantizer: codebooks, and for optimized product quantization a rotation.
 
     Args:
-        quantizers: the centroids of each subquantizer, float32 `[subquantizers, centroids, dims_each]`.
+        quantizers: the codebooks, float32 `[subquantizers, centroids, dims_each]`.
         projection: the rotation, float32 `[dims, dims]`, or `None`.
-        dims: dimensions of the vectors that come back, if that is less than `subquantizers * dims_each`: the last
-            subquantizer then stands for fewer dimensions, and what its centroids have behind those is left out.
+        dims: dimensions of the reconstructed vectors, if that is less than `subquantizers *
+            dims_each`: of the last subquantizer's centroids only the first numbers are used then.
 
     Raises:
-        TypeError: an array is not float32 or of the wrong rank.
-        ValueError: the projection is not square with the size of the reconstructed vectors, or `dims` takes more than
-            a part of the last subquantizer.
+        TypeError: if an array is not float32 or has the wrong rank.
+        ValueError: if the projection is not square with the size of the reconstructed vectors, or
+            `dims` takes more than the last subquantizer away.
 
     Examples:
         >>> import ffjax, numpy as np
         >>> pq = ffjax.PQ(np.arange(8, dtype=np.float32).reshape(2, 2, 2), None)
-        >>> pq.reconstructed_len, pq.n_centroids, pq.reconstruct(np.array([[0, 1]], dtype=np.uint8))
+        >>> vectors = pq.reconstruct(np.array([[0, 1]], dtype=np.uint8))
+        >>> pq.reconstructed_len, pq.n_centroids, vectors
         (4, 2, array([[0., 1., 6., 7.]], dtype=float32))
     """
 
-    subquantizers: Float32[AnyArray, "subquantizers centroids dims_each"]
+    codebooks: Float32[AnyArray, "subquantizers centroids dims_each"]
     projection: Float32[AnyArray, "dims dims"] | None
     reconstructed_len: int
 
     def __init__(self, quantizers: Any, projection: Any = None, *, dims: int | None = None) -> None:
         check_array("quantizers", quantizers, 3, "float32")
         most = quantizers.shape[0] * quantizers.shape[2]
+        least = most if projection is not None else most - quantizers.shape[2] + 1
         dims = most if dims is None else dims
-        if dims != most and not (projection is None and most - quantizers.shape[2] < dims < most):
-            least = most if projection is not None else most - quantizers.shape[2] + 1
-            raise ValueError(f"`dims`: expected {least} to {most}, since the last code stands for some, got {dims}.")
+        if dims != most and not least <= dims < most:
+            raise ValueError(
+                f"`dims`: expected {least} to {most}, since the last code stands for at least one "
+                f"dimension, got {dims}."
+            )
         if projection is not None:
             check_array("projection", projection, 2, "float32")
             if projection.shape != (dims, dims):
-                raise ValueError(f"`projection`: expected shape {(dims, dims)}, got {projection.shape}.")
-        object.__setattr__(self, "subquantizers", placed_array(quantizers))
-        object.__setattr__(self, "projection", placed_array(projection))
-        object.__setattr__(self, "reconstructed_len", dims)
+                raise ValueError(
+                    f"`projection`: expected shape {(dims, dims)}, got {projection.shape}."
+                )
+        set_fields(
+            self,
+            codebooks=placed_array(quantizers),
+            projection=placed_array(projection),
+            reconstructed_len=dims,
+        )
+
+    @property
+    def subquantizers(self) -> Float32[AnyArray, "subquantizers centroids dims_each"]:
+        """The codebooks, under finalfusion-python's name."""
+        return self.codebooks
 
     @property
     def n_centroids(self) -> int:
         """Centroids in each codebook."""
-        return self.subquantizers.shape[1]
+        return self.codebooks.shape[1]
 
     def reconstruct(self, quantized: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Turns codes back into vectors, on the host.
@@ -73,109 +86,118 @@ class PQ:
             out: where to write the vectors, shape `[*batch, dims]`.
 
         Raises:
-            TypeError: `quantized` has no whole numbers, or `out` no floats.
-            ValueError: `quantized` or `out` is of the wrong shape, or `out` cannot be written to.
-            IndexError: a code is none of a centroid.
+            TypeError: if `quantized` does not hold whole numbers, or `out` floats.
+            ValueError: if `quantized` or `out` has the wrong shape, or `out` is read-only.
+            IndexError: if a code has no centroid.
         """
         quantized = np.asarray(quantized)
-        number, centroids, _ = self._host_books.shape
-        if quantized.ndim == 0 or quantized.shape[-1] != number:
-            raise ValueError(f"`quantized`: expected {number} codes along the last axis, got shape {quantized.shape}.")
+        n_books = self._host_codebooks.shape[0]
+        if quantized.ndim == 0 or quantized.shape[-1] != n_books:
+            raise ValueError(
+                f"`quantized`: expected {n_books} codes along the last axis, "
+                f"got shape {quantized.shape}."
+            )
         shape = (*quantized.shape[:-1], self.reconstructed_len)
-        check_out(out, shape, np.float32)
-        if centroids < 256 or quantized.dtype != np.uint8:
+        if out is not None:
+            check_out(out, shape, np.float32)
+        if self.n_centroids < 256 or quantized.dtype != np.uint8:
             quantized = self._checked_codes(quantized)
-        if not all(self._host_books.shape):
+        if out is None and quantized.ndim == 1 and self.projection is None and quantized.size:
+            return self._concatenated(quantized)  # one word's row: every step counts
+        n_codes = math.prod(quantized.shape[:-1])
+        return self._decoded(quantized.reshape(n_codes, n_books), None, shape, out)
+
+    def reconstruct_rows(
+        self, codes: np.ndarray, ids: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """`reconstruct(codes[ids])`, decoding codes while they are in the cache; clips `ids`."""
+        return self._decoded(codes, ids.reshape(-1), (*ids.shape, self.reconstructed_len), out)
+
+    def _decoded(
+        self,
+        codes: np.ndarray,
+        ids: np.ndarray | None,
+        shape: tuple[int, ...],
+        out: np.ndarray | None,
+    ) -> np.ndarray:
+        if not all(self._host_codebooks.shape):
             return np.zeros(shape, np.float32) if out is None else out
-        if out is None and quantized.ndim == 1 and self.projection is None:
-            return self._concatenated(quantized)  # one word's row, asked for by its string: every step counts
-        made = out if out is not None and out.flags.c_contiguous and out.dtype == np.float32 else np.empty(shape, "f4")
-        self._decode(quantized.reshape(-1, number), None, made.reshape(-1, self.reconstructed_len))
-        if out is None or out is made:
-            return made
-        out[...] = made
+        direct = out is not None and out.flags.c_contiguous and out.dtype == np.float32
+        rows = out if direct else np.empty(shape, np.float32)
+        self._decode(codes, ids, rows.reshape(-1, self.reconstructed_len))
+        if out is None or direct:
+            return rows
+        out[...] = rows
         return out
 
+    def _decode(self, codes: np.ndarray, ids: np.ndarray | None, out: np.ndarray) -> None:
+        """Writes the vectors of codes, or of the rows `ids` of them, on all cores if it pays."""
+        centroids, starts = self._host_centroids
+        step = max(1, _BLOCK_CODES // len(starts))
+        aligned = self.projection is None and out.shape[1] == centroids.shape[1] * len(starts)
+
+        def decode_rows(begin: int, end: int) -> None:
+            entries = np.empty((step, len(starts)), np.intp)
+            for first in range(begin, end, step):
+                rows = slice(first, min(first + step, end))
+                block = codes[rows]
+                if ids is not None:
+                    block = codes.take(ids[rows], axis=0, mode="clip")
+                    if self.n_centroids != 256:
+                        block = self._checked_codes(block)
+                if aligned:  # straight into `out`; "raise" would buffer
+                    numbers = entries[: len(block)]
+                    numbers[...] = block + starts
+                    target = out[rows].reshape(*numbers.shape, -1)
+                    centroids.take(numbers, axis=0, out=target, mode="clip")
+                elif self.projection is None:
+                    out[rows] = self._concatenated(block)
+                else:
+                    np.matmul(self._concatenated(block), self._host_projection.T, out=out[rows])
+
+        # Matrix products use all cores by themselves.
+        if len(out) < 8 * step or self.projection is not None or _THREADS == 1:
+            return decode_rows(0, len(out))
+        ends = np.linspace(0, len(out), _THREADS + 1, dtype=int).tolist()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(decode_rows, ends[:-1], ends[1:]))
+
     def _checked_codes(self, codes: np.ndarray) -> np.ndarray:
-        """Codes that may be none, as numbers that can be added to."""
+        """Codes that all have centroids, in a type that can be added to."""
         if codes.dtype.kind not in "iu" and codes.size:
             raise TypeError(f"`quantized`: expected whole numbers, got {codes.dtype}.")
         if codes.size and (codes.min() < 0 or codes.max() >= self.n_centroids):
-            got = f"{codes.min()} to {codes.max()}"
-            raise IndexError(f"`quantized`: expected codes from 0 to {self.n_centroids - 1}, got {got}.")
+            raise IndexError(
+                f"`quantized`: expected codes from 0 to {self.n_centroids - 1}, "
+                f"got {codes.min()} to {codes.max()}."
+            )
         return codes if codes.dtype == np.uint8 else codes.astype(np.intp)
 
-    def reconstruct_rows(self, codes: np.ndarray, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """As `reconstruct` of `codes[ids]`, whose codes are in the cache when they are decoded.
-
-        Args:
-            codes: of all rows, uint8 `[rows, subquantizers]`.
-            ids: numbers of rows, `[n]`; those outside are clipped into range.
-            out: where to write the vectors, contiguous float32 `[n, dims]`.
-
-        Raises:
-            IndexError: a code is none of a centroid.
-        """
-        self._decode(codes, ids, out)
-        return out
-
     def _concatenated(self, codes: np.ndarray) -> np.ndarray:
-        books, firsts = self._host_rows
-        vectors = books.take(codes + firsts, axis=0, mode="clip")
+        centroids, starts = self._host_centroids
+        vectors = centroids.take(codes + starts, axis=0, mode="clip")
         return vectors.reshape(*codes.shape[:-1], -1)[..., : self.reconstructed_len]
 
-    def _decode(self, codes: np.ndarray, ids: np.ndarray | None, out: np.ndarray) -> None:
-        """Writes the vectors of many codes, or of some rows of codes, on all cores if they are worth it."""
-        books, firsts = self._host_rows
-        step = max(1, _AT_ONCE // len(firsts))
-        whole = out.shape[1] == books.shape[1] * len(firsts) and self.projection is None
-
-        def some(begin: int, end: int) -> None:
-            places = np.empty((step, len(firsts)), np.intp)
-            for at in range(begin, end, step):
-                rows = slice(at, min(at + step, end))
-                own = codes[rows]
-                if ids is not None:
-                    own = codes.take(ids[rows], axis=0, mode="clip")
-                    own = own if self.n_centroids == 256 else self._checked_codes(own)
-                if whole:  # straight to where it belongs
-                    made = places[: len(own)]
-                    made[...] = own + firsts
-                    # "raise" would buffer
-                    books.take(made, axis=0, out=out[rows].reshape(*made.shape, -1), mode="clip")
-                elif self.projection is None:
-                    out[rows] = self._concatenated(own)
-                else:
-                    np.matmul(self._concatenated(own), self._host_projection.T, out=out[rows])
-
-        parts = _THREADS if len(out) >= 8 * step and self.projection is None else 1  # products use all cores anyway
-        ends = np.linspace(0, len(out), parts + 1, dtype=int).tolist()
-        if parts == 1:
-            return some(0, len(out))
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(some, ends[:-1], ends[1:]))
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, PQ) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
-        number, centroids, _ = self.subquantizers.shape
+        n_books, n_centroids, _ = self.codebooks.shape
         rotated = ", rotated" if self.projection is not None else ""
-        return f"PQ({number} subquantizers of {centroids} centroids, {self.reconstructed_len} dims{rotated})"
+        return (
+            f"PQ({n_books} subquantizers of {n_centroids} centroids, "
+            f"{self.reconstructed_len} dims{rotated})"
+        )
 
     @cached_property
-    def _host_books(self) -> np.ndarray:
-        return np.asarray(self.subquantizers)
+    def _host_codebooks(self) -> np.ndarray:
+        return np.asarray(self.codebooks)
 
     @cached_property
-    def _host_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """All centroids one below the other, and where those of each subquantizer begin."""
-        number, centroids, each = self._host_books.shape
-        # Sums of codes and 16 bits take less than half the time of those of 64.
-        narrow = np.uint16 if number * centroids <= 1 << 16 else np.intp
-        return self._host_books.reshape(-1, each), np.arange(0, number * centroids, centroids, dtype=narrow)
+    def _host_centroids(self) -> tuple[np.ndarray, np.ndarray]:
+        """All centroids one below the other, and where those of each codebook start."""
+        n_books, n_centroids, dims_each = self._host_codebooks.shape
+        # Sums of codes in 16 bits take less than half the time of those in 64.
+        narrow = np.uint16 if n_books * n_centroids <= 1 << 16 else np.intp
+        starts = np.arange(0, n_books * n_centroids, n_centroids, dtype=narrow)
+        return self._host_codebooks.reshape(-1, dims_each), starts
 
     @cached_property
     def _host_projection(self) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from ffjax._internal.arguments import whole_number
+from ffjax._internal.arrays import padded_size
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
 from ffjax.strings.strings import Strings
@@ -127,7 +128,7 @@ def pack_ragged(words: Any, *, offsets: Any = None) -> list[RaggedBatch]:
 def ragged_batches(spans: list[ByteViews]) -> list[RaggedBatch]:
     """As `pack_ragged`, of words that are spans already."""
     lengths = np.concatenate([np.zeros(0, np.int32), *(part.lengths for part in spans)])
-    rows = size(len(lengths))
+    rows = padded_size(len(lengths), 0, coarse=True)
     width = _common_width(lengths, rows)
     everything = np.arange(len(lengths), dtype=np.int32)
     parts = [RaggedBatch(everything, _packed(spans, rows, width, most=width))]
@@ -136,7 +137,7 @@ def ragged_batches(spans: list[ByteViews]) -> list[RaggedBatch]:
     where = np.cumsum([0, *(len(part.lengths) for part in spans)]).tolist()
     widest = int(lengths.max())
     while left.size:
-        width = min(4 * width, size(widest))
+        width = min(4 * width, padded_size(widest, 0, coarse=True))
         fits = lengths[left] <= width
         chosen, left = left[fits], left[~fits]
         step = max(1, _PART // width)
@@ -157,24 +158,9 @@ def unpack(strings: Strings) -> list[str]:
     return [decode_word(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True) if length >= 0]
 
 
-def size(needed: int, least: int = 1, *, small: bool = True) -> int:
-    """The size that is made of a number: a power of four up to 1024, of two beyond (or anyway, if not `small`).
-
-    Examples:
-        >>> [size(n) for n in (0, 1, 3, 17, 1000, 1025, 5000)]
-        [0, 4, 4, 64, 1024, 2048, 8192]
-    """
-    if needed == 0 and least == 1:
-        return 0
-    exponent = max(needed - 1, 0).bit_length()
-    if small and exponent <= _SMALL.bit_length() - 1:
-        exponent = max(2, exponent + exponent % 2)
-    return max(least, 1 << exponent)
-
-
 def _size(name: str, given: int | None, needed: int, what: str, least: int, small: bool = True) -> int:
     if given is None:
-        return size(needed, max(least, 1), small=small)
+        return padded_size(needed, least if least > 1 else 0, coarse=small)
     given = whole_number(name, given)
     if given < needed:
         raise ValueError(
@@ -186,7 +172,7 @@ def _size(name: str, given: int | None, needed: int, what: str, least: int, smal
 def _common_width(lengths: np.ndarray, rows: int) -> int:
     """The width of the first part: that at which all parts together have the fewest bytes."""
     longest = int(lengths.max(initial=0))
-    width = size(longest, _MIN_WIDTH, small=rows <= _SMALL)
+    width = padded_size(longest, _MIN_WIDTH, coarse=rows <= _SMALL)
     if rows <= _SMALL and width <= _SMALL:
         return width
     best, fewest = width, rows * width
@@ -205,7 +191,7 @@ def _common_width(lengths: np.ndarray, rows: int) -> int:
 
 def _rows(n: int, width: int) -> int:
     """The rows of a part that is not the first; where rows are long, fillers are dear."""
-    return size(n, small=width <= _SMALL)
+    return padded_size(n, 0, coarse=width <= _SMALL)
 
 
 def _taken(spans: ByteViews, positions: np.ndarray, begin: int, end: int) -> ByteViews:

@@ -8,15 +8,14 @@ Capacities come from a few sizes, so that compiled programs are shared.
 
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from ffjax._internal.pytree import pytree
-from ffjax._internal.types import AnyArray, on_host
+from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.siphash import hash_spans
 from ffjax.strings.codec import decode_word, decode_words, join_words
@@ -37,8 +36,7 @@ class InvalidString(NamedTuple):
     reason: str
 
 
-@pytree()
-@dataclass(frozen=True, eq=False)
+@value()
 class StringTable:
     """Many strings in one buffer: the words of a vocabulary or the n-grams of an explicit one.
 
@@ -121,8 +119,6 @@ class StringTable:
         if not np.array_equal(offsets, other.host_offsets):
             return False
         return np.array_equal(self.host_data[: offsets[-1]], other.host_data[: offsets[-1]])
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"StringTable({len(self)} strings, {int(self.host_offsets[-1])} bytes)"

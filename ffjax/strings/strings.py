@@ -4,16 +4,14 @@ bytes    uint8[batch, width]   each row one string, then zeros
 lengths  int32[batch]          bytes in use; -1 marks a filler row
 """
 
-from dataclasses import dataclass
 
 from jaxtyping import Int32, UInt8
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 
 
-@pytree()
-@dataclass(frozen=True, eq=False)
+@value()
 class Strings:
     """A batch of byte strings of one padded width: what device functions take instead of `str`.
 
@@ -32,7 +30,3 @@ class Strings:
         """The number of rows, filler rows included."""
         return self.lengths.shape[0]
 
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty
 from ffjax._internal.arguments import check_embeddings, list_of_words
+from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.int8 import rounded
@@ -48,7 +48,7 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
     """
     check_embeddings(embeddings)
     vocab, storage, words = embeddings.vocab, embeddings.storage, list_of_words(words)
-    if isinstance(storage.held if isinstance(storage, ShardedArray) else storage, QuantizedArray):
+    if isinstance(storage.padded if isinstance(storage, ShardedArray) else storage, QuantizedArray):
         raise TypeError(
             "`embeddings`: expected rows of plain numbers, got quantized ones. Make them plain first, with "
             "`ffjax.reconstruct`, and quantize anew afterwards."

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
-from ffjax._internal.aligned import aligned_empty
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, NdArray

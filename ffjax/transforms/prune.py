@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage

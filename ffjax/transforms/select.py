@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty
 from ffjax._internal.arguments import check_embeddings, list_of_words
+from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
 from ffjax.storage.norms import Norms

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
+from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import equal
-from ffjax._internal.types import AnyArray
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings

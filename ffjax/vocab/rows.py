@@ -1,16 +1,14 @@
 """What a vocabulary answers for a batch of words: the rows of a storage to read for each."""
 
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int32
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 
 
-@pytree()
-@dataclass(frozen=True, eq=False)
+@value()
 class Rows:
     """The rows behind each word of a batch: one row for a known word, one for each n-gram of an unknown word.
 
@@ -25,11 +23,6 @@ class Rows:
     words: Int32[AnyArray, "*batch"]
     ngrams: Int32[AnyArray, "*unknown slots"] | None = None
     positions: Int32[AnyArray, "*unknown"] | None = None
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def found(self) -> Bool[Array, "*batch"]:

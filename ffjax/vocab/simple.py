@@ -1,14 +1,13 @@
 """Vocabulary without subwords: a word has a row or it does not."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
 
-from ffjax._internal.pytree import pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
@@ -16,8 +15,7 @@ from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
 
 
-@pytree(static=("n_shared_rows",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("n_shared_rows",))
 class SimpleVocab(Vocab):
     """Words and their rows, nothing for unknown words.
 

@@ -2,15 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from ffjax._internal.pytree import pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
@@ -144,8 +143,7 @@ class BucketVocab(SubwordVocab):
         return ExplicitVocab(self.table, indexer, rows=self.shared_rows)
 
 
-@pytree(static=("n_shared_rows", "subword_indexer"))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("n_shared_rows", "subword_indexer"))
 class FinalfusionBucketVocab(BucketVocab):
     """Words, and n-grams hashed with finalfusion's 64-bit FNV-1a into `2**buckets_exp` buckets.
 
@@ -183,8 +181,7 @@ class FinalfusionBucketVocab(BucketVocab):
         init_words(self, words, rows)
 
 
-@pytree(static=("n_shared_rows",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("n_shared_rows",))
 class FastTextVocab(BucketVocab):
     """Words, and n-grams hashed as fastText does into any number of buckets.
 
@@ -223,8 +220,7 @@ class FastTextVocab(BucketVocab):
         init_words(self, words, rows)
 
 
-@pytree(static=("n_shared_rows",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("n_shared_rows",))
 class ExplicitVocab(SubwordVocab):
     """Words, and n-grams that are each stored with their row; n-grams that are not stored have none.
 
@@ -262,8 +258,7 @@ class ExplicitVocab(SubwordVocab):
         return ("<", ">")
 
 
-@pytree(static=("n_shared_rows", "subword_indexer", "bow", "eow"))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("n_shared_rows", "subword_indexer", "bow", "eow"))
 class FloretVocab(SubwordVocab):
     """No words of its own: every word is the sum of the rows that it and its n-grams hash to, as in floret.
 

@@ -115,7 +115,7 @@ def test_a_slice_is_a_dense_storage(composed):
 def test_rows_in_jit(composed):
     storage, rows, _ = composed
     ids = jnp.array([[0, 11], [len(rows) - 1, 12], [-5, 999]], jnp.int32)
-    for call in (jax.jit(lambda s, i: s.rows(i)), jax.vmap(lambda s, i: s.rows(i), (None, 0))):
+    for call in (jax.jit(lambda s, i: s.gather(i)), jax.vmap(lambda s, i: s.gather(i), (None, 0))):
         np.testing.assert_allclose(call(storage, ids), rows[np.clip(ids, 0, len(rows) - 1)], atol=CLOSE)
 
 
@@ -127,7 +127,7 @@ def test_sums_in_jit(composed, words):
     if words:
         ids = np.concatenate([ids, [[3, -1, 3]]]).astype(np.int32)
     expected = np.stack([rows[line[line >= 0]].sum(0) for line in ids])
-    np.testing.assert_allclose(jax.jit(lambda s, i: s.sum_rows(i))(storage, ids), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(lambda s, i: s.gather_sum(i))(storage, ids), expected, atol=1e-5)
 
 
 def test_it_is_a_pytree(composed):
@@ -262,5 +262,5 @@ def test_wrong_types_are_refused(tmp_path):
     storage = ffjax.ComposedArray(own, table, ngrams, indexer)
     with pytest.raises(TypeError, match="`key`: expected a row number, a slice, or an array of row numbers, got 'a'"):
         storage.embedding("a")
-    with pytest.raises(IndexError, match="`key`: expected -51 to 50, got 0 to 51"):
+    with pytest.raises(IndexError, match="`key`: .*expected -51 to 50, got 0 to 51"):
         storage.embedding([0, 51])

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import ffjax
-from ffjax.storage.ngram_sums import is_mapped
 from ffjax.transforms.quantize import scalar
 from tests.builders import VOCABS, WORDS, embeddings, storage
 
@@ -70,7 +69,7 @@ def test_a_map_becomes_narrow(tmp_path):
     store = ffjax.NdArray(np.memmap(tmp_path / "rows", np.float32, "r", shape=rows.shape))
     for narrow in (to_int8, to_bfloat16):
         assert narrow(store) == narrow(ffjax.NdArray(rows))
-        assert not is_mapped(narrow(store))
+        assert not narrow(store).is_mapped
 
 
 @pytest.mark.parametrize("narrow", [to_int8, to_bfloat16])
@@ -148,8 +147,8 @@ def test_no_program_has_floats_of_all_rows():
     ids = jnp.zeros((4, 8), jnp.int32)
     queries = jnp.ones((2, dims), jnp.float32)
     programs = (
-        jax.jit(lambda s: s.rows(ids)).lower(store),
-        jax.jit(lambda s: s.sum_rows(ids)).lower(store),
+        jax.jit(lambda s: s.gather(ids)).lower(store),
+        jax.jit(lambda s: s.gather_sum(ids)).lower(store),
         jax.jit(lambda s: ffjax.top_k(s, queries, 3).scores).lower(store),
         jax.jit(lambda e: ffjax.embed(e, packed)[0]).lower(emb),
         jax.jit(jax.grad(lambda e: ffjax.embed(e, packed)[0].sum(), allow_int=True)).lower(emb),
@@ -163,7 +162,7 @@ def test_gradients_of_scales_are_those_of_the_sum():
     store = storage(9, kind="int8")
     ids = jnp.array([[0, 3, -1], [3, 3, 8]], jnp.int32)
     weights = jnp.asarray(np.random.default_rng(1).standard_normal((2, 6)), jnp.float32)
-    gradient = jax.grad(lambda s: (s.sum_rows(ids) * weights).sum(), allow_int=True)(store)
+    gradient = jax.grad(lambda s: (s.gather_sum(ids) * weights).sum(), allow_int=True)(store)
     codes, expected = np.asarray(store.codes).astype(np.float32), np.zeros(9, np.float32)
     for line, weight in zip(np.asarray(ids), np.asarray(weights), strict=True):
         for row in line[line >= 0]:

@@ -14,7 +14,7 @@ KNOWN, UNKNOWN = ["Paris", "a", "крот", "Paris"], ["Pariser", "teapots"]
 
 def rebuilt(emb, books, projection, norms):
     """Embeddings with other numbers in their places, without a copy, so that they may be traced."""
-    arrays = {"subquantizers": books, "projection": projection, "norms": norms}
+    arrays = {"codebooks": books, "projection": projection, "norms": norms}
     paths, tree = jax.tree_util.tree_flatten_with_path(emb)
     return jax.tree.unflatten(tree, [arrays.get(path[-1].name, leaf) for path, leaf in paths])
 
@@ -77,7 +77,7 @@ def test_many_codes_are_decoded_as_few_are(projection):
     quantizer = pq(6, projection=projection)
     codes = np.random.default_rng(0).integers(0, 8, (100_003, 3)).astype(np.uint8)
     whole = quantizer.reconstruct(codes)
-    books = np.asarray(quantizer.subquantizers)[np.arange(3), codes].reshape(-1, 6)
+    books = np.asarray(quantizer.codebooks)[np.arange(3), codes].reshape(-1, 6)
     expected = books if quantizer.projection is None else books @ np.asarray(quantizer.projection).T
     np.testing.assert_allclose(whole, expected, atol=1e-5)
     out = np.zeros((6, 100_003), np.float32).T  # rows are not contiguous
@@ -111,7 +111,7 @@ def test_a_code_without_a_centroid_is_found_among_many_words():
 @pytest.mark.parametrize("shape", [(3,), (2, 3)])
 @pytest.mark.parametrize("projection", [False, True])
 def test_codes_are_whole_numbers_of_any_type(shape, projection):
-    quantizer = ffjax.PQ(pq(6).subquantizers, np.eye(6, dtype=np.float32) if projection else None)
+    quantizer = ffjax.PQ(pq(6).codebooks, np.eye(6, dtype=np.float32) if projection else None)
     codes = np.arange(np.prod(shape)).reshape(shape)
     for dtype in (np.uint8, np.int16, np.uint64):
         np.testing.assert_array_equal(quantizer.reconstruct(codes.astype(dtype)), quantizer.reconstruct(codes))

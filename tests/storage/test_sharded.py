@@ -29,12 +29,12 @@ def test_rows_sums_chunks_and_host_access(n_rows):
     if not n_rows:
         return
     ids = np.array([[0, n_rows - 1], [n_rows // 2, 0]], np.int32)
-    np.testing.assert_array_equal(jax.jit(lambda s, i: s.rows(i))(stored, ids), matrix[ids])
-    np.testing.assert_array_equal(stored.rows(jnp.array([-5, 99])), matrix[[0, -1]])
-    np.testing.assert_array_equal(stored.chunk(0, n_rows), matrix)
+    np.testing.assert_array_equal(jax.jit(lambda s, i: s.gather(i))(stored, ids), matrix[ids])
+    np.testing.assert_array_equal(stored.gather(jnp.array([-5, 99])), matrix[[0, -1]])
+    np.testing.assert_array_equal(stored.row_source(n_rows).chunk(0, n_rows), matrix)
     some = jnp.asarray(np.pad(ids, ((0, 1), (0, 1)), constant_values=-1))
     expected = np.stack([matrix[line[line >= 0]].sum(0) for line in np.asarray(some)])
-    np.testing.assert_allclose(stored.sum_rows(some), expected, atol=1e-6)
+    np.testing.assert_allclose(stored.gather_sum(some), expected, atol=1e-6)
     np.testing.assert_array_equal(stored[-1], matrix[-1])
     np.testing.assert_array_equal(stored.embedding([0, -1]), matrix[[0, -1]])
     out = np.empty(3, np.float32)

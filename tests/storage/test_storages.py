@@ -27,10 +27,10 @@ def test_rows_eager_equal_jit_equal_the_definition(kind):
     store = storage(9, kind=kind)
     ids = jnp.array([[0, 8], [3, 3]], jnp.int32)
     expected = reference(store)[np.asarray(ids)]
-    np.testing.assert_allclose(store.rows(ids), expected, atol=1e-6)
-    np.testing.assert_allclose(jax.jit(lambda s, i: s.rows(i))(store, ids), expected, atol=1e-6)
-    np.testing.assert_allclose(jax.vmap(store.rows)(ids), expected, atol=1e-6)
-    assert store.rows(jnp.zeros((0,), jnp.int32)).shape == (0, 6)
+    np.testing.assert_allclose(store.gather(ids), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda s, i: s.gather(i))(store, ids), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(store.gather)(ids), expected, atol=1e-6)
+    assert store.gather(jnp.zeros((0,), jnp.int32)).shape == (0, 6)
 
 
 @every_storage
@@ -39,9 +39,9 @@ def test_sum_rows_leaves_out_what_is_below_zero(kind):
     ids = jnp.array([[0, 8, -1], [-1, -1, -1], [2, 2, 2]], jnp.int32)
     full = reference(store)
     expected = np.stack([full[0] + full[8], np.zeros(6), 3 * full[2]])
-    np.testing.assert_allclose(store.sum_rows(ids), expected, atol=1e-5)
-    np.testing.assert_allclose(jax.jit(lambda s, i: s.sum_rows(i))(store, ids), expected, atol=1e-5)
-    assert store.sum_rows(jnp.zeros((2, 0), jnp.int32)).tolist() == [[0.0] * 6] * 2
+    np.testing.assert_allclose(store.gather_sum(ids), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(lambda s, i: s.gather_sum(i))(store, ids), expected, atol=1e-5)
+    assert store.gather_sum(jnp.zeros((2, 0), jnp.int32)).tolist() == [[0.0] * 6] * 2
 
 
 @every_storage
@@ -72,8 +72,8 @@ def test_as_an_array_and_row_by_row(kind):
 def test_no_rows(kind):
     store = storage(0, kind=kind)
     assert store.shape == (0, 6)
-    assert not store.rows(jnp.zeros(2, jnp.int32)).any()
-    assert not store.sum_rows(jnp.zeros((2, 3), jnp.int32)).any()
+    assert not store.gather(jnp.zeros(2, jnp.int32)).any()
+    assert not store.gather_sum(jnp.zeros((2, 3), jnp.int32)).any()
 
 
 def test_an_array_given_is_copied_and_a_memory_map_is_kept(tmp_path):
@@ -89,7 +89,7 @@ def test_an_array_given_is_copied_and_a_memory_map_is_kept(tmp_path):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_accumulates_in_float32(dtype):
     store = ffjax.NdArray(jnp.full((1, 2), 0.001, dtype))
-    total = store.sum_rows(jnp.zeros((1, 1000), jnp.int32))
+    total = store.gather_sum(jnp.zeros((1, 1000), jnp.int32))
     assert total.dtype == jnp.float32
     np.testing.assert_allclose(total, 1000 * np.float32(store.matrix[0, 0]), rtol=1e-5)
 
@@ -100,7 +100,7 @@ def test_pq_on_the_host():
     out = np.empty((2, 1, 6), np.float32)
     assert quantizer.reconstruct(codes, out=out) is out
     np.testing.assert_array_equal(out, quantizer.reconstruct(codes))
-    assert (quantizer.n_centroids, quantizer.reconstructed_len, quantizer.subquantizers.shape) == (8, 6, (3, 8, 2))
+    assert (quantizer.n_centroids, quantizer.reconstructed_len, quantizer.codebooks.shape) == (8, 6, (3, 8, 2))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_pq_on_the_host():
         (lambda: storage(2, kind="int8")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
         (lambda: storage(2)[2], IndexError, "2"),
         (lambda: ffjax.PQ(np.zeros((2, 2), np.float32)), TypeError, "`quantizers`: expected 3 dimensions of float32"),
-        (lambda: ffjax.PQ(pq(6).subquantizers, np.zeros((2, 2), np.float32)), ValueError, r"`projection`.*\(6, 6\)"),
+        (lambda: ffjax.PQ(pq(6).codebooks, np.zeros((2, 2), np.float32)), ValueError, r"`projection`.*\(6, 6\)"),
         (lambda: pq(6).reconstruct(np.zeros((1, 2), np.uint8)), ValueError, "`quantized`: expected 3 codes"),
         (lambda: pq(6).reconstruct(np.zeros((1, 3), np.uint8), out=np.zeros(6)), ValueError, r"`out`: .*\(1, 6\)"),
         (lambda: ffjax.QuantizedArray(None, np.zeros((1, 3), np.uint8)), TypeError, "`pq`: expected a PQ"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax import StringTable, pack, pack_ragged, unpack
-from ffjax.strings.pack import size
+from ffjax._internal.arrays import padded_size
 from tests.builders import embeddings, plain_demo
 
 WORDS = ["tea", "", "Zürich", "咖啡", "naïve", "x" * 40, "👍🏽", "a b"]
@@ -144,10 +144,10 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
 
 
 def test_sizes_are_a_handful():
-    assert {size(n) for n in range(1, 1025)} == {4, 16, 64, 256, 1024}
+    assert {padded_size(n, 0, coarse=True) for n in range(1, 1025)} == {4, 16, 64, 256, 1024}
     shapes = {pack(["a"] * n).bytes.shape for n in range(1, 1001)}
     assert shapes == {(n, 16) for n in (4, 16, 64, 256, 1024)}
-    assert [size(n) for n in (1025, 2049, 100_000)] == [2048, 4096, 1 << 17]
+    assert [padded_size(n, 0, coarse=True) for n in (1025, 2049, 100_000)] == [2048, 4096, 1 << 17]
 
 
 def rebuilt(parts, n):
@@ -168,7 +168,7 @@ def test_parts_hold_each_word_once(kinds):
     assert rebuilt(parts, len(words)) == words
     assert parts[0].positions.tolist() == list(range(len(words)))
     total = sum(part.strings.bytes.size for part in parts)
-    assert total <= max(4 * 1024 * size(len(words)), 32 * sum(map(len, words)) + 64 * len(words) + 4096)
+    assert total <= max(4 * 1024 * padded_size(len(words), 0, coarse=True), 32 * sum(map(len, words)) + 64 * len(words) + 4096)
 
 
 def test_parts_hold_each_word_once_where_buffers_are_several():

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty
+from ffjax._internal.arguments import check_limit
+from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized
@@ -27,7 +28,6 @@ from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_versio
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
-from ffjax.formats.rows.limits import check_limit
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.ngram_sums import WHOLE, Parts, compose
 from ffjax.storage.norms import Norms

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.memmap import release_pages
 from ffjax._internal.pytree import equal
-from ffjax._internal.released_pages import release_pages
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.arrays import host_view
+from ffjax._internal.memmap import release_pages
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.storage.arrays import host_view
 
 F32 = np.dtype("<f4")
 # Rows are numbered in 32 bits, and JAX counts the elements of an axis in them.

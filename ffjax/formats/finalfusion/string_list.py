@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty, aligned_zeros
+from ffjax._internal.arrays import aligned_empty, aligned_zeros
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import SLACK, StringTable, capacity

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from ffjax._internal.aligned import aligned_empty
+from ffjax._internal.arrays import aligned_empty
 from ffjax.formats.io.binary import ByteSource
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import ComposedArray, Int8Array, QuantizedArray, Storage
 from ffjax.strings.string_table import StringTable

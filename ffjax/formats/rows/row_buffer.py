@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty
+from ffjax._internal.arrays import aligned_empty
 
 _FIRST_BYTES = 1 << 24
 _MOVE_ROWS = 1 << 14

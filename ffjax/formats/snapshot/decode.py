@@ -11,7 +11,8 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.snapshot.unpack import Held
-from ffjax.storage import PQ, ComposedArray, Int8Array, NdArray, QuantizedArray, Storage
+from ffjax.storage import Storage
+from ffjax.storage.base import storage_kinds, storage_of_kind
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import (
@@ -87,6 +88,18 @@ class Node:
         """An entry that is a map."""
         return Node(self.source, self.entries.get(name), f"{self.path}.{name}")
 
+    def storage(self, name: str) -> Storage:
+        """An entry that is a storage."""
+        return storage_of(self.node(name))
+
+    def strings(self, name: str) -> StringTable:
+        """An entry that is a table of strings."""
+        return _strings(self.node(name))
+
+    def indexer(self, name: str) -> Any:
+        """An entry that is an n-gram indexer."""
+        return _indexer(self.node(name))
+
     def maybe(self, name: str, read: Callable[[str], Any]) -> Any:
         """What `read` makes of an entry, or `None` if that is nil."""
         if name not in self.entries:
@@ -127,28 +140,11 @@ def storage_of(node: Node) -> Storage:
         FormatError: as `embeddings_of`.
     """
     kind = node.text("kind")
-    if kind == "NdArray":
-        return NdArray(node.array("matrix", 2, "float32", "bfloat16", "float16"))
-    if kind == "Int8Array":
-        return node.made(Int8Array, node.array("codes", 2, "int8"), node.array("scales", 1, "float32"))
-    if kind == "QuantizedArray":
-        return _quantized(node)
-    if kind == "ComposedArray":
-        own, words = storage_of(node.node("own")), _strings(node.node("words"))
-        ngrams = node.maybe("ngrams", lambda name: storage_of(node.node(name)))
-        return node.made(ComposedArray, own, words, ngrams, node.maybe("indexer", lambda n: _indexer(node.node(n))))
-    raise node.error("kind", "NdArray, Int8Array, QuantizedArray or ComposedArray", repr(kind))
-
-
-def _quantized(node: Node) -> QuantizedArray:
-    codes = node.array("codes", 2, "uint8")
-    norms = node.maybe("norms", lambda name: node.array(name, 1, "float32"))
-    books = node.array("centroids", 3, "float32")
-    projection = node.maybe("projection", lambda name: node.array(name, 2, "float32"))
-    largest = int(np.asarray(codes).max(initial=0))
-    if codes.size and largest >= books.shape[1]:
-        raise node.error("codes", f"at most {books.shape[1] - 1}, the last of the centroids", str(largest))
-    return node.made(QuantizedArray, node.made(PQ, books, projection, dims=node.whole("dims")), codes, norms)
+    storage = storage_of_kind(kind)
+    if storage is None:
+        kinds = storage_kinds()
+        raise node.error("kind", f"{', '.join(kinds[:-1])} or {kinds[-1]}", repr(kind))
+    return storage.from_tree(node)
 
 
 def _vocab(node: Node) -> Vocab:

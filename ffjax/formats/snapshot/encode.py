@@ -26,9 +26,12 @@
 from dataclasses import asdict
 from typing import Any
 
+import jax
+import numpy as np
+
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
-from ffjax.storage import ComposedArray, Int8Array, NdArray, QuantizedArray, ShardedArray, Storage
+from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SubwordVocab, Vocab
 from ffjax.vocab.ngrams import ExplicitIndexer, PrunedIndexer
@@ -55,24 +58,24 @@ def tree_of(embeddings: Embeddings) -> Tree:
 def _storage(storage: Storage | None) -> Tree | None:
     if storage is None:
         return None
-    kind = {"kind": type(storage).__name__}
-    match storage:
-        case NdArray():
-            return {**kind, "matrix": storage.matrix}
-        case ShardedArray():
-            return _storage(storage[:])
-        case Int8Array():
-            return {**kind, "codes": storage.codes, "scales": storage.scales}
-        case QuantizedArray():
-            books = {"centroids": storage.codebooks, "projection": storage.projection, "dims": storage.shape[1]}
-            return {**kind, "codes": storage.codes, "norms": storage.norms, **books}
-        case ComposedArray():
-            parts = {"own": _storage(storage.own), "words": _strings(storage.table), "ngrams": _storage(storage.ngrams)}
-            return {**kind, **parts, "indexer": None if storage.indexer is None else _indexer(storage.indexer)}
+    tree = storage.to_tree()
+    if tree["kind"] is not None:
+        return {name: _entry(entry) for name, entry in tree.items()}
     raise TypeError(
-        f"`embeddings`: expected a storage of ffjax's, which snapshots can hold, got {kind['kind']}. Make an NdArray "
+        "`embeddings`: expected a storage of ffjax's, which snapshots can hold, "
+        f"got {type(storage).__name__}. Make an NdArray "
         "of it, as in `embeddings.replace(storage=ffjax.NdArray(np.asarray(embeddings.storage)))`."
     )
+
+
+def _entry(entry: Any) -> Any:
+    if isinstance(entry, Storage):
+        return _storage(entry)
+    if isinstance(entry, StringTable):
+        return _strings(entry)
+    if isinstance(entry, np.ndarray | jax.Array | str | int | None):
+        return entry
+    return _indexer(entry)
 
 
 def _vocab(vocab: Vocab) -> Tree:

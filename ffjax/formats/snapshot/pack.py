@@ -19,7 +19,7 @@ import jax
 import msgpack
 import numpy as np
 
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.memmap import release_pages
 
 ARRAY = 1
 CHUNKED = "__msgpack_chunked_array__"

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.numpy import bfloat16
 
-from ffjax._internal.aligned import aligned_empty
+from ffjax._internal.arrays import aligned_empty
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.snapshot.pack import ARRAY, CHUNKED
 

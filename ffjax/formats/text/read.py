@@ -15,11 +15,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
+from ffjax._internal.arguments import check_dims, check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.limits import check_dims, check_limit
 from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
 from ffjax.formats.text.fields import SAMPLE_LINES, count_values, shown
 from ffjax.formats.text.header import HEADER, begin_text, check_rows, read_header

@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int32
 
 from ffjax._internal.arguments import array_of, check_embeddings
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.functional.search.in_memory import PRODUCTS, search_storage
 from ffjax.functional.search.out_of_core import search_blocks
 from ffjax.functional.search.rerank import rank, rank_fetched, reranking
@@ -19,7 +19,6 @@ from ffjax.functional.search.sharded import search_sharded
 from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
 from ffjax.kernels.top_k.metrics import METRICS
 from ffjax.storage import ComposedArray, ShardedArray, Storage
-from ffjax.storage.ngram_sums import is_mapped
 
 
 def top_k(
@@ -161,7 +160,7 @@ def _search(
 
 def _is_out_of_reach(storage: Storage) -> bool:
     """Whether outside of `jit` rows are read or put together as they are needed."""
-    return isinstance(storage, ComposedArray) or is_mapped(storage)
+    return isinstance(storage, ComposedArray) or storage.is_mapped
 
 
 def _is_divided(storage: Storage) -> bool:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
-from ffjax.functional.search.row_sources import of_ids, of_storage, placed
+from ffjax.functional.search.row_sources import of_ids, placed
 from ffjax.kernels.top_k.cos_mul import cos_mul_of
 from ffjax.kernels.top_k.metrics import top_k_of
 from ffjax.kernels.top_k.row_source import RowFilter, RowSource
@@ -49,7 +49,7 @@ def search_storage(
         ascending: whether `ids` ascend.
         recall: the share of the best rows to find, or `None` for all.
     """
-    source = of_storage(storage, n_rows)
+    source = storage.row_source(n_rows)
     if ids is None or not ids.shape[0] or not n_rows:
         source = source if ids is None else source._replace(n_rows=0)
         restriction = RowFilter(allowed=mask, start=start, stop=stop, exclude=exclude)

@@ -1,15 +1,10 @@
 """Stretches of memory maps: read ahead of their use, handed to the device without a copy, forgotten afterwards."""
 
-import mmap
-import os
 from typing import NamedTuple
 
 import numpy as np
 
-from ffjax._internal import memmap as _maps
-from ffjax._internal.memmap import map_behind
-
-_ALIGNMENT = 64  # JAX's CPU device takes over a NumPy array that begins at a multiple of this many bytes
+from ffjax._internal.arrays import ALIGNMENT as _ALIGNMENT
 
 
 class Window(NamedTuple):
@@ -48,48 +43,3 @@ def window(matrix: np.ndarray, first: int, size: int) -> Window:
     flat[: size * dims] = matrix[first : first + size].reshape(-1)
     flat[size * dims :] = 0
     return Window(flat, 0)
-
-
-def read_ahead(flat: np.ndarray) -> None:
-    """Has the system read a stretch of a map into memory, and waits until it has."""
-    found = _mapped(flat)
-    if found is None:
-        return
-    held, first, last = found
-    if hasattr(mmap, "MADV_WILLNEED"):
-        held.madvise(mmap.MADV_WILLNEED, first, last - first)
-    # Touching each page also enters it in the page table; NumPy does so without Python's lock.
-    flat.view(np.uint8)[:: mmap.PAGESIZE].max(initial=0)
-
-
-def release_pages(flat: np.ndarray, share: float = 0.25) -> None:
-    """Takes a stretch of a read-only map out of the process's memory; its pages may stay in the system's cache.
-
-    Args:
-        flat: the stretch.
-        share: leave it if the whole map takes no more than this share of the machine's memory: to enter the pages in
-            the page table again would cost the next search more time than the search itself.
-    """
-    found = None if flat.flags.writeable else _mapped(flat)
-    if found is None or len(found[0]) <= share * _memory():
-        return
-    held, first, last = found
-    _maps.release_pages(held, first, last - first)
-
-
-def _mapped(flat: np.ndarray) -> tuple[mmap.mmap, int, int] | None:
-    """The map that an array lies in, and the bytes of the pages that it lies in; `None` if it lies in none."""
-    base = map_behind(flat)
-    if base is None:
-        return None
-    begin = flat.ctypes.data - _maps.begin_of(base)
-    first = begin // mmap.PAGESIZE * mmap.PAGESIZE
-    return base, first, min(len(base), begin + flat.nbytes)
-
-
-def _memory() -> int:
-    """Bytes of the machine's memory; 0 where the system doesn't say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.memmap import read_ahead, release_pages
 from ffjax.functional.search.in_memory import top_k_in
-from ffjax.functional.search.map_slices import Window, read_ahead, release_pages, window
+from ffjax.functional.search.map_slices import Window, window
 from ffjax.functional.search.row_filter import Chosen
-from ffjax.functional.search.row_sources import of_storage, of_window, placed
+from ffjax.functional.search.row_sources import of_window, placed
 from ffjax.kernels.top_k.block_max import take_best
 from ffjax.kernels.top_k.row_source import RowFilter
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
@@ -97,11 +98,11 @@ def search_blocks(
             after = search(best, flat, np.array([row, i * size - first, lead], np.int32), mask, ids)
             if before is not None:  # one block is searched while the next one is read; no third is in memory
                 jax.block_until_ready(best)
-                release_pages(before, keep)
+                release_pages(before, keep=keep)
             best, before = after, held.flat if isinstance(held, Window) else None
         jax.block_until_ready(best)
         if before is not None:
-            release_pages(before, keep)
+            release_pages(before, keep=keep)
     return best
 
 
@@ -138,7 +139,7 @@ def _codes(storage: QuantizedArray, first: int, size: int, keep: float) -> Stora
         if not isinstance(array, np.memmap):
             return array
         held = jax.device_put(np.array(array))
-        release_pages(array.reshape(-1), keep)
+        release_pages(array, keep=keep)
         return held
 
     return jax.tree.map(read, part)
@@ -160,7 +161,7 @@ def _search(
 ) -> tuple[Array, Array]:
     """The best rows so far and of one block; those of earlier blocks come first where scores are equal."""
     row, new, lead = place
-    source = of_storage(held, shape[0]) if isinstance(held, Storage) else of_window(held, lead, shape)
+    source = held.row_source(shape[0]) if isinstance(held, Storage) else of_window(held, lead, shape)
     if exclude is not None:
         inside = (exclude >= row) & (exclude < row + shape[0])
         exclude = jnp.where(inside, exclude - row, -1) if ids is None else placed(exclude, ids)

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from ffjax.functional.search.row_sources import of_storage
+from ffjax._internal.arrays import padded_size
 from ffjax.functional.search.types import EmbeddingsLike
 from ffjax.kernels.top_k.metrics import best_of_rows
 from ffjax.storage import NdArray, Storage
-from ffjax.strings.pack import size
 
 # Queries whose rows are fetched from a file at a time.
 _QUERIES = 1024
@@ -53,7 +52,7 @@ def rank(
     exact: Storage, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], *, k: int, metric: str
 ) -> tuple[Array, Array]:
     """The best `k` of some rows, `(scores, rows)`; of equal scores the lower row comes first."""
-    return best_of_rows(of_storage(exact, len(exact)), queries, rows, k, metric)
+    return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric)
 
 
 def rank_fetched(
@@ -70,7 +69,7 @@ def rank_fetched(
 
 def _fetched(exact: Storage, queries: Array, rows: np.ndarray, k: int, metric: str) -> tuple[Array, Array]:
     ids = np.unique(rows[rows >= 0])
-    padded = np.resize(ids, size(len(ids))) if len(ids) else np.zeros(0, np.int64)
+    padded = np.resize(ids, padded_size(len(ids), 0, coarse=True)) if len(ids) else np.zeros(0, np.int64)
     few = NdArray(exact.embedding(padded)) if len(ids) else NdArray(np.zeros((0, exact.shape[1]), np.float32))
     places = np.where(rows < 0, -1, np.searchsorted(ids, rows)).astype(np.int32)
     scores, best = rank(few, queries, jnp.asarray(places), k=k, metric=metric)

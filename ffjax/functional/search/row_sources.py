@@ -4,18 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int32
 
-from ffjax.functional.search.pq_scan import of_codes
-from ffjax.kernels.top_k.row_source import RowSource, of_matrix
-from ffjax.storage import NdArray, QuantizedArray, Storage
-
-
-def of_storage(storage: Storage, n_rows: int) -> RowSource:
-    """The first rows of a storage, decoded chunk by chunk."""
-    if isinstance(storage, NdArray):
-        return of_matrix(jnp.asarray(storage.matrix), n_rows)
-    if isinstance(storage, QuantizedArray):
-        return of_codes(storage, n_rows)
-    return RowSource(n_rows, storage.chunk, storage.rows)
+from ffjax.kernels.top_k.row_source import RowSource
 
 
 def of_window(flat: Float[Array, " numbers"], lead: Int32[Array, ""], shape: tuple[int, int]) -> RowSource:

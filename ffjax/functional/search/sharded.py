@@ -15,7 +15,6 @@ from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from ffjax._internal.jax_compat import gathered
 from ffjax.functional.search.in_memory import top_k_in
-from ffjax.functional.search.row_sources import of_storage
 from ffjax.kernels.top_k.block_max import take_best
 from ffjax.kernels.top_k.row_source import RowFilter
 from ffjax.storage import ShardedArray, Storage
@@ -54,7 +53,7 @@ def search_sharded(
     Returns:
         What one device would answer.
     """
-    batch, padded = queries.shape[0], len(storage.held)
+    batch, padded = queries.shape[0], len(storage.padded)
     if batch == 0 or k == 0:
         return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
     if ids is not None:  # the rows stay where they are: a list of rows becomes a mask
@@ -79,7 +78,7 @@ def search_sharded(
         restriction = RowFilter(
             allowed=mask, start=None if start is None else near, stop=far if limited else None, exclude=exclude
         )
-        scores, rows = top_k_in(of_storage(part, own), queries, k, metric, restriction, recall)
+        scores, rows = top_k_in(part.row_source(own), queries, k, metric, restriction, recall)
         rows = jnp.where(rows < 0, -1, rows + begin)
         if not storage.axes:
             return scores, rows
@@ -87,5 +86,5 @@ def search_sharded(
         return take_best(both[0], both[1], k)
 
     search = storage.on_each(local, (storage.specs, by_rows, by_queries, by_queries, PartitionSpec()), by_queries)
-    scores, rows = search(storage.held, mask, queries, exclude, jnp.stack([first, last]))
+    scores, rows = search(storage.padded, mask, queries, exclude, jnp.stack([first, last]))
     return scores[:batch], rows[:batch]

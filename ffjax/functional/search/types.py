@@ -1,13 +1,12 @@
 """What search takes and what it answers."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import whole_number
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
@@ -33,8 +32,7 @@ class EmbeddingsLike(Protocol):
         ...
 
 
-@pytree(static=("recall",))
-@dataclass(frozen=True, eq=False)
+@value(static=("recall",))
 class TopK:
     """The best rows for each query, best first.
 
@@ -47,11 +45,6 @@ class TopK:
     scores: Float32[AnyArray, "*batch k"]
     rows: Int32[AnyArray, "*batch k"]
     recall: float = 1.0
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def checked_k(k: Any) -> int:

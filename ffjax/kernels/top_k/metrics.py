@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.approximate import approximate_search
 from ffjax.kernels.top_k.block_max import best_of, search

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from ffjax._internal.aligned import aligned_empty
 from ffjax._internal.arguments import check_embeddings
+from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import NdArray
 from ffjax.transforms.quantize.sampling import blocks

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
-from ffjax._internal.aligned import aligned_empty
-from ffjax._internal.released_pages import release_pages
+from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.memmap import release_pages
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
 from ffjax.transforms.quantize.opq import rotated

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax._internal.aligned import aligned_empty
+from ffjax._internal.arrays import aligned_empty
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded
 from ffjax.transforms.quantize.sampling import blocks

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.swar import HELD
 from ffjax.kernels.utf8 import byte_planes
 from ffjax.vocab.ngrams import chunked as pieces

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.compaction import left_pack
 from ffjax.kernels.utf8 import CODE_POINTS, byte_planes, later, offsets, pull, starts_of
 

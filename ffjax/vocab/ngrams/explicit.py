@@ -1,7 +1,6 @@
 """N-grams that are each stored with their row, instead of hashed into buckets."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -11,16 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from ffjax._internal.pytree import pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.chunked import id_pieces
 from ffjax.vocab.ngrams.definition import check_range, ngram_windows, ngrams
 
 
-@pytree(static=("min_n", "max_n", "upper_bound"))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("min_n", "max_n", "upper_bound"))
 class ExplicitIndexer:
     """A table of n-grams and their rows; n-grams that are not in it have no row.
 
@@ -161,8 +159,6 @@ class ExplicitIndexer:
             and self.table == other.table
             and np.array_equal(np.asarray(self.rows), np.asarray(other.rows))
         )
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return (

@@ -5,7 +5,6 @@ was. The other n-grams are as if they were not there.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,14 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from ffjax._internal.pytree import equal, pytree
-from ffjax._internal.types import AnyArray
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
 from ffjax.kernels.compaction import compact
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
 
-@pytree(static=("hashing",))
-@dataclass(frozen=True, eq=False, init=False, repr=False)
+@value(static=("hashing",))
 class PrunedIndexer:
     """Hashes n-grams as `FastTextIndexer` does; buckets that were not kept have no row.
 
@@ -151,11 +149,6 @@ class PrunedIndexer:
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""
         return self._rows.get(self.hashing(ngram))
-
-    def __eq__(self, other: object) -> bool:
-        return equal(self, other) if isinstance(other, PrunedIndexer) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"PrunedIndexer({self.upper_bound} of {self.n_buckets} buckets, min_n={self.min_n}, max_n={self.max_n})"

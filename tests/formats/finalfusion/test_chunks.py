@@ -17,8 +17,8 @@ from ffjax._internal.pytree import equal
 from ffjax.formats.finalfusion import (
     bucket_vocab,
     explicit_vocab,
-    floret_vocab,
     floats,
+    floret_vocab,
     metadata,
     ndarray,
     norms,

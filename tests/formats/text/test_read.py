@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
+from ffjax._internal.arguments import check_dims, check_limit
 from ffjax.formats.io.streams import open_bytes
-from ffjax.formats.rows.limits import check_dims, check_limit
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.read import read_text_blocks

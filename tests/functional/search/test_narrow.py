@@ -62,7 +62,7 @@ def test_inside_vmap_and_shard_map(kind):
     ids = jnp.asarray(np.random.default_rng(2).integers(0, 200, (8, 5)), jnp.int32)
 
     def work(store, queries, ids):
-        return ffjax.top_k(store, queries, 4, metric="cosine").scores, store.rows(ids), store.sum_rows(ids)
+        return ffjax.top_k(store, queries, 4, metric="cosine").scores, store.gather(ids), store.gather_sum(ids)
 
     expected = work(store, queries, ids)
     by_queries = PartitionSpec("queries")

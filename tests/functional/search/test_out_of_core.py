@@ -1,7 +1,6 @@
 """Search of memory maps, in blocks."""
 
 import itertools
-import mmap
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +8,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.functional.search import map_slices as windows
 from ffjax.functional.search import out_of_core as blocks
-from ffjax.functional.search.map_slices import read_ahead, release_pages, window
+from ffjax.functional.search.map_slices import window
 from ffjax.functional.search.out_of_core import search_blocks
 from ffjax.functional.search.row_filter import chosen
 from tests.builders import WORDS, embeddings, storage
@@ -129,39 +127,9 @@ def test_blocks_that_were_searched_are_forgotten_and_no_more_than_two_are_held(m
     held = mapped(integers(0, 2000, 5))
     count = itertools.count()
     monkeypatch.setattr(blocks, "read_ahead", lambda flat: order.append(("read", next(count))))
-    monkeypatch.setattr(blocks, "release_pages", lambda flat, share: order.append(("release_pages", flat.size)))
+    monkeypatch.setattr(blocks, "release_pages", lambda flat, keep: order.append(("release_pages", flat.size)))
     in_blocks(ffjax.NdArray(held), integers(1, 4, 5), 3)
     at_once = list(itertools.accumulate(1 if what == "read" else -1 for what, _ in order))
     assert len(order) == 2 * 16  # 2,000 rows in blocks of 128: 100 fit 2,000 bytes, rounded up
     assert max(at_once) <= 3  # one is searched, one waits, one is being read
     assert at_once[-1] == 0
-
-
-def test_what_is_forgotten_is_read_again(tmp_path):
-    path = tmp_path / "rows"
-    matrix = integers(0, 4 * mmap.PAGESIZE, 4)
-    path.write_bytes(matrix.tobytes())
-    held = np.memmap(path, np.float32, "r", shape=matrix.shape)
-    flat = held.reshape(-1)
-    for share in (0.0, 0.25):
-        read_ahead(flat)
-        release_pages(flat, share)
-        np.testing.assert_array_equal(held, matrix)
-
-
-def test_a_writeable_map_keeps_its_changes(tmp_path):
-    path = tmp_path / "rows"
-    path.write_bytes(bytes(8 * mmap.PAGESIZE))
-    held = np.memmap(path, np.float32, "c", shape=(2 * mmap.PAGESIZE, 1))
-    held[:] = 3
-    release_pages(held.reshape(-1), 0.0)
-    assert (held == 3).all()
-
-
-def test_arrays_in_memory_are_left_alone():
-    flat = np.ones(10, np.float32)
-    flat.flags.writeable = False
-    read_ahead(flat)
-    release_pages(flat, 0.0)
-    assert (flat == 1).all()
-    assert windows._memory() > 0

@@ -126,7 +126,7 @@ def test_gradients_are_those_of_the_decoded_rows(kind, metric):
         return (ffjax.top_k(stored, queries, 4, metric=metric).scores ** 2).sum()
 
     def decoded(stored, queries):
-        found = stored.rows(rows)
+        found = stored.gather(rows)
         if metric == "cosine":
             queries, found = ffjax.normalize(queries)[0], ffjax.normalize(found)[0]
         return (jnp.einsum("bd,bkd->bk", queries, found) ** 2).sum()

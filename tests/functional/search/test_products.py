@@ -12,7 +12,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import ffjax
 from ffjax.functional.analogy import answer
 from ffjax.functional.search import out_of_core as blocks
-from ffjax.storage.ngram_sums import is_mapped
 from tests.builders import ALL_STORAGES, embeddings, storage
 
 DIMS = 12  # so that no two rows have the same codes
@@ -73,7 +72,7 @@ def test_mapped_rows_are_searched_in_blocks(kind, tmp_path, monkeypatch):
     plain = ffjax.Embeddings(storage(200, DIMS, kind=kind), ffjax.SimpleVocab(words))
     plain.write(tmp_path / "x.fifu")
     mapped = ffjax.load(tmp_path / "x.fifu", mmap=True)
-    assert is_mapped(mapped.storage)
+    assert mapped.storage.is_mapped
     module, sizes = sys.modules["ffjax.functional.search.api"], []
     read = blocks._search
     monkeypatch.setattr(blocks, "_search", lambda *a, **o: sizes.append(o["shape"][0]) or read(*a, **o))

@@ -171,7 +171,7 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
     emb = ffjax.Embeddings(alone, ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
     emb.write(tmp_path / "x.fifu")
     divided = ffjax.load(tmp_path / "x.fifu", sharding=place)
-    held = divided.storage.held
+    held = divided.storage.padded
     parts = 1 if name == "everywhere" else {"queries and rows": 4}.get(name, 8)
     assert {shard.data.shape for shard in held.codes.addressable_shards} == {(-(-1003 // parts), 3)}
     assert held.codebooks.sharding.is_fully_replicated
@@ -183,8 +183,8 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
     traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
     np.testing.assert_array_equal(traced.rows, one.rows)
     ids = jnp.array([[0, 1002, -1], [500, 7, 7]], jnp.int32)
-    np.testing.assert_allclose(divided.storage.sum_rows(ids), alone.sum_rows(ids), atol=1e-6)
-    np.testing.assert_allclose(divided.storage.rows(ids[:, :2]), alone.rows(ids[:, :2]), atol=1e-6)
+    np.testing.assert_allclose(divided.storage.gather_sum(ids), alone.gather_sum(ids), atol=1e-6)
+    np.testing.assert_allclose(divided.storage.gather(ids[:, :2]), alone.gather(ids[:, :2]), atol=1e-6)
     strings = ffjax.pack(["w0", "w999", "none"])
     np.testing.assert_allclose(ffjax.embed(divided, strings)[0], ffjax.embed(emb, strings)[0], atol=1e-6)
     np.testing.assert_allclose(divided["w5"], emb["w5"], atol=1e-6)
@@ -205,11 +205,11 @@ def test_subwords_and_gradients_of_codes(kind):
         return (ffjax.embed(emb, STRINGS)[0] ** 2 * jnp.arange(6.0)[None]).sum()
 
     one, many = (jax.grad(total, allow_int=True)(e).storage for e in (emb, divided))
-    np.testing.assert_allclose(many.held.codebooks, one.codebooks, atol=1e-5)
+    np.testing.assert_allclose(many.padded.codebooks, one.codebooks, atol=1e-5)
     if kind == "opq":
-        np.testing.assert_allclose(many.held.projection, one.projection, atol=1e-5)
+        np.testing.assert_allclose(many.padded.projection, one.projection, atol=1e-5)
     if kind == "pq_norms":
-        np.testing.assert_allclose(many.held.norms[: len(emb.storage)], one.norms, atol=1e-5)
+        np.testing.assert_allclose(many.padded.norms[: len(emb.storage)], one.norms, atol=1e-5)
 
 
 def test_codes_that_were_divided_elsewhere_are_searched_where_they_lie():
@@ -224,7 +224,7 @@ def test_rows_that_are_everywhere():
     stored = ffjax.ShardedArray(matrix, place)
     assert stored.matrix.sharding.is_fully_replicated
     agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
-    np.testing.assert_array_equal(stored.rows(jnp.array([5, 102])), matrix[[5, 102]])
+    np.testing.assert_array_equal(stored.gather(jnp.array([5, 102])), matrix[[5, 102]])
 
 
 @pytest.mark.usefixtures("as_users_see")

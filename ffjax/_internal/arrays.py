@@ -1,0 +1,88 @@
+"""Arrays of either kind: NumPy's, memory maps among them, and JAX's."""
+
+import math
+from typing import Any, TypeAlias
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+AnyArray: TypeAlias = Array | np.ndarray
+
+# JAX's CPU device takes over a NumPy array that begins at a multiple of so many bytes, uncopied.
+ALIGNMENT = 64
+_COARSE = 1024
+
+
+def on_host(array: Any) -> np.ndarray:
+    """The array as a NumPy array; an error that says what to do instead if it is traced."""
+    if isinstance(array, jax.core.Tracer):
+        raise TypeError(
+            "expected arrays, got traced values: functions that take or return a `str` run on the "
+            "host. Inside `jit` use `ffjax.embed(embeddings, strings)` with packed words, and the "
+            "other device functions."
+        )
+    return np.asarray(array)
+
+
+def host_view(array: Any) -> np.ndarray | None:
+    """The array as a NumPy array if that takes no copy, else `None`."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)
+    if isinstance(array, jax.core.Tracer):
+        return on_host(array)  # raises
+    devices = array.devices()
+    if len(devices) == 1 and next(iter(devices)).platform == "cpu":
+        return np.asarray(array)
+    return None
+
+
+def placed_array(array: Any) -> Any:
+    """A NumPy array copied to the default device, so that it cannot change; others as they are."""
+    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        return jnp.array(array)
+    return array
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialized array that JAX's CPU device can take over without a copy.
+
+    Examples:
+        >>> aligned_empty((3, 5), np.float32).ctypes.data % 64
+        0
+    """
+    return _aligned(np.empty, shape, dtype)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """As `aligned_empty`, all zeros; pages that are never written take no memory."""
+    return _aligned(np.zeros, shape, dtype)
+
+
+def _aligned(allocate: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    raw = allocate(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:
+    """A number rounded up to a power of two, so that arrays of many sizes share few programs.
+
+    `coarse` rounds up to powers of four as far as 1024; `least` is the answer for none.
+
+    Examples:
+        >>> [padded_size(n) for n in (0, 1, 3, 1000)]
+        [1, 1, 4, 1024]
+        >>> [padded_size(n, 0, coarse=True) for n in (0, 1, 3, 17, 1000, 1025, 5000)]
+        [0, 4, 4, 64, 1024, 2048, 8192]
+    """
+    if n <= 0:
+        return least
+    exponent = (n - 1).bit_length()
+    if coarse and 1 << exponent <= _COARSE:
+        exponent = max(2, exponent + exponent % 2)
+    return max(least, 1 << exponent)
