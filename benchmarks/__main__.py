@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: runs rows, each in a fresh process, and prints one table."""
+"""`python -m benchmarks`: runs rows, each in a new process, and prints one table."""
 
 import argparse
 import dataclasses
@@ -28,7 +28,7 @@ def discover() -> None:
 
 
 def chosen(patterns: Sequence[str], issue: int | None) -> list[Row]:
-    """The rows that match any pattern (all of them without one), and belong to the issue if one is given.
+    """The rows that match any pattern (all without one), and belong to the issue if there is one.
 
     Raises:
         ValueError: if a pattern matches nothing.
@@ -36,7 +36,7 @@ def chosen(patterns: Sequence[str], issue: int | None) -> list[Row]:
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in ROWS):
             raise ValueError(
-                f"`{pattern}`: expected the name of a row or a pattern, got neither. `--list` names them."
+                f"`{pattern}`: expected a row or a pattern that matches one. `--list` names them."
             )
     return [
         row
@@ -47,7 +47,7 @@ def chosen(patterns: Sequence[str], issue: int | None) -> list[Row]:
 
 
 def run(row: Row, repeat: int, timeout: float) -> Result:
-    """One row in a fresh process; of a `Memory` row, the peer in another."""
+    """One row in a new process; the peer of a `Memory` row in another."""
     result = _child(row, repeat, "ours", timeout)
     if result.more_sides:
         peer = _child(row, repeat, "peer", timeout)
@@ -92,13 +92,13 @@ def measure_here(row: Row, repeat: int, side: str = "ours") -> Result:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="ffjax beside its peers, one table."
+        prog="python -m benchmarks", description="ffjax and other libraries, one table."
     )
     p.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help="rows to run, `*` matches; all of them without a name",
+        help="rows to run, with `*` as a wildcard; by default all",
     )
     p.add_argument("--issue", type=int, help="only rows that this issue asks for")
     p.add_argument("--list", action="store_true", help="name the rows and stop")
@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         help="update the table between the markers of this file",
     )
     p.add_argument(
-        "--check", action="store_true", help="exit status 1 if a measured row misses what was asked"
+        "--check", action="store_true", help="exit status 1 if a measured row misses its target"
     )
     p.add_argument("--child", nargs=2, metavar=("SIDE", "PATH"), help=argparse.SUPPRESS)
     return p
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rows = chosen(options.names, options.issue)
         if options.markdown:
-            report.ragged_batches(options.markdown)  # before the rows have taken their hour
+            report.split_at_markers(options.markdown)  # fails before the rows take an hour
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -144,13 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.list:
         for row in rows:
-            print(f"{row.name}\tissue {row.issue}\t{row.work}\tbeside {row.beside}\t{row.asked()}")
+            print(f"{row.name}\tissue {row.issue}\t{row.work}\tbeside {row.beside}\t{row.target()}")
         return 0
     return _run_all(rows, options)
 
 
 def _run_all(rows: Sequence[Row], options: argparse.Namespace) -> int:
-    # In a process of its own: a JAX that has started holds the memory of a GPU, which the rows need.
+    # In another process: JAX would hold the memory of a GPU, which the rows need.
     describe = [sys.executable, "-m", "benchmarks.machine"]
     machine = subprocess.run(
         describe, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True

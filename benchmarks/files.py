@@ -1,4 +1,4 @@
-"""What rows need from outside: large real files, files derived from them, and the peers."""
+"""External inputs of rows: large real files, files derived from them, and the peers."""
 
 import importlib
 import os
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PARTS = {"glove.100d.txt": "glove", "corpus.txt": "corpus", "ft300.bin": "fasttext"}
+_TARGETS = {"glove.100d.txt": "glove", "corpus.txt": "corpus", "ft300.bin": "fasttext"}
 
 
 class Missing(Exception):
-    """Something a row needs is not there; the row is skipped with this message."""
+    """A row needs something that is missing; the row is skipped with this message."""
 
 
 def real(name: str) -> Path:
@@ -24,18 +24,18 @@ def real(name: str) -> Path:
     """
     path = Path(os.environ.get("FFJAX_REAL") or Path.home() / ".cache" / "ffjax-real") / name
     if not path.is_file():
-        part = _PARTS.get(name, "all")
+        target = _TARGETS.get(name, "all")
         raise Missing(
-            f"`{name}` is not under $FFJAX_REAL (or the default, .cache/ffjax-real in the home folder). "
-            f"Make it with `../shared/tools/real_data.sh {part}`."
+            f"`{name}` is not in $FFJAX_REAL (by default ~/.cache/ffjax-real). "
+            f"Make it with `../shared/tools/real_data.sh {target}`."
         )
     return path
 
 
 def derived(name: str, make: Callable[[Path], Any]) -> Path:
-    """The path of a file made from real ones, once, and kept.
+    """The path of a file that is made from real ones once.
 
-    It is kept under $FFJAX_BENCH_CACHE; the default is .cache/ffjax-bench in the home folder.
+    It is stored in $FFJAX_BENCH_CACHE, by default ~/.cache/ffjax-bench.
 
     Args:
         name: its name; change it when `make` changes.
@@ -45,14 +45,13 @@ def derived(name: str, make: Callable[[Path], Any]) -> Path:
     path = folder / name
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        part = (
-            folder / f".{os.getpid()}-{name}"
-        )  # the name keeps its ending: writers may choose the format by it
+        # The ending stays: writers may choose the format by it.
+        temporary = folder / f".{os.getpid()}-{name}"
         try:
-            make(part)
-            part.replace(path)
+            make(temporary)
+            temporary.replace(path)
         finally:
-            part.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -12,7 +12,7 @@ import jax
 from benchmarks.machine import bandwidth, peak_and_resident, write_to_memory
 
 MIN_SAMPLE = 0.01  # seconds; shorter calls are repeated within one sample
-BUDGET = 120.0  # seconds of samples a row may take; slow rows get fewer of them, but never fewer than three
+BUDGET = 120.0  # seconds of samples per row; slow rows get fewer samples, but at least three
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,10 @@ class Pair:
         ours: does the work once and returns its result.
         peer: the same work by the peer.
         check: called with both results before any timing; raises if the answers differ.
-        bytes_moved: bytes that have to move through memory for the work, whoever does it; sets ours beside the
-            measured copy bandwidth.
-        note: a line for the table, for example what the peer was configured to do.
-        memory: bytes that are written to and freed again before each sample, whichever side is timed; see `compare`.
-        once: whether the peer needs minutes, so that it is called once, and that call is its sample.
+        bytes_moved: bytes that the work has to move through memory, to compare with the bandwidth.
+        note: a note for the table, such as the configuration of the peer.
+        memory: bytes to write to and free before each sample, see `compare`.
+        once: whether to call the peer only once, because it takes minutes.
     """
 
     ours: Callable[[], Any]
@@ -45,12 +44,12 @@ class Memory:
 
     Args:
         ours: does the work once and returns what must stay alive.
-        reference: bytes that the ratio is to: the size of a file, of a chunk, or a fixed allowance.
+        reference: denominator of the ratio: the size of a file, of a chunk, or a fixed allowance.
         of: what the reference is, for the table.
-        peer: the same work by the peer, shown beside ours.
-        measure: `"peak"` is the highest resident set during the work, `"resident"` the one after it; both above what
-            the process held before.
-        note: a line for the table.
+        peer: the same work by the peer.
+        measure: `"peak"` for the highest resident set during the work, `"resident"` for the one
+            after it; both above that of the process before.
+        note: a note for the table.
     """
 
     ours: Callable[[], Any]
@@ -67,7 +66,7 @@ class Figure:
 
     Args:
         ours: our number.
-        peer: the peer's, or the number that ours is held against; None holds ours against the bound itself.
+        peer: the peer's, or another number to compare with; `None` compares ours with the bound.
         unit: for the table.
         note: a line for the table.
     """
@@ -80,7 +79,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """A registered row: what is done, beside whom, and what was asked for."""
+    """A registered row: the work, the peer, and the target."""
 
     name: str
     issue: int
@@ -91,14 +90,14 @@ class Row:
     at_most: float | None = None
     repeat: int | None = None
 
-    def asked(self) -> str:
-        """The target as the table says it."""
+    def target(self) -> str:
+        """The target as shown in the table."""
         if self.at_least is not None:
             return f"≥ {self.at_least:g}"
         return "" if self.at_most is None else f"≤ {self.at_most:g}"
 
     def met(self, ratio: float) -> bool | None:
-        """Whether the ratio is what was asked for; None where nothing was."""
+        """Whether the ratio meets the target; `None` without one."""
         if self.at_least is not None:
             return ratio >= self.at_least
         return None if self.at_most is None else ratio <= self.at_most
@@ -106,14 +105,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one row. Times are in seconds, memory in bytes."""
+    """The result of one row. Times are in seconds, memory in bytes."""
 
     name: str
     issue: int
     work: str
     beside: str
     kind: str  # "time", "memory", "figure"; "skipped" and "failed" say why in `note`
-    asked: str = ""
+    target: str = ""
     ours: float | None = None
     peer: float | None = None
     ratio: float | None = None
@@ -129,7 +128,7 @@ class Result:
     @classmethod
     def of(cls, row: Row, kind: str = "skipped", note: str = "") -> "Result":
         """A result without figures."""
-        return cls(row.name, row.issue, row.work, row.beside, kind, row.asked(), note=note)
+        return cls(row.name, row.issue, row.work, row.beside, kind, row.target(), note=note)
 
 
 ROWS: dict[str, Row] = {}
@@ -146,16 +145,17 @@ def row(
 ) -> Callable[[Callable[[], Pair | Memory | Figure]], Callable[[], Pair | Memory | Figure]]:
     """Registers a row under the name of the function.
 
-    For a `Pair`, `at_least=10` asks for a tenth of the peer's time and `at_most=1.3` for at most 1.3 times the peer's
-    time. For `Memory` and `Figure` both bound the ratio of ours to the reference or to the peer.
+    For a `Pair`, `at_least=10` asks for a tenth of the peer's time and `at_most=1.3` for at most
+    1.3 times the peer's time. For `Memory` and `Figure` they bound the ratio of ours to the
+    reference or to the peer.
 
     Args:
         issue: the issue that asks for the figure.
-        work: what is done, on what.
-        beside: who does the same.
+        work: the work, and on what data.
+        beside: the peer.
         at_least: lower bound of the ratio.
         at_most: upper bound of the ratio.
-        repeat: samples of each side, where the command line doesn't say.
+        repeat: samples of each side; overrides the command line.
 
     Raises:
         ValueError: if both bounds are given, or the name is taken.
@@ -180,7 +180,7 @@ def row(
 
 
 def measure(row: Row, repeat: int, side: str = "ours") -> Result:
-    """Prepares a row and measures it in this process; of a `Memory` row, one side."""
+    """Prepares a row and measures it in this process; only one side of a `Memory` row."""
     work = row.prepare()
     result = replace(Result.of(row), note=work.note)
     if isinstance(work, Figure):
@@ -200,16 +200,16 @@ def measure(row: Row, repeat: int, side: str = "ours") -> Result:
         call = work.ours if side == "ours" else work.peer
         if call is None:
             raise ValueError(
-                f"`{side}`: expected a side of `{row.name}`, which has none. Give `Memory` a `peer`."
+                f"`{side}`: expected a side that `{row.name}` has. Give `Memory` a `peer`."
             )
-        used = peak_and_resident(call)[0 if work.measure == "peak" else 1]
-        ratio = _over(used, work.reference)
+        n_bytes = peak_and_resident(call)[0 if work.measure == "peak" else 1]
+        ratio = _over(n_bytes, work.reference)
         unit = f"{work.measure}, of {work.of}"
         more_sides = side == "ours" and work.peer is not None
         return replace(
             result,
             kind="memory",
-            ours=used,
+            ours=n_bytes,
             ratio=ratio,
             met=row.met(ratio),
             unit=unit,
@@ -241,7 +241,7 @@ def _over(a: float, b: float) -> float:
 
 @dataclass(frozen=True)
 class Times:
-    """Medians of both sides in seconds; `first` is our first call, `spread` our interquartile range over the median."""
+    """Medians of both sides and our first call in seconds, and the relative interquartile range."""
 
     ours: float
     peer: float
@@ -251,11 +251,12 @@ class Times:
 
 
 def compare(pair: Pair, repeat: int, clock: Callable[[], float] = time.perf_counter) -> Times:
-    """Times both sides in turn, changing who goes first, after one call of each that counts as warming up.
+    """Times both sides in turn, alternating who goes first, after one warm-up call of each.
 
-    A virtual machine gives memory that was free for a second back to its host, and then pays for it again when it is
-    written to, 0.2 s for 120 MB where this was measured: more than many calls take, and it would be paid by whichever
-    side comes after a slow one. So each sample begins with memory that has just been written to.
+    A virtual machine returns memory that was free for a second to its host, and pays for it again
+    when it is written to (0.2 s for 120 MB where this was measured). That is more than many calls
+    take, and whichever side runs after a slow one would pay for it. So before each sample memory is
+    written to.
 
     Args:
         pair: the two sides.

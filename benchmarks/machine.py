@@ -1,4 +1,4 @@
-"""The machine: its description, the bandwidth of its memory, and the memory of this process."""
+"""The machine: its description, its memory bandwidth, and the memory of this process."""
 
 import gc
 import os
@@ -26,14 +26,14 @@ def cores() -> int:
 def describe() -> str:
     """One line that says what the figures were measured on."""
     device = jax.devices()[0]
-    parts = [
+    fields = [
         f"{cores()} cores of {_cpu()}",
         f"Python {platform.python_version()}",
         f"jax {jax.__version__}",
     ]
     if device.platform != "cpu":
-        parts.insert(0, str(device.device_kind))
-    return ", ".join(parts)
+        fields.insert(0, str(device.device_kind))
+    return ", ".join(fields)
 
 
 def _cpu() -> str:
@@ -46,16 +46,16 @@ def _cpu() -> str:
 
 
 def bandwidth(size: int = 1 << 28, repeat: int = 5) -> float:
-    """Bytes per second, read and written together, of the best of a few copies of `size` bytes by all cores."""
+    """Bytes per second, read plus written, of the best of several copies of `size` bytes."""
     device = jax.devices()[0]
     if device.platform == "cpu":
         source, target = np.ones(size // 4, np.float32), np.zeros(size // 4, np.float32)
-        parts = list(
+        slices = list(
             zip(np.array_split(source, cores()), np.array_split(target, cores()), strict=True)
         )
         with ThreadPoolExecutor(cores()) as pool:
             times = [
-                _seconds(lambda: list(pool.map(lambda p: np.copyto(p[1], p[0]), parts)))
+                _seconds(lambda: list(pool.map(lambda p: np.copyto(p[1], p[0]), slices)))
                 for _ in range(repeat)
             ]
     else:
@@ -68,7 +68,7 @@ def bandwidth(size: int = 1 << 28, repeat: int = 5) -> float:
 
 
 def write_to_memory(size: int) -> None:
-    """Writes to so many bytes and frees them, so that what is allocated next is there."""
+    """Writes to `size` bytes and frees them, so that the next allocation costs no page faults."""
     np.empty(size, np.uint8).fill(1)
 
 
@@ -79,12 +79,12 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 
 def peak_and_resident(call: Callable[[], Any]) -> tuple[int, int]:
-    """Bytes of resident memory that `call` adds to this process: at its highest, and after it with the result alive.
+    """Bytes of resident memory that `call` adds: at the peak, and afterwards with its result alive.
 
-    On Linux the kernel's own high-water mark, reset before the call. Elsewhere the mark can't be reset; it then counts
-    from the highest point so far, and both answers are that.
+    On Linux the peak is the kernel's high-water mark, reset before the call. Elsewhere the mark
+    cannot be reset: both numbers are then its increase.
     """
-    jax.block_until_ready(jnp.zeros(1))  # JAX's own start is not the work's
+    jax.block_until_ready(jnp.zeros(1))  # JAX starts before the measurement
     gc.collect()
     before = _resident()
     if before is None:

@@ -14,7 +14,7 @@ HEADER = (
     "ours",
     "peer",
     "ratio",
-    "asked",
+    "target",
     "met",
     "first call",
     "of bandwidth",
@@ -53,7 +53,7 @@ def cells(result: Result) -> tuple[str, ...]:
     if result.kind in ("skipped", "failed"):
         note = f"{result.kind}: {note}"
     elif result.unit:
-        note = "; ".join(part for part in (result.unit, note) if part)
+        note = "; ".join(filter(None, (result.unit, note)))
     return (
         result.name,
         result.work,
@@ -61,7 +61,7 @@ def cells(result: Result) -> tuple[str, ...]:
         show(result.ours),
         show(result.peer),
         "" if result.ratio is None else f"{result.ratio:.3g}",
-        result.asked,
+        result.target,
         {None: "", True: "yes", False: "NO"}[result.met],
         seconds(result.first),
         "" if result.of_bandwidth is None else f"{result.of_bandwidth:.0%}",
@@ -86,8 +86,8 @@ def table(lines: Sequence[str]) -> str:
     return "\n".join([line(HEADER), line(rule), *lines])
 
 
-def ragged_batches(path: Path) -> tuple[str, str, str]:
-    """What stands before, between and after the markers of a Markdown file.
+def split_at_markers(path: Path) -> tuple[str, str, str]:
+    """The text before, between and after the markers of a Markdown file.
 
     Raises:
         ValueError: if there is no such file, or a marker is missing.
@@ -103,10 +103,9 @@ def ragged_batches(path: Path) -> tuple[str, str, str]:
 
 
 def update(path: Path, results: Sequence[Result], machine: str, names: Sequence[str]) -> None:
-    """Puts results into the table between the markers of a Markdown file, one section a machine.
+    """Updates the table between the markers of a Markdown file, with a section for each machine.
 
-    Rows that were not run keep the line they had, as long as they are still registered; skipped and failed rows never
-    replace a measured line.
+    Registered rows that were not run keep their line; skipped and failed rows never replace one.
 
     Args:
         path: the Markdown file, with both markers.
@@ -117,18 +116,18 @@ def update(path: Path, results: Sequence[Result], machine: str, names: Sequence[
     Raises:
         ValueError: if a marker is missing.
     """
-    head, old, tail = ragged_batches(path)
+    head, old, tail = split_at_markers(path)
     sections = _sections(old)
-    kept = sections.setdefault(machine, {})
+    lines = sections.setdefault(machine, {})
     for result in results:
         if result.kind not in ("skipped", "failed"):
-            kept[result.name] = line(cells(result))
-    parts = []
+            lines[result.name] = line(cells(result))
+    tables = []
     for title, by_name in sections.items():
         ordered = [by_name[name] for name in names if name in by_name]
         if ordered:
-            parts.append(f"### {title}\n\n{table(ordered)}\n")
-    path.write_text(f"{head}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{tail}", encoding="utf8")
+            tables.append(f"### {title}\n\n{table(ordered)}\n")
+    path.write_text(f"{head}{BEGIN}\n\n" + "\n".join(tables) + f"\n{END}{tail}", encoding="utf8")
 
 
 def _sections(text: str) -> dict[str, dict[str, str]]:

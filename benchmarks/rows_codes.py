@@ -1,7 +1,7 @@
-"""Quantized embeddings: lookup beside finalfusion-python, search beside faiss.
+"""Quantized embeddings: lookup compared with finalfusion-python, search with faiss.
 
-The codes that are looked up are random, which changes nothing in what is done: 341,479 words of 300 dimensions. As many
-subquantizers as half the dimensions are what finalfusion's own quantizer takes if it is not told otherwise.
+The codes are random, which does not change the work: 341,479 words of 300 dimensions, with half as
+many subquantizers, the default of finalfusion's own quantizer.
 """
 
 from functools import partial
@@ -36,11 +36,11 @@ def _quantized(*, rotated: bool) -> str:
 
 
 def _opened(*, rotated: bool, number: int) -> tuple[Any, Any, list[str]]:
-    """The file in ffjax and in finalfusion-python, and different words, each a string of its own."""
+    """The file in ffjax and in finalfusion-python, and distinct words, as separate strings."""
     path = _quantized(rotated=rotated)
     ours, theirs = ffjax.load_finalfusion(path), peer("finalfusion").load_finalfusion(path)
-    some = np.random.default_rng(1).permutation(len(ours))[:number]
-    return ours, theirs, str("\n".join([ours.vocab.words[i] for i in some])).split("\n")
+    ids = np.random.default_rng(1).permutation(len(ours))[:number]
+    return ours, theirs, str("\n".join([ours.vocab.words[i] for i in ids])).split("\n")
 
 
 def _into_matrix(embeddings: Any, words: list[str], matrix: np.ndarray) -> np.ndarray:

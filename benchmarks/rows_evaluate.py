@@ -1,4 +1,7 @@
-"""Similar words by their strings, and analogies: ffjax beside finalfusion-python and gensim, GloVe 341,479 x 100."""
+"""Similar words by their strings, and analogies, on GloVe of 341,479 x 100.
+
+The peers are finalfusion-python and gensim.
+"""
 
 from typing import Any
 
@@ -20,14 +23,16 @@ def _glove() -> str:
 
 def _both() -> tuple[Any, Any, list[str]]:
     ours, theirs = ffjax.load_finalfusion(_glove()), peer("finalfusion").load_finalfusion(_glove())
-    some = np.random.default_rng(0).permutation(20_000)[:WORDS]
-    return ours, theirs, [theirs.vocab.words[i] for i in some]
+    ids = np.random.default_rng(0).permutation(20_000)[:WORDS]
+    return ours, theirs, [theirs.vocab.words[i] for i in ids]
 
 
 def _same(ours: Any, theirs: Any) -> None:
-    for own, other in zip(ours, theirs, strict=True):
+    for ours_of_word, theirs_of_word in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(
-            [r.similarity for r in own], [r.similarity for r in other], atol=1e-5
+            [r.similarity for r in ours_of_word],
+            [r.similarity for r in theirs_of_word],
+            atol=1e-5,
         )
 
 

@@ -1,4 +1,4 @@
-"""finalfusion files and single words: ffjax beside finalfusion-python, GloVe of 341,479 words x 100."""
+"""finalfusion files and single words, compared with finalfusion-python (GloVe, 341,479 x 100)."""
 
 import struct
 from pathlib import Path
@@ -35,7 +35,7 @@ def _glove() -> str:
 
 
 def _buckets() -> str:
-    """The same words and rows before 2**17 buckets of random ones: the time of a lookup does not depend on values."""
+    """The same words and rows, with 2**17 buckets of random rows: values do not change the time."""
 
     def make(path: Path) -> None:
         ff = peer("finalfusion")
@@ -107,15 +107,15 @@ def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
     ours = ffjax.load_finalfusion(path, mmap)
     theirs = peer("finalfusion").load_finalfusion(path, mmap)
     # Words from all over the vocabulary, in an order that no cache knows.
-    some = words or [
+    words = words or [
         _words(theirs)[i] for i in np.random.default_rng(0).permutation(len(ours))[:1000]
     ]
-    for word in some:
+    for word in words:
         np.testing.assert_allclose(ours[word], theirs[word], rtol=1e-5, atol=1e-6)
 
     def one_by_one(embeddings: Any) -> Any:
         vector = None
-        for word in some:
+        for word in words:
             vector = embeddings[word]
         return vector
 

@@ -1,4 +1,4 @@
-"""Text and word2vec files: ffjax beside gensim and finalfusion-python, GloVe of 341,479 words x 100."""
+"""Text and word2vec files, compared with gensim and finalfusion-python (GloVe, 341,479 x 100)."""
 
 import tempfile
 from pathlib import Path

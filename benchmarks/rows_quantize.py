@@ -1,7 +1,7 @@
-"""Training quantizers: ffjax beside faiss, on the same rows of GloVe, and what is left of the vectors.
+"""Training quantizers, compared with faiss on the same rows of GloVe, and what they lose.
 
-GloVe has 341,479 rows of 100, at unit length. Both sides train on the same 65,536 of them, 50 subquantizers of 256
-centroids.
+GloVe has 341,479 rows of 100, at unit length. Both sides train on the same 65,536 of them, with 50
+subquantizers of 256 centroids.
 """
 
 import os
@@ -17,9 +17,9 @@ import numpy as np
 import ffjax
 from benchmarks.files import peer, real
 from benchmarks.harness import Figure, Pair, row
-from ffjax.transforms.quantize.pq_training import Plan, train_opq, train_pq
+from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
 
-PARTS = 50
+N_SUBQUANTIZERS = 50
 PQ, OPQ = "faiss `ProductQuantizer`", "faiss `OPQMatrix` + `ProductQuantizer`"
 RECALL = "recall of the 10 nearest, 341,479 x 100 (GloVe), 50 bytes"
 ROWS = "65,536 x 100 (GloVe), 50 bytes"
@@ -37,7 +37,7 @@ def _training_rows(seed: int = 0) -> np.ndarray:
 def _ours(rows: np.ndarray, method: str, seed: int = 0) -> ffjax.PQ:
     train, iterations = (train_pq, 25) if method == "pq" else (train_opq, 50)
     return train(
-        rows, Plan(PARTS, 256, iterations, 1), jax.random.key(seed), lambda done, total: None
+        rows, PQSettings(N_SUBQUANTIZERS, 256, iterations, 1), jax.random.key(seed), lambda *_: None
     )
 
 
@@ -46,10 +46,10 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
     faiss = peer("faiss")
     rotation = None
     if method == "opq":
-        rotation = faiss.OPQMatrix(rows.shape[1], PARTS)
+        rotation = faiss.OPQMatrix(rows.shape[1], N_SUBQUANTIZERS)
         rotation.train(rows)
         rows = rotation.apply(rows)
-    quantizer = faiss.ProductQuantizer(rows.shape[1], PARTS, 8)
+    quantizer = faiss.ProductQuantizer(rows.shape[1], N_SUBQUANTIZERS, 8)
     quantizer.cp.seed = seed
     quantizer.train(rows)
     return rotation, quantizer
@@ -58,7 +58,7 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
 def _our_error(quantizer: ffjax.PQ, rows: np.ndarray) -> float:
     from ffjax.transforms.quantize.sampling import encoded
 
-    codes = encoded(ffjax.NdArray(rows), quantizer, None, lambda done, total: None)
+    codes = encoded(ffjax.NdArray(rows), quantizer, None, lambda *_: None)
     return float(((quantizer.reconstruct(np.asarray(codes)) - rows) ** 2).sum(1).mean())
 
 
@@ -122,24 +122,24 @@ def opq_error() -> Figure:
 )
 def quantized_size() -> Figure:
     emb = _glove()
-    small = ffjax.quantize(emb, subquantizers=PARTS, iterations=1).embeddings
+    small = ffjax.quantize(emb, subquantizers=N_SUBQUANTIZERS, iterations=1).embeddings
     with tempfile.TemporaryDirectory() as folder:
 
         def size(value: Any) -> int:
             value.write(path := os.path.join(folder, "file.fifu"))
             return os.path.getsize(path)
 
-        whole = size(small) / size(emb)
+        ratio = size(small) / size(emb)
         return Figure(
             ours=size(small.storage),
             peer=size(emb.storage),
             unit="B",
-            note=f"with the words {whole:.3f}",
+            note=f"with the words {ratio:.3f}",
         )
 
 
 def _recall(method: str) -> Figure:
-    """Of the 10 rows nearest to each of 1,000, how many are among the 10 nearest reconstructions, by the cosine."""
+    """Recall of the 10 nearest rows of 1,000 queries among reconstructions, by the cosine."""
     matrix = np.asarray(_glove().storage)
     emb = ffjax.Embeddings(
         ffjax.NdArray(jnp.array(matrix)), ffjax.SimpleVocab(list(map(str, range(len(matrix)))))
@@ -151,14 +151,15 @@ def _recall(method: str) -> Figure:
     theirs = ffjax.NdArray(jnp.array(quantizer.decode(quantizer.compute_codes(turned))))
     their_queries = queries if rotation is None else rotation.apply(queries)
 
-    def found(storage: ffjax.Storage, queries: np.ndarray, metric: str) -> float:
+    def recall(storage: ffjax.Storage, queries: np.ndarray, metric: str) -> float:
         rows = np.asarray(ffjax.top_k(storage, queries, 10, metric=metric).rows)
         return float((exact[:, :, None] == rows[:, None]).any(2).mean())
 
-    ours = ffjax.quantize(emb, method, subquantizers=PARTS).embeddings.storage
-    by_dot = f"by the dot product {found(ours, queries, 'dot'):.4f}"
-    faiss = f"faiss {found(theirs, their_queries, 'cosine'):.4f} and {found(theirs, their_queries, 'dot'):.4f}"
-    return Figure(ours=found(ours, queries, "cosine"), note=f"{by_dot}; {faiss}")
+    ours = ffjax.quantize(emb, method, subquantizers=N_SUBQUANTIZERS).embeddings.storage
+    by_dot = f"by the dot product {recall(ours, queries, 'dot'):.4f}"
+    cosine, dot = (recall(theirs, their_queries, metric) for metric in ("cosine", "dot"))
+    faiss = f"faiss {cosine:.4f} and {dot:.4f}"
+    return Figure(ours=recall(ours, queries, "cosine"), note=f"{by_dot}; {faiss}")
 
 
 @row(issue=6, work=f"{RECALL}, pq", beside="exact search", at_least=0.85)

@@ -1,6 +1,6 @@
-"""Nearest neighbours: ffjax beside faiss' flat index, beside the product of rows and queries alone, and memory itself.
+"""Nearest neighbours, compared with faiss' flat index, the matrix product alone, and the bandwidth.
 
-GloVe has 341,479 rows of 100, the other matrix 1,048,576 random ones of 300; all at unit length.
+GloVe has 341,479 rows of 100, the other matrix 1,048,576 random rows of 300; all at unit length.
 """
 
 import statistics
@@ -72,9 +72,11 @@ def _beside_faiss(matrix: np.ndarray, number: int, k: int = 10) -> Pair:
 def _beside_product(matrix: np.ndarray, number: int) -> Pair:
     rows, queries = jax.device_put(matrix), jnp.asarray(_queries(matrix, number))
     storage = ffjax.NdArray(rows)
-    left = jax.jit(lambda rows, queries: (rows @ queries.T).max(0))
-    right = jax.jit(lambda rows, queries: (queries @ rows.T).max(1))
-    fastest = min((left, right), key=lambda product: _seconds(lambda: product(rows, queries)))
+    rows_first = jax.jit(lambda rows, queries: (rows @ queries.T).max(0))
+    queries_first = jax.jit(lambda rows, queries: (queries @ rows.T).max(1))
+    fastest = min(
+        (rows_first, queries_first), key=lambda product: _seconds(lambda: product(rows, queries))
+    )
     return Pair(
         ours=lambda: ffjax.top_k(storage, queries, 10),
         peer=lambda: fastest(rows, queries),

@@ -13,10 +13,12 @@ N_TOKENS, N_LINES = 1_000_000, 100_000
 
 
 def _glove() -> tuple[ffjax.Embeddings, list[str]]:
-    """GloVe, and tokens by Zipf's law over its words, which come in the order of their frequency."""
+    """GloVe, and tokens by Zipf's law over its words, which are in order of frequency."""
     emb = ffjax.load(real("glove.100d.txt"))
-    odds = 1 / np.arange(1, emb.n_words + 1)
-    chosen = np.random.default_rng(0).choice(emb.n_words, N_TOKENS, p=odds / odds.sum())
+    frequencies = 1 / np.arange(1, emb.n_words + 1)
+    chosen = np.random.default_rng(0).choice(
+        emb.n_words, N_TOKENS, p=frequencies / frequencies.sum()
+    )
     # Each token is a string of its own, as those of a text are.
     tokens = str("\n".join([emb.vocab.words[i] for i in chosen])).split("\n")
     return emb, tokens
@@ -31,18 +33,18 @@ def _glove() -> tuple[ffjax.Embeddings, list[str]]:
 def packed_tokens() -> Pair:
     emb, tokens = _glove()
     index = dict(emb.vocab.host_index)
-    parts = ffjax.pack_ragged(tokens)
+    batches = ffjax.pack_ragged(tokens)
     # The bytes of the batch, and for each word a factor, a slot, two offsets and its bytes.
-    moved = sum(part.strings.bytes.nbytes for part in parts) + N_TOKENS * (4 * 4 + 16)
+    moved = sum(batch.strings.bytes.nbytes for batch in batches) + N_TOKENS * (4 * 4 + 16)
 
     def check(ours: list[Any], theirs: list[int]) -> None:
         rows = np.asarray(ours[0].words)[:N_TOKENS].copy()
-        for part, more in zip(parts[1:], ours[1:], strict=True):
-            rows[part.positions] = np.asarray(more.words)[: len(part.positions)]
+        for batch, ids in zip(batches[1:], ours[1:], strict=True):
+            rows[batch.positions] = np.asarray(ids.words)[: len(batch.positions)]
         assert rows.tolist() == theirs
 
     return Pair(
-        lambda: [ffjax.encode(emb.vocab, part.strings) for part in parts],
+        lambda: [ffjax.encode(emb.vocab, batch.strings) for batch in batches],
         lambda: [index[token] for token in tokens],
         check,
         moved,

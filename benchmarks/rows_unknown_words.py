@@ -20,17 +20,17 @@ def _model() -> ffjax.Embeddings:
 
 
 def _unknown(emb: ffjax.Embeddings) -> list[str]:
-    """The beginning of one word of the model joined to the end of another: letters and lengths of real words."""
+    """Beginnings of words joined to endings of others, so letters and lengths are realistic."""
     rng = np.random.default_rng(0)
-    known = emb.vocab.host_index
-    parts = [word for word in emb.vocab.words if word.isalpha() and 4 < len(word) < 14]
-    made: dict[str, None] = {}
-    while len(made) < N_WORDS:
-        first, second = (parts[i] for i in rng.integers(0, len(parts), 2))
+    vocabulary = emb.vocab.host_index
+    stems = [word for word in emb.vocab.words if word.isalpha() and 4 < len(word) < 14]
+    unknown: dict[str, None] = {}
+    while len(unknown) < N_WORDS:
+        first, second = (stems[i] for i in rng.integers(0, len(stems), 2))
         word = first[: rng.integers(2, len(first))] + second[-max(2, len(second) // 2) :]
-        if word not in known:
-            made[word] = None
-    return list(made)
+        if word not in vocabulary:
+            unknown[word] = None
+    return list(unknown)
 
 
 def _pair(words: list[str], theirs: Any, *, packed: bool, scaled: bool) -> Pair:

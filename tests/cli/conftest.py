@@ -63,7 +63,9 @@ def peer():
 
     def run(script: str, *arguments: object, stdin: str = "") -> Done:
         command = [sys.executable, "-m", f"finalfusion.scripts.{script}", *map(str, arguments)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=120)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=120
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -105,5 +107,7 @@ def small(tmp_path_factory):
     paths = {}
     for kind, vocab in vocabs.items():
         paths[kind] = folder / f"{kind}.fifu"
-        ffjax.Embeddings(ffjax.NdArray(unit(vocab.upper_bound)), vocab, norms, metadata).write(paths[kind])
+        ffjax.Embeddings(ffjax.NdArray(unit(vocab.upper_bound)), vocab, norms, metadata).write(
+            paths[kind]
+        )
     return paths

@@ -15,7 +15,9 @@ QUERIES = ["man king woman", "paris france berlin", "good better bad", "tokyo ja
 def theirs(done, k):
     """The peer's lines, grouped by query."""
     pairs = [line.rsplit(" ", 1) for line in done.out.splitlines()]
-    return [[(word, float(score)) for word, score in pairs[i : i + k]] for i in range(0, len(pairs), k)]
+    return [
+        [(word, float(score)) for word, score in pairs[i : i + k]] for i in range(0, len(pairs), k)
+    ]
 
 
 def mine(done, k):
@@ -24,7 +26,9 @@ def mine(done, k):
 
 
 def check(one, other):
-    assert [[word for word, _ in answers] for answers in one] == [[word for word, _ in answers] for answers in other]
+    assert [[word for word, _ in answers] for answers in one] == [
+        [word for word, _ in answers] for answers in other
+    ]
     np.testing.assert_allclose(
         [[score for _, score in answers] for answers in one],
         [[score for _, score in answers] for answers in other],
@@ -50,8 +54,12 @@ def test_answers_are_those_of_ffp_analogy(ff, peer, plain_file, tmp_path, includ
 def test_c_is_no_answer_unless_it_is_included(ff, peer, plain_file):
     """The word c would be the best answer here, and `ffp-analogy --include a` gives it."""
     query = ["good", "better", "bad"]
-    assert peer("analogy", plain_file, "-k", 1, "-i", "a", stdin=" ".join(query)).out.startswith("bad ")
-    found = {include: ff("analogy", plain_file, *query, "-k", 2, "-i", include).rows for include in "abc"}
+    assert peer("analogy", plain_file, "-k", 1, "-i", "a", stdin=" ".join(query)).out.startswith(
+        "bad "
+    )
+    found = {
+        include: ff("analogy", plain_file, *query, "-k", 2, "-i", include).rows for include in "abc"
+    }
     assert [row[3] for row in found["c"]] == ["bad", "worse"]
     assert found["a"][0][3] == found["b"][0][3] == "worse"
 
@@ -65,7 +73,9 @@ def test_unknown_words_take_part_through_their_n_grams(ff, peer, small, kind):
 
 def test_a_query_with_an_unknown_word_gets_a_line_on_standard_error(ff, peer, plain_file):
     text = "man king qwyjibo\nman king woman\n"
-    assert peer("analogy", plain_file, "-k", 1, stdin=text).out.startswith("queen ")  # it goes on as well
+    assert peer("analogy", plain_file, "-k", 1, stdin=text).out.startswith(
+        "queen "
+    )  # it goes on as well
     done = ff("analogy", plain_file, "-k", 1, stdin=text)
     assert [row[:4] for row in done.rows] == [["man", "king", "woman", "queen"]]
     assert done.err == "ffjax: no answer for man king qwyjibo: no vector for qwyjibo.\n"
@@ -119,14 +129,21 @@ def test_methods_metrics_and_the_first_words(ff, demo_file):
         (["--method", "3cosmul"], {"method": "3cosmul"}),
         (["--metric", "angular"], {"metric": "angular"}),
         (["--restrict", 500], {"candidates": slice(0, 500)}),
-        (["--restrict", 500, "--method", "3cosmul"], {"candidates": slice(0, 500), "method": "3cosmul"}),
+        (
+            ["--restrict", 500, "--method", "3cosmul"],
+            {"candidates": slice(0, 500), "method": "3cosmul"},
+        ),
     ):
         done = ff("analogy", demo_file, *query, "-k", 3, *options)
         best = ffjax.analogy(emb, a, b, c, 3, **chosen)
-        assert [row[3] for row in done.rows] == [emb.vocab.words[row] for row in np.asarray(best.rows)[0]]
+        assert [row[3] for row in done.rows] == [
+            emb.vocab.words[row] for row in np.asarray(best.rows)[0]
+        ]
         np.testing.assert_allclose([float(row[4]) for row in done.rows], best.scores[0], rtol=1e-6)
 
 
 def test_a_method_that_has_its_own_metric(ff, demo_file):
-    done = ff("analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular")
+    done = ff(
+        "analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular"
+    )
     assert done.status == 2 and "--metric: expected cosine with --method 3cosmul" in done.err

@@ -33,7 +33,9 @@ def on_terminal(*arguments, typed=b"", until=b""):
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     command = [*FFJAX, *map(str, arguments)]
     shown = b""
-    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=env, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdin=end, stdout=end, stderr=end, env=env, start_new_session=True
+    ) as process:
         os.close(end)
         while True:
             if typed and until in shown:
@@ -90,7 +92,9 @@ def test_examples_in_the_help_are_commands_that_parse(command):
         part = next(part for part in line.split(" | ") if part.startswith("ffjax "))
         words = shlex.split(part.split(" > ")[0])[1:]
         assert words[0] == command
-        made.make_context(command, app.repeat_include(words)[1:] if command == "analogy" else words[1:])
+        made.make_context(
+            command, app.repeat_include(words)[1:] if command == "analogy" else words[1:]
+        )
 
 
 def test_formats_on_the_command_line_are_those_of_load():
@@ -99,13 +103,20 @@ def test_formats_on_the_command_line_are_those_of_load():
 
 def test_help_and_completion_do_not_wait_for_jax():
     code = "import sys; from ffjax.cli import main; main(['similar', '--help']); print('jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_completion_of_commands_and_formats(shell):
     def complete(line, place):
-        env = {**os.environ, "_FFJAX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(place)}
+        env = {
+            **os.environ,
+            "_FFJAX_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(place),
+        }
         return shell(env=env).stdout.decode().split()
 
     assert complete("ffjax s", 1) == ["similar", "select"]
@@ -156,7 +167,9 @@ def test_a_broken_file_ends_in_one_line_and_status_2(ff, small, tmp_path, comman
 
 def test_a_reader_that_goes_away_is_no_error(demo_file):
     with subprocess.Popen(
-        [*FFJAX, "similar", demo_file, "king", "-k", "9000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*FFJAX, "similar", demo_file, "king", "-k", "9000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout.readline().startswith(b"king\tprince\t")
         process.stdout.close()
@@ -169,7 +182,9 @@ def test_words_that_are_not_utf8_go_in_and_out_as_they_are(shell, tmp_path):
     path.write_bytes(b"caf\xe9 1 0\ntea 0.8 0.6\n")
     done = shell("similar", path, "-f", "text", "--lossy", "--json", stdin=b"caf\xe9\ntea\n")
     assert done.returncode == 1
-    assert done.stderr == b"ffjax: no answer for caf\\udce9: an unknown word without known n-grams.\n"
+    assert (
+        done.stderr == b"ffjax: no answer for caf\\udce9: an unknown word without known n-grams.\n"
+    )
     first, second = map(json.loads, done.stdout.splitlines())
     assert first == {"query": "caf\udce9", "results": None}
     assert second["results"][0]["word"] == "caf\N{REPLACEMENT CHARACTER}"
@@ -179,7 +194,9 @@ def test_a_tab_in_a_word_does_not_make_a_field(ff, tmp_path):
     import numpy as np
 
     path = tmp_path / "tabs.fifu"
-    ffjax.Embeddings(ffjax.NdArray(np.ones((2, 3), np.float32)), ffjax.SimpleVocab(["one", "t\tw\no"])).write(path)
+    ffjax.Embeddings(
+        ffjax.NdArray(np.ones((2, 3), np.float32)), ffjax.SimpleVocab(["one", "t\tw\no"])
+    ).write(path)
     assert ff("similar", path, "one").out == "one\tt\\tw\\no\t3.0\n"
 
 
@@ -188,9 +205,14 @@ def test_a_tab_in_a_word_does_not_make_a_field(ff, tmp_path):
 
 def test_ctrl_c_ends_quietly_with_status_130(demo_file):
     with subprocess.Popen(
-        [*FFJAX, "similar", demo_file, "-k", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*FFJAX, "similar", demo_file, "-k", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
-        process.stdin.write(b"king\n" * BATCH)  # a batch, so that it is past its imports when it waits for more
+        process.stdin.write(
+            b"king\n" * BATCH
+        )  # a batch, so that it is past its imports when it waits for more
         process.stdin.flush()
         assert process.stdout.readline().startswith(b"king\tprince\t")
         time.sleep(0.2)
@@ -216,8 +238,12 @@ def test_answers_on_a_terminal_are_tables(demo_file):
 
 
 def test_each_line_typed_at_a_terminal_is_answered_at_once(demo_file):
-    status, shown = on_terminal("similar", demo_file, "-k", "1", typed=b"berlin\n12345\n\x04", until=b"Ctrl-D")
-    assert "reading a word per line" in shown and "vienna" in shown and "no answer for 12345" in shown
+    status, shown = on_terminal(
+        "similar", demo_file, "-k", "1", typed=b"berlin\n12345\n\x04", until=b"Ctrl-D"
+    )
+    assert (
+        "reading a word per line" in shown and "vienna" in shown and "no answer for 12345" in shown
+    )
     assert status == 1
 
 
@@ -263,7 +289,9 @@ def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, 
     with progress.working("Counting", **settings) as bar:
         bar.advance(2)
         deadline = time.monotonic() + (10 if shows else 0.5)
-        while not (shows and re.search(shows, plain(terminal.text))) and time.monotonic() < deadline:
+        while (
+            not (shows and re.search(shows, plain(terminal.text))) and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
             bar.advance(0)
     assert re.search(shows, plain(terminal.text)) if shows else not plain(terminal.text).strip()
@@ -318,7 +346,9 @@ def closing(what, *arguments):
     return subprocess.run(["sh", "-c", line], capture_output=True, timeout=120)
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["info", "FILE"], ["similar", "FILE", "tea"], ["similar", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["info", "FILE"], ["similar", "FILE", "tea"], ["similar", "-h"]]
+)
 def test_a_closed_standard_output_is_an_error_in_one_line(small, arguments):
     done = closing(">&-", *(small["simple"] if each == "FILE" else each for each in arguments))
     assert done.returncode == 2
@@ -350,7 +380,9 @@ def test_help_for_a_reader_that_has_gone_away(arguments):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run([*FFJAX, *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            [*FFJAX, *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=60
+        )
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")

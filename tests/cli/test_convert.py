@@ -14,12 +14,17 @@ from tests.formats.fasttext import files as fasttext_files
 
 
 def vectors(emb, words):
-    return {word: None if (vector := emb.embedding(word)) is None else np.asarray(vector) for word in words}
+    return {
+        word: None if (vector := emb.embedding(word)) is None else np.asarray(vector)
+        for word in words
+    }
 
 
 def same_vectors(one, other, words):
     mine, theirs = vectors(one, words), vectors(other, words)
-    assert [word for word in words if mine[word] is None] == [word for word in words if theirs[word] is None]
+    assert [word for word in words if mine[word] is None] == [
+        word for word in words if theirs[word] is None
+    ]
     for word in words:
         if mine[word] is not None:
             np.testing.assert_allclose(mine[word], theirs[word], atol=1e-6, rtol=0, err_msg=word)
@@ -34,7 +39,9 @@ def test_converting_a_finalfusion_file_to_itself_changes_no_byte(ff, small, tmp_
         assert (tmp_path / "copy.fifu").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize(("format", "name"), [("text", "x.txt"), ("textdims", "x.dims"), ("word2vec", "x.w2v")])
+@pytest.mark.parametrize(
+    ("format", "name"), [("text", "x.txt"), ("textdims", "x.dims"), ("word2vec", "x.w2v")]
+)
 def test_converting_is_as_ffp_convert(ff, peer, small, tmp_path, format, name):
     """The files of both hold the same words and numbers; `ffjax` takes the format from the name."""
     words = [word for word in WORDS if " " not in word]  # the peer cannot read those in text
@@ -47,7 +54,8 @@ def test_converting_is_as_ffp_convert(ff, peer, small, tmp_path, format, name):
     import finalfusion
 
     load = getattr(
-        finalfusion, {"text": "load_text", "textdims": "load_text_dims", "word2vec": "load_word2vec"}[format]
+        finalfusion,
+        {"text": "load_text", "textdims": "load_text_dims", "word2vec": "load_word2vec"}[format],
     )
     mine, other = load(str(tmp_path / name)), load(str(theirs))
     assert mine.vocab.words == other.vocab.words == words
@@ -58,7 +66,9 @@ def test_converting_is_as_ffp_convert(ff, peer, small, tmp_path, format, name):
     assert peer("convert", theirs, tmp_path / "theirs.fifu", "-f", format).status == 0
     back, again = (ffjax.load_finalfusion(tmp_path / file) for file in ("back.fifu", "theirs.fifu"))
     assert back.vocab == again.vocab
-    np.testing.assert_allclose(np.asarray(back.storage), np.asarray(again.storage), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(
+        np.asarray(back.storage), np.asarray(again.storage), atol=1e-6, rtol=0
+    )
     np.testing.assert_allclose(np.asarray(back.norms), np.asarray(again.norms), atol=1e-6, rtol=0)
 
 
@@ -66,19 +76,36 @@ def test_converting_fasttext_is_as_ffp_convert(ff, peer, finalfusion_files, tmp_
     source = finalfusion_files / "fasttext.bin"
     assert peer("convert", source, tmp_path / "theirs.fifu", "-f", "fasttext").status == 0
     assert ff("convert", source, tmp_path / "mine.fifu").status == 0
-    mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
+    mine, theirs = (
+        ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu")
+    )
     assert mine.vocab == theirs.vocab
     # the peer gives `</s>` n-grams, which it does not have in fastText
-    same_vectors(mine, theirs, [*(word for word in mine.vocab.words if word != "</s>"), "unknown", "größer"])
+    same_vectors(
+        mine, theirs, [*(word for word in mine.vocab.words if word != "</s>"), "unknown", "größer"]
+    )
     # and to fastText again
-    assert ff("convert", tmp_path / "mine.fifu", tmp_path / "mine.bin", "--to", "fasttext").status == 0
+    assert (
+        ff("convert", tmp_path / "mine.fifu", tmp_path / "mine.bin", "--to", "fasttext").status == 0
+    )
     again = load(tmp_path / "mine.bin")
     same_vectors(again, mine, [*mine.vocab.words, "unknown", "größer"])
 
 
 def test_a_format_that_cannot_hold_the_embeddings_is_refused(ff, peer, small, tmp_path):
     """The peer refuses too, with a traceback and an empty file."""
-    assert peer("convert", small["buckets"], tmp_path / "theirs.bin", "-f", "finalfusion", "-t", "fasttext").status != 0
+    assert (
+        peer(
+            "convert",
+            small["buckets"],
+            tmp_path / "theirs.bin",
+            "-f",
+            "finalfusion",
+            "-t",
+            "fasttext",
+        ).status
+        != 0
+    )
     done = ff("convert", small["buckets"], tmp_path / "x.bin", "--to", "fasttext")
     assert done.status == 2 and done.err.startswith("ffjax: error: ") and done.err.count("\n") == 1
     assert not (tmp_path / "x.bin").exists()
@@ -93,7 +120,9 @@ def test_a_name_that_says_no_format_is_refused(ff, small, tmp_path):
 def test_text_goes_to_standard_output_and_comes_from_standard_input(shell, small):
     text = shell("convert", small["simple"], "-", "--to", "textdims")
     assert text.returncode == 0 and text.stdout.startswith(b"10 12\ntea ")
-    back = shell("convert", "-", "-", "--from", "textdims", "--to", "finalfusion", stdin=text.stdout)
+    back = shell(
+        "convert", "-", "-", "--from", "textdims", "--to", "finalfusion", stdin=text.stdout
+    )
     assert back.returncode == 0 and back.stdout.startswith(b"FiFu")
 
 
@@ -117,7 +146,11 @@ def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monk
 
 def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
     done = ff("convert", small["simple"], tmp_path / "no" / "x.fifu")
-    assert done == (2, "", f"ffjax: error: expected a file in an existing folder, got {tmp_path / 'no' / 'x.fifu'}\n")
+    assert done == (
+        2,
+        "",
+        f"ffjax: error: expected a file in an existing folder, got {tmp_path / 'no' / 'x.fifu'}\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +167,11 @@ def test_what_a_format_has_no_place_for_is_left_out_and_said(ff, small, tmp_path
     words = tmp_path / "words.txt"
     words.write_text("tea\npot\n")
     done = ff("select", small[kind], tmp_path / name, "-w", words)
-    assert done == (0, "", f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold this.\n" if lost else "")
+    assert done == (
+        0,
+        "",
+        f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold this.\n" if lost else "",
+    )
     same_vectors(ffjax.load_finalfusion(small[kind]), load(tmp_path / name), ["tea", "pot"])
 
 
@@ -171,7 +208,16 @@ def test_the_first_words_are_selected(ff, small, tmp_path):
 
 
 def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
-    done = ff("select", small["simple"], tmp_path / "x.fifu", "-n", 3, "-w", "-", stdin="pot\ncoffee\ntea\n")
+    done = ff(
+        "select",
+        small["simple"],
+        tmp_path / "x.fifu",
+        "-n",
+        3,
+        "-w",
+        "-",
+        stdin="pot\ncoffee\ntea\n",
+    )
     assert done == (0, "", "ffjax: 1 of 3 listed words are missing: pot\n")
     assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "coffee"]
 
@@ -179,7 +225,10 @@ def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
 def test_many_listed_words_that_are_missing_take_one_line(ff, small, tmp_path):
     listed = "\n".join(["tea", *(f"w{number}" for number in range(2000))])
     done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin=listed)
-    assert done.err == "ffjax: 2,000 of 2,001 listed words are missing: w0, w1, w10, w100, w1000, ...\n"
+    assert (
+        done.err
+        == "ffjax: 2,000 of 2,001 listed words are missing: w0, w1, w10, w100, w1000, ...\n"
+    )
 
 
 def test_selecting_nothing_is_bad_input(ff, small, tmp_path):
@@ -217,7 +266,9 @@ def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, t
     assert peer("bucket_to_explicit", small[kind], tmp_path / "theirs.fifu").status == 0
     said = "ffjax: dropped the metadata, which no longer describes the embeddings.\n"
     assert ff("bucket-to-explicit", small[kind], tmp_path / "mine.fifu") == (0, "", said)
-    mine, theirs = (ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu"))
+    mine, theirs = (
+        ffjax.load_finalfusion(tmp_path / name) for name in ("mine.fifu", "theirs.fifu")
+    )
     assert mine.vocab == theirs.vocab
     np.testing.assert_array_equal(np.asarray(mine.storage), np.asarray(theirs.storage))
     same_vectors(mine, theirs, [*WORDS, "teapots", "Кофейник", "xyzzy"])
@@ -225,7 +276,11 @@ def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, t
 
 def test_embeddings_without_buckets_cannot_be_made_explicit(ff, small, tmp_path):
     done = ff("bucket-to-explicit", small["simple"], tmp_path / "x.fifu")
-    assert done.status == 2 and "Only hashed n-grams can be made explicit" in done.err and done.err.count("\n") == 1
+    assert (
+        done.status == 2
+        and "Only hashed n-grams can be made explicit" in done.err
+        and done.err.count("\n") == 1
+    )
 
 
 def test_what_is_read_for_something_else_is_not_written_over(ff, small, tmp_path):
@@ -251,7 +306,10 @@ def test_warnings_are_lines_for_people(shell, tmp_path):
     done = shell("convert", source, tmp_path / "x.fifu")
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 0 and len(lines) == 2
-    assert all(line.startswith("ffjax: 1 ") for line in lines) and "UserWarning" not in done.stderr.decode()
+    assert (
+        all(line.startswith("ffjax: 1 ") for line in lines)
+        and "UserWarning" not in done.stderr.decode()
+    )
 
 
 # Names that promise something else, and places where nothing can be written
@@ -259,9 +317,15 @@ def test_warnings_are_lines_for_people(shell, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "promised", "better"),
-    [("x.txt", "text", "x"), ("x.bin", "fastText or word2vec", "x"), ("x.fifu.gz", "compressed", "x")],
+    [
+        ("x.txt", "text", "x"),
+        ("x.bin", "fastText or word2vec", "x"),
+        ("x.fifu.gz", "compressed", "x"),
+    ],
 )
-def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(ff, small, tmp_path, name, promised, better):
+def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(
+    ff, small, tmp_path, name, promised, better
+):
     path, toml = tmp_path / name, tmp_path / "new.toml"
     toml.write_text("x = 1\n")
     for done in (
@@ -269,7 +333,10 @@ def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(ff, small, t
         ff("metadata", small["simple"], path, "--replace", toml),
     ):
         assert done.status == 2 and done.err.count("\n") == 1 and not path.exists()
-        assert f"{path}: expected the name of a finalfusion file, such as {tmp_path / better}.fifu, since" in done.err
+        assert (
+            f"{path}: expected the name of a finalfusion file, such as {tmp_path / better}.fifu, since"
+            in done.err
+        )
         assert f"got the name of a {promised} file." in done.err
 
 
@@ -288,7 +355,9 @@ def test_other_names_are_finalfusion_files(ff, small, tmp_path):
         (".", "expected the path of a file to write, got a folder"),
     ],
 )
-def test_a_bad_target_is_one_line_before_anything_is_read(ff, small, tmp_path, monkeypatch, command, target, message):
+def test_a_bad_target_is_one_line_before_anything_is_read(
+    ff, small, tmp_path, monkeypatch, command, target, message
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words").write_text("tea\nblorp\n")
     more = {"select": ["-w", "words"], "prune": ["-n", 2], "convert": []}[command]
@@ -301,7 +370,9 @@ def test_an_input_without_a_name(ff):
     assert ff("info", "") == (2, "", "ffjax: error: an empty name: No such file or directory\n")
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which nobody can make files")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="needs a folder in which nobody can make files"
+)
 def test_errors_name_the_target_and_no_temporary_file(ff, small):
     assert ff("convert", small["simple"], "/proc/x.fifu") == (
         2,

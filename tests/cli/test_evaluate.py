@@ -27,7 +27,13 @@ def test_lines_of_both_kinds_of_files(ff, demo_file, files):
         [files[0], "family", "1", "1", "1.0000", "1"],
         [files[0], "grammar", "1", "1", "1.0000", "0"],
         [files[0], "total", "2", "2", "1.0000", "1"],
-        [files[1], f"{pairs.pearson:.4f}", f"{pairs.spearman:.4f}", str(len(pairs.pairs)), str(pairs.n_skipped)],
+        [
+            files[1],
+            f"{pairs.pearson:.4f}",
+            f"{pairs.spearman:.4f}",
+            str(len(pairs.pairs)),
+            str(pairs.n_skipped),
+        ],
     ]
 
 
@@ -42,16 +48,33 @@ def test_options_and_json(ff, demo_file, files):
         (section.name, section.n_correct, section.n_asked, section.n_skipped)
         for section in (*expected.sections, expected.total)
     ]
-    assert found[0] == {"file": files[0], "section": "family", "right": 0, "asked": 0, "accuracy": 0.0, "skipped": 2}
+    assert found[0] == {
+        "file": files[0],
+        "section": "family",
+        "right": 0,
+        "asked": 0,
+        "accuracy": 0.0,
+        "skipped": 2,
+    }
 
 
 def test_only_the_first_words_are_known(ff, demo_file, files):
-    assert ff("evaluate", demo_file, files[0], "-r", "100").rows[-1][1:] == ["total", "0", "0", "0.0000", "3"]
+    assert ff("evaluate", demo_file, files[0], "-r", "100").rows[-1][1:] == [
+        "total",
+        "0",
+        "0",
+        "0.0000",
+        "3",
+    ]
 
 
 def test_a_table_for_a_terminal(capsys):
     names = ("section", "right", "asked", "accuracy", "skipped")
-    _table("questions.txt", names, [("family", 413, 506, 413 / 506, 0), ("total", 12372, 19486, 0.635, 58)])
+    _table(
+        "questions.txt",
+        names,
+        [("family", 413, 506, 413 / 506, 0), ("total", 12372, 19486, 0.635, 58)],
+    )
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         ["questions.txt"],

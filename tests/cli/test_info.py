@@ -38,7 +38,12 @@ def test_info_of_the_demo(ff, demo_file):
 def test_info_in_a_pipe_is_names_and_values(ff, small):
     rows = dict(ff("info", small["buckets"]).rows)
     assert rows["vocabulary"] == "FinalfusionBucketVocab"
-    assert (rows["words"], rows["ngram_lengths"], rows["buckets"], rows["rows"]) == ("10", "3 to 5", "64", "74")
+    assert (rows["words"], rows["ngram_lengths"], rows["buckets"], rows["rows"]) == (
+        "10",
+        "3 to 5",
+        "64",
+        "74",
+    )
     assert rows["chunks"] == "Metadata, BucketSubwordVocab, NdArray, NdNorms"
     explicit = dict(ff("info", small["explicit"]).rows)
     vocab = ffjax.load_finalfusion(small["explicit"]).vocab
@@ -64,7 +69,13 @@ def test_info_of_quantized_embeddings(ff, tmp_path):
         (gzip.compress(b"one 1 0\ntwo 0 2\n", mtime=0), {"format": "text", "words": "2"}),
         (
             b"2 1 3 4 2 7 < >\n0 1.0\n1 2.0\n",
-            {"format": "floret", "words": "0", "ngram_lengths": "3 to 4", "buckets": "2", "hashes": "2"},
+            {
+                "format": "floret",
+                "words": "0",
+                "ngram_lengths": "3 to 4",
+                "buckets": "2",
+                "hashes": "2",
+            },
         ),
     ],
 )
@@ -85,7 +96,11 @@ def test_info_of_a_compressed_finalfusion_file(ff, small, tmp_path):
 
 def test_info_from_standard_input(shell, small):
     done = shell("info", "-", stdin=small["simple"].read_bytes())
-    assert done.returncode == 0 and b"file\tstandard input\n" in done.stdout and b"words\t10\n" in done.stdout
+    assert (
+        done.returncode == 0
+        and b"file\tstandard input\n" in done.stdout
+        and b"words\t10\n" in done.stdout
+    )
 
 
 def test_info_of_a_file_with_a_vocabulary_alone(ff, tmp_path):
@@ -120,7 +135,14 @@ def test_info_of_a_fasttext_model(ff, tmp_path, wrap):
     kind, labels = fasttext_files.SUPERVISED, fasttext_files.LABELS
     path.write_bytes(wrap(fasttext_files.model(["tea", "pot"], kind=kind, labels=labels)))
     rows = dict(ff("info", path).rows)
-    expected = {"format": "fasttext", "words": "2", "buckets": "300", "rows": "302", "dims": "10", "labels": "3"}
+    expected = {
+        "format": "fasttext",
+        "words": "2",
+        "buckets": "300",
+        "rows": "302",
+        "dims": "10",
+        "labels": "3",
+    }
     assert expected.items() <= rows.items() and rows["storage"] == "ComposedArray"
     assert rows["tokens"] == str(2**33 + 5) and rows["output_rows"] == "3"
 
@@ -151,7 +173,11 @@ def test_info_of_something_else(ff, tmp_path, data):
     path = tmp_path / "page"
     path.write_bytes(data)
     done = ff("info", path)
-    assert done.status == 2 and done.err.count("\n") == 1 and "expected finalfusion (begins with `FiFu`)" in done.err
+    assert (
+        done.status == 2
+        and done.err.count("\n") == 1
+        and "expected finalfusion (begins with `FiFu`)" in done.err
+    )
 
 
 def test_metadata_is_printed_as_it_stands(ff, small):
@@ -188,20 +214,29 @@ def test_metadata_that_is_not_toml_is_refused_and_nothing_written(ff, small, tmp
     toml, target = tmp_path / "bad.toml", tmp_path / "copy.fifu"
     toml.write_text("a = ")
     done = ff("metadata", small["simple"], target, "--replace", toml)
-    assert done.status == 2 and done.err.startswith(f"ffjax: error: {toml}: `text`: expected a TOML document, got")
+    assert done.status == 2 and done.err.startswith(
+        f"ffjax: error: {toml}: `text`: expected a TOML document, got"
+    )
     assert done.err.count("\n") == 1 and not target.exists()
 
 
 def test_replacing_needs_both_the_new_metadata_and_an_output(ff, small, tmp_path):
     for arguments in ([tmp_path / "x.fifu"], ["--replace", "x.toml"]):
         done = ff("metadata", small["simple"], *arguments)
-        assert done.status == 2 and "expected both --replace TOML and OUTPUT, or neither" in done.err
+        assert (
+            done.status == 2 and "expected both --replace TOML and OUTPUT, or neither" in done.err
+        )
 
 
 def test_words_that_occur_again_are_counted_once(ff, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("a 1 2\nb 3 4\na 5 6\na 7 8\n")
     facts = dict(ff("info", path).rows)
-    assert (facts["words"], facts["repeated_words"], facts["rows"], facts["norms"]) == ("2", "2", "2", "2")
+    assert (facts["words"], facts["repeated_words"], facts["rows"], facts["norms"]) == (
+        "2",
+        "2",
+        "2",
+        "2",
+    )
     path.write_text("a 1 2\nb 3 4\n")
     assert "repeated_words" not in dict(ff("info", path).rows)

@@ -40,7 +40,10 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     done = ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", path)
     assert (done.status, done.out, done.err) == (0, "", "")
-    near = [row[1] for row in ff("similar", demo_file, "berlin", "tea", "-k", 4, "--metric", "cosine").rows]
+    near = [
+        row[1]
+        for row in ff("similar", demo_file, "berlin", "tea", "-k", 4, "--metric", "cosine").rows
+    ]
     shown = texts(path)
     assert {"berlin", "tea", *near, "berlin, tea and the 4 nearest words"} <= set(shown)
     assert len(shown) == len({"berlin", "tea", *near}) + 3  # and the names of the axes
@@ -53,7 +56,9 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
 def test_labels_do_not_lie_on_each_other(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     ff("plot", demo_file, "berlin", "coffee", "jazz", "-k", 8, "-o", path)
-    found = re.findall(r"font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)", path.read_text(encoding="utf-8"))
+    found = re.findall(
+        r"font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)", path.read_text(encoding="utf-8")
+    )
     columns, heights = zip(*(map(float, place) for place in found), strict=True)
     assert len(heights) >= 20
     apart = [
@@ -70,7 +75,9 @@ def test_a_png_from_a_pipe(shell, demo_file):
 
 
 def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
-    done = ff("plot", small["buckets"], "咖啡", "кофе", "$x$ $", "-k", 9, "-o", tmp_path / "words.png")
+    done = ff(
+        "plot", small["buckets"], "咖啡", "кофе", "$x$ $", "-k", 9, "-o", tmp_path / "words.png"
+    )
     assert (done.status, done.err) == (0, "")
     assert (tmp_path / "words.png").stat().st_size > 10_000
 
@@ -78,7 +85,10 @@ def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
 def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     done = ff("plot", demo_file, "berlin", "12345", "-k", 0, "-o", path)
-    assert done.status == 1 and done.err == "ffjax: cannot draw 12345: an unknown word without known n-grams.\n"
+    assert (
+        done.status == 1
+        and done.err == "ffjax: cannot draw 12345: an unknown word without known n-grams.\n"
+    )
     assert "berlin" in texts(path)
 
 
@@ -88,7 +98,10 @@ def test_bad_input(ff, demo_file, tmp_path, monkeypatch):
     done = ff("plot", demo_file, "12345", "-o", tmp_path / "words.png")
     assert done.status == 2 and "expected a word with a vector, got none" in done.err
     done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png", "-k", 30_000)
-    assert done.status == 2 and "expected at most 500 words in a picture, got 30,001. Lower -k." in done.err
+    assert (
+        done.status == 2
+        and "expected at most 500 words in a picture, got 30,001. Lower -k." in done.err
+    )
     done = ff("plot", demo_file, "berlin", "-o", tmp_path / "none" / "words.png")
     assert done.status == 2 and "expected a file in an existing folder" in done.err
     assert not list(tmp_path.iterdir())

@@ -12,15 +12,22 @@ from tests.formats.fasttext import files as fasttext_files
 def test_the_words_that_were_kept_and_the_mapping(ff, small, tmp_path, kind):
     output, mapping = tmp_path / "small.fifu", tmp_path / "mapping.tsv"
     done = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
-    assert (done.status, done.err) == (0, "ffjax: 6 of 10 words were mapped to another word's row.\n")
+    assert (done.status, done.err) == (
+        0,
+        "ffjax: 6 of 10 words were mapped to another word's row.\n",
+    )
     old, new = ffjax.load(small[kind]), ffjax.load(output)
     assert new.vocab.words == WORDS[:4] and new.metadata == old.metadata
     for word in WORDS[:4]:
         np.testing.assert_array_equal(new[word], old[word])
     lines = [line.split("\t") for line in mapping.read_text(encoding="utf-8").splitlines()]
     expected = ffjax.prune(old, 4).mapped
-    assert {word: kept for word, kept, _ in lines} == {word: kept for word, (kept, _) in expected.items()}
-    np.testing.assert_allclose([float(score) for *_, score in lines], [score for _, score in expected.values()])
+    assert {word: kept for word, kept, _ in lines} == {
+        word: kept for word, (kept, _) in expected.items()
+    }
+    np.testing.assert_allclose(
+        [float(score) for *_, score in lines], [score for _, score in expected.values()]
+    )
 
 
 def test_all_words_with_repeated_rows(ff, small, tmp_path):
@@ -39,7 +46,10 @@ def test_all_words_with_repeated_rows(ff, small, tmp_path):
 def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_path, kind, to):
     output = tmp_path / ("same.fifu" if to else "same.msgpack")
     done = ff("prune", small[kind], output, "-n", 4, *to)
-    assert (done.status, done.err) == (0, "ffjax: 6 of 10 words were mapped to another word's row.\n")
+    assert (done.status, done.err) == (
+        0,
+        "ffjax: 6 of 10 words were mapped to another word's row.\n",
+    )
     new = ffjax.load(output)
     assert new == ffjax.prune(ffjax.load(small[kind]), 4).embeddings
     assert new.vocab.words == WORDS and new.vocab.n_word_rows == 4
@@ -50,7 +60,10 @@ def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_pat
 def test_a_snapshot_keeps_what_training_left(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
     done = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
-    assert (done.status, done.err) == (0, "ffjax: 1 of 3 words were mapped to another word's row.\n")
+    assert (done.status, done.err) == (
+        0,
+        "ffjax: 1 of 3 words were mapped to another word's row.\n",
+    )
     assert ffjax.load(tmp_path / "x.msgpack").training == ffjax.load(model, mmap=True).training
 
 
@@ -59,20 +72,28 @@ def test_quantized_rows_stay_codes(ff, small, tmp_path):
     assert ff("quantize", small["buckets"], quantized, "--bits", 3, "-i", 2).status == 0
     assert ff("prune", quantized, output, "-n", 4).status == 0
     old, new = ffjax.load(quantized), ffjax.load(output)
-    assert isinstance(new.storage, ffjax.QuantizedArray) and new.storage.quantizer == old.storage.quantizer
+    assert (
+        isinstance(new.storage, ffjax.QuantizedArray)
+        and new.storage.quantizer == old.storage.quantizer
+    )
     np.testing.assert_array_equal(new.storage.codes[:4], old.storage.codes[:4])
     np.testing.assert_array_equal(new.storage.codes[4:], old.storage.codes[10:])
 
 
 def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
     output = tmp_path / "same.fifu"
-    assert ff("prune", small["buckets"], output, "-n", 10).err == "ffjax: 0 of 10 words were mapped to another word's row.\n"
+    assert (
+        ff("prune", small["buckets"], output, "-n", 10).err
+        == "ffjax: 0 of 10 words were mapped to another word's row.\n"
+    )
     assert output.read_bytes() == small["buckets"].read_bytes()
 
 
 def test_bad_input(ff, small, tmp_path):
     done = ff("prune", small["simple"], "-", "-n", 4, "--mapping", "-")
-    assert done.status == 2 and "expected OUTPUT or --mapping on standard output, got both" in done.err
+    assert (
+        done.status == 2 and "expected OUTPUT or --mapping on standard output, got both" in done.err
+    )
     assert ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 0).status == 2
 
 
@@ -87,20 +108,43 @@ def test_the_mapping_is_written_over_no_embeddings(ff, small, tmp_path, over):
 
 def test_what_training_left_is_not_dropped_in_silence(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
-    for command in (("prune", model, tmp_path / "x.fifu", "-n", 2), ("bucket-to-explicit", model, tmp_path / "y.fifu")):
+    for command in (
+        ("prune", model, tmp_path / "x.fifu", "-n", 2),
+        ("bucket-to-explicit", model, tmp_path / "y.fifu"),
+    ):
         done = ff(*command)
         assert done.status == 0
         assert "ffjax: dropped the training data (counts, labels, output matrix)" in done.err
 
 
 def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
-    done = ff("prune", small["simple"], tmp_path / "none" / "x.fifu", "-n", 4, "--mapping", tmp_path / "m.tsv")
+    done = ff(
+        "prune",
+        small["simple"],
+        tmp_path / "none" / "x.fifu",
+        "-n",
+        4,
+        "--mapping",
+        tmp_path / "m.tsv",
+    )
     assert done.status == 2 and not list(tmp_path.iterdir())
 
 
 def test_a_bad_mapping_leaves_no_output(ff, small, tmp_path):
-    done = ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 4, "--mapping", tmp_path / "none" / "m.tsv")
-    assert done.status == 2 and "expected a file in an existing folder" in done.err and not list(tmp_path.iterdir())
+    done = ff(
+        "prune",
+        small["simple"],
+        tmp_path / "x.fifu",
+        "-n",
+        4,
+        "--mapping",
+        tmp_path / "none" / "m.tsv",
+    )
+    assert (
+        done.status == 2
+        and "expected a file in an existing folder" in done.err
+        and not list(tmp_path.iterdir())
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3])

@@ -22,7 +22,12 @@ def test_what_the_library_gives(ff, small, tmp_path, kind, method):
     done = ff("quantize", small[kind], output, "--method", method, *FEW, "--seed", 3)
     assert done.status == 0 and not done.err
     expected, quality = ffjax.quantize(
-        ffjax.load(small[kind]), method, bits=3, iterations=2, subquantizers=4, key=jax.random.key(3)
+        ffjax.load(small[kind]),
+        method,
+        bits=3,
+        iterations=2,
+        subquantizers=4,
+        key=jax.random.key(3),
     )
     assert ffjax.load(output) == expected
     shown = dict(done.rows)
@@ -63,22 +68,38 @@ def test_lengths_may_stay_in_the_rows(ff, tmp_path):
 @pytest.mark.filterwarnings("default")
 def test_a_default_that_is_not_half_is_said_in_a_line(ff, tmp_path):
     rows = np.random.default_rng(0).standard_normal((20, 7)).astype(np.float32)
-    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(20)])).write(tmp_path / "x.fifu")
+    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(20)])).write(
+        tmp_path / "x.fifu"
+    )
     done = ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2)
     assert done.status == 0 and done.err.count("\n") == 1
-    assert done.err.startswith("ffjax: `--subquantizers`: 7 dimensions have neither") and "takes 7 bytes" in done.err
+    assert (
+        done.err.startswith("ffjax: `--subquantizers`: 7 dimensions have neither")
+        and "takes 7 bytes" in done.err
+    )
     assert "Give `--subquantizers` (1, 7)" in done.err
-    assert not ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2, "--subquantizers", 7).err
+    assert not ff(
+        "quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2, "--subquantizers", 7
+    ).err
 
 
 @pytest.mark.usefixtures("as_users_see")
 def test_bad_input(ff, small, tmp_path):
     output = tmp_path / "small.fifu"
     for options, message in (
-        (("--subquantizers", 5, "--bits", 3), "`--subquantizers`: expected a divisor of the 12 dimensions"),
-        (("--subquantizers", 4), "expected at least 256 rows, one for each centroid of 8 bits, got 10."),
+        (
+            ("--subquantizers", 5, "--bits", 3),
+            "`--subquantizers`: expected a divisor of the 12 dimensions",
+        ),
+        (
+            ("--subquantizers", 4),
+            "expected at least 256 rows, one for each centroid of 8 bits, got 10.",
+        ),
         (("--bits", 3, "--sample", 2), "`--sample`: expected at least 8 rows"),
-        (("--method", "int8", "--to", "msgpack", "--bits", 3), "`--bits`: expected None with 'int8'"),
+        (
+            ("--method", "int8", "--to", "msgpack", "--bits", 3),
+            "`--bits`: expected None with 'int8'",
+        ),
         (
             ("--method", "int8", "--to", "msgpack", "--no-keep-lengths"),
             "`--no-keep-lengths`: expected None with 'int8'",
@@ -90,7 +111,10 @@ def test_bad_input(ff, small, tmp_path):
         assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err
         assert not list(tmp_path.iterdir())
     done = ff("quantize", small["simple"], "-", "--to", "finalfusion", "--json", *FEW)
-    assert done.status == 2 and "expected a file as the output, since --json prints, got standard output" in done.err
+    assert (
+        done.status == 2
+        and "expected a file as the output, since --json prints, got standard output" in done.err
+    )
     done = ff("quantize", small["simple"], tmp_path / "none" / "x.fifu", *FEW)
     assert done.status == 2 and not list(tmp_path.iterdir())
     assert ff("quantize", small["simple"], output, "--bits", 9).status == 2
@@ -105,14 +129,18 @@ def test_an_interrupted_run_leaves_the_old_file(ff, small, tmp_path, monkeypatch
 
     monkeypatch.setattr("ffjax.transforms.quantize.pq_training.step", stop)
     assert ff("quantize", small["simple"], output, *FEW).status == 130
-    assert [path.name for path in tmp_path.iterdir()] == ["small.fifu"] and output.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "small.fifu"
+    ] and output.read_bytes() == b"old"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are sent as POSIX does")
 @pytest.mark.parametrize("output", ["small.fifu", "small.msgpack"])
 def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
     rows = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
-    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"w{i}" for i in range(300)])).write(tmp_path / "x.fifu")
+    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"w{i}" for i in range(300)])).write(
+        tmp_path / "x.fifu"
+    )
     # Says when the training has begun, which would take days.
     code = (
         "import sys, ffjax.transforms.quantize.pq_training as pq\n"
@@ -120,7 +148,16 @@ def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
         "pq.step = lambda *a: print('training', flush=True) or step(*a)\n"
         "sys.exit(__import__('ffjax.cli').cli.main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "quantize", tmp_path / "x.fifu", tmp_path / output, "-i", "1000000000"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "quantize",
+        tmp_path / "x.fifu",
+        tmp_path / output,
+        "-i",
+        "1000000000",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"training\n"
         process.send_signal(signal.SIGINT)
@@ -153,7 +190,10 @@ def test_reconstruct(ff, small, tmp_path):
     assert ff("quantize", small["buckets"], quantized, *FEW).status == 0
     assert ff("reconstruct", quantized, plain).status == 0
     old, new = ffjax.load(quantized), ffjax.load(plain)
-    assert isinstance(new.storage, ffjax.NdArray) and (new.vocab, new.metadata) == (old.vocab, old.metadata)
+    assert isinstance(new.storage, ffjax.NdArray) and (new.vocab, new.metadata) == (
+        old.vocab,
+        old.metadata,
+    )
     np.testing.assert_allclose(np.asarray(new.storage), np.asarray(old.storage), rtol=1e-6)
 
 

@@ -34,10 +34,16 @@ def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, known, unknown)
     assert theirs.status == 0 and theirs.err.count("\n") == len(unknown)
     expected = by_query(known, theirs.out, K)
     mine = ff("similar", small[kind], "-k", K, stdin=text)
-    assert [(query, word) for query, word, _ in mine.rows] == [(query, word) for query, word, _ in expected]
-    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0)
+    assert [(query, word) for query, word, _ in mine.rows] == [
+        (query, word) for query, word, _ in expected
+    ]
+    np.testing.assert_allclose(
+        [float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0
+    )
     assert mine.status == (1 if unknown else 0)
-    assert [line.split(": ")[1] for line in mine.err.splitlines()] == [f"no answer for {word}" for word in unknown]
+    assert [line.split(": ")[1] for line in mine.err.splitlines()] == [
+        f"no answer for {word}" for word in unknown
+    ]
 
 
 def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, plain_file):
@@ -46,18 +52,26 @@ def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, plain_file):
     expected = by_query(words, theirs.out, 10)  # both give ten if nothing is said
     mine = ff("similar", plain_file, *words)
     assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
-    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(
+        [float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0
+    )
 
 
-def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(ff, peer, finalfusion_files, tmp_path):
+def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(
+    ff, peer, finalfusion_files, tmp_path
+):
     """`ffp-similar` cannot search quantized embeddings, so it gets the numbers that they stand for."""
     path, dense = finalfusion_files / "quantized.fifu", tmp_path / "dense.fifu"
     emb = ffjax.load_finalfusion(path)
     emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage))).write(dense)
-    expected = by_query(["Berlin", "München"], peer("similar", dense, "-k", 5, stdin="Berlin\nMünchen\n").out, 5)
+    expected = by_query(
+        ["Berlin", "München"], peer("similar", dense, "-k", 5, stdin="Berlin\nMünchen\n").out, 5
+    )
     mine = ff("similar", path, "Berlin", "München", "-k", 5)
     assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
-    np.testing.assert_allclose([float(row[2]) for row in mine.rows], [row[2] for row in expected], rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(row[2]) for row in mine.rows], [row[2] for row in expected], rtol=1e-6
+    )
 
 
 def test_words_come_from_arguments_a_file_or_standard_input(ff, small, tmp_path):
@@ -103,7 +117,10 @@ def test_k_above_the_number_of_words_gives_all_others(ff, small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("tea", "--input", "x"), "expected words or --input, got both. Drop --input x or the words."),
+        (
+            ("tea", "--input", "x"),
+            "expected words or --input, got both. Drop --input x or the words.",
+        ),
         (("--input", "no-such-file"), "no-such-file: No such file or directory"),
     ],
 )
@@ -130,13 +147,17 @@ def test_standard_input_cannot_hold_both_embeddings_and_words(ff):
 
 @pytest.mark.parametrize("metric", ["dot", "cosine", "euclidean", "angular"])
 def test_metrics_and_the_first_words(ff, demo_file, metric):
-    done = ff("similar", demo_file, "tea", "berlin", "-k", 3, "--metric", metric, "--restrict", 4000)
+    done = ff(
+        "similar", demo_file, "tea", "berlin", "-k", 3, "--metric", metric, "--restrict", 4000
+    )
     emb = ffjax.demo()
     vectors = np.stack([emb["tea"], emb["berlin"]])
     exclude = np.array([[emb.vocab["tea"]], [emb.vocab["berlin"]]], np.int32)
     best = ffjax.top_k(emb, vectors, 3, metric=metric, exclude=exclude, candidates=slice(0, 4000))
     assert [row[1] for row in done.rows] == [emb.vocab.words[row] for row in np.ravel(best.rows)]
-    np.testing.assert_allclose([float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6
+    )
 
 
 @pytest.fixture
@@ -149,7 +170,9 @@ def shared_file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("n", "expected"), [(1, "c"), (2, "c"), (3, "ac"), (4, "ac"), (5, "ac"), (9, "ac")])
+@pytest.mark.parametrize(
+    ("n", "expected"), [(1, "c"), (2, "c"), (3, "ac"), (4, "ac"), (5, "ac"), (9, "ac")]
+)
 def test_the_first_words_of_a_snapshot_whose_words_share_rows(ff, shared_file, n, expected):
     done = ff("similar", shared_file, "b", "--restrict", n)
     assert [row[1] for row in done.rows] == list(expected)
@@ -187,7 +210,9 @@ def odd_file(tmp_path):
     matrix = np.eye(4, dtype=np.float32)
     matrix[3, 0], matrix[2, 3] = np.nan, 1.0
     path = tmp_path / "odd.fifu"
-    ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(["tea", "coffee", "pot", "odd"])).write(path)
+    ffjax.Embeddings(
+        ffjax.NdArray(matrix), ffjax.SimpleVocab(["tea", "coffee", "pot", "odd"])
+    ).write(path)
     return path
 
 
@@ -202,8 +227,14 @@ def test_a_query_with_nan_is_said_to_have_no_answer(ff, odd_file, metric):
 @pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
 def test_an_analogy_with_nan_is_said_to_have_no_answer(ff, odd_file, method):
     done = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
-    assert done == (1, "", "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n")
-    done = ff("analogy", odd_file, "tea", "coffee", "pot", "--method", method)  # whose only other word is the odd one
+    assert done == (
+        1,
+        "",
+        "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n",
+    )
+    done = ff(
+        "analogy", odd_file, "tea", "coffee", "pot", "--method", method
+    )  # whose only other word is the odd one
     assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
 
@@ -211,7 +242,11 @@ def test_a_query_is_said_to_have_no_answer_where_no_word_may_be_one(ff, odd_file
     done = ff("similar", odd_file, "tea", "pot", "--restrict", 1)
     assert done == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
     done = ff("similar", odd_file, "tea", "--restrict", 1, "--json")
-    assert done == (1, '{"query": "tea", "results": null}\n', f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
+    assert done == (
+        1,
+        '{"query": "tea", "results": null}\n',
+        f"ffjax: no answer for tea: {NO_CANDIDATE}\n",
+    )
     done = ff("analogy", odd_file, "tea", "coffee", "pot", "--restrict", 2)
     assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
