@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import ffjax
-from ffjax.formats.snapshot import pack
+from ffjax.formats.snapshot import arrays as snapshot_arrays
 from tests.fuzz.reference import with_checksum
 
 _WORDS = ["tea", "pot"]
@@ -33,7 +33,7 @@ def _seeds() -> list[bytes]:
         ffjax.Embeddings(own, ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4, 2, 7), bow="[", eow="]")),
     ]
     made = [ffjax.to_bytes(value) for value in values]
-    pack.MOST_BYTES = 8
+    snapshot_arrays.MAX_CHUNK_BYTES = 8
     return [*made, *map(ffjax.to_bytes, values[2:])]
 
 
