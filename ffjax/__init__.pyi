@@ -2,6 +2,7 @@
 
 from ffjax import evaluate as evaluate
 from ffjax.embeddings.metadata import Metadata as Metadata
+from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
 from ffjax.embeddings.text import embed_text as embed_text
 from ffjax.embeddings.text_file import embed_file as embed_file
 from ffjax.embeddings.training_state import TrainingState as TrainingState
@@ -32,7 +33,6 @@ from ffjax.formats.text.write import write_text_dims as write_text_dims
 from ffjax.formats.word2vec import load_word2vec as load_word2vec
 from ffjax.formats.word2vec import write_word2vec as write_word2vec
 from ffjax.functional.analogy import analogy as analogy
-from ffjax.functional.lookup import SimilarityResult as SimilarityResult
 from ffjax.functional.lookup import embed as embed
 from ffjax.functional.lookup import encode as encode
 from ffjax.functional.lookup import lookup as lookup

@@ -409,7 +409,7 @@ def test_delimiters(emb, files, delimiter) -> None:
 def test_methods_with_words(emb) -> None:
     for k in (1.5, True, "3"):
         for call in (
-            lambda k=k: emb.most_similar(["tea"], k),
+            lambda k=k: emb.most_similar_batch(["tea"], k),
             lambda k=k: emb.word_similarity("tea", k),
             lambda k=k: emb.analogy("man", "king", "woman", k),
             lambda k=k: emb.embedding_similarity(QUERIES[0], k),
@@ -429,7 +429,7 @@ def test_methods_with_words(emb) -> None:
         with pytest.raises(TypeError, match="`word3`: expected a word, got"):
             emb.analogy("man", "king", word)
     for words in (3, None):
-        for call in (emb.most_similar, emb.embedding_batch, ffjax.pack, ffjax.pack_ragged):
+        for call in (emb.most_similar_batch, emb.embedding_batch, ffjax.pack, ffjax.pack_ragged):
             with pytest.raises(TypeError, match="`words`: expected a list of words, got"):
                 call(words)
     for query in ("tea", None, QUERIES[0].astype(complex)):

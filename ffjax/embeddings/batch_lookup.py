@@ -1,7 +1,8 @@
-"""Many words to vectors on the host, in blocks: words of a block are packed while those of the one before are found.
+"""Many words to vectors on the host: `Embeddings.embedding_batch`.
 
-Known words cost a row each. Unknown words are taken out of their blocks and embedded together, so that n-grams are
-paid for by those that need them, and long words only make batches wide that they are in.
+Words are looked up once. A known word costs one row; unknown words are taken out of their batches
+and embedded together, so that only they pay for n-grams, and long words only widen batches that
+they are in.
 """
 
 from collections.abc import Iterator
@@ -15,22 +16,26 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax._internal.arrays import host_view, padded_size
-from ffjax.functional.lookup import EmbeddingsLike, embed, lookup
+from ffjax.functional.lookup import lookup
+from ffjax.functional.oov import with_unknown
+from ffjax.functional.search import EmbeddingsLike
 from ffjax.storage import NdArray, QuantizedArray, Storage
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import RaggedBatch, pack_ragged
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
-# Words that are packed, found and read at a time.
-_BLOCK = 1 << 16
+# Words that are packed, looked up and read at a time.
+_BLOCK_WORDS = 1 << 16
 # Unknown words that are embedded at a time, and their bytes.
-_UNKNOWN, _UNKNOWN_BYTES = 1 << 14, 1 << 19
-# Words of up to so many bytes share batches of few widths. Wider ones are rare, and a program for them takes seconds to
-# compile: there is one a width, for blocks of `_MANY`, and fewer words than that do not get it.
+_OOV_WORDS, _OOV_BYTES = 1 << 14, 1 << 19
+# Words of up to so many bytes share batches of few widths. Wider ones are rare and a program for
+# them takes seconds to compile, so that there is one a width, for batches of `_WIDE_WORDS`; fewer
+# words than that are embedded one by one on the host.
 _NARROW, _WIDE = 64, (256, 1024)
-_MANY = 256
-# Rows of one long word that are read at a time.
+_WIDE_WORDS = 256
+# Words of up to so many characters have few n-grams, whose rows are read at once.
+_SHORT_CHARACTERS = 64
 _LONG_ROWS = 1 << 12
 _THREADS = 2
 
@@ -38,18 +43,7 @@ _THREADS = 2
 def embed_words(
     embeddings: EmbeddingsLike, words: Any, *, unnormalize: bool = False
 ) -> tuple[Float[np.ndarray, "n dims"], Bool[np.ndarray, " n"]]:
-    """The vectors of many words at once, of any lengths, as NumPy arrays; `Embeddings.embedding_batch` is this.
-
-    Args:
-        embeddings: the embeddings.
-        words: whatever `pack` takes.
-        unnormalize: as in `lookup`.
-
-    Returns:
-        `(vectors, found)`: vectors `[n, dims]`, zeros where `found` (bool `[n]`) is false.
-
-    Raises:
-        TypeError: as `pack`.
+    """Vectors of words of any lengths, and which words have one; arguments as for `pack`.
 
     Examples:
         >>> import ffjax
@@ -57,172 +51,206 @@ def embed_words(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
-    storage, vocab = embeddings.storage, embeddings.vocab
     n, blocks = _blocks(words)
-    vectors, found = np.empty((n, storage.shape[1]), _dtype(storage)), np.zeros(n, bool)
-    unknown: list[RaggedBatch] = []
-    begin = 0
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = []
-        for parts in blocks:
-            end = begin + len(parts[0].positions)
-            encoded = [(part, find_rows(vocab, part.strings)) for part in parts]
-            fill = partial(_fill, embeddings, encoded, vectors[begin:end], found[begin:end], unnormalize)
-            waiting.append((begin, pool.submit(fill)))
-            begin = end
-        for begin, future in waiting:
-            unknown += [RaggedBatch(part.positions + begin, part.strings) for part in future.result()]
-    if isinstance(vocab, SubwordVocab):
-        for positions, made, there in embed_unknown(embeddings, unknown, unnormalize=unnormalize):
-            vectors[positions], found[positions] = made, there
+    vectors = np.empty((n, embeddings.storage.shape[1]), embeddings.storage.dtype)
+    found = np.zeros(n, bool)
+    pending, unknown = [], []
+    with ThreadPoolExecutor(_THREADS) as threads:
+        start = 0
+        for batches in blocks:
+            end = start + len(batches[0].positions)
+            rows = [find_rows(embeddings.vocab, batch.strings) for batch in batches]
+            out = vectors[start:end], found[start:end]
+            # The rows of a block are read while the next one is packed.
+            future = threads.submit(_read_known, embeddings, batches, rows, *out, unnormalize)
+            pending.append((start, future))
+            start = end
+        for start, future in pending:
+            for positions, strings in future.result():
+                unknown.append(RaggedBatch(positions + start, strings))
+    embed_unknown(embeddings, unknown, vectors, found, unnormalize=unnormalize)
     return vectors, found
 
 
 @jax.jit
 def find_rows(vocab: Vocab, strings: Strings) -> Int32[Array, " batch"]:
-    """The row of each known word of a packed batch, -1 for the others."""
+    """The row of each known word of a batch, -1 for the others."""
     return vocab.find(strings)
 
 
+def read_rows(
+    embeddings: EmbeddingsLike,
+    ids: np.ndarray,
+    out: np.ndarray | None = None,
+    *,
+    unnormalize: bool = False,
+) -> np.ndarray:
+    """The vectors of known words by their rows; ids below zero may get any vector."""
+    storage = embeddings.storage
+    if not unnormalize:
+        matrix = host_view(storage.matrix) if isinstance(storage, NdArray) else None
+        if matrix is not None and len(matrix):
+            return np.take(matrix, ids, axis=0, out=out, mode="clip")
+        if isinstance(storage, QuantizedArray) and _decoded_on_host(storage):
+            return storage.read(np.maximum(ids, 0), out)
+    rows = np.full(padded_size(len(ids), 0, coarse=True), -1, np.int32)
+    rows[: len(ids)] = ids
+    vectors = lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
+    vectors = np.asarray(vectors)[: len(ids)]
+    if out is None:
+        return vectors
+    out[...] = vectors
+    return out
+
+
 def embed_unknown(
-    embeddings: EmbeddingsLike, unknown: list[RaggedBatch], *, unnormalize: bool = False
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Vectors of words that are known to be unknown, in blocks that bound what their n-grams take.
+    embeddings: EmbeddingsLike,
+    batches: list[RaggedBatch],
+    vectors: np.ndarray,
+    found: np.ndarray,
+    *,
+    unnormalize: bool = False,
+) -> None:
+    """Writes the vectors of words outside of the vocabulary; zeros, not found, without n-grams.
 
-    Words share blocks with those of like lengths, whatever the batch they came in. Those that are very long, and long
-    ones that are few, are put together on the host, one by one.
-
-    Yields:
-        Positions, vectors and whether there is one, for each block.
+    Words share batches with others of similar lengths, of bounded size. Those that are very long,
+    and long ones that are few, are embedded on the host, one by one.
     """
-    groups: dict[int, list[RaggedBatch]] = {}
-    for part in unknown:
-        for width, some in _by_width(part):
-            groups.setdefault(width, []).append(some)
-    for width, same in sorted(groups.items()):
-        number = sum(len(part.positions) for part in same)
-        if width > _WIDE[-1] or (width > _NARROW and number < _MANY):
-            for positions, strings in same:
-                pairs = zip(strings.bytes, strings.lengths, strict=True)
-                made = [_one(embeddings, row[:n].tobytes(), unnormalize) for row, n in pairs]
-                yield positions, np.stack([v for v, _ in made]), np.array([there for _, there in made])
-            continue
-        positions = np.concatenate([part.positions for part in same])
-        data = np.concatenate([part.strings.bytes for part in same])
-        lengths = np.concatenate([part.strings.lengths for part in same])
-        step = _MANY if width > _NARROW else max(1, min(_UNKNOWN, _UNKNOWN_BYTES // width))
-        for begin in range(0, number, step):
-            block = slice(begin, begin + step)
-            n = len(positions[block])
-            room = step if width > _NARROW else min(padded_size(n, 0, coarse=True), step)
-            vectors, there = embed(
-                embeddings, padded(Strings(data[block], lengths[block]), room), unnormalize=unnormalize
-            )
-            yield positions[block], np.asarray(vectors)[:n], np.asarray(there)[:n]
-
-
-def _by_width(part: RaggedBatch) -> Iterator[tuple[int, RaggedBatch]]:
-    """The words of a part by the widths of blocks that they fit in, those of a narrow part all together."""
-    data, lengths = part.strings.bytes, part.strings.lengths
-    came = data.shape[1]
-    if came <= _NARROW:
-        yield came, part
+    if not isinstance(embeddings.vocab, SubwordVocab):
         return
-    least = -1
-    for width in (_NARROW, *_WIDE, max(came, _WIDE[-1] + 1)):
-        own = np.flatnonzero((lengths > least) & (lengths <= width))
-        least = width
-        if own.size:
-            rows = np.zeros((own.size, width), np.uint8)
-            rows[:, : min(width, came)] = data[own, :width]
-            yield width, RaggedBatch(part.positions[own], Strings(rows, lengths[own]))
+    groups: dict[int, list[RaggedBatch]] = {}
+    for batch in batches:
+        for width, group in _by_width(batch):
+            groups.setdefault(width, []).append(group)
+    for width, group in sorted(groups.items()):
+        positions = np.concatenate([batch.positions for batch in group])
+        data = np.concatenate([batch.strings.bytes for batch in group])
+        lengths = np.concatenate([batch.strings.lengths for batch in group])
+        n = len(positions)
+        if width > _WIDE[-1] or (width > _NARROW and n < _WIDE_WORDS):
+            for i, row, length in zip(positions, data, lengths, strict=True):
+                word = decode_word(row[:length].tobytes())
+                vectors[i], found[i] = _embed_long_word(embeddings, word, unnormalize)
+            continue
+        step = _WIDE_WORDS if width > _NARROW else min(_OOV_WORDS, _OOV_BYTES // width)
+        for start in range(0, n, step):
+            block = slice(start, start + step)
+            size = len(positions[block])
+            n_rows = step if width > _NARROW else min(padded_size(size, coarse=True), step)
+            strings = _padded(data[block], lengths[block], n_rows)
+            block_vectors, block_found = _embed_oov(embeddings, strings, unnormalize)
+            vectors[positions[block]] = np.asarray(block_vectors)[:size]
+            found[positions[block]] = np.asarray(block_found)[:size]
 
 
-def _one(embeddings: EmbeddingsLike, word: bytes, unnormalize: bool) -> tuple[np.ndarray, bool]:
-    """The vector of one unknown word, however long, in bounded memory."""
-    total, count = sum_of_long_word(embeddings, decode_word(word))
-    length = max(count, 1) if unnormalize else np.sqrt(total @ total)
-    return (total / length if length > 0 else total).astype(_dtype(embeddings.storage)), count > 0
-
-
-def sum_of_long_word(embeddings: EmbeddingsLike, word: str) -> tuple[Float[np.ndarray, " dims"], int]:
-    """The sum of the rows of a word's n-grams, in float64, and how many there are; in memory that hardly grows."""
+def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
+    """The sum of the rows of a word's n-grams, and how many there are; in little memory."""
     storage, vocab = embeddings.storage, embeddings.vocab
+    if not isinstance(vocab, SubwordVocab):
+        return np.zeros(storage.shape[1], np.float32), 0
+    if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:
+        ids = vocab.subword_rows(word)
+        return np.add.reduce(storage.embedding(ids), 0, dtype=np.float32), len(ids)
     total, count = np.zeros(storage.shape[1], np.float64), 0
-    if isinstance(vocab, SubwordVocab):
-        for rows in vocab.subword_row_pieces(word):
-            count += len(rows)
-            for begin in range(0, len(rows), _LONG_ROWS):
-                total += np.add.reduce(storage.embedding(rows[begin : begin + _LONG_ROWS]), 0, dtype=np.float64)
+    for chunk in vocab.subword_row_pieces(word):
+        count += len(chunk)
+        for start in range(0, len(chunk), _LONG_ROWS):
+            rows = storage.embedding(chunk[start : start + _LONG_ROWS])
+            total += np.add.reduce(rows, 0, dtype=np.float64)
     return total, count
 
 
-def padded(strings: Strings, count: int) -> Strings:
-    """A batch with filler rows behind, `count` rows in all."""
-    data = np.zeros((count, strings.bytes.shape[1]), np.uint8)
-    lengths = np.full(count, -1, np.int32)
-    data[: len(strings)], lengths[: len(strings)] = strings.bytes, strings.lengths
-    return Strings(data, lengths)
-
-
 def _blocks(words: Any) -> tuple[int, Iterator[list[RaggedBatch]]]:
-    """The number of words, and parts of some of them at a time."""
+    """The number of words, and packed blocks of them."""
     if isinstance(words, list | tuple) or (isinstance(words, np.ndarray) and words.ndim == 1):
-        n = len(words)
-        return n, (pack_ragged(words[begin : begin + _BLOCK]) for begin in range(0, n, _BLOCK))
-    parts = pack_ragged(words)
-    return len(parts[0].positions), iter([parts])
+        starts = range(0, len(words), _BLOCK_WORDS)
+        blocks = (pack_ragged(words[start : start + _BLOCK_WORDS]) for start in starts)
+        return len(words), blocks
+    batches = pack_ragged(words)
+    return len(batches[0].positions), iter([batches])
 
 
-def _fill(
+def _read_known(
     embeddings: EmbeddingsLike,
-    encoded: list[tuple[RaggedBatch, Array]],
+    batches: list[RaggedBatch],
+    rows: list[Array],
     vectors: np.ndarray,
     found: np.ndarray,
     unnormalize: bool,
 ) -> list[RaggedBatch]:
-    """Reads the vectors of the known words of a block; gives back the unknown ones."""
+    """Writes the vectors of the known words of a block and returns the unknown ones."""
     ids = np.full(len(vectors), -1, np.int32)
     unknown = []
-    for part, rows in encoded:
-        own = np.asarray(rows)[: len(part.positions)]
-        hit = own >= 0
-        ids[part.positions[hit]] = own[hit]
-        left = np.flatnonzero(~hit & (part.strings.lengths[: len(own)] >= 0))
-        if left.size:
-            some = Strings(part.strings.bytes[left], part.strings.lengths[left])
-            unknown.append(RaggedBatch(part.positions[left], some))
+    for (positions, strings), batch_rows in zip(batches, rows, strict=True):
+        batch_ids = np.asarray(batch_rows)[: len(positions)]
+        lengths = strings.lengths[: len(positions)]
+        known = batch_ids >= 0
+        ids[positions[known]] = batch_ids[known]
+        missing = np.flatnonzero(~known & (lengths >= 0))
+        if missing.size:
+            words = Strings(strings.bytes[missing], lengths[missing])
+            unknown.append(RaggedBatch(positions[missing], words))
     read_rows(embeddings, ids, vectors, unnormalize=unnormalize)
     np.greater_equal(ids, 0, out=found)
     vectors[~found] = 0
     return unknown
 
 
-def read_rows(
-    embeddings: EmbeddingsLike, ids: np.ndarray, out: np.ndarray | None = None, *, unnormalize: bool = False
-) -> np.ndarray:
-    """The rows of known words as a NumPy array; rows below zero may be anything."""
-    storage = embeddings.storage
-    matrix = host_view(storage.matrix) if isinstance(storage, NdArray) and not unnormalize else None
-    if matrix is not None and len(matrix):
-        return np.take(matrix, ids, axis=0, out=out, mode="clip")
-    if isinstance(storage, QuantizedArray) and _decoded_on_host(storage) and not unnormalize:
-        vectors = np.empty((len(ids), storage.shape[1]), np.float32) if out is None else out
-        storage.read(np.maximum(ids, 0), vectors)
-        return vectors
-    rows = np.full(padded_size(len(ids), 0, coarse=True), -1, np.int32)
-    rows[: len(ids)] = ids
-    found = np.asarray(lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize))[: len(ids)]
-    if out is None:
-        return found
-    out[...] = found
-    return out
+def _by_width(batch: RaggedBatch) -> Iterator[tuple[int, RaggedBatch]]:
+    """The words of a batch by the widths that they fit; a narrow batch stays as it is."""
+    data, lengths = batch.strings.bytes, batch.strings.lengths
+    batch_width = data.shape[1]
+    if batch_width <= _NARROW:
+        yield batch_width, batch
+        return
+    narrower = -1
+    for width in (_NARROW, *_WIDE, max(batch_width, _WIDE[-1] + 1)):
+        ids = np.flatnonzero((lengths > narrower) & (lengths <= width))
+        narrower = width
+        if ids.size:
+            rows = np.zeros((ids.size, width), np.uint8)
+            rows[:, :batch_width] = data[ids, :width]
+            yield width, RaggedBatch(batch.positions[ids], Strings(rows, lengths[ids]))
+
+
+def _padded(data: np.ndarray, lengths: np.ndarray, n_rows: int) -> Strings:
+    fill = (0, n_rows - len(data))
+    return Strings(np.pad(data, (fill, (0, 0))), np.pad(lengths, fill, constant_values=-1))
+
+
+def _embed_oov(
+    embeddings: EmbeddingsLike, strings: Strings, unnormalize: bool
+) -> tuple[Array, Array]:
+    """`embed` for words that are known to be outside of the vocabulary."""
+    if embeddings.storage.is_mapped:
+        rows = _encode_oov(embeddings.vocab, strings)
+        return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+    return _oov_vectors(embeddings.storage, embeddings.vocab, strings, unnormalize)
+
+
+@jax.jit
+def _encode_oov(vocab: SubwordVocab, strings: Strings) -> Rows:
+    ids = vocab.ngram_rows(strings.bytes, strings.lengths)
+    return Rows(jnp.full(len(strings), -1, jnp.int32), ids)
+
+
+@partial(jax.jit, static_argnames="unnormalize")
+def _oov_vectors(
+    storage: Storage, vocab: SubwordVocab, strings: Strings, unnormalize: bool
+) -> tuple[Array, Array]:
+    vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
+    unknown = strings.lengths >= 0
+    return with_unknown(vectors, storage, vocab, strings, unknown, means=unnormalize)
+
+
+def _embed_long_word(
+    embeddings: EmbeddingsLike, word: str, unnormalize: bool
+) -> tuple[np.ndarray, bool]:
+    total, count = ngram_sum(embeddings, word)
+    divisor = max(count, 1) if unnormalize else np.sqrt(total @ total)
+    return (total / divisor if divisor > 0 else total), count > 0
 
 
 def _decoded_on_host(storage: QuantizedArray) -> bool:
     # A rotation is a product with a matrix, which compiled code does faster.
     return storage.projection is None and storage.on_host and len(storage) > 0
-
-
-def _dtype(storage: Storage) -> Any:
-    return getattr(storage, "dtype", np.dtype(np.float32))

@@ -1,8 +1,4 @@
-"""Metadata: a TOML document that travels with embeddings.
-
-The text is kept as a padded array of bytes, not as a static field, so that embeddings that differ in their metadata
-alone share compiled programs and a jitted function that returns embeddings returns those it was given.
-"""
+"""Metadata: a TOML document that travels with embeddings."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,20 +13,20 @@ from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.pytree import value
+from ffjax._internal.pytree import set_fields, value
 
-_LEAST = 1024
+_MIN_BYTES = 1024
 
 
 @value()
 class Metadata(Chunk, Mapping[str, Any]):
-    r"""A read-only mapping with the contents of a TOML document; the document's text is kept as it is.
+    r"""A read-only mapping with the contents of a TOML document, whose text is kept unchanged.
 
     Args:
-        values: the contents; what TOML can hold.
+        values: the contents, of types that TOML has.
 
     Raises:
-        TypeError: `values` is no mapping with `str` keys, or holds what TOML cannot.
+        TypeError: if `values` is not a mapping with `str` keys, or holds what TOML cannot.
 
     Examples:
         >>> import ffjax
@@ -41,38 +37,42 @@ class Metadata(Chunk, Mapping[str, Any]):
         'a = 1 # one\n'
     """
 
+    # The text is a padded array, not a static field, so that embeddings that differ only in their
+    # metadata share compiled programs.
     data: UInt8[AnyArray, " capacity"]
     length: Int32[AnyArray, ""]
 
-    def __init__(self, values: Mapping[str, Any] | None = None, **more: Any) -> None:
-        values = {**(values or {}), **more}
+    def __init__(self, values: Mapping[str, Any] | None = None, **keywords: Any) -> None:
+        values = {**(values or {}), **keywords}
         try:
             text = tomli_w.dumps(values)
         except (TypeError, AttributeError) as error:
-            raise TypeError(f"`values`: expected what TOML can hold, got {values!r} ({error}).") from error
-        self._keep(text)
+            raise TypeError(
+                f"`values`: expected what TOML can hold, got {values!r} ({error})."
+            ) from error
+        self._set_text(text)
 
     @classmethod
     def from_toml(cls, text: str) -> "Metadata":
-        """Metadata of a TOML document, comments and layout kept.
+        """Metadata of a TOML document, with its comments and layout.
 
         Raises:
-            ValueError: the text is not TOML.
+            ValueError: if the text is not TOML.
         """
         try:
             tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"`text`: expected a TOML document, got an error: {error}") from error
-        made = object.__new__(cls)
-        made._keep(text)
-        return made
+            message = f"`text`: expected a TOML document, got an error: {error}"
+            raise ValueError(message) from error
+        metadata = object.__new__(cls)
+        metadata._set_text(text)
+        return metadata
 
-    def _keep(self, text: str) -> None:
+    def _set_text(self, text: str) -> None:
         raw = np.frombuffer(text.encode("utf-8"), np.uint8)
-        padded = np.zeros(padded_size(raw.size, _LEAST), np.uint8)
-        padded[: raw.size] = raw
-        object.__setattr__(self, "data", jnp.array(padded))
-        object.__setattr__(self, "length", jnp.int32(raw.size))
+        data = np.zeros(padded_size(raw.size, _MIN_BYTES), np.uint8)
+        data[: raw.size] = raw
+        set_fields(self, data=jnp.array(data), length=jnp.int32(raw.size))
 
     @cached_property
     def toml(self) -> str:

@@ -1,6 +1,7 @@
-"""Searches that answer with words: what the methods of `Embeddings` that take strings are made of."""
+"""Searches that answer with words, which the methods of `Embeddings` with strings are made of."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,34 +9,35 @@ import numpy as np
 
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
-from ffjax.functional import analogy as analogies
-from ffjax.functional.lookup import SimilarityResult
+from ffjax.functional import analogy
 from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.search.api import top_k
 
-# Queries that are searched at once: several blocks of the search, and few answers held beside each other.
-_BATCH = 4096
+# Words that are searched at once, so that few answers are in memory.
+_SEARCHED_WORDS = 4096
+
+
+@dataclass(order=True)
+class SimilarityResult:
+    """A word and how similar it is to the query; results compare by similarity alone.
+
+    Attributes:
+        word: the word.
+        similarity: the score, a float32.
+    """
+
+    word: str = field(compare=False)
+    similarity: float | np.floating
 
 
 def nearest(
-    embeddings: EmbeddingsLike, query: np.ndarray, k: int, skip: Collection[str], *, metric: str = "dot"
+    embeddings: EmbeddingsLike, query: np.ndarray, k: int, skip: Collection[str]
 ) -> list[SimilarityResult]:
-    """The words nearest to one vector, those in `skip` left out.
-
-    Args:
-        embeddings: the embeddings.
-        query: a vector, shape `[dims]`.
-        k: at most how many words.
-        skip: words to leave out.
-        metric: how to score, see `top_k`.
-
-    Raises:
-        TypeError: `skip` is one word, or `k` no whole number.
-        ValueError: `k` is negative.
-    """
+    """The words nearest to one vector by the dot product, except those in `skip`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    best = top_k(embeddings, jnp.asarray(query, jnp.float32), k, exclude=_skipped(embeddings, skip), metric=metric)
-    return named(embeddings, TopK(np.asarray(best.scores)[None], np.asarray(best.rows)[None]))[0]
+    query = jnp.asarray(query, jnp.float32)[None]
+    exclude = _excluded_rows(embeddings, skip)
+    return named(embeddings, top_k(embeddings, query, k, exclude=exclude))[0]
 
 
 def nearest_to_analogy(
@@ -43,68 +45,67 @@ def nearest_to_analogy(
 ) -> list[SimilarityResult]:
     """As `nearest`, for the answer to an analogy of three vectors, shape `[3, dims]`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    exclude = _skipped(embeddings, skip)[None]
+    exclude = _excluded_rows(embeddings, skip)
     vectors = np.asarray(vectors, np.float32)[:, None]
-    return named(embeddings, analogies.answer(embeddings, vectors, k, method=method, exclude=exclude))[0]
+    best = analogy.answer(embeddings, vectors, k, method=method, exclude=exclude)
+    return named(embeddings, best)[0]
 
 
-def most_similar(
-    embeddings: EmbeddingsLike, words: Sequence[str], k: int, *, metric: str = "dot", rows: Any = None
+def most_similar_batch(
+    embeddings: EmbeddingsLike, words: Sequence[str], k: int, metric: str
 ) -> list[list[SimilarityResult] | None]:
-    """The words most similar to each of many, themselves left out; `None` for those without a vector.
-
-    Args:
-        embeddings: the embeddings.
-        words: the words.
-        k: at most how many words for each.
-        metric: how to score, see `top_k`.
-        rows: the rows that may be answers, see `top_k`.
-    """
+    """The other words most similar to each word; `None` for words without a vector."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
     answers: list[list[SimilarityResult] | None] = []
-    for start in range(0, len(words), _BATCH):
-        some = words[start : start + _BATCH]
-        vectors, own, found = vectors_of(embeddings, some)
-        best = top_k(embeddings, vectors, k, metric=metric, exclude=own[:, None], candidates=rows)
-        lists = named(embeddings, TopK(best.scores[: len(some)], best.rows[: len(some)]))
-        answers += [each if has_vector else None for each, has_vector in zip(lists, found.tolist(), strict=True)]
+    for start in range(0, len(words), _SEARCHED_WORDS):
+        block = words[start : start + _SEARCHED_WORDS]
+        vectors, rows, found = vectors_of(embeddings, block)
+        best = top_k(embeddings, vectors, k, metric=metric, exclude=rows[:, None])
+        best = TopK(best.scores[: len(block)], best.rows[: len(block)])
+        results = zip(named(embeddings, best), found.tolist(), strict=True)
+        answers += [result if has_vector else None for result, has_vector in results]
     return answers
 
 
-def vectors_of(embeddings: EmbeddingsLike, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The vectors and the rows of words of any lengths, with filler rows so that batches share compiled programs.
-
-    Returns:
-        `(vectors, rows, found)`: float32 `[size, dims]`; the row of each known word, -1 for the others, int32 `[size]`;
-        and whether each word has a vector, bool `[len(words)]`.
-    """
-    found, there = embed_words(embeddings, words)
-    room = padded_size(len(words), 0, coarse=True)
-    vectors, rows = np.zeros((room, found.shape[1]), np.float32), np.full(room, -1, np.int32)
-    vectors[: len(words)] = found
-    first = embeddings.vocab.host_index
-    numbers = [first.get(word, -1) for word in words]
-    rows[: len(words)] = numbers
-    return vectors, rows, there
+def vectors_of(
+    embeddings: EmbeddingsLike, words: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors (float32) and rows (-1 for unknown words), padded; and which words have a vector."""
+    vectors, found = embed_words(embeddings, words)
+    fill = padded_size(len(words), 0, coarse=True) - len(words)
+    vectors = np.pad(vectors.astype(np.float32, copy=False), ((0, fill), (0, 0)))
+    index = embeddings.vocab.host_index
+    rows = np.array([index.get(word, -1) for word in words], np.int32)
+    return vectors, np.pad(rows, (0, fill), constant_values=-1), found
 
 
 def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]]:
     """Rows as words with scores: a row that several words share is called by the first of them."""
-    words, first = embeddings.vocab.words, embeddings.vocab.row_words
-    return [
-        [SimilarityResult(words[first[row]], score) for row, score in zip(rows, scores, strict=True) if row >= 0]
-        for rows, scores in zip(np.asarray(best.rows).tolist(), np.asarray(best.scores), strict=True)
-    ]
+    words, first_word = embeddings.vocab.words, embeddings.vocab.row_words
+
+    def results(rows: list[int], scores: np.ndarray) -> list[SimilarityResult]:
+        pairs = zip(rows, scores, strict=True)
+        return [SimilarityResult(words[first_word[row]], score) for row, score in pairs if row >= 0]
+
+    return list(map(results, np.asarray(best.rows).tolist(), np.asarray(best.scores)))
 
 
-def _skipped(embeddings: EmbeddingsLike, skip: Collection[str]) -> np.ndarray:
+def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
+    """The rows of known words, padded with -1, shape `[1, n]`."""
     if isinstance(skip, str):
-        raise TypeError(f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}.")
-    wrong = skip if not isinstance(skip, Iterable) else next((each for each in skip if not isinstance(each, str)), None)
-    if wrong is not None:
-        raise TypeError(f"`skip`: expected words to leave out, got {type(wrong).__name__} {wrong!r}.")
-    rows = [row for row in map(embeddings.vocab.host_index.get, skip) if row is not None]
-    # A few sizes of the list of rows to leave out, so that searches share compiled programs.
-    exclude = np.full(padded_size(len(rows), 4), -1, np.int32)
+        raise TypeError(
+            f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}."
+        )
+    wrong = [skip]
+    if isinstance(skip, Iterable):
+        wrong = [word for word in skip if not isinstance(word, str)]
+    if wrong:
+        raise TypeError(
+            "`skip`: expected words to leave out, got "
+            f"{type(wrong[0]).__name__} {wrong[0]!r}."
+        )
+    index = embeddings.vocab.host_index
+    rows = [index[word] for word in skip if word in index]
+    exclude = np.full(max(4, padded_size(len(rows))), -1, np.int32)
     exclude[: len(rows)] = rows
-    return exclude
+    return exclude[None]

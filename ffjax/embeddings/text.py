@@ -1,38 +1,38 @@
 """Text to vectors: one for each line of a buffer of UTF-8.
 
-Text on the host goes through in batches of whole lines. In compiled code a batch is split into words and the words are
-found; then each different word's vector is read or made once, unknown words through their n-grams, into a small table;
-and in compiled code again rows of that table are added up line by line.
+Text on the host goes through in batches of complete lines. Compiled code splits a batch into words
+and looks them up; the vectors of its different words are read or made once, into a small table; and
+compiled code again sums the rows of that table line by line.
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ffjax._internal.arguments import array_of, check_embeddings, whole_number
+from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import find_rows
-from ffjax.embeddings.unique_words import Pooling, check_weights, is_classifier, table_of
-from ffjax.functional.lookup import EmbeddingsLike, embed
-from ffjax.kernels.pool import check_pooling, pool, pool_rows
-from ffjax.kernels.tokenize import LINE_FEED, split, windows
+from ffjax.embeddings.pooling_rule import PoolingRule
+from ffjax.embeddings.unique_words import unique_words
+from ffjax.functional import text as device_text
+from ffjax.functional.search import EmbeddingsLike
+from ffjax.kernels.pool import pool_rows
+from ffjax.kernels.tokenize import LINE_FEED, Tokens, gather_bytes, tokenize
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import ragged_batches
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Vocab
 
-# Bytes of text that are split and found by one call, and those whose words share a table.
-_BLOCK, _BATCH = 1 << 19, 1 << 24
-# Words in compiled code: longer ones are few, and found by themselves.
-_WIDTH, _TRACED_WIDTH = 16, 64
+# Bytes of text that one call splits and looks up, and those whose words share a table.
+_BLOCK_BYTES, _BATCH_BYTES = 1 << 19, 1 << 24
+# Longer words are few, and looked up apart.
+_WIDTH = 16
 _THREADS = max(2, os.cpu_count() or 1)
 
 
@@ -48,36 +48,39 @@ def embed_text(
 ) -> tuple[Any, Any]:
     r"""One vector for each line of a text, from its bytes.
 
-    Words are what lies between spaces, tabs, `\n`, `\r`, `\v`, `\f` and NULs, as where fastText trains; lines end with
-    `\n`. A word counts if it has a vector, known or through its n-grams; a line without such words gets zeros.
+    Words are separated by spaces, tabs, `\n`, `\r`, `\v`, `\f` and NULs, as when fastText trains;
+    lines end with `\n`. A word counts if it has a vector, its own or through its n-grams. A line
+    without such words gets zeros.
 
-    `pooling="fasttext"` gives what `fasttext.get_sentence_vector` does (which does not divide words at NULs, except for
-    supervised models): the mean of the words' vectors at unit length, and for a supervised model, outside of compiled
-    code alone, the mean of all rows behind the line's words, and `</s>`. Such a line ends at the word `</s>` too, and
-    labels are no words of it: those of the model, and unknown words that begin with `__label__`.
+    `pooling="fasttext"` gives what `fasttext.get_sentence_vector` does (which does not divide words
+    at NULs, except for supervised models): the mean of the words' vectors at unit length. For a
+    supervised model, only outside of compiled code, it is the mean of all rows that the line's
+    words have, and of `</s>`. Such a line ends at the word `</s>` too, and labels are not words of
+    it: those of the model, and unknown words that begin with `__label__`.
 
     Args:
         embeddings: the embeddings.
-        text: `bytes`, or uint8 `[n]`. Inside of `jit` a uint8 array: give `n_words` and `n_lines` then. Words of more
-            than 64 bytes are not found there; elsewhere words of any length are.
+        text: `bytes`, or uint8 `[n]`. Inside of `jit` a uint8 array, with `n_words` and `n_lines`;
+            words of more than 64 bytes are not found there.
         pooling: `"mean"`, `"sum"`, `"max"` or `"fasttext"`.
-        weights: a factor for each known word, `[n_vocab]`, or `[n_vocab + 1]` where the last is for unknown words, for
-            which it is 1 otherwise. Inverse frequency is such a factor; "Text to vectors" in the documentation makes
-            one. The mean is the sum of weighted vectors over the sum of the weights' absolute values. Not for `"max"`
-            and `"fasttext"`.
-        unnormalize: as in `lookup`: whether to pool vectors as they were before they were scaled to unit length.
-        n_words: in compiled code, room for so many words; those behind are left out.
+        weights: a factor for each known word, `[n_vocab]`, or `[n_vocab + 1]` with a last one for
+            unknown words, which is 1 otherwise. Inverse frequency is such a factor; "Text to
+            vectors" in the documentation computes one. The mean is the sum of weighted vectors over
+            the sum of the weights' absolute values. Not for `"max"` and `"fasttext"`.
+        unnormalize: as in `lookup`: whether to pool vectors as they were before they were scaled to
+            unit length.
+        n_words: in compiled code, the most words; the rest of the text is left out.
         n_lines: in compiled code, how many lines to answer.
 
     Returns:
-        `(vectors, counts)`: float32 `[n_lines, dims]` and how many words counted, int32 `[n_lines]`. NumPy arrays for
-        text on the host, else `jax.Array`s.
+        `(vectors, counts)`: float32 `[n_lines, dims]` and how many words counted, int32
+        `[n_lines]`. NumPy arrays for text on the host, else `jax.Array`s.
 
     Raises:
-        TypeError: `text` is neither bytes nor uint8, such as a `str`; `embeddings` is something else; or the weights
-            are no numbers.
-        ValueError: an unknown pooling, weights that do not fit, traced text without sizes, or `"fasttext"` for a
-            supervised model whose n-grams are of words too, or inside of `jit`.
+        TypeError: if `text` is neither bytes nor uint8 (a `str` is not), `embeddings` is something
+            else, or the weights are not numbers.
+        ValueError: for an unknown pooling, weights that do not fit, traced text without sizes, or
+            `"fasttext"` for a supervised model inside of `jit` or with n-grams of words.
 
     Examples:
         >>> import ffjax
@@ -86,164 +89,140 @@ def embed_text(
         ((3, 100), [3, 0, 0])
     """
     check_embeddings(embeddings)
+    if pooling == "fasttext" and weights is not None:
+        raise ValueError(
+            '`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.'
+        )
     if isinstance(text, Tracer) or (isinstance(text, jax.Array) and n_words is not None):
-        return _traced(embeddings, text, pooling, weights, unnormalize, n_words, n_lines)
-    rule = Pooling.checked(embeddings, pooling, weights, unnormalize)
-    batches = list(_batches(_bytes(text)))
-    lines = [_lines_of(batch) for batch in batches]
-    vectors = np.empty((sum(lines), embeddings.storage.shape[1]), np.float32)
-    counts = np.empty(len(vectors), np.int32)
-    begin = 0
-    for batch, number in zip(batches, lines, strict=True):
-        end = begin + number
-        _embed_batch(embeddings, batch, rule, vectors[begin:end], counts[begin:end])
-        begin = end
+        return device_text.embed_text(
+            embeddings,
+            text,
+            n_words,
+            n_lines,
+            pooling=pooling,
+            weights=weights,
+            unnormalize=unnormalize,
+        )
+    rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
+    text = _bytes(text)
+    bounds = _line_bounds(text, _BATCH_BYTES)
+    batches = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    ends = np.cumsum([0, *map(_n_lines, batches)]).tolist()
+    vectors = np.empty((ends[-1], embeddings.storage.shape[1]), np.float32)
+    counts = np.empty(ends[-1], np.int32)
+    for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
+        _embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
     return vectors, counts
 
 
 def _bytes(text: Any) -> np.ndarray:
     if isinstance(text, bytes | bytearray | memoryview):
         return np.frombuffer(text, np.uint8)
-    if not isinstance(text, np.ndarray | jax.Array) or text.ndim != 1 or text.dtype != np.uint8:
-        got = f"{text.ndim} dimensions of {text.dtype}" if hasattr(text, "ndim") else type(text).__name__
-        raise TypeError(f"`text`: expected bytes or one dimension of uint8, got {got}. Encode a str: `s.encode()`.")
+    is_array = isinstance(text, np.ndarray | jax.Array)
+    if not is_array or text.ndim != 1 or text.dtype != np.uint8:
+        got = type(text).__name__
+        if hasattr(text, "ndim"):
+            got = f"{text.ndim} dimensions of {text.dtype}"
+        raise TypeError(
+            f"`text`: expected bytes or one dimension of uint8, got {got}. "
+            "Encode a str: `s.encode()`."
+        )
     return np.ascontiguousarray(text)
 
 
-def _batches(text: np.ndarray) -> Iterator[np.ndarray]:
-    """Pieces of whole lines, of `_BATCH` bytes or little more where lines are not longer."""
-    begin = 0
-    while begin < text.size:
-        end = _line_end(text, min(begin + _BATCH, text.size))
-        yield text[begin:end]
-        begin = end
+def _line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
+    """Where to cut a text at ends of lines, into blocks of little more than so many bytes."""
+    bounds = [0]
+    while bounds[-1] < text.size:
+        end = min(bounds[-1] + block_bytes, text.size)
+        step = 1 << 12
+        while end < text.size and text[end - 1] != LINE_FEED:
+            feeds = np.flatnonzero(text[end : end + step] == LINE_FEED)
+            end = end + int(feeds[0]) + 1 if feeds.size else min(end + step, text.size)
+            step *= 4
+        bounds.append(end)
+    return bounds
 
 
-def _line_end(text: np.ndarray, at: int) -> int:
-    """The end of the line in which byte `at - 1` lies."""
-    step = 1 << 12
-    while at < text.size and text[at - 1] != LINE_FEED:
-        found = np.flatnonzero(text[at : at + step] == LINE_FEED)
-        if found.size:
-            return at + int(found[0]) + 1
-        at, step = min(at + step, text.size), 4 * step
-    return at
-
-
-def _lines_of(text: np.ndarray) -> int:
+def _n_lines(text: np.ndarray) -> int:
     if not text.size:
         return 0
     return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
 
 
 def _embed_batch(
-    embeddings: EmbeddingsLike, text: np.ndarray, rule: Pooling, vectors: np.ndarray, counts: np.ndarray
+    embeddings: EmbeddingsLike,
+    text: np.ndarray,
+    rule: PoolingRule,
+    vectors: np.ndarray,
+    counts: np.ndarray,
 ) -> None:
-    ends = [0]
-    while ends[-1] < text.size:
-        ends.append(_line_end(text, min(ends[-1] + _BLOCK, text.size)))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        # Each step of a call is too small for several cores.
-        found = pool.map(lambda begin, end: _found(embeddings.vocab, text[begin:end]), ends, ends[1:])
-        pieces = list(zip(ends, found, strict=False))
-    first = np.cumsum([0, *(number for _, (*_, number) in pieces)])
-    ids, starts, lengths, lines = (
-        np.concatenate([np.zeros(0, np.int32), *columns])
-        for columns in (
-            [piece[0] for _, piece in pieces],
-            [piece[1] + at for at, piece in pieces],
-            [piece[2] for _, piece in pieces],
-            [piece[3] + np.int32(at) for at, (_, piece) in zip(first, pieces, strict=False)],
-        )
-    )
-    table = table_of(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
-    counted = table.ids >= 0
-    counts[...] = np.bincount(lines[counted], minlength=len(counts))
-    rows, share = jax.device_put(table.rows), rule.shares(counts, table, lines)
+    """Writes the vectors and counts of the lines of a text whose words share a table."""
+    bounds = _line_bounds(text, _BLOCK_BYTES)
+    texts = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    # Each step of a call is too small for several cores, so that each block gets its own thread.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        blocks = list(threads.map(partial(_look_up, embeddings.vocab), texts))
+        first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
+        first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
+        ids = np.concatenate([ids for ids, _ in blocks])
+        lengths = np.concatenate([tokens.lengths for _, tokens in blocks])
+        starts, lines = ids.copy(), ids.copy()
+        for i, (_, tokens) in enumerate(blocks):
+            block = slice(first_word[i], first_word[i + 1])
+            starts[block] = tokens.starts + bounds[i]
+            lines[block] = tokens.lines + first_line[i]
+        words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
+        counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
+        denominators = words.denominators(rule, lines, counts)
+        table = jax.device_put(words.vectors)
 
-    def add(begin: int, line: int, piece: tuple[Any, ...]) -> None:
-        # Piece by piece, so that a few shapes serve texts of all sizes.
-        n, number = len(piece[0]), piece[4]
-        slots = padded_size(n, 0, coarse=True)
-        room = padded_size(number, 0, coarse=True)
-        own_ids, own_lines = np.full(slots, -1, np.int32), np.full(slots, room, np.int32)
-        own_ids[:n], own_lines[:n] = table.ids[begin : begin + n], piece[3]
-        total = np.asarray(_pool_rows(rows, own_ids, own_lines, room, rule.pooling == "max"))[:number]
-        rule.finish(total, share[line : line + number], vectors[line : line + number])
+        def pool_block(i: int) -> None:
+            block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
+            totals = _totals(table, block_ids, tokens, largest=rule.pooling == "max")
+            out = slice(first_line[i], first_line[i + 1])
+            rule.divide(totals, denominators[out], vectors[out])
 
-    begins = np.cumsum([0, *(len(piece[0]) for _, piece in pieces)]).tolist()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        # One call runs on one core, since sums over lines go through them in order.
-        list(pool.map(add, begins[:-1], first.tolist()[:-1], [piece for _, piece in pieces]))
+        list(threads.map(pool_block, range(len(blocks))))
 
 
-def _found(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    """Rows, starts, lengths and lines of a text's words, and how many lines there are."""
+def _look_up(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
+    """The words of a text and their rows, -1 for unknown words, on the host."""
     data = np.zeros(padded_size(text.size + _WIDTH, coarse=True), np.uint8)
     data[: text.size] = text
-    # No more words than bytes that may divide them, and one.
+    # There are at most as many words as bytes that may divide them, and one.
     slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, coarse=True)
-    rows, starts, lengths, lines, n_words, n_lines = _split_and_find(vocab, data, np.int32(text.size), slots)
-    n = int(n_words)
-    found, starts, lengths = (np.asarray(column)[:n] for column in (rows, starts, lengths))
-    if (long := np.flatnonzero(lengths > _WIDTH)).size:
-        found = found.copy()
-        for part in ragged_batches([ByteViews(text, starts[long], lengths[long])]):
-            own = np.asarray(find_rows(vocab, part.strings))[: len(part.positions)]
-            there = part.strings.lengths[: len(own)] >= 0
-            found[long[part.positions[there]]] = own[there]
-    return found, starts, lengths, np.asarray(lines)[:n], int(n_lines)
+    rows, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), slots)
+    n, n_lines = int(tokens.n_words), int(tokens.n_lines)
+    ids, starts, lengths, lines = (np.asarray(column)[:n] for column in (rows, *tokens[:3]))
+    long = np.flatnonzero(lengths > _WIDTH)
+    if long.size:
+        ids = ids.copy()
+        views = ByteViews(text, starts[long], lengths[long])
+        for positions, strings in ragged_batches([views]):
+            batch_ids = np.asarray(find_rows(vocab, strings))[: len(positions)]
+            # Words of other batches are fillers in this one.
+            in_batch = strings.lengths[: len(positions)] >= 0
+            ids[long[positions[in_batch]]] = batch_ids[in_batch]
+    return ids, Tokens(starts, lengths, lines, n, n_lines)
 
 
 @partial(jax.jit, static_argnames="slots")
-def _split_and_find(vocab: Vocab, text: Array, length: Array, slots: int) -> tuple[Array, ...]:
-    words = split(text, slots, length)
-    strings = Strings(windows(text, words.starts, _WIDTH), words.lengths)
-    return vocab.find(strings), *words
+def _tokenize_and_find(
+    vocab: Vocab, text: Array, length: Array, slots: int
+) -> tuple[Array, Tokens]:
+    tokens = tokenize(text, slots, length)
+    strings = Strings(gather_bytes(text, tokens.starts, _WIDTH), tokens.lengths)
+    return vocab.find(strings), tokens
+
+
+def _totals(table: Array, ids: np.ndarray, tokens: Tokens, *, largest: bool) -> np.ndarray:
+    """Sums or largest entries of the rows of each line; a few sizes serve blocks of all sizes."""
+    n_lines = padded_size(tokens.n_lines, 0, coarse=True)
+    fill = (0, padded_size(len(ids), 0, coarse=True) - len(ids))
+    ids = np.pad(ids, fill, constant_values=-1)
+    lines = np.pad(tokens.lines, fill, constant_values=n_lines)
+    return np.asarray(_pool_rows(table, ids, lines, n_lines, largest))[: tokens.n_lines]
 
 
 _pool_rows = jax.jit(pool_rows, static_argnames=("n_lines", "largest"))
-
-
-def _traced(
-    embeddings: EmbeddingsLike,
-    text: Array,
-    pooling: str,
-    weights: Any,
-    unnormalize: bool,
-    n_words: int | None,
-    n_lines: int | None,
-) -> tuple[Array, Array]:
-    check_pooling(pooling, weights)
-    if pooling == "fasttext" and weights is not None:
-        raise ValueError('`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.')
-    if pooling == "fasttext" and is_classifier(embeddings):
-        raise ValueError(
-            '`pooling`: expected another than "fasttext" for a supervised model in compiled code, got "fasttext". Call '
-            "`embed_text` outside of `jit`, without `n_words`."
-        )
-    if n_words is None or n_lines is None:
-        raise ValueError(
-            "`n_words`, `n_lines`: expected both for text inside of `jit`, where shapes are fixed beforehand, got "
-            f"{n_words} and {n_lines}."
-        )
-    array_of("text", text, jnp.uint8, "one dimension of uint8", (None,))
-    n_words, n_lines = whole_number("n_words", n_words), whole_number("n_lines", n_lines)
-    n_own = embeddings.vocab.n_word_rows
-    if weights is not None:
-        weights = array_of("weights", weights, jnp.floating, "a factor for each word, [n_vocab] or [n_vocab + 1]")
-        check_weights(weights, n_own)
-    words = split(text, n_words)
-    data = windows(jnp.pad(text, (0, _TRACED_WIDTH)), words.starts, _TRACED_WIDTH)
-    inside = jnp.arange(_TRACED_WIDTH, dtype=jnp.int32)[None] < words.lengths[:, None]
-    lengths = jnp.where(words.lengths <= _TRACED_WIDTH, words.lengths, jnp.int32(-1))
-    strings = Strings(jnp.where(inside, data, jnp.uint8(0)), lengths)
-    vectors, found = embed(embeddings, strings, unnormalize=unnormalize)
-    factors = None
-    if weights is not None:
-        own = embeddings.vocab.find(strings)
-        weights = jnp.asarray(weights, jnp.float32)
-        if weights.shape[0] == n_own:
-            weights = jnp.append(weights, jnp.float32(1))
-        factors = weights[own]  # -1, an unknown word, takes the last
-    return pool(vectors, words.lines, n_lines, pooling=pooling, weights=factors, found=found)

@@ -8,42 +8,47 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import list_of_words
-from ffjax._internal.pytree import equal, value
-from ffjax.embeddings import similarity as neighbours
-from ffjax.embeddings.batch_lookup import embed_words, sum_of_long_word
+from ffjax._internal.pytree import set_fields, value
+from ffjax.embeddings import similarity
+from ffjax.embeddings.batch_lookup import embed_words, ngram_sum
 from ffjax.embeddings.metadata import Metadata
+from ffjax.embeddings.similarity import SimilarityResult
 from ffjax.embeddings.training_state import TrainingState
-from ffjax.embeddings.validate import check_parts
-from ffjax.functional.lookup import SimilarityResult
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
 
-# Characters of a word whose n-grams' rows are read at once.
-_LONG = 256
-
 Chunk = Metadata | Vocab | Storage | Norms
+
+_KINDS: dict[str, type] = {
+    "storage": Storage,
+    "vocab": Vocab,
+    "norms": Norms,
+    "metadata": Metadata,
+    "training": TrainingState,
+}
 
 
 @value()
 class Embeddings:
     """Words and their vectors: an immutable value that JAX takes like any other array.
 
-    Methods that take a `str` answer on the host, with the names, arguments and answers of finalfusion-python. For
-    batches and inside `jit` use the device functions (`embed`, `top_k`, ...), which take the embeddings as an argument.
+    Methods that take a `str` answer on the host, with the names, arguments and answers of
+    finalfusion-python. For batches and inside `jit` use the device functions (`embed`, `top_k`,
+    ...), which take the embeddings as an argument.
 
     Args:
         storage: the rows.
         vocab: the words.
-        norms: lengths that the words' rows had before they were scaled to unit length. A `ComposedArray` knows them
-            itself.
+        norms: the norms that the words' rows had before they were scaled to unit length. A
+            `ComposedArray` computes them itself.
         metadata: what else is known about the embeddings.
-        training: what training left beside the vectors, such as the labels of a classifier.
+        training: what training saved with the vectors, such as the labels of a classifier.
 
     Raises:
-        TypeError: an argument is of another type.
-        ValueError: the storage has more or fewer rows than the vocabulary addresses, or there is not one norm for
-            each of the words' rows, or one count for each word.
+        TypeError: if an argument is of another type.
+        ValueError: if the storage has more or fewer rows than the vocabulary addresses, or there is
+            not one norm for each of the words' rows, or not one count for each word.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -55,7 +60,8 @@ class Embeddings:
 
     storage: Storage
     vocab: Vocab
-    own_norms: Norms | None
+    # The norms of the constructor. `norms` are these, or those that the storage computes.
+    stored_norms: Norms | None
     metadata: Metadata | None
     training: TrainingState | None
 
@@ -67,15 +73,39 @@ class Embeddings:
         metadata: Metadata | None = None,
         training: TrainingState | None = None,
     ) -> None:
-        check_parts(storage, vocab, norms, metadata, training)
-        parts = (storage, vocab, norms, metadata, training)
-        for name, value in zip(("storage", "vocab", "own_norms", "metadata", "training"), parts, strict=True):
-            object.__setattr__(self, name, value)
+        values = (storage, vocab, norms, metadata, training)
+        for (name, kind), field in zip(_KINDS.items(), values, strict=True):
+            optional = name not in ("storage", "vocab")
+            if not (isinstance(field, kind) or (optional and field is None)):
+                expected = kind.__name__ + (" or None" if optional else "")
+                raise TypeError(f"`{name}`: expected {expected}, got {type(field).__name__}.")
+        if storage.shape[0] != vocab.upper_bound:
+            raise ValueError(
+                f"`storage`: expected {vocab.upper_bound} rows, one for each that the vocabulary "
+                f"addresses, got {storage.shape[0]}."
+            )
+        if norms is not None and len(norms) != vocab.n_word_rows:
+            raise ValueError(
+                f"`norms`: expected {vocab.n_word_rows}, one for each word's row, got {len(norms)}."
+            )
+        if training is not None and training.n_words != len(vocab):
+            raise ValueError(
+                f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
+                "For other words leave it out, as in `replace(vocab=..., training=None)`."
+            )
+        set_fields(
+            self,
+            storage=storage,
+            vocab=vocab,
+            stored_norms=norms,
+            metadata=metadata,
+            training=training,
+        )
 
     @property
     def norms(self) -> Norms | None:
-        """The lengths that the words' rows had before they were scaled to unit length, if they are known."""
-        return self._composed_norms if self.own_norms is None else self.own_norms
+        """The norms of the words' rows before they were scaled to unit length, if available."""
+        return self._composed_norms if self.stored_norms is None else self.stored_norms
 
     @property
     def dims(self) -> int:
@@ -88,11 +118,13 @@ class Embeddings:
         return len(self.vocab)
 
     def replace(self, **changes: Any) -> "Embeddings":
-        """A copy with other parts: any of `storage`, `vocab`, `norms`, `metadata` and `training`.
+        """A copy with other values for any of the constructor's arguments.
+
+        Norms that only the old storage can compute are kept for a new storage.
 
         Raises:
-            TypeError: another name.
-            ValueError: parts that don't fit each other.
+            TypeError: for another name.
+            ValueError: if the values don't fit each other.
 
         Examples:
             >>> import ffjax
@@ -100,40 +132,38 @@ class Embeddings:
             >>> emb.replace(norms=None).norms is None
             True
         """
-        names = ("storage", "vocab", "norms", "metadata", "training")
-        parts = {name: getattr(self, name) for name in names}
-        if "storage" not in changes:
-            parts["norms"] = self.own_norms
-        elif "norms" not in changes and self.own_norms is None and self.norms is not None:
-            parts["norms"] = Norms(self.norms.array)  # those that only the old storage knows
-        if unknown := sorted(changes.keys() - parts.keys()):
-            raise TypeError(f"`replace`: expected names out of {', '.join(parts)}, got {', '.join(unknown)}.")
-        return Embeddings(**{**parts, **changes})
+        if unknown := sorted(changes.keys() - _KINDS.keys()):
+            expected = ", ".join(_KINDS)
+            raise TypeError(f"`replace`: expected some of {expected}, got {', '.join(unknown)}.")
+        fields = {name: getattr(self, name) for name in _KINDS}
+        fields["norms"] = self.stored_norms
+        if "storage" in changes and "norms" not in changes and self.norms is not None:
+            fields["norms"] = Norms(self.norms.array)
+        return Embeddings(**{**fields, **changes})
 
     def __getitem__(self, item: str) -> np.ndarray:
         """The vector of a word, through its n-grams if it is unknown.
 
         Raises:
-            KeyError: the word has no vector.
+            KeyError: if the word has no vector.
         """
-        row = self.vocab.host_index.get(item)
-        if row is not None:
-            return self.storage.embedding(row)
-        found = self._subword_vector(item)
-        if found is None:
+        vector = self.embedding(item)
+        if vector is None:
             raise KeyError(f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows")
-        return found[0]
+        return vector
 
     def embedding(
         self, word: str, out: np.ndarray | None = None, default: np.ndarray | None = None
     ) -> np.ndarray | None:
         """The vector of a word, or `default`.
 
-        A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit length.
+        A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit
+        length.
 
         Args:
             word: the word.
-            out: where to write the vector, shape `[dims]`; left as it is if there is neither vector nor `default`.
+            out: where to write the vector, shape `[dims]`; left unchanged if there is neither a
+                vector nor a `default`.
             default: the answer for words without a vector.
 
         Returns:
@@ -145,20 +175,22 @@ class Embeddings:
             >>> emb.embedding("berlin").shape, emb.embedding("12345") is None
             ((100,), True)
         """
-        found = self._find(word, out)
-        if found is not None:
-            return found[0]
-        if out is not None and default is not None:
-            out[:] = default
-            return out
-        return default
+        row = self.vocab.host_index.get(word)
+        if row is not None:
+            return self.storage.embedding(row, out)
+        answer = self._oov_vector(word)
+        return _written(default if answer is None else answer[0], out)
 
     def embedding_with_norm(
-        self, word: str, out: np.ndarray | None = None, default: tuple[np.ndarray, Any] | None = None
+        self,
+        word: str,
+        out: np.ndarray | None = None,
+        default: tuple[np.ndarray, Any] | None = None,
     ) -> tuple[np.ndarray, Any] | None:
-        """The vector of a word and its length before it was scaled to unit length, or `default`.
+        """The vector of a word and its norm before it was scaled to unit length, or `default`.
 
-        The norm of a known word comes from the norms; that of an unknown word is the length of its n-grams' sum.
+        The norm of a known word comes from `norms`; that of an unknown word is the norm of its
+        n-grams' sum.
 
         Args:
             word: the word.
@@ -166,26 +198,29 @@ class Embeddings:
             default: the answer for words without a vector.
 
         Raises:
-            TypeError: the embeddings have no norms.
+            TypeError: if the embeddings have no norms.
         """
         if self.norms is None:
-            raise TypeError("embeddings don't contain norms: expected `norms`, got None. Add them with `replace`.")
-        found = self._find(word, out)
-        if found is not None:
-            return found  # type: ignore[return-value]
-        if out is not None and default is not None:
-            out[:] = default[0]
-            return out, default[1]
-        return default
+            raise TypeError("`norms`: embeddings don't contain norms. Add them with `replace`.")
+        row = self.vocab.host_index.get(word)
+        if row is not None:
+            return self.storage.embedding(row, out), self.norms[row]
+        answer = self._oov_vector(word)
+        if answer is None:
+            answer = default
+        return None if answer is None else (_written(answer[0], out), answer[1])
 
     def embedding_batch(self, words: Any) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of many words at once, words of any lengths.
 
         Args:
-            words: the words, in whatever form `ffjax.pack` takes them.
+            words: the words, in any form that `ffjax.pack` takes.
 
         Returns:
             `(vectors, found)`: vectors `[n, dims]`, zeros where `found` (bool `[n]`) is false.
+
+        Raises:
+            TypeError: as `pack`.
 
         Examples:
             >>> import ffjax
@@ -205,15 +240,17 @@ class Embeddings:
         *,
         method: str = "3cosadd",
     ) -> list[SimilarityResult] | None:
-        """Answers "word1 is to word2 as word3 is to what?": the words nearest to `word2 - word1 + word3`.
+        """Answers "word1 is to word2 as word3 is to ?": the words nearest to word2 - word1 + word3.
 
         Args:
-            word1: word1 is to
-            word2: word2 like
-            word3: word3 is to the answer.
+            word1: the first word of the analogy.
+            word2: what word1 is to.
+            word3: the word that the answer is to.
             k: at most how many answers.
-            skip: words that are no answers; the three query words if `None`, so pass an empty set to allow those.
-            method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see `ffjax.analogy`.
+            skip: words that are not answers; the three query words if `None`, so pass an empty set
+                to allow those.
+            method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see
+                `ffjax.analogy`.
 
         Returns:
             Answers, best first, or `None` if one of the words has no vector.
@@ -223,16 +260,17 @@ class Embeddings:
             >>> ffjax.demo().analogy("man", "king", "woman")[0].word
             'queen'
         """
-        for name, word in (("word1", word1), ("word2", word2), ("word3", word3)):
+        words = {"word1": word1, "word2": word2, "word3": word3}
+        for name, word in words.items():
             _check_word(name, word)
-        vectors = [self.embedding(word) for word in (word1, word2, word3)]
+        vectors = [self.embedding(word) for word in words.values()]
         if any(vector is None for vector in vectors):
             return None
-        skip = {word1, word2, word3} if skip is None else skip
-        return neighbours.nearest_to_analogy(self, np.array(vectors), k, skip, method)
+        skip = set(words.values()) if skip is None else skip
+        return similarity.nearest_to_analogy(self, np.array(vectors), k, skip, method)
 
     def word_similarity(self, query: str, k: int = 10) -> list[SimilarityResult] | None:
-        """The words most similar to a word, by the dot product of their vectors, the word itself left out.
+        """The other words most similar to a word, by the dot product of their vectors.
 
         Args:
             query: the word, which may be unknown if it has n-grams.
@@ -248,12 +286,12 @@ class Embeddings:
         """
         _check_word("query", query)
         vector = self.embedding(query)
-        return None if vector is None else neighbours.nearest(self, vector, k, {query})
+        return None if vector is None else similarity.nearest(self, vector, k, {query})
 
-    def most_similar(
+    def most_similar_batch(
         self, words: Collection[str], k: int = 10, *, metric: str = "dot"
     ) -> list[list[SimilarityResult] | None]:
-        """For each of many words what `word_similarity` answers, searched together, which is many times as fast.
+        """`word_similarity` of many words, searched together, which is many times as fast.
 
         Args:
             words: the words, which may be unknown if they have n-grams.
@@ -264,15 +302,15 @@ class Embeddings:
             For each word a list, best first, or `None` if the word has no vector.
 
         Raises:
-            TypeError: `words` is one word, or holds something else than words.
+            TypeError: if `words` is a single word, or holds something other than words.
 
         Examples:
             >>> import ffjax
-            >>> berlin, number = ffjax.demo().most_similar(["berlin", "12345"], k=2)
+            >>> berlin, number = ffjax.demo().most_similar_batch(["berlin", "12345"], k=2)
             >>> [result.word for result in berlin], number
             (['vienna', 'munich'], None)
         """
-        return neighbours.most_similar(self, list_of_words(words), k, metric=metric)
+        return similarity.most_similar_batch(self, list_of_words(words), k, metric)
 
     def embedding_similarity(
         self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None
@@ -285,53 +323,56 @@ class Embeddings:
             skip: words to leave out.
 
         Raises:
-            TypeError: the vector is of something else than numbers.
-            ValueError: it is of another shape.
+            TypeError: if the vector does not hold numbers.
+            ValueError: if it has another shape.
         """
         query = np.asarray(query)
         if query.dtype.kind not in "fiuV":  # bfloat16 is of the last kind
-            raise TypeError(f"`query`: expected a vector of {self.dims} numbers, got {query.dtype}.")
+            raise TypeError(
+                f"`query`: expected a vector of {self.dims} numbers, got {query.dtype}."
+            )
         if query.shape != (self.dims,):
             raise ValueError(f"`query`: expected shape {(self.dims,)}, got {query.shape}.")
-        return neighbours.nearest(self, query, k, () if skip is None else skip)
+        return similarity.nearest(self, query, k, () if skip is None else skip)
 
     def chunks(self) -> list[Chunk]:
-        """The parts in the order in which a finalfusion file holds them: metadata, vocabulary, storage, norms."""
-        parts = (self.metadata, self.vocab, self.storage, self.norms)
-        return [part for part in parts if part is not None]
+        """The chunks of a finalfusion file in its order: metadata, vocabulary, storage, norms."""
+        chunks = (self.metadata, self.vocab, self.storage, self.norms)
+        return [chunk for chunk in chunks if chunk is not None]
 
     def write(self, file: str | bytes | int | PathLike[str]) -> None:
-        """Writes a finalfusion file; the old file stays whole until the new one is complete.
+        """Writes a finalfusion file; an existing file is replaced when the new one is complete.
 
         Args:
-            file: the path. `training`, for which the format has no place, is left out; `write_finalfusion` asks first.
+            file: the path. `training` is left out, since the format cannot hold it;
+                `write_finalfusion` asks first.
         """
-        # Formats know embeddings, not the other way round; this method is the one exception.
+        # Formats import embeddings, so that this import is not at the top.
         from ffjax.formats.finalfusion import write_finalfusion
 
         write_finalfusion(file, self, drop_training=True)
 
     def bucket_to_explicit(self) -> "Embeddings":
-        """Keeps the n-grams of the known words as explicit ones and drops all buckets that none of them uses.
+        """Makes the n-grams of the known words explicit and drops all other buckets.
 
-        N-grams that share a bucket keep sharing a row. Metadata is left out, since it no longer describes the result.
+        N-grams that share a bucket keep sharing a row. Metadata is left out, since it no longer
+        describes the result.
 
         Raises:
-            TypeError: the vocabulary has no hashed n-grams.
+            TypeError: if the vocabulary has no hashed n-grams.
         """
-        # Transforms know embeddings, not the other way round.
+        # Transforms import embeddings, so that this import is not at the top.
         from ffjax.transforms.explicit_ngrams import explicit_parts
 
         return Embeddings(*explicit_parts(self.storage, self.vocab), self.norms)
 
     def __contains__(self, item: object) -> bool:
-        """Whether a word is known (a word with n-grams alone is not)."""
+        """Whether a word is known (a word that only has n-grams is not)."""
         return item in self.vocab
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Words with their vectors, and norms if there are any."""
-        rows = self.vocab.host_rows
-        for word, row in zip(self.vocab, rows.tolist(), strict=True):
+        for word, row in zip(self.vocab, self.vocab.host_rows.tolist(), strict=True):
             vector = self.storage.embedding(row)
             yield (word, vector) if self.norms is None else (word, vector, self.norms[row])
 
@@ -341,19 +382,13 @@ class Embeddings:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Embeddings):
             return NotImplemented
-        # Vocabularies compare by their words, not by the capacity of their buffers, so not all parts by `equal`.
-        return (
-            self.vocab == other.vocab
-            and equal(self.storage, other.storage)
-            and equal(self.own_norms, other.own_norms)
-            and self.metadata == other.metadata
-            and self.training == other.training
-        )
+        fields = self.__dataclass_fields__
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
 
     def __repr__(self) -> str:
-        parts = ", ".join(repr(part) for part in (self.storage, self.vocab, self.norms) if part is not None)
-        others = "".join(f", {name}" for name in ("metadata", "training") if getattr(self, name) is not None)
-        return f"Embeddings({parts}{others})"
+        fields = [repr(field) for field in (self.storage, self.vocab, self.norms) if field is not None]
+        fields += [name for name in ("metadata", "training") if getattr(self, name) is not None]
+        return f"Embeddings({', '.join(fields)})"
 
     @cached_property
     def _composed_norms(self) -> Norms | None:
@@ -361,30 +396,23 @@ class Embeddings:
             return None
         return Norms.computed(self.vocab.n_word_rows, self.storage.lengths)
 
-    def _find(self, word: str, out: np.ndarray | None) -> tuple[np.ndarray, Any] | None:
-        row = self.vocab.host_index.get(word)
-        if row is not None:
-            return self.storage.embedding(row, out), None if self.norms is None else self.norms[row]
-        return self._subword_vector(word, out)
-
-    def _subword_vector(self, word: str, out: np.ndarray | None = None) -> tuple[np.ndarray, Any] | None:
-        if not isinstance(word, str) or len(word) <= _LONG:
-            rows = self.vocab.subword_rows(word)
-            if not len(rows):
-                return None
-            total = np.add.reduce(self.storage.embedding(rows), 0, dtype=np.float32)
-        else:
-            total, count = sum_of_long_word(self, word)
-            if not count:
-                return None
-            total = total.astype(np.float32)
+    def _oov_vector(self, word: str) -> tuple[np.ndarray, np.float32] | None:
+        """The sum of the rows of a word's n-grams at unit length, and its norm."""
+        total, count = ngram_sum(self, word)
+        if not count:
+            return None
+        total = total.astype(np.float32, copy=False)
         norm = np.sqrt(total.dot(total))
         if norm > 0:
             total /= norm
-        if out is None:
-            return total, norm
-        out[...] = total
-        return out, norm
+        return total, norm
+
+
+def _written(vector: Any, out: np.ndarray | None) -> Any:
+    if out is None or vector is None:
+        return vector
+    out[...] = vector
+    return out
 
 
 def _check_word(name: str, word: Any) -> None:

@@ -4,7 +4,6 @@ Each of them takes pytrees and arrays, never a `str`, and works eagerly (one com
 caller's `jit`, `vmap` and `grad`.
 """
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -23,19 +22,6 @@ from ffjax.storage import ComposedArray, NdArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
-
-
-@dataclass(order=True)
-class SimilarityResult:
-    """A word and how similar it is to the query; results compare by similarity alone.
-
-    Attributes:
-        word: the word.
-        similarity: the score, a float32.
-    """
-
-    word: str = field(compare=False)
-    similarity: float | np.floating
 
 
 def encode(vocab: Vocab, strings: Strings) -> Rows:

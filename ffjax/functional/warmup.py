@@ -1,12 +1,14 @@
 """Compiling ahead of time."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax.functional.lookup import EmbeddingsLike, embed
+from ffjax.functional.lookup import embed
+from ffjax.functional.search import EmbeddingsLike
 from ffjax.strings.strings import Strings
 
 
@@ -17,23 +19,25 @@ def warmup(
     widths: Iterable[int] = (16, 64),
     unnormalize: bool = False,
 ) -> int:
-    """Compiles the programs of `embed` for the sizes that `pack` makes, so that no later call has to wait.
+    """Compiles `embed` for the sizes that `pack` makes, so that no later call has to wait.
 
-    With the default sizes these are all batches of up to 1024 words of up to 64 bytes: ten programs. They belong to
-    embeddings of these shapes and settings, so other embeddings of the same kind and size share them.
+    The default sizes are all batches of up to 1024 words of up to 64 bytes: ten programs. They
+    belong to embeddings of these shapes and settings, so other embeddings of the same kind and size
+    share them.
 
     Args:
         embeddings: the embeddings.
-        counts: numbers of rows; for larger batches powers of two from 2048, and widths of 16, 32 and 64.
+        counts: numbers of rows; for larger batches powers of two from 2048, and widths of 16, 32
+            and 64.
         widths: bytes a row.
         unnormalize: as in `embed`.
 
     Returns:
-        How many pairs of sizes there were.
+        The number of pairs of sizes.
 
     Raises:
-        TypeError: `embeddings` is something else, or sizes are no lists of whole numbers.
-        ValueError: a count is negative, or a width less than 1.
+        TypeError: if `embeddings` is something else, or sizes are not lists of whole numbers.
+        ValueError: if a count is negative, or a width less than 1.
 
     Examples:
         >>> import ffjax
@@ -41,15 +45,15 @@ def warmup(
         1
     """
     check_embeddings(embeddings)
-    counts, widths = _sizes("counts", counts, 0), _sizes("widths", widths, 1)
-    sizes = [(count, width) for count in counts for width in widths]
+    sizes = list(product(_sizes("counts", counts, 0), _sizes("widths", widths, 1)))
     for count, width in sizes:
-        nothing = Strings(np.zeros((count, width), np.uint8), np.full(count, -1, np.int32))
-        jax.block_until_ready(embed(embeddings, nothing, unnormalize=unnormalize))
+        fillers = Strings(np.zeros((count, width), np.uint8), np.full(count, -1, np.int32))
+        jax.block_until_ready(embed(embeddings, fillers, unnormalize=unnormalize))
     return len(sizes)
 
 
 def _sizes(name: str, values: Iterable[int], least: int) -> list[int]:
     if not isinstance(values, Iterable) or isinstance(values, str):
-        raise TypeError(f"`{name}`: expected a list of sizes, got {type(values).__name__} {values!r}.")
+        got = f"{type(values).__name__} {values!r}"
+        raise TypeError(f"`{name}`: expected a list of sizes, got {got}.")
     return [whole_number(name, value, least) for value in values]

@@ -27,7 +27,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
 from ffjax.kernels.gather_sum import gather_rows
-from ffjax.kernels.reciprocal_norms import inverse_lengths, inverse_roots
+from ffjax.kernels.reciprocal_norms import reciprocal_norms, reciprocal_sqrt
 from ffjax.kernels.top_k.row_source import RowSource
 
 # How far, relatively, norms before and after a rotation may differ: rounding of OPQ's matrices.
@@ -91,12 +91,12 @@ def pq_source(
 
     def inverse_norms(rows: Array, exact: bool) -> Array:
         def after_rotation(rows: Array, matrix: Array) -> Array:
-            return inverse_lengths(rotate(rows, matrix))
+            return reciprocal_norms(rotate(rows, matrix))
 
         if exact:  # gradients go through these
             return after_rotation(rows, projection)
         return lax.cond(
-            keeps_norms, lambda rows, _: inverse_lengths(rows), after_rotation, rows, constant
+            keeps_norms, lambda rows, _: reciprocal_norms(rows), after_rotation, rows, constant
         )
 
     return RowSource(n_rows, chunk, rows, rotate_queries, inverse_norms, tables)
@@ -139,7 +139,7 @@ def _tables(
         products = jnp.stack([sums(tables[query]) for query in range(batch)], 1)
         factors = None if factors is None else lax.stop_gradient(factors)
         if unit:  # whatever a row's norm is, the cosine only has its sign
-            products *= inverse_roots(sums(squares))[:, None]
+            products *= reciprocal_sqrt(sums(squares))[:, None]
             factors = None if factors is None else jnp.sign(factors)
         return products if factors is None else products * factors[:, None]
 

@@ -173,7 +173,7 @@ def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, Float32[np.nd
     """Blocks of vectors with their lengths: where each begins, all of one size, and how many of its rows count."""
     storage, norms, n_words = embeddings.storage, embeddings.norms, embeddings.vocab.n_word_rows
     # Composed rows come with the lengths that they had, so that they are put together once for both.
-    composed = isinstance(storage, ComposedArray) and embeddings.own_norms is None and storage.n_words == n_words
+    composed = isinstance(storage, ComposedArray) and embeddings.stored_norms is None and storage.n_words == n_words
     size = min(_ROWS, n)
     for start in range(0, n, size):
         stop = min(start + size, n)

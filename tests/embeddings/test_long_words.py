@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.embeddings import batch_lookup as word_batches
+from ffjax.embeddings import batch_lookup
 from ffjax.strings.codec import decode_word
 from tests import builders
 
@@ -35,11 +35,13 @@ def programs(monkeypatch):
     """The shapes of batches that go through compiled code."""
     shapes = []
 
-    def spied(embeddings, strings, **options):
-        shapes.append(strings.bytes.shape)
-        return ffjax.embed(embeddings, strings, **options)
+    embed = batch_lookup._embed_oov
 
-    monkeypatch.setattr(word_batches, "embed", spied)
+    def spied(embeddings, strings, unnormalize):
+        shapes.append(strings.bytes.shape)
+        return embed(embeddings, strings, unnormalize)
+
+    monkeypatch.setattr(batch_lookup, "_embed_oov", spied)
     return shapes
 
 
@@ -51,12 +53,12 @@ def words_of(length, number):
 def test_unknown_words_share_blocks_with_those_of_like_lengths(kind, unnormalize, programs):
     emb = builders.embeddings(kind)
     words = [b"unknowable", b"b" * 64, *words_of(300, 3), *words_of(70, 300), *words_of(1024, 1), *words_of(1500, 2)]
-    vectors, found = word_batches.embed_words(emb, words, unnormalize=unnormalize)
+    vectors, found = batch_lookup.embed_words(emb, words, unnormalize=unnormalize)
     # Two short words in a block of their own, 300 of 70 bytes in two; six that are few and long in none.
     assert programs == [(4, 64), (256, 256), (256, 256)]
     assert found.all()
     for i in [*range(8), 200, 304, 305, 306, 307]:
-        total, count = word_batches.sum_of_long_word(emb, decode_word(words[i]))
+        total, count = batch_lookup.ngram_sum(emb, decode_word(words[i]))
         expected = total / (count if unnormalize else np.linalg.norm(total))
         np.testing.assert_allclose(vectors[i], expected, atol=1e-6)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax.embeddings import text as text_module
-from ffjax.kernels.tokenize import split
+from ffjax.kernels.tokenize import tokenize
 from tests.builders import embeddings
 from tests.formats.fasttext.files import SUPERVISED, model, quiet_fasttext, trained, write
 
@@ -31,7 +31,7 @@ def lines_of(text):
     return [[word for word in re.split(SPACES, line) if word] for line in lines]
 
 
-_split = jax.jit(split, static_argnums=1)
+_tokenize = jax.jit(tokenize, static_argnums=1)
 
 
 @given(texts)
@@ -41,7 +41,7 @@ def test_split_is_that_of_a_regular_expression(parts):
     padded[: len(text)] = np.frombuffer(text, np.uint8)
     if len(text) > 1024:
         return
-    words = _split(padded, 512, np.int32(len(text)))
+    words = _tokenize(padded, 512, np.int32(len(text)))
     expected = [(i, word) for i, line in enumerate(lines_of(text)) for word in line]
     n = int(words.n_words)
     found = [text[s : s + k] for s, k in zip(words.starts[:n].tolist(), words.lengths[:n].tolist(), strict=True)]
@@ -51,9 +51,9 @@ def test_split_is_that_of_a_regular_expression(parts):
 
 
 def test_split_says_how_many_words_there_are_where_slots_are_too_few():
-    words = split(jnp.frombuffer(b"a b c d", jnp.uint8), 2)
+    words = tokenize(jnp.frombuffer(b"a b c d", jnp.uint8), 2)
     assert int(words.n_words) == 4 and words.starts.tolist() == [0, 2]
-    assert split(jnp.zeros(0, jnp.uint8), 0).starts.shape == (0,)
+    assert tokenize(jnp.zeros(0, jnp.uint8), 0).starts.shape == (0,)
 
 
 def pooled(vectors, lines, n_lines, pooling, weights, found):
@@ -134,8 +134,8 @@ def test_embed_text_is_embed_and_pool(kind, pooling, monkeypatch):
         np.testing.assert_allclose(vectors, expected, atol=2e-5)
         assert counts.tolist() == n.tolist() and vectors.dtype == np.float32
     # in pieces of a few lines
-    monkeypatch.setattr(text_module, "_BLOCK", 8)
-    monkeypatch.setattr(text_module, "_BATCH", 40)
+    monkeypatch.setattr(text_module, "_BLOCK_BYTES", 8)
+    monkeypatch.setattr(text_module, "_BATCH_BYTES", 40)
     many, counts = ffjax.embed_text(emb, np.frombuffer(TEXT, np.uint8), pooling=pooling, unnormalize=True)
     np.testing.assert_allclose(many, expected, atol=2e-5)
     assert counts.tolist() == n.tolist()
@@ -274,8 +274,8 @@ def test_lines_of_supervised_models_end_and_leave_out_labels_as_those_of_fasttex
     vectors, counts = ffjax.embed_text(emb, text, pooling="fasttext")
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
     assert counts[:4].tolist() == [1, 0, 1, 1] and counts[7] == 0
-    monkeypatch.setattr(text_module, "_BLOCK", 8)
-    monkeypatch.setattr(text_module, "_BATCH", 40)
+    monkeypatch.setattr(text_module, "_BLOCK_BYTES", 8)
+    monkeypatch.setattr(text_module, "_BATCH_BYTES", 40)
     np.testing.assert_allclose(ffjax.embed_text(emb, text, pooling="fasttext")[0], theirs, atol=1e-5)
     # other poolings know no such ends
     assert ffjax.embed_text(emb, b"tea </s> cup")[1].tolist() == [2 + words.startswith("</s>")]

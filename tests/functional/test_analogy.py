@@ -121,26 +121,26 @@ def test_another_metric_takes_vectors_of_unit_length(demo):
 def test_most_similar_is_word_similarity_for_many(kind):
     emb = embeddings(*kind)
     words = ["Paris", "Pariser", "", "teapot", "x", "Berlin"]
-    together = emb.most_similar(words, k=3)
+    together = emb.most_similar_batch(words, k=3)
     for word, ours in zip(words, together, strict=True):
         theirs = emb.word_similarity(word, k=3)
         if theirs is None:
             assert ours is None
         else:
             agrees(ours, [(result.word, result.similarity) for result in theirs])
-    assert emb.most_similar([], k=3) == []
+    assert emb.most_similar_batch([], k=3) == []
 
 
 def test_most_similar_takes_more_words_than_are_searched_at_once(demo, monkeypatch):
-    monkeypatch.setattr("ffjax.embeddings.similarity._BATCH", 4)
+    monkeypatch.setattr("ffjax.embeddings.similarity._SEARCHED_WORDS", 4)
     words = ["berlin", "tea", "blorp", "king", "queen", "jazz", "blorp"]
-    assert demo.most_similar(words, 2) == [demo.word_similarity(word, 2) for word in words]
+    assert demo.most_similar_batch(words, 2) == [demo.word_similarity(word, 2) for word in words]
 
 
 def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
     lengths = np.linspace(1, 2, 10000, dtype=np.float32)[:, None]
     scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
-    for word, found in zip(("berlin", "tea"), scaled.most_similar(["berlin", "tea"], 6, metric="cosine"), strict=True):
+    for word, found in zip(("berlin", "tea"), scaled.most_similar_batch(["berlin", "tea"], 6, metric="cosine"), strict=True):
         agrees(found, gensim_demo.most_similar(word, topn=6))
 
 
@@ -149,9 +149,9 @@ def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
     ("call", "error", "message"),
     [
         (lambda e: e.analogy("a", "a", "a", method="mul"), ValueError, "`method`: expected one of.*got 'mul'"),
-        (lambda e: e.most_similar("tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
-        (lambda e: e.most_similar(["Paris"], k=-1), ValueError, "`k`: expected 0 or more, got -1"),
-        (lambda e: e.most_similar(["Paris"], metric="far"), ValueError, "`metric`: expected one of dot"),
+        (lambda e: e.most_similar_batch("tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
+        (lambda e: e.most_similar_batch(["Paris"], k=-1), ValueError, "`k`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar_batch(["Paris"], metric="far"), ValueError, "`metric`: expected one of dot"),
         (
             lambda e: ffjax.analogy(e, *packed([("a", "a", "a")]), k=1, method="3cosmul", metric="angular"),
             ValueError,

@@ -208,7 +208,7 @@ def test_no_norms_are_computed_where_nobody_asks(tmp_path, monkeypatch):
     assert sum(isinstance(leaf, np.memmap) for leaf in leaves) == 2
     again = jax.tree.unflatten(tree, leaves)
     assert again == emb and len(again.norms) == len(WORDS) and "Norms(14)" in repr(jax.block_until_ready(again))
-    assert emb.replace(metadata=ffjax.Metadata(a=1)).own_norms is None
+    assert emb.replace(metadata=ffjax.Metadata(a=1)).stored_norms is None
 
 
 def test_norms_stay_when_the_storage_is_replaced(tmp_path):
@@ -217,7 +217,7 @@ def test_norms_stay_when_the_storage_is_replaced(tmp_path):
         ffjax.ComposedArray(own, StringTable.from_strings(WORDS), ngrams, indexer), vocab_of(indexer)
     )
     dense = emb.replace(storage=emb.storage[:])
-    np.testing.assert_allclose(np.asarray(dense.own_norms), np.asarray(emb.norms), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(dense.stored_norms), np.asarray(emb.norms), rtol=1e-6)
     assert emb.replace(storage=emb.storage[:], norms=None).norms is None
 
 

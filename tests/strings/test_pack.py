@@ -139,7 +139,7 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     arrow = type("Arrow", (), {"__arrow_c_array__": None})()
-    with pytest.raises(ImportError, match=r"`words`: expected pyarrow.*`ffjax\[arrow\]`"):
+    with pytest.raises(ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"):
         pack(arrow)
 
 
@@ -188,7 +188,7 @@ def test_one_very_long_word_does_not_blow_up_the_batch():
     assert [part.strings.bytes.shape for part in parts] == [(1 << 20, 16), (1, 1 << 17)]
     assert parts[1].positions.tolist() == [77] and parts[0].strings.lengths[77] == -1
     assert peak < 100e6
-    with pytest.raises(ValueError, match="`words`: expected words of like lengths.*100000 bytes.*`pack_ragged`"):
+    with pytest.raises(ValueError, match="`words`: expected words of similar lengths.*100000 bytes.*`pack_ragged`"):
         pack(words)
 
 
@@ -228,7 +228,7 @@ def test_batches_from_storages_that_are_no_matrix(kind):
     ("call", "error", "message"),
     [
         (lambda: pack(b"ab"), TypeError, "`words`: .*single word b'ab'.*`offsets` for a buffer"),
-        (lambda: pack(["a"], offsets=[0, 1]), TypeError, "`words`: .*buffer of bytes beside `offsets`, got list"),
+        (lambda: pack(["a"], offsets=[0, 1]), TypeError, "`words`: .*buffer of bytes with `offsets`, got list"),
         (lambda: pack(b"ab", offsets=[0.0, 1.0]), TypeError, "`offsets`: expected whole numbers, got float64"),
         (lambda: pack(b"ab", offsets=[0, 3]), ValueError, "`offsets`: .*within a buffer of 2 bytes"),
         (lambda: pack(b"ab", offsets=[0, 2, 1]), ValueError, "`offsets`: .*no decrease, got 2 and then 1"),
@@ -251,7 +251,7 @@ def test_pack_refuses_a_batch_that_one_long_word_makes_nearly_all_padding():
     words = ["tea"] * 1000 + ["x" * 10_000_000]
     with pytest.raises(ValueError, match="got 1001 of which the longest has 10000000 bytes.* Use `pack_ragged`, or"):
         pack(words)
-    with pytest.raises(ValueError, match="`words`: expected words of like lengths, got 1001 .* 1024 x 262144 bytes"):
+    with pytest.raises(ValueError, match="`words`: expected words of similar lengths, got 1001 .* 1024 x 262144 bytes"):
         pack(["tea"] * 1000 + ["x" * 200_000])
     assert pack(["tea"] * 1000 + ["x" * 200_000], width=200_000).bytes.shape == (1024, 200_000)  # as was asked for
     assert sum(part.strings.bytes.size for part in pack_ragged(words)) < (1 << 24) + 4 * 16 * 1024
@@ -275,7 +275,7 @@ def test_one_very_long_word_among_a_hundred_thousand_costs_little_more_than_its_
         vectors, found = emb.embedding_batch(mixed)
         _, counts = ffjax.embed_text(emb, (tmp_path / "text").read_bytes())
         ffjax.embed_file(emb, tmp_path / "text", tmp_path / "vectors.npy")
-        answers = emb.most_similar([*words[:1000], long], k=1)
+        answers = emb.most_similar_batch([*words[:1000], long], k=1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

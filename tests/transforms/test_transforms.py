@@ -74,7 +74,7 @@ def test_words_that_share_rows_are_searched_and_looked_up(kind):
     assert {result.word for result in results} == set(WORDS[1:4])  # a row is called by the first of its words
     dropped, (kept, _) = next(iter(mapped.items()))
     assert kept not in [result.word for result in new.word_similarity(dropped, k=10)]
-    assert new.most_similar([dropped], k=3)[0] == new.word_similarity(dropped, k=3)
+    assert new.most_similar_batch([dropped], k=3)[0] == new.word_similarity(dropped, k=3)
 
 
 @kinds
@@ -251,7 +251,7 @@ def test_words_are_added_to_words_that_share_rows():
         (lambda e: ffjax.add_words(e, ["x", 1], np.ones((2, 6))), TypeError, "`words`: .* of words, got int 1 in it"),
         (lambda e: ffjax.add_words(e, 3, np.ones((1, 6))), TypeError, "`words`: expected a list of words, got int 3"),
         (lambda e: ffjax.add_words(3, ["x"], np.ones((1, 6))), TypeError, "`embeddings`: expected Embeddings, .* got int"),
-        (lambda e: e.most_similar([1], 2), TypeError, "`words`: expected a list of words, got int 1 in it"),
+        (lambda e: e.most_similar_batch([1], 2), TypeError, "`words`: expected a list of words, got int 1 in it"),
         (lambda e: ffjax.add_words(e, [], np.ones((0, 5))), ValueError, r"expected shape \(0, 6\).*got shape \(0, 5\)"),
         (lambda e: ffjax.add_words(e, ["x"], []), ValueError, r"expected shape \(1, 6\).*got shape \(0,\)"),
         (lambda e: ffjax.add_words(e, ["a"], np.ones((1, 6))), ValueError, "new words, got 'a', which is known already"),

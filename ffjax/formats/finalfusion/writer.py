@@ -101,7 +101,7 @@ def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool
         )
     chunks = [_as_written(chunk) for chunk in embeddings.chunks()]
     for chunk in chunks:
-        if isinstance(chunk, ComposedRows) and embeddings.own_norms is None:
+        if isinstance(chunk, ComposedRows) and embeddings.stored_norms is None:
             # The norms come out of composing the rows, which should happen once.
             if len(chunk.norms) == embeddings.vocab.n_word_rows:
                 chunks[-1] = chunk.norms

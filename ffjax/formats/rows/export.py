@@ -145,7 +145,7 @@ def word_blocks(
     storage, table = embeddings.storage, embeddings.vocab.table
     shared = None if embeddings.vocab.shared_rows is None else embeddings.vocab.host_rows
     composed = (
-        storage if isinstance(storage, ComposedArray) and embeddings.own_norms is None else None
+        storage if isinstance(storage, ComposedArray) and embeddings.stored_norms is None else None
     )
     if composed is not None and composed.n_words != embeddings.vocab.n_word_rows:
         composed = None

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from jax import lax
 from jaxtyping import Array, Bool, Int32
 
-from ffjax.kernels.reciprocal_norms import inverse_lengths
+from ffjax.kernels.reciprocal_norms import reciprocal_norms
 
 
 def _lengths(rows: Array, exact: bool) -> Array:
-    return inverse_lengths(rows)
+    return reciprocal_norms(rows)
 
 
 class RowSource(NamedTuple):
