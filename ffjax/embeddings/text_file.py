@@ -1,14 +1,15 @@
-r"""A vector for each line of a text file, into a `.npy` file, for texts and results larger than memory.
+r"""A vector for each line of a text file, into a `.npy` file, for texts larger than memory.
 
-    header   128 bytes                  NumPy's, version 1.0, padded with spaces; written again once lines are counted
-    vectors  float[lines, dims]         float32 or float16, little endian, in the order of the lines
+    header   128 bytes            NumPy's, version 1.0; written again once lines are counted
+    vectors  float[lines, dims]   float32 or float16, little endian, in the order of the lines
 
-See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. The file appears under its name when it is
-complete.
+See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from io import BufferedIOBase
 from typing import Any
 
@@ -19,8 +20,8 @@ from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
 
 DTYPES = ("float32", "float16")
-_HEADER = 128
-_BLOCK = 1 << 24
+_HEADER_BYTES = 128
+_READ_BYTES = 1 << 24
 
 
 def embed_file(
@@ -34,9 +35,10 @@ def embed_file(
     dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    r"""Writes one vector for each line of a text file into a `.npy` file, block by block, in constant memory.
+    r"""Writes one vector for each line of a text file into a `.npy` file, in constant memory.
 
-    `np.load(target, mmap_mode="r")` opens the result. An old file stays whole until the new one is complete.
+    `np.load(target, mmap_mode="r")` opens the result. An existing file is replaced when the new one
+    is complete.
 
     Args:
         embeddings: the embeddings.
@@ -49,12 +51,13 @@ def embed_file(
         progress: called after each block with the bytes read and the lines written in it.
 
     Returns:
-        How many lines there were.
+        The number of lines.
 
     Raises:
-        TypeError: an argument is of another type.
-        ValueError: an unknown pooling or dtype, `weights` that do not fit, or one file for text and result.
-        OSError: a file cannot be read or written.
+        TypeError: if an argument is of another type.
+        ValueError: for an unknown pooling or dtype, `weights` that do not fit, or the same file for
+            text and result.
+        OSError: if a file cannot be read or written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
@@ -67,57 +70,51 @@ def embed_file(
     """
     if dtype not in DTYPES:
         raise ValueError(f"`dtype`: expected one of {', '.join(DTYPES)}, got {dtype!r}.")
-    settings: dict[str, Any] = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
-    kind = np.dtype(dtype).newbyteorder("<")
-    embed_text(embeddings, b"", **settings)  # refuses wrong settings before anything is opened
-    if not isinstance(source, str | os.PathLike) and not hasattr(source, "read"):
-        raise TypeError(f"`source`: expected a path or a binary file, got {type(source).__name__} {source!r}.")
-    if isinstance(source, str | os.PathLike):
-        if os.path.exists(target) and os.path.samefile(source, target):
-            raise ValueError(f"`target`: expected another file than the text, got {os.fspath(target)!r} for both.")
-        with open(source, "rb") as file:
-            return _write(embeddings, file, target, kind, settings, progress)
-    return _write(embeddings, source, target, kind, settings, progress)
-
-
-def _write(
-    embeddings: Embeddings, source: Any, target: Any, dtype: np.dtype, settings: dict[str, Any], progress: Any
-) -> int:
+    embed = partial(
+        embed_text, embeddings, pooling=pooling, weights=weights, unnormalize=unnormalize
+    )
+    embed(b"")  # raises the errors of wrong settings before anything is opened
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path and not hasattr(source, "read"):
+        got = f"{type(source).__name__} {source!r}"
+        raise TypeError(f"`source`: expected a path or a binary file, got {got}.")
+    if is_path and os.path.exists(target) and os.path.samefile(source, target):
+        path = os.fspath(target)
+        raise ValueError(f"`target`: expected another file than the text, got {path!r} for both.")
+    header_dtype = np.dtype(dtype).newbyteorder("<")
     n_lines = 0
-    with atomic_write(target) as out:
-        out.write(bytes(_HEADER))
-        for block in blocks(source):
-            vectors, _ = embed_text(embeddings, block, **settings)
-            out.write(np.ascontiguousarray(vectors, dtype).data)
+    with ExitStack() as stack:
+        file = stack.enter_context(open(source, "rb")) if is_path else source
+        out = stack.enter_context(atomic_write(target))
+        out.write(bytes(_HEADER_BYTES))
+        for block in blocks(file):
+            vectors, _ = embed(block)
+            out.write(np.ascontiguousarray(vectors, header_dtype).data)
             n_lines += len(vectors)
             if progress is not None:
                 progress(len(block), len(vectors))
         out.seek(0)
-        out.write(header(n_lines, embeddings.dims, dtype))
+        out.write(header(n_lines, embeddings.dims, header_dtype))
     return n_lines
 
 
-def blocks(source: Any, size: int = _BLOCK) -> Iterator[bytes]:
-    r"""The bytes of a file in blocks of whole lines.
-
-    Args:
-        source: a binary file.
-        size: how much is read at a time; a longer line makes a longer block.
+def blocks(file: Any, size: int = _READ_BYTES) -> Iterator[bytes]:
+    r"""The bytes of a file in blocks of complete lines, of about `size` bytes.
 
     Examples:
         >>> import io
         >>> list(blocks(io.BytesIO(b"ab\ncdefg\nh"), 4))
         [b'ab\n', b'cdefg\n', b'h']
     """
-    parts: list[bytes] = []
-    while data := source.read(size):
+    chunks: list[bytes] = []
+    while data := file.read(size):
         end = data.rfind(b"\n") + 1
         if end:
-            yield b"".join([*parts, data[:end]])
-            parts = []
-        parts.append(data[end:])
-    if rest := b"".join(parts):
-        yield rest
+            yield b"".join([*chunks, data[:end]])
+            chunks = []
+        chunks.append(data[end:])
+    if last := b"".join(chunks):
+        yield last
 
 
 def header(rows: int, dims: int, dtype: np.dtype) -> bytes:
@@ -127,5 +124,6 @@ def header(rows: int, dims: int, dtype: np.dtype) -> bytes:
         >>> len(header(10**15, 300, np.dtype("<f4")))
         128
     """
-    text = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': ({rows}, {dims}), }}"
-    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + text.ljust(_HEADER - 11).encode() + b"\n"
+    fields = f"'descr': {dtype.str!r}, 'fortran_order': False, 'shape': ({rows}, {dims}), "
+    text = f"{{{fields}}}".ljust(_HEADER_BYTES - 11) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()

@@ -149,7 +149,9 @@ class Embeddings:
         """
         vector = self.embedding(item)
         if vector is None:
-            raise KeyError(f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows")
+            raise KeyError(
+                f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows"
+            )
         return vector
 
     def embedding(
@@ -386,7 +388,8 @@ class Embeddings:
         return all(getattr(self, name) == getattr(other, name) for name in fields)
 
     def __repr__(self) -> str:
-        fields = [repr(field) for field in (self.storage, self.vocab, self.norms) if field is not None]
+        fields = (self.storage, self.vocab, self.norms)
+        fields = [repr(field) for field in fields if field is not None]
         fields += [name for name in ("metadata", "training") if getattr(self, name) is not None]
         return f"Embeddings({', '.join(fields)})"
 

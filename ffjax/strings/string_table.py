@@ -221,21 +221,21 @@ class StringTable:
         return duplicates(data, offsets, hashes)
 
     def _invalid_candidates(self) -> list[int]:
-        """Numbers of strings, ascending, of which the first that is not UTF-8 is the table's first."""
+        """The first string that is not UTF-8 and perhaps the one before it, if there is one."""
         offsets = self.host_offsets
-        size, done = int(offsets[-1]), 0
+        size, position = int(offsets[-1]), 0
         data = memoryview(self.host_data)[:size]
         n_characters = 0
         candidates = []
-        while done < size:
-            stop = min(done + _DECODE_BYTES, size)
+        while position < size:
+            stop = min(position + _DECODE_BYTES, size)
             try:
-                text, n_bytes = codecs.utf_8_decode(data[done:stop], "strict", stop == size)
+                text, n_bytes = codecs.utf_8_decode(data[position:stop], "strict", stop == size)
             except UnicodeDecodeError as error:
-                byte = done + error.start
+                byte = position + error.start
                 candidates.append(int(np.searchsorted(offsets, byte, side="right")) - 1)
                 break
-            done += n_bytes
+            position += n_bytes
             n_characters += len(text)
         if n_characters < size:
             # Not ASCII: a string may end within a character that the next one completes.

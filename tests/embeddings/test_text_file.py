@@ -15,7 +15,7 @@ TEXT = "Paris Berlin\n\nnobody\n東京 Paris\nteapot".encode()
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_file_has_what_embed_text_answers(tmp_path, monkeypatch, block, dtype):
-    monkeypatch.setattr(text_vectors, "_BLOCK", block)
+    monkeypatch.setattr(text_vectors, "_READ_BYTES", block)
     monkeypatch.setattr(text_vectors.blocks, "__defaults__", (block,))
     emb, seen = embeddings(), []
     (tmp_path / "text").write_bytes(TEXT)
