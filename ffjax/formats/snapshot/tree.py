@@ -246,7 +246,7 @@ _HASHING = {cls.__name__: cls for cls in (FinalfusionHashIndexer, FastTextIndexe
 
 def tree_of(embeddings: Embeddings) -> dict[str, Any]:
     """The tree of embeddings."""
-    norms, metadata = embeddings.own_norms, embeddings.metadata
+    norms, metadata = embeddings.stored_norms, embeddings.metadata
     return {
         "storage": _encode(embeddings.storage),
         "vocab": _encode(embeddings.vocab),
