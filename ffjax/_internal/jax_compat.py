@@ -6,11 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
 _GATHERS_ALIKE = "to" in inspect.signature(lax.all_gather).parameters
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether a leaf is traced, so that the call is part of a caller's program."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def varying(x: Shaped[Array, "*shape"], axes: tuple[str, ...]) -> Shaped[Array, "*shape"]:

@@ -10,8 +10,7 @@ from jaxtyping import Float, Int32
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray
 from ffjax.functional.lookup import check_packed, encode, lookup
-from ffjax.functional.search import EmbeddingsLike, TopK, top_products
-from ffjax.functional.search.api import top_k
+from ffjax.functional.search import EmbeddingsLike, TopK, top_k, top_products
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import Storage
 from ffjax.strings.strings import Strings
@@ -35,11 +34,13 @@ def analogy(
 
     The answers are words, without the query words themselves, by one of two methods:
 
-    - `"3cosadd"`: those nearest to `b - a + c` at unit length. With the metric `"dot"` the vectors are added as they
-      are, which is what finalfusion does; with another metric each has unit length first, which is what gensim does.
-      For vectors of unit length that is the same.
-    - `"3cosmul"`: those with the largest `cos(x, b) * cos(x, c) / (cos(x, a) + 1e-6)`, each cosine moved to lie from 0
-      to 1 (Levy and Goldberg 2014, equation 4 and footnote 7), which is gensim's `most_similar_cosmul`.
+    - `"3cosadd"`: those nearest to `b - a + c` at unit length. With the metric `"dot"` the vectors
+      are added as they are, as finalfusion does; with another metric each is first scaled to unit
+      length, as gensim does. For vectors of unit length that is the same.
+    - `"3cosmul"`: those with the largest `cos(x, b) * cos(x, c) / (cos(x, a) + 1e-6)`, each cosine
+      moved to lie from 0 to 1 as `(1 + cos) / 2`: equation 4 and footnote 7 of Levy and Goldberg,
+      "Linguistic Regularities in Sparse and Explicit Word Representations" (CoNLL 2014), which is
+      gensim's `most_similar_cosmul`. Zero vectors have a cosine of zero with all.
 
     Args:
         embeddings: the embeddings.
@@ -56,16 +57,17 @@ def analogy(
         `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
 
     Raises:
-        TypeError: words that are not packed, or another argument is of another type.
-        ValueError: batches of different sizes, `k` is negative, the method or the metric is unknown, or a metric is
-            given for `"3cosmul"`.
+        TypeError: if words are not packed, or another argument has another type.
+        ValueError: if batches have different sizes, `k` is negative, the method or the metric is
+            unknown, or a metric is given for `"3cosmul"`.
 
     Examples:
         >>> import ffjax
         >>> emb = ffjax.demo()
         >>> a, b, c = (ffjax.pack([word]) for word in ("man", "king", "woman"))
         >>> for method in ("3cosadd", "3cosmul"):
-        ...     print(emb.vocab.words[int(ffjax.analogy(emb, a, b, c, k=1, method=method).rows[0, 0])])
+        ...     best = ffjax.analogy(emb, a, b, c, k=1, method=method)
+        ...     print(emb.vocab.words[int(best.rows[0, 0])])
         queen
         queen
     """
@@ -74,15 +76,24 @@ def analogy(
     check_embeddings(embeddings)
     if not len(a) == len(b) == len(c):
         raise ValueError(
-            f"`a`, `b`, `c`: expected batches of one size, got {len(a)}, {len(b)} and {len(c)} rows. Give `count=` to "
-            "`ffjax.pack`."
+            f"`a`, `b`, `c`: expected batches of one size, got {len(a)}, {len(b)} and {len(c)} "
+            "rows. Pass `count=` to `ffjax.pack`."
         )
     encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
+    best = answer(
+        embeddings,
+        vectors,
+        k,
+        method=method,
+        metric=metric,
+        exclude=exclude,
+        candidates=candidates,
+    )
     found = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
-    best = answer(embeddings, vectors, k, method=method, metric=metric, exclude=exclude, candidates=candidates)
-    return TopK(jnp.where(found, best.scores, -jnp.inf), jnp.where(found, best.rows, jnp.int32(-1)))
+    scores = jnp.where(found, best.scores, -jnp.inf)
+    return TopK(scores, jnp.where(found, best.rows, jnp.int32(-1)))
 
 
 def answer(
@@ -95,38 +106,35 @@ def answer(
     exclude: Int32[AnyArray, "batch n"] | None = None,
     candidates: Any = None,
 ) -> TopK:
-    """As `analogy`, for vectors.
-
-    Args:
-        embeddings: the embeddings, or a storage, of which all rows are searched.
-        vectors: those of a, b and c, float32 `[3, batch, dims]`.
-        k: how many answers.
-        method: as in `analogy`.
-        metric: as in `analogy`.
-        exclude: rows to leave out for each query, -1 to fill up, shape `[batch, n]`.
-        candidates: the rows that may be answers, see `top_k`.
-    """
+    """As `analogy`, for the vectors of a, b and c; of a storage, all rows are searched."""
     check_method(method, metric)
-    if method == "3cosadd":
-        return top_k(embeddings, target(vectors, metric), k, metric=metric, exclude=exclude, candidates=candidates)
-    return top_products(embeddings, vectors, k, exclude=exclude, candidates=candidates)
+    if method == "3cosmul":
+        return top_products(embeddings, vectors, k, exclude=exclude, candidates=candidates)
+    queries = target(vectors, metric)
+    return top_k(embeddings, queries, k, metric=metric, exclude=exclude, candidates=candidates)
 
 
 @partial(jax.jit, static_argnames="metric")
-def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.Array, "batch dims"]:
-    """Where the answers of 3CosAdd lie: `b - a + c` at unit length."""
-    wide = jnp.asarray(vectors)
-    a, b, c = wide if metric == "dot" else normalize(wide)[0]
+def target(
+    vectors: Float[AnyArray, "3 batch dims"], metric: str
+) -> Float[jax.Array, "batch dims"]:
+    """The query of 3CosAdd: `b - a + c` at unit length."""
+    vectors = jnp.asarray(vectors)
+    a, b, c = vectors if metric == "dot" else normalize(vectors)[0]
     return normalize(c + (b - a))[0]
 
 
 def check_method(method: str, metric: str) -> None:
-    """Refuses a method that there is not, and a metric for the one that has its own.
+    """Checks `method`, and that `metric` is not given for 3CosMul, which defines its own.
 
     Raises:
-        ValueError: so it is.
+        ValueError: if the method is unknown, or a metric is given for 3CosMul.
     """
     if method not in METHODS:
-        raise ValueError(f"`method`: expected one of {', '.join(map(repr, METHODS))}, got {method!r}.")
+        expected = ", ".join(map(repr, METHODS))
+        raise ValueError(f"`method`: expected one of {expected}, got {method!r}.")
     if method == "3cosmul" and metric not in ("dot", "cosine"):
-        raise ValueError(f"`metric`: expected 'cosine' for the method '3cosmul', which has no other, got {metric!r}.")
+        raise ValueError(
+            "`metric`: expected 'cosine' for the method '3cosmul', which defines its own score, "
+            f"got {metric!r}."
+        )

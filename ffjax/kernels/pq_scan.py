@@ -89,7 +89,7 @@ def pq_source(
     def rotate_queries(queries: Array) -> Array:
         return _product(queries.astype(jnp.float32), projection)
 
-    def inverse_norms(rows: Array, exact: bool) -> Array:
+    def norms_of_rows(rows: Array, exact: bool) -> Array:
         def after_rotation(rows: Array, matrix: Array) -> Array:
             return reciprocal_norms(rotate(rows, matrix))
 
@@ -99,7 +99,7 @@ def pq_source(
             keeps_norms, lambda rows, _: reciprocal_norms(rows), after_rotation, rows, constant
         )
 
-    return RowSource(n_rows, chunk, rows, rotate_queries, inverse_norms, tables)
+    return RowSource(n_rows, chunk, rows, rotate_queries, norms_of_rows, tables)
 
 
 def _tables(

@@ -1,4 +1,4 @@
-"""Search: the rows most similar to queries, in any storage."""
+"""Search: the rows most similar to queries, in any storage. Imports storages and search kernels."""
 
 from ffjax.functional.search.api import top_k, top_products
 from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k

@@ -1,45 +1,39 @@
-"""Stretches of memory maps: read ahead of their use, handed to the device without a copy, forgotten afterwards."""
+"""Rows of a memory map as an aligned flat array, which a device can take over without a copy."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arrays import ALIGNMENT as _ALIGNMENT
+from ffjax._internal.arrays import ALIGNMENT, aligned_empty
 
 
-class Window(NamedTuple):
+class MapSlice(NamedTuple):
     """Some rows of a matrix.
 
     Attributes:
-        flat: an aligned stretch of memory that holds them, `[(size + 1) * dims rounded up]`.
-        lead: where in it the first row begins.
+        flat: an aligned stretch of memory that contains them.
+        offset: where in it the first row begins.
     """
 
     flat: np.ndarray
-    lead: int
+    offset: int
 
 
-def window(matrix: np.ndarray, first: int, size: int) -> Window:
-    """`size` rows from row `first` on, where they lie if that is possible, or else copied.
+def map_slice(matrix: np.ndarray, first: int, size: int) -> MapSlice:
+    """`size` rows from row `first` on, in place if that is possible, or else copied.
 
-    All windows of one size into one matrix have one shape, so they share compiled programs.
-
-    Args:
-        matrix: the rows, contiguous; in memory or a map.
-        first: the first row.
-        size: how many, at least one.
+    All slices of one size of one matrix have one shape, so they share compiled programs.
     """
     dims, item = matrix.shape[1], matrix.itemsize
-    step = max(1, _ALIGNMENT // item)
+    step = max(1, ALIGNMENT // item)
     length = -(-(size * dims + step - 1) // step) * step
-    begin = matrix.ctypes.data + first * dims * item
-    lead, odd = divmod(begin % _ALIGNMENT, item)
-    at = first * dims - lead
-    if not odd and matrix.flags.c_contiguous and at >= 0 and at + length <= matrix.size:
-        return Window(matrix.reshape(-1)[at : at + length], lead)
-    raw = np.empty(length * item + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    flat = raw[start : start + length * item].view(matrix.dtype)
+    address = matrix.ctypes.data + first * dims * item
+    offset, misaligned = divmod(address % ALIGNMENT, item)
+    start = first * dims - offset
+    in_place = not misaligned and matrix.flags.c_contiguous
+    if in_place and start >= 0 and start + length <= matrix.size:
+        return MapSlice(matrix.reshape(-1)[start : start + length], offset)
+    flat = aligned_empty((length,), matrix.dtype)
     flat[: size * dims] = matrix[first : first + size].reshape(-1)
     flat[size * dims :] = 0
-    return Window(flat, 0)
+    return MapSlice(flat, 0)

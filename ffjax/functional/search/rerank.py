@@ -1,6 +1,5 @@
-"""Ranking anew: the best rows of a search on codes, scored by the rows that the codes were made of."""
+"""Reranking: the best rows of a search of codes, scored by the rows that were quantized."""
 
-import operator
 from functools import partial
 from typing import Any
 
@@ -11,67 +10,72 @@ from jaxtyping import Array, Float, Int32
 
 from ffjax._internal.arrays import padded_size
 from ffjax.functional.search.types import EmbeddingsLike
-from ffjax.kernels.top_k.metrics import best_of_rows
+from ffjax.kernels.top_k.search import best_of_rows, no_answers
+from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import NdArray, Storage
 
-# Queries whose rows are fetched from a file at a time.
-_QUERIES = 1024
+_QUERIES = 1024  # queries whose rows are read from a file at a time
 
 
-def reranking(rerank: Any, factor: Any, storage: Storage, n_rows: int) -> tuple[Storage | None, int]:
-    """The storage to rank by, if there is one, and how many times `k` rows to rank.
+def check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
+    """The storage to rerank by, if any.
 
     Raises:
-        TypeError: `rerank` is neither embeddings nor a storage, or `rerank_factor` no whole number.
-        ValueError: it has other rows or dimensions, or `rerank_factor` is below 1.
+        TypeError: if `rerank` is neither embeddings nor a storage.
+        ValueError: if it has other rows or dimensions.
     """
-    try:
-        factor = operator.index(factor)
-    except TypeError as error:
-        raise TypeError(f"`rerank_factor`: expected a whole number, got {type(factor).__name__} {factor!r}.") from error
-    if factor < 1:
-        raise ValueError(f"`rerank_factor`: expected 1 or more, got {factor}.")
     if rerank is None:
-        return None, factor
+        return None
     if isinstance(rerank, Storage):
-        exact, fits = rerank, len(rerank) in (n_rows, len(storage))
+        exact, same_rows = rerank, len(rerank) in (n_rows, len(storage))
     elif isinstance(rerank, EmbeddingsLike):
-        exact, fits = rerank.storage, rerank.vocab.n_word_rows == n_rows
+        exact, same_rows = rerank.storage, rerank.vocab.n_word_rows == n_rows
     else:
-        raise TypeError(f"`rerank`: expected embeddings or a storage, got {type(rerank).__name__}.")
-    if not fits or exact.shape[1] != storage.shape[1]:
-        raise ValueError(
-            f"`rerank`: expected the same rows, {n_rows} of {storage.shape[1]} dimensions, got {exact!r}. "
-            "What is ranked by must have a row for each row that is searched."
+        raise TypeError(
+            f"`rerank`: expected embeddings or a storage, got {type(rerank).__name__}."
         )
-    return exact, factor
+    if not same_rows or exact.shape[1] != storage.shape[1]:
+        raise ValueError(
+            f"`rerank`: expected the same rows, {n_rows} of {storage.shape[1]} dimensions, got "
+            f"{exact!r}. It must have a row for each row that is searched."
+        )
+    return exact
 
 
-@partial(jax.jit, static_argnames=("k", "metric"))
-def rank(
-    exact: Storage, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], *, k: int, metric: str
+@partial(jax.jit, static_argnames=("k", "metric", "tiling"))
+def rerank_rows(
+    exact: Storage,
+    queries: Float[Array, "batch dims"],
+    rows: Int32[Array, "batch n"],
+    *,
+    k: int,
+    metric: str,
+    tiling: Tiling | None = None,
 ) -> tuple[Array, Array]:
-    """The best `k` of some rows, `(scores, rows)`; of equal scores the lower row comes first."""
-    return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric)
+    """The best `k` of some rows, `(scores, rows)`, equal scores in the order of the rows."""
+    return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric, tiling)
 
 
-def rank_fetched(
-    exact: Storage, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], *, k: int, metric: str
+def read_and_rerank(
+    exact: Storage, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], **options
 ) -> tuple[Array, Array]:
-    """As `rank`, outside of `jit`: reads the rows that are needed, each once for many queries."""
-    parts = [
-        _fetched(exact, queries[first : first + _QUERIES], np.asarray(rows[first : first + _QUERIES]), k, metric)
-        for first in range(0, max(1, queries.shape[0]), _QUERIES)
-    ]
-    scores, found = (jnp.concatenate(both) for both in zip(*parts, strict=True))
-    return scores, found
+    """As `rerank_rows`, outside of `jit`: reads only the rows listed, once for many queries."""
+    starts = range(0, max(1, queries.shape[0]), _QUERIES)
+    blocks = [slice(start, start + _QUERIES) for start in starts]
+    answers = [_rerank_block(exact, queries[b], np.asarray(rows[b]), **options) for b in blocks]
+    scores, best = (jnp.concatenate(both) for both in zip(*answers, strict=True))
+    return scores, best
 
 
-def _fetched(exact: Storage, queries: Array, rows: np.ndarray, k: int, metric: str) -> tuple[Array, Array]:
+def _rerank_block(
+    exact: Storage, queries: Array, rows: np.ndarray, **options
+) -> tuple[Array, Array]:
     ids = np.unique(rows[rows >= 0])
-    padded = np.resize(ids, padded_size(len(ids), 0, coarse=True)) if len(ids) else np.zeros(0, np.int64)
-    few = NdArray(exact.embedding(padded)) if len(ids) else NdArray(np.zeros((0, exact.shape[1]), np.float32))
-    places = np.where(rows < 0, -1, np.searchsorted(ids, rows)).astype(np.int32)
-    scores, best = rank(few, queries, jnp.asarray(places), k=k, metric=metric)
-    found = np.asarray(best)
-    return scores, jnp.asarray(np.where(found < 0, -1, ids[found] if len(ids) else found).astype(np.int32))
+    if not len(ids):
+        return no_answers(len(rows), options["k"])
+    # Repetitions make a size of few, so that blocks share compiled programs.
+    listed = NdArray(exact.embedding(np.resize(ids, padded_size(len(ids), coarse=True))))
+    positions = np.where(rows < 0, -1, np.searchsorted(ids, rows)).astype(np.int32)
+    scores, best = rerank_rows(listed, queries, jnp.asarray(positions), **options)
+    best = np.asarray(best)
+    return scores, jnp.asarray(np.where(best < 0, -1, ids[best]).astype(np.int32))

@@ -1,8 +1,9 @@
 """Search over several devices: each searches its own rows, then all candidates meet.
 
-The partitioner is never left to divide a top-k over a sharded axis (https://github.com/jax-ml/jax/issues/19271): what
-each device does is written down here, in `shard_map`. Rows lie on the devices in their order, and candidates are
-gathered in the order of the devices, so of equal scores the one of the lower row stays first.
+The partitioner is never left to divide a top-k over a sharded axis
+(https://github.com/jax-ml/jax/issues/19271): what each device does is written here, in `shard_map`.
+Rows are divided in order, and candidates are gathered in the order of the devices, so among equal
+scores the lower row stays first.
 """
 
 import math
@@ -11,80 +12,83 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._internal.jax_compat import gathered
-from ffjax.functional.search.in_memory import top_k_in
 from ffjax.kernels.top_k.block_max import take_best
-from ffjax.kernels.top_k.row_source import RowFilter
+from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.search import no_answers, top_k_rows
+from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import ShardedArray, Storage
 
 
-@partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall"))
+@partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall", "tiling"))
 def search_sharded(
     storage: ShardedArray,
-    queries: Float[Array, "batch dims"],
-    exclude: Int32[Array, "batch n"] | None,
-    mask: Bool[Array, " n_rows"] | None,
-    ids: Int32[Array, " n_ids"] | None,
-    start: Int32[Array, ""] | None,
-    stop: Int32[Array, ""] | None,
+    queries: Float[Array, "batch *terms dims"],
+    row_filter: RowFilter,
     *,
     k: int,
     metric: str,
     n_rows: int,
     recall: float | None = None,
+    tiling: Tiling | None = None,
 ) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """Searches rows that are divided over some axes of a mesh; its other axes divide the queries.
-
-    Args:
-        storage: the rows.
-        queries: shape `[batch, dims]`; any number.
-        exclude: rows to leave out for each query.
-        mask: which rows may be answers.
-        ids: row numbers of the rows that may be.
-        start: the first row that may be.
-        stop: the row after the last.
-        k: how many.
-        metric: how to score.
-        n_rows: how many rows of the storage there are to search.
-        recall: the share of the best rows to find, or `None` for all.
-
-    Returns:
-        What one device would answer.
-    """
-    batch, padded = queries.shape[0], len(storage.padded)
+    """Searches rows divided over some axes of a mesh; its other axes divide the queries."""
+    batch, n_padded = queries.shape[0], len(storage.padded)
     if batch == 0 or k == 0:
-        return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
-    if ids is not None:  # the rows stay where they are: a list of rows becomes a mask
-        listed = jnp.where((ids < 0) | (ids >= n_rows), padded, ids)
-        mask = jnp.zeros(padded, bool).at[listed].set(True, mode="drop")
-    elif mask is not None:
-        mask = jnp.pad(mask, (0, padded - n_rows))
-    first = jnp.int32(0) if start is None else start
-    last = jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows)
-    missing = ((0, -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)), (0, 0))
-    queries = jnp.pad(queries, missing)
-    exclude = None if exclude is None else jnp.pad(exclude, missing)
-    by_rows, by_queries = PartitionSpec(storage.axes), PartitionSpec(storage.spare_axes)
-    limited = padded != n_rows or stop is not None
+        return no_answers(batch, k)
+    start, stop, exclude = row_filter.start, row_filter.stop, row_filter.exclude
+    limited = n_padded != n_rows or stop is not None
+    ends = jnp.stack([
+        jnp.int32(0) if start is None else jnp.asarray(start),
+        jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows),
+    ])
+    missing = -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)
+    queries, exclude = jax.tree.map(lambda x: _pad_batch(x, missing), (queries, exclude))
 
-    def local(part: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array) -> tuple:
-        own = len(part)
-        begin = storage.first(own)
-        near, far = (jnp.clip(end - begin, 0, own) for end in ends)
+    def local(
+        shard: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array
+    ) -> tuple[Array, Array]:
+        size = len(shard)
+        first = storage.first(size)
+        local_start, local_stop = (jnp.clip(end - first, 0, size) for end in ends)
         if exclude is not None:
-            exclude = jnp.where((exclude >= begin) & (exclude < begin + own), exclude - begin, -1)
-        restriction = RowFilter(
-            allowed=mask, start=None if start is None else near, stop=far if limited else None, exclude=exclude
+            inside = (exclude >= first) & (exclude < first + size)
+            exclude = jnp.where(inside, exclude - first, -1)
+        local_filter = RowFilter(
+            start=None if start is None else local_start,
+            stop=local_stop if limited else None,
+            mask=mask,
+            exclude=exclude,
         )
-        scores, rows = top_k_in(part.row_source(own), queries, k, metric, restriction, recall)
-        rows = jnp.where(rows < 0, -1, rows + begin)
+        source = shard.row_source(size)
+        options = {"recall": recall, "tiling": tiling}
+        scores, rows = top_k_rows(source, queries, k, metric, local_filter, **options)
+        rows = jnp.where(rows < 0, -1, rows + first)
         if not storage.axes:
             return scores, rows
-        both = [gathered(x, storage.axes, padded // own) for x in (scores, rows)]
-        return take_best(both[0], both[1], k)
+        scores, rows = (gathered(x, storage.axes, n_padded // size) for x in (scores, rows))
+        return take_best(scores, rows, k)
 
-    search = storage.on_each(local, (storage.specs, by_rows, by_queries, by_queries, PartitionSpec()), by_queries)
-    scores, rows = search(storage.padded, mask, queries, exclude, jnp.stack([first, last]))
+    by_rows, by_queries = PartitionSpec(storage.axes), PartitionSpec(storage.spare_axes)
+    in_specs = (storage.specs, by_rows, by_queries, by_queries, PartitionSpec())
+    mask = _padded_mask(row_filter, n_rows, n_padded)
+    search = storage.on_each(local, in_specs, by_queries)
+    scores, rows = search(storage.padded, mask, queries, exclude, ends)
     return scores[:batch], rows[:batch]
+
+
+def _padded_mask(row_filter: RowFilter, n_rows: int, n_padded: int) -> Array | None:
+    """The mask of a filter; rows stay where they are, so a list of rows becomes a mask."""
+    if row_filter.mask is not None:
+        return jnp.pad(row_filter.mask, (0, n_padded - n_rows))
+    if row_filter.ids is None:
+        return None
+    ids = jnp.asarray(row_filter.ids)
+    ids = jnp.where((ids < 0) | (ids >= n_rows), n_padded, ids)
+    return jnp.zeros(n_padded, bool).at[ids].set(True, mode="drop")
+
+
+def _pad_batch(array: Array, missing: int) -> Array:
+    return jnp.pad(array, ((0, missing), *((0, 0),) * (array.ndim - 1)))

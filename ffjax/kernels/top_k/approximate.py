@@ -1,67 +1,59 @@
-"""Approximate top-k by `lax.approx_max_k`: for hardware with an instruction path for it, which is the TPU.
+"""Approximate top-k by `lax.approx_max_k`, for hardware with an instruction path for it: TPUs.
 
-Chern et al., "TPU-KNN: K Nearest Neighbor Search at Peak FLOP/s" (2022): the scores of a chunk are reduced to the
-maxima of bins, of which only one in a bin survives; the number of bins follows from the recall that is asked for.
+Chern et al., "TPU-KNN: K Nearest Neighbor Search at Peak FLOP/s" (2022): the scores of a chunk are
+reduced to the maxima of bins; the number of bins follows from the recall that is asked for.
 """
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array
 
-from ffjax.kernels.top_k.block_max import chunk_scores, in_query_blocks, take_best, without_excluded
-from ffjax.kernels.top_k.row_source import RowFilter, RowSource, Tiling
+from ffjax.kernels.top_k.block_max import (
+    Answers,
+    drop_excluded,
+    filtered_chunk_scorer,
+    in_query_blocks,
+    take_best,
+)
+from ffjax.kernels.top_k.metrics import Scorer
+from ffjax.kernels.top_k.row_filter import RowFilter
 
 
 def approximate_search(
-    source: RowSource,
-    queries: Float[Array, "batch dims"],
-    k: int,
-    restriction: RowFilter,
-    recall: float,
-    plan: Tiling,
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """As `search`, with `recall` the share of the best rows that is expected to be found.
+    scorer: Scorer, queries: Array, k: int, row_filter: RowFilter, recall: float
+) -> Answers:
+    """As `block_max.search`, with `recall` the share of the best rows that is expected.
 
     Scores are those of the first pass, and equal scores come in no particular order.
-
-    Args:
-        source: the rows.
-        queries: shape `[batch, dims]`.
-        k: how many rows, any number.
-        restriction: what scales the scores and which rows may be answers.
-        recall: above 0 and up to 1.
-        plan: sizes.
-
-    Returns:
-        `(scores, rows)`; minus infinity and -1 where fewer than `k` rows may be answers.
     """
-    exclude = restriction.exclude
-    wanted = k + (0 if exclude is None else exclude.shape[1])
+    n, n_rows = k + row_filter.n_excluded, scorer.source.n_rows
+    start, stop = row_filter.start, row_filter.stop
 
-    def of_block(restriction: RowFilter, queries: Array) -> tuple[Array, Array]:
+    def search_block(queries: Array, row_filter: RowFilter) -> Answers:
         queries = lax.stop_gradient(queries)
         batch, dims = queries.shape
-        size = min(source.n_rows, max(wanted, plan.chunk // (dims + batch)))
-        n_chunks = -(-source.n_rows // size)
+        size = min(n_rows, max(n, scorer.tiling.chunk_numbers // (dims + batch)))
+        n_chunks = -(-n_rows // size)
+        scores_of_chunk = filtered_chunk_scorer(scorer, queries, row_filter)
 
-        def add(best: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
-            start = jnp.minimum(index * size, source.n_rows - size)
-            rows = start + jnp.arange(size, dtype=jnp.int32)
-            scores = chunk_scores(source, restriction, plan, queries, start, size)
-            valid = rows >= index * size  # the last chunk reaches back, so that all have one size
-            if restriction.start is not None:
-                valid &= rows >= restriction.start
-            if restriction.stop is not None:
-                valid &= rows < restriction.stop
+        def add_chunk(best: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
+            first = jnp.minimum(index * size, n_rows - size)
+            rows = first + jnp.arange(size, dtype=jnp.int32)
+            # The last chunk reaches back, so that all chunks have one size.
+            valid = rows >= index * size
+            valid &= RowFilter(start, stop).allows(rows)
+            scores = scores_of_chunk(first, size)
             scores = jnp.where(valid[:, None] & ~jnp.isnan(scores), scores, -jnp.inf)
-            found, places = lax.approx_max_k(scores.T, min(wanted, size), recall_target=recall)
-            both = jnp.concatenate([best[0], found], 1), jnp.concatenate([best[1], rows[places]], 1)
-            return take_best(*both, wanted), None
+            scores, positions = lax.approx_max_k(scores.T, min(n, size), recall_target=recall)
+            scores = jnp.concatenate([best[0], scores], axis=1)
+            return take_best(scores, jnp.concatenate([best[1], rows[positions]], axis=1), n), None
 
-        none = queries[:, :1].astype(jnp.float32) * 0  # of the queries, to vary over the axes that they vary over
-        nothing = jnp.broadcast_to(jnp.where(none == none, -jnp.inf, -jnp.inf), (batch, wanted))
-        first = nothing, jnp.where(nothing == nothing, -1, -1).astype(jnp.int32)
-        (scores, rows), _ = lax.scan(add, first, jnp.arange(n_chunks, dtype=jnp.int32))
-        return without_excluded(scores, rows, restriction, k)
+        # `full_like` keeps the axes of `shard_map` over which the queries vary.
+        nothing = (
+            lax.full_like(queries, -jnp.inf, jnp.float32, (batch, n)),
+            lax.full_like(queries, -1, jnp.int32, (batch, n)),
+        )
+        (scores, rows), _ = lax.scan(add_chunk, nothing, jnp.arange(n_chunks, dtype=jnp.int32))
+        return drop_excluded(scores, rows, k, row_filter)
 
-    return in_query_blocks(of_block, restriction, queries, k, plan.queries)
+    return in_query_blocks(search_block, queries, row_filter, scorer.tiling.queries)

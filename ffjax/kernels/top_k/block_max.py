@@ -1,343 +1,290 @@
-"""Exact top-k without sorting the rows: maxima of blocks of rows, the best blocks, then the rows in them.
+"""Exact top-k without sorting all rows: block maxima, the best blocks, then the rows in them.
 
-The search runs in three steps, for a block of queries at a time:
+For a block of queries at a time:
 
-1. One pass over the rows in chunks that stay in cache. Each chunk is multiplied with the queries, and only the maximum
-   of every block of rows is kept. The product has the rows on the left, and the maxima are a `reduce_window` over it:
-   XLA's CPU backend then makes one kernel of both, at nearly the speed of the bare product.
-2. The best blocks of each query, by the same trick once more: groups of blocks, the best groups, the blocks in them.
+1. One pass over the rows, in chunks that stay in cache. Each chunk is multiplied with the queries,
+   and only the maximum of every block of rows is kept. The rows stand on the left of the product
+   and the maxima are a `reduce_window` over it: XLA's CPU backend makes one kernel of both, at
+   nearly the speed of the bare product.
+2. The best blocks of each query, by the same trick: groups of blocks, the best groups, the blocks
+   in them.
 3. The scores of the rows in those blocks, from which `lax.top_k` takes the answer.
 
-On the CPU a threshold chooses in steps 2 and 3 where answers are many, see `ffjax.kernels.top_k.threshold_select`.
+On CPUs, steps 2 and 3 select many answers by a threshold, see `threshold_select`.
 
-Why the best blocks hold the best rows, ties included. Rank rows by (score descending, row ascending) and blocks by
-(maximum descending, block ascending). Let t be one of the k best rows, T its block, and suppose that k blocks rank
-before T. Each of them has a row that scores as much as its block, so no less than T and no less than t; and where it
-scores the same as t, the block ranks before T because it is lower, and so is the row. So k rows rank before t: a
-contradiction. The same holds for blocks and groups of blocks.
+Why the best blocks hold the best rows, ties included: rank rows by (score descending, row
+ascending) and blocks by (maximum descending, block ascending). Let t be one of the k best rows and
+T its block, and suppose that k blocks rank before T. Each of them has a row that scores as much as
+its block, so at least as much as T and as t. If it scores the same as t, its block ranks before T
+because it is lower, and so is the row. Then k rows rank before t: a contradiction. The same holds
+for groups of blocks. The proof needs nothing of a score but that it belongs to a row.
 
-Steps 1 and 3 contract in different shapes, so they may round differently. Within each step equal rows get equal scores,
-which keeps ties exact: all products have a multiple of `_ALIGNED` rows, since XLA's CPU backend sums the rows left over
-at the end of a tile in another order. And `_SPARE` blocks more than needed are taken, so that rows which only rounding
-tells apart are ranked by the scores that are returned.
+Steps 1 and 3 contract in different shapes and may round differently. Within each step equal rows
+get equal scores, which keeps ties exact: all products have a multiple of `_ALIGNED_ROWS` rows,
+since XLA's CPU backend sums the rows at the end of a tile in another order. And `_SPARE_BLOCKS`
+more blocks than needed are taken, so that rows which differ by rounding alone are ranked by the
+scores that are returned.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
-from ffjax.kernels.top_k.row_source import ACCELERATOR, CPU, RowFilter, RowSource, Tiling
+from ffjax.kernels.top_k.metrics import Scorer
+from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.threshold_select import capacity_for, largest
+from ffjax.kernels.top_k.tiling import Tiling
 
-_SPARE = 2
-_LARGEST_BLOCK = 32
-_ALIGNED = 32
-_TWICE = 64
-_TILE = 64  # queries: of a part of so many the product takes as long as of all
-_MANY = 64  # answers: for fewer of many numbers `lax.top_k` is the faster, for batches of any size
+_SPARE_BLOCKS = 2
+_MAX_BLOCK_ROWS = 32
+_ALIGNED_ROWS = 32
+_RESCORED_SHARE = 64  # at most one row in so many is scored twice, or 512 rows
+_QUERY_TILE = 64  # the product takes as long for fewer queries
+_THRESHOLD_K = 64  # for fewer answers `lax.top_k` is faster, whatever the batch
+
+Answers = tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]
 
 
 def search(
-    source: RowSource, queries: Float[Array, "batch dims"], k: int, restriction: RowFilter, plan: Tiling | None = None
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """The `k` rows with the largest products with each query, best first, equal scores in the order of the rows.
+    scorer: Scorer, queries: Float[Array, "batch *terms dims"], k: int, row_filter: RowFilter
+) -> Answers:
+    """The `k` best rows for each query, best first, equal scores in the order of the rows.
 
-    Meant to be called inside `jit`: every shape is static, and the batch is worked through in blocks of queries.
-
-    Args:
-        source: the rows.
-        queries: shape `[batch, dims]`.
-        k: how many rows, any number.
-        restriction: what scales the scores and which rows may be answers.
-        plan: sizes; by default those of the platform that the program is compiled for.
-
-    Returns:
-        `(scores, rows)`; minus infinity and -1 where fewer than `k` rows may be answers.
+    To be called inside `jit`, with at least one row, query and answer. Missing answers are row -1
+    with a score of minus infinity.
     """
-    batch = queries.shape[0]
-    if batch == 0 or k == 0 or source.n_rows == 0:
-        return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)
-    if plan is not None:
-        return _of_plan(source, restriction, k, plan, queries)
-    on = {name: partial(_of_plan, source, restriction, k, plan) for name, plan in _PLANS.items()}
-    return lax.platform_dependent(queries, **on)
-
-
-_PLANS = {"cpu": CPU, "default": ACCELERATOR}
+    n_rows, tiling = scorer.source.n_rows, scorer.tiling
+    block_rows = _block_rows(n_rows, k + row_filter.n_excluded)
+    size = max(1, min(tiling.queries, tiling.maxima // (n_rows // block_rows)))
+    if size > _QUERY_TILE:
+        size -= size % _QUERY_TILE
+    search_block = partial(_search_block, scorer, k, block_rows)
+    return in_query_blocks(search_block, queries, row_filter, size)
 
 
 def in_query_blocks(
-    search_block: Callable[[RowFilter, Array], tuple[Array, Array]],
-    restriction: RowFilter,
+    search_block: Callable[[Array, RowFilter], Answers],
     queries: Array,
-    k: int,
+    row_filter: RowFilter,
     size: int,
-) -> tuple[Array, Array]:
+) -> Answers:
     """Works through a batch, at most `size` queries at a time."""
-    batch, exclude = queries.shape[0], restriction.exclude
+    batch = queries.shape[0]
     n_blocks = -(-batch // size)
-    size = -(-batch // n_blocks)
     if n_blocks == 1:
-        return search_block(restriction, queries)
-    missing = n_blocks * size - batch
-    padded = [jnp.pad(x, ((0, missing), (0, 0))) for x in (queries, *(() if exclude is None else (exclude,)))]
-    blocks = [x.reshape(n_blocks, size, x.shape[1]) for x in padded]
-    scores, rows = lax.map(
-        lambda xs: search_block(restriction._replace(exclude=xs[1] if len(xs) > 1 else None), xs[0]), blocks
-    )
+        return search_block(queries, row_filter)
+    size = -(-batch // n_blocks)
+
+    def blocks(array: Array) -> Array:
+        padding = ((0, n_blocks * size - batch), *((0, 0),) * (array.ndim - 1))
+        return jnp.pad(array, padding).reshape(n_blocks, size, *array.shape[1:])
+
+    def search_one(xs: tuple[Array, Array | None]) -> Answers:
+        return search_block(xs[0], row_filter._replace(exclude=xs[1]))
+
+    exclude = None if row_filter.exclude is None else blocks(row_filter.exclude)
+    scores, rows = lax.map(search_one, (blocks(queries), exclude))
+    k = scores.shape[-1]
     return scores.reshape(-1, k)[:batch], rows.reshape(-1, k)[:batch]
 
 
-def _of_plan(source: RowSource, restriction: RowFilter, k: int, plan: Tiling, queries: Array) -> tuple[Array, Array]:
-    exclude = restriction.exclude
-    wanted = k + (0 if exclude is None else exclude.shape[1])
-    block_rows = _block_rows(source.n_rows, wanted)
-    size = max(1, min(plan.queries, plan.maxima // (source.n_rows // block_rows)))
-    size -= size % _TILE if size > _TILE else 0
-    sizes = _Sizes(block_rows, wanted, k, plan)
-    return in_query_blocks(partial(_search_block, source, sizes), restriction, queries, k, size)
-
-
-class _Sizes(NamedTuple):
-    block_rows: int
-    wanted: int
-    k: int
-    plan: Tiling
-
-
-def _block_rows(n_rows: int, wanted: int) -> int:
-    """Large blocks leave few maxima to choose from, but many rows to score twice: at most one in `_TWICE`, or 512."""
-    size = _LARGEST_BLOCK
-    while size > 1 and (size > n_rows or wanted * size > max(512, n_rows // _TWICE)):
+def _block_rows(n_rows: int, n: int) -> int:
+    """Large blocks leave few maxima to select from, but many rows to score twice."""
+    size = _MAX_BLOCK_ROWS
+    while size > 1 and (size > n_rows or n * size > max(512, n_rows // _RESCORED_SHARE)):
         size //= 2
     return size
 
 
-def _search_block(source: RowSource, sizes: _Sizes, restriction: RowFilter, queries: Array) -> tuple[Array, Array]:
-    block_rows, wanted, k, plan = sizes
-    queried = lax.stop_gradient(queries)
-    if plan.tables and source.tables is not None:
-        source = source._replace(scores=source.tables(queried, restriction.unit))
-    maxima, first_rows = _block_maxima(queried, source, restriction, sizes)
-    ends = (restriction.start is not None) + (restriction.stop is not None)  # blocks that only partly may be answers
-    blocks, found = _best(maxima, min(wanted + ends + _SPARE, maxima.shape[0]), plan)
-    rows = _within(first_rows[blocks], block_rows).T
-    valid = jnp.repeat(found != -jnp.inf, block_rows, axis=0).T
-    rest = source.n_rows % block_rows  # rows after the last whole block: always candidates
-    padding = -(rows.shape[1] + rest) % _ALIGNED
-    last = jnp.minimum(jnp.arange(rest + padding, dtype=jnp.int32) + (source.n_rows - rest), source.n_rows - 1)
-    rows = jnp.concatenate([rows, jnp.broadcast_to(last, (rows.shape[0], rest + padding))], axis=1)
-    valid = jnp.pad(jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True), ((0, 0), (0, padding)))
-    scores = scores_of(source, restriction, plan, queries, rows)
-    scores, rows = _best_of_valid(scores, rows, restriction.applied(valid, rows), wanted, plan)
-    return without_excluded(scores, rows, restriction, k)
-
-
-def best_of(
-    source: RowSource, restriction: RowFilter, k: int, queries: Array, rows: Int32[Array, "batch n"]
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """As `search`, among rows that are listed for each query, each once and in any order; -1 stands for none.
-
-    Args:
-        source: all rows.
-        restriction: what scales the scores.
-        k: how many rows, any number.
-        queries: shape `[batch, dims]`.
-        rows: the rows to choose from, shape `[batch, n]`.
-    """
-    if source.n_rows == 0:
-        rows = rows[:, :0]
-    none = np.iinfo(np.int32).max
-    rows = lax.sort(jnp.where(rows < 0, none, rows), dimension=1)
-    rows = jnp.pad(rows, ((0, 0), (0, -rows.shape[1] % _ALIGNED)), constant_values=none)
-    if rows.size == 0:
-        return jnp.full((rows.shape[0], k), -jnp.inf, jnp.float32), jnp.full((rows.shape[0], k), -1, jnp.int32)
-    ids = jnp.minimum(rows, source.n_rows - 1)
-    on = {name: lambda q, ids, plan=plan: scores_of(source, restriction, plan, q, ids) for name, plan in _PLANS.items()}
-    scores, rows = _best_of_valid(lax.platform_dependent(queries, ids, **on), rows, rows != none, k)
-    return scores, jnp.where(scores == -jnp.inf, -1, rows)
-
-
-def _best_of_valid(
-    scores: Array, rows: Array, valid: Array, k: int, plan: Tiling | None = None
-) -> tuple[Array, Array]:
+def _search_block(
+    scorer: Scorer, k: int, block_rows: int, queries: Array, row_filter: RowFilter
+) -> Answers:
+    n_rows, tiling = scorer.source.n_rows, scorer.tiling
+    n = k + row_filter.n_excluded
+    maxima, first_rows = _block_maxima(scorer, block_rows, queries, row_filter)
+    # A block at an end of the range may hold a maximum that is not allowed.
+    n_blocks = min(n + row_filter.n_ends + _SPARE_BLOCKS, maxima.shape[0])
+    blocks, best = _best_blocks(maxima, n_blocks, tiling)
+    rows = _members(first_rows[blocks], block_rows).T
+    valid = jnp.repeat(best != -jnp.inf, block_rows, axis=0).T
+    # Rows after the last full block are always candidates; repetitions of the last row align them.
+    rest = n_rows % block_rows
+    padding = -(rows.shape[1] + rest) % _ALIGNED_ROWS
+    last = jnp.arange(rest + padding, dtype=jnp.int32) + (n_rows - rest)
+    last = jnp.broadcast_to(jnp.minimum(last, n_rows - 1), (rows.shape[0], rest + padding))
+    rows = jnp.concatenate([rows, last], axis=1)
+    valid = jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True)
+    valid = jnp.pad(valid, ((0, 0), (0, padding))) & row_filter.allows(rows)
+    scores = scorer.row_scores(queries, rows)
     scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
-    if plan is not None and 2 * k < scores.shape[1] and _by_threshold(k, scores.shape[0], plan):
-        places, found = _in_order(scores.T, k, plan)
-        scores, rows = found.T, jnp.take_along_axis(rows, places.T, axis=1, mode="promise_in_bounds")
-    return take_best(scores, rows, k)
+    if 2 * n < scores.shape[1] and _by_threshold(n, scores.shape[0], tiling):
+        positions, scores = _largest_in_order(scores.T, n, tiling)
+        rows, scores = _take(rows, positions.T, axis=1), scores.T
+    scores, rows = take_best(scores, rows, n)
+    return drop_excluded(scores, rows, k, row_filter)
 
 
-def _block_maxima(queries: Array, source: RowSource, restriction: RowFilter, sizes: _Sizes) -> tuple[Array, Array]:
-    """Maxima of all whole blocks `[blocks, batch]`, and the first row of each of these blocks."""
-    block_rows, _, _, plan = sizes
-    batch, dims = queries.shape
-    n_rows = source.n_rows // block_rows * block_rows
-    in_place = batch == 1 and not restriction.unit  # XLA then reads the rows where they lie
-    numbers = 1 + dims // 4 if in_place else dims + batch
-    size = _rounded_up(-(-n_rows // -(-n_rows * numbers // plan.chunk)), _ALIGNED)
-    if size > n_rows:  # two chunks that overlap, if need be, rather than one of a size that is not aligned
-        size = min(n_rows, _rounded_up(-(-n_rows // 2), _ALIGNED))
+def best_of_rows(
+    scorer: Scorer, queries: Array, rows: Int32[Array, "batch n"], k: int
+) -> tuple[Array, Array]:
+    """As `search`, among the rows listed for each query, in any order; -1 is padding."""
+    last = scorer.source.n_rows - 1
+    padding = np.int32(np.iinfo(np.int32).max)
+    rows = lax.sort(jnp.where(rows < 0, padding, rows), dimension=1)
+    missing = -rows.shape[1] % _ALIGNED_ROWS
+    rows = jnp.pad(rows, ((0, 0), (0, missing)), constant_values=padding)
+    scores = scorer.row_scores(queries, jnp.minimum(rows, last))
+    valid = (rows != padding) & ~jnp.isnan(scores)
+    scores = jnp.where(valid, _no_negative_zero(scores), -jnp.inf)
+    return drop_excluded(*take_best(scores, rows, k), k, RowFilter())
+
+
+def _block_maxima(
+    scorer: Scorer, block_rows: int, queries: Array, row_filter: RowFilter
+) -> tuple[Array, Array]:
+    """Maxima of all full blocks, `[blocks, batch]`, and the first row of each of them."""
+    queries = lax.stop_gradient(queries)
+    batch, dims = queries.shape[0], queries.shape[-1]
+    n_scores = queries.size // dims
+    n_rows = scorer.source.n_rows // block_rows * block_rows
+    read_in_place = n_scores == 1 and not scorer.unit
+    numbers_per_row = 1 + dims // 4 if read_in_place else dims + n_scores
+    n_chunks = -(-n_rows * numbers_per_row // scorer.tiling.chunk_numbers)
+    size = _round_up(-(-n_rows // n_chunks), _ALIGNED_ROWS)
+    if size > n_rows:  # two chunks that may overlap instead of one whose size is not aligned
+        size = min(n_rows, _round_up(-(-n_rows // 2), _ALIGNED_ROWS))
     n_chunks = -(-n_rows // size)
+    overlapping = n_chunks * size != n_rows
     offsets = jnp.arange(0, size, block_rows, dtype=jnp.int32)
+    scores_of_chunk = filtered_chunk_scorer(scorer, queries, row_filter)
 
-    ranged = restriction.start is not None or restriction.stop is not None
-
-    def maxima(index: Array | int) -> tuple[Array, Array]:
+    def maxima_of_chunk(index: Array | int) -> tuple[Array, Array]:
         start = jnp.minimum(jnp.int32(index * size), n_rows - size)
         first_rows = start + offsets
-        dead = first_rows < index * size  # the last chunk reaches back, so that all have one size
-        if restriction.start is not None:
-            dead |= first_rows + block_rows <= restriction.start
-        if restriction.stop is not None:
-            dead |= first_rows >= restriction.stop
+        # The last chunk reaches back, so that all chunks have one size.
+        dead = first_rows < index * size
+        if row_filter.start is not None:
+            dead |= first_rows + block_rows <= row_filter.start
+        if row_filter.stop is not None:
+            dead |= first_rows >= row_filter.stop
 
-        def of_chunk() -> Array:
-            scores = chunk_scores(source, restriction, plan, queries, start, size)
-            best = _maxima(scores, block_rows, plan)
-            return jnp.where(dead[:, None], -jnp.inf, best) if ranged or n_chunks * size != n_rows else best
+        def scored() -> Array:
+            best = _maxima(scores_of_chunk(start, size), block_rows, scorer.tiling.sequential)
+            skips = overlapping or row_filter.n_ends
+            return jnp.where(dead[:, None], -jnp.inf, best) if skips else best
 
-        def nothing() -> Array:  # made of the same arrays: a constant would not vary over the axes of `shard_map`
-            scores = chunk_scores(source, restriction, plan, queries, start, 1)
-            return jnp.broadcast_to(jnp.where(scores > 0, -jnp.inf, -jnp.inf), (size // block_rows, batch))
+        def skipped() -> Array:
+            # Of the type of scores, which in `shard_map` says over which axes they vary.
+            like = scores_of_chunk(start, 1)
+            return lax.full_like(like, -jnp.inf, shape=(size // block_rows, batch))
 
-        return (lax.cond(dead.all(), nothing, of_chunk) if ranged else of_chunk()), first_rows
+        best = lax.cond(dead.all(), skipped, scored) if row_filter.n_ends else scored()
+        return best, first_rows
 
     if n_chunks == 1:
-        return maxima(0)
-    best, first_rows = lax.map(maxima, jnp.arange(n_chunks, dtype=jnp.int32))
+        return maxima_of_chunk(0)
+    best, first_rows = lax.map(maxima_of_chunk, jnp.arange(n_chunks, dtype=jnp.int32))
     return best.reshape(-1, batch), first_rows.reshape(-1)
 
 
-def _maxima(scores: Array, block_rows: int, plan: Tiling) -> Array:
-    """The largest score in each block of rows, whatever else in it is NaN: no NaN may hide a number."""
-    # `lax.max` answers NaN where there is one. A comparison with NaN is false, so this keeps what was largest before;
-    # one instruction, where `lax.max` takes three.
-    larger = (lambda best, score: lax.select(score > best, score, best)) if plan.in_order else lax.max
-    if not plan.in_order:
+def filtered_chunk_scorer(
+    scorer: Scorer, queries: Array, row_filter: RowFilter
+) -> Callable[[Array, int], Array]:
+    """As `Scorer.chunk_scorer`, with minus infinity for rows that the mask does not allow."""
+    scores_of_chunk, mask = scorer.chunk_scorer(queries), row_filter.mask
+    if mask is None:
+        return scores_of_chunk
+
+    def masked(start: Array, size: int) -> Array:
+        allowed = lax.dynamic_slice_in_dim(jnp.asarray(mask), start, size)
+        return scores_of_chunk(start, size) + jnp.where(allowed, 0.0, -jnp.inf)[:, None]
+
+    return masked
+
+
+def _maxima(scores: Array, block_rows: int, sequential: bool) -> Array:
+    """The largest score in each block of rows, ignoring NaN."""
+    if sequential:
+        # A comparison with NaN is false, so this keeps the largest number so far: one instruction,
+        # where `lax.max`, which answers NaN, takes three.
+        larger = lambda best, score: lax.select(score > best, score, best)  # noqa: E731
+    else:
+        larger = lax.max
         scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
     window = (block_rows, 1)
     return lax.reduce_window(scores, np.float32(-np.inf), larger, window, window, "VALID")
 
 
-def chunk_scores(
-    source: RowSource, restriction: RowFilter, plan: Tiling, queries: Array, start: Array, size: int
-) -> Array:
-    """Scores of `size` rows from `start` on for each query, `[size, batch]`; minus infinity where not `allowed`."""
-    if source.scores is None:
-        scores = _products(source, restriction, plan, queries, start, size)
-    else:
-        scores = source.scores(start, size)
-    if restriction.factors is not None:
-        scores *= lax.dynamic_slice_in_dim(restriction.factors, start, size)[:, None]
-    if restriction.allowed is not None:
-        allowed = lax.dynamic_slice_in_dim(restriction.allowed, start, size)
-        scores += jnp.where(allowed, 0.0, -jnp.inf)[:, None]
-    return scores
-
-
-def _products(source: RowSource, restriction: RowFilter, plan: Tiling, queries: Array, start: Array, size: int) -> Array:
-    chunk = lax.stop_gradient(source.chunk(start, size))
-    if plan.widen or chunk.dtype != queries.dtype:
-        chunk, queries = chunk.astype(jnp.float32), queries.astype(jnp.float32)
-    if queries.shape[0] == 1 and source.tables is None:
-        # Written with a transpose, XLA's CPU backend reads the chunk where it lies: no copy, the speed of memory.
-        scores = jnp.matmul(queries, chunk.T, precision=lax.Precision.HIGHEST).reshape(size, 1).astype(jnp.float32)
-    else:
-        scores = _dot(chunk, queries)
-    return scores * source.lengths(chunk, False)[:, None] if restriction.unit else scores
-
-
-def scores_of(source: RowSource, restriction: RowFilter, plan: Tiling, queries: Array, rows: Array) -> Array:
-    """Scores of `rows[b, i]` for query b: the same contraction for each, so equal rows score the same."""
-
-    def of_query(xs: tuple[Array, Array]) -> Array:
-        query, ids = xs
-        found = source.rows(ids).astype(jnp.float32)
-        scores = _dot(found, query.astype(jnp.float32))
-        if restriction.unit:
-            scores *= source.lengths(found, True)
-        if restriction.factors is not None:
-            scores *= restriction.factors.at[ids].get(mode="promise_in_bounds")
-        return scores
-
-    at_once = max(1, plan.gathered // (rows.shape[1] * queries.shape[1]))
-    if at_once >= queries.shape[0]:
-        return jax.vmap(lambda q, ids: of_query((q, ids)))(queries, rows)
-    return lax.map(of_query, (queries, rows), batch_size=at_once)
-
-
-def _best(maxima: Array, n: int, plan: Tiling) -> tuple[Array, Array]:
-    """The `n` best blocks of each query in ascending order, and their maxima, both `[n, batch]`; perhaps a few more."""
+def _best_blocks(maxima: Array, n: int, tiling: Tiling) -> tuple[Array, Array]:
+    """At least the `n` best blocks of each query in ascending order, and their maxima."""
     n_blocks, batch = maxima.shape
     group = 1
     while 4 * group * group * n < n_blocks:
         group *= 2
     if group < 4:
-        return _in_order(maxima, n, plan)
-    ends = ((0, -n_blocks % group), (0, 0))
-    groups, found = _best(lax.reduce_window(maxima, -jnp.inf, lax.max, (group, 1), (group, 1), ends), n, plan)
-    blocks = _within(groups * group, group)
-    valid = (blocks < n_blocks) & jnp.repeat(found != -jnp.inf, group, axis=0)
-    inside = jnp.minimum(blocks, n_blocks - 1)
-    found = maxima.at[inside, jnp.arange(batch, dtype=jnp.int32)[None, :]].get(mode="promise_in_bounds")
-    places, found = _in_order(jnp.where(valid, found, -jnp.inf), n, plan)
-    return jnp.take_along_axis(inside, places, axis=0, mode="promise_in_bounds"), found
+        return _largest_in_order(maxima, n, tiling)
+    padding, window = ((0, -n_blocks % group), (0, 0)), (group, 1)
+    group_maxima = lax.reduce_window(maxima, -jnp.inf, lax.max, window, window, padding)
+    groups, best = _best_blocks(group_maxima, n, tiling)
+    blocks = _members(groups * group, group)
+    valid = (blocks < n_blocks) & jnp.repeat(best != -jnp.inf, group, axis=0)
+    blocks = jnp.minimum(blocks, n_blocks - 1)
+    columns = jnp.arange(batch, dtype=jnp.int32)[None, :]
+    best = maxima.at[blocks, columns].get(mode="promise_in_bounds")
+    positions, best = _largest_in_order(jnp.where(valid, best, -jnp.inf), n, tiling)
+    return _take(blocks, positions, axis=0), best
 
 
-def _in_order(scores: Array, n: int, plan: Tiling) -> tuple[Array, Array]:
-    """The places of the `n` largest scores of each query, lower ones first among equals; ascending, with the scores."""
-    if _by_threshold(n, scores.shape[1], plan):
-        places = largest(scores, n, capacity_for(n))
-        held = jnp.maximum(places, 0)
-        found = jnp.take_along_axis(scores, held, axis=0, mode="promise_in_bounds")
-        return held, jnp.where(places < 0, -jnp.inf, found)
-    _, places = lax.top_k(_no_negative_zero(scores.T), n)
-    places = lax.sort(places).T  # one array of integers: XLA's CPU backend is ten times as slow on pairs
-    return places, jnp.take_along_axis(scores, places, axis=0, mode="promise_in_bounds")
+def _largest_in_order(scores: Array, n: int, tiling: Tiling) -> tuple[Array, Array]:
+    """At least the `n` largest of each column, first ones among equals: positions and scores."""
+    if _by_threshold(n, scores.shape[1], tiling):
+        positions = largest(scores, n, capacity_for(n))
+        inside = jnp.maximum(positions, 0)
+        return inside, jnp.where(positions < 0, -jnp.inf, _take(scores, inside, axis=0))
+    _, positions = lax.top_k(_no_negative_zero(scores.T), n)
+    # A sort of integers alone: XLA's CPU backend is ten times as slow on pairs.
+    positions = lax.sort(positions).T
+    return positions, _take(scores, positions, axis=0)
 
 
-def _by_threshold(n: int, batch: int, plan: Tiling) -> bool:
+def _by_threshold(n: int, batch: int, tiling: Tiling) -> bool:
     """Whether `largest` is faster than `lax.top_k`."""
-    return plan.threshold is not None and n >= _MANY and n * batch >= plan.threshold
+    return tiling.threshold is not None and n >= _THRESHOLD_K and n * batch >= tiling.threshold
 
 
-def _within(firsts: Array, n: int) -> Array:
-    """The numbers of the members of groups of n, from those of their first members; both along the first axis."""
+def _members(firsts: Array, n: int) -> Array:
+    """The numbers of the members of groups of n, given those of their first members."""
     numbers = firsts[:, None, :] + jnp.arange(n, dtype=jnp.int32)[None, :, None]
     return numbers.reshape(-1, firsts.shape[1])
 
 
-def _rounded_up(n: int, multiple: int) -> int:
+def _take(array: Array, positions: Array, axis: int) -> Array:
+    return jnp.take_along_axis(array, positions, axis=axis, mode="promise_in_bounds")
+
+
+def _round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def without_excluded(scores: Array, rows: Array, restriction: RowFilter, k: int) -> tuple[Array, Array]:
-    """The `k` best of candidates among which are enough to leave some out."""
-    if restriction.exclude is not None:
-        left_out = (rows[:, :, None] == restriction.exclude[:, None, :]).any(-1)
-        scores, rows = take_best(jnp.where(left_out, -jnp.inf, scores), rows, k)
+def drop_excluded(scores: Array, rows: Array, k: int, row_filter: RowFilter) -> tuple[Array, Array]:
+    """The `k` best of enough candidates, without those excluded for the query."""
+    if row_filter.exclude is not None:
+        excluded = (rows[:, :, None] == row_filter.exclude[:, None, :]).any(-1)
+        scores, rows = take_best(jnp.where(excluded, -jnp.inf, scores), rows, k)
     return scores, jnp.where(scores == -jnp.inf, jnp.int32(-1), rows)
 
 
 def take_best(scores: Array, rows: Array, k: int) -> tuple[Array, Array]:
-    """The k best of candidates in the order of their rows; fewer are filled up."""
-    best, places = lax.top_k(scores, min(k, scores.shape[1]))
-    rows = jnp.take_along_axis(rows, places, axis=1)
-    missing = ((0, 0), (0, k - best.shape[1]))
-    return jnp.pad(best, missing, constant_values=-jnp.inf), jnp.pad(rows, missing, constant_values=-1)
-
-
-def _dot(left: Array, right: Array) -> Array:
-    """Products of rows, in float32 on every backend."""
-    axes = (((left.ndim - 1,), (right.ndim - 1,)), ((), ()))
-    return lax.dot_general(left, right, axes, lax.Precision.HIGHEST, jnp.float32)
+    """The `k` best of candidates in the order of their rows, padded if there are fewer."""
+    best, positions = lax.top_k(scores, min(k, scores.shape[1]))
+    rows = jnp.take_along_axis(rows, positions, axis=1)
+    padding = ((0, 0), (0, k - best.shape[1]))
+    best = jnp.pad(best, padding, constant_values=-jnp.inf)
+    return best, jnp.pad(rows, padding, constant_values=-1)
 
 
 def _no_negative_zero(scores: Array) -> Array:

@@ -1,70 +1,78 @@
-"""The n largest of many numbers, for every column of a matrix at once, without sorting any.
+"""The n largest of many numbers, for every column of a matrix at once, without sorting.
 
-`lax.top_k` on XLA's CPU backend works through a batch column by column, on one core, with a heap: a thousand of ten
-thousand numbers for 256 columns take it 50 ms. Here a threshold is found by bisection between the bits of the numbers,
-which only compares and counts. What passes it becomes one bit each, and the bits become places: their running count
-tells in which word the j-th one lies, by a binary search, and a few steps of halving tell where in that word. All of
-it runs along the columns, vectorized and on all cores, in 12 ms.
+`lax.top_k` on XLA's CPU backend handles a batch column by column, on one core, with a heap: a
+thousand of ten thousand numbers for 256 columns take it 50 ms. Here a threshold is found by
+bisection between the bits of the numbers, which only compares and counts. What passes it becomes
+one bit each, and the bits become positions: a binary search over their running count finds the word
+of the j-th bit, and a few halving steps find the bit in the word. All of it runs along the columns,
+vectorized and on all cores, in 12 ms.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float32, Int32, UInt32
+from jaxtyping import Array, Float32, Int32
 
-_BITS = 32
-_BY_VALUE = 20
-_SMALLEST = np.int32(np.iinfo(np.int32).min)
+_WORD_BITS = 32
+_VALUE_STEPS = 20
+_MIN_KEY = np.int32(np.iinfo(np.int32).min)
 _MINUS_INFINITY = np.array(-np.inf, np.float32).view(np.int32) ^ np.int32(0x7FFFFFFF)
 
 
 def capacity_for(n: int) -> int:
-    """How many places to make room for where `n` are wanted: the search for a threshold may end a little early."""
-    return -(-(n + n // 64) // _BITS) * _BITS
+    """Room for `n` positions and a few more: the search for a threshold may then end early."""
+    return -(-(n + n // 64) // _WORD_BITS) * _WORD_BITS
 
 
-def largest(numbers: Float32[Array, "count batch"], n: int, capacity: int) -> Int32[Array, "capacity batch"]:
-    """Places of the `n` largest numbers in each column, the lower ones first among equals, and perhaps of a few more.
+def largest(
+    numbers: Float32[Array, "count batch"], n: int, capacity: int
+) -> Int32[Array, "capacity batch"]:
+    """Positions of the `n` largest numbers in each column, and perhaps of a few more.
 
     Args:
         numbers: shape `[count, batch]`, no NaN.
-        n: how many, at most `count`.
-        capacity: how many places there is room for, `n` or more. Room for some more saves steps of the bisection.
+        n: how many, at most `count`; among equals the lower positions.
+        capacity: room for positions, `n` or more. More room saves steps of the bisection.
 
     Returns:
-        Places in ascending order in each column, shape `[capacity, batch]`, filled up with -1.
+        Positions in ascending order in each column, shape `[capacity, batch]`, padded with -1.
     """
-    # The barrier keeps XLA from computing the keys anew, with all that they are computed from, for each of their uses.
+    # The barrier keeps XLA from computing the keys, with all they are computed from, once for each
+    # of their uses.
     keys = lax.optimization_barrier(_keys(lax.stop_gradient(numbers)))
     low, high = _thresholds(keys, n, capacity)
-    keys = jnp.pad(keys, ((0, -keys.shape[0] % _BITS), (0, 0)), constant_values=_SMALLEST)
-    sure = _packed(keys >= high)
-    between = _packed((keys >= low) & (keys < high))  # all of them fit, or they are equal: then the lower places count
-    n_sure, n_between = _set(sure), _set(between)
-    until = _running(jnp.stack([n_sure, n_between]))
-    room = capacity - until[0, -1:]
-    between = _lowest(between, room - (until[1] - n_between))
-    return _places(sure | between, until[0] + jnp.minimum(until[1], room), capacity)
+    missing = -keys.shape[0] % _WORD_BITS
+    keys = jnp.pad(keys, ((0, missing), (0, 0)), constant_values=_MIN_KEY)
+    above = _packed(keys >= high)
+    # Either all of these fit, or they are equal: then the lower positions count.
+    between = _packed((keys >= low) & (keys < high))
+    n_above, n_between = _bit_counts(above), _bit_counts(between)
+    totals = _running_sums(jnp.stack([n_above, n_between]))
+    room = capacity - totals[0, -1:]
+    between = _lowest_bits(between, room - (totals[1] - n_between))
+    return _positions(above | between, totals[0] + jnp.minimum(totals[1], room), capacity)
 
 
-def _keys(numbers: Array) -> Int32[Array, "*shape"]:
-    """Integers in the order of the numbers; one for both zeros."""
+def _keys(numbers: Array) -> Array:
+    """Integers in the order of the numbers, the same for both zeros."""
     bits = lax.bitcast_convert_type(jnp.where(numbers == 0, 0.0, numbers), jnp.int32)
     return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
 
 
-def _numbers(keys: Array) -> Float32[Array, "*shape"]:
+def _numbers(keys: Array) -> Array:
     """The numbers that have these keys."""
-    return lax.bitcast_convert_type(jnp.where(keys < 0, keys ^ jnp.int32(0x7FFFFFFF), keys), jnp.float32)
+    bits = jnp.where(keys < 0, keys ^ jnp.int32(0x7FFFFFFF), keys)
+    return lax.bitcast_convert_type(bits, jnp.float32)
 
 
 def _thresholds(keys: Array, n: int, capacity: int) -> tuple[Array, Array]:
-    """Per column, `low` that at least `n` keys reach, and `high` that fewer do; both `[1, batch]`.
+    """For each column, `low` that at least `n` keys reach and `high` that fewer do.
 
-    Either no more than `capacity` reach `low`, or `high` is the key after it.
+    Either at most `capacity` keys reach `low`, or `high` is the key after it.
     """
     low, high = keys.min(0, keepdims=True), keys.max(0, keepdims=True) + 1
-    reach = jnp.where(low <= high, keys.shape[0], 0).astype(jnp.int32)  # a constant would not vary in `shard_map`
+    # `full_like` keeps the axes of `shard_map` over which the keys vary.
+    reach = lax.full_like(low, keys.shape[0])
 
     def undecided(state: tuple[Array, Array, Array, Array]) -> Array:
         _, low, high, reach = state
@@ -72,75 +80,81 @@ def _thresholds(keys: Array, n: int, capacity: int) -> tuple[Array, Array]:
 
     def halved(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         step, low, high, reach = state
-        # The middle of the numbers first, since half of all keys are of numbers next to zero; that of the keys later,
-        # or from minus infinity on, since it always comes to an end.
-        middle = (low & high) + ((low ^ high) >> 1)
-        between = _keys(_numbers(low) / 2 + _numbers(high - 1) / 2)
-        middle = jnp.where((step < _BY_VALUE) & (low > _MINUS_INFINITY), jnp.clip(between, low + 1, high - 1), middle)
-        found = (keys >= middle).sum(0, dtype=jnp.int32, keepdims=True)
-        enough = found >= n
+        # First the middle of the numbers, since half of all keys are of numbers next to zero; later,
+        # and from minus infinity, that of the keys, since it always comes to an end.
+        middle_key = (low & high) + ((low ^ high) >> 1)
+        middle_number = _keys(_numbers(low) / 2 + _numbers(high - 1) / 2)
+        middle = jnp.where(
+            (step < _VALUE_STEPS) & (low > _MINUS_INFINITY),
+            jnp.clip(middle_number, low + 1, high - 1),
+            middle_key,
+        )
+        count = (keys >= middle).sum(0, dtype=jnp.int32, keepdims=True)
+        enough = count >= n
         low, high = jnp.where(enough, middle, low), jnp.where(enough, high, middle)
-        return step + 1, low, high, jnp.where(enough, found, reach)
+        return step + 1, low, high, jnp.where(enough, count, reach)
 
     _, low, high, _ = lax.while_loop(undecided, halved, (jnp.int32(0), low, high, reach))
     return low, high
 
 
-def _packed(mask: Array) -> UInt32[Array, "words batch"]:
-    """One bit each, the lowest first; the length is a multiple of 32."""
-    words = mask.reshape(-1, _BITS, mask.shape[1]).astype(jnp.uint32)
-    return (words << jnp.arange(_BITS, dtype=jnp.uint32)[None, :, None]).sum(1, dtype=jnp.uint32)
+def _packed(mask: Array) -> Array:
+    """Words of one bit for each entry, the lowest first; there is a multiple of 32."""
+    bits = mask.reshape(-1, _WORD_BITS, mask.shape[1]).astype(jnp.uint32)
+    shifts = jnp.arange(_WORD_BITS, dtype=jnp.uint32)[None, :, None]
+    return (bits << shifts).sum(1, dtype=jnp.uint32)
 
 
-def _set(words: Array) -> Array:
-    """How many bits are set in each word."""
+def _bit_counts(words: Array) -> Array:
     return lax.population_count(words).astype(jnp.int32)
 
 
-def _running(counts: Array) -> Array:
-    """Sums of each count and those before it along the middle axis, in a tenth of the time of `jnp.cumsum`."""
+def _running_sums(counts: Array) -> Array:
+    """Running sums along the middle axis, in a tenth of the time of `jnp.cumsum`."""
 
-    def added(above: Array, row: Array) -> tuple[Array, Array]:
-        return above + row, above + row
+    def add(total: Array, row: Array) -> tuple[Array, Array]:
+        return total + row, total + row
 
-    return lax.scan(added, counts[:, 0] * 0, counts.swapaxes(0, 1))[1].swapaxes(0, 1)
+    return lax.scan(add, counts[:, 0] * 0, counts.swapaxes(0, 1))[1].swapaxes(0, 1)
 
 
-def _place_of(words: Array, ordinal: Array) -> Array:
-    """Where the bit lies that has `ordinal` set bits below it; 31 or less."""
-    place = jnp.zeros_like(ordinal)
+def _position_in_word(words: Array, ordinal: Array) -> Array:
+    """The position, at most 31, of the bit that has `ordinal` set bits below it."""
+    position = jnp.zeros_like(ordinal)
     for width in (16, 8, 4, 2, 1):
         lower = words & jnp.uint32((1 << width) - 1)
-        below = _set(lower)
+        below = _bit_counts(lower)
         upper = ordinal >= below
-        place = jnp.where(upper, place + width, place)
+        position = jnp.where(upper, position + width, position)
         ordinal = jnp.where(upper, ordinal - below, ordinal)
         words = jnp.where(upper, words >> width, lower)
-    return place
+    return position
 
 
-def _lowest(words: Array, n: Array) -> Array:
-    """The words with no more than their `n` lowest bits left."""
-    n = jnp.clip(n, 0, _BITS)
-    below = (jnp.uint32(1) << _place_of(words, n).astype(jnp.uint32)) - jnp.uint32(1)
-    return jnp.where(_set(words) <= n, words, words & below)
+def _lowest_bits(words: Array, n: Array) -> Array:
+    """The words with at most their `n` lowest set bits."""
+    n = jnp.clip(n, 0, _WORD_BITS)
+    end = _position_in_word(words, n).astype(jnp.uint32)
+    below = (jnp.uint32(1) << end) - jnp.uint32(1)
+    return jnp.where(_bit_counts(words) <= n, words, words & below)
 
 
-def _places(words: Array, until: Array, capacity: int) -> Array:
-    """The places of the first `capacity` bits that are set in each column; `until` are set in each word and before."""
+def _positions(words: Array, totals: Array, capacity: int) -> Array:
+    """Positions of the first `capacity` set bits in each column, given running sums of them."""
     n_words, batch = words.shape
     columns = jnp.arange(batch, dtype=jnp.int32)[None, :]
     ordinal = jnp.arange(capacity, dtype=jnp.int32)[:, None]
     n_steps = n_words.bit_length()
 
-    def closer(i: Array, word: Array) -> Array:
+    def step(i: Array, word: Array) -> Array:
         further = word + (jnp.int32(1) << (n_steps - 1 - i))
-        passed = until.at[jnp.minimum(further, n_words) - 1, columns].get(mode="promise_in_bounds") <= ordinal
-        return jnp.where((further <= n_words) & passed, further, word)
+        total = totals.at[jnp.minimum(further, n_words) - 1, columns].get(mode="promise_in_bounds")
+        return jnp.where((further <= n_words) & (total <= ordinal), further, word)
 
     # How many words end before the bit.
-    word = lax.fori_loop(0, n_steps, closer, jnp.broadcast_to(until[:1] * 0, (capacity, batch)))
-    held = jnp.minimum(word, n_words - 1)
-    bits = words.at[held, columns].get(mode="promise_in_bounds")
-    before = until.at[held, columns].get(mode="promise_in_bounds") - _set(bits)
-    return jnp.where(word < n_words, held * _BITS + _place_of(bits, ordinal - before), -1)
+    word = lax.fori_loop(0, n_steps, step, jnp.broadcast_to(totals[:1] * 0, (capacity, batch)))
+    inside = jnp.minimum(word, n_words - 1)
+    bits = words.at[inside, columns].get(mode="promise_in_bounds")
+    total = totals.at[inside, columns].get(mode="promise_in_bounds")
+    position = _position_in_word(bits, ordinal - (total - _bit_counts(bits)))
+    return jnp.where(word < n_words, inside * _WORD_BITS + position, -1)

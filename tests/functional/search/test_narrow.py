@@ -7,7 +7,8 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import ffjax
-from ffjax.functional.search.in_memory import search_storage
+from ffjax.functional.search.in_memory import search_in_memory
+from ffjax.kernels.top_k.row_filter import RowFilter
 from tests.builders import storage
 
 METRICS = ("dot", "cosine", "euclidean", "angular")
@@ -48,8 +49,8 @@ def test_no_copy_of_the_rows_is_made(kind, metric):
         "float16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.float16)),
     }[kind]
     for batch in (1, 64):
-        search = search_storage.lower(
-            store, jnp.ones((batch, dims)), None, None, None, None, None, k=10, metric=metric, n_rows=rows
+        search = search_in_memory.lower(
+            store, jnp.ones((batch, dims)), RowFilter(), k=10, metric=metric, n_rows=rows
         )
         assert search.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
 

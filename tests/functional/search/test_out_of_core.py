@@ -9,9 +9,9 @@ import pytest
 
 import ffjax
 from ffjax.functional.search import out_of_core as blocks
-from ffjax.functional.search.map_slices import window
-from ffjax.functional.search.out_of_core import search_blocks
-from ffjax.functional.search.row_filter import chosen
+from ffjax.functional.search.candidates import row_filter
+from ffjax.functional.search.map_slices import map_slice
+from ffjax.functional.search.out_of_core import search_out_of_core
 from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
@@ -31,9 +31,9 @@ def mapped(request, tmp_path):
 def in_blocks(stored, queries, k, *, rows=None, exclude=None, metric="dot", n_rows=None, block_bytes=2000):
     n_rows = len(stored) if n_rows is None else n_rows
     exclude = None if exclude is None else jnp.asarray(exclude)
-    only = chosen(rows, n_rows)
+    allowed = row_filter(rows, exclude, n_rows)
     options = {"k": k, "metric": metric, "n_rows": n_rows, "block_bytes": block_bytes, "keep": 0.0}
-    return ffjax.TopK(*search_blocks(stored, jnp.asarray(queries), exclude, only, **options))
+    return ffjax.TopK(*search_out_of_core(stored, jnp.asarray(queries), allowed, **options))
 
 
 @pytest.mark.parametrize("n_rows", [1, 31, 96, 1000])
@@ -112,7 +112,7 @@ def test_windows_are_views_of_one_shape(mapped):
     shapes = set()
     for first in range(0, 1000, 96):
         first = min(first, 1000 - 96)
-        flat, lead = window(held, first, 96)
+        flat, lead = map_slice(held, first, 96)
         np.testing.assert_array_equal(flat[lead : lead + 480].reshape(96, 5), held[first : first + 96])
         assert flat.ctypes.data % 64 == 0
         # The last window has no room for its end, and at an odd byte no number can be read where it lies.

@@ -74,9 +74,9 @@ def test_mapped_rows_are_searched_in_blocks(kind, tmp_path, monkeypatch):
     mapped = ffjax.load(tmp_path / "x.fifu", mmap=True)
     assert mapped.storage.is_mapped
     module, sizes = sys.modules["ffjax.functional.search.api"], []
-    read = blocks._search
-    monkeypatch.setattr(blocks, "_search", lambda *a, **o: sizes.append(o["shape"][0]) or read(*a, **o))
-    monkeypatch.setattr(module, "search_blocks", partial(blocks.search_blocks, block_bytes=500))
+    read = blocks._search_block
+    monkeypatch.setattr(blocks, "_search_block", lambda *a, **o: sizes.append(o["shape"][0]) or read(*a, **o))
+    monkeypatch.setattr(module, "search_out_of_core", partial(blocks.search_out_of_core, block_bytes=500))
     for rows in ROWS:
         agree(mul(mapped, rows=rows), mul(plain, rows=rows))
     assert len(sizes) > len(ROWS) and max(sizes) < 200

@@ -1,100 +1,114 @@
-"""Top-k among some rows: those to leave out, masks, ranges and the first ones."""
+"""Search among some rows: excluded ones, masks, ranges and the first ones."""
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ffjax.kernels.top_k.block_max import search
-from ffjax.kernels.top_k.metrics import top_k
-from ffjax.kernels.top_k.row_source import CPU, RowFilter, of_matrix
+from ffjax.kernels.top_k.row_filter import RowFilter
 from tests.functional.search.reference import agree, integers, reference
-from tests.kernels.top_k.plans import TINY, with_plan
+from tests.kernels.top_k.searches import TILINGS, TINY, search
 
 
-@partial(jax.jit, static_argnums=0)
-def search_range(plan, matrix, queries, start, stop):
-    return search(of_matrix(matrix), queries, 9, RowFilter(start=start, stop=stop), plan)
+def only(n, share):
+    return np.random.default_rng(2).random(n) < share
 
 
-@pytest.mark.parametrize("plan", [TINY, CPU], ids=["tiny", "cpu"])
-def test_rows_to_leave_out(plan):
-    matrix, queries = integers(0, 900, 6), integers(1, 11, 6)
+def between(start, stop):
+    return RowFilter(np.int32(start), np.int32(stop))
+
+
+@pytest.mark.parametrize("tiling", TILINGS)
+def test_excluded_rows(tiling):
+    matrix, queries = integers(0, 1003, 8), integers(1, 7, 8)
     _, best = reference(matrix, queries, 40)
     exclude = best[:, ::2][:, :15].astype(np.int32)
     exclude[3] = -1
     exclude[4, 5:] = exclude[4, 0]
-    expected = reference(matrix, queries, 10, exclude=exclude)
-    agree(with_plan(plan, matrix, queries, 10, exclude=jnp.asarray(exclude)), expected)
-    agree(top_k(matrix, queries, 10, exclude=exclude), expected)
+    found = search(matrix, queries, RowFilter(exclude=exclude), tiling=TILINGS[tiling])
+    agree(found, reference(matrix, queries, 9, exclude=exclude))
 
 
-def test_leaving_out_all_but_one():
+def test_excluding_all_rows_but_one():
     exclude = np.array([[0, 1, 3], [3, 2, 1]], np.int32)
-    scores, rows = top_k(np.eye(4, dtype=np.float32), np.ones((2, 4), np.float32), 2, exclude=exclude)
+    matrix, queries = np.eye(4, dtype=np.float32), np.ones((2, 4), np.float32)
+    scores, rows = search(matrix, queries, RowFilter(exclude=exclude), k=2)
     assert rows.tolist() == [[2, -1], [0, -1]]
     assert scores.tolist() == [[1, -np.inf], [1, -np.inf]]
 
 
-@pytest.mark.parametrize("batch", [1, 6])
-def test_allowed_rows(batch):
-    matrix, queries = integers(0, 3100, 6), integers(1, batch, 6)
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_mask(batch):
+    matrix, queries = integers(0, 3100, 8), integers(1, batch, 8)
     for share in (0.0, 0.001, 0.5, 1.0):
-        allowed = np.random.default_rng(2).random(3100) < share
-        agree(top_k(matrix, queries, 9, allowed=allowed), reference(matrix, queries, 9, allowed=allowed))
-    tiny = with_plan(TINY, matrix, queries, 9, allowed=jnp.asarray(allowed))
-    agree(tiny, reference(matrix, queries, 9, allowed=allowed))
+        mask = only(3100, share)
+        expected = reference(matrix, queries, 9, allowed=mask)
+        agree(search(matrix, queries, RowFilter(mask=mask)), expected)
+    agree(search(matrix, queries, RowFilter(mask=mask), tiling=TINY), expected)
 
 
-@pytest.mark.parametrize(
-    ("start", "stop"), [(0, 3100), (5, 3090), (64, 128), (100, 101), (31, 33), (2000, 2000), (3099, 3100), (7, 9999)]
-)
-@pytest.mark.parametrize("batch", [1, 6])
-def test_a_range_of_rows(batch, start, stop):
-    matrix, queries = integers(0, 3100, 6), integers(1, batch, 6)
+RANGES = [
+    (0, 3100),
+    (5, 3090),
+    (64, 128),
+    (100, 101),
+    (31, 33),
+    (2000, 2000),
+    (3099, 3100),
+    (7, 9999),
+]
+
+
+@pytest.mark.parametrize(("start", "stop"), RANGES)
+@pytest.mark.parametrize(("batch", "tiling"), [(1, "tiny"), (1, "cpu"), (7, "tiny"), (7, "cpu")])
+def test_a_range_of_rows(batch, tiling, start, stop):
+    matrix, queries = integers(0, 3100, 8), integers(1, batch, 8)
     mask = (np.arange(3100) >= start) & (np.arange(3100) < stop)
-    expected = reference(matrix, queries, 9, allowed=mask)
-    agree(top_k(matrix, queries, 9, start=start, stop=stop), expected)
-    agree(search_range(TINY, matrix, queries, jnp.int32(start), jnp.int32(stop)), expected)
+    found = search(matrix, queries, between(start, stop), tiling=TILINGS[tiling])
+    agree(found, reference(matrix, queries, 9, allowed=mask))
+
+
+def test_a_list_of_rows_with_duplicates_and_numbers_out_of_range():
+    matrix, queries = integers(0, 1003, 8), integers(1, 7, 8)
+    ids = np.sort(np.random.default_rng(2).integers(0, 1003, 300)).astype(np.int32)
+    exclude = np.repeat(ids[::60][None], 7, axis=0)
+    listed = np.concatenate([[-3, -1], ids, [1003, 5000]]).astype(np.int32)
+    found = search(matrix, queries, RowFilter(ids=listed, exclude=exclude))
+    agree(found, reference(matrix, queries, 9, allowed=ids, exclude=exclude))
 
 
 def test_all_restrictions_at_once():
-    matrix, queries = integers(0, 3100, 6), integers(1, 300, 6)
-    allowed = np.random.default_rng(2).random(3100) < 0.3
+    matrix, queries = integers(0, 3100, 8), integers(1, 300, 8)
+    mask = only(3100, 0.3)
     exclude = np.random.default_rng(3).integers(-1, 2500, (300, 50)).astype(np.int32)
-    mask = allowed & (np.arange(3100) >= 100) & (np.arange(3100) < 2500)
-    found = top_k(matrix, queries, 30, exclude=exclude, allowed=allowed, start=100, stop=jnp.int32(2500), n_rows=2700)
-    agree(found, reference(matrix, queries, 30, exclude=exclude, allowed=mask))
+    row_filter = between(100, 2500)._replace(mask=mask, exclude=exclude)
+    allowed = mask & (np.arange(3100) >= 100) & (np.arange(3100) < 2500)
+    found = search(matrix, queries, row_filter, k=30, n_rows=2700)
+    agree(found, reference(matrix, queries, 30, exclude=exclude, allowed=allowed))
 
 
 def test_only_the_first_rows():
-    matrix, queries = integers(0, 3100, 6), integers(1, 5, 6)
-    expected = reference(matrix[:1111], queries, 9)
-    agree(top_k(matrix, queries, 9, n_rows=1111), expected)
-    agree(top_k(matrix, queries, 9, stop=1111), expected)
-    agree(top_k(matrix, queries, 9, n_rows=9999), reference(matrix, queries, 9))
+    matrix, queries = integers(0, 3100, 8), integers(1, 7, 8)
+    agree(search(matrix, queries, n_rows=1111), reference(matrix[:1111], queries, 9))
 
 
-@pytest.mark.parametrize("k", [64, 150, 1400])
+@pytest.mark.parametrize("k", [64, 1400, pytest.param(150, marks=pytest.mark.exhaustive)])
 def test_many_answers_among_some_rows(k):
-    """What is chosen by a threshold, with most scores equal to many others, where few and where most rows are left."""
-    matrix, queries = integers(0, 3100, 6), integers(1, 40, 6)
+    """Selection by a threshold, where most scores are equal to many others."""
+    matrix, queries = integers(0, 3100, 8), integers(1, 40, 8)
     exclude = np.random.default_rng(3).integers(-1, 2500, (40, 30)).astype(np.int32)
     for share in (0.02, 0.9):
-        allowed = np.random.default_rng(2).random(3100) < share
-        mask = allowed & (np.arange(3100) >= 77) & (np.arange(3100) < 2900)
-        found = top_k(matrix, queries, k, exclude=exclude, allowed=allowed, start=77, stop=2900)
-        agree(found, reference(matrix, queries, k, exclude=exclude, allowed=mask))
+        mask = only(3100, share)
+        allowed = mask & (np.arange(3100) >= 77) & (np.arange(3100) < 2900)
+        row_filter = between(77, 2900)._replace(mask=mask, exclude=exclude)
+        expected = reference(matrix, queries, k, exclude=exclude, allowed=allowed)
+        agree(search(matrix, queries, row_filter, k=k), expected)
 
 
-def test_many_answers_beside_nan_and_infinity():
-    matrix, queries = integers(0, 3100, 6), integers(1, 40, 6)
+def test_many_answers_among_nan_and_infinity():
+    matrix, queries = integers(0, 3100, 8), integers(1, 40, 8)
     matrix[::7] = np.nan
     matrix[3::11, 0] = -np.inf
     queries = np.abs(queries) + 1
-    agree(top_k(matrix, queries, 100), reference(matrix, queries, 100))
-    clean = ~np.isnan(matrix).any(1) & np.isfinite(matrix).all(1)
-    _, rows = top_k(matrix[:400], queries, 399)
-    assert {row for row in np.asarray(rows).ravel().tolist() if row >= 0} == set(np.flatnonzero(clean[:400]).tolist())
+    agree(search(matrix, queries, k=100), reference(matrix, queries, 100))
+    finite = np.isfinite(matrix[:400]).all(1)
+    _, rows = search(matrix[:400], queries, k=399)
+    assert set(np.unique(rows).tolist()) - {-1} == set(np.flatnonzero(finite).tolist())
