@@ -1,4 +1,4 @@
-"""Files of questions: analogies by section, and pairs of words.
+"""Files of benchmarks: analogies by section, and pairs of words.
 
 Analogies, as Google published them with word2vec:
 
@@ -6,7 +6,8 @@ Analogies, as Google published them with word2vec:
     a SP b SP c SP answer LF
     ...
 
-Pairs, as in WordSim-353 and SimLex-999: lines `word TAB word TAB similarity`, and lines of comments after `#`.
+Pairs, as in WordSim-353 and SimLex-999: lines `word TAB word TAB similarity`, and comments that
+begin with `#`.
 """
 
 import codecs
@@ -20,7 +21,7 @@ File = str | bytes | PathLike[str] | PathLike[bytes]
 
 
 class Question(NamedTuple):
-    """An analogy as it stands in a file: a is to b as c is to the answer."""
+    """An analogy in a file: a is to b as c is to the expected answer."""
 
     a: str
     b: str
@@ -40,8 +41,8 @@ def read_questions(path: File) -> list[tuple[str, list[Question]]]:
     """The sections of a file of analogies with their questions, in order.
 
     Raises:
-        FormatError: a question before the first section, or a line that is no question.
-        OSError: the file cannot be read.
+        FormatError: if a question comes before the first section, or a line is not a question.
+        OSError: if the file cannot be read.
     """
     sections: list[tuple[str, list[Question]]] = []
     for offset, line in _lines(path):
@@ -51,10 +52,13 @@ def read_questions(path: File) -> list[tuple[str, list[Question]]]:
         words = line.split()
         if not words:
             continue
+        text = repr(line.strip())
         if not sections:
-            raise FormatError(path, offset=offset, expected="a line `: SECTION` first", got=repr(line.strip()))
+            expected = "a line `: SECTION` first"
+            raise FormatError(path, offset=offset, expected=expected, got=text)
         if len(words) != 4:
-            raise FormatError(path, offset=offset, expected="four words", got=f"{len(words)}: {line.strip()!r}")
+            got = f"{len(words)}: {text}"
+            raise FormatError(path, offset=offset, expected="four words", got=got)
         sections[-1][1].append(Question(*words))
     return sections
 
@@ -63,23 +67,23 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
     """The pairs of a file, without comments and without a line of headings.
 
     Raises:
-        FormatError: a line is no pair, or there is none.
-        OSError: the file cannot be read.
+        FormatError: if a line is not a pair, or there are no pairs.
+        OSError: if the file cannot be read.
     """
     pairs: list[Pair] = []
-    headings = True
+    may_be_headings = True
     for offset, line in _lines(path):
         if line.startswith("#") or not line.strip():
             continue
-        fields = [field.strip() for field in line.split(delimiter)]
         try:
-            first, second, judged = fields
+            first, second, judged = (field.strip() for field in line.split(delimiter))
             pairs.append(Pair(first, second, float(judged)))
         except ValueError:
-            if not headings:
+            if not may_be_headings:
                 expected = f"two words and a number with {delimiter!r} between"
-                raise FormatError(path, offset=offset, expected=expected, got=repr(line.strip())) from None
-        headings = False
+                got = repr(line.strip())
+                raise FormatError(path, offset=offset, expected=expected, got=got) from None
+        may_be_headings = False
     if not pairs:
         expected = f"lines of two words and a number with {delimiter!r} between"
         raise FormatError(path, offset=0, expected=expected, got="none")
@@ -88,17 +92,17 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
 
 def holds_analogies(path: File) -> bool:
     """Whether a file begins with a section of analogies."""
-    first = next((line for _, line in _lines(path) if line.strip() and not line.startswith("#")), "")
-    return first.startswith(":")
+    lines = (line for _, line in _lines(path) if line.strip() and not line.startswith("#"))
+    return next(lines, "").startswith(":")
 
 
 def _lines(path: File) -> Iterator[tuple[int, str]]:
-    """Lines with the offsets of their first bytes, without the mark of UTF-8 at the beginning of some files."""
+    """Lines with the offsets of their first bytes, without a byte order mark."""
     offset = 0
     with open(fspath(path), "rb") as file:
         for raw in file:
             if not offset and raw.startswith(codecs.BOM_UTF8):
                 offset, raw = len(codecs.BOM_UTF8), raw.removeprefix(codecs.BOM_UTF8)
-            # Bytes that are not UTF-8 come in as they are: words of some models contain them.
+            # Bytes that are not UTF-8 are kept: words of some models contain them.
             yield offset, raw.decode("utf-8", "surrogateescape")
             offset += len(raw)

@@ -1,4 +1,4 @@
-"""Which words of the embeddings a benchmark knows: the most frequent ones, with or without regard to case."""
+"""The words that a benchmark knows: the most frequent ones, with or without regard to case."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from ffjax.vocab import Vocab
 
 
 class KnownWords:
-    """The first words of a vocabulary, by their folded forms.
+    """The first words of a vocabulary, found by their folded forms.
 
-    Case is folded by `str.upper`, as gensim does. Of several words that fold to the same the first one counts, which is
-    the most frequent in most files.
+    Case is folded by `str.upper`, as gensim does. Of several words that fold to the same the first
+    one counts, which is the most frequent in most files.
 
     Args:
         vocab: the vocabulary.
@@ -31,11 +31,12 @@ class KnownWords:
         self.n_words = len(vocab) if restrict is None else min(restrict, len(vocab))
         words = vocab.words[: self.n_words]
         folded = list(map(str.upper, words)) if fold_case else words
-        # The first of equal ones is the last that is put in.
-        self._numbers = dict(zip(reversed(folded), range(self.n_words - 1, -1, -1), strict=True))
+        # Entered from the last to the first, so that the first of equal words stays.
+        numbers = range(self.n_words - 1, -1, -1)
+        self._numbers = dict(zip(reversed(folded), numbers, strict=True))
 
     def number(self, word: str) -> int:
-        """The number of the word that counts for this one, -1 if there is none."""
+        """The number of the word that counts for this one, -1 if it is unknown."""
         return self._numbers.get(word.upper() if self.fold_case else word, -1)
 
     def numbers(self, words: Sequence[str]) -> np.ndarray:
@@ -44,5 +45,5 @@ class KnownWords:
 
     @property
     def rows(self) -> slice | np.ndarray | None:
-        """The rows of the known words, as `top_k` takes them; `None` for all."""
+        """The rows of the known words, as `top_k` takes candidates; `None` for all."""
         return self.vocab.first_rows(self.n_words)

@@ -1,4 +1,4 @@
-"""Pairs of words: how well similarities of vectors agree with those that people see."""
+"""Pairs of words: how well the similarity of vectors agrees with human judgement."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,14 @@ from ffjax.evaluate.known_words import KnownWords
 
 @dataclass(frozen=True)
 class PairsResult:
-    """How well similarities agree.
+    """How well similarities agree with human judgement.
 
     Attributes:
-        pearson: Pearson's correlation of the similarities, from -1 to 1; NaN for fewer than two pairs, or where one
-            side is constant.
-        spearman: Spearman's correlation, which is Pearson's of the ranks; equal similarities share the mean rank.
-        pairs: the pairs that count, in order.
+        pearson: Pearson's correlation of the similarities, from -1 to 1; NaN for fewer than two
+            pairs, or if one side is constant.
+        spearman: Spearman's correlation, which is Pearson's of the ranks; equal similarities share
+            their mean rank.
+        pairs: the pairs whose words are known, in order.
         similarities: the cosine of each of them.
         n_skipped: how many pairs have an unknown word.
     """
@@ -38,48 +39,50 @@ def similarity(
     fold_case: bool = True,
     delimiter: str = "\t",
 ) -> PairsResult:
-    r"""Correlates cosines with the judgements in a file of pairs, such as WordSim-353 and SimLex-999.
+    r"""Correlates cosines with the judgements in a file of pairs, such as WordSim-353.
 
-    Pairs are skipped and words found as gensim's `evaluate_word_pairs` does. That one answers p-values too, from
-    Student's t-distribution with `len(pairs) - 2` degrees of freedom, for which it needs SciPy; where that is at hand,
-    `scipy.stats.pearsonr` and `spearmanr` of `similarities` and the pairs' own give them (see `PairsResult`).
+    Pairs are skipped and words are found as in gensim's `evaluate_word_pairs`. For the p-values
+    that it also returns, pass the result's `similarities` and those of its `pairs` to
+    `scipy.stats.pearsonr` and `spearmanr`.
 
     Args:
         embeddings: the embeddings.
         path: a file with lines `word TAB word TAB similarity`, see `ffjax.evaluate.datasets`.
         restrict: only so many words from the top of the vocabulary are known, `None` for all.
         fold_case: whether case is ignored.
-        delimiter: what stands between the words and the number.
+        delimiter: what separates the words and the number.
 
     Returns:
         The result, with `pearson` and `spearman`.
 
     Raises:
-        FormatError: the file is not of that form.
-        OSError: it cannot be read.
-        TypeError: an argument is of another type.
-        ValueError: `restrict` is less than 1.
+        FormatError: if the file has another form.
+        OSError: if it cannot be read.
+        TypeError: if an argument has another type.
+        ValueError: if `restrict` is less than 1.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "pairs.tsv"
-        >>> _ = path.write_text("tea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\t12345\t3\n")
+        >>> lines = "tea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\t12345\t3\n"
+        >>> _ = path.write_text(lines)
         >>> result = ffjax.evaluate.similarity(ffjax.demo(), path)
         >>> round(result.spearman, 3), len(result.pairs), result.n_skipped
         (1.0, 3, 1)
     """
     check_embeddings(embeddings)
     if not isinstance(delimiter, str) or not delimiter:
-        raise TypeError(f"`delimiter`: expected what stands between the words, got {delimiter!r}.")
-    every = read_pairs(path, delimiter)
+        raise TypeError(f"`delimiter`: expected what separates the words, got {delimiter!r}.")
+    all_pairs = read_pairs(path, delimiter)
     words = KnownWords(embeddings.vocab, restrict, fold_case)
-    numbers = words.numbers([word for pair in every for word in pair[:2]]).reshape(-1, 2)
-    known = np.asarray((numbers >= 0).all(1))
-    pairs = tuple(pair for pair, is_known in zip(every, known.tolist(), strict=True) if is_known)
-    rows = embeddings.vocab.host_rows[numbers[known]]
-    vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64).reshape(-1, 2, embeddings.dims)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit = vectors / np.where(lengths > 0, lengths, 1)
+    numbers = words.numbers([word for pair in all_pairs for word in pair[:2]]).reshape(-1, 2)
+    is_known = (numbers >= 0).all(1)
+    pairs = tuple(pair for pair, keep in zip(all_pairs, is_known, strict=True) if keep)
+    rows = embeddings.vocab.host_rows[numbers[is_known]]
+    vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64)
+    vectors = vectors.reshape(-1, 2, embeddings.dims)
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit = vectors / np.where(norms > 0, norms, 1)
     cosines = (unit[:, 0] * unit[:, 1]).sum(-1)
     judged = np.array([pair.similarity for pair in pairs])
     return PairsResult(
@@ -87,12 +90,12 @@ def similarity(
         pearson(ranks(judged), ranks(cosines)),
         pairs,
         tuple(cosines.tolist()),
-        len(every) - len(pairs),
+        len(all_pairs) - len(pairs),
     )
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation of two lists of numbers; NaN for fewer than two, where one is constant or not finite.
+    """Pearson's correlation; NaN for fewer than two numbers, constant ones or infinite ones.
 
     Examples:
         >>> import numpy as np
@@ -103,11 +106,13 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
     scale = np.sqrt((x * x).sum() * (y * y).sum())
-    return float(np.clip((x * y).sum() / scale, -1, 1)) if scale > 0 else float("nan")
+    if scale == 0:
+        return float("nan")
+    return float(np.clip((x * y).sum() / scale, -1, 1))
 
 
 def ranks(x: np.ndarray) -> np.ndarray:
-    """The rank of each number, from 1; equal numbers share the mean of their ranks. Beside NaN no number has one.
+    """The rank of each number, from 1; equal numbers share their mean rank. All NaN if one is.
 
     Examples:
         >>> import numpy as np

@@ -71,10 +71,10 @@ def test_as_finalfusion_does(demo, write):
 def test_unknown_words_are_looked_up_through_their_n_grams(write):
     emb = embeddings("buckets")
     path = write(": s\nPariser Berliner teapots teapot\nPariser Berlin x teapot\n")
-    given = ffjax.evaluate.analogies(emb, path, skip="answer", fold_case=False).sections[0].answers[0]
+    asked = ffjax.evaluate.analogies(emb, path, skip="answer", fold_case=False).sections[0].answers[0]
     best = emb.analogy("Pariser", "Berliner", "teapots")[0]
-    assert given.predicted == best.word
-    np.testing.assert_allclose(given.similarity, best.similarity / np.linalg.norm(emb[best.word]), rtol=1e-4)
+    assert asked.predicted == best.word
+    np.testing.assert_allclose(asked.similarity, best.similarity / np.linalg.norm(emb[best.word]), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [("simple", "pq"), ("fasttext", "dense")])
@@ -82,16 +82,16 @@ def test_other_embeddings_and_methods(kind, write):
     emb = embeddings(*kind)
     path = write(": s\nParis Berlin teapot a\nBerlin Paris Zürich Straße\n")
     for method in ("3cosadd", "3cosmul"):
-        given = ffjax.evaluate.analogies(emb, path, method=method).sections[0].answers
-        packed = [ffjax.pack([answer[i] for answer in given], count=2) for i in range(3)]
+        asked = ffjax.evaluate.analogies(emb, path, method=method).sections[0].answers
+        packed = [ffjax.pack([answer[i] for answer in asked], count=2) for i in range(3)]
         best = ffjax.analogy(emb, *packed, k=1, method=method, metric="cosine")
-        assert [answer.predicted for answer in given] == [emb.vocab.words[row] for row in best.rows[:, 0]]
+        assert [answer.predicted for answer in asked] == [emb.vocab.words[row] for row in best.rows[:, 0]]
 
 
 def test_several_batches_and_their_progress(demo, datapath, monkeypatch):
     path, steps = datapath("questions-words.txt"), []
     whole = ffjax.evaluate.analogies(demo, path)
-    monkeypatch.setattr(module, "_BATCH", 3000)
+    monkeypatch.setattr(module, "_BATCH_QUESTIONS", 3000)
     again = ffjax.evaluate.analogies(demo, path, progress=lambda done, total: steps.append((done, total)))
     assert [each[:5] for each in again.total.answers] == [each[:5] for each in whole.total.answers]
     total = whole.total.n_asked

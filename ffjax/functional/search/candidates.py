@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from jax.core import Tracer
+from jaxtyping import Array
 
 from ffjax.kernels.top_k.row_filter import RowFilter
 

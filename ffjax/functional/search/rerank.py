@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from ffjax._internal.arrays import padded_size
 from ffjax.functional.search.types import EmbeddingsLike
-from ffjax.kernels.top_k.search import best_of_rows, no_answers
+from ffjax.kernels.top_k.search import best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling
-from ffjax.storage import NdArray, Storage
+from ffjax.storage import Storage
+from ffjax.storage.row_subset import read_subset
 
 _QUERIES = 1024  # queries whose rows are read from a file at a time
 
@@ -70,12 +70,9 @@ def read_and_rerank(
 def _rerank_block(
     exact: Storage, queries: Array, rows: np.ndarray, **options
 ) -> tuple[Array, Array]:
-    ids = np.unique(rows[rows >= 0])
-    if not len(ids):
-        return no_answers(len(rows), options["k"])
-    # Repetitions make a size of few, so that blocks share compiled programs.
-    listed = NdArray(exact.embedding(np.resize(ids, padded_size(len(ids), coarse=True))))
-    positions = np.where(rows < 0, -1, np.searchsorted(ids, rows)).astype(np.int32)
-    scores, best = rerank_rows(listed, queries, jnp.asarray(positions), **options)
+    subset = read_subset(exact, rows)
+    scores, best = rerank_rows(subset.rows, queries, jnp.asarray(subset.positions), **options)
+    if not len(subset.ids):
+        return scores, best
     best = np.asarray(best)
-    return scores, jnp.asarray(np.where(best < 0, -1, ids[best]).astype(np.int32))
+    return scores, jnp.asarray(np.where(best < 0, -1, subset.ids[best]).astype(np.int32))

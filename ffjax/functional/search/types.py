@@ -1,4 +1,4 @@
-"""What search takes and what it answers."""
+"""The arguments and answers of searches."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,7 +28,7 @@ class EmbeddingsLike(Protocol):
 
     @property
     def norms(self) -> Norms | None:
-        """The lengths of the words' rows."""
+        """The norms of the words' rows."""
         ...
 
 
@@ -37,9 +37,9 @@ class TopK:
     """The best rows for each query, best first.
 
     Attributes:
-        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` rows to choose from.
+        scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` candidates.
         rows: int32 `[*batch, k]`; -1 there.
-        recall: the share of the best rows that the search is expected to have found: 1 if it was exact.
+        recall: the share of the best rows that the search is expected to find, 1 if it is exact.
     """
 
     scores: Float32[AnyArray, "*batch k"]
@@ -51,7 +51,8 @@ def checked_k(k: Any) -> int:
     """`k` as an `int`.
 
     Raises:
-        TypeError: it is no whole number that is known while a program is traced.
-        ValueError: it is negative.
+        TypeError: if it is not an integer, or traced.
+        ValueError: if it is negative.
     """
-    return whole_number("k", k, 0, "It is part of the answer's shape, so inside `jit` it must be a static argument.")
+    hint = "It is part of the answer's shape, so inside `jit` it must be a static argument."
+    return whole_number("k", k, 0, hint)

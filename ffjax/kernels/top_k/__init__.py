@@ -1,1 +1,1 @@
-"""Search kernels: the best rows for each query, exactly or approximately. Imports only other kernels."""
+"""Search kernels: the best rows for each query. Imports other kernels alone."""

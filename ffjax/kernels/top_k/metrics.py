@@ -67,7 +67,7 @@ class Scorer(NamedTuple):
         return lambda start, size: _cos_mul(*jnp.split(products(start, size), 3, axis=1))
 
     def _chunk_products(self, queries: Float[Array, "n dims"]) -> ChunkReader:
-        source, tables = self.source, self.source.tables if self.tiling.tables else None
+        tables = self.source.tables if self.tiling.tables else None
         by_tables = None if tables is None else tables(queries, self.unit)
         return partial(self._decoded_products, queries) if by_tables is None else by_tables
 

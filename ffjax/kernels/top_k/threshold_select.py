@@ -80,8 +80,8 @@ def _thresholds(keys: Array, n: int, capacity: int) -> tuple[Array, Array]:
 
     def halved(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         step, low, high, reach = state
-        # First the middle of the numbers, since half of all keys are of numbers next to zero; later,
-        # and from minus infinity, that of the keys, since it always comes to an end.
+        # First the middle of the numbers, since half of all keys are of numbers next to zero.
+        # Later, and from minus infinity, that of the keys, since it always comes to an end.
         middle_key = (low & high) + ((low ^ high) >> 1)
         middle_number = _keys(_numbers(low) / 2 + _numbers(high - 1) / 2)
         middle = jnp.where(
