@@ -1,10 +1,11 @@
 """Questions of analogies, beside gensim."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import ffjax
-from ffjax.evaluate import analogies as module
 from tests.builders import embeddings
 
 
@@ -91,7 +92,7 @@ def test_other_embeddings_and_methods(kind, write):
 def test_several_batches_and_their_progress(demo, datapath, monkeypatch):
     path, steps = datapath("questions-words.txt"), []
     whole = ffjax.evaluate.analogies(demo, path)
-    monkeypatch.setattr(module, "_BATCH_QUESTIONS", 3000)
+    monkeypatch.setattr(sys.modules["ffjax.evaluate.analogies"], "_BATCH_QUESTIONS", 3000)
     again = ffjax.evaluate.analogies(demo, path, progress=lambda done, total: steps.append((done, total)))
     assert [each[:5] for each in again.total.answers] == [each[:5] for each in whole.total.answers]
     total = whole.total.n_asked
