@@ -22,8 +22,12 @@ def load(raw: bytes, **options) -> ffjax.Embeddings:
 def test_rows_are_kept_as_they_are() -> None:
     emb = load(TABLE)
     assert emb.norms is None
-    assert emb.vocab == ffjax.FloretVocab(ffjax.FloretIndexer(3, 2, 3, 2, 2166136261, skip_edge_unigrams=True))
-    np.testing.assert_array_equal(np.asarray(emb.storage), np.array([[1, -0.5], [0.25, 1e-5], [3, 4]], np.float32))
+    assert emb.vocab == ffjax.FloretVocab(
+        ffjax.FloretIndexer(3, 2, 3, 2, 2166136261, skip_edge_unigrams=True)
+    )
+    np.testing.assert_array_equal(
+        np.asarray(emb.storage), np.array([[1, -0.5], [0.25, 1e-5], [3, 4]], np.float32)
+    )
 
 
 def test_markers() -> None:
@@ -42,19 +46,34 @@ def test_single_characters_at_the_edges(choice: bool) -> None:
     ("raw", "message"),
     [
         (b"", "header: expected `buckets dims minn maxn hashes seed bow eow`, got an empty file"),
-        (b"3 2\na 1 2\n", "header: expected `buckets dims minn maxn hashes seed bow eow`, got '3 2'"),
+        (
+            b"3 2\na 1 2\n",
+            "header: expected `buckets dims minn maxn hashes seed bow eow`, got '3 2'",
+        ),
         (TABLE.split(b"\n")[0], "header: expected `buckets"),
         (TABLE.replace(b"< >", b"<"), "header: expected `buckets"),
         (TABLE.replace(b"3 2 2", b"3 0 2", 1), "dims: expected 1 to 16777216, got 0"),
-        (TABLE.replace(b" 2 2166136261", b" 5 2166136261"), "header: got .*`n_hashes`: expected 1 to 4, got 5"),
+        (
+            TABLE.replace(b" 2 2166136261", b" 5 2166136261"),
+            "header: got .*`n_hashes`: expected 1 to 4, got 5",
+        ),
         (TABLE.replace(b"2 3 2 ", b"3 2 2 "), "header: got .*"),
         (TABLE.replace(b"3 2 2 3", b"0 2 2 3", 1), "header: got .*`n_buckets`: expected 1 to"),
         (TABLE.replace(b"< >", b"\xff >"), "header: got .*utf-8"),
-        (TABLE.replace(b"3 2", b"99 2", 1), "rows: expected at most 5, as many as 33 bytes can hold, got 99"),
+        (
+            TABLE.replace(b"3 2", b"99 2", 1),
+            "rows: expected at most 5, as many as 33 bytes can hold, got 99",
+        ),
         (TABLE.replace(b"3 2", b"4 2", 1), "expected 4 rows, as the first line says, got 3"),
         (TABLE.replace(b"3 2", b"2 2", 1), "expected 2 rows, as the first line says, got more"),
-        (TABLE.replace(b"\n1 ", b"\n2 "), "row 2: bucket: expected 1, since buckets come in order, got '2'"),
-        (TABLE.replace(b"\n1 ", b"\n01 "), "row 2: bucket: expected 1, since buckets come in order, got '01'"),
+        (
+            TABLE.replace(b"\n1 ", b"\n2 "),
+            "row 2: bucket: expected 1, since buckets come in order, got '2'",
+        ),
+        (
+            TABLE.replace(b"\n1 ", b"\n01 "),
+            "row 2: bucket: expected 1, since buckets come in order, got '01'",
+        ),
         (TABLE.replace(b"0.25 ", b""), "expected 2 values after the word, got 1 in '1 1e-05 '"),
         (TABLE.replace(b"0.25", b"0.25 1.5"), "expected 2 values after the word, got more"),
         (TABLE.replace(b"0.25", b"x"), "value 1 of 2 of '1': expected a decimal number, got 'x'"),
@@ -66,7 +85,9 @@ def test_bad_files(raw: bytes, message: str) -> None:
 
 
 def test_truncation_at_every_byte() -> None:
-    for size in range(len(TABLE) - 3):  # behind that, only a space and a line feed are missing, or the 4
+    for size in range(
+        len(TABLE) - 3
+    ):  # behind that, only a space and a line feed are missing, or the 4
         with pytest.raises(ffjax.FormatError, match="expected|got"):
             load(TABLE[:size])
 
@@ -92,7 +113,8 @@ def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
 def test_written_and_read_again(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((200, 7)).astype(np.float32)
     emb = ffjax.Embeddings(
-        ffjax.NdArray(rows), ffjax.FloretVocab(ffjax.FloretIndexer(200, 3, 5, 3, 99), bow="^", eow="$")
+        ffjax.NdArray(rows),
+        ffjax.FloretVocab(ffjax.FloretIndexer(200, 3, 5, 3, 99), bow="^", eow="$"),
     )
     path = tmp_path / "table.floret"
     ffjax.write_floret(path, emb)
@@ -113,7 +135,9 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="expected markers without whitespace, not empty, got"):
             ffjax.write_floret(path, emb)
     emb = ffjax.Embeddings(storage, ffjax.FloretVocab(indexer), metadata=ffjax.Metadata({"a": 1}))
-    with pytest.raises(ValueError, match="got metadata too. Allow what is to be lost with `drop_metadata=True`"):
+    with pytest.raises(
+        ValueError, match="got metadata too. Allow what is to be lost with `drop_metadata=True`"
+    ):
         ffjax.write_floret(path, emb)
     assert not list(tmp_path.iterdir())
     ffjax.write_floret(path, emb, drop_metadata=True)
@@ -132,10 +156,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     """A real floret model, trained here, and the folder with its files."""
     floret = pytest.importorskip("floret")
     folder = tmp_path_factory.mktemp("floret")
-    text = "the cat sat on the mat . die katze saß auf der straße . кошка сидела на коврике . 猫 が 座った .\n"
+    text = "the cat sat on the mat . die katze saß auf der straße . "
+    text += "кошка сидела на коврике . 猫 が 座った .\n"
     (folder / "corpus.txt").write_text(text * 100, encoding="utf8")
     model = floret.train_unsupervised(
-        str(folder / "corpus.txt"), mode="floret", model="cbow", hashCount=2, bucket=300, minn=2, maxn=4, dim=8,
+        str(folder / "corpus.txt"), mode="floret", model="cbow", hashCount=2, bucket=300,
+        minn=2, maxn=4, dim=8,
         minCount=1, epoch=3, thread=1, verbose=0,
     )  # fmt: skip
     model.save_floret_vectors(str(folder / "table.floret"))

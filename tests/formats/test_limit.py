@@ -40,7 +40,9 @@ def test_limit_of_embeddings_with_subwords(tmp_path: Path) -> None:
 
 def test_limit_where_words_share_rows() -> None:
     rows = np.arange(10, dtype=np.float32).reshape(5, 2)
-    vocab = ffjax.ExplicitVocab(["a", "b", "c", "d"], ffjax.ExplicitIndexer(["<a", "b>"], 2, 2), rows=[2, 0, 2, 1])
+    vocab = ffjax.ExplicitVocab(
+        ["a", "b", "c", "d"], ffjax.ExplicitIndexer(["<a", "b>"], 2, 2), rows=[2, 0, 2, 1]
+    )
     emb = ffjax.Embeddings(ffjax.NdArray(rows), vocab, ffjax.Norms(np.array([1, 2, 3], np.float32)))
     short = first_words(emb, 3)
     assert short.vocab.words == ["a", "b", "c"]
@@ -60,9 +62,15 @@ def test_limit_of_quantized_embeddings(tmp_path: Path) -> None:
 
 def test_limit_of_floret_tables(tmp_path: Path) -> None:
     path = tmp_path / "table.floret"
-    ffjax.save(ffjax.Embeddings(ffjax.NdArray(ROWS), ffjax.FloretVocab(ffjax.FloretIndexer(2))), path)
-    with pytest.raises(ValueError, match="`limit`: expected None for a floret table, which has no words, got 1"):
+    ffjax.save(
+        ffjax.Embeddings(ffjax.NdArray(ROWS), ffjax.FloretVocab(ffjax.FloretIndexer(2))), path
+    )
+    with pytest.raises(
+        ValueError, match="`limit`: expected None for a floret table, which has no words, got 1"
+    ):
         ffjax.load(path, limit=1)
     ffjax.save(ffjax.load(path), tmp_path / "table.fifu")
-    with pytest.raises(ValueError, match="`limit`: expected None for floret embeddings, which have no words, got 1"):
+    with pytest.raises(
+        ValueError, match="`limit`: expected None for floret embeddings, which have no words, got 1"
+    ):
         ffjax.load(tmp_path / "table.fifu", limit=1)

@@ -53,7 +53,9 @@ def content(format: str, folder: Path) -> bytes:
     if format == "fasttext":
         return fasttext_files.model(["tea", "pot", "cr\u00e8me"], dims=4, buckets=20)
     path = folder / "made"
-    ffjax.save(builders.embeddings("floret" if format == "floret" else "simple"), path, format=format)
+    ffjax.save(
+        builders.embeddings("floret" if format == "floret" else "simple"), path, format=format
+    )
     data = path.read_bytes()
     path.unlink()
     return data
@@ -78,11 +80,19 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
     plain.write_bytes(data)
     path.write_bytes(WRAPPINGS[wrapping](data))
     expected = ffjax.load(plain)
-    for options in ({}, {"format": format}, {"mmap": True}, {"lossy": True}, {"mmap": True, "lossy": True}):
+    for options in (
+        {},
+        {"format": format},
+        {"mmap": True},
+        {"lossy": True},
+        {"mmap": True, "lossy": True},
+    ):
         same(ffjax.load(path, **options), expected)
     for options in ({}, {"mmap": True}):
         if format == "floret":
-            with pytest.raises(ValueError, match="`limit`: expected None for a floret table, .* got 2"):
+            with pytest.raises(
+                ValueError, match="`limit`: expected None for a floret table, .* got 2"
+            ):
                 ffjax.load(path, limit=2, **options)
         else:
             same(ffjax.load(path, limit=2, **options), expected, 2)
@@ -97,7 +107,9 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_empty_file_is_refused_by_every_reader(tmp_path: Path, format: str, wrapping: str) -> None:
+def test_an_empty_file_is_refused_by_every_reader(
+    tmp_path: Path, format: str, wrapping: str
+) -> None:
     path = tmp_path / "empty"
     path.write_bytes(WRAPPINGS[wrapping](b""))
     for options in ({}, {"mmap": True}):
@@ -113,8 +125,12 @@ def test_a_file_of_another_format_is_refused_by_every_reader(tmp_path: Path, for
     path = tmp_path / "other"
     for other in FORMATS:
         path.write_bytes(content(other, tmp_path))
-        # Text with a first line of numbers is text too, with words for numbers; and the other way round a first row.
-        if other == format or {other, format} <= {"text", "textdims", "floret"} or {other, format} == {"word2vec"}:
+        # A line of dimensions may be a row whose word is a number, and the other way round.
+        if (
+            other == format
+            or {other, format} <= {"text", "textdims", "floret"}
+            or {other, format} == {"word2vec"}
+        ):
             continue
         with pytest.raises(ffjax.FormatError, match="other: .*expected"):
             ffjax.load(path, format=format)

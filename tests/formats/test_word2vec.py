@@ -1,4 +1,4 @@
-"""word2vec's binary format: with and without line feeds, truncated, corrupted, and what it cannot hold."""
+"""word2vec's binary format: with and without line feeds, truncated, corrupted; its limits."""
 
 import struct
 import warnings
@@ -26,11 +26,18 @@ UNIT = [
 NORMS = [5, 0, np.hypot(0.5, 1e-3), 1e30 * 2**0.5, 25]
 
 
-def encode(words: list[str | bytes], rows: np.ndarray, feed: bytes = b"\n", count: int | None = None) -> bytes:
+def encode(
+    words: list[str | bytes], rows: np.ndarray, feed: bytes = b"\n", count: int | None = None
+) -> bytes:
     """A file put together by hand; `count` lies about the rows."""
     raw = f"{len(words) if count is None else count} {rows.shape[1]}\n".encode()
     for word, row in zip(words, rows, strict=True):
-        raw += (word.encode() if isinstance(word, str) else word) + b" " + struct.pack(f"<{len(row)}f", *row) + feed
+        raw += (
+            (word.encode() if isinstance(word, str) else word)
+            + b" "
+            + struct.pack(f"<{len(row)}f", *row)
+            + feed
+        )
     return raw
 
 
@@ -117,7 +124,9 @@ def test_no_rows() -> None:
 
 def test_invalid_utf8_names_the_word_and_its_byte() -> None:
     raw = encode(["meren", b"zee\xbfn"], ROWS[:2])
-    with pytest.raises(ffjax.FormatError, match=r"byte 19: word: expected UTF-8, got b'zee\\xbfn'.*`lossy=True`"):
+    with pytest.raises(
+        ffjax.FormatError, match=r"byte 19: word: expected UTF-8, got b'zee\\xbfn'.*`lossy=True`"
+    ):
         load(raw)
     assert load(raw, lossy=True).vocab.words == ["meren", "zee\ufffdn"]
 
@@ -141,7 +150,9 @@ def test_nan_and_infinity_are_kept_with_one_warning() -> None:
 def test_limit(limit: int) -> None:
     emb = load(encode(WORDS, ROWS), limit=limit)
     assert emb.vocab.words == WORDS[:limit]
-    np.testing.assert_allclose(np.asarray(emb.storage), np.array(UNIT)[:limit].reshape(-1, 2), rtol=2e-7)
+    np.testing.assert_allclose(
+        np.asarray(emb.storage), np.array(UNIT)[:limit].reshape(-1, 2), rtol=2e-7
+    )
 
 
 def test_limit_leaves_what_follows_unread() -> None:
@@ -166,7 +177,9 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int) -> None
     np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), rows)
     emb = load(raw)
     assert emb.vocab.words == words
-    np.testing.assert_allclose(np.asarray(emb.storage) * np.asarray(emb.norms)[:, None], rows, rtol=3e-7)
+    np.testing.assert_allclose(
+        np.asarray(emb.storage) * np.asarray(emb.norms)[:, None], rows, rtol=3e-7
+    )
 
 
 def test_words_alone() -> None:
@@ -193,8 +206,10 @@ def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
             assert len(emb.norms) == emb.n_words
 
 
-def test_written_files_are_byte_for_byte_what_they_were(tmp_path: Path, finalfusion_files: Path) -> None:
-    # finalfusion's own file has a line feed behind each row, as ours; lengths survive scaling there and back.
+def test_written_files_are_byte_for_byte_what_they_were(
+    tmp_path: Path, finalfusion_files: Path
+) -> None:
+    # finalfusion's own file has a line feed after each row, as ours; norms survive scaling.
     source = finalfusion_files / "embeddings.w2v"
     path = tmp_path / "vectors.w2v"
     with read_word2vec_blocks(source) as blocks:
@@ -205,7 +220,8 @@ def test_written_files_are_byte_for_byte_what_they_were(tmp_path: Path, finalfus
 
 
 @pytest.mark.parametrize(
-    ("word", "message"), [("a b", "words without spaces.*got 'a b'"), ("a\nb", "without line feeds")]
+    ("word", "message"),
+    [("a b", "words without spaces.*got 'a b'"), ("a\nb", "without line feeds")],
 )
 def test_words_that_cannot_be_written(tmp_path: Path, word: str, message: str) -> None:
     emb = ffjax.Embeddings(ffjax.NdArray(ROWS[:2]), ffjax.SimpleVocab(["x", word]))

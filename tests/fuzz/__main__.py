@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz NAME --seconds 600`: feeds a reader mutated files, and keeps what breaks it.
+"""`python -m tests.fuzz NAME --seconds 600`: feeds a reader mutated files.
 
-With atheris installed (`pip install atheris`) the fuzzer is guided by coverage; without it files are mutated blindly.
-A file that makes a target fail is kept under `tests/fuzz/findings/NAME`, where `test_findings.py` runs it ever after.
+With atheris installed (`pip install atheris`) the fuzzer is guided by coverage; without it files
+are mutated blindly. A file that makes a target fail is kept under `tests/fuzz/findings/NAME`, where
+`test_findings.py` runs it from then on.
 """
 
 import argparse
@@ -45,7 +46,12 @@ def run_guided(name: str, seconds: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     for i, seed in enumerate(module.SEEDS):
         (folder / f"seed{i}").write_bytes(seed)
-    options = [f"-max_total_time={seconds}", f"-max_len={_MOST_BYTES}", "-timeout=20", "-rss_limit_mb=3000"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={_MOST_BYTES}",
+        "-timeout=20",
+        "-rss_limit_mb=3000",
+    ]
     options += ["-print_final_stats=1", f"-artifact_prefix={folder}/"]
     atheris.Setup([sys.argv[0], *options, str(folder)], once)
     atheris.Fuzz()
@@ -91,10 +97,14 @@ def mutated(choice: random.Random, seeds: list[bytes]) -> bytes:
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Feeds a reader mutated files.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description="Feeds a reader mutated files."
+    )
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--blind", action="store_true", help="mutate blindly even if atheris is installed")
+    parser.add_argument(
+        "--blind", action="store_true", help="mutate blindly even if atheris is installed"
+    )
     options = parser.parse_args()
     guided = not options.blind and importlib.util.find_spec("atheris") is not None
     (run_guided if guided else run_blind)(options.name, options.seconds)

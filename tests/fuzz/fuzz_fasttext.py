@@ -1,4 +1,4 @@
-"""fastText models, against a reader that takes one field after the other; what is accepted is written and read."""
+"""fastText models, against a reader of one field after the other; accepted ones are rewritten."""
 
 import os
 import struct
@@ -15,9 +15,11 @@ _SMALL = {"dims": 2, "buckets": 3}
 
 
 def _quantized(dims: int, *, norms: bool, pruned: bool) -> bytes:
-    """A quantized model of two words with random codes and centroids, small enough for the fuzzer."""
+    """A quantized model of two words with random codes, small enough for the fuzzer."""
     rng = np.random.default_rng(0)
-    dense = files.model(["a", "tea"], labels=["__label__x"], kind=files.SUPERVISED, dims=dims, buckets=3)
+    dense = files.model(
+        ["a", "tea"], labels=["__label__x"], kind=files.SUPERVISED, dims=dims, buckets=3
+    )
     head = dense[: dense.index(b"__label__x") + 20]
     rows, out = (3, [struct.pack("<ii", 1, 0)]) if pruned else (5, [])
     if pruned:
@@ -29,7 +31,9 @@ def _quantized(dims: int, *, norms: bool, pruned: bool) -> bytes:
         return sizes + rng.standard_normal(dims * 256).astype("<f4").tobytes()
 
     size = rows * -(-dims // 2)
-    out.append(struct.pack("<??qqi", True, norms, rows, dims, size) + rng.bytes(size) + quantizer(dims, 2))
+    out.append(
+        struct.pack("<??qqi", True, norms, rows, dims, size) + rng.bytes(size) + quantizer(dims, 2)
+    )
     if norms:
         out.append(rng.bytes(rows) + quantizer(1, 1))
     out.append(struct.pack("<?qq", False, 1, dims) + bytes(4 * dims))
@@ -40,7 +44,15 @@ SEEDS = [
     files.model(["</s>", "tea", "crème"], **_SMALL),
     files.model(["tea", b"\xff"], kind=files.SUPERVISED, labels=["__label__x"], loss=3, **_SMALL),
     files.model(["a"], min_n=0, max_n=0, version=11, dims=1, buckets=0),
-    files.model(["a", "b"], max_n=0, word_ngrams=2, kind=files.SUPERVISED, labels=["__label__x"], loss=1, **_SMALL),
+    files.model(
+        ["a", "b"],
+        max_n=0,
+        word_ngrams=2,
+        kind=files.SUPERVISED,
+        labels=["__label__x"],
+        loss=1,
+        **_SMALL,
+    ),
     _quantized(3, norms=False, pruned=True),
     _quantized(2, norms=True, pruned=False),
 ]
@@ -48,11 +60,13 @@ SEEDS = [
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
 reader.compose = lambda *_: iter(())
 dictionary._LEAST_WINDOW = 32
-_FILE = tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+_FILE = tempfile.NamedTemporaryFile(
+    prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
+)
 
 
 def target(data: bytes) -> None:
-    """Reads a model, mapped and from memory; what is read must be what the slow reader reads, and survive writing."""
+    """Reads a model, mapped and from memory, as the slow reader does; it survives writing."""
     _FILE.seek(0)
     _FILE.truncate()
     _FILE.write(data)
@@ -64,7 +78,11 @@ def target(data: bytes) -> None:
             assert error.chunk and error.expected and error.got and error.offset is not None
             continue
         inside = read_embeddings(ByteSource(None, data), lossy=lossy)
-        assert inside.vocab == emb.vocab and inside.metadata == emb.metadata and len(inside.norms) == len(emb.norms)
+        assert (
+            inside.vocab == emb.vocab
+            and inside.metadata == emb.metadata
+            and len(inside.norms) == len(emb.norms)
+        )
         assert inside.training.labels == emb.training.labels
         _check_words(data, emb, lossy)
         if not lossy:
@@ -81,16 +99,23 @@ def _check_words(data: bytes, emb: ffjax.Embeddings, lossy: bool) -> None:
         at = end + 10
     words, counts, kinds = zip(*entries, strict=True) if entries else ((), (), ())
     assert list(kinds) == [0] * n_words + [1] * n_labels
-    assert [*emb.training.counts, *emb.training.label_counts] == list(counts) and emb.training.n_tokens == n_tokens
+    assert [*emb.training.counts, *emb.training.label_counts] == list(
+        counts
+    ) and emb.training.n_tokens == n_tokens
     found = [emb.vocab.table.raw(i) for i in range(n_words)]
     if not lossy:
         assert found == list(words[:n_words])
     else:
-        assert all(a in (b, b.decode(errors="replace").encode()) for a, b in zip(found, words, strict=False))
+        assert all(
+            a in (b, b.decode(errors="replace").encode())
+            for a, b in zip(found, words, strict=False)
+        )
 
 
 def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
-    with tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir=os.path.dirname(_FILE.name)) as again:
+    with tempfile.NamedTemporaryFile(
+        prefix="ffjax-fuzz-", dir=os.path.dirname(_FILE.name)
+    ) as again:
         ffjax.write_fasttext(again.name, emb)
         read = ffjax.load_fasttext(again.name, mmap=True)
         assert read.vocab == emb.vocab
@@ -102,4 +127,6 @@ def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
 
 def _own(emb: ffjax.Embeddings) -> np.ndarray:
     storage = emb.storage
-    return np.asarray(storage.own if isinstance(storage, ffjax.ComposedArray) else emb.training.original)
+    return np.asarray(
+        storage.own if isinstance(storage, ffjax.ComposedArray) else emb.training.original
+    )

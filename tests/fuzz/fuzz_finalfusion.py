@@ -1,4 +1,4 @@
-"""finalfusion files, against a reader that takes one field after the other; what is accepted is written and read."""
+"""finalfusion files, against a reader of one field after the other; accepted ones are rewritten."""
 
 import os
 import struct
@@ -15,7 +15,14 @@ from tests import builders
 
 _FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _FILE = Path(tempfile.mkdtemp(prefix="ffjax-fuzz-", dir=_FOLDER)) / "file.fifu"
-_MADE = ("simple-dense", "buckets-dense", "fasttext-pq_norms", "explicit-dense", "floret-pq", "simple-opq")
+_MADE = (
+    "simple-dense",
+    "buckets-dense",
+    "fasttext-pq_norms",
+    "explicit-dense",
+    "floret-pq",
+    "simple-opq",
+)
 
 
 def _made(kind: str) -> bytes:
@@ -37,7 +44,7 @@ string_list._BLOCK_STRINGS = 2
 
 
 def target(data: bytes) -> None:
-    """Reads embeddings and single chunks; what is read is what the slow reader reads, and survives writing."""
+    """Reads embeddings and single chunks as the slow reader does; they survive writing."""
     _FILE.write_bytes(data)
     for load in (ffjax.load_vocab, ffjax.load_storage, ffjax.load_norms, ffjax.load_metadata):
         try:
@@ -76,7 +83,9 @@ def _check(data: bytes, emb: ffjax.Embeddings) -> None:
                 words.append(data[place + 4 : place + 4 + size])
                 place += 4 + size
             assert [emb.vocab.table.raw(i) for i in range(len(emb.vocab))] == words
-            if identifier == 8:  # a length that finalfusion-python wrote leaves the rows of n-grams out
+            if (
+                identifier == 8
+            ):  # a length that finalfusion-python wrote leaves the rows of n-grams out
                 for _ in range(struct.unpack_from("<Q", data, body + 8)[0]):
                     place += 12 + struct.unpack_from("<I", data, place)[0]
                 length = place - body

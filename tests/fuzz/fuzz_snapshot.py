@@ -1,4 +1,4 @@
-"""Snapshots: what is read is written back as the same value, whatever the checksum, which is put right first."""
+"""Snapshots: what is read is written back as the same value; the checksum is corrected first."""
 
 import jax
 import numpy as np
@@ -14,23 +14,34 @@ def _seeds() -> list[bytes]:
     rng = np.random.default_rng(0)
     hashing = ffjax.FastTextIndexer(20, 3, 4, bare_eos=True)
     table = ffjax.StringTable.from_strings(_WORDS)
-    codes, books = rng.integers(0, 2, (3, 2)).astype(np.uint8), rng.standard_normal((2, 2, 1)).astype(np.float32)
-    pq = ffjax.QuantizedArray(ffjax.PQ(books, np.eye(2, dtype=np.float32)), codes, np.ones(3, np.float32))
+    codes, books = (
+        rng.integers(0, 2, (3, 2)).astype(np.uint8),
+        rng.standard_normal((2, 2, 1)).astype(np.float32),
+    )
+    pq = ffjax.QuantizedArray(
+        ffjax.PQ(books, np.eye(2, dtype=np.float32)), codes, np.ones(3, np.float32)
+    )
     own, ngrams = ffjax.NdArray(jax.numpy.ones((2, 2), "bfloat16")), pq[:2]
     pruned = ffjax.PrunedIndexer(hashing, [3, 1])
-    explicit = ffjax.ExplicitVocab(_WORDS, ffjax.ExplicitIndexer(["<te", "pot"], 3, 3, np.array([0, 0])))
+    explicit = ffjax.ExplicitVocab(
+        _WORDS, ffjax.ExplicitIndexer(["<te", "pot"], 3, 3, np.array([0, 0]))
+    )
     training = ffjax.TrainingState([3, 1], n_tokens=2**40, labels=["__label__x"], output=pq)
     values = [
         ffjax.Embeddings(pq, explicit, metadata=ffjax.Metadata({"a": 1})),
         ffjax.Embeddings(
-            ffjax.ComposedArray(own, table, ngrams, pruned), ffjax.FastTextVocab(table, pruned), training=training
+            ffjax.ComposedArray(own, table, ngrams, pruned),
+            ffjax.FastTextVocab(table, pruned),
+            training=training,
         ),
         ffjax.Embeddings(
             ffjax.Int8Array(np.ones((1, 3), np.int8), np.ones(1, np.float32)),
             ffjax.SimpleVocab(_WORDS, rows=[0, 0]),
             ffjax.Norms(np.ones(1, np.float32)),
         ),
-        ffjax.Embeddings(own, ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4, 2, 7), bow="[", eow="]")),
+        ffjax.Embeddings(
+            own, ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4, 2, 7), bow="[", eow="]")
+        ),
     ]
     made = [ffjax.to_bytes(value) for value in values]
     snapshot_arrays.MAX_CHUNK_BYTES = 8

@@ -54,6 +54,8 @@ def target(data: bytes) -> None:
         try:
             stream = open_bytes(data)
             while stream.read(piece):
-                assert stream.position <= compression.ALLOWANCE_BYTES + compression.RATIO * len(data)
+                assert stream.position <= compression.ALLOWANCE_BYTES + compression.RATIO * len(
+                    data
+                )
         except FormatError:
             pass

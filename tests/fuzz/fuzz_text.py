@@ -1,4 +1,4 @@
-"""Text with and without a line of dimensions, against a reader that takes one line after the other."""
+"""Text with and without a line of dimensions, against a reader of one line after the other."""
 
 from ffjax import FormatError
 from ffjax.formats.detect import detect
@@ -47,7 +47,9 @@ def target(data: bytes) -> None:
         # Without values, in one piece, and of unit length: the same words.
         with read_text_blocks(open_bytes(raw), header=header, dims=dims, values=False) as again:
             assert [block.words.raw(i) for block in again for i in range(len(block))] == words
-        with read_text_blocks(open_bytes(raw), header=header, dims=dims, limit=1, unit=True) as again:
+        with read_text_blocks(
+            open_bytes(raw), header=header, dims=dims, limit=1, unit=True
+        ) as again:
             assert sum(map(len, again)) == min(1, len(words))
     try:
         detect(open_bytes(raw))

@@ -9,7 +9,7 @@ import numpy as np
 def text_rows(raw: bytes, dims: int) -> tuple[list[bytes], np.ndarray]:
     """The words and rows of lines of text that are known to be right.
 
-    The last `dims` fields of a line are its values, what precedes them and one separator is the word.
+    The last `dims` fields of a line are its values; before one separator stands the word.
     """
     words, rows = [], []
     lines = raw.split(b"\n")
@@ -43,7 +43,9 @@ def same(words: list[bytes], rows: np.ndarray, blocks: list) -> None:
     """
     got = [block.words.raw(i) for block in blocks for i in range(len(block))]
     assert got == words, (got, words)
-    values = np.concatenate([np.empty((0, rows.shape[1]), np.float32), *(block.rows for block in blocks)])
+    values = np.concatenate(
+        [np.empty((0, rows.shape[1]), np.float32), *(block.rows for block in blocks)]
+    )
     assert values.shape == rows.shape, (values.shape, rows.shape)
     both_nan = np.isnan(values) & np.isnan(rows)
     assert ((values.view(np.uint32) == rows.view(np.uint32)) | both_nan).all(), (values, rows)

@@ -1,4 +1,4 @@
-"""What the fuzzers found stays found, and each target runs on its seeds and on a few mutations of them."""
+"""Files that the fuzzers found, and each target on its seeds and a few mutations of them."""
 
 import importlib.util
 import subprocess

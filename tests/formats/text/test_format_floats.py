@@ -14,7 +14,11 @@ def digits_of(text: str) -> str:
     return text.lower().split("e")[0].lstrip("-").replace(".", "").strip("0")
 
 
-@given(hnp.arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(1, 7)), elements=st.floats(width=32)))
+@given(
+    hnp.arrays(
+        np.float32, st.tuples(st.integers(0, 5), st.integers(1, 7)), elements=st.floats(width=32)
+    )
+)
 def test_every_number_reads_back_as_the_same_bits(rows: np.ndarray) -> None:
     lines = format_rows(rows)
     assert len(lines) == len(rows)
@@ -35,7 +39,8 @@ def test_digits_are_the_shortest(scale: float) -> None:
 
 
 def test_short_decimals_stay_as_they_were() -> None:
-    texts = "0.1 -0.25 3.0 -0.0 0.0 1.5 0.418 -0.038194 12345.678 0.00001 9999999.0 1000000.0 0.3333333".split()
+    texts = "0.1 -0.25 3.0 -0.0 0.0 1.5 0.418 -0.038194 12345.678 0.00001 9999999.0".split()
+    texts += ["1000000.0", "0.3333333"]
     (line,) = format_rows(np.array([[np.float32(text) for text in texts]]))
     assert line.decode().split(" ") == texts
 

@@ -31,9 +31,9 @@ def finalfusion() -> ModuleType:
 
 
 WORDS = ["the", "zürich", "日本", "a-b", "😀", "e\u0301", "no\u00a0break", "x" * 200]
-ROWS = (np.random.default_rng(7).standard_normal((len(WORDS), 30)) * [[10.0**k] for k in range(-4, 4)]).astype(
-    np.float32
-)
+ROWS = (
+    np.random.default_rng(7).standard_normal((len(WORDS), 30)) * [[10.0**k] for k in range(-4, 4)]
+).astype(np.float32)
 
 
 def unnormalized(emb: ffjax.Embeddings) -> np.ndarray:
@@ -61,7 +61,9 @@ def test_files_of_gensim(keyed_vectors: type, tmp_path: Path, binary: bool) -> N
     np.testing.assert_allclose(unnormalized(emb), ROWS, rtol=2e-7)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves text files open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # gensim leaves text files open
 @pytest.mark.parametrize("binary", [True, False])
 def test_gensim_reads_our_files(keyed_vectors: type, tmp_path: Path, binary: bool) -> None:
     path = tmp_path / "ours"
@@ -73,11 +75,12 @@ def test_gensim_reads_our_files(keyed_vectors: type, tmp_path: Path, binary: boo
     if not binary:
         ffjax.write_text(path, emb)
         np.testing.assert_array_equal(
-            keyed_vectors.load_word2vec_format(str(path), binary=False, no_header=True).vectors, ROWS
+            keyed_vectors.load_word2vec_format(str(path), binary=False, no_header=True).vectors,
+            ROWS,
         )
 
 
-# The vectors of each file, as gensim itself reads them; `None` for text without a line of dimensions.
+# The vectors of each file, as gensim reads them; `None` for text without a line of dimensions.
 WHEEL = {
     "euclidean_vectors.bin": True,
     "poincare_vectors.bin": True,
@@ -91,27 +94,39 @@ WHEEL = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves text files open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # gensim leaves text files open
 @pytest.mark.parametrize("name", WHEEL)
 def test_the_files_in_the_wheel_of_gensim(keyed_vectors: type, name: str) -> None:
     path = Path(peer("gensim").__file__).parent / "test" / "test_data" / name
     binary = WHEEL[name]
-    theirs = keyed_vectors.load_word2vec_format(str(path), binary=binary is True, no_header=binary is None)
+    theirs = keyed_vectors.load_word2vec_format(
+        str(path), binary=binary is True, no_header=binary is None
+    )
     ours = ffjax.load(path)
     assert ours.vocab.words == theirs.index_to_key
     np.testing.assert_allclose(unnormalized(ours), theirs.vectors, rtol=3e-7)
-    read = read_word2vec_blocks(path) if binary else read_text_blocks(path, header=binary is not None)
+    read = (
+        read_word2vec_blocks(path) if binary else read_text_blocks(path, header=binary is not None)
+    )
     with read as blocks:
         rows = np.concatenate([block.rows for block in blocks])
     np.testing.assert_array_equal(rows.view(np.uint32), theirs.vectors.view(np.uint32))
 
 
 FINALFUSION = ["load_text", "load_text_dims", "load_word2vec"]
-FILES = {"load_text": "embeddings.txt", "load_text_dims": "embeddings.dims.txt", "load_word2vec": "embeddings.w2v"}
+FILES = {
+    "load_text": "embeddings.txt",
+    "load_text_dims": "embeddings.dims.txt",
+    "load_word2vec": "embeddings.w2v",
+}
 
 
 @pytest.mark.parametrize("name", FINALFUSION)
-def test_finalfusion_reads_the_same(finalfusion: ModuleType, finalfusion_files: Path, name: str) -> None:
+def test_finalfusion_reads_the_same(
+    finalfusion: ModuleType, finalfusion_files: Path, name: str
+) -> None:
     path = finalfusion_files / FILES[name]
     ours, theirs = getattr(ffjax, name)(path), getattr(finalfusion, name)(str(path))
     assert ours.vocab.words == list(theirs.vocab)
@@ -144,7 +159,9 @@ def test_finalfusion_names_and_arguments(finalfusion: ModuleType) -> None:
     for name in (*FINALFUSION, "write_text", "write_text_dims", "write_word2vec"):
         theirs = list(inspect.signature(getattr(finalfusion.compat, name)).parameters.values())
         ours = list(inspect.signature(getattr(ffjax, name)).parameters.values())
-        assert [(p.name, p.default) for p in ours[: len(theirs)]] == [(p.name, p.default) for p in theirs]
+        assert [(p.name, p.default) for p in ours[: len(theirs)]] == [
+            (p.name, p.default) for p in theirs
+        ]
 
 
 def test_glove_bit_for_bit(real_file) -> None:

@@ -56,8 +56,37 @@ def is_number(field: bytes) -> bool:
 
 
 @given(st.lists(anything, min_size=1, max_size=30))
-@example([b"-0.038194", b"0.28787", b"-0.0", b"0.0", b"12.5", b"99999999.", b"9999999.9", b".5", b"-.25", b"7."])
-@example([b".", b"-", b"-.", b"--1.0", b"1.-2", b"1..2", b"1.2.3", b"/.0", b":.0", b"1.0:", b"+1.5", b"1,5", b"\xb2.5"])
+@example(
+    [
+        b"-0.038194",
+        b"0.28787",
+        b"-0.0",
+        b"0.0",
+        b"12.5",
+        b"99999999.",
+        b"9999999.9",
+        b".5",
+        b"-.25",
+        b"7.",
+    ]
+)
+@example(
+    [
+        b".",
+        b"-",
+        b"-.",
+        b"--1.0",
+        b"1.-2",
+        b"1..2",
+        b"1.2.3",
+        b"/.0",
+        b":.0",
+        b"1.0:",
+        b"+1.5",
+        b"1,5",
+        b"\xb2.5",
+    ]
+)
 @example([b"123456.7", b"1234567.8", b"0.1234567", b"0.12345678", b"-0.1234567"])
 def test_short_numbers_are_right_or_refused(fields: list[bytes]) -> None:
     got, bad = read_short(fields)
@@ -68,9 +97,28 @@ def test_short_numbers_are_right_or_refused(fields: list[bytes]) -> None:
 
 
 @given(st.lists(anything, min_size=1, max_size=30))
-@example([b"9007199254740992", b"9007199254740993", b"-9007199254740.991", b"0.000000000000001", b"1234567890.12345"])
 @example(
-    [b"0", b"-1", b"+7", b"-", b"+", b".", b"1.2.3", b"123456789012345.", b"-123456789012345.", b"00000000.00000001"]
+    [
+        b"9007199254740992",
+        b"9007199254740993",
+        b"-9007199254740.991",
+        b"0.000000000000001",
+        b"1234567890.12345",
+    ]
+)
+@example(
+    [
+        b"0",
+        b"-1",
+        b"+7",
+        b"-",
+        b"+",
+        b".",
+        b"1.2.3",
+        b"123456789012345.",
+        b"-123456789012345.",
+        b"00000000.00000001",
+    ]
 )
 def test_long_numbers_are_right_or_refused(fields: list[bytes]) -> None:
     got, bad = long_numbers(*spans(fields))
@@ -84,7 +132,9 @@ def test_long_numbers_are_right_or_refused(fields: list[bytes]) -> None:
 def test_short_numbers_read_all_they_promise(digits: int) -> None:
     rng = np.random.default_rng(digits)
     fields = []
-    for point in range(max(0, digits - 7), digits + 1):  # digits before the point; at most seven behind it
+    for point in range(
+        max(0, digits - 7), digits + 1
+    ):  # digits before the point; at most seven behind it
         for _ in range(50):
             text = "".join(map(str, rng.integers(0, 10, digits)))
             fields += [f"{sign}{text[:point]}.{text[point:]}".encode() for sign in ("", "-")]
@@ -107,7 +157,7 @@ def test_long_numbers_read_all_they_promise(digits: int) -> None:
 
 
 def test_a_decimal_halfway_between_two_float32_rounds_as_python_does() -> None:
-    # 1 + 2**-24 lies halfway between 1 and the next float32; its decimal has 25 digits, so Python alone reads it.
+    # 1 + 2**-24 lies halfway between 1 and the next float32; Python reads its 25 digits.
     half = b"1.000000059604644775390625"
     got, bad = long_numbers(*spans([half]))
     assert bad.all()

@@ -1,4 +1,4 @@
-"""Reading text: what stands in a line, what is refused, and where the error says it is."""
+"""Reading text: words and values of a line, bad lines, and where errors say they are."""
 
 import warnings
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_lengths_outside_of_float32_squares_are_right() -> None:
     [
         b"a 0.5 1.25\nb -1.0 2.0\n",
         b"a 0.5 1.25\nb -1.0 2.0",  # no line feed at the end
-        b"a 0.5 1.25 \nb -1.0 2.0 \n",  # a space behind each line, as fastText writes
+        b"a 0.5 1.25 \nb -1.0 2.0 \n",  # a space after each line, as fastText writes
         b"a 0.5 1.25\r\nb -1.0 2.0\r\n",
         b"a 0.5 1.25 \r\nb -1.0 2.0   \r\n",
         b"a\t0.5\t1.25\nb\t-1.0\t2.0\n",
@@ -79,7 +79,19 @@ def test_ways_to_write_the_same(raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["New York", " ", "\u00a0", ". . .", "at name@domain.com", "a\u00a0b", "", "\u2028", "3", "0.25", "windows 10"]
+    [
+        "New York",
+        " ",
+        "\u00a0",
+        ". . .",
+        "at name@domain.com",
+        "a\u00a0b",
+        "",
+        "\u2028",
+        "3",
+        "0.25",
+        "windows 10",
+    ]
     + [" x", "x ", "a\tb", "\x0b", "\x1c", "a\rb", "日本 語", "-", "e", "nan"],
 )
 def test_words_are_what_precedes_the_values(word: str) -> None:
@@ -116,21 +128,41 @@ def test_a_word_that_ends_with_a_value_needs_dims(word: str) -> None:
         (b"a 1.0 2.0\nb 1.0\n", 10, "expected 2 values after the word, got 1 in 'b 1.0'"),
         (b"a 1.0 2.0\nb\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 0 in 'b'"),
         (b"a 1.0 2.0\n1.0 2.0\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 1"),
-        (b"a 1.0 2.0\nb 1.0 x\nc 1.0 2.0\n", 16, "value 2 of 2 of 'b': expected a decimal number, got 'x'"),
+        (
+            b"a 1.0 2.0\nb 1.0 x\nc 1.0 2.0\n",
+            16,
+            "value 2 of 2 of 'b': expected a decimal number, got 'x'",
+        ),
         (b"a 1.0 2.0\nb 1.0 0x1\nc 1.0 2.0\n", 16, "expected a decimal number, got '0x1'"),
-        (b"a 1.0 2.0\nb 1_0 2.0\nc 1.0 2.0\n", 12, "value 1 of 2 of 'b': expected a decimal number, got '1_0'"),
+        (
+            b"a 1.0 2.0\nb 1_0 2.0\nc 1.0 2.0\n",
+            12,
+            "value 1 of 2 of 'b': expected a decimal number, got '1_0'",
+        ),
         (b"a 1.0 2.0\nb 1,0 2.0\nc 1.0 2.0\n", 12, "expected a decimal number, got '1,0'"),
         (b"a 1.0 2.0\nb 1.0 \x002.0\nc 1.0 2.0\n", 16, "expected a decimal number"),
         (b"a 1.0 2.0\nb 1.0 \xd9\xa1\nc 1.0 2.0\n", 16, "expected a decimal number"),
         (b"a 1.0 2.0\nb 1.0\x0b2.0\nc 1.0 2.0\n", 10, "expected 2 values after the word, got 1"),
-        (b"a 1.0 2.0\nb 1.0 2.0 \x1a\nc 1.0 2.0\n", 10, "expected 2 values after the word, got more"),
+        (
+            b"a 1.0 2.0\nb 1.0 2.0 \x1a\nc 1.0 2.0\n",
+            10,
+            "expected 2 values after the word, got more",
+        ),
         (b"a 1.0 2.0\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
         (b"a 1.0 2.0\n \r\n\nc 1.0 2.0\n", 10, "expected a word and 2 values, got an empty line"),
         (b"\na 1.0 2.0\n", 0, "expected a word and 2 values, got an empty line"),
         (b"", 0, "expected a word and its values on each line, got an empty file"),
         (b"\n\n", 0, "expected a word and its values on each line"),
-        (b"only words\nhere you see\n", 0, "expected a word and its values on each line, got 'only words'"),
-        (b"2 3\na 1.0 2.0 3.0\nb 1.0 2.0 3.0\n", 0, "expected a word and 3 values, got '2 3'. .*load_text_dims"),
+        (
+            b"only words\nhere you see\n",
+            0,
+            "expected a word and its values on each line, got 'only words'",
+        ),
+        (
+            b"2 3\na 1.0 2.0 3.0\nb 1.0 2.0 3.0\n",
+            0,
+            "expected a word and 3 values, got '2 3'. .*load_text_dims",
+        ),
     ],
 )
 def test_bad_lines(raw: bytes, offset: int, message: str) -> None:
@@ -151,7 +183,10 @@ def test_bad_lines(raw: bytes, offset: int, message: str) -> None:
         (b"1 0\na\n", "dims: expected 1 to 16777216, got 0"),
         (b"1 99999999999\na 1\n", "dims: expected 1 to 16777216, got 99999999999"),
         (b"1 9999999999999999999999\na 1\n", "expected two whole numbers"),
-        (b"1000000 2\na 1.0 2.0\n", "rows: expected at most 2, as many as 10 bytes can hold, got 1000000"),
+        (
+            b"1000000 2\na 1.0 2.0\n",
+            "rows: expected at most 2, as many as 10 bytes can hold, got 1000000",
+        ),
         (b"999999999999999999 16777216\na 1.0 2.0\n", "rows: expected at most 0"),
         (b"2 2\na 1.0 2.0\n", "expected 2 rows, as the first line says, got 1 up to the end"),
         (b"1 2\na 1.0 2.0\nb 1.0 2.0\n", "expected 1 rows, as the first line says, got more"),
@@ -172,7 +207,9 @@ def test_no_rows(dims: int) -> None:
 
 def test_invalid_utf8_names_the_word_and_its_byte() -> None:
     raw = b"meren 1.0 2.0\nzee\xc3n 1.0 2.0\n"
-    with pytest.raises(ffjax.FormatError, match=r"byte 14: word: expected UTF-8, got b'zee\\xc3n'.*`lossy=True`"):
+    with pytest.raises(
+        ffjax.FormatError, match=r"byte 14: word: expected UTF-8, got b'zee\\xc3n'.*`lossy=True`"
+    ):
         load(raw)
     assert load(raw, lossy=True).vocab.words == ["meren", "zee\ufffdn"]
 
@@ -187,11 +224,15 @@ def test_a_character_cut_in_two_by_the_border_of_words() -> None:
 
 def test_repeated_words_count_once_with_one_warning() -> None:
     raw = b"a 1.0 0.0\nb 0.0 2.0\na 0.0 3.0\nb 4.0 0.0\na 0.0 5.0\nc 0.0 6.0\n"
-    with pytest.warns(UserWarning, match="3 words occur again; the first vector of each counts") as seen:
+    with pytest.warns(
+        UserWarning, match="3 words occur again; the first vector of each counts"
+    ) as seen:
         emb = load(raw)
     assert len(seen) == 1
     assert emb.vocab.words == ["a", "b", "c"]
-    np.testing.assert_array_equal(np.asarray(emb.storage), np.array([[1, 0], [0, 1], [0, 1]], np.float32))
+    np.testing.assert_array_equal(
+        np.asarray(emb.storage), np.array([[1, 0], [0, 1], [0, 1]], np.float32)
+    )
     np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1, 2, 6], np.float32))
 
 
@@ -209,7 +250,9 @@ def test_nan_and_infinity_are_kept_with_one_warning() -> None:
     ) as seen:
         emb = load(raw)
     assert len(seen) == 1
-    expected = np.array([[np.nan, 1], [np.inf, -2], [0.6, 0.8], [np.inf, 0.5], [np.nan, -np.inf]], np.float32)
+    expected = np.array(
+        [[np.nan, 1], [np.inf, -2], [0.6, 0.8], [np.inf, 0.5], [np.nan, -np.inf]], np.float32
+    )
     np.testing.assert_array_equal(np.asarray(emb.storage), expected)
     np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1, 1, 5, 1, 1], np.float32))
 
@@ -232,14 +275,31 @@ def test_limit_leaves_what_follows_unread() -> None:
 @pytest.mark.parametrize(
     ("check", "value", "error", "message"),
     [
-        (check_limit, -1, ValueError, "`limit`: expected the number of words to read, or None .*, at least 0, got -1"),
-        (check_limit, 1.5, TypeError, "`limit`: expected the number of words to read, or None for all, got float 1.5"),
+        (
+            check_limit,
+            -1,
+            ValueError,
+            "`limit`: expected the number of words to read, or None .*, at least 0, got -1",
+        ),
+        (
+            check_limit,
+            1.5,
+            TypeError,
+            "`limit`: expected the number of words to read, or None for all, got float 1.5",
+        ),
         (check_limit, True, TypeError, "`limit`: expected"),
-        (check_dims, 0, ValueError, "`dims`: expected the number of values a line, or None .*, at least 1, got 0"),
+        (
+            check_dims,
+            0,
+            ValueError,
+            "`dims`: expected the number of values a line, or None .*, at least 1, got 0",
+        ),
         (check_dims, "3", TypeError, "`dims`: expected the number of values a line.*got str '3'"),
     ],
 )
-def test_bad_arguments(check: Callable, value: object, error: type[Exception], message: str) -> None:
+def test_bad_arguments(
+    check: Callable, value: object, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         check(value)
 
@@ -250,7 +310,9 @@ def test_arguments_are_checked_before_the_file_is_touched() -> None:
 
 
 def test_dims_that_the_header_contradicts() -> None:
-    with pytest.raises(ValueError, match="`dims`: expected 2, as the file's first line says, got 3"):
+    with pytest.raises(
+        ValueError, match="`dims`: expected 2, as the file's first line says, got 3"
+    ):
         load_dims(b"1 2\na 1.0 2.0\n", dims=3)
 
 
@@ -272,20 +334,24 @@ def test_truncation_at_every_byte(header: bool) -> None:
             words, rows = raw_rows(raw[:size], header=header, dims=3)
         except ffjax.FormatError:
             continue
-        # Without a count of rows a file cut behind a line, or within a last number, is a shorter file.
+        # Without a count of rows a file cut after a line, or within a number, is a shorter file.
         assert not header or size >= len(raw) - 7, size
         assert words == whole[0][: len(words)]
         np.testing.assert_array_equal(rows[:-1], whole[1][: max(0, len(rows) - 1)])
 
 
-def small_pieces(monkeypatch: pytest.MonkeyPatch, block: int, piece: int, fields: int) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch, block: int, search: int, fields: int) -> None:
     monkeypatch.setattr(line_chunks, "_READ_BYTES", block)
-    monkeypatch.setattr(text_lines, "_SEARCH_BYTES", piece)
+    monkeypatch.setattr(text_lines, "_SEARCH_BYTES", search)
     monkeypatch.setattr(text_lines, "_BLOCK_NUMBERS", fields)
 
 
-@pytest.mark.parametrize(("block", "piece", "fields"), [(1, 1, 1), (40, 7, 3), (200, 64, 10), (5000, 50, 4)])
-def test_blocks_and_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int, piece: int, fields: int) -> None:
+@pytest.mark.parametrize(
+    ("block", "search", "fields"), [(1, 1, 1), (40, 7, 3), (200, 64, 10), (5000, 50, 4)]
+)
+def test_block_sizes_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, block: int, search: int, fields: int
+) -> None:
     rng = np.random.default_rng(0)
     expected = rng.standard_normal((60, 5)).astype(np.float32)
     words = [f"w{i}" if i % 7 else f"two words {i}" for i in range(60)]
@@ -293,14 +359,14 @@ def test_blocks_and_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch, block: i
         f"{word} {' '.join(map(str, row))}{' ' * (i % 3)}\n"
         for i, (word, row) in enumerate(zip(words, expected, strict=True))
     )
-    small_pieces(monkeypatch, block, piece, fields)
+    small_blocks(monkeypatch, block, search, fields)
     got_words, rows = raw_rows(raw.encode(), header=False, dims=5)
     assert got_words == words
     np.testing.assert_array_equal(rows.view(np.uint32), expected.view(np.uint32))
 
 
 def test_errors_in_later_blocks_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    small_pieces(monkeypatch, 32, 16, 2)
+    small_blocks(monkeypatch, 32, 16, 2)
     good = b"word 1.0 2.0\n"
     for bad, field_at, message in (
         (b"x 1.0\n", 0, "got 1 in 'x 1.0'"),
@@ -312,10 +378,12 @@ def test_errors_in_later_blocks_say_where(monkeypatch: pytest.MonkeyPatch) -> No
         assert info.value.offset == len(good) * 20 + field_at
 
 
-def test_a_line_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_chunks, "_READ_BYTES", 64)
     monkeypatch.setattr(line_chunks, "_MAX_LINE_BYTES", 256)
-    with pytest.raises(ffjax.FormatError, match="expected lines of at most 256 bytes, got a longer one"):
+    with pytest.raises(
+        ffjax.FormatError, match="expected lines of at most 256 bytes, got a longer one"
+    ):
         load(b"a 1.0 2.0\n" + b"b" * 1000)
 
 
@@ -324,7 +392,9 @@ def test_absurd_dims_take_no_memory() -> None:
     raw = b"99 16777216\n" + b"a\n" * 2_000_000
     with pytest.raises(ffjax.FormatError, match="rows: expected at most 0"):
         load_dims(raw)
-    with pytest.raises(ffjax.FormatError, match="expected 10000000 values after the word, got 0 in 'a'"):
+    with pytest.raises(
+        ffjax.FormatError, match="expected 10000000 values after the word, got 0 in 'a'"
+    ):
         load(b"a\n" * 1000, dims=10_000_000)
 
 
@@ -372,12 +442,17 @@ def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["area 51", "catch 22"], ["area 51", "b"], ["a 5. ", "b 6. "], ["a\r1", "b\r2"], [" 7", " 8"]]
+    "words",
+    [["area 51", "catch 22"], ["area 51", "b"], ["a 5. ", "b 6. "], ["a\r1", "b\r2"], [" 7", " 8"]],
 )
-def test_words_from_which_a_reader_would_take_values_are_not_written(words: list[str], tmp_path: Path) -> None:
+def test_words_from_which_a_reader_would_take_values_are_not_written(
+    words: list[str], tmp_path: Path
+) -> None:
     rows = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
     emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words))
-    with pytest.raises(ValueError, match="`embeddings`: expected words that a reader can tell from values"):
+    with pytest.raises(
+        ValueError, match="`embeddings`: expected words that a reader can tell from values"
+    ):
         ffjax.write_text(tmp_path / "x.txt", emb)
     assert not list(tmp_path.iterdir())
 
@@ -391,6 +466,8 @@ def test_an_integer_may_end_a_word_of_many(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sep", ["", "5", ".", "\0", " 5 ", " : ", "\n"])
 def test_only_spaces_and_tabs_separate(sep: str, tmp_path: Path) -> None:
-    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["a", "b"]))
+    emb = ffjax.Embeddings(
+        ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.SimpleVocab(["a", "b"])
+    )
     with pytest.raises(ValueError, match="`sep`: expected spaces or tabs"):
         ffjax.write_text(tmp_path / "x.txt", emb, sep=sep)
