@@ -39,11 +39,7 @@ _BLOCK_ROWS = 1 << 12
 
 @dataclass(frozen=True)
 class FloretBlocks(Blocks):
-    """The rows of a floret table in blocks; a block's words are the numbers of its buckets.
-
-    Attributes:
-        vocab: the vocabulary that the header describes.
-    """
+    """The rows of a floret table, with bucket numbers for words and the header's vocabulary."""
 
     vocab: FloretVocab = None  # type: ignore[assignment]
 
@@ -96,15 +92,7 @@ def collect_table(blocks: Blocks, vocab: FloretVocab, rows: RowSink) -> Embeddin
 def read_floret_blocks(
     file: File | Stream, *, skip_edge_unigrams: bool = True
 ) -> Iterator[FloretBlocks]:
-    """Opens a floret table to read it a block of rows at a time, in memory for a few blocks.
-
-    Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
-        skip_edge_unigrams: as in `load_floret`.
-
-    Raises:
-        FormatError: as `load_floret`; most errors come from the blocks.
-    """
+    """Opens a floret table to read it a block of rows at a time."""
     with open_stream(file) as stream:
         begin_text(stream)
         (n_rows, dims), vocab = _read_header(stream, skip_edge_unigrams)

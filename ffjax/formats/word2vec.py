@@ -9,7 +9,7 @@ row; it is never part of a word: words hold neither space nor LF. Words are UTF-
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -29,14 +29,7 @@ from ffjax.formats.rows.export import (
     word_blocks,
     words_with,
 )
-from ffjax.formats.rows.row_blocks import (
-    Block,
-    BlockReader,
-    Blocks,
-    collect,
-    in_order,
-    unit_length,
-)
+from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order, unit_length
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, read_header
@@ -79,10 +72,12 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
         >>> emb.vocab.words, emb["one"].tolist(), float(emb.norms[0])
         (['one'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
-    with _open(file, limit, lossy, unit=True, in_place=True) as blocks:
+    options = {"lossy": lossy, "limit": limit}
+    with read_word2vec_blocks(file, unit=True, in_place=True, **options) as blocks:
         return collect(blocks)
 
 
+@contextmanager
 def read_word2vec_blocks(
     file: File | Stream,
     *,
@@ -90,41 +85,12 @@ def read_word2vec_blocks(
     limit: int | None = None,
     unit: bool = False,
     values: bool = True,
-) -> AbstractContextManager[Blocks]:
-    r"""Opens a word2vec file to read it a block of rows at a time, in memory for a few blocks.
-
-    Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
-        lossy: as in `load_word2vec`.
-        limit: as in `load_word2vec`.
-        unit: whether to scale the rows to unit length.
-        values: whether to yield the numbers too, or the words alone.
-
-    Raises:
-        FormatError: as `load_word2vec`; most errors come from the blocks.
-
-    Examples:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.bin"
-        >>> _ = path.write_bytes(b"1 2\none \x00\x00@@\x00\x00\x80@")
-        >>> with read_word2vec_blocks(path) as blocks:
-        ...     [(block.words.strings, block.rows.tolist()) for block in blocks]
-        [(['one'], [[3.0, 4.0]])]
-    """
-    return _open(file, limit, lossy, unit=unit, values=values)
-
-
-@contextmanager
-def _open(
-    file: File | Stream,
-    limit: int | None,
-    lossy: bool,
-    *,
-    unit: bool,
-    values: bool = True,
     in_place: bool = False,
 ) -> Iterator[Blocks]:
-    """Opens a file; `in_place` puts all rows into one array if the file's size permits that."""
+    """Opens a word2vec file to read it a block at a time, with the options of `BlockReader`.
+
+    `in_place` puts all rows into one array if the file's size permits that.
+    """
     check_limit(limit)
     with open_stream(file) as stream:
         n_rows, dims = read_header(stream)
@@ -140,33 +106,20 @@ def _open(
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Bytes at `offset` in the file that begin with row `row`.
-
-    `vectors` says where the vectors of complete rows begin.
-    """
-
     data: bytes
-    vectors: list[int]
-    offset: int
-    row: int
+    vectors: list[int]  # where the vectors of complete rows begin
+    offset: int  # of the bytes in the file
+    row: int  # the number of the first row
 
 
 @dataclass(frozen=True)
 class _Reader(BlockReader):
-    """Cuts a stream into chunks of complete rows, and chunks into words and vectors.
+    """Cuts a stream into chunks of complete rows, and chunks into words and vectors."""
 
-    Attributes:
-        matrix: where all rows go, if they go into one array.
-    """
-
-    matrix: np.ndarray | None = None
+    matrix: np.ndarray | None = None  # where all rows go, if they go into one array
 
     def chunks(self, n_read: int) -> Iterator[_Chunk]:
-        """The first `n_read` rows.
-
-        Raises:
-            FormatError: if a row is incomplete, or the file goes on after the last one.
-        """
+        """The first `n_read` rows; if these are all, nothing may follow."""
         carry, row, size = b"", 0, 4 * self.dims
         while row < n_read:
             offset = self.stream.position - len(carry)

@@ -35,12 +35,7 @@ _ERRORS = (
 
 
 def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
-    """The one member of a zip archive as a stream.
-
-    Raises:
-        FormatError: if the archive is corrupt or encrypted, does not have exactly one member, or
-            exceeds the bound for decompressed data.
-    """
+    """The one member of a zip archive as a stream."""
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
@@ -77,9 +72,6 @@ def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
     """The one member of a tar archive as a stream, read from a stream that can't be sought.
 
     A second member is an error when the first has been read to its end, not before.
-
-    Raises:
-        FormatError: if the archive is corrupt, has no member, or one that is not a regular file.
     """
     with _format_errors(file, "tar"):
         archive = tarfile.open(fileobj=stream, mode="r|", bufsize=_READ_BYTES)
@@ -114,10 +106,7 @@ def _next_file(archive: tarfile.TarFile, file: File | None) -> tarfile.TarInfo |
 
 
 class _Member(io.RawIOBase):
-    """The data of one member; `at_end` is called once they have been read.
-
-    Closing the member closes the archive.
-    """
+    """The data of one member; `at_end` is called once they have been read."""
 
     def __init__(
         self,
@@ -135,11 +124,7 @@ class _Member(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the start of a buffer; 0 at the end.
-
-        Raises:
-            FormatError: if the archive is corrupt or, at the end, has another member.
-        """
+        """Fills the start of a buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")
         with _format_errors(self._file, self._kind):
             data = self._data.read(len(view))

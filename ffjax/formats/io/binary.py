@@ -104,11 +104,7 @@ class Cursor:
     __slots__ = ("chunk", "end", "position", "source")
 
     def __init__(
-        self,
-        source: ByteSource,
-        start: int = 0,
-        end: int | None = None,
-        chunk: str | None = None,
+        self, source: ByteSource, start: int = 0, end: int | None = None, chunk: str | None = None
     ) -> None:
         self.source = source
         self.position = start
@@ -141,11 +137,7 @@ class Cursor:
         )
 
     def claim(self, field: str, count: int, size: int = 1, *, offset: int | None = None) -> int:
-        """The bytes that `count` elements of `size` bytes take.
-
-        Raises:
-            FormatError: if the stretch does not have as many.
-        """
+        """The bytes that `count` elements of `size` bytes take."""
         if count * size > self.remaining:
             unit = "" if size == 1 else f" of {size} bytes"
             expected = f"at most {self.remaining // size}{unit}, as many as remain"
@@ -166,11 +158,7 @@ class Cursor:
         return self.number("Q", field)
 
     def skip(self, field: str, count: int) -> int:
-        """Steps over `count` bytes and returns where they began.
-
-        Raises:
-            FormatError: if fewer remain.
-        """
+        """Steps over `count` bytes and returns where they began."""
         if count > self.remaining:
             raise self.error(field, f"{count} bytes", f"{self.remaining} before the end")
         start = self.position
@@ -183,11 +171,7 @@ class Cursor:
         return self.source.data[start : start + count]
 
     def text(self, field: str, count: int) -> str:
-        """The next `count` bytes as UTF-8.
-
-        Raises:
-            FormatError: if fewer remain, or they are not UTF-8.
-        """
+        """The next `count` bytes as UTF-8."""
         raw = self.take(field, count)
         try:
             return str(raw, "utf-8")
@@ -197,11 +181,7 @@ class Cursor:
             raise self.error(field, "UTF-8", got, offset=offset) from error
 
     def finish(self) -> None:
-        """Checks that the stretch has been read to its end.
-
-        Raises:
-            FormatError: if bytes remain.
-        """
+        """Checks that the stretch has been read to its end."""
         if self.remaining:
             got = f"{self.remaining} more bytes"
             raise self.error("length", f"{self.chunk} to end here", got)

@@ -28,16 +28,7 @@ _XZ_MEMORY_BYTES = 1 << 29
 
 
 class Decompressed(io.RawIOBase):
-    """What a compressed stream holds.
-
-    Args:
-        raw: the compressed stream.
-        kind: `"gzip"`, `"bzip2"`, `"xz"` or `"zstd"`.
-        file: what errors call it.
-
-    Raises:
-        ImportError: if `kind` is zstd and the package that reads it is not installed.
-    """
+    """What a stream compressed by gzip, bzip2, xz or zstd holds; errors call it `file`."""
 
     def __init__(self, raw: Any, kind: str, file: File | None) -> None:
         self._raw, self._kind, self._file = raw, kind, file
@@ -51,11 +42,7 @@ class Decompressed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the start of a buffer; 0 at the end.
-
-        Raises:
-            FormatError: if the stream is corrupt or truncated, or exceeds the bound.
-        """
+        """Fills the start of a buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")
         if not len(view):
             return 0
@@ -106,14 +93,8 @@ class Decompressed(io.RawIOBase):
         return data
 
     def _error(self, expected: str, got: str, hint: str | None = None) -> FormatError:
-        return FormatError(
-            self._file,
-            offset=self._n_in,
-            chunk=f"{self._kind} stream",
-            expected=expected,
-            got=got,
-            hint=hint,
-        )
+        what = {"expected": expected, "got": got, "hint": hint}
+        return FormatError(self._file, offset=self._n_in, chunk=f"{self._kind} stream", **what)
 
 
 def _decoder(kind: str) -> tuple[Callable[[], Any], int, tuple[type[Exception], ...]]:

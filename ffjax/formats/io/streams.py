@@ -34,18 +34,13 @@ class Stream:
     Attributes:
         file: what errors call it.
         raw: what the bytes are read from; the file itself if nothing wraps it.
-        wrapping: what wraps the bytes, outermost first: any of `"gzip"`, `"bzip2"`, `"xz"`,
-            `"zstd"`, `"zip"` and `"tar"`.
+        wrapping: the kinds of compression and archives around the bytes, outermost first.
         size: the number of bytes, `None` if only reading tells.
         position: the number of bytes that have been read.
     """
 
     def __init__(
-        self,
-        file: File | None,
-        raw: Any,
-        wrapping: tuple[str, ...] = (),
-        size: int | None = None,
+        self, file: File | None, raw: Any, wrapping: tuple[str, ...] = (), size: int | None = None
     ) -> None:
         self.file, self.raw, self.wrapping, self.size = file, raw, wrapping, size
         self.position = 0
@@ -80,42 +75,18 @@ class Stream:
         return data
 
     def error(
-        self,
-        offset: int | None,
-        *,
-        chunk: str | None = None,
-        field: str | None = None,
-        expected: str | None = None,
-        got: str | None = None,
-        hint: str | None = None,
+        self, offset: int | None, *, chunk: str | None = None, **what: str | None
     ) -> FormatError:
         """An error about the byte at `offset`, counted inside of what wraps the file."""
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
             chunk = f"{inside}: {chunk}" if chunk else inside
-        return FormatError(
-            self.file,
-            offset=offset,
-            chunk=chunk,
-            field=field,
-            expected=expected,
-            got=got,
-            hint=hint,
-        )
+        return FormatError(self.file, offset=offset, chunk=chunk, **what)
 
 
 @contextmanager
 def open_stream(file: File | Stream) -> Iterator[Stream]:
-    r"""Opens a file, decompresses it and takes it out of its archive.
-
-    Args:
-        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream, which
-            stays open.
-
-    Raises:
-        FormatError: if what wraps the file is corrupt, or is an archive of anything but one file.
-        ImportError: if the file is compressed with zstd and the extra `zstd` is not installed.
-        OSError: if the file cannot be read.
+    r"""Opens a file, decompresses it and takes it out of its archive; a stream stays open.
 
     Examples:
         >>> import gzip, tempfile, pathlib
@@ -143,18 +114,8 @@ def open_source(
 ) -> Iterator[ByteSource]:
     """Opens a file for reading in place, through a memory map.
 
-    What can't be mapped (a pipe, a compressed file) is copied to a temporary file first, but only
-    if it begins with `magic`.
-
-    Args:
-        file: a path; a descriptor, which is closed afterwards; or a stream at its start, of which
-            the map has all bytes. Only a stream is decompressed.
-        magic: the first bytes that the file must have.
-        error: the class of errors to raise.
-
-    Raises:
-        FormatError: if the file begins otherwise.
-        OSError: if it cannot be read.
+    A stream must be at its start. What can't be mapped (a pipe, a compressed stream) is copied to a
+    temporary file first. A file that does not begin with `magic` is an error of class `error`.
     """
     with ExitStack() as stack:
         stream = file if isinstance(file, Stream) else _open(stack, file, rewind=True)
@@ -171,8 +132,10 @@ def open_source(
             )
         raw = stream.raw
         if stream.wrapping or stream.size is None:
-            raw = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-            _copy(stream, raw)
+            raw = stack.enter_context(tempfile.TemporaryFile())
+            while data := stream.read(_COPY_BYTES):
+                raw.write(data)
+            raw.flush()
         size = os.fstat(raw.fileno()).st_size
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         yield ByteSource(stream.file, data, error, raw)
@@ -188,12 +151,6 @@ def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
     if rewind:
         raw.seek(0)
     return Stream(file, raw, (), max(0, status.st_size - raw.tell()))
-
-
-def _copy(stream: Stream, target: Any) -> None:
-    while data := stream.read(_COPY_BYTES):
-        while data:
-            data = data[target.write(data) :]
 
 
 def _unwrap(stack: ExitStack, stream: Stream) -> Stream:

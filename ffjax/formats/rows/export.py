@@ -42,17 +42,9 @@ class ExportOptions(TableOptions, total=False):
 def check_plain(
     embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
 ) -> Embeddings:
-    """Checks that a file of words and numbers can hold everything, or options say what to drop.
+    """Checks that `what`, files of words and numbers, can hold everything that options don't drop.
 
-    Args:
-        embeddings: what is to be written.
-        what: what errors call the file, for example `"word2vec files"`.
-        options: the options that the writer was called with.
-        kind: the options that it has.
-
-    Raises:
-        TypeError: if `embeddings` is something else, or the writer has no such option.
-        ValueError: if something would be lost without its option, or there are no words or vectors.
+    `kind` is the class of the options that the writer has.
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
@@ -81,11 +73,7 @@ def check_plain(
 
 
 def check_has_dims(embeddings: Embeddings, what: str) -> None:
-    """Checks that vectors have numbers: the formats' readers, ours and others', expect some.
-
-    Raises:
-        ValueError: if they have none.
-    """
+    """Checks that vectors have numbers: the formats' readers, ours and others', expect some."""
     if embeddings.dims < 1:
         raise ValueError(
             f"`embeddings`: expected vectors of at least 1 dimension, which is what {what} hold, "
@@ -117,11 +105,7 @@ def _is_quantized(storage: Storage) -> bool:
 
 
 def check_line_feeds(table: StringTable, what: str) -> None:
-    """Checks that no word holds a line feed.
-
-    Raises:
-        ValueError: if one does.
-    """
+    """Checks that no word holds a line feed."""
     ids = words_with(table, _LF)
     if len(ids):
         raise ValueError(

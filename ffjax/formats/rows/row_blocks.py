@@ -33,20 +33,12 @@ _CACHED_NUMBERS = 1 << 15  # what fits the cache
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a file, in its order.
-
-    Attributes:
-        words: the word of each row.
-        rows: the rows as in the file or of unit length, float32 `[n, dims]`; without columns if
-            only the words were asked for.
-        norms: the norms that the rows had before they were scaled to unit length, float32 `[n]`.
-        n_infinite: how many rows have no finite norm, counted when rows are scaled.
-    """
+    """Some rows of a file, in its order."""
 
     words: StringTable
-    rows: np.ndarray
-    norms: np.ndarray | None = None
-    n_infinite: int = 0
+    rows: np.ndarray  # float32 [n, dims], without columns if only words were asked for
+    norms: np.ndarray | None = None  # the rows' norms before they were scaled to unit length
+    n_infinite: int = 0  # how many rows have no finite norm, if they were scaled
 
     def __len__(self) -> int:
         return len(self.words)
@@ -54,20 +46,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The rows of a file in blocks, which can be iterated over once.
-
-    Attributes:
-        dims: columns of each row.
-        n_rows: the number of rows that the file declares, or `None`; it is checked with the last
-            block.
-        blocks: the blocks.
-        matrix: an array that the rows of all blocks fill one after the other, or `None`.
-    """
+    """The rows of a file in blocks, which can be iterated over once."""
 
     dims: int
-    n_rows: int | None
+    n_rows: int | None  # as the file declares; checked with the last block
     blocks: Iterator[Block]
-    matrix: np.ndarray | None = None
+    matrix: np.ndarray | None = None  # which the rows of all blocks fill, one after the other
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks
@@ -75,32 +59,19 @@ class Blocks:
 
 @dataclass(frozen=True)
 class BlockReader:
-    """What the readers of words and rows have in common.
-
-    Attributes:
-        stream: the file.
-        n_rows: the number of rows that the file declares.
-        dims: columns of each row.
-        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
-        unit: whether to scale rows to unit length.
-        values: whether to read the numbers, or the words alone.
-    """
+    """What the readers of words and rows have in common."""
 
     stream: Stream
-    n_rows: int | None
+    n_rows: int | None  # as the file declares
     dims: int
-    lossy: bool = False
-    unit: bool = False
-    values: bool = True
+    lossy: bool = False  # replace bytes of words that are not UTF-8 by U+FFFD
+    unit: bool = False  # scale rows to unit length
+    values: bool = True  # read the numbers, not the words alone
 
     def words(
         self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, offset: int
     ) -> StringTable:
-        """The words from `starts` to `ends` in bytes that begin at `offset` in the file.
-
-        Raises:
-            FormatError: if one is not UTF-8, and `lossy` is false.
-        """
+        """The words from `starts` to `ends` in bytes that begin at `offset` in the file."""
         lengths = ends - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
@@ -149,12 +120,8 @@ def unit_length(rows: np.ndarray) -> tuple[np.ndarray, int]:
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
     """Makes embeddings with norms of blocks of unit rows.
 
-    The first row of a word counts. Rows with NaN or infinity stay. A warning says how many words
-    and rows that concerns.
-
-    Args:
-        blocks: the blocks.
-        rows: what the rows are appended to; by default, one array in memory.
+    The first row of a word counts, rows with NaN or infinity stay, and warnings count both. Rows
+    are appended to `rows`, by default to one array in memory.
     """
     if rows is None and blocks.matrix is None:
         rows = RowBuffer(blocks.dims)
@@ -200,10 +167,7 @@ def in_order(
 ) -> Generator[U, None, None]:
     """`map` on a few threads, a few items ahead, with results in order.
 
-    Args:
-        work: what to do with each item; NumPy computes without Python's lock.
-        items: the items, which are made on the caller's thread.
-        spare: how many processors to leave to the caller, who has work to do.
+    Items are made on the caller's thread, to which `spare` processors are left.
     """
     n_threads = min(_MAX_THREADS, _n_cpus())
     if n_threads == 1:

@@ -24,12 +24,7 @@ class RowSink(Protocol):
 
 
 class RowBuffer:
-    """Rows in one array, which grows without a copy where the system can do that.
-
-    Args:
-        dims: columns of each row.
-        capacity: the number of rows to allocate at first.
-    """
+    """Rows in one array, which grows without a copy where the system can do that."""
 
     def __init__(self, dims: int, capacity: int | None = None) -> None:
         self._dims = dims

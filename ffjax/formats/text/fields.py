@@ -17,11 +17,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def one_number(text: bytes) -> float:
-    """Reads one number of any form: exponents, `nan`, `inf`, any number of digits.
-
-    Raises:
-        ValueError: if `text` is not a decimal number.
-    """
+    """Reads one number of any form: exponents, `nan`, `inf`, any number of digits."""
     if b"_" in text:  # which Python's own literals may have
         raise ValueError
     return float(text)

@@ -15,11 +15,7 @@ HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n")
 
 
 def begin_text(stream: Stream) -> None:
-    """Skips a byte order mark.
-
-    Raises:
-        FormatError: if lines end with a CR alone.
-    """
+    """Skips a byte order mark."""
     head = stream.head(_HEAD_BYTES)
     if ends_with_cr(head):
         raise stream.error(
@@ -32,11 +28,7 @@ def begin_text(stream: Stream) -> None:
 
 
 def read_header(stream: Stream) -> tuple[int, int]:
-    """Reads the line `rows dims`.
-
-    Raises:
-        FormatError: if there is none.
-    """
+    """Reads the line `rows dims`."""
     head = stream.head(HEADER_BYTES)
     match = HEADER.match(head)
     if match is None:

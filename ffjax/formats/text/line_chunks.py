@@ -34,11 +34,7 @@ class LineChunk:
 
 
 def cut_lines(stream: Stream) -> Iterator[LineChunk]:
-    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none.
-
-    Raises:
-        FormatError: if a line is too long for any embeddings.
-    """
+    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none."""
     carry, at_end = b"", False
     while not at_end:
         room = max(_READ_BYTES, 2 * len(carry))

@@ -34,19 +34,12 @@ Fail = Callable[..., FormatError]
 
 @dataclass(frozen=True)
 class Lines:
-    """The words and values of a block of lines; offsets count from the block's first byte.
+    """The words and values of a block of lines; offsets count from the block's first byte."""
 
-    Attributes:
-        starts: where each word starts, int64 `[lines]`.
-        ends: where each word ends.
-        values: the numbers, float32 `[lines, dims]`, or `None` if they were not asked for.
-        blank: where the empty lines start that end the block, or `None`.
-    """
-
-    starts: np.ndarray
+    starts: np.ndarray  # of the words, int64 [lines]
     ends: np.ndarray
-    values: np.ndarray | None
-    blank: int | None
+    values: np.ndarray | None  # float32 [lines, dims], if they were asked for
+    blank: int | None  # where the empty lines start that end the block
 
 
 def parse_lines(
@@ -61,16 +54,12 @@ def parse_lines(
     """Splits a block of complete lines into words and values.
 
     Args:
-        buffer: the bytes, from index `PAD` on, allocated by `parse_floats.padded`.
-        n_bytes: how many; the last one is an LF.
+        buffer: `n_bytes` from index `PAD` on, allocated by `parse_floats.padded`.
+        n_bytes: how many bytes; the last one is an LF.
         dims: values a line.
         fail: makes the error for an offset in the block.
         exact: whether surplus fields belong to the word even if they look like values.
         values: whether to read the numbers; without them fields are counted, not checked.
-
-    Raises:
-        FormatError: if a line has too few or too many values, or one that is not a number, or an
-            empty line precedes others.
     """
     declared_bytes = n_bytes
     text = buffer[PAD : PAD + n_bytes]
@@ -141,13 +130,7 @@ class _Block:
         self.unread: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, separators: np.ndarray, kinds: np.ndarray, feeds: np.ndarray) -> None:
-        """Parses the next lines.
-
-        Args:
-            separators: where their separators are.
-            kinds: the bytes there.
-            feeds: the numbers of those separators that are LF.
-        """
+        """Parses the next lines; `kinds` are the bytes at `separators`, of which `feeds` are LF."""
         lines = slice(self.n, self.n + len(feeds))
         self.n = lines.stop
         self.starts[lines.start + 1 : lines.stop + 1] = separators[feeds] + 1

@@ -161,13 +161,7 @@ def long_numbers(
 ) -> tuple[Float32[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     """Reads numbers of up to fifteen digits and a point, or sixteen digits, and perhaps a sign.
 
-    Args:
-        buffer: the bytes, padded.
-        starts: where each field starts.
-        ends: where each field ends.
-
-    Returns:
-        `(numbers, bad)`: where `bad` is true, the field was not read and the number is arbitrary.
+    Returns the numbers, and which fields were not read; their numbers are arbitrary.
     """
     words = buffer.view(np.uint64)
     first = buffer[starts]

@@ -31,11 +31,7 @@ _SAMPLE_BYTES = 1 << 20
 
 
 def load_text(
-    file: File | Stream,
-    lossy: bool = False,
-    limit: int | None = None,
-    *,
-    dims: int | None = None,
+    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
 ) -> Embeddings:
     r"""Reads embeddings in text without a line of dimensions, such as GloVe's.
 
@@ -78,11 +74,7 @@ def load_text(
 
 
 def load_text_dims(
-    file: File | Stream,
-    lossy: bool = False,
-    limit: int | None = None,
-    *,
-    dims: int | None = None,
+    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
 ) -> Embeddings:
     r"""Reads text with a first line `rows dims`, as word2vec and fastText (`.vec`) write it.
 
@@ -125,28 +117,7 @@ def read_text_blocks(
     unit: bool = False,
     values: bool = True,
 ) -> Iterator[Blocks]:
-    r"""Opens a text file to read it a block of rows at a time, in memory for a few blocks.
-
-    Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
-        header: whether the first line is `rows dims`.
-        dims: as in `load_text`.
-        lossy: as in `load_text`.
-        limit: as in `load_text`.
-        unit: whether to scale the rows to unit length.
-        values: whether to read the numbers, or the words alone.
-
-    Raises:
-        FormatError: as `load_text` and `load_text_dims`; most errors come from the blocks.
-
-    Examples:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vectors.txt"
-        >>> _ = path.write_text("one 3.0 4.0\ntwo 0.5 0.0\n")
-        >>> with read_text_blocks(path, header=False) as blocks:
-        ...     [(block.words.strings, block.rows.tolist()) for block in blocks]
-        [(['one', 'two'], [[3.0, 4.0], [0.5, 0.0]])]
-    """
+    """Opens a text file to read it a block at a time, with the options of `BlockReader`."""
     check_limit(limit)
     check_dims(dims)
     exact, n_rows = dims is not None, None
@@ -183,11 +154,7 @@ def _no_header(dims: int) -> str | None:
 
 
 def _count_dims(stream: Stream, first: LineChunk) -> int:
-    """How many values most of the first lines have.
-
-    Raises:
-        FormatError: if they have none.
-    """
+    """How many values most of the first lines have."""
     complete = first.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:SAMPLE_LINES]
     lines = complete or first.text.tobytes().split(b"\n")[:1]
     counts = Counter(filter(None, map(count_values, lines)))
@@ -207,22 +174,14 @@ def _count_dims(stream: Stream, first: LineChunk) -> int:
 
 @dataclass(frozen=True)
 class TextReader(BlockReader):
-    """Parses chunks of lines into blocks of rows.
+    """Parses chunks of lines into blocks of rows."""
 
-    Attributes:
-        exact: whether surplus fields belong to the word even if they look like values.
-    """
-
-    exact: bool = False
+    exact: bool = False  # surplus fields belong to the word even if they look like values
 
     def read(
         self, chunks: Iterator[LineChunk], limit: int | None = None
     ) -> Generator[Block, None, None]:
-        """The rows of all lines, or of the first `limit` ones.
-
-        Raises:
-            FormatError: if a line cannot be read, or there are not `n_rows` of them.
-        """
+        """The rows of all lines, or of the first `limit` ones, which must be `n_rows`."""
         if limit is not None:
             chunks = first_lines(chunks, limit)
         n_read, blank = 0, None
