@@ -17,7 +17,6 @@ from typing import Any, Unpack
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output
-from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
@@ -187,11 +186,9 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
     header = (*storage.shape, *ngrams, vocab.bow, vocab.eow)
     with open_output(file) as out:
         out.write((" ".join(map(str, header)) + "\n").encode())
-        for start in range(0, len(storage), _BLOCK_ROWS):
-            rows = storage.embedding(slice(start, start + _BLOCK_ROWS))
-            values = format_rows(rows.astype(np.float32, copy=False))
+        for start, rows in storage.row_blocks(rows=_BLOCK_ROWS):
+            values = format_rows(rows)
             out.write(b"".join(b"%d %s\n" % line for line in enumerate(values, start)))
-            release_pages(storage)
 
 
 def _floret_vocab(embeddings: Any, options: Mapping[str, Any]) -> FloretVocab:

@@ -35,7 +35,7 @@ class ByteSource:
         name: File | None,
         data: Any,
         error: type[FormatError] = FormatError,
-        file: RawIOBase | None = None,
+        file: RawIOBase | BufferedIOBase | None = None,
     ) -> None:
         self.name = name
         self.data = memoryview(data)

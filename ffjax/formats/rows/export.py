@@ -83,19 +83,16 @@ def check_has_dims(embeddings: Embeddings, what: str) -> None:
 
 def losses(embeddings: Embeddings) -> dict[str, str]:
     """What embeddings have besides words and plain vectors, by the option that drops it."""
-    has = {
-        "drop_subwords": isinstance(embeddings.vocab, SubwordVocab),
-        "drop_metadata": embeddings.metadata is not None,
-        "drop_training": embeddings.training is not None,
-        "reconstruct": _is_quantized(embeddings.storage),
-    }
-    names = {
-        "drop_subwords": "n-grams",
-        "drop_metadata": "metadata",
-        "drop_training": "training data (counts, labels, output matrix)",
-        "reconstruct": "quantized vectors",
-    }
-    return {option: names[option] for option in has if has[option]}
+    lost = {}
+    if isinstance(embeddings.vocab, SubwordVocab):
+        lost["drop_subwords"] = "n-grams"
+    if embeddings.metadata is not None:
+        lost["drop_metadata"] = "metadata"
+    if embeddings.training is not None:
+        lost["drop_training"] = "training data (counts, labels, output matrix)"
+    if _is_quantized(embeddings.storage):
+        lost["reconstruct"] = "quantized vectors"
+    return lost
 
 
 def _is_quantized(storage: Storage) -> bool:
@@ -126,29 +123,24 @@ def word_blocks(
     embeddings: Embeddings, unnormalize: bool
 ) -> Iterator[tuple[list[bytes], np.ndarray]]:
     """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms on demand."""
-    storage, table = embeddings.storage, embeddings.vocab.table
-    shared = None if embeddings.vocab.shared_rows is None else embeddings.vocab.host_rows
-    composed = (
-        storage if isinstance(storage, ComposedArray) and embeddings.stored_norms is None else None
-    )
-    if composed is not None and composed.n_words != embeddings.vocab.n_word_rows:
-        composed = None
-    norms = None
-    if composed is None and embeddings.norms is not None and unnormalize:
-        norms = np.asarray(embeddings.norms)
+    storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms
+    composed: Any = storage if norms is not None and norms.on_demand else None
+    if composed is None and norms is not None and unnormalize:
+        norms = np.asarray(norms)
     step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
-    for start in range(0, len(table), step):
-        stop = min(start + step, len(table))
-        ids = slice(start, stop) if shared is None else shared[start:stop]
-        if composed is not None:  # whose norms come with the rows
-            rows, scale = composed.units(np.arange(start, stop) if shared is None else ids)
+    for start in range(0, len(vocab), step):
+        stop = min(start + step, len(vocab))
+        ids = slice(start, stop) if vocab.shared_rows is None else vocab.host_rows[start:stop]
+        if composed is not None:  # rows and norms with one composition
+            words = np.arange(start, stop) if isinstance(ids, slice) else ids
+            rows, scale = composed.units(words)
         else:
-            rows = storage.embedding(ids).astype(np.float32, copy=False)
+            rows = storage.read(ids).astype(np.float32, copy=False)
             scale = None if norms is None else norms[ids]
-        if scale is not None and unnormalize:
+        if unnormalize and scale is not None:
             rows = rows * scale[:, None]
         release_pages(storage)
-        yield _raw_words(table, start, stop), rows
+        yield _raw_words(vocab.table, start, stop), rows
 
 
 def _raw_words(table: StringTable, start: int, stop: int) -> list[bytes]:
