@@ -17,7 +17,8 @@ import numpy as np
 import ffjax
 from benchmarks.files import peer, real
 from benchmarks.harness import Figure, Pair, row
-from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
+from ffjax.transforms.quantize.pq_training import train_opq, train_pq
+from ffjax.transforms.quantize.settings import PQSettings
 
 N_SUBQUANTIZERS = 50
 PQ, OPQ = "faiss `ProductQuantizer`", "faiss `OPQMatrix` + `ProductQuantizer`"
@@ -36,9 +37,8 @@ def _training_rows(seed: int = 0) -> np.ndarray:
 
 def _ours(rows: np.ndarray, method: str, seed: int = 0) -> ffjax.PQ:
     train, iterations = (train_pq, 25) if method == "pq" else (train_opq, 50)
-    return train(
-        rows, PQSettings(N_SUBQUANTIZERS, 256, iterations, 1), jax.random.key(seed), lambda *_: None
-    )
+    settings = PQSettings(N_SUBQUANTIZERS, 256, iterations, attempts=1, sample=len(rows))
+    return train(rows, settings, jax.random.key(seed), lambda count, total: None)
 
 
 def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
@@ -56,9 +56,9 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
 
 
 def _our_error(quantizer: ffjax.PQ, rows: np.ndarray) -> float:
-    from ffjax.transforms.quantize.sampling import encoded
+    from ffjax.transforms.quantize.sampling import encode_rows
 
-    codes = encoded(ffjax.NdArray(rows), quantizer, None, lambda *_: None)
+    codes = encode_rows(ffjax.NdArray(rows), quantizer, None, lambda done, total: None)
     return float(((quantizer.reconstruct(np.asarray(codes)) - rows) ** 2).sum(1).mean())
 
 

@@ -40,7 +40,7 @@ def reduce(
         components = principal_components(
             emb, dims, center=center, progress=lambda n: bar.update(n, total)
         )
-        share = components.kept
+        share = components.explained
         return project(emb, components, progress=lambda n: bar.update(word_rows + n, total))
 
     loaded = rewrite(files, change, function="reduce_dims", doing="Reducing", unit="rows")

@@ -364,9 +364,9 @@ class Embeddings:
             TypeError: if the vocabulary has no hashed n-grams.
         """
         # Transforms import embeddings, so that this import is not at the top.
-        from ffjax.transforms.explicit_ngrams import explicit_parts
+        from ffjax.transforms.explicit_ngrams import explicit_ngrams
 
-        return Embeddings(*explicit_parts(self.storage, self.vocab), self.norms)
+        return Embeddings(*explicit_ngrams(self.storage, self.vocab), self.norms)
 
     def __contains__(self, item: object) -> bool:
         """Whether a word is known (a word that only has n-grams is not)."""
@@ -397,7 +397,7 @@ class Embeddings:
     def _composed_norms(self) -> Norms | None:
         if not isinstance(self.storage, ComposedArray):
             return None
-        return Norms.computed(self.vocab.n_word_rows, self.storage.lengths)
+        return Norms.of_storage(self.storage, self.vocab.n_word_rows)
 
     def _oov_vector(self, word: str) -> tuple[np.ndarray, np.float32] | None:
         """The sum of the rows of a word's n-grams at unit length, and its norm."""

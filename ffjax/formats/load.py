@@ -14,7 +14,7 @@ from ffjax.formats.snapshot import load_snapshot
 from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
-from ffjax.transforms.first_words import first_words
+from ffjax.transforms.select import first_words
 
 # The formats whose readers need a complete file, and map it.
 IN_PLACE = ("finalfusion", "fasttext", "msgpack")

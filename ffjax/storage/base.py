@@ -230,12 +230,8 @@ class Storage(Chunk, ABC):
         for first in range(start, stop, step):
             block = self.read(slice(first, min(first + step, stop)))
             block = block.astype(np.float32, copy=False)
-            if finite is not None and not (valid := np.isfinite(block).all(axis=1)).all():
-                row = finite(first + int(valid.argmin()))
-                raise ValueError(
-                    f"`embeddings`: expected finite numbers, got NaN or infinity in {row}. "
-                    "Replace them, or leave the word out with `ffjax.select_words`."
-                )
+            if finite is not None:
+                check_finite(block, first, finite)
             yield first, block
             release_pages(self)
 
@@ -289,6 +285,17 @@ class RowArrays(Storage):
     def _with_row_arrays(self, change: Callable[[Any], Any]) -> Storage:
         fields = {name: getattr(self, name) for name in self.row_arrays}
         return replace(self, **jax.tree.map(change, fields))
+
+
+def check_finite(rows: np.ndarray, start: int, name: Callable[[int], str]) -> None:
+    """Checks rows from row `start` on; an error calls a row with NaN or infinity `name(row)`."""
+    valid = np.isfinite(rows).all(axis=1)
+    if not valid.all():
+        row = name(start + int(valid.argmin()))
+        raise ValueError(
+            f"`embeddings`: expected finite numbers, got NaN or infinity in {row}. "
+            "Replace them, or leave the word out with `ffjax.select_words`."
+        )
 
 
 def storage_of_kind(kind: str) -> type[Storage] | None:

@@ -1,27 +1,32 @@
-"""The lengths that word vectors had before they were scaled to unit length."""
+"""The norms that word vectors had before they were scaled to unit length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
+from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import set_fields, value
 
 
-@value()
+@value(static=("n_rows",))
 class Norms(Chunk):
-    """The length of each word's vector before it was scaled to unit length.
+    """The norm of each word's vector before it was scaled to unit length.
+
+    Norms are stored in an array, or belong to a storage that composes its rows when they are read.
+    Such a storage knows the norm of a row only then; single norms are computed one at a time, and
+    all of them when `array` is first read.
 
     Args:
-        array: one length for each word's row, float32 `[rows]`.
+        array: one norm for each word's row, float32 `[rows]`.
 
     Raises:
-        TypeError: `array` is not 1-dimensional float32.
+        TypeError: if `array` is not 1-dimensional float32.
 
     Examples:
         >>> import ffjax, numpy as np
@@ -30,58 +35,59 @@ class Norms(Chunk):
         (2, 2.5)
     """
 
-    array: Float32[AnyArray, " rows"]
+    stored: Float32[AnyArray, " rows"] | None
+    storage: Any
+    n_rows: int
 
     def __init__(self, array: Any) -> None:
-        if not isinstance(array, np.ndarray | jax.Array) or array.ndim != 1 or array.dtype != np.float32:
-            got = f"{array.ndim} of {array.dtype}" if hasattr(array, "dtype") else type(array).__name__
-            raise TypeError(f"`array`: expected 1 dimension of float32, got {got}.")
-        if isinstance(array, np.ndarray):
-            array = jax.numpy.array(array)
-        set_fields(self, array=array)
+        check_array("array", array, 1, "float32")
+        stored = jnp.array(array) if isinstance(array, np.ndarray) else array
+        set_fields(self, stored=stored, storage=None, n_rows=array.shape[0])
 
     @classmethod
-    def computed(cls, n: int, lengths: Callable[[Any], Any]) -> "Norms":
-        """Norms that are computed when asked for, as those of a memory map whose rows are composed when read.
-
-        Single norms are computed one at a time. Whoever needs the whole `array`, such as JAX when it is a part of a
-        pytree, has it made, once.
-
-        Args:
-            n: how many.
-            lengths: the norms at an index: a float32 for an `int`, float32 arrays for slices and arrays.
-        """
+    def of_storage(cls, storage: Any, n_rows: int) -> "Norms":
+        """The norms of the first rows of a `ComposedArray`, computed when they are asked for."""
         norms = object.__new__(cls)
-        norms.__dict__.update(_n=n, _lengths=lengths)
+        set_fields(norms, stored=None, storage=storage, n_rows=n_rows)
         return norms
 
-    def __getattr__(self, name: str) -> Any:
-        # Only reached for what an instance lacks, so for the array of computed norms when it is first needed.
-        lengths = self.__dict__.get("_lengths")
-        if name != "array" or lengths is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        array = jax.numpy.asarray(lengths(slice(None)))
-        set_fields(self, array=array)
-        return array
+    @classmethod
+    def view(cls, array: np.ndarray) -> "Norms":
+        """Norms that stay where they are, and may still be written to."""
+        norms = object.__new__(cls)
+        set_fields(norms, stored=array, storage=None, n_rows=len(array))
+        return norms
 
     @property
     def on_demand(self) -> bool:
-        """Whether the norms have yet to be computed."""
-        return "array" not in self.__dict__
+        """Whether the norms belong to a storage."""
+        return self.stored is None
+
+    @cached_property
+    def array(self) -> Float32[AnyArray, " rows"]:
+        """All norms."""
+        if self.stored is not None:
+            return self.stored
+        return jnp.asarray(self.storage.lengths(slice(0, self.n_rows)))
 
     @property
     def shape(self) -> tuple[int]:
         """The number of norms."""
         return (len(self),)
 
+    def with_rows(self, storage: Any, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Words' rows of a storage and their norms; a storage of norms composes both at once."""
+        if self.storage is storage:
+            return storage.units(ids)
+        return storage.read(ids), self[ids]
+
     def __len__(self) -> int:
-        n = self.__dict__.get("_n")
-        return self.array.shape[0] if n is None else n
+        return self.n_rows
 
     def __getitem__(self, key: Any) -> Any:
         """`Norms` for a slice, NumPy numbers or arrays for anything else."""
-        found = self._lengths(key) if self.on_demand else self._host[key]
-        return Norms(found) if isinstance(key, slice) else found
+        norms = self.storage.lengths(key) if self.stored is None else self._host[key]
+        return Norms(norms) if isinstance(key, slice) else norms
 
     def __iter__(self) -> Iterator[np.float32]:
         return iter(self._host)

@@ -1,4 +1,8 @@
-"""Functions that make one `Embeddings` of another: fewer words, more words, words that share rows."""
+"""Embeddings to embeddings: fewer or more words, fewer rows or dimensions, smaller rows.
+
+Written against `Storage` and `Vocab`; may import everything below: embeddings, functional, storage,
+vocab, strings and kernels.
+"""
 
 from ffjax.transforms.add import add_words
 from ffjax.transforms.pca import reduce_dims

@@ -6,12 +6,8 @@ from ffjax.storage import NdArray, Storage
 from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, Vocab
 
 
-def explicit_parts(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVocab]:
-    """The rows of words and of the n-grams that they have, and a vocabulary that holds those n-grams.
-
-    Raises:
-        TypeError: the vocabulary has no hashed n-grams.
-    """
+def explicit_ngrams(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVocab]:
+    """The rows of words and of the n-grams that they have, and a vocabulary of those n-grams."""
     if not isinstance(vocab, FastTextVocab | FinalfusionBucketVocab):
         raise TypeError(
             "`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab, "
@@ -24,4 +20,4 @@ def explicit_parts(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVoc
         bucket = vocab.subword_indexer(ngram)
         if bucket is not None:  # every n-gram of the new table came from a bucket of the old one
             source[offset + row] = offset + bucket
-    return NdArray(storage.embedding(source)), explicit
+    return NdArray(storage.read(source)), explicit

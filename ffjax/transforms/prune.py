@@ -1,4 +1,4 @@
-"""Fewer rows: words whose rows are dropped share the nearest of those that are kept."""
+"""Fewer rows: words whose rows are dropped share the nearest of the remaining ones."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.transforms.select import take_rows, with_words
 
-_BATCH = 8192
+Progress = Callable[[int, int], None]
+
+_BATCH_ROWS = 8192
 
 
 class PruneResult(NamedTuple):
@@ -22,19 +23,20 @@ class PruneResult(NamedTuple):
 
     Attributes:
         embeddings: the same words with fewer rows.
-        mapped: for each word whose row was dropped the word whose row it has now, and the cosine of the two.
+        mapped: for each word whose row was dropped, the word whose row it has now and the cosine of
+            the two.
     """
 
     embeddings: Embeddings
     mapped: dict[str, tuple[str, float]]
 
 
-def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None] | None = None) -> PruneResult:
-    """Keeps the rows of the first words, and gives every other word the nearest of those rows, by the cosine.
+def prune(embeddings: Embeddings, n: int, *, progress: Progress | None = None) -> PruneResult:
+    """Keeps the rows of the first words; every other word gets the nearest of them, by the cosine.
 
-    All words stay known; several share a row afterwards. That is what spaCy's `Vocab.prune_vectors` does where words
-    have no probabilities. Rows of n-grams stay as they are. Of equally near rows the first is taken. Norms are those of
-    the rows that are kept.
+    All words stay known; several share a row afterwards. That is what spaCy's
+    `Vocab.prune_vectors` does where words have no probabilities. Rows of n-grams stay as they are.
+    Of equally near rows the first is taken. Norms are those of the remaining rows.
 
     Args:
         embeddings: the embeddings; the most frequent words come first in most files.
@@ -42,11 +44,13 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
         progress: called with the number of dropped rows done so far and of all.
 
     Returns:
-        The new embeddings, and what was mapped. Embeddings that have no more than `n` rows come back as they are.
+        The new embeddings, and what was mapped. Embeddings with at most `n` rows are returned
+        unchanged.
 
     Raises:
-        TypeError: the vocabulary has no list of words, or an argument is of another type.
-        ValueError: `n` is less than 1, or a word's vector has NaN or infinity (where there is a row to drop).
+        TypeError: if the vocabulary does not list its words, or an argument has another type.
+        ValueError: if `n` is less than 1, or a word's vector has NaN or infinity (where there is a
+            row to drop).
 
     Examples:
         >>> import ffjax
@@ -60,67 +64,58 @@ def prune(embeddings: Embeddings, n: int, *, progress: Callable[[int, int], None
     """
     check_embeddings(embeddings)
     n = whole_number("n", n, 1)
-    vocab = embeddings.vocab
-    total = vocab.n_word_rows
-    if total <= n:
+    vocab, storage, norms = embeddings.vocab, embeddings.storage, embeddings.norms
+    n_rows = vocab.n_word_rows
+    if n_rows <= n:
         return PruneResult(embeddings, {})
-    _check_finite(embeddings)
-    rows, first = vocab.host_rows, np.asarray(vocab.row_words)
-    order = np.argsort(first, kind="stable")  # rows by their first words
-    kept, dropped = order[:n], order[n:]
-    storage = take_rows(embeddings.storage, kept, total)
-    targets, scores = _nearest(embeddings, storage[:n], dropped, progress)
-    target_of = np.empty(total, np.int64)
-    target_of[kept], target_of[dropped] = np.arange(n), targets
-    norms = None if embeddings.norms is None else Norms(np.asarray(embeddings.norms)[kept])
-    pruned = Embeddings(
-        storage, with_words(vocab, vocab.table, target_of[rows]), norms, embeddings.metadata, embeddings.training
+    words, word_rows = vocab.words, vocab.host_rows
+    first_word = np.asarray(vocab.row_words)
+    _check_finite(storage, n_rows, lambda row: f"the vector of {words[first_word[row]]!r}")
+    order = np.argsort(first_word, kind="stable")  # rows in the order of their first words
+    kept_rows, dropped_rows = order[:n], order[n:]
+    pruned = take_rows(storage, kept_rows, n_rows)
+    targets, cosines = _nearest(pruned[:n], storage, dropped_rows, progress)
+    new_rows, scores = np.empty(n_rows, np.int64), np.ones(n_rows, np.float32)
+    new_rows[kept_rows], new_rows[dropped_rows] = np.arange(n), targets
+    scores[dropped_rows] = cosines
+    is_dropped = np.ones(n_rows, bool)
+    is_dropped[kept_rows] = False
+    names = first_word[kept_rows].tolist()
+    mapped = {}
+    for position in np.flatnonzero(is_dropped[word_rows]).tolist():
+        row = word_rows[position]
+        mapped[words[position]] = words[names[new_rows[row]]], float(scores[row])
+    result = Embeddings(
+        pruned,
+        with_words(vocab, vocab.table, new_rows[word_rows]),
+        None if norms is None else Norms(np.asarray(norms)[kept_rows]),
+        embeddings.metadata,
+        embeddings.training,
     )
-    score_of = np.ones(total, np.float32)
-    score_of[dropped] = scores
-    is_dropped = np.ones(total, bool)
-    is_dropped[kept] = False
-    words = vocab.words
-    names = first[kept].tolist()
-    mapped = {
-        words[number]: (words[names[target_of[rows[number]]]], float(score_of[rows[number]]))
-        for number in np.flatnonzero(is_dropped[rows]).tolist()
-    }
-    return PruneResult(pruned, mapped)
+    return PruneResult(result, mapped)
 
 
-def _check_finite(embeddings: Embeddings) -> None:
-    """Refuses words whose vectors have no cosine, before a search that may take long.
-
-    Raises:
-        ValueError: there is one.
-    """
-    storage, vocab = embeddings.storage, embeddings.vocab
-    for start in range(0, vocab.n_word_rows, _BATCH):
-        rows = storage.embedding(slice(start, min(start + _BATCH, vocab.n_word_rows)))
-        if (bad := ~np.isfinite(rows).all(axis=1)).any():
-            word = vocab.words[vocab.row_words[start + int(bad.argmax())]]
-            raise ValueError(
-                f"`embeddings`: expected finite numbers, got NaN or infinity in the vector of {word!r}. Leave that "
-                "word out with `ffjax.select_words`, or put numbers in their place."
-            )
-        release_pages(storage)
+def _check_finite(storage: Storage, n_rows: int, name: Callable[[int], str]) -> None:
+    """Checks rows before a search that may take long: NaN and infinity have no cosine."""
+    for _ in storage.row_blocks(0, n_rows, rows=_BATCH_ROWS, finite=name):
+        pass
 
 
 def _nearest(
-    embeddings: Embeddings, kept: Storage, dropped: np.ndarray, progress: Callable[[int, int], None] | None
+    pruned: Storage, storage: Storage, dropped_rows: np.ndarray, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest kept row of each dropped row, and the cosine of the two."""
-    size = min(_BATCH, len(dropped))
-    targets, scores = np.empty(len(dropped), np.int64), np.empty(len(dropped), np.float32)
-    for start in range(0, len(dropped), size):
-        stop = min(start + size, len(dropped))
+    """The nearest remaining row of each dropped row, and the cosine of the two."""
+    n = len(dropped_rows)
+    size = min(_BATCH_ROWS, n)
+    targets, cosines = np.empty(n, np.int64), np.empty(n, np.float32)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
         # Batches of one size, so that one program is compiled.
-        some = dropped[np.minimum(np.arange(start, start + size), len(dropped) - 1)]
-        queries = jnp.asarray(embeddings.storage.embedding(some)).astype(jnp.float32)
-        best = top_k(kept, queries, 1, metric="cosine")
+        batch = dropped_rows[np.minimum(np.arange(start, start + size), n - 1)]
+        queries = jnp.asarray(storage.read(batch)).astype(jnp.float32)
+        best = top_k(pruned, queries, 1, metric="cosine")
         targets[start:stop] = np.asarray(best.rows)[: stop - start, 0]
-        scores[start:stop] = np.asarray(best.scores)[: stop - start, 0]
+        cosines[start:stop] = np.asarray(best.scores)[: stop - start, 0]
         if progress is not None:
-            progress(stop, len(dropped))
-    return targets, scores
+            progress(stop, n)
+    return targets, cosines

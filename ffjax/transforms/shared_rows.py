@@ -1,4 +1,4 @@
-"""Words that share rows, for formats in which each word has one of its own."""
+"""Words that share rows, for formats in which each word has a row of its own."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from ffjax.transforms.select import take_rows, with_words
 
 
 def unshare_rows(embeddings: Embeddings) -> Embeddings:
-    """The same words and vectors with a row for each word: those that words share are repeated.
+    """The same words and vectors with a row for each word: rows that words share are repeated.
 
-    A finalfusion file holds no others. Embeddings whose words share no rows come back as they are.
+    Finalfusion files cannot hold shared rows. Embeddings whose words share no rows are returned
+    unchanged.
 
     Args:
         embeddings: the embeddings.
@@ -21,14 +22,14 @@ def unshare_rows(embeddings: Embeddings) -> Embeddings:
         >>> pruned.storage.shape, ffjax.unshare_rows(pruned).storage.shape
         ((8500, 100), (43500, 100))
     """
-    vocab = embeddings.vocab
+    vocab, norms = embeddings.vocab, embeddings.norms
     if vocab.shared_rows is None:
         return embeddings
     rows = vocab.host_rows
     return Embeddings(
         take_rows(embeddings.storage, rows, vocab.n_word_rows),
         with_words(vocab, vocab.table, np.arange(len(vocab))),
-        None if embeddings.norms is None else Norms(np.asarray(embeddings.norms)[rows]),
+        None if norms is None else Norms(np.asarray(norms)[rows]),
         embeddings.metadata,
         embeddings.training,
     )

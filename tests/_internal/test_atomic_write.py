@@ -11,26 +11,9 @@ import threading
 
 import pytest
 
-from ffjax._internal import atomic_write as atomic
 from ffjax._internal.atomic_write import atomic_write, open_output
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
-
-
-@pytest.fixture(params=["nameless", "named", "copied"], autouse=True)
-def scheme(request, monkeypatch):
-    """How the new file waits for its name: without one, with one, or without one where linking is refused."""
-    if request.param == "named":
-        monkeypatch.setattr(atomic, "_open_nameless", lambda folder: None)
-    elif not hasattr(os, "O_TMPFILE"):
-        pytest.skip("needs O_TMPFILE")
-    elif request.param == "copied":
-
-        def refuse(*args, **kwargs):
-            raise PermissionError(errno.EPERM, "Operation not permitted")
-
-        monkeypatch.setattr(os, "link", refuse)
-    return request.param
 
 
 def names(folder) -> list[str]:
@@ -43,19 +26,6 @@ def old(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     return path
-
-
-def test_nameless_files_are_used_where_there_are_any(tmp_path, scheme):
-    if scheme != "nameless":
-        pytest.skip("one scheme is enough")
-    try:
-        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR))
-    except OSError:
-        pytest.skip("this file system has none")
-    with atomic_write(tmp_path / "file") as file:
-        file.write(b"new")
-        file.flush()
-        assert names(tmp_path) == []
 
 
 def test_a_new_file_appears_whole(tmp_path):
@@ -271,11 +241,9 @@ def test_the_last_of_two_writers_wins(old):
 WRITE = """
     import os, sys
     sys.path[:0] = {path!r}
-    from ffjax._internal import atomic_write as atomic
-    if {scheme!r} == "named":
-        atomic._open_nameless = lambda folder: None
+    from ffjax._internal.atomic_write import atomic_write
     {setup}
-    with atomic.atomic_write({file!r}) as file:
+    with atomic_write({file!r}) as file:
         for i in range(100):
             file.write(b"n" * 100_000)
         file.flush()
@@ -283,20 +251,18 @@ WRITE = """
 """
 
 
-def write_elsewhere(path, scheme: str, *, setup: str = "", before_end: str = "") -> subprocess.Popen:
+def write_elsewhere(path, *, setup: str = "", before_end: str = "") -> subprocess.Popen:
     code = textwrap.dedent(WRITE).format(
-        path=[str(p) for p in sys.path], scheme=scheme, setup=setup, before_end=before_end, file=str(path)
+        path=[str(p) for p in sys.path], setup=setup, before_end=before_end, file=str(path)
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @posix
-def test_a_full_disk_leaves_the_old_file(old, scheme):
-    if scheme == "copied":
-        pytest.skip("one scheme is enough")
+def test_a_full_disk_leaves_the_old_file(old):
     # A limit on the size of files stands for a disk that fills up in the middle.
     setup = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))"
-    process = write_elsewhere(old, scheme, setup=setup)
+    process = write_elsewhere(old, setup=setup)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "OSError: [Errno 27] File too large" in errors
@@ -305,29 +271,17 @@ def test_a_full_disk_leaves_the_old_file(old, scheme):
 
 
 @posix
-def test_a_killed_process_leaves_the_old_file(old, scheme):
-    if scheme == "copied":
-        pytest.skip("one scheme is enough")
-    process = write_elsewhere(old, scheme, before_end="print('written', flush=True); input()")
+def test_a_killed_process_leaves_the_old_file(old):
+    process = write_elsewhere(old, before_end="print('written', flush=True); input()")
     assert process.stdout.readline() == "written\n"
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=120)
     assert old.read_bytes() == b"old"
     litter = [name for name in names(old.parent) if name != "file"]
-    if scheme == "nameless" and _has_nameless(old.parent):
-        assert litter == []
     assert len(litter) <= 1 and all(name.endswith(".ffjax-tmp") for name in litter)
 
 
-def _has_nameless(folder) -> bool:
-    descriptor = atomic._open_nameless(os.fsencode(folder))
-    if descriptor is None:
-        return False
-    os.close(descriptor)
-    return True
-
-
-# Whatever a user gives
+# Paths, descriptors, pipes and devices
 
 
 @posix

@@ -51,7 +51,7 @@ def test_numbers_are_off_by_half_a_scale_at_most(rows):
 
 @pytest.mark.parametrize("kind", ["dense", "opq"])
 def test_blocks_give_what_the_whole_gives(kind, monkeypatch):
-    monkeypatch.setattr("ffjax.transforms.quantize.sampling._BLOCK", 4 * 6)
+    monkeypatch.setattr("ffjax.storage.base._BLOCK_NUMBERS", 4 * 6)
     store, steps = storage(11, kind=kind), []
     rows = np.asarray(store)
     stored = to_int8(store, lambda done, total: steps.append((done, total)))

@@ -13,7 +13,7 @@ from tests.formats.fasttext import files as fasttext_files
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(module, "_ROWS", 4)
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 4)
 
 
 def vectors(emb: ffjax.Embeddings) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_vectors_are_numpys_up_to_their_signs(kind, center):
     signs = np.sign((got * expected).sum(0))
     np.testing.assert_allclose(got * signs, expected, atol=2e-5)
     assert reduced.dims == 4 and reduced.vocab == emb.vocab and reduced.metadata == emb.metadata
-    np.testing.assert_allclose(principal_components(emb, 4, center=center).kept, share, rtol=1e-6)
+    np.testing.assert_allclose(principal_components(emb, 4, center=center).explained, share, rtol=1e-6)
     assert (reduced.norms is None) == (emb.norms is None)
     if emb.norms is not None:
         words = np.asarray(reduced.storage)[: emb.vocab.n_word_rows]
@@ -59,7 +59,7 @@ def test_all_dimensions_keep_all_distances(center):
     for a in range(len(rows)):
         distances = [np.linalg.norm(each - each[a], axis=1) for each in (rows, reduced)]
         np.testing.assert_allclose(*distances, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(principal_components(emb, 6, center=center).kept, 1)
+    np.testing.assert_allclose(principal_components(emb, 6, center=center).explained, 1)
 
 
 @pytest.mark.parametrize("center", [False, True])
@@ -95,7 +95,7 @@ def test_a_large_mean_does_not_hide_what_differs():
     expected, share = reference(emb, 2, True)
     got = vectors(ffjax.reduce_dims(emb, 2, center=True))
     np.testing.assert_allclose(got * np.sign((got * expected).sum(0)), expected, atol=1e-3)
-    np.testing.assert_allclose(principal_components(emb, 2, center=True).kept, share, rtol=1e-4)
+    np.testing.assert_allclose(principal_components(emb, 2, center=True).explained, share, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
@@ -112,7 +112,7 @@ def test_narrow_numbers_stay_narrow(dtype):
 def test_zero_rows_fewer_rows_than_dimensions_and_shared_rows():
     zeros = ffjax.Embeddings(ffjax.NdArray(np.zeros((2, 3), np.float32)), ffjax.SimpleVocab(["a", "b"]))
     assert not np.asarray(ffjax.reduce_dims(zeros, 2).storage).any()
-    assert principal_components(zeros, 2).kept == 1
+    assert principal_components(zeros, 2).explained == 1
     one = ffjax.Embeddings(storage(1), ffjax.SimpleVocab(["a"]))
     np.testing.assert_allclose(np.linalg.norm(ffjax.reduce_dims(one, 5)["a"]), np.linalg.norm(one["a"]), rtol=1e-5)
     shared = ffjax.prune(embeddings("buckets"), 4).embeddings

@@ -44,7 +44,7 @@ def test_pruning_is_spacys(n):
 
 @kinds
 def test_pruned_words_have_the_row_of_the_word_they_are_mapped_to(kind, monkeypatch):
-    monkeypatch.setattr(pruning, "_BATCH", 3)
+    monkeypatch.setattr(pruning, "_BATCH_ROWS", 3)
     emb, steps = embeddings(*kind), []
     new, mapped = ffjax.prune(emb, 4, progress=lambda done, total: steps.append((done, total)))
     assert list(mapped) == WORDS[4:] and new.vocab.words == WORDS and new.vocab.n_word_rows == 4
@@ -89,12 +89,12 @@ def test_pruning_twice(kind):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 2, 5, 9])
 def test_a_word_without_a_finite_vector_is_named_before_any_search(value, place, monkeypatch):
-    monkeypatch.setattr(pruning, "_BATCH", 3)
+    monkeypatch.setattr(pruning, "_BATCH_ROWS", 3)
     monkeypatch.setattr(pruning, "top_k", None)
     rows = np.array(embeddings().storage)
     rows[place, 3] = value
     emb = embeddings().replace(storage=ffjax.NdArray(rows))
-    with pytest.raises(ValueError, match=f"NaN or infinity in the vector of '{WORDS[place]}'. Leave that word out"):
+    with pytest.raises(ValueError, match=f"in the vector of '{WORDS[place]}'. Replace them, or leave the word"):
         ffjax.prune(emb, 4)
     assert ffjax.prune(emb, 10).embeddings is emb
 
@@ -226,7 +226,7 @@ def test_lengths_that_become_norms_neither_overflow_nor_vanish():
         vector, length = new.embedding_with_norm(word)
         np.testing.assert_allclose(vector, np.full(6, 6**-0.5), rtol=1e-6)
         np.testing.assert_allclose(length, size * 6**0.5, rtol=1e-6)
-    with pytest.raises(ValueError, match=r"`vectors`: expected lengths of at most 3\.40282e\+38, .* got 7\.34847e\+38"):
+    with pytest.raises(ValueError, match=r"`vectors`: expected norms of at most 3\.40282e\+38, .* got 7\.34847e\+38"):
         ffjax.add_words(emb, ["x"], np.full((1, 6), 3e38))
 
 

@@ -42,7 +42,7 @@ class ComposedRows:
     def __init__(self, storage: ComposedArray) -> None:
         self.storage = storage
         self._norms = np.empty(storage.n_words, np.float32)
-        self.norms = Norms.computed(storage.n_words, self._norms.__getitem__)
+        self.norms = Norms.view(self._norms)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The rows of words, then those of n-grams."""

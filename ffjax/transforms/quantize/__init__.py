@@ -1,4 +1,4 @@
-"""Smaller storages: trained quantizers, narrow numbers, and back."""
+"""Smaller storages: trained quantizers, narrow numbers, and back to plain rows."""
 
 from ffjax.transforms.quantize.api import QuantizeResult, quantize
 from ffjax.transforms.quantize.quality import QuantizationQuality

@@ -1,8 +1,9 @@
 """k-means in many small spaces at once, in compiled code.
 
-Points are held as `[spaces, dims_each, rows]`: the rows are in the lanes of a vector unit, and a centroid's coordinate
-is one number for all of them. Distances to 32 centroids at a time are compared while they are in registers; a matrix of
-all distances never exists, so memory is that of a few copies of the points.
+Points are held as `[spaces, dims_each, rows]`: the rows are in the lanes of a vector unit, and a
+centroid's coordinate is one number for all of them. Distances to 32 centroids at a time are
+compared while they are in registers; a matrix of all distances never exists, so memory is that of a
+few copies of the points.
 """
 
 from functools import partial
@@ -11,14 +12,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
-# Centroids whose distances are compared in one pass, and into how many lines the rows are broken: XLA divides work
-# among threads by the first axis.
-_CHUNK = 32
+# Centroids whose distances are compared in one pass, and into how many lines the rows are broken:
+# XLA divides work among threads by the first axis.
+_CENTROIDS = 32
 _LINES = 8
-# Rows are filled up to a multiple of this. Compiling for lines of a single row takes XLA gigabytes (JAX 0.10).
+# Rows are padded to a multiple of this. Compiling for lines of a single row takes XLA gigabytes
+# (JAX 0.10).
 _MULTIPLE = 512
-# From so many coordinates on half as many centroids fill the registers, and then the matrix product is faster than sums
-# of squares that are written out.
+# From so many coordinates on half as many centroids fill the registers, and then the matrix product
+# is faster than sums of squares that are written out.
 _HALF_FROM = 17
 _PRODUCT_FROM = 33
 # Rows that the first centroids are chosen from, for each centroid.
@@ -28,168 +30,169 @@ _APART = 1 / 512
 
 
 def nearest(
-    points: Float32[Array, "spaces dims_each rows"], books: Float32[Array, "spaces centroids dims_each"]
+    points: Float32[Array, "spaces dims_each rows"],
+    codebooks: Float32[Array, "spaces centroids dims_each"],
 ) -> Int32[Array, "spaces rows"]:
-    """The nearest centroid of each point, in each space.
+    """The nearest centroid of each point, in each space; the number of centroids is a power of two.
 
-    Distances are compared up to a relative 3e-5 (2^-15), and of centroids that near to each other either may be the
-    answer: all that it changes is that share of the squared error of a few points.
-
-    Args:
-        points: the points.
-        books: the centroids; their number is a power of two.
+    Distances are compared up to a relative 3e-5 (2^-15), and of centroids that near to each other
+    either may be the answer: all that it changes is that share of the squared error of a few
+    points.
     """
     rows = points.shape[-1]
     padded = jnp.pad(points, ((0, 0), (0, 0), (0, -rows % _MULTIPLE)))
-    return jax.vmap(_nearest_in)(padded, books)[:, :rows]
+    return jax.vmap(_nearest_in)(padded, codebooks)[:, :rows]
 
 
 def first_centroids(
     points: Float32[Array, "spaces dims_each rows"], centroids: int, key: Array
 ) -> Float32[Array, "spaces centroids dims_each"]:
-    """Points to begin with, far from each other: each is drawn by its squared distance to those before it.
+    """Points to start with, far from each other: each drawn by its squared distance to the others.
 
-    That is k-means++ (Arthur and Vassilvitskii, 2007) among the first rows, 16 for each centroid, which should be in
-    random order. Where all points are centroids already, the rest repeats some.
-
-    Args:
-        points: the points.
-        centroids: how many to choose.
-        key: for what is drawn.
+    That is k-means++ (Arthur and Vassilvitskii, 2007) among the first rows, 16 for each centroid,
+    which should be in random order. Where all points are centroids already, the rest repeats some.
     """
-    spaces, each, rows = points.shape
+    spaces, dims_each, rows = points.shape
     rows = min(rows, _CANDIDATES * centroids)
+    # Drawn in two steps, a block and a point of it, so that running sums are short.
     side = max(1, int(rows**0.5))
     blocks = -(-rows // side)
-    fill = blocks * side - rows
-    candidates = jnp.pad(points[..., :rows], ((0, 0), (0, 0), (0, fill))).reshape(spaces, each, blocks, side)
-    real = (jnp.arange(blocks * side, dtype=jnp.int32) < rows).reshape(blocks, side)
+    candidates = jnp.pad(points[..., :rows], ((0, 0), (0, 0), (0, blocks * side - rows)))
+    candidates = candidates.reshape(spaces, dims_each, blocks, side)
+    valid = (jnp.arange(blocks * side, dtype=jnp.int32) < rows).reshape(blocks, side)
     draws = jax.random.uniform(key, (centroids, 3, spaces), jnp.float32)
-    at = jnp.arange(spaces, dtype=jnp.int32)
+    space = jnp.arange(spaces, dtype=jnp.int32)
 
-    def pick(weights: Float32[Array, "spaces n"], draw: Float32[Array, " spaces"]) -> Int32[Array, " spaces"]:
-        """Where the running sum passes the drawn share of the whole: never at a weight of zero but where all are."""
+    def pick(
+        weights: Float32[Array, "spaces n"], draw: Float32[Array, " spaces"]
+    ) -> Int32[Array, " spaces"]:
+        """Where the running sum passes the drawn share of the total: not at a weight of zero."""
         running = jnp.cumsum(weights, axis=1)
         return jnp.argmax(running > (draw * running[:, -1])[:, None], axis=1).astype(jnp.int32)
 
     def add(i: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        books, distances = state
+        codebooks, distances = state
         block = pick(distances.sum(-1), draws[i, 0])
-        place = pick(distances[at, block], draws[i, 1])
+        column = pick(distances[space, block], draws[i, 1])
         # All distances are zero where every candidate is a centroid: then any of them.
-        left = distances.max((1, 2)) > 0
+        differs = distances.max((1, 2)) > 0
         any_row = jnp.minimum((draws[i, 2] * rows).astype(jnp.int32), rows - 1)
-        block, place = jnp.where(left, block, any_row // side), jnp.where(left, place, any_row % side)
-        chosen = candidates[at, :, block, place]
+        block = jnp.where(differs, block, any_row // side)
+        column = jnp.where(differs, column, any_row % side)
+        chosen = candidates[space, :, block, column]
         distance = ((candidates - chosen[:, :, None, None]) ** 2).sum(1)
         nearer = jnp.where(i == 0, distance, jnp.minimum(distances, distance))
-        return books.at[:, i].set(chosen), jnp.where(real, nearer, jnp.float32(0))
+        return codebooks.at[:, i].set(chosen), jnp.where(valid, nearer, jnp.float32(0))
 
-    start = jnp.where(real, jnp.ones((spaces, 1, 1), jnp.float32), jnp.float32(0))
-    return jax.lax.fori_loop(0, centroids, add, (jnp.zeros((spaces, centroids, each), jnp.float32), start))[0]
+    weights = jnp.where(valid, jnp.ones((spaces, 1, 1), jnp.float32), jnp.float32(0))
+    codebooks = jnp.zeros((spaces, centroids, dims_each), jnp.float32)
+    return jax.lax.fori_loop(0, centroids, add, (codebooks, weights))[0]
 
 
 def moved(
-    points: Float32[Array, "spaces dims_each rows"], books: Float32[Array, "spaces centroids dims_each"]
+    points: Float32[Array, "spaces dims_each rows"],
+    codebooks: Float32[Array, "spaces centroids dims_each"],
 ) -> tuple[Float32[Array, "spaces centroids dims_each"], Int32[Array, "spaces rows"]]:
-    """One step of k-means: centroids move to the mean of the points that are nearest to them.
+    """One step of k-means: the means of the points nearest to each centroid, and those codes.
 
-    A centroid without points goes beside that of a large cluster, the largest first, and takes some of its points in
-    the next step. That is what faiss does, but that it moves both apart; here the first stays, so that nothing is lost.
-
-    Args:
-        points: the points.
-        books: the centroids.
-
-    Returns:
-        The new centroids, and of each point the one that it was nearest to.
+    A centroid without points goes next to that of a large cluster, the largest first, and takes
+    some of its points in the next step. That is what faiss does, except that it moves both apart;
+    here the first stays, so that nothing is lost.
     """
-    codes = nearest(points, books)
-    return jax.lax.map(lambda space: _means(*space), (points, codes, books)), codes
+    codes = nearest(points, codebooks)
+    return jax.lax.map(lambda space: _means(*space), (points, codes, codebooks)), codes
 
 
 def decoded(
-    books: Float32[Array, "spaces centroids dims_each"], codes: Int32[Array, "spaces rows"]
+    codebooks: Float32[Array, "spaces centroids dims_each"], codes: Int32[Array, "spaces rows"]
 ) -> Float32[Array, "spaces dims_each rows"]:
     """The centroids that codes name, in the order of the points."""
-    return jax.lax.map(lambda space: space[0].T[:, space[1]], (books, codes))
+    return jax.lax.map(lambda space: space[0].T[:, space[1]], (codebooks, codes))
 
 
-@partial(jax.jit, donate_argnames="books")
+@partial(jax.jit, donate_argnames="codebooks")
 def step(
-    points: Float32[Array, "spaces dims_each rows"], books: Float32[Array, "spaces centroids dims_each"]
+    points: Float32[Array, "spaces dims_each rows"],
+    codebooks: Float32[Array, "spaces centroids dims_each"],
 ) -> Float32[Array, "spaces centroids dims_each"]:
     """One step of k-means, as `moved`, compiled."""
-    return moved(points, books)[0]
+    return moved(points, codebooks)[0]
 
 
 @jax.jit
 def errors(
-    points: Float32[Array, "spaces dims_each rows"], books: Float32[Array, "spaces centroids dims_each"]
+    points: Float32[Array, "spaces dims_each rows"],
+    codebooks: Float32[Array, "spaces centroids dims_each"],
 ) -> Float32[Array, " spaces"]:
     """The mean over points of the squared distance to the nearest centroid, in each space."""
-    return ((points - decoded(books, nearest(points, books))) ** 2).sum(1).mean(1)
+    differences = points - decoded(codebooks, nearest(points, codebooks))
+    return (differences**2).sum(1).mean(1)
 
 
 def _nearest_in(
-    points: Float32[Array, "dims_each rows"], book: Float32[Array, "centroids dims_each"]
+    points: Float32[Array, "dims_each rows"], codebook: Float32[Array, "centroids dims_each"]
 ) -> Int32[Array, " rows"]:
-    """In one space; the rows are a multiple of `_MULTIPLE`."""
-    each, rows = points.shape
-    centroids = book.shape[0]
-    chunk = min(_CHUNK if each < _HALF_FROM else _CHUNK // 2, centroids)
-    lines = points.reshape(each, _LINES, -1)
-    by_product = each >= _PRODUCT_FROM
-    lengths = (points * points).sum(0) if by_product else None
+    """`nearest` in one space; the rows are a multiple of `_MULTIPLE`."""
+    dims_each, rows = points.shape
+    centroids = codebook.shape[0]
+    chunk = min(_CENTROIDS if dims_each < _HALF_FROM else _CENTROIDS // 2, centroids)
+    lines = points.reshape(dims_each, _LINES, -1)
+    squares = (points * points).sum(0) if dims_each >= _PRODUCT_FROM else None
 
-    def compare(number: Array, best: Int32[Array, "lines in_line"]) -> Int32[Array, "lines in_line"]:
+    def compare(number: Array, best: Int32[Array, "lines columns"]) -> Int32[Array, "lines columns"]:
         """The least distance so far, and in its last bits which centroid has it.
 
-        Distances are positive, so their bits are in the order of the numbers: one minimum of integers finds both.
+        Distances are positive, so their bits are in the order of the numbers: one minimum of
+        integers finds both.
         """
         first = number * chunk
-        some = jax.lax.dynamic_slice_in_dim(book, first, chunk)
+        compared = jax.lax.dynamic_slice_in_dim(codebook, first, chunk)
         product = None
-        if lengths is not None:
-            product = -2 * jnp.matmul(some, points, precision=jax.lax.Precision.HIGHEST)
-            product = product + lengths[None] + (some * some).sum(1)[:, None]
-            # What rounding leaves below zero is as near as can be.
+        if squares is not None:
+            product = -2 * jnp.matmul(compared, points, precision=jax.lax.Precision.HIGHEST)
+            product = product + squares[None] + (compared * compared).sum(1)[:, None]
+            # What rounding takes below zero is as near as can be.
             product = jnp.maximum(product, 0).reshape(chunk, _LINES, -1)
         for j in range(chunk):
-            distance = _distance(lines, some[j]) if product is None else product[j]
-            marked = (jax.lax.bitcast_convert_type(distance, jnp.int32) & ~(centroids - 1)) | (first + j)
-            best = jnp.minimum(best, marked)
+            distance = _distance(lines, compared[j]) if product is None else product[j]
+            bits = jax.lax.bitcast_convert_type(distance, jnp.int32)
+            best = jnp.minimum(best, (bits & ~(centroids - 1)) | (first + j))
         return best
 
     start = jnp.full(lines.shape[1:], jnp.iinfo(jnp.int32).max, jnp.int32)
-    return jax.lax.fori_loop(0, centroids // chunk, compare, start).reshape(rows) & (centroids - 1)
+    best = jax.lax.fori_loop(0, centroids // chunk, compare, start)
+    return best.reshape(rows) & (centroids - 1)
 
 
 def _distance(
-    lines: Float32[Array, "dims_each lines in_line"], centroid: Float32[Array, " dims_each"]
-) -> Float32[Array, "lines in_line"]:
+    lines: Float32[Array, "dims_each lines columns"], centroid: Float32[Array, " dims_each"]
+) -> Float32[Array, "lines columns"]:
     total = None
     for coordinate in range(centroid.shape[0]):
-        apart = lines[coordinate] - centroid[coordinate]
-        total = apart * apart if total is None else total + apart * apart
+        difference = lines[coordinate] - centroid[coordinate]
+        square = difference * difference
+        total = square if total is None else total + square
     return jnp.zeros(lines.shape[1:], jnp.float32) if total is None else total
 
 
 def _means(
     points: Float32[Array, "dims_each rows"],
     codes: Int32[Array, " rows"],
-    book: Float32[Array, "centroids dims_each"],
+    codebook: Float32[Array, "centroids dims_each"],
 ) -> Float32[Array, "centroids dims_each"]:
     """The mean of each cluster in one space; those without points get half of a large one."""
-    centroids = book.shape[0]
     counted = jnp.concatenate([points, jnp.ones_like(points[:1])]).T
-    totals = jax.ops.segment_sum(counted, codes, num_segments=centroids)
+    totals = jax.ops.segment_sum(counted, codes, num_segments=codebook.shape[0])
     counts = totals[:, -1]
-    means = jnp.where(counts[:, None] > 0, totals[:, :-1] / jnp.maximum(counts, 1)[:, None], book)
-    # The empty ones in order, each with the next of the largest clusters, from the first again where those run out.
+    means = totals[:, :-1] / jnp.maximum(counts, 1)[:, None]
+    means = jnp.where(counts[:, None] > 0, means, codebook)
+    # The empty ones in order, each with the next of the largest clusters, from the first again
+    # where those run out.
     empty = counts == 0
     largest = jnp.argsort(-counts).astype(jnp.int32)
     number = jnp.cumsum(empty, dtype=jnp.int32) - 1
-    donors = largest[jnp.where(empty, number % jnp.maximum((~empty).sum(dtype=jnp.int32), 1), 0)]
-    factor = jnp.where(jnp.arange(means.shape[1]) % 2 == 0, 1 + _APART, 1 - _APART).astype(jnp.float32)
-    return jnp.where(empty[:, None], means[donors] * factor[None], means)
+    n_donors = jnp.maximum((~empty).sum(dtype=jnp.int32), 1)
+    donors = largest[jnp.where(empty, number % n_donors, 0)]
+    even = jnp.arange(means.shape[1]) % 2 == 0
+    factors = jnp.where(even, 1 + _APART, 1 - _APART).astype(jnp.float32)
+    return jnp.where(empty[:, None], means[donors] * factors[None], means)

@@ -1,6 +1,5 @@
-"""How much of the rows is left in what stands for them."""
+"""How near quantized rows are to the original ones."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,20 +8,20 @@ import numpy as np
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
-from ffjax.transforms.quantize.sampling import blocks
+from ffjax.transforms.quantize.settings import Progress
 
 _QUERIES, _NEIGHBOURS = 256, 10
 
 
 class QuantizationQuality(NamedTuple):
-    """How near quantized embeddings are to those that they were made of.
+    """How near quantized embeddings are to the original ones.
 
     Attributes:
         mean_squared_error: of the numbers of all rows.
-        mean_cosine: of each row with its reconstruction; rows of zeros are left out.
-        recall: the share of the 10 rows nearest to a row, by the cosine, that are among the 10 nearest afterwards: the
-            mean over 256 rows drawn at random, each asked for as it was before, and not itself an answer. Among words'
-            rows, where there are any.
+        mean_cosine: of each row with its reconstruction; zero rows are left out.
+        recall: the share of the 10 rows nearest to a row, by the cosine, that are among the 10
+            nearest afterwards: the mean over 256 rows drawn at random, with the original row as the
+            query and itself left out. Among words' rows, where there are any.
     """
 
     mean_squared_error: float
@@ -31,51 +30,50 @@ class QuantizationQuality(NamedTuple):
 
 
 def quality(
-    original: Embeddings, quantized: Embeddings, key: jax.Array, told: Callable[[str, int, int], None]
+    original: Embeddings, quantized: Embeddings, key: jax.Array, progress: Progress
 ) -> QuantizationQuality:
-    """Compares embeddings with what stands for them, a block of rows at a time.
+    """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
+    n_rows, dims = original.storage.shape
+    squares, cosines, n_cosines = 0.0, 0.0, 0
+    for start, rows in original.storage.row_blocks():
+        stop = start + len(rows)
+        approximate = quantized.storage.read(slice(start, stop)).astype(np.float32, copy=False)
+        # In float64, since squares may leave the range of float32.
+        differences = np.subtract(rows, approximate, dtype=np.float64)
+        squares += float(np.einsum("ij,ij->", differences, differences))
+        before, after = _dots(rows, rows), _dots(approximate, approximate)
+        valid = (before > 0) & (after > 0)
+        products = _dots(rows, approximate)[valid]
+        cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
+        n_cosines += int((before > 0).sum())
+        progress("Measuring", stop, n_rows)
+    mean_cosine = cosines / n_cosines if n_cosines else 1.0
+    recall = _recall(original, quantized, key, progress)
+    return QuantizationQuality(squares / (n_rows * dims), mean_cosine, recall)
 
-    Args:
-        original: the embeddings.
-        quantized: embeddings with as many rows.
-        key: draws the rows whose neighbours are compared.
-        told: called with `"Measuring"` and rows done and to do, then with `"Searching"` and searches.
-    """
-    squares, cosines, with_length = 0.0, 0.0, 0
-    for start, rows in blocks(original.storage):
-        others = quantized.storage.embedding(slice(start, start + len(rows))).astype(np.float32, copy=False)
-        apart = np.subtract(rows, others, dtype=np.float64)  # whose squares may leave the range of float32
-        squares += float(np.einsum("ij,ij->", apart, apart))
-        products, ours, theirs = (
-            np.einsum("ij,ij->i", a, b, dtype=np.float64) for a, b in ((rows, others), (rows, rows), (others, others))
-        )
-        both = (ours > 0) & (theirs > 0)
-        cosines += float((products[both] / np.sqrt(ours[both] * theirs[both])).sum())
-        with_length += int((ours > 0).sum())
-        told("Measuring", start + len(rows), len(original.storage))
-    return QuantizationQuality(
-        squares / (original.storage.shape[0] * original.dims),
-        cosines / with_length if with_length else 1.0,
-        _recall(original, quantized, key, told),
-    )
+
+def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->i", a, b, dtype=np.float64)
 
 
 def _recall(
-    original: Embeddings, quantized: Embeddings, key: jax.Array, told: Callable[[str, int, int], None]
+    original: Embeddings, quantized: Embeddings, key: jax.Array, progress: Progress
 ) -> float:
-    words = original.vocab.n_word_rows
+    n_words = original.vocab.n_word_rows
     # A floret table has rows but no words.
-    before, after = (x if words else x.storage for x in (original, quantized))
-    rows = words or len(original.storage)
-    k = min(_NEIGHBOURS, rows - 1)
+    searched = [x if n_words else x.storage for x in (original, quantized)]
+    n_rows = n_words or len(original.storage)
+    k = min(_NEIGHBOURS, n_rows - 1)
     if k < 1:
         return 1.0
-    places = np.asarray(jax.random.choice(key, rows, (min(_QUERIES, rows),), replace=False)).astype(np.int32)
-    queries = jnp.array(original.storage.embedding(places)).astype(jnp.float32)
-    found = []
-    for number, searched in enumerate((before, after)):
-        told("Searching", number, 2)
-        best = top_k(searched, queries, k, metric="cosine", exclude=places[:, None])
-        found.append(np.asarray(best.rows))
-    told("Searching", 2, 2)
-    return float((found[0][:, :, None] == found[1][:, None, :]).any(2).mean())
+    ids = jax.random.choice(key, n_rows, (min(_QUERIES, n_rows),), replace=False)
+    ids = np.asarray(ids).astype(np.int32)
+    queries = jnp.array(original.storage.read(ids)).astype(jnp.float32)
+    neighbours = []
+    for number, rows in enumerate(searched):
+        progress("Searching", number, 2)
+        best = top_k(rows, queries, k, metric="cosine", exclude=ids[:, None])
+        neighbours.append(np.asarray(best.rows))
+    progress("Searching", 2, 2)
+    before, after = neighbours
+    return float((before[:, :, None] == after[:, None, :]).any(2).mean())

@@ -1,6 +1,6 @@
-"""The rows that are to be quantized: looked at, drawn and encoded a block at a time."""
+"""The rows to be quantized: their norms, a sample of them, and their codes, a block at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,113 +13,82 @@ from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
 from ffjax.transforms.quantize.opq import rotated
 
-# Numbers of a block: 16 MiB of float32.
-_BLOCK = 1 << 22
+# Called with the number of rows done so far and of all.
+Progress = Callable[[int, int], None]
+
 # Squares of larger numbers, added up, leave the range of float32.
 _LARGEST = 1e17
-# Lengths that float32 rounding leaves of 1.
+# How far float32 rounding leaves norms from 1.
 _UNIT = 1e-4
 
 
-def blocks(storage: Storage) -> Iterator[tuple[int, Float32[np.ndarray, "n dims"]]]:
-    """All rows as float32, some at a time, with the number of the first; pages of memory maps are let go."""
-    size = block_size(storage)
-    for start in range(0, len(storage), size):
-        yield start, storage.embedding(slice(start, start + size)).astype(np.float32, copy=False)
-        release_pages(storage)
-
-
-def block_size(storage: Storage) -> int:
-    """How many rows are read at a time."""
-    rows, dims = storage.shape
-    return max(1, min(rows, _BLOCK // max(dims, 1)))
-
-
-def lengths(
-    storage: Storage, told: Callable[[int, int], None] = lambda done, total: None
+def norms_of(
+    storage: Storage, progress: Progress = lambda rows, total: None
 ) -> Float32[np.ndarray, " rows"]:
-    """The length of each row.
-
-    Args:
-        storage: the rows.
-        told: called with rows done and rows to do.
-
-    Raises:
-        ValueError: a row has NaN, infinity, or numbers that k-means could not square.
-    """
-    found = np.empty(len(storage), np.float32)
-    for start, block in blocks(storage):
+    """The norm of each row; an error if a row has numbers that k-means could not square."""
+    norms = np.empty(len(storage), np.float32)
+    for start, block in storage.row_blocks():
         largest = np.maximum(block.max(1, initial=0), -block.min(1, initial=0))
-        if not (fine := largest < _LARGEST).all():  # NaN is not less either
-            row = int(np.argmin(fine))
+        valid = largest < _LARGEST  # neither is NaN
+        if not valid.all():
+            row = int(np.argmin(valid))
             got = f"{largest[row]:g}" if np.isfinite(largest[row]) else "NaN or infinity"
             raise ValueError(
-                f"`embeddings`: expected finite numbers below {_LARGEST:g}, got {got} in row {start + row}. "
-                "Leave out such rows, or put numbers in their place."
+                f"`embeddings`: expected finite numbers below {_LARGEST:g}, got {got} in row "
+                f"{start + row}. Leave out such rows, or replace their numbers."
             )
-        found[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
-        told(start + len(block), len(storage))
-    return found
+        squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        norms[start : start + len(block)] = np.sqrt(squares)
+        progress(start + len(block), len(storage))
+    return norms
 
 
-def all_unit(lengths: Float32[np.ndarray, " rows"]) -> bool:
-    """Whether rows of these lengths are unit vectors, up to rounding."""
-    return bool((np.abs(lengths - 1) < _UNIT).all())
+def all_unit(norms: Float32[np.ndarray, " rows"]) -> bool:
+    """Whether rows with these norms are unit vectors, up to rounding."""
+    return bool((np.abs(norms - 1) < _UNIT).all())
 
 
-def drawn(
+def sample_rows(
     storage: Storage, n: int, norms: Float32[np.ndarray, " rows"] | None, key: Array
 ) -> Float32[np.ndarray, "n dims"]:
-    """Different rows in random order, all there are if that is less.
-
-    Args:
-        storage: the rows.
-        n: how many.
-        norms: what to divide them by.
-        key: for what is drawn.
-    """
+    """Up to `n` different rows in random order, divided by their norms if these are given."""
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
     n = min(n, len(storage))
-    places = rng.permutation(len(storage))[:n]
-    order = np.argsort(places)
+    ids = rng.permutation(len(storage))[:n]
+    order = np.argsort(ids)
     rows = np.empty((n, storage.shape[1]), np.float32)
-    rows[order] = storage.embedding(places[order])  # read in the order of the file
+    rows[order] = storage.read(ids[order])  # read in the order of the file
     release_pages(storage)
-    return rows if norms is None else _divided(rows, norms[places])
+    return rows if norms is None else _divided(rows, norms[ids])
 
 
-def encoded(
-    storage: Storage, pq: PQ, norms: Float32[np.ndarray, " rows"] | None, told: Callable[[int, int], None]
+def encode_rows(
+    storage: Storage, pq: PQ, norms: Float32[np.ndarray, " rows"] | None, progress: Progress
 ) -> UInt8[Array, "rows subquantizers"]:
-    """The codes of all rows.
-
-    Args:
-        storage: the rows.
-        pq: the quantizer.
-        norms: what to divide rows by.
-        told: called with rows done and rows to do.
-    """
-    rows, dims = storage.shape
-    codes = aligned_empty((rows, pq.subquantizers.shape[0]), np.uint8)
-    padded = np.zeros((block_size(storage), dims), np.float32)  # one shape, so one program
-    for start, block in blocks(storage):
+    """The codes of all rows, which are first divided by their norms if these are given."""
+    n_rows = len(storage)
+    codes = aligned_empty((n_rows, pq.codebooks.shape[0]), np.uint8)
+    padded = np.zeros(0)
+    for start, block in storage.row_blocks():
         stop = start + len(block)
+        if start == 0:
+            padded = np.zeros_like(block)  # of one size, so that one program is compiled
         padded[: len(block)] = block if norms is None else _divided(block, norms[start:stop])
         codes[start:stop] = np.asarray(_codes(jnp.array(padded), pq))[: len(block)]
-        told(stop, rows)
+        progress(stop, n_rows)
     return jax.device_put(codes)
 
 
 @jax.jit
 def _codes(rows: Float32[Array, "rows dims"], pq: PQ) -> UInt8[Array, "rows subquantizers"]:
-    books = jnp.asarray(pq.subquantizers)
+    codebooks = jnp.asarray(pq.codebooks)
     if pq.projection is None:
-        points = rows.T.reshape(books.shape[0], books.shape[2], -1)
+        points = rows.T.reshape(codebooks.shape[0], codebooks.shape[2], -1)
     else:
-        points = rotated(rows.T, jnp.asarray(pq.projection), books)
-    return nearest(points, books).T.astype(jnp.uint8)
+        points = rotated(rows.T, jnp.asarray(pq.projection), codebooks)
+    return nearest(points, codebooks).T.astype(jnp.uint8)
 
 
-def _divided(rows: Float32[np.ndarray, "n dims"], norms: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "n dims"]:
-    """Rows at unit length; those of length zero stay zero."""
+def _divided(rows: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Rows at unit length; zero rows stay zero."""
     return rows / np.where(norms > 0, norms, np.float32(1))[:, None]

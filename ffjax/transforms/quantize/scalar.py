@@ -1,7 +1,6 @@
 """Narrower numbers: 8 bits with a scale a row, and bfloat16.
 
-Both read rows a block at a time, so that a mapped file needs memory for what is made of it alone, and refuse rows with
-NaN or infinity.
+Both read rows a block at a time, so that a mapped file needs memory only for the result.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,67 +8,58 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded
-from ffjax.transforms.quantize.sampling import blocks
 
-# Called with rows done and rows to do.
-Told = Callable[[int, int], None]
+# Called with the number of rows done so far and of all.
+Progress = Callable[[int, int], None]
 
 
-def to_int8(storage: Storage, told: Told) -> Int8Array:
+def to_int8(storage: Storage, progress: Progress) -> Int8Array:
     """The rows as 8-bit numbers with a scale each, a quarter of the size of float32.
-
-    A number is off by at most a 254th of the largest of its row.
 
     Examples:
         >>> import numpy as np
         >>> rows = NdArray(np.array([[1.0, 0.5], [0.0, 0.0]], np.float32))
-        >>> to_int8(rows, lambda done, total: None).codes.tolist()
+        >>> to_int8(rows, lambda rows, total: None).codes.tolist()
         [[127, 64], [0, 0]]
     """
     codes = aligned_empty(storage.shape, np.int8)
     scales = aligned_empty(storage.shape[:1], np.float32)
-    for rows, block in _finite_blocks(storage, told):
+    for rows, block in _blocks(storage, progress):
         codes[rows], scales[rows] = rounded(block)
     return Int8Array(*jax.device_put((codes, scales)))
 
 
-def to_bfloat16(storage: Storage, told: Told) -> NdArray:
-    """The rows as bfloat16, half the size of float32: 8 significant bits, the exponents of float32.
-
-    Raises:
-        ValueError: a number is too large for bfloat16.
+def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
+    """The rows as bfloat16, half the size of float32: 8 significant bits, float32's exponents.
 
     Examples:
         >>> import numpy as np
-        >>> to_bfloat16(NdArray(np.array([[1.0, 0.1]], np.float32)), lambda done, total: None).matrix.tolist()
+        >>> rows = NdArray(np.array([[1.0, 0.1]], np.float32))
+        >>> to_bfloat16(rows, lambda rows, total: None).matrix.tolist()
         [[1.0, 0.10009765625]]
     """
     matrix = aligned_empty(storage.shape, jnp.bfloat16)
-    for rows, block in _finite_blocks(storage, told):
+    for rows, block in _blocks(storage, progress):
         matrix[rows] = block.astype(jnp.bfloat16)
-        if (bad := ~np.isfinite(matrix[rows].astype(np.float32)).all(axis=1)).any():
-            row = int(bad.argmax())
+        finite = np.isfinite(matrix[rows].astype(np.float32)).all(axis=1)
+        if not finite.all():
+            row = int(finite.argmin())
             raise ValueError(
-                f"`embeddings`: expected numbers up to {float(jnp.finfo(jnp.bfloat16).max):.4g}, the largest of "
-                f"bfloat16, got {np.abs(block[row]).max():.4g} in row {rows.start + row}. Scale the rows first."
+                "`embeddings`: expected numbers up to "
+                f"{float(jnp.finfo(jnp.bfloat16).max):.4g}, the largest of bfloat16, "
+                f"got {np.abs(block[row]).max():.4g} in row {rows.start + row}. "
+                "Scale the rows first."
             )
     return NdArray(jax.device_put(matrix))
 
 
-def _finite_blocks(storage: Storage, told: Told) -> Iterator[tuple[slice, Float32[np.ndarray, "n dims"]]]:
-    """Blocks of rows, and where they stand."""
-    for start, block in blocks(storage):
-        if (bad := ~np.isfinite(block).all(axis=1)).any():
-            row = start + int(bad.argmax())
-            raise ValueError(
-                f"`embeddings`: expected finite numbers, got NaN or infinity in row {row}. Put numbers in their place, "
-                "or leave the row out."
-            )
+def _blocks(storage: Storage, progress: Progress) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows, and which rows they are."""
+    for start, block in storage.row_blocks(finite="row {}".format):
         stop = start + len(block)
         yield slice(start, stop), block
-        told(stop, len(storage))
+        progress(stop, len(storage))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax.transforms.quantize.kmeans import decoded, errors, moved, step
-from ffjax.transforms.quantize.opq import balanced_rotation, random_rotation, rotated, turn
+from ffjax.transforms.quantize.opq import alternate, balanced_rotation, random_rotation, rotated
 
 
 def test_a_turn_is_the_best_rotation_for_its_codes():
@@ -13,7 +13,7 @@ def test_a_turn_is_the_best_rotation_for_its_codes():
     rows = rng.standard_normal((8, 300)).astype(np.float32)
     books = rng.standard_normal((4, 16, 2)).astype(np.float32)
     before = random_rotation(8, jax.random.key(1))
-    after, new = turn(jnp.array(rows), before, jnp.array(books))
+    after, new = alternate(jnp.array(rows), before, jnp.array(books))
     points = rotated(jnp.array(rows), before, jnp.array(books))
     expected, codes = moved(points, jnp.array(books))
     np.testing.assert_allclose(new, expected, rtol=1e-5, atol=1e-6)
@@ -46,7 +46,7 @@ def test_turns_lose_less_and_less():
     rotation, books = random_rotation(8, jax.random.key(2)), jnp.array(rng.standard_normal((4, 16, 2)), jnp.float32)
     points, plain, lost = rows.reshape(4, 2, -1), books + 0, []
     for _ in range(25):
-        rotation, books = turn(rows, rotation, books)
+        rotation, books = alternate(rows, rotation, books)
         lost.append(float(errors(rotated(rows, rotation, books), books).sum()))
         plain = step(points, plain)
     assert (np.diff(lost) < 1e-4).all() and lost[-1] < 0.8 * float(errors(points, plain).sum())

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.transforms.quantize import sampling as source
 from tests.formats.fasttext import files as fasttext_files
 
 WORDS = [f"word{i}" for i in range(300)]
@@ -121,7 +120,7 @@ def test_progress_is_told():
 
 def test_blocks_give_the_codes_of_the_whole(monkeypatch):
     whole = ffjax.quantize(embeddings(), **FEW)
-    monkeypatch.setattr(source, "_BLOCK", 12 * 64)  # the last of five blocks is not full
+    monkeypatch.setattr("ffjax.storage.base._BLOCK_NUMBERS", 12 * 64)  # the last of five blocks is not full
     assert ffjax.quantize(embeddings(), **FEW).embeddings == whole.embeddings
 
 
