@@ -1,5 +1,6 @@
 """Fewer words, more words, and words that share rows."""
 
+import importlib
 import re
 
 import jax
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.transforms import prune as pruning
 from tests.builders import WORDS, embeddings, plain_demo
 
+# The package has a function of the module's name.
+pruning = importlib.import_module("ffjax.transforms.prune")
 KINDS = [("simple", "dense"), ("buckets", "dense"), ("explicit", "pq_norms")]
 kinds = pytest.mark.parametrize("kind", KINDS, ids="-".join)
 
