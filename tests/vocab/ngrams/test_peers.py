@@ -93,29 +93,28 @@ def test_finalfusion_hash_of_lone_surrogates():
     assert [FinalfusionHashIndexer().subword_indices(decoded(raw)) for raw in raws] == expected
 
 
+def trained(train, text, **settings):
+    """A tiny model; trains again after a NaN, since the peers start from uncleared memory."""
+    text.write_text(TEXT)
+    settings |= {"bucket": N_BUCKETS, "dim": 1, "epoch": 1, "minCount": 1, "thread": 1}
+    for _ in range(50):
+        try:
+            return train(str(text), verbose=0, **settings)
+        except RuntimeError as error:
+            if "NaN" not in str(error):
+                raise
+    pytest.skip("the peer started from uncleared memory in 50 trainings, and trained NaN")
+
+
 @pytest.fixture(scope="module", params=[(3, 6), (1, 4)], ids=str)
 def fasttext_model(request, tmp_path_factory):
     """A tiny model, its indexer, and the number of its words."""
     fasttext = pytest.importorskip("fasttext")
     text = tmp_path_factory.mktemp("fasttext") / "text.txt"
-    text.write_text(TEXT)
     least, most = request.param
-    model = fasttext.train_unsupervised(
-        str(text),
-        minn=least,
-        maxn=most,
-        bucket=N_BUCKETS,
-        dim=1,
-        epoch=1,
-        minCount=1,
-        thread=1,
-        verbose=0,
-    )
-    return (
-        model,
-        FastTextIndexer(N_BUCKETS, least, most, skip_edge_unigrams=True),
-        len(model.get_words()),
-    )
+    model = trained(fasttext.train_unsupervised, text, minn=least, maxn=most)
+    indexer = FastTextIndexer(N_BUCKETS, least, most, skip_edge_unigrams=True)
+    return model, indexer, len(model.get_words())
 
 
 def check_sets(indexer, raws, expected):
@@ -177,20 +176,9 @@ def floret_model(request, tmp_path_factory):
     """A tiny model, its indexer, and the number of its words."""
     floret = pytest.importorskip("floret")
     text = tmp_path_factory.mktemp("floret") / "text.txt"
-    text.write_text(TEXT)
     least, most, hashes = request.param
-    model = floret.train_unsupervised(
-        str(text),
-        mode="floret",
-        minn=least,
-        maxn=most,
-        hashCount=hashes,
-        bucket=N_BUCKETS,
-        dim=1,
-        epoch=1,
-        minCount=1,
-        thread=1,
-        verbose=0,
+    model = trained(
+        floret.train_unsupervised, text, mode="floret", minn=least, maxn=most, hashCount=hashes
     )
     return model, FloretIndexer(N_BUCKETS, least, most, hashes), len(model.get_words())
 
