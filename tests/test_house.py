@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 import types
@@ -107,14 +108,25 @@ def test_the_wheel_holds_the_package_its_types_and_its_data(root, tmp_path):
     }
 
 
-def test_no_module_is_longer_than_it_may_be(root):
-    long = {
-        str(path.relative_to(root)): lines
-        for folder in ("ffjax", "benchmarks")
-        for path in (root / folder).rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf8").splitlines())) > 400
-    }
-    assert long == {}, "split them: each is perhaps two things"
+@pytest.mark.parametrize(
+    ("line", "variable"),
+    [
+        ("kept = 1", "kept"),
+        ("for each in range(3): pass", "each"),
+        ("def f(*, own): pass", "own"),
+        ("_parts: int = 3", "_parts"),
+        ("found = [1]", "found"),
+        ("vectors, found = embed()", None),
+        ("def f(found): pass", None),
+        ("rows.known = 3", None),
+    ],
+)
+def test_the_check_of_names_reports_fillers(root, tmp_path, monkeypatch, line, variable):
+    names = runpy.run_path(str(root / "tools" / "check_names.py"))["filler_names"]
+    monkeypatch.setitem(names.__globals__, "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(line)
+    expected = [] if variable is None else [(1, variable)]
+    assert list(names(tmp_path / "module.py")) == expected
 
 
 # The documentation
