@@ -59,7 +59,7 @@ SEEDS = [
 
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
 reader.compose = lambda *_: iter(())
-dictionary._LEAST_WINDOW = 32
+dictionary._MIN_WINDOW_BYTES = 32
 _FILE = tempfile.NamedTemporaryFile(
     prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
 )

@@ -1,41 +1,40 @@
-"""The dictionary of a fastText file, behind the settings: words, labels, and which n-grams have been kept.
+"""The dictionary of a fastText file, after the settings: words, labels, and the remaining n-grams.
 
     size      i32              entries: words and labels
     n_words   i32              the entries that come first
     n_labels  i32              the others
     n_tokens  i64              words in the training text
-    pruned    i64              n-grams that have been kept; negative if all have
+    pruned    i64              n-grams that remain after pruning; negative if nothing was pruned
     size times:
         word  bytes, 0         any bytes but 0; not always UTF-8
         count i64              how often it occurred
         type  i8               0 a word, 1 a label
     pruned times, if that is positive:
         bucket i32             an n-gram's bucket
-        row    i32             its row, counted behind the words' rows
+        row    i32             its row, counted from the first after the words' rows
 
-Entries have no lengths and lie without gaps, so the beginning of one is known only when the one before has been read.
-But where a count is below 2**32, a word begins behind five zeros (the upper half of the count before and the type), and
-nowhere else are there five zeros and then something else. So all beginnings are guessed at once and then checked; what
-is left behind the first wrong guess is read entry by entry.
+Entries have no lengths and lie without gaps, so an entry's start is known only when the one before
+has been read. But where a count is below 2**32, a word begins after five zeros (the upper half of
+the count before and the type), and nowhere else do five zeros precede something else. So all starts
+are guessed at once and then checked; what follows the first wrong guess is read entry by entry.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt8
 from numpy.lib.stride_tricks import as_strided
 
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import StringTable
 
-# What an entry has behind its word: a zero, a count and a type.
-_TAIL = 10
-_TAIL_TYPE = np.dtype((np.void, _TAIL))
+# What follows the word in an entry: a zero, a count and a type.
+_TAIL_BYTES = 10
+_TAIL = np.dtype((np.void, _TAIL_BYTES))
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
-_RUN = 5
-_LEAST_WINDOW = 1 << 16
-_GUESS = 24  # bytes an entry
-_REPLACEMENT = "\ufffd".encode()
+_N_ZEROS = 5
+_MIN_WINDOW_BYTES = 1 << 16
+_ENTRY_BYTES = 24  # more than the mean
+_NO_ENDS = np.zeros(0, np.int64)
 
 
 class Dictionary(NamedTuple):
@@ -46,264 +45,191 @@ class Dictionary(NamedTuple):
         labels: the bytes of the labels.
         counts: how often each word, then each label occurred, int64 `[n_words + n_labels]`.
         n_tokens: words in the training text.
-        kept: the bucket of each row of n-grams, `None` if the rows are those of all buckets.
-        places: where in the file each entry begins, int64 `[n_words + n_labels]`.
+        buckets: the bucket of each row of n-grams, int32; `None` if nothing was pruned.
+        offsets: where in the file each entry begins, int64 `[n_words + n_labels]`; not written.
     """
 
     words: StringTable
     labels: StringTable
-    counts: Int64[np.ndarray, " entries"]
+    counts: np.ndarray
     n_tokens: int
-    kept: Int32[np.ndarray, " rows"] | None
-    places: Int64[np.ndarray, " entries"]
+    buckets: np.ndarray | None
+    offsets: np.ndarray = _NO_ENDS
 
 
 def read(cursor: Cursor, n_buckets: int) -> Dictionary:
-    """Reads a dictionary.
-
-    Args:
-        cursor: where it begins.
-        n_buckets: the number of buckets in the settings.
-
-    Raises:
-        FormatError: the file ends within it, or it contradicts itself.
-    """
+    """Reads a dictionary; `n_buckets` is what the settings say."""
     cursor.chunk = "dictionary"
-    at = cursor.position
-    size, n_words, n_labels = (cursor.number("i", field) for field in ("size", "n_words", "n_labels"))
+    start = cursor.position
+    size, n_words, n_labels = (cursor.number("i", name) for name in ("size", "n_words", "n_labels"))
     if min(size, n_words, n_labels) < 0 or size != n_words + n_labels:
-        got = f"{size}, {n_words} and {n_labels}"
-        raise cursor.error("size, n_words, n_labels", "a size that is the sum of the others", got, offset=at)
+        expected, got = "a size that is the sum of the others", f"{size}, {n_words} and {n_labels}"
+        raise cursor.error("size, n_words, n_labels", expected, got, offset=start)
     n_tokens = cursor.number("q", "n_tokens")
     pruned_at = cursor.position
     pruned = cursor.number("q", "pruned")
-    cursor.claim("size", size, _TAIL, offset=at)
+    cursor.claim("size", size, _TAIL_BYTES, offset=start)
     cursor.claim("pruned", max(pruned, 0), 8, offset=pruned_at)
 
     begin = cursor.position
     data = cursor.source.view(begin, cursor.end)
-    ends = _ends(cursor, data, size)
-    starts = np.concatenate([np.zeros(min(size, 1), np.int64), ends[:-1] + _TAIL])
-    total = int(ends[-1]) + _TAIL if size else 0
-    cursor.skip("entries", total)
+    ends = _find_ends(cursor, data, size)
+    starts = np.concatenate([[0], ends + _TAIL_BYTES])
+    n_bytes = int(starts[-1])
+    starts = starts[:-1]
+    cursor.skip("entries", n_bytes)
     tails = _tails(data)[ends].view(_TAIL_FIELDS)
-    _check_types(cursor, tails["type"], n_words, begin + ends)
-    counts = tails["count"].astype(np.int64)
+    is_wrong = tails["type"] != (np.arange(size) >= n_words)
+    if is_wrong.any():
+        i = int(np.argmax(is_wrong))
+        expected = "1, a label, after the words"
+        if i < n_words:
+            expected = f"0, a word: {n_words} come first"
+        type_at = begin + int(ends[i]) + _TAIL_BYTES - 1
+        got = str(tails["type"][i])
+        raise cursor.error(f"type of entry {i}", expected, got, offset=type_at)
 
-    keep = np.ones(total, bool)
-    _tails(keep)[ends] = np.zeros((), _TAIL_TYPE)
-    raw = data[:total][keep]
-    offsets = np.concatenate([[0], np.cumsum(ends - starts)])
-    words = StringTable.from_buffer(raw, offsets[: n_words + 1])
-    labels = StringTable.from_buffer(raw, offsets[n_words:])
-    kept = None if pruned < 0 else _read_pruned(cursor, pruned, n_buckets)
-    return Dictionary(words, labels, counts, n_tokens, kept, begin + starts)
+    is_text = np.ones(n_bytes, bool)
+    _tails(is_text)[ends] = np.zeros((), _TAIL)
+    text = data[:n_bytes][is_text]
+    bounds = np.concatenate([[0], np.cumsum(ends - starts)])
+    return Dictionary(
+        StringTable.from_buffer(text, bounds[: n_words + 1]),
+        StringTable.from_buffer(text, bounds[n_words:]),
+        tails["count"].astype(np.int64),
+        n_tokens,
+        None if pruned < 0 else _read_buckets(cursor, pruned, n_buckets),
+        begin + starts,
+    )
 
 
 def write(output: Output, dictionary: Dictionary) -> None:
-    """Writes a dictionary; `places` say nothing here.
-
-    Raises:
-        ValueError: a word has a zero byte, which ends words in this format.
-    """
-    n_words, n_labels = len(dictionary.words), len(dictionary.labels)
-    pruned = -1 if dictionary.kept is None else len(dictionary.kept)
-    output.pack("iiiqq", n_words + n_labels, n_words, n_labels, dictionary.n_tokens, pruned)
-    for table, counts, kind in (
-        (dictionary.words, dictionary.counts[:n_words], 0),
-        (dictionary.labels, dictionary.counts[n_words:], 1),
-    ):
-        output.write(_entries(table, counts, kind))
-    if dictionary.kept is not None:
-        pairs = np.stack([dictionary.kept, np.arange(len(dictionary.kept))], axis=1)
+    """Writes a dictionary."""
+    words, labels, counts, n_tokens, buckets, _ = dictionary
+    pruned = -1 if buckets is None else len(buckets)
+    output.pack("iiiqq", len(words) + len(labels), len(words), len(labels), n_tokens, pruned)
+    output.write(_entries(words, counts[: len(words)], 0))
+    output.write(_entries(labels, counts[len(words) :], 1))
+    if buckets is not None:
+        pairs = np.stack([buckets, np.arange(len(buckets))], axis=1)
         output.write(np.ascontiguousarray(pairs, "<i4"))
 
 
-def check_utf8(cursor: Cursor, table: StringTable, places: Int64[np.ndarray, " n"], what: str) -> None:
-    """Checks that every string is UTF-8.
-
-    Raises:
-        FormatError: one is not; the error has its number and where in the file the wrong byte is.
-    """
-    offsets = table.host_offsets
-    used, begins = table.host_data[: offsets[-1]], offsets[:-1][offsets[1:] > offsets[:-1]]
-    try:
-        str(used.data, "utf-8")
-        # A character must not begin in one string and end in the next.
-        if not ((used[begins] & 0xC0) == 0x80).any():
-            return
-    except UnicodeDecodeError:
-        pass
-    for number in _foreign(table).tolist():
-        raw = table.raw(number)
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise cursor.error(
-                f"{what} {number}",
-                "UTF-8",
-                repr(raw),
-                offset=int(places[number]) + error.start,
-                hint="Use `lossy=True` to put U+FFFD in the place of what is not UTF-8.",
-            ) from error
+def check_utf8(cursor: Cursor, table: StringTable, offsets: np.ndarray, noun: str) -> None:
+    """Checks that every string is UTF-8; `offsets` are where they begin in the file."""
+    if invalid := table.first_invalid():
+        raise cursor.error(
+            f"{noun} {invalid.index}",
+            "UTF-8",
+            repr(table.raw(invalid.index)),
+            offset=int(offsets[invalid.index]) + invalid.offset,
+            hint="Use `lossy=True` to replace what is not UTF-8 by U+FFFD.",
+        )
 
 
-def replace_invalid(table: StringTable) -> StringTable:
-    """The strings with U+FFFD in the place of what is not UTF-8, or the same table if all of them are.
-
-    A string that would then be equal to another one keeps its bytes.
-    """
-    strings: dict[int, bytes] = {}
-    taken: set[bytes] = set()
-    for number in _foreign(table).tolist():
-        raw = table.raw(number)
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError:
-            strings[number] = raw.decode("utf-8", "replace").encode()
-        else:
-            if _REPLACEMENT in raw:
-                taken.add(raw)
-    if not strings:
-        return table
-    for number, replaced in list(strings.items()):
-        if replaced in taken:
-            del strings[number]
-        taken.add(replaced)
-    offsets, used = table.host_offsets, table.host_data
-    pieces, done, lengths = [], 0, np.diff(offsets).astype(np.int64)
-    for number, replaced in strings.items():
-        pieces += [used[done : offsets[number]].tobytes(), replaced]
-        done = offsets[number + 1]
-        lengths[number] = len(replaced)
-    pieces.append(used[done : offsets[-1]].tobytes())
-    return StringTable.from_buffer(b"".join(pieces), np.concatenate([[0], np.cumsum(lengths)]))
+def _tails(data: np.ndarray) -> np.ndarray:
+    """For each byte of the data, as one element, what would follow a word that ends there."""
+    if data.size < _TAIL_BYTES:
+        return np.zeros(0, _TAIL)
+    tail = data[:_TAIL_BYTES].view(_TAIL)
+    return as_strided(tail, (data.size - _TAIL_BYTES + 1,), (1,))
 
 
-def _foreign(table: StringTable) -> Int64[np.ndarray, " n"]:
-    """The numbers of the strings with bytes beyond ASCII."""
-    used = table.host_data[: table.host_offsets[-1]]
-    return np.unique(np.searchsorted(table.host_offsets, np.flatnonzero(used >= 0x80), side="right") - 1)
-
-
-def _tails(data: UInt8[np.ndarray, " size"] | Bool[np.ndarray, " size"]) -> np.ndarray:
-    """What is behind the word if a word ends at a byte, for each byte of the data as one element."""
-    if data.size < _TAIL:
-        return np.zeros(0, _TAIL_TYPE)
-    return as_strided(data[:_TAIL].view(_TAIL_TYPE), (data.size - _TAIL + 1,), (1,))
-
-
-def _ends(cursor: Cursor, data: UInt8[np.ndarray, " rest"], size: int) -> Int64[np.ndarray, " size"]:
+def _find_ends(cursor: Cursor, data: np.ndarray, size: int) -> np.ndarray:
     """Where the word of each entry ends, counted from the first entry."""
-    found: list[np.ndarray] = []
-    position, left, least = 0, size, _LEAST_WINDOW
-    while left:
-        window = data[position : position + max(least, left * _GUESS)]
-        ends = _walk(window, left)
+    blocks = [_NO_ENDS]
+    position, remaining, window_bytes = 0, size, _MIN_WINDOW_BYTES
+    while remaining:
+        window = data[position : position + max(window_bytes, remaining * _ENTRY_BYTES)]
+        ends = _ends_in(window, remaining)
         if len(ends) == 0:
             if position + window.size == data.size:
-                number = size - left
-                whole = "a word, a count and a type" if window.size else "an entry"
-                raise cursor.error(
-                    f"entry {number}", whole, "the end of the file", offset=cursor.position + position
-                )
-            least = 4 * window.size
+                expected = "a word, a count and a type" if window.size else "an entry"
+                offset, got = cursor.position + position, "the end of the file"
+                raise cursor.error(f"entry {size - remaining}", expected, got, offset=offset)
+            window_bytes = 4 * window.size
             continue
-        found.append(ends + position)
-        left -= len(ends)
-        position += int(ends[-1]) + _TAIL
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+        blocks.append(ends + position)
+        remaining -= len(ends)
+        position += int(ends[-1]) + _TAIL_BYTES
+    return np.concatenate(blocks)
 
 
-def _walk(window: UInt8[np.ndarray, " size"], most: int) -> Int64[np.ndarray, " n"]:
-    """The ends of the words of those entries that lie within the window as a whole."""
-    ends = _guess(window)[:most]
-    begin = int(ends[-1]) + _TAIL if len(ends) else 0
-    raw, more = window[begin:].tobytes(), []
-    position, last = 0, len(raw) - _TAIL
-    for _ in range(most - len(ends)):
+def _ends_in(window: np.ndarray, most: int) -> np.ndarray:
+    """The ends of the words of those entries that lie within the window."""
+    guessed = _guess_ends(window)[:most]
+    start = int(guessed[-1]) + _TAIL_BYTES if len(guessed) else 0
+    raw, stepped = window[start:].tobytes(), []
+    position, last = 0, len(raw) - _TAIL_BYTES
+    for _ in range(most - len(guessed)):
         end = raw.find(0, position)
         if end < 0 or end > last:
             break
-        more.append(end)
-        position = end + _TAIL
-    return np.concatenate([ends, np.array(more, np.int64) + begin])
+        stepped.append(end)
+        position = end + _TAIL_BYTES
+    return np.concatenate([guessed, np.array(stepped, np.int64) + start])
 
 
-def _guess(window: UInt8[np.ndarray, " size"]) -> Int64[np.ndarray, " n"]:
+def _guess_ends(window: np.ndarray) -> np.ndarray:
     """The ends of words up to the first that is not where a guess has it."""
-    none = np.zeros(0, np.int64)
-    if window.size <= _TAIL:
-        return none
+    if window.size <= _TAIL_BYTES:
+        return _NO_ENDS
     zero = window == 0
     two = zero[:-1] & zero[1:]
     four = two[:-2] & two[2:]
-    begins = np.flatnonzero(four[:-2] & zero[4:-1] & ~zero[_RUN:]) + _RUN
-    if not begins.size:
-        return none
-    starts = np.concatenate([[0], begins[:-1]])
-    ends = begins - _TAIL
-    right = (ends > starts) & zero[ends]
-    stop = len(right) if right.all() else int(np.argmin(right))
-    if stop == 0:
-        return none
-    # There are no zeros in words if all zeros are behind them.
-    tails = _tails(window)[ends[:stop]].view(np.uint8)
-    if np.count_nonzero(zero[: ends[stop - 1] + _TAIL]) != tails.size - np.count_nonzero(tails):
-        pairs = np.stack([starts[:stop], ends[:stop]], axis=1).reshape(-1)
-        filled = np.minimum.reduceat(window, pairs)[::2] > 0
-        stop = int(np.argmin(filled))
-    return ends[:stop]
-
-
-def _check_types(
-    cursor: Cursor, types: UInt8[np.ndarray, " size"], n_words: int, ends: Int64[np.ndarray, " size"]
-) -> None:
-    wrong: Bool[np.ndarray, " size"] = types != (np.arange(types.size) >= n_words)
-    if wrong.any():
-        number = int(np.argmax(wrong))
-        expected = f"0, a word: {n_words} come first" if number < n_words else "1, a label, behind the words"
-        raise cursor.error(
-            f"type of entry {number}", expected, str(types[number]), offset=int(ends[number]) + _TAIL - 1
-        )
-
-
-def _read_pruned(cursor: Cursor, pruned: int, n_buckets: int) -> Int32[np.ndarray, " rows"]:
-    at = cursor.position
-    pairs = np.frombuffer(cursor.take("kept n-grams", cursor.claim("kept n-grams", pruned, 8)), "<i4").reshape(-1, 2)
-    buckets, rows = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-    for name, values, bound in (("bucket", buckets, n_buckets), ("row", rows, pruned)):
-        outside = (values < 0) | (values >= bound)
-        if outside.any():
-            number = int(np.argmax(outside))
-            where = at + 8 * number + (4 if name == "row" else 0)
-            raise cursor.error(
-                f"{name} of n-gram {number}", f"0 to {bound - 1}", str(values[number]), offset=where
-            )
-        if len(np.unique(values)) != pruned:
-            raise cursor.error("kept n-grams", f"each {name} once", "one of them twice", offset=at)
-    kept = np.empty(pruned, np.int32)
-    kept[rows] = buckets
-    return kept
-
-
-def _entries(table: StringTable, counts: Int64[np.ndarray, " n"], kind: int) -> UInt8[np.ndarray, " size"]:
-    offsets, n = table.host_offsets.astype(np.int64), len(table)
-    words = table.host_data[: offsets[-1]]
-    if not words.all():
-        number = int(np.searchsorted(offsets, np.argmin(words), side="right")) - 1
-        raise ValueError(
-            f"`embeddings`: expected words without a zero byte, with which words end in fastText's format, got "
-            f"{table[number]!r}. Leave it out with `ffjax.select_words`."
-        )
-    out = np.zeros(len(words) + _TAIL * n, np.uint8)
+    word_starts = np.flatnonzero(four[:-2] & zero[4:-1] & ~zero[_N_ZEROS:]) + _N_ZEROS
+    if not word_starts.size:
+        return _NO_ENDS
+    starts = np.concatenate([[0], word_starts[:-1]])
+    ends = word_starts - _TAIL_BYTES
+    is_right = (ends > starts) & zero[ends]
+    n = len(is_right) if is_right.all() else int(np.argmin(is_right))
     if n == 0:
-        return out
-    ends = offsets[1:] + _TAIL * np.arange(n)
-    keep = np.ones(out.size, bool)
-    _tails(keep)[ends] = np.zeros((), _TAIL_TYPE)
-    out[keep] = words
+        return _NO_ENDS
+    # Words have no zeros if the tails have all of them.
+    tails = _tails(window)[ends[:n]].view(np.uint8)
+    if np.count_nonzero(zero[: ends[n - 1] + _TAIL_BYTES]) != np.count_nonzero(tails == 0):
+        bounds = np.stack([starts[:n], ends[:n]], axis=1).reshape(-1)
+        has_no_zero = np.minimum.reduceat(window, bounds)[::2] > 0
+        n = int(np.argmin(has_no_zero))
+    return ends[:n]
+
+
+def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
+    """The bucket of each row of n-grams, int32 `[pruned]`."""
+    start = cursor.position
+    size = cursor.claim("n-grams", pruned, 8)
+    pairs = np.frombuffer(cursor.take("n-grams", size), "<i4").reshape(-1, 2).astype(np.int64)
+    for column, name, bound in ((0, "bucket", n_buckets), (1, "row", pruned)):
+        values = pairs[:, column]
+        is_outside = (values < 0) | (values >= bound)
+        if is_outside.any():
+            i = int(np.argmax(is_outside))
+            expected, got, offset = f"0 to {bound - 1}", str(values[i]), start + 8 * i + 4 * column
+            raise cursor.error(f"{name} of n-gram {i}", expected, got, offset=offset)
+        if len(np.unique(values)) != pruned:
+            raise cursor.error("n-grams", f"each {name} once", "one of them twice", offset=start)
+    buckets = np.empty(pruned, np.int32)
+    buckets[pairs[:, 1]] = pairs[:, 0]
+    return buckets
+
+
+def _entries(table: StringTable, counts: np.ndarray, kind: int) -> np.ndarray:
+    """The bytes of entries of one type."""
+    offsets, n = table.host_offsets.astype(np.int64), len(table)
+    text = table.host_data[: offsets[-1]]
+    if not text.all():
+        i = int(np.searchsorted(offsets, np.argmin(text), side="right")) - 1
+        raise ValueError(
+            "`embeddings`: expected words without a zero byte, with which words end in fastText's "
+            f"format, got {table[i]!r}. Leave it out with `ffjax.select_words`."
+        )
+    entries = np.zeros(len(text) + _TAIL_BYTES * n, np.uint8)
+    ends = offsets[1:] + _TAIL_BYTES * np.arange(n)
+    is_text = np.ones(entries.size, bool)
+    _tails(is_text)[ends] = np.zeros((), _TAIL)
+    entries[is_text] = text
     tails = np.zeros(n, _TAIL_FIELDS)
     tails["count"], tails["type"] = counts, kind
-    _tails(out)[ends] = tails.view(_TAIL_TYPE)
-    return out
+    _tails(entries)[ends] = tails.view(_TAIL)
+    return entries

@@ -1,4 +1,4 @@
-"""The head of a fastText file: magic number, version, and the settings that the model was trained with.
+"""The head of a fastText file: magic number, version, and the settings of the training.
 
 Everything is little endian, nothing is padded or aligned:
 
@@ -17,9 +17,9 @@ Everything is little endian, nothing is padded or aligned:
     i32     lr_update_rate
     f64     sampling_threshold
 
-Then come the dictionary (`dictionary`), a flag and the input matrix, a flag and the output matrix (`reader`,
-`quantized`). A supervised model in a file of version 11 has no n-grams of characters, whatever its `max_n` says. The
-names of the settings are finalfusion's.
+Then come the dictionary (`dictionary`), a flag and the input matrix, a flag and the output matrix
+(`reader`, `quantized`). A supervised model in a file of version 11 has no n-grams of characters,
+whatever its `max_n` says. The names of the settings are finalfusion's.
 """
 
 from collections.abc import Mapping
@@ -31,18 +31,24 @@ from ffjax.vocab.ngrams import FastTextIndexer
 
 MAGIC = (793_712_314).to_bytes(4, "little")
 VERSIONS = (11, 12)
-
-LOSSES = ("HierarchicalSoftmax", "NegativeSampling", "Softmax", "OneVsAll")
-MODELS = ("CBOW", "SkipGram", "Supervised")
 SUPERVISED = "Supervised"
-
+# Settings that are numbers in the file and names in the metadata; the first name is 1.
+_NAMES = {
+    "loss": ("HierarchicalSoftmax", "NegativeSampling", "Softmax", "OneVsAll"),
+    "model": ("CBOW", "SkipGram", SUPERVISED),
+}
 _I32 = range(-(2**31), 2**31)
+_BOUNDS = {
+    "dims": (1, _I32[-1]),
+    "buckets": (0, _I32[-1]),
+    **{name: (1, len(names)) for name, names in _NAMES.items()},
+}
 
 
 class Config(NamedTuple):
-    """The settings in a file, in its order; `loss` and `model` by name. The defaults stand for "unknown".
+    """The settings in a file, in its order; the defaults stand for "unknown".
 
-    The threshold's is fastText's own: programs take its root.
+    The threshold's is fastText's own, since programs take its root.
     """
 
     dims: int
@@ -61,70 +67,61 @@ class Config(NamedTuple):
 
     @classmethod
     def read(cls, cursor: Cursor) -> "Config":
-        """Reads the settings.
-
-        Raises:
-            FormatError: the file ends, or a setting is out of its range.
-        """
+        """Reads the settings."""
         cursor.chunk = "settings"
         values: dict[str, Any] = {}
         for name in cls._fields:
-            at = cursor.position
-            value = cursor.number("d" if name == "sampling_threshold" else "i", name)
-            if name in _NAMED:
-                names = _NAMED[name]
-                if not 1 <= value <= len(names):
-                    raise cursor.error(name, f"1 to {len(names)}", str(value), offset=at)
-                value = names[value - 1]
-            elif name == "dims" and value < 1:
-                raise cursor.error(name, "1 or more", str(value), offset=at)
-            elif name == "buckets" and value < 0:
-                raise cursor.error(name, "0 or more", str(value), offset=at)
-            values[name] = value
+            start = cursor.position
+            value = cursor.number(_code(name), name)
+            least, most = _BOUNDS.get(name, (value, value))
+            if not least <= value <= most:
+                raise cursor.error(name, f"{least} to {most}", str(value), offset=start)
+            values[name] = _NAMES[name][value - 1] if name in _NAMES else value
         return cls(**values)
 
     def write(self, output: Output) -> None:
         """Writes the settings."""
         for name, value in self._asdict().items():
-            number = _NAMED[name].index(value) + 1 if name in _NAMED else value
-            output.pack("d" if name == "sampling_threshold" else "i", number)
+            number = _NAMES[name].index(value) + 1 if name in _NAMES else value
+            output.pack(_code(name), number)
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None, dims: int) -> "Config":
-        """The settings in metadata; what is missing, or is nothing that the format can hold, gets its default."""
-        kept = {name: value for name, value in (metadata or {}).items() if name in cls._fields and _fits(name, value)}
-        return cls(**{**kept, "dims": dims})
+        """The settings in metadata, with defaults for what is missing or does not fit."""
+        fitting = {
+            name: value
+            for name, value in (metadata or {}).items()
+            if name in cls._fields and _fits(name, value)
+        }
+        return cls(**{**fitting, "dims": dims})
 
     def metadata(self) -> Metadata:
         """The settings as metadata, under finalfusion's names."""
         return Metadata(self._asdict())
 
     def indexer(self, version: int) -> FastTextIndexer | None:
-        """How words are cut into n-grams, or `None` for a model without n-grams of characters."""
+        """How words are cut into n-grams; `None` for a model without n-grams of characters."""
         min_n = max(self.min_n, 1)  # fastText counts characters from 1
-        if self.buckets == 0 or self.max_n < min_n or (version == 11 and self.model == SUPERVISED):
+        is_old_classifier = version == 11 and self.model == SUPERVISED
+        if self.buckets == 0 or self.max_n < min_n or is_old_classifier:
             return None
-        return FastTextIndexer(self.buckets, min_n, self.max_n, skip_edge_unigrams=True, bare_eos=True)
+        return with_fasttext_rules(self.buckets, min_n, self.max_n)
 
 
-_NAMED = {"loss": LOSSES, "model": MODELS}
+def with_fasttext_rules(n_buckets: int, min_n: int, max_n: int) -> FastTextIndexer:
+    """An indexer with fastText's own rules for single characters and for the end of a sentence."""
+    return FastTextIndexer(n_buckets, min_n, max_n, skip_edge_unigrams=True, bare_eos=True)
 
 
 def read_version(cursor: Cursor) -> int:
-    """Reads magic number and version.
-
-    Raises:
-        FormatError: another magic number, or a version that is not known.
-    """
+    """Steps over the magic number, which opening the file has checked, and reads the version."""
     cursor.chunk = "header"
-    at = cursor.position
-    magic = bytes(cursor.take("magic", len(MAGIC)))
-    if magic != MAGIC:
-        raise cursor.error("magic", repr(MAGIC), repr(magic), offset=at, hint="The file is not a fastText model.")
-    at = cursor.position
+    cursor.skip("magic", len(MAGIC))
+    start = cursor.position
     version = cursor.number("i", "version")
     if version not in VERSIONS:
-        raise cursor.error("version", " or ".join(map(str, VERSIONS)), str(version), offset=at)
+        expected = " or ".join(map(str, VERSIONS))
+        raise cursor.error("version", expected, str(version), offset=start)
     return version
 
 
@@ -134,14 +131,33 @@ def write_version(output: Output, version: int) -> None:
     output.pack("i", version)
 
 
+def read_flag(cursor: Cursor, field: str) -> bool:
+    """Reads a byte that is 0 or 1."""
+    start = cursor.position
+    flag = cursor.number("B", field)
+    if flag > 1:
+        raise cursor.error(field, "0 or 1", str(flag), offset=start)
+    return bool(flag)
+
+
 def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:
-    """The names in metadata that a file has no place for."""
-    return [name for name, value in (metadata or {}).items() if name not in Config._fields or not _fits(name, value)]
+    """The names in metadata for which a file has no place."""
+    return [
+        name
+        for name, value in (metadata or {}).items()
+        if name not in Config._fields or not _fits(name, value)
+    ]
+
+
+def _code(name: str) -> str:
+    return "d" if name == "sampling_threshold" else "i"
 
 
 def _fits(name: str, value: Any) -> bool:
-    if name in _NAMED:
-        return value in _NAMED[name]
+    if name in _NAMES:
+        return value in _NAMES[name]
+    if isinstance(value, bool):
+        return False
     if name == "sampling_threshold":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, int) and not isinstance(value, bool) and value in _I32
+        return isinstance(value, int | float)
+    return isinstance(value, int) and value in _I32

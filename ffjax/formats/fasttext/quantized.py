@@ -1,6 +1,6 @@
 """A quantized matrix of a fastText file.
 
-    norms      u8                 1 if the length of each row is quantized apart from its direction, else 0
+    norms      u8                 1 if the norm of each row is quantized apart, else 0
     rows       i64
     dims       i64
     size       i32                rows * n_codes
@@ -12,20 +12,21 @@
 where a quantizer is
 
     dims       i32
-    n_codes    i32                codes a row
+    n_codes    i32                codes of a row
     width      i32                dimensions of each code but the last
     last       i32                dimensions of the last code, at most `width`
     centroids  f32[n_codes - 1, 256, width], f32[256, last]
 
-A `QuantizedArray` has the last code's centroids filled up with zeros to `width`, and leaves out the dimensions that
-come of them. The lengths of rows are decoded when they are read; 256 numbers are soon found again.
+A `QuantizedArray` has the last code's centroids padded with zeros to `width`, and leaves out the
+dimensions that come of them. The norms of rows are decoded when they are read; 256 numbers are soon
+encoded again.
 """
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
+from ffjax.formats.fasttext.layout import read_flag
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import PQ, QuantizedArray
 
@@ -33,58 +34,53 @@ CENTROIDS = 256
 
 
 def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
-    """Reads a quantized matrix.
-
-    Args:
-        cursor: where it begins.
-        dims: the dimensions that the settings say.
-        mmap: whether to map the codes instead of reading them.
-
-    Raises:
-        FormatError: the file ends within it, or it contradicts itself.
-    """
+    """Reads a quantized matrix of as many dimensions as the settings say, or maps its codes."""
     has_norms = read_flag(cursor, "norms")
-    at = cursor.position
-    rows, columns, size = cursor.number("q", "rows"), cursor.number("q", "dims"), cursor.number("i", "size of codes")
+    start = cursor.position
+    rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
+    size = cursor.number("i", "size of codes")
     if columns != dims:
-        raise cursor.error("dims", f"{dims}, as the settings say", str(columns), offset=at + 8)
+        expected = f"{dims}, as the settings say"
+        raise cursor.error("dims", expected, str(columns), offset=start + 8)
     if rows < 0 or size < 0 or (rows and size % rows) or (not rows and size):
-        raise cursor.error("rows, size of codes", "as many codes for each row", f"{rows} and {size}", offset=at)
+        expected, got = "as many codes for each row", f"{rows} and {size}"
+        raise cursor.error("rows, size of codes", expected, got, offset=start)
     codes_at = cursor.skip("codes", size)
     quantizer_at = cursor.position
-    books = _read_quantizer(cursor, dims)
-    if size != rows * books.shape[0]:
-        got = f"{books.shape[0]} for {rows} rows and {size} codes"
-        raise cursor.error("codes a row", f"{size // max(rows, 1)}", got, offset=quantizer_at)
+    codebooks = _read_quantizer(cursor, dims)
+    shape = (rows, len(codebooks))
+    if size != rows * len(codebooks):
+        got = f"{len(codebooks)} for {rows} rows and {size} codes"
+        expected = str(size // max(rows, 1))
+        raise cursor.error("codes of a row", expected, got, offset=quantizer_at)
     norms = None
     if has_norms:
         norm_codes = np.frombuffer(cursor.take("norm codes", rows), np.uint8)
         norms = _read_quantizer(cursor, 1).reshape(CENTROIDS)[norm_codes]
-    shape = (rows, books.shape[0])
     if mmap and cursor.source.mappable and size:
         codes: Any = cursor.source.map(codes_at, shape, np.uint8)
     else:
         codes = np.empty(shape, np.uint8)
         cursor.source.read_into(codes_at, codes)
-    return QuantizedArray(PQ(books, dims=dims), codes, norms)
+    return QuantizedArray(PQ(codebooks, dims=dims), codes, norms)
 
 
 def write(output: Output, storage: QuantizedArray, dims: int) -> None:
-    """Writes a quantized matrix that `can_hold`."""
+    """Writes a quantized matrix that the format `can_hold`."""
     rows, n_codes = storage.codes.shape
     output.pack("?qqi", storage.norms is not None, rows, dims, rows * n_codes)
     output.write(np.ascontiguousarray(storage.codes))
     _write_quantizer(output, np.asarray(storage.codebooks), dims)
     if storage.norms is not None:
         values, codes = np.unique(np.asarray(storage.norms), return_inverse=True)
-        book = np.zeros((1, CENTROIDS, 1), np.float32)
-        book[0, : len(values), 0] = values
+        codebook = np.zeros((1, CENTROIDS, 1), np.float32)
+        codebook[0, : len(values), 0] = values
         output.write(codes.astype(np.uint8))
-        _write_quantizer(output, book, 1)
+        _write_quantizer(output, codebook, 1)
 
 
 def can_hold(storage: Any) -> bool:
-    """Whether fastText's format can hold a storage as it is: 256 centroids, no rotation, at most 256 lengths."""
+    """Whether the format can hold rows as codes: 256 centroids, no rotation, at most 256 norms."""
     return (
         isinstance(storage, QuantizedArray)
         and storage.projection is None
@@ -94,53 +90,44 @@ def can_hold(storage: Any) -> bool:
     )
 
 
-def read_flag(cursor: Cursor, field: str) -> bool:
-    """Reads a byte that is 0 or 1.
+def row_norms(storage: QuantizedArray) -> np.ndarray:
+    """The norm of each row, float32 `[rows]`, without reconstructing one."""
+    squares = np.square(np.asarray(storage.codebooks, np.float64)).sum(-1)
+    codes = np.asarray(storage.codes)
+    total = np.zeros(len(codes))
+    for column, codebook in zip(codes.T, squares, strict=True):
+        total += codebook[column]
+    norms = np.sqrt(total)
+    if storage.norms is not None:
+        norms = norms * np.abs(np.asarray(storage.norms))
+    return norms.astype(np.float32)
 
-    Raises:
-        FormatError: it is something else.
-    """
-    at = cursor.position
-    flag = cursor.number("B", field)
-    if flag > 1:
-        raise cursor.error(field, "0 or 1", str(flag), offset=at)
-    return bool(flag)
 
-
-def _read_quantizer(cursor: Cursor, dims: int) -> Float32[np.ndarray, "n_codes centroids width"]:
-    at = cursor.position
-    columns, n_codes, width, last = (cursor.number("i", f) for f in ("dims", "n_codes", "width", "last"))
-    if columns != dims or width < 1 or not 1 <= last <= width or n_codes < 1 or (n_codes - 1) * width + last != dims:
+def _read_quantizer(cursor: Cursor, dims: int) -> np.ndarray:
+    """Codebooks of a quantizer of so many dimensions, float32 `[n_codes, 256, width]`."""
+    start = cursor.position
+    columns, n_codes = cursor.number("i", "dims"), cursor.number("i", "n_codes")
+    width, last = cursor.number("i", "width"), cursor.number("i", "last")
+    is_split = n_codes >= 1 and 1 <= last <= width and (n_codes - 1) * width + last == dims
+    if columns != dims or not is_split:
         raise cursor.error(
             "dims, n_codes, width, last",
             f"{dims}, and numbers with (n_codes - 1) * width + last = {dims}",
             f"{columns}, {n_codes}, {width}, {last}",
-            offset=at,
+            offset=start,
         )
     flat = np.frombuffer(cursor.take("centroids", dims * CENTROIDS * 4), "<f4")
     width = min(width, dims)  # one code may declare to be wider than all dimensions
-    books = np.zeros((n_codes, CENTROIDS, width), np.float32)
-    whole = (n_codes - 1) * CENTROIDS * width
-    books[:-1] = flat[:whole].reshape(n_codes - 1, CENTROIDS, width)
-    books[-1, :, :last] = flat[whole:].reshape(CENTROIDS, last)
-    return books
+    codebooks = np.zeros((n_codes, CENTROIDS, width), np.float32)
+    split = (n_codes - 1) * CENTROIDS * width
+    codebooks[:-1] = flat[:split].reshape(n_codes - 1, CENTROIDS, width)
+    codebooks[-1, :, :last] = flat[split:].reshape(CENTROIDS, last)
+    return codebooks
 
 
-def _write_quantizer(output: Output, books: Float32[np.ndarray, "n_codes centroids width"], dims: int) -> None:
-    n_codes, _, width = books.shape
+def _write_quantizer(output: Output, codebooks: np.ndarray, dims: int) -> None:
+    n_codes, _, width = codebooks.shape
     last = dims - (n_codes - 1) * width
     output.pack("iiii", dims, n_codes, width, last)
-    output.write(np.ascontiguousarray(books[:-1], "<f4"))
-    output.write(np.ascontiguousarray(books[-1, :, :last], "<f4"))
-
-
-def row_lengths(storage: QuantizedArray) -> Float32[np.ndarray, " rows"]:
-    """The length of each row, without putting any together."""
-    squares = np.square(np.asarray(storage.codebooks, np.float64)).sum(-1)
-    codes = np.asarray(storage.codes)
-    total = np.zeros(len(codes))
-    for code, book in zip(codes.T, squares, strict=True):
-        total += book[code]
-    lengths = np.sqrt(total)
-    return (lengths if storage.norms is None else lengths * np.abs(np.asarray(storage.norms))).astype(np.float32)
-
+    output.write(np.ascontiguousarray(codebooks[:-1], "<f4"))
+    output.write(np.ascontiguousarray(codebooks[-1, :, :last], "<f4"))

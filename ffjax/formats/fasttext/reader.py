@@ -1,15 +1,16 @@
 """Reading fastText models.
 
-Behind the settings (`layout`) and the dictionary (`dictionary`) a file has
+After the settings (`layout`) and the dictionary (`dictionary`) a file has
 
     quantized  u8                1 if the input matrix is quantized, else 0
     input      i64 rows, i64 dims, f32[rows, dims]; or see `quantized`
     quantized  u8                1 if the output matrix is quantized too
     output     likewise
 
-The input matrix has a row for each word, then one for each bucket of n-grams (or for each n-gram that has been kept);
-the output matrix one for each label, or for models of words one for each word. A quantized output matrix in a file
-whose input matrix is not quantized does not exist: there the flag says nothing.
+The input matrix has a row for each word, then one for each bucket of n-grams (or for each n-gram
+that remains after pruning); the output matrix one for each label, or for models of words one for
+each word. A file never has a quantized output matrix and a dense input matrix: there the flag means
+nothing.
 """
 
 import warnings
@@ -24,7 +25,7 @@ from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
-from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_version
+from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_flag, read_version
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
@@ -36,23 +37,10 @@ from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _F32 = np.dtype("<f4")
-# Longer n-grams, or more of them, are no model of words; their number grows with the square of a word's length.
-_MOST_CHARACTERS = 1024
-_MOST_NGRAMS = 1 << 24
-
-
-class Matrix(NamedTuple):
-    """A matrix of a file that has not been read.
-
-    Attributes:
-        rows: its rows.
-        start: where its numbers begin in the file.
-        codes: the matrix itself if it is quantized.
-    """
-
-    rows: int
-    start: int
-    codes: QuantizedArray | None
+# No model of words has longer n-grams, or more of them in a word; their number grows with the
+# square of a word's length.
+_MAX_CHARACTERS = 1024
+_MAX_NGRAMS = 1 << 24
 
 
 def load_fasttext(
@@ -60,37 +48,39 @@ def load_fasttext(
 ) -> Embeddings:
     """Reads a fastText model, `.bin` or quantized `.ftz`.
 
-    The vector of a known word is the mean of its own row and the rows of its n-grams, at unit length; the lengths are
-    in `norms`. The rows of n-grams stay as they are. So `lookup(..., unnormalize=True)` answers what fastText does, for
-    known and unknown words alike. The settings are the metadata, under the names that finalfusion uses.
+    The vector of a known word is the mean of its own row and the rows of its n-grams, at unit
+    length; the norms are in `norms`. The rows of n-grams stay as they are. So
+    `lookup(..., unnormalize=True)` answers what fastText does, for known and unknown words. The
+    settings become the metadata, under the names that finalfusion uses.
 
-    Counts, labels and the output matrix of a classifier are in `training`. The output matrix of other models, which
-    serves nothing but training on, is left in the file unless it is mapped.
+    Counts, labels and the output matrix of a classifier are in `training`. The output matrix of
+    other models, which only training needs, is left in the file unless it is mapped.
 
-    Rows with NaN or infinity stay as they are, and make NaN of the vectors that they are part of, of which a warning
-    says how many there are; where vectors are composed when they are asked for, nobody has looked at them.
+    Rows with NaN or infinity stay as they are and make NaN of the vectors that they are part of; a
+    warning says how many. Where vectors are composed when they are read, there is no warning.
 
     Args:
         file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
-        mmap: whether to map the matrices instead of reading them: opening then takes the time that the words take, and
-            vectors are composed when they are asked for. The file must not be changed in place as long as the
-            embeddings are used; what is
-            not a regular file is copied to a temporary one.
-        lossy: whether to put U+FFFD in the place of what is not UTF-8 in words. A word that would then be equal to
+        mmap: whether to map the matrices instead of reading them: opening then takes the time that
+            the words take, and vectors are composed when they are read. The file must not be
+            changed in place while the embeddings are used. What is not a regular file is copied to
+            a temporary one.
+        lossy: whether to replace what is not UTF-8 in words by U+FFFD. A word that would then equal
             another keeps its bytes. Vectors are those of the words as they were trained either way.
         limit: how many words to keep, from the first; n-grams are all kept.
 
     Returns:
-        Embeddings with a `FastTextVocab`, or a `SimpleVocab` for a model without n-grams of characters. The storage is
-        an `NdArray`; where vectors are composed when they are asked for (`mmap`, and quantized models with n-grams) it
-        is a `ComposedArray`; quantized models without n-grams have a `QuantizedArray`.
+        Embeddings with a `FastTextVocab`, or a `SimpleVocab` for a model without n-grams of
+        characters. The storage is an `NdArray`; where vectors are composed when they are read
+        (`mmap`, and quantized models with n-grams) a `ComposedArray`; for quantized models without
+        n-grams a `QuantizedArray`.
 
     Raises:
-        FormatError: the file is truncated, corrupt or of another format, or a word is not UTF-8. The error has the
-            file, the byte offset, the chunk and the field.
-        TypeError: `limit` is no whole number.
-        ValueError: `limit` is negative.
-        OSError: the file cannot be read.
+        FormatError: if the file is truncated, corrupt or of another format, or a word is not UTF-8.
+            The error has the file, the byte offset, the section and the field.
+        TypeError: if `limit` is not an integer.
+        ValueError: if `limit` is negative.
+        OSError: if the file cannot be read.
 
     Examples:
         >>> import ffjax, tempfile, pathlib, numpy as np
@@ -107,190 +97,229 @@ def load_fasttext(
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 
-def read_embeddings(source: ByteSource, *, mmap: bool = False, lossy: bool = False, limit: int | None = None) -> Embeddings:
-    """Reads a model from a file that is open, or from bytes in memory; `load_fasttext` is this for a path.
-
-    Raises:
-        FormatError: as `load_fasttext`.
-    """
+def read_embeddings(
+    source: ByteSource, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+) -> Embeddings:
+    """Reads a model from an open file or from bytes; `load_fasttext` is this for a path."""
     mmap = mmap and source.mappable
     cursor = Cursor(source)
     version = read_version(cursor)
     config = Config.read(cursor)
-    words_at = cursor.position
-    found = dictionary.read(cursor, config.buckets)
-    hashing = _hashing(cursor, config, version, found, words_at)
-    given = _read_matrix(cursor, "input matrix", config.dims, mmap)
-    n_words = len(found.words)
-    # finalfusion-python writes 0, "every n-gram dropped", into files that have all of them, and no head for the output.
-    ours = given.codes is None and found.kept is not None and len(found.kept) == 0
-    n_ngrams = config.buckets if found.kept is None or ours else len(found.kept)
-    _check_rows(cursor, given, found, n_words, n_ngrams, hashing is not None)
-    output = _read_output(cursor, given, config, mmap, may_lack_head=ours)
+    dictionary_at = cursor.position
+    entries = dictionary.read(cursor, config.buckets)
+    hashing = config.indexer(version)
+    if hashing is not None:
+        _check_ngrams(cursor, hashing, entries.words, dictionary_at)
 
-    kept = n_words if limit is None else min(limit, n_words)
-    table = _first(found.words, kept)
-    indexer = hashing if hashing is None or found.kept is None or ours else PrunedIndexer(hashing, found.kept)
-    vocab = _vocab(cursor, table, indexer, found, lossy)
-    rows = _RowReader(source, given, config.dims, mmap)
-    storage, norms, original = _storage(rows, n_words, table, indexer)
+    matrix = _read_matrix(cursor, "input matrix", config.dims, mmap)
+    buckets, n_words = entries.buckets, len(entries.words)
+    # finalfusion-python writes 0, "every n-gram pruned", into files that have all of them, and no
+    # head for the output.
+    is_finalfusions = matrix.codes is None and buckets is not None and len(buckets) == 0
+    if is_finalfusions:
+        buckets = None
+    n_ngrams = config.buckets if buckets is None else len(buckets)
+    _check_rows(cursor, matrix, n_words, n_ngrams, buckets is not None, hashing is not None)
+    output = None
+    n_bytes = matrix.rows * config.dims * _F32.itemsize
+    if not is_finalfusions or cursor.remaining != n_bytes:  # else the input matrix once more
+        is_quantized = matrix.codes is not None
+        matrix_out = _read_matrix(
+            cursor, "output matrix", config.dims, mmap, may_be_quantized=is_quantized
+        )
+        cursor.finish()
+        if config.model == SUPERVISED or mmap:
+            output = matrix_out.read(0, matrix_out.rows)
+
+    limit = n_words if limit is None else min(limit, n_words)
+    table = entries.words
+    if limit < n_words:
+        table = StringTable.from_buffer(table.host_data, table.host_offsets[: limit + 1])
+    pruned = hashing is not None and buckets is not None
+    indexer = PrunedIndexer(hashing, buckets) if pruned else hashing
+    vocab = _build_vocab(cursor, table, indexer, entries, lossy)
+    storage, norms, original = _build_storage(matrix, n_words, table, indexer)
+    has_word_ngrams = indexer is None and matrix.rows > n_words
     training = TrainingState(
-        found.counts[:kept],
-        n_tokens=found.n_tokens,
-        labels=found.labels,
-        label_counts=found.counts[n_words:],
+        entries.counts[:limit],
+        n_tokens=entries.n_tokens,
+        labels=entries.labels,
+        label_counts=entries.counts[n_words:],
         output=output,
-        word_ngrams=rows.read(n_words, given.rows) if indexer is None and given.rows > n_words else None,
-        word_ngram_buckets=found.kept if indexer is None and not ours else None,
+        word_ngrams=matrix.read(n_words, matrix.rows) if has_word_ngrams else None,
+        word_ngram_buckets=buckets if indexer is None else None,
         original=original,
         version=version,
     )
     return Embeddings(storage, vocab, norms, config.metadata(), training)
 
 
-class _RowReader(NamedTuple):
-    """Reads or maps rows of a matrix."""
+class _Matrix(NamedTuple):
+    """A matrix of a file, and how to get its rows.
+
+    Attributes:
+        source: the file.
+        start: where the numbers of the first row begin.
+        rows: the number of rows.
+        dims: their dimensions.
+        mmap: whether to map rows instead of reading them.
+        codes: all rows if they are quantized.
+    """
 
     source: ByteSource
-    matrix: Matrix
+    start: int
+    rows: int
     dims: int
     mmap: bool
+    codes: QuantizedArray | None
 
-    def read(self, first: int, stop: int) -> Storage:
-        """Rows from `first` up to `stop`, as they are in the file."""
-        if self.matrix.codes is not None:
-            return self.matrix.codes[first:stop]
-        shape, start = (stop - first, self.dims), self.start(first)
-        if self.mmap and stop > first:  # nothing can't be mapped
+    def read(self, first: int, stop: int) -> Any:
+        """A storage of the rows from `first` up to `stop`, as they are in the file."""
+        if self.codes is not None:
+            return self.codes[first:stop]
+        shape, start = (stop - first, self.dims), self.row_start(first)
+        if self.mmap and stop > first:  # an empty map does not exist
             return NdArray(self.source.map(start, shape, _F32))
         return NdArray(read_array(self.source, start, shape, _F32))
 
-    def start(self, row: int) -> int:
+    def row_start(self, row: int) -> int:
         """Where a row begins in the file."""
-        return self.matrix.start + row * self.dims * _F32.itemsize
+        return self.start + row * self.dims * _F32.itemsize
 
 
-def _hashing(cursor: Cursor, config: Config, version: int, found: Dictionary, words_at: int) -> FastTextIndexer | None:
-    hashing = config.indexer(version)
-    if hashing is None:
-        return None
-    longest = int(np.diff(found.words.host_offsets).max(initial=0)) + 2
-    most = min(hashing.max_n, longest)
-    if most > _MOST_CHARACTERS or longest * (most - hashing.min_n + 1) > _MOST_NGRAMS:
+def _check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, at: int) -> None:
+    """Checks that the longest word doesn't have too many n-grams."""
+    longest = int(np.diff(words.host_offsets).max(initial=0)) + 2
+    most = min(indexer.max_n, longest)
+    if most > _MAX_CHARACTERS or longest * (most - indexer.min_n + 1) > _MAX_NGRAMS:
         raise cursor.error(
             "min_n, max_n",
-            f"n-grams of at most {_MOST_CHARACTERS} characters, and at most {_MOST_NGRAMS} of them in a word",
-            f"{config.min_n} and {config.max_n}, and a word of {longest - 2} bytes",
-            offset=words_at,
+            f"n-grams of at most {_MAX_CHARACTERS} characters, at most {_MAX_NGRAMS} in a word",
+            f"{indexer.min_n} and {indexer.max_n}, and a word of {longest - 2} bytes",
+            offset=at,
         )
-    return hashing
 
 
-def _read_matrix(cursor: Cursor, chunk: str, dims: int, mmap: bool, *, is_quantized: bool | None = None) -> Matrix:
+def _read_matrix(
+    cursor: Cursor, chunk: str, dims: int, mmap: bool, *, may_be_quantized: bool = True
+) -> _Matrix:
     """Reads the head of a matrix and steps over its rows; a quantized one is read."""
     cursor.chunk = chunk
-    flag = quantized.read_flag(cursor, "quantized")
-    if flag if is_quantized is None else is_quantized and flag:
-        at = cursor.position
+    if read_flag(cursor, "quantized") and may_be_quantized:
+        start = cursor.position
         codes = quantized.read(cursor, dims, mmap=mmap)
-        return Matrix(len(codes), at, codes)
-    at = cursor.position
+        return _Matrix(cursor.source, start, len(codes), dims, mmap, codes)
+    start = cursor.position
     rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
     if rows < 0 or (columns != dims and rows):
-        raise cursor.error("rows, dims", f"0 or more, and {dims}", f"{rows} and {columns}", offset=at)
-    cursor.claim("rows", rows, dims * _F32.itemsize, offset=at)
-    return Matrix(rows, cursor.skip("rows", rows * dims * _F32.itemsize), None)
+        expected, got = f"0 or more, and {dims}", f"{rows} and {columns}"
+        raise cursor.error("rows, dims", expected, got, offset=start)
+    size = cursor.claim("rows", rows, dims * _F32.itemsize, offset=start)
+    return _Matrix(cursor.source, cursor.skip("rows", size), rows, dims, mmap, None)
 
 
 def _check_rows(
-    cursor: Cursor, given: Matrix, found: Dictionary, n_words: int, n_ngrams: int, has_ngrams: bool
+    cursor: Cursor,
+    matrix: _Matrix,
+    n_words: int,
+    n_ngrams: int,
+    is_pruned: bool,
+    has_ngrams: bool,
 ) -> None:
-    if given.codes is None and found.kept is not None and len(found.kept):
-        hint = "fastText can't read it either."
-        raise cursor.error("quantized", "1, since n-grams have been dropped", "0", offset=given.start - 17, hint=hint)
-    if given.rows != n_words + n_ngrams and not (given.rows == n_words and not has_ngrams):
+    """Checks that the input matrix has the rows that the dictionary promises."""
+    if matrix.codes is None and is_pruned:
+        raise cursor.error(
+            "quantized",
+            "1, since n-grams have been pruned",
+            "0",
+            offset=matrix.start - 17,
+            hint="fastText can't read it either.",
+        )
+    words_alone = matrix.rows == n_words and not has_ngrams
+    if matrix.rows != n_words + n_ngrams and not words_alone:
         expected = f"{n_words} for words and {n_ngrams} for n-grams"
-        raise cursor.error("rows", expected, str(given.rows), offset=given.start - (16 if given.codes is None else 0))
+        offset = matrix.start - (16 if matrix.codes is None else 0)
+        raise cursor.error("rows", expected, str(matrix.rows), offset=offset)
 
 
-def _read_output(cursor: Cursor, given: Matrix, config: Config, mmap: bool, *, may_lack_head: bool) -> Storage | None:
-    cursor.chunk = "output matrix"
-    if may_lack_head and cursor.remaining == given.rows * config.dims * _F32.itemsize:
-        return None  # a second copy of the input matrix
-    output = _read_matrix(cursor, "output matrix", config.dims, mmap, is_quantized=given.codes is not None)
-    cursor.finish()
-    if config.model != SUPERVISED and not mmap:
-        return None
-    return _RowReader(cursor.source, output, config.dims, mmap).read(0, output.rows)
-
-
-def _first(words: StringTable, n: int) -> StringTable:
-    return words if n == len(words) else StringTable.from_buffer(words.host_data, words.host_offsets[: n + 1])
-
-
-def _vocab(
-    cursor: Cursor, table: StringTable, indexer: FastTextIndexer | PrunedIndexer | None, found: Dictionary, lossy: bool
+def _build_vocab(
+    cursor: Cursor,
+    table: StringTable,
+    indexer: FastTextIndexer | PrunedIndexer | None,
+    entries: Dictionary,
+    lossy: bool,
 ) -> Vocab:
     cursor.chunk = "dictionary"
     if lossy:
-        table = dictionary.replace_invalid(table)
+        table = table.replace_invalid(distinct=True)
     else:
-        dictionary.check_utf8(cursor, table, found.places, "word")
-        dictionary.check_utf8(cursor, found.labels, found.places[len(found.words) :], "label")
+        labels_at = entries.offsets[len(entries.words) :]
+        dictionary.check_utf8(cursor, table, entries.offsets, "word")
+        dictionary.check_utf8(cursor, entries.labels, labels_at, "label")
     try:
         return SimpleVocab(table) if indexer is None else FastTextVocab(table, indexer)
     except ValueError as error:
-        raise cursor.error("words", "each word once", str(error), offset=int(found.places[0])) from error
+        offset = int(entries.offsets[0])
+        raise cursor.error("words", "each word once", str(error), offset=offset) from error
 
 
-def _storage(
-    rows: _RowReader, n_words: int, table: StringTable, indexer: FastTextIndexer | PrunedIndexer | None
+def _build_storage(
+    matrix: _Matrix,
+    n_words: int,
+    table: StringTable,
+    indexer: FastTextIndexer | PrunedIndexer | None,
 ) -> tuple[Storage, Norms | None, Storage | None]:
-    """The storage, norms that it does not know itself, and the rows as they are in the file if they are scaled."""
-    own_only = indexer is None
-    if rows.matrix.codes is not None and own_only:
-        return _scaled(rows.read(0, len(table)))
-    if rows.matrix.codes is None and not rows.mmap:
-        return _read_composed(rows, n_words, table, indexer)
-    ngrams = None if own_only else rows.read(n_words, rows.matrix.rows)
-    return ComposedArray(rows.read(0, len(table)), table, ngrams, indexer), None, None
+    """The storage; norms that it does not have itself; and the rows in the file if it scales them."""
+    if matrix.codes is not None and indexer is None:
+        return _scale(matrix.read(0, len(table)))
+    if matrix.codes is None and not matrix.mmap:
+        return *_compose(matrix, n_words, table, indexer), None
+    ngrams = None if indexer is None else matrix.read(n_words, matrix.rows)
+    return ComposedArray(matrix.read(0, len(table)), table, ngrams, indexer), None, None
 
 
-def _scaled(own: Any) -> tuple[QuantizedArray, Norms, QuantizedArray]:
-    lengths = quantized.row_lengths(own)
-    scale = np.ones_like(lengths) if own.norms is None else np.asarray(own.norms)
-    scale = np.divide(scale, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return QuantizedArray(own.quantizer, own.codes, scale), Norms(lengths), own
+def _scale(rows: QuantizedArray) -> tuple[QuantizedArray, Norms, QuantizedArray]:
+    """Codes of rows at unit length, the norms, and the codes as they were."""
+    norms = quantized.row_norms(rows)
+    scale = np.ones_like(norms) if rows.norms is None else np.asarray(rows.norms)
+    scale = np.divide(scale, norms, out=np.zeros_like(norms), where=norms > 0)
+    return QuantizedArray(rows.quantizer, rows.codes, scale), Norms(norms), rows
 
 
-def _read_composed(rows: _RowReader, n_words: int, table: StringTable, indexer: Any) -> tuple[NdArray, Norms, None]:
-    """Reads a matrix and puts the words' vectors in the place of their own rows, without a second matrix."""
+def _compose(
+    matrix: _Matrix, n_words: int, table: StringTable, indexer: Any
+) -> tuple[NdArray, Norms]:
+    """Reads a matrix and replaces words' rows by their vectors, without a second matrix."""
     n = len(table)
-    stop = n_words if indexer is None else rows.matrix.rows
-    matrix = aligned_empty((n + stop - n_words, rows.dims), _F32)
+    stop = n_words if indexer is None else matrix.rows
+    rows = aligned_empty((n + stop - n_words, matrix.dims), _F32)
     if n == n_words:
-        rows.source.read_into(rows.start(0), matrix)
+        matrix.source.read_into(matrix.row_start(0), rows)
     else:
-        rows.source.read_into(rows.start(0), matrix[:n])
-        rows.source.read_into(rows.start(n_words), matrix[n:])
+        matrix.source.read_into(matrix.row_start(0), rows[:n])
+        matrix.source.read_into(matrix.row_start(n_words), rows[n:])
     norms = np.empty(n, np.float32)
     device = _host_device()
+    n_invalid = 0
     with jax.default_device(device):
-        # The array shares the matrix's memory. Rows of n-grams do not change, and no word reads another one's row.
-        whole = NdArray(jax.device_put(matrix, device))
-        parts = Parts(whole, None if indexer is None else whole, n, table, indexer)
-        odd = 0
+        # The storage shares the memory of the rows. Those of n-grams do not change, and no word
+        # reads another word's row.
+        shared = NdArray(jax.device_put(rows, device))
+        parts = Parts(shared, None if indexer is None else shared, n, table, indexer)
         for block in compose(parts, np.arange(n), WHOLE if n > WHOLE.words else None):
-            matrix[block.words], norms[block.words] = block.unit, block.norms
-            odd += int(np.count_nonzero(~np.isfinite(block.norms)))
-    if odd:
-        what = f"{odd} vectors have no finite length, since rows of the model hold NaN or infinity"
-        warnings.warn(what, stacklevel=5)
-    return NdArray(jax.device_put(matrix)), Norms(norms), None
+            rows[block.words], norms[block.words] = block.unit, block.norms
+            n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
+    if n_invalid:
+        warnings.warn(
+            f"{n_invalid} vectors have no finite length, since rows of the model hold NaN or "
+            "infinity",
+            stacklevel=5,
+        )
+    return NdArray(jax.device_put(rows)), Norms(norms)
 
 
 def _host_device() -> Any:
-    """The CPU, which has the matrix in its memory; the default device where JAX has been told to do without."""
+    """The CPU, whose memory holds the matrix; `None` where JAX has been configured without it."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:

@@ -85,7 +85,6 @@ def test_bytes_behind_the_end_are_refused(pruned, more):
 
 
 HEADER = [
-    (0, "i", 793712313, "header", "magic"),
     (4, "i", 10, "header", "version"),
     (4, "i", 13, "header", "version"),
     (SETTINGS, "i", 0, "settings", "dims"),
@@ -199,7 +198,8 @@ def test_words_with_more_ngrams_than_any_model_has():
 
 
 def test_other_files_are_refused(tmp_path):
-    for data in (b"", b"\xba", b"FiFu\0\0\0\0", b"1 2\na 0.5 0.5\n"):
+    wrong = patched(small(), 0, "i", 793712313)
+    for data in (b"", b"\xba", b"FiFu\0\0\0\0", b"1 2\na 0.5 0.5\n", wrong):
         path = files.write(tmp_path, "other.bin", data)
         with pytest.raises(ffjax.FormatError, match="other.bin: byte 0: header: magic: expected"):
             ffjax.load_fasttext(path)

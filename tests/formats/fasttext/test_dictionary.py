@@ -20,7 +20,6 @@ COUNTS = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
 )
 ENTRIES = st.lists(st.tuples(st.binary(max_size=6).map(lambda word: word.replace(b"\0", b"0")), COUNTS), max_size=40)
-NO_PLACES = np.zeros(0, np.int64)
 
 
 def encoded(words: list[tuple[bytes, int]], labels: list[tuple[bytes, int]], pruned: int = -1) -> bytes:
@@ -41,11 +40,11 @@ def test_read_and_write(words, labels, behind):
     assert [found.words.raw(i) for i in range(len(found.words))] == [word for word, _ in words]
     assert [found.labels.raw(i) for i in range(len(found.labels))] == [word for word, _ in labels]
     assert found.counts.tolist() == [count for _, count in words + labels]
-    assert found.n_tokens == 99 and found.kept is None
-    places = [4 + 28]
+    assert found.n_tokens == 99 and found.buckets is None
+    offsets = [4 + 28]
     for word, _ in words + labels:
-        places.append(places[-1] + len(word) + 10)
-    assert found.places.tolist() == places[:-1]
+        offsets.append(offsets[-1] + len(word) + 10)
+    assert found.offsets.tolist() == offsets[:-1]
     file = io.BytesIO()
     dictionary.write(Output(file), found)
     assert file.getvalue() == data
@@ -58,16 +57,16 @@ def test_long_words_and_many_entries():
     assert found.counts.tolist() == [count for _, count in words]
 
 
-def test_kept_ngrams_are_in_the_order_of_their_rows():
+def test_remaining_ngrams_are_in_the_order_of_their_rows():
     data = encoded([(b"tea", 3)], [], pruned=3) + struct.pack("<6i", 7, 2, 0, 0, 4, 1)
     cursor = Cursor(ByteSource(None, data))
-    assert dictionary.read(cursor, 8).kept.tolist() == [0, 4, 7]
+    assert dictionary.read(cursor, 8).buckets.tolist() == [0, 4, 7]
     assert cursor.remaining == 0
     file = io.BytesIO()
     table = StringTable.from_strings(["tea"])
     empty = StringTable.from_strings([])
-    kept = np.array([0, 4, 7], np.int32)
-    dictionary.write(Output(file), Dictionary(table, empty, np.array([3]), 99, kept, NO_PLACES))
+    buckets = np.array([0, 4, 7], np.int32)
+    dictionary.write(Output(file), Dictionary(table, empty, np.array([3]), 99, buckets))
     assert file.getvalue() == encoded([(b"tea", 3)], [], pruned=3) + struct.pack("<6i", 0, 0, 4, 1, 7, 2)
 
 
@@ -77,28 +76,3 @@ def test_truncation_names_the_entry(n):
     with pytest.raises(ffjax.FormatError, match="entry 1: expected a word, a count and a type, got the end") as caught:
         dictionary.read(Cursor(ByteSource("x.bin", data[:-n])), 0)
     assert caught.value.offset == 28 + 13
-
-
-@given(st.lists(st.binary(max_size=5)))
-def test_replacing_what_is_not_utf8(raws):
-    raws = [raw.replace(b"\0", b"") for raw in dict.fromkeys(raws)]
-    raws = list(dict.fromkeys(raws))
-    found = dictionary.replace_invalid(StringTable.from_strings(raws))
-    words = [found.raw(i) for i in range(len(found))]
-    assert len(set(words)) == len(words) == len(raws)
-    taken = {raw for raw in raws if _is_utf8(raw)}
-    for raw, word in zip(raws, words, strict=True):
-        replaced = raw.decode("utf-8", "replace").encode()
-        if _is_utf8(raw):
-            assert word == raw
-        else:
-            assert word == (raw if replaced in taken else replaced)
-            taken.add(replaced)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

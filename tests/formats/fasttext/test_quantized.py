@@ -129,6 +129,6 @@ def test_a_quantized_model_whose_rows_were_changed_is_written_dense(quantize, tm
     np.testing.assert_allclose(np.asarray(again.storage), np.asarray(emb.storage), atol=1e-5)
 
 
-def test_row_lengths_are_those_of_the_rows(quantize):
+def test_row_norms_are_those_of_the_rows(quantize):
     own = ffjax.load_fasttext(quantize("n-grams", "norms")).storage.own
-    np.testing.assert_allclose(quantized.row_lengths(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(quantized.row_norms(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6)
