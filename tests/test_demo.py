@@ -29,22 +29,22 @@ def glove(real_file, tool):
     return ffjax.load(real_file("glove.100d.txt"), limit=tool["LINES"])
 
 
-def recall_at_10(rows, originals, asked):
-    """The share of the ten rows nearest by the cosine that are kept, with NumPy alone."""
+def recall_at_10(rows, originals, words):
+    """The share of the ten nearest rows by the cosine that stay, with NumPy alone."""
 
     def nearest(matrix, queries):
         unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
         scores = queries @ unit.T
-        scores[np.arange(len(asked)), asked] = -np.inf
+        scores[np.arange(len(words)), words] = -np.inf
         return np.argpartition(scores, -10, axis=1)[:, -10:]
 
-    before, after = nearest(originals, originals[asked]), nearest(rows, originals[asked])
+    before, after = nearest(originals, originals[words]), nearest(rows, originals[words])
     return np.mean(
         [len(set(a) & set(b)) / 10 for a, b in zip(before.tolist(), after.tolist(), strict=True)]
     )
 
 
-def test_the_demo_is_what_it_says(demo):
+def test_the_demo_fits_its_metadata(demo):
     assert (demo.n_words, demo.dims) == (40_000, 100)
     assert demo.metadata["licence"] == "PDDL-1.0" and demo.metadata["dims"] == 100
     assert isinstance(demo.storage, ffjax.QuantizedArray) and demo.storage.projection is not None
@@ -59,7 +59,7 @@ def test_it_is_small():
     assert len(FILE.read_bytes()) < 3_000_000
 
 
-def test_words_stand_in_the_order_of_their_frequency(demo):
+def test_words_are_ordered_by_frequency(demo):
     assert demo.vocab.words[:5] == ["the", ",", ".", "of", "to"]
     assert demo.vocab.idx("berlin") < demo.vocab.idx("frankfurt")
 
@@ -72,14 +72,14 @@ def test_rows_times_norms_are_near_the_vectors_of_glove(demo):
     )
 
 
-def test_unknown_words_have_an_answer_where_an_ngram_is_known(demo):
+def test_unknown_words_have_vectors_if_an_ngram_is_known(demo):
     assert not any(word in demo for word in [*UNKNOWN, "12345"])
-    best = {word: [each.word for each in demo.word_similarity(word, k=5)] for word in UNKNOWN}
+    best = {word: [result.word for result in demo.word_similarity(word, k=5)] for word in UNKNOWN}
     assert "biologists" in best["microbiologists"] and "skaters" in best["skateboarders"]
     assert demo.embedding("12345") is None
 
 
-def test_every_call_opens_it_anew(demo):
+def test_every_call_opens_it_again(demo):
     again = ffjax.demo()
     assert again == demo and again is not demo
 
@@ -109,21 +109,21 @@ def test_the_licence_comes_with_it():
 
 
 @pytest.mark.exhaustive
-def test_what_it_says_of_its_quality_is_so(demo, glove, tool):
+def test_its_quality_is_what_the_metadata_says(demo, glove, tool):
     """Once more, against GloVe's own vectors."""
     n, quality = demo.n_words, demo.metadata["quality"]
     assert demo.vocab.words == glove.vocab.words[:n]
     np.testing.assert_array_equal(np.asarray(demo.norms), np.asarray(glove.norms)[:n])
     originals, rows = np.asarray(glove.storage), np.asarray(demo.storage)[:n]
-    recall = recall_at_10(rows, originals[:n], np.arange(0, n, tool["ASKED"]))
+    recall = recall_at_10(rows, originals[:n], np.arange(0, n, tool["QUERY_INTERVAL"]))
     assert recall == pytest.approx(quality["recall_at_10"], abs=1e-3) and recall > 0.9
     lengths = np.linalg.norm(rows, axis=1)
     cosine = ((rows * originals[:n]).sum(1) / lengths).mean()
     assert cosine == pytest.approx(quality["mean_cosine"], abs=1e-4)
-    held = np.arange(n, len(originals), tool["HELD_OUT"])
-    vectors, found = demo.embedding_batch([glove.vocab.words[row] for row in held])
+    unknown = np.arange(n, len(originals), tool["TEST_INTERVAL"])
+    vectors, found = demo.embedding_batch([glove.vocab.words[row] for row in unknown])
     assert found.mean() > 0.95  # a word without a known n-gram gets zeros, and so counts as 0
-    cosine = (vectors * originals[held]).sum(1).mean()
+    cosine = (vectors * originals[unknown]).sum(1).mean()
     assert cosine == pytest.approx(quality["unknown_mean_cosine"], abs=1e-3)
 
 
