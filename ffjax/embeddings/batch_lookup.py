@@ -197,14 +197,15 @@ def _read_known(
 
 
 def _by_width(batch: RaggedBatch) -> Iterator[tuple[int, RaggedBatch]]:
-    """The words of a batch by the widths that they fit; a narrow batch stays as it is."""
-    data, lengths = batch.strings.bytes, batch.strings.lengths
+    """The words of a batch, without fillers, by the widths that they fit."""
+    data = batch.strings.bytes
+    lengths = batch.strings.lengths[: len(batch.positions)]
     batch_width = data.shape[1]
-    if batch_width <= _NARROW:
-        yield batch_width, batch
-        return
+    widths = [batch_width]
+    if batch_width > _NARROW:
+        widths = [_NARROW, *_WIDE, max(batch_width, _WIDE[-1] + 1)]
     narrower = -1
-    for width in (_NARROW, *_WIDE, max(batch_width, _WIDE[-1] + 1)):
+    for width in widths:
         ids = np.flatnonzero((lengths > narrower) & (lengths <= width))
         narrower = width
         if ids.size:

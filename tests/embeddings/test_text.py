@@ -88,6 +88,14 @@ def test_each_word_is_looked_up_once(emb, monkeypatch):
     np.testing.assert_allclose(vectors, by_hand(emb, text, "mean")[0], atol=2e-5)
 
 
+def test_unknown_words_of_all_lengths_count(emb):
+    words = [f"unknown{i}" for i in range(5)] + ["x" * 70, "y" * 1500, "Zürich" * 50]
+    text = " ".join(words * 2).encode()
+    vectors, counts = ffjax.embed_text(emb, text)
+    np.testing.assert_allclose(vectors, by_hand(emb, text, "mean")[0], atol=2e-5)
+    assert counts.tolist() == [16]
+
+
 def test_weights_by_word_make_inverse_frequency_a_line(emb):
     p = np.linspace(0.3, 0.01, len(emb.vocab))
     weights = 1e-3 / (1e-3 + p)
