@@ -4,7 +4,6 @@ Nothing is written to the disk and the member's name is not used, so any name wi
 """
 
 import io
-import lzma
 import struct
 import tarfile
 import zipfile
@@ -20,18 +19,8 @@ from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
 _READ_BYTES = 1 << 16
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # What `tarfile` and `zipfile` raise if an archive is not what they expect.
-_ERRORS = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    OverflowError,
-    RuntimeError,
-)
+_ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zlib.error)
+_ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
 def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
@@ -46,26 +35,18 @@ def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
 
 
 def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
-    method, hint = member.compress_type, None
-    limit = ALLOWANCE_BYTES + RATIO * member.compress_size
+    method, size = member.compress_type, member.compress_size
+    limit = ALLOWANCE_BYTES + RATIO * size
     if member.flag_bits & 1:
         expected, got = "a file that is not encrypted", "an encrypted one"
-    elif method not in _METHODS:
+        raise _bad_member(file, "zip", member.filename, expected, got)
+    if method not in _METHODS:
         expected, got = "a stored, deflated or bzip2 file", f"compression method {method}"
-    elif member.file_size > limit:
-        expected = f"at most {limit} bytes decompressed from {member.compress_size}"
-        got = str(member.file_size)
+        raise _bad_member(file, "zip", member.filename, expected, got)
+    if member.file_size > limit:
+        expected, got = f"at most {limit} bytes decompressed from {size}", str(member.file_size)
         hint = "Embeddings do not shrink that much. If these do, unpack the archive first."
-    else:
-        return
-    raise FormatError(
-        file,
-        chunk="zip archive",
-        field=f"member {member.filename!r}",
-        expected=expected,
-        got=got,
-        hint=hint,
-    )
+        raise _bad_member(file, "zip", member.filename, expected, got, hint)
 
 
 def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
@@ -90,19 +71,11 @@ def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
 
 
 def _next_file(archive: tarfile.TarFile, file: File | None) -> tarfile.TarInfo | None:
-    while (member := archive.next()) is not None:
-        if member.isdir():
-            continue
-        if not member.isreg() or member.issparse():
-            raise FormatError(
-                file,
-                chunk="tar archive",
-                field=f"member {member.name!r}",
-                expected="a regular file",
-                got="another kind",
-            )
-        return member
-    return None
+    while (member := archive.next()) is not None and member.isdir():
+        pass
+    if member is not None and (not member.isreg() or member.issparse()):
+        raise _bad_member(file, "tar", member.name, "a regular file", "another kind")
+    return member
 
 
 class _Member(io.RawIOBase):
@@ -114,10 +87,10 @@ class _Member(io.RawIOBase):
         archive: Any,
         file: File | None,
         kind: str,
-        at_end: Callable[[], None] | None = None,
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._data, self._archive, self._file, self._kind = data, archive, file, kind
-        self._at_end = at_end
+        self._data, self._archive, self._at_end = data, archive, at_end
+        self._file, self._kind = file, kind
 
     def readable(self) -> bool:
         """Always true."""
@@ -128,9 +101,9 @@ class _Member(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         with _format_errors(self._file, self._kind):
             data = self._data.read(len(view))
-            if not data and len(view) and self._at_end is not None:
+            if len(view) and not data:
                 self._at_end()
-                self._at_end = None
+                self._at_end = lambda: None
         view[: len(data)] = data
         return len(data)
 
@@ -142,15 +115,18 @@ class _Member(io.RawIOBase):
         super().close()
 
 
+def _bad_member(
+    file: File | None, kind: str, name: str, expected: str, got: str, hint: str | None = None
+) -> FormatError:
+    chunk, field = f"{kind} archive", f"member {name!r}"
+    return FormatError(file, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
+
+
 def _not_one_file(file: File | None, kind: str, names: list[str]) -> FormatError:
     listed = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
-    return FormatError(
-        file,
-        chunk=f"{kind} archive",
-        expected="one file",
-        got=f"several: {listed}" if names else "none",
-        hint="Unpack the archive and read the file that you want." if names else None,
-    )
+    got = f"several: {listed}" if names else "none"
+    hint = "Unpack the archive and read the file that you want." if names else None
+    return FormatError(file, chunk=f"{kind} archive", expected="one file", got=got, hint=hint)
 
 
 @contextmanager
@@ -163,7 +139,5 @@ def _format_errors(file: File | None, kind: str) -> Iterator[None]:
     except _ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        got = str(error) or repr(error)
-        raise FormatError(
-            file, chunk=f"{kind} archive", expected="a complete archive", got=got
-        ) from None
+        chunk, got = f"{kind} archive", str(error) or repr(error)
+        raise FormatError(file, chunk=chunk, expected="a complete archive", got=got) from None

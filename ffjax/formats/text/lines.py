@@ -61,13 +61,15 @@ def parse_lines(
         exact: whether surplus fields belong to the word even if they look like values.
         values: whether to read the numbers; without them fields are counted, not checked.
     """
-    declared_bytes = n_bytes
+    n_bytes_parsed = n_bytes
     text = buffer[PAD : PAD + n_bytes]
     if np.count_nonzero(text == _LF) * (2 * dims + 1) > n_bytes:
-        # Some lines are too short, and `dims` values for each of them may not fit in memory.
-        n_bytes = _skip_short_lines(text.tobytes(), dims, fail)
-    block = _Block(buffer, n_bytes, dims, fail, exact, values)
-    start, stop, size = PAD, PAD + n_bytes, _SEARCH_BYTES
+        # Some lines are too short, and `dims` values for each may not fit in memory. All that is
+        # not an error is empty lines at the end.
+        lines = _Block(buffer, n_bytes, dims, fail, exact=True, values=False).read_slowly()
+        n_bytes_parsed = n_bytes if lines.blank is None else lines.blank
+    block = _Block(buffer, n_bytes_parsed, dims, fail, exact, values)
+    start, stop, size = PAD, PAD + n_bytes_parsed, _SEARCH_BYTES
     while start < stop:
         text = buffer[start : min(start + size, stop)]
         separators = np.flatnonzero(text <= _SPACE)
@@ -82,25 +84,7 @@ def parse_lines(
         start = int(separators[-1]) + 1
     block.read_long()
     lines = block.finish()
-    if n_bytes == declared_bytes or lines.blank is not None:
-        return lines
-    return replace(lines, blank=n_bytes)
-
-
-def _skip_short_lines(text: bytes, dims: int, fail: Fail) -> int:
-    """The bytes before the empty lines at the end; any other short line is an error."""
-    start = 0
-    while start < len(text):
-        end = text.index(b"\n", start)
-        line = text[start:end]
-        fields = FIELD.findall(line)
-        n_values = len(fields) - (line[:1] not in SEPARATORS)
-        if n_values < dims:
-            if not fields and not text[end:].strip(SEPARATORS):
-                break
-            raise _too_few(fail, start, dims, n_values, line)
-        start = end + 1
-    return start
+    return lines if n_bytes_parsed == n_bytes else replace(lines, blank=n_bytes_parsed)
 
 
 def _too_few(fail: Fail, offset: int, dims: int, n_values: int, line: bytes) -> FormatError:
@@ -116,7 +100,8 @@ class _Block:
     def __init__(
         self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, exact: bool, values: bool
     ) -> None:
-        self.buffer, self.dims, self.fail, self.exact = buffer, dims, fail, exact
+        self.buffer, self.n_bytes, self.dims = buffer, n_bytes, dims
+        self.fail, self.exact = fail, exact
         n_lines = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
@@ -203,6 +188,13 @@ class _Block:
                 out[entry] = _float32(bytes(text[start:end]))
             except ValueError:
                 self.slow[entry // self.dims] = True
+
+    def read_slowly(self) -> Lines:
+        """Reads all lines one at a time."""
+        feeds = np.flatnonzero(self.buffer[PAD : PAD + self.n_bytes] == _LF)
+        self.starts[1:] = feeds + PAD + 1
+        self.slow[:], self.n = True, len(feeds)
+        return self.finish()
 
     def finish(self) -> Lines:
         """Reads the slow lines and drops the empty ones at the end."""

@@ -39,14 +39,9 @@ class Scratch:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self._words = [np.empty(n, np.int64) for _ in range(6)]
-        self._bytes = np.empty(n, np.uint8)
-        self._flags = [np.empty(n, bool) for _ in range(3)]
-
-    def arrays(self, n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
-        """The first `n` entries of each array: of words, of bytes and of flags."""
-        words = [word[:n] for word in self._words]
-        return words, self._bytes[:n], [flag[:n] for flag in self._flags]
+        self.words = np.empty((6, n), np.int64)
+        self.flags = np.empty((3, n), bool)
+        self.bytes = np.empty(n, np.uint8)
 
 
 def padded(n_bytes: int) -> np.ndarray:
@@ -74,7 +69,10 @@ def short_numbers(
         Which fields were not read; the array belongs to `scratch`.
     """
     words = buffer.view(np.uint64)
-    (a, b, c, d, e, f), before, (negative, bad, flag) = scratch.arrays(starts.size)
+    n = starts.size
+    a, b, c, d, e, f = scratch.words[:, :n]
+    negative, bad, flag = scratch.flags[:, :n]
+    before = scratch.bytes[:n]
     A, B, C, D, E = a.view(_U), b.view(_U), c.view(_U), d.view(_U), e.view(_U)
 
     # A: the last eight characters, from two aligned words; `before`: the character before those.
