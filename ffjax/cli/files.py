@@ -112,9 +112,9 @@ def check_finalfusion(output: str, content: str) -> None:
         BadInput: the name has the ending of another format.
         OSError: the file cannot be written.
     """
-    from ffjax.formats.save import promised_by
+    from ffjax.formats.save import promised_format
 
-    promised = None if output == "-" else promised_by(output)
+    promised = None if output == "-" else promised_format(output)
     if promised not in (None, Format.finalfusion):
         name = os.path.splitext(output)[0].removesuffix(".fifu") + ".fifu"
         hint = " Compress the file afterwards." if promised == "compressed" else ""
@@ -136,11 +136,11 @@ def check_target(file: str, format: Format | None) -> None:
         if format is None:
             raise BadInput("expected a format for standard output, got none. Give one with --to.")
         return
-    from ffjax.formats.save import writer
+    from ffjax.formats.save import format_of
 
     check_writable(file)
     with translated("save", file):
-        writer(file, format, fasttext=True)
+        format_of(file, format, fasttext=True)
 
 
 def check_writable(file: str | None) -> None:

@@ -51,12 +51,12 @@ def prune(
     replacements = {}
 
     def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
-        from ffjax.formats.save import promised_by
+        from ffjax.formats.save import promised_format
         from ffjax.transforms import prune, select_words
 
         pruned, mapped = prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
-        format = promised_by(files.output) if files.to is None else files.to
+        format = promised_format(files.output) if files.to is None else files.to
         if unshare_rows or format == Format.msgpack:  # snapshots store rows that words share
             return pruned
         return select_words(pruned, [word for word in pruned.vocab.words if word not in mapped])

@@ -129,12 +129,12 @@ def quantize(
 def _check_output(files: Files, method: QuantizeMethod) -> None:
     """Checks, before hours of training, that the output can store the result."""
     check_target(files.output, files.to)
-    from ffjax.formats.save import promised_by
+    from ffjax.formats.save import promised_format
 
     endings = {"msgpack": ".msgpack"}
     if method in TRAINED:
         endings = {"finalfusion": ".fifu", **endings}
-    format = promised_by(files.output) if files.to is None else str(files.to)
+    format = promised_format(files.output) if files.to is None else str(files.to)
     if format not in endings:
         raise BadInput(
             f"{shown(files.output, output=True)}: expected a format that can store {method} codes, "

@@ -4,7 +4,7 @@ from jax.sharding import NamedSharding
 
 from ffjax._internal.arguments import check_limit
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import FORMATS, detect
+from ffjax.formats.detect import check_format, detect
 from ffjax.formats.fasttext import load_fasttext
 from ffjax.formats.finalfusion import load_finalfusion
 from ffjax.formats.floret import load_floret
@@ -86,13 +86,6 @@ def load(
             "`np.asarray(embeddings.storage)` with `ffjax.ShardedArray`."
         )
     return embeddings.replace(storage=ShardedArray(storage, sharding))
-
-
-def check_format(name: str, format: str | None) -> None:
-    """Checks the name of a format; `name` is the argument's."""
-    if format is not None and format not in FORMATS:
-        names = ", ".join(map(repr, FORMATS))
-        raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
 
 
 def load_stream(

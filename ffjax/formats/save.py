@@ -1,11 +1,12 @@
 """Writing embeddings in any format."""
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
 
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import FORMATS
+from ffjax.formats.detect import FORMATS, check_format
 from ffjax.formats.fasttext import write_fasttext
 from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.finalfusion import write_finalfusion
@@ -13,29 +14,29 @@ from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
 from ffjax.formats.rows.export import ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot import write_snapshot
-from ffjax.formats.text.write import write_text, write_text_dims
+from ffjax.formats.text.write import check_separator, write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
-from ffjax.transforms.shared_rows import unshare_rows as repeated
+from ffjax.transforms.shared_rows import unshare_rows as unshare
 from ffjax.vocab import FastTextVocab
 
-_WRITERS: dict[str, Callable[..., None]] = {
-    "finalfusion": write_finalfusion,
-    "fasttext": write_fasttext,
-    "word2vec": write_word2vec,
-    "text": write_text,
-    "textdims": write_text_dims,
-    "floret": write_floret,
-    "msgpack": write_snapshot,
-}
-# What each writer has an option to drop.
-_DROPPABLE: dict[str, frozenset[str]] = {
-    "finalfusion": frozenset({"drop_training"}),
-    "fasttext": frozenset({"drop_metadata"}),
-    "word2vec": ExportOptions.__optional_keys__,
-    "text": ExportOptions.__optional_keys__,
-    "textdims": ExportOptions.__optional_keys__,
-    "floret": TableOptions.__optional_keys__,
-    "msgpack": frozenset(),
+
+class _Format(NamedTuple):
+    """What writes a format, the options that drop something, and all other options."""
+
+    write: Callable[..., None]
+    drop: AbstractSet[str] = frozenset()
+    other: AbstractSet[str] = frozenset()
+
+
+_EXPORT, _TABLE = ExportOptions.__optional_keys__, TableOptions.__optional_keys__
+_WRITERS: dict[str, _Format] = {
+    "finalfusion": _Format(write_finalfusion, {"drop_training"}),
+    "fasttext": _Format(write_fasttext, {"drop_metadata"}),
+    "word2vec": _Format(write_word2vec, _EXPORT, {"unnormalize"}),
+    "text": _Format(write_text, _EXPORT, {"sep", "unnormalize"}),
+    "textdims": _Format(write_text_dims, _EXPORT, {"sep", "unnormalize"}),
+    "floret": _Format(write_floret, _TABLE),
+    "msgpack": _Format(write_snapshot),
 }
 _ENDINGS = {
     ".fifu": "finalfusion",
@@ -50,29 +51,37 @@ _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
 
 def save(
-    embeddings: Embeddings, path: File, *, format: str | None = None, unshare_rows: bool = False, **options: Any
+    embeddings: Embeddings,
+    path: File,
+    *,
+    format: str | None = None,
+    unshare_rows: bool = False,
+    **options: Any,
 ) -> None:
-    """Writes embeddings in any format; the old file stays whole until the new one is complete.
+    """Writes embeddings in any format; the old file stays complete until the new one is.
 
-    A snapshot (`"msgpack"`) keeps any embeddings exactly, and a finalfusion file all parts. What another format cannot
-    hold is an error that says so, and names the option with which it is left out.
+    A snapshot (`"msgpack"`) keeps any embeddings exactly, and a finalfusion file everything but
+    training data. If the format cannot hold something, you get an error naming the option that
+    permits dropping it.
 
     Args:
         embeddings: what to write.
         path: a path, or a descriptor, which is closed afterwards as `open` does.
-        format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a first line `rows dims`)
-            `"floret"` or `"msgpack"` (a snapshot). Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or
-            `.dims` (text with dimensions), `.floret` or `.msgpack`, and `.bin` if the vocabulary is a `FastTextVocab`,
-            which is fastText then.
-        unshare_rows: whether rows that several words share (see `prune`) are written once for each of them, since no
-            format but snapshots holds one row for several words.
-        **options: those of the format's own writer, for example `drop_subwords=True` of `write_text`.
+        format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
+            first line `rows dims`), `"floret"` or `"msgpack"` (a snapshot). Without it the name
+            decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with dimensions), `.floret` or
+            `.msgpack`; and `.bin`, which is fastText if the vocabulary is a `FastTextVocab`.
+        unshare_rows: whether rows that several words share (see `prune`) are written once for each
+            of them. Only snapshots hold one row for several words.
+        **options: those of the format's own writer, for example `drop_subwords=True` of
+            `write_text`.
 
     Raises:
-        TypeError: the format's writer has no such option, or cannot write such a vocabulary.
-        ValueError: `format` is none of those, or missing where the name does not say it; or the embeddings have what
-            the format cannot hold, such as words that share rows without `unshare_rows`.
-        OSError: the file cannot be written.
+        TypeError: if the format's writer has no such option, or cannot write such a vocabulary.
+        ValueError: if `format` is another, or missing where the name does not tell it; or if the
+            embeddings have what the format cannot hold, such as words that share rows without
+            `unshare_rows`.
+        OSError: if the file cannot be written.
 
     Examples:
         >>> import ffjax, tempfile, pathlib
@@ -84,8 +93,8 @@ def save(
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))
-    write(path, _with_own_rows(embeddings, chosen, unshare_rows), **options)
+    format = format_of(path, format, fasttext=has_fasttext_vocab(embeddings))
+    write_as(format, path, _unshared(embeddings, format, unshare_rows), options)
 
 
 def save_what_fits(
@@ -97,73 +106,73 @@ def save_what_fits(
     unshare_rows: bool = False,
     **options: Any,
 ) -> tuple[str, ...]:
-    """As `save`, and leaves out what the format has no place for; quantized vectors become plain ones.
+    """As `save`, but drops what the format cannot hold; returns the names of what it dropped.
 
-    Args:
-        embeddings: as in `save`.
-        path: as in `save`.
-        format: as in `save`.
-        name: what messages call `format`.
-        unshare_rows: whether to repeat rows that words share where the format could hold those; where it cannot, they
-            are repeated in any case.
-        **options: as in `save`; they count where they say something else.
-
-    Returns:
-        The names of what has been left out.
-
-    Raises:
-        TypeError: as `save`.
-        ValueError: as `save`.
-        OSError: as `save`.
+    Quantized vectors become plain ones, and rows that words share are repeated where the format
+    cannot hold them. `name` is what errors call `format`.
     """
-    chosen, write = writer(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab), name=name)
-    embeddings = _with_own_rows(embeddings, chosen, unshare_rows or chosen != "msgpack")
-    lost = {option: what for option, what in losses(embeddings).items() if option in _DROPPABLE[chosen]}
-    if write is write_fasttext and not lost_settings(embeddings.metadata):
+    format = format_of(path, format, fasttext=has_fasttext_vocab(embeddings), name=name)
+    embeddings = _unshared(embeddings, format, unshare_rows or format != "msgpack")
+    drop = _WRITERS[format].drop
+    lost = {option: loss for option, loss in losses(embeddings).items() if option in drop}
+    if format == "fasttext" and not lost_settings(embeddings.metadata):
         lost.pop("drop_metadata", None)
-    options = {**dict.fromkeys(lost, True), **options}
-    write(path, embeddings, **options)
-    return tuple(what for option, what in lost.items() if option != "reconstruct")
+    write_as(format, path, embeddings, {**dict.fromkeys(lost, True), **options})
+    return tuple(loss for option, loss in lost.items() if option != "reconstruct")
 
 
-def _with_own_rows(embeddings: Embeddings, chosen: str, unshare_rows: bool) -> Embeddings:
-    """Embeddings whose words share no rows, unless the format holds those."""
-    if chosen == "msgpack" and not unshare_rows:
-        return embeddings
-    if embeddings.vocab.shared_rows is not None and not unshare_rows:
-        raise ValueError(
-            f"`embeddings`: expected a row for each word, which is all that {chosen} files hold, got "
-            f"{len(embeddings.vocab)} words that share {embeddings.vocab.n_word_rows} rows. "
-            "Write each row for every word that has it with `unshare_rows=True`."
-        )
-    return repeated(embeddings)
+def write_as(format: str, path: File, embeddings: Embeddings, options: Mapping[str, Any]) -> None:
+    """Writes embeddings in a format, with the options of its own writer."""
+    check_options(format, options)
+    _WRITERS[format].write(path, embeddings, **options)
 
 
-def writer(
-    path: File, format: str | None, *, fasttext: bool = False, name: str = "format"
-) -> tuple[str, Callable[..., None]]:
-    """The format in which `save` writes under a name, and what writes it.
+def format_of(path: File, format: str | None, *, fasttext: bool, name: str = "format") -> str:
+    """The format that `save` writes: the one that is asked for, or the one of the path.
 
-    Args:
-        path: a path, or a descriptor.
-        format: the format, `None` to take it from the name.
-        fasttext: whether the vocabulary is a `FastTextVocab`.
-        name: what messages call `format`.
-
-    Raises:
-        ValueError: `format` is none, or the name does not say it.
+    `fasttext` says whether the vocabulary is fastText's, `name` what errors call `format`.
     """
-    chosen = _by_name(path, fasttext, name) if format is None else format
-    if not isinstance(chosen, str) or chosen not in _WRITERS:
-        raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, FORMATS))}, or None, got {format!r}.")
-    return chosen, _WRITERS[chosen]
+    check_format(name, format)
+    if format is not None:
+        return format
+    if isinstance(path, int):
+        names = ", ".join(map(repr, FORMATS))
+        raise ValueError(f"`{name}`: expected one of {names} for a descriptor, got None.")
+    path = os.fsdecode(path)
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".bin" and fasttext:
+        return "fasttext"
+    if ending in _ENDINGS:
+        return _ENDINGS[ending]
+    hint = f"Say which format with `{name}=`."
+    if ending in _COMPRESSED:
+        hint = "Files are written as they are; compress it afterwards."
+    elif ending == ".bin":
+        hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
+    endings = ", ".join(f"{ending} ({format})" for ending, format in _ENDINGS.items())
+    raise ValueError(f"`path`: expected a name that ends with {endings}, got {path!r}. {hint}")
 
 
-def promised_by(name: str) -> str | None:
-    """What a name says that a file is, for people; `None` if it says nothing.
+def has_fasttext_vocab(embeddings: Embeddings) -> bool:
+    """Whether `.bin` is the name of a fastText file for these embeddings."""
+    return isinstance(embeddings.vocab, FastTextVocab)
+
+
+def check_options(format: str, options: Mapping[str, Any]) -> None:
+    """Checks the options of a format's writer, before there is anything to write."""
+    available = _WRITERS[format].drop | _WRITERS[format].other
+    for option in options.keys() - available:
+        names = ", ".join(f"`{name}`" for name in sorted(available)) or "none"
+        raise TypeError(f"`{option}`: expected an option of {format} files ({names}).")
+    if "sep" in options:
+        check_separator(options["sep"])
+
+
+def promised_format(name: str) -> str | None:
+    """The format that a file's name promises, for people to read; `None` if it promises none.
 
     Examples:
-        >>> promised_by("words.vec"), promised_by("words.txt.gz"), promised_by("words")
+        >>> promised_format("words.vec"), promised_format("words.txt.gz"), promised_format("words")
         ('textdims', 'compressed', None)
     """
     ending = os.path.splitext(name)[1].lower()
@@ -171,20 +180,15 @@ def promised_by(name: str) -> str | None:
     return _ENDINGS.get(ending) or others.get(ending)
 
 
-def _by_name(path: File, fasttext: bool, argument: str) -> str:
-    if isinstance(path, int):
-        raise ValueError(f"`{argument}`: expected one of {', '.join(map(repr, FORMATS))} for a descriptor, got None.")
-    name = os.fsdecode(path)
-    ending = os.path.splitext(name)[1].lower()
-    if ending == ".bin" and fasttext:
-        return "fasttext"
-    if ending in _ENDINGS:
-        return _ENDINGS[ending]
-    known = ", ".join(f"{ending} ({format})" for ending, format in _ENDINGS.items())
-    if ending in _COMPRESSED:
-        hint = "Files are written as they are; compress it afterwards."
-    elif ending == ".bin":
-        hint = f"`.bin` may be word2vec or fastText. Say which with `{argument}=`."
-    else:
-        hint = f"Say which format with `{argument}=`."
-    raise ValueError(f"`path`: expected a name that ends with {known}, got {name!r}. {hint}")
+def _unshared(embeddings: Embeddings, format: str, unshare_rows: bool) -> Embeddings:
+    """Embeddings whose words share no rows, unless the format holds those."""
+    vocab = embeddings.vocab
+    if unshare_rows:
+        return unshare(embeddings)
+    if format != "msgpack" and vocab.shared_rows is not None:
+        raise ValueError(
+            f"`embeddings`: expected a row for each word, which is all that {format} files hold, "
+            f"got {len(vocab)} words that share {vocab.n_word_rows} rows. "
+            "Write each row for every word that has it with `unshare_rows=True`."
+        )
+    return embeddings

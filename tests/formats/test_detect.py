@@ -59,7 +59,7 @@ def test_detection(raw: bytes, format: str) -> None:
     ("raw", "message"),
     [
         (b"", "got an empty file$"),
-        (b"\x00\x01\x02", r"got b'\\x00\\x01\\x02'. If it is one of them all the same, say which with `format=`."),
+        (b"\x00\x01\x02", r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`."),
         (b"no numbers here\nand none there\n", "got b'no numbers here"),
         (b"\x80\x04\x95" + bytes(100), r"got b'\\x80\\x04\\x95.*It may be a pickle, as gensim's own `save` writes"),
         (b"\x93NUMPY\x01\x00", "NumPy array, which has no words"),

@@ -1,7 +1,7 @@
 """Writing text: a word and its values on each line, with or without a first line `rows dims`."""
 
 from collections import Counter
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -102,6 +102,14 @@ def write_text_dims(
     _write(file, embeddings, sep, unnormalize, options, header=True)
 
 
+def check_separator(sep: Any) -> None:
+    """Checks that readers split at `sep`."""
+    if not isinstance(sep, str):
+        raise TypeError(f"`sep`: expected a str, got {type(sep).__name__} {sep!r}.")
+    if not sep or sep.strip(" \t"):
+        raise ValueError(f"`sep`: expected spaces or tabs, at which readers split, got {sep!r}.")
+
+
 def _write(
     file: File,
     embeddings: Embeddings,
@@ -111,10 +119,7 @@ def _write(
     *,
     header: bool,
 ) -> None:
-    if not isinstance(sep, str):
-        raise TypeError(f"`sep`: expected a str, got {type(sep).__name__} {sep!r}.")
-    if not sep or sep.strip(" \t"):
-        raise ValueError(f"`sep`: expected spaces or tabs, at which readers split, got {sep!r}.")
+    check_separator(sep)
     embeddings = check_plain(embeddings, "text files", options)
     table, separator = embeddings.vocab.table, sep.encode()
     check_line_feeds(table, "text files")
