@@ -219,9 +219,7 @@ def _vectors(
     positions = positions.reshape(-1, 3)
     rows = embeddings.vocab.host_rows[np.maximum(unique, 0)]
     vectors = embeddings.storage.embedding(rows).astype(np.float32)
-    position_of = {
-        word: len(unique) + i if has_vector[i] else -1 for i, word in enumerate(unknown)
-    }
+    position_of = {word: len(unique) + i if has_vector[i] else -1 for i, word in enumerate(unknown)}
     for i, j in unknown_at:
         positions[i, j] = position_of[questions[i][j]]
     return np.concatenate([vectors, unknown_vectors.astype(np.float32)]), positions

@@ -115,9 +115,7 @@ def answer(
 
 
 @partial(jax.jit, static_argnames="metric")
-def target(
-    vectors: Float[AnyArray, "3 batch dims"], metric: str
-) -> Float[jax.Array, "batch dims"]:
+def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.Array, "batch dims"]:
     """The query of 3CosAdd: `b - a + c` at unit length."""
     vectors = jnp.asarray(vectors)
     a, b, c = vectors if metric == "dot" else normalize(vectors)[0]

@@ -19,7 +19,9 @@ def as_gensim():
 
     def make(embeddings):
         vectors = models.KeyedVectors(embeddings.dims)
-        vectors.add_vectors(embeddings.vocab.words, np.asarray(embeddings.storage)[embeddings.vocab.host_rows])
+        vectors.add_vectors(
+            embeddings.vocab.words, np.asarray(embeddings.storage)[embeddings.vocab.host_rows]
+        )
         return vectors
 
     return make

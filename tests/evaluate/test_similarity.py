@@ -13,14 +13,18 @@ from ffjax.evaluate.similarity import pearson, ranks
 def test_correlations_are_gensims(demo, as_gensim, datapath, name, restrict):
     theirs = as_gensim(demo).evaluate_word_pairs(datapath(name), restrict_vocab=restrict)
     ours = ffjax.evaluate.similarity(demo, datapath(name), restrict=restrict)
-    np.testing.assert_allclose([ours.pearson, ours.spearman], [theirs[0][0], theirs[1][0]], rtol=1e-5)
+    np.testing.assert_allclose(
+        [ours.pearson, ours.spearman], [theirs[0][0], theirs[1][0]], rtol=1e-5
+    )
     np.testing.assert_allclose(100 * ours.n_skipped / (ours.n_skipped + len(ours.pairs)), theirs[2])
 
 
 def test_lengths_of_vectors_do_not_matter(demo, datapath):
     lengths = np.random.default_rng(0).uniform(0.5, 3, (10000, 1)).astype(np.float32)
     scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
-    ours, other = (ffjax.evaluate.similarity(emb, datapath("wordsim353.tsv")) for emb in (demo, scaled))
+    ours, other = (
+        ffjax.evaluate.similarity(emb, datapath("wordsim353.tsv")) for emb in (demo, scaled)
+    )
     np.testing.assert_allclose(other.similarities, ours.similarities, atol=1e-6)
 
 
@@ -63,14 +67,18 @@ def test_comments_headings_case_and_other_delimiters(demo, write):
 
 
 def test_a_line_that_is_no_pair_is_refused(demo, write):
-    message = r"questions.txt: byte 13: expected two words and a number with '\\t' between, got 'tea 4'"
+    message = (
+        r"questions.txt: byte 13: expected two words and a number with '\\t' between, got 'tea 4'"
+    )
     with pytest.raises(ffjax.FormatError, match=message):
         ffjax.evaluate.similarity(demo, write("tea\tcoffee\t9\ntea 4\n"))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "a b c\n", "word 1\tword 2\tscore\n"])
 def test_a_file_without_pairs_is_refused(demo, write, text):
-    with pytest.raises(ffjax.FormatError, match=r"expected lines of two words and a number .* between, got none"):
+    with pytest.raises(
+        ffjax.FormatError, match=r"expected lines of two words and a number .* between, got none"
+    ):
         ffjax.evaluate.similarity(demo, write(text))
 
 

@@ -13,7 +13,9 @@ QUERIES = [
     ("good", "better", "bad"),
     ("berlin", "berlin", "tea"),
 ]
-some_kinds = pytest.mark.parametrize("kind", [("simple", "dense"), ("floret", "dense"), ("explicit", "opq")])
+some_kinds = pytest.mark.parametrize(
+    "kind", [("simple", "dense"), ("floret", "dense"), ("explicit", "opq")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,10 @@ def gensim_demo(demo):
 def ranked(demo):
     """All words in the order of their scores, by method."""
     methods = ("3cosadd", "3cosmul")
-    return {m: np.asarray(ffjax.analogy(demo, *packed(QUERIES), k=10000, method=m).rows).tolist() for m in methods}
+    return {
+        m: np.asarray(ffjax.analogy(demo, *packed(QUERIES), k=10000, method=m).rows).tolist()
+        for m in methods
+    }
 
 
 def packed(queries):
@@ -41,12 +46,16 @@ def packed(queries):
 
 
 def words_of(emb, rows):
-    return [[emb.vocab.words[row] for row in each if row >= 0] for each in np.asarray(rows).tolist()]
+    return [
+        [emb.vocab.words[row] for row in each if row >= 0] for each in np.asarray(rows).tolist()
+    ]
 
 
 def agrees(ours, theirs):
     assert [result.word for result in ours] == [word for word, _ in theirs]
-    np.testing.assert_allclose([result.similarity for result in ours], [score for _, score in theirs], rtol=1e-5)
+    np.testing.assert_allclose(
+        [result.similarity for result in ours], [score for _, score in theirs], rtol=1e-5
+    )
 
 
 # gensim calls a function of its own that it has deprecated.
@@ -55,7 +64,10 @@ def agrees(ours, theirs):
 def test_answers_are_gensims(demo, gensim_demo, query):
     a, b, c = query
     agrees(demo.analogy(a, b, c, k=8), gensim_demo.most_similar([b, c], [a], topn=8))
-    agrees(demo.analogy(a, b, c, k=8, method="3cosmul"), gensim_demo.most_similar_cosmul([b, c], [a], topn=8))
+    agrees(
+        demo.analogy(a, b, c, k=8, method="3cosmul"),
+        gensim_demo.most_similar_cosmul([b, c], [a], topn=8),
+    )
 
 
 @pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
@@ -83,15 +95,25 @@ def test_every_kind_of_embeddings(kind, method):
     best = ffjax.analogy(emb, a, b, c, 4, method=method)
     jitted = jax.jit(lambda e: ffjax.analogy(e, a, b, c, 4, method=method))(emb)
     assert best.rows.tolist() == jitted.rows.tolist()
-    vectors = np.asarray(ffjax.embed(emb, ffjax.pack(["Paris", "Berlin", "teapot"], count=3))[0], np.float64)
+    vectors = np.asarray(
+        ffjax.embed(emb, ffjax.pack(["Paris", "Berlin", "teapot"], count=3))[0], np.float64
+    )
     rows = np.asarray(emb.storage, np.float64)[: emb.vocab.n_word_rows]
     if method == "3cosadd":
         wanted = vectors[1] - vectors[0] + vectors[2]
         scores = rows @ wanted / np.linalg.norm(wanted)
     else:
-        cosines = (1 + rows @ vectors.T / np.linalg.norm(rows, axis=1)[:, None] / np.linalg.norm(vectors, axis=1)) / 2
+        cosines = (
+            1
+            + rows
+            @ vectors.T
+            / np.linalg.norm(rows, axis=1)[:, None]
+            / np.linalg.norm(vectors, axis=1)
+        ) / 2
         scores = cosines[:, 1] * cosines[:, 2] / (cosines[:, 0] + 1e-6)
-    scores[[emb.vocab.word_index[word] for word in ("Paris", "Berlin", "teapot") if word in emb]] = -np.inf
+    scores[
+        [emb.vocab.word_index[word] for word in ("Paris", "Berlin", "teapot") if word in emb]
+    ] = -np.inf
     order = np.argsort(-scores, kind="stable")[:4]
     assert words_of(emb, best.rows)[0] == [emb.vocab.words[row] for row in order]
     np.testing.assert_allclose(best.scores[0][: len(order)], scores[order], rtol=2e-5)
@@ -99,12 +121,22 @@ def test_every_kind_of_embeddings(kind, method):
 
 @pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
 @pytest.mark.parametrize(
-    "rows", [slice(0, 300), slice(100, 300), range(0, 10000, 7), np.array([3, 9, 400, 5]), np.arange(10000) % 3 == 0]
+    "rows",
+    [
+        slice(0, 300),
+        slice(100, 300),
+        range(0, 10000, 7),
+        np.array([3, 9, 400, 5]),
+        np.arange(10000) % 3 == 0,
+    ],
 )
 def test_only_some_rows_may_be_answers(demo, ranked, method, rows):
     allowed = set(np.arange(10000)[rows].tolist())
     expected = [[row for row in each if row in allowed][:3] for each in ranked[method]]
-    assert ffjax.analogy(demo, *packed(QUERIES), k=3, method=method, candidates=rows).rows.tolist() == expected
+    assert (
+        ffjax.analogy(demo, *packed(QUERIES), k=3, method=method, candidates=rows).rows.tolist()
+        == expected
+    )
 
 
 def test_another_metric_takes_vectors_of_unit_length(demo):
@@ -113,7 +145,10 @@ def test_another_metric_takes_vectors_of_unit_length(demo):
     scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
     expected = ffjax.analogy(demo, *packed(QUERIES), k=5)
     for metric in ("cosine", "angular", "euclidean"):
-        assert ffjax.analogy(scaled, *packed(QUERIES), k=5, metric=metric).rows.tolist() == expected.rows.tolist()
+        assert (
+            ffjax.analogy(scaled, *packed(QUERIES), k=5, metric=metric).rows.tolist()
+            == expected.rows.tolist()
+        )
     assert ffjax.analogy(scaled, *packed(QUERIES), k=5).rows.tolist() != expected.rows.tolist()
 
 
@@ -140,7 +175,11 @@ def test_most_similar_takes_more_words_than_are_searched_at_once(demo, monkeypat
 def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
     lengths = np.linspace(1, 2, 10000, dtype=np.float32)[:, None]
     scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
-    for word, found in zip(("berlin", "tea"), scaled.most_similar_batch(["berlin", "tea"], 6, metric="cosine"), strict=True):
+    for word, found in zip(
+        ("berlin", "tea"),
+        scaled.most_similar_batch(["berlin", "tea"], 6, metric="cosine"),
+        strict=True,
+    ):
         agrees(found, gensim_demo.most_similar(word, topn=6))
 
 
@@ -148,12 +187,30 @@ def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda e: e.analogy("a", "a", "a", method="mul"), ValueError, "`method`: expected one of.*got 'mul'"),
-        (lambda e: e.most_similar_batch("tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
-        (lambda e: e.most_similar_batch(["Paris"], k=-1), ValueError, "`k`: expected 0 or more, got -1"),
-        (lambda e: e.most_similar_batch(["Paris"], metric="far"), ValueError, "`metric`: expected one of dot"),
         (
-            lambda e: ffjax.analogy(e, *packed([("a", "a", "a")]), k=1, method="3cosmul", metric="angular"),
+            lambda e: e.analogy("a", "a", "a", method="mul"),
+            ValueError,
+            "`method`: expected one of.*got 'mul'",
+        ),
+        (
+            lambda e: e.most_similar_batch("tea"),
+            TypeError,
+            "`words`: expected a list of words, got the single word 'tea'",
+        ),
+        (
+            lambda e: e.most_similar_batch(["Paris"], k=-1),
+            ValueError,
+            "`k`: expected 0 or more, got -1",
+        ),
+        (
+            lambda e: e.most_similar_batch(["Paris"], metric="far"),
+            ValueError,
+            "`metric`: expected one of dot",
+        ),
+        (
+            lambda e: ffjax.analogy(
+                e, *packed([("a", "a", "a")]), k=1, method="3cosmul", metric="angular"
+            ),
             ValueError,
             "`metric`: expected 'cosine' for the method '3cosmul'.*got 'angular'",
         ),

@@ -72,9 +72,7 @@ def _of_slice(rows: slice | range, n_rows: int) -> RowFilter:
     try:
         span = range(*rows.indices(n_rows)) if isinstance(rows, slice) else rows
     except TypeError as error:
-        raise TypeError(
-            f"`candidates`: expected a slice of whole numbers, got {rows}."
-        ) from error
+        raise TypeError(f"`candidates`: expected a slice of whole numbers, got {rows}.") from error
     if len(span) == 0:
         return RowFilter(np.int32(0), np.int32(0))
     if span.step < 0:

@@ -31,9 +31,7 @@ def check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
     elif isinstance(rerank, EmbeddingsLike):
         exact, same_rows = rerank.storage, rerank.vocab.n_word_rows == n_rows
     else:
-        raise TypeError(
-            f"`rerank`: expected embeddings or a storage, got {type(rerank).__name__}."
-        )
+        raise TypeError(f"`rerank`: expected embeddings or a storage, got {type(rerank).__name__}.")
     if not same_rows or exact.shape[1] != storage.shape[1]:
         raise ValueError(
             f"`rerank`: expected the same rows, {n_rows} of {storage.shape[1]} dimensions, got "

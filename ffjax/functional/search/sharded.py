@@ -40,10 +40,12 @@ def search_sharded(
         return no_answers(batch, k)
     start, stop, exclude = row_filter.start, row_filter.stop, row_filter.exclude
     limited = n_padded != n_rows or stop is not None
-    ends = jnp.stack([
-        jnp.int32(0) if start is None else jnp.asarray(start),
-        jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows),
-    ])
+    ends = jnp.stack(
+        [
+            jnp.int32(0) if start is None else jnp.asarray(start),
+            jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows),
+        ]
+    )
     missing = -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)
     queries, exclude = jax.tree.map(lambda x: _pad_batch(x, missing), (queries, exclude))
 

@@ -1,6 +1,7 @@
-"""What search must answer, with NumPy: a stable argsort of all scores, so that equal scores come in order of the rows.
+"""What search must answer, with NumPy: a stable argsort of all scores.
 
-Vectors are small integers where ties matter: their products are exact in float32 in any order of summation.
+Where ties matter the vectors are small integers: their products are exact in float32 in any order
+of summation.
 """
 
 import numpy as np
@@ -33,7 +34,10 @@ def reference(matrix, queries, k, *, allowed=None, exclude=None, metric="dot"):
     best = np.take_along_axis(scores, rows, axis=1)
     rows = np.where(best == -np.inf, -1, rows)
     missing = ((0, 0), (0, k - rows.shape[1]))
-    best, rows = np.pad(best, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
+    best, rows = (
+        np.pad(best, missing, constant_values=-np.inf),
+        np.pad(rows, missing, constant_values=-1),
+    )
     found = best != -np.inf
     if metric == "angular":
         best[found] = 1 - np.arccos(best[found]) / np.pi

@@ -1,4 +1,4 @@
-"""Search of 8-bit rows and of narrow floats: the answers of the numbers that they stand for, without a copy of them."""
+"""Search of 8-bit rows and narrow floats: the answers of the numbers that they stand for."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,9 @@ from jax.sharding import Mesh, PartitionSpec
 import ffjax
 from ffjax.functional.search.in_memory import search_in_memory
 from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.tiling import CPU
 from tests.builders import storage
-
-METRICS = ("dot", "cosine", "euclidean", "angular")
-KINDS = ("int8", "bfloat16", "float16")
+from tests.functional.search.reference import normals
 
 
 def narrow(kind: str, rows: int, dims: int) -> ffjax.Storage:
@@ -25,34 +24,65 @@ def narrow(kind: str, rows: int, dims: int) -> ffjax.Storage:
     return ffjax.quantize(ffjax.Embeddings(twice, vocab), kind).embeddings.storage
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_answers_and_ties_are_those_of_the_numbers_they_stand_for(kind, metric):
-    store = narrow(kind, 2000, 7)
-    plain = ffjax.NdArray(np.asarray(store).astype(np.float32))
-    for batch in (1, 3, 70):
-        queries = np.random.default_rng(1).standard_normal((batch, 7)).astype(np.float32)
-        found, expected = (ffjax.top_k(s, queries, 50, metric=metric) for s in (store, plain))
-        np.testing.assert_array_equal(found.rows, expected.rows)
-        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-6)
-        rows = np.asarray(found.rows).reshape(batch, 25, 2)
-        np.testing.assert_array_equal(rows[:, :, 0] + 1000, rows[:, :, 1])  # of equal rows the first comes first
+CASES = [
+    ("int8", "dot", 1),
+    ("int8", "cosine", 70),
+    ("bfloat16", "dot", 70),
+    ("bfloat16", "cosine", 1),
+    ("float16", "dot", 3),
+    ("float16", "cosine", 1),
+    ("int8", "euclidean", 3),
+    ("bfloat16", "angular", 3),
+]
+MORE = [
+    pytest.param(kind, metric, batch, marks=pytest.mark.exhaustive)
+    for kind in ("int8", "bfloat16", "float16")
+    for metric in ("dot", "cosine", "euclidean", "angular")
+    for batch in (1, 3, 70)
+    if (kind, metric, batch) not in CASES
+]
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_copy_of_the_rows_is_made(kind, metric):
+@pytest.mark.parametrize(("kind", "metric", "batch"), [*CASES, *MORE])
+def test_answers_and_ties_are_those_of_the_numbers_they_stand_for(kind, metric, batch):
+    stored = narrow(kind, 2000, 7)
+    plain = ffjax.NdArray(np.asarray(stored).astype(np.float32))
+    queries = normals(1, batch, 7)
+    found, expected = (ffjax.top_k(s, queries, 50, metric=metric) for s in (stored, plain))
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-6)
+    rows = np.asarray(found.rows).reshape(batch, 25, 2)
+    # Of equal rows the first comes first.
+    np.testing.assert_array_equal(rows[:, :, 0] + 1000, rows[:, :, 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "batch"),
+    [
+        ("int8", "dot", 1),
+        ("int8", "cosine", 64),
+        ("bfloat16", "dot", 64),
+        ("bfloat16", "cosine", 1),
+        ("float16", "cosine", 64),
+        pytest.param("int8", "cosine", 1, marks=pytest.mark.exhaustive),
+        pytest.param("int8", "dot", 64, marks=pytest.mark.exhaustive),
+        pytest.param("bfloat16", "dot", 1, marks=pytest.mark.exhaustive),
+        pytest.param("bfloat16", "cosine", 64, marks=pytest.mark.exhaustive),
+        pytest.param("float16", "dot", 1, marks=pytest.mark.exhaustive),
+        pytest.param("float16", "dot", 64, marks=pytest.mark.exhaustive),
+        pytest.param("float16", "cosine", 1, marks=pytest.mark.exhaustive),
+    ],
+)
+def test_no_copy_of_the_rows_is_made(kind, metric, batch):
     rows, dims = 200_000, 64
-    store = {
+    stored = {
         "int8": ffjax.Int8Array(jnp.zeros((rows, dims), jnp.int8), jnp.ones(rows)),
         "bfloat16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.bfloat16)),
         "float16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.float16)),
     }[kind]
-    for batch in (1, 64):
-        search = search_in_memory.lower(
-            store, jnp.ones((batch, dims)), RowFilter(), k=10, metric=metric, n_rows=rows
-        )
-        assert search.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
+    options = {"k": 10, "metric": metric, "n_rows": rows, "tiling": CPU}
+    lowered = search_in_memory.lower(stored, jnp.ones((batch, dims)), RowFilter(), **options)
+    assert lowered.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
 
 
 @pytest.mark.devices
@@ -63,13 +93,22 @@ def test_inside_vmap_and_shard_map(kind):
     ids = jnp.asarray(np.random.default_rng(2).integers(0, 200, (8, 5)), jnp.int32)
 
     def work(store, queries, ids):
-        return ffjax.top_k(store, queries, 4, metric="cosine").scores, store.gather(ids), store.gather_sum(ids)
+        return (
+            ffjax.top_k(store, queries, 4, metric="cosine").scores,
+            store.gather(ids),
+            store.gather_sum(ids),
+        )
 
     expected = work(store, queries, ids)
     by_queries = PartitionSpec("queries")
     everywhere = PartitionSpec()
-    divided = jax.shard_map(work, mesh=mesh, in_specs=(everywhere, by_queries, by_queries), out_specs=by_queries)
-    for found in (jax.vmap(work, in_axes=(None, 0, 0))(store, queries, ids), jax.jit(divided)(store, queries, ids)):
+    divided = jax.shard_map(
+        work, mesh=mesh, in_specs=(everywhere, by_queries, by_queries), out_specs=by_queries
+    )
+    for found in (
+        jax.vmap(work, in_axes=(None, 0, 0))(store, queries, ids),
+        jax.jit(divided)(store, queries, ids),
+    ):
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
     several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), store)

@@ -16,7 +16,7 @@ from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
 
-@pytest.fixture(params=[0, 4, 2], ids=["aligned", "behind a header", "at an odd byte"])
+@pytest.fixture(params=[0, 4, 2], ids=["aligned", "after a header", "at an odd byte"])
 def mapped(request, tmp_path):
     """`mapped(matrix)`: the matrix as a read-only map that begins somewhere in a file."""
 
@@ -28,10 +28,12 @@ def mapped(request, tmp_path):
     return write
 
 
-def in_blocks(stored, queries, k, *, rows=None, exclude=None, metric="dot", n_rows=None, block_bytes=2000):
+def in_blocks(
+    stored, queries, k, *, candidates=None, exclude=None, metric="dot", n_rows=None, block_bytes=2000
+):
     n_rows = len(stored) if n_rows is None else n_rows
     exclude = None if exclude is None else jnp.asarray(exclude)
-    allowed = row_filter(rows, exclude, n_rows)
+    allowed = row_filter(candidates, exclude, n_rows)
     options = {"k": k, "metric": metric, "n_rows": n_rows, "block_bytes": block_bytes, "keep": 0.0}
     return ffjax.TopK(*search_out_of_core(stored, jnp.asarray(queries), allowed, **options))
 
@@ -45,12 +47,10 @@ def test_a_map_is_searched_as_an_array_is(mapped, n_rows):
         expected = reference(matrix, queries, 9, **options)
         agree(in_blocks(stored, queries, 9, **options), expected)
         agree(ffjax.top_k(stored, queries, 9, **options), expected)
-    real, queries = normals(0, n_rows, 5), normals(1, 4, 5)  # cosines of integers tie up to rounding alone
-    agree(
-        in_blocks(ffjax.NdArray(mapped(real)), queries, 9, metric="cosine"),
-        reference(real, queries, 9, metric="cosine"),
-        atol=1e-6,
-    )
+    # Cosines of integers tie up to rounding alone.
+    real, queries = normals(0, n_rows, 5), normals(1, 4, 5)
+    found = in_blocks(ffjax.NdArray(mapped(real)), queries, 9, metric="cosine")
+    agree(found, reference(real, queries, 9, metric="cosine"), atol=1e-6)
 
 
 def test_only_some_rows_of_a_map(mapped):
@@ -58,10 +58,14 @@ def test_only_some_rows_of_a_map(mapped):
     stored, mask = ffjax.NdArray(mapped(matrix)), np.arange(1000) % 3 == 0
     exclude = np.tile(np.array([300, 333, -1], np.int32), (4, 1))
     listed = np.array([700, 3, 3, 333, *range(300, 650)])
-    for rows, allowed in ((mask, np.flatnonzero(mask)), (slice(301, 777), range(301, 777)), (listed, listed)):
-        found = in_blocks(stored, queries, 9, rows=rows, exclude=exclude)
+    for rows, allowed in (
+        (mask, np.flatnonzero(mask)),
+        (slice(301, 777), range(301, 777)),
+        (listed, listed),
+    ):
+        found = in_blocks(stored, queries, 9, candidates=rows, exclude=exclude)
         agree(found, reference(matrix, queries, 9, allowed=allowed, exclude=exclude))
-    assert (in_blocks(stored, queries, 9, rows=[]).rows == -1).all()
+    assert (in_blocks(stored, queries, 9, candidates=[]).rows == -1).all()
     agree(in_blocks(stored, queries, 9, n_rows=333), reference(matrix[:333], queries, 9))
 
 
@@ -90,8 +94,9 @@ def test_codes_in_a_map_are_decoded_block_by_block(mapped):
 
 def test_composed_rows_are_composed_block_by_block(monkeypatch):
     emb = embeddings("fasttext")
-    own, ngrams = ffjax.NdArray(jnp.asarray(emb.storage[: len(WORDS)].matrix)), emb.storage[len(WORDS) :]
-    composed = ffjax.ComposedArray(own, emb.vocab.table, ngrams, emb.vocab.subword_indexer)
+    words = ffjax.NdArray(jnp.asarray(emb.storage[: len(WORDS)].matrix))
+    ngrams = emb.storage[len(WORDS) :]
+    composed = ffjax.ComposedArray(words, emb.vocab.table, ngrams, emb.vocab.subword_indexer)
     queries = np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)
     monkeypatch.setattr(blocks, "_COMPOSED_ROWS", 16)
     expected = reference(np.asarray(composed), queries, 9)
@@ -107,27 +112,31 @@ def test_a_file_is_searched_where_it_lies(tmp_path):
     agree(ffjax.top_k(emb, queries, 9), reference(matrix, queries, 9))
 
 
-def test_windows_are_views_of_one_shape(mapped):
+def test_slices_are_views_of_one_shape(mapped):
     held = mapped(np.arange(1000 * 5, dtype=np.float32).reshape(1000, 5))
     shapes = set()
     for first in range(0, 1000, 96):
         first = min(first, 1000 - 96)
-        flat, lead = map_slice(held, first, 96)
-        np.testing.assert_array_equal(flat[lead : lead + 480].reshape(96, 5), held[first : first + 96])
+        flat, offset = map_slice(held, first, 96)
+        np.testing.assert_array_equal(
+            flat[offset : offset + 480].reshape(96, 5), held[first : first + 96]
+        )
         assert flat.ctypes.data % 64 == 0
-        # The last window has no room for its end, and at an odd byte no number can be read where it lies.
+        # The last slice has no room for its end, and numbers at an odd byte cannot be read there.
         can_be_viewed = held.ctypes.data % 4 == 0 and 0 < first < 1000 - 96
         assert np.shares_memory(flat, held) or not can_be_viewed
         shapes.add(flat.shape)
     assert len(shapes) == 1
 
 
-def test_blocks_that_were_searched_are_forgotten_and_no_more_than_two_are_held(mapped, monkeypatch):
+def test_searched_blocks_are_released_and_at_most_two_are_in_memory(mapped, monkeypatch):
     order = []
     held = mapped(integers(0, 2000, 5))
     count = itertools.count()
     monkeypatch.setattr(blocks, "read_ahead", lambda flat: order.append(("read", next(count))))
-    monkeypatch.setattr(blocks, "release_pages", lambda flat, keep: order.append(("release_pages", flat.size)))
+    monkeypatch.setattr(
+        blocks, "release_pages", lambda flat, keep: order.append(("release_pages", flat.size))
+    )
     in_blocks(ffjax.NdArray(held), integers(1, 4, 5), 3)
     at_once = list(itertools.accumulate(1 if what == "read" else -1 for what, _ in order))
     assert len(order) == 2 * 16  # 2,000 rows in blocks of 128: 100 fit 2,000 bytes, rounded up

@@ -23,7 +23,9 @@ STRINGS = ffjax.pack([*WORDS, "Pariser", "", "teapots", "кротик"])
 
 def sharding(name="queries and rows", axis_type=AxisType.Auto):
     shape, names, spec = MESHES[name]
-    mesh = Mesh(np.array(jax.devices()[:8]).reshape(shape), names, axis_types=(axis_type,) * len(names))
+    mesh = Mesh(
+        np.array(jax.devices()[:8]).reshape(shape), names, axis_types=(axis_type,) * len(names)
+    )
     return NamedSharding(mesh, spec)
 
 
@@ -43,14 +45,19 @@ def test_the_answer_is_that_of_one_device(name, n_rows):
     matrix, queries = integers(0, n_rows, 5), integers(1, 7, 5)
     stored = ffjax.ShardedArray(matrix, sharding(name))
     agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
-    agree(jax.jit(lambda s, q: ffjax.top_k(s, q, 9))(stored, queries), reference(matrix, queries, 9))
+    agree(
+        jax.jit(lambda s, q: ffjax.top_k(s, q, 9))(stored, queries), reference(matrix, queries, 9)
+    )
 
 
 def test_real_numbers_score_the_same_to_the_last_bit():
     matrix, queries = normals(0, 5003, 50), normals(1, 8, 50)
     alone, divided = ffjax.NdArray(matrix), ffjax.ShardedArray(matrix, sharding())
     for metric in ("dot", "cosine"):
-        one, many = ffjax.top_k(alone, queries, 20, metric=metric), ffjax.top_k(divided, queries, 20, metric=metric)
+        one, many = (
+            ffjax.top_k(alone, queries, 20, metric=metric),
+            ffjax.top_k(divided, queries, 20, metric=metric),
+        )
         np.testing.assert_array_equal(one.rows, many.rows)
         np.testing.assert_array_equal(one.scores, many.scores)
 
@@ -67,7 +74,11 @@ def test_only_some_rows():
     stored = ffjax.ShardedArray(matrix, sharding())
     mask, listed = np.arange(1003) % 7 == 0, np.array([900, 3, 3, 1002, 400, 251])
     exclude = np.tile(np.array([0, 420, 1002, -1], np.int32), (6, 1))
-    for rows, allowed in ((mask, np.flatnonzero(mask)), (listed, listed), (slice(200, 803), range(200, 803))):
+    for rows, allowed in (
+        (mask, np.flatnonzero(mask)),
+        (listed, listed),
+        (slice(200, 803), range(200, 803)),
+    ):
         found = ffjax.top_k(stored, queries, 5, candidates=rows, exclude=exclude)
         agree(found, reference(matrix, queries, 5, allowed=allowed, exclude=exclude))
     assert ffjax.top_k(stored, queries[:0], 5).rows.shape == (0, 5)
@@ -90,7 +101,9 @@ def test_no_device_holds_more_than_its_rows_and_all_searches_stay_apart():
     text = jax.jit(lambda s, q: ffjax.top_k(s, q, 10)).lower(stored, queries).compile().as_text()
     assert "f32[10000" not in text
     # Releases of JAX before 0.8 gather by adding up.
-    gathers = [line for line in text.splitlines() if " all-gather(" in line or " all-reduce(" in line]
+    gathers = [
+        line for line in text.splitlines() if " all-gather(" in line or " all-reduce(" in line
+    ]
     assert gathers
     assert all("[4,80]" in line or "[4,8,10]" in line or "[8,4,10]" in line for line in gathers)
 
@@ -102,7 +115,9 @@ def test_gradients_and_vmap():
     def total(stored):
         return lambda queries: ffjax.top_k(stored, queries, 3).scores.sum()
 
-    np.testing.assert_allclose(jax.grad(total(stored))(queries), jax.grad(total(alone))(queries), atol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(total(stored))(queries), jax.grad(total(alone))(queries), atol=1e-6
+    )
     each = jax.vmap(lambda query: ffjax.top_k(stored, query, 3).rows)(queries)
     np.testing.assert_array_equal(each, ffjax.top_k(alone, queries, 3).rows)
 
@@ -113,7 +128,9 @@ def test_lookup_and_subwords(kind):
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage.matrix, sharding()))
     # Whether the vectors are divided by their lengths is one multiplication, however rows are held.
     vectors = same_vectors(emb, divided, (False, True) if kind == "buckets" else (False,))
-    np.testing.assert_array_equal(ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows)
+    np.testing.assert_array_equal(
+        ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows
+    )
     np.testing.assert_array_equal(divided["Paris"], emb["Paris"])
     assert divided.word_similarity("Paris", 3) == emb.word_similarity("Paris", 3)
 
@@ -163,10 +180,17 @@ def test_load_divides_what_is_no_map(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("rows", "pq"), ("queries and rows", "opq"), ("both for rows", "pq_norms"), ("everywhere", "opq")],
+    [
+        ("rows", "pq"),
+        ("queries and rows", "opq"),
+        ("both for rows", "pq_norms"),
+        ("everywhere", "opq"),
+    ],
 )
 def test_codes_answer_as_on_one_device(name, kind, tmp_path):
-    place = NamedSharding(sharding().mesh, PartitionSpec()) if name == "everywhere" else sharding(name)
+    place = (
+        NamedSharding(sharding().mesh, PartitionSpec()) if name == "everywhere" else sharding(name)
+    )
     alone = storage(1003, kind=kind)
     emb = ffjax.Embeddings(alone, ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
     emb.write(tmp_path / "x.fifu")
@@ -177,24 +201,33 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
     assert held.codebooks.sharding.is_fully_replicated
     queries = normals(1, 7, 6)
     for metric in ("dot", "cosine"):
-        one, many = ffjax.top_k(emb, queries, 9, metric=metric), ffjax.top_k(divided, queries, 9, metric=metric)
+        one, many = (
+            ffjax.top_k(emb, queries, 9, metric=metric),
+            ffjax.top_k(divided, queries, 9, metric=metric),
+        )
         np.testing.assert_array_equal(many.rows, one.rows)
         np.testing.assert_allclose(many.scores, one.scores, atol=1e-6)
     traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
     np.testing.assert_array_equal(traced.rows, one.rows)
     ids = jnp.array([[0, 1002, -1], [500, 7, 7]], jnp.int32)
     np.testing.assert_allclose(divided.storage.gather_sum(ids), alone.gather_sum(ids), atol=1e-6)
-    np.testing.assert_allclose(divided.storage.gather(ids[:, :2]), alone.gather(ids[:, :2]), atol=1e-6)
+    np.testing.assert_allclose(
+        divided.storage.gather(ids[:, :2]), alone.gather(ids[:, :2]), atol=1e-6
+    )
     strings = ffjax.pack(["w0", "w999", "none"])
-    np.testing.assert_allclose(ffjax.embed(divided, strings)[0], ffjax.embed(emb, strings)[0], atol=1e-6)
+    np.testing.assert_allclose(
+        ffjax.embed(divided, strings)[0], ffjax.embed(emb, strings)[0], atol=1e-6
+    )
     np.testing.assert_allclose(divided["w5"], emb["w5"], atol=1e-6)
     assert divided.storage[:] == alone
-    np.testing.assert_allclose(np.asarray(divided.storage[3:999:7]), np.asarray(alone)[3:999:7], atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(divided.storage[3:999:7]), np.asarray(alone)[3:999:7], atol=1e-6
+    )
     divided.write(tmp_path / "again.fifu")
     assert (tmp_path / "again.fifu").read_bytes() == (tmp_path / "x.fifu").read_bytes()
 
 
-# Between them these have all that codes have; `pq`, which has neither rotation nor norms, is a part of both.
+# Together these have all that codes can have; `pq` has neither a rotation nor norms.
 @pytest.mark.parametrize("kind", ["opq", "pq_norms"])
 def test_subwords_and_gradients_of_codes(kind):
     emb = embeddings("buckets", kind)
@@ -215,7 +248,9 @@ def test_subwords_and_gradients_of_codes(kind):
 def test_codes_that_were_divided_elsewhere_are_searched_where_they_lie():
     alone, queries = storage(1000, kind="pq"), normals(1, 6, 6)
     stored = ffjax.QuantizedArray(alone.quantizer, jax.device_put(alone.codes, sharding("rows")))
-    np.testing.assert_array_equal(ffjax.top_k(stored, queries, 9).rows, ffjax.top_k(alone, queries, 9).rows)
+    np.testing.assert_array_equal(
+        ffjax.top_k(stored, queries, 9).rows, ffjax.top_k(alone, queries, 9).rows
+    )
 
 
 def test_rows_that_are_everywhere():
@@ -231,8 +266,13 @@ def test_rows_that_are_everywhere():
 def test_what_cannot_be_divided():
     words = ffjax.StringTable.from_strings(["a", "b"])
     composed = ffjax.ComposedArray(ffjax.NdArray(normals(0, 2, 5)), words)
-    with pytest.raises(TypeError, match="`matrix`: expected rows of floats or codes, got ComposedArray"):
+    with pytest.raises(
+        TypeError, match="`matrix`: expected rows of floats or codes, got ComposedArray"
+    ):
         ffjax.ShardedArray(composed, sharding())
     divided = ffjax.ShardedArray(storage(9, kind="pq"), sharding())
-    with pytest.raises(TypeError, match=r"`matrix`: expected rows of floats, got ShardedArray\(9 x 6, QuantizedArray"):
+    with pytest.raises(
+        TypeError,
+        match=r"`matrix`: expected rows of floats, got ShardedArray\(9 x 6, QuantizedArray",
+    ):
         divided.matrix  # noqa: B018

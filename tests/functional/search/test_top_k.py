@@ -63,7 +63,9 @@ def test_only_some_rows(work, candidates, allowed):
 def test_a_slice_whose_ends_are_traced(work):
     matrix, stored, queries = work
     search = jax.jit(lambda a, b: ffjax.top_k(stored, queries, K, candidates=slice(a, b)))
-    agree(search(jnp.int32(10), jnp.int32(60)), reference(matrix, queries, K, allowed=range(10, 60)))
+    agree(
+        search(jnp.int32(10), jnp.int32(60)), reference(matrix, queries, K, allowed=range(10, 60))
+    )
     # Negative ends count from the last row, as those of Python's slices do.
     allowed = range(ROWS - 90, ROWS - 2)
     agree(search(jnp.int32(-90), jnp.int32(-2)), reference(matrix, queries, K, allowed=allowed))
@@ -326,11 +328,10 @@ def test_products_of_cosines_of_any_norm(scale):
 
 
 def test_gradients_of_cosines_of_any_norm():
-    @jax.jit
-    def gradient(matrix, query):
-        best = lambda matrix: ffjax.top_k(ffjax.NdArray(matrix), query, 2, metric="cosine")
-        return jax.grad(lambda matrix: best(matrix).scores.sum())(matrix)
+    def best(matrix, query):
+        return ffjax.top_k(ffjax.NdArray(matrix), query, 2, metric="cosine").scores.sum()
 
+    gradient = jax.jit(jax.grad(best))
     matrix, query = jnp.asarray(normals(7, 40, 4)), jnp.array([0.5, -1.0, 2.0, 0.1])
     scaled = gradient(matrix * jnp.float32(1e24), query)
     np.testing.assert_allclose(scaled * 1e24, gradient(matrix, query), rtol=1e-4, atol=1e-6)

@@ -14,11 +14,12 @@ from ffjax.kernels.top_k.tiling import ACCELERATOR
 from tests.functional.search.reference import normals, reference
 
 # Many chunks and several blocks of queries.
+NO_FILTER = RowFilter()
 TINY = ACCELERATOR._replace(chunk_numbers=1 << 11, queries=5)
 
 
 @partial(jax.jit, static_argnames=("k", "recall", "tiling"))
-def search(matrix, queries, row_filter=RowFilter(), *, k=9, recall=0.95, tiling=TINY):
+def search(matrix, queries, row_filter=NO_FILTER, *, k=9, recall=0.95, tiling=TINY):
     scorer = Scorer(of_matrix(matrix), "dot", tiling)
     return approximate_search(scorer, queries, k, row_filter, recall)
 
@@ -27,7 +28,7 @@ def search(matrix, queries, row_filter=RowFilter(), *, k=9, recall=0.95, tiling=
 @pytest.mark.parametrize("restricted", [False, True])
 def test_the_best_rows_are_found(tiling, restricted):
     matrix, queries = normals(0, 3001, 8), normals(1, 12, 8)
-    row_filter, expected = RowFilter(), reference(matrix, queries, 9)
+    row_filter, expected = NO_FILTER, reference(matrix, queries, 9)
     if restricted:
         mask = np.random.default_rng(2).random(3001) < 0.5
         exclude = np.tile(np.arange(100, 110, dtype=np.int32), (12, 1))

@@ -19,7 +19,8 @@ exhaustive = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize(
-    ("batch", "dims"), [(7, 8), *(pytest.param(*x, marks=exhaustive) for x in ((1, 7), (2, 1), (9, 32)))]
+    ("batch", "dims"),
+    [(7, 8), *(pytest.param(*x, marks=exhaustive) for x in ((1, 7), (2, 1), (9, 32)))],
 )
 def test_eager_and_compiled_searches_agree_with_numpy(batch, dims):
     matrix, queries = integers(0, 1003, dims), integers(1, batch, dims)
@@ -157,7 +158,7 @@ def test_metrics(metric):
     ],
 )
 def test_metrics_are_those_of_finalfusion(metric, expected):
-    """finalfusion-rust, `similarity.rs`: angular 1 - acos(c) / pi, Euclidean 1 - sqrt(2 - 2c) / 2."""
+    """From finalfusion-rust, `similarity.rs`: 1 - acos(c) / pi, and 1 - sqrt(2 - 2c) / 2."""
     scores = jax.jit(from_cosine, static_argnums=1)(jnp.array([1.0, 0.0, -1.0]), metric)
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 

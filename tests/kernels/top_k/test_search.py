@@ -70,8 +70,7 @@ def test_vmap_over_queries_and_over_matrices():
 def test_vmap_over_ranges():
     matrix, query = integers(0, 1003, 8), integers(1, 1, 8)
     starts = np.array([0, 10, 777], np.int32)
-    by_range = lambda start: search(matrix, query, RowFilter(start, start + 100))
-    found = jax.vmap(by_range)(starts)
+    found = jax.vmap(lambda start: search(matrix, query, RowFilter(start, start + 100)))(starts)
     for i, start in enumerate(starts):
         mask = (np.arange(1003) >= start) & (np.arange(1003) < start + 100)
         agree([x[i] for x in found], reference(matrix, query, 9, allowed=mask))
@@ -106,8 +105,8 @@ def test_inside_shard_map_each_device_finds_its_own(ranged):
 def test_gradients_flow_to_queries_and_to_the_rows_that_were_found():
     matrix, queries = jnp.asarray(normals(0, 1003, 8)), jnp.asarray(normals(1, 7, 8))
     _, rows = search(matrix, queries)
-    total = lambda matrix, queries: search(matrix, queries)[0].sum()
-    to_matrix, to_queries = jax.grad(total, argnums=(0, 1))(matrix, queries)
+    gradient = jax.grad(lambda m, q: search(m, q)[0].sum(), argnums=(0, 1))
+    to_matrix, to_queries = gradient(matrix, queries)
     np.testing.assert_allclose(to_queries, matrix[rows].sum(1), atol=1e-5)
     expected = np.zeros((1003, 8), np.float32)
     np.add.at(expected, np.asarray(rows), np.asarray(queries)[:, None])

@@ -1,4 +1,4 @@
-"""Places of the largest numbers, against a sort by NumPy."""
+"""Positions of the largest numbers, against a sort by NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,11 @@ from ffjax.kernels.top_k.threshold_select import capacity_for, largest
 found_by = jax.jit(largest, static_argnums=(1, 2))
 
 
-def places_of(numbers: np.ndarray, n: int) -> list[set[int]]:
-    """The `n` best places of each column: larger numbers first, then lower places."""
-    order = np.lexsort((np.broadcast_to(np.arange(len(numbers))[:, None], numbers.shape), -numbers), axis=0)
+def positions_of(numbers: np.ndarray, n: int) -> list[set[int]]:
+    """The `n` best positions of each column: larger numbers first, then lower positions."""
+    order = np.lexsort(
+        (np.broadcast_to(np.arange(len(numbers))[:, None], numbers.shape), -numbers), axis=0
+    )
     return [set(column.tolist()) for column in order[:n].T]
 
 
@@ -31,34 +33,59 @@ def numbers(kind: str, count: int, batch: int = 5) -> np.ndarray:
     if kind == "far apart":
         return (np.sign(values) * np.exp(20 * values)).astype(np.float32)
     if kind == "next to each other":
-        return (1 + np.arange(count, dtype=np.float32)[rng.permutation(count)][:, None] * 2.0**-23).repeat(batch, 1)
+        return (
+            1 + np.arange(count, dtype=np.float32)[rng.permutation(count)][:, None] * 2.0**-23
+        ).repeat(batch, 1)
     return values
 
 
-KINDS = ["normal", "ties", "equal", "zeros of both signs", "infinite", "far apart", "next to each other"]
+KINDS = [
+    "normal",
+    "ties",
+    "equal",
+    "zeros of both signs",
+    "infinite",
+    "far apart",
+    "next to each other",
+]
+
+
+SIZES = [
+    (1, 1, False),
+    (31, 31, True),
+    (33, 2, False),
+    (64, 64, True),
+    (1000, 1, True),
+    (1000, 100, False),
+    (5000, 999, True),
+]
+MORE_SIZES = [
+    pytest.param(count, n, not spare, marks=pytest.mark.exhaustive) for count, n, spare in SIZES
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("count", "n"), [(1, 1), (31, 31), (33, 2), (64, 64), (1000, 1), (1000, 100), (5000, 999)])
-@pytest.mark.parametrize("spare", [False, True])
-def test_finds_the_largest_lower_places_first(kind, count, n, spare):
+@pytest.mark.parametrize(("count", "n", "spare"), [*SIZES, *MORE_SIZES])
+def test_finds_the_largest_lower_positions_first(kind, count, n, spare):
     values = numbers(kind, count)
     capacity = capacity_for(n) if spare else n
     found = np.asarray(found_by(values, n, capacity))
     assert found.shape == (capacity, values.shape[1])
-    for column, wanted in zip(found.T, places_of(values, n), strict=True):
-        held = column[column >= 0]
-        assert (np.diff(held) > 0).all() and (column[len(held) :] == -1).all()
-        assert wanted <= set(held.tolist())
+    for column, expected in zip(found.T, positions_of(values, n), strict=True):
+        valid = column[column >= 0]
+        assert (np.diff(valid) > 0).all() and (column[len(valid) :] == -1).all()
+        assert expected <= set(valid.tolist())
         if not spare:
-            assert wanted == set(held.tolist())
+            assert expected == set(valid.tolist())
 
 
 def test_extremes_of_float32():
     largest_number, smallest = np.finfo(np.float32).max, np.finfo(np.float32).tiny
-    values = np.array([[-largest_number, largest_number, -np.inf, np.inf, 0, smallest, -smallest, 1]], np.float32).T
+    values = np.array(
+        [[-largest_number, largest_number, -np.inf, np.inf, 0, smallest, -smallest, 1]], np.float32
+    ).T
     for n in (1, 2, 5, 7):
-        assert set(np.asarray(found_by(values, n, n))[:, 0].tolist()) == places_of(values, n)[0]
+        assert set(np.asarray(found_by(values, n, n))[:, 0].tolist()) == positions_of(values, n)[0]
 
 
 @pytest.mark.devices
@@ -76,8 +103,8 @@ def test_no_gradient_goes_through_the_choice():
     values = jnp.asarray(numbers("normal", 100))
 
     def best(values):
-        places = largest(values, 3, 3)
-        return jnp.take_along_axis(values, places, axis=0).sum()
+        positions = largest(values, 3, 3)
+        return jnp.take_along_axis(values, positions, axis=0).sum()
 
     gradient = np.asarray(jax.jit(jax.grad(best))(values))
     assert gradient.sum() == 3 * values.shape[1] and set(np.unique(gradient)) == {0.0, 1.0}
