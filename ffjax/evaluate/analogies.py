@@ -161,8 +161,8 @@ def analogies(
     questions = list(chain.from_iterable(questions for _, questions in sections))
     numbers = words.numbers(list(chain.from_iterable(questions))).reshape(-1, 4)
     is_asked = numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1)
-    asked = list(compress(questions, is_asked))
-    answers = iter(_answers(embeddings, words, asked, numbers[is_asked], method, progress))
+    chosen = list(compress(questions, is_asked))
+    answers = iter(_answers(embeddings, words, chosen, numbers[is_asked], method, progress))
     results, start = [], 0
     for name, section in sections:
         stop = start + len(section)
@@ -190,8 +190,8 @@ def _answers(
     answered = np.unique(row_words[rows[rows >= 0]]).tolist()
     counts_as[answered] = [words.number(texts[number]) for number in answered]
     answer_words = np.where(rows >= 0, row_words[rows], n_words)
-    asked = numbers[:, None, :3]
-    is_new = ((counts_as[answer_words][:, :, None] != asked) | (asked < 0)).all(-1)
+    query = numbers[:, None, :3]
+    is_new = ((counts_as[answer_words][:, :, None] != query) | (query < 0)).all(-1)
     # The first answer that is not a word of the question, or else the last.
     last = np.maximum((rows >= 0).sum(1) - 1, 0)
     best = np.where(is_new.any(1), is_new.argmax(1), last)[:, None]

@@ -91,9 +91,9 @@ def analogy(
         exclude=exclude,
         candidates=candidates,
     )
-    found = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
-    scores = jnp.where(found, best.scores, -jnp.inf)
-    return TopK(scores, jnp.where(found, best.rows, jnp.int32(-1)))
+    answerable = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
+    scores = jnp.where(answerable, best.scores, -jnp.inf)
+    return TopK(scores, jnp.where(answerable, best.rows, jnp.int32(-1)))
 
 
 def answer(

@@ -110,7 +110,7 @@ def _cos_mul(a: Array, b: Array, c: Array) -> Array:
     return (1 + b) / 2 * ((1 + c) / 2) / ((1 + a) / 2 + _EPSILON)
 
 
-def _dot(left: Array, right: Array) -> Array:
-    """Products of rows, in float32 on every backend."""
-    axes = (((left.ndim - 1,), (right.ndim - 1,)), ((), ()))
-    return lax.dot_general(left, right, axes, lax.Precision.HIGHEST, jnp.float32)
+def _dot(rows: Array, queries: Array) -> Array:
+    """Products of rows with queries, in float32 on every backend."""
+    axes = (((rows.ndim - 1,), (queries.ndim - 1,)), ((), ()))
+    return lax.dot_general(rows, queries, axes, lax.Precision.HIGHEST, jnp.float32)

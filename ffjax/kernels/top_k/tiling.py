@@ -64,7 +64,8 @@ def tiling_of(arrays: list[Any]) -> Tiling:
     if committed:
         device = next(iter(committed[0].devices()))
     else:
-        device = jax.config.jax_default_device or jax.default_backend()  # type: ignore[attr-defined]
+        default = jax.config.jax_default_device  # type: ignore[attr-defined]
+        device = default or jax.default_backend()
     platform = device if isinstance(device, str) else device.platform
     return CPU if platform == "cpu" else ACCELERATOR
 

@@ -28,13 +28,11 @@ def mapped(request, tmp_path):
     return write
 
 
-def in_blocks(
-    stored, queries, k, *, candidates=None, exclude=None, metric="dot", n_rows=None, block_bytes=2000
-):
+def in_blocks(stored, queries, k, *, candidates=None, exclude=None, metric="dot", n_rows=None):
     n_rows = len(stored) if n_rows is None else n_rows
     exclude = None if exclude is None else jnp.asarray(exclude)
     allowed = row_filter(candidates, exclude, n_rows)
-    options = {"k": k, "metric": metric, "n_rows": n_rows, "block_bytes": block_bytes, "keep": 0.0}
+    options = {"k": k, "metric": metric, "n_rows": n_rows, "block_bytes": 2000, "keep": 0.0}
     return ffjax.TopK(*search_out_of_core(stored, jnp.asarray(queries), allowed, **options))
 
 
