@@ -1,4 +1,4 @@
-"""The harness of the benchmarks, with a clock of its own: nothing here depends on how fast the machine is."""
+"""The harness of the benchmarks, with a fake clock: the speed of the machine does not matter."""
 
 import json
 import math
@@ -28,11 +28,11 @@ class FakeClock:
 
     def work(self, name, *seconds):
         """A callable that takes the given times in turn, then the last one for ever."""
-        left = list(seconds)
+        remaining = list(seconds)
 
         def call():
             self.order.append(name)
-            self.now += left.pop(0) if len(left) > 1 else left[0]
+            self.now += remaining.pop(0) if len(remaining) > 1 else remaining[0]
             return name
 
         return call
@@ -211,7 +211,7 @@ def test_rows_are_chosen_by_name_pattern_and_issue(rows):
     assert [r.name for r in chosen(["load-*"], None)] == ["load-glove", "load-fasttext"]
     assert [r.name for r in chosen([], 1)] == ["load-glove", "load-fasttext", "search"]
     assert chosen([], 2) == []
-    with pytest.raises(ValueError, match="`lookup`: expected the name of a row"):
+    with pytest.raises(ValueError, match="`lookup`: expected a row or a pattern"):
         chosen(["search", "lookup"], None)
 
 

@@ -15,8 +15,8 @@ from tests.builders import plain_demo
 WORDS = ["tea", "teapot", "coffee", "coffeepot", "pot", "Kaffee", "кофе", "咖啡", "naïve", "a b"]
 
 
-class Done(NamedTuple):
-    """How a command ended."""
+class Result(NamedTuple):
+    """The outcome of a command."""
 
     status: int
     out: str
@@ -32,15 +32,30 @@ class Done(NamedTuple):
 def ff(monkeypatch, capfd, tmp_path_factory):
     """Runs the command in this process: `ff("similar", path, "tea", stdin="")`."""
 
-    typed = tmp_path_factory.mktemp("typed") / "stdin"
+    source = tmp_path_factory.mktemp("streams") / "stdin"
 
-    def run(*arguments: object, stdin: str = "") -> Done:
-        typed.write_text(stdin, encoding="utf-8")
-        with monkeypatch.context() as patch, open(typed, encoding="utf-8") as stream:
+    def run(*arguments: object, stdin: str | bytes = "") -> Result:
+        source.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
+        with monkeypatch.context() as patch, open(source, encoding="utf-8") as stream:
             patch.setattr(sys, "stdin", stream)
             capfd.readouterr()
             status = main([str(argument) for argument in arguments])
-        return Done(status, *capfd.readouterr())
+        return Result(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def pipe(ff, monkeypatch, tmp_path_factory):
+    """As `ff`, with bytes on standard output, which is a file as in `ffjax ... > file`."""
+
+    target = tmp_path_factory.mktemp("streams") / "stdout"
+
+    def run(*arguments: object, stdin: bytes = b"") -> tuple[int, bytes, str]:
+        with monkeypatch.context() as patch, open(target, "w", encoding="utf-8") as stream:
+            patch.setattr(sys, "stdout", stream)
+            status, _, err = ff(*arguments, stdin=stdin)
+        return status, target.read_bytes(), err
 
     return run
 
@@ -61,12 +76,12 @@ def peer():
     """Runs one of finalfusion-python's scripts: `peer("similar", path, stdin="tea\\n")`."""
     pytest.importorskip("finalfusion")
 
-    def run(script: str, *arguments: object, stdin: str = "") -> Done:
+    def run(script: str, *arguments: object, stdin: str = "") -> Result:
         command = [sys.executable, "-m", f"finalfusion.scripts.{script}", *map(str, arguments)]
-        done = subprocess.run(
+        result = subprocess.run(
             command, input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=120
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Result(result.returncode, result.stdout, result.stderr)
 
     return run
 
@@ -79,7 +94,7 @@ def demo_file():
 
 @pytest.fixture(scope="session")
 def plain_file(tmp_path_factory):
-    """Words of the embeddings inside the package with plain rows, which the peer's scripts can search."""
+    """Words of the demo embeddings with plain rows, which the peer's scripts can search."""
     path = tmp_path_factory.mktemp("plain") / "plain.fifu"
     plain_demo().write(path)
     return path

@@ -12,16 +12,16 @@ from ffjax.cli.exit_status import BadInput
 QUERIES = ["man king woman", "paris france berlin", "good better bad", "tokyo japan rome"]
 
 
-def theirs(done, k):
+def theirs(result, k):
     """The peer's lines, grouped by query."""
-    pairs = [line.rsplit(" ", 1) for line in done.out.splitlines()]
+    pairs = [line.rsplit(" ", 1) for line in result.out.splitlines()]
     return [
         [(word, float(score)) for word, score in pairs[i : i + k]] for i in range(0, len(pairs), k)
     ]
 
 
-def mine(done, k):
-    rows = [(row[-2], float(row[-1])) for row in done.rows]
+def mine(result, k):
+    rows = [(row[-2], float(row[-1])) for row in result.rows]
     return [rows[i : i + k] for i in range(0, len(rows), k)]
 
 
@@ -37,7 +37,7 @@ def check(one, other):
     )
 
 
-# The peer's script skips b where it ought to skip c, so only what has c in it, or nothing, can be compared with it.
+# `ffp-analogy` skips b where it should skip c, so only includes of c, or of none, can be compared.
 @pytest.mark.parametrize("include", [[], ["c"], ["a", "c"], ["b", "c"], ["a", "b", "c"]])
 def test_answers_are_those_of_ffp_analogy(ff, peer, plain_file, tmp_path, include):
     queries = tmp_path / "queries.txt"
@@ -45,64 +45,63 @@ def test_answers_are_those_of_ffp_analogy(ff, peer, plain_file, tmp_path, includ
     option = ["--include", *include] if include else []
     expected = peer("analogy", plain_file, queries, "-k", 3, *option)
     assert expected.status == 0
-    done = ff("analogy", plain_file, "--input", queries, "-k", 3, *option)
-    assert done.status == 0
-    check(mine(done, 3), theirs(expected, 3))
-    assert [row[:3] for row in done.rows] == [query.split() for query in QUERIES for _ in range(3)]
+    result = ff("analogy", plain_file, "--input", queries, "-k", 3, *option)
+    assert result.status == 0
+    check(mine(result, 3), theirs(expected, 3))
+    assert [row[:3] for row in result.rows] == [
+        query.split() for query in QUERIES for _ in range(3)
+    ]
 
 
 def test_c_is_no_answer_unless_it_is_included(ff, peer, plain_file):
     """The word c would be the best answer here, and `ffp-analogy --include a` gives it."""
     query = ["good", "better", "bad"]
-    assert peer("analogy", plain_file, "-k", 1, "-i", "a", stdin=" ".join(query)).out.startswith(
-        "bad "
-    )
-    found = {
-        include: ff("analogy", plain_file, *query, "-k", 2, "-i", include).rows for include in "abc"
-    }
-    assert [row[3] for row in found["c"]] == ["bad", "worse"]
-    assert found["a"][0][3] == found["b"][0][3] == "worse"
+    theirs = peer("analogy", plain_file, "-k", 1, "-i", "a", stdin=" ".join(query))
+    assert theirs.out.startswith("bad ")
+    rows = {role: ff("analogy", plain_file, *query, "-k", 2, "-i", role).rows for role in "abc"}
+    assert [row[3] for row in rows["c"]] == ["bad", "worse"]
+    assert rows["a"][0][3] == rows["b"][0][3] == "worse"
 
 
 @pytest.mark.parametrize("kind", ["buckets", "explicit"])
-def test_unknown_words_take_part_through_their_n_grams(ff, peer, small, kind):
+def test_unknown_words_have_vectors_from_their_n_grams(ff, peer, small, kind):
     text = "tea teapots coffee\npot Kaffeepot naïve\n"
     expected = peer("analogy", small[kind], "-k", 3, stdin=text)
     check(mine(ff("analogy", small[kind], "-k", 3, stdin=text), 3), theirs(expected, 3))
 
 
-def test_a_query_with_an_unknown_word_gets_a_line_on_standard_error(ff, peer, plain_file):
+def test_an_unknown_word_is_reported_on_standard_error(ff, peer, plain_file):
     text = "man king qwyjibo\nman king woman\n"
     assert peer("analogy", plain_file, "-k", 1, stdin=text).out.startswith(
         "queen "
     )  # it goes on as well
-    done = ff("analogy", plain_file, "-k", 1, stdin=text)
-    assert [row[:4] for row in done.rows] == [["man", "king", "woman", "queen"]]
-    assert done.err == "ffjax: no answer for man king qwyjibo: no vector for qwyjibo.\n"
-    assert done.status == 1
+    result = ff("analogy", plain_file, "-k", 1, stdin=text)
+    assert [row[:4] for row in result.rows] == [["man", "king", "woman", "queen"]]
+    assert result.err == "ffjax: no answer for man king qwyjibo: no vector for qwyjibo.\n"
+    assert result.status == 1
 
 
-def test_words_with_spaces_come_in_lines_with_tabs(ff, small):
-    done = ff("analogy", small["simple"], "-k", 1, "--json", stdin="tea\ta b\tpot\n")
-    assert json.loads(done.out)["query"] == ["tea", "a b", "pot"]
-    assert done.status == 0
+def test_words_with_spaces_are_separated_by_tabs(ff, small):
+    result = ff("analogy", small["simple"], "-k", 1, "--json", stdin="tea\ta b\tpot\n")
+    assert json.loads(result.out)["query"] == ["tea", "a b", "pot"]
+    assert result.status == 0
 
 
-def test_what_comes_before_a_bad_line_is_answered(ff, demo_file):
-    done = ff("analogy", demo_file, "-k", 1, stdin="man king woman\nman king\ngood better bad\n")
-    assert [row[3] for row in done.rows] == ["queen"]
-    assert done.err == "ffjax: error: standard input: line 2: expected 3 words, got 2: man king\n"
-    assert done.status == 2
+def test_queries_before_a_bad_line_are_answered(ff, demo_file):
+    result = ff("analogy", demo_file, "-k", 1, stdin="man king woman\nman king\ngood better bad\n")
+    assert [row[3] for row in result.rows] == ["queen"]
+    assert result.err == "ffjax: error: standard input: line 2: expected 3 words, got 2: man king\n"
+    assert result.status == 2
 
 
 def test_an_incomplete_query_is_bad_input(ff, demo_file):
-    done = ff("analogy", demo_file, "man", "king", "woman", "good")
-    assert (done.status, done.out) == (2, "")
-    assert done.err == "ffjax: error: expected 3 words per query, got 4: man king woman good.\n"
+    result = ff("analogy", demo_file, "man", "king", "woman", "good")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "ffjax: error: expected 3 words per query, got 4: man king woman good.\n"
 
 
 @pytest.mark.parametrize(
-    ("given", "made"),
+    ("arguments", "expected"),
     [
         ("e -i a b c", "e -i a --include b --include c"),
         ("-i a e b c d", "-i a e b c d"),
@@ -111,8 +110,8 @@ def test_an_incomplete_query_is_bad_input(ff, demo_file):
         ("e -i x a b", "e -i x a b"),
     ],
 )
-def test_include_takes_several_roles_like_ffp_analogy(given, made):
-    assert " ".join(repeat_include(given.split())) == made
+def test_include_takes_several_roles_like_ffp_analogy(arguments, expected):
+    assert " ".join(repeat_include(arguments.split())) == expected
 
 
 def test_roles_are_a_b_and_c():
@@ -134,16 +133,18 @@ def test_methods_metrics_and_the_first_words(ff, demo_file):
             {"candidates": slice(0, 500), "method": "3cosmul"},
         ),
     ):
-        done = ff("analogy", demo_file, *query, "-k", 3, *options)
+        result = ff("analogy", demo_file, *query, "-k", 3, *options)
         best = ffjax.analogy(emb, a, b, c, 3, **chosen)
-        assert [row[3] for row in done.rows] == [
+        assert [row[3] for row in result.rows] == [
             emb.vocab.words[row] for row in np.asarray(best.rows)[0]
         ]
-        np.testing.assert_allclose([float(row[4]) for row in done.rows], best.scores[0], rtol=1e-6)
+        np.testing.assert_allclose(
+            [float(row[4]) for row in result.rows], best.scores[0], rtol=1e-6
+        )
 
 
-def test_a_method_that_has_its_own_metric(ff, demo_file):
-    done = ff(
+def test_3cosmul_rejects_other_metrics(ff, demo_file):
+    result = ff(
         "analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular"
     )
-    assert done.status == 2 and "--metric: expected cosine with --method 3cosmul" in done.err
+    assert result.status == 2 and "--metric: expected cosine with --method 3cosmul" in result.err

@@ -42,14 +42,14 @@ def on_terminal(*arguments, typed=b"", until=b""):
                 os.write(terminal, typed)
                 typed = b""
             ready, _, _ = select.select([terminal], [], [], 60)
-            assert ready, f"nothing more for a minute after {shown!r}"
+            assert ready, f"no output for a minute after {shown!r}"
             try:
-                piece = os.read(terminal, 4096)
+                data = os.read(terminal, 4096)
             except OSError:  # Linux says so when the other end is closed
-                piece = b""
-            if not piece:
+                data = b""
+            if not data:
                 break
-            shown += piece
+            shown += data
     os.close(terminal)
     return process.returncode, plain(shown.decode())
 
@@ -63,16 +63,16 @@ def test_version(ff):
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_lists_all_commands(ff, arguments):
-    done = ff(*arguments)
-    assert done.status == 0 and done.err == ""
-    assert set(COMMANDS) <= set(done.out.split())
+    result = ff(*arguments)
+    assert result.status == 0 and result.err == ""
+    assert set(COMMANDS) <= set(result.out.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_has_a_description_and_examples(ff, command):
-    done = ff(command, "--help")
-    assert done.status == 0
-    text = " ".join(done.out.split())
+    result = ff(command, "--help")
+    assert result.status == 0
+    text = " ".join(result.out.split())
     assert f"Usage: ffjax {command}" in text
     examples = text.split("Examples: ")[1].split(" ╭")[0]
     assert f"ffjax {command}" in examples
@@ -86,15 +86,13 @@ def test_examples_in_the_help_are_commands_that_parse(command):
     import typer
 
     group = typer.main.get_command(app.app())
-    made = group.get_command(None, command)
-    lines = [line.strip() for line in made.help.split("Examples:")[1].splitlines() if line.strip()]
-    for line in lines:
-        part = next(part for part in line.split(" | ") if part.startswith("ffjax "))
-        words = shlex.split(part.split(" > ")[0])[1:]
-        assert words[0] == command
-        made.make_context(
-            command, app.repeat_include(words)[1:] if command == "analogy" else words[1:]
-        )
+    parser = group.get_command(None, command)
+    examples = parser.help.split("Examples:")[1].splitlines()
+    for line in filter(str.strip, examples):
+        example = line[line.index("ffjax ") :].split(" | ")[0].split(" > ")[0]
+        name, *words = shlex.split(example)[1:]
+        assert name == command
+        parser.make_context(command, app.repeat_include(words))
 
 
 def test_formats_on_the_command_line_are_those_of_load():
@@ -102,15 +100,16 @@ def test_formats_on_the_command_line_are_those_of_load():
 
 
 def test_help_and_completion_do_not_wait_for_jax():
-    code = "import sys; from ffjax.cli import main; main(['similar', '--help']); print('jax' in sys.modules)"
-    done = subprocess.run(
+    run = "import sys; from ffjax.cli import main; main(['similar', '--help']); "
+    code = run + "print('jax' in sys.modules)"
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.splitlines()[-1] == "False"
+    assert result.stdout.splitlines()[-1] == "False"
 
 
 def test_completion_of_commands_and_formats(shell):
-    def complete(line, place):
+    def complete(line, position):
         env = {
             **os.environ,
             "_FFJAX_COMPLETE": "complete_bash",
@@ -125,8 +124,8 @@ def test_completion_of_commands_and_formats(shell):
 
 def test_completion_script(shell):
     env = {**os.environ, "SHELL": "/bin/bash", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    done = shell("--show-completion", "bash", env=env)
-    assert done.returncode == 0 and b"_FFJAX_COMPLETE=complete_bash" in done.stdout
+    result = shell("--show-completion", "bash", env=env)
+    assert result.returncode == 0 and b"_FFJAX_COMPLETE=complete_bash" in result.stdout
 
 
 # Bad input
@@ -144,9 +143,9 @@ def test_completion_script(shell):
     ],
 )
 def test_bad_input_ends_in_one_line_and_status_2(ff, arguments, message):
-    done = ff(*arguments)
-    assert done.status == 2 and done.out == ""
-    assert done.err.startswith(f"ffjax: error: {message}") and done.err.count("\n") == 1
+    result = ff(*arguments)
+    assert result.status == 2 and result.out == ""
+    assert result.err.startswith(f"ffjax: error: {message}") and result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -155,17 +154,17 @@ def test_bad_input_ends_in_one_line_and_status_2(ff, arguments, message):
 def test_a_broken_file_ends_in_one_line_and_status_2(ff, small, tmp_path, command):
     path = tmp_path / "broken.fifu"
     path.write_bytes(small["buckets"].read_bytes()[:-100])
-    more = {"similar": ["tea"], "analogy": ["a", "b", "c"], "info": [], "metadata": []}
-    more["select"] = ["out.fifu", "-n", "1"]
-    done = ff(command, path, *more.get(command, ["out.fifu"]))
-    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
-    assert done.err.startswith(f"ffjax: error: {path}: byte ")
+    extra = {"similar": ["tea"], "analogy": ["a", "b", "c"], "info": [], "metadata": []}
+    extra["select"] = ["out.fifu", "-n", "1"]
+    result = ff(command, path, *extra.get(command, ["out.fifu"]))
+    assert result.status == 2 and result.out == "" and result.err.count("\n") == 1
+    assert result.err.startswith(f"ffjax: error: {path}: byte ")
 
 
 # Pipes
 
 
-def test_a_reader_that_goes_away_is_no_error(demo_file):
+def test_a_reader_that_goes_away_is_not_an_error(demo_file):
     with subprocess.Popen(
         [*FFJAX, "similar", demo_file, "king", "-k", "9000"],
         stdout=subprocess.PIPE,
@@ -177,20 +176,21 @@ def test_a_reader_that_goes_away_is_no_error(demo_file):
         assert process.wait(60) == 141
 
 
-def test_words_that_are_not_utf8_go_in_and_out_as_they_are(shell, tmp_path):
+def test_words_that_are_not_utf8_pass_through_unchanged(shell, tmp_path):
     path = tmp_path / "words.txt"
     path.write_bytes(b"caf\xe9 1 0\ntea 0.8 0.6\n")
-    done = shell("similar", path, "-f", "text", "--lossy", "--json", stdin=b"caf\xe9\ntea\n")
-    assert done.returncode == 1
+    result = shell("similar", path, "-f", "text", "--lossy", "--json", stdin=b"caf\xe9\ntea\n")
+    assert result.returncode == 1
     assert (
-        done.stderr == b"ffjax: no answer for caf\\udce9: an unknown word without known n-grams.\n"
+        result.stderr
+        == b"ffjax: no answer for caf\\udce9: an unknown word without known n-grams.\n"
     )
-    first, second = map(json.loads, done.stdout.splitlines())
+    first, second = map(json.loads, result.stdout.splitlines())
     assert first == {"query": "caf\udce9", "results": None}
     assert second["results"][0]["word"] == "caf\N{REPLACEMENT CHARACTER}"
 
 
-def test_a_tab_in_a_word_does_not_make_a_field(ff, tmp_path):
+def test_a_tab_in_a_word_is_escaped(ff, tmp_path):
     import numpy as np
 
     path = tmp_path / "tabs.fifu"
@@ -227,12 +227,12 @@ def test_ctrl_c_ends_quietly_with_status_130(demo_file):
 def test_answers_on_a_terminal_are_tables(demo_file):
     status, shown = on_terminal("similar", demo_file, "berlin", "-k", "2")
     assert status == 0
-    # a bar may stand before them where the machine is slow
+    # On a slow machine a progress bar precedes them.
     title, *lines = [line.split() for line in shown.strip().splitlines()[-3:]]
     assert title == ["berlin"]
     best = ffjax.demo().word_similarity("berlin", k=2)
     assert [line[:3] for line in lines] == [
-        [str(place), each.word, f"{each.similarity:.4f}"] for place, each in enumerate(best, 1)
+        [str(rank), word, f"{score:.4f}"] for rank, (word, score) in enumerate(best, 1)
     ]
     assert all("█" in line[3] for line in lines)
 
@@ -297,7 +297,7 @@ def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, 
     assert re.search(shows, plain(terminal.text)) if shows else not plain(terminal.text).strip()
 
 
-def test_a_bar_says_what_is_done_now(monkeypatch):
+def test_a_bar_shows_the_current_step(monkeypatch):
     monkeypatch.setattr(progress, "DELAY", 0.01)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -350,28 +350,28 @@ def closing(what, *arguments):
     "arguments", [["--version"], ["info", "FILE"], ["similar", "FILE", "tea"], ["similar", "-h"]]
 )
 def test_a_closed_standard_output_is_an_error_in_one_line(small, arguments):
-    done = closing(">&-", *(small["simple"] if each == "FILE" else each for each in arguments))
-    assert done.returncode == 2
-    assert done.stderr == b"ffjax: error: standard output is closed\n"
+    result = closing(">&-", *(small["simple"] if name == "FILE" else name for name in arguments))
+    assert result.returncode == 2
+    assert result.stderr == b"ffjax: error: standard output is closed\n"
 
 
-def test_closed_streams_that_nobody_uses_do_no_harm(small, tmp_path):
-    done = closing("<&- >&- 2>&-", "convert", small["simple"], tmp_path / "copy.fifu")
-    assert done.returncode == 0
+def test_closed_streams_that_are_not_used_do_no_harm(small, tmp_path):
+    result = closing("<&- >&- 2>&-", "convert", small["simple"], tmp_path / "copy.fifu")
+    assert result.returncode == 0
     assert (tmp_path / "copy.fifu").read_bytes() == small["simple"].read_bytes()
 
 
-def test_a_closed_standard_input_holds_nothing(small):
-    done = closing("<&-", "info", "-")
-    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
-    assert done.stderr.startswith(b"ffjax: error: standard input: ")
-    done = closing("<&-", "similar", small["simple"])
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+def test_a_closed_standard_input_is_empty(small):
+    result = closing("<&-", "info", "-")
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1
+    assert result.stderr.startswith(b"ffjax: error: standard input: ")
+    result = closing("<&-", "similar", small["simple"])
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 def test_a_closed_standard_error_keeps_the_status(small):
-    done = closing("2>&-", "similar", small["simple"], "blorp", "tea", "-k", "1")
-    assert done.returncode == 1 and done.stdout.startswith(b"tea\t")
+    result = closing("2>&-", "similar", small["simple"], "blorp", "tea", "-k", "1")
+    assert result.returncode == 1 and result.stdout.startswith(b"tea\t")
     assert closing("2>&-", "info", "no-such-file").returncode == 2
 
 
@@ -380,9 +380,9 @@ def test_help_for_a_reader_that_has_gone_away(arguments):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [*FFJAX, *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=60
         )
     finally:
         os.close(writer)
-    assert (done.returncode, done.stderr) == (141, b"")
+    assert (result.returncode, result.stderr) == (141, b"")

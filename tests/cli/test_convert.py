@@ -64,12 +64,12 @@ def test_converting_is_as_ffp_convert(ff, peer, small, tmp_path, format, name):
     # and back, from the peer's file
     assert ff("convert", theirs, tmp_path / "back.fifu", "--from", format).status == 0
     assert peer("convert", theirs, tmp_path / "theirs.fifu", "-f", format).status == 0
-    back, again = (ffjax.load_finalfusion(tmp_path / file) for file in ("back.fifu", "theirs.fifu"))
-    assert back.vocab == again.vocab
+    ours, again = (ffjax.load_finalfusion(tmp_path / file) for file in ("back.fifu", "theirs.fifu"))
+    assert ours.vocab == again.vocab
     np.testing.assert_allclose(
-        np.asarray(back.storage), np.asarray(again.storage), atol=1e-6, rtol=0
+        np.asarray(ours.storage), np.asarray(again.storage), atol=1e-6, rtol=0
     )
-    np.testing.assert_allclose(np.asarray(back.norms), np.asarray(again.norms), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(np.asarray(ours.norms), np.asarray(again.norms), atol=1e-6, rtol=0)
 
 
 def test_converting_fasttext_is_as_ffp_convert(ff, peer, finalfusion_files, tmp_path):
@@ -92,8 +92,8 @@ def test_converting_fasttext_is_as_ffp_convert(ff, peer, finalfusion_files, tmp_
     same_vectors(again, mine, [*mine.vocab.words, "unknown", "größer"])
 
 
-def test_a_format_that_cannot_hold_the_embeddings_is_refused(ff, peer, small, tmp_path):
-    """The peer refuses too, with a traceback and an empty file."""
+def test_a_format_that_cannot_hold_the_embeddings_is_bad_input(ff, peer, small, tmp_path):
+    """The peer fails too, with a traceback and an empty file."""
     assert (
         peer(
             "convert",
@@ -106,29 +106,33 @@ def test_a_format_that_cannot_hold_the_embeddings_is_refused(ff, peer, small, tm
         ).status
         != 0
     )
-    done = ff("convert", small["buckets"], tmp_path / "x.bin", "--to", "fasttext")
-    assert done.status == 2 and done.err.startswith("ffjax: error: ") and done.err.count("\n") == 1
+    result = ff("convert", small["buckets"], tmp_path / "x.bin", "--to", "fasttext")
+    assert (
+        result.status == 2
+        and result.err.startswith("ffjax: error: ")
+        and result.err.count("\n") == 1
+    )
     assert not (tmp_path / "x.bin").exists()
 
 
-def test_a_name_that_says_no_format_is_refused(ff, small, tmp_path):
-    done = ff("convert", small["simple"], tmp_path / "x.unknown")
-    assert done.status == 2 and done.err.count("\n") == 1 and "--to" in done.err
+def test_a_name_without_a_known_ending_is_bad_input(ff, small, tmp_path):
+    result = ff("convert", small["simple"], tmp_path / "x.unknown")
+    assert result.status == 2 and result.err.count("\n") == 1 and "--to" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_text_goes_to_standard_output_and_comes_from_standard_input(shell, small):
-    text = shell("convert", small["simple"], "-", "--to", "textdims")
-    assert text.returncode == 0 and text.stdout.startswith(b"10 12\ntea ")
-    back = shell(
-        "convert", "-", "-", "--from", "textdims", "--to", "finalfusion", stdin=text.stdout
+def test_text_goes_to_standard_output_and_comes_from_standard_input(pipe, small):
+    status, text, _ = pipe("convert", small["simple"], "-", "--to", "textdims")
+    assert status == 0 and text.startswith(b"10 12\ntea ")
+    status, data, _ = pipe(
+        "convert", "-", "-", "--from", "textdims", "--to", "finalfusion", stdin=text
     )
-    assert back.returncode == 0 and back.stdout.startswith(b"FiFu")
+    assert status == 0 and data.startswith(b"FiFu")
 
 
 def test_standard_output_needs_a_format(ff, small):
-    done = ff("convert", small["simple"], "-")
-    assert done.status == 2 and "Give one with --to" in done.err
+    result = ff("convert", small["simple"], "-")
+    assert result.status == 2 and "Give one with --to" in result.err
 
 
 def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monkeypatch):
@@ -145,8 +149,8 @@ def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monk
 
 
 def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
-    done = ff("convert", small["simple"], tmp_path / "no" / "x.fifu")
-    assert done == (
+    result = ff("convert", small["simple"], tmp_path / "no" / "x.fifu")
+    assert result == (
         2,
         "",
         f"ffjax: error: expected a file in an existing folder, got {tmp_path / 'no' / 'x.fifu'}\n",
@@ -162,12 +166,12 @@ def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
         ("simple", "x.fifu", None),
     ],
 )
-def test_what_a_format_has_no_place_for_is_left_out_and_said(ff, small, tmp_path, kind, name, lost):
-    """`ffp-convert` leaves it out too, in silence."""
+def test_dropped_data_is_reported(ff, small, tmp_path, kind, name, lost):
+    """`ffp-convert` drops it silently."""
     words = tmp_path / "words.txt"
     words.write_text("tea\npot\n")
-    done = ff("select", small[kind], tmp_path / name, "-w", words)
-    assert done == (
+    result = ff("select", small[kind], tmp_path / name, "-w", words)
+    assert result == (
         0,
         "",
         f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold this.\n" if lost else "",
@@ -192,11 +196,11 @@ def test_selected_words_keep_their_vectors_norms_and_order(ff, small, tmp_path, 
     assert new.metadata == old.metadata
 
 
-def test_select_says_that_what_training_left_stays_behind(ff, tmp_path):
+def test_select_reports_that_it_drops_training_data(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
-    done = ff("select", model, tmp_path / "x.fifu", "-w", "-", stdin="pot\ntea\n")
-    assert (done.status, done.out) == (0, "")
-    assert "dropped the training data (counts, labels, output matrix)" in done.err
+    result = ff("select", model, tmp_path / "x.fifu", "-w", "-", stdin="pot\ntea\n")
+    assert (result.status, result.out) == (0, "")
+    assert "dropped the training data (counts, labels, output matrix)" in result.err
     assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "pot"]
 
 
@@ -208,7 +212,7 @@ def test_the_first_words_are_selected(ff, small, tmp_path):
 
 
 def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
-    done = ff(
+    result = ff(
         "select",
         small["simple"],
         tmp_path / "x.fifu",
@@ -218,39 +222,39 @@ def test_listed_words_among_the_first_are_selected(ff, small, tmp_path):
         "-",
         stdin="pot\ncoffee\ntea\n",
     )
-    assert done == (0, "", "ffjax: 1 of 3 listed words are missing: pot\n")
+    assert result == (0, "", "ffjax: 1 of 3 listed words are missing: pot\n")
     assert ffjax.load_finalfusion(tmp_path / "x.fifu").vocab.words == ["tea", "coffee"]
 
 
-def test_many_listed_words_that_are_missing_take_one_line(ff, small, tmp_path):
+def test_many_missing_words_are_reported_in_one_line(ff, small, tmp_path):
     listed = "\n".join(["tea", *(f"w{number}" for number in range(2000))])
-    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin=listed)
+    result = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin=listed)
     assert (
-        done.err
+        result.err
         == "ffjax: 2,000 of 2,001 listed words are missing: w0, w1, w10, w100, w1000, ...\n"
     )
 
 
 def test_selecting_nothing_is_bad_input(ff, small, tmp_path):
-    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin="nothing\n")
-    assert done.status == 2 and done.err.splitlines()[-1].endswith("got none of them.")
+    result = ff("select", small["simple"], tmp_path / "x.fifu", "-w", "-", stdin="nothing\n")
+    assert result.status == 2 and result.err.splitlines()[-1].endswith("got none of them.")
     assert not (tmp_path / "x.fifu").exists()
-    done = ff("select", small["simple"], tmp_path / "x.fifu")
-    assert done.status == 2 and "expected --words FILE or --first N, got neither" in done.err
+    result = ff("select", small["simple"], tmp_path / "x.fifu")
+    assert result.status == 2 and "expected --words FILE or --first N, got neither" in result.err
 
 
 @pytest.mark.parametrize("storage", builders.STORAGES)
 @pytest.mark.parametrize("vocab", ["simple", "buckets", "explicit"])
 def test_every_storage_is_selected_from(vocab, storage):
     emb = builders.embeddings(vocab, storage)
-    places = np.array([7, 2, 4])
-    words = [emb.vocab.words[place] for place in places]
-    new = selected(emb, places)
+    positions = np.array([7, 2, 4])
+    words = [emb.vocab.words[i] for i in positions]
+    new = selected(emb, positions)
     assert new.vocab.words == words and type(new.storage) is type(emb.storage)
     same_vectors(emb, new, [*words, "Zürichs", "東京都"])
 
 
-def test_words_that_share_rows_go_on_sharing_them():
+def test_words_that_share_rows_share_them_afterwards():
     vocab = ffjax.SimpleVocab(["a", "b", "c", "d"], rows=np.array([0, 1, 0, 2]))
     emb = ffjax.Embeddings(ffjax.NdArray(np.eye(3, dtype=np.float32)), vocab)
     new = selected(emb, np.array([0, 2, 3]))
@@ -275,15 +279,15 @@ def test_explicit_n_grams_are_those_of_ffp_bucket_to_explicit(ff, peer, small, t
 
 
 def test_embeddings_without_buckets_cannot_be_made_explicit(ff, small, tmp_path):
-    done = ff("bucket-to-explicit", small["simple"], tmp_path / "x.fifu")
+    result = ff("bucket-to-explicit", small["simple"], tmp_path / "x.fifu")
     assert (
-        done.status == 2
-        and "Only hashed n-grams can be made explicit" in done.err
-        and done.err.count("\n") == 1
+        result.status == 2
+        and "Only hashed n-grams can be made explicit" in result.err
+        and result.err.count("\n") == 1
     )
 
 
-def test_what_is_read_for_something_else_is_not_written_over(ff, small, tmp_path):
+def test_inputs_are_never_overwritten(ff, small, tmp_path):
     listed, toml, source = tmp_path / "list", tmp_path / "new.toml", tmp_path / "source.svg"
     listed.write_text("tea\n")
     toml.write_text("a = 1\n")
@@ -294,25 +298,25 @@ def test_what_is_read_for_something_else_is_not_written_over(ff, small, tmp_path
         ("plot", source, "tea", "-o", source),
     ]
     for command in commands:
-        done = ff(*command)
-        assert done.status == 2 and "expected different files" in done.err
+        result = ff(*command)
+        assert result.status == 2 and "expected different files" in result.err
     assert (listed.read_text(), toml.read_text()) == ("tea\n", "a = 1\n")
     assert source.read_bytes() == small["simple"].read_bytes()
 
 
-def test_warnings_are_lines_for_people(shell, tmp_path):
+def test_warnings_are_single_lines(shell, tmp_path):
     source = tmp_path / "source.txt"
     source.write_text("a nan 2\nb 3 4\nb 5 6\n")
-    done = shell("convert", source, tmp_path / "x.fifu")
-    lines = done.stderr.decode().splitlines()
-    assert done.returncode == 0 and len(lines) == 2
+    result = shell("convert", source, tmp_path / "x.fifu")
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 0 and len(lines) == 2
     assert (
         all(line.startswith("ffjax: 1 ") for line in lines)
-        and "UserWarning" not in done.stderr.decode()
+        and "UserWarning" not in result.stderr.decode()
     )
 
 
-# Names that promise something else, and places where nothing can be written
+# Names of other formats, and targets that cannot be written
 
 
 @pytest.mark.parametrize(
@@ -323,21 +327,17 @@ def test_warnings_are_lines_for_people(shell, tmp_path):
         ("x.fifu.gz", "compressed", "x"),
     ],
 )
-def test_what_finalfusion_files_alone_hold_goes_under_no_other_name(
-    ff, small, tmp_path, name, promised, better
-):
+def test_finalfusion_output_needs_a_finalfusion_name(ff, small, tmp_path, name, promised, better):
     path, toml = tmp_path / name, tmp_path / "new.toml"
     toml.write_text("x = 1\n")
-    for done in (
+    for result in (
         ff("bucket-to-explicit", small["buckets"], path),
         ff("metadata", small["simple"], path, "--replace", toml),
     ):
-        assert done.status == 2 and done.err.count("\n") == 1 and not path.exists()
-        assert (
-            f"{path}: expected the name of a finalfusion file, such as {tmp_path / better}.fifu, since"
-            in done.err
-        )
-        assert f"got the name of a {promised} file." in done.err
+        assert result.status == 2 and result.err.count("\n") == 1 and not path.exists()
+        assert f"{path}: expected the name of a finalfusion file" in result.err
+        assert f"such as {tmp_path / better}.fifu, since" in result.err
+        assert f"got the name of a {promised} file." in result.err
 
 
 def test_other_names_are_finalfusion_files(ff, small, tmp_path):
@@ -355,15 +355,15 @@ def test_other_names_are_finalfusion_files(ff, small, tmp_path):
         (".", "expected the path of a file to write, got a folder"),
     ],
 )
-def test_a_bad_target_is_one_line_before_anything_is_read(
+def test_a_bad_target_fails_before_anything_is_read(
     ff, small, tmp_path, monkeypatch, command, target, message
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words").write_text("tea\nblorp\n")
-    more = {"select": ["-w", "words"], "prune": ["-n", 2], "convert": []}[command]
-    done = ff(command, small["simple"], target, *more)
-    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
-    assert message in done.err
+    extra = {"select": ["-w", "words"], "prune": ["-n", 2], "convert": []}[command]
+    result = ff(command, small["simple"], target, *extra)
+    assert result.status == 2 and result.out == "" and result.err.count("\n") == 1
+    assert message in result.err
 
 
 def test_an_input_without_a_name(ff):
@@ -381,13 +381,13 @@ def test_errors_name_the_target_and_no_temporary_file(ff, small):
     )
 
 
-def test_n_grams_that_fasttext_cannot_hold_say_what_to_do(ff, small, tmp_path):
-    done = ff("convert", small["explicit"], tmp_path / "x.bin", "--to", "fasttext")
-    assert done.status == 2 and done.err.count("\n") == 1
-    assert done.err.endswith("To write the words alone, save them as text and convert that.\n")
+def test_n_grams_that_fasttext_cannot_hold(ff, small, tmp_path):
+    result = ff("convert", small["explicit"], tmp_path / "x.bin", "--to", "fasttext")
+    assert result.status == 2 and result.err.count("\n") == 1
+    assert result.err.endswith("To write the words alone, save them as text and convert that.\n")
 
 
 def test_an_empty_list_of_words(ff, small, tmp_path):
     (tmp_path / "words").write_text("\n")
-    done = ff("select", small["simple"], tmp_path / "x.fifu", "-w", tmp_path / "words")
-    assert done == (2, "", "ffjax: error: expected words in the list, got an empty one.\n")
+    result = ff("select", small["simple"], tmp_path / "x.fifu", "-w", tmp_path / "words")
+    assert result == (2, "", "ffjax: error: expected words in the list, got an empty one.\n")

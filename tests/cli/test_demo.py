@@ -9,9 +9,9 @@ from ffjax.cli import demo as module
 
 
 def test_the_demo_shows_the_main_job(ff):
-    done = ff("demo")
-    assert done.status == 0 and done.err == ""
-    out = done.out
+    result = ff("demo")
+    assert result.status == 0 and result.err == ""
+    out = result.out
     assert "40,000 words x 100 dimensions" in out
     quality = ffjax.demo().metadata["quality"]
     assert "float32 rows would take 17.4 MB" in out
@@ -24,7 +24,7 @@ def test_the_demo_shows_the_main_job(ff):
     words, rows = emb.vocab.words, np.asarray(emb.storage, np.float64)[: emb.n_words]
     for word in module.WORDS:
         best = [words[row] for row in np.argsort(-(rows @ rows[words.index(word)]))[:4]]
-        assert f"{word:8} {', '.join(each for each in best if each != word)}" in out
+        assert f"{word:8} {', '.join(other for other in best if other != word)}" in out
     for (a, b, c), answer in zip(module.ANALOGIES, ("queen", "japan", "worse"), strict=True):
         assert f"{a} is to {b} as {c} is to {answer}" in out
     assert re.search(r"True: 3\.0 MB written in .* mapped in ", out)

@@ -20,10 +20,10 @@ def files(tmp_path):
 
 
 def test_lines_of_both_kinds_of_files(ff, demo_file, files):
-    done = ff("evaluate", demo_file, *files)
-    assert (done.status, done.err) == (0, "")
+    result = ff("evaluate", demo_file, *files)
+    assert (result.status, result.err) == (0, "")
     pairs = ffjax.evaluate.similarity(ffjax.demo(), files[1])
-    assert done.rows == [
+    assert result.rows == [
         [files[0], "family", "1", "1", "1.0000", "1"],
         [files[0], "grammar", "1", "1", "1.0000", "0"],
         [files[0], "total", "2", "2", "1.0000", "1"],
@@ -39,16 +39,16 @@ def test_lines_of_both_kinds_of_files(ff, demo_file, files):
 
 def test_options_and_json(ff, demo_file, files):
     options = ["--case-sensitive", "--count-unknown", "-r", "0", "--method", "3cosmul", "--json"]
-    done = ff("evaluate", demo_file, files[0], *options)
-    found = [json.loads(line) for line in done.out.splitlines()]
+    result = ff("evaluate", demo_file, files[0], *options)
+    answers = [json.loads(line) for line in result.out.splitlines()]
     expected = ffjax.evaluate.analogies(
         ffjax.demo(), files[0], restrict=None, fold_case=False, skip="answer", method="3cosmul"
     )
-    assert [(each["section"], each["right"], each["asked"], each["skipped"]) for each in found] == [
+    assert [(row["section"], row["right"], row["asked"], row["skipped"]) for row in answers] == [
         (section.name, section.n_correct, section.n_asked, section.n_skipped)
         for section in (*expected.sections, expected.total)
     ]
-    assert found[0] == {
+    assert answers[0] == {
         "file": files[0],
         "section": "family",
         "right": 0,
@@ -85,9 +85,11 @@ def test_a_table_for_a_terminal(capsys):
 
 
 def test_bad_input(ff, demo_file, tmp_path):
-    done = ff("evaluate", demo_file, tmp_path / "gone.txt")
-    assert done.status == 2 and done.err.endswith("gone.txt: No such file or directory\n")
+    result = ff("evaluate", demo_file, tmp_path / "gone.txt")
+    assert result.status == 2 and result.err.endswith("gone.txt: No such file or directory\n")
     bad = tmp_path / "bad.txt"
     bad.write_text(": s\na b c\n", encoding="utf-8")
-    done = ff("evaluate", demo_file, bad)
-    assert done.status == 2 and "bad.txt: byte 4: expected four words, got 3: 'a b c'" in done.err
+    result = ff("evaluate", demo_file, bad)
+    assert (
+        result.status == 2 and "bad.txt: byte 4: expected four words, got 3: 'a b c'" in result.err
+    )

@@ -21,25 +21,25 @@ def texts(path):
 def test_principal_components_are_those_of_the_covariance():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 8)) * np.arange(1, 9)
-    places, shares = project(x)
+    positions, shares = project(x)
     variances, axes = np.linalg.eigh(np.cov(x.T))
-    np.testing.assert_allclose(places.var(0, ddof=1), variances[::-1][:2])
+    np.testing.assert_allclose(positions.var(0, ddof=1), variances[::-1][:2])
     np.testing.assert_allclose(shares, variances[::-1][:2] / variances.sum())
-    np.testing.assert_allclose(np.abs(places), np.abs((x - x.mean(0)) @ axes[:, ::-1][:, :2]))
-    np.testing.assert_allclose(project(x[::-1])[0], places[::-1])
+    np.testing.assert_allclose(np.abs(positions), np.abs((x - x.mean(0)) @ axes[:, ::-1][:, :2]))
+    np.testing.assert_allclose(project(x[::-1])[0], positions[::-1])
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_vectors(n):
-    places, shares = project(np.eye(n, 5))
-    assert places.shape == (n, 2) and np.isfinite(places).all()
+    positions, shares = project(np.eye(n, 5))
+    assert positions.shape == (n, 2) and np.isfinite(positions).all()
     np.testing.assert_allclose(shares, [n - 1, 0], atol=1e-12)
 
 
 def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
-    done = ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", path)
-    assert (done.status, done.out, done.err) == (0, "", "")
+    result = ff("plot", demo_file, "berlin", "tea", "-k", 4, "-o", path)
+    assert (result.status, result.out, result.err) == (0, "", "")
     near = [
         row[1]
         for row in ff("similar", demo_file, "berlin", "tea", "-k", 4, "--metric", "cosine").rows
@@ -53,13 +53,13 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
     assert (tmp_path / "again.svg").read_bytes() == path.read_bytes()
 
 
-def test_labels_do_not_lie_on_each_other(ff, demo_file, tmp_path):
+def test_labels_do_not_overlap(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
     ff("plot", demo_file, "berlin", "coffee", "jazz", "-k", 8, "-o", path)
-    found = re.findall(
+    labels = re.findall(
         r"font-size: 9px[^>]*rotate\(-0 ([\d.]+) ([\d.]+)\)", path.read_text(encoding="utf-8")
     )
-    columns, heights = zip(*(map(float, place) for place in found), strict=True)
+    columns, heights = zip(*(map(float, position) for position in labels), strict=True)
     assert len(heights) >= 20
     apart = [
         max(abs(heights[i] - heights[j]) / 9, abs(columns[i] - columns[j]) / 30)
@@ -69,42 +69,44 @@ def test_labels_do_not_lie_on_each_other(ff, demo_file, tmp_path):
     assert min(apart) > 0.5
 
 
-def test_a_png_from_a_pipe(shell, demo_file):
-    done = shell("plot", demo_file, "king", "queen", "-k", "3", "-o", "-", "--to", "png")
-    assert done.returncode == 0 and done.stdout.startswith(b"\x89PNG\r\n")
+def test_a_png_on_standard_output(pipe, demo_file):
+    status, picture, _ = pipe("plot", demo_file, "king", "-k", "3", "-o", "-", "--to", "png")
+    assert status == 0 and picture.startswith(b"\x89PNG\r\n")
 
 
-def test_scripts_without_a_font_and_signs_of_formulas(ff, small, tmp_path):
-    done = ff(
+def test_scripts_without_a_font_and_dollar_signs(ff, small, tmp_path):
+    result = ff(
         "plot", small["buckets"], "咖啡", "кофе", "$x$ $", "-k", 9, "-o", tmp_path / "words.png"
     )
-    assert (done.status, done.err) == (0, "")
+    assert (result.status, result.err) == (0, "")
     assert (tmp_path / "words.png").stat().st_size > 10_000
 
 
 def test_no_neighbours_and_unknown_words(ff, demo_file, tmp_path):
     path = tmp_path / "words.svg"
-    done = ff("plot", demo_file, "berlin", "12345", "-k", 0, "-o", path)
+    result = ff("plot", demo_file, "berlin", "12345", "-k", 0, "-o", path)
     assert (
-        done.status == 1
-        and done.err == "ffjax: cannot draw 12345: an unknown word without known n-grams.\n"
+        result.status == 1
+        and result.err == "ffjax: cannot draw 12345: an unknown word without known n-grams.\n"
     )
     assert "berlin" in texts(path)
 
 
 def test_bad_input(ff, demo_file, tmp_path, monkeypatch):
-    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.pdf")
-    assert done.status == 2 and "expected a picture whose name ends with .png or .svg" in done.err
-    done = ff("plot", demo_file, "12345", "-o", tmp_path / "words.png")
-    assert done.status == 2 and "expected a word with a vector, got none" in done.err
-    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png", "-k", 30_000)
+    result = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.pdf")
     assert (
-        done.status == 2
-        and "expected at most 500 words in a picture, got 30,001. Lower -k." in done.err
+        result.status == 2 and "expected a picture whose name ends with .png or .svg" in result.err
     )
-    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "none" / "words.png")
-    assert done.status == 2 and "expected a file in an existing folder" in done.err
+    result = ff("plot", demo_file, "12345", "-o", tmp_path / "words.png")
+    assert result.status == 2 and "expected a word with a vector, got none" in result.err
+    result = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png", "-k", 30_000)
+    assert (
+        result.status == 2
+        and "expected at most 500 words in a picture, got 30,001. Lower -k." in result.err
+    )
+    result = ff("plot", demo_file, "berlin", "-o", tmp_path / "none" / "words.png")
+    assert result.status == 2 and "expected a file in an existing folder" in result.err
     assert not list(tmp_path.iterdir())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    done = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png")
-    assert done.status == 2 and "pip install 'ffjax[plot]'" in done.err
+    result = ff("plot", demo_file, "berlin", "-o", tmp_path / "words.png")
+    assert result.status == 2 and "pip install 'ffjax[plot]'" in result.err

@@ -9,10 +9,10 @@ from tests.formats.fasttext import files as fasttext_files
 
 
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
-def test_the_words_that_were_kept_and_the_mapping(ff, small, tmp_path, kind):
+def test_the_first_words_and_the_mapping(ff, small, tmp_path, kind):
     output, mapping = tmp_path / "small.fifu", tmp_path / "mapping.tsv"
-    done = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
-    assert (done.status, done.err) == (
+    result = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
+    assert (result.status, result.err) == (
         0,
         "ffjax: 6 of 10 words were mapped to another word's row.\n",
     )
@@ -22,8 +22,8 @@ def test_the_words_that_were_kept_and_the_mapping(ff, small, tmp_path, kind):
         np.testing.assert_array_equal(new[word], old[word])
     lines = [line.split("\t") for line in mapping.read_text(encoding="utf-8").splitlines()]
     expected = ffjax.prune(old, 4).mapped
-    assert {word: kept for word, kept, _ in lines} == {
-        word: kept for word, (kept, _) in expected.items()
+    assert {word: replacement for word, replacement, _ in lines} == {
+        word: replacement for word, (replacement, _) in expected.items()
     }
     np.testing.assert_allclose(
         [float(score) for *_, score in lines], [score for _, score in expected.values()]
@@ -32,21 +32,21 @@ def test_the_words_that_were_kept_and_the_mapping(ff, small, tmp_path, kind):
 
 def test_all_words_with_repeated_rows(ff, small, tmp_path):
     output = tmp_path / "same.fifu"
-    done = ff("prune", small["simple"], output, "-n", 4, "--repeat-rows", "--mapping", "-")
-    assert done.status == 0
+    result = ff("prune", small["simple"], output, "-n", 4, "--repeat-rows", "--mapping", "-")
+    assert result.status == 0
     new = ffjax.load(output)
     assert new.vocab.words == WORDS
-    for word, kept, _ in done.rows:
-        np.testing.assert_array_equal(new[word], new[kept])
-    assert [row[0] for row in done.rows] == WORDS[4:]
+    for word, replacement, _ in result.rows:
+        np.testing.assert_array_equal(new[word], new[replacement])
+    assert [row[0] for row in result.rows] == WORDS[4:]
 
 
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
 @pytest.mark.parametrize("to", [(), ("--to", "msgpack")])
-def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_path, kind, to):
+def test_snapshots_keep_all_words_and_share_rows(ff, small, tmp_path, kind, to):
     output = tmp_path / ("same.fifu" if to else "same.msgpack")
-    done = ff("prune", small[kind], output, "-n", 4, *to)
-    assert (done.status, done.err) == (
+    result = ff("prune", small[kind], output, "-n", 4, *to)
+    assert (result.status, result.err) == (
         0,
         "ffjax: 6 of 10 words were mapped to another word's row.\n",
     )
@@ -57,10 +57,10 @@ def test_snapshots_keep_all_words_on_the_rows_that_they_share(ff, small, tmp_pat
     assert ffjax.load(output) == ffjax.unshare_rows(new)
 
 
-def test_a_snapshot_keeps_what_training_left(ff, tmp_path):
+def test_a_snapshot_keeps_training_data(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
-    done = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
-    assert (done.status, done.err) == (
+    result = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
+    assert (result.status, result.err) == (
         0,
         "ffjax: 1 of 3 words were mapped to another word's row.\n",
     )
@@ -90,35 +90,42 @@ def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
 
 
 def test_bad_input(ff, small, tmp_path):
-    done = ff("prune", small["simple"], "-", "-n", 4, "--mapping", "-")
+    result = ff("prune", small["simple"], "-", "-n", 4, "--mapping", "-")
     assert (
-        done.status == 2 and "expected OUTPUT or --mapping on standard output, got both" in done.err
+        result.status == 2
+        and "expected OUTPUT or --mapping on standard output, got both" in result.err
     )
     assert ff("prune", small["simple"], tmp_path / "x.fifu", "-n", 0).status == 2
 
 
 @pytest.mark.parametrize("over", ["input", "output"])
-def test_the_mapping_is_written_over_no_embeddings(ff, small, tmp_path, over):
+def test_the_mapping_never_overwrites_embeddings(ff, small, tmp_path, over):
     source, output = tmp_path / "input", tmp_path / "output.fifu"
     source.write_bytes(small["simple"].read_bytes())
-    done = ff("prune", source, output, "-n", 4, "--mapping", source if over == "input" else output)
-    assert done.status == 2 and "expected different files" in done.err and done.err.count("\n") == 1
+    result = ff(
+        "prune", source, output, "-n", 4, "--mapping", source if over == "input" else output
+    )
+    assert (
+        result.status == 2
+        and "expected different files" in result.err
+        and result.err.count("\n") == 1
+    )
     assert source.read_bytes() == small["simple"].read_bytes() and not output.exists()
 
 
-def test_what_training_left_is_not_dropped_in_silence(ff, tmp_path):
+def test_dropped_training_data_is_reported(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
     for command in (
         ("prune", model, tmp_path / "x.fifu", "-n", 2),
         ("bucket-to-explicit", model, tmp_path / "y.fifu"),
     ):
-        done = ff(*command)
-        assert done.status == 0
-        assert "ffjax: dropped the training data (counts, labels, output matrix)" in done.err
+        result = ff(*command)
+        assert result.status == 0
+        assert "ffjax: dropped the training data (counts, labels, output matrix)" in result.err
 
 
 def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
-    done = ff(
+    result = ff(
         "prune",
         small["simple"],
         tmp_path / "none" / "x.fifu",
@@ -127,11 +134,11 @@ def test_a_bad_output_leaves_no_mapping(ff, small, tmp_path):
         "--mapping",
         tmp_path / "m.tsv",
     )
-    assert done.status == 2 and not list(tmp_path.iterdir())
+    assert result.status == 2 and not list(tmp_path.iterdir())
 
 
 def test_a_bad_mapping_leaves_no_output(ff, small, tmp_path):
-    done = ff(
+    result = ff(
         "prune",
         small["simple"],
         tmp_path / "x.fifu",
@@ -141,8 +148,8 @@ def test_a_bad_mapping_leaves_no_output(ff, small, tmp_path):
         tmp_path / "none" / "m.tsv",
     )
     assert (
-        done.status == 2
-        and "expected a file in an existing folder" in done.err
+        result.status == 2
+        and "expected a file in an existing folder" in result.err
         and not list(tmp_path.iterdir())
     )
 
@@ -152,11 +159,11 @@ def test_a_word_without_a_finite_vector_ends_in_one_line(ff, tmp_path, n):
     path, output = tmp_path / "odd.fifu", tmp_path / "pruned.fifu"
     matrix = np.array([[1, 2, 3], [2, 1, 0], [np.nan, 1, 1], [1, 1, 1]], np.float32)
     ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab(list("abcd"))).write(path)
-    done = ff("prune", path, output, "-n", n)
-    assert done == (
+    result = ff("prune", path, output, "-n", n)
+    assert result == (
         2,
         "",
-        f"ffjax: error: {path}: expected finite numbers, got NaN or infinity in the vector of 'c'. Leave that word out "
-        "with `ffjax select`, or put numbers in their place.\n",
+        f"ffjax: error: {path}: expected finite numbers, got NaN or infinity in the vector "
+        "of 'c'. Leave that word out with `ffjax select`, or put numbers in their place.\n",
     )
     assert not output.exists()

@@ -19,8 +19,8 @@ FEW = ("--bits", 3, "--iterations", 2, "--subquantizers", 4)
 @pytest.mark.parametrize("method", ["pq", "opq"])
 def test_what_the_library_gives(ff, small, tmp_path, kind, method):
     output = tmp_path / "small.fifu"
-    done = ff("quantize", small[kind], output, "--method", method, *FEW, "--seed", 3)
-    assert done.status == 0 and not done.err
+    result = ff("quantize", small[kind], output, "--method", method, *FEW, "--seed", 3)
+    assert result.status == 0 and not result.err
     expected, quality = ffjax.quantize(
         ffjax.load(small[kind]),
         method,
@@ -30,7 +30,7 @@ def test_what_the_library_gives(ff, small, tmp_path, kind, method):
         key=jax.random.key(3),
     )
     assert ffjax.load(output) == expected
-    shown = dict(done.rows)
+    shown = dict(result.rows)
     assert shown["bytes before"] == str(small[kind].stat().st_size)
     assert shown["bytes after"] == str(output.stat().st_size)
     assert float(shown["mean squared error"]) == quality.mean_squared_error
@@ -38,20 +38,21 @@ def test_what_the_library_gives(ff, small, tmp_path, kind, method):
 
 
 def test_json(ff, small, tmp_path):
-    done = ff("quantize", small["simple"], tmp_path / "small.fifu", *FEW, "--json")
-    values = json.loads(done.out)
+    result = ff("quantize", small["simple"], tmp_path / "small.fifu", *FEW, "--json")
+    values = json.loads(result.out)
     assert list(values) == [
-        "bytes before", "bytes after", "smaller", "mean squared error", "mean cosine", "recall of 10 nearest"
-    ]  # fmt: skip
-    assert done.status == 0 and 0 < values["mean cosine"] < 1
+        *("bytes before", "bytes after", "smaller"),
+        *("mean squared error", "mean cosine", "recall of 10 nearest"),
+    ]
+    assert result.status == 0 and 0 < values["mean cosine"] < 1
 
 
-def test_a_file_may_take_the_place_of_its_source(ff, small, tmp_path):
+def test_a_file_may_replace_its_source(ff, small, tmp_path):
     file = tmp_path / "words.fifu"
     file.write_bytes(small["simple"].read_bytes())
     before = file.stat().st_size
-    done = ff("quantize", file, file, *FEW)
-    assert done.status == 0 and dict(done.rows)["bytes before"] == str(before)
+    result = ff("quantize", file, file, *FEW)
+    assert result.status == 0 and dict(result.rows)["bytes before"] == str(before)
     assert isinstance(ffjax.load(file).storage, ffjax.QuantizedArray)
 
 
@@ -59,25 +60,25 @@ def test_lengths_may_stay_in_the_rows(ff, tmp_path):
     rows = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
     words = [f"word{i}" for i in range(20)]
     ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words)).write(tmp_path / "plain.fifu")
-    for options, kept in (((), True), (("--no-keep-lengths",), False)):
+    for options, has_norms in (((), True), (("--no-keep-lengths",), False)):
         output = tmp_path / "small.fifu"
         assert ff("quantize", tmp_path / "plain.fifu", output, "--bits", 2, *options).status == 0
-        assert (ffjax.load(output).storage.norms is not None) == kept
+        assert (ffjax.load(output).storage.norms is not None) == has_norms
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_default_that_is_not_half_is_said_in_a_line(ff, tmp_path):
+def test_an_unusual_default_is_reported_in_one_line(ff, tmp_path):
     rows = np.random.default_rng(0).standard_normal((20, 7)).astype(np.float32)
     ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(20)])).write(
         tmp_path / "x.fifu"
     )
-    done = ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2)
-    assert done.status == 0 and done.err.count("\n") == 1
+    result = ff("quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2)
+    assert result.status == 0 and result.err.count("\n") == 1
     assert (
-        done.err.startswith("ffjax: `--subquantizers`: 7 dimensions have neither")
-        and "takes 7 bytes" in done.err
+        result.err.startswith("ffjax: `--subquantizers`: 7 dimensions have neither")
+        and "takes 7 bytes" in result.err
     )
-    assert "Give `--subquantizers` (1, 7)" in done.err
+    assert "Give `--subquantizers` (1, 7)" in result.err
     assert not ff(
         "quantize", tmp_path / "x.fifu", tmp_path / "y.fifu", "--bits", 2, "--subquantizers", 7
     ).err
@@ -107,16 +108,18 @@ def test_bad_input(ff, small, tmp_path):
         (("--method", "int8"), "expected a format that can store int8 codes, msgpack"),
         (("--seed", 1 << 64), "'--seed'"),
     ):
-        done = ff("quantize", small["simple"], output, *options)
-        assert done.status == 2 and message in done.err and done.err.count("\n") == 1, done.err
+        result = ff("quantize", small["simple"], output, *options)
+        assert result.status == 2 and message in result.err and result.err.count("\n") == 1, (
+            result.err
+        )
         assert not list(tmp_path.iterdir())
-    done = ff("quantize", small["simple"], "-", "--to", "finalfusion", "--json", *FEW)
+    result = ff("quantize", small["simple"], "-", "--to", "finalfusion", "--json", *FEW)
     assert (
-        done.status == 2
-        and "expected a file as the output, since --json prints, got standard output" in done.err
+        result.status == 2
+        and "expected a file as the output, since --json prints, got standard output" in result.err
     )
-    done = ff("quantize", small["simple"], tmp_path / "none" / "x.fifu", *FEW)
-    assert done.status == 2 and not list(tmp_path.iterdir())
+    result = ff("quantize", small["simple"], tmp_path / "none" / "x.fifu", *FEW)
+    assert result.status == 2 and not list(tmp_path.iterdir())
     assert ff("quantize", small["simple"], output, "--bits", 9).status == 2
 
 
@@ -167,21 +170,22 @@ def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
 
 
 @pytest.mark.parametrize("method", ["pq", "opq", "int8", "bfloat16"])
-def test_through_pipes(ff, shell, small, tmp_path, method):
+def test_through_pipes(ff, pipe, small, tmp_path, method):
     source, trained = tmp_path / "small.msgpack", method in ("pq", "opq")
     options = ("--bits", 3, "-i", 2) if trained else ()
     assert ff("quantize", small["buckets"], source, "--method", method, *options).status == 0
     expected = ffjax.load(source)
     for to in ("msgpack", "finalfusion") if trained else ("msgpack",):
-        there = shell("convert", source, "-", "--to", to)
-        assert (there.returncode, there.stderr) == (0, b"")
-        back = shell("convert", "-", tmp_path / "back.msgpack", stdin=there.stdout)
-        assert (back.returncode, back.stderr) == (0, b"")
+        status, data, err = pipe("convert", source, "-", "--to", to)
+        assert (status, err) == (0, "")
+        assert ff("convert", "-", tmp_path / "back.msgpack", stdin=data) == (0, "", "")
         assert ffjax.load(tmp_path / "back.msgpack") == expected
         assert type(ffjax.load(tmp_path / "back.msgpack").storage) is type(expected.storage)
-    plain = shell("reconstruct", "-", "-", "--to", "finalfusion", stdin=source.read_bytes())
-    assert plain.returncode == 0
-    (tmp_path / "plain.fifu").write_bytes(plain.stdout)
+    status, plain, _ = pipe(
+        "reconstruct", "-", "-", "--to", "finalfusion", stdin=source.read_bytes()
+    )
+    assert status == 0
+    (tmp_path / "plain.fifu").write_bytes(plain)
     assert ffjax.load(tmp_path / "plain.fifu") == ffjax.reconstruct(expected)
 
 
@@ -212,6 +216,6 @@ def test_a_bad_output_is_found_before_training(ff, tmp_path, output, options, me
     rows = np.random.default_rng(0).standard_normal((300, 4))
     source.write_text("".join(f"w{i} {' '.join(map(str, row))}\n" for i, row in enumerate(rows)))
     trained = () if "int8" in options else ("-i", "100000000")
-    done = ff("quantize", source, tmp_path / output, *options, *trained)
-    assert done.status == 2 and message in done.err
+    result = ff("quantize", source, tmp_path / output, *options, *trained)
+    assert result.status == 2 and message in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["words.txt"]

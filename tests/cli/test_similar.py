@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 
-# Queries of the peer's script come without the words they belong to: `k` lines for each that has an answer.
+# The peer's script prints `K` lines for each query that has an answer, without the query.
 K = 4
 
 
@@ -19,20 +19,20 @@ def by_query(queries, lines, k):
 
 
 @pytest.mark.parametrize(
-    ("kind", "known", "unknown"),
+    ("kind", "with_vector", "unknown"),
     [
-        # unknown words: of a simple vocabulary; without n-grams of 3 to 5 characters; without any stored n-gram
+        # Unknown words: in a simple vocabulary, shorter than n-grams, and without stored n-grams.
         ("simple", ["tea", "кофе", "a b"], ["teas", "x"]),
         ("buckets", ["tea", "咖啡", "teapots", "Кофейник", "x"], []),
         ("fasttext", ["tea", "naïve", "teapots", "Кофейник", "x"], []),
         ("explicit", ["tea", "naïve", "teapots"], ["xyzzy"]),
     ],
 )
-def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, known, unknown):
-    text = "\n".join([*known[:2], "", *unknown, *known[2:]]) + "\n"
+def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, with_vector, unknown):
+    text = "\n".join([*with_vector[:2], "", *unwith_vector, *with_vector[2:]]) + "\n"
     theirs = peer("similar", small[kind], "-k", K, stdin=text)
     assert theirs.status == 0 and theirs.err.count("\n") == len(unknown)
-    expected = by_query(known, theirs.out, K)
+    expected = by_query(with_vector, theirs.out, K)
     mine = ff("similar", small[kind], "-k", K, stdin=text)
     assert [(query, word) for query, word, _ in mine.rows] == [
         (query, word) for query, word, _ in expected
@@ -60,7 +60,7 @@ def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, plain_file):
 def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(
     ff, peer, finalfusion_files, tmp_path
 ):
-    """`ffp-similar` cannot search quantized embeddings, so it gets the numbers that they stand for."""
+    """`ffp-similar` cannot search quantized embeddings, so it gets reconstructed ones."""
     path, dense = finalfusion_files / "quantized.fifu", tmp_path / "dense.fifu"
     emb = ffjax.load_finalfusion(path)
     emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage))).write(dense)
@@ -77,41 +77,41 @@ def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(
 def test_words_come_from_arguments_a_file_or_standard_input(ff, small, tmp_path):
     queries = tmp_path / "queries.txt"
     queries.write_text("tea\n\n  a b  \n", encoding="utf-8")
-    told = ff("similar", small["simple"], "tea", "a b", "-k", 2)
-    assert [row[0] for row in told.rows] == ["tea", "tea", "a b", "a b"]
+    answers = ff("similar", small["simple"], "tea", "a b", "-k", 2)
+    assert [row[0] for row in answers.rows] == ["tea", "tea", "a b", "a b"]
     text = queries.read_text(encoding="utf-8")
-    others = [
+    variants = [
         ff("similar", small["simple"], "--input", queries, "-k", 2),
         ff("similar", small["simple"], "--input", "-", "-k", 2, stdin=text),
         ff("similar", small["simple"], "-", "-k", 2, stdin=text),
         ff("similar", small["simple"], "-k", 2, stdin=text),
     ]
-    assert others == [told] * 4
+    assert variants == [answers] * 4
 
 
 def test_more_queries_than_a_batch_are_answered_in_order(ff, small):
     words = ["tea", "pot", "naïve"] * 50
-    done = ff("similar", small["simple"], "-k", 1, stdin="\n".join(words))
-    assert [row[0] for row in done.rows] == words
-    assert len({tuple(row) for row in done.rows}) == 3
+    result = ff("similar", small["simple"], "-k", 1, stdin="\n".join(words))
+    assert [row[0] for row in result.rows] == words
+    assert len({tuple(row) for row in result.rows}) == 3
 
 
-def test_json_is_one_object_a_query(ff, small):
-    done = ff("similar", small["simple"], "tea", "nothing", "-k", 2, "--json")
-    first, second = map(json.loads, done.out.splitlines())
+def test_json_is_one_object_per_query(ff, small):
+    result = ff("similar", small["simple"], "tea", "nothing", "-k", 2, "--json")
+    first, second = map(json.loads, result.out.splitlines())
     plain = ff("similar", small["simple"], "tea", "-k", 2).rows
     assert first == {
         "query": "tea",
         "results": [{"word": word, "similarity": float(score)} for _, word, score in plain],
     }
     assert second == {"query": "nothing", "results": None}
-    assert done.status == 1
+    assert result.status == 1
 
 
-def test_k_above_the_number_of_words_gives_all_others(ff, small):
-    done = ff("similar", small["simple"], "tea", "-k", 100)
-    assert len(done.rows) == 9 and done.status == 0
-    assert "tea" not in [row[1] for row in done.rows]
+def test_k_above_the_number_of_words_gives_all_variants(ff, small):
+    result = ff("similar", small["simple"], "tea", "-k", 100)
+    assert len(result.rows) == 9 and result.status == 0
+    assert "tea" not in [row[1] for row in result.rows]
 
 
 @pytest.mark.parametrize(
@@ -125,44 +125,44 @@ def test_k_above_the_number_of_words_gives_all_others(ff, small):
     ],
 )
 def test_bad_usage_ends_in_one_line_and_status_2(ff, small, arguments, message):
-    done = ff("similar", small["simple"], *arguments)
-    assert (done.status, done.out, done.err) == (2, "", f"ffjax: error: {message}\n")
+    result = ff("similar", small["simple"], *arguments)
+    assert (result.status, result.out, result.err) == (2, "", f"ffjax: error: {message}\n")
 
 
-def test_k_below_one_is_refused(ff, small):
-    done = ff("similar", small["simple"], "tea", "-k", 0)
-    assert done.status == 2 and done.err.startswith("ffjax: error: Invalid value for '-k': ")
-    assert done.err.endswith(". See `ffjax similar --help`.\n") and done.err.count("\n") == 1
+def test_k_below_one_is_bad_input(ff, small):
+    result = ff("similar", small["simple"], "tea", "-k", 0)
+    assert result.status == 2 and result.err.startswith("ffjax: error: Invalid value for '-k': ")
+    assert result.err.endswith(". See `ffjax similar --help`.\n") and result.err.count("\n") == 1
 
 
-def test_embeddings_come_from_standard_input(shell, small):
-    done = shell("similar", "-", "tea", "-k", "1", stdin=small["simple"].read_bytes())
-    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"tea\t")
+def test_embeddings_come_from_standard_input(ff, small):
+    result = ff("similar", "-", "tea", "-k", "1", stdin=small["simple"].read_bytes())
+    assert (result.status, result.err) == (0, "") and result.out.startswith("tea\t")
 
 
 def test_standard_input_cannot_hold_both_embeddings_and_words(ff):
-    done = ff("similar", "-", "-", stdin="tea")
-    assert done.status == 2 and "since standard input holds the embeddings" in done.err
+    result = ff("similar", "-", "-", stdin="tea")
+    assert result.status == 2 and "since standard input holds the embeddings" in result.err
 
 
 @pytest.mark.parametrize("metric", ["dot", "cosine", "euclidean", "angular"])
 def test_metrics_and_the_first_words(ff, demo_file, metric):
-    done = ff(
+    result = ff(
         "similar", demo_file, "tea", "berlin", "-k", 3, "--metric", metric, "--restrict", 4000
     )
     emb = ffjax.demo()
     vectors = np.stack([emb["tea"], emb["berlin"]])
     exclude = np.array([[emb.vocab["tea"]], [emb.vocab["berlin"]]], np.int32)
     best = ffjax.top_k(emb, vectors, 3, metric=metric, exclude=exclude, candidates=slice(0, 4000))
-    assert [row[1] for row in done.rows] == [emb.vocab.words[row] for row in np.ravel(best.rows)]
+    assert [row[1] for row in result.rows] == [emb.vocab.words[row] for row in np.ravel(best.rows)]
     np.testing.assert_allclose(
-        [float(row[2]) for row in done.rows], np.ravel(best.scores), rtol=1e-6
+        [float(row[2]) for row in result.rows], np.ravel(best.scores), rtol=1e-6
     )
 
 
 @pytest.fixture
 def shared_file(tmp_path):
-    """A snapshot whose words share rows and come in another order than these: those of c, b, a, d, e are 2 1 0 2 1."""
+    """A snapshot whose words share rows, in another order: c, b, a, d, e have 2, 1, 0, 2, 1."""
     matrix = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0.6, 0.8]], np.float32)
     path = tmp_path / "shared.msgpack"
     vocab = ffjax.SimpleVocab(["c", "b", "a", "d", "e"], rows=[2, 1, 0, 2, 1])
@@ -174,10 +174,10 @@ def shared_file(tmp_path):
     ("n", "expected"), [(1, "c"), (2, "c"), (3, "ac"), (4, "ac"), (5, "ac"), (9, "ac")]
 )
 def test_the_first_words_of_a_snapshot_whose_words_share_rows(ff, shared_file, n, expected):
-    done = ff("similar", shared_file, "b", "--restrict", n)
-    assert [row[1] for row in done.rows] == list(expected)
-    done = ff("analogy", shared_file, "b", "b", "b", "--restrict", n)
-    assert [row[3] for row in done.rows] == list(expected)
+    result = ff("similar", shared_file, "b", "--restrict", n)
+    assert [row[1] for row in result.rows] == list(expected)
+    result = ff("analogy", shared_file, "b", "b", "b", "--restrict", n)
+    assert [row[3] for row in result.rows] == list(expected)
 
 
 def test_a_picture_of_the_first_words_of_such_a_snapshot(ff, shared_file, tmp_path):
@@ -194,10 +194,10 @@ def test_no_more_answers_than_words(ff, demo_file):
 
 def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
     words = ffjax.demo().vocab.words[:150]
-    whole = ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows
+    expected = ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows
     monkeypatch.setattr("ffjax.cli.inputs.BATCH", 64)
-    assert ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows == whole
-    assert [row[0] for row in whole] == words
+    assert ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows == expected
+    assert [row[0] for row in expected] == words
 
 
 # Vectors without an answer
@@ -217,46 +217,46 @@ def odd_file(tmp_path):
 
 
 @pytest.mark.parametrize("metric", ["dot", "cosine"])
-def test_a_query_with_nan_is_said_to_have_no_answer(ff, odd_file, metric):
-    done = ff("similar", odd_file, "odd", "tea", "-k", "1", "--metric", metric)
-    assert done.status == 1 and done.out == "tea\tcoffee\t0.0\n"
-    assert done.err == "ffjax: no answer for odd: its vector has NaN or infinity in it.\n"
+def test_a_query_with_nan_has_no_answer(ff, odd_file, metric):
+    result = ff("similar", odd_file, "odd", "tea", "-k", "1", "--metric", metric)
+    assert result.status == 1 and result.out == "tea\tcoffee\t0.0\n"
+    assert result.err == "ffjax: no answer for odd: its vector has NaN or infinity in it.\n"
     assert ff("similar", odd_file, "odd", "--json").out == '{"query": "odd", "results": null}\n'
 
 
 @pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
-def test_an_analogy_with_nan_is_said_to_have_no_answer(ff, odd_file, method):
-    done = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
-    assert done == (
+def test_an_analogy_with_nan_has_no_answer(ff, odd_file, method):
+    result = ff("analogy", odd_file, "tea", "coffee", "odd", "--method", method)
+    assert result == (
         1,
         "",
         "ffjax: no answer for tea coffee odd: odd: its vector has NaN or infinity in it.\n",
     )
-    done = ff(
+    result = ff(
         "analogy", odd_file, "tea", "coffee", "pot", "--method", method
     )  # whose only other word is the odd one
-    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
+    assert result == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
 
-def test_a_query_is_said_to_have_no_answer_where_no_word_may_be_one(ff, odd_file):
-    done = ff("similar", odd_file, "tea", "pot", "--restrict", 1)
-    assert done == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
-    done = ff("similar", odd_file, "tea", "--restrict", 1, "--json")
-    assert done == (
+def test_a_query_without_candidates_has_no_answer(ff, odd_file):
+    result = ff("similar", odd_file, "tea", "pot", "--restrict", 1)
+    assert result == (1, "pot\ttea\t0.0\n", f"ffjax: no answer for tea: {NO_CANDIDATE}\n")
+    result = ff("similar", odd_file, "tea", "--restrict", 1, "--json")
+    assert result == (
         1,
         '{"query": "tea", "results": null}\n',
         f"ffjax: no answer for tea: {NO_CANDIDATE}\n",
     )
-    done = ff("analogy", odd_file, "tea", "coffee", "pot", "--restrict", 2)
-    assert done == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
+    result = ff("analogy", odd_file, "tea", "coffee", "pot", "--restrict", 2)
+    assert result == (1, "", f"ffjax: no answer for tea coffee pot: {NO_CANDIDATE}\n")
 
 
 def test_one_very_long_word_among_many(ff, small):
     words = ["tea"] * 300 + ["x" * 1_000_000, ""]
-    done = ff("similar", small["simple"], "-k", "1", stdin="\n".join(words))
-    assert done.status == 1 and len(done.rows) == 300 and done.err.count("\n") == 1
-    done = ff("similar", small["simple"], "")
-    assert done.err == "ffjax: no answer for '': an unknown word without known n-grams.\n"
+    result = ff("similar", small["simple"], "-k", "1", stdin="\n".join(words))
+    assert result.status == 1 and len(result.rows) == 300 and result.err.count("\n") == 1
+    result = ff("similar", small["simple"], "")
+    assert result.err == "ffjax: no answer for '': an unknown word without known n-grams.\n"
 
 
 @pytest.mark.parametrize("command", ["similar", "analogy", "plot", "prune", "select"])
@@ -265,13 +265,13 @@ def test_a_floret_table_has_no_words_to_answer_with(ff, tmp_path, command):
     words.write_text("tea\n")
     vocab = ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4))
     ffjax.Embeddings(ffjax.NdArray(np.eye(2, dtype=np.float32)), vocab).write(path)
-    more = {
+    extra = {
         "similar": ["tea"],
         "analogy": ["tea", "pot", "coffee"],
         "plot": ["tea", "-o", tmp_path / "x.svg"],
         "prune": [tmp_path / "out.fifu", "-n", 1],
         "select": [tmp_path / "out.fifu", "-w", words],
     }
-    done = ff(command, path, *more[command])
-    assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
-    assert done.err.startswith("ffjax: error: ") and "FloretVocab" in done.err
+    result = ff(command, path, *extra[command])
+    assert result.status == 2 and result.out == "" and result.err.count("\n") == 1
+    assert result.err.startswith("ffjax: error: ") and "FloretVocab" in result.err
