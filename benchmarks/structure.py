@@ -53,12 +53,12 @@ def code_lines(source: str) -> list[str]:
         >>> code_lines('def f():\n    "What it does."\n\n    return 1  # always\n')
         ['def f():', 'return 1  # always']
     """
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     docstrings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            docstring = node.body[0]
-            docstrings.update(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                docstring = node.body[0]
+                docstrings.update(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
     return [
         line.strip()
         for number, line in enumerate(source.splitlines(), start=1)
@@ -152,7 +152,7 @@ def fusions() -> dict[str, str]:
             strings = ffjax.pack(["tea"] * 1024, width=width)
             program = jax.jit(ffjax.embed).lower(emb, strings).compile()
             label = f"fusions of `embed`, {name}, {width} bytes wide"
-            counts[label] = str(program.as_text().count(" fusion("))
+            counts[label] = str((program.as_text() or "").count(" fusion("))
     return counts
 
 

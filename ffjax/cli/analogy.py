@@ -7,7 +7,7 @@ import typer
 
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.inputs import Query
-from ffjax.cli.options import Method, MethodOption, Metric, QueryOptions
+from ffjax.cli.options import MethodOption, QueryOptions
 from ffjax.cli.search import NOT_FINITE, Outcome, Search, answer_queries, answers_of, vectors_of
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def analogy(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="A B C",
-            help="Words, three per query; standard input if - or none are given.",
-            show_default=False,
+            metavar="A B C", help="Words, three per query; standard input if - or none are given."
         ),
     ] = None,
     include: Annotated[
@@ -35,7 +33,7 @@ def analogy(
             help="Words of the query that can be answers: any of a, b, c.",
         ),
     ] = None,
-    method: MethodOption = Method.cosadd,
+    method: MethodOption = "3cosadd",
 ) -> None:
     """Answer "A is to B as C is to what?".
 
@@ -54,12 +52,11 @@ def analogy(
       ffjax analogy words.fifu --input queries.txt --json
     """
     included = roles(include or [])
-    metric = options.metric
-    if method == Method.cosmul and metric not in (Metric.dot, Metric.cosine):
-        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {metric}.")
+    if method == "3cosmul" and options.metric not in ("dot", "cosine"):
+        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {options.metric}.")
 
     def answer(emb: "Embeddings", batch: list[Query], search: Search) -> list[Outcome]:
-        return analogies(emb, batch, search, included, method.value)
+        return analogies(emb, batch, search, included, method)
 
     answer_queries(options, words or [], 3, answer)
 

@@ -1,14 +1,11 @@
 """`ffjax bucket-to-explicit`: from hashed n-grams to stored ones."""
 
 from ffjax.cli.files import check_finalfusion, rewrite
-from ffjax.cli.options import Files, Format, FromFormat, InputFile, Lossy, OutputFile
+from ffjax.cli.options import Files, FromFormat, InputFile, Lossy, OutputFile
 
 
 def bucket_to_explicit(
-    embeddings: InputFile,
-    output: OutputFile,
-    from_: FromFormat = None,
-    lossy: Lossy = False,
+    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, lossy: Lossy = False
 ) -> None:
     """Replace hashed n-grams by stored ones.
 
@@ -23,7 +20,7 @@ def bucket_to_explicit(
     """
     check_finalfusion(output, "explicit n-grams")
     rewrite(
-        Files(embeddings, output, from_, Format.finalfusion, lossy),
+        Files(embeddings, output, from_, "finalfusion", lossy),
         lambda emb, _: emb.bucket_to_explicit(),
         function="bucket_to_explicit",
         doing="Collecting n-grams",

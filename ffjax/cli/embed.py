@@ -2,8 +2,7 @@
 
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,29 +12,15 @@ from ffjax.cli.messages import translated
 from ffjax.cli.options import InputFormat, Lossy
 from ffjax.cli.progress import working
 
-
-class Pooling(StrEnum):
-    """How the vectors of a line's words are combined."""
-
-    mean = "mean"
-    sum = "sum"
-    max = "max"
-    fasttext = "fasttext"
-
-
-class Number(StrEnum):
-    """The number type of the result."""
-
-    float32 = "float32"
-    float16 = "float16"
+Pooling = Literal["mean", "sum", "max", "fasttext"]
+Number = Literal["float32", "float16"]
 
 
 def embed(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="[EMBEDDINGS] TEXT",
-            help="Embeddings, and a text; - for standard input.",
+            metavar="[EMBEDDINGS] TEXT", help="Embeddings, and a text; - for standard input."
         ),
     ],
     output: Annotated[
@@ -43,8 +28,8 @@ def embed(
     ],
     pooling: Annotated[
         Pooling, typer.Option(help="How to combine the vectors of a line's words.")
-    ] = Pooling.mean,
-    dtype: Annotated[Number, typer.Option(help="Number type of the result.")] = Number.float32,
+    ] = "mean",
+    dtype: Annotated[Number, typer.Option(help="Number type of the result.")] = "float32",
     format: InputFormat = None,
     lossy: Lossy = False,
 ) -> None:
@@ -80,7 +65,7 @@ def embed(
         say("no embeddings given: using the 40,000 words inside the package.")
         emb = demo()
     size = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
-    source = sys.stdin.buffer if text == "-" else text
+    source: Any = sys.stdin.buffer if text == "-" else text
     name = files[0] if len(files) == 2 else "the embeddings"
     with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
         from ffjax import embed_file
@@ -90,8 +75,8 @@ def embed(
                 emb,
                 source,
                 output,
-                pooling=str(pooling),
-                dtype=str(dtype),
+                pooling=pooling,
+                dtype=dtype,
                 progress=lambda n_bytes, _: bar.advance(n_bytes),
             )
     say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")

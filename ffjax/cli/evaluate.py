@@ -8,7 +8,7 @@ import typer
 
 from ffjax.cli.files import load
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, Method, MethodOption
+from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, MethodOption
 from ffjax.cli.output import console, tabbed, to_json
 from ffjax.cli.progress import working
 
@@ -22,10 +22,7 @@ SIMILARITY_COLUMNS = ("pearson", "spearman", "pairs", "skipped")
 def evaluate(
     embeddings: EmbeddingsFile,
     files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...", help="Files of analogies or of word pairs.", show_default=False
-        ),
+        list[str], typer.Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
     ],
     restrict: Annotated[
         int,
@@ -43,7 +40,7 @@ def evaluate(
             help="Skip an analogy only if its answer is unknown; count others as wrong.",
         ),
     ] = False,
-    method: MethodOption = Method.cosadd,
+    method: MethodOption = "3cosadd",
     format: InputFormat = None,
     lossy: Lossy = False,
     json: Json = False,
@@ -73,7 +70,7 @@ def evaluate(
     for file, is_analogies in zip(files, kinds, strict=True):
         with translated("evaluate", file):
             if is_analogies:
-                rows = _analogies(emb, file, skip=skip, method=method.value, **options)
+                rows = _analogies(emb, file, skip=skip, method=method, **options)
             else:
                 rows = [_similarity(emb, file, options)]
         _show(file, ANALOGY_COLUMNS if is_analogies else SIMILARITY_COLUMNS, rows, json)

@@ -67,11 +67,7 @@ def load(
 
 
 def save(
-    embeddings: "Embeddings",
-    file: str,
-    format: Format | None = None,
-    *,
-    unshare_rows: bool = False,
+    embeddings: "Embeddings", file: str, format: Format | None = None, *, unshare_rows: bool = False
 ) -> None:
     """Saves embeddings, to standard output if the file is `-`; says what the format drops."""
     name = shown(file, output=True)
@@ -80,6 +76,18 @@ def save(
 
         dropped = save_what_fits(embeddings, output_of(file), format, unshare_rows=unshare_rows)
     say_dropped(name, dropped)
+
+
+def write_output(file: str, data: bytes) -> None:
+    """Writes a file at once, or standard output for `-`."""
+    if file == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        return
+    from ffjax._internal.atomic_write import open_output
+
+    with open_output(file) as stream:
+        stream.write(data)
 
 
 def say_dropped(name: str, dropped: tuple[str, ...]) -> None:
@@ -115,14 +123,14 @@ def check_finalfusion(output: str, content: str) -> None:
     from ffjax.formats.save import promised_format
 
     promised = None if output == "-" else promised_format(output)
-    if promised not in (None, Format.finalfusion):
+    if promised not in (None, "finalfusion"):
         name = os.path.splitext(output)[0].removesuffix(".fifu") + ".fifu"
         hint = " Compress the file afterwards." if promised == "compressed" else ""
         raise BadInput(
             f"{output}: expected the name of a finalfusion file, such as {name}, since no other "
             f"format holds {content}, got the name of a {promised} file.{hint}"
         )
-    check_target(output, Format.finalfusion)
+    check_target(output, "finalfusion")
 
 
 def check_target(file: str, format: Format | None) -> None:

@@ -13,10 +13,7 @@ Facts = dict[str, Any]
 
 
 def info(
-    embeddings: EmbeddingsFile,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    json: Json = False,
+    embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = False, json: Json = False
 ) -> None:
     """Show what a file of embeddings holds.
 
@@ -47,12 +44,12 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
     from ffjax.formats.load import IN_PLACE, load_stream
 
     with open_stream(source) as stream:
-        name = detect(stream) if format is None else format.value
+        name = format or detect(stream)
         values: Facts = {"format": name, "chunks": None}
         if name not in IN_PLACE:
             return values | _table(stream, name, lossy)
         is_plain = isinstance(source, str) and stream.size is not None and not stream.wrapping
-        if name == Format.finalfusion and is_plain:
+        if name == "finalfusion" and is_plain:
             return values | _chunks(str(source))
         emb = load_stream(stream, name, mmap=True, lossy=lossy)
         return values | _facts(emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training)
@@ -87,13 +84,13 @@ def _table(stream: Any, format: str, lossy: bool) -> Facts:
     from ffjax.formats.text.read import read_text_blocks
     from ffjax.formats.word2vec import read_word2vec_blocks
 
-    if format == Format.floret:
+    if format == "floret":
         with read_floret_blocks(stream) as table:
             return _vocab(table.vocab) | _matrix(table.n_rows, table.dims)
-    if format == Format.word2vec:
+    if format == "word2vec":
         reader = read_word2vec_blocks(stream, lossy=lossy, values=False)
     else:
-        header = format == Format.textdims
+        header = format == "textdims"
         reader = read_text_blocks(stream, header=header, lossy=lossy, values=False)
     with reader as blocks:
         n_rows, repeated = blocks.n_rows, 0
@@ -132,34 +129,29 @@ def _chunks(file: str) -> Facts:
 
 
 def _vocab(vocab: Any) -> Facts:
-    from ffjax import ExplicitVocab, FloretVocab, SubwordVocab
-
     values: Facts = {"vocabulary": type(vocab).__name__, "words": len(vocab)}
     if vocab.n_word_rows != len(vocab):
         values["word_rows"] = vocab.n_word_rows
-    if isinstance(vocab, SubwordVocab):
-        indexer = vocab.subword_indexer
-        values["ngram_lengths"] = f"{vocab.min_n} to {vocab.max_n}"
-        if isinstance(vocab, ExplicitVocab):
-            values["ngrams"] = len(indexer.ngrams)
-        if isinstance(vocab, FloretVocab):
-            values["hashes"] = indexer.n_hashes
-        is_explicit = isinstance(vocab, ExplicitVocab)
-        values["ngram_rows" if is_explicit else "buckets"] = indexer.upper_bound
+    indexer = getattr(vocab, "subword_indexer", None)
+    if indexer is None:
+        return values
+    values["ngram_lengths"] = f"{vocab.min_n} to {vocab.max_n}"
+    ngrams = getattr(indexer, "ngrams", None)  # stored ones
+    if ngrams is not None:
+        values["ngrams"] = len(ngrams)
+    if hasattr(indexer, "n_hashes"):
+        values["hashes"] = indexer.n_hashes
+    values["buckets" if ngrams is None else "ngram_rows"] = indexer.upper_bound
     return values
 
 
 def _storage(storage: Any) -> Facts:
-    from ffjax import Int8Array, QuantizedArray
-
     rows, dims = storage.shape
     values: Facts = {"dims": dims, "storage": type(storage).__name__, "rows": rows}
-    if isinstance(storage, QuantizedArray):
-        values["codes_per_row"] = storage.quantized_len
-        values["centroids"] = storage.quantizer.n_centroids
-        values["rotated"] = storage.projection is not None
-        values["row_norms"] = storage.norms is not None
-    else:
-        array = storage.codes if isinstance(storage, Int8Array) else storage
-        values["dtype"] = str(array.dtype)
+    if not hasattr(storage, "quantizer"):
+        return values | {"dtype": str(getattr(storage, "codes", storage).dtype)}
+    values["codes_per_row"] = storage.quantized_len
+    values["centroids"] = storage.quantizer.n_centroids
+    values["rotated"] = storage.projection is not None
+    values["row_norms"] = storage.norms is not None
     return values

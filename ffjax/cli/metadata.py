@@ -18,17 +18,13 @@ def metadata(
     output: Annotated[
         str | None,
         typer.Argument(
-            metavar="OUTPUT",
-            help="File to write with --replace; - for standard output.",
-            show_default=False,
+            metavar="OUTPUT", help="File to write with --replace; - for standard output."
         ),
     ] = None,
     replace: Annotated[
         str | None,
         typer.Option(
-            "--replace",
-            metavar="TOML",
-            help="File with the new metadata; - for standard input.",
+            "--replace", metavar="TOML", help="File with the new metadata; - for standard input."
         ),
     ] = None,
     format: InputFormat = None,
@@ -71,4 +67,4 @@ def _replace(embeddings: str, output: str, replace: str, format: Format | None) 
 
     with translated("from_toml", shown(replace)):
         document = Metadata.from_toml(text)
-    save(emb.replace(metadata=document), output, Format.finalfusion)
+    save(emb.replace(metadata=document), output, "finalfusion")

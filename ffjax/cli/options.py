@@ -5,67 +5,30 @@ of the group, see `expand_groups`.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-
-class Format(StrEnum):
-    """File formats, named as in `ffjax.load` and `ffjax.save`."""
-
-    finalfusion = "finalfusion"
-    fasttext = "fasttext"
-    word2vec = "word2vec"
-    text = "text"
-    textdims = "textdims"
-    floret = "floret"
-    msgpack = "msgpack"
-
-
-class Metric(StrEnum):
-    """Similarity metrics, as in `ffjax.top_k`."""
-
-    dot = "dot"
-    cosine = "cosine"
-    euclidean = "euclidean"
-    angular = "angular"
-
-
-class Method(StrEnum):
-    """Analogy methods, as in `ffjax.analogy`."""
-
-    cosadd = "3cosadd"
-    cosmul = "3cosmul"
-
+# Choices are named as in the library.
+Format = Literal["finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack"]
+Metric = Literal["dot", "cosine", "euclidean", "angular"]
+Method = Literal["3cosadd", "3cosmul"]
 
 EMBEDDINGS_HELP = "File with embeddings; - for standard input."
 
-EmbeddingsFile = Annotated[
-    str,
-    typer.Argument(metavar="EMBEDDINGS", help=EMBEDDINGS_HELP, show_default=False),
-]
-InputFile = Annotated[
-    str,
-    typer.Argument(metavar="INPUT", help=EMBEDDINGS_HELP, show_default=False),
-]
+EmbeddingsFile = Annotated[str, typer.Argument(metavar="EMBEDDINGS", help=EMBEDDINGS_HELP)]
+InputFile = Annotated[str, typer.Argument(metavar="INPUT", help=EMBEDDINGS_HELP)]
 OutputFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="OUTPUT",
-        help="File to write; - for standard output.",
-        show_default=False,
-    ),
+    str, typer.Argument(metavar="OUTPUT", help="File to write; - for standard output.")
 ]
 InputFormat = Annotated[
     Format | None,
     typer.Option("--format", "-f", help="Format of the embeddings; detected by default."),
 ]
 FromFormat = Annotated[
-    Format | None,
-    typer.Option("--from", "-f", help="Format of the input; detected by default."),
+    Format | None, typer.Option("--from", "-f", help="Format of the input; detected by default.")
 ]
 ToFormat = Annotated[
     Format | None,
@@ -75,15 +38,10 @@ Neighbours = Annotated[int, typer.Option("-k", min=1, help="Number of answers to
 Queries = Annotated[
     str | None,
     typer.Option(
-        "--input",
-        metavar="FILE",
-        help="File with one query per line; - for standard input.",
+        "--input", metavar="FILE", help="File with one query per line; - for standard input."
     ),
 ]
-Lossy = Annotated[
-    bool,
-    typer.Option("--lossy", help="Replace bytes that are not UTF-8 in words, do not fail."),
-]
+Lossy = Annotated[bool, typer.Option("--lossy", help="Replace bytes that are not UTF-8 in words.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 MetricOption = Annotated[Metric, typer.Option("--metric", "-m", help="Similarity metric.")]
 MethodOption = Annotated[
@@ -93,11 +51,7 @@ MethodOption = Annotated[
 Restrict = Annotated[
     int | None,
     typer.Option(
-        "--restrict",
-        "-r",
-        metavar="N",
-        min=1,
-        help="Only the first N words can be answers.",
+        "--restrict", "-r", metavar="N", min=1, help="Only the first N words can be answers."
     ),
 ]
 
@@ -118,7 +72,7 @@ class QueryOptions(NamedTuple):
     embeddings: EmbeddingsFile
     file: Queries = None
     k: Neighbours = 10
-    metric: MetricOption = Metric.dot
+    metric: MetricOption = "dot"
     restrict: Restrict = None
     format: InputFormat = None
     lossy: Lossy = False

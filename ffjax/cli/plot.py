@@ -1,16 +1,14 @@
 """`ffjax plot`: the neighbourhood of words as a picture."""
 
 import os
-import sys
-from enum import StrEnum
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, load, shown
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Lossy, Metric, MetricOption, Restrict
+from ffjax.cli.files import check_distinct, check_writable, load, shown, write_output
+from ffjax.cli.options import EmbeddingsFile, InputFormat, Lossy, MetricOption, Restrict
 from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
 from ffjax.cli.search import Search, check_words, neighbours
@@ -21,23 +19,17 @@ if TYPE_CHECKING:
 MAX_LABELS = 500  # more overlap, and take minutes to place
 
 
-class Picture(StrEnum):
-    """Picture formats."""
-
-    png = "png"
-    svg = "svg"
+Picture = Literal["png", "svg"]
 
 
 def plot(
     embeddings: EmbeddingsFile,
-    words: Annotated[
-        list[str], typer.Argument(metavar="WORD...", help="Words to draw.", show_default=False)
-    ],
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words to draw.")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Picture; - for standard output.")
     ],
     k: Annotated[int, typer.Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
-    metric: MetricOption = Metric.cosine,
+    metric: MetricOption = "cosine",
     restrict: Restrict = None,
     to: Annotated[
         Picture | None, typer.Option("--to", "-t", help="PNG or SVG; by default from the name.")
@@ -66,7 +58,7 @@ def plot(
     words = list(dict.fromkeys(words))
     picture = BytesIO()
     with working("Drawing"):
-        points, problems = _points(emb, words, Search(k, metric.value, restrict))
+        points, problems = _points(emb, words, Search(k, metric, restrict))
         for word, problem in problems.items():
             say(f"cannot draw {word}: {problem}")
         if not points:
@@ -80,22 +72,16 @@ def plot(
             draw(points, vectors, picture, picture_format, title)
         except ImportError as error:
             raise BadInput(str(error)) from error
-    if output == "-":
-        sys.stdout.buffer.write(picture.getvalue())
-    else:
-        from ffjax._internal.atomic_write import open_output
-
-        with open_output(output) as file:
-            file.write(picture.getvalue())
+    write_output(output, picture.getvalue())
     if problems:
         raise typer.Exit(UNANSWERED)
 
 
 def _format(output: str, to: Picture | None) -> str:
     if to is not None:
-        return to.value
+        return to
     ending = os.path.splitext(output)[1].lower().lstrip(".")
-    if ending not in list(Picture):
+    if ending not in get_args(Picture):
         raise BadInput(
             f"expected a picture whose name ends with .png or .svg, got {output}. "
             "Give the format with --to."

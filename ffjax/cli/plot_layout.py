@@ -130,11 +130,12 @@ def _draw_labels(axes: Any, renderer: Any, points: Sequence[Point], positions: A
     pixels = axes.transData.transform(positions)
     to_data = axes.transData.inverted().transform
     dot = 5 * renderer.points_to_pixels(1)
-    page = axes.get_window_extent(renderer).extents.tolist()
-    boxes = [_box(x, y, 2 * dot, 2 * dot) for x, y in pixels.tolist()]
+    page = axes.get_window_extent(renderer).extents
+    obstacles = _boxes(pixels, 2 * dot, 2 * dot)  # dots, and labels as they are placed
     angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202])
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for i in sorted(range(len(points)), key=lambda i: not points[i].is_query):
-        point, (x, y) = points[i], pixels[i]
+        point = points[i]
         text = axes.text(
             0,
             0,
@@ -147,36 +148,37 @@ def _draw_labels(axes: Any, renderer: Any, points: Sequence[Point], positions: A
             zorder=4,
         )
         extent = text.get_window_extent(renderer)
-        width, height = extent.width + 4, extent.height + 2
-        area = width * height
-        obstacles = boxes[:i] + boxes[i + 1 :]
-        best, least = (x, y), float("inf")
+        size = np.array([extent.width + 4, extent.height + 2])
+        best, least = pixels[i], np.inf
         for ring in range(4):
-            distance = dot * (1.3 + 1.5 * ring)
-            for angle in angles:
-                center_x = x + np.cos(angle) * (distance + width / 2)
-                center_y = y + np.sin(angle) * (distance + height / 2)
-                box = _box(center_x, center_y, width, height)
-                covered = sum(_overlap(box, obstacle) for obstacle in obstacles)
-                outside = area - _overlap(box, page)
-                cost = covered + 2 * outside + 0.02 * area * ring
-                if cost < least:
-                    best, least = (center_x, center_y), cost
-            if least < 0.05 * area:
+            centers = pixels[i] + directions * (dot * (1.3 + 1.5 * ring) + size / 2)
+            boxes = _boxes(centers, *size)
+            covered = _overlaps(boxes, np.delete(obstacles, i, 0)).sum(1)
+            outside = size.prod() - _overlaps(boxes, page[None])[:, 0]
+            costs = covered + 2 * outside + 0.02 * size.prod() * ring
+            if costs.min() < least:
+                best, least = centers[costs.argmin()], costs.min()
+            if least < 0.05 * size.prod():
                 break
-        boxes.append(_box(*best, width, height))
+        obstacles = np.concatenate([obstacles, _boxes(best[None], *size)])
         text.set_position(to_data(best))
         # A distant label is tied to its point.
-        if abs(best[1] - y) > height + 2 * dot or abs(best[0] - x) > width / 2 + 3 * dot:
-            axes.plot(*to_data([(x, y), best]).T, color=LIGHT, linewidth=0.5, zorder=2)
+        if (abs(best - pixels[i]) > size * (0.5, 1) + dot * np.array([3, 2])).any():
+            axes.plot(*to_data([pixels[i], best]).T, color=LIGHT, linewidth=0.5, zorder=2)
 
 
-def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+def _boxes(centers: Any, width: float, height: float) -> Any:
+    """Boxes of one size as left, bottom, right and top, shape `[n, 4]`."""
+    import numpy as np
+
+    corner = np.array([width, height]) / 2
+    return np.concatenate([centers - corner, centers + corner], axis=1)
 
 
-def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """The area that two boxes share."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    return max(0.0, width) * max(0.0, height)
+def _overlaps(a: Any, b: Any) -> Any:
+    """The area that each of the boxes `a` shares with each of `b`, shape `[n, m]`."""
+    import numpy as np
+
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.maximum(high - low, 0).prod(-1)

@@ -13,15 +13,18 @@ class Bar:
     """A progress bar, or a count of steps without one.
 
     Args:
-        progress: what shows the bar, a `rich.progress.Progress`, or `None` to show nothing.
         what: what the command is doing, such as "Loading words.fifu".
         total: the number of steps, `None` if unknown.
+        unit: what a step is, in the plural, `None` to show no numbers.
+        progress: the `rich.progress.Progress` that shows the bar, `None` to show nothing.
     """
 
-    def __init__(self, progress: Any, what: str, total: int | None) -> None:
-        self.what, self.total, self.steps = what, total, 0
-        self._progress = progress
-        self._task = None if progress is None else progress.add_task(what, total=total)
+    def __init__(
+        self, what: str, total: int | None, unit: str | None, progress: Any = None
+    ) -> None:
+        self._unit, self._progress = unit, progress
+        self._task = None if progress is None else progress.add_task(what, count="")
+        self.show(what, 0, total)
 
     def advance(self, steps: int = 1) -> None:
         """Adds steps."""
@@ -35,7 +38,11 @@ class Bar:
         """Sets what the command is doing, too."""
         self.what, self.steps, self.total = what, steps, total
         if self._progress is not None:
-            self._progress.update(self._task, description=what, completed=steps, total=total)
+            count = f"{steps:,}" if total is None else f"{steps:,} of {total:,}"
+            fields = {} if self._unit is None else {"count": f"{count} {self._unit}"}
+            self._progress.update(
+                self._task, description=what, completed=steps, total=total, **fields
+            )
 
 
 @contextmanager
@@ -58,13 +65,13 @@ def working(
         3
     """
     if quiet or not sys.stderr.isatty():
-        yield Bar(None, what, total)
+        yield Bar(what, total, unit)
         return
-    with _delayed_progress(unit) as progress:
-        yield Bar(progress, what, total)
+    with _delayed_progress() as progress:
+        yield Bar(what, total, unit, progress)
 
 
-def _delayed_progress(unit: str | None) -> Any:
+def _delayed_progress() -> Any:
     """A transient progress display that is empty until it has run for `DELAY` seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -76,17 +83,11 @@ def _delayed_progress(unit: str | None) -> Any:
             if time.monotonic() - self.begin >= DELAY:
                 yield from super().get_renderables()
 
-    class Count(TextColumn):
-        def render(self, task):
-            total = "" if task.total is None else f" of {task.total:,.0f}"
-            return super().render(task).append(f"{task.completed:,.0f}{total} {unit}")
-
-    columns = [TextColumn("{task.description}", markup=False), BarColumn()]
-    if unit is not None:
-        columns.append(Count(""))
     # Lines on standard error go above the bar; standard output may be a pipe and is left alone.
     return Delayed(
-        *columns,
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, rewrite
-from ffjax.cli.options import Files, Format
+from ffjax.cli.files import check_distinct, check_writable, rewrite, write_output
+from ffjax.cli.options import Files
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import Bar
 
@@ -57,32 +57,17 @@ def prune(
         pruned, mapped = prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
         format = promised_format(files.output) if files.to is None else files.to
-        if unshare_rows or format == Format.msgpack:  # snapshots store rows that words share
+        if unshare_rows or format == "msgpack":  # snapshots store rows that words share
             return pruned
         return select_words(pruned, [word for word in pruned.vocab.words if word not in mapped])
 
     loaded = rewrite(
-        files,
-        change,
-        function="prune",
-        doing="Pruning",
-        unit="words",
-        unshare_rows=unshare_rows,
+        files, change, function="prune", doing="Pruning", unit="words", unshare_rows=unshare_rows
     )
     if mapping is not None:
-        _write_mapping(mapping, replacements)
+        lines = [
+            f"{tabbed(word, replacement, number(score))}\n"
+            for word, (replacement, score) in replacements.items()
+        ]
+        write_output(mapping, "".join(lines).encode("utf-8", "surrogateescape"))
     say(f"{len(replacements):,} of {loaded.n_words:,} words were mapped to another word's row.")
-
-
-def _write_mapping(file: str, replacements: dict[str, tuple[str, float]]) -> None:
-    lines = "".join(
-        f"{tabbed(word, replacement, number(score))}\n"
-        for word, (replacement, score) in replacements.items()
-    )
-    if file == "-":
-        print(lines, end="")
-        return
-    from ffjax._internal.atomic_write import open_output
-
-    with open_output(file) as stream:
-        stream.write(lines.encode("utf-8", "surrogateescape"))

@@ -1,8 +1,7 @@
 """`ffjax quantize`: embeddings of a fraction of the size."""
 
 import os
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,62 +15,43 @@ if TYPE_CHECKING:
     from ffjax import Embeddings
 
 
-class QuantizeMethod(StrEnum):
-    """Quantization methods, as in `ffjax.quantize`."""
-
-    pq = "pq"
-    opq = "opq"
-    int8 = "int8"
-    bfloat16 = "bfloat16"
-
-
-TRAINED = (QuantizeMethod.pq, QuantizeMethod.opq)
-
-
-def _at_least_one(*names: str, help: str) -> Any:
-    return typer.Option(*names, min=1, help=help)
+Quantizer = Literal["pq", "opq", "int8", "bfloat16"]
+TRAINED = ("pq", "opq")
 
 
 def quantize(
     files: Files,
     method: Annotated[
-        QuantizeMethod, typer.Option("--method", "-m", help="Quantization method.")
-    ] = QuantizeMethod.pq,
+        Quantizer, typer.Option("--method", "-m", help="Quantization method.")
+    ] = "pq",
     subquantizers: Annotated[
         int | None,
-        _at_least_one(
-            "--subquantizers",
-            "-s",
-            help="Bytes per row; by default half the dimensions, a third if they are odd.",
-        ),
+        typer.Option("--subquantizers", "-s", min=1, help="Bytes per row; by default dims / 2."),
     ] = None,
     bits: Annotated[
-        int | None,
-        typer.Option(min=1, max=8, help="Bits per code, for 2^BITS centroids; by default 8."),
+        int | None, typer.Option(min=1, max=8, help="Bits per code; by default 8.")
     ] = None,
     iterations: Annotated[
         int | None,
-        _at_least_one("--iterations", "-i", help="Training steps; by default 25, 50 with opq."),
+        typer.Option("--iterations", "-i", min=1, help="Training steps: 25, or 50 with opq."),
     ] = None,
     attempts: Annotated[
-        int | None, _at_least_one(help="Number of trainings; the best is kept.")
+        int | None, typer.Option(min=1, help="Number of trainings; the best is kept.")
     ] = None,
     sample: Annotated[
-        int | None, _at_least_one(help="Rows to train on; by default 256 per centroid.")
+        int | None, typer.Option(min=1, help="Rows to train on; by default 256 per centroid.")
     ] = None,
     keep_lengths: Annotated[
         bool, typer.Option(help="Quantize unit vectors and store the lengths of the rows.")
     ] = True,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=(1 << 32) - 1, help="Random seed; one seed gives one file."),
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
     json: Json = False,
 ) -> None:
     """Make embeddings smaller by storing codes in place of numbers.
 
     pq splits each row and stores one byte per subvector, the index of one of
-    256 centroids; opq first learns a rotation that lowers the error. Both are
+    256 centroids (by default a subvector has two numbers, or three if dims is
+    odd); opq first learns a rotation that lowers the error. Both are
     written as finalfusion files. int8 and bfloat16 need no training and are
     written as msgpack files. Prints the loss: the mean squared error, the mean
     cosine of rows before and after, and the share of the 10 nearest words that
@@ -97,7 +77,7 @@ def quantize(
         nonlocal quality
         small, quality = quantize(
             emb,
-            str(method),
+            method,
             subquantizers=subquantizers,
             bits=bits,
             iterations=iterations,
@@ -126,7 +106,7 @@ def quantize(
     )
 
 
-def _check_output(files: Files, method: QuantizeMethod) -> None:
+def _check_output(files: Files, method: Quantizer) -> None:
     """Checks, before hours of training, that the output can store the result."""
     check_target(files.output, files.to)
     from ffjax.formats.save import promised_format
@@ -134,7 +114,7 @@ def _check_output(files: Files, method: QuantizeMethod) -> None:
     endings = {"msgpack": ".msgpack"}
     if method in TRAINED:
         endings = {"finalfusion": ".fifu", **endings}
-    format = promised_format(files.output) if files.to is None else str(files.to)
+    format = promised_format(files.output) if files.to is None else files.to
     if format not in endings:
         raise BadInput(
             f"{shown(files.output, output=True)}: expected a format that can store {method} codes, "

@@ -64,7 +64,7 @@ def answer_queries(
     Raises:
         Exit: a query has no answer.
     """
-    file, search = options.embeddings, Search(options.k, options.metric.value, options.restrict)
+    file, search = options.embeddings, Search(options.k, options.metric, options.restrict)
     batches = queries(words, options.file, size, stdin_is_read=file == "-")
     emb = load(file, options.format, lossy=options.lossy)
     check_words(emb, shown(file))

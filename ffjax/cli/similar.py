@@ -17,9 +17,7 @@ def similar(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="WORD",
-            help="Words; standard input, one per line, if - or none are given.",
-            show_default=False,
+            metavar="WORD", help="Words; standard input, one per line, if - or none are given."
         ),
     ] = None,
 ) -> None:

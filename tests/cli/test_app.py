@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_examples_in_the_help_are_commands_that_parse(command):
 
 
 def test_formats_on_the_command_line_are_those_of_load():
-    assert tuple(format.value for format in options.Format) == detect.FORMATS
+    assert get_args(options.Format) == detect.FORMATS
 
 
 def test_help_and_completion_do_not_wait_for_jax():
