@@ -218,7 +218,7 @@ def test_rows_are_chosen_by_name_pattern_and_issue(rows):
 def test_what_is_absent_skips_the_row_and_says_how_to_get_it(rows, monkeypatch, tmp_path):
     monkeypatch.setenv("FFJAX_REAL", str(tmp_path))
     with pytest.raises(
-        Missing, match=r"`glove.100d.txt` is not under \$FFJAX_REAL.*real_data.sh glove`"
+        Missing, match=r"`glove.100d.txt` is not in \$FFJAX_REAL.*real_data.sh glove`"
     ):
         real("glove.100d.txt")
     (tmp_path / "glove.100d.txt").touch()
@@ -252,7 +252,7 @@ def test_results_are_blocked_on_until_ready():
 
 def test_unknown_names_are_bad_arguments(capsys):
     assert main(["no-such-row"]) == 2
-    assert "`no-such-row`: expected the name of a row" in capsys.readouterr().err
+    assert "`no-such-row`: expected a row or a pattern" in capsys.readouterr().err
     assert main(["memory-bandwidth", "--markdown", "no-such-file.md"]) == 2
     assert "`--markdown`: expected a file with" in capsys.readouterr().err
 

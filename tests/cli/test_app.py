@@ -115,7 +115,7 @@ def test_completion_of_commands_and_formats(shell):
             **os.environ,
             "_FFJAX_COMPLETE": "complete_bash",
             "COMP_WORDS": line,
-            "COMP_CWORD": str(place),
+            "COMP_CWORD": str(position),
         }
         return shell(env=env).stdout.decode().split()
 
@@ -233,7 +233,7 @@ def test_answers_on_a_terminal_are_tables(demo_file):
     assert title == ["berlin"]
     best = ffjax.demo().word_similarity("berlin", k=2)
     assert [line[:3] for line in lines] == [
-        [str(rank), word, f"{score:.4f}"] for rank, (word, score) in enumerate(best, 1)
+        [str(rank), result.word, f"{result.similarity:.4f}"] for rank, result in enumerate(best, 1)
     ]
     assert all("█" in line[3] for line in lines)
 

@@ -29,7 +29,7 @@ def by_query(queries, lines, k):
     ],
 )
 def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, with_vector, unknown):
-    text = "\n".join([*with_vector[:2], "", *unwith_vector, *with_vector[2:]]) + "\n"
+    text = "\n".join([*with_vector[:2], "", *unknown, *with_vector[2:]]) + "\n"
     theirs = peer("similar", small[kind], "-k", K, stdin=text)
     assert theirs.status == 0 and theirs.err.count("\n") == len(unknown)
     expected = by_query(with_vector, theirs.out, K)
