@@ -160,7 +160,7 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
             stand for.
 
     Raises:
-        TypeError: if `embeddings` or its vocabulary is something else, or there is no such option.
+        TypeError: if `embeddings` or its vocabulary is something else, or an option does not exist.
         ValueError: if something would be lost without its option, or the markers are empty or hold
             whitespace.
         OSError: if the file cannot be written.

@@ -231,7 +231,7 @@ def write_word2vec(
         **options: what to drop, as in `write_text`.
 
     Raises:
-        TypeError: if `embeddings` is something else, or there is no such option.
+        TypeError: if `embeddings` is something else, or an option does not exist.
         ValueError: if something would be lost without its option, or a word has a space or a line
             feed.
         OSError: if the file cannot be written.

@@ -87,7 +87,7 @@ def test_bad_files(raw: bytes, message: str) -> None:
 def test_truncation_at_every_byte() -> None:
     for size in range(
         len(TABLE) - 3
-    ):  # behind that, only a space and a line feed are missing, or the 4
+    ):  # after that, only a space and a line feed are missing, or the 4
         with pytest.raises(ffjax.FormatError, match="expected|got"):
             load(TABLE[:size])
 
@@ -101,7 +101,7 @@ def test_nan_is_kept_with_one_warning() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NaN is no error
+        warnings.simplefilter("ignore")  # NaN is not an error
         for data in (raw, b"2 1 2 3 1 7 < >\n" + raw):
             try:
                 emb = load(data)

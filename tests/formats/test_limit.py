@@ -24,18 +24,18 @@ def test_limit_of_embeddings_with_subwords(tmp_path: Path) -> None:
     path = tmp_path / "vectors.fifu"
     indexer = ffjax.FinalfusionHashIndexer(3, 3, 3)
     rows = np.arange(22, dtype=np.float32).reshape(11, 2)
-    whole = ffjax.Embeddings(
+    complete = ffjax.Embeddings(
         ffjax.NdArray(rows),
         ffjax.FinalfusionBucketVocab(["tea", "cup", "pot"], indexer),
         ffjax.Norms(np.ones(3, np.float32)),
     )
-    ffjax.save(whole, path)
+    ffjax.save(complete, path)
     for mmap in (False, True):
         emb = ffjax.load(path, limit=1, mmap=mmap)
         assert emb.vocab == ffjax.FinalfusionBucketVocab(["tea"], indexer)
         np.testing.assert_array_equal(np.asarray(emb.storage), rows[[0, *range(3, 11)]])
         assert len(emb.norms) == 1
-        np.testing.assert_array_equal(emb["coffee"], whole["coffee"])
+        np.testing.assert_array_equal(emb["coffee"], complete["coffee"])
 
 
 def test_limit_where_words_share_rows() -> None:

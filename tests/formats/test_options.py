@@ -101,8 +101,8 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
         storage = ffjax.load(path, mmap=True).storage
         matrix = storage.own.matrix if isinstance(storage, ffjax.ComposedArray) else storage.matrix
         assert isinstance(storage, mapped) and isinstance(matrix, np.memmap)
-    sources = sorted(each.name for each in tmp_path.iterdir())
-    assert sources == ["plain", "wrapped"]  # what was inflated left nothing behind
+    sources = sorted(file.name for file in tmp_path.iterdir())
+    assert sources == ["plain", "wrapped"]  # temporary files are gone
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)

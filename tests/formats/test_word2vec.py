@@ -132,9 +132,9 @@ def test_invalid_utf8_names_the_word_and_its_byte() -> None:
 
 
 def test_repeated_words_count_once_with_one_warning() -> None:
-    with pytest.warns(UserWarning, match="2 words occur again") as seen:
+    with pytest.warns(UserWarning, match="2 words occur again") as caught:
         emb = load(encode(["a", "b", "a", "b"], ROWS[:4]))
-    assert len(seen) == 1
+    assert len(caught) == 1
     assert emb.vocab.words == ["a", "b"]
     np.testing.assert_allclose(np.asarray(emb.storage), UNIT[:2], rtol=2e-7)
 
@@ -172,9 +172,9 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int) -> None
     raw = encode(words, rows)
     with read_word2vec_blocks(open_bytes(raw)) as blocks:
         assert (blocks.dims, blocks.n_rows) == (7, 50)
-        parts = list(blocks)
-    assert [word for part in parts for word in part.words.strings] == words
-    np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), rows)
+        read = list(blocks)
+    assert [word for block in read for word in block.words.strings] == words
+    np.testing.assert_array_equal(np.concatenate([block.rows for block in read]), rows)
     emb = load(raw)
     assert emb.vocab.words == words
     np.testing.assert_allclose(

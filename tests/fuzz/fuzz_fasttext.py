@@ -102,13 +102,13 @@ def _check_words(data: bytes, emb: ffjax.Embeddings, lossy: bool) -> None:
     assert [*emb.training.counts, *emb.training.label_counts] == list(
         counts
     ) and emb.training.n_tokens == n_tokens
-    found = [emb.vocab.table.raw(i) for i in range(n_words)]
+    read = [emb.vocab.table.raw(i) for i in range(n_words)]
     if not lossy:
-        assert found == list(words[:n_words])
+        assert read == list(words[:n_words])
     else:
         assert all(
             a in (b, b.decode(errors="replace").encode())
-            for a, b in zip(found, words, strict=False)
+            for a, b in zip(read, words, strict=False)
         )
 
 
@@ -121,11 +121,11 @@ def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
         assert read.vocab == emb.vocab
         assert read.training.labels == emb.training.labels
         assert np.array_equal(read.training.counts, emb.training.counts)
-        own, expected = (_own(e) for e in (read, emb))
-        np.testing.assert_array_equal(own, expected)
+        actual, expected = (_word_rows(e) for e in (read, emb))
+        np.testing.assert_array_equal(actual, expected)
 
 
-def _own(emb: ffjax.Embeddings) -> np.ndarray:
+def _word_rows(emb: ffjax.Embeddings) -> np.ndarray:
     storage = emb.storage
     return np.asarray(
         storage.own if isinstance(storage, ffjax.ComposedArray) else emb.training.original

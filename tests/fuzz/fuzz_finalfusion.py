@@ -76,19 +76,19 @@ def _check(data: bytes, emb: ffjax.Embeddings) -> None:
         body = at + 12
         if identifier in (1, 3, 7, 8):
             (n_words,) = struct.unpack_from("<Q", data, body)
-            place = body + {1: 8, 3: 20, 7: 20, 8: 24}[identifier]
+            position = body + {1: 8, 3: 20, 7: 20, 8: 24}[identifier]
             words = []
             for _ in range(n_words):
-                (size,) = struct.unpack_from("<I", data, place)
-                words.append(data[place + 4 : place + 4 + size])
-                place += 4 + size
+                (size,) = struct.unpack_from("<I", data, position)
+                words.append(data[position + 4 : position + 4 + size])
+                position += 4 + size
             assert [emb.vocab.table.raw(i) for i in range(len(emb.vocab))] == words
             if (
                 identifier == 8
             ):  # a length that finalfusion-python wrote leaves the rows of n-grams out
                 for _ in range(struct.unpack_from("<Q", data, body + 8)[0]):
-                    place += 12 + struct.unpack_from("<I", data, place)[0]
-                length = place - body
+                    position += 12 + struct.unpack_from("<I", data, position)[0]
+                length = position - body
         elif identifier == 2:
             rows, dims, _ = struct.unpack_from("<QII", data, body)
             _same(data, body + 16, (rows, dims), np.asarray(emb.storage))

@@ -21,7 +21,7 @@ def _seeds() -> list[bytes]:
     pq = ffjax.QuantizedArray(
         ffjax.PQ(books, np.eye(2, dtype=np.float32)), codes, np.ones(3, np.float32)
     )
-    own, ngrams = ffjax.NdArray(jax.numpy.ones((2, 2), "bfloat16")), pq[:2]
+    words, ngrams = ffjax.NdArray(jax.numpy.ones((2, 2), "bfloat16")), pq[:2]
     pruned = ffjax.PrunedIndexer(hashing, [3, 1])
     explicit = ffjax.ExplicitVocab(
         _WORDS, ffjax.ExplicitIndexer(["<te", "pot"], 3, 3, np.array([0, 0]))
@@ -30,7 +30,7 @@ def _seeds() -> list[bytes]:
     values = [
         ffjax.Embeddings(pq, explicit, metadata=ffjax.Metadata({"a": 1})),
         ffjax.Embeddings(
-            ffjax.ComposedArray(own, table, ngrams, pruned),
+            ffjax.ComposedArray(words, table, ngrams, pruned),
             ffjax.FastTextVocab(table, pruned),
             training=training,
         ),
@@ -40,12 +40,12 @@ def _seeds() -> list[bytes]:
             ffjax.Norms(np.ones(1, np.float32)),
         ),
         ffjax.Embeddings(
-            own, ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4, 2, 7), bow="[", eow="]")
+            words, ffjax.FloretVocab(ffjax.FloretIndexer(2, 3, 4, 2, 7), bow="[", eow="]")
         ),
     ]
-    made = [ffjax.to_bytes(value) for value in values]
+    snapshots = [ffjax.to_bytes(value) for value in values]
     snapshot_arrays.MAX_CHUNK_BYTES = 8
-    return [*made, *map(ffjax.to_bytes, values[2:])]
+    return [*snapshots, *map(ffjax.to_bytes, values[2:])]
 
 
 SEEDS = _seeds()
@@ -53,9 +53,9 @@ SEEDS = _seeds()
 
 def target(data: bytes) -> None:
     """Reads a snapshot; what is read and written must be read as the same."""
-    for each in (data, with_checksum(data)):
+    for content in (data, with_checksum(data)):
         try:
-            read = ffjax.from_bytes(each)
+            read = ffjax.from_bytes(content)
         except ffjax.FormatError:
             continue
         written = ffjax.to_bytes(read)

@@ -50,10 +50,10 @@ compression.ALLOWANCE_BYTES = archives.ALLOWANCE_BYTES = 1 << 16
 
 def target(data: bytes) -> None:
     """Reads all that a file inflates to."""
-    for piece in (7, 4096):
+    for size in (7, 4096):
         try:
             stream = open_bytes(data)
-            while stream.read(piece):
+            while stream.read(size):
                 assert stream.position <= compression.ALLOWANCE_BYTES + compression.RATIO * len(
                     data
                 )

@@ -24,7 +24,7 @@ def text_rows(raw: bytes, dims: int) -> tuple[list[bytes], np.ndarray]:
 
 
 def word2vec_rows(raw: bytes, n_rows: int, dims: int) -> tuple[list[bytes], np.ndarray]:
-    """The words and rows behind the header of a word2vec file that is known to be right."""
+    """The words and rows after the header of a valid word2vec file."""
     words, rows = [], []
     for _ in range(n_rows):
         raw = raw.lstrip(b"\n")

@@ -56,7 +56,7 @@ def mark_bytes(head: bytes) -> int:
 def ends_with_cr(text: bytes) -> bool:
     r"""Whether lines appear to end with a CR alone, as they once did on the Macintosh.
 
-    That is the case if there is no LF and each line has its values.
+    They do if the text has no LF and each line has its values.
 
     Args:
         text: the beginning of a file, or all of it.

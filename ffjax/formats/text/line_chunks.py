@@ -68,7 +68,7 @@ def first_lines(chunks: Iterator[LineChunk], limit: int) -> Iterator[LineChunk]:
 
 
 def _end_of_lines(text: memoryview, n_bytes: int) -> int:
-    """The position after the last LF, 0 if there is none."""
+    """The position after the last LF, 0 without one."""
     for end in range(n_bytes, 0, -_SEARCH_BYTES):
         start = max(0, end - _SEARCH_BYTES)
         feed = bytes(text[start:end]).rfind(b"\n")

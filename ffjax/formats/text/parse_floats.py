@@ -220,7 +220,7 @@ def _eight_digits(word: np.ndarray) -> None:
 
 
 def _first_point(word: np.ndarray) -> np.ndarray:
-    """0x80 in the byte of the first point of each word, 0 if there is none."""
+    """0x80 in the byte of the first point of each word, 0 without one."""
     x = word ^ _POINTS
     points = (x - _ONES) & ~x & _HIGH
     return points & (~points + _U(1))

@@ -49,7 +49,7 @@ def write_text(
             matrix. `reconstruct` writes quantized vectors as the plain ones that they stand for.
 
     Raises:
-        TypeError: if `embeddings` is something else, or there is no such option.
+        TypeError: if `embeddings` is something else, or an option does not exist.
         ValueError: if something would be lost without its option; there are no words, or vectors
             without numbers; a word has a line feed, or ends like `python 2.7` with what a reader
             would take for a value; the first word begins with a byte order mark; or `sep` is

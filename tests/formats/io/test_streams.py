@@ -75,8 +75,8 @@ WRAPPINGS: dict[tuple[str, ...], Callable[[bytes], bytes]] = {
 def read_all(raw: bytes, size: int = 1 << 16) -> bytes:
     stream = open_bytes(raw)
     data = b""
-    while piece := stream.read(size):
-        data += piece
+    while chunk := stream.read(size):
+        data += chunk
     return data
 
 
@@ -137,21 +137,21 @@ def test_what_follows_the_streams(kind: str) -> None:
     with pytest.raises(
         ffjax.FormatError, match=f"{kind} stream: expected a complete {kind} stream, got"
     ):
-        read_all(COMPRESSIONS[kind](TEXT[:300]) + b"garbage behind it")
+        read_all(COMPRESSIONS[kind](TEXT[:300]) + b"garbage after it")
 
 
 @pytest.mark.parametrize("kind", COMPRESSIONS)
 def test_corruption(kind: str) -> None:
     raw = COMPRESSIONS[kind](TEXT)
-    seen = 0
+    n_errors = 0
     for at in range(10, len(raw), max(1, len(raw) // 200)):
         broken = raw[:at] + bytes([raw[at] ^ 0x55]) + raw[at + 1 :]
         try:
             read_all(broken)  # zstd's streams have no checksum unless asked for
         except ffjax.FormatError as error:
             assert f"{kind} stream" in str(error)
-            seen += 1
-    assert seen > 20
+            n_errors += 1
+    assert n_errors > 20
 
 
 @pytest.mark.parametrize("kind", COMPRESSIONS)

@@ -23,10 +23,10 @@ def test_every_number_reads_back_as_the_same_bits(rows: np.ndarray) -> None:
     lines = format_rows(rows)
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
-        back = np.array([np.float32(float(field)) for field in line.split(b" ")])
+        reread = np.array([np.float32(float(field)) for field in line.split(b" ")])
         nan = np.isnan(row)
-        np.testing.assert_array_equal(np.isnan(back), nan)
-        np.testing.assert_array_equal(back[~nan].view(np.uint32), row[~nan].view(np.uint32))
+        np.testing.assert_array_equal(np.isnan(reread), nan)
+        np.testing.assert_array_equal(reread[~nan].view(np.uint32), row[~nan].view(np.uint32))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.05, 300.0])

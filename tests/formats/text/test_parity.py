@@ -1,4 +1,4 @@
-"""ffjax beside gensim and finalfusion-python on the same files, both ways."""
+"""ffjax next to gensim and finalfusion-python on the same files, both ways."""
 
 import random
 import warnings

@@ -18,7 +18,7 @@ from ffjax.formats.text.parse_floats import (
 
 
 def spans(fields: list[bytes], before: bytes = b" ") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The fields in a padded buffer, one separator before each and behind the last."""
+    """The fields in a padded buffer, one separator before each and after the last."""
     text = before + b" ".join(fields) + b"\n"
     buffer = padded(len(text))
     buffer[:] = 0x39  # what lies outside must not matter: nines are the worst
@@ -134,7 +134,7 @@ def test_short_numbers_read_all_they_promise(digits: int) -> None:
     fields = []
     for point in range(
         max(0, digits - 7), digits + 1
-    ):  # digits before the point; at most seven behind it
+    ):  # digits before the point; at most seven after it
         for _ in range(50):
             text = "".join(map(str, rng.integers(0, 10, digits)))
             fields += [f"{sign}{text[:point]}.{text[point:]}".encode() for sign in ("", "-")]

@@ -226,9 +226,9 @@ def test_repeated_words_count_once_with_one_warning() -> None:
     raw = b"a 1.0 0.0\nb 0.0 2.0\na 0.0 3.0\nb 4.0 0.0\na 0.0 5.0\nc 0.0 6.0\n"
     with pytest.warns(
         UserWarning, match="3 words occur again; the first vector of each counts"
-    ) as seen:
+    ) as caught:
         emb = load(raw)
-    assert len(seen) == 1
+    assert len(caught) == 1
     assert emb.vocab.words == ["a", "b", "c"]
     np.testing.assert_array_equal(
         np.asarray(emb.storage), np.array([[1, 0], [0, 1], [0, 1]], np.float32)
@@ -247,9 +247,9 @@ def test_nan_and_infinity_are_kept_with_one_warning() -> None:
     raw = b"a nan 1.0\nb inf -2.0\nc 3.0 4.0\nd 1e39 0.5\ne -NaN -Infinity\n"
     with pytest.warns(
         UserWarning, match="4 vectors have no finite length; they are kept as they are, with norm 1"
-    ) as seen:
+    ) as caught:
         emb = load(raw)
-    assert len(seen) == 1
+    assert len(caught) == 1
     expected = np.array(
         [[np.nan, 1], [np.inf, -2], [0.6, 0.8], [np.inf, 0.5], [np.nan, -np.inf]], np.float32
     )
@@ -328,7 +328,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 def test_truncation_at_every_byte(header: bool) -> None:
     lines = ["wört 0.5 -0.25 1e-5", "New York 1 2.0 3.5", "zürich -0.125 0.0625 -3.25"]
     raw = ("3 3\n" * header + "\n".join(lines) + "\n").encode()
-    whole = raw_rows(raw, header=header, dims=3)
+    complete = raw_rows(raw, header=header, dims=3)
     for size in range(len(raw)):
         try:
             words, rows = raw_rows(raw[:size], header=header, dims=3)
@@ -336,8 +336,8 @@ def test_truncation_at_every_byte(header: bool) -> None:
             continue
         # Without a count of rows a file cut after a line, or within a number, is a shorter file.
         assert not header or size >= len(raw) - 7, size
-        assert words == whole[0][: len(words)]
-        np.testing.assert_array_equal(rows[:-1], whole[1][: max(0, len(rows) - 1)])
+        assert words == complete[0][: len(words)]
+        np.testing.assert_array_equal(rows[:-1], complete[1][: max(0, len(rows) - 1)])
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch, block: int, search: int, fields: int) -> None:
