@@ -28,7 +28,7 @@ class ToyArray(RowArrays, kind="ToyArray"):
     dtype = property(lambda self: np.dtype(np.float32))
 
     def gather(self, ids):
-        return gather_rows(jnp.asarray(self.rows), ids).astype(jnp.float32) * self.constant
+        return gather_rows(jnp.asarray(self.rows), ids).astype(jnp.float32) * self.constant[0]
 
     def partial_sum(self, ids, *, all_valid=False):
         return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
@@ -42,7 +42,7 @@ class ToyArray(RowArrays, kind="ToyArray"):
     def row_source(self, n_rows):
         def chunk(start, size):
             rows = jax.lax.dynamic_slice_in_dim(jnp.asarray(self.rows), start, size)
-            return rows.astype(jnp.float32) * self.constant
+            return rows.astype(jnp.float32) * self.constant[0]
 
         return RowSource(n_rows, chunk, self.gather)
 

@@ -198,7 +198,7 @@ def row_key(key: Any, n_rows: int) -> Any:
         )
     if ids.ndim == 0:
         return int(ids) % n_rows
-    return ids if ids.dtype.kind == "u" else np.where(ids < 0, ids + n_rows, ids)
+    return np.where(ids < 0, ids + n_rows, ids).astype(np.int64, copy=False)
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:

@@ -165,7 +165,11 @@ class ShardedArray(Storage):
         """Rows on the host; these are fetched, not all."""
         if isinstance(ids, slice):
             return self.slice_rows(ids).read(slice(None), out)
-        rows = np.asarray(_gather(self, np.asarray(ids, np.int32)))
+        ids = np.asarray(ids, np.int32)
+        if ids.size:
+            rows = np.asarray(_gather(self, ids))
+        else:
+            rows = np.empty((*ids.shape, self.shape[1]), self.dtype)
         if out is None:
             return np.array(rows)
         out[...] = rows

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 import ffjax
 from ffjax.transforms.quantize import scalar
-from tests.builders import VOCABS, WORDS, embeddings, storage
+from tests.builders import embeddings, storage
 
 
 def to_int8(store: ffjax.Storage, told=lambda done, total: None) -> ffjax.Int8Array:
@@ -23,14 +23,6 @@ def to_bfloat16(store: ffjax.Storage) -> ffjax.NdArray:
 
 def plain(emb: ffjax.Embeddings) -> ffjax.Embeddings:
     return emb.replace(storage=ffjax.NdArray(np.asarray(emb.storage)))
-
-
-def mapped(store: ffjax.Int8Array, folder) -> ffjax.Int8Array:
-    np.asarray(store.codes).tofile(folder / "codes")
-    np.asarray(store.scales).tofile(folder / "scales")
-    return ffjax.Int8Array(
-        np.memmap(folder / "codes", np.int8, "r", shape=store.shape), np.memmap(folder / "scales", np.float32, "r")
-    )
 
 
 @settings(deadline=None)
@@ -78,23 +70,6 @@ def test_no_rows_and_no_dims(narrow):
     assert narrow(ffjax.NdArray(np.zeros((3, 0), np.float32))).shape == (3, 0)
 
 
-@pytest.mark.parametrize("kind", VOCABS)
-def test_words_have_the_vectors_of_plain_rows(kind):
-    emb = embeddings(kind, "int8", metadata={"a": 1})
-    expected = plain(emb)
-    words = [*WORDS, "Pariserin", "", "xyz" * 5]
-    for unnormalize in (False, True) if kind == "buckets" else (False,):  # one multiplication, however rows are held
-        ours, theirs = (ffjax.embed(e, ffjax.pack(words), unnormalize=unnormalize) for e in (emb, expected))
-        np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
-        assert ours[1].tolist() == theirs[1].tolist()
-    if kind != "floret":
-        rows = ffjax.encode(emb.vocab, ffjax.pack(words))
-        np.testing.assert_allclose(ffjax.lookup(emb, rows), ffjax.lookup(expected, rows), atol=1e-6)
-        np.testing.assert_array_equal(emb["Berlin"], expected["Berlin"])
-        ours, theirs = (e.most_similar_batch(["Paris", "Berlin"], 3) for e in (emb, expected))
-        assert [[r.word for r in each] for each in ours] == [[r.word for r in each] for each in theirs]
-
-
 def test_text():
     emb = embeddings("fasttext", "int8")
     for pooling in ("mean", "fasttext"):
@@ -119,22 +94,6 @@ def test_rows_of_zeros_are_searched_as_zeros(metric):
     zero = np.isin(np.asarray(ours.rows), [4, 9, 14, 19])
     if metric in ("dot", "cosine"):
         assert (np.asarray(ours.scores)[zero] == 0).all()
-
-
-def test_maps_are_kept_read_and_searched(tmp_path):
-    store = storage(500, kind="int8")
-    on_disk = mapped(store, tmp_path)
-    assert isinstance(on_disk.codes, np.memmap) and isinstance(on_disk[:9].scales, np.memmap)
-    assert on_disk == store
-    queries = np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)
-    for rows in (None, slice(7, 300), np.arange(3, 90, 7)):
-        ours, theirs = (ffjax.top_k(s, queries, 5, candidates=rows) for s in (on_disk, store))
-        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
-        np.testing.assert_array_equal(ours.rows, theirs.rows)
-    emb = embeddings("fasttext", "int8")
-    packed = ffjax.pack(["Paris", "Pariserin"])
-    found = ffjax.embed(emb.replace(storage=mapped(emb.storage, tmp_path)), packed)[0]
-    np.testing.assert_allclose(found, ffjax.embed(emb, packed)[0], atol=1e-6)
 
 
 def test_no_program_has_floats_of_all_rows():
@@ -171,33 +130,8 @@ def test_gradients_of_scales_are_those_of_the_sum():
     assert gradient.codes.dtype == jax.dtypes.float0
 
 
-def test_composed_of_int8(tmp_path):
-    words = ffjax.StringTable.from_strings(["tea", "pot"])
-    own, ngrams = storage(2, kind="int8", seed=1), storage(37, kind="int8", seed=2)
-    indexer = ffjax.FastTextIndexer(37, 3, 4)
-    parts = [ffjax.ComposedArray(o, words, n, indexer) for o, n in ((own, ngrams), map(dense, (own, ngrams)))]
-    np.testing.assert_allclose(*map(np.asarray, parts), atol=1e-6)
-    assert to_int8(parts[0]).shape == (39, 6)
-
-
 def dense(store: ffjax.Storage) -> ffjax.NdArray:
     return ffjax.NdArray(np.asarray(store))
-
-
-@pytest.mark.parametrize("kind", ["simple", "buckets"])
-def test_fewer_and_more_words(kind):
-    emb = embeddings(kind, "int8")
-    few = ffjax.select_words(emb, ["Berlin", "a"])
-    pruned = ffjax.prune(emb, 4).embeddings
-    vector = np.arange(6, dtype=np.float32)
-    more = ffjax.add_words(emb, ["new"], vector[None])
-    for made in (few, pruned, ffjax.unshare_rows(pruned), more):
-        assert isinstance(made.storage, ffjax.Int8Array)
-        np.testing.assert_array_equal(made["Berlin"], emb["Berlin"])
-    unit = vector / np.linalg.norm(vector)
-    np.testing.assert_allclose(more["new"], unit, atol=unit.max() / 254)
-    if kind == "buckets":
-        np.testing.assert_array_equal(more["Pariserin"], emb["Pariserin"])
 
 
 def test_files_that_hold_no_such_rows_say_so(tmp_path):

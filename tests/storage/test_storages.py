@@ -1,79 +1,9 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import ALL_STORAGES, pq, storage
-
-every_storage = pytest.mark.parametrize("kind", ALL_STORAGES)
-
-
-def reference(store) -> np.ndarray:
-    """All rows, by the definition of each format."""
-    if isinstance(store, ffjax.NdArray):
-        return np.asarray(store.matrix)
-    if isinstance(store, ffjax.Int8Array):
-        return np.asarray(store.codes).astype(np.float32) * np.asarray(store.scales)[:, None]
-    books, codes = np.asarray(store.codebooks), np.asarray(store.codes)
-    rows = np.stack([np.concatenate([books[m, code] for m, code in enumerate(line)]) for line in codes])
-    if store.projection is not None:
-        rows = rows @ np.asarray(store.projection).T
-    return rows if store.norms is None else rows * np.asarray(store.norms)[:, None]
-
-
-@every_storage
-def test_rows_eager_equal_jit_equal_the_definition(kind):
-    store = storage(9, kind=kind)
-    ids = jnp.array([[0, 8], [3, 3]], jnp.int32)
-    expected = reference(store)[np.asarray(ids)]
-    np.testing.assert_allclose(store.gather(ids), expected, atol=1e-6)
-    np.testing.assert_allclose(jax.jit(lambda s, i: s.gather(i))(store, ids), expected, atol=1e-6)
-    np.testing.assert_allclose(jax.vmap(store.gather)(ids), expected, atol=1e-6)
-    assert store.gather(jnp.zeros((0,), jnp.int32)).shape == (0, 6)
-
-
-@every_storage
-def test_sum_rows_leaves_out_what_is_below_zero(kind):
-    store = storage(9, kind=kind)
-    ids = jnp.array([[0, 8, -1], [-1, -1, -1], [2, 2, 2]], jnp.int32)
-    full = reference(store)
-    expected = np.stack([full[0] + full[8], np.zeros(6), 3 * full[2]])
-    np.testing.assert_allclose(store.gather_sum(ids), expected, atol=1e-5)
-    np.testing.assert_allclose(jax.jit(lambda s, i: s.gather_sum(i))(store, ids), expected, atol=1e-5)
-    assert store.gather_sum(jnp.zeros((2, 0), jnp.int32)).tolist() == [[0.0] * 6] * 2
-
-
-@every_storage
-@pytest.mark.parametrize("key", [0, -1, np.int64(3), slice(2, 5), slice(None), [1, 1], np.array([[0, 1], [2, 3]])])
-def test_host_indexing(kind, key):
-    store = storage(9, kind=kind)
-    expected = reference(store)[key]
-    got = store.embedding(key)
-    np.testing.assert_allclose(got, expected, atol=1e-6)
-    got[...] = 0  # the caller's own
-    np.testing.assert_allclose(store.embedding(key), expected, atol=1e-6)
-    out = np.ones_like(got)
-    assert store.embedding(key, out=out) is out
-    np.testing.assert_allclose(out, expected, atol=1e-6)
-    np.testing.assert_allclose(np.asarray(store[key]), expected, atol=1e-6)
-    assert isinstance(store[key], type(store) if isinstance(key, slice) else np.ndarray)
-
-
-@every_storage
-def test_as_an_array_and_row_by_row(kind):
-    store = storage(5, kind=kind)
-    np.testing.assert_allclose(np.asarray(store), reference(store), atol=1e-6)
-    np.testing.assert_allclose(list(store), reference(store), atol=1e-6)
-    assert len(store) == 5 and store.shape == (5, 6)
-
-
-@every_storage
-def test_no_rows(kind):
-    store = storage(0, kind=kind)
-    assert store.shape == (0, 6)
-    assert not store.gather(jnp.zeros(2, jnp.int32)).any()
-    assert not store.gather_sum(jnp.zeros((2, 3), jnp.int32)).any()
+from tests.builders import pq, storage
 
 
 def test_an_array_given_is_copied_and_a_memory_map_is_kept(tmp_path):
