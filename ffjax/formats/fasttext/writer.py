@@ -74,8 +74,8 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     if type(vocab) not in (FastTextVocab, SimpleVocab):
         raise TypeError(
             f"`embeddings`: expected a FastTextVocab or a SimpleVocab, got {type(vocab).__name__}, "
-            "whose n-grams the format can't hold. To write the words alone, make embeddings with a "
-            "SimpleVocab of them."
+            "whose n-grams the format can't hold. To write the words alone, save them as text and "
+            "convert that."
         )
     if not drop_metadata and (lost := lost_settings(embeddings.metadata)):
         raise ValueError(
