@@ -29,6 +29,13 @@ def check_embeddings(
         )
 
 
+def check_instance(name: str, value: Any, kind: type, *, optional: bool = False) -> None:
+    """Checks that an argument is of a class, or `None` if it is optional."""
+    if not (isinstance(value, kind) or (optional and value is None)):
+        expected = f"{kind.__name__} or None" if optional else kind.__name__
+        raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
+
+
 def check_word(name: str, word: Any) -> None:
     """Checks that an argument is a `str`."""
     if not isinstance(word, str):

@@ -160,6 +160,18 @@ def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
     return total, count
 
 
+def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
+    """The sum of the rows of a word's n-grams at unit length, and its norm."""
+    total, count = ngram_sum(embeddings, word)
+    if not count:
+        return None
+    total = total.astype(np.float32, copy=False)
+    norm = np.sqrt(total.dot(total))
+    if norm > 0:
+        total /= norm
+    return total, norm
+
+
 def _blocks(words: Any) -> tuple[int, Iterator[list[RaggedBatch]]]:
     """The number of words, and packed blocks of them."""
     if isinstance(words, list | tuple) or (isinstance(words, np.ndarray) and words.ndim == 1):

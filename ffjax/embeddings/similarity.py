@@ -1,5 +1,6 @@
-"""Searches that answer with words, which the methods of `Embeddings` with strings are made of."""
+"""Searches that take and answer words: the methods of `Embeddings`, and what they are made of."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._internal.arguments import check_word, list_of_words
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional import analogy
 from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.search.api import top_k
+from ffjax.storage import Storage
+from ffjax.storage.norms import Norms
+from ffjax.vocab import Vocab
 
 # Words that are searched at once, so that few answers are in memory.
 _SEARCHED_WORDS = 4096
@@ -28,6 +33,125 @@ class SimilarityResult:
 
     word: str = field(compare=False)
     similarity: float | np.floating
+
+
+class WordSearches(ABC):
+    """The searches of `Embeddings` that take and answer words, on the host."""
+
+    storage: Storage
+    vocab: Vocab
+
+    @property
+    @abstractmethod
+    def norms(self) -> Norms | None:
+        """The norms of the words' rows."""
+
+    @abstractmethod
+    def embedding(self, word: str) -> np.ndarray | None:
+        """The vector of a word."""
+
+    def analogy(
+        self,
+        word1: str,
+        word2: str,
+        word3: str,
+        k: int = 1,
+        skip: Collection[str] | None = None,
+        *,
+        method: str = "3cosadd",
+    ) -> list[SimilarityResult] | None:
+        """Answers "word1 is to word2 as word3 is to ?": the words nearest to word2 - word1 + word3.
+
+        Args:
+            word1: the first word of the analogy.
+            word2: what word1 is to.
+            word3: the word that the answer is to.
+            k: at most how many answers.
+            skip: words that are not answers; the three query words if `None`, so pass an empty set
+                to allow those.
+            method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see
+                `ffjax.analogy`.
+
+        Returns:
+            Answers, best first, or `None` if one of the words has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> ffjax.demo().analogy("man", "king", "woman")[0].word
+            'queen'
+        """
+        words = {"word1": word1, "word2": word2, "word3": word3}
+        for name, word in words.items():
+            check_word(name, word)
+        vectors = [self.embedding(word) for word in words.values()]
+        if any(vector is None for vector in vectors):
+            return None
+        skip = set(words.values()) if skip is None else skip
+        return nearest_to_analogy(self, np.array(vectors), k, skip, method)
+
+    def word_similarity(self, query: str, k: int = 10) -> list[SimilarityResult] | None:
+        """The other words most similar to a word, by the dot product of their vectors.
+
+        Args:
+            query: the word, which may be unknown if it has n-grams.
+            k: at most how many words.
+
+        Returns:
+            Words, best first, or `None` if the word has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> [result.word for result in ffjax.demo().word_similarity("berlin", k=2)]
+            ['vienna', 'munich']
+        """
+        check_word("query", query)
+        vector = self.embedding(query)
+        return None if vector is None else nearest(self, vector, k, {query})
+
+    def most_similar_batch(
+        self, words: Collection[str], k: int = 10, *, metric: str = "dot"
+    ) -> list[list[SimilarityResult] | None]:
+        """`word_similarity` of many words, searched together, which is many times as fast.
+
+        Args:
+            words: the words.
+            k: at most how many words for each.
+            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
+
+        Returns:
+            For each word a list, best first, or `None` if the word has no vector.
+
+        Raises:
+            TypeError: if `words` is a single word, or holds something other than words.
+
+        Examples:
+            >>> import ffjax
+            >>> berlin, number = ffjax.demo().most_similar_batch(["berlin", "12345"], k=2)
+            >>> [result.word for result in berlin], number
+            (['vienna', 'munich'], None)
+        """
+        return _most_similar_batch(self, list_of_words(words), k, metric)
+
+    def embedding_similarity(
+        self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None
+    ) -> list[SimilarityResult]:
+        """The words most similar to a vector, by the dot product.
+
+        Args:
+            query: a vector, shape `[dims]`.
+            k: at most how many words.
+            skip: words to leave out.
+
+        Raises:
+            TypeError: if the vector does not hold numbers.
+            ValueError: if it has another shape.
+        """
+        query, dims = np.asarray(query), self.storage.shape[1]
+        if query.dtype.kind not in "fiuV":  # bfloat16 is of the last kind
+            raise TypeError(f"`query`: expected a vector of {dims} numbers, got {query.dtype}.")
+        if query.shape != (dims,):
+            raise ValueError(f"`query`: expected shape {(dims,)}, got {query.shape}.")
+        return nearest(self, query, k, () if skip is None else skip)
 
 
 def nearest(
@@ -51,7 +175,7 @@ def nearest_to_analogy(
     return named(embeddings, best)[0]
 
 
-def most_similar_batch(
+def _most_similar_batch(
     embeddings: EmbeddingsLike, words: Sequence[str], k: int, metric: str
 ) -> list[list[SimilarityResult] | None]:
     """The other words most similar to each word; `None` for words without a vector."""

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 
+from ffjax._internal.arguments import check_instance
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import equal, set_fields, value
 from ffjax.storage import Storage
@@ -91,10 +92,7 @@ class TrainingState:
             )
         storages = {"output": output, "word_ngrams": word_ngrams, "original": original}
         for name, storage in storages.items():
-            if not isinstance(storage, Storage | None):
-                raise TypeError(
-                    f"`{name}`: expected a storage or None, got {type(storage).__name__}."
-                )
+            check_instance(name, storage, Storage, optional=True)
         set_fields(self, **jax.device_put(arrays), **storages, version=version)
 
     @property

@@ -1,18 +1,17 @@
 """`Embeddings`: a vocabulary and a storage, with the norms and metadata that belong to them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arguments import list_of_words
+from ffjax._internal.arguments import check_instance
 from ffjax._internal.pytree import set_fields, value
-from ffjax.embeddings import similarity
-from ffjax.embeddings.batch_lookup import embed_words, ngram_sum
+from ffjax.embeddings.batch_lookup import embed_words, oov_vector
 from ffjax.embeddings.metadata import Metadata
-from ffjax.embeddings.similarity import SimilarityResult
+from ffjax.embeddings.similarity import WordSearches
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
@@ -20,17 +19,11 @@ from ffjax.vocab import Vocab
 
 Chunk = Metadata | Vocab | Storage | Norms
 
-_KINDS: dict[str, type] = {
-    "storage": Storage,
-    "vocab": Vocab,
-    "norms": Norms,
-    "metadata": Metadata,
-    "training": TrainingState,
-}
+_ARGUMENTS = ("storage", "vocab", "norms", "metadata", "training")
 
 
 @value()
-class Embeddings:
+class Embeddings(WordSearches):
     """Words and their vectors: an immutable value that JAX takes like any other array.
 
     Methods that take a `str` answer on the host, with the names, arguments and answers of
@@ -73,12 +66,11 @@ class Embeddings:
         metadata: Metadata | None = None,
         training: TrainingState | None = None,
     ) -> None:
-        values = (storage, vocab, norms, metadata, training)
-        for (name, kind), field in zip(_KINDS.items(), values, strict=True):
-            optional = name not in ("storage", "vocab")
-            if not (isinstance(field, kind) or (optional and field is None)):
-                expected = kind.__name__ + (" or None" if optional else "")
-                raise TypeError(f"`{name}`: expected {expected}, got {type(field).__name__}.")
+        check_instance("storage", storage, Storage)
+        check_instance("vocab", vocab, Vocab)
+        check_instance("norms", norms, Norms, optional=True)
+        check_instance("metadata", metadata, Metadata, optional=True)
+        check_instance("training", training, TrainingState, optional=True)
         if storage.shape[0] != vocab.upper_bound:
             raise ValueError(
                 f"`storage`: expected {vocab.upper_bound} rows, one for each that the vocabulary "
@@ -93,14 +85,8 @@ class Embeddings:
                 f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
                 "For other words leave it out, as in `replace(vocab=..., training=None)`."
             )
-        set_fields(
-            self,
-            storage=storage,
-            vocab=vocab,
-            stored_norms=norms,
-            metadata=metadata,
-            training=training,
-        )
+        set_fields(self, storage=storage, vocab=vocab, stored_norms=norms)
+        set_fields(self, metadata=metadata, training=training)
 
     @property
     def norms(self) -> Norms | None:
@@ -132,10 +118,10 @@ class Embeddings:
             >>> emb.replace(norms=None).norms is None
             True
         """
-        if unknown := sorted(changes.keys() - _KINDS.keys()):
-            expected = ", ".join(_KINDS)
+        if unknown := sorted(changes.keys() - set(_ARGUMENTS)):
+            expected = ", ".join(_ARGUMENTS)
             raise TypeError(f"`replace`: expected some of {expected}, got {', '.join(unknown)}.")
-        fields = {name: getattr(self, name) for name in _KINDS}
+        fields = {name: getattr(self, name) for name in _ARGUMENTS}
         fields["norms"] = self.stored_norms
         if "storage" in changes and "norms" not in changes and self.norms is not None:
             fields["norms"] = Norms(self.norms.array)
@@ -180,7 +166,7 @@ class Embeddings:
         row = self.vocab.host_index.get(word)
         if row is not None:
             return self.storage.embedding(row, out)
-        answer = self._oov_vector(word)
+        answer = oov_vector(self, word)
         return _written(default if answer is None else answer[0], out)
 
     def embedding_with_norm(
@@ -207,7 +193,7 @@ class Embeddings:
         row = self.vocab.host_index.get(word)
         if row is not None:
             return self.storage.embedding(row, out), self.norms[row]
-        answer = self._oov_vector(word)
+        answer = oov_vector(self, word)
         if answer is None:
             answer = default
         return None if answer is None else (_written(answer[0], out), answer[1])
@@ -231,111 +217,6 @@ class Embeddings:
             ((2, 100), [True, False])
         """
         return embed_words(self, words)
-
-    def analogy(
-        self,
-        word1: str,
-        word2: str,
-        word3: str,
-        k: int = 1,
-        skip: Collection[str] | None = None,
-        *,
-        method: str = "3cosadd",
-    ) -> list[SimilarityResult] | None:
-        """Answers "word1 is to word2 as word3 is to ?": the words nearest to word2 - word1 + word3.
-
-        Args:
-            word1: the first word of the analogy.
-            word2: what word1 is to.
-            word3: the word that the answer is to.
-            k: at most how many answers.
-            skip: words that are not answers; the three query words if `None`, so pass an empty set
-                to allow those.
-            method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see
-                `ffjax.analogy`.
-
-        Returns:
-            Answers, best first, or `None` if one of the words has no vector.
-
-        Examples:
-            >>> import ffjax
-            >>> ffjax.demo().analogy("man", "king", "woman")[0].word
-            'queen'
-        """
-        words = {"word1": word1, "word2": word2, "word3": word3}
-        for name, word in words.items():
-            _check_word(name, word)
-        vectors = [self.embedding(word) for word in words.values()]
-        if any(vector is None for vector in vectors):
-            return None
-        skip = set(words.values()) if skip is None else skip
-        return similarity.nearest_to_analogy(self, np.array(vectors), k, skip, method)
-
-    def word_similarity(self, query: str, k: int = 10) -> list[SimilarityResult] | None:
-        """The other words most similar to a word, by the dot product of their vectors.
-
-        Args:
-            query: the word, which may be unknown if it has n-grams.
-            k: at most how many words.
-
-        Returns:
-            Words, best first, or `None` if the word has no vector.
-
-        Examples:
-            >>> import ffjax
-            >>> [result.word for result in ffjax.demo().word_similarity("berlin", k=2)]
-            ['vienna', 'munich']
-        """
-        _check_word("query", query)
-        vector = self.embedding(query)
-        return None if vector is None else similarity.nearest(self, vector, k, {query})
-
-    def most_similar_batch(
-        self, words: Collection[str], k: int = 10, *, metric: str = "dot"
-    ) -> list[list[SimilarityResult] | None]:
-        """`word_similarity` of many words, searched together, which is many times as fast.
-
-        Args:
-            words: the words, which may be unknown if they have n-grams.
-            k: at most how many words for each.
-            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
-
-        Returns:
-            For each word a list, best first, or `None` if the word has no vector.
-
-        Raises:
-            TypeError: if `words` is a single word, or holds something other than words.
-
-        Examples:
-            >>> import ffjax
-            >>> berlin, number = ffjax.demo().most_similar_batch(["berlin", "12345"], k=2)
-            >>> [result.word for result in berlin], number
-            (['vienna', 'munich'], None)
-        """
-        return similarity.most_similar_batch(self, list_of_words(words), k, metric)
-
-    def embedding_similarity(
-        self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None
-    ) -> list[SimilarityResult]:
-        """The words most similar to a vector, by the dot product.
-
-        Args:
-            query: a vector, shape `[dims]`.
-            k: at most how many words.
-            skip: words to leave out.
-
-        Raises:
-            TypeError: if the vector does not hold numbers.
-            ValueError: if it has another shape.
-        """
-        query = np.asarray(query)
-        if query.dtype.kind not in "fiuV":  # bfloat16 is of the last kind
-            raise TypeError(
-                f"`query`: expected a vector of {self.dims} numbers, got {query.dtype}."
-            )
-        if query.shape != (self.dims,):
-            raise ValueError(f"`query`: expected shape {(self.dims,)}, got {query.shape}.")
-        return similarity.nearest(self, query, k, () if skip is None else skip)
 
     def chunks(self) -> list[Chunk]:
         """The chunks of a finalfusion file in its order: metadata, vocabulary, storage, norms."""
@@ -399,25 +280,9 @@ class Embeddings:
             return None
         return Norms.of_storage(self.storage, self.vocab.n_word_rows)
 
-    def _oov_vector(self, word: str) -> tuple[np.ndarray, np.float32] | None:
-        """The sum of the rows of a word's n-grams at unit length, and its norm."""
-        total, count = ngram_sum(self, word)
-        if not count:
-            return None
-        total = total.astype(np.float32, copy=False)
-        norm = np.sqrt(total.dot(total))
-        if norm > 0:
-            total /= norm
-        return total, norm
-
 
 def _written(vector: Any, out: np.ndarray | None) -> Any:
     if out is None or vector is None:
         return vector
     out[...] = vector
     return out
-
-
-def _check_word(name: str, word: Any) -> None:
-    if not isinstance(word, str):
-        raise TypeError(f"`{name}`: expected a word, got {type(word).__name__} {word!r}.")
