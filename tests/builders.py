@@ -1,10 +1,20 @@
 """Small embeddings of every kind, for tests."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import pytest
 
 import ffjax
 
 WORDS = ["Paris", "Berlin", "Zürich", "東京", "a", "Straße", "крот", "naïve", "👍🏽", "teapot"]
+
+
+def cases(run: Iterable, *, exhaustive: Iterable) -> list[Any]:
+    """Parameters for every run, and others that only `make test-exhaustive` compiles."""
+    rest = [case for case in exhaustive if case not in run]
+    return [*run, *(pytest.param(case, marks=pytest.mark.exhaustive) for case in rest)]
 
 
 def pq(dims: int, seed: int = 0, *, projection: bool = False, centroids: int = 8) -> ffjax.PQ:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import ALL_STORAGES, VOCABS, WORDS, embeddings
+from tests.builders import ALL_STORAGES, VOCABS, WORDS, cases, embeddings
 
 QUERIES = [*WORDS[:4], "Pariser", "", "x", "teapots", "кротик", "👍"]
 KINDS = [(vocab, "dense") for vocab in VOCABS]
@@ -19,9 +19,7 @@ FEW_KINDS = [KINDS[i] for i in (0, 3, 4, -1)]  # a vocabulary of each sort, and 
 
 def kinds(*compiled):
     """These kinds; the others are `exhaustive`, since each compiles a program."""
-    others = [kind for kind in KINDS if kind not in compiled]
-    marked = [pytest.param(kind, marks=pytest.mark.exhaustive) for kind in others]
-    return pytest.mark.parametrize("kind", [*compiled, *marked], ids="-".join)
+    return pytest.mark.parametrize("kind", cases(compiled, exhaustive=KINDS), ids="-".join)
 
 
 def reference(emb, words, unnormalize=False):

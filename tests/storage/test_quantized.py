@@ -1,5 +1,7 @@
 """Codes: gradients to what they stand for, and vectors on the host."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,44 +9,69 @@ import pytest
 from jax.test_util import check_grads
 
 import ffjax
-from tests.builders import WORDS, embeddings, pq
+from tests.builders import WORDS, cases, embeddings, pq
 
 KNOWN, UNKNOWN = ["Paris", "a", "крот", "Paris"], ["Pariser", "teapots"]
 
 
 def rebuilt(emb, books, projection, norms):
-    """Embeddings with other numbers in their places, without a copy, so that they may be traced."""
+    """Embeddings with other arrays, which may be traced."""
     arrays = {"codebooks": books, "projection": projection, "norms": norms}
     paths, tree = jax.tree_util.tree_flatten_with_path(emb)
     return jax.tree.unflatten(tree, [arrays.get(path[-1].name, leaf) for path, leaf in paths])
 
 
-@pytest.mark.parametrize(("kind", "unnormalize"), [("pq", True), ("opq", False), ("pq_norms", False)])
-def test_gradients_are_finite_differences(kind, unnormalize):
+def losses(kind, unnormalize):
+    """Losses of the quantizer's arrays, through `embed` and through `lookup`, and those arrays."""
     emb = embeddings("buckets", kind, norms=False)
     storage, strings = emb.storage, ffjax.pack(KNOWN + UNKNOWN)
-    arrays = {"books": storage.codebooks, "projection": storage.projection, "norms": storage.norms}
-    given = {name: jnp.asarray(array) for name, array in arrays.items() if array is not None}
-    weights = jnp.asarray(np.random.default_rng(0).standard_normal((len(strings), 6)), jnp.float32)
+    arrays = {
+        "books": storage.codebooks,
+        "projection": storage.projection,
+        "norms": storage.norms,
+    }
+    learned = {name: jnp.asarray(array) for name, array in arrays.items() if array is not None}
+    rng = np.random.default_rng(0)
+    weights = jnp.asarray(rng.standard_normal((len(strings), 6)), jnp.float32)
     rows = ffjax.encode(emb.vocab, strings)
 
-    def embedded(given):
-        changed = rebuilt(emb, **{**arrays, **given})
+    def embedded(learned):
+        changed = rebuilt(emb, **{**arrays, **learned})
         return (ffjax.embed(changed, strings, unnormalize=unnormalize)[0] * weights).sum()
 
-    def looked_up(given):
-        changed = rebuilt(emb, **{**arrays, **given})
+    def looked_up(learned):
+        changed = rebuilt(emb, **{**arrays, **learned})
         return (ffjax.lookup(changed, rows, unnormalize=unnormalize) * weights).sum()
 
-    for function in (embedded, looked_up):
-        check_grads(function, (given,), order=1, modes=["rev"], atol=2e-2, rtol=2e-2, eps=1e-2)
-        eager, jitted = jax.grad(function)(given), jax.jit(jax.grad(function))(given)
-        for name, gradient in eager.items():
-            assert np.abs(gradient).max() > 0.1
-            np.testing.assert_allclose(jitted[name], gradient, atol=1e-5)
+    return {"embed": embedded, "lookup": looked_up}, learned
 
 
-@pytest.mark.parametrize("kind", ["opq", "pq_norms"])
+@pytest.mark.parametrize(
+    "case",
+    cases(
+        ["pq lookup", "opq lookup", "opq embed", "pq_norms lookup"],
+        exhaustive=["pq embed", "pq_norms embed"],
+    ),
+)
+def test_gradients_are_finite_differences(case):
+    kind, name = case.split()
+    functions, learned = losses(kind, unnormalize=kind == "pq")
+    function = functions[name]
+    check_grads(function, (learned,), order=1, modes=["rev"], atol=2e-2, rtol=2e-2, eps=1e-2)
+    for gradient in jax.grad(function)(learned).values():
+        assert np.abs(gradient).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["embed", "lookup"])
+def test_gradients_in_jit(name):
+    functions, learned = losses("opq", unnormalize=False)
+    function = functions[name]
+    eager, jitted = jax.grad(function)(learned), jax.jit(jax.grad(function))(learned)
+    for array, gradient in eager.items():
+        np.testing.assert_allclose(jitted[array], gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", cases(["opq"], exhaustive=["pq_norms"]))
 def test_gradients_under_vmap(kind):
     emb = embeddings("buckets", kind, norms=False)
     strings = ffjax.pack(KNOWN + UNKNOWN, count=8)
@@ -54,17 +81,29 @@ def test_gradients_under_vmap(kind):
         return ffjax.embed(changed, ffjax.Strings(word[None], length[None]))[0].sum()
 
     gradient = jax.grad(total)
-    books, words, lengths = jnp.asarray(emb.storage.codebooks), jnp.asarray(strings.bytes), jnp.asarray(strings.lengths)
+    books, words, lengths = (
+        jnp.asarray(emb.storage.codebooks),
+        jnp.asarray(strings.bytes),
+        jnp.asarray(strings.lengths),
+    )
     together = jax.vmap(gradient, in_axes=(None, 0, 0))(books, words, lengths)
-    alone = jnp.stack([gradient(books, word, length) for word, length in zip(words, lengths, strict=True)])
+    alone = jnp.stack(
+        [gradient(books, word, length) for word, length in zip(words, lengths, strict=True)]
+    )
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert np.abs(together[: len(KNOWN + UNKNOWN)]).max(axis=(1, 2, 3)).min() > 0
 
 
-@pytest.mark.parametrize("kind", ["simple", "buckets"])
-@pytest.mark.parametrize("storage", ["pq", "opq", "pq_norms"])
-def test_many_words_on_the_host_are_those_of_compiled_code(kind, storage):
-    emb = embeddings(kind, storage)
+@pytest.mark.parametrize(
+    "kinds",
+    cases(
+        [("simple", "pq_norms"), ("buckets", "opq")],
+        exhaustive=product(["simple", "buckets"], ["pq", "opq", "pq_norms"]),
+    ),
+    ids="-".join,
+)
+def test_many_words_on_the_host_are_those_of_compiled_code(kinds):
+    emb = embeddings(*kinds)
     words = [*WORDS, "blorp", "Paris"]
     expected, found = ffjax.embed(emb, ffjax.pack(words))
     vectors, also = emb.embedding_batch(words)
@@ -103,7 +142,9 @@ def test_a_code_without_a_centroid(code):
 
 
 def test_a_code_without_a_centroid_is_found_among_many_words():
-    emb = ffjax.Embeddings(ffjax.QuantizedArray(pq(6), np.array([[0, 9, 1]], np.uint8)), ffjax.SimpleVocab(["tea"]))
+    emb = ffjax.Embeddings(
+        ffjax.QuantizedArray(pq(6), np.array([[0, 9, 1]], np.uint8)), ffjax.SimpleVocab(["tea"])
+    )
     with pytest.raises(IndexError, match="expected codes from 0 to 7, got 0 to 9"):
         emb.embedding_batch(["tea"])
 
@@ -114,7 +155,9 @@ def test_codes_are_whole_numbers_of_any_type(shape, projection):
     quantizer = ffjax.PQ(pq(6).codebooks, np.eye(6, dtype=np.float32) if projection else None)
     codes = np.arange(np.prod(shape)).reshape(shape)
     for dtype in (np.uint8, np.int16, np.uint64):
-        np.testing.assert_array_equal(quantizer.reconstruct(codes.astype(dtype)), quantizer.reconstruct(codes))
+        np.testing.assert_array_equal(
+            quantizer.reconstruct(codes.astype(dtype)), quantizer.reconstruct(codes)
+        )
     with pytest.raises(TypeError, match="`quantized`: expected whole numbers, got float32"):
         quantizer.reconstruct(codes.astype(np.float32))
 
@@ -125,7 +168,9 @@ def test_more_codes_than_16_bits_can_tell_apart():
     expected = books[np.arange(300), codes, 0]
     for dtype in (np.uint8, np.uint64):
         np.testing.assert_array_equal(ffjax.PQ(books).reconstruct(codes.astype(dtype)), expected)
-        np.testing.assert_array_equal(ffjax.PQ(books).reconstruct(codes[0].astype(dtype)), expected[0])
+        np.testing.assert_array_equal(
+            ffjax.PQ(books).reconstruct(codes[0].astype(dtype)), expected[0]
+        )
 
 
 @pytest.mark.usefixtures("as_users_see")
@@ -134,7 +179,11 @@ def test_where_vectors_are_written():
     fixed = np.zeros(6, np.float32)
     fixed.flags.writeable = False
     for out, error, message in (
-        (np.zeros(6, int), ValueError, r"`out`: expected shape \(6,\) of floats, got \(6,\) of int64"),
+        (
+            np.zeros(6, int),
+            ValueError,
+            r"`out`: expected shape \(6,\) of floats, got \(6,\) of int64",
+        ),
         (fixed, ValueError, "`out`: expected an array that can be written to"),
         ([0] * 6, TypeError, "`out`: expected a NumPy array to write to, got list"),
     ):
@@ -145,4 +194,7 @@ def test_where_vectors_are_written():
 @pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3), (2, 4, 0)])
 def test_quantizers_of_nothing(shape):
     quantizer = ffjax.PQ(np.zeros(shape, np.float32))
-    assert quantizer.reconstruct(np.zeros((0, shape[0]), np.uint8)).shape == (0, shape[0] * shape[2])
+    assert quantizer.reconstruct(np.zeros((0, shape[0]), np.uint8)).shape == (
+        0,
+        shape[0] * shape[2],
+    )
