@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from ffjax.errors import FormatError
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header

@@ -1,4 +1,4 @@
-"""`convert`: byte for byte what `save(load(...))` writes, without the matrix in memory, whole or not at all."""
+"""`convert`: byte for byte what `save(load(...))` writes, without the matrix in memory."""
 
 import bz2
 import gzip
@@ -39,7 +39,7 @@ SOURCES = {
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which warnings are shown is a setting of the process: what checks types on other threads would change it."""
+    """Warnings are shown by a setting of the process, which type checks on threads would change."""
     monkeypatch.setattr(blocks, "_MAX_THREADS", 1)
 
 
@@ -104,7 +104,9 @@ def test_finalfusion_sources(tmp_path: Path, vocab: str, storage: str, to: str) 
     path = tmp_path / "source"
     builders.embeddings(vocab, storage, metadata={"a": 1}).write(path)
     for options in ({}, {"drop_metadata": True}):
-        if storage != "opq" or to != "fasttext":  # a product of matrices rounds by the size of its blocks
+        if (
+            storage != "opq" or to != "fasttext"
+        ):  # a product of matrices rounds by the size of its blocks
             same(tmp_path, path, to, **({} if to == "finalfusion" else options))
     if to == "fasttext" and vocab in ("buckets", "explicit"):
         return
@@ -116,21 +118,31 @@ def test_finalfusion_sources(tmp_path: Path, vocab: str, storage: str, to: str) 
 MODELS = {
     "n-grams": {},
     "words": {"max_n": 0, "min_n": 0, "buckets": 0},
-    "supervised": {"kind": fasttext_files.SUPERVISED, "labels": fasttext_files.LABELS, "version": 11},
+    "supervised": {
+        "kind": fasttext_files.SUPERVISED,
+        "labels": fasttext_files.LABELS,
+        "version": 11,
+    },
 }
 
 
 @pytest.mark.parametrize("to", PLAIN)
 @pytest.mark.parametrize("kind", MODELS)
-def test_fasttext_sources(tmp_path: Path, kind: str, to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fasttext_sources(
+    tmp_path: Path, kind: str, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Vectors that are composed a few at a time are those that are composed at once."""
     path = tmp_path / "source"
     path.write_bytes(fasttext_files.model(**MODELS[kind]))
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 4 * 10 * 7)
     monkeypatch.setattr("ffjax.formats.finalfusion.ndarray._BLOCK_BYTES", 4 * 10 * 7)
     names = {"finalfusion": ["drop_training"], "fasttext": []}
-    options = dict.fromkeys(names.get(to, ["drop_training", "drop_metadata", "drop_subwords"]), True)
-    if to == "fasttext":  # where `load` composes vectors and takes them apart again, `convert` has rows as they were
+    options = dict.fromkeys(
+        names.get(to, ["drop_training", "drop_metadata", "drop_subwords"]), True
+    )
+    if (
+        to == "fasttext"
+    ):  # where `load` composes vectors and takes them apart again, `convert` has rows as they were
         convert(path, tmp_path / "got", to_format=to)
         ffjax.save(ffjax.load(path, mmap=True), tmp_path / "expected", format=to)
         assert (tmp_path / "got").read_bytes() == (tmp_path / "expected").read_bytes()
@@ -143,7 +155,9 @@ def test_fasttext_sources(tmp_path: Path, kind: str, to: str, monkeypatch: pytes
 def test_what_training_left_is_not_lost_in_silence(tmp_path: Path) -> None:
     path = tmp_path / "source"
     path.write_bytes(fasttext_files.model())
-    with pytest.raises(ValueError, match="no place for counts, labels and output matrix.*`drop_training=True`"):
+    with pytest.raises(
+        ValueError, match="no place for counts, labels and output matrix.*`drop_training=True`"
+    ):
         convert(path, tmp_path / "x.fifu")
     assert os.listdir(tmp_path) == ["source"]
 
@@ -161,7 +175,10 @@ def test_floret_sources(tmp_path: Path, to: str) -> None:
 def test_a_floret_table_has_no_words_to_write(tmp_path: Path, to: str) -> None:
     path = tmp_path / "source"
     path.write_bytes(b"1 1 2 3 2 2166136261 < >\n0 1.0\n")
-    with pytest.raises(ValueError, match="expected words to write into .* files, got a floret table, which has none"):
+    with pytest.raises(
+        ValueError,
+        match="expected words to write into .* files, got a floret table, which has none",
+    ):
         convert(path, tmp_path / "got", to_format=to, leave_out=True)
     assert os.listdir(tmp_path) == ["source"]
 
@@ -173,7 +190,9 @@ def test_invalid_utf8_is_an_error_or_replaced(tmp_path: Path) -> None:
     assert same(tmp_path, path, "finalfusion", load={"lossy": True})
 
 
-def test_small_blocks_and_many_repeated_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_blocks_and_many_repeated_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ffjax.formats.text.line_chunks._READ_BYTES", 256)
     monkeypatch.setattr(mapped, "_MOVE_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
@@ -199,9 +218,19 @@ def test_formats_by_name_and_arguments_are_checked_before_reading(tmp_path: Path
     path.write_bytes(b"one 1 2\n" * 2 + b"broken\n")
     for target, options, error, message in (
         ("x", {}, ValueError, "Say which format with `to_format=`"),
-        ("x.bin", {}, ValueError, "`.bin` may be word2vec or fastText. Say which with `to_format=`"),
+        (
+            "x.bin",
+            {},
+            ValueError,
+            "`.bin` may be word2vec or fastText. Say which with `to_format=`",
+        ),
         ("x", {"to_format": "glove"}, ValueError, "`to_format`: expected one of .* got 'glove'"),
-        ("x.fifu", {"from_format": "glove"}, ValueError, "`from_format`: expected one of .* got 'glove'"),
+        (
+            "x.fifu",
+            {"from_format": "glove"},
+            ValueError,
+            "`from_format`: expected one of .* got 'glove'",
+        ),
         ("x.fifu", {"sep": " "}, TypeError, "sep"),
         ("x.txt", {"sep": ""}, ValueError, "`sep`: expected"),
         ("x.floret", {}, TypeError, "expected a FloretVocab"),
@@ -229,9 +258,14 @@ def test_progress(tmp_path: Path) -> None:
     assert calls == [("Reading", 0, size), ("Reading", size, size), ("Writing", 0, None)]
 
 
-@pytest.mark.parametrize("where", [
-    "formats.text.read.parse_lines", "_internal.memmap.FileRows.append", "formats.finalfusion.floats.release_pages"
-])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "formats.text.read.parse_lines",
+        "_internal.memmap.FileRows.append",
+        "formats.finalfusion.floats.release_pages",
+    ],
+)
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type
@@ -254,7 +288,14 @@ def test_what_fails_leaves_the_old_file(
 def test_a_killed_process_leaves_nothing(tmp_path: Path, number: int) -> None:
     """The rows that were read are in a file without a name when the signal comes."""
     os.mkfifo(tmp_path / "source")
-    command = [sys.executable, "-m", "ffjax", "convert", str(tmp_path / "source"), str(tmp_path / "x.fifu")]
+    command = [
+        sys.executable,
+        "-m",
+        "ffjax",
+        "convert",
+        str(tmp_path / "source"),
+        str(tmp_path / "x.fifu"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         with open(tmp_path / "source", "wb", buffering=0) as pipe:
             line = b"w%07d" + b" 0.125" * 100 + b"\n"
@@ -269,7 +310,9 @@ def test_a_killed_process_leaves_nothing(tmp_path: Path, number: int) -> None:
 
 @pytest.mark.usefixtures("as_users_see")
 @pytest.mark.parametrize("to", ["finalfusion", "word2vec"])
-def test_the_matrix_is_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+def test_the_matrix_is_not_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
     """64 MB of rows, some of them repeated, in blocks of a quarter of a megabyte."""
     monkeypatch.setattr(word2vec, "_READ_BYTES", 1 << 18)
     rows, dims = 4096, 4096

@@ -1,4 +1,4 @@
-"""Chains of conversions, checked by the programs that the formats belong to: `</s>` and lengths survive all of them."""
+"""Chains of conversions, checked by the formats' own programs: `</s>` and norms survive."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def peer(name: str):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory):
-    """fastText's own vectors of a model, and the folder with the model and what it is converted to."""
+    """fastText's own vectors of a model, and the folder of the model and its conversions."""
     folder = tmp_path_factory.mktemp("converted")
     files.write(folder, "model.bin", files.model(WORDS))
     theirs = files.quiet_fasttext().load_model(str(folder / "model.bin"))
@@ -39,7 +39,9 @@ def model(tmp_path_factory: pytest.TempPathFactory):
     return {word: theirs.get_word_vector(word) for word in [*WORDS, *UNKNOWN]}, folder
 
 
-def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], words: list[str]) -> None:
+def compare(
+    found: dict[str, np.ndarray], expected: dict[str, np.ndarray], words: list[str]
+) -> None:
     for word in words:
         np.testing.assert_allclose(found[word], expected[word], atol=CLOSE, rtol=2e-6, err_msg=word)
 
@@ -53,7 +55,9 @@ def test_fasttext_opens_what_was_converted(model, name: str) -> None:
     compare({word: theirs.get_word_vector(word) for word in words}, expected, words)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves text files open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # gensim leaves text files open
 @pytest.mark.parametrize("name", ["model.vec", "fifu.vec", "vec.w2v"])
 def test_gensim_opens_what_was_converted(model, name: str) -> None:
     expected, folder = model
@@ -100,10 +104,12 @@ def test_lengths_are_left_out_where_one_asks_for_it(model, tmp_path: Path) -> No
 
 def test_floret_tables_come_back_as_they_were(tmp_path: Path) -> None:
     floret = peer("floret")
-    (tmp_path / "corpus.txt").write_text("the cat sat on the mat . кошка сидела на коврике\n" * 100, encoding="utf8")
+    (tmp_path / "corpus.txt").write_text(
+        "the cat sat on the mat . кошка сидела на коврике\n" * 100, encoding="utf8"
+    )
     theirs = floret.train_unsupervised(
-        str(tmp_path / "corpus.txt"), mode="floret", model="cbow", hashCount=2, bucket=100, minn=2, maxn=4, dim=8,
-        minCount=1, epoch=3, thread=1, verbose=0,
+        str(tmp_path / "corpus.txt"), mode="floret", model="cbow", hashCount=2, bucket=100,
+        minn=2, maxn=4, dim=8, minCount=1, epoch=3, thread=1, verbose=0,
     )  # fmt: skip
     theirs.save_floret_vectors(str(tmp_path / "table.floret"))
     ffjax.convert(tmp_path / "table.floret", tmp_path / "table.fifu")
@@ -112,6 +118,10 @@ def test_floret_tables_come_back_as_they_were(tmp_path: Path) -> None:
     assert (tmp_path / "again.floret").read_bytes() == (tmp_path / "once.floret").read_bytes()
     words = ["cat", "кошка", "unseen", "коврики"]
     for name in ("table.fifu", "again.floret"):
-        vectors, _ = ffjax.embed(ffjax.load(tmp_path / name), ffjax.pack(words, count=len(words)), unnormalize=True)
+        vectors, _ = ffjax.embed(
+            ffjax.load(tmp_path / name), ffjax.pack(words, count=len(words)), unnormalize=True
+        )
         for word, vector in zip(words, np.asarray(vectors), strict=True):
-            np.testing.assert_allclose(vector, theirs.get_word_vector(word), rtol=2e-4, atol=1e-6, err_msg=word)
+            np.testing.assert_allclose(
+                vector, theirs.get_word_vector(word), rtol=2e-4, atol=1e-6, err_msg=word
+            )

@@ -59,9 +59,15 @@ def test_detection(raw: bytes, format: str) -> None:
     ("raw", "message"),
     [
         (b"", "got an empty file$"),
-        (b"\x00\x01\x02", r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`."),
+        (
+            b"\x00\x01\x02",
+            r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`.",
+        ),
         (b"no numbers here\nand none there\n", "got b'no numbers here"),
-        (b"\x80\x04\x95" + bytes(100), r"got b'\\x80\\x04\\x95.*It may be a pickle, as gensim's own `save` writes"),
+        (
+            b"\x80\x04\x95" + bytes(100),
+            r"got b'\\x80\\x04\\x95.*It may be a pickle, as gensim's own `save` writes",
+        ),
         (b"\x93NUMPY\x01\x00", "NumPy array, which has no words"),
         (b"<!DOCTYPE html>", "It may be a web page"),
         ("x 0.5\n".encode("utf-16"), "It may be text in UTF-16. Convert it"),
@@ -70,7 +76,7 @@ def test_detection(raw: bytes, format: str) -> None:
     ],
 )
 def test_unknown_files(raw: bytes, message: str) -> None:
-    tried = "expected finalfusion .*, fastText .*, word2vec or text with dimensions .*, floret .*, or text .*"
+    tried = "expected finalfusion .*, fastText .*, word2vec or text .*, floret .*, or text .*"
     with pytest.raises(ffjax.FormatError, match=tried + message) as info:
         detect(open_bytes(raw))
     assert info.value.offset == 0
@@ -96,5 +102,7 @@ def test_format_overrides(tmp_path: Path) -> None:
         ffjax.load(path, format="word2vec")
     with pytest.raises(ffjax.FormatError, match="header: expected"):
         ffjax.load(path, format="floret")
-    with pytest.raises(ValueError, match="`format`: expected one of 'finalfusion', .*, or None, got 'glove'"):
+    with pytest.raises(
+        ValueError, match="`format`: expected one of 'finalfusion', .*, or None, got 'glove'"
+    ):
         ffjax.load(path, format="glove")

@@ -107,8 +107,7 @@ def _check_words(data: bytes, emb: ffjax.Embeddings, lossy: bool) -> None:
         assert read == list(words[:n_words])
     else:
         assert all(
-            a in (b, b.decode(errors="replace").encode())
-            for a, b in zip(read, words, strict=False)
+            a in (b, b.decode(errors="replace").encode()) for a, b in zip(read, words, strict=False)
         )
 
 

@@ -135,8 +135,9 @@ def read_embeddings(
     table = entries.words
     if limit < n_words:
         table = StringTable.from_buffer(table.host_data, table.host_offsets[: limit + 1])
-    pruned = hashing is not None and buckets is not None
-    indexer = PrunedIndexer(hashing, buckets) if pruned else hashing
+    indexer = hashing
+    if hashing is not None and buckets is not None:
+        indexer = PrunedIndexer(hashing, buckets)
     vocab = _build_vocab(cursor, table, indexer, entries, lossy)
     storage, norms, original = _build_storage(matrix, n_words, table, indexer)
     has_word_ngrams = indexer is None and matrix.rows > n_words
@@ -269,7 +270,7 @@ def _build_storage(
     table: StringTable,
     indexer: FastTextIndexer | PrunedIndexer | None,
 ) -> tuple[Storage, Norms | None, Storage | None]:
-    """The storage; norms that it does not have itself; and the rows in the file if it scales them."""
+    """The storage; norms that it does not have itself; the rows in the file if it scales them."""
     if matrix.codes is not None and indexer is None:
         return _scale(matrix.read(0, len(table)))
     if matrix.codes is None and not matrix.mmap:

@@ -7,7 +7,7 @@ written, unless the storage still has the rows as they were.
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,7 +150,7 @@ class _Matrix(NamedTuple):
 
 def _input_matrix(embeddings: Embeddings, training: TrainingState, ngrams: _Ngrams) -> _Matrix:
     vocab, storage = embeddings.vocab, embeddings.storage
-    extra: list[Storage] = []
+    extra: list[Any] = []
     if ngrams.indexer is None and training.word_ngrams is not None:
         extra = [training.word_ngrams]
     original = _original_rows(embeddings, training, ngrams)
@@ -166,7 +166,7 @@ def _input_matrix(embeddings: Embeddings, training: TrainingState, ngrams: _Ngra
 
 def _original_rows(
     embeddings: Embeddings, training: TrainingState, ngrams: _Ngrams
-) -> list[Storage]:
+) -> list[Any]:
     """The rows as a file had them, if the embeddings still have them and the same words."""
     vocab, storage, original = embeddings.vocab, embeddings.storage, training.original
     if vocab.shared_rows is not None:
@@ -175,13 +175,15 @@ def _original_rows(
         if storage.indexer != ngrams.indexer or storage.table != vocab.table:
             return []
         return [rows for rows in (storage.own, storage.ngrams) if rows is not None]
-    if original is None or ngrams.indexer is not None or type(original) is not type(storage):
-        return []
-    codes, original_codes = ((rows.codes, rows.quantizer) for rows in (storage, original))
-    return [original] if equal(codes, original_codes) else []
+    return [original] if ngrams.indexer is None and _same_codes(storage, original) else []
 
 
-def _join_codes(storages: Sequence[Storage]) -> QuantizedArray | None:
+def _same_codes(a: Any, b: Any) -> bool:
+    """Whether two quantized storages differ at most in their norms."""
+    return type(a) is type(b) and equal((a.codes, a.quantizer), (b.codes, b.quantizer))
+
+
+def _join_codes(storages: Sequence[Any]) -> QuantizedArray | None:
     """All rows as one quantized matrix, if they are stretches of one that the format can hold."""
     first = storages[0]
     if not all(quantized.can_hold(rows) and rows.quantizer == first.quantizer for rows in storages):
@@ -236,7 +238,8 @@ def _config(
 def _write_output(
     output: Output, training: TrainingState, config: Config, n_words: int, may_be_quantized: bool
 ) -> None:
-    storage, dims = training.output, config.dims
+    storage: Any = training.output
+    dims = config.dims
     if may_be_quantized and storage is not None and quantized.can_hold(storage):
         output.pack("?", True)
         quantized.write(output, storage, dims)

@@ -211,10 +211,12 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     if vocab.upper_bound != len(storage):
         rows = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
         raise _wrong_count(source, storage_chunk, "rows", rows, len(storage))
-    lengths = None if norms_chunk is None else norms_chunk.read()
-    if norms_chunk is not None and vocab.n_word_rows != len(lengths):
-        count = f"{vocab.n_word_rows}, one for each word"
-        raise _wrong_count(source, norms_chunk, "number of norms", count, len(lengths))
+    lengths = None
+    if norms_chunk is not None:
+        lengths = norms_chunk.read()
+        if vocab.n_word_rows != len(lengths):
+            count = f"{vocab.n_word_rows}, one for each word"
+            raise _wrong_count(source, norms_chunk, "number of norms", count, len(lengths))
     return Embeddings(storage, vocab, lengths, values)
 
 

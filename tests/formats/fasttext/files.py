@@ -1,4 +1,4 @@
-"""fastText models for tests: written field by field with `struct`, or trained by fastText itself."""
+"""fastText models for tests: written with `struct`, or trained by fastText itself."""
 
 import struct
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# Latin, Cyrillic, Han with kana, Arabic, Hangul, Devanagari with its signs, emoji; words of one and of many characters.
+# Latin, Cyrillic, Han with kana, Arabic, Hangul, Devanagari with its signs, emoji; words of one
+# and of many characters.
 WORDS = (
-    "</s> the quick brown fox jumps over a lazy dog über Straße während быстрая лиса прыгает 素早い茶色の狐が 犬 を "
+    "</s> the quick brown fox jumps over a lazy dog über Straße während быстрая лиса прыгает "
+    "素早い茶色の狐が 犬 を "
     "الثعلب البني 빠른 갈색 여우가 तेज भूरी लोमड़ी é 中 я 😀 👩‍👩‍👧 "
     "naïve café Donaudampfschifffahrtsgesellschaftskapitän x"
 ).split()
@@ -86,10 +88,19 @@ def quiet_fasttext():
 def trained(path: Path, corpus: Path, **options) -> None:
     """Trains a model with fastText.
 
-    It starts from memory that it does not clear: with a NaN there it stops, with huge numbers it goes on, and is asked
+    It starts from memory that it does not clear: with a NaN there it stops, with huge numbers it
+    goes on, and is asked
     again.
     """
-    settings = {"minCount": 1, "dim": 12, "bucket": 500, "epoch": 2, "thread": 1, "verbose": 0, **options}
+    settings = {
+        "minCount": 1,
+        "dim": 12,
+        "bucket": 500,
+        "epoch": 2,
+        "thread": 1,
+        "verbose": 0,
+        **options,
+    }
     for _ in range(50):
         try:
             found = quiet_fasttext().train_unsupervised(str(corpus), **settings)
@@ -100,4 +111,6 @@ def trained(path: Path, corpus: Path, **options) -> None:
             if np.abs(found.get_input_matrix()).max() < 10:
                 found.save_model(str(path))
                 return
-    pytest.skip("fastText started from uncleared memory in 50 trainings, and trained NaN: a fault of the peer")
+    pytest.skip(
+        "fastText started 50 trainings from uncleared memory and trained NaN: its own fault"
+    )

@@ -1,4 +1,4 @@
-"""Truncated, corrupted and hostile fastText files: always the same error, quickly, and no large allocation."""
+"""Truncated, corrupted and hostile fastText files: one error, quickly, in little memory."""
 
 import struct
 import time
@@ -36,7 +36,9 @@ def supervised(**options) -> bytes:
 def pruned(tmp_path_factory) -> bytes:
     """A model that fastText has quantized, with norms and dropped n-grams."""
     folder, fasttext = tmp_path_factory.mktemp("pruned"), files.quiet_fasttext()
-    data = files.model(WORDS, dims=3, kind=files.SUPERVISED, labels=files.LABELS, loss=3, buckets=300)
+    data = files.model(
+        WORDS, dims=3, kind=files.SUPERVISED, labels=files.LABELS, loss=3, buckets=300
+    )
     theirs = fasttext.load_model(str(files.write(folder, "dense.bin", data)))
     theirs.quantize(cutoff=260, qnorm=True)
     theirs.save_model(str(folder / "pruned.ftz"))
@@ -44,11 +46,17 @@ def pruned(tmp_path_factory) -> bytes:
 
 
 def error_of(data: bytes) -> ffjax.FormatError | None:
-    """The error for bytes, `None` if they are embeddings; any other kind of error fails the test."""
+    """The error for bytes, `None` if they are embeddings; another kind of error fails the test."""
     try:
         read_embeddings(ByteSource(None, data))
     except ffjax.FormatError as error:
-        assert error.expected and error.got and error.chunk and error.offset is not None and error.offset <= len(data)
+        assert (
+            error.expected
+            and error.got
+            and error.chunk
+            and error.offset is not None
+            and error.offset <= len(data)
+        )
         return error
     return None
 
@@ -183,7 +191,11 @@ def test_dropped_ngrams_need_quantized_rows():
     data = small(pruned=1, ngram_rows=1)
     end = data.index(b"b\0") + 11
     error = error_of(data[:end] + kept + data[end:])
-    assert (error.chunk, error.field, error.offset) == ("input matrix", "quantized", end + len(kept))
+    assert (error.chunk, error.field, error.offset) == (
+        "input matrix",
+        "quantized",
+        end + len(kept),
+    )
     # No n-gram at all, and no rows for them: fastText can't read that either.
     assert error_of(small(pruned=0, ngram_rows=0)).field == "rows"
 
@@ -193,7 +205,10 @@ def test_words_with_more_ngrams_than_any_model_has():
     assert error_of(files.model([word], dims=2, buckets=3, min_n=1, max_n=1000)) is None
     error = error_of(files.model([word], dims=2, buckets=3, min_n=1, max_n=2000))
     assert error.field == "min_n, max_n" and "a word of 3000 bytes" in error.got
-    assert error_of(files.model([word], dims=2, buckets=3, min_n=1, max_n=2**31 - 1)).field == "min_n, max_n"
+    assert (
+        error_of(files.model([word], dims=2, buckets=3, min_n=1, max_n=2**31 - 1)).field
+        == "min_n, max_n"
+    )
     assert error_of(files.model(["x" * 20], dims=2, buckets=3, min_n=1, max_n=2**31 - 1)) is None
 
 

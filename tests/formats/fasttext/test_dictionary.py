@@ -16,13 +16,34 @@ from ffjax.strings.string_table import StringTable
 
 # Zeros within counts, counts that fill all bytes, and such that look like the end of an entry.
 COUNTS = st.one_of(
-    st.sampled_from([0, 1, 255, 256, 2**16, 2**24, 2**32, 2**40, 2**48, 2**56, 2**63 - 1, -1, 0x6100000000006261]),
+    st.sampled_from(
+        [
+            0,
+            1,
+            255,
+            256,
+            2**16,
+            2**24,
+            2**32,
+            2**40,
+            2**48,
+            2**56,
+            2**63 - 1,
+            -1,
+            0x6100000000006261,
+        ]
+    ),
     st.integers(-(2**63), 2**63 - 1),
 )
-ENTRIES = st.lists(st.tuples(st.binary(max_size=6).map(lambda word: word.replace(b"\0", b"0")), COUNTS), max_size=40)
+ENTRIES = st.lists(
+    st.tuples(st.binary(max_size=6).map(lambda word: word.replace(b"\0", b"0")), COUNTS),
+    max_size=40,
+)
 
 
-def encoded(words: list[tuple[bytes, int]], labels: list[tuple[bytes, int]], pruned: int = -1) -> bytes:
+def encoded(
+    words: list[tuple[bytes, int]], labels: list[tuple[bytes, int]], pruned: int = -1
+) -> bytes:
     """A dictionary, entry by entry."""
     out = struct.pack("<iiiqq", len(words) + len(labels), len(words), len(labels), 99, pruned)
     for entries, kind in ((words, 0), (labels, 1)):
@@ -51,7 +72,11 @@ def test_read_and_write(words, labels, behind):
 
 
 def test_long_words_and_many_entries():
-    words = [(b"x" * 200_000, 5), *((f"w{i}".encode(), i << (i % 40)) for i in range(30_000)), (b"y" * 100_000, 2**40)]
+    words = [
+        (b"x" * 200_000, 5),
+        *((f"w{i}".encode(), i << (i % 40)) for i in range(30_000)),
+        (b"y" * 100_000, 2**40),
+    ]
     found = dictionary.read(Cursor(ByteSource(None, encoded(words, []))), 0)
     assert [found.words.raw(i) for i in range(len(words))] == [word for word, _ in words]
     assert found.counts.tolist() == [count for _, count in words]
@@ -67,12 +92,16 @@ def test_remaining_ngrams_are_in_the_order_of_their_rows():
     empty = StringTable.from_strings([])
     buckets = np.array([0, 4, 7], np.int32)
     dictionary.write(Output(file), Dictionary(table, empty, np.array([3]), 99, buckets))
-    assert file.getvalue() == encoded([(b"tea", 3)], [], pruned=3) + struct.pack("<6i", 0, 0, 4, 1, 7, 2)
+    assert file.getvalue() == encoded([(b"tea", 3)], [], pruned=3) + struct.pack(
+        "<6i", 0, 0, 4, 1, 7, 2
+    )
 
 
 @pytest.mark.parametrize("n", range(1, 4))
 def test_truncation_names_the_entry(n):
     data = encoded([(b"tea", 3), (b"teas", 2)], [])
-    with pytest.raises(ffjax.FormatError, match="entry 1: expected a word, a count and a type, got the end") as caught:
+    with pytest.raises(
+        ffjax.FormatError, match="entry 1: expected a word, a count and a type, got the end"
+    ) as caught:
         dictionary.read(Cursor(ByteSource("x.bin", data[:-n])), 0)
     assert caught.value.offset == 28 + 13

@@ -35,7 +35,9 @@ def quantize(tmp_path_factory):
     def make(model: str, options: str):
         if (model, options) not in made:
             path = folder / f"{len(made)}.ftz"
-            theirs = fasttext.load_model(str(files.write(folder, "dense.bin", files.model(**MODELS[model]))))
+            theirs = fasttext.load_model(
+                str(files.write(folder, "dense.bin", files.model(**MODELS[model])))
+            )
             theirs.quantize(**OPTIONS[options])
             theirs.save_model(str(path))
             made[model, options] = path
@@ -44,7 +46,12 @@ def quantize(tmp_path_factory):
     return make
 
 
-CASES = [(model, options) for model in MODELS for options in OPTIONS if model != "odd dims" or options == "output"]
+CASES = [
+    (model, options)
+    for model in MODELS
+    for options in OPTIONS
+    if model != "odd dims" or options == "output"
+]
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -55,9 +62,13 @@ def test_vectors_are_those_of_fasttext(quantize, case, mmap):
     assert max(_differences(theirs, emb, [*emb.vocab.words, *files.UNKNOWN])) < CLOSE
     codes = emb.storage.own if isinstance(emb.storage, ffjax.ComposedArray) else emb.storage
     assert isinstance(codes, ffjax.QuantizedArray) and codes.codes.dtype == np.uint8
-    assert isinstance(emb.storage, ffjax.ComposedArray) == isinstance(emb.vocab, ffjax.FastTextVocab)
+    assert isinstance(emb.storage, ffjax.ComposedArray) == isinstance(
+        emb.vocab, ffjax.FastTextVocab
+    )
     assert emb.training.labels == LABELS
-    np.testing.assert_allclose(np.linalg.norm(np.asarray(emb.storage[: emb.n_words]), axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.linalg.norm(np.asarray(emb.storage[: emb.n_words]), axis=1), 1, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=" / ".join)
@@ -67,9 +78,15 @@ def test_a_quantized_model_is_written_back(quantize, tmp_path, case):
         ffjax.write_fasttext(tmp_path / "again.ftz", ffjax.load_fasttext(path, mmap=mmap))
         again = (tmp_path / "again.ftz").read_bytes()
         assert len(again) == path.stat().st_size
-        if case[1] in ("plain", "output"):  # else the order of lengths or of pruned n-grams may be another
+        if case[1] in (
+            "plain",
+            "output",
+        ):  # else the order of lengths or of pruned n-grams may be another
             assert again == path.read_bytes()
-        first, second = fasttext.load_model(str(path)), fasttext.load_model(str(tmp_path / "again.ftz"))
+        first, second = (
+            fasttext.load_model(str(path)),
+            fasttext.load_model(str(tmp_path / "again.ftz")),
+        )
         for word in [*first.get_words(), *files.UNKNOWN]:
             np.testing.assert_array_equal(first.get_word_vector(word), second.get_word_vector(word))
         for text in ("quick fox", "Straßen über лисица"):
@@ -92,14 +109,18 @@ def test_pruned_ngrams_have_no_rows(quantize):
 def test_dropped_ngrams_of_words_are_remembered(quantize):
     training = ffjax.load_fasttext(quantize("n-grams of words", "pruned")).training
     assert len(training.word_ngram_buckets) == len(training.word_ngrams)
-    assert len(np.unique(np.asarray(training.word_ngram_buckets))) == len(training.word_ngram_buckets)
+    assert len(np.unique(np.asarray(training.word_ngram_buckets))) == len(
+        training.word_ngram_buckets
+    )
 
 
 def test_limit(quantize):
     whole = ffjax.load_fasttext(quantize("n-grams", "norms"))
     some = ffjax.load_fasttext(quantize("n-grams", "norms"), limit=5)
     assert some.vocab.words == whole.vocab.words[:5]
-    np.testing.assert_allclose(np.asarray(some.storage[:5]), np.asarray(whole.storage[:5]), atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(some.storage[:5]), np.asarray(whole.storage[:5]), atol=1e-6
+    )
     np.testing.assert_allclose(np.asarray(some.norms), np.asarray(whole.norms)[:5], atol=1e-6)
 
 
@@ -108,14 +129,17 @@ def test_the_output_matrix_is_quantized_where_fasttext_did_so(quantize):
     codes = ffjax.load_fasttext(quantize("n-grams", "output")).training.output
     assert isinstance(plain, ffjax.NdArray) and isinstance(codes, ffjax.QuantizedArray)
     assert codes.shape == plain.shape == (260, 10)
-    assert np.abs(np.asarray(codes) - np.asarray(plain)).max() < 1  # 130 pairs of numbers, 256 centroids for 260 rows
+    assert (
+        np.abs(np.asarray(codes) - np.asarray(plain)).max() < 1
+    )  # 130 pairs of numbers, 256 centroids for 260 rows
 
 
 def test_a_pruned_model_whose_rows_were_changed_cannot_be_written(quantize, tmp_path):
     emb = ffjax.load_fasttext(quantize("n-grams", "pruned"))
     dense = emb.replace(storage=emb.storage[:])
     with pytest.raises(
-        ValueError, match="expected rows of n-grams for all buckets, or a quantized model as it was read"
+        ValueError,
+        match="expected rows of n-grams for all buckets, or a quantized model as it was read",
     ):
         ffjax.write_fasttext(tmp_path / "no.bin", dense)
     assert not (tmp_path / "no.bin").exists()
@@ -131,4 +155,6 @@ def test_a_quantized_model_whose_rows_were_changed_is_written_dense(quantize, tm
 
 def test_row_norms_are_those_of_the_rows(quantize):
     own = ffjax.load_fasttext(quantize("n-grams", "norms")).storage.own
-    np.testing.assert_allclose(quantized.row_norms(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        quantized.row_norms(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6
+    )

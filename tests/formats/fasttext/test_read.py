@@ -22,8 +22,19 @@ KINDS = {
     "long": {"min_n": 2, "max_n": 40},
     "one length": {"min_n": 5, "max_n": 5, "buckets": 1},
     "longer than words": {"min_n": 80, "max_n": 90},
-    "supervised": {"kind": files.SUPERVISED, "labels": files.LABELS, "loss": 3, "max_n": 0, "ngram_rows": 0},
-    "supervised, n-grams": {"kind": files.SUPERVISED, "labels": files.LABELS, "loss": 4, "word_ngrams": 3},
+    "supervised": {
+        "kind": files.SUPERVISED,
+        "labels": files.LABELS,
+        "loss": 3,
+        "max_n": 0,
+        "ngram_rows": 0,
+    },
+    "supervised, n-grams": {
+        "kind": files.SUPERVISED,
+        "labels": files.LABELS,
+        "loss": 4,
+        "word_ngrams": 3,
+    },
     "supervised, n-grams of words": {
         "kind": files.SUPERVISED,
         "labels": files.LABELS,
@@ -32,7 +43,12 @@ KINDS = {
         "max_n": 0,
         "word_ngrams": 2,
     },
-    "supervised, version 11": {"kind": files.SUPERVISED, "labels": files.LABELS, "loss": 3, "version": 11},
+    "supervised, version 11": {
+        "kind": files.SUPERVISED,
+        "labels": files.LABELS,
+        "loss": 3,
+        "version": 11,
+    },
 }
 GENSIM = ("lee_fasttext_new.bin", "crime-and-punishment.bin", "pang_lee_polarity_fasttext.bin")
 
@@ -55,7 +71,9 @@ def _differences(theirs, emb: ffjax.Embeddings, words: list[str]) -> tuple[float
     batch = np.abs(np.asarray(vectors)[: len(words)] - expected).max()
     norms = emb.norms
     known = [(i, word) for i, word in enumerate(emb.vocab.words[:300]) if word in words]
-    single = max(np.abs(emb[word] * norms[i] - theirs.get_word_vector(word)).max() for i, word in known)
+    single = max(
+        np.abs(emb[word] * norms[i] - theirs.get_word_vector(word)).max() for i, word in known
+    )
     return float(batch), float(single)
 
 
@@ -82,7 +100,9 @@ def test_real_models(fasttext, name, mmap):
     assert max(_differences(theirs, emb, [*words, *files.UNKNOWN])) < CLOSE
 
 
-@pytest.mark.parametrize("options", [{"model": "skipgram"}, {"model": "cbow", "minn": 2, "maxn": 4}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"model": "skipgram"}, {"model": "cbow", "minn": 2, "maxn": 4}], ids=str
+)
 def test_models_that_fasttext_has_trained(tmp_path, fasttext, options):
     corpus = tmp_path / "corpus.txt"
     lines = [" ".join(files.WORDS[1:][i:] + files.WORDS[1:][:i]) + "\n" for i in range(12)]
@@ -96,7 +116,9 @@ def test_models_that_fasttext_has_trained(tmp_path, fasttext, options):
     assert emb.metadata["model"] == ("SkipGram" if options["model"] == "skipgram" else "CBOW")
 
 
-def test_the_model_in_finalfusions_tests_is_read_as_finalfusion_reads_it(finalfusion_files, fasttext):
+def test_the_model_in_finalfusions_tests_is_read_as_finalfusion_reads_it(
+    finalfusion_files, fasttext
+):
     compat = pytest.importorskip("finalfusion.compat")
     path = finalfusion_files / "fasttext.bin"
     theirs, emb = compat.load_fasttext(str(path)), ffjax.load_fasttext(path)
@@ -110,8 +132,15 @@ def test_the_model_in_finalfusions_tests_is_read_as_finalfusion_reads_it(finalfu
     np.testing.assert_allclose(
         np.asarray(emb.storage)[:157][others], np.asarray(theirs.storage)[:157][others], atol=1e-6
     )
-    np.testing.assert_allclose(np.asarray(emb.norms)[others], np.asarray(theirs.norms)[others], rtol=1e-5)
-    assert np.abs(emb["</s>"] * emb.norms[bare] - fasttext.load_model(str(path)).get_word_vector("</s>")).max() < CLOSE
+    np.testing.assert_allclose(
+        np.asarray(emb.norms)[others], np.asarray(theirs.norms)[others], rtol=1e-5
+    )
+    assert (
+        np.abs(
+            emb["</s>"] * emb.norms[bare] - fasttext.load_model(str(path)).get_word_vector("</s>")
+        ).max()
+        < CLOSE
+    )
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -121,11 +150,22 @@ def test_what_else_a_file_holds_is_kept(tmp_path, mmap):
     training = emb.training
     assert training.labels == files.LABELS
     assert training.n_tokens == 2**33 + 5
-    assert training.counts[:8].tolist() == [1, 255, 256, 65536, 2**24, 2**32 - 1, 2**32, 2**40 + 256]
+    assert training.counts[:8].tolist() == [
+        1,
+        255,
+        256,
+        65536,
+        2**24,
+        2**32 - 1,
+        2**32,
+        2**40 + 256,
+    ]
     assert training.label_counts.tolist() == [2**32, 2**40 + 256, 3]
     assert training.output.shape == (3, 10)
     assert training.word_ngrams.shape == (300, 10)
-    matrix = np.random.default_rng(0).standard_normal((len(files.WORDS) + 300, 10)).astype(np.float32)
+    matrix = (
+        np.random.default_rng(0).standard_normal((len(files.WORDS) + 300, 10)).astype(np.float32)
+    )
     np.testing.assert_array_equal(np.asarray(training.word_ngrams), matrix[len(files.WORDS) :])
     assert isinstance(emb.vocab, ffjax.SimpleVocab)
     assert dict(emb.metadata) == {
@@ -160,8 +200,12 @@ def test_limit_keeps_the_first_words_and_all_ngrams(tmp_path, limit, mmap):
     assert some.vocab.words == files.WORDS[:kept]
     assert some.storage.shape == (kept + 300, 10)
     assert len(some.norms) == len(some.training.counts) == kept
-    np.testing.assert_allclose(np.asarray(some.storage)[:kept], np.asarray(whole.storage)[:kept], atol=1e-6)
-    np.testing.assert_array_equal(np.asarray(some.storage)[kept:], np.asarray(whole.storage)[len(files.WORDS) :])
+    np.testing.assert_allclose(
+        np.asarray(some.storage)[:kept], np.asarray(whole.storage)[:kept], atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        np.asarray(some.storage)[kept:], np.asarray(whole.storage)[len(files.WORDS) :]
+    )
 
 
 def test_limit_is_checked(tmp_path):
@@ -179,15 +223,30 @@ def test_words_that_are_not_utf8_are_named_with_their_place(tmp_path, raw):
     data = files.model(["t\u0101", raw, "end"])  # its last byte would be completed by the third
     path = files.write(tmp_path, "model.bin", data)
     wrong = data.index("t\u0101".encode() + b"\0") + 3 + 10 + INVALID[raw]
-    with pytest.raises(ffjax.FormatError, match=r"dictionary: word 1: expected UTF-8, got b'.*lossy=True") as caught:
+    with pytest.raises(
+        ffjax.FormatError, match=r"dictionary: word 1: expected UTF-8, got b'.*lossy=True"
+    ) as caught:
         ffjax.load_fasttext(path)
-    assert (caught.value.offset, caught.value.chunk, caught.value.field) == (wrong, "dictionary", "word 1")
+    assert (caught.value.offset, caught.value.chunk, caught.value.field) == (
+        wrong,
+        "dictionary",
+        "word 1",
+    )
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_lossy_replaces_what_is_not_utf8_and_keeps_vectors_and_words_apart(tmp_path, fasttext, mmap):
+def test_lossy_replaces_what_is_not_utf8_and_keeps_vectors_and_words_apart(
+    tmp_path, fasttext, mmap
+):
     # The first two would both become the third; the fourth becomes a word of its own.
-    words = [b"tea\xc3", b"tea\xff", "tea\ufffd".encode(), b"\xe2\x82x", b"fine", b"a\xf0\x9f\x92\x96\xbf\xbf\xbfb"]
+    words = [
+        b"tea\xc3",
+        b"tea\xff",
+        "tea\ufffd".encode(),
+        b"\xe2\x82x",
+        b"fine",
+        b"a\xf0\x9f\x92\x96\xbf\xbf\xbfb",
+    ]
     path = files.write(tmp_path, "model.bin", files.model(words))
     emb = ffjax.load_fasttext(path, lossy=True, mmap=mmap)
     assert emb.vocab.words == [
@@ -198,17 +257,19 @@ def test_lossy_replaces_what_is_not_utf8_and_keeps_vectors_and_words_apart(tmp_p
         "fine",
         "a\U0001f496\ufffd\ufffd\ufffdb",
     ]
-    # fastText's Python module takes UTF-8 alone, so the vectors are put together here, from the bytes.
+    # fastText's Python module takes UTF-8 alone, so the vectors are composed from the bytes.
     matrix = np.random.default_rng(0).standard_normal((len(words) + 300, 10)).astype(np.float32)
     for i, word in enumerate(words):
         ids = [len(words) + bucket for bucket in _buckets(word, 3, 6, 300)]
         expected = matrix[[i, *ids]].mean(0)
         np.testing.assert_allclose(emb.storage[i] * emb.norms[i], expected, atol=CLOSE)
-    np.testing.assert_allclose(np.linalg.norm(np.asarray(emb.storage[: len(words)]), axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.linalg.norm(np.asarray(emb.storage[: len(words)]), axis=1), 1, atol=1e-6
+    )
 
 
 def _buckets(word: bytes, min_n: int, max_n: int, n_buckets: int) -> list[int]:
-    """fastText's n-grams, written from its description: characters are a lead byte and its continuation bytes."""
+    """fastText's n-grams from its description: a lead byte and its continuation bytes each."""
     marked = b"<" + word + b">"
     edges = [i for i, byte in enumerate(marked) if byte & 0xC0 != 0x80] + [len(marked)]
     found = []
@@ -229,7 +290,9 @@ def test_a_file_that_finalfusion_wrote_is_read_as_it_was_meant(tmp_path):
     compat.write_fasttext(str(rewritten), theirs)
     emb = ffjax.load_fasttext(rewritten)
     others = np.arange(len(theirs.storage)) != theirs.vocab["</s>"]
-    np.testing.assert_allclose(np.asarray(emb.storage)[others], np.asarray(theirs.storage)[others], atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(emb.storage)[others], np.asarray(theirs.storage)[others], atol=1e-5
+    )
 
 
 def test_a_word_that_occurs_twice_is_an_error(tmp_path):
@@ -265,9 +328,13 @@ def test_nan_and_infinity_are_read_with_one_warning(tmp_path, value):
     place = start + (3 + bucket) * 8
     data[place : place + 4] = np.float32(value).tobytes()
     path = files.write(tmp_path, "odd.bin", bytes(data))
-    with pytest.warns(UserWarning, match="[23] vectors have no finite length, since rows of the model hold") as caught:
+    with pytest.warns(
+        UserWarning, match="[23] vectors have no finite length, since rows of the model hold"
+    ) as caught:
         emb = ffjax.load_fasttext(path)
     assert len(caught) == 1
-    assert np.isnan(emb["tea"][0]) and not np.isfinite(emb.norms[0]) and np.isfinite(emb["cup"]).all()
+    assert (
+        np.isnan(emb["tea"][0]) and not np.isfinite(emb.norms[0]) and np.isfinite(emb["cup"]).all()
+    )
     own = ffjax.load_fasttext(path, mmap=True).storage.own
     np.testing.assert_array_equal(own[0][0], np.float32(value))

@@ -34,7 +34,11 @@ def test_a_model_that_was_read_is_written_with_the_same_vectors(tmp_path, kind):
         assert first.predict("quick fox лиса", k=3)[0] == second.predict("quick fox лиса", k=3)[0]
         np.testing.assert_array_equal(first.get_output_matrix(), second.get_output_matrix())
     # Everything before the matrices is as it was: settings, counts, labels.
-    head = path.read_bytes().index(files.WORDS[-1].encode() + b"\0") + len(files.WORDS[-1].encode()) + 10
+    head = (
+        path.read_bytes().index(files.WORDS[-1].encode() + b"\0")
+        + len(files.WORDS[-1].encode())
+        + 10
+    )
     assert (tmp_path / "again.bin").read_bytes()[:head] == path.read_bytes()[:head]
 
 
@@ -64,7 +68,9 @@ def test_gensim_reads_what_was_written(tmp_path, training):
     theirs = fasttext_models.load_facebook_vectors(str(path))
     words = [*emb.vocab.words, "teapots", "Pariser"]
     expected, _ = ffjax.embed(emb, ffjax.pack(words, count=len(words)), unnormalize=True)
-    np.testing.assert_allclose(np.stack([theirs[word] for word in words]), np.asarray(expected), atol=2e-6)
+    np.testing.assert_allclose(
+        np.stack([theirs[word] for word in words]), np.asarray(expected), atol=2e-6
+    )
 
 
 def test_words_that_share_a_row_are_written_with_a_row_each(tmp_path):
@@ -80,7 +86,9 @@ def test_words_that_share_a_row_are_written_with_a_row_each(tmp_path):
 
 @pytest.mark.parametrize("kind", ["explicit", "buckets", "floret"])
 def test_other_ngrams_cannot_be_written(tmp_path, kind):
-    with pytest.raises(TypeError, match="`embeddings`: expected a FastTextVocab or a SimpleVocab, got .*Vocab"):
+    with pytest.raises(
+        TypeError, match="`embeddings`: expected a FastTextVocab or a SimpleVocab, got .*Vocab"
+    ):
         ffjax.write_fasttext(tmp_path / "no.bin", builders.embeddings(kind, norms=kind != "floret"))
     assert not (tmp_path / "no.bin").exists()
 
@@ -103,7 +111,10 @@ def test_settings_that_contradict_the_embeddings_give_way(tmp_path):
         "dims": 1,
     }
     emb = builders.embeddings("fasttext", metadata={**metadata, "window_size": 8})
-    with pytest.raises(ValueError, match="settings alone, got loss, epoch, ns. Allow what is .*`drop_metadata=True`"):
+    with pytest.raises(
+        ValueError,
+        match="settings alone, got loss, epoch, ns. Allow what is .*`drop_metadata=True`",
+    ):
         ffjax.write_fasttext(tmp_path / "written.bin", emb)
     ffjax.write_fasttext(tmp_path / "written.bin", emb, drop_metadata=True)
     found = ffjax.load_fasttext(tmp_path / "written.bin").metadata
@@ -127,7 +138,9 @@ def test_settings_that_contradict_the_embeddings_give_way(tmp_path):
 def test_ngrams_that_are_to_be_left_out_are_left_out(tmp_path):
     # The metadata still say n-grams, the vocabulary has none any more.
     emb = ffjax.load_fasttext(files.write(tmp_path, "model.bin", files.model()))
-    simple = ffjax.Embeddings(emb.storage[: emb.n_words], ffjax.SimpleVocab(emb.vocab.words), emb.norms, emb.metadata)
+    simple = ffjax.Embeddings(
+        emb.storage[: emb.n_words], ffjax.SimpleVocab(emb.vocab.words), emb.norms, emb.metadata
+    )
     ffjax.write_fasttext(tmp_path / "simple.bin", simple)
     again = ffjax.load_fasttext(tmp_path / "simple.bin")
     assert isinstance(again.vocab, ffjax.SimpleVocab) and again.metadata["max_n"] == 0
@@ -139,9 +152,15 @@ def test_a_classifier_of_version_11_that_got_ngrams_becomes_version_12(tmp_path)
     emb = ffjax.load_fasttext(path)
     vocab = ffjax.FastTextVocab(emb.vocab.words, ffjax.FastTextIndexer(300, 3, 6))
     rows = np.concatenate([np.asarray(emb.storage), np.asarray(emb.training.word_ngrams)])
-    ffjax.write_fasttext(tmp_path / "new.bin", emb.replace(vocab=vocab, storage=ffjax.NdArray(rows)))
+    ffjax.write_fasttext(
+        tmp_path / "new.bin", emb.replace(vocab=vocab, storage=ffjax.NdArray(rows))
+    )
     again = ffjax.load_fasttext(tmp_path / "new.bin")
-    assert again.training.version == 12 and again.vocab.max_n == 6 and again.training.labels == files.LABELS
+    assert (
+        again.training.version == 12
+        and again.vocab.max_n == 6
+        and again.training.labels == files.LABELS
+    )
     np.testing.assert_allclose(np.asarray(again.storage), rows, atol=1e-5)
 
 
@@ -158,7 +177,9 @@ def test_embeddings_that_went_through_jit_are_written(tmp_path):
     path = files.write(tmp_path, "model.bin", files.model())
     emb = jax.jit(lambda x: x)(ffjax.load_fasttext(path))
     ffjax.write_fasttext(tmp_path / "new.bin", emb)
-    np.testing.assert_allclose(ffjax.load_fasttext(tmp_path / "new.bin")["fox"], emb["fox"], atol=1e-6)
+    np.testing.assert_allclose(
+        ffjax.load_fasttext(tmp_path / "new.bin")["fox"], emb["fox"], atol=1e-6
+    )
     assert emb.training.counts[1] == 255 and emb.training.n_tokens == 2**33 + 5
 
 

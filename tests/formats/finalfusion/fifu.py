@@ -1,4 +1,4 @@
-"""finalfusion files put together with `struct` alone: the layout as the tests understand it, without ffjax's writer."""
+"""finalfusion files written with `struct` alone: the layout, without ffjax's writer."""
 
 import struct
 
@@ -29,7 +29,9 @@ def simple(*items: str | bytes, count: int | None = None) -> bytes:
     return chunk(1, struct.pack("<Q", len(items) if count is None else count) + words(*items))
 
 
-def header(*identifiers: int, magic: bytes = b"FiFu", version: int = 0, count: int | None = None) -> bytes:
+def header(
+    *identifiers: int, magic: bytes = b"FiFu", version: int = 0, count: int | None = None
+) -> bytes:
     """The beginning of a file; `count` lies about the chunks."""
     count = len(identifiers) if count is None else count
     return magic + struct.pack(f"<II{len(identifiers)}I", version, count, *identifiers)

@@ -110,7 +110,7 @@ def test_a_length_that_is_off_by_one_is_refused(name, length):
         pytest.skip("no length is less than nothing")
     struct.pack_into("<Q", data, 4, right + length)
     if read is metadata.read:
-        # Its text goes to the end of the chunk, whatever the end is: a blank more or a line break less is TOML too.
+        # Its text goes to the end of the chunk: a blank more or a line break less is TOML too.
         read_back(read, bytes(data))
         return
     with pytest.raises(FinalfusionFormatError, match="expected .*, got "):
@@ -154,9 +154,17 @@ def test_floret_vocab_layout():
 
 def test_finalfusion_takes_all_ngrams_of_one_character():
     body = struct.pack("<IIQII", 1, 3, 50, 2, 7) + fifu.words("<", ">")
-    assert read_back(floret_vocab.read, fifu.chunk(9, body)).subword_indexer.skip_edge_unigrams is False
+    assert (
+        read_back(floret_vocab.read, fifu.chunk(9, body)).subword_indexer.skip_edge_unigrams
+        is False
+    )
     body = struct.pack("<QIII", 1, 1, 3, 50) + fifu.words("a")
-    assert read_back(bucket_vocab.read_fasttext, fifu.chunk(7, body)).subword_indexer.skip_edge_unigrams is False
+    assert (
+        read_back(
+            bucket_vocab.read_fasttext, fifu.chunk(7, body)
+        ).subword_indexer.skip_edge_unigrams
+        is False
+    )
 
 
 @pytest.mark.parametrize("position", range(4))
@@ -199,7 +207,8 @@ def test_headers():
 def test_a_header_lists_some_chunks_but_not_too_many(count):
     data = fifu.header(*[2] * count)
     with pytest.raises(
-        FinalfusionFormatError, match=f"byte 8: header: number of chunks: expected 1 to 256, got {count}"
+        FinalfusionFormatError,
+        match=f"byte 8: header: number of chunks: expected 1 to 256, got {count}",
     ):
         read_header(Cursor(fifu.memory(data)))
 
@@ -215,7 +224,9 @@ def test_words_come_back(words):
 
 @given(text_lists, st.integers(1, 63), st.integers(1, 9), st.integers(0, 9))
 def test_bucket_vocabularies_come_back(words, exponent, min_n, more):
-    vocab = ffjax.FinalfusionBucketVocab(words, ffjax.FinalfusionHashIndexer(exponent, min_n, min_n + more))
+    vocab = ffjax.FinalfusionBucketVocab(
+        words, ffjax.FinalfusionHashIndexer(exponent, min_n, min_n + more)
+    )
     again = read_back(bucket_vocab.read, written(vocab))
     assert again == vocab and again.words == words
 
@@ -230,15 +241,22 @@ def test_fasttext_vocabularies_come_back(words, buckets, min_n, more):
 @given(text_lists, text_lists, st.data())
 def test_explicit_vocabularies_come_back(words, ngrams, data):
     largest = data.draw(st.integers(0, max(0, len(ngrams) - 1)))
-    rows = [*range(largest + 1), *(data.draw(st.integers(0, largest)) for _ in ngrams)][: len(ngrams)]
+    rows = [*range(largest + 1), *(data.draw(st.integers(0, largest)) for _ in ngrams)][
+        : len(ngrams)
+    ]
     rows = data.draw(st.permutations(rows))
-    vocab = ffjax.ExplicitVocab(words, ffjax.ExplicitIndexer(ngrams, 2, 4, dict(zip(ngrams, rows, strict=True))))
+    vocab = ffjax.ExplicitVocab(
+        words, ffjax.ExplicitIndexer(ngrams, 2, 4, dict(zip(ngrams, rows, strict=True)))
+    )
     again = read_back(explicit_vocab.read, written(vocab))
     assert again == vocab
     assert dict(again.subword_indexer.ngram_index) == dict(zip(ngrams, rows, strict=True))
 
 
-@given(hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=floats32), st.integers(0, 15))
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=floats32),
+    st.integers(0, 15),
+)
 def test_matrices_come_back_bit_by_bit(matrix, position):
     data = written(ffjax.NdArray(matrix), position)
     again = read_back(ndarray.read, b"?" * position + data, position)
@@ -249,7 +267,10 @@ def test_matrices_come_back_bit_by_bit(matrix, position):
 @given(hnp.arrays(np.float32, st.integers(0, 9), elements=floats32), st.integers(0, 15))
 def test_norms_come_back_bit_by_bit(array, position):
     data = written(ffjax.Norms(array), position)
-    assert np.asarray(read_back(norms.read, b"?" * position + data, position)).tobytes() == array.tobytes()
+    assert (
+        np.asarray(read_back(norms.read, b"?" * position + data, position)).tobytes()
+        == array.tobytes()
+    )
 
 
 @given(st.data())
@@ -258,7 +279,9 @@ def test_quantized_matrices_come_back(data):
     rows = data.draw(st.integers(0, 5))
     rng = np.random.default_rng(data.draw(st.integers(0, 9)))
     dims = number * each
-    projection = rng.standard_normal((dims, dims)).astype(np.float32) if data.draw(st.booleans()) else None
+    projection = (
+        rng.standard_normal((dims, dims)).astype(np.float32) if data.draw(st.booleans()) else None
+    )
     lengths = rng.standard_normal(rows).astype(np.float32) if data.draw(st.booleans()) else None
     books = rng.standard_normal((number, centroids, each)).astype(np.float32)
     codes = rng.integers(0, centroids, (rows, number)).astype(np.uint8)
@@ -269,8 +292,12 @@ def test_quantized_matrices_come_back(data):
 
 
 toml = st.recursive(
-    st.one_of(st.text(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.floats(allow_nan=False)),
-    lambda values: st.one_of(st.lists(values, max_size=3), st.dictionaries(st.text(), values, max_size=3)),
+    st.one_of(
+        st.text(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.floats(allow_nan=False)
+    ),
+    lambda values: st.one_of(
+        st.lists(values, max_size=3), st.dictionaries(st.text(), values, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -291,7 +318,9 @@ def test_a_matrix_on_another_device_or_sharded_is_written_in_blocks(monkeypatch)
     monkeypatch.setattr(floats, "_BLOCK_BYTES", 64)
     array = np.arange(80, dtype=np.float32).reshape(16, 5)
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
-    sharded = jax.device_put(array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows")))
+    sharded = jax.device_put(
+        array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+    )
     assert written(ffjax.NdArray(sharded)) == fifu.matrix(0, array)
     assert written(ffjax.NdArray(jnp.asarray(array))) == fifu.matrix(0, array)
 

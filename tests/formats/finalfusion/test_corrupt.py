@@ -1,4 +1,4 @@
-"""Truncated, corrupted and hostile files: always the same error, quickly, and without allocating what a file claims."""
+"""Truncated, corrupted and hostile files: one error, quickly, in little memory."""
 
 import functools
 import struct
@@ -19,7 +19,13 @@ REAL = ("embeddings", "ff_buckets", "pq", "pq-check", "quantized", "similarity",
 MADE = ("simple-opq", "buckets-dense", "fasttext-pq_norms", "explicit-dense", "floret-pq")
 # Checks of annotations would take most of the time of a hundred thousand loads.
 pytestmark = pytest.mark.usefixtures("as_users_see")
-LOADERS = (ffjax.load_finalfusion, ffjax.load_vocab, ffjax.load_storage, ffjax.load_norms, ffjax.load_metadata)
+LOADERS = (
+    ffjax.load_finalfusion,
+    ffjax.load_vocab,
+    ffjax.load_storage,
+    ffjax.load_norms,
+    ffjax.load_metadata,
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +67,16 @@ def chunks(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def structure(data: bytes) -> Iterator[tuple[int, str]]:
-    """Offset and `struct` code of each number in a file that says how much follows or what it is."""
+    """Offset and `struct` code of each number that says how much follows or what it is."""
     yield from ((4, "I"), (8, "I"))
     for i in range(struct.unpack_from("<I", data, 8)[0]):
         yield 12 + 4 * i, "I"
     for identifier, start, _ in chunks(data):
         yield from ((start, "I"), (start + 4, "Q"))
         at = start + 12
-        codes = {1: "Q", 2: "QII", 3: "Q", 4: "IIIIIQII", 5: "", 6: "QI", 7: "Q", 8: "QQ", 9: ""}[identifier]
+        codes = {1: "Q", 2: "QII", 3: "Q", 4: "IIIIIQII", 5: "", 6: "QI", 7: "Q", 8: "QQ", 9: ""}[
+            identifier
+        ]
         for code in codes:
             yield at, code
             at += struct.calcsize(code)
@@ -87,7 +95,9 @@ def words(data: bytes, at: int, identifier: int) -> Iterator[tuple[int, str]]:
     (n_ngrams,) = struct.unpack_from("<Q", data, at + 8) if identifier == 8 else (0,)
     at += {1: 8, 3: 20, 7: 20, 8: 24}[identifier]
     for i in range(n_words + n_ngrams):
-        if min(i, abs(i - n_words), n_words + n_ngrams - 1 - i) < 3:  # the first and last ones stand for all
+        if (
+            min(i, abs(i - n_words), n_words + n_ngrams - 1 - i) < 3
+        ):  # the first and last ones stand for all
             yield at, "I"
         at += 4 + struct.unpack_from("<I", data, at)[0] + (8 if i >= n_words else 0)
 
@@ -122,12 +132,16 @@ def test_every_truncation_is_refused_when_mapping(tmp_path):
     for n in range(len(data)):
         path.write_bytes(data[:n])
         for load in (ffjax.load_finalfusion, ffjax.load_storage):
-            with pytest.raises(FinalfusionFormatError, match=r"x.fifu: byte \d+: .*expected .*, got "):
+            with pytest.raises(
+                FinalfusionFormatError, match=r"x.fifu: byte \d+: .*expected .*, got "
+            ):
                 load(path, mmap=True)
 
 
 @pytest.mark.parametrize("name", ["small", *REAL])
-@pytest.mark.parametrize("more", [b"\0", b"garbage, which is longer than a chunk's header", bytes(12)])
+@pytest.mark.parametrize(
+    "more", [b"\0", b"garbage, which is longer than a chunk's header", bytes(12)]
+)
 def test_bytes_behind_the_last_chunk_are_refused(content, name, more):
     assert not loads(content(name) + more)
 
@@ -135,7 +149,9 @@ def test_bytes_behind_the_last_chunk_are_refused(content, name, more):
 # Flipped bytes
 
 
-@pytest.mark.parametrize("name", ["small", "embeddings", "simple-opq", "explicit-dense", "floret-pq"])
+@pytest.mark.parametrize(
+    "name", ["small", "embeddings", "simple-opq", "explicit-dense", "floret-pq"]
+)
 def test_flipping_any_byte_gives_embeddings_or_the_error(content, name):
     data = content(name)
     stop = len(data) if name in ("small", "embeddings") else min(len(data), 400)
@@ -150,7 +166,9 @@ def test_flipping_a_byte_of_the_structure_is_refused(content, name):
     places = [at for start, code in fields for at in range(start, start + struct.calcsize(code))]
     assert len(places) > 40
     accepted = [at for at in range(4) if loads(flipped(data, at, 0xFF))]  # the magic
-    accepted += [at for at in places for mask in (0x01, 0x80, 0xFF) if loads(flipped(data, at, mask))]
+    accepted += [
+        at for at in places for mask in (0x01, 0x80, 0xFF) if loads(flipped(data, at, mask))
+    ]
     assert not accepted
 
 
@@ -186,7 +204,7 @@ def test_lengths_that_lie_are_refused_without_allocating_them(content, name):
                     before = tracemalloc.get_traced_memory()[0]
                     assert not loads(bytes(changed)), f"{lie} instead of {right} at byte {at}"
                     grown = tracemalloc.get_traced_memory()[1] - before
-                    # The copy of the data above is one of the three; the rest is Python's own objects.
+                    # One of the three is the copy above; the rest is Python's own objects.
                     assert grown < 3 * len(data) + 400_000, f"{grown} bytes for {lie} at byte {at}"
     finally:
         tracemalloc.stop()
@@ -217,7 +235,10 @@ def hostile_vocab(count: int, body: bytes) -> bytes:
 
 
 HOSTILE = {
-    "nothing but zeros": (hostile_vocab(4_000_000, bytes(16_000_000)), "word 1: expected each word once"),
+    "nothing but zeros": (
+        hostile_vocab(4_000_000, bytes(16_000_000)),
+        "word 1: expected each word once",
+    ),
     "one word again and again": (
         hostile_vocab(1_000_000, fifu.words("a") * 1_000_000),
         "word 1: expected each word once",
@@ -226,18 +247,41 @@ HOSTILE = {
         hostile_vocab(1_000_000, fifu.words("\0") * 1_000_000),
         "word 1: expected each word once",
     ),
-    "more words than bytes": (hostile_vocab(2**61, bytes(8)), "number of words: expected at most 2 of 4 bytes"),
-    "no chunks, many times": (fifu.header(*[5] * 256) + fifu.chunk(5, b"") * 256, "expected a vocabulary"),
-    "chunks without end": (fifu.header(*[5] * 100_000), "number of chunks: expected 1 to 256, got 100000"),
-    "brackets without end": (fifu.header(5) + fifu.chunk(5, b"a=" + b"[" * 1_000_000), "nested too deeply"),
-    "a key of many parts": (fifu.header(5) + fifu.chunk(5, b"a" + b".a" * 100_000 + b"=1"), "keys of a few parts"),
-    "a table of many parts with many keys": (
-        fifu.header(5)
-        + fifu.chunk(5, b"[a" + b".a" * 2000 + b"]\n" + b"".join(b"k%d=1\n" % i for i in range(100_000))),
+    "more words than bytes": (
+        hostile_vocab(2**61, bytes(8)),
+        "number of words: expected at most 2 of 4 bytes",
+    ),
+    "no chunks, many times": (
+        fifu.header(*[5] * 256) + fifu.chunk(5, b"") * 256,
+        "expected a vocabulary",
+    ),
+    "chunks without end": (
+        fifu.header(*[5] * 100_000),
+        "number of chunks: expected 1 to 256, got 100000",
+    ),
+    "brackets without end": (
+        fifu.header(5) + fifu.chunk(5, b"a=" + b"[" * 1_000_000),
+        "nested too deeply",
+    ),
+    "a key of many parts": (
+        fifu.header(5) + fifu.chunk(5, b"a" + b".a" * 100_000 + b"=1"),
         "keys of a few parts",
     ),
-    "a number of many digits": (fifu.header(5) + fifu.chunk(5, b"a=" + b"9" * 100_000), "a TOML document"),
-    "too much metadata": (fifu.header(5) + fifu.chunk(5, b"#" * (1 << 22) + b"\n"), "at most 4194304 bytes"),
+    "a table of many parts with many keys": (
+        fifu.header(5)
+        + fifu.chunk(
+            5, b"[a" + b".a" * 2000 + b"]\n" + b"".join(b"k%d=1\n" % i for i in range(100_000))
+        ),
+        "keys of a few parts",
+    ),
+    "a number of many digits": (
+        fifu.header(5) + fifu.chunk(5, b"a=" + b"9" * 100_000),
+        "a TOML document",
+    ),
+    "too much metadata": (
+        fifu.header(5) + fifu.chunk(5, b"#" * (1 << 22) + b"\n"),
+        "at most 4194304 bytes",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What errors of corrupt finalfusion files say: where, in which chunk and field, what was expected, what came."""
+"""What errors of corrupt finalfusion files say: offset, chunk, field, expected, got."""
 
 import struct
 from collections.abc import Iterator
@@ -32,11 +32,32 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
     ("data", "offset", "chunk", "field", "expected", "got"),
     [
         (b"", 0, "header", "magic", "4 bytes", "0 before the end"),
-        (small_with(header=fifu.header(1, 2, 6, magic=b"fifu")), 0, "header", "magic", "b'FiFu'", "b'fifu'"),
+        (
+            small_with(header=fifu.header(1, 2, 6, magic=b"fifu")),
+            0,
+            "header",
+            "magic",
+            "b'FiFu'",
+            "b'fifu'",
+        ),
         (small_with(header=fifu.header(1, 2, 6, version=7)), 4, "header", "version", "0", "7"),
-        (small_with(header=fifu.header(1, 2, 99)), 20, "header", "chunk identifier", "1 to 9", "99"),
+        (
+            small_with(header=fifu.header(1, 2, 99)),
+            20,
+            "header",
+            "chunk identifier",
+            "1 to 9",
+            "99",
+        ),
         (small_with(header=fifu.header(1, 0, 6)), 16, "header", "chunk identifier", "1 to 9", "0"),
-        (small_with(header=fifu.header(1, 2, 6, count=90)), 8, "header", "number of chunks", "at most", "90"),
+        (
+            small_with(header=fifu.header(1, 2, 6, count=90)),
+            8,
+            "header",
+            "number of chunks",
+            "at most",
+            "90",
+        ),
         (
             small_with(header=fifu.header(1, 4, 6)),
             MATRIX,
@@ -53,10 +74,38 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
             "the end of the file, since the header",
             "NdArray",
         ),
-        (small_with(vocab=fifu.chunk(55, b"")), HEAD, "chunk header", "chunk identifier", "1 to 9", "55"),
-        (small_with(vocab=fifu.chunk(1, b"", length=9999)), HEAD + 4, "SimpleVocab", "length", "at most", "9999"),
-        (small_with(vocab=fifu.simple("one", b"\xc3\x28", "x")), TWO_OFF + 4, "SimpleVocab", "word 1", "UTF-8", "0xc3"),
-        (small_with(vocab=fifu.simple("one", b"\xc3", b"\xa9")), TWO_OFF + 4, "SimpleVocab", "word 1", "UTF-8", "0xc3"),
+        (
+            small_with(vocab=fifu.chunk(55, b"")),
+            HEAD,
+            "chunk header",
+            "chunk identifier",
+            "1 to 9",
+            "55",
+        ),
+        (
+            small_with(vocab=fifu.chunk(1, b"", length=9999)),
+            HEAD + 4,
+            "SimpleVocab",
+            "length",
+            "at most",
+            "9999",
+        ),
+        (
+            small_with(vocab=fifu.simple("one", b"\xc3\x28", "x")),
+            TWO_OFF + 4,
+            "SimpleVocab",
+            "word 1",
+            "UTF-8",
+            "0xc3",
+        ),
+        (
+            small_with(vocab=fifu.simple("one", b"\xc3", b"\xa9")),
+            TWO_OFF + 4,
+            "SimpleVocab",
+            "word 1",
+            "UTF-8",
+            "0xc3",
+        ),
         (
             small_with(vocab=fifu.simple("one", "two", "two")),
             TWO_OFF + 4 + 3 + 4,
@@ -81,7 +130,14 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
             "2, one for each that the vocabulary addresses",
             "3",
         ),
-        (small_with(matrix=fifu.matrix(MATRIX, np.ones((3, 2)), kind=1)), MATRIX + 24, "NdArray", "type", "10", "1"),
+        (
+            small_with(matrix=fifu.matrix(MATRIX, np.ones((3, 2)), kind=1)),
+            MATRIX + 24,
+            "NdArray",
+            "type",
+            "10",
+            "1",
+        ),
         (
             small_with(norms=fifu.norms(NORMS, np.ones(2))),
             NORMS,
@@ -90,7 +146,14 @@ NORMS = MATRIX + 12 + 16 + 1 + 3 * 2 * 4
             "3, one for each word",
             "2",
         ),
-        (small_with(norms=fifu.norms(NORMS, np.ones(3), kind=3)), NORMS + 20, "NdNorms", "type", "10", "3"),
+        (
+            small_with(norms=fifu.norms(NORMS, np.ones(3), kind=3)),
+            NORMS + 20,
+            "NdNorms",
+            "type",
+            "10",
+            "3",
+        ),
         (
             small_with(norms=fifu.chunk(6, struct.pack("<QI", 9, 10) + bytes(8))),
             NORMS + 28,
@@ -112,8 +175,19 @@ def test_errors_say_where_and_what(data, offset, chunk, field, expected, got):
 
 def quantized_chunk(**changes: int) -> bytes:
     """A quantized matrix of two rows, two codes each, three centroids of two dimensions."""
-    fields = {"projection": 0, "norms": 1, "subquantizers": 2, "dims": 4, "centroids": 3, "rows": 2, "u8": 1, "f32": 10}
-    body = fifu.floats(0, struct.pack("<IIIIIQII", *{**fields, **changes}.values()), np.ones(2 * 3 * 2 + 2))
+    fields = {
+        "projection": 0,
+        "norms": 1,
+        "subquantizers": 2,
+        "dims": 4,
+        "centroids": 3,
+        "rows": 2,
+        "u8": 1,
+        "f32": 10,
+    }
+    body = fifu.floats(
+        0, struct.pack("<IIIIIQII", *{**fields, **changes}.values()), np.ones(2 * 3 * 2 + 2)
+    )
     return fifu.chunk(4, body + bytes([0, 1, 2, 0]))
 
 
@@ -141,7 +215,9 @@ def test_fields_of_a_quantized_matrix_must_fit(changes, offset, field):
         return quantized.read(read_chunk_header(Cursor(fifu.memory(data)))[1])
 
     assert read(quantized_chunk()).shape == (2, 4)
-    with pytest.raises(FinalfusionFormatError, match="QuantizedArray: .*expected .*, got ") as caught:
+    with pytest.raises(
+        FinalfusionFormatError, match="QuantizedArray: .*expected .*, got "
+    ) as caught:
         read(quantized_chunk(**changes))
     assert caught.value.field == field
     assert offset is None or caught.value.offset == offset
@@ -152,7 +228,10 @@ def test_a_code_without_a_centroid_is_refused_when_read_and_when_mapped(tmp_path
     path = tmp_path / "x.fifu"
     path.write_bytes(data[:-1] + b"\3")
     for mmap in (False, True):
-        with pytest.raises(FinalfusionFormatError, match="code 1 of row 1: expected less than 3, the centroids, got 3"):
+        with pytest.raises(
+            FinalfusionFormatError,
+            match="code 1 of row 1: expected less than 3, the centroids, got 3",
+        ):
             ffjax.load_storage(path, mmap=mmap)
 
 
@@ -164,13 +243,29 @@ def explicit_chunk(rows: dict[str, int], *, min_n: int = 3, max_n: int = 6) -> b
 @pytest.mark.parametrize(
     ("data", "field", "message"),
     [
-        (explicit_chunk({"abc": 0, "bcd": 2, "cde": 2}), "row of n-gram 1", "2, and no n-gram for row 1"),
+        (
+            explicit_chunk({"abc": 0, "bcd": 2, "cde": 2}),
+            "row of n-gram 1",
+            "2, and no n-gram for row 1",
+        ),
         (explicit_chunk({"abc": 1, "bcd": 1}), "row of n-gram 0", "1, and no n-gram for row 0"),
-        (explicit_chunk({"abc": 0, "bcd": 2}), "row of n-gram 1", "less than 2, the number of n-grams, got 2"),
-        (explicit_chunk({"abc": 2**63}), "row of n-gram 0", f"less than 1, the number of n-grams, got {2**63}"),
+        (
+            explicit_chunk({"abc": 0, "bcd": 2}),
+            "row of n-gram 1",
+            "less than 2, the number of n-grams, got 2",
+        ),
+        (
+            explicit_chunk({"abc": 2**63}),
+            "row of n-gram 0",
+            f"less than 1, the number of n-grams, got {2**63}",
+        ),
         (explicit_chunk({"abc": 0}, min_n=0), "min_n", "at least 1, got 0"),
         (explicit_chunk({"abc": 0}, min_n=7), "max_n", "at least min_n, which is 7, got 6"),
-        (explicit_chunk({"abc": 0}).replace(b"abc", b"a\xffc"), "n-gram 0", "expected UTF-8, got byte 0xff"),
+        (
+            explicit_chunk({"abc": 0}).replace(b"abc", b"a\xffc"),
+            "n-gram 0",
+            "expected UTF-8, got byte 0xff",
+        ),
         (
             explicit_chunk({"abc": 0, "abd": 1}).replace(b"abd", b"abc"),
             "n-gram 1",
@@ -229,7 +324,9 @@ def test_bucket_settings_must_make_sense(tmp_path, identifier, fields, field):
 )
 def test_floret_settings_must_make_sense(tmp_path, fields, field):
     path = tmp_path / "x.fifu"
-    path.write_bytes(fifu.header(9) + fifu.chunk(9, struct.pack("<IIQII", *fields) + fifu.words("<", ">")))
+    path.write_bytes(
+        fifu.header(9) + fifu.chunk(9, struct.pack("<IIQII", *fields) + fifu.words("<", ">"))
+    )
     with pytest.raises(FinalfusionFormatError, match=f"FloretSubwordVocab: {field}: expected"):
         ffjax.load_vocab(path)
 
@@ -238,5 +335,8 @@ def test_floret_settings_must_make_sense(tmp_path, fields, field):
 def test_metadata_must_be_toml(tmp_path, text):
     path = tmp_path / "x.fifu"
     path.write_bytes(fifu.header(5) + fifu.chunk(5, text))
-    with pytest.raises(FinalfusionFormatError, match="byte 28: Metadata: text: expected (UTF-8|a TOML document), got "):
+    with pytest.raises(
+        FinalfusionFormatError,
+        match="byte 28: Metadata: text: expected (UTF-8|a TOML document), got ",
+    ):
         ffjax.load_metadata(path)

@@ -29,7 +29,7 @@ def rewritten(embeddings: ffjax.Embeddings, folder: Path) -> bytes:
 
 
 def peer_matrix(embeddings) -> np.ndarray:
-    """All rows of the peer's storage (NumPy 2 warns where a quantized one is taken for an array)."""
+    """All rows of the peer's storage (NumPy 2 warns if a quantized one is taken for an array)."""
     storage = embeddings.storage
     return storage.embedding(slice(None)) if hasattr(storage, "quantizer") else np.array(storage)
 
@@ -46,7 +46,9 @@ def test_a_file_that_is_read_and_written_is_the_same_file(finalfusion_files, tmp
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("name", UNLISTED)
-def test_norms_that_the_header_leaves_out_are_read_and_listed_again(finalfusion_files, tmp_path, name, mmap):
+def test_norms_that_the_header_leaves_out_are_read_and_listed_again(
+    finalfusion_files, tmp_path, name, mmap
+):
     data = (finalfusion_files / f"{name}.fifu").read_bytes()
     embeddings = ffjax.load_finalfusion(finalfusion_files / f"{name}.fifu", mmap=mmap)
     assert embeddings.norms is not None
@@ -89,7 +91,7 @@ def test_a_chunk_without_a_file_around_it(finalfusion_files):
 
 
 def test_contents_of_a_real_file(finalfusion_files):
-    # `embeddings.txt` is the same embeddings in finalfusion's text format, rows not scaled to unit length.
+    # `embeddings.txt` is the same embeddings as text, rows not scaled to unit length.
     lines = (finalfusion_files / "embeddings.txt").read_text().splitlines()
     embeddings = ffjax.load_finalfusion(finalfusion_files / "embeddings.fifu")
     assert embeddings.vocab.words == [line.split(" ")[0] for line in lines]
@@ -106,7 +108,9 @@ def peer_vocab(ff, kind: str):
     if kind == "simple":
         return ff.vocab.SimpleVocab(list(WORDS))
     if kind == "buckets":
-        return ff.vocab.FinalfusionBucketVocab(list(WORDS), ff.subword.FinalfusionHashIndexer(6, 2, 5))
+        return ff.vocab.FinalfusionBucketVocab(
+            list(WORDS), ff.subword.FinalfusionHashIndexer(6, 2, 5)
+        )
     if kind == "fasttext":
         return ff.vocab.FastTextVocab(list(WORDS), ff.subword.FastTextIndexer(61, 2, 5))
     return peer_vocab(ff, "buckets").to_explicit()
@@ -123,7 +127,11 @@ def peer_storage(ff, kind: str, rows: int):
     return ff.storage.QuantizedArray(ff.storage.quantized.PQ(books, projection), codes, norms)
 
 
-@pytest.fixture(scope="module", params=[(v, s) for v in builders.VOCABS[:4] for s in builders.STORAGES], ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[(v, s) for v in builders.VOCABS[:4] for s in builders.STORAGES],
+    ids="-".join,
+)
 def peer_file(request, tmp_path_factory):
     """A file that the `finalfusion` package wrote, for each kind of vocabulary and storage."""
     ff = pytest.importorskip("finalfusion")
@@ -145,12 +153,14 @@ def test_files_of_finalfusion_stay_the_same(peer_file, tmp_path, mmap):
     np.testing.assert_array_equal(embeddings.norms, np.array(theirs.norms))
     assert embeddings.metadata == dict(theirs.metadata)
     # Quantized rows are reconstructed by both; matrix products round differently.
-    np.testing.assert_allclose(np.asarray(embeddings.storage), peer_matrix(theirs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(embeddings.storage), peer_matrix(theirs), rtol=1e-5, atol=1e-6
+    )
     assert rewritten(embeddings, tmp_path) == corrected(peer_file.read_bytes())
 
 
 def corrected(data: bytes) -> bytes:
-    """The file, with the right length of a chunk of explicit n-grams: finalfusion-python forgets their rows."""
+    """The file with the right length of explicit n-grams; finalfusion-python forgets their rows."""
     start = 12 + 4 * struct.unpack_from("<I", data, 8)[0]
     identifier, length = struct.unpack_from("<IQ", data, start)
     if identifier == 5 and start + 12 + length < len(data):  # metadata, and more
@@ -238,7 +248,9 @@ def test_a_mapped_file_can_be_written_to_its_own_path(tmp_path):
 
 def test_empty_embeddings_come_back(tmp_path):
     for shape in ((0, 3), (0, 0)):
-        embeddings = ffjax.Embeddings(ffjax.NdArray(np.zeros(shape, np.float32)), ffjax.SimpleVocab([]))
+        embeddings = ffjax.Embeddings(
+            ffjax.NdArray(np.zeros(shape, np.float32)), ffjax.SimpleVocab([])
+        )
         embeddings.write(tmp_path / "x.fifu")
         for mmap in (False, True):
             assert ffjax.load_finalfusion(tmp_path / "x.fifu", mmap=mmap) == embeddings
@@ -272,7 +284,12 @@ def test_what_is_missing_is_named_beside_what_is_there(tmp_path, load, what):
         "norms": ffjax.Norms(np.ones(2, np.float32)),
         "metadata": ffjax.Metadata({"a": 1}),
     }
-    names = {"a vocabulary": "SimpleVocab", "a storage": "NdArray", "norms": "NdNorms", "metadata": "Metadata"}
+    names = {
+        "a vocabulary": "SimpleVocab",
+        "a storage": "NdArray",
+        "norms": "NdNorms",
+        "metadata": "Metadata",
+    }
     path = tmp_path / "x.fifu"
     ffjax.write_chunks(path, [chunk for name, chunk in chunks.items() if name != what])
     there = ", ".join(name for key, name in names.items() if key != what)
@@ -283,7 +300,11 @@ def test_what_is_missing_is_named_beside_what_is_there(tmp_path, load, what):
 @pytest.mark.parametrize(
     ("kinds", "expected", "got"),
     [
-        ("v", "a storage after the vocabulary", r"the end of the file \(the file has SimpleVocab\)"),
+        (
+            "v",
+            "a storage after the vocabulary",
+            r"the end of the file \(the file has SimpleVocab\)",
+        ),
         ("s", "a vocabulary", r"NdArray \(the file has NdArray\)"),
         ("sv", "a vocabulary", "NdArray"),
         ("vms", "a storage after the vocabulary", "Metadata"),
@@ -302,5 +323,7 @@ def test_chunks_that_are_not_embeddings_are_refused(tmp_path, kinds, expected, g
     }
     path = tmp_path / "x.fifu"
     ffjax.write_chunks(path, [chunk[kind] for kind in kinds])
-    with pytest.raises(FinalfusionFormatError, match=f"chunks of embeddings: expected {expected}.*, got {got}"):
+    with pytest.raises(
+        FinalfusionFormatError, match=f"chunks of embeddings: expected {expected}.*, got {got}"
+    ):
         ffjax.load_finalfusion(path)

@@ -1,4 +1,4 @@
-"""What is not written, and what can be read from and written to: paths, descriptors, pipes, devices."""
+"""What is not written; and paths, descriptors, pipes and devices to read from and write to."""
 
 import os
 import threading
@@ -27,7 +27,8 @@ def test_other_floats_are_refused(tmp_path):
     storage = ffjax.NdArray(jnp.ones((len(WORDS), 2), jnp.bfloat16))
     embeddings = ffjax.Embeddings(storage, builders.vocab("simple"))
     with pytest.raises(
-        FinalfusionFormatError, match="x.fifu: NdArray: type: expected float32, .* got bfloat16. Convert"
+        FinalfusionFormatError,
+        match="x.fifu: NdArray: type: expected float32, .* got bfloat16. Convert",
     ):
         embeddings.write(tmp_path / "x.fifu")
     assert no_file(tmp_path)
@@ -36,7 +37,8 @@ def test_other_floats_are_refused(tmp_path):
 def test_words_that_share_rows_are_refused(tmp_path):
     vocab = ffjax.SimpleVocab(["a", "b", "c"], rows=[0, 1, 0])
     with pytest.raises(
-        FinalfusionFormatError, match="words: expected a row for each word.*got 3 words that share 2 rows"
+        FinalfusionFormatError,
+        match="words: expected a row for each word.*got 3 words that share 2 rows",
     ):
         ffjax.write_chunks(tmp_path / "x.fifu", [vocab])
     assert no_file(tmp_path)
@@ -52,7 +54,9 @@ def test_words_that_are_not_utf8_are_refused(tmp_path, kind):
         vocab = type(vocab)(words, vocab.subword_indexer)
     else:
         vocab = ffjax.ExplicitVocab(["a"], ffjax.ExplicitIndexer(["ab", "a\udce9"], 2, 2))
-    with pytest.raises(FinalfusionFormatError, match=r"(word 10|n-gram 1): expected UTF-8, .* got b'.*\\xe9'.*0xe9"):
+    with pytest.raises(
+        FinalfusionFormatError, match=r"(word 10|n-gram 1): expected UTF-8, .* got b'.*\\xe9'.*0xe9"
+    ):
         ffjax.write_chunks(tmp_path / "x.fifu", [vocab])
     assert no_file(tmp_path)
 
@@ -62,21 +66,30 @@ def test_ngrams_left_out_at_the_edges_are_refused(tmp_path):
     floret = ffjax.FloretVocab(ffjax.FloretIndexer(9, 1, 3))
     for vocab in (fasttext, floret):
         with pytest.raises(
-            FinalfusionFormatError, match="min_n: expected at least 2, .* got 1, .*skip_edge_unigrams=True"
+            FinalfusionFormatError,
+            match="min_n: expected at least 2, .* got 1, .*skip_edge_unigrams=True",
         ):
             ffjax.write_chunks(tmp_path / "x.fifu", [vocab])
     pruned = ffjax.FastTextVocab(["a"], ffjax.PrunedIndexer(ffjax.FastTextIndexer(9), [1, 5]))
-    with pytest.raises(FinalfusionFormatError, match="a row for each bucket, got 2 rows for 9 buckets"):
+    with pytest.raises(
+        FinalfusionFormatError, match="a row for each bucket, got 2 rows for 9 buckets"
+    ):
         ffjax.write_chunks(tmp_path / "x.fifu", [pruned])
     assert no_file(tmp_path)
 
 
 def test_what_readers_refuse_is_not_written(tmp_path):
-    no_codes = ffjax.QuantizedArray(ffjax.PQ(np.zeros((0, 4, 2), np.float32)), np.zeros((3, 0), np.uint8))
-    with pytest.raises(FinalfusionFormatError, match="QuantizedArray: subquantizers: expected at least 1, got 0"):
+    no_codes = ffjax.QuantizedArray(
+        ffjax.PQ(np.zeros((0, 4, 2), np.float32)), np.zeros((3, 0), np.uint8)
+    )
+    with pytest.raises(
+        FinalfusionFormatError, match="QuantizedArray: subquantizers: expected at least 1, got 0"
+    ):
         ffjax.write_chunks(tmp_path / "x.fifu", [no_codes])
     long = ffjax.Metadata.from_toml("#" * (1 << 22) + "\n")
-    with pytest.raises(FinalfusionFormatError, match="Metadata: text: expected at most 4194304 bytes, got 4194305"):
+    with pytest.raises(
+        FinalfusionFormatError, match="Metadata: text: expected at most 4194304 bytes, got 4194305"
+    ):
         ffjax.write_chunks(tmp_path / "x.fifu", [long])
     assert no_file(tmp_path)
 
@@ -85,10 +98,14 @@ def test_what_readers_refuse_is_not_written(tmp_path):
 def test_only_chunks_are_written(tmp_path):
     path = tmp_path / "x.fifu"
     with pytest.raises(
-        TypeError, match="`embeddings`: expected Embeddings, got SimpleVocab. Write parts with `write_chunks`"
+        TypeError,
+        match="`embeddings`: expected Embeddings, got SimpleVocab. Write parts with `write_chunks`",
     ):
         ffjax.write_finalfusion(path, builders.vocab("simple"))
-    with pytest.raises(TypeError, match=r"`chunks`: expected a list of chunks, got one SimpleVocab. Write `\[chunk\]`"):
+    with pytest.raises(
+        TypeError,
+        match=r"`chunks`: expected a list of chunks, got one SimpleVocab. Write `\[chunk\]`",
+    ):
         ffjax.write_chunks(path, builders.vocab("simple"))
     with pytest.raises(ValueError, match="`chunks`: expected at least one, got none"):
         ffjax.write_chunks(path, [])
@@ -140,7 +157,10 @@ def test_pipes_are_read_and_written(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_an_endless_device_is_not_read_to_its_end():
-    with pytest.raises(FinalfusionFormatError, match="/dev/zero: byte 0: header: magic: expected b'FiFu', got b'.x00"):
+    with pytest.raises(
+        FinalfusionFormatError,
+        match="/dev/zero: byte 0: header: magic: expected b'FiFu', got b'.x00",
+    ):
         ffjax.load_finalfusion("/dev/zero")
 
 
@@ -153,7 +173,9 @@ def test_other_files_are_refused(tmp_path):
         ffjax.load_finalfusion(tmp_path / "nothing.fifu")
     with pytest.raises(IsADirectoryError, match="directory"):
         ffjax.load_finalfusion(tmp_path)
-    with pytest.raises(IsADirectoryError, match="expected the path of a file to write, got a folder"):
+    with pytest.raises(
+        IsADirectoryError, match="expected the path of a file to write, got a folder"
+    ):
         builders.embeddings().write(tmp_path)
 
 
@@ -161,5 +183,8 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(bytes(1000))
     with open_source(tmp_path / "x", error=FinalfusionFormatError) as source:
         os.truncate(tmp_path / "x", 100)
-        with pytest.raises(FinalfusionFormatError, match="byte 100: expected 400 more bytes, got the end of the file"):
+        with pytest.raises(
+            FinalfusionFormatError,
+            match="byte 100: expected 400 more bytes, got the end of the file",
+        ):
             source.read_into(0, np.empty(500, np.uint8))

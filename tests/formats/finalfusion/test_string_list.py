@@ -1,4 +1,4 @@
-"""Lists of words and n-grams: the reader that looks at all of them at once against one that reads them one by one."""
+"""Lists of words and n-grams: the reader of all at once against one that reads them one by one."""
 
 import contextlib
 import io
@@ -16,9 +16,27 @@ from ffjax.formats.io.binary import Cursor, Output
 from tests.formats.finalfusion import fifu
 
 # Words that look like the numbers between words, beside ordinary ones.
-PIECES = ["", "a", "\0", "\0\0\0", "\1\0\0\0", "b\0\0\0", "é", "東", "x" * 255, "y" * 256, "z" * 600, "\xff", "👍"]
-word_lists = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=30, unique=True)
-row_lists = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 2**64 - 1)), min_size=30, max_size=30)
+PIECES = [
+    "",
+    "a",
+    "\0",
+    "\0\0\0",
+    "\1\0\0\0",
+    "b\0\0\0",
+    "é",
+    "東",
+    "x" * 255,
+    "y" * 256,
+    "z" * 600,
+    "\xff",
+    "👍",
+]
+word_lists = st.lists(
+    st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=30, unique=True
+)
+row_lists = st.lists(
+    st.one_of(st.integers(0, 3), st.integers(0, 2**64 - 1)), min_size=30, max_size=30
+)
 
 
 def one_by_one(data: bytes, count: int, *, tail: int = 0) -> tuple[list[bytes], list[int], int]:
@@ -61,7 +79,9 @@ def test_words_are_those_of_the_plain_way(block, given, behind):
         data = fifu.words(*given)
         cursor = Cursor(fifu.memory(data + behind))
         found = read_strings(cursor, len(given), "word")
-        assert raw(found.table) == one_by_one(data, len(given))[0] == [word.encode() for word in given]
+        assert (
+            raw(found.table) == one_by_one(data, len(given))[0] == [word.encode() for word in given]
+        )
         assert cursor.position == len(data)
         assert found.rows is None
         assert found.table == StringTable.from_strings(given)
@@ -76,7 +96,10 @@ def test_words_are_those_of_the_plain_way(block, given, behind):
 @example(given=["abc", "b", "c"], rows=[0, 2**32, 2**63] + [0] * 27, behind=b"\0\0\0\0\1\0\0\0")
 def test_ngrams_and_their_rows_are_those_of_the_plain_way(block, given, rows, behind):
     with blocks(block):
-        data = b"".join(fifu.words(word) + struct.pack("<Q", row) for word, row in zip(given, rows, strict=False))
+        data = b"".join(
+            fifu.words(word) + struct.pack("<Q", row)
+            for word, row in zip(given, rows, strict=False)
+        )
         cursor = Cursor(fifu.memory(data + behind))
         found = read_strings(cursor, len(given), "n-gram", with_rows=True)
         plain, plain_rows, end = one_by_one(data, len(given), tail=8)
@@ -95,9 +118,13 @@ def test_what_is_written_is_the_layout(block, given, rows):
         table = StringTable.from_strings(given)
         for with_rows in (False, True):
             out = io.BytesIO()
-            write_strings(Output(out), table, np.array(rows[: len(given)], np.uint64) if with_rows else None)
+            write_strings(
+                Output(out), table, np.array(rows[: len(given)], np.uint64) if with_rows else None
+            )
             tails = [struct.pack("<Q", row) if with_rows else b"" for row in rows]
-            expected = b"".join(fifu.words(word) + tail for word, tail in zip(given, tails, strict=False))
+            expected = b"".join(
+                fifu.words(word) + tail for word, tail in zip(given, tails, strict=False)
+            )
             assert out.getvalue() == expected
             dry_run = Output(None, 5)
             write_strings(dry_run, table, np.zeros(len(given), np.uint64) if with_rows else None)
@@ -111,7 +138,11 @@ def test_any_bytes_are_read_as_the_plain_way_reads_them_or_refused(block, data, 
         tail = 8 if with_rows else 0
         try:
             expected, rows, end = one_by_one(data, count, tail=tail)
-            fits = end <= len(data) and not any(bad(word) for word in expected) and expected.count(b"") < 2
+            fits = (
+                end <= len(data)
+                and not any(bad(word) for word in expected)
+                and expected.count(b"") < 2
+            )
         except struct.error:
             fits = False
         cursor = Cursor(fifu.memory(data), chunk="chunk")
@@ -149,5 +180,8 @@ def test_long_lists_cross_the_real_blocks():
 
 def test_a_list_of_nothing_but_zeros_is_refused_at_once():
     data = bytes(40_000_000)
-    with pytest.raises(FinalfusionFormatError, match="byte 8: word 1: expected each word once, got a second empty one"):
+    with pytest.raises(
+        FinalfusionFormatError,
+        match="byte 8: word 1: expected each word once, got a second empty one",
+    ):
         read_strings(Cursor(fifu.memory(data)), 10_000_000, "word")
