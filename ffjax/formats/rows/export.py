@@ -7,9 +7,9 @@ import numpy as np
 
 from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
-from ffjax.storage import ComposedArray, Int8Array, QuantizedArray, Storage
+from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab import FloretVocab, SubwordVocab
+from ffjax.vocab import FloretVocab
 
 _BLOCK_BYTES = 1 << 22
 _LF = ord("\n")
@@ -84,21 +84,16 @@ def check_has_dims(embeddings: Embeddings, what: str) -> None:
 def losses(embeddings: Embeddings) -> dict[str, str]:
     """What embeddings have besides words and plain vectors, by the option that drops it."""
     lost = {}
-    if isinstance(embeddings.vocab, SubwordVocab):
+    if embeddings.vocab.upper_bound > embeddings.vocab.n_word_rows:
         lost["drop_subwords"] = "n-grams"
     if embeddings.metadata is not None:
         lost["drop_metadata"] = "metadata"
     if embeddings.training is not None:
         lost["drop_training"] = "training data (counts, labels, output matrix)"
-    if _is_quantized(embeddings.storage):
+    rows = getattr(embeddings.storage, "own", embeddings.storage)  # of words, if they are composed
+    if isinstance(rows, QuantizedArray | Int8Array):
         lost["reconstruct"] = "quantized vectors"
     return lost
-
-
-def _is_quantized(storage: Storage) -> bool:
-    if isinstance(storage, ComposedArray):
-        return _is_quantized(storage.own)
-    return isinstance(storage, QuantizedArray | Int8Array)
 
 
 def check_line_feeds(table: StringTable, what: str) -> None:
