@@ -120,7 +120,7 @@ class Embeddings(WordSearches):
         """
         if unknown := sorted(changes.keys() - set(_ARGUMENTS)):
             expected = ", ".join(_ARGUMENTS)
-            raise TypeError(f"`replace`: expected some of {expected}, got {', '.join(unknown)}.")
+            raise TypeError(f"`replace`: expected names out of {expected}, got {', '.join(unknown)}.")
         fields = {name: getattr(self, name) for name in _ARGUMENTS}
         fields["norms"] = self.stored_norms
         if "storage" in changes and "norms" not in changes and self.norms is not None:
