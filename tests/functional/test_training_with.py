@@ -111,8 +111,17 @@ def flax_nnx(emb, frozen):
         yield float(value), with_rows(emb, model.rows[...])
 
 
-@pytest.mark.parametrize("library", [optax_alone, equinox, flax_nnx])
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    ("library", "frozen"),
+    [
+        (optax_alone, True),
+        (optax_alone, False),
+        (equinox, False),
+        (flax_nnx, True),
+        pytest.param(equinox, True, marks=pytest.mark.exhaustive),
+        pytest.param(flax_nnx, False, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_classifier_learns_and_its_embeddings_can_be_saved_at_any_step(library, frozen, tmp_path):
     emb = embeddings()
     losses, snapshots = zip(*library(emb, frozen), strict=True)
@@ -123,8 +132,8 @@ def test_a_classifier_learns_and_its_embeddings_can_be_saved_at_any_step(library
     for word in ("good", "goodish"):  # known, and known by its n-grams alone
         moved = np.abs(last[word] - emb[word]).max()
         assert moved == 0 if frozen else moved > 0.01
-    # what no line contains stays as it was
-    used = {emb.vocab[word] for word in ("good", "bad", "tea", "cake")}
-    used |= {row for word in ("goodish", "baddish") for row in emb.vocab[word]}
-    others = sorted(set(range(emb.vocab.upper_bound)) - used)
-    np.testing.assert_array_equal(last.storage.embedding(others), emb.storage.embedding(others))
+    # Rows that no line reads do not change.
+    rows = {emb.vocab[word] for word in ("good", "bad", "tea", "cake")}
+    rows |= {row for word in ("goodish", "baddish") for row in emb.vocab[word]}
+    unread = sorted(set(range(emb.vocab.upper_bound)) - rows)
+    np.testing.assert_array_equal(last.storage.embedding(unread), emb.storage.embedding(unread))
