@@ -196,9 +196,9 @@ def _read_known(
     for (positions, strings), batch_rows in zip(batches, rows, strict=True):
         batch_ids = np.asarray(batch_rows)[: len(positions)]
         lengths = strings.lengths[: len(positions)]
-        known = batch_ids >= 0
-        ids[positions[known]] = batch_ids[known]
-        missing = np.flatnonzero(~known & (lengths >= 0))
+        is_known = batch_ids >= 0
+        ids[positions[is_known]] = batch_ids[is_known]
+        missing = np.flatnonzero(~is_known & (lengths >= 0))
         if missing.size:
             words = Strings(strings.bytes[missing], lengths[missing])
             unknown.append(RaggedBatch(positions[missing], words))

@@ -159,9 +159,9 @@ def nearest(
 ) -> list[SimilarityResult]:
     """The words nearest to one vector by the dot product, except those in `skip`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    query = jnp.asarray(query, jnp.float32)[None]
+    queries = jnp.asarray(query, jnp.float32)[None]
     exclude = _excluded_rows(embeddings, skip)
-    return named(embeddings, top_k(embeddings, query, k, exclude=exclude))[0]
+    return named(embeddings, top_k(embeddings, queries, k, exclude=exclude))[0]
 
 
 def nearest_to_analogy(

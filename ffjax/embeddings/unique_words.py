@@ -51,18 +51,18 @@ def unique_words(
     if rule.labels is not None:
         in_line = _before_line_end(words, lines)
         ids, unknown = np.where(in_line, ids, np.int32(-1)), unknown & in_line
-    known, ids = _number_known(ids, embeddings.vocab.n_word_rows)
+    rows, ids = _number_known(ids, embeddings.vocab.n_word_rows)
     names: list[bytes] = []
     if isinstance(embeddings.vocab, SubwordVocab):
-        names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(known))
-    n_known, n = len(known), len(known) + len(names)
+        names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(rows))
+    n_known, n = len(rows), len(rows) + len(names)
 
     size = padded_size(max(n, 1), coarse=True)
     vectors = aligned_zeros((size, embeddings.storage.shape[1]), np.float32)
     found = np.arange(size) < n_known
     unnormalize = rule.unnormalize
     if n_known:
-        vectors[:n_known] = read_rows(embeddings, known, unnormalize=unnormalize)
+        vectors[:n_known] = read_rows(embeddings, rows, unnormalize=unnormalize)
     if names:
         out = vectors[n_known:n], found[n_known:n]
         embed_unknown(embeddings, pack_ragged(names), *out, unnormalize=unnormalize)
@@ -70,7 +70,7 @@ def unique_words(
     weights = None
     if rule.labels is not None:
         weights = np.ones(size, np.float64)
-        weights[:n] = _row_counts(embeddings, known, names)
+        weights[:n] = _row_counts(embeddings, rows, names)
         vectors *= weights[:, None].astype(np.float32)
     elif rule.pooling == "fasttext":
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
@@ -78,7 +78,7 @@ def unique_words(
         np.divide(vectors, norms[:, None], out=vectors, where=found[:, None])
     elif rule.weights is not None:
         factors = np.zeros(size, np.float32)
-        factors[:n_known], factors[n_known:n] = rule.weights[known], rule.weights[-1]
+        factors[:n_known], factors[n_known:n] = rule.weights[rows], rule.weights[-1]
         vectors *= factors[:, None]
         weights = np.abs(factors).astype(np.float64)
     return UniqueWords(vectors, np.where(found[ids], ids, np.int32(-1)), weights)
@@ -125,16 +125,16 @@ def _number_unknown(
 
 
 def _row_counts(
-    embeddings: EmbeddingsLike, known: np.ndarray, names: list[bytes]
+    embeddings: EmbeddingsLike, rows: np.ndarray, names: list[bytes]
 ) -> list[int]:
     """How many rows a classifier sums for each word: its own, and those of its n-grams."""
     vocab = embeddings.vocab
     if not isinstance(vocab, SubwordVocab):
-        return [1] * len(known)
+        return [1] * len(rows)
 
     def n_ngrams(word: str) -> int:
         return sum(map(len, vocab.subword_row_pieces(word)))
 
-    words = [vocab.words[vocab.row_words[row]] for row in known.tolist()]
+    words = [vocab.words[vocab.row_words[row]] for row in rows.tolist()]
     counts = [1 if word == LINE_END else 1 + n_ngrams(word) for word in words]
     return counts + [n_ngrams(decode_word(name)) for name in names]

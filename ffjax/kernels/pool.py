@@ -65,15 +65,15 @@ def pool(
     what = "a vector for each word, [words, dims]"
     vectors = array_of("vectors", vectors, jnp.floating, what, (None, None))
     shape = vectors.shape[:1]
-    each = f"for each of {shape[0]} words"
-    lines = array_of("lines", lines, jnp.integer, f"a line {each}", shape)
+    per_word = f"for each of {shape[0]} words"
+    lines = array_of("lines", lines, jnp.integer, f"a line {per_word}", shape)
     hint = "Inside `jit` it must be a static argument."
     n_lines = whole_number("n_lines", n_lines, 0, hint)
     if weights is not None:
-        weights = array_of("weights", weights, jnp.floating, f"a factor {each}", shape)
+        weights = array_of("weights", weights, jnp.floating, f"a factor {per_word}", shape)
         weights = jnp.asarray(weights).astype(jnp.float32)
     if found is not None:
-        found = array_of("found", found, jnp.bool_, f"a bool {each}", shape)
+        found = array_of("found", found, jnp.bool_, f"a bool {per_word}", shape)
         found = jnp.asarray(found)
 
     vectors, lines = jnp.asarray(vectors).astype(jnp.float32), jnp.asarray(lines)

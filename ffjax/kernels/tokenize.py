@@ -12,7 +12,7 @@ Boundary number k lies in the last block with `before <= k`; its byte in the blo
 bits. Boundaries alternate: a word begins, a word ends.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,11 +34,11 @@ class Tokens(NamedTuple):
         n_lines: the number of lines, int32, the one after the last line feed only if it has bytes.
     """
 
-    starts: Int32[Array, " n"]
-    lengths: Int32[Array, " n"]
-    lines: Int32[Array, " n"]
-    n_words: Int32[Array, ""]
-    n_lines: Int32[Array, ""]
+    starts: Any
+    lengths: Any
+    lines: Any
+    n_words: Any
+    n_lines: Any
 
 
 def is_space(text: UInt8[Array, "*shape"]) -> Bool[Array, "*shape"]:
@@ -65,10 +65,10 @@ def tokenize(
         3
     """
     size = text.shape[0]
-    length = jnp.int32(size) if length is None else length
+    n_bytes = jnp.int32(size) if length is None else length
     fill = _BLOCK_BYTES - size % _BLOCK_BYTES  # at least one byte, so that the last word ends
     text = jnp.pad(text, (0, fill))
-    in_text = lax.iota(jnp.int32, size + fill) < length
+    in_text = lax.iota(jnp.int32, size + fill) < n_bytes
     in_word = ~is_space(text) & in_text
     edge_bits = _bits(in_word ^ jnp.concatenate([jnp.zeros(1, bool), in_word[:-1]]))
     feed_bits = _bits((text == LINE_FEED) & in_text)
@@ -81,8 +81,8 @@ def tokenize(
     feeds = feed_bits[start_block] & ((jnp.uint32(1) << start_bit) - jnp.uint32(1))
     lines = feeds_before[start_block] + lax.population_count(feeds).astype(jnp.int32)
 
-    last = jnp.take(text, jnp.maximum(length - 1, 0), mode="clip")
-    n_lines = n_feeds + ((length > 0) & (last != LINE_FEED)).astype(jnp.int32)
+    last = jnp.take(text, jnp.maximum(n_bytes - 1, 0), mode="clip")
+    n_lines = n_feeds + ((n_bytes > 0) & (last != LINE_FEED)).astype(jnp.int32)
     n_words = n_edges // 2
     in_use = lax.iota(jnp.int32, n) < n_words
     return Tokens(

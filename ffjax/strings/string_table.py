@@ -31,7 +31,7 @@ _REPLACEMENT = "\ufffd".encode()
 class InvalidString(NamedTuple):
     """A string that is not UTF-8: its number, the wrong byte within it, and Python's reason."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     offset: int
     reason: str
 
