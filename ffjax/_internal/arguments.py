@@ -181,10 +181,12 @@ def row_key(key: Any, n_rows: int) -> Any:
     Lists become arrays, masks the numbers of the rows that they mark, and negative numbers count
     from the last row.
     """
-    if type(key) is int and 0 <= key < n_rows:
-        return key  # one word's row, asked for by its string: every step counts
     if isinstance(key, slice):
         return key
+    if isinstance(key, np.ndarray) and key.dtype.kind in "iu" and key.ndim and key.size:
+        # Negative numbers are large ones without their signs: one pass finds both.
+        if key.view(f"u{key.itemsize}").max() < n_rows:
+            return key
     ids = None if key is None or isinstance(key, tuple) else np.asarray(key)
     if ids is not None and ids.dtype == bool and ids.shape == (n_rows,):
         return np.flatnonzero(ids)

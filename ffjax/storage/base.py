@@ -194,6 +194,8 @@ class Storage(Chunk, ABC):
             ValueError: if `out` has another shape or type, or is read-only.
         """
         rows, dims = self.shape
+        if type(key) is int and out is None and 0 <= key < rows:
+            return self.read(key)  # one word's row, asked for by its string: every step counts
         key = row_key(key, rows)
         if out is not None:
             if isinstance(key, slice):

@@ -98,7 +98,7 @@ class NdArray(RowArrays, kind="NdArray"):
             out[...] = rows
             return out
         # An integer array has made a copy already.
-        return np.array(rows) if host is None or rows.base is not None else rows
+        return rows.copy() if host is None or rows.base is not None else rows
 
     def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
         """A storage in memory with more rows: from row `at` on, or after the last."""
