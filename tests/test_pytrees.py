@@ -123,7 +123,7 @@ def test_replace_makes_a_new_value():
     np.testing.assert_array_equal(doubled["Paris"], 2 * emb["Paris"])
     assert doubled.vocab is emb.vocab
     with pytest.raises(
-        TypeError, match="expected names out of storage, vocab, norms, metadata, training, got rows"
+        TypeError, match="expected some of storage, vocab, norms, metadata, training, got rows"
     ):
         emb.replace(rows=3)
     with pytest.raises(ValueError, match="`storage`: expected 10 rows.*got 2"):

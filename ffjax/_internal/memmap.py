@@ -98,7 +98,7 @@ class RowsInFile:
 
     @classmethod
     def of(cls, matrix: Any) -> "RowsInFile | None":
-        """For a matrix, or `None` unless it is a large map that `map_file` returned, or rows of it."""
+        """For a matrix, or `None` unless it is a large map of `map_file`, or rows of one."""
         if not isinstance(matrix, np.memmap) or not matrix.flags.c_contiguous or not matrix.size:
             return None
         root = _root(matrix)

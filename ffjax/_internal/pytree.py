@@ -122,7 +122,7 @@ def set_fields(self: Any, **fields: Any) -> None:
 
 
 def replace(self: T, **changes: Any) -> T:
-    """A copy of a value with some fields changed; neither validates nor converts, unlike `__init__`.
+    """A copy of a value with some fields changed; unlike `__init__` it checks no values.
 
     Raises:
         TypeError: if a field is unknown.
@@ -158,9 +158,9 @@ def equal(a: Any, b: Any) -> bool:
     """
     if a is b:
         return True
-    left, left_structure = jax.tree.flatten(a)
-    right, right_structure = jax.tree.flatten(b)
-    return left_structure == right_structure and all(map(_same, left, right))
+    leaves_a, structure_a = jax.tree.flatten(a)
+    leaves_b, structure_b = jax.tree.flatten(b)
+    return structure_a == structure_b and all(map(_same, leaves_a, leaves_b))
 
 
 def _same(a: Any, b: Any) -> bool:

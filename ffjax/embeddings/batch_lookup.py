@@ -150,12 +150,12 @@ def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
         return np.zeros(storage.shape[1], np.float32), 0
     if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:
         ids = vocab.subword_rows(word)
-        return np.add.reduce(storage.embedding(ids), 0, dtype=np.float32), len(ids)
+        return np.add.reduce(storage.read(ids), 0, dtype=np.float32), len(ids)
     total, count = np.zeros(storage.shape[1], np.float64), 0
     for chunk in vocab.subword_row_pieces(word):
         count += len(chunk)
         for start in range(0, len(chunk), _LONG_ROWS):
-            rows = storage.embedding(chunk[start : start + _LONG_ROWS])
+            rows = storage.read(chunk[start : start + _LONG_ROWS])
             total += np.add.reduce(rows, 0, dtype=np.float64)
     return total, count
 

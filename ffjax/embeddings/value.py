@@ -133,6 +133,9 @@ class Embeddings(WordSearches):
         Raises:
             KeyError: if the word has no vector.
         """
+        row = self.vocab.host_index.get(item)
+        if row is not None:
+            return self.storage.read(row)
         vector = self.embedding(item)
         if vector is None:
             raise KeyError(
@@ -165,7 +168,7 @@ class Embeddings(WordSearches):
         """
         row = self.vocab.host_index.get(word)
         if row is not None:
-            return self.storage.embedding(row, out)
+            return self.storage.read(row) if out is None else self.storage.embedding(row, out)
         answer = oov_vector(self, word)
         return _written(default if answer is None else answer[0], out)
 
@@ -256,7 +259,7 @@ class Embeddings(WordSearches):
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Words with their vectors, and norms if there are any."""
         for word, row in zip(self.vocab, self.vocab.host_rows.tolist(), strict=True):
-            vector = self.storage.embedding(row)
+            vector = self.storage.read(row)
             yield (word, vector) if self.norms is None else (word, vector, self.norms[row])
 
     def __len__(self) -> int:

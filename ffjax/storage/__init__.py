@@ -1,4 +1,7 @@
-"""Storages: rows of numbers."""
+"""Storages: row ids to rows; and the one sum of the rows of words' n-grams.
+
+`base.py` is the interface. May import vocab, strings and kernels.
+"""
 
 from ffjax.storage.base import Storage
 from ffjax.storage.composed import ComposedArray
@@ -8,4 +11,12 @@ from ffjax.storage.pq import PQ
 from ffjax.storage.product_quantized import QuantizedArray
 from ffjax.storage.sharded import ShardedArray
 
-__all__ = ["PQ", "ComposedArray", "Int8Array", "NdArray", "QuantizedArray", "ShardedArray", "Storage"]
+__all__ = [
+    "PQ",
+    "ComposedArray",
+    "Int8Array",
+    "NdArray",
+    "QuantizedArray",
+    "ShardedArray",
+    "Storage",
+]

@@ -241,12 +241,12 @@ def _gather(storage: ShardedArray, ids: Int32[Array, "*batch"]) -> Float[Array, 
 
 
 def _mapped(
-    storage: Storage, by_rows: Callable[[Any], Any], others: Callable[[Any], Any]
+    storage: Storage, by_rows: Callable[[Any], Any], replicated: Callable[[Any], Any]
 ) -> Storage:
     """The storage with arrays that have an entry for each row changed by `by_rows`."""
     fields = {}
     for name in field_names(type(storage)):
-        change = by_rows if name in storage.row_arrays else others
+        change = by_rows if name in storage.row_arrays else replicated
         fields[name] = jax.tree.map(change, getattr(storage, name))
     return replace(storage, **fields)
 

@@ -42,9 +42,9 @@ def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
     positions = dict(zip(embeddings.vocab.words, range(len(embeddings.vocab)), strict=True))
     unknown = [word for word in words if word not in positions]
     if unknown:
-        others = " and other unknown ones" if len(unknown) > 1 else ""
+        plural = " and other unknown ones" if len(unknown) > 1 else ""
         raise ValueError(
-            f"`words`: expected known words, got {unknown[0]!r}{others}. "
+            f"`words`: expected known words, got {unknown[0]!r}{plural}. "
             "Leave out those that are not in `embeddings`."
         )
     return take_words(embeddings, np.array([positions[word] for word in words], np.int64))

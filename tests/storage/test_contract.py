@@ -67,7 +67,11 @@ IN_ARRAYS = ["dense", "bfloat16", "int8", "opq", "pq_norms", "toy"]
 
 gather = jax.jit(lambda stored, ids: stored.gather(ids))
 gather_sum = jax.jit(lambda stored, ids: stored.gather_sum(ids))
-sum_of_valid = jax.jit(lambda stored, ids: stored.finish_sum(stored.partial_sum(ids, all_valid=True)))
+
+
+@jax.jit
+def sum_of_valid(stored, ids):
+    return stored.finish_sum(stored.partial_sum(ids, all_valid=True))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -199,7 +203,7 @@ def test_blocks_are_the_rows_in_order(stored):
 def test_rows_that_are_not_finite_are_named():
     stored = ffjax.NdArray(storage(ROWS).matrix.at[33, 2].set(jnp.nan))
     blocks = stored.row_blocks(rows=16, finite="row {}".format)
-    with pytest.raises(ValueError, match="`embeddings`: expected finite.*NaN or infinity in row 33"):
+    with pytest.raises(ValueError, match="`embeddings`: NaN or infinity in row 33"):
         list(blocks)
 
 
@@ -268,7 +272,8 @@ def test_search(kind, metric):
 def test_maps_are_read_and_searched_out_of_core(in_arrays, tmp_path):
     on_disk, rows = mapped(in_arrays, tmp_path), definition(in_arrays)
     assert on_disk.is_mapped and on_disk[3:9].is_mapped and on_disk == in_arrays
-    np.testing.assert_allclose(on_disk.embedding([1, -1]).astype(np.float32), rows[[1, -1]], atol=1e-5)
+    ends = on_disk.embedding([0, -1]).astype(np.float32)
+    np.testing.assert_allclose(ends, rows[[0, -1]], atol=1e-5)
     assert not on_disk.take(np.arange(3)).is_mapped
     for candidates, allowed in (FILTERS["dot"], FILTERS["cosine"]):
         answer = ffjax.top_k(on_disk, QUERIES, 4, candidates=candidates)
@@ -305,7 +310,8 @@ def test_words_have_the_vectors_of_the_rows(kind):
         np.testing.assert_allclose(np.float32(emb[word]), dense[word], atol=1e-5)
     packed = ffjax.pack([*KNOWN, *UNKNOWN])
     vectors, found = ffjax.embed(emb, packed)
-    np.testing.assert_allclose(vectors, ffjax.embed(dense, packed)[0], atol=2e-2 if stored.dtype != np.float32 else 1e-5)
+    tolerance = 1e-5 if stored.dtype == np.float32 else 2e-2
+    np.testing.assert_allclose(vectors, ffjax.embed(dense, packed)[0], atol=tolerance)
     assert found[: len(KNOWN + UNKNOWN)].all()
     many, found = emb.embedding_batch([*KNOWN, *UNKNOWN])
     np.testing.assert_allclose(many, dense.embedding_batch([*KNOWN, *UNKNOWN])[0], atol=1e-2)
@@ -320,7 +326,7 @@ def test_gradients_of_unknown_words_are_those_of_their_rows(kind):
     emb, _ = over(STORAGES[kind]())
     packed = ffjax.pack(UNKNOWN)
     rows = ffjax.encode(emb.vocab, packed)
-    weights = jnp.asarray(np.random.default_rng(0).standard_normal((len(packed), DIMS)), jnp.float32)
+    weights = jnp.asarray(RNG.standard_normal((len(packed), DIMS)), jnp.float32)
 
     def loss(function, emb, words):
         vectors = function(emb, words)
@@ -333,8 +339,8 @@ def test_gradients_of_unknown_words_are_those_of_their_rows(kind):
 
     ours, theirs = gradient_of(ffjax.embed, packed), gradient_of(ffjax.lookup, rows)
     for name in field_names(type(emb.storage)):
-        pairs = zip(*map(jax.tree.leaves, (getattr(ours.storage, name), getattr(theirs.storage, name))), strict=True)
-        for gradient, expected in pairs:
+        both = [jax.tree.leaves(getattr(emb.storage, name)) for emb in (ours, theirs)]
+        for gradient, expected in zip(*both, strict=True):
             if gradient.dtype != jax.dtypes.float0:
                 np.testing.assert_allclose(np.float32(gradient), np.float32(expected), atol=2e-2)
                 assert np.abs(np.float32(gradient)).max() > 0
@@ -349,7 +355,8 @@ def test_transforms(kind):
     if kind != "pq_norms":
         vector = np.arange(DIMS, dtype=np.float32)
         results.append(ffjax.add_words(emb, ["new"], vector[None]))
-        np.testing.assert_allclose(results[-1]["new"], vector / (np.linalg.norm(vector) if emb.norms else 1), atol=0.05)
+        scale = np.linalg.norm(vector) if emb.norms else 1
+        np.testing.assert_allclose(results[-1]["new"], vector / scale, atol=0.05)
     for result in results:
         np.testing.assert_allclose(result["Berlin"], dense["Berlin"], atol=1e-5)
         np.testing.assert_allclose(result["Pariserin"], dense["Pariserin"], atol=1e-5)
@@ -360,7 +367,8 @@ def test_transforms(kind):
     small, quality = ffjax.quantize(emb, "int8")
     np.testing.assert_allclose(small["Paris"], dense["Paris"], atol=0.05)
     assert quality.mean_cosine > 0.99
-    np.testing.assert_allclose(np.asarray(ffjax.reconstruct(emb).storage), definition(emb.storage), atol=1e-5)
+    dense_rows = np.asarray(ffjax.reconstruct(emb).storage)
+    np.testing.assert_allclose(dense_rows, definition(emb.storage), atol=1e-5)
     assert ffjax.reduce_dims(emb, 3).dims == 3
 
 
@@ -370,7 +378,8 @@ def test_info_and_files(kind, tmp_path, capfd):
     ffjax.save(emb, tmp_path / "x.msgpack")
     assert main(["info", str(tmp_path / "x.msgpack"), "--json"]) == 0
     facts = json.loads(capfd.readouterr().out)
-    assert (facts["storage"], facts["rows"], facts["dims"]) == (type(emb.storage).__name__, ROWS, DIMS)
+    assert (facts["rows"], facts["dims"]) == (ROWS, DIMS)
+    assert facts["storage"] == type(emb.storage).__name__
 
 
 # No rows

@@ -139,7 +139,7 @@ def _nearest_in(
     lines = points.reshape(dims_each, _LINES, -1)
     squares = (points * points).sum(0) if dims_each >= _PRODUCT_FROM else None
 
-    def compare(number: Array, best: Int32[Array, "lines columns"]) -> Int32[Array, "lines columns"]:
+    def compare(number: Array, best: Array) -> Array:
         """The least distance so far, and in its last bits which centroid has it.
 
         Distances are positive, so their bits are in the order of the numbers: one minimum of

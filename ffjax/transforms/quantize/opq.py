@@ -77,5 +77,5 @@ def _aligned(
 ) -> Float32[Array, "dims dims"]:
     """The rotation R with the least |X R - Y|^2: U V^T, where U S V^T decomposes X^T Y."""
     products = jnp.matmul(rows, targets.reshape(rows.shape).T, precision=_EXACT)
-    left, _, right = jnp.linalg.svd(products, full_matrices=False)
-    return jnp.matmul(left, right, precision=_EXACT)
+    u, _, vt = jnp.linalg.svd(products, full_matrices=False)
+    return jnp.matmul(u, vt, precision=_EXACT)
