@@ -160,7 +160,7 @@ def analogies(
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     questions = list(chain.from_iterable(questions for _, questions in sections))
     numbers = words.numbers(list(chain.from_iterable(questions))).reshape(-1, 4)
-    is_asked = numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1)
+    is_asked = np.asarray(numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1))
     chosen = list(compress(questions, is_asked))
     answers = iter(_answers(embeddings, words, chosen, numbers[is_asked], method, progress))
     results, start = [], 0
@@ -200,12 +200,13 @@ def _answers(
     answerable = (positions >= 0).all(1) & (predicted < n_words)
     correct = answerable & (counts_as[predicted] == numbers[:, 3])
     columns = (predicted, similarities, answerable, correct)
-    return [
-        AnalogyAnswer(*question, texts[number] if ok else None, score if ok else 0.0, is_correct)
-        for question, number, score, ok, is_correct in zip(
-            questions, *(column.tolist() for column in columns), strict=True
-        )
-    ]
+    rows_of_columns = zip(*(column.tolist() for column in columns), strict=True)
+    answers = []
+    for question, (number, score, ok, is_correct) in zip(questions, rows_of_columns, strict=True):
+        word, score = (texts[number], score) if ok else (None, 0.0)
+        a, b, c, expected = question
+        answers.append(AnalogyAnswer(a, b, c, expected, word, score, is_correct))
+    return answers
 
 
 def _vectors(

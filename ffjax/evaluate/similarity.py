@@ -76,7 +76,7 @@ def similarity(
     all_pairs = read_pairs(path, delimiter)
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     numbers = words.numbers([word for pair in all_pairs for word in pair[:2]]).reshape(-1, 2)
-    is_known = (numbers >= 0).all(1)
+    is_known = np.asarray((numbers >= 0).all(1))
     pairs = tuple(pair for pair, keep in zip(all_pairs, is_known, strict=True) if keep)
     rows = embeddings.vocab.host_rows[numbers[is_known]]
     vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64)

@@ -29,6 +29,5 @@ def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubs
     unique = np.unique(ids[ids >= 0])
     positions = np.where(ids < 0, -1, np.searchsorted(unique, ids)).astype(np.int32)
     size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
-    padded = np.zeros(size, np.int64)
-    padded[: len(unique)] = unique
+    padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway
     return RowSubset(NdArray(storage.embedding(padded)), padded, positions)

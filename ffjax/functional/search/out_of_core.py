@@ -102,7 +102,7 @@ def _rows(
     storage: Storage, row_filter: RowFilter, n_rows: int, block_bytes: int, keep: float
 ) -> _Rows:
     if row_filter.ids is not None:
-        ids = row_filter.ids
+        ids = np.asarray(row_filter.ids)
         at_once = max(1, block_bytes // (4 * max(1, storage.shape[1])))
         return _Rows(len(ids), 0, partial(_read_listed, storage, ids), at_once)
     base = 0 if row_filter.start is None else max(0, int(row_filter.start))

@@ -99,19 +99,19 @@ def test_inside_vmap_and_shard_map(kind):
             store.gather_sum(ids),
         )
 
-    expected = work(store, queries, ids)
+    expected = jax.jit(work)(store, queries, ids)
     by_queries = PartitionSpec("queries")
     everywhere = PartitionSpec()
     divided = jax.shard_map(
         work, mesh=mesh, in_specs=(everywhere, by_queries, by_queries), out_specs=by_queries
     )
     for found in (
-        jax.vmap(work, in_axes=(None, 0, 0))(store, queries, ids),
+        jax.jit(jax.vmap(work, in_axes=(None, 0, 0)))(store, queries, ids),
         jax.jit(divided)(store, queries, ids),
     ):
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
     several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), store)
-    both = jax.vmap(work, in_axes=(0, None, None))(several, queries, ids)
+    both = jax.jit(jax.vmap(work, in_axes=(0, None, None)))(several, queries, ids)
     for ours, theirs in zip(both, expected, strict=True):
         np.testing.assert_allclose(ours[1], theirs, atol=1e-5)

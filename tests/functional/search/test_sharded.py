@@ -11,6 +11,7 @@ from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
 pytestmark = pytest.mark.devices
+exhaustive = pytest.mark.exhaustive
 
 MESHES = {
     "rows": ((8,), ("rows",), PartitionSpec("rows")),
@@ -39,25 +40,31 @@ def same_vectors(emb, divided, unnormalized=(False,)):
     return vectors
 
 
-@pytest.mark.parametrize("name", MESHES)
-@pytest.mark.parametrize("n_rows", [3, 1003])
+@pytest.mark.parametrize(
+    ("name", "n_rows"),
+    [
+        ("rows", 3),
+        ("queries and rows", 1003),
+        ("both for rows", 1003),
+        pytest.param("rows", 1003, marks=exhaustive),
+        pytest.param("queries and rows", 3, marks=exhaustive),
+        pytest.param("both for rows", 3, marks=exhaustive),
+    ],
+)
 def test_the_answer_is_that_of_one_device(name, n_rows):
     matrix, queries = integers(0, n_rows, 5), integers(1, 7, 5)
     stored = ffjax.ShardedArray(matrix, sharding(name))
-    agree(ffjax.top_k(stored, queries, 9), reference(matrix, queries, 9))
-    agree(
-        jax.jit(lambda s, q: ffjax.top_k(s, q, 9))(stored, queries), reference(matrix, queries, 9)
-    )
+    expected = reference(matrix, queries, 9)
+    agree(ffjax.top_k(stored, queries, 9), expected)
+    if name == "queries and rows":
+        agree(jax.jit(lambda s, q: ffjax.top_k(s, q, 9))(stored, queries), expected)
 
 
 def test_real_numbers_score_the_same_to_the_last_bit():
     matrix, queries = normals(0, 5003, 50), normals(1, 8, 50)
     alone, divided = ffjax.NdArray(matrix), ffjax.ShardedArray(matrix, sharding())
     for metric in ("dot", "cosine"):
-        one, many = (
-            ffjax.top_k(alone, queries, 20, metric=metric),
-            ffjax.top_k(divided, queries, 20, metric=metric),
-        )
+        one, many = (ffjax.top_k(s, queries, 20, metric=metric) for s in (alone, divided))
         np.testing.assert_array_equal(one.rows, many.rows)
         np.testing.assert_array_equal(one.scores, many.scores)
 
@@ -122,11 +129,14 @@ def test_gradients_and_vmap():
     np.testing.assert_array_equal(each, ffjax.top_k(alone, queries, 3).rows)
 
 
-@pytest.mark.parametrize("kind", ["simple", "buckets", "fasttext", "explicit"])
+@pytest.mark.parametrize(
+    "kind",
+    ["simple", "buckets", *(pytest.param(k, marks=exhaustive) for k in ("fasttext", "explicit"))],
+)
 def test_lookup_and_subwords(kind):
     emb = embeddings(kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage.matrix, sharding()))
-    # Whether the vectors are divided by their lengths is one multiplication, however rows are held.
+    # Whether vectors are divided by their norms is one multiplication, wherever rows are.
     vectors = same_vectors(emb, divided, (False, True) if kind == "buckets" else (False,))
     np.testing.assert_array_equal(
         ffjax.top_k(divided, vectors, 4).rows, ffjax.top_k(emb, vectors, 4).rows
@@ -179,36 +189,38 @@ def test_load_divides_what_is_no_map(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "metric"),
     [
-        ("rows", "pq"),
-        ("queries and rows", "opq"),
-        ("both for rows", "pq_norms"),
-        ("everywhere", "opq"),
+        ("rows", "pq", "dot"),
+        ("queries and rows", "opq", "cosine"),
+        ("both for rows", "pq_norms", "dot"),
+        ("everywhere", "opq", "dot"),
+        pytest.param("rows", "pq", "cosine", marks=exhaustive),
+        pytest.param("queries and rows", "opq", "dot", marks=exhaustive),
+        pytest.param("both for rows", "pq_norms", "cosine", marks=exhaustive),
+        pytest.param("everywhere", "opq", "cosine", marks=exhaustive),
     ],
 )
-def test_codes_answer_as_on_one_device(name, kind, tmp_path):
-    place = (
-        NamedSharding(sharding().mesh, PartitionSpec()) if name == "everywhere" else sharding(name)
-    )
+def test_codes_answer_as_on_one_device(name, kind, metric, tmp_path):
+    place = sharding() if name == "everywhere" else sharding(name)
+    if name == "everywhere":
+        place = NamedSharding(place.mesh, PartitionSpec())
     alone = storage(1003, kind=kind)
     emb = ffjax.Embeddings(alone, ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
     emb.write(tmp_path / "x.fifu")
     divided = ffjax.load(tmp_path / "x.fifu", sharding=place)
-    held = divided.storage.padded
-    parts = 1 if name == "everywhere" else {"queries and rows": 4}.get(name, 8)
-    assert {shard.data.shape for shard in held.codes.addressable_shards} == {(-(-1003 // parts), 3)}
-    assert held.codebooks.sharding.is_fully_replicated
+    padded = divided.storage.padded
+    n_blocks = 1 if name == "everywhere" else {"queries and rows": 4}.get(name, 8)
+    shapes = {shard.data.shape for shard in padded.codes.addressable_shards}
+    assert shapes == {(-(-1003 // n_blocks), 3)}
+    assert padded.codebooks.sharding.is_fully_replicated
     queries = normals(1, 7, 6)
-    for metric in ("dot", "cosine"):
-        one, many = (
-            ffjax.top_k(emb, queries, 9, metric=metric),
-            ffjax.top_k(divided, queries, 9, metric=metric),
-        )
-        np.testing.assert_array_equal(many.rows, one.rows)
-        np.testing.assert_allclose(many.scores, one.scores, atol=1e-6)
-    traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
-    np.testing.assert_array_equal(traced.rows, one.rows)
+    one, many = (ffjax.top_k(e, queries, 9, metric=metric) for e in (emb, divided))
+    np.testing.assert_array_equal(many.rows, one.rows)
+    np.testing.assert_allclose(many.scores, one.scores, atol=1e-6)
+    if metric == "cosine":
+        traced = jax.jit(lambda s, q: ffjax.top_k(s, q, 9, metric="cosine"))(divided, queries)
+        np.testing.assert_array_equal(traced.rows, one.rows)
     ids = jnp.array([[0, 1002, -1], [500, 7, 7]], jnp.int32)
     np.testing.assert_allclose(divided.storage.gather_sum(ids), alone.gather_sum(ids), atol=1e-6)
     np.testing.assert_allclose(
@@ -228,7 +240,7 @@ def test_codes_answer_as_on_one_device(name, kind, tmp_path):
 
 
 # Together these have all that codes can have; `pq` has neither a rotation nor norms.
-@pytest.mark.parametrize("kind", ["opq", "pq_norms"])
+@pytest.mark.parametrize("kind", ["opq", pytest.param("pq_norms", marks=exhaustive)])
 def test_subwords_and_gradients_of_codes(kind):
     emb = embeddings("buckets", kind)
     divided = emb.replace(storage=ffjax.ShardedArray(emb.storage, sharding()))
