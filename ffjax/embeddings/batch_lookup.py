@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax._internal.arrays import host_view, padded_size
 from ffjax.functional.lookup import lookup
-from ffjax.functional.oov import with_unknown
+from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.storage import NdArray, QuantizedArray, Storage
 from ffjax.strings.codec import decode_word
@@ -152,7 +152,7 @@ def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
         ids = vocab.subword_rows(word)
         return np.add.reduce(storage.read(ids), 0, dtype=np.float32), len(ids)
     total, count = np.zeros(storage.shape[1], np.float64), 0
-    for chunk in vocab.subword_row_pieces(word):
+    for chunk in vocab.subword_row_chunks(word):
         count += len(chunk)
         for start in range(0, len(chunk), _LONG_ROWS):
             rows = storage.read(chunk[start : start + _LONG_ROWS])
@@ -253,7 +253,7 @@ def _oov_vectors(
 ) -> tuple[Array, Array]:
     vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
     unknown = strings.lengths >= 0
-    return with_unknown(vectors, storage, vocab, strings, unknown, means=unnormalize)
+    return with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
 
 
 def _embed_long_word(

@@ -133,7 +133,7 @@ def _row_counts(
         return [1] * len(rows)
 
     def n_ngrams(word: str) -> int:
-        return sum(map(len, vocab.subword_row_pieces(word)))
+        return sum(map(len, vocab.subword_row_chunks(word)))
 
     words = [vocab.words[vocab.row_words[row]] for row in rows.tolist()]
     counts = [1 if word == LINE_END else 1 + n_ngrams(word) for word in words]

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import padded_size
-from ffjax.functional.oov import with_unknown
+from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, NdArray, Storage
@@ -168,7 +168,7 @@ def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnorma
     if not isinstance(vocab, SubwordVocab):
         return vectors, words >= 0
     unknown = words < 0
-    vectors, found = with_unknown(vectors, storage, vocab, strings, unknown, means=unnormalize)
+    vectors, found = with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
     return vectors, found | ~unknown
 
 

@@ -1,11 +1,11 @@
-"""MurmurHash3 x64 128, which floret and spaCy hash n-grams with, in 32-bit arithmetic and in Python integers.
+"""MurmurHash3 x64 128, with which floret and spaCy hash n-grams.
 
 The hash reads blocks of 16 bytes as two little-endian 64-bit words and keeps a state of two. A last block that is not
 full is read as if zeros followed, mixed in, and nothing more; as a word of zeros mixes in nothing, blocks of zeros
 may follow without changing the hash. So n-grams of different sizes are hashed together, zeros behind each.
 
-A 64-bit number is a pair `(low, high)` of uint32 arrays, NumPy's or a device's alike (`start`, `absorb`, `finish`).
-For one word on the host, `murmur3_pieces` hashes all its n-grams in lanes of one Python integer.
+On a device a 64-bit number is a pair `(low, high)` of uint32 arrays (`start`, `absorb`, `finish`);
+on the host NumPy has 64-bit numbers (`murmur3_spans`).
 
 The definition: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp (public domain).
 """
@@ -15,15 +15,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ffjax.kernels.swar import ones
-
 Pair: TypeAlias = tuple[Any, Any]
 State: TypeAlias = tuple[Pair, Pair]
 
 C1, C2 = 0x87C37B91114253D5, 0x4CF5AD432745937F
 ADD1, ADD2 = 0x52DCE729, 0x38495AB5
 MIX1, MIX2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
-_LOW = 2**64 - 1
+_C1, _C2 = np.uint64(C1), np.uint64(C2)
 
 
 def start(seed: int, like: Any) -> State:
@@ -59,65 +57,63 @@ def finish(state: State, size: Any) -> tuple[Any, Any, Any, Any]:
     return (*h1, *h2)
 
 
-def murmur3_pieces(pieces: Sequence[bytes], seed: int) -> np.ndarray:
-    """The hashes of several texts on the host.
+def murmur3_spans(
+    data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, seed: int
+) -> np.ndarray:
+    """The hashes of texts in a buffer, in NumPy.
 
     Args:
-        pieces: the texts.
+        data: the buffer, uint8.
+        begins: where each text begins.
+        sizes: its bytes.
         seed: 0 to `2**32 - 1`.
 
     Returns:
-        uint32 `[len(pieces), 4]`, the four quarters of each hash, lowest first.
+        uint32 `[n, 4]`, the four quarters of each hash, lowest first.
 
     Example:
-        >>> murmur3_pieces([b"<te", b"ea>"], 0).tolist()
+        >>> data = np.frombuffer(b"<tea>", np.uint8)
+        >>> murmur3_spans(data, np.array([0, 2]), np.array([3, 3]), 0).tolist()
         [[3273232396, 3279105928, 2235887917, 2213429524], [3339595866, 143510849, 3160880295, 1598771381]]
     """
-    groups: dict[int, list[int]] = {}
-    for i, piece in enumerate(pieces):
-        groups.setdefault(len(piece) >> 4, []).append(i)
-    if len(groups) == 1:
-        return _murmur3_lanes(pieces, seed)
-    hashes = np.zeros((len(pieces), 4), np.uint32)
-    for members in groups.values():
-        hashes[members] = _murmur3_lanes([pieces[i] for i in members], seed)
-    return hashes
+    h1 = np.full(len(sizes), seed, np.uint64)
+    h2 = h1.copy()
+    data = data if data.size else np.zeros(1, np.uint8)
+    rest = np.arange(len(sizes))
+    column = np.arange(16)
+    for block in range(int(sizes.max(initial=0)) // 16 + 1):
+        # Only texts that reach into the block.
+        rest = rest[sizes[rest] >= 16 * block] if block else rest
+        size = sizes[rest] - 16 * block
+        raw = data.take((begins[rest] + 16 * block)[:, None] + column, mode="clip")
+        raw[column >= size[:, None]] = 0
+        k1, k2 = raw.view("<u8").T
+        a, b = h1[rest], h2[rest]
+        a ^= _rotate_64(k1 * _C1, 31) * _C2
+        c = b ^ _rotate_64(k2 * _C2, 33) * _C1
+        full = size >= 16
+        if full.any():
+            a = np.where(full, (_rotate_64(a, 27) + b) * np.uint64(5) + np.uint64(ADD1), a)
+            c = np.where(full, (_rotate_64(c, 31) + a) * np.uint64(5) + np.uint64(ADD2), c)
+        h1[rest], h2[rest] = a, c
+    h1 ^= sizes.astype(np.uint64)
+    h2 ^= sizes.astype(np.uint64)
+    h1 += h2
+    h2 += h1
+    h1, h2 = _finalize_64(h1), _finalize_64(h2)
+    h1 += h2
+    h2 += h1
+    return np.stack([h1, h2], 1).astype("<u8").view("<u4").astype(np.uint32, copy=False)
 
 
-def _murmur3_lanes(pieces: Sequence[bytes], seed: int) -> np.ndarray:
-    """The hashes of texts that have the same number of full blocks; one text a lane of 128 bits, products fit."""
-    blocks = len(pieces[0]) >> 4
-    unit = ones(len(pieces), 16)
-    keep = _LOW * unit
-    h1 = h2 = seed * unit
-    for block in range(blocks + 1):
-        lanes = b"".join([piece[16 * block : 16 * block + 16].ljust(16, b"\0") for piece in pieces])
-        words = int.from_bytes(lanes, "little")
-        before = h2
-        h1 ^= (_lanes_rotate(((words & keep) * C1) & keep, 31, keep) * C2) & keep
-        h2 ^= (_lanes_rotate(((words >> 64 & keep) * C2) & keep, 33, keep) * C1) & keep
-        if block < blocks:
-            h1 = (((_lanes_rotate(h1, 27, keep) + before) & keep) * 5 + ADD1 * unit) & keep
-            h2 = (((_lanes_rotate(h2, 31, keep) + h1) & keep) * 5 + ADD2 * unit) & keep
-    sizes = int.from_bytes(b"".join([len(piece).to_bytes(16, "little") for piece in pieces]), "little")
-    h1 ^= sizes
-    h2 ^= sizes
-    h1 = (h1 + h2) & keep
-    h2 = (h2 + h1) & keep
-    h1, h2 = _lanes_finalize(h1, keep), _lanes_finalize(h2, keep)
-    h1 = (h1 + h2) & keep
-    h2 = (h2 + h1) & keep
-    return np.frombuffer((h1 | h2 << 64).to_bytes(16 * len(pieces), "little"), "<u4").reshape(-1, 4)
+def _rotate_64(x: np.ndarray, bits: int) -> np.ndarray:
+    return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
 
 
-def _lanes_rotate(words: int, by: int, keep: int) -> int:
-    return (words << by | words >> (64 - by)) & keep
-
-
-def _lanes_finalize(words: int, keep: int) -> int:
-    words = ((words ^ (words >> 33 & keep)) * MIX1) & keep
-    words = ((words ^ (words >> 33 & keep)) * MIX2) & keep
-    return words ^ (words >> 33 & keep)
+def _finalize_64(x: np.ndarray) -> np.ndarray:
+    for factor in (MIX1, MIX2):
+        x = (x ^ (x >> np.uint64(33))) * np.uint64(factor)
+    return x ^ (x >> np.uint64(33))
 
 
 def _constant(value: int) -> tuple[np.uint32, np.uint32]:

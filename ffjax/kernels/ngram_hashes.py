@@ -1,228 +1,251 @@
-"""The buckets of all n-grams of a batch of packed words, in compiled code.
+"""The n-grams of a batch of words in compiled code: where they are, and their hashes.
 
-Each function takes byte planes (see `characters`) and gives `(ids, counts)`: uint32 `[slots, batch]`, n-grams in
-finalfusion's order packed to the left with zeros behind, and how many each word has.
+One program serves words of every length: it takes the n-grams that start in `STARTS` bytes of each
+word, and runs again for the next `STARTS`. Arrays have the batch in their last axis:
+
+    Tile.bytes       uint32 [n_starts + reach, batch]          a word's bytes from the first start on
+    Tile.characters  uint32 [n_starts + reach, batch]          the character at each byte
+    sizes            int32  [n_starts, spread, batch]          bytes in each n-gram, 0 for none
+
+N-grams stand in finalfusion's order: by their first character, longest first. What a character is
+follows one of two rules, which differ only where the bytes are not UTF-8:
+
+- `BYTES`: a byte that is not a continuation byte (`10xxxxxx`) and all continuation bytes after it,
+  as fastText and floret step through a word. Continuation bytes at the very start belong to none.
+- `CODE_POINTS`: the code points of valid UTF-8, and for each byte outside of a valid sequence the
+  lone surrogate U+DC80 to U+DCFF that `bytes.decode("utf-8", "surrogateescape")` gives.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from ffjax.kernels import murmur3
-from ffjax.kernels.compaction import drop_edges, left_pack
-from ffjax.kernels.fnv import (
-    OFFSET_32,
-    fasttext_byte,
-    fasttext_extend,
-    finalfusion_extend,
-    length_state,
-)
-from ffjax.kernels.utf8 import BYTES, CODE_POINTS, characters, later, offsets, starts_of
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
+from ffjax.kernels.siphash import low_bytes
 
-# N-grams of up to so many characters are hashed in straight-line code; for longer ones it would take long to compile.
-_UNROLLED = 8
+BYTES = "bytes"
+CODE_POINTS = "code points"
 
-
-def finalfusion_ids(planes: Array, totals: Array, min_n: int, max_n: int, buckets_exp: int) -> tuple[Array, Array]:
-    """Finalfusion's buckets; `buckets_exp` is at most 32."""
-    top = min(max_n, planes.shape[0])
-    if top < min_n:
-        return _nothing(planes)
-    chars = characters(planes, totals, CODE_POINTS)
-    hashes = jnp.stack([_finalfusion_plane(chars.values, n, min_n) for n in range(top, min_n - 1, -1)])
-    return left_pack(hashes & np.uint32(2**buckets_exp - 1), chars.counts, min_n)
+# Bytes of a word whose n-grams are taken at a time.
+STARTS = 16
+# Bytes around a byte that tell which character it belongs to.
+_AROUND = 4
+# Marks bytes at which no character starts.
+_INSIDE = np.uint32(0x80000000)
 
 
-def fasttext_ids(
-    planes: Array, totals: Array, min_n: int, max_n: int, n_buckets: int, skip_edge_unigrams: bool
-) -> tuple[Array, Array]:
-    """FastText's buckets."""
-    top = min(max_n, planes.shape[0])
-    if top < min_n:
-        return _nothing(planes)
-    chars = characters(planes, totals, BYTES)
+class Words(NamedTuple):
+    """Words in a buffer.
 
-    def held() -> Array:
-        """An n-gram continues from the one before; the loop keeps XLA from computing that one anew."""
-        starts = planes.shape[0] - min_n + 1
-        padded = jnp.pad(chars.values, ((0, top - min_n), (0, 0)))
+    Attributes:
+        data: uint8 `[size]`.
+        begins: where each word begins, int32 `[batch]`.
+        lengths: its bytes, int32 `[batch]`; negative for no word.
+    """
 
-        def extend(state: Array, k: Array) -> tuple[Array, Array]:
-            state = fasttext_extend(state, lax.dynamic_slice_in_dim(padded, k, starts))
-            return state, state
-
-        state = jnp.full((starts, planes.shape[1]), np.uint32(OFFSET_32))
-        state = lax.fori_loop(0, min_n - 1, lambda k, state: extend(state, k)[0], state)
-        longest_first = jnp.arange(top - 1, min_n - 2, -1, dtype=jnp.int32)
-        return lax.scan(extend, state, longest_first, reverse=True)[1]
-
-    def walked() -> Array:
-        def hash_start(stretch: tuple[Array, Array]) -> Array:
-            begin, sizes = stretch
-
-            def step(k: Array, state: Array) -> Array:
-                byte = _pick(planes, begin + k)
-                return jnp.where(k < sizes, fasttext_byte(state, byte[None]), state)
-
-            first = jnp.full(sizes.shape, np.uint32(OFFSET_32))
-            return lax.fori_loop(0, jnp.max(sizes, initial=0), step, first)
-
-        return lax.map(hash_start, _stretches(planes, totals, min_n, top)).swapaxes(0, 1)
-
-    hashes, counts = left_pack(lax.cond(chars.overlong, walked, held), chars.counts, min_n)
-    if skip_edge_unigrams and min_n == 1:
-        hashes, counts = drop_edges(hashes, counts, chars.counts, top)
-    # Last, because `left_pack` reads each hash several times, and a remainder is dear.
-    return hashes % np.uint32(n_buckets), counts
+    data: Array
+    begins: Array
+    lengths: Array
 
 
-def floret_ids(
-    planes: Array,
-    totals: Array,
+class Tile(NamedTuple):
+    """The bytes of marked words from the first of some starts on.
+
+    Attributes:
+        bytes: uint32 `[n_starts + reach, batch]`, zeros after each word.
+        characters: the character that starts at each byte, or a number above `_INSIDE`; the end of
+            a word counts as the start of a character.
+        start: the first start, counted from the beginning of a marked word, int32 scalar.
+        remaining: bytes from there to the end of each word, int32 `[batch]`.
+        n_starts: how many starts.
+        steps: bytes in the longest n-gram that any word has, int32 scalar.
+    """
+
+    bytes: Array
+    characters: Array
+    start: Array
+    remaining: Array
+    n_starts: int
+    steps: Array
+
+    @property
+    def reach(self) -> int:
+        """Bytes in the longest n-gram that fits."""
+        return self.bytes.shape[0] - self.n_starts
+
+    def at(self, plane: Array, offset: Array | int) -> Array:
+        """The rows of `bytes` or `characters` at `offset` from each start, `[n_starts, batch]`."""
+        return lax.dynamic_slice_in_dim(plane, offset, self.n_starts)
+
+
+def read_tile(
+    words: Words,
+    start: Array,
+    width: int,
+    max_n: int,
+    rule: str,
+    bow: bytes,
+    eow: bytes,
+) -> Tile:
+    """Reads words of at most `width` bytes, with markers around them, from byte `start` on."""
+    marked = width + len(bow) + len(eow)
+    n_starts = min(STARTS, max(marked, 1))
+    max_n = min(max_n, max(marked, 1))
+    # A code point has at most four bytes; by the other rule a character may have any number.
+    reach = min(marked, 4 * max_n) if rule == CODE_POINTS else marked
+    size = n_starts + reach
+    shape = (size + 2 * _AROUND, words.lengths.shape[0])
+    totals = jnp.where(words.lengths < 0, -1, words.lengths + len(bow) + len(eow))[None]
+    position = start - _AROUND + lax.broadcasted_iota(jnp.int32, shape, 0)
+    inner = jnp.clip(position - len(bow), 0, jnp.maximum(words.lengths - 1, 0)[None])
+    data = words.data.at[words.begins[None] + inner].get(mode="clip").astype(jnp.uint32)
+    for i, byte in enumerate(bow):
+        data = jnp.where(position == i, np.uint32(byte), data)
+    for i, byte in enumerate(reversed(eow), start=1):
+        data = jnp.where(position == totals - i, np.uint32(byte), data)
+    inside = (position >= 0) & (position < totals)
+    data = lax.optimization_barrier(jnp.where(inside, data, np.uint32(0)))
+
+    decode = _code_points if rule == CODE_POINTS else _byte_characters
+    characters, largest = decode(lambda by: data[_AROUND + by : _AROUND + by + size])
+    end = position[_AROUND : _AROUND + size] - totals
+    characters = jnp.where(end == 0, np.uint32(0), jnp.where(end > 0, _INSIDE, characters))
+    steps = jnp.minimum(max_n * jnp.max(largest).astype(jnp.int32), reach)
+    data = data[_AROUND : _AROUND + size]
+    characters = lax.optimization_barrier(characters)
+    return Tile(data, characters, start, totals[0] - start, n_starts, steps)
+
+
+def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
+    """Bytes in the n-grams at each start, 0 where there is none."""
+    sizes = jnp.zeros((tile.n_starts, max_n - min_n + 1, tile.remaining.shape[0]), jnp.int32)
+    sizes, valid = _walk(tile, min_n, max_n, sizes, lambda sizes, character, k: k + 1)
+    return jnp.where(valid, sizes, 0)
+
+
+def edge_unigrams(tile: Tile, spread: int) -> Array:
+    """Whether an n-gram is the first or the last character of its word; the last of `spread` are unigrams."""
+    sizes = ngram_sizes(tile, 1, 1)
+    row = jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
+    starts = (tile.characters[: tile.n_starts, None] < _INSIDE).astype(jnp.int32)
+    first = (tile.start == 0) & (jnp.cumsum(starts, axis=0) == 1)
+    edges = first | (row + sizes == tile.remaining[None, None])
+    return edges & (jnp.arange(spread)[None, :, None] == spread - 1)
+
+
+def finalfusion_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
+    """The low halves of finalfusion's hashes, uint32 `[n_starts, spread, batch]`, and which exist."""
+    starts = np.array([length_state(n) % 2**32 for n in range(max_n, min_n - 1, -1)], np.uint32)
+    shape = (tile.n_starts, len(starts), tile.remaining.shape[0])
+
+    def extend(hashes: Array, character: Array, k: Array) -> Array:
+        return jnp.where(character < _INSIDE, finalfusion_extend(hashes, character), hashes)
+
+    return _walk(tile, min_n, max_n, jnp.broadcast_to(starts[None, :, None], shape), extend)
+
+
+def fasttext_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
+    """FastText's hashes, uint32 `[n_starts, spread, batch]`, and which n-grams exist."""
+    shape = (tile.n_starts, max_n - min_n + 1, tile.remaining.shape[0])
+
+    def extend(hashes: Array, character: Array, k: Array) -> Array:
+        return fasttext_extend(hashes, character & np.uint32(0xFF))
+
+    return _walk(tile, min_n, max_n, jnp.full(shape, np.uint32(OFFSET_32)), extend)
+
+
+def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, Array, Array]:
+    """The four quarters of MurmurHash3's 128 bits, each uint32 like `sizes`."""
+    quads = jnp.pad(packed_words(tile), ((0, 16), (0, 0)))
+    unsigned = sizes.astype(jnp.uint32)
+
+    def absorb(state: tuple[Array, murmur3.State]) -> tuple[Array, murmur3.State]:
+        k, hashes = state
+        rest = sizes - k
+        words = [tile.at(quads, k + i)[:, None] & low_bytes(rest - i) for i in range(0, 16, 4)]
+        full = jnp.where(rest >= 16, np.uint32(0xFFFFFFFF), np.uint32(0))
+        return k + 16, murmur3.absorb(hashes, words, full)
+
+    # After an n-gram's end all words are zeros, which leave its hash as it is.
+    longest = jnp.max(sizes, initial=0)
+    state = jnp.int32(0), murmur3.start(seed, unsigned)
+    _, hashes = lax.while_loop(lambda state: state[0] <= longest, absorb, state)
+    return murmur3.finish(hashes, unsigned)
+
+
+def packed_words(tile: Tile) -> Array:
+    """The four bytes from each byte of a tile on, little endian, uint32 like `tile.bytes`."""
+    data = jnp.pad(tile.bytes, ((0, 3), (0, 0)))
+    size = tile.bytes.shape[0]
+    quads = data[:size]
+    for i in (1, 2, 3):
+        quads = quads | data[i : size + i] << np.uint32(8 * i)
+    return lax.optimization_barrier(quads)
+
+
+def _walk(
+    tile: Tile,
     min_n: int,
     max_n: int,
-    n_buckets: int,
-    n_hashes: int,
-    seed: int,
-    skip_edge_unigrams: bool,
+    values: Array,
+    extend: Callable[[Array, Array, Array], Array],
 ) -> tuple[Array, Array]:
-    """Floret's buckets: those of the word, then those of its n-grams, `n_hashes` of each."""
-    positions, batch = planes.shape
-    quads = planes
-    for k in (1, 2, 3):
-        quads = quads | later(planes, k) << np.uint32(8 * k)
-    word = jnp.stack(_murmur3_words(quads, totals, seed)[:n_hashes]) % np.uint32(n_buckets)
+    """Takes each n-gram's value one byte further until it ends, and says which n-grams exist."""
+    length = jnp.arange(max_n, min_n - 1, -1, dtype=jnp.int32)[None, :, None]
 
-    top = min(max_n, positions)
-    if top < min_n:
-        return word, jnp.full((batch,), n_hashes, jnp.int32)
-    chars = characters(planes, totals, BYTES)
+    def step(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        counts, values = state
+        character = tile.at(tile.characters, k)
+        extended = extend(values, character[:, None], k)
+        values = jnp.where(counts[:, None] < length, extended, values)
+        ends = tile.at(tile.characters, k + 1) < _INSIDE
+        return counts + ends.astype(jnp.int32), values
 
-    def held() -> Array:
-        # One pass for each quarter: XLA's code for a fusion with several results is ten times as slow on a CPU.
-        quarters = jnp.arange(n_hashes, dtype=jnp.int32)
-        return lax.map(lambda quarter: _murmur3_planes(chars.values, min_n, top, seed, quarter), quarters)
-
-    def walked() -> Array:
-        def hash_start(stretch: tuple[Array, Array]) -> Array:
-            begin, sizes = stretch
-
-            def step(block: Array, state: murmur3.State) -> murmur3.State:
-                left = sizes - 16 * block
-                words = [_first_bytes(_pick(quads, begin + 16 * block + k)[None], left - k) for k in range(0, 16, 4)]
-                return murmur3.absorb(state, words, _mask(left >= 16))
-
-            start = murmur3.start(seed, sizes.astype(jnp.uint32))
-            state = lax.fori_loop(0, jnp.max(sizes, initial=0) // 16 + 1, step, start)
-            return jnp.stack(murmur3.finish(state, sizes.astype(jnp.uint32))[:n_hashes])
-
-        return jnp.moveaxis(lax.map(hash_start, _stretches(planes, totals, min_n, top)), 0, 2)
-
-    def packed(hashes: Array) -> tuple[Array, Array]:
-        hashes, counts = left_pack(hashes, chars.counts, min_n)
-        return drop_edges(hashes, counts, chars.counts, top) if skip_edge_unigrams and min_n == 1 else (hashes, counts)
-
-    hashes = walked() if top > _UNROLLED else lax.cond(chars.overlong, walked, held)
-    columns = [packed(hashes[k]) for k in range(n_hashes)]
-    ids = jnp.stack([column for column, _ in columns], 1)
-    ids = ids.reshape(ids.shape[0] * n_hashes, batch) % np.uint32(n_buckets)
-    return jnp.concatenate([word, ids]), (columns[0][1] + 1) * n_hashes
+    counts = jnp.zeros((tile.n_starts, values.shape[-1]), jnp.int32)
+    counts, values = lax.fori_loop(0, tile.steps, step, (counts, values))
+    starts = tile.characters[: tile.n_starts] < _INSIDE
+    return values, starts[:, None] & (counts[:, None] >= length)
 
 
-def _finalfusion_plane(values: Array, n: int, min_n: int) -> Array:
-    """The low half of the hash of the n-gram of `n` characters at each start, uint32 `[start, batch]`."""
-    starts = values.shape[0] - min_n + 1
-    padded = jnp.pad(values, ((0, n - min_n), (0, 0)))
-    state = jnp.full((starts, values.shape[1]), np.uint32(length_state(n) % 2**32))
-    if n > _UNROLLED:
-        return lax.fori_loop(
-            0, n, lambda k, state: finalfusion_extend(state, lax.dynamic_slice_in_dim(padded, k, starts)), state
-        )
-    for k in range(n):
-        state = finalfusion_extend(state, padded[k : k + starts])
-    return state
+def _byte_characters(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
+    data, *following = (shifted(i) for i in range(5))
+    follows = [(byte & np.uint32(0xC0)) == np.uint32(0x80) for byte in (data, *following)]
+    characters = jnp.where(follows[0], data | _INSIDE, data)
+    largest, run = jnp.ones_like(data), jnp.ones(data.shape, bool)
+    for following in follows[1:]:
+        run &= following
+        largest += run.astype(jnp.uint32)
+    # More than four bytes are not UTF-8; then a character may have any number.
+    return characters, jnp.where(run, np.uint32(2**20), largest)
 
 
-def _murmur3_words(quads: Array, totals: Array, seed: int) -> tuple[Array, Array, Array, Array]:
-    """The hash of each whole word as four uint32 `[batch]`; `quads` has the four bytes from each position on."""
-    n_blocks = max(1, -(-quads.shape[0] // 16))
-    quads = jnp.pad(quads, ((0, 16 * n_blocks - quads.shape[0]), (0, 0)))
+def _code_points(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
+    def size(by: int) -> Array:
+        # Table 3-7 of the Unicode standard: the range of the second byte depends on the first.
+        lead, second, third, fourth = (shifted(by + i) for i in range(4)) if by < 1 else ()
+        lowest = jnp.where(lead == 0xE0, np.uint32(0xA0), np.uint32(0x80))
+        lowest = jnp.where(lead == 0xF0, np.uint32(0x90), lowest)
+        highest = jnp.where(lead == 0xED, np.uint32(0x9F), np.uint32(0xBF))
+        highest = jnp.where(lead == 0xF4, np.uint32(0x8F), highest)
+        valid = (second >= lowest) & (second <= highest)
+        third, fourth = ((b & np.uint32(0xC0)) == np.uint32(0x80) for b in (third, fourth))
+        size = jnp.where(valid & (lead >= 0xC2) & (lead <= 0xDF), np.uint32(2), np.uint32(1))
+        size = jnp.where(valid & third & (lead >> 4 == 0xE), np.uint32(3), size)
+        four = valid & third & fourth & (lead >= 0xF0) & (lead <= 0xF4)
+        return jnp.where(four, np.uint32(4), size)
 
-    def absorb(begin: Array, state: murmur3.State) -> murmur3.State:
-        words = [lax.dynamic_index_in_dim(quads, begin + k, keepdims=False) for k in range(0, 16, 4)]
-        return murmur3.absorb(state, words, _mask(totals >= begin + 16))
-
-    # Blocks behind the longest word are all zeros, which change no hash.
-    used = jnp.minimum(jnp.max(totals, initial=0) // 16 + 1, n_blocks)
-    state = murmur3.start(seed, totals.astype(jnp.uint32))
-    state = lax.fori_loop(0, used, lambda block, state: absorb(16 * block, state), state)
-    return murmur3.finish(state, totals.astype(jnp.uint32))
-
-
-def _murmur3_planes(values: Array, min_n: int, max_n: int, seed: int, quarter: Array) -> Array:
-    """One quarter of the hash of each n-gram, uint32 `[max_n - min_n + 1, start, batch]`, longest n first.
-
-    An n-gram's bytes are gathered in 32-bit words, one character of one to four bytes after the other. One loop over
-    the lengths holds the code of the hash once, for as many blocks as the longest n-gram can have.
-    """
-    starts = values.shape[0] - min_n + 1
-    padded = jnp.pad(values, ((0, max_n - min_n), (0, 0)))
-    zero = jnp.zeros((starts, values.shape[1]), jnp.uint32)
-    n_words = 4 * -(-max_n // 4)
-
-    def append(n: Array, grown: tuple[tuple[Array, ...], Array]) -> tuple[tuple[Array, ...], Array]:
-        words, size = list(grown[0]), grown[1]
-        character = lax.dynamic_slice_in_dim(padded, n, starts)
-        place, turn = size >> np.uint32(2), (size & np.uint32(3)) << np.uint32(3)
-        low, high = character << turn, character >> (np.uint32(31) - turn) >> np.uint32(1)
-        for k in range(max_n):
-            words[k] = words[k] | jnp.where(place == k, low, np.uint32(0))
-            if k:
-                words[k] = words[k] | jnp.where(place == k - 1, high, np.uint32(0))
-        size = size + np.uint32(1)
-        for k in (1, 2, 3):
-            size = size + (character >= np.uint32(256**k)).astype(jnp.uint32)
-        return tuple(words), size
-
-    def hashed(grown: tuple[tuple[Array, ...], Array], n: Array) -> tuple[tuple[tuple[Array, ...], Array], Array]:
-        words, size = grown = append(n, grown)
-        state = murmur3.start(seed, zero)
-        for block in range(0, n_words, 4):
-            state = murmur3.absorb(state, words[block : block + 4], _mask(size >= 4 * block + 16))
-        return grown, lax.select_n(quarter, *murmur3.finish(state, size))
-
-    grown = lax.fori_loop(0, min_n - 1, append, ((zero,) * n_words, zero))
-    return lax.scan(hashed, grown, jnp.arange(min_n - 1, max_n, dtype=jnp.int32))[1][::-1]
-
-
-def _stretches(planes: Array, totals: Array, min_n: int, max_n: int) -> tuple[Array, Array]:
-    """The first byte of the n-grams at each start, int32 `[start, batch]`, and their bytes, `[start, n, batch]`.
-
-    Made for words in which a character has more than four bytes. Hashing those goes start by start, so that a program
-    that contains it but does not run it takes little more memory.
-    """
-    edges = offsets(starts_of(planes, totals, BYTES), totals, max_n)
-    starts = planes.shape[0] - min_n + 1
-    begin = edges[:starts]
-    return begin, jnp.stack([edges[n : n + starts] - begin for n in range(max_n, min_n - 1, -1)], 1)
-
-
-def _pick(planes: Array, positions: Array) -> Array:
-    """One position of each column; of those beyond the last, the last."""
-    return jnp.take_along_axis(planes, jnp.minimum(positions, planes.shape[0] - 1)[None], axis=0)[0]
-
-
-def _first_bytes(quads: Array, used: Array) -> Array:
-    """Little-endian words of which only the first `used` bytes are kept."""
-    used = jnp.clip(used, 0, 4)
-    some = quads & ((np.uint32(1) << (8 * jnp.minimum(used, 3)).astype(jnp.uint32)) - np.uint32(1))
-    return jnp.where(used == 4, quads, some)
-
-
-def _mask(where: Array) -> Array:
-    return jnp.where(where, np.uint32(0xFFFFFFFF), np.uint32(0))
-
-
-def _nothing(planes: Array) -> tuple[Array, Array]:
-    batch = planes.shape[1]
-    return jnp.zeros((0, batch), jnp.uint32), jnp.zeros((batch,), jnp.int32)
+    lead, *rest = (shifted(i) for i in range(4))
+    t1, t2, t3 = (byte & np.uint32(0x3F) for byte in rest)
+    code2 = (lead & np.uint32(0x1F)) << np.uint32(6) | t1
+    code3 = (lead & np.uint32(0x0F)) << np.uint32(12) | t1 << np.uint32(6) | t2
+    code4 = (lead & np.uint32(0x07)) << np.uint32(18) | t1 << np.uint32(12) | t2 << np.uint32(6)
+    code = jnp.where(lead < 0x80, lead, lead | np.uint32(0xDC00))
+    here = size(0)
+    for n, value in ((2, code2), (3, code3), (4, code4 | t3)):
+        code = jnp.where(here == n, value, code)
+    inside = (size(-1) > 1) | (size(-2) > 2) | (size(-3) > 3)
+    return jnp.where(inside, _INSIDE, code), here

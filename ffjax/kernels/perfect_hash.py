@@ -19,7 +19,8 @@ next key of the same sequence is tried. Equal strings make equal tables, on ever
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,19 +30,23 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
+from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
-    chunk_spans,
-    hash_packed,
+    chunk_lengths,
+    chunked_words,
     hash_spans,
+    hash_words,
     low_bytes,
-    packed_word,
-    split_chunks,
-    words_at,
+    words_of,
 )
 
 _MAX_KEYS = 64
+# Strings of up to so many bytes are found all together, longer ones apart from them.
+SHORT = 16
+# Strings among which longer ones are looked for at a time.
+_COLUMNS, _ROWS = 1024, 64
 
 
 @value()
@@ -137,110 +142,118 @@ def find(
         >>> find(table, words.data, words.offsets, batch.bytes, batch.lengths)
         Array([ 1, -1], dtype=int32)
     """
-    if offsets.shape[0] <= 1:
+    if offsets.shape[0] <= 1 or lengths.shape[0] == 0:
         return jnp.full(lengths.shape, -1, jnp.int32)
-    data, offsets, strings, lengths = (jnp.asarray(array) for array in (data, offsets, strings, lengths))
-    key, factors, rows = (jnp.asarray(array) for array in (table.key, table.factors, table.rows))
-    first, second = hash_packed(strings, lengths, key)
-    factor = _gather(factors, first & (factors.shape[0] - 1))
-    found = _gather(rows, slot_of(second, factor, rows.shape[0]))
-    begin, end = _gather(offsets, found.astype(jnp.uint32)), _gather(offsets, found.astype(jnp.uint32) + 1)
-    same = (end - begin == lengths) & (lengths <= strings.shape[-1])
-    return jnp.where(same & _same_bytes(data, begin, strings, end - begin), found, jnp.int32(-1))
+    strings, lengths = jnp.asarray(strings), jnp.asarray(lengths)
+    width = strings.shape[-1]
+    lengths = jnp.where(lengths <= width, lengths, -1)
+    probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
+    if width <= SHORT:
+        return probe.find(strings, lengths)
+    short = jnp.where(lengths <= SHORT, lengths, -1)
+    return _find_long(probe, strings, lengths, probe.find(strings[:, :SHORT], short))
 
 
-def find_host(
+def find_words(
     table: HashTable,
-    data: UInt8[np.ndarray, " capacity"],
-    offsets: Int32[np.ndarray, " n_plus_1"],
-    strings: UInt8[np.ndarray, "batch width"],
-    lengths: Int32[np.ndarray, " batch"],
-) -> Int32[np.ndarray, " batch"]:
-    """As `find`, in NumPy on the host, for batches too small or too rare to compile for.
+    data: UInt8[AnyArray, " capacity"],
+    offsets: Int32[AnyArray, " n_plus_1"],
+    words: list[Array],
+    lengths: Int32[AnyArray, "*batch"],
+) -> Int32[Array, "*batch"]:
+    """As `find`, for strings whose bytes come four to a little-endian uint32."""
+    if offsets.shape[0] <= 1 or not words:
+        return jnp.full(lengths.shape, -1, jnp.int32)
+    probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
+    words = chunked_words(words)
+    ids, begin = probe.candidates(hash_words(words, lengths, table.key), lengths)
+    return probe.equal(ids, begin, words, lengths)
 
-    Args:
-        table: The hash table.
-        data: The bytes of its strings; at least 4 bytes follow the last string.
-        offsets: Where each of them starts, and where the last one ends.
-        strings: The bytes of the strings to find.
-        lengths: Bytes in use. Rows with a negative length, or one over the width, are not found.
 
-    Returns:
-        The numbers.
+class _Probe(NamedTuple):
+    """The arrays of a table that is probed."""
 
-    Example:
-        >>> import ffjax
-        >>> words = ffjax.StringTable.from_strings(["an", "orange"])
-        >>> table = HashTable.build(words.data, words.offsets)
-        >>> batch = ffjax.pack(["orange", "apple"], count=2)
-        >>> find_host(table, words.data, words.offsets, batch.bytes, batch.lengths)
-        array([ 1, -1], dtype=int32)
+    table: HashTable
+    data: Array
+    offsets: Array
+
+    def candidates(self, hashes: tuple[Array, Array], lengths: Array) -> tuple[Array, Array]:
+        """The only string of the table that each string can be, -1 for none, and its first byte."""
+        first, second = hashes
+        factors, rows = jnp.asarray(self.table.factors), jnp.asarray(self.table.rows)
+        factor = _gather(factors, first & (factors.shape[0] - 1))
+        ids = _gather(rows, slot_of(second, factor, rows.shape[0]))
+        begin, end = (_gather(self.offsets, ids.astype(jnp.uint32) + i) for i in (0, 1))
+        return jnp.where(end - begin == lengths, ids, -1), begin.astype(jnp.uint32)
+
+    def word(self, begin: Array, i: Array | int) -> Array:
+        """Bytes `4 * i` to `4 * i + 3` of each string of the table that starts at `begin`."""
+        return lax.bitcast_convert_type(_gather(self.data, begin + 4 * i, 4), jnp.uint32)
+
+    def equal(self, ids: Array, begin: Array, words: Sequence[Array], lengths: Array) -> Array:
+        """The candidates whose bytes are those of the strings, -1 for the others."""
+        used = chunk_lengths(words, lengths)
+        chunked = used.ndim > lengths.ndim
+        if chunked:
+            begin = begin[..., None] + CHUNK * lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
+        differ = jnp.zeros(used.shape, jnp.uint32)
+        for i, (mine, word) in enumerate(zip(self.words(begin, len(words)), words, strict=True)):
+            differ |= (mine ^ word) & low_bytes(used - 4 * i)
+        same = jnp.all(differ == 0, axis=-1) if chunked else differ == 0
+        return jnp.where(same, ids, -1)
+
+    def find(self, strings: Array, lengths: Array) -> Array:
+        """The number of each string of a padded batch."""
+        hashes = hash_words(words_of(strings), lengths, self.table.key)
+        ids, begin = self.candidates(hashes, lengths)
+        # After the barrier XLA reads the batch again, instead of keeping all words in memory.
+        return self.equal(ids, begin, words_of(lax.optimization_barrier(strings)), lengths)
+
+    def words(self, begin: Array, count: int) -> Iterator[Array]:
+        """The first `count` words of each string of the table."""
+        if self.data.size % 4 or self.data.size > 4 * begin.size:
+            yield from (self.word(begin, i) for i in range(count))
+            return
+        # Aligned words are read faster, which is worth a pass over a small table.
+        aligned = lax.bitcast_convert_type(self.data.reshape(-1, 4), jnp.uint32)
+        low, shift = _gather(aligned, begin >> 2), (begin & 3) << 3
+        for i in range(1, count + 1):
+            high = _gather(aligned, (begin >> 2) + i)
+            # Two shifts, since a shift by 32 is not defined.
+            yield (low >> shift) | ((high << 1) << (31 - shift))
+            low = high
+
+
+def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Array:
+    """Adds to `ids` the strings of more than `SHORT` bytes.
+
+    A chunk of the batch is a table of `columns` strings a row. In each step the next long string of
+    every column is found, so a few long strings in a large batch take a few steps.
     """
     batch, width = strings.shape
-    found = np.full(batch, -1, np.int32)
-    usable = np.flatnonzero((lengths >= 0) & (lengths <= width))
-    if offsets.size <= 1 or not usable.size:
-        return found
-    flat = np.concatenate([strings.reshape(-1), np.zeros(4, np.uint8)])
-    starts, used = usable * width, lengths[usable]
-    key, factors, rows = (np.asarray(array) for array in (table.key, table.factors, table.rows))
-    first, second = hash_spans(flat, starts, used, key)
-    candidates = rows[slot_of(second, factors[first & np.uint32(len(factors) - 1)], len(rows))]
-    begin = offsets[candidates]
-    same = np.flatnonzero(offsets[candidates + 1] - begin == used)
-    same = same[_same_spans(flat, starts[same], data, begin[same], used[same])]
-    found[usable[same]] = candidates[same]
-    return found
+    columns = min(batch, _COLUMNS)
+    n_rows = min(-(-batch // columns), _ROWS)
+    n_chunks = -(-batch // (columns * n_rows))
+    padded = jnp.pad(lengths, (0, n_chunks * n_rows * columns - batch), constant_values=-1)
+    padded = padded.reshape(n_chunks, n_rows, columns)
+    row = lax.broadcasted_iota(jnp.int32, (n_rows, columns), 0)
+    column = jnp.arange(columns, dtype=jnp.int32)
 
+    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        chunk, last, ids = state
+        is_long = lax.dynamic_index_in_dim(padded, chunk, keepdims=False) > SHORT
+        following = jnp.min(jnp.where(is_long & (row > last[None]), row, n_rows), axis=0)
+        index = (chunk * n_rows + following) * columns + column
+        index = jnp.where(following < n_rows, index, batch)
+        size = jnp.take(lengths, index, mode="fill", fill_value=-1)
+        found = probe.find(jnp.take(strings, index, axis=0, mode="clip"), size)
+        ids = ids.at[index].set(found, mode="drop")
+        any_long = jnp.any(following < n_rows)
+        last = jnp.where(any_long, following, -1)
+        return jnp.where(any_long, chunk, chunk + 1), last, ids
 
-def _same_bytes(data: Array, begin: Array, strings: Array, lengths: Array) -> Array:
-    """Whether the strings of a batch, `lengths` long, equal as many bytes of `data` from `begin`."""
-    # Behind the barrier XLA no longer sees that the words are those that were hashed. Else it would keep them all, in
-    # memory, between two loops that are faster when each assembles its words from the batch.
-    chunks, used = split_chunks(lax.optimization_barrier(strings), lengths)
-    begin = begin.astype(jnp.uint32)
-    long = used.ndim > lengths.ndim
-    if long:
-        begin = jnp.expand_dims(begin, -1) + CHUNK * lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
-    stored = _aligned_words if data.size % 4 == 0 and data.size <= strings.size else _unaligned_words
-    differ = jnp.zeros(used.shape, jnp.uint32)
-    for i, word in enumerate(stored(data, begin, chunks.shape[-1] // 4)):
-        differ |= (word ^ packed_word(chunks, i)) & low_bytes(used - 4 * i)
-    return jnp.all(differ == 0, axis=-1) if long else differ == 0
-
-
-def _aligned_words(data: Array, begin: Array, count: int) -> Iterator[Array]:
-    """The words of `data` from byte `begin` on, put together from aligned ones: worth the pass over a small `data`."""
-    words = lax.bitcast_convert_type(data.reshape(-1, 4), jnp.uint32)
-    place, shift = begin >> 2, (begin & 3) << 3
-    low = _gather(words, place)
-    for i in range(1, count + 1):
-        high = _gather(words, place + i)
-        # Two shifts, since a shift by 32 is not defined.
-        yield (low >> shift) | ((high << 1) << (31 - shift))
-        low = high
-
-
-def _unaligned_words(data: Array, begin: Array, count: int) -> Iterator[Array]:
-    """The words of `data` from byte `begin` on, byte by byte."""
-    for i in range(count):
-        yield lax.bitcast_convert_type(_gather(data, begin + 4 * i, 4), jnp.uint32)
-
-
-def _same_spans(
-    a: np.ndarray, starts: np.ndarray, b: np.ndarray, begins: np.ndarray, lengths: np.ndarray
-) -> np.ndarray:
-    """Whether `lengths` bytes of `a` and `b` agree, from `starts` in one and from `begins` in the other."""
-    at, used, _, firsts = chunk_spans(starts, lengths)
-    other = chunk_spans(begins, lengths)[0]
-    words, others = words_at(a), words_at(b)
-    masks = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF], np.uint32)
-    same = np.ones(len(at), bool)
-    for i in range(0, int(used.max(initial=0)), 4):
-        left = np.flatnonzero(used > i)
-        differ = words[at[left] + i] ^ others[other[left] + i]
-        same[left] &= differ & masks[np.minimum(used[left] - i, 4)] == 0
-    return np.logical_and.reduceat(same, firsts) if len(firsts) else same
+    state = jnp.int32(0), jnp.full(columns, -1, jnp.int32), ids
+    return lax.while_loop(lambda state: state[0] < n_chunks, step, state)[2]
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:

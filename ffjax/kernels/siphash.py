@@ -7,6 +7,7 @@ A string longer than 64 bytes is cut into chunks of 64; chunk number `j` is hash
 halves are summed modulo 2**32. So no string, however long, means a long chain of dependent steps.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import jax.numpy as jnp
@@ -25,47 +26,75 @@ A = TypeVar("A", np.ndarray, Array)
 State = tuple[A, ...]
 
 
-def hash_packed(
-    strings: UInt8[Array, "*batch width"],
+def hash_words(
+    words: Sequence[Array],
     lengths: Int32[Array, "*batch"],
     key: UInt32[AnyArray, "2"],
     *,
     rounds: tuple[int, int] = (1, 3),
 ) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
-    """Hashes a padded batch of strings in compiled code.
-
-    Bytes behind a string are not read, so a window of text will do as well as a packed word.
+    """Hashes strings in straight-line compiled code.
 
     Args:
-        strings: The bytes, each row one string.
-        lengths: Bytes in use, at most `width`. Rows with other lengths get some value.
-        key: The key `(k0, k1)`.
+        words: the strings' bytes, four to a little-endian uint32, see `words_of`; bytes after a
+            string are not read.
+        lengths: bytes in each string; lengths that do not fit `words` give any value.
+        key: the key `(k0, k1)`.
         rounds: SipHash rounds for a word and at the end, for comparison with published values.
 
     Returns:
         Both halves of the hash.
-
-    Example:
-        >>> word = jnp.zeros((1, 16), jnp.uint8)
-        >>> [half.shape for half in hash_packed(word, jnp.zeros(1, jnp.int32), np.zeros(2, np.uint32))]
-        [(1,), (1,)]
     """
-    chunks, used = split_chunks(strings, lengths)
-    long = used.ndim > lengths.ndim
-    number = lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1) if long else jnp.zeros(used.shape, jnp.uint32)
+    used = chunk_lengths(words, lengths)
+    chunked = used.ndim > lengths.ndim
+    number = jnp.zeros(used.shape, jnp.uint32)
+    if chunked:
+        number = lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
     state = _start(key, number)
-    size, rest_of_last = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
-    for i in range(chunks.shape[-1] // 4 + 1):
+    size, last_mask = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
+    for i, word in enumerate([*words, jnp.uint32(0)]):
         rest = used - 4 * i
-        packed = packed_word(chunks, i)
-        word = jnp.where(rest >= 4, packed, size | (packed & rest_of_last))
-        after = _absorb(state, word, rounds[0])
-        state = tuple(jnp.where(rest >= 0, new, old) for new, old in zip(after, state, strict=True))
+        changed = _absorb(state, jnp.where(rest >= 4, word, size | word & last_mask), rounds[0])
+        state = tuple(jnp.where(rest >= 0, new, old) for new, old in zip(changed, state, strict=True))
     first, second = _finish(state, rounds[1])
-    if not long:
+    if not chunked:
         return first, second
     counts = ((number == 0) | (used > 0)).astype(jnp.uint32)
-    return jnp.sum(first * counts, axis=-1, dtype=jnp.uint32), jnp.sum(second * counts, axis=-1, dtype=jnp.uint32)
+    return jnp.sum(first * counts, -1, dtype=jnp.uint32), jnp.sum(second * counts, -1, dtype=jnp.uint32)
+
+
+def words_of(strings: UInt8[Array, "*batch width"]) -> list[UInt32[Array, "..."]]:
+    """The 32-bit words of a padded batch; of one more than 64 wide those of its chunks, `[*batch, chunks]`."""
+    width = strings.shape[-1]
+    if width > CHUNK:
+        strings = jnp.pad(strings, [(0, 0)] * (strings.ndim - 1) + [(0, -width % CHUNK)])
+        strings = strings.reshape(*strings.shape[:-1], -1, CHUNK)
+    return [_packed_word(strings, i) for i in range(-(-strings.shape[-1] // 4))]
+
+
+def chunked_words(words: list[Array]) -> list[Array]:
+    """The same of words that are listed one by one."""
+    if len(words) <= CHUNK // 4:
+        return words
+    words = words + [jnp.zeros_like(words[0])] * (-len(words) % (CHUNK // 4))
+    return [jnp.stack(words[i :: CHUNK // 4], -1) for i in range(CHUNK // 4)]
+
+
+def chunk_lengths(words: Sequence[Array], lengths: Array) -> Array:
+    """The bytes in use of each chunk, of strings of which `words` are those of several chunks."""
+    if not words or words[0].ndim <= lengths.ndim:
+        return lengths
+    begins = CHUNK * jnp.arange(words[0].shape[-1], dtype=jnp.int32)
+    return jnp.clip(lengths[..., None] - begins, 0, CHUNK)
+
+
+def _packed_word(strings: Array, i: int) -> Array:
+    # Four columns rather than a bitcast, for which XLA would copy the batch on a CPU.
+    columns = range(4 * i, min(strings.shape[-1], 4 * i + 4))
+    first, *rest = (strings[..., column].astype(jnp.uint32) for column in columns)
+    for shift, byte in enumerate(rest, start=1):
+        first = first | byte << (8 * shift)
+    return first
 
 
 def hash_spans(
@@ -142,48 +171,6 @@ def chunk_spans(
     number = np.arange(counts.sum()) - np.repeat(firsts, counts)
     used = np.minimum(np.repeat(used, counts) - CHUNK * number, CHUNK)
     return np.repeat(starts, counts) + CHUNK * number, used, number.astype(np.uint32), firsts
-
-
-def split_chunks(
-    strings: UInt8[Array, "*batch width"], lengths: Int32[Array, "*batch"]
-) -> tuple[UInt8[Array, "*chunks size"], Int32[Array, "*chunks"]]:
-    """Cuts padded strings into chunks of 64 bytes along a new axis; a batch at most 64 wide stays as it is.
-
-    Args:
-        strings: The bytes.
-        lengths: Bytes in use.
-
-    Returns:
-        The chunks, padded to whole 32-bit words, and the bytes in use of each.
-
-    Example:
-        >>> chunks, used = split_chunks(jnp.zeros((2, 100), jnp.uint8), jnp.array([100, 3], jnp.int32))
-        >>> chunks.shape, used.tolist()
-        ((2, 2, 64), [[64, 36], [3, 0]])
-    """
-    width = strings.shape[-1]
-    fill = -width % (4 if width <= CHUNK else CHUNK)
-    if fill:
-        strings = jnp.pad(strings, [(0, 0)] * (strings.ndim - 1) + [(0, fill)])
-    if width <= CHUNK:
-        return strings, lengths
-    chunks = strings.reshape(*strings.shape[:-1], -1, CHUNK)
-    begins = CHUNK * lax.broadcasted_iota(jnp.int32, chunks.shape[:-1], chunks.ndim - 2)
-    return chunks, jnp.clip(jnp.expand_dims(lengths, -1) - begins, 0, CHUNK)
-
-
-def packed_word(strings: UInt8[Array, "*batch width"], i: int) -> UInt32[Array, "*batch"]:
-    """Bytes `4 * i` to `4 * i + 3` of every string as a little-endian number; 0 where `i` is behind the last word.
-
-    Example:
-        >>> packed_word(jnp.array([[1, 2, 0, 0]], jnp.uint8), 0).tolist()
-        [513]
-    """
-    if 4 * i >= strings.shape[-1]:
-        return jnp.zeros(strings.shape[:-1], jnp.uint32)
-    # Four columns rather than a bitcast: XLA on CPU makes a copy of the batch for the bitcast, and none for this.
-    a, b, c, d = (strings[..., 4 * i + j].astype(jnp.uint32) for j in range(4))
-    return a | (b << 8) | (c << 16) | (d << 24)
 
 
 def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:

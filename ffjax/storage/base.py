@@ -115,6 +115,10 @@ class Storage(Chunk, ABC):
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
         return self.finish_sum(self.partial_sum(ids))
 
+    def ngram_rows(self, first: int) -> "tuple[Storage, int]":
+        """A storage that holds the rows from `first` on, and their first row in it."""
+        return self, first
+
     @abstractmethod
     def add_gradient(
         self,

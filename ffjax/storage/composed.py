@@ -23,7 +23,15 @@ from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.storage.base import Gradient, Storage, TreeReader, float_leaves
 from ffjax.storage.dense import NdArray, unplaced
-from ffjax.storage.ngram_sums import Parts, compose
+from ffjax.storage.ngram_sums import (
+    MEAN_WITH_WORD,
+    NgramRows,
+    Subwords,
+    compose,
+    sum_of_rows,
+    table_words,
+    with_ngram_sums,
+)
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
@@ -206,46 +214,48 @@ class ComposedArray(Storage, kind="ComposedArray"):
         ngrams = tree.maybe("ngrams", tree.storage)
         return tree.made(cls, own, words, ngrams, tree.maybe("indexer", tree.indexer))
 
+    def ngram_rows(self, first: int) -> tuple[Storage, int]:
+        """The storage of the n-grams."""
+        return (self, first) if self.ngrams is None else (self.ngrams, first - self.n_words)
+
     def units(
         self, words: Integer[np.ndarray, " n"]
     ) -> tuple[Float32[np.ndarray, "n dims"], Float32[np.ndarray, " n"]]:
-        """Words' rows and the lengths that they had before they were scaled, both with one composition.
+        """Words' rows and the norms that they had before they were scaled.
 
         Args:
             words: numbers of words, from 0 up to `n_words`.
         """
-        words, places = np.unique(words, return_inverse=True)
-        units, lengths = np.empty((len(words), self.shape[1]), np.float32), np.empty(len(words), np.float32)
-        for block in compose(self.parts, words):
-            at = np.searchsorted(words, block.words)
-            units[at], lengths[at] = block.unit, block.norms
-        return units[places], lengths[places]
+        words, index = np.unique(words, return_inverse=True)
+        units = np.empty((len(words), self.shape[1]), np.float32)
+        norms = np.empty(len(words), np.float32)
+        with jax.ensure_compile_time_eval():  # these rows are not arguments of a traced function
+            for block in compose(self.own, self._word_ngrams(), words):
+                at = np.searchsorted(words, block.words)
+                units[at], norms[at] = block.units, block.norms
+        return units[index], norms[index]
 
     def lengths(self, key: Any) -> Any:
-        """The length of words' vectors before they were scaled to unit length.
+        """The norms of words' vectors before they were scaled to unit length.
 
         Args:
-            key: an `int` for one number, or a slice, a list or an array of integers below `n_words` for an array.
+            key: an `int` for one number, or a slice, a list or an array of integers below `n_words`
+                for an array.
         """
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
             return normalize(self._means(jnp.arange(self.n_words, dtype=jnp.int32)))[1][key]
         if isinstance(key, int | np.integer):
             return self._one(range(self.n_words)[int(key)])[1]
         ids = np.arange(self.n_words)[key]
-        words, places = np.unique(ids, return_inverse=True)
-        found = np.empty(len(words), np.float32)
-        with jax.ensure_compile_time_eval():  # these rows are no arguments of a function that is being traced
-            for block in compose(self.parts, words):
-                found[np.searchsorted(words, block.words)] = block.norms
-        return found[places].reshape(ids.shape)
+        return self.units(ids.reshape(-1))[1].reshape(ids.shape)
 
     def _details(self) -> str:
         return f", {self.n_words} words of {self.own!r}"
 
-    @property
-    def parts(self) -> Parts:
-        """What words are composed from."""
-        return Parts(self.own, self.ngrams, 0, self.table, self.indexer)
+    def _word_ngrams(self) -> NgramRows | None:
+        if self.indexer is None or self.ngrams is None:
+            return None
+        return NgramRows(self.ngrams, 0, self.table, self.indexer)
 
     def _one(self, row: int) -> tuple[np.ndarray, np.float32]:
         if row >= self.n_words:
@@ -254,9 +264,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         vector = self.own.embedding(row)
         if self.indexer is not None and self.ngrams is not None:
             ids = self.indexer.marked_ids(f"<{self.table[row]}>").astype(np.int64)
-            if len(ids):
-                rows = self.ngrams.embedding(ids)
-                vector = (vector + np.add.reduce(rows, 0)) / np.float32(1 + len(ids))
+            total = sum_of_rows(self.ngrams, ids, np.array([0, len(ids)]))[0]
+            vector = (vector + total) / np.float32(1 + len(ids))
         norm = np.sqrt(vector.dot(vector))
         return (vector / norm if norm > 0 else vector), norm
 
@@ -264,14 +273,10 @@ class ComposedArray(Storage, kind="ComposedArray"):
         own = self.own.gather(words).astype(jnp.float32)
         if self.indexer is None or self.ngrams is None:
             return own
-        data, offsets = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
-        begin = offsets[words]
-        lengths = offsets[words + 1] - begin
-        columns = jnp.arange(self.width, dtype=jnp.int32)[None]
-        raw = jnp.take(data, begin[:, None] + columns, mode="clip")
-        ids = self.indexer.indices(jnp.where(columns < lengths[:, None], raw, jnp.uint8(0)), lengths)
-        number = 1 + (ids >= 0).sum(-1, dtype=jnp.int32)
-        return (own + self.ngrams.gather_sum(ids)) / number[:, None].astype(jnp.float32)
+        spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
+        mask, subwords = jnp.ones(words.shape, bool), Subwords(self.width, 0)
+        args = self.ngrams, self.indexer, spans, mask, subwords, MEAN_WITH_WORD
+        return with_ngram_sums(own, *args)[0]
 
     def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         if self.ngrams is None:

@@ -85,10 +85,10 @@ class SubwordVocab(Vocab):
         ids = self.subword_indexer.marked_ids(self._marked(item))
         return ids.astype(np.int64) + self.n_word_rows
 
-    def subword_row_pieces(self, item: str) -> Iterator[np.ndarray]:
+    def subword_row_chunks(self, item: str) -> Iterator[np.ndarray]:
         """The same, some rows at a time: of a word however long, in memory that hardly grows with it."""
         _check_word(item)
-        for ids in self.subword_indexer.marked_id_pieces(self._marked(item)):
+        for ids in self.subword_indexer.marked_id_chunks(self._marked(item)):
             yield ids.astype(np.int64) + self.n_word_rows
 
     def encode(self, strings: Strings) -> Rows:

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.functional import lookup as functional
-from ffjax.functional import oov as unknown
+from ffjax.storage import ngram_sums
 from tests import builders
 
 SUBWORDS = [kind for kind in builders.VOCABS if kind != "simple"]
@@ -29,8 +29,7 @@ def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> np.ndarray:
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of four words, so that a few words make many."""
-    monkeypatch.setattr(unknown, "_BLOCK", {"cpu": 4})
-    monkeypatch.setattr(unknown, "_WIDTHS", (8, 32))
+    monkeypatch.setattr(ngram_sums, "_BLOCK_WORDS", {"cpu": 4})
     jax.clear_caches()
     yield
     jax.clear_caches()
@@ -61,10 +60,10 @@ def test_more_words_than_are_ordered_together():
     emb = builders.embeddings("fasttext")
     few = words_of_all_lengths(100)
     packed = ffjax.pack(few)
-    repeats = unknown._CHUNK // len(few) + 2
+    repeats = ngram_sums._SORTED_WORDS // len(few) + 2
     some = ffjax.pack(few, count=len(few))
     many = ffjax.Strings(np.tile(some.bytes, (repeats, 1)), np.tile(some.lengths, repeats))
-    assert len(many) > unknown._CHUNK
+    assert len(many) > ngram_sums._SORTED_WORDS
     expected, expected_found = ffjax.embed(emb, packed)
     vectors, found = ffjax.embed(emb, many)
     for part in range(repeats):

@@ -7,25 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffjax.kernels.compaction import compact, drop_edges, left_pack, n_slots
+from ffjax.kernels.compaction import move_left, n_slots
 from tests.vocab.ngrams.reference import stretches
-
-
-@pytest.mark.parametrize("skip_edges", [False, True])
-@pytest.mark.parametrize(("min_n", "max_n"), [(3, 6), (1, 1), (1, 2), (1, 7), (4, 5), (2, 12), (12, 12)])
-def test_left_pack_is_in_order(min_n, max_n, skip_edges):
-    positions = 12
-    counts = np.arange(positions + 1, dtype=np.int32)
-    n, start = np.meshgrid(np.arange(max_n, min_n - 1, -1), np.arange(positions - min_n + 1), indexing="ij")
-    planes = np.broadcast_to((100 * start + n)[..., None], (*n.shape, len(counts))).astype(np.uint32)
-    packed, totals = left_pack(jnp.asarray(planes), jnp.asarray(counts), min_n)
-    assert packed.shape == (n_slots(positions, min_n, max_n), len(counts))
-    if skip_edges and min_n == 1:
-        packed, totals = drop_edges(packed, totals, jnp.asarray(counts), max_n)
-    for count, column, total in zip(counts, np.asarray(packed).T, totals, strict=True):
-        grams = stretches(range(count), min_n, max_n, skip_edges)
-        assert column[:total].tolist() == [100 * g[0] + len(g) for g in grams]
-        assert not column[total:].any()
 
 
 @pytest.mark.parametrize(("length", "expected"), [(0, 0), (2, 0), (3, 1), (5, 6), (6, 10), (18, 58)])
@@ -41,7 +24,9 @@ def compacted(ids, mask):
     return packed, mask.sum(1)
 
 
-compiled_compact = jax.jit(compact)
+@jax.jit
+def compiled_compact(ids, mask):
+    return move_left(ids.T, mask.T).T, mask.sum(1, dtype=jnp.int32)
 
 
 @given(st.sampled_from([(0, 3), (2, 0), (3, 1), (3, 2), (5, 58)]), st.integers(0, 10), st.integers(0, 2**32 - 1))

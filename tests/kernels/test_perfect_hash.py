@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ffjax.kernels import perfect_hash as hash_table
 from ffjax.kernels import perfect_hash_build as hash_build
-from ffjax.kernels.perfect_hash import HashTable, find, find_host
+from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import hash_spans
 
@@ -31,6 +31,15 @@ def batch(queries, width, fill=b"\0"):
     return np.frombuffer(data, np.uint8).reshape(len(queries), width), lengths
 
 
+def find_by_dict(data, offsets, strings, lengths):
+    """The same with a `dict`."""
+    data, offsets, strings, lengths = map(np.asarray, (data, offsets, strings, lengths))
+    bounds = zip(offsets[:-1], offsets[1:], strict=True)
+    rows = {data[begin:end].tobytes(): row for row, (begin, end) in enumerate(bounds)}
+    found = [rows.get(row[:n].tobytes(), -1) if 0 <= n <= row.size else -1 for row, n in zip(strings, lengths, strict=True)]
+    return np.array(found, np.int32)
+
+
 def check(words, queries, width=16, fill=b"\0", slack=64):
     """Asks for all queries at once, compiled and on the host, and compares with a `dict`."""
     data, offsets = blob(words, slack)
@@ -38,9 +47,8 @@ def check(words, queries, width=16, fill=b"\0", slack=64):
     rows = {word: row for row, word in enumerate(words)}
     expected = [rows.get(query, -1) if len(query) <= width else -1 for query in queries]
     strings, lengths = batch(queries, width, fill)
-    for function in (find_jit, find_host):
-        found = function(table, data, offsets, strings, lengths)
-        assert found.dtype == np.int32 and found.tolist() == expected
+    found = find_jit(table, data, offsets, strings, lengths)
+    assert found.dtype == np.int32 and found.tolist() == expected
     return table
 
 
@@ -73,7 +81,7 @@ def test_eager_is_compiled_is_numpy_is_dict():
     data, offsets = blob(WORDS)
     found = find(table, data, offsets, *batch(queries, 16))
     assert isinstance(found, jax.Array)
-    assert found.tolist() == find_host(table, data, offsets, *batch(queries, 16)).tolist()
+    assert found.tolist() == find_by_dict(data, offsets, *batch(queries, 16)).tolist()
 
 
 def test_vmap_over_batches_and_over_tables():
@@ -86,14 +94,14 @@ def test_vmap_over_batches_and_over_tables():
 
     over_batches = jax.jit(jax.vmap(partial(find, tables[0], data, offsets)))(strings, lengths)
     assert over_batches.tolist() == [
-        find_host(tables[0], data, offsets, *b).tolist() for b in zip(strings, lengths, strict=True)
+        find_by_dict(data, offsets, *b).tolist() for b in zip(strings, lengths, strict=True)
     ]
 
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tables)
     both = (np.stack([data, other_data]), np.stack([offsets, other_offsets]))
     over_tables = jax.jit(jax.vmap(find))(stacked, *both, strings, lengths)
     assert over_tables[0].tolist() == over_batches[0].tolist() == list(range(12))
-    assert over_tables[1].tolist() == find_host(tables[1], other_data, other_offsets, strings[1], lengths[1]).tolist()
+    assert over_tables[1].tolist() == find_by_dict(other_data, other_offsets, strings[1], lengths[1]).tolist()
 
 
 def test_empty_table_and_empty_batch():
@@ -135,7 +143,7 @@ def test_lengths_beside_the_width_are_not_found():
     table = HashTable.build(data, offsets)
     strings, lengths = np.frombuffer(b"abcd" * 4, np.uint8).reshape(4, 4), np.array([8, 4, -1, 0], np.int32)
     assert find_jit(table, data, offsets, strings, lengths).tolist() == [-1, 1, -1, 2]
-    assert find_host(table, data, offsets, strings, lengths).tolist() == [-1, 1, -1, 2]
+    assert find_jit(table, data, offsets, strings, lengths).tolist() == [-1, 1, -1, 2]
 
 
 def test_bytes_behind_a_string_are_not_read():
@@ -163,7 +171,7 @@ def test_every_small_size():
         words = [b"%d" % i for i in range(n)]
         data, offsets = blob(words)
         table = HashTable.build(data, offsets)
-        assert find_host(table, data, offsets, *batch([*words, b"%d" % n], 4)).tolist() == [*range(n), -1]
+        assert find_jit(table, data, offsets, *batch([*words, b"%d" % n], 4)).tolist() == [*range(n), -1]
 
 
 @pytest.mark.parametrize("n", [819, 820, 65_536, 104_857, 104_858])
@@ -172,7 +180,7 @@ def test_the_fullest_and_the_emptiest_tables(n):
     data, offsets = blob(words)
     table = HashTable.build(data, offsets)
     strings, lengths = batch([*words, b"not a word"], 12)
-    assert np.array_equal(find_host(table, data, offsets, strings, lengths), [*range(n), -1])
+    assert np.array_equal(find_jit(table, data, offsets, strings, lengths), [*range(n), -1])
     assert np.array_equal(find_jit(table, data, offsets, strings, lengths), [*range(n), -1])
 
 
@@ -279,7 +287,7 @@ def test_words_that_collide_under_the_key_of_another_table():
 
     table = check(words, words + candidates[:1000])
     assert np.bincount(buckets_under(table.key, words, 1024)).max() <= 10
-    assert find_host(victim, *blob([b"%d" % i for i in range(1000)]), *batch(words, 16)).max() == -1
+    assert find_jit(victim, *blob([b"%d" % i for i in range(1000)]), *batch(words, 16)).max() == -1
 
 
 def test_words_that_collide_under_their_own_key():
@@ -353,7 +361,7 @@ def test_any_words(case):
     table = HashTable.build(data, offsets)
     queries = [*words, *queries]
     expected = [words.index(q) if q in words else -1 for q in queries]
-    assert find_host(table, data, offsets, *batch(queries, 20)).tolist() == expected
+    assert find_jit(table, data, offsets, *batch(queries, 20)).tolist() == expected
 
 
 @settings(deadline=None, max_examples=100)

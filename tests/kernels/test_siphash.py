@@ -8,9 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffjax.kernels import siphash as string_hash
-from ffjax.kernels.siphash import hash_packed, hash_spans
+from ffjax.kernels.siphash import hash_spans, hash_words, words_of
 
 KEY = np.array([0x03020100, 0x07060504], np.uint32)
+
+
+def hash_packed(strings, lengths, key, **options):
+    return hash_words(words_of(strings), lengths, key, **options)
+
+
 packed = jax.jit(hash_packed, static_argnames="rounds")
 
 

@@ -30,7 +30,7 @@ from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
-from ffjax.storage.ngram_sums import WHOLE, Parts, compose
+from ffjax.storage.ngram_sums import NgramRows, compose
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
@@ -306,9 +306,9 @@ def _compose(
         # The storage shares the memory of the rows. Those of n-grams do not change, and no word
         # reads another word's row.
         shared = NdArray(jax.device_put(rows, device))
-        parts = Parts(shared, None if indexer is None else shared, n, table, indexer)
-        for block in compose(parts, np.arange(n), WHOLE if n > WHOLE.words else None):
-            rows[block.words], norms[block.words] = block.unit, block.norms
+        ngrams = None if indexer is None else NgramRows(shared, n, table, indexer)
+        for block in compose(shared, ngrams, np.arange(n)):
+            rows[block.words], norms[block.words] = block.units, block.norms
             n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
     if n_invalid:
         warnings.warn(

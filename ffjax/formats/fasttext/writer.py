@@ -29,7 +29,7 @@ from ffjax.formats.fasttext.layout import (
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows.export import check_has_dims
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
-from ffjax.storage.ngram_sums import Parts, ngram_sums
+from ffjax.storage.ngram_sums import NgramRows, ngram_sums
 from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
@@ -201,16 +201,18 @@ def _word_rows(embeddings: Embeddings, ngrams: _Ngrams) -> Iterator[np.ndarray]:
     """The rows of words from which fastText makes the words' vectors."""
     vocab, storage, norms = embeddings.vocab, embeddings.storage, embeddings.norms
     ids = vocab.host_rows
-    ngram_rows = None if ngrams.indexer is None else storage
-    parts = Parts(storage, ngram_rows, vocab.n_word_rows, vocab.table, ngrams.indexer)
+    ngram_rows = None
+    if ngrams.indexer is not None:
+        ngram_rows = NgramRows(storage, vocab.n_word_rows, vocab.table, ngrams.indexer)
     for start in range(0, len(ids), _BLOCK_ROWS):
         block = ids[start : start + _BLOCK_ROWS]
         rows = np.array(storage.embedding(block), np.float32)
         if norms is not None:
             rows *= np.asarray(norms[block])[:, None]
-        for sums in ngram_sums(parts, np.arange(start, start + len(block))):
+        words = np.arange(start, start + len(block))
+        for sums in () if ngram_rows is None else ngram_sums(ngram_rows, words):
             i = sums.words - start
-            rows[i] = rows[i] * (sums.numbers[:, None] + 1) - sums.sums
+            rows[i] = rows[i] * (sums.counts[:, None] + 1).astype(np.float32) - sums.sums
         yield rows
         release_pages(storage)
 

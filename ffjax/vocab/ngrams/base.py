@@ -1,10 +1,9 @@
-"""What the indexers that hash n-grams share: the host's and the device's interface, and the order of n-grams."""
+"""What all indexers share: from words to the rows of their n-grams, on the host and on a device."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import fields
-from functools import cached_property, partial
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,111 +12,143 @@ from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arrays import AnyArray
-from ffjax.kernels.swar import HELD
-from ffjax.kernels.utf8 import byte_planes
-from ffjax.vocab.ngrams import chunked as pieces
-from ffjax.vocab.ngrams.definition import bounds, check_word, whole_number
+from ffjax.kernels.compaction import move_left, n_slots
+from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
+from ffjax.kernels.ngrams_numpy import (
+    Line,
+    Ngrams,
+    characters,
+    encode,
+    ngram_texts,
+    ngrams_of,
+    text_lines,
+)
+from ffjax.vocab.ngrams.definition import check_word, whole_number
 
-# Words that are hashed together. What lies between bytes and ids then stays in a CPU's cache and in memory that is
-# already mapped, which takes half the time of one pass over 50,000 words.
-_BLOCK = 8192
-
-
-class Order(NamedTuple):
-    """Where the n-grams of a word of some length are, in order.
-
-    Attributes:
-        starts: the first character (or byte) of each n-gram.
-        ends: the one behind its last.
-        places: its index in the rows of hashes that `lanes` gives, one row for each n from the longest.
-    """
-
-    starts: np.ndarray
-    ends: np.ndarray
-    places: np.ndarray
+# Words whose ids are ordered together: the work of a block stays in a CPU's cache.
+_BLOCK_WORDS = 8192
 
 
-class HashIndexer(ABC):
-    """An indexer that hashes n-grams into a fixed number of buckets.
+class NgramIndexer(ABC):
+    """Gives each n-gram of a word its row, counted from 0.
 
     Attributes:
         min_n: the length of the shortest n-grams, in characters.
         max_n: the length of the longest.
+        upper_bound: the number of rows.
+        rule: what a character is, see `ffjax.kernels.ngram_hashes`.
+        skip_edge_unigrams: whether n-grams of one character at either end are left out.
+        n_hashes: how many rows an n-gram has.
     """
 
     min_n: int
     max_n: int
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is kept for speed lies beside the fields; a copy or a pickle makes its own.
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-
-    @property
-    @abstractmethod
-    def upper_bound(self) -> int:
-        """The number of buckets."""
+    upper_bound: int
+    rule: ClassVar[str]
+    skip_edge_unigrams: bool = False
+    n_hashes: int = 1
 
     @abstractmethod
-    def _hash(self, text: str) -> np.ndarray:
-        """The buckets of a marked word on the host, uint64 `[n_ids]`."""
+    def device_ids(self, tile: Tile) -> Int32[Array, "starts slots batch"]:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
 
     @abstractmethod
-    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
-        """Those buckets of a long word, some at a time."""
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none, `n_hashes` of each."""
 
-    @abstractmethod
-    def _names(self, text: str) -> list[str]:
-        """The n-gram behind each of those buckets."""
+    def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """The rows of the marked words themselves, which come before those of their n-grams."""
+        return np.zeros(0, np.int64)
 
-    @abstractmethod
-    def _hash_planes(self, planes: Array, totals: Array) -> tuple[Array, Array]:
-        """The buckets of a marked batch on the device, uint32 `[slots, batch]`, and how many each word has."""
+    def extra_slots(self) -> int:
+        """How many rows a word has besides those of its n-grams."""
+        return 0
 
-    @property
-    @abstractmethod
-    def _skips_edges(self) -> bool:
-        """Whether n-grams of one character at either end are left out."""
+    # On the host.
 
     def subword_indices(
         self, word: str, offset: int = 0, bracket: bool = True, with_ngrams: bool = False
     ) -> list[int] | list[tuple[str, int]]:
-        """The buckets of a word's n-grams, by start, longest first.
+        """The rows of a word's n-grams, by start, longest first.
 
         Args:
             word: the word.
-            offset: what to add to each bucket, such as the number of the words' rows that come first.
+            offset: what to add to each row, such as the number of the words' rows that come first.
             bracket: whether to put `<` and `>` around the word first.
-            with_ngrams: whether to give `(ngram, bucket)` pairs.
+            with_ngrams: whether to give `(ngram, row)` pairs.
 
         Returns:
-            The buckets, or the pairs; none for a word that is too short.
+            The rows, or the pairs; none for a word that is too short.
 
         Raises:
-            TypeError: `word` is no `str`, or `offset` no whole number.
-            ValueError: `offset` is negative or leads beyond 64 bits, or UTF-8 cannot hold the word.
+            TypeError: `word` is not a `str`, or `offset` not a whole number.
+            ValueError: `offset` is negative or exceeds 64 bits, or UTF-8 cannot hold the word.
         """
         check_word(word)
+        offset = whole_number("offset", offset)
+        if not 0 <= offset <= 2**64 - self.upper_bound:
+            raise ValueError(
+                f"`offset`: expected 0 to {2**64 - self.upper_bound}, so that indices fit 64 bits, "
+                f"got {offset}. Give the number of rows that come before those of the n-grams."
+            )
         text = f"<{word}>" if bracket else word
-        ids = self._hash(text)
-        if not isinstance(offset, int) or offset:
-            offset = whole_number("offset", offset)
-            if not 0 <= offset <= 2**64 - self.upper_bound:
-                raise ValueError(
-                    f"`offset`: expected 0 to {2**64 - self.upper_bound}, so that indices fit 64 bits, got {offset}. "
-                    "Give the number of rows that come before those of the n-grams."
-                )
-            ids = ids + np.uint64(offset)
-        if with_ngrams:
-            return list(zip(self._names(text), ids.tolist(), strict=True))
-        return ids.tolist()
+        names: list[str] | None = [] if with_ngrams else None
+        ids = [i + offset for block in self._text_ids(text, names) for i in block.tolist()]
+        return ids if names is None else list(zip(names, ids, strict=True))
 
     def marked_ids(self, text: str) -> np.ndarray:
-        """The buckets of a word that has its markers already, as an array, uint64 `[n_ids]`: the quick way for one."""
-        return self._hash(text)
+        """The rows of a word that has its markers already, `[n_ids]`."""
+        return np.concatenate([*self._text_ids(text)])
 
-    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
-        """The same, some at a time, so that no number of characters takes much memory."""
-        return iter((self._hash(text),)) if len(text) <= 2 * pieces.PIECE else self._hash_pieces(text)
+    def marked_id_chunks(self, text: str) -> Iterator[np.ndarray]:
+        """The same in chunks, so that a word of any length takes little memory."""
+        return self._text_ids(text)
+
+    def ragged_ids(
+        self, data: UInt8[np.ndarray, " size"], splits: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of many marked words laid one after the other, see `mark_words`.
+
+        Args:
+            data: the words' bytes.
+            splits: where each word begins, and where the last ends.
+
+        Returns:
+            `(ids, splits)`: the rows, and where those of each word begin.
+        """
+        line = characters(data, splits, self.rule)
+        ids, ngrams = self._ids(line, slice(0, len(line.begins)))
+        owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
+        counts = np.bincount(owners, minlength=len(line.counts))
+        if n := self.extra_slots():
+            ids = np.insert(ids, np.repeat(np.cumsum(counts) - counts, n), self.word_ids(data, splits))
+            counts += n
+        return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+    def _text_ids(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
+        if n := self.extra_slots():
+            raw = encode(text)
+            if names is not None:
+                names += [text] * n
+            yield self.word_ids(np.frombuffer(raw, np.uint8), np.array([0, len(raw)]))
+        for line, span in text_lines(text, self.rule, self.max_n):
+            ids, ngrams = self._ids(line, span)
+            if names is not None:
+                names += ngram_texts(line, ngrams)
+            yield ids
+
+    def _ids(self, line: Line, span: slice) -> tuple[np.ndarray, Ngrams]:
+        """Rows, and the n-gram of each."""
+        ngrams = ngrams_of(line, span, self.min_n, self.max_n, self.skip_edge_unigrams)
+        ids = self.host_ids(line, span, ngrams)
+        if self.n_hashes > 1:
+            ngrams = Ngrams(*(x.repeat(self.n_hashes) for x in ngrams))
+        if ids.dtype.kind == "i" and ids.size and ids.min() < 0:
+            exist = ids >= 0
+            ids, ngrams = ids[exist], Ngrams(*(x[exist] for x in ngrams))
+        return ids, ngrams
+
+    # On a device.
 
     def bucket_ids(
         self,
@@ -127,27 +158,25 @@ class HashIndexer(ABC):
         bow: bytes = b"<",
         eow: bytes = b">",
     ) -> tuple[Int32[Array, "batch slots"], Int32[Array, " batch"]]:
-        """The buckets of all n-grams of packed words, in compiled code, in the order of `subword_indices`.
+        """The rows of all n-grams of packed words, in compiled code, in the order of `subword_indices`.
 
-        They are computed with the batch in the last axis: within one compiled program `ids.T` costs nothing.
-
-        Words that are not valid UTF-8 give what `subword_indices` gives for their `str` (see `ffjax.unpack`). For
-        fastText's and floret's hashes, a batch in which a character has more than three continuation bytes takes a
-        slower path.
+        Words that are not valid UTF-8 give what `subword_indices` gives for their `str` (see
+        `ffjax.unpack`).
 
         Args:
             data: the words' bytes, uint8 `[batch, width]`.
             lengths: bytes in each word, int32 `[batch]`; negative for rows that hold no word.
             bow: bytes to put before each word; `b""` for none.
-            eow: bytes to put behind each word.
+            eow: bytes to put after each word.
 
         Returns:
-            `(ids, counts)`: int32 `[batch, slots]` buckets packed to the left, zeros behind; int32 `[batch]` how many
-            each word has. `slots` is what a word of `width` one-byte characters has.
+            `(ids, counts)`: int32 `[batch, slots]` rows packed to the left, then zeros; int32
+            `[batch]` how many each word has. `slots` is what a word of `width` one-byte characters
+            has.
 
         Raises:
             TypeError: the arrays are of other types.
-            ValueError: the shapes do not fit, or there are more than `2**31` buckets, beyond int32.
+            ValueError: the shapes do not fit, or there are more than `2**31` rows, beyond int32.
 
         Examples:
             >>> import ffjax
@@ -156,7 +185,8 @@ class HashIndexer(ABC):
             >>> ids[0, :6].tolist(), counts.tolist()
             ([191, 59, 8, 757, 337, 895], [6, 0])
         """
-        return _bucket_ids(self, *self._checked(data, lengths), bow, eow)
+        ids = self.indices(data, lengths, bow=bow, eow=eow)
+        return jnp.maximum(ids, 0), (ids >= 0).sum(1, dtype=jnp.int32)
 
     def indices(
         self,
@@ -166,70 +196,74 @@ class HashIndexer(ABC):
         bow: bytes = b"<",
         eow: bytes = b">",
     ) -> Int32[Array, "batch slots"]:
-        """The ids of `bucket_ids`, with -1 instead of counts in slots behind a word's last n-gram."""
-        ids, counts = _bucket_ids(self, *self._checked(data, lengths), bow, eow)
-        return jnp.where(lax.broadcasted_iota(jnp.int32, ids.shape, 1) < counts[:, None], ids, jnp.int32(-1))
+        """The ids of `bucket_ids`, with -1 instead of counts in slots after a word's last n-gram."""
+        return _indices(self, *self._checked(data, lengths), bow, eow)
+
+    def tile_ids(
+        self, words: Words, start: Array, width: int, bow: bytes, eow: bytes
+    ) -> Int32[Array, "slots batch"]:
+        """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them."""
+        tile = read_tile(words, start, width, self.max_n, self.rule, bow, eow)
+        ids = self.device_ids(tile)
+        return ids.reshape(-1, ids.shape[-1])
+
+    def slots(self, marked: int) -> int:
+        """How many slots a start has in the answer of `tile_ids`."""
+        spread = self.longest(marked) - self.min_n + 1
+        return self.n_hashes * spread + self.extra_slots()
+
+    def longest(self, width: int) -> int:
+        """The length of the longest n-grams that words of so many bytes can have."""
+        return max(self.min_n, min(self.max_n, width))
 
     def _checked(self, data: Any, lengths: Any) -> tuple[Array, Array]:
         if self.upper_bound > 2**31:
             raise ValueError(
-                f"{self!r}: expected at most 2**31 buckets on a device, whose indices are int32, got "
-                f"{self.upper_bound}. Use `subword_indices`, which has no such limit."
+                f"{self!r}: expected at most 2**31 buckets on a device, whose indices are int32, "
+                f"got {self.upper_bound}. Use `subword_indices`, which has no such limit."
             )
         data, lengths = jnp.asarray(data), jnp.asarray(lengths)
         if data.dtype != jnp.uint8 or lengths.dtype != jnp.int32:
             raise TypeError(
-                f"`data`, `lengths`: expected uint8 and int32, got {data.dtype} and {lengths.dtype}. "
-                "`ffjax.pack` makes both."
+                f"`data`, `lengths`: expected uint8 and int32, got {data.dtype} and "
+                f"{lengths.dtype}. `ffjax.pack` makes both."
             )
         if data.ndim != 2 or lengths.shape != data.shape[:1]:
             raise ValueError(
-                f"`data`, `lengths`: expected shapes [batch, width] and [batch], got {data.shape} and "
-                f"{lengths.shape}. Use `jax.vmap` for more axes."
+                f"`data`, `lengths`: expected shapes [batch, width] and [batch], got {data.shape} "
+                f"and {lengths.shape}. Use `jax.vmap` for more axes."
             )
         return data, lengths
 
-    def _order(self, length: int) -> Order:
-        """The order of the n-grams of a word of `length` characters; short lengths are kept."""
-        order = self._orders.get(length)
-        if order is None:
-            starts, ends = bounds(length, self.min_n, self.max_n).T
-            if self._skips_edges:
-                kept = (ends - starts > 1) | ((starts > 0) & (ends < length))
-                starts, ends = starts[kept], ends[kept]
-            top = min(self.max_n, length)
-            order = Order(starts, ends, starts + (top - (ends - starts)) * length)
-            if length <= HELD:
-                self._orders[length] = order
-        return order
 
-    @cached_property
-    def _orders(self) -> dict[int, Order]:
-        return {}
+@partial(jax.jit, static_argnames=("bow", "eow"))
+def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow: bytes) -> Array:
+    batch, width = data.shape
+    marked = width + len(bow) + len(eow)
+    n_tiles = max(1, -(-marked // STARTS))
+    slots = indexer.n_hashes * n_slots(marked, indexer.min_n, indexer.max_n) + indexer.extra_slots()
+    size = min(batch, _BLOCK_WORDS)
+    n_blocks = -(-batch // max(size, 1))
+    if batch == 0 or marked == 0 and not slots:
+        return jnp.zeros((batch, slots), jnp.int32)
+    begins = jnp.arange(n_blocks * size, dtype=jnp.int32) * width
+    lengths = jnp.pad(jnp.minimum(lengths, width), (0, n_blocks * size - batch), constant_values=-1)
 
+    def block(words: tuple[Array, Array]) -> Array:
+        begins, lengths = words
+        shape = jax.eval_shape(tile, jnp.int32(0), begins, lengths).shape
+        total = jnp.max(lengths) + len(bow) + len(eow)
 
-@partial(jax.jit, static_argnums=(0, 3, 4))
-def _bucket_ids(indexer: HashIndexer, data: Array, lengths: Array, bow: bytes, eow: bytes) -> tuple[Array, Array]:
-    def hash_block(data: Array, lengths: Array) -> tuple[Array, Array]:
-        ids, counts = indexer._hash_planes(*byte_planes(data, lengths, bow, eow))
-        empty = lengths < 0
-        return jnp.where(empty[None], 0, ids.astype(jnp.int32)), jnp.where(empty, 0, counts)
+        def add(i: Array, ids: Array) -> Array:
+            return lax.dynamic_update_index_in_dim(ids, tile(i * STARTS, begins, lengths), i, 0)
 
-    batch = data.shape[0]
-    if batch <= _BLOCK:
-        ids, counts = hash_block(data, lengths)
-        return ids.T, counts
+        ids = jnp.full((n_tiles, *shape), -1, jnp.int32)
+        ids = lax.fori_loop(0, -(-total // STARTS) if marked else 1, add, ids)
+        ids = ids.reshape(n_tiles * shape[0], size)
+        return move_left(ids + 1, ids >= 0)[:slots] - 1
 
-    def step(block: Array, found: tuple[Array, Array]) -> tuple[Array, Array]:
-        # The last block starts so that it ends with the batch, and does some rows again.
-        first = jnp.minimum(block * _BLOCK, batch - _BLOCK)
-        rows = (lax.dynamic_slice_in_dim(x, first, _BLOCK) for x in (data, lengths))
-        ids, counts = hash_block(*rows)
-        return (
-            lax.dynamic_update_slice_in_dim(found[0], ids, first, 1),
-            lax.dynamic_update_slice_in_dim(found[1], counts, first, 0),
-        )
+    def tile(start: Array, begins: Array, lengths: Array) -> Array:
+        return indexer.tile_ids(Words(data.reshape(-1), begins, lengths), start, width, bow, eow)
 
-    shapes = jax.eval_shape(hash_block, data, lengths)
-    ids, counts = lax.fori_loop(0, -(-batch // _BLOCK), step, tuple(jnp.zeros(x.shape, x.dtype) for x in shapes))
-    return ids.T, counts
+    ids = lax.map(block, (begins.reshape(n_blocks, size), lengths.reshape(n_blocks, size)))
+    return ids.swapaxes(1, 2).reshape(n_blocks * size, slots)[:batch]

@@ -1,18 +1,9 @@
 """N-grams of words: stretches of `min_n` to `max_n` characters, by start, longest first."""
 
 import operator
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
-from jaxtyping import Int32, UInt8
-
-from ffjax._internal.arrays import AnyArray
-from ffjax.kernels.compaction import left_pack
-from ffjax.kernels.utf8 import CODE_POINTS, byte_planes, later, offsets, pull, starts_of
 
 
 def ngrams(word: str, min_n: int = 3, max_n: int = 6, bracket: bool = True) -> list[str]:
@@ -83,63 +74,3 @@ def check_word(word: object) -> None:
     """Refuses what is no `str`."""
     if not isinstance(word, str):
         raise TypeError(f"`word`: expected a str to take n-grams of, got {type(word).__name__} {word!r}.")
-
-
-@partial(jax.jit, static_argnames=("min_n", "max_n", "bow", "eow"))
-def ngram_windows(
-    data: UInt8[AnyArray, "batch width"],
-    lengths: Int32[AnyArray, " batch"],
-    min_n: int,
-    max_n: int,
-    *,
-    bow: bytes = b"<",
-    eow: bytes = b">",
-) -> tuple[UInt8[Array, "batch slots window"], Int32[Array, "batch slots"]]:
-    """The bytes of each n-gram of each packed word, to look them up in a table.
-
-    Slots are in the order of `ngrams`, packed to the left. In words that are not valid UTF-8, each byte outside of a
-    valid sequence is a character, as in the `str` that `unpack` gives.
-
-    Args:
-        data: the words' bytes, uint8 `[batch, width]`.
-        lengths: bytes in each word, int32 `[batch]`; negative for rows that hold no word.
-        min_n: the length of the shortest n-grams, in characters.
-        max_n: the length of the longest.
-        bow: bytes to put before each word.
-        eow: bytes to put behind each word.
-
-    Returns:
-        `(windows, sizes)`: uint8 `[batch, slots, window]` with zeros behind each n-gram, and int32 `[batch, slots]`
-        bytes in each, -1 in slots behind a word's last n-gram.
-    """
-    planes, totals = byte_planes(jnp.asarray(data), jnp.asarray(lengths), bow, eow)
-    positions, batch = planes.shape
-    top = min(max_n, positions)
-    if top < min_n:
-        return jnp.zeros((batch, 0, 4), jnp.uint8), jnp.zeros((batch, 0), jnp.int32)
-    starts = starts_of(planes, totals, CODE_POINTS)
-    counts = starts.sum(0, dtype=jnp.int32)
-    edges = offsets(starts, totals, top)
-    n_starts = positions - min_n + 1
-    sizes = jnp.stack([edges[n : n + n_starts] - edges[:n_starts] for n in range(top, min_n - 1, -1)])
-    sizes, n_ngrams = left_pack(sizes, counts, min_n)
-
-    # Four bytes at a time, from each character on; an n-gram's first bytes are those of its start.
-    quads = planes
-    for k in (1, 2, 3):
-        quads = quads | later(planes, k) << np.uint32(8 * k)
-    n_words = -(-min(4 * top, positions) // 4)
-    words = pull(jnp.stack([later(quads, 4 * k) for k in range(n_words)]), starts)
-    words = words[:, :n_starts]
-    spread = top - min_n + 1
-    packed = []
-    for k in range(n_words):
-        word, _ = left_pack(jnp.broadcast_to(words[k], (spread, *words[k].shape)), counts, min_n)
-        used = jnp.clip(sizes - 4 * k, 0, 4)
-        kept = jnp.where(used == 4, word, word & ((np.uint32(1) << (8 * used).astype(jnp.uint32)) - np.uint32(1)))
-        packed.append(kept)
-    windows = lax.bitcast_convert_type(jnp.stack(packed, -1), jnp.uint8)  # [slots, batch, words, 4], little endian
-    slots = sizes.shape[0]
-    windows = windows.reshape(slots, batch, 4 * n_words).swapaxes(0, 1)
-    held = lax.broadcasted_iota(jnp.int32, (slots, batch), 0) < n_ngrams[None]
-    return windows, jnp.where(held, sizes, -1).T

@@ -8,18 +8,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int32, UInt8
+from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
-from ffjax.kernels.perfect_hash import HashTable, find
+from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, ngram_sizes, packed_words
+from ffjax.kernels.ngrams_numpy import Line, Ngrams, ngram_texts
+from ffjax.kernels.perfect_hash import HashTable, find_words
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab.ngrams.chunked import id_pieces
-from ffjax.vocab.ngrams.definition import check_range, ngram_windows, ngrams
+from ffjax.vocab.ngrams.base import NgramIndexer
+from ffjax.vocab.ngrams.definition import check_range
 
 
 @value(static=("min_n", "max_n", "upper_bound"))
-class ExplicitIndexer:
+class ExplicitIndexer(NgramIndexer):
     """A table of n-grams and their rows; n-grams that are not in it have no row.
 
     Args:
@@ -39,6 +41,8 @@ class ExplicitIndexer:
         >>> indexer("tea"), indexer("tee"), indexer.upper_bound, indexer.subword_indices("tea")
         (1, None, 2, [0, 1, 0])
     """
+
+    rule = CODE_POINTS
 
     table: StringTable
     index: HashTable
@@ -74,57 +78,24 @@ class ExplicitIndexer:
         """The row of each n-gram."""
         return MappingProxyType(self._host_index)
 
-    def subword_indices(
-        self, word: str, offset: int = 0, bracket: bool = True, with_ngrams: bool = False
-    ) -> list[int] | list[tuple[str, int]]:
-        """The rows of those n-grams of a word that are in the table, by start, longest first.
-
-        Args:
-            word: the word.
-            offset: what to add to each row, such as the number of the words' rows that come first.
-            bracket: whether to put `<` and `>` around the word first.
-            with_ngrams: whether to give `(ngram, row)` pairs.
-
-        Raises:
-            TypeError: `word` is no `str`.
-        """
-        get = self._host_index.get
-        found = [
-            (ngram, row + offset)
-            for ngram in ngrams(word, self.min_n, self.max_n, bracket)
-            if (row := get(ngram)) is not None
-        ]
-        return found if with_ngrams else [row for _, row in found]
-
-    def marked_ids(self, text: str) -> np.ndarray:
-        """The rows of a word that has its markers already, as an array, int64 `[n_ids]`."""
-        return np.array(self.subword_indices(text, bracket=False), np.int64)
-
-    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
-        """The same, some at a time, so that no number of characters takes much memory."""
-        return id_pieces(self.marked_ids, lambda begin, end: text[begin:end], len(text), self.max_n)
-
-    def indices(
-        self,
-        data: UInt8[Array, "batch width"],
-        lengths: Int32[Array, " batch"],
-        *,
-        bow: bytes = b"<",
-        eow: bytes = b">",
-    ) -> Int32[Array, "batch slots"]:
-        """The row of each n-gram of each packed word in compiled code, -1 where there is none."""
-        windows, sizes = ngram_windows(data, lengths, self.min_n, self.max_n, bow=bow, eow=eow)
-        batch, slots, width = windows.shape
-        places = find(
+    def device_ids(self, tile: Tile) -> Array:
+        sizes = ngram_sizes(tile, self.min_n, self.longest(tile.reach))
+        words = packed_words(tile)
+        numbers = find_words(
             self.index,
-            jnp.asarray(self.table.data),
-            jnp.asarray(self.table.offsets),
-            windows.reshape(batch * slots, width),
-            sizes.reshape(batch * slots),
-        ).reshape(batch, slots)
+            self.table.data,
+            self.table.offsets,
+            [tile.at(words, i)[:, None] for i in range(0, tile.reach, 4)],
+            jnp.where(sizes > 0, sizes, -1),
+        )
         if len(self.table) == 0:
-            return places
-        return jnp.where(places >= 0, jnp.asarray(self.rows)[jnp.maximum(places, 0)], jnp.int32(-1))
+            return numbers
+        return jnp.where(numbers >= 0, jnp.asarray(self.rows)[jnp.maximum(numbers, 0)], -1)
+
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        get = self._host_index.get
+        texts = ngram_texts(line, ngrams)
+        return np.fromiter((get(text, -1) for text in texts), np.int64, len(texts))
 
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""

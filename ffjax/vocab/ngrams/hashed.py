@@ -1,17 +1,15 @@
 """Indexers that hash n-grams into buckets: finalfusion's, fastText's and floret's.
 
-Each is a small frozen value; two that are equal share compiled programs. On the host it takes one `str`
-(`indexer(ngram)`, `subword_indices`), on a device packed words (`bucket_ids`, `indices`), a whole batch in one
-compiled program of 32-bit arithmetic. Both number buckets from 0; a vocabulary adds the number of its words' rows.
+Each is a small frozen value; two that are equal share compiled programs. All number their buckets
+from 0; a vocabulary adds the number of its words' rows.
 
-Words that are not valid UTF-8 have a `str` too, in which lone surrogates stand for the bytes (PEP 383; `ffjax.pack`
-and `unpack` use them), and host and device agree on them: finalfusion's hash takes each such byte for a character of
-its own, fastText's and floret's step through the bytes as those programs do.
+Words that are not valid UTF-8 have a `str` too, in which lone surrogates stand for the bytes
+(PEP 383; `ffjax.pack` and `unpack` use them), and host and device agree on them: finalfusion's hash
+takes each such byte for a character, fastText's and floret's step through the bytes as those
+programs do.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -19,22 +17,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ffjax.kernels.fnv import FastTextLanes, FinalfusionLanes, fasttext_hash, length_state
-from ffjax.kernels.murmur3 import murmur3_pieces
-from ffjax.kernels.ngram_hashes import fasttext_ids, finalfusion_ids, floret_ids
-from ffjax.vocab.ngrams.base import HashIndexer
-from ffjax.vocab.ngrams.chunked import id_pieces, without_edges
+from ffjax.kernels import ngram_hashes as device
+from ffjax.kernels import ngrams_numpy as host
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
+from ffjax.kernels.murmur3 import murmur3_spans
+from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
+from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
+from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.definition import check_range, check_word, whole_number
 
 # What fastText puts at the end of a line, with markers.
-_EOS = b"<</s>>"
-
-# N-grams of more bytes (invalid UTF-8 has them) are hashed one by one: lanes would take the square of the length.
-_LONGEST_LANES = 64
+_EOS = np.frombuffer(b"<</s>>", np.uint8)
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True, repr=False)
-class FinalfusionHashIndexer(HashIndexer):
+class FinalfusionHashIndexer(NgramIndexer):
     """Hashes n-grams into `2**buckets_exp` buckets with 64-bit FNV-1a, as finalfusion does.
 
     Args:
@@ -54,6 +52,8 @@ class FinalfusionHashIndexer(HashIndexer):
         >>> indexer("tea"), indexer.upper_bound
         (6, 1024)
     """
+
+    rule = CODE_POINTS
 
     buckets_exp: int = 21
     min_n: int = 3
@@ -75,41 +75,28 @@ class FinalfusionHashIndexer(HashIndexer):
             TypeError: `ngram` is no `str`.
         """
         check_word(ngram)
-        if not ngram:
-            return length_state(0) % self.upper_bound
-        return int(self._lanes.hashes(ngram, len(ngram), len(ngram))[0])
+        codes = np.frombuffer(ngram.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+        state = np.full(1, length_state(len(ngram)), np.uint64)
+        for code in codes[:, None]:
+            state = finalfusion_extend(state, code)
+        return int(state[0]) % self.upper_bound
 
     def __repr__(self) -> str:
         return f"FinalfusionHashIndexer(buckets_exp={self.buckets_exp}, min_n={self.min_n}, max_n={self.max_n})"
 
-    def _hash(self, text: str) -> np.ndarray:
-        if len(text) < self.min_n:
-            return np.zeros(0, np.uint64)
-        hashes = self._lanes.hashes(text, self.min_n, min(self.max_n, len(text)))
-        return hashes.take(self._order(len(text)).places)
+    def device_ids(self, tile: Tile) -> Array:
+        hashes, exist = device.finalfusion_hashes(tile, self.min_n, self.longest(tile.reach))
+        buckets = hashes & np.uint32(self.upper_bound - 1)
+        return jnp.where(exist, buckets.astype(jnp.int32), -1)
 
-    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
-        return id_pieces(self._hash, lambda begin, end: text[begin:end], len(text), self.max_n)
-
-    def _names(self, text: str) -> list[str]:
-        starts, ends, _ = self._order(len(text))
-        return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-
-    def _hash_planes(self, planes: Array, totals: Array) -> tuple[Array, Array]:
-        return finalfusion_ids(planes, totals, self.min_n, self.max_n, self.buckets_exp)
-
-    @property
-    def _skips_edges(self) -> bool:
-        return False
-
-    @cached_property
-    def _lanes(self) -> FinalfusionLanes:
-        return FinalfusionLanes(self.buckets_exp, self.max_n)
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        hashes = host.finalfusion_hashes(line, span, ngrams, self.min_n, self.max_n)
+        return hashes & np.uint64(self.upper_bound - 1)
 
 
 @jax.tree_util.register_static  # so that a vocabulary may hold it in the place of one with arrays
 @dataclass(frozen=True, repr=False)
-class FastTextIndexer(HashIndexer):
+class FastTextIndexer(NgramIndexer):
     """Hashes n-grams into any number of buckets with fastText's 32-bit hash.
 
     fastText leaves out n-grams of one character at either end of `<word>`, that is, the brackets by themselves;
@@ -136,6 +123,8 @@ class FastTextIndexer(HashIndexer):
         [('<a', 750), ('a>', 806), ('a', 220)]
     """
 
+    rule = BYTES
+
     n_buckets: int = 2_000_000
     min_n: int = 3
     max_n: int = 6
@@ -161,69 +150,36 @@ class FastTextIndexer(HashIndexer):
             ValueError: UTF-8 cannot hold the n-gram.
         """
         check_word(ngram)
-        return fasttext_hash(_encoded(ngram)) % self.n_buckets
+        state = np.full(1, OFFSET_32, np.uint32)
+        for byte in encode(ngram):
+            state = fasttext_extend(state, np.full(1, byte, np.uint32))
+        return int(state[0]) % self.n_buckets
 
     def __repr__(self) -> str:
-        flags = "".join(f", {name}=True" for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name))
-        return f"FastTextIndexer(n_buckets={self.n_buckets}, min_n={self.min_n}, max_n={self.max_n}{flags})"
+        flags = [name for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name)]
+        settings = "".join(f", {name}=True" for name in flags)
+        return f"FastTextIndexer(n_buckets={self.n_buckets}, min_n={self.min_n}, max_n={self.max_n}{settings})"
 
-    def _hash(self, text: str) -> np.ndarray:
-        raw = _encoded(text)
-        if self.bare_eos and raw == _EOS:
-            return np.zeros(0, np.uint64)
-        if raw.isascii():
-            if len(raw) < self.min_n:
-                return np.zeros(0, np.uint64)
-            hashes = self._lanes.hashes(raw, self.min_n, min(self.max_n, len(raw)))
-            return hashes.take(self._order(len(raw)).places) % self._modulus
-        edges = _edges(raw)
-        starts, ends, _ = self._order(len(edges) - 1)
-        if not len(starts):
-            return np.zeros(0, np.uint64)
-        starts, ends = edges[starts], edges[ends]
-        sizes = ends - starts
-        longest = int(sizes.max())
-        if longest > _LONGEST_LANES:
-            pieces = zip(starts.tolist(), ends.tolist(), strict=True)
-            hashes = np.array([fasttext_hash(raw[start:end]) for start, end in pieces], np.uint64)
-        else:
-            hashes = self._lanes.hashes(raw, 1, longest).take((longest - sizes) * len(raw) + starts)
-        return hashes % self._modulus
+    def device_ids(self, tile: Tile) -> Array:
+        hashes, exist = device.fasttext_hashes(tile, self.min_n, self.longest(tile.reach))
+        if self.skip_edge_unigrams and self.min_n == 1:
+            exist &= ~device.edge_unigrams(tile, exist.shape[1])
+        if self.bare_eos and len(tile.bytes) >= len(_EOS):
+            mark = (tile.bytes[: len(_EOS)] == _EOS.astype(np.uint32)[:, None]).all(0)
+            exist &= ~(mark & (tile.remaining == len(_EOS)))
+        return jnp.where(exist, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
 
-    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
-        # Pieces are no words: nothing is left out at their ends.
-        plain = replace(self, skip_edge_unigrams=False, bare_eos=False)
-        return _long_pieces(self, plain._hash, _encoded(text), 1)
-
-    def _names(self, text: str) -> list[str]:
-        raw = _encoded(text)
-        if self.bare_eos and raw == _EOS:
-            return []
-        return [piece.decode("utf-8", "surrogateescape") for piece in _pieces(self, raw)]
-
-    def _hash_planes(self, planes: Array, totals: Array) -> tuple[Array, Array]:
-        ids, counts = fasttext_ids(planes, totals, self.min_n, self.max_n, self.n_buckets, self.skip_edge_unigrams)
-        if self.bare_eos and planes.shape[0] >= len(_EOS):
-            mark = np.frombuffer(_EOS, np.uint8).astype(np.uint32)[:, None]
-            eos = (totals == len(_EOS)) & (planes[: len(_EOS)] == mark).all(0)
-            ids, counts = jnp.where(eos[None], np.uint32(0), ids), jnp.where(eos, 0, counts)
-        return ids, counts
-
-    @property
-    def _skips_edges(self) -> bool:
-        return self.skip_edge_unigrams
-
-    @cached_property
-    def _lanes(self) -> FastTextLanes:
-        return FastTextLanes()
-
-    @cached_property
-    def _modulus(self) -> np.uint64:
-        return np.uint64(self.n_buckets)
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        hashes = host.fasttext_hashes(line, span, ngrams, self.min_n, self.max_n)
+        ids = (hashes % np.uint32(self.n_buckets)).astype(np.int64)
+        if self.bare_eos:
+            ids[host.of_word(line, ngrams, _EOS)] = -1
+        return ids
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
-class FloretIndexer(HashIndexer):
+class FloretIndexer(NgramIndexer):
     """Hashes a word and each of its n-grams with MurmurHash3 x64 128 into one to four buckets, as floret does.
 
     The buckets of the marked word come first, then those of its n-grams, `n_hashes` of each.
@@ -249,6 +205,8 @@ class FloretIndexer(HashIndexer):
         >>> indexer.subword_indices("tea", with_ngrams=True)[:4]
         [('<tea>', 865), ('<tea>', 214), ('<tea', 646), ('<tea', 351)]
     """
+
+    rule = BYTES
 
     n_buckets: int = 2_000_000
     min_n: int = 3
@@ -277,69 +235,34 @@ class FloretIndexer(HashIndexer):
             ValueError: UTF-8 cannot hold the n-gram.
         """
         check_word(ngram)
-        return self._buckets([_encoded(ngram)]).tolist()
+        data = np.frombuffer(encode(ngram), np.uint8)
+        return self._buckets(data, np.zeros(1, np.int64), np.array([data.size])).tolist()
 
-    def _hash(self, text: str) -> np.ndarray:
-        raw = _encoded(text)
-        return self._buckets([raw, *_pieces(self, raw)])
+    def device_ids(self, tile: Tile) -> Array:
+        top = self.longest(tile.reach)
+        sizes = device.ngram_sizes(tile, self.min_n, top)
+        if self.skip_edge_unigrams and self.min_n == 1:
+            sizes = jnp.where(device.edge_unigrams(tile, sizes.shape[1]), 0, sizes)
+        # The word itself comes before the n-grams at its first start.
+        starts = tile.start + jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
+        word = jnp.where(starts == 0, tile.remaining[None, None], -1)
+        sizes = jnp.concatenate([word, jnp.where(sizes == 0, -1, sizes)], axis=1)
+        hashes = jnp.stack(device.murmur3_hashes(tile, sizes, self.seed)[: self.n_hashes], axis=2)
+        ids = jnp.where(sizes[:, :, None] >= 0, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
+        return ids.reshape(tile.n_starts, -1, ids.shape[-1])
 
-    def _hash_pieces(self, text: str) -> Iterator[np.ndarray]:
-        raw = _encoded(text)
-        plain = replace(self, skip_edge_unigrams=False)
-        yield self._buckets([raw])
-        # The buckets of a piece as a word come before those of its n-grams.
-        yield from _long_pieces(self, lambda piece: plain._hash(piece)[self.n_hashes :], raw, self.n_hashes)
+    def extra_slots(self) -> int:
+        return self.n_hashes
 
-    def _names(self, text: str) -> list[str]:
-        raw = _encoded(text)
-        pieces = [raw, *_pieces(self, raw)]
-        return [piece.decode("utf-8", "surrogateescape") for piece in pieces for _ in range(self.n_hashes)]
+    def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        return self._buckets(data, splits[:-1], np.diff(splits))
 
-    def _hash_planes(self, planes: Array, totals: Array) -> tuple[Array, Array]:
-        return floret_ids(
-            planes, totals, self.min_n, self.max_n, self.n_buckets, self.n_hashes, self.seed, self.skip_edge_unigrams
-        )
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        return self._buckets(line.data, *host.byte_spans(line, ngrams))
 
-    def _buckets(self, pieces: list[bytes]) -> np.ndarray:
-        hashes = murmur3_pieces(pieces, self.seed)[:, : self.n_hashes].reshape(-1)
-        return hashes.astype(np.uint64) % np.uint64(self.n_buckets)
-
-    @property
-    def _skips_edges(self) -> bool:
-        return self.skip_edge_unigrams
-
-
-def _edges(raw: bytes) -> np.ndarray:
-    """Where each character starts, and where the last ends: at bytes that are no continuation bytes."""
-    return np.flatnonzero(np.frombuffer(raw + b"\0", np.int8) > -65)
-
-
-def _pieces(indexer: HashIndexer, raw: bytes) -> list[bytes]:
-    """The bytes of each n-gram."""
-    edges = _edges(raw)
-    starts, ends, _ = indexer._order(len(edges) - 1)
-    pairs = zip(edges[starts].tolist(), edges[ends].tolist(), strict=True)
-    return [raw[start:end] for start, end in pairs]
-
-
-def _long_pieces(indexer: HashIndexer, ids: Callable[[str], np.ndarray], raw: bytes, each: int) -> Iterator[np.ndarray]:
-    """The ids of the n-grams of a long word, where characters start at bytes that are no continuation bytes."""
-    edges = _edges(raw)
-    total = len(edges) - 1
-
-    def cut(begin: int, end: int) -> str:
-        return raw[edges[begin] : edges[end]].decode("utf-8", "surrogateescape")
-
-    pieces = id_pieces(ids, cut, total, indexer.max_n)
-    skips = indexer._skips_edges and indexer.min_n == 1
-    return without_edges(pieces, min(indexer.max_n, total), each) if skips else pieces
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"`word`: expected text that UTF-8 can hold, got {text!r} ({error.reason}).") from error
+    def _buckets(self, data: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        hashes = murmur3_spans(data, begins, sizes, self.seed)[:, : self.n_hashes].reshape(-1)
+        return (hashes % np.uint32(self.n_buckets)).astype(np.int64)
 
 
 def _set_range(indexer: Any) -> None:

@@ -4,23 +4,24 @@ fastText shrinks a classifier by keeping the n-grams with the longest rows, and 
 was. The other n-grams are as if they were not there.
 """
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int32, UInt8
+from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
-from ffjax.kernels.compaction import compact
+from ffjax.kernels.ngram_hashes import BYTES, Tile
+from ffjax.kernels.ngrams_numpy import Line, Ngrams
+from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
 
 @value(static=("hashing",))
-class PrunedIndexer:
+class PrunedIndexer(NgramIndexer):
     """Hashes n-grams as `FastTextIndexer` does; buckets that were not kept have no row.
 
     Args:
@@ -40,6 +41,8 @@ class PrunedIndexer:
         >>> pruned.subword_indices("tea"), pruned("<te"), pruned("tea>"), pruned.upper_bound
         ([1, 0], 0, None, 2)
     """
+
+    rule = BYTES
 
     hashing: FastTextIndexer
     buckets: Int32[AnyArray, " n_rows"]
@@ -74,6 +77,11 @@ class PrunedIndexer:
         return self.hashing.max_n
 
     @property
+    def skip_edge_unigrams(self) -> bool:  # type: ignore[override]
+        """Whether n-grams of one character at either end are left out."""
+        return self.hashing.skip_edge_unigrams
+
+    @property
     def n_buckets(self) -> int:
         """The number of buckets before pruning."""
         return self.hashing.n_buckets
@@ -90,74 +98,33 @@ class PrunedIndexer:
         by_row[np.asarray(self.order)] = np.asarray(self.buckets)
         return by_row
 
-    def kept(self, buckets: Int32[Array, "*shape"]) -> Int32[Array, "*shape"]:
-        """The row of each bucket, -1 for those that were not kept; compiled code."""
+    def device_ids(self, tile: Tile) -> Array:
+        buckets = self.hashing.device_ids(tile)
         if self.upper_bound == 0:
-            return jnp.full(buckets.shape, -1, jnp.int32)
-        places = jnp.searchsorted(jnp.asarray(self.buckets), buckets)
-        places = jnp.minimum(places, self.upper_bound - 1).astype(jnp.int32)
-        return jnp.where(jnp.asarray(self.buckets)[places] == buckets, jnp.asarray(self.order)[places], jnp.int32(-1))
+            return jnp.full_like(buckets, -1)
+        index = jnp.searchsorted(jnp.asarray(self.buckets), buckets).astype(jnp.int32)
+        index = jnp.minimum(index, self.upper_bound - 1)
+        exist = (jnp.asarray(self.buckets)[index] == buckets) & (buckets >= 0)
+        return jnp.where(exist, jnp.asarray(self.order)[index], -1)
 
-    def subword_indices(
-        self, word: str, offset: int = 0, bracket: bool = True, with_ngrams: bool = False
-    ) -> list[int] | list[tuple[str, int]]:
-        """The rows of those n-grams of a word that were kept, in the order of `FastTextIndexer.subword_indices`.
-
-        Args:
-            word: the word.
-            offset: what to add to each row, such as the number of the words' rows that come first.
-            bracket: whether to put `<` and `>` around the word first.
-            with_ngrams: whether to give `(ngram, row)` pairs.
-        """
-        pairs = self.hashing.subword_indices(word, bracket=bracket, with_ngrams=True)
-        get = self._rows.get
-        found = [(ngram, row + offset) for ngram, bucket in pairs if (row := get(bucket)) is not None]  # type: ignore[misc]
-        return found if with_ngrams else [row for _, row in found]
-
-    def marked_ids(self, text: str) -> np.ndarray:
-        """The rows of a word that has its markers already, as an array, int64 `[n_ids]`."""
-        return self._kept(self.hashing.marked_ids(text))
-
-    def marked_id_pieces(self, text: str) -> Iterator[np.ndarray]:
-        """The same, some at a time, so that no number of characters takes much memory."""
-        return map(self._kept, self.hashing.marked_id_pieces(text))
-
-    def bucket_ids(
-        self,
-        data: UInt8[AnyArray, "batch width"],
-        lengths: Int32[AnyArray, " batch"],
-        *,
-        bow: bytes = b"<",
-        eow: bytes = b">",
-    ) -> tuple[Int32[Array, "batch slots"], Int32[Array, " batch"]]:
-        """The rows of packed words' n-grams, in compiled code; as `FastTextIndexer.bucket_ids`."""
-        ids = self.indices(data, lengths, bow=bow, eow=eow)
-        return compact(ids, ids >= 0)
-
-    def indices(
-        self,
-        data: UInt8[AnyArray, "batch width"],
-        lengths: Int32[AnyArray, " batch"],
-        *,
-        bow: bytes = b"<",
-        eow: bytes = b">",
-    ) -> Int32[Array, "batch slots"]:
-        """The row of each n-gram of each packed word, -1 where there is none or it was not kept."""
-        buckets = self.hashing.indices(data, lengths, bow=bow, eow=eow)
-        return jnp.where(buckets >= 0, self.kept(buckets), jnp.int32(-1))
+    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        buckets = self.hashing.host_ids(line, span, ngrams)
+        sorted_buckets, order = self._host
+        if not len(order):
+            return np.full_like(buckets, -1)
+        index = np.minimum(np.searchsorted(sorted_buckets, buckets), len(order) - 1)
+        return np.where(sorted_buckets[index] == buckets, order[index], -1)
 
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""
-        return self._rows.get(self.hashing(ngram))
+        buckets, order = self._host
+        bucket = self.hashing(ngram)
+        index = int(np.searchsorted(buckets, bucket))
+        return int(order[index]) if index < len(order) and buckets[index] == bucket else None
 
     def __repr__(self) -> str:
         return f"PrunedIndexer({self.upper_bound} of {self.n_buckets} buckets, min_n={self.min_n}, max_n={self.max_n})"
 
-    def _kept(self, buckets: np.ndarray) -> np.ndarray:
-        get = self._rows.get
-        rows = [get(bucket, -1) for bucket in buckets.tolist()]
-        return np.array([row for row in rows if row >= 0], np.int64)
-
     @cached_property
-    def _rows(self) -> dict[int, int]:
-        return dict(zip(np.asarray(self.buckets).tolist(), np.asarray(self.order).tolist(), strict=True))
+    def _host(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.buckets), np.asarray(self.order)

@@ -1,16 +1,14 @@
-"""N-grams on the host and as windows of bytes on the device."""
+"""The definition of n-grams."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.vocab.ngrams.definition import bounds, check_range, check_word, ngram_windows
+from ffjax.vocab.ngrams.definition import bounds, check_range, check_word
 from tests.vocab.ngrams.reference import stretches
-from tests.vocab.ngrams.words import INVALID, SPECIAL, decoded, some_bytes, some_words
+from tests.vocab.ngrams.words import SPECIAL, some_words
 
 RANGES = [(3, 6), (1, 1), (1, 4), (2, 2), (5, 5), (3, 12), (70, 80)]
 
@@ -66,48 +64,3 @@ def test_lengths_of_numpy_are_whole_numbers():
 
 def test_bounds_of_words_too_short():
     assert bounds(0, 1, 3).shape == bounds(2, 3, 6).shape == (0, 2)
-
-
-def windows_of(words, min_n, max_n, **marks):
-    batch = ffjax.pack(words)
-    compiled = jax.jit(lambda data, lengths: ngram_windows(data, lengths, min_n, max_n, **marks))
-    windows, sizes = map(np.asarray, compiled(batch.bytes, batch.lengths))
-    assert (sizes[len(words) :] == -1).all()
-    behind = np.arange(windows.shape[2]) >= sizes[..., None]
-    assert not windows[behind & (sizes >= 0)[..., None]].any()
-    rows = zip(windows[: len(words)], sizes[: len(words)], strict=True)
-    return [[window[:size].tobytes() for window, size in zip(*row, strict=True) if size >= 0] for row in rows]
-
-
-@pytest.mark.parametrize(("min_n", "max_n"), RANGES)
-def test_windows_hold_the_n_grams(min_n, max_n):
-    words = [
-        *(word for word in SPECIAL if len(word.encode()) <= 64 or max_n <= 6),
-        *map(decoded, (raw for raw in INVALID if len(raw) <= 64)),
-        *map(decoded, some_bytes(200)),
-        *some_words(300),
-    ]
-    expected = [[n.encode("utf-8", "surrogateescape") for n in ffjax.ngrams(w, min_n, max_n)] for w in words]
-    assert windows_of(words, min_n, max_n) == expected
-
-
-def test_windows_with_other_marks():
-    assert windows_of(["ab", ""], 2, 3, bow="«".encode(), eow=b"") == [
-        [x.encode() for x in ("«ab", "«a", "ab")],
-        [],
-    ]
-
-
-def test_windows_compiled_vmapped_and_empty():
-    batch = ffjax.pack(["tea", "größe", "日本語", "a"])
-    data, lengths = jnp.asarray(batch.bytes), jnp.asarray(batch.lengths)
-    expected = ngram_windows(data, lengths, 2, 4)
-    compiled = jax.jit(lambda data, lengths: ngram_windows(data, lengths, 2, 4))(data, lengths)
-    mapped = jax.vmap(lambda d, n: ngram_windows(d[None], n[None], 2, 4))(data, lengths)
-    for x, y, z in zip(expected, compiled, mapped, strict=True):
-        np.testing.assert_array_equal(x, y)
-        np.testing.assert_array_equal(x, z[:, 0])
-    windows, sizes = ngram_windows(data[:0], lengths[:0], 2, 4)
-    assert windows.shape == (0, *expected[0].shape[1:])
-    assert sizes.shape == (0, expected[1].shape[1])
-    assert ngram_windows(data[:, :0], lengths, 3, 4)[1].shape == (4, 0)

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.strings.codec import decode_word
-from ffjax.vocab.ngrams import chunked as pieces
+from ffjax.kernels import ngrams_numpy
 from tests import builders
 from tests.vocab.ngrams.words import INVALID, SPECIAL
 
@@ -31,10 +31,10 @@ PARTS = [*(word.encode() for word in SPECIAL), *INVALID, b"<</s>>", *(f"<{w}>".e
 @pytest.mark.parametrize("indexer", INDEXERS, ids=repr)
 @pytest.mark.parametrize("seed", range(4))
 def test_pieces_are_the_whole(monkeypatch, indexer, seed):
-    monkeypatch.setattr(pieces, "PIECE", 16)
+    monkeypatch.setattr(ngrams_numpy, "CHUNK", 16)
     rng = np.random.default_rng(seed)
     text = decode_word(b"<" + b"".join(PARTS[i] for i in rng.integers(0, len(PARTS), 60)) + b">")
-    found = list(indexer.marked_id_pieces(text))
+    found = list(indexer.marked_id_chunks(text))
     np.testing.assert_array_equal(np.concatenate(found), indexer.marked_ids(text))
     assert len(found) > (5 if indexer.max_n < 100 else 1)
 
@@ -42,10 +42,10 @@ def test_pieces_are_the_whole(monkeypatch, indexer, seed):
 @pytest.mark.parametrize("length", range(28, 36))
 @pytest.mark.parametrize("indexer", INDEXERS, ids=repr)
 def test_words_of_about_two_pieces(monkeypatch, indexer, length):
-    monkeypatch.setattr(pieces, "PIECE", 16)
+    monkeypatch.setattr(ngrams_numpy, "CHUNK", 16)
     text = "<" + "teapoté"[:6] * 6 + ">"
     text = text[:length]
-    np.testing.assert_array_equal(np.concatenate(list(indexer.marked_id_pieces(text))), indexer.marked_ids(text))
+    np.testing.assert_array_equal(np.concatenate(list(indexer.marked_id_chunks(text))), indexer.marked_ids(text))
 
 
 def traced_peak(run):
@@ -65,7 +65,7 @@ def traced_peak(run):
 def test_ngrams_of_a_long_word_take_bounded_memory(kind, size, most):
     emb = builders.embeddings(kind)
     word = "teapot Berlin " * int(size / 14)
-    count, peak = traced_peak(lambda: sum(len(rows) for rows in emb.vocab.subword_row_pieces(word)))
+    count, peak = traced_peak(lambda: sum(len(rows) for rows in emb.vocab.subword_row_chunks(word)))
     assert count > size
     assert peak < most
 

@@ -1,0 +1,257 @@
+"""The n-grams of many words at once in NumPy: the twin of `ngram_hashes` for the host.
+
+Words are laid one after the other with their markers, and all n-grams of a line are hashed together:
+
+    bytes    uint8 [size]      `<tea><coffee>`
+    splits   int64 [words + 1]  where each word begins, and where the last ends
+
+N-grams come word by word, in finalfusion's order: by their first character, longest first.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
+from ffjax.kernels.murmur3 import murmur3_spans
+from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
+
+# N-grams that start in so many characters are taken at a time: a long word needs little memory.
+CHUNK = 1 << 13
+
+
+class Line(NamedTuple):
+    """Words as characters.
+
+    Attributes:
+        data: the bytes, uint8 `[size]`.
+        begins: the first byte of each character, int64 `[characters]`.
+        ends: the byte after each character, int64 `[characters]`.
+        codes: the code points, uint32 `[characters]`; `None` by the rule `BYTES`.
+        remaining: characters from each one to the end of its word, int64 `[characters]`.
+        counts: characters in each word, int64 `[words]`.
+        splits: the first byte of each word, and the end, int64 `[words + 1]`.
+    """
+
+    data: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
+    codes: np.ndarray | None
+    remaining: np.ndarray
+    counts: np.ndarray
+    splits: np.ndarray
+
+
+class Ngrams(NamedTuple):
+    """Some n-grams of a line.
+
+    Attributes:
+        starts: the first character of each n-gram, int64 `[n]`.
+        lengths: its characters, int64 `[n]`.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+def mark_words(
+    data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, bow: bytes, eow: bytes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Copies words out of a buffer, one after the other, with a marker before and after each."""
+    marked = lengths.astype(np.int64) + (len(bow) + len(eow))
+    splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(marked)])
+    source = np.repeat(starts - len(bow) - splits[:-1], marked) + np.arange(splits[-1])
+    line = data.take(source, mode="clip")
+    for i, byte in enumerate(bow):
+        line[splits[:-1] + i] = byte
+    for i, byte in enumerate(reversed(eow), start=1):
+        line[splits[1:] - i] = byte
+    return line, splits
+
+
+def characters(data: np.ndarray, splits: np.ndarray, rule: str) -> Line:
+    """Cuts words into characters by one of the rules of `ngram_hashes`."""
+    if rule == CODE_POINTS:
+        return _of_text(data.tobytes().decode("utf-8", "surrogateescape"), data, splits)
+    begins = np.flatnonzero((data & 0xC0) != 0x80)
+    ends = np.append(begins[1:], data.size)
+    return _line(data, begins, ends[: len(begins)], None, splits)
+
+
+def text_lines(text: str, rule: str, max_n: int) -> Iterator[tuple[Line, slice]]:
+    """Cuts one marked word into characters, a long one in overlapping chunks.
+
+    Yields:
+        Characters, and those whose n-grams to take.
+
+    Raises:
+        ValueError: UTF-8 cannot hold the word, which the rule `CODE_POINTS` does not need.
+    """
+    raw = text if rule == CODE_POINTS else encode(text)
+    if len(raw) <= 2 * CHUNK:
+        line = _text_line(raw)
+        yield line, slice(0, len(line.begins))
+        return
+    # Where characters begin, and the end.
+    edges: Any = range(len(raw) + 1)
+    if isinstance(raw, bytes):
+        starts = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
+        edges = np.append(np.flatnonzero(starts), len(raw)).astype(np.int64)
+    total = len(edges) - 1
+    step = max(CHUNK, max_n)
+    for begin in range(0, max(total, 1), step):
+        # One character before tells that this is not the first, `max_n` after complete n-grams.
+        before = min(begin, 1)
+        line = _text_line(raw[edges[begin - before] : edges[min(begin + step + max_n, total)]])
+        yield line, slice(before, before + min(step, total - begin))
+
+
+def encode(text: str) -> bytes:
+    """The UTF-8 bytes of a word, lone surrogates standing for bytes (PEP 383).
+
+    Raises:
+        ValueError: UTF-8 cannot hold the word.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"`word`: expected text that UTF-8 can hold, got {text!r} ({error.reason})."
+        ) from error
+
+
+def _text_line(raw: str | bytes) -> Line:
+    if isinstance(raw, bytes):
+        data = np.frombuffer(raw, np.uint8)
+        return characters(data, np.array([0, data.size]), BYTES)
+    try:
+        data = np.frombuffer(encode(raw), np.uint8)
+    except ValueError:
+        data = np.frombuffer(b"".join(map(_encode_any, raw)), np.uint8)
+    return _of_text(raw, data, np.array([0, data.size]))
+
+
+def _encode_any(character: str) -> bytes:
+    escaped = "\udc80" <= character <= "\udcff"
+    return character.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
+
+
+def _of_text(text: str, data: np.ndarray, splits: np.ndarray) -> Line:
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    sizes = np.ones(len(codes), np.int64)
+    if len(codes) < data.size:
+        # The surrogates of PEP 383 stand for a byte each.
+        wide = (codes >= 0x80) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))
+        sizes += wide
+        sizes += wide & (codes >= 0x800)
+        sizes += codes >= 0x10000
+    ends = np.cumsum(sizes)
+    return _line(data, ends - sizes, ends, codes, splits)
+
+
+def _line(
+    data: np.ndarray,
+    begins: np.ndarray,
+    ends: np.ndarray,
+    codes: np.ndarray | None,
+    splits: np.ndarray,
+) -> Line:
+    bounds = np.searchsorted(begins, splits)
+    counts = np.diff(bounds)
+    if len(counts) > 1:
+        # Continuation bytes at the beginning of a word do not belong to the word before it.
+        full = counts > 0
+        ends[bounds[1:][full] - 1] = splits[1:][full]
+    remaining = np.repeat(bounds[1:], counts) - np.arange(bounds[0], bounds[-1])
+    return Line(data, begins, ends, codes, remaining, counts, splits)
+
+
+def ngrams_of(line: Line, span: slice, min_n: int, max_n: int, skip_edges: bool) -> Ngrams:
+    """The n-grams that start in some characters; with `skip_edges` not the outermost unigrams."""
+    longest = np.minimum(line.remaining[span], max_n)
+    numbers = np.maximum(longest - (min_n - 1), 0)
+    starts = np.repeat(np.arange(span.start, span.stop), numbers)
+    # Lengths count down from the longest at each start.
+    ends = np.cumsum(numbers)
+    lengths = np.repeat(longest + ends - numbers, numbers) - np.arange(len(starts))
+    if skip_edges and min_n == 1:
+        last = line.remaining[starts] == 1
+        first = np.append(True, line.remaining[:-1] == 1)[starts]
+        keep = (lengths > 1) | ~(first | last)
+        starts, lengths = starts[keep], lengths[keep]
+    return Ngrams(starts, lengths)
+
+
+def byte_spans(line: Line, ngrams: Ngrams) -> tuple[np.ndarray, np.ndarray]:
+    """The first byte of each n-gram and its bytes."""
+    begins = line.begins[ngrams.starts]
+    return begins, line.ends[ngrams.starts + ngrams.lengths - 1] - begins
+
+
+def ngram_texts(line: Line, ngrams: Ngrams) -> list[str]:
+    """The n-grams as text."""
+    starts, lengths = ngrams
+    if line.codes is not None:
+        text = line.codes.tobytes().decode("utf-32-le", "surrogatepass")
+        pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
+        return [text[start : start + length] for start, length in pairs]
+    raw = line.data.tobytes()
+    pairs = zip(*(x.tolist() for x in byte_spans(line, ngrams)), strict=True)
+    return [raw[i : i + size].decode("utf-8", "surrogateescape") for i, size in pairs]
+
+
+def of_word(line: Line, ngrams: Ngrams, word: np.ndarray) -> np.ndarray:
+    """Which n-grams belong to the marked word with these bytes."""
+    equal = np.diff(line.splits) == word.size
+    same = np.flatnonzero(equal)
+    equal[same] = (line.data[line.splits[same, None] + np.arange(word.size)] == word).all(1)
+    return np.repeat(equal, line.counts)[ngrams.starts]
+
+
+def finalfusion_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
+    """Finalfusion's hashes, uint64 `[n]`."""
+    assert line.codes is not None
+    top = min(max_n, int(line.remaining[span].max(initial=0)))
+    n_starts = span.stop - span.start
+    codes = np.zeros(n_starts + top, np.uint64)
+    values = line.codes[span.start : span.stop + top]
+    codes[: len(values)] = values
+    # One row for each length, the longest first: the rows that go on are always the first ones.
+    lengths = range(top, min_n - 1, -1)
+    if not lengths:
+        return np.zeros(0, np.uint64)
+    states = np.array([[length_state(n)] for n in lengths], np.uint64).repeat(n_starts, axis=1)
+    for k in range(top):
+        rows = min(len(lengths), top - k)
+        states[:rows] = finalfusion_extend(states[:rows], codes[k : k + n_starts])
+    return states[top - ngrams.lengths, ngrams.starts - span.start]
+
+
+def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
+    """FastText's hashes, uint32 `[n]`."""
+    top = min(max_n, int(line.remaining[span].max(initial=0)))
+    n_starts = span.stop - span.start
+    begins = np.zeros(n_starts + top, np.int64)
+    sizes = np.zeros(n_starts + top, np.int64)
+    values = line.begins[span.start : span.stop + top]
+    begins[: len(values)] = values
+    sizes[: len(values)] = line.ends[span.start : span.stop + top] - values
+    largest = int(sizes.max(initial=0))
+    state = np.full(n_starts, OFFSET_32, np.uint32)
+    states = np.empty((max(top - min_n + 1, 0), n_starts), np.uint32)
+    for k in range(top):
+        begin, size = begins[k : k + n_starts], sizes[k : k + n_starts]
+        state = fasttext_extend(state, line.data[begin].astype(np.uint32))
+        for i in range(1, largest):
+            longer = np.flatnonzero(size > i)
+            byte = line.data[begin[longer] + i].astype(np.uint32)
+            state[longer] = fasttext_extend(state[longer], byte)
+        if k + 1 >= min_n:
+            states[k + 1 - min_n] = state
+    return states[ngrams.lengths - min_n, ngrams.starts - span.start]
+
+
+def murmur3_hashes(line: Line, ngrams: Ngrams, seed: int) -> np.ndarray:
+    """The four quarters of MurmurHash3's 128 bits, uint32 `[n, 4]`."""
+    return murmur3_spans(line.data, *byte_spans(line, ngrams), seed)
