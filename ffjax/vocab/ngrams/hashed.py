@@ -166,7 +166,7 @@ class FastTextIndexer(NgramIndexer):
             exist &= ~device.edge_unigrams(tile, exist.shape[1])
         if self.bare_eos and len(tile.bytes) >= len(_EOS):
             mark = (tile.bytes[: len(_EOS)] == _EOS.astype(np.uint32)[:, None]).all(0)
-            exist &= ~(mark & (tile.remaining == len(_EOS)))
+            exist &= ~(mark & (tile.remaining == len(_EOS)))[None, None]
         return jnp.where(exist, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
