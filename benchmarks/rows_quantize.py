@@ -58,7 +58,7 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
 def _our_error(quantizer: ffjax.PQ, rows: np.ndarray) -> float:
     from ffjax.transforms.quantize.sampling import encode_rows
 
-    codes = encode_rows(ffjax.NdArray(rows), quantizer, None, lambda done, total: None)
+    codes = encode_rows(ffjax.NdArray(rows), quantizer, None, lambda *_: None)
     return float(((quantizer.reconstruct(np.asarray(codes)) - rows) ** 2).sum(1).mean())
 
 
