@@ -11,8 +11,8 @@ from tests.builders import embeddings
 from tests.kernels.test_pool import POOLINGS, pooled
 from tests.kernels.test_tokenize import words_by_line
 
-TEXT = "Paris  Berlin\tteapot\n\nnobody here\nZürich\n東京 Straße Pariser LONG\r\n  \nParis".encode()
-TEXT = TEXT.replace(b"LONG", b"x" * 300)
+LINES = "Paris  Berlin\tteapot\n\nnobody here\nZürich\n東京 Straße Pariser LONG\r\n  \nParis"
+TEXT = LINES.replace("LONG", "x" * 300).encode()
 KINDS = [("simple", "dense"), ("buckets", "dense"), ("buckets", "pq_norms")]
 
 

@@ -33,11 +33,13 @@ model.save_model(path)
 
 
 def classifier(path, text, **settings):
-    """A classifier trained by fastText, in a process of its own: it starts from memory that it does not clear."""
+    # In a process of its own: fastText starts from memory that it does not clear.
     fasttext = quiet_fasttext()
     path.with_name(path.name + ".txt").write_bytes(text)
     for _ in range(15):
-        if not subprocess.run([sys.executable, "-c", TRAIN, path, repr(settings)], capture_output=True).returncode:
+        if not subprocess.run(
+            [sys.executable, "-c", TRAIN, path, repr(settings)], capture_output=True
+        ).returncode:
             return fasttext.load_model(str(path))
     pytest.skip("fastText trained NaN 15 times: a fault of the peer")
 
@@ -48,7 +50,12 @@ def test_sentence_vectors_are_those_of_fasttext_and_gensim(corpus, tmp_path, mma
     trained(tmp_path / "words.bin", tmp_path / "corpus.txt", minCount=2, bucket=5000)
     model = quiet_fasttext().load_model(str(tmp_path / "words.bin"))
     emb = ffjax.load_fasttext(tmp_path / "words.bin", mmap=mmap)
-    lines = [*corpus[:400], *corpus[3000:], b"\n", ("https://a.b/" + "longer" * 40 + " tea\n").encode()]
+    lines = [
+        *corpus[:400],
+        *corpus[3000:],
+        b"\n",
+        ("https://a.b/" + "longer" * 40 + " tea\n").encode(),
+    ]
     vectors, counts = ffjax.embed_text(emb, b"".join(lines), pooling="fasttext")
     texts = [line.decode().removesuffix("\n") for line in lines]
     theirs = np.stack([model.get_sentence_vector(text) for text in texts])
@@ -60,7 +67,9 @@ def test_sentence_vectors_are_those_of_fasttext_and_gensim(corpus, tmp_path, mma
         if not text.split():
             assert not vectors[i].any() and counts[i] == 0
             continue
-        with np.errstate(invalid="ignore"):  # gensim divides by the length of a word without n-grams, which is 0
+        with np.errstate(
+            invalid="ignore"
+        ):  # gensim divides by the length of a word without n-grams, which is 0
             expected = keyed.get_sentence_vector(text.split())
         if np.isfinite(expected).all():
             np.testing.assert_allclose(vectors[i], expected, atol=1e-5)
@@ -100,11 +109,11 @@ LINES = [
 
 @pytest.mark.parametrize("words", ["</s> tea cup __label__w", "tea cup __label__w"])
 @pytest.mark.parametrize("grams", [NO_GRAMS, {"min_n": 2, "max_n": 4}])
-def test_supervised_lines_end_and_skip_labels_as_in_fasttext(
-    words, grams, tmp_path, monkeypatch
-):
+def test_supervised_lines_end_and_skip_labels_as_in_fasttext(words, grams, tmp_path, monkeypatch):
     # Labels that do not begin as usual: the file does not say how.
-    data = model(words.split(), labels=["__class__a", "__class__b"], kind=SUPERVISED, loss=3, **grams)
+    data = model(
+        words.split(), labels=["__class__a", "__class__b"], kind=SUPERVISED, loss=3, **grams
+    )
     peer = quiet_fasttext().load_model(str(write(tmp_path, "classes.bin", data)))
     emb = ffjax.load_fasttext(tmp_path / "classes.bin")
     theirs = np.stack([peer.get_sentence_vector(line) for line in LINES])
@@ -114,19 +123,25 @@ def test_supervised_lines_end_and_skip_labels_as_in_fasttext(
     assert counts[:4].tolist() == [1, 0, 1, 1] and counts[7] == 0
     monkeypatch.setattr(text_module, "_BLOCK_BYTES", 8)
     monkeypatch.setattr(text_module, "_BATCH_BYTES", 40)
-    np.testing.assert_allclose(ffjax.embed_text(emb, text, pooling="fasttext")[0], theirs, atol=1e-5)
+    np.testing.assert_allclose(
+        ffjax.embed_text(emb, text, pooling="fasttext")[0], theirs, atol=1e-5
+    )
     # Other poolings have no such ends.
     assert ffjax.embed_text(emb, b"tea </s> cup")[1].tolist() == [2 + words.startswith("</s>")]
 
 
 @pytest.mark.parametrize("word_ngrams", [1, 2])
 def test_supervised_models_are_an_error_in_compiled_code(word_ngrams, tmp_path):
-    data = model(labels=["__label__a"], kind=SUPERVISED, loss=3, word_ngrams=word_ngrams, **NO_GRAMS)
+    data = model(
+        labels=["__label__a"], kind=SUPERVISED, loss=3, word_ngrams=word_ngrams, **NO_GRAMS
+    )
     emb = ffjax.load_fasttext(write(tmp_path, "classes.bin", data))
     text = jnp.frombuffer(b"the fox", jnp.uint8)
     call = partial(ffjax.embed_text, pooling="fasttext", n_words=2, n_lines=1)
     for run in (call, jax.jit(call)):
-        with pytest.raises(ValueError, match="`pooling`: .*supervised model in compiled code.*outside of `jit`"):
+        with pytest.raises(
+            ValueError, match="`pooling`: .*supervised model in compiled code.*outside of `jit`"
+        ):
             run(emb, text)
     vectors, _ = ffjax.embed_text(emb, text, n_words=2, n_lines=1)
     np.testing.assert_allclose(vectors, ffjax.embed_text(emb, b"the fox")[0], atol=1e-6)
@@ -135,9 +150,13 @@ def test_supervised_models_are_an_error_in_compiled_code(word_ngrams, tmp_path):
 def test_nuls_divide_words_of_a_text_but_not_of_unsupervised_fasttext_models(tmp_path):
     path = write(tmp_path, "words.bin", model(["</s>", "tea", "cup"]))
     peer, emb = quiet_fasttext().load_model(str(path)), ffjax.load_fasttext(path)
-    vectors, counts = ffjax.embed_text(emb, b"tea\0cup\ntea cup\ntea </s> cup\n", pooling="fasttext")
+    vectors, counts = ffjax.embed_text(
+        emb, b"tea\0cup\ntea cup\ntea </s> cup\n", pooling="fasttext"
+    )
     assert counts.tolist() == [2, 2, 3]
-    theirs = np.stack([peer.get_sentence_vector(line) for line in ("tea cup", "tea cup", "tea </s> cup")])
+    theirs = np.stack(
+        [peer.get_sentence_vector(line) for line in ("tea cup", "tea cup", "tea </s> cup")]
+    )
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
     assert np.abs(peer.get_sentence_vector("tea\0cup") - theirs[0]).max() > 0.01
 
@@ -145,5 +164,7 @@ def test_nuls_divide_words_of_a_text_but_not_of_unsupervised_fasttext_models(tmp
 def test_classifiers_with_ngrams_of_words_are_an_error(corpus, tmp_path):
     text = b"".join(b"__label__a " + line for line in corpus[:200])
     classifier(tmp_path / "pairs.bin", text, wordNgrams=2, bucket=100)
-    with pytest.raises(ValueError, match='`pooling`: .*without n-grams of words for "fasttext", got .* 2 words'):
+    with pytest.raises(
+        ValueError, match='`pooling`: .*without n-grams of words for "fasttext", got .* 2 words'
+    ):
         ffjax.embed_text(ffjax.load_fasttext(tmp_path / "pairs.bin"), b"tea", pooling="fasttext")

@@ -21,7 +21,12 @@ def test_a_file_has_what_embed_text_answers(tmp_path, monkeypatch, block, dtype)
     (tmp_path / "text").write_bytes(TEXT)
     target = tmp_path / "vectors.npy"
     n = ffjax.embed_file(
-        emb, tmp_path / "text", target, pooling="sum", dtype=dtype, progress=lambda *step: seen.append(step)
+        emb,
+        tmp_path / "text",
+        target,
+        pooling="sum",
+        dtype=dtype,
+        progress=lambda *step: seen.append(step),
     )
     expected, _ = ffjax.embed_text(emb, TEXT, pooling="sum")
     written = np.load(target, mmap_mode="r")

@@ -1,4 +1,4 @@
-"""Learning on top of embeddings with plain JAX, Equinox and Flax NNX: frozen and fine-tuned, and saved on the way."""
+"""Frozen and fine-tuned embeddings in models of plain JAX, Equinox and Flax NNX."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,9 @@ STEPS = 60
 
 
 def embeddings():
-    vocab = ffjax.FinalfusionBucketVocab(["good", "bad", "tea", "cake"], ffjax.FinalfusionHashIndexer(6, 3, 4))
+    vocab = ffjax.FinalfusionBucketVocab(
+        ["good", "bad", "tea", "cake"], ffjax.FinalfusionHashIndexer(6, 3, 4)
+    )
     matrix = np.random.default_rng(0).standard_normal((vocab.upper_bound, 8)).astype(np.float32)
     return ffjax.Embeddings(ffjax.NdArray(matrix), vocab)
 
@@ -67,7 +69,9 @@ def equinox(emb, frozen):
 
     model = Classifier(emb, eqx.nn.Linear(8, 2, key=jax.random.key(0)))
     learns = jax.tree.map(lambda _: False, model)
-    learns = eqx.tree_at(lambda m: m.linear, learns, jax.tree.map(eqx.is_inexact_array, model.linear))
+    learns = eqx.tree_at(
+        lambda m: m.linear, learns, jax.tree.map(eqx.is_inexact_array, model.linear)
+    )
     if not frozen:
         learns = eqx.tree_at(lambda m: m.emb.storage.matrix, learns, True)
     optimizer = optax.sgd(1.0)
@@ -76,7 +80,9 @@ def equinox(emb, frozen):
     @eqx.filter_jit
     def step(model, state):
         moving, fixed = eqx.partition(model, learns)
-        value, gradients = eqx.filter_value_and_grad(lambda moving: cross_entropy(eqx.combine(moving, fixed)()))(moving)
+        value, gradients = eqx.filter_value_and_grad(
+            lambda moving: cross_entropy(eqx.combine(moving, fixed)())
+        )(moving)
         updates, state = optimizer.update(gradients, state)
         return eqx.apply_updates(model, updates), state, value
 
@@ -102,7 +108,9 @@ def flax_nnx(emb, frozen):
     @nnx.jit
     def step(model, trainer, emb):
         where = nnx.DiffState(0, nnx.Param)
-        value, gradients = nnx.value_and_grad(lambda model: cross_entropy(model(emb)), argnums=where)(model)
+        value, gradients = nnx.value_and_grad(
+            lambda model: cross_entropy(model(emb)), argnums=where
+        )(model)
         trainer.update(model, gradients)
         return value
 

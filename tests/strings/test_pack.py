@@ -45,7 +45,11 @@ def test_every_kind_of_words_makes_the_same_batch(kind):
     assert batch == pack(WORDS)
 
 
-@given(st.lists(st.text(alphabet=st.characters(max_codepoint=0x7F, exclude_characters="\0"), max_size=20)))
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(max_codepoint=0x7F, exclude_characters="\0"), max_size=20)
+    )
+)
 def test_numpy_arrays_of_ascii_of_both_fixed_widths(words):
     # NumPy's own strings end before trailing NULs.
     assert pack(np.array(words, "U20")) == pack(words)
@@ -112,7 +116,9 @@ class TestArrow:
 
         seen = []
         gather = packing._gather
-        monkeypatch.setattr(packing, "_gather", lambda data, *rest: (seen.append(data), gather(data, *rest)))
+        monkeypatch.setattr(
+            packing, "_gather", lambda data, *rest: (seen.append(data), gather(data, *rest))
+        )
         array = self.pa.array(WORDS)
         pack(array)
         pack(self.pa.chunked_array([array]))
@@ -139,7 +145,9 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     arrow = type("Arrow", (), {"__arrow_c_array__": None})()
-    with pytest.raises(ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"):
+    with pytest.raises(
+        ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"
+    ):
         pack(arrow)
 
 
@@ -154,21 +162,33 @@ def rebuilt(parts, n):
     """The words of parts, put together."""
     words = [None] * n
     for part in parts:
-        for position, row, length in zip(part.positions, part.strings.bytes, part.strings.lengths, strict=False):
+        for position, row, length in zip(
+            part.positions, part.strings.bytes, part.strings.lengths, strict=False
+        ):
             if length >= 0:
                 assert words[position] is None
                 words[position] = row[:length].tobytes()
     return words
 
 
-@given(st.lists(st.tuples(st.sampled_from([0, 1, 5, 16, 17, 60, 200, 1000, 1025, 5000, 70_000]), st.integers(0, 20))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 5, 16, 17, 60, 200, 1000, 1025, 5000, 70_000]),
+            st.integers(0, 20),
+        )
+    )
+)
 def test_parts_hold_each_word_once(kinds):
     words = [bytes([97 + k]) * n for n, k in kinds]
     parts = pack_ragged(words)
     assert rebuilt(parts, len(words)) == words
     assert parts[0].positions.tolist() == list(range(len(words)))
     total = sum(part.strings.bytes.size for part in parts)
-    assert total <= max(4 * 1024 * padded_size(len(words), 0, coarse=True), 32 * sum(map(len, words)) + 64 * len(words) + 4096)
+    assert total <= max(
+        4 * 1024 * padded_size(len(words), 0, coarse=True),
+        32 * sum(map(len, words)) + 64 * len(words) + 4096,
+    )
 
 
 def test_parts_hold_each_word_once_where_buffers_are_several():
@@ -188,7 +208,9 @@ def test_one_very_long_word_does_not_blow_up_the_batch():
     assert [part.strings.bytes.shape for part in parts] == [(1 << 20, 16), (1, 1 << 17)]
     assert parts[1].positions.tolist() == [77] and parts[0].strings.lengths[77] == -1
     assert peak < 100e6
-    with pytest.raises(ValueError, match="`words`: expected words of similar lengths.*100000 bytes.*`pack_ragged`"):
+    with pytest.raises(
+        ValueError, match="`words`: expected words of similar lengths.*100000 bytes.*`pack_ragged`"
+    ):
         pack(words)
 
 
@@ -207,7 +229,9 @@ def test_batches_of_words_of_any_length_are_those_words_one_by_one(kind):
     vectors, found = emb.embedding_batch(words)
     singles = {word: emb.embedding(word) for word in set(words)}
     assert found.tolist() == [singles[word] is not None for word in words]
-    expected = np.stack([np.zeros(6, np.float32) if singles[word] is None else singles[word] for word in words])
+    expected = np.stack(
+        [np.zeros(6, np.float32) if singles[word] is None else singles[word] for word in words]
+    )
     # a word of 6,000 bytes has some 18,000 n-grams, and one of the two adds them up in float32
     np.testing.assert_allclose(vectors, expected, atol=5e-5)
     assert emb.embedding_batch([])[0].shape == (0, 6)
@@ -220,7 +244,9 @@ def test_batches_from_storages_that_are_no_matrix(kind):
     vectors, found = emb.embedding_batch(np.array(words))
     expected = [emb.embedding(word) for word in words]
     assert found.tolist() == [vector is not None for vector in expected]
-    np.testing.assert_allclose(vectors[found], [vector for vector in expected if vector is not None], atol=1e-6)
+    np.testing.assert_allclose(
+        vectors[found], [vector for vector in expected if vector is not None], atol=1e-6
+    )
 
 
 @pytest.mark.usefixtures("as_users_see")
@@ -228,15 +254,51 @@ def test_batches_from_storages_that_are_no_matrix(kind):
     ("call", "error", "message"),
     [
         (lambda: pack(b"ab"), TypeError, "`words`: .*single word b'ab'.*`offsets` for a buffer"),
-        (lambda: pack(["a"], offsets=[0, 1]), TypeError, "`words`: .*buffer of bytes with `offsets`, got list"),
-        (lambda: pack(b"ab", offsets=[0.0, 1.0]), TypeError, "`offsets`: expected whole numbers, got float64"),
-        (lambda: pack(b"ab", offsets=[0, 3]), ValueError, "`offsets`: .*within a buffer of 2 bytes"),
-        (lambda: pack(b"ab", offsets=[0, 2, 1]), ValueError, "`offsets`: .*no decrease, got 2 and then 1"),
-        (lambda: pack(np.zeros(2, np.int32), offsets=[0, 1]), TypeError, "`words`: expected one dimension of uint8"),
-        (lambda: pack(np.zeros(2)), TypeError, "`words`: expected an array of strings, got float64"),
-        (lambda: pack(np.array([["a"]])), TypeError, r"`words`: .*one dimension, got shape \(1, 1\)"),
-        (lambda: pack(np.array(["a", 3], object)), TypeError, "`word`: expected str or bytes, got int 3"),
-        (lambda: ffjax.demo().embedding_batch("tea"), TypeError, "`words`: expected a list of words"),
+        (
+            lambda: pack(["a"], offsets=[0, 1]),
+            TypeError,
+            "`words`: .*buffer of bytes with `offsets`, got list",
+        ),
+        (
+            lambda: pack(b"ab", offsets=[0.0, 1.0]),
+            TypeError,
+            "`offsets`: expected whole numbers, got float64",
+        ),
+        (
+            lambda: pack(b"ab", offsets=[0, 3]),
+            ValueError,
+            "`offsets`: .*within a buffer of 2 bytes",
+        ),
+        (
+            lambda: pack(b"ab", offsets=[0, 2, 1]),
+            ValueError,
+            "`offsets`: .*no decrease, got 2 and then 1",
+        ),
+        (
+            lambda: pack(np.zeros(2, np.int32), offsets=[0, 1]),
+            TypeError,
+            "`words`: expected one dimension of uint8",
+        ),
+        (
+            lambda: pack(np.zeros(2)),
+            TypeError,
+            "`words`: expected an array of strings, got float64",
+        ),
+        (
+            lambda: pack(np.array([["a"]])),
+            TypeError,
+            r"`words`: .*one dimension, got shape \(1, 1\)",
+        ),
+        (
+            lambda: pack(np.array(["a", 3], object)),
+            TypeError,
+            "`word`: expected str or bytes, got int 3",
+        ),
+        (
+            lambda: ffjax.demo().embedding_batch("tea"),
+            TypeError,
+            "`words`: expected a list of words",
+        ),
     ],
 )
 def test_errors(call, error, message):
@@ -249,16 +311,26 @@ def test_errors(call, error, message):
 
 def test_pack_refuses_a_batch_that_one_long_word_makes_nearly_all_padding():
     words = ["tea"] * 1000 + ["x" * 10_000_000]
-    with pytest.raises(ValueError, match="got 1001 of which the longest has 10000000 bytes.* Use `pack_ragged`, or"):
+    with pytest.raises(
+        ValueError, match="got 1001 of which the longest has 10000000 bytes.* Use `pack_ragged`, or"
+    ):
         pack(words)
-    with pytest.raises(ValueError, match="`words`: expected words of similar lengths, got 1001 .* 1024 x 262144 bytes"):
+    with pytest.raises(
+        ValueError,
+        match="`words`: expected words of similar lengths, got 1001 .* 1024 x 262144 bytes",
+    ):
         pack(["tea"] * 1000 + ["x" * 200_000])
-    assert pack(["tea"] * 1000 + ["x" * 200_000], width=200_000).bytes.shape == (1024, 200_000)  # as was asked for
+    assert pack(["tea"] * 1000 + ["x" * 200_000], width=200_000).bytes.shape == (
+        1024,
+        200_000,
+    )  # as was asked for
     assert sum(part.strings.bytes.size for part in pack_ragged(words)) < (1 << 24) + 4 * 16 * 1024
 
 
 @pytest.mark.parametrize(("subwords", "times"), [(False, 333_333), (True, 33_333)])
-def test_one_very_long_word_among_a_hundred_thousand_costs_little_more_than_its_bytes(tmp_path, subwords, times):
+def test_one_very_long_word_among_a_hundred_thousand_costs_little_more_than_its_bytes(
+    tmp_path, subwords, times
+):
     words, long = ["tea", "coffee", "teapot", "unknown"] * 25_000, "tea" * times
     emb = plain_demo()
     if subwords:
@@ -279,7 +351,9 @@ def test_one_very_long_word_among_a_hundred_thousand_costs_little_more_than_its_
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 4 * vectors.nbytes + (1 << 27)  # its bytes times the number of words would be 10 GiB at least
+    assert peak < 4 * vectors.nbytes + (
+        1 << 27
+    )  # its bytes times the number of words would be 10 GiB at least
     np.testing.assert_array_equal(np.delete(vectors, 50_000, 0), usual)
     np.testing.assert_array_equal(np.delete(found, 50_000), usual_found)
     np.testing.assert_array_equal(vectors[50_000], alone[0])

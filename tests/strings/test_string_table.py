@@ -157,7 +157,11 @@ def test_duplicates_and_first_occurrences(strings):
             ValueError,
             "no decrease, got 2 and then 1",
         ),
-        (lambda: StringTable.from_strings(["a"])[1], IndexError, "`index`: expected -1 to 0, got 1"),
+        (
+            lambda: StringTable.from_strings(["a"])[1],
+            IndexError,
+            "`index`: expected -1 to 0, got 1",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_users_see")

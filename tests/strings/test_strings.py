@@ -56,12 +56,28 @@ def test_no_words():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pack("tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
+        (
+            lambda: pack("tea"),
+            TypeError,
+            "`words`: expected a list of words, got the single word 'tea'",
+        ),
         (lambda: pack(["tea", 3]), TypeError, "`word`: expected str or bytes, got int 3"),
-        (lambda: pack(["tea", None]), TypeError, "`word`: expected str or bytes, got NoneType None"),
+        (
+            lambda: pack(["tea", None]),
+            TypeError,
+            "`word`: expected str or bytes, got NoneType None",
+        ),
         (lambda: pack(["a\ud800"]), ValueError, "`word`: expected text that UTF-8 can hold"),
-        (lambda: pack(["a" * 20], width=16), ValueError, r"`width`: expected at least .*\(20\), got 16"),
-        (lambda: pack(["a", "b"], count=1), ValueError, r"`count`: expected at least .*\(2\), got 1"),
+        (
+            lambda: pack(["a" * 20], width=16),
+            ValueError,
+            r"`width`: expected at least .*\(20\), got 16",
+        ),
+        (
+            lambda: pack(["a", "b"], count=1),
+            ValueError,
+            r"`count`: expected at least .*\(2\), got 1",
+        ),
         (lambda: ffjax.SimpleVocab("tea"), TypeError, "`words`: expected a list of words"),
     ],
 )
