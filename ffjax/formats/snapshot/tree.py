@@ -52,6 +52,8 @@ from ffjax.vocab import (
     FinalfusionBucketVocab,
     FloretVocab,
     SimpleVocab,
+    SubwordVocab,
+    Vocab,
 )
 from ffjax.vocab.ngrams import (
     ExplicitIndexer,
@@ -133,7 +135,12 @@ class TreeNode:
 
     def vocab(self, name: str) -> Any:
         """An entry that is a vocabulary."""
-        return self._node(name)._of_kind(_VOCABS)
+        node = self._node(name)
+        kind = node.text("kind")
+        for cls in Vocab.__subclasses__() + SubwordVocab.__subclasses__():
+            if cls.__name__ == kind and hasattr(cls, "from_tree"):
+                return cls.from_tree(node)  # type: ignore[attr-defined]
+        return node._of_kind(_VOCABS)
 
     def training(self, name: str) -> TrainingState:
         """An entry that is what training left."""
@@ -273,7 +280,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, StringTable):
         offsets = value.host_offsets
         return {"bytes": value.host_data[: offsets[-1]], "offsets": offsets}
-    if isinstance(value, Storage):
+    if hasattr(value, "to_tree"):
         tree = value.to_tree()
         if tree["kind"] is None:
             raise TypeError(

@@ -1,0 +1,62 @@
+"""A vocabulary that the library does not know works wherever those that it knows do."""
+
+import inspect
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.cli import main
+from tests.builders import WORDS, storage
+from tests.toy import ToyVocab
+
+INDEXER = ffjax.FastTextIndexer(37, 3, 5)
+UNKNOWN = ["Pariserin", "teapots", "xyz"]
+
+
+@pytest.fixture(scope="module")
+def emb() -> ffjax.Embeddings:
+    return ffjax.Embeddings(storage(47), ToyVocab(WORDS, INDEXER))
+
+
+def of_ngrams(emb: ffjax.Embeddings, word: str) -> np.ndarray:
+    buckets = [INDEXER(ngram) for ngram in ffjax.ngrams(f"[{word}]", 3, 5, bracket=False)]
+    total = np.asarray(emb.storage)[emb.vocab.n_word_rows + np.array(buckets)].sum(0)
+    return total / np.linalg.norm(total)
+
+
+def test_known_and_unknown_words(emb):
+    words = [*WORDS, *UNKNOWN]
+    rows = np.asarray(emb.storage)
+    expected = np.stack([*rows[: len(WORDS)], *(of_ngrams(emb, word) for word in UNKNOWN)])
+    np.testing.assert_allclose([emb[word] for word in words], expected, atol=1e-5)
+    np.testing.assert_allclose(emb.embedding_batch(words)[0], expected, atol=1e-5)
+    vectors, found = jax.jit(ffjax.embed)(emb, ffjax.pack(words))
+    np.testing.assert_allclose(vectors[: len(words)], expected, atol=1e-5)
+    assert found[: len(words)].all()
+    assert emb.word_similarity(UNKNOWN[0], k=2) and emb.analogy(*WORDS[:3], k=1)
+
+
+def test_transforms_keep_the_ngrams(emb):
+    pruned = ffjax.prune(emb, 4).embeddings
+    added = ffjax.add_words(emb, ["new"], np.ones((1, 6)))
+    selected = ffjax.select_words(emb, ["Berlin", "a"])
+    for result in (pruned, ffjax.unshare_rows(pruned), added, selected):
+        assert isinstance(result.vocab, ToyVocab) and "Berlin" in result
+        np.testing.assert_array_equal(result["Berlin"], emb["Berlin"])
+        np.testing.assert_allclose(result["Pariserin"], emb["Pariserin"], atol=1e-5)
+
+
+def test_snapshots_and_info(emb, tmp_path, capfd):
+    for value in (emb, ffjax.prune(emb, 4).embeddings):
+        ffjax.save(value, tmp_path / "x.msgpack")
+        assert ffjax.load(tmp_path / "x.msgpack") == value
+        assert main(["info", str(tmp_path / "x.msgpack"), "--json"]) == 0
+        facts = json.loads(capfd.readouterr().out)
+        assert (facts["vocabulary"], facts["words"], facts["buckets"]) == ("ToyVocab", 10, 37)
+
+
+def test_the_toy_vocabulary_is_small():
+    assert len(inspect.getsource(ToyVocab).splitlines()) < 60
