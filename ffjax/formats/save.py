@@ -176,8 +176,9 @@ def promised_format(name: str) -> str | None:
         ('textdims', 'compressed', None)
     """
     ending = os.path.splitext(name)[1].lower()
-    others = {".bin": "fastText or word2vec", **dict.fromkeys(_COMPRESSED, "compressed")}
-    return _ENDINGS.get(ending) or others.get(ending)
+    if ending == ".bin":
+        return "fastText or word2vec"
+    return "compressed" if ending in _COMPRESSED else _ENDINGS.get(ending)
 
 
 def _unshared(embeddings: Embeddings, format: str, unshare_rows: bool) -> Embeddings:

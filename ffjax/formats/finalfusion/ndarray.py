@@ -53,9 +53,8 @@ class ComposedRows:
             rows, self._norms[words] = storage.units(words)
             yield rows
             release_pages(storage)
-        for start in range(n_words, len(storage), step):
-            yield storage.embedding(slice(start, start + step))
-            release_pages(storage)
+        for _, rows in storage.row_blocks(n_words, rows=step):
+            yield rows
 
 
 def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:

@@ -52,12 +52,28 @@ CASES = [
     for options in OPTIONS
     if model != "odd dims" or options == "output"
 ]
+MAPPED = [
+    ("no n-grams", "norms"),
+    ("n-grams", "plain"),
+    ("n-grams of words", "pruned"),
+    ("odd dims", "output"),
+]
 
 
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("case", CASES, ids=" / ".join)
-def test_vectors_are_those_of_fasttext(quantize, case, mmap):
-    path = quantize(*case)
+@pytest.mark.parametrize(
+    ("model", "options", "mmap"),
+    [
+        *((*case, False) for case in CASES),
+        *((*case, True) for case in MAPPED),
+        *(
+            pytest.param(*case, True, marks=pytest.mark.exhaustive)
+            for case in CASES
+            if case not in MAPPED
+        ),
+    ],
+)
+def test_vectors_are_those_of_fasttext(quantize, model, options, mmap):
+    path = quantize(model, options)
     theirs, emb = files.quiet_fasttext().load_model(str(path)), ffjax.load_fasttext(path, mmap=mmap)
     assert max(_differences(theirs, emb, [*emb.vocab.words, *files.UNKNOWN])) < CLOSE
     codes = emb.storage.own if isinstance(emb.storage, ffjax.ComposedArray) else emb.storage

@@ -50,6 +50,17 @@ KINDS = {
         "version": 11,
     },
 }
+# Mapped models are read by the same code whatever their kind; these cover its branches.
+MAPPED = ("skip-gram", "no n-grams", "from one character", "supervised, n-grams of words")
+READ_AND_MAPPED = [
+    *((kind, False) for kind in KINDS),
+    *((kind, True) for kind in MAPPED),
+    *(
+        pytest.param(kind, True, marks=pytest.mark.exhaustive)
+        for kind in KINDS
+        if kind not in MAPPED
+    ),
+]
 GENSIM = ("lee_fasttext_new.bin", "crime-and-punishment.bin", "pang_lee_polarity_fasttext.bin")
 
 
@@ -77,8 +88,7 @@ def _differences(theirs, emb: ffjax.Embeddings, words: list[str]) -> tuple[float
     return float(batch), float(single)
 
 
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "mmap"), READ_AND_MAPPED)
 def test_words_have_the_vectors_that_fasttext_gives_them(tmp_path, fasttext, kind, mmap):
     path = files.write(tmp_path, "model.bin", files.model(**KINDS[kind]))
     theirs, emb = fasttext.load_model(str(path)), ffjax.load_fasttext(path, mmap=mmap)
