@@ -273,9 +273,9 @@ def _block(indexer: NgramIndexer, words: Words, positions: Array, subwords: Subw
 
     def steps(tile: Array) -> Array:
         slots = jnp.minimum(n_starts - tile * STARTS, STARTS) * indexer.slots(subwords.marked)
-        return (slots + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE
+        return lax.div(slots + (_ROWS_AT_ONCE - 1), jnp.int32(_ROWS_AT_ONCE))
 
-    return _Block(positions, (n_starts + STARTS - 1) // STARTS, ids, steps)
+    return _Block(positions, lax.div(n_starts + (STARTS - 1), jnp.int32(STARTS)), ids, steps)
 
 
 def _ordered(keys: Array, mask: Array) -> Array:

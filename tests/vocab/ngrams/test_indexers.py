@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
+from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer, base
 from tests.vocab.ngrams import reference
 from tests.vocab.ngrams.reference import murmur3
@@ -68,6 +69,17 @@ def test_host_as_the_definition(indexer):
     for raw in some_of_all(400):
         assert indexer.subword_indices(decoded(raw)) == expected(indexer, b"<" + raw + b">"), raw
         assert indexer.subword_indices(decoded(raw), bracket=False) == expected(indexer, raw), raw
+
+
+@every_indexer
+def test_many_words_at_once_as_one_by_one(indexer):
+    raws = some_of_all(60)
+    lengths = np.array([len(raw) for raw in raws])
+    data = np.frombuffer(b"".join(raws), np.uint8)
+    marked = mark_words(data, np.cumsum(lengths) - lengths, lengths, b"<", b">")
+    ids, splits = indexer.ragged_ids(*marked)
+    for raw, start, stop in zip(raws, splits[:-1], splits[1:], strict=True):
+        assert ids[start:stop].tolist() == indexer.subword_indices(decoded(raw)), raw
 
 
 @device_indexers
