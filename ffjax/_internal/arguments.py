@@ -183,7 +183,7 @@ def row_key(key: Any, n_rows: int) -> Any:
     """
     if isinstance(key, slice):
         return key
-    if isinstance(key, np.ndarray) and key.dtype.kind in "iu" and key.ndim and key.size:
+    if isinstance(key, np.ndarray) and key.dtype.kind == "i" and key.ndim and key.size:
         # Negative numbers are large ones without their signs: one pass finds both.
         if key.view(f"u{key.itemsize}").max() < n_rows:
             return key
