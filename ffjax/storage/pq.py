@@ -122,10 +122,12 @@ class PQ:
     ) -> np.ndarray:
         if not all(self._host_codebooks.shape):
             return np.zeros(shape, np.float32) if out is None else out
-        direct = out is not None and out.flags.c_contiguous and out.dtype == np.float32
-        rows = out if direct else np.empty(shape, np.float32)
+        if out is None or not out.flags.c_contiguous or out.dtype != np.float32:
+            rows = np.empty(shape, np.float32)
+        else:
+            rows = out
         self._decode(codes, ids, rows.reshape(-1, self.reconstructed_len))
-        if out is None or direct:
+        if out is None or rows is out:
             return rows
         out[...] = rows
         return out
