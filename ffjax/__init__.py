@@ -12,7 +12,7 @@ __version__ = "0.1.0.dev0"
 # from, to type checkers and to us.
 _STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf8"))
 _MODULES = {
-    alias.name: statement.module
+    alias.name: str(statement.module)
     for statement in _STUB.body
     if isinstance(statement, ast.ImportFrom)
     for alias in statement.names
@@ -23,9 +23,10 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _MODULES[name] == __name__:
+    module = _MODULES[name]
+    if module == __name__:
         return import_module(f"{__name__}.{name}")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 
