@@ -84,7 +84,7 @@ def chunk_lengths(words: Sequence[Array], lengths: Array) -> Array:
     """The bytes in use of each chunk, of strings of which `words` are those of several chunks."""
     if not words or words[0].ndim <= lengths.ndim:
         return lengths
-    begins = CHUNK * jnp.arange(words[0].shape[-1], dtype=jnp.int32)
+    begins = CHUNK * lax.broadcasted_iota(jnp.int32, words[0].shape, words[0].ndim - 1)
     return jnp.clip(lengths[..., None] - begins, 0, CHUNK)
 
 

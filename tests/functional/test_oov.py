@@ -207,7 +207,7 @@ def test_programs_of_wide_words_are_no_longer(kind):
         strings = ffjax.Strings(np.zeros((4, width), np.uint8), np.zeros(4, np.int32))
         return jax.jit(ffjax.embed).lower(emb, strings).as_text().count(" = ")
 
-    assert instructions(16) < instructions(64)
+    assert instructions(16) <= instructions(64)
     assert instructions(256) <= 1.5 * instructions(64)
     assert instructions(4096) <= 1.5 * instructions(64)
 
