@@ -37,4 +37,6 @@ def test_arrays_are_read_from_anywhere_in_a_file(tmp_path, start, shape):
         found = read_array(source, start, shape, np.float32)
     assert isinstance(found, jax.Array)
     np.testing.assert_array_equal(found, expected, strict=True)
-    np.testing.assert_array_equal(read_array(fifu.memory(data), start, shape, np.float32), expected, strict=True)
+    np.testing.assert_array_equal(
+        read_array(fifu.memory(data), start, shape, np.float32), expected, strict=True
+    )

@@ -76,7 +76,9 @@ def test_an_exception_leaves_no_new_file(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt("stop")])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt("stop")]
+)
 def test_a_failure_of_any_last_step_leaves_the_old_file(old, monkeypatch, step, error):
     def fail(*args, **kwargs):
         raise error
@@ -121,8 +123,12 @@ def test_a_folder_that_cannot_be_synced_does_no_harm(old, monkeypatch):
 def test_the_file_is_synced_before_it_gets_its_name(old, monkeypatch):
     events = []
     sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(("sync", old.read_bytes())), sync(fd)))
-    monkeypatch.setattr(os, "replace", lambda a, b: (events.append(("name", old.read_bytes())), replace(a, b)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (events.append(("sync", old.read_bytes())), sync(fd))
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (events.append(("name", old.read_bytes())), replace(a, b))
+    )
     with atomic_write(old) as file:
         file.write(b"new")
     kinds = [kind for kind, _ in events]
@@ -158,8 +164,12 @@ def test_a_replaced_file_keeps_its_permissions(old, mode):
 @posix
 def test_a_read_only_file_is_not_replaced(old, monkeypatch):
     os.chmod(old, 0o444)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # whoever runs the tests may write everything
-    with pytest.raises(PermissionError, match="expected a file that may be written, got a read-only one: '.*file'"):
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False
+    )  # whoever runs the tests may write everything
+    with pytest.raises(
+        PermissionError, match="expected a file that may be written, got a read-only one: '.*file'"
+    ):
         with atomic_write(old):
             pass
     assert old.read_bytes() == b"old"
@@ -183,10 +193,14 @@ def test_links_are_written_through(old, tmp_path):
 
 
 def test_folders_are_refused(tmp_path):
-    with pytest.raises(IsADirectoryError, match="expected the path of a file to write, got a folder: '"):
+    with pytest.raises(
+        IsADirectoryError, match="expected the path of a file to write, got a folder: '"
+    ):
         with atomic_write(tmp_path):
             pass
-    with pytest.raises(FileNotFoundError, match="expected a file in an existing folder, got: '.*nowhere.*file'"):
+    with pytest.raises(
+        FileNotFoundError, match="expected a file in an existing folder, got: '.*nowhere.*file'"
+    ):
         with atomic_write(tmp_path / "nowhere" / "file"):
             pass
     assert names(tmp_path) == []
@@ -196,7 +210,10 @@ def test_folders_are_refused(tmp_path):
 def test_pipes_and_devices_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/null"):
-        with pytest.raises(ValueError, match="`path`: expected a regular file or a new name, got the special file '/"):
+        with pytest.raises(
+            ValueError,
+            match="`path`: expected a regular file or a new name, got the special file '/",
+        ):
             with atomic_write(path):
                 pass
 
@@ -255,7 +272,9 @@ def write_elsewhere(path, *, setup: str = "", before_end: str = "") -> subproces
     code = textwrap.dedent(WRITE).format(
         path=[str(p) for p in sys.path], setup=setup, before_end=before_end, file=str(path)
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @posix

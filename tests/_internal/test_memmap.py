@@ -34,12 +34,24 @@ def reads(monkeypatch) -> list[int]:
     """The row numbers that were read from the file."""
     seen: list[int] = []
     read = RowsInFile.read
-    monkeypatch.setattr(RowsInFile, "read", lambda self, ids: (seen.extend(ids.tolist()), read(self, ids))[1])
+    monkeypatch.setattr(
+        RowsInFile, "read", lambda self, ids: (seen.extend(ids.tolist()), read(self, ids))[1]
+    )
     return seen
 
 
 @pytest.mark.parametrize(
-    "key", [0, -1, np.int64(99), [3, 1, 3], np.arange(100) % 30 == 0, np.array([[-100, 99], [7, 7]]), np.array([5], np.uint8)], ids=repr
+    "key",
+    [
+        0,
+        -1,
+        np.int64(99),
+        [3, 1, 3],
+        np.arange(100) % 30 == 0,
+        np.array([[-100, 99], [7, 7]]),
+        np.array([5], np.uint8),
+    ],
+    ids=repr,
 )
 def test_rows_come_from_the_file(mapped, reads, key):
     np.testing.assert_array_equal(mapped[key], MATRIX[key])

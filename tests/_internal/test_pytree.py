@@ -32,7 +32,9 @@ def node(values, name="n", child=None):
 def test_leaves_are_the_fields_that_are_not_static():
     tree = node([1, 2], child=node([3]))
     assert [leaf.tolist() for leaf in jax.tree.leaves(tree)] == [[1, 2], [3]]
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]
+    ]
     assert paths == [".x", ".child.x"]
     assert jax.tree.leaves(node([1])) == [node([1]).x]
 
@@ -40,7 +42,9 @@ def test_leaves_are_the_fields_that_are_not_static():
 def test_rebuilding_does_not_run_the_constructor():
     value = node([1, 2])
     names = jax.tree.map(lambda leaf: "sharding", value)
-    assert type(names) is Node and names.x == "sharding" and names.name == "n" and names.child is None
+    assert (
+        type(names) is Node and names.x == "sharding" and names.name == "n" and names.child is None
+    )
     leaves, treedef = jax.tree.flatten(value)
     assert jax.tree.unflatten(treedef, leaves).x is value.x
     with pytest.raises(TypeError, match="constructor ran"):

@@ -11,7 +11,9 @@ from ffjax.kernels.compaction import move_left, n_slots
 from tests.vocab.ngrams.reference import stretches
 
 
-@pytest.mark.parametrize(("length", "expected"), [(0, 0), (2, 0), (3, 1), (5, 6), (6, 10), (18, 58)])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(0, 0), (2, 0), (3, 1), (5, 6), (6, 10), (18, 58)]
+)
 def test_number_of_slots(length, expected):
     assert n_slots(length, 3, 6) == len(stretches(range(length), 3, 6)) == expected
 
@@ -29,7 +31,11 @@ def compiled_compact(ids, mask):
     return move_left(ids.T, mask.T).T, mask.sum(1, dtype=jnp.int32)
 
 
-@given(st.sampled_from([(0, 3), (2, 0), (3, 1), (3, 2), (5, 58)]), st.integers(0, 10), st.integers(0, 2**32 - 1))
+@given(
+    st.sampled_from([(0, 3), (2, 0), (3, 1), (3, 2), (5, 58)]),
+    st.integers(0, 10),
+    st.integers(0, 2**32 - 1),
+)
 def test_compact_keeps_the_order(shape, tenths, seed):
     batch, slots = shape
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ffjax.kernels import fnv, murmur3
 from tests.vocab.ngrams import reference
 
-# From the reference program of MurmurHash3 (smhasher, `MurmurHash3_x64_128`) as tabled in its ports' tests.
+# From smhasher, the reference program of MurmurHash3 (x64, 128 bits), as in the tests of its ports.
 KNOWN_MURMUR = [
     (b"", 0, 0x00000000000000000000000000000000),
     (b"", 1, 0x4610ABE56EFF5CB551622DAA78F83583),
@@ -38,7 +38,7 @@ def test_murmur3_known_answers(raw, seed, expected):
 
 
 def murmur3_arrays(packed, sizes):
-    """Texts as little-endian words, uint32 `[text, word]`, zeros behind; NumPy's arrays or JAX's."""
+    """Texts as little-endian words, uint32 `[text, word]`, padded with zeros."""
     state = murmur3.start(99, sizes)
     for block in range(0, packed.shape[1], 4):
         full = -(sizes >= 4 * block + 16).astype(np.uint32)
@@ -64,7 +64,9 @@ def test_finalfusion_arrays(xp):
     texts = ["abc", "äöü", "中文字", "😀a\U0010ffff", "\0\0\0", "\udc80\udcffa"]
     state = xp.full(len(texts), np.uint32(fnv.length_state(3) % 2**32))
     for k in range(3):
-        state = fnv.finalfusion_extend(state, xp.asarray(np.array([ord(t[k]) for t in texts], np.uint32)))
+        state = fnv.finalfusion_extend(
+            state, xp.asarray(np.array([ord(t[k]) for t in texts], np.uint32))
+        )
     assert state.dtype == np.uint32
     assert state.tolist() == [reference.finalfusion_hash(t) % 2**32 for t in texts]
 
@@ -86,11 +88,14 @@ def test_fasttext_of_one_n_gram(raw):
 
 @jax.jit
 def compiled_walk(raw, size):
-    return jax.lax.fori_loop(0, size, lambda k, s: fnv.fasttext_extend(s, raw[k]), jnp.uint32(fnv.OFFSET_32))
+    return jax.lax.fori_loop(
+        0, size, lambda k, s: fnv.fasttext_extend(s, raw[k]), jnp.uint32(fnv.OFFSET_32)
+    )
 
 
 def test_known_fnv_answers():
-    # Test vectors of RFC 9923 and of the FNV authors' page: "" and "foobar", 32 bits; and the 64-bit offset basis.
+    # Test vectors of RFC 9923 and of the FNV authors' page: "" and "foobar" with 32 bits, and the
+    # 64-bit offset basis.
     assert walk(b"") == 0x811C9DC5
     assert walk(b"foobar") == 0xBF9CF968
     assert reference.fasttext_hash(b"foobar") == 0xBF9CF968

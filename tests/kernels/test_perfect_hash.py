@@ -1,4 +1,4 @@
-"""`ffjax.hash_table`: exact for every vocabulary, the same on host and device, bounded for hostile words."""
+"""The perfect hash table: exact, the same on host and device, bounded for hostile words."""
 
 from functools import partial
 
@@ -36,7 +36,10 @@ def find_by_dict(data, offsets, strings, lengths):
     data, offsets, strings, lengths = map(np.asarray, (data, offsets, strings, lengths))
     bounds = zip(offsets[:-1], offsets[1:], strict=True)
     rows = {data[begin:end].tobytes(): row for row, (begin, end) in enumerate(bounds)}
-    found = [rows.get(row[:n].tobytes(), -1) if 0 <= n <= row.size else -1 for row, n in zip(strings, lengths, strict=True)]
+    found = [
+        rows.get(row[:n].tobytes(), -1) if 0 <= n <= row.size else -1
+        for row, n in zip(strings, lengths, strict=True)
+    ]
     return np.array(found, np.int32)
 
 
@@ -101,7 +104,10 @@ def test_vmap_over_batches_and_over_tables():
     both = (np.stack([data, other_data]), np.stack([offsets, other_offsets]))
     over_tables = jax.jit(jax.vmap(find))(stacked, *both, strings, lengths)
     assert over_tables[0].tolist() == over_batches[0].tolist() == list(range(12))
-    assert over_tables[1].tolist() == find_by_dict(other_data, other_offsets, strings[1], lengths[1]).tolist()
+    assert (
+        over_tables[1].tolist()
+        == find_by_dict(other_data, other_offsets, strings[1], lengths[1]).tolist()
+    )
 
 
 def test_empty_table_and_empty_batch():
@@ -130,7 +136,31 @@ def test_words_with_the_same_bytes_across_a_border():
 @pytest.mark.parametrize("width", [1, 3, 15, 64, 65, 300])
 def test_words_and_batches_of_any_width(width):
     rng = np.random.default_rng(width)
-    lengths = [0, 1, 2, 3, 4, 5, 8, 15, 16, 59, 60, 61, 63, 64, 65, 66, 127, 128, 129, 299, 300, 301, 1000]
+    lengths = [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        8,
+        15,
+        16,
+        59,
+        60,
+        61,
+        63,
+        64,
+        65,
+        66,
+        127,
+        128,
+        129,
+        299,
+        300,
+        301,
+        1000,
+    ]
     words = [rng.bytes(n) for n in lengths]
     words += [words[-2][:-1] + bytes([words[-2][-1] ^ 1]), words[-3] + b"!"]
     words = list(dict.fromkeys(words))
@@ -138,10 +168,13 @@ def test_words_and_batches_of_any_width(width):
 
 
 def test_lengths_beside_the_width_are_not_found():
-    """A length over the width is a string that the batch does not hold; a negative one is a filler row."""
+    """A length over the width is a string too long for the batch; a negative one is padding."""
     data, offsets = blob([b"abcdefgh", b"abcd", b""])
     table = HashTable.build(data, offsets)
-    strings, lengths = np.frombuffer(b"abcd" * 4, np.uint8).reshape(4, 4), np.array([8, 4, -1, 0], np.int32)
+    strings, lengths = (
+        np.frombuffer(b"abcd" * 4, np.uint8).reshape(4, 4),
+        np.array([8, 4, -1, 0], np.int32),
+    )
     assert find_jit(table, data, offsets, strings, lengths).tolist() == [-1, 1, -1, 2]
     assert find_jit(table, data, offsets, strings, lengths).tolist() == [-1, 1, -1, 2]
 
@@ -160,7 +193,9 @@ def test_every_alignment_of_words_and_buffer(slack, n_queries):
     check(words, (words + misses(words))[:n_queries], slack=slack)
     data, _ = blob(words, slack)
     jaxpr = str(
-        jax.make_jaxpr(hash_table._same_bytes)(data, np.zeros(n_queries, np.int32), *batch([b""] * n_queries, 16))
+        jax.make_jaxpr(hash_table._same_bytes)(
+            data, np.zeros(n_queries, np.int32), *batch([b""] * n_queries, 16)
+        )
     )
     aligned = data.size % 4 == 0 and data.size <= 16 * n_queries
     assert jaxpr.count(" gather[") == (5 if aligned else 4)
@@ -171,7 +206,10 @@ def test_every_small_size():
         words = [b"%d" % i for i in range(n)]
         data, offsets = blob(words)
         table = HashTable.build(data, offsets)
-        assert find_jit(table, data, offsets, *batch([*words, b"%d" % n], 4)).tolist() == [*range(n), -1]
+        assert find_jit(table, data, offsets, *batch([*words, b"%d" % n], 4)).tolist() == [
+            *range(n),
+            -1,
+        ]
 
 
 @pytest.mark.parametrize("n", [819, 820, 65_536, 104_857, 104_858])
@@ -185,7 +223,18 @@ def test_the_fullest_and_the_emptiest_tables(n):
 
 
 def test_shapes_follow_from_the_number_of_words():
-    for n, n_slots in [(0, 1), (1, 1), (2, 2), (3, 4), (4, 8), (6, 8), (7, 8), (8, 16), (819, 1024), (820, 2048)]:
+    for n, n_slots in [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (3, 4),
+        (4, 8),
+        (6, 8),
+        (7, 8),
+        (8, 16),
+        (819, 1024),
+        (820, 2048),
+    ]:
         for words in ([b"%d" % i for i in range(n)], [b"a" * i for i in range(n)]):
             table = HashTable.build(*blob(words))
             assert (table.rows.shape, table.factors.shape) == ((n_slots,), (max(1, n_slots // 2),))
@@ -208,9 +257,13 @@ def test_vocabularies_of_one_size_share_a_program():
 
 def test_a_fixed_number_of_gathers_and_neither_loop_nor_scatter():
     data, offsets = blob([b"%d" % i for i in range(300)])
-    text = str(jax.make_jaxpr(find)(HashTable.build(data, offsets), data, offsets, *batch([b"1"], 16)))
+    text = str(
+        jax.make_jaxpr(find)(HashTable.build(data, offsets), data, offsets, *batch([b"1"], 16))
+    )
     assert text.count(" gather[") == 4 + 16 // 4
-    assert not [name for name in ("while", "scan", "scatter", "cond", "sort") if f" {name}[" in text]
+    assert not [
+        name for name in ("while", "scan", "scatter", "cond", "sort") if f" {name}[" in text
+    ]
 
 
 def test_equal_words_make_equal_tables():
@@ -233,7 +286,9 @@ def test_sharded_batch():
     devices = jax.devices()
     strings, lengths = batch([b"%d" % i for i in range(0, 16 * len(devices))], 16)
     mesh = Mesh(np.array(devices), ("batch",))
-    strings, lengths = jax.device_put((strings, lengths), NamedSharding(mesh, PartitionSpec("batch")))
+    strings, lengths = jax.device_put(
+        (strings, lengths), NamedSharding(mesh, PartitionSpec("batch"))
+    )
     expected = [i if i < 100 else -1 for i in range(16 * len(devices))]
     assert find_jit(table, data, offsets, strings, lengths).tolist() == expected
 
@@ -246,11 +301,13 @@ def test_duplicates_are_named_with_both_rows():
     words[40] = words[30] = words[7]
     words[20] = words[3]
     with pytest.raises(
-        ValueError, match=r"`words`: expected each once, got '3' as number 3 and again as number 20\. Rem"
+        ValueError,
+        match=r"`words`: expected each once, got '3' as number 3 and again as number 20\. Rem",
     ):
         HashTable.build(*blob(words))
     with pytest.raises(
-        ValueError, match="`n-grams`: expected each once, got 'a\ufffd' as number 0 and again as number 2"
+        ValueError,
+        match="`n-grams`: expected each once, got 'a\ufffd' as number 0 and again as number 2",
     ):
         HashTable.build(*blob([b"a\xff", b"", b"a\xff"]), what="n-grams")
     with pytest.raises(ValueError, match="got '' as number 1 and again as number 2"):
@@ -276,7 +333,7 @@ def buckets_under(key, words, n_buckets):
 
 
 def test_words_that_collide_under_the_key_of_another_table():
-    """A thousand words of one bucket under the key of a table of their number: they change the key."""
+    """A thousand words that fall into one bucket make the table draw another key."""
     victim = HashTable.build(*blob([b"%d" % i for i in range(1000)]))
     candidates = [b"w%x" % i for i in range(1_200_000)]
     one_bucket = np.flatnonzero(buckets_under(victim.key, candidates, 1024) == 0)[:1000]
@@ -320,7 +377,9 @@ def test_a_key_that_fails_is_followed_by_the_next(monkeypatch):
 
 def test_the_search_for_a_key_has_an_end(monkeypatch):
     monkeypatch.setattr(hash_table, "place", lambda first, second: None)
-    with pytest.raises(RuntimeError, match="`words`: 2 different strings found no place under 64 keys"):
+    with pytest.raises(
+        RuntimeError, match="`words`: 2 different strings found no place under 64 keys"
+    ):
         HashTable.build(*blob([b"a", b"b"]))
 
 
@@ -338,14 +397,17 @@ def test_place_gives_every_string_its_own_slot():
 def test_place_gives_up_at_once_where_no_factor_can_exist():
     halves = np.arange(1, 43, 2, dtype=np.uint32)
     assert place(np.zeros(21, np.uint32), halves) is None  # more than 20 in a bucket
-    assert place(np.zeros(2, np.uint32), np.array([6, 7], np.uint32)) is None  # equal but for the lowest bit
+    assert (
+        place(np.zeros(2, np.uint32), np.array([6, 7], np.uint32)) is None
+    )  # equal but for the lowest bit
     assert place(np.zeros(2, np.uint32), np.array([6, 6], np.uint32)) is None
 
 
 # Any words
 
 words_and_queries = st.tuples(
-    st.lists(st.binary(max_size=20), unique=True, max_size=40), st.lists(st.binary(max_size=20), max_size=20)
+    st.lists(st.binary(max_size=20), unique=True, max_size=40),
+    st.lists(st.binary(max_size=20), max_size=20),
 )
 few_letters = st.tuples(
     st.lists(st.text("ab\0", max_size=6).map(str.encode), unique=True, max_size=60),
@@ -365,9 +427,12 @@ def test_any_words(case):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(st.binary(max_size=12), min_size=30, max_size=30, unique=True), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.binary(max_size=12), min_size=30, max_size=30, unique=True),
+    st.randoms(use_true_random=False),
+)
 def test_any_words_compiled(words, random):
-    """Sizes are fixed, so that one program serves: thirty words, of which the table holds twenty."""
+    """Sizes are fixed to share one program: thirty words, of which the table holds twenty."""
     queries = random.sample(words, 30)
     data, offsets = blob(words[:20])
     data = np.concatenate([data, np.zeros(1024 - data.size, np.uint8)])

@@ -49,7 +49,9 @@ def reference_chunk(chunk: bytes, key: tuple[int, int], rounds: tuple[int, int])
 
 def reference(string: bytes, key=KEY, rounds=(1, 3)) -> tuple[int, int]:
     chunks = [string[i : i + 64] for i in range(0, len(string), 64)] or [b""]
-    halves = [reference_chunk(c, (int(key[0]), int(key[1]) ^ j), rounds) for j, c in enumerate(chunks)]
+    halves = [
+        reference_chunk(c, (int(key[0]), int(key[1]) ^ j), rounds) for j, c in enumerate(chunks)
+    ]
     return sum(h[0] for h in halves) % 2**32, sum(h[1] for h in halves) % 2**32
 
 
@@ -62,7 +64,9 @@ def on_host(strings, key=KEY, **options):
 
 def on_device(strings, width, key=KEY, **options):
     # What lies behind a string must not matter, so it is not zeros here.
-    rows = np.frombuffer(b"".join(s.ljust(width, b"\xee") for s in strings), np.uint8).reshape(-1, width)
+    rows = np.frombuffer(b"".join(s.ljust(width, b"\xee") for s in strings), np.uint8).reshape(
+        -1, width
+    )
     lengths = np.array([len(s) for s in strings], np.int32)
     first, second = packed(jnp.asarray(rows), jnp.asarray(lengths), jnp.asarray(key), **options)
     return list(zip(first.tolist(), second.tolist(), strict=True))
@@ -70,11 +74,18 @@ def on_device(strings, width, key=KEY, **options):
 
 @pytest.mark.parametrize(
     ("length", "expected"),
-    [(0, "a9359f5b"), (1, "27475ab8"), (3, "8afee704"), (4, "2a6e4689"), (16, "d9b5ac84"), (63, "59ea4a74")],
+    [
+        (0, "a9359f5b"),
+        (1, "27475ab8"),
+        (3, "8afee704"),
+        (4, "2a6e4689"),
+        (16, "d9b5ac84"),
+        (63, "59ea4a74"),
+    ],
 )
 def test_first_half_is_halfsiphash(length, expected):
-    # HalfSipHash-2-4 with 32 bits of the bytes 0, 1, 2, ... under the key 00 01 ... 07: `vectors_hsip32` of
-    # https://github.com/veorq/SipHash/blob/master/vectors.h
+    # HalfSipHash-2-4 with 32 bits of the bytes 0, 1, 2, ... under the key 00 01 ... 07:
+    # `vectors_hsip32` of https://github.com/veorq/SipHash/blob/master/vectors.h
     string, number = bytes(range(length)), int.from_bytes(bytes.fromhex(expected), "little")
     assert reference(string, rounds=(2, 4))[0] == number
     assert on_host([string], rounds=(2, 4))[0][0] == number
@@ -87,7 +98,10 @@ LENGTHS = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32, 60, 61, 63, 64, 65, 100, 127,
 @pytest.mark.parametrize("width", [1, 4, 6, 16, 32, 61, 64, 65, 128, 300])
 def test_host_and_device_agree_with_the_reference(width):
     rng = np.random.default_rng(width)
-    strings = [rng.bytes(n) for n in LENGTHS if n <= width] + [bytes(min(width, 8)), b"\xff" * width]
+    strings = [rng.bytes(n) for n in LENGTHS if n <= width] + [
+        bytes(min(width, 8)),
+        b"\xff" * width,
+    ]
     expected = [reference(s) for s in strings]
     assert on_host(strings) == expected
     assert on_device(strings, width) == expected

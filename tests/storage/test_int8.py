@@ -73,14 +73,19 @@ def test_no_rows_and_no_dims(narrow):
 def test_text():
     emb = embeddings("fasttext", "int8")
     for pooling in ("mean", "fasttext"):
-        ours, theirs = (ffjax.embed_text(e, b"Paris teapots\n\nBerlin", pooling=pooling)[0] for e in (emb, plain(emb)))
+        ours, theirs = (
+            ffjax.embed_text(e, b"Paris teapots\n\nBerlin", pooling=pooling)[0]
+            for e in (emb, plain(emb))
+        )
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_analogies():
     emb = embeddings("fasttext", "int8")
     for method in ("3cosadd", "3cosmul"):
-        ours, theirs = (e.analogy("Paris", "Berlin", "a", k=4, method=method) for e in (emb, plain(emb)))
+        ours, theirs = (
+            e.analogy("Paris", "Berlin", "a", k=4, method=method) for e in (emb, plain(emb))
+        )
         assert [result.word for result in ours] == [result.word for result in theirs]
 
 
@@ -88,7 +93,10 @@ def test_analogies():
 def test_rows_of_zeros_are_searched_as_zeros(metric):
     store = storage(20, kind="int8")
     queries = np.random.default_rng(1).standard_normal((4, 6)).astype(np.float32)
-    ours, theirs = (ffjax.top_k(s, queries, 20, metric=metric) for s in (store, ffjax.NdArray(np.asarray(store))))
+    ours, theirs = (
+        ffjax.top_k(s, queries, 20, metric=metric)
+        for s in (store, ffjax.NdArray(np.asarray(store)))
+    )
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
     np.testing.assert_array_equal(ours.rows, theirs.rows)
     zero = np.isin(np.asarray(ours.rows), [4, 9, 14, 19])
@@ -97,7 +105,7 @@ def test_rows_of_zeros_are_searched_as_zeros(metric):
 
 
 def test_no_program_has_floats_of_all_rows():
-    """Neither lookup, sums, search nor gradients: the largest float array is far smaller than the rows would be."""
+    """The largest float array of lookup, sums, search and gradients is far smaller."""
     rows, dims = 50_000, 64
     store = ffjax.Int8Array(jnp.zeros((rows, dims), jnp.int8), jnp.ones(rows, jnp.float32))
     indexer = ffjax.FastTextIndexer(rows - 1, 3, 4)
@@ -136,7 +144,10 @@ def dense(store: ffjax.Storage) -> ffjax.NdArray:
 
 def test_files_that_hold_no_such_rows_say_so(tmp_path):
     emb = embeddings("simple", "int8")
-    with pytest.raises(ffjax.FinalfusionFormatError, match=r"got the rows of Int8Array.*msgpack.*ffjax\.reconstruct"):
+    with pytest.raises(
+        ffjax.FinalfusionFormatError,
+        match=r"got the rows of Int8Array.*msgpack.*ffjax\.reconstruct",
+    ):
         emb.write(tmp_path / "x.fifu")
     with pytest.raises(ValueError, match="got quantized vectors too.*`reconstruct=True`"):
         ffjax.save(emb, tmp_path / "x.w2v")
@@ -149,9 +160,21 @@ def test_files_that_hold_no_such_rows_say_so(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ffjax.Int8Array([[1]], np.ones(1, np.float32)), TypeError, "`codes`: expected 2 dim.*got list"),
-        (lambda: ffjax.Int8Array(np.ones((1, 1)), np.ones(1)), TypeError, "`codes`: .*int8, got 2 of float64"),
-        (lambda: ffjax.Int8Array(np.ones((1, 1), np.int8), np.ones(1)), TypeError, "`scales`: expected 1 dimension of"),
+        (
+            lambda: ffjax.Int8Array([[1]], np.ones(1, np.float32)),
+            TypeError,
+            "`codes`: expected 2 dim.*got list",
+        ),
+        (
+            lambda: ffjax.Int8Array(np.ones((1, 1)), np.ones(1)),
+            TypeError,
+            "`codes`: .*int8, got 2 of float64",
+        ),
+        (
+            lambda: ffjax.Int8Array(np.ones((1, 1), np.int8), np.ones(1)),
+            TypeError,
+            "`scales`: expected 1 dimension of",
+        ),
         (
             lambda: ffjax.Int8Array(np.ones((2, 1), np.int8), np.ones(1, np.float32)),
             ValueError,
@@ -159,11 +182,31 @@ def test_files_that_hold_no_such_rows_say_so(tmp_path):
         ),
         (lambda: storage(2, kind="int8")[None], TypeError, "`key`: .*got None"),
         (lambda: storage(2, kind="int8")[2], IndexError, "2"),
-        (lambda: storage(2, kind="int8").embedding(0, np.ones(5, np.float32)), ValueError, r"`out`: .*\(6,\).*\(5,\)"),
-        (lambda: storage(2, kind="int8").embedding(0, np.ones(6, np.int8)), ValueError, "`out`: .*of int8"),
-        (lambda: to_int8(with_bad(np.nan)), ValueError, "`embeddings`: expected finite.*NaN or infinity in row 3"),
-        (lambda: to_bfloat16(with_bad(np.inf)), ValueError, "`embeddings`: expected finite.*in row 3"),
-        (lambda: to_bfloat16(with_bad(3.4e38)), ValueError, r"up to 3.39e\+38.*got 3.4e\+38 in row 3"),
+        (
+            lambda: storage(2, kind="int8").embedding(0, np.ones(5, np.float32)),
+            ValueError,
+            r"`out`: .*\(6,\).*\(5,\)",
+        ),
+        (
+            lambda: storage(2, kind="int8").embedding(0, np.ones(6, np.int8)),
+            ValueError,
+            "`out`: .*of int8",
+        ),
+        (
+            lambda: to_int8(with_bad(np.nan)),
+            ValueError,
+            "`embeddings`: expected finite.*NaN or infinity in row 3",
+        ),
+        (
+            lambda: to_bfloat16(with_bad(np.inf)),
+            ValueError,
+            "`embeddings`: expected finite.*in row 3",
+        ),
+        (
+            lambda: to_bfloat16(with_bad(3.4e38)),
+            ValueError,
+            r"up to 3.39e\+38.*got 3.4e\+38 in row 3",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_users_see")

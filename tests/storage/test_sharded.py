@@ -55,16 +55,38 @@ def test_equality_and_a_tree_that_comes_back():
 @pytest.mark.parametrize(
     ("matrix", "spec", "error", "message"),
     [
-        (np.ones((2, 2), int), PartitionSpec("a"), TypeError, "`matrix`: expected 2 dimensions of float32"),
-        ([[1.0]], PartitionSpec("a"), TypeError, "`matrix`: expected a NumPy or JAX array, got list"),
-        (np.ones((2, 2), np.float32), PartitionSpec(None, "a"), ValueError, "`sharding`: expected axes for the rows"),
-        (np.ones((2, 2), np.float32), PartitionSpec("a", "b"), ValueError, "`sharding`: .* none for the dimensions"),
+        (
+            np.ones((2, 2), int),
+            PartitionSpec("a"),
+            TypeError,
+            "`matrix`: expected 2 dimensions of float32",
+        ),
+        (
+            [[1.0]],
+            PartitionSpec("a"),
+            TypeError,
+            "`matrix`: expected a NumPy or JAX array, got list",
+        ),
+        (
+            np.ones((2, 2), np.float32),
+            PartitionSpec(None, "a"),
+            ValueError,
+            "`sharding`: expected axes for the rows",
+        ),
+        (
+            np.ones((2, 2), np.float32),
+            PartitionSpec("a", "b"),
+            ValueError,
+            "`sharding`: .* none for the dimensions",
+        ),
     ],
 )
 def test_errors(matrix, spec, error, message):
     with pytest.raises(error, match=message):
         ffjax.ShardedArray(matrix, NamedSharding(mesh(), spec))
-    with pytest.raises(TypeError, match=r"`sharding`: expected a NamedSharding, got str. Write `NamedSharding\("):
+    with pytest.raises(
+        TypeError, match=r"`sharding`: expected a NamedSharding, got str. Write `NamedSharding\("
+    ):
         ffjax.ShardedArray(matrix, "a")
 
 

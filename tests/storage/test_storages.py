@@ -30,34 +30,82 @@ def test_pq_on_the_host():
     out = np.empty((2, 1, 6), np.float32)
     assert quantizer.reconstruct(codes, out=out) is out
     np.testing.assert_array_equal(out, quantizer.reconstruct(codes))
-    assert (quantizer.n_centroids, quantizer.reconstructed_len, quantizer.codebooks.shape) == (8, 6, (3, 8, 2))
+    assert (quantizer.n_centroids, quantizer.reconstructed_len, quantizer.codebooks.shape) == (
+        8,
+        6,
+        (3, 8, 2),
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ffjax.NdArray([[1.0]]), TypeError, "`matrix`: expected a NumPy or JAX array, got list"),
-        (lambda: ffjax.NdArray(np.zeros((2, 2))), TypeError, "`matrix`: expected 2 dimensions.*got 2 of float64"),
+        (
+            lambda: ffjax.NdArray([[1.0]]),
+            TypeError,
+            "`matrix`: expected a NumPy or JAX array, got list",
+        ),
+        (
+            lambda: ffjax.NdArray(np.zeros((2, 2))),
+            TypeError,
+            "`matrix`: expected 2 dimensions.*got 2 of float64",
+        ),
         (lambda: ffjax.NdArray(np.zeros(2, np.float32)), TypeError, "`matrix`: .*got 1 of float32"),
         (lambda: ffjax.NdArray(np.zeros((2, 2), ">f4")), TypeError, "`matrix`: .*got 2 of >f4"),
         (lambda: storage(2)[None], TypeError, "`key`: .*got None"),
         (lambda: storage(2, kind="pq")[None], TypeError, "`key`: .*got None"),
         (lambda: storage(2, kind="pq")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
-        (lambda: storage(2, kind="int8")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
+        (
+            lambda: storage(2, kind="int8")[1, 0],
+            TypeError,
+            r"`key`: .*got \(1, 0\). .* give a list",
+        ),
         (lambda: storage(2)[2], IndexError, "2"),
-        (lambda: ffjax.PQ(np.zeros((2, 2), np.float32)), TypeError, "`quantizers`: expected 3 dimensions of float32"),
-        (lambda: ffjax.PQ(pq(6).codebooks, np.zeros((2, 2), np.float32)), ValueError, r"`projection`.*\(6, 6\)"),
-        (lambda: pq(6).reconstruct(np.zeros((1, 2), np.uint8)), ValueError, "`quantized`: expected 3 codes"),
-        (lambda: pq(6).reconstruct(np.zeros((1, 3), np.uint8), out=np.zeros(6)), ValueError, r"`out`: .*\(1, 6\)"),
-        (lambda: ffjax.QuantizedArray(None, np.zeros((1, 3), np.uint8)), TypeError, "`pq`: expected a PQ"),
-        (lambda: ffjax.QuantizedArray(pq(6), np.zeros((1, 3))), TypeError, "`quantized_embeddings`: .*float64"),
-        (lambda: ffjax.QuantizedArray(pq(6), np.zeros((1, 2), np.uint8)), ValueError, "expected 3 codes a row, got 2"),
+        (
+            lambda: ffjax.PQ(np.zeros((2, 2), np.float32)),
+            TypeError,
+            "`quantizers`: expected 3 dimensions of float32",
+        ),
+        (
+            lambda: ffjax.PQ(pq(6).codebooks, np.zeros((2, 2), np.float32)),
+            ValueError,
+            r"`projection`.*\(6, 6\)",
+        ),
+        (
+            lambda: pq(6).reconstruct(np.zeros((1, 2), np.uint8)),
+            ValueError,
+            "`quantized`: expected 3 codes",
+        ),
+        (
+            lambda: pq(6).reconstruct(np.zeros((1, 3), np.uint8), out=np.zeros(6)),
+            ValueError,
+            r"`out`: .*\(1, 6\)",
+        ),
+        (
+            lambda: ffjax.QuantizedArray(None, np.zeros((1, 3), np.uint8)),
+            TypeError,
+            "`pq`: expected a PQ",
+        ),
+        (
+            lambda: ffjax.QuantizedArray(pq(6), np.zeros((1, 3))),
+            TypeError,
+            "`quantized_embeddings`: .*float64",
+        ),
+        (
+            lambda: ffjax.QuantizedArray(pq(6), np.zeros((1, 2), np.uint8)),
+            ValueError,
+            "expected 3 codes a row, got 2",
+        ),
         (
             lambda: ffjax.QuantizedArray(pq(6), np.zeros((1, 3), np.uint8), np.ones(2, np.float32)),
             ValueError,
             "`norms`: expected 1.*got 2",
         ),
-        (lambda: ffjax.Norms(np.ones(2)), TypeError, "`array`: expected 1 dimension of float32, got 1 of float64"),
+        (
+            lambda: ffjax.Norms(np.ones(2)),
+            TypeError,
+            "`array`: expected 1 dimension of float32, got 1 of float64",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_users_see")

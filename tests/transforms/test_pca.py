@@ -1,4 +1,4 @@
-"""Fewer dimensions: beside NumPy's singular values, and for unknown words the projection of what they had."""
+"""Fewer dimensions: compared with NumPy's singular values, unknown words projected likewise."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +35,9 @@ def reference(emb: ffjax.Embeddings, dims: int, center: bool) -> tuple[np.ndarra
 
 
 @pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize("kind", [*((v, "dense") for v in VOCABS), *(("buckets", s) for s in ALL_STORAGES[1:])])
+@pytest.mark.parametrize(
+    "kind", [*((v, "dense") for v in VOCABS), *(("buckets", s) for s in ALL_STORAGES[1:])]
+)
 def test_vectors_are_numpys_up_to_their_signs(kind, center):
     emb = embeddings(*kind, norms=kind[0] != "explicit", metadata={"a": 1})
     reduced = ffjax.reduce_dims(emb, 4, center=center)
@@ -44,7 +46,9 @@ def test_vectors_are_numpys_up_to_their_signs(kind, center):
     signs = np.sign((got * expected).sum(0))
     np.testing.assert_allclose(got * signs, expected, atol=2e-5)
     assert reduced.dims == 4 and reduced.vocab == emb.vocab and reduced.metadata == emb.metadata
-    np.testing.assert_allclose(principal_components(emb, 4, center=center).explained, share, rtol=1e-6)
+    np.testing.assert_allclose(
+        principal_components(emb, 4, center=center).explained, share, rtol=1e-6
+    )
     assert (reduced.norms is None) == (emb.norms is None)
     if emb.norms is not None:
         words = np.asarray(reduced.storage)[: emb.vocab.n_word_rows]
@@ -66,11 +70,16 @@ def test_all_dimensions_keep_all_distances(center):
 @pytest.mark.parametrize("kind", ["fasttext", "explicit"])
 def test_means_of_ngrams_are_the_projected_means(kind, center):
     emb = embeddings(kind)
-    reduced, found = ffjax.reduce_dims(emb, 3, center=center), principal_components(emb, 3, center=center)
+    reduced, found = (
+        ffjax.reduce_dims(emb, 3, center=center),
+        principal_components(emb, 3, center=center),
+    )
     packed = ffjax.pack([*WORDS, "Pariserin", "teapots"])
     old, known = ffjax.embed(emb, packed, unnormalize=True)
     new, _ = ffjax.embed(reduced, packed, unnormalize=True)
-    expected = np.where(np.asarray(known)[:, None], (np.asarray(old) - found.center) @ found.basis, 0)
+    expected = np.where(
+        np.asarray(known)[:, None], (np.asarray(old) - found.center) @ found.basis, 0
+    )
     np.testing.assert_allclose(new, expected, atol=2e-5)
     # At unit length too, as finalfusion answers.
     unit = np.asarray(ffjax.embed(reduced, packed)[0])
@@ -80,9 +89,14 @@ def test_means_of_ngrams_are_the_projected_means(kind, center):
 
 def test_models_of_fasttext_mapped_and_not(tmp_path):
     path = tmp_path / "model.bin"
-    path.write_bytes(fasttext_files.model(["tea", "pot", "cr\u00e8me", "coffee", "sugar"], dims=4, buckets=20))
+    path.write_bytes(
+        fasttext_files.model(["tea", "pot", "cr\u00e8me", "coffee", "sugar"], dims=4, buckets=20)
+    )
     for center in (False, True):
-        reduced = [ffjax.reduce_dims(ffjax.load(path, mmap=mmap), 2, center=center) for mmap in (False, True)]
+        reduced = [
+            ffjax.reduce_dims(ffjax.load(path, mmap=mmap), 2, center=center)
+            for mmap in (False, True)
+        ]
         np.testing.assert_allclose(*(vectors(each) for each in reduced), atol=1e-5)
         assert all(each.training is None for each in reduced)
 
@@ -90,12 +104,16 @@ def test_models_of_fasttext_mapped_and_not(tmp_path):
 def test_a_large_mean_does_not_hide_what_differs():
     """In float32 alone the squares of 1000 would leave nothing of differences of 0.01."""
     rng = np.random.default_rng(0)
-    rows = (1000 + rng.standard_normal((500, 5)) * [0.05, 0.04, 0.03, 0.02, 0.01]).astype(np.float32)
+    rows = (1000 + rng.standard_normal((500, 5)) * [0.05, 0.04, 0.03, 0.02, 0.01]).astype(
+        np.float32
+    )
     emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([str(i) for i in range(500)]))
     expected, share = reference(emb, 2, True)
     got = vectors(ffjax.reduce_dims(emb, 2, center=True))
     np.testing.assert_allclose(got * np.sign((got * expected).sum(0)), expected, atol=1e-3)
-    np.testing.assert_allclose(principal_components(emb, 2, center=True).explained, share, rtol=1e-4)
+    np.testing.assert_allclose(
+        principal_components(emb, 2, center=True).explained, share, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
@@ -110,11 +128,15 @@ def test_narrow_numbers_stay_narrow(dtype):
 
 
 def test_zero_rows_fewer_rows_than_dimensions_and_shared_rows():
-    zeros = ffjax.Embeddings(ffjax.NdArray(np.zeros((2, 3), np.float32)), ffjax.SimpleVocab(["a", "b"]))
+    zeros = ffjax.Embeddings(
+        ffjax.NdArray(np.zeros((2, 3), np.float32)), ffjax.SimpleVocab(["a", "b"])
+    )
     assert not np.asarray(ffjax.reduce_dims(zeros, 2).storage).any()
     assert principal_components(zeros, 2).explained == 1
     one = ffjax.Embeddings(storage(1), ffjax.SimpleVocab(["a"]))
-    np.testing.assert_allclose(np.linalg.norm(ffjax.reduce_dims(one, 5)["a"]), np.linalg.norm(one["a"]), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(ffjax.reduce_dims(one, 5)["a"]), np.linalg.norm(one["a"]), rtol=1e-5
+    )
     shared = ffjax.prune(embeddings("buckets"), 4).embeddings
     reduced = ffjax.reduce_dims(shared, 2)
     assert reduced.vocab.n_word_rows == 4 and reduced.vocab == shared.vocab
@@ -131,13 +153,41 @@ def test_progress_and_repeatable():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ffjax.reduce_dims(embeddings(), 0), ValueError, "`dims`: expected 1 or more, got 0"),
-        (lambda: ffjax.reduce_dims(embeddings(), 7), ValueError, "`dims`: expected 1 to 6, .*got 7"),
-        (lambda: ffjax.reduce_dims(embeddings(), True), TypeError, "`dims`: expected a whole number, got bool True"),
-        (lambda: ffjax.reduce_dims(embeddings(), 2.0), TypeError, "`dims`: expected a whole number, got float 2.0"),
-        (lambda: ffjax.reduce_dims(embeddings(words=[]), 2), ValueError, "`embeddings`: expected at least one row.*none"),
-        (lambda: ffjax.reduce_dims(with_nan(7), 2), ValueError, "`embeddings`: expected finite.*in row 7"),
-        (lambda: ffjax.reduce_dims(with_nan(21), 2), ValueError, "`embeddings`: expected finite.*in row 21"),
+        (
+            lambda: ffjax.reduce_dims(embeddings(), 0),
+            ValueError,
+            "`dims`: expected 1 or more, got 0",
+        ),
+        (
+            lambda: ffjax.reduce_dims(embeddings(), 7),
+            ValueError,
+            "`dims`: expected 1 to 6, .*got 7",
+        ),
+        (
+            lambda: ffjax.reduce_dims(embeddings(), True),
+            TypeError,
+            "`dims`: expected a whole number, got bool True",
+        ),
+        (
+            lambda: ffjax.reduce_dims(embeddings(), 2.0),
+            TypeError,
+            "`dims`: expected a whole number, got float 2.0",
+        ),
+        (
+            lambda: ffjax.reduce_dims(embeddings(words=[]), 2),
+            ValueError,
+            "`embeddings`: expected at least one row.*none",
+        ),
+        (
+            lambda: ffjax.reduce_dims(with_nan(7), 2),
+            ValueError,
+            "`embeddings`: expected finite.*in row 7",
+        ),
+        (
+            lambda: ffjax.reduce_dims(with_nan(21), 2),
+            ValueError,
+            "`embeddings`: expected finite.*in row 21",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_users_see")

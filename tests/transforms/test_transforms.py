@@ -29,7 +29,9 @@ def test_pruning_is_spacys(n):
     vectors_module = pytest.importorskip("spacy.vectors")
     emb = plain_demo(3000)
     theirs = vocab_module.Vocab()
-    theirs.vectors = vectors_module.Vectors(data=np.array(emb.storage), keys=emb.vocab.words, strings=theirs.strings)
+    theirs.vectors = vectors_module.Vectors(
+        data=np.array(emb.storage), keys=emb.vocab.words, strings=theirs.strings
+    )
     for word in emb.vocab.words:
         theirs.strings.add(word)
     expected = theirs.prune_vectors(n)
@@ -37,9 +39,13 @@ def test_pruning_is_spacys(n):
     assert set(pruned.mapped) == set(expected) == set(emb.vocab.words[n:])
     # The peer's scores are rounded to four decimals.
     np.testing.assert_allclose(
-        [pruned.mapped[word][1] for word in expected], [score for _, score in expected.values()], atol=6e-5
+        [pruned.mapped[word][1] for word in expected],
+        [score for _, score in expected.values()],
+        atol=6e-5,
     )
-    assert {word: kept for word, (kept, _) in pruned.mapped.items()} == {w: kept for w, (kept, _) in expected.items()}
+    assert {word: kept for word, (kept, _) in pruned.mapped.items()} == {
+        w: kept for w, (kept, _) in expected.items()
+    }
     for word in (emb.vocab.words[0], emb.vocab.words[n], emb.vocab.words[-1]):
         np.testing.assert_allclose(pruned.embeddings[word], theirs.get_vector(word), rtol=1e-6)
 
@@ -73,7 +79,9 @@ def test_words_that_share_rows_are_searched_and_looked_up(kind):
     np.testing.assert_allclose(vectors, [new[word] for word in WORDS], rtol=1e-6)
     assert found.all()
     results = new.word_similarity(WORDS[0], k=10)
-    assert {result.word for result in results} == set(WORDS[1:4])  # a row is called by the first of its words
+    assert {result.word for result in results} == set(
+        WORDS[1:4]
+    )  # a row is called by the first of its words
     dropped, (kept, _) = next(iter(mapped.items()))
     assert kept not in [result.word for result in new.word_similarity(dropped, k=10)]
     assert new.most_similar_batch([dropped], k=3)[0] == new.word_similarity(dropped, k=3)
@@ -96,7 +104,9 @@ def test_a_word_without_a_finite_vector_is_named_before_any_search(value, place,
     rows = np.array(embeddings().storage)
     rows[place, 3] = value
     emb = embeddings().replace(storage=ffjax.NdArray(rows))
-    with pytest.raises(ValueError, match=f"in the vector of '{WORDS[place]}'. Replace them, or leave the word"):
+    with pytest.raises(
+        ValueError, match=f"in the vector of '{WORDS[place]}'. Replace them, or leave the word"
+    ):
         ffjax.prune(emb, 4)
     assert ffjax.prune(emb, 10).embeddings is emb
 
@@ -116,9 +126,13 @@ def test_rows_of_ngrams_may_be_odd_and_rows_long_or_zero():
 def test_files_hold_a_row_for_each_word_or_refuse(tmp_path):
     new, _ = ffjax.prune(embeddings("buckets"), 4)
     path = tmp_path / "pruned.fifu"
-    with pytest.raises(ValueError, match=r"got 10 words that share 4 rows. .*with `unshare_rows=True`"):
+    with pytest.raises(
+        ValueError, match=r"got 10 words that share 4 rows. .*with `unshare_rows=True`"
+    ):
         ffjax.save(new, path)
-    with pytest.raises(ffjax.FinalfusionFormatError, match=r"share 4 rows\. Give each word a row with"):
+    with pytest.raises(
+        ffjax.FinalfusionFormatError, match=r"share 4 rows\. Give each word a row with"
+    ):
         new.write(path)
     assert not path.exists()
     ffjax.save(new, path, unshare_rows=True)
@@ -130,7 +144,9 @@ def test_files_hold_a_row_for_each_word_or_refuse(tmp_path):
         assert again.embedding_with_norm(word)[1] == new.embedding_with_norm(word)[1]
     text = tmp_path / "pruned.txt"
     ffjax.save(new, text, unshare_rows=True, drop_subwords=True)
-    np.testing.assert_allclose(ffjax.load(text)["teapot"], new["teapot"] / np.linalg.norm(new["teapot"]), rtol=1e-5)
+    np.testing.assert_allclose(
+        ffjax.load(text)["teapot"], new["teapot"] / np.linalg.norm(new["teapot"]), rtol=1e-5
+    )
 
 
 def test_rows_that_are_not_shared_need_no_repeating():
@@ -207,7 +223,11 @@ def test_words_are_added_to_divided_rows_as_to_those_of_one_device(storage):
 
 @pytest.mark.parametrize(
     ("dtype", "most", "too_large"),
-    [("float16", "65504", 1e6), ("bfloat16", "3.38953e+38", 3.4e38), ("float32", "3.40282e+38", 1e300)],
+    [
+        ("float16", "65504", 1e6),
+        ("bfloat16", "3.38953e+38", 3.4e38),
+        ("float32", "3.40282e+38", 1e300),
+    ],
 )
 def test_numbers_that_rows_cannot_hold_are_refused(dtype, most, too_large):
     emb = embeddings(norms=False)
@@ -216,7 +236,10 @@ def test_numbers_that_rows_cannot_hold_are_refused(dtype, most, too_large):
     new = ffjax.add_words(emb, ["x"], vectors)
     assert new.storage.dtype == dtype and new["x"].astype(np.float32).tolist() == [2] * 6
     vectors[0, 2] = -too_large
-    message = f"`vectors`: expected numbers of at most {most}, the largest that {dtype} holds, got {too_large:g}. Scale"
+    message = (
+        f"`vectors`: expected numbers of at most {most}, the largest that {dtype} holds, "
+        f"got {too_large:g}. Scale"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         ffjax.add_words(emb, ["x"], vectors)
 
@@ -228,7 +251,10 @@ def test_lengths_that_become_norms_neither_overflow_nor_vanish():
         vector, length = new.embedding_with_norm(word)
         np.testing.assert_allclose(vector, np.full(6, 6**-0.5), rtol=1e-6)
         np.testing.assert_allclose(length, size * 6**0.5, rtol=1e-6)
-    with pytest.raises(ValueError, match=r"`vectors`: expected norms of at most 3\.40282e\+38, .* got 7\.34847e\+38"):
+    with pytest.raises(
+        ValueError,
+        match=r"`vectors`: expected norms of at most 3\.40282e\+38, .* got 7\.34847e\+38",
+    ):
         ffjax.add_words(emb, ["x"], np.full((1, 6), 3e38))
 
 
@@ -244,22 +270,82 @@ def test_words_are_added_to_words_that_share_rows():
     ("call", "error", "message"),
     [
         (lambda e: ffjax.prune(e, 0), ValueError, "`n`: expected 1 or more, got 0"),
-        (lambda e: ffjax.select_words(e, "tea"), TypeError, "`words`: expected a list of words, got the single word 'tea'"),
-        (lambda e: ffjax.select_words(e, ["a", "x", "y"]), ValueError, "known words, got 'x' and other unknown ones. Leave"),
+        (
+            lambda e: ffjax.select_words(e, "tea"),
+            TypeError,
+            "`words`: expected a list of words, got the single word 'tea'",
+        ),
+        (
+            lambda e: ffjax.select_words(e, ["a", "x", "y"]),
+            ValueError,
+            "known words, got 'x' and other unknown ones. Leave",
+        ),
         (lambda e: ffjax.select_words(e, ["a", "a"]), ValueError, "expected each once, got 'a'"),
-        (lambda e: ffjax.add_words(e, "tea", np.ones((1, 6))), TypeError, "`words`: .*the single word 'tea'"),
-        (lambda e: ffjax.select_words(e, [[]]), TypeError, r"`words`: expected a list of words, got list \[\] in it"),
-        (lambda e: ffjax.select_words(e, 3), TypeError, "`words`: expected a list of words, got int 3"),
-        (lambda e: ffjax.add_words(e, ["x", 1], np.ones((2, 6))), TypeError, "`words`: .* of words, got int 1 in it"),
-        (lambda e: ffjax.add_words(e, 3, np.ones((1, 6))), TypeError, "`words`: expected a list of words, got int 3"),
-        (lambda e: ffjax.add_words(3, ["x"], np.ones((1, 6))), TypeError, "`embeddings`: expected Embeddings, .* got int"),
-        (lambda e: e.most_similar_batch([1], 2), TypeError, "`words`: expected a list of words, got int 1 in it"),
-        (lambda e: ffjax.add_words(e, [], np.ones((0, 5))), ValueError, r"expected shape \(0, 6\).*got shape \(0, 5\)"),
-        (lambda e: ffjax.add_words(e, ["x"], []), ValueError, r"expected shape \(1, 6\).*got shape \(0,\)"),
-        (lambda e: ffjax.add_words(e, ["a"], np.ones((1, 6))), ValueError, "new words, got 'a', which is known already"),
-        (lambda e: ffjax.add_words(e, ["x", "x"], np.ones((2, 6))), ValueError, "expected each once, got 'x'"),
-        (lambda e: ffjax.add_words(e, ["x"], np.ones(6)), ValueError, r"expected shape \(1, 6\).*got shape \(6,\)"),
-        (lambda e: ffjax.add_words(e, ["x"], np.full((1, 6), np.nan)), ValueError, "`vectors`: .*got NaN or infinity"),
+        (
+            lambda e: ffjax.add_words(e, "tea", np.ones((1, 6))),
+            TypeError,
+            "`words`: .*the single word 'tea'",
+        ),
+        (
+            lambda e: ffjax.select_words(e, [[]]),
+            TypeError,
+            r"`words`: expected a list of words, got list \[\] in it",
+        ),
+        (
+            lambda e: ffjax.select_words(e, 3),
+            TypeError,
+            "`words`: expected a list of words, got int 3",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["x", 1], np.ones((2, 6))),
+            TypeError,
+            "`words`: .* of words, got int 1 in it",
+        ),
+        (
+            lambda e: ffjax.add_words(e, 3, np.ones((1, 6))),
+            TypeError,
+            "`words`: expected a list of words, got int 3",
+        ),
+        (
+            lambda e: ffjax.add_words(3, ["x"], np.ones((1, 6))),
+            TypeError,
+            "`embeddings`: expected Embeddings, .* got int",
+        ),
+        (
+            lambda e: e.most_similar_batch([1], 2),
+            TypeError,
+            "`words`: expected a list of words, got int 1 in it",
+        ),
+        (
+            lambda e: ffjax.add_words(e, [], np.ones((0, 5))),
+            ValueError,
+            r"expected shape \(0, 6\).*got shape \(0, 5\)",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["x"], []),
+            ValueError,
+            r"expected shape \(1, 6\).*got shape \(0,\)",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["a"], np.ones((1, 6))),
+            ValueError,
+            "new words, got 'a', which is known already",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["x", "x"], np.ones((2, 6))),
+            ValueError,
+            "expected each once, got 'x'",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["x"], np.ones(6)),
+            ValueError,
+            r"expected shape \(1, 6\).*got shape \(6,\)",
+        ),
+        (
+            lambda e: ffjax.add_words(e, ["x"], np.full((1, 6), np.nan)),
+            ValueError,
+            "`vectors`: .*got NaN or infinity",
+        ),
         (
             lambda e: ffjax.add_words(embeddings("simple", "pq"), ["x"], np.ones((1, 6))),
             TypeError,

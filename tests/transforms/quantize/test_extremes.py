@@ -1,4 +1,4 @@
-"""`quantize` at the ends of what it takes: few different rows, one bit, a part a dimension, huge numbers."""
+"""`quantize` at its limits: few distinct rows, one bit, one dimension each, huge numbers."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,15 @@ def matrix(rows=300, dims=12):
 
 
 def of(rows) -> ffjax.Embeddings:
-    return ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(len(rows))]))
+    return ffjax.Embeddings(
+        ffjax.NdArray(rows), ffjax.SimpleVocab([f"word{i}" for i in range(len(rows))])
+    )
 
 
 def made(rows, method, **options):
-    small, quality = ffjax.quantize(of(rows), method, **(options if method in ("pq", "opq") else {}))
+    small, quality = ffjax.quantize(
+        of(rows), method, **(options if method in ("pq", "opq") else {})
+    )
     return np.asarray(small.storage, np.float32), quality
 
 
@@ -37,7 +41,9 @@ def test_fewer_different_rows_than_centroids_are_kept(method):
 
 
 @pytest.mark.parametrize("method", ["pq", "opq"])
-@pytest.mark.parametrize(("options", "cosine"), [({"subquantizers": 12, "bits": 8}, 0.999), ({"bits": 1}, 0.5)])
+@pytest.mark.parametrize(
+    ("options", "cosine"), [({"subquantizers": 12, "bits": 8}, 0.999), ({"bits": 1}, 0.5)]
+)
 def test_the_most_and_the_least(method, options, cosine):
     rows, quality = made(matrix(), method, iterations=5, **options)
     assert rows.shape == (300, 12) and np.isfinite(rows).all() and cosine < quality.mean_cosine < 1
@@ -49,7 +55,9 @@ def test_the_size_of_numbers_does_not_matter(method, scale):
     usual, scaled = (made(matrix() * np.float32(by), method, **FEW) for by in (1, scale))
     np.testing.assert_allclose(scaled[1].mean_cosine, usual[1].mean_cosine, rtol=0.02)
     assert abs(scaled[1].recall - usual[1].recall) < 0.1
-    np.testing.assert_allclose(scaled[1].mean_squared_error, usual[1].mean_squared_error * scale**2, rtol=0.5)
+    np.testing.assert_allclose(
+        scaled[1].mean_squared_error, usual[1].mean_squared_error * scale**2, rtol=0.5
+    )
 
 
 @pytest.mark.parametrize("method", ["int8", "bfloat16"])
@@ -84,7 +92,9 @@ def test_rows_that_words_share(method):
 
 
 def test_float64_is_refused_with_a_remedy():
-    with pytest.raises(TypeError, match=r"expected 2 dimensions of float32.*got 2 of float64.*dtype=np.float32"):
+    with pytest.raises(
+        TypeError, match=r"expected 2 dimensions of float32.*got 2 of float64.*dtype=np.float32"
+    ):
         of(matrix().astype(np.float64))
 
 

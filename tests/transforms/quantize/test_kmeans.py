@@ -20,7 +20,7 @@ def squared(points, books):
     return ((points.transpose(0, 2, 1)[:, :, None] - books[:, None]) ** 2).sum(-1, dtype=np.float64)
 
 
-# Each number of coordinates on either side of where the matrix product takes over, rows that fill no line.
+# Numbers of coordinates on both sides of where the matrix product takes over, and odd row counts.
 @pytest.mark.parametrize(
     "each, rows, centroids",
     [(1, 203, 16), (2, 200, 2), (5, 77, 256), (16, 1, 32), (17, 30, 32), (32, 9, 16), (33, 77, 64)],
@@ -38,7 +38,9 @@ def test_the_nearest_centroid(each, rows, centroids):
 
 def test_a_point_on_a_centroid_is_nearest_to_it_even_far_from_zero():
     """Distances are sums of squares and not differences of large products."""
-    books = 1000 + np.arange(64, dtype=np.float32)[None, :, None] / 64 * np.ones((1, 1, 3), np.float32)
+    books = 1000 + np.arange(64, dtype=np.float32)[None, :, None] / 64 * np.ones(
+        (1, 1, 3), np.float32
+    )
     found = nearest(jnp.array(books.transpose(0, 2, 1)), jnp.array(books))
     np.testing.assert_array_equal(found[0], np.arange(64))
 
@@ -48,11 +50,16 @@ def test_a_step_moves_centroids_to_means():
     codes = squared(points, books).argmin(2)
     expected = np.array(
         [
-            [points[m][:, codes[m] == k].mean(1) if (codes[m] == k).any() else np.nan for k in range(16)]
+            [
+                points[m][:, codes[m] == k].mean(1) if (codes[m] == k).any() else np.nan
+                for k in range(16)
+            ]
             for m in range(3)
         ]
     ).reshape(3, 16, 2)
-    full = ~np.isnan(expected).any(-1) & (np.array([(~np.isnan(e)).all() for e in expected])[:, None])
+    full = (
+        ~np.isnan(expected).any(-1) & (np.array([(~np.isnan(e)).all() for e in expected])[:, None])
+    )
     assert full.any()
     found, of = moved(jnp.array(points), jnp.array(books))
     np.testing.assert_array_equal(of, codes)
@@ -91,14 +98,19 @@ def test_first_centroids_are_different_points():
     for space in range(3):
         rows = points[space].T
         places = [np.flatnonzero((rows == centroid).all(1)) for centroid in books[space]]
-        assert all(len(place) == 1 for place in places) and len({int(place[0]) for place in places}) == 64
+        assert (
+            all(len(place) == 1 for place in places)
+            and len({int(place[0]) for place in places}) == 64
+        )
 
 
 def test_first_centroids_reach_far_clusters():
-    """Sixteen tight clusters, the last ones small: points drawn at random alone would miss some of them."""
+    """Sixteen tight clusters, the last ones small: random points alone would miss some."""
     rng = np.random.default_rng(0)
     of = np.concatenate([np.zeros(185, int), np.arange(1, 16)])
-    points = (100 * of + rng.uniform(0, 1, 200)).astype(np.float32)[None, None, rng.permutation(200)]
+    points = (100 * of + rng.uniform(0, 1, 200)).astype(np.float32)[
+        None, None, rng.permutation(200)
+    ]
     books = np.asarray(first_centroids(jnp.array(points), 16, jax.random.key(3)))
     assert len(set((books[0, :, 0] // 100).astype(int))) == 16
 

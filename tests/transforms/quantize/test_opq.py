@@ -40,10 +40,16 @@ def test_a_random_rotation_is_orthonormal():
 
 
 def test_turns_lose_less_and_less():
-    """The first parts vary most, and codes of the others are wasted: turned, all parts carry as much."""
+    """Unrotated, the first subquantizers vary most, and the codes of the others are wasted."""
     rng = np.random.default_rng(0)
-    rows = jnp.array((rng.standard_normal((8, 600)) * np.array([4, 4, 3, 3, 0.1, 0.1, 0.1, 0.1])[:, None]), jnp.float32)
-    rotation, books = random_rotation(8, jax.random.key(2)), jnp.array(rng.standard_normal((4, 16, 2)), jnp.float32)
+    rows = jnp.array(
+        (rng.standard_normal((8, 600)) * np.array([4, 4, 3, 3, 0.1, 0.1, 0.1, 0.1])[:, None]),
+        jnp.float32,
+    )
+    rotation, books = (
+        random_rotation(8, jax.random.key(2)),
+        jnp.array(rng.standard_normal((4, 16, 2)), jnp.float32),
+    )
     points, plain, lost = rows.reshape(4, 2, -1), books + 0, []
     for _ in range(25):
         rotation, books = alternate(rows, rotation, books)

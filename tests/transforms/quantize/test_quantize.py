@@ -28,7 +28,9 @@ def test_rows_are_near_what_they_were(method):
     small, quality = ffjax.quantize(emb, method, bits=6, iterations=10)
     assert isinstance(small.storage, ffjax.QuantizedArray) and small.vocab is emb.vocab
     assert small.storage.shape == (300, 12) and small.storage.codes.shape == (300, 6)
-    assert small.storage.codebooks.shape == (6, 64, 2) and (small.storage.projection is not None) == (method == "opq")
+    assert small.storage.codebooks.shape == (6, 64, 2) and (
+        small.storage.projection is not None
+    ) == (method == "opq")
     lengths = np.linalg.norm(matrix(), axis=1)
     np.testing.assert_allclose(small.storage.norms, lengths, rtol=1e-6)
     rows, new = matrix(), np.asarray(small.storage)
@@ -44,14 +46,18 @@ def test_each_code_is_the_nearest_centroid():
     unit = matrix() / np.linalg.norm(matrix(), axis=1, keepdims=True)
     parts = (unit @ np.asarray(storage.projection)).reshape(300, 6, 1, 2)
     distances = ((parts - np.asarray(storage.codebooks)) ** 2).sum(-1)
-    taken = np.take_along_axis(distances, np.asarray(storage.codes)[..., None].astype(int), 2)[..., 0]
+    taken = np.take_along_axis(distances, np.asarray(storage.codes)[..., None].astype(int), 2)[
+        ..., 0
+    ]
     np.testing.assert_allclose(taken, distances.min(2), rtol=1e-3, atol=1e-6)
 
 
 def test_the_recall_is_the_share_of_neighbours_that_stay():
     emb = embeddings()
     small, quality = ffjax.quantize(emb, **FEW)  # 256 of 300 rows are asked for
-    unit, new = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (matrix(), np.asarray(small.storage)))
+    unit, new = (
+        x / np.linalg.norm(x, axis=1, keepdims=True) for x in (matrix(), np.asarray(small.storage))
+    )
     best = []
     for rows in (unit, new):
         scores = unit @ rows.T
@@ -63,7 +69,9 @@ def test_the_recall_is_the_share_of_neighbours_that_stay():
 
 def test_the_same_key_gives_the_same_codes():
     emb = embeddings()
-    first, second, other = (ffjax.quantize(emb, "opq", key=jax.random.key(seed), **FEW) for seed in (1, 1, 2))
+    first, second, other = (
+        ffjax.quantize(emb, "opq", key=jax.random.key(seed), **FEW) for seed in (1, 1, 2)
+    )
     assert first.embeddings == second.embeddings and first.quality == second.quality
     assert first.embeddings != other.embeddings
 
@@ -76,23 +84,34 @@ def test_keys_of_the_older_kind():
 
 @pytest.mark.parametrize(("dims", "bytes_each"), [(2, 1), (8, 4), (9, 3), (15, 5), (1, 1)])
 def test_a_part_is_two_dimensions_or_three(dims, bytes_each):
-    assert ffjax.quantize(embeddings(dims=dims), **FEW).embeddings.storage.codes.shape == (300, bytes_each)
+    assert ffjax.quantize(embeddings(dims=dims), **FEW).embeddings.storage.codes.shape == (
+        300,
+        bytes_each,
+    )
 
 
 @pytest.mark.parametrize(("dims", "divisors"), [(7, "1, 7"), (25, "1, 5, 25")])
 def test_dimensions_without_a_half_are_not_quantized_in_silence(dims, divisors):
     emb = embeddings(dims=dims)
-    expected = rf"`subquantizers`: {dims} dimensions .* takes {dims} bytes\. Give `subquantizers` \({divisors}\)"
+    expected = (
+        rf"`subquantizers`: {dims} dimensions .* takes {dims} bytes\. "
+        rf"Give `subquantizers` \({divisors}\)"
+    )
     with pytest.warns(UserWarning, match=expected):
         small = ffjax.quantize(emb, **FEW).embeddings
     assert small.storage.codes.shape == (300, dims)
-    assert ffjax.quantize(emb, subquantizers=dims, **FEW).embeddings == small  # asked for, so no warning
+    assert (
+        ffjax.quantize(emb, subquantizers=dims, **FEW).embeddings == small
+    )  # asked for, so no warning
 
 
 def test_lengths_are_kept_only_where_they_are_needed():
     unit = np.array(ffjax.normalize(jnp.array(matrix()))[0])
     vocab = ffjax.SimpleVocab(WORDS)
-    assert ffjax.quantize(ffjax.Embeddings(ffjax.NdArray(unit), vocab), **FEW).embeddings.storage.norms is None
+    assert (
+        ffjax.quantize(ffjax.Embeddings(ffjax.NdArray(unit), vocab), **FEW).embeddings.storage.norms
+        is None
+    )
     assert ffjax.quantize(embeddings(), normalize=False, **FEW).embeddings.storage.norms is None
     unit[7] = 0
     zero = ffjax.quantize(ffjax.Embeddings(ffjax.NdArray(unit), vocab), **FEW)
@@ -104,7 +123,8 @@ def test_lengths_are_kept_only_where_they_are_needed():
 def test_more_attempts_are_no_worse(method):
     emb = embeddings(rows=300)
     once, often = (
-        ffjax.quantize(emb, method, attempts=n, bits=5, iterations=3, normalize=False).quality for n in (1, 5)
+        ffjax.quantize(emb, method, attempts=n, bits=5, iterations=3, normalize=False).quality
+        for n in (1, 5)
     )
     assert often.mean_squared_error <= once.mean_squared_error
 
@@ -114,13 +134,20 @@ def test_progress_is_told():
     ffjax.quantize(embeddings(), attempts=2, progress=lambda *at: told.append(at), **FEW)
     assert told[:2] == [("Reading", 300, 300), ("Training", 0, 1)]
     assert told[2:10] == [("Training", n, 8) for n in range(1, 9)]
-    measured = [("Measuring", 300, 300), ("Searching", 0, 2), ("Searching", 1, 2), ("Searching", 2, 2)]
+    measured = [
+        ("Measuring", 300, 300),
+        ("Searching", 0, 2),
+        ("Searching", 1, 2),
+        ("Searching", 2, 2),
+    ]
     assert told[10:] == [("Encoding", 300, 300), *measured]
 
 
 def test_blocks_give_the_codes_of_the_whole(monkeypatch):
     whole = ffjax.quantize(embeddings(), **FEW)
-    monkeypatch.setattr("ffjax.storage.base._BLOCK_NUMBERS", 12 * 64)  # the last of five blocks is not full
+    monkeypatch.setattr(
+        "ffjax.storage.base._BLOCK_NUMBERS", 12 * 64
+    )  # the last of five blocks is not full
     assert ffjax.quantize(embeddings(), **FEW).embeddings == whole.embeddings
 
 
@@ -147,7 +174,9 @@ def test_mapped_files(tmp_path):
     assert small == ffjax.quantize(embeddings(), **FEW).embeddings
     small.write(tmp_path / "small.fifu")
     again = ffjax.load(tmp_path / "small.fifu", mmap=True)
-    np.testing.assert_array_equal(np.asarray(ffjax.reconstruct(again).storage), np.asarray(small.storage))
+    np.testing.assert_array_equal(
+        np.asarray(ffjax.reconstruct(again).storage), np.asarray(small.storage)
+    )
 
 
 def test_composed_rows(tmp_path):
@@ -169,13 +198,16 @@ def test_reconstructed_rows_are_those_of_the_codes():
 
 
 def test_narrow_floats_become_float32():
-    emb = ffjax.Embeddings(ffjax.NdArray(jnp.array(matrix(), jnp.bfloat16)), ffjax.SimpleVocab(WORDS))
+    emb = ffjax.Embeddings(
+        ffjax.NdArray(jnp.array(matrix(), jnp.bfloat16)), ffjax.SimpleVocab(WORDS)
+    )
     assert ffjax.reconstruct(emb).storage.dtype == np.float32
     assert ffjax.quantize(emb, **FEW).embeddings.storage.dtype == np.float32
 
 
 @pytest.mark.parametrize(
-    "method, storage, bound", [("int8", ffjax.Int8Array, 1 / 254), ("bfloat16", ffjax.NdArray, 2**-8)]
+    "method, storage, bound",
+    [("int8", ffjax.Int8Array, 1 / 254), ("bfloat16", ffjax.NdArray, 2**-8)],
 )
 def test_narrow_numbers(method, storage, bound):
     told = []
@@ -183,8 +215,14 @@ def test_narrow_numbers(method, storage, bound):
     small, quality = ffjax.quantize(emb, method, progress=lambda *at: told.append(at))
     assert isinstance(small.storage, storage) and small.vocab is emb.vocab
     largest = np.abs(matrix()).max(1, keepdims=True)
-    assert (np.abs(np.asarray(small.storage, np.float32) - matrix()) <= bound * 1.01 * largest).all()
-    assert quality.mean_cosine > 0.9999 and quality.recall > 0.95 and 0 < quality.mean_squared_error < 1e-4
+    assert (
+        np.abs(np.asarray(small.storage, np.float32) - matrix()) <= bound * 1.01 * largest
+    ).all()
+    assert (
+        quality.mean_cosine > 0.9999
+        and quality.recall > 0.95
+        and 0 < quality.mean_squared_error < 1e-4
+    )
     assert told[0] == ("Encoding", 300, 300)
     plain = ffjax.reconstruct(small)
     assert plain.storage.dtype == np.float32
@@ -192,7 +230,9 @@ def test_narrow_numbers(method, storage, bound):
 
 
 def test_a_single_row():
-    emb = ffjax.Embeddings(ffjax.NdArray(np.ones((2, 3), np.float32)), ffjax.SimpleVocab(["a", "b"]))
+    emb = ffjax.Embeddings(
+        ffjax.NdArray(np.ones((2, 3), np.float32)), ffjax.SimpleVocab(["a", "b"])
+    )
     small, quality = ffjax.quantize(emb, bits=1, iterations=1)
     np.testing.assert_allclose(small["a"], 1, rtol=1e-6)
     assert quality.recall == 1 and small.storage.codes.shape == (2, 1)
@@ -207,22 +247,58 @@ def never(*at):
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"method": "lsq"}, ValueError, r"`method`: expected one of 'pq', 'opq', 'int8', 'bfloat16', got 'lsq'\."),
-        ({"subquantizers": 5}, ValueError, r"`subquantizers`: expected a divisor of the 12 dimensions \(1, 2, 3, 4"),
+        (
+            {"method": "lsq"},
+            ValueError,
+            r"`method`: expected one of 'pq', 'opq', 'int8', 'bfloat16', got 'lsq'\.",
+        ),
+        (
+            {"subquantizers": 5},
+            ValueError,
+            r"`subquantizers`: expected a divisor of the 12 dimensions \(1, 2, 3, 4",
+        ),
         ({"subquantizers": 0}, ValueError, r"`subquantizers`: expected 1 or more, got 0\."),
-        ({"subquantizers": 2.0}, TypeError, r"`subquantizers`: expected a whole number, got float 2\.0\. Leave it out"),
+        (
+            {"subquantizers": 2.0},
+            TypeError,
+            r"`subquantizers`: expected a whole number, got float 2\.0\. Leave it out",
+        ),
         ({"bits": 9}, ValueError, r"`bits`: expected 1 to 8, since a code is a byte, got 9\."),
         ({"bits": 0}, ValueError, r"`bits`: expected 1 or more, got 0\."),
         ({"bits": True}, TypeError, r"`bits`: expected a whole number, got bool True\."),
         ({"iterations": 0}, ValueError, r"`iterations`: expected 1 or more, got 0\."),
         ({"attempts": "2"}, TypeError, r"`attempts`: expected a whole number, got str '2'\."),
-        ({"sample": 20, "bits": 5}, ValueError, r"`sample`: expected at least 32 rows, one for each centroid, got 20"),
+        (
+            {"sample": 20, "bits": 5},
+            ValueError,
+            r"`sample`: expected at least 32 rows, one for each centroid, got 20",
+        ),
         ({"normalize": 1}, TypeError, r"`normalize`: expected True, False or None, got int\."),
-        ({"key": 3}, TypeError, r"`key`: expected one key, as `jax.random.key\(0\)` makes it, got int 3\."),
-        ({"key": jax.random.split(jax.random.key(0))}, TypeError, r"`key`: expected one key, .*, got shape \(2,\) of"),
-        ({"key": np.zeros(3, np.uint32)}, TypeError, r"`key`: expected one key, .*, got shape \(3,\) of uint32\."),
-        ({"method": "int8", "bits": 8}, TypeError, r"`bits`: expected None with 'int8', .* not trained, got 8\."),
-        ({"method": "bfloat16", "normalize": True}, TypeError, r"`normalize`: expected None with 'bfloat16'"),
+        (
+            {"key": 3},
+            TypeError,
+            r"`key`: expected one key, as `jax.random.key\(0\)` makes it, got int 3\.",
+        ),
+        (
+            {"key": jax.random.split(jax.random.key(0))},
+            TypeError,
+            r"`key`: expected one key, .*, got shape \(2,\) of",
+        ),
+        (
+            {"key": np.zeros(3, np.uint32)},
+            TypeError,
+            r"`key`: expected one key, .*, got shape \(3,\) of uint32\.",
+        ),
+        (
+            {"method": "int8", "bits": 8},
+            TypeError,
+            r"`bits`: expected None with 'int8', .* not trained, got 8\.",
+        ),
+        (
+            {"method": "bfloat16", "normalize": True},
+            TypeError,
+            r"`normalize`: expected None with 'bfloat16'",
+        ),
     ],
 )
 def test_bad_options(options, error, message):
@@ -233,31 +309,44 @@ def test_bad_options(options, error, message):
 @pytest.mark.usefixtures("as_users_see")
 def test_bad_rows():
     few = ffjax.Embeddings(ffjax.NdArray(matrix(5)), ffjax.SimpleVocab(WORDS[:5]))
-    with pytest.raises(ValueError, match=r"expected at least 256 rows, .* of 8 bits, got 5\. Take `bits=2` or less"):
+    with pytest.raises(
+        ValueError, match=r"expected at least 256 rows, .* of 8 bits, got 5\. Take `bits=2` or less"
+    ):
         ffjax.quantize(few, progress=never)
     none = ffjax.Embeddings(ffjax.NdArray(np.empty((0, 4), np.float32)), ffjax.SimpleVocab([]))
-    with pytest.raises(ValueError, match=r"`embeddings`: expected some rows, got a storage of shape \(0, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"`embeddings`: expected some rows, got a storage of shape \(0, 4\)"
+    ):
         ffjax.quantize(none, progress=never)
     for bad, got in ((np.nan, "NaN or infinity"), (-np.inf, "NaN or infinity"), (1e20, r"1e\+20")):
         rows = matrix()
         rows[17, 3] = bad
         emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(WORDS))
-        with pytest.raises(ValueError, match=rf"expected finite numbers below 1e\+17, got {got} in row 17\."):
+        with pytest.raises(
+            ValueError, match=rf"expected finite numbers below 1e\+17, got {got} in row 17\."
+        ):
             ffjax.quantize(emb, progress=never, **FEW)
     for method in ("int8", "bfloat16"):
         rows = matrix()
         rows[17, 3] = np.nan
         emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(WORDS))
-        with pytest.raises(ValueError, match=r"`embeddings`: expected finite numbers, got NaN or infinity in row 17\."):
+        with pytest.raises(
+            ValueError,
+            match=r"`embeddings`: expected finite numbers, got NaN or infinity in row 17\.",
+        ):
             ffjax.quantize(emb, method, progress=never)
     for function in (ffjax.quantize, ffjax.reconstruct):
-        with pytest.raises(TypeError, match=r"`embeddings`: expected Embeddings, such as .*, got NdArray\."):
+        with pytest.raises(
+            TypeError, match=r"`embeddings`: expected Embeddings, such as .*, got NdArray\."
+        ):
             function(embeddings().storage)
 
 
 def test_one_row_is_an_error_that_says_so():
     emb = ffjax.Embeddings(ffjax.NdArray(np.ones((1, 4), np.float32)), ffjax.SimpleVocab(["w"]))
-    with pytest.raises(ValueError, match=r"expected at least 2 rows, one for each centroid of 1 bits, got 1\.$"):
+    with pytest.raises(
+        ValueError, match=r"expected at least 2 rows, one for each centroid of 1 bits, got 1\.$"
+    ):
         ffjax.quantize(emb, bits=1)
 
 

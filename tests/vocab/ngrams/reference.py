@@ -6,7 +6,9 @@ import numpy as np
 def finalfusion_hash(ngram: str) -> int:
     """64-bit FNV-1a over the length as u64 and each code point as u32, little endian."""
     state = 0xCBF29CE484222325
-    for byte in b"".join([len(ngram).to_bytes(8, "little"), *(ord(c).to_bytes(4, "little") for c in ngram)]):
+    for byte in b"".join(
+        [len(ngram).to_bytes(8, "little"), *(ord(c).to_bytes(4, "little") for c in ngram)]
+    ):
         state = ((state ^ byte) * 0x100000001B3) % 2**64
     return state
 
@@ -58,7 +60,7 @@ def _murmur3(raw: bytes, seed: int):
 
 
 def lead_characters(raw: bytes) -> list[bytes]:
-    """FastText's characters: a byte that is no continuation byte and the continuation bytes after it."""
+    """FastText's characters: a byte that continues none, and the continuation bytes after it."""
     characters: list[bytes] = []
     for i in range(len(raw)):
         if raw[i] & 0xC0 != 0x80:
@@ -80,7 +82,9 @@ def stretches(characters, min_n: int, max_n: int, skip_edges: bool = False) -> l
     return found
 
 
-def fasttext_indices(raw: bytes, n_buckets: int, min_n: int, max_n: int, skip_edges: bool = False) -> list[int]:
+def fasttext_indices(
+    raw: bytes, n_buckets: int, min_n: int, max_n: int, skip_edges: bool = False
+) -> list[int]:
     """The buckets of a marked word."""
     found = stretches(lead_characters(raw), min_n, max_n, skip_edges)
     return [fasttext_hash(b"".join(ngram)) % n_buckets for ngram in found]

@@ -1,4 +1,4 @@
-"""The three hash indexers: values on the host, batches on the device, beside their definitions and finalfusion."""
+"""The three hash indexers, on the host and on the device, against their definitions."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import ffjax
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer, base
+from tests.builders import cases
 from tests.vocab.ngrams import reference
 from tests.vocab.ngrams.reference import murmur3
 from tests.vocab.ngrams.words import INVALID, SPECIAL, decoded, some_bytes, some_words
@@ -30,10 +31,16 @@ INDEXERS = [
     FloretIndexer(1000, 7, 10),
 ]
 every_indexer = pytest.mark.parametrize("indexer", INDEXERS, ids=repr)
-# Those that take different ways through the compiled code.
-device_indexers = pytest.mark.parametrize("indexer", [INDEXERS[i] for i in (0, 2, 3, 5, 7, 8, 10, 12)], ids=repr)
-# One of each kind, where compiling a program for every one would take long.
-each_kind = pytest.mark.parametrize("indexer", [INDEXERS[i] for i in (0, 7, 9)], ids=repr)
+
+
+def indexers(*numbers, exhaustive=()):
+    """Indexers by their number. Each compiles a program, so some only under `exhaustive`."""
+    run, rest = [INDEXERS[i] for i in numbers], [INDEXERS[i] for i in exhaustive]
+    return pytest.mark.parametrize("indexer", cases(run, exhaustive=rest), ids=repr)
+
+
+device_indexers = indexers(0, 3, 5, 7, 10, exhaustive=(2, 8, 12))
+each_kind = indexers(0, 7, 9)
 
 
 def expected(indexer, raw):
@@ -42,7 +49,9 @@ def expected(indexer, raw):
     if isinstance(indexer, FinalfusionHashIndexer):
         grams = reference.stretches(decoded(raw), least, most)
         return [reference.finalfusion_hash(gram) % indexer.upper_bound for gram in grams]
-    grams = reference.stretches(reference.lead_characters(raw), least, most, indexer.skip_edge_unigrams)
+    grams = reference.stretches(
+        reference.lead_characters(raw), least, most, indexer.skip_edge_unigrams
+    )
     pieces = [b"".join(gram) for gram in grams]
     if isinstance(indexer, FastTextIndexer):
         return [reference.fasttext_hash(piece) % indexer.n_buckets for piece in pieces]
@@ -52,11 +61,16 @@ def expected(indexer, raw):
 
 def on_device(indexer, raws, bow=b"<", eow=b">"):
     batch = ffjax.pack(raws, count=1024)  # the same size throughout, for the same programs
-    found, counts = map(np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths, bow=bow, eow=eow))
+    found, counts = map(
+        np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths, bow=bow, eow=eow)
+    )
     assert found.dtype == counts.dtype == np.int32
     assert not counts[len(raws) :].any()
     assert not found[np.arange(found.shape[1]) >= counts[:, None]].any()
-    return [row[:count].tolist() for row, count in zip(found[: len(raws)], counts[: len(raws)], strict=True)]
+    return [
+        row[:count].tolist()
+        for row, count in zip(found[: len(raws)], counts[: len(raws)], strict=True)
+    ]
 
 
 def some_of_all(longest):
@@ -95,10 +109,12 @@ def test_device_on_long_words(indexer):
     assert on_device(indexer, raws) == [indexer.subword_indices(decoded(raw)) for raw in raws]
 
 
-@each_kind
+@indexers(0, 9, exhaustive=(7,))
 def test_device_without_brackets(indexer):
     raws = some_of_all(16)
-    assert on_device(indexer, raws, b"", b"") == [indexer.subword_indices(decoded(raw), bracket=False) for raw in raws]
+    assert on_device(indexer, raws, b"", b"") == [
+        indexer.subword_indices(decoded(raw), bracket=False) for raw in raws
+    ]
 
 
 @device_indexers
@@ -109,7 +125,7 @@ def test_device_on_valid_words_alone(indexer):
         assert on_device(indexer, raws) == [indexer.subword_indices(word) for word in words]
 
 
-@each_kind
+@indexers(7, exhaustive=(0, 9))
 def test_other_marks(indexer):
     raws = some_of_all(16)
     bow, eow = "«".encode(), b"/>"
@@ -137,7 +153,12 @@ def test_one_n_gram(indexer):
         elif isinstance(indexer, FastTextIndexer):
             assert found == reference.fasttext_hash(raw) % indexer.n_buckets
         else:
-            assert found == (murmur3([raw], indexer.seed)[0, : indexer.n_hashes] % indexer.n_buckets).tolist()
+            assert (
+                found
+                == (
+                    murmur3([raw], indexer.seed)[0, : indexer.n_hashes] % indexer.n_buckets
+                ).tolist()
+            )
 
 
 @every_indexer
@@ -149,7 +170,9 @@ def test_names_and_offset(indexer):
         assert [bucket for _, bucket in pairs] == [bucket + 1000 for bucket in plain]
         for i, (ngram, bucket) in enumerate(pairs):
             buckets = indexer(ngram)
-            assert bucket - 1000 == (buckets[i % repeat] if repeat > 1 or isinstance(buckets, list) else buckets)
+            assert bucket - 1000 == (
+                buckets[i % repeat] if repeat > 1 or isinstance(buckets, list) else buckets
+            )
 
 
 @every_indexer
@@ -165,7 +188,9 @@ def test_values(indexer):
 
 
 def test_reprs_are_those_of_finalfusion():
-    assert repr(FinalfusionHashIndexer(7)) == "FinalfusionHashIndexer(buckets_exp=7, min_n=3, max_n=6)"
+    assert (
+        repr(FinalfusionHashIndexer(7)) == "FinalfusionHashIndexer(buckets_exp=7, min_n=3, max_n=6)"
+    )
     assert repr(FastTextIndexer(7)) == "FastTextIndexer(n_buckets=7, min_n=3, max_n=6)"
     shown = "FastTextIndexer(n_buckets=7, min_n=3, max_n=6, skip_edge_unigrams=True)"
     assert repr(FastTextIndexer(7, skip_edge_unigrams=True)) == shown
@@ -185,15 +210,19 @@ def test_buckets():
 
 
 def test_subword_indices_from_finalfusion_rust():
-    # finalfusion-rust, src/subword.rs, SUBWORD_TESTS_21, which are sorted and of words with brackets.
+    # From finalfusion-rust, src/subword.rs, SUBWORD_TESTS_21: sorted, of words with brackets.
     known = {
-        "Daniël": "214157 233912 311961 488897 620206 741276 841219 1167494 1192256 1489905 1532271 1644730 1666166 "
+        "Daniël": "214157 233912 311961 488897 620206 741276 841219 1167494 1192256 "
+        "1489905 1532271 1644730 1666166 "
         "1679745 1680294 1693100 2026735 2065822",
-        "hallo": "75867 104120 136555 456131 599360 722393 938007 985859 1006102 1163391 1218704 1321513 1505861 "
+        "hallo": "75867 104120 136555 456131 599360 722393 938007 985859 1006102 1163391 "
+        "1218704 1321513 1505861 "
         "1892376",
     }
     for word, buckets in known.items():
-        assert sorted(FinalfusionHashIndexer().subword_indices(word)) == [int(b) for b in buckets.split()]
+        assert sorted(FinalfusionHashIndexer().subword_indices(word)) == [
+            int(b) for b in buckets.split()
+        ]
 
 
 WRONG = [
@@ -202,7 +231,11 @@ WRONG = [
     (FinalfusionHashIndexer, {"min_n": 0}, "1 <= min_n <= max_n.*got min_n=0 and max_n=6"),
     (FastTextIndexer, {"min_n": 7}, "1 <= min_n <= max_n.*got min_n=7 and max_n=6"),
     (FastTextIndexer, {"n_buckets": 0}, "`n_buckets`: expected 1 to 4294967295, got 0"),
-    (FastTextIndexer, {"n_buckets": 2**32}, "`n_buckets`: expected 1 to 4294967295, got 4294967296"),
+    (
+        FastTextIndexer,
+        {"n_buckets": 2**32},
+        "`n_buckets`: expected 1 to 4294967295, got 4294967296",
+    ),
     (FloretIndexer, {"n_buckets": -1}, "`n_buckets`: expected 1 to 4294967295, got -1"),
     (FloretIndexer, {"n_hashes": 5}, "`n_hashes`: expected 1 to 4, got 5"),
     (FloretIndexer, {"seed": -1}, "`seed`: expected 0 to 4294967295, got -1"),
@@ -240,7 +273,9 @@ def test_calls_that_are_wrong(indexer):
         with pytest.raises(ValueError, match=f"`offset`: expected 0 to .* got {offset}"):
             indexer.subword_indices("tea", offset)
     if not isinstance(indexer, FinalfusionHashIndexer):
-        with pytest.raises(ValueError, match=r"`word`: expected text that UTF-8 can hold, got '<a\\ud800>'"):
+        with pytest.raises(
+            ValueError, match=r"`word`: expected text that UTF-8 can hold, got '<a\\ud800>'"
+        ):
             indexer.subword_indices("a\ud800")
 
 
@@ -253,11 +288,15 @@ def test_offset_up_to_64_bits():
 
 
 @pytest.mark.parametrize(
-    "indexer", [FinalfusionHashIndexer(32), FastTextIndexer(2**31 + 1), FloretIndexer(2**32 - 1)], ids=repr
+    "indexer",
+    [FinalfusionHashIndexer(32), FastTextIndexer(2**31 + 1), FloretIndexer(2**32 - 1)],
+    ids=repr,
 )
 def test_too_many_buckets_for_a_device(indexer):
     batch = ffjax.pack(["tea"])
-    with pytest.raises(ValueError, match=r"expected at most 2\*\*31 buckets on a device.*subword_indices"):
+    with pytest.raises(
+        ValueError, match=r"expected at most 2\*\*31 buckets on a device.*subword_indices"
+    ):
         indexer.bucket_ids(batch.bytes, batch.lengths)
     with pytest.raises(ValueError, match=r"expected at most 2\*\*31 buckets on a device"):
         indexer.indices(batch.bytes, batch.lengths)
@@ -269,10 +308,12 @@ def test_words_longer_than_what_is_kept_aside():
             assert indexer.subword_indices(word) == expected(indexer, f"<{word}>".encode())
     # A character of 20,000 bytes: neither time nor memory of its square.
     raw = b"ab" + b"\x80" * 20_000
-    assert FastTextIndexer().subword_indices(decoded(raw)) == expected(FastTextIndexer(), b"<" + raw + b">")
+    assert FastTextIndexer().subword_indices(decoded(raw)) == expected(
+        FastTextIndexer(), b"<" + raw + b">"
+    )
 
 
-@each_kind
+@indexers(7, exhaustive=(0, 9))
 def test_eager_equals_jit_equals_vmap(indexer):
     batch = ffjax.pack([raw for raw in some_of_all(16)], count=1024)
     data, lengths = jnp.asarray(batch.bytes), jnp.asarray(batch.lengths)
@@ -290,7 +331,9 @@ def test_indices_are_ids_with_minus_one_behind(indexer):
     for marks in ({}, {"bow": b"", "eow": b""}):
         found, counts = indexer.bucket_ids(batch.bytes, batch.lengths, **marks)
         held = np.arange(found.shape[1]) < np.asarray(counts)[:, None]
-        np.testing.assert_array_equal(indexer.indices(batch.bytes, batch.lengths, **marks), np.where(held, found, -1))
+        np.testing.assert_array_equal(
+            indexer.indices(batch.bytes, batch.lengths, **marks), np.where(held, found, -1)
+        )
 
 
 @each_kind
@@ -298,7 +341,9 @@ def test_batches_without_words_and_words_without_width(indexer):
     found, counts = indexer.bucket_ids(np.zeros((0, 16), np.uint8), np.zeros(0, np.int32))
     assert found.shape[0] == 0 == counts.shape[0]
     for marks in ({}, {"bow": b"", "eow": b""}):
-        found, counts = indexer.bucket_ids(np.zeros((2, 0), np.uint8), np.array([0, -1], np.int32), **marks)
+        found, counts = indexer.bucket_ids(
+            np.zeros((2, 0), np.uint8), np.array([0, -1], np.int32), **marks
+        )
         word = indexer.subword_indices("", bracket=not marks)
         assert np.asarray(found)[0, : counts[0]].tolist() == word
         assert counts[1] == 0
@@ -324,10 +369,17 @@ def test_second_indexer_of_the_same_settings_does_not_compile_again():
 def test_arrays_that_do_not_fit():
     indexer = FastTextIndexer()
     bytes_, lengths = np.zeros((2, 16), np.uint8), np.zeros(2, np.int32)
-    for data, sizes in ((bytes_.astype(np.int8), lengths), (bytes_, lengths.astype(np.int64)), (bytes_[0], lengths)):
+    for data, sizes in (
+        (bytes_.astype(np.int8), lengths),
+        (bytes_, lengths.astype(np.int64)),
+        (bytes_[0], lengths),
+    ):
         with pytest.raises((TypeError, ValueError), match="data|lengths"):
             indexer.bucket_ids(data, sizes)
-    with pytest.raises(ValueError, match=r"expected shapes \[batch, width\] and \[batch\], got \(2, 16\) and \(3,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected shapes \[batch, width\] and \[batch\], got \(2, 16\) and \(3,\)",
+    ):
         indexer._checked(bytes_, np.zeros(3, np.int32))
     with pytest.raises(TypeError, match="expected uint8 and int32, got int8 and int32"):
         indexer._checked(bytes_.astype(np.int8), lengths)

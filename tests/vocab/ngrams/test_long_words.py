@@ -1,4 +1,4 @@
-"""Long words on the host: their n-grams in pieces are those of the whole word, and no list of them is long."""
+"""Long words on the host: their n-grams in chunks are those of the word, in bounded memory."""
 
 import tracemalloc
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.strings.codec import decode_word
 from ffjax.kernels import ngrams_numpy
+from ffjax.strings.codec import decode_word
 from tests import builders
 from tests.vocab.ngrams.words import INVALID, SPECIAL
 
@@ -18,14 +18,23 @@ INDEXERS = [
     ffjax.FastTextIndexer(1000, 7, 7, bare_eos=True),
     ffjax.FastTextIndexer(1000, 1, 1, skip_edge_unigrams=True),
     ffjax.FastTextIndexer(1000, 20, 21),
-    ffjax.FastTextIndexer(1000, 1, 200, skip_edge_unigrams=True),  # longer than pieces: those are lengthened
+    ffjax.FastTextIndexer(
+        1000, 1, 200, skip_edge_unigrams=True
+    ),  # longer than pieces: those are lengthened
     ffjax.FloretIndexer(999_983, 1, 4, 3),
     ffjax.FloretIndexer(1000, 3, 6, 2),
-    ffjax.PrunedIndexer(ffjax.FastTextIndexer(37, 1, 4, skip_edge_unigrams=True), list(range(0, 37, 2))),
+    ffjax.PrunedIndexer(
+        ffjax.FastTextIndexer(37, 1, 4, skip_edge_unigrams=True), list(range(0, 37, 2))
+    ),
     builders.vocab("explicit").subword_indexer,
 ]
 # Valid and invalid text; signs that are no words inside of a longer one; n-grams that tables hold.
-PARTS = [*(word.encode() for word in SPECIAL), *INVALID, b"<</s>>", *(f"<{w}>".encode() for w in builders.WORDS)]
+PARTS = [
+    *(word.encode() for word in SPECIAL),
+    *INVALID,
+    b"<</s>>",
+    *(f"<{w}>".encode() for w in builders.WORDS),
+]
 
 
 @pytest.mark.parametrize("indexer", INDEXERS, ids=repr)
@@ -45,7 +54,9 @@ def test_words_of_about_two_pieces(monkeypatch, indexer, length):
     monkeypatch.setattr(ngrams_numpy, "CHUNK", 16)
     text = "<" + "teapoté"[:6] * 6 + ">"
     text = text[:length]
-    np.testing.assert_array_equal(np.concatenate(list(indexer.marked_id_chunks(text))), indexer.marked_ids(text))
+    np.testing.assert_array_equal(
+        np.concatenate(list(indexer.marked_id_chunks(text))), indexer.marked_ids(text)
+    )
 
 
 def traced_peak(run):
@@ -56,11 +67,16 @@ def traced_peak(run):
         tracemalloc.stop()
 
 
-# Measured: 3.1, 11.1, 7.6 and 16 MB. Lists of all n-grams would take 100 MB and more of the long words, and 50 MB of
-# those of 200 kB.
+# Measured: 3.1, 11.1, 7.6 and 16 MB. Lists of all n-grams would take 100 MB and more for the long
+# words, and 50 MB for those of 200 kB.
 @pytest.mark.parametrize(
     ("kind", "size", "most"),
-    [("buckets", 10**6, 4.2e6), ("fasttext", 10**6, 15e6), ("explicit", 2e5, 10e6), ("floret", 2e5, 21e6)],
+    [
+        ("buckets", 10**6, 4.2e6),
+        ("fasttext", 10**6, 15e6),
+        ("explicit", 2e5, 10e6),
+        ("floret", 2e5, 21e6),
+    ],
 )
 def test_ngrams_of_a_long_word_take_bounded_memory(kind, size, most):
     emb = builders.embeddings(kind)

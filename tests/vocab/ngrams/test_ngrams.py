@@ -38,15 +38,22 @@ def test_as_the_definition(word, min_n, more):
 
 @pytest.mark.parametrize("word", [None, 3, b"abc", ["abc"]])
 def test_words_that_are_no_words(word):
-    with pytest.raises(TypeError, match="word"):  # by the run-time check of types, which is on in the tests
+    with pytest.raises(
+        TypeError, match="word"
+    ):  # by the run-time check of types, which is on in the tests
         ffjax.ngrams(word)
-    with pytest.raises(TypeError, match=r"`word`: expected a str to take n-grams of, got (NoneType|int|bytes|list) "):
+    with pytest.raises(
+        TypeError,
+        match=r"`word`: expected a str to take n-grams of, got (NoneType|int|bytes|list) ",
+    ):
         check_word(word)
 
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(0, 3), (-1, 3), (4, 3), (1, 2**32)])
 def test_ranges_that_are_none(min_n, max_n):
-    with pytest.raises(ValueError, match=rf"`min_n`, `max_n`: .* got min_n={min_n} and max_n={max_n}"):
+    with pytest.raises(
+        ValueError, match=rf"`min_n`, `max_n`: .* got min_n={min_n} and max_n={max_n}"
+    ):
         ffjax.ngrams("word", min_n, max_n)
 
 

@@ -1,4 +1,4 @@
-"""Words for the tests of n-grams: scripts, emoji, combining marks, awkward lengths, and bytes that are no UTF-8."""
+"""Words for the tests of n-grams: scripts, emoji, awkward lengths, and bytes that aren't UTF-8."""
 
 import random
 
@@ -41,7 +41,16 @@ SPECIAL = [
         "\ufeff",
         "\uffff",
     ),
-    *("ab", "abc", "abcd", "日本語", "naïve", "berlinification", "Unabhängigkeitserklärung", "\U0010ffff" * 3),
+    *(
+        "ab",
+        "abc",
+        "abcd",
+        "日本語",
+        "naïve",
+        "berlinification",
+        "Unabhängigkeitserklärung",
+        "\U0010ffff" * 3,
+    ),
     *("x" * 14, "x" * 15, "x" * 16, "ж" * 31, "中" * 63, "x" * 64, "x" * 65, "ab" * 100, "ü" * 150),
 ]
 INVALID = [
@@ -57,11 +66,30 @@ INVALID = [
         b"\xf0\x9f\x98",
         b"ab\xf0\x9f",
     ),
-    *(b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"),
-    *(b"\xe0\xa0", b"\xed\x9f\xbf", b"\xee\x80\x80", b"\xf4\x8f\xbf\xbf", b"\xc3\xa9\x80", b"\xe4\xb8\xad\x80\x80"),
+    *(
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xf0\x80\x80\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80",
+    ),
+    *(
+        b"\xe0\xa0",
+        b"\xed\x9f\xbf",
+        b"\xee\x80\x80",
+        b"\xf4\x8f\xbf\xbf",
+        b"\xc3\xa9\x80",
+        b"\xe4\xb8\xad\x80\x80",
+    ),
     *(b"a" + b"\x80" * n + b"bcdef" for n in (2, 3, 4, 5, 11, 14, 15, 16, 30)),
     *(b"\x80" * n for n in (3, 4, 5, 12, 63, 64, 65, 90)),
-    *(b"\xf0\x9f\x98\x80\x80\x80", b"\x00\x80\x00", bytes(range(0x75, 0x95)), bytes(range(0xB5, 0x100))),
+    *(
+        b"\xf0\x9f\x98\x80\x80\x80",
+        b"\x00\x80\x00",
+        bytes(range(0x75, 0x95)),
+        bytes(range(0xB5, 0x100)),
+    ),
 ]
 
 
