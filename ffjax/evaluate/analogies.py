@@ -163,33 +163,31 @@ def analogies(
     is_asked = np.asarray(numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1))
     chosen = list(compress(questions, is_asked))
     answers = iter(_answers(embeddings, words, chosen, numbers[is_asked], method, progress))
-    results, start = [], 0
+    flags, results = iter(is_asked), []
     for name, section in sections:
-        stop = start + len(section)
-        n_asked = int(is_asked[start:stop].sum())
-        section_answers = tuple(next(answers) for _ in range(n_asked))
-        results.append(AnalogySection(name, section_answers, len(section) - n_asked))
-        start = stop
+        section_answers = tuple(next(answers) for _ in section if next(flags))
+        n_skipped = len(section) - len(section_answers)
+        results.append(AnalogySection(name, section_answers, n_skipped))
     return AnalogyResult(tuple(results))
 
 
 def _answers(
-    embeddings: Embeddings,
+    emb: Embeddings,
     words: KnownWords,
     questions: list[Question],
     numbers: np.ndarray,
     method: str,
     progress: Progress | None,
 ) -> list[AnalogyAnswer]:
-    vectors, positions = _vectors(embeddings, questions, numbers)
-    rows, scores = _search(embeddings, words, vectors, positions, numbers, method, progress)
-    row_words, texts = np.asarray(embeddings.vocab.row_words), embeddings.vocab.words
-    n_words = words.n_words
+    """The answers to questions, whose words have these numbers."""
+    vectors, positions = _vectors(emb, questions, numbers)
+    rows, scores = _search(emb, words, vectors, positions, numbers, method, progress)
+    row_words, texts = np.asarray(emb.vocab.row_words), emb.vocab.words
     # Words that differ in case alone count as one.
-    counts_as = np.full(n_words + 1, -2, np.int64)
+    counts_as = np.full(words.n_words + 1, -2, np.int64)
     answered = np.unique(row_words[rows[rows >= 0]]).tolist()
     counts_as[answered] = [words.number(texts[number]) for number in answered]
-    answer_words = np.where(rows >= 0, row_words[rows], n_words)
+    answer_words = np.where(rows >= 0, row_words[rows], words.n_words)
     query = numbers[:, None, :3]
     is_new = ((counts_as[answer_words][:, :, None] != query) | (query < 0)).all(-1)
     # The first answer that is not a word of the question, or else the last.
@@ -197,37 +195,34 @@ def _answers(
     best = np.where(is_new.any(1), is_new.argmax(1), last)[:, None]
     predicted = np.take_along_axis(answer_words, best, axis=1)[:, 0]
     similarities = np.take_along_axis(scores, best, axis=1)[:, 0]
-    answerable = (positions >= 0).all(1) & (predicted < n_words)
+    answerable = (positions >= 0).all(1) & (predicted < words.n_words)
     correct = answerable & (counts_as[predicted] == numbers[:, 3])
-    columns = (predicted, similarities, answerable, correct)
-    rows_of_columns = zip(*(column.tolist() for column in columns), strict=True)
-    answers = []
-    for question, (number, score, ok, is_correct) in zip(questions, rows_of_columns, strict=True):
-        word, score = (texts[number], score) if ok else (None, 0.0)
-        a, b, c, expected = question
-        answers.append(AnalogyAnswer(a, b, c, expected, word, score, is_correct))
-    return answers
+    columns = (column.tolist() for column in (predicted, similarities, answerable, correct))
+    outcomes = zip(*columns, strict=True)
+    return [
+        AnalogyAnswer(*question, texts[number] if ok else None, score if ok else 0.0, is_correct)
+        for question, (number, score, ok, is_correct) in zip(questions, outcomes, strict=True)
+    ]
 
 
 def _vectors(
-    embeddings: Embeddings, questions: list[Question], numbers: np.ndarray
+    emb: Embeddings, questions: list[Question], numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of all words of questions, and the positions of a, b and c in them, or -1."""
     unknown_at = np.argwhere(numbers[:, :3] < 0).tolist()
     unknown = sorted({questions[i][j] for i, j in unknown_at})
-    unknown_vectors, has_vector = embeddings.embedding_batch(unknown)
+    unknown_vectors, has_vector = emb.embedding_batch(unknown)
     unique, positions = np.unique(numbers[:, :3], return_inverse=True)
     positions = positions.reshape(-1, 3)
-    rows = embeddings.vocab.host_rows[np.maximum(unique, 0)]
-    vectors = embeddings.storage.embedding(rows).astype(np.float32)
+    vectors = emb.storage.embedding(emb.vocab.host_rows[np.maximum(unique, 0)])
     position_of = {word: len(unique) + i if has_vector[i] else -1 for i, word in enumerate(unknown)}
     for i, j in unknown_at:
         positions[i, j] = position_of[questions[i][j]]
-    return np.concatenate([vectors, unknown_vectors.astype(np.float32)]), positions
+    return np.concatenate([vectors, unknown_vectors]).astype(np.float32), positions
 
 
 def _search(
-    embeddings: Embeddings,
+    emb: Embeddings,
     words: KnownWords,
     vectors: np.ndarray,
     positions: np.ndarray,
@@ -241,11 +236,11 @@ def _search(
     scores = np.zeros((total, _ANSWERS), np.float32)
     if not total:
         return rows, scores
-    candidates, n_rows = words.rows, embeddings.vocab.n_word_rows
+    candidates, n_rows = words.rows, emb.vocab.n_word_rows
     if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
         candidates, n_rows = None, candidates.stop
-    storage = _on_device(embeddings.storage, n_rows)
-    exclude = np.where(numbers[:, :3] >= 0, embeddings.vocab.host_rows[numbers[:, :3]], -1)
+    storage = _on_device(emb.storage, n_rows)
+    exclude = np.where(numbers[:, :3] >= 0, emb.vocab.host_rows[numbers[:, :3]], -1)
     # Batches of one size, so that one program is compiled.
     size = -(-total // -(-total // _BATCH_QUESTIONS))
     for start in range(0, total, size):
@@ -259,11 +254,9 @@ def _search(
             exclude=exclude[batch].astype(np.int32),
             candidates=candidates,
         )
-        stop = min(start + size, total)
-        rows[start:stop] = np.asarray(best.rows)[: stop - start]
-        scores[start:stop] = np.asarray(best.scores)[: stop - start]
+        rows[batch], scores[batch] = np.asarray(best.rows), np.asarray(best.scores)
         if progress is not None:
-            progress(stop, total)
+            progress(min(start + size, total), total)
     return rows, scores
 
 

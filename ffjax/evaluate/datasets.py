@@ -38,38 +38,28 @@ class Pair(NamedTuple):
 
 
 def read_questions(path: File) -> list[tuple[str, list[Question]]]:
-    """The sections of a file of analogies with their questions, in order.
-
-    Raises:
-        FormatError: if a question comes before the first section, or a line is not a question.
-        OSError: if the file cannot be read.
-    """
+    """The sections of a file of analogies with their questions, in order."""
     sections: list[tuple[str, list[Question]]] = []
     for offset, line in _lines(path):
         if line.startswith(":"):
             sections.append((line.lstrip(": ").strip(), []))
             continue
-        words = line.split()
+        words, got = line.split(), repr(line.strip())
         if not words:
             continue
-        text = repr(line.strip())
         if not sections:
             expected = "a line `: SECTION` first"
-            raise FormatError(path, offset=offset, expected=expected, got=text)
+            raise FormatError(path, offset=offset, expected=expected, got=got)
         if len(words) != 4:
-            got = f"{len(words)}: {text}"
+            got = f"{len(words)}: {got}"
             raise FormatError(path, offset=offset, expected="four words", got=got)
         sections[-1][1].append(Question(*words))
     return sections
 
 
 def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
-    """The pairs of a file, without comments and without a line of headings.
-
-    Raises:
-        FormatError: if a line is not a pair, or there are no pairs.
-        OSError: if the file cannot be read.
-    """
+    """The pairs of a file, without comments and without a line of headings."""
+    expected = f"two words and a number with {delimiter!r} between"
     pairs: list[Pair] = []
     may_be_headings = True
     for offset, line in _lines(path):
@@ -80,13 +70,11 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
             pairs.append(Pair(first, second, float(judged)))
         except ValueError:
             if not may_be_headings:
-                expected = f"two words and a number with {delimiter!r} between"
                 got = repr(line.strip())
                 raise FormatError(path, offset=offset, expected=expected, got=got) from None
         may_be_headings = False
     if not pairs:
-        expected = f"lines of two words and a number with {delimiter!r} between"
-        raise FormatError(path, offset=0, expected=expected, got="none")
+        raise FormatError(path, offset=0, expected=f"lines of {expected}", got="none")
     return pairs
 
 

@@ -13,14 +13,6 @@ class KnownWords:
 
     Case is folded by `str.upper`, as gensim does. Of several words that fold to the same the first
     one counts, which is the most frequent in most files.
-
-    Args:
-        vocab: the vocabulary.
-        restrict: how many words from the top are known, `None` for all.
-        fold_case: whether case is ignored.
-
-    Attributes:
-        n_words: how many words are known.
     """
 
     def __init__(self, vocab: Vocab, restrict: int | None, fold_case: bool) -> None:

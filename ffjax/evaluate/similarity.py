@@ -1,6 +1,7 @@
 """Pairs of words: how well the similarity of vectors agrees with human judgement."""
 
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def similarity(
     words = KnownWords(embeddings.vocab, restrict, fold_case)
     numbers = words.numbers([word for pair in all_pairs for word in pair[:2]]).reshape(-1, 2)
     is_known = np.asarray((numbers >= 0).all(1))
-    pairs = tuple(pair for pair, keep in zip(all_pairs, is_known, strict=True) if keep)
+    pairs = tuple(compress(all_pairs, is_known))
     rows = embeddings.vocab.host_rows[numbers[is_known]]
     vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64)
     vectors = vectors.reshape(-1, 2, embeddings.dims)
@@ -85,23 +86,14 @@ def similarity(
     unit = vectors / np.where(norms > 0, norms, 1)
     cosines = (unit[:, 0] * unit[:, 1]).sum(-1)
     judged = np.array([pair.similarity for pair in pairs])
-    return PairsResult(
-        pearson(judged, cosines),
-        pearson(ranks(judged), ranks(cosines)),
-        pairs,
-        tuple(cosines.tolist()),
-        len(all_pairs) - len(pairs),
-    )
+    spearman = pearson(ranks(judged), ranks(cosines))
+    n_skipped = len(all_pairs) - len(pairs)
+    similarities = tuple(cosines.tolist())
+    return PairsResult(pearson(judged, cosines), spearman, pairs, similarities, n_skipped)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation; NaN for fewer than two numbers, constant ones or infinite ones.
-
-    Examples:
-        >>> import numpy as np
-        >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])), 4)
-        0.9934
-    """
+    """Pearson's correlation; NaN for fewer than two numbers, constant ones or infinite ones."""
     if len(x) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
@@ -112,13 +104,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ranks(x: np.ndarray) -> np.ndarray:
-    """The rank of each number, from 1; equal numbers share their mean rank. All NaN if one is.
-
-    Examples:
-        >>> import numpy as np
-        >>> ranks(np.array([10.0, 30.0, 10.0, 20.0])).tolist()
-        [1.5, 4.0, 1.5, 3.0]
-    """
+    """The rank of each number, from 1; equal numbers share their mean rank. All NaN if one is."""
     if np.isnan(x).any():
         return np.full(len(x), np.nan)
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
