@@ -1,17 +1,15 @@
 """`ffjax analogy`: "a is to b as c is to what?"."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
+import ffjax
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.inputs import Query
 from ffjax.cli.options import MethodOption, QueryOptions
-from ffjax.cli.search import NOT_FINITE, Outcome, Search, answer_queries, answers_of, vectors_of
-
-if TYPE_CHECKING:
-    from ffjax import Embeddings
+from ffjax.cli.similar import NOT_FINITE, Outcome, answer_queries, answers_of, limits, vectors_of
 
 ROLES = ("a", "b", "c")
 
@@ -20,18 +18,11 @@ def analogy(
     options: QueryOptions,
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="A B C", help="Words, three per query; standard input if - or none are given."
-        ),
+        Argument(metavar="A B C", help="Three words per query; standard input if - or none."),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(
-            "--include",
-            "-i",
-            metavar="a b c",
-            help="Words of the query that can be answers: any of a, b, c.",
-        ),
+        Option("--include", "-i", metavar="a b c", help="Words of the query that can be answers."),
     ] = None,
     method: MethodOption = "3cosadd",
 ) -> None:
@@ -55,19 +46,14 @@ def analogy(
     if method == "3cosmul" and options.metric not in ("dot", "cosine"):
         raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {options.metric}.")
 
-    def answer(emb: "Embeddings", batch: list[Query], search: Search) -> list[Outcome]:
-        return analogies(emb, batch, search, included, method)
+    def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
+        return analogies(emb, batch, options, included, method)
 
     answer_queries(options, words or [], 3, answer)
 
 
 def repeat_include(arguments: Sequence[str]) -> list[str]:
-    """Repeats `--include` for each role that follows it, since an option takes one value.
-
-    Examples:
-        >>> repeat_include(["words.fifu", "--include", "a", "b", "-k", "1"])
-        ['words.fifu', '--include', 'a', '--include', 'b', '-k', '1']
-    """
+    """Repeats `--include` for each role that follows it, since an option takes one value."""
     repeated: list[str] = []
     follows = False  # whether the last argument is `--include` or one of its values
     for i, argument in enumerate(arguments):
@@ -82,12 +68,7 @@ def repeat_include(arguments: Sequence[str]) -> list[str]:
 
 
 def roles(include: Sequence[str]) -> set[str]:
-    """The roles that may be answers, out of `a b`, `a,b` or `--include a --include b`.
-
-    Examples:
-        >>> sorted(roles(["a,c", "a"]))
-        ['a', 'c']
-    """
+    """The roles that may be answers, out of `a b`, `a,b` or `--include a --include b`."""
     chosen = {role for text in include for role in text.replace(",", " ").split()}
     if wrong := sorted(chosen - set(ROLES)):
         raise BadInput(f"--include: expected any of a, b and c, got {' '.join(wrong)}.")
@@ -95,34 +76,31 @@ def roles(include: Sequence[str]) -> set[str]:
 
 
 def analogies(
-    embeddings: "Embeddings",
-    batch: Sequence[Query],
-    search: Search,
+    emb: "ffjax.Embeddings",
+    batch: list[Query],
+    options: QueryOptions,
     included: Collection[str],
-    method: str = "3cosadd",
+    method: str,
 ) -> list[Outcome]:
-    """The answers to a batch of queries, as `Embeddings.analogy` gives them.
-
-    (In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.)
-    """
+    """The answers to a batch of queries, as `Embeddings.analogy` gives them."""
+    # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     import numpy as np
 
     from ffjax.functional.analogy import answer
 
-    columns = [vectors_of(embeddings, words) for words in zip(*batch, strict=True)]
-    excluded = [
-        words.ids for role, words in zip(ROLES, columns, strict=True) if role not in included
-    ]
+    columns = [vectors_of(emb, words) for words in zip(*batch, strict=True)]
+    by_role = zip(ROLES, columns, strict=True)
+    excluded = [words.ids for role, words in by_role if role not in included]
     best = answer(
-        embeddings,
+        emb,
         np.stack([words.vectors for words in columns]),
         method=method,
-        metric=search.metric,
+        metric=options.metric,
         exclude=np.stack(excluded, axis=-1) if excluded else None,
-        **search.limits(embeddings),
+        **limits(emb, options.k, options.restrict),
     )
     outcomes: list[Outcome] = []
-    for i, (query, answers) in enumerate(zip(batch, answers_of(embeddings, best), strict=False)):
+    for i, (query, answers) in enumerate(zip(batch, answers_of(emb, best), strict=False)):
         named = list(zip(query, columns, strict=True))
         unknown = [word for word, words in named if not words.has_vector[i]]
         not_finite = [word for word, words in named if not words.is_finite[i]]

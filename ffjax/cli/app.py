@@ -1,8 +1,8 @@
 """The command: collects the subcommands and runs one.
 
-A subcommand is a module of this folder with a function of the same name, whose docstring is its
-help; add its name below. Modules import JAX and ffjax inside their function, so that `--help`
-and shell completion are quick.
+A subcommand is a function, whose docstring is its help, in the module of the same name; add its
+name below. Nothing may import JAX before a function runs, so that `--help` and shell completion are
+quick: write `import ffjax`, whose names are imported when they are used.
 """
 
 import os
@@ -32,21 +32,15 @@ from ffjax.cli.exit_status import (
 from ffjax.cli.options import expand_groups
 from ffjax.errors import FormatError
 
-# The panels of `ffjax --help` and the modules in them.
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "Query": ("similar", "analogy", "plot"),
-    "Inspect": ("info", "metadata", "evaluate", "demo"),
-    "Embed": ("embed",),
-    "Transform": (
-        "convert",
-        "select",
-        "prune",
-        "reduce",
-        "quantize",
-        "reconstruct",
-        "bucket_to_explicit",
-    ),
+# The panels of `ffjax --help` and the commands in them.
+COMMANDS = {
+    "Query": "similar analogy plot".split(),
+    "Inspect": "info metadata evaluate demo".split(),
+    "Embed": ["embed"],
+    "Transform": "convert select prune reduce quantize reconstruct bucket_to_explicit".split(),
 }
+# Commands in the module of another one.
+MODULES = {"reconstruct": "quantize", "bucket_to_explicit": "convert"}
 
 # Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
@@ -64,9 +58,9 @@ def app() -> typer.Typer:
     )
     for panel, names in COMMANDS.items():
         for name in names:
-            function = getattr(import_module(f"ffjax.cli.{name}"), name)
+            module = import_module(f"ffjax.cli.{MODULES.get(name, name)}")
             add = application.command(name.replace("_", "-"), rich_help_panel=panel)
-            add(interruptible(expand_groups(function)))
+            add(interruptible(expand_groups(getattr(module, name))))
     return application
 
 
@@ -93,19 +87,7 @@ def ffjax(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command `ffjax`.
-
-    Args:
-        arguments: what follows the command's name; `sys.argv[1:]` if `None`.
-
-    Returns:
-        The exit status, see `ffjax.cli.exit_status`.
-
-    Examples:
-        >>> main(["--version"])
-        ffjax ...
-        0
-    """
+    """Runs the command with arguments, `sys.argv[1:]` by default; returns its exit status."""
     open_closed_streams()
     _use_utf8()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -140,14 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """Entry point of the shell command: runs `main` and ends the process with its status.
-
-    After an interruption the process ends at once: computations may still run on other threads,
-    and Python's normal exit would take away what they use.
-    """
+    """Entry point of the shell command: runs `main` and ends the process with its status."""
     status = main()
     drop_unwritten_output()
     if status == INTERRUPTED:
+        # Computations may still run on other threads; Python's exit would take what they use.
         with suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(status)

@@ -1,8 +1,17 @@
-"""`ffjax convert`: from one format to another."""
+"""`ffjax convert` and `ffjax bucket-to-explicit`: other formats, and other n-grams."""
 
-from ffjax.cli.files import check_target, input_of, output_of, say_dropped, shown
+import ffjax
+from ffjax.cli.files import (
+    check_finalfusion,
+    check_target,
+    input_of,
+    output_of,
+    rewrite,
+    say_dropped,
+    shown,
+)
 from ffjax.cli.messages import translated
-from ffjax.cli.options import Files
+from ffjax.cli.options import Files, FromFormat, InputFile, Lossy, OutputFile
 from ffjax.cli.progress import working
 
 
@@ -31,10 +40,8 @@ def convert(files: Files) -> None:
         bar.show(f"{what} {names[what]}", steps, total)
 
     with working(f"Reading {shown(source)}") as bar:
-        from ffjax.formats.convert import convert as convert_file
-
         with translated("convert", lambda: names[stage]):
-            dropped = convert_file(
+            dropped = ffjax.convert(
                 input_of(source),
                 output_of(target),
                 from_format=from_,
@@ -44,3 +51,22 @@ def convert(files: Files) -> None:
                 progress=progress,
             )
     say_dropped(names["Writing"], dropped)
+
+
+def bucket_to_explicit(
+    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, lossy: Lossy = False
+) -> None:
+    """Replace hashed n-grams by stored ones.
+
+    Stores each n-gram of the vocabulary with its row and drops the buckets
+    that no word uses, so files with large bucket tables become much smaller.
+    Words keep their vectors, and so do unknown words made of these n-grams.
+    The output is a finalfusion file without metadata.
+
+    Examples:
+      ffjax bucket-to-explicit buckets.fifu explicit.fifu
+      ffjax bucket-to-explicit cc.de.300.bin explicit.fifu -f fasttext
+    """
+    check_finalfusion(output, "explicit n-grams")
+    files = Files(embeddings, output, from_, "finalfusion", lossy)
+    rewrite(files, lambda emb, _: emb.bucket_to_explicit(), "Collecting n-grams")

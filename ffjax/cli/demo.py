@@ -4,12 +4,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import ffjax
 from ffjax.cli.output import answer_table, console, number
-
-if TYPE_CHECKING:
-    from ffjax import Embeddings
 
 T = TypeVar("T")
 
@@ -42,17 +40,14 @@ def demo() -> None:
     begin = time.perf_counter()
     import jax
 
-    import ffjax
-
     device = jax.devices()[0]
     _say(f"ffjax {ffjax.__version__}, jax {jax.__version__} on {device.device_kind}")
     _head("Open", ">>> emb = ffjax.demo()")
     seconds, emb = _timed(ffjax.demo)
     metadata = dict(emb.metadata or {})
     _say(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {_time(seconds)}")
-    float32_size = emb.storage.shape[0] * emb.dims * 4 / 1e6
-    recall = metadata["quality"]["recall_at_10"]
-    _say(f"float32 rows would take {float32_size:.1f} MB; these codes have recall@10 {recall:.3f}")
+    size, recall = len(emb.storage) * emb.dims * 4 / 1e6, metadata["quality"]["recall_at_10"]
+    _say(f"float32 rows would take {size:.1f} MB; these codes have recall@10 {recall:.3f}")
 
     _head("Look up", f'>>> emb["{WORDS[0]}"].shape')
     first, vector = _timed(lambda: emb[WORDS[0]])
@@ -86,11 +81,9 @@ def demo() -> None:
     _say(f"\nThe demo took {_time(time.perf_counter() - begin)}. Next: ffjax info FILE\n")
 
 
-def _compiled(emb: "Embeddings") -> None:
+def _compiled(emb: "ffjax.Embeddings") -> None:
     """Runs `COMPILED` twice, with other words, and counts the traces."""
     import jax
-
-    import ffjax
 
     n_traces = 0
 
@@ -135,15 +128,7 @@ def _timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def _time(seconds: float) -> str:
-    """A duration with a suitable unit.
-
-    Examples:
-        >>> _time(0.0000021), _time(0.0123), _time(2.5)
-        ('2.1 µs', '12 ms', '2.5 s')
-    """
-    value, unit = seconds, "s"
-    if seconds < 1e-3:
-        value, unit = seconds * 1e6, "µs"
-    elif seconds < 1:
-        value, unit = seconds * 1e3, "ms"
+    """A duration with a suitable unit."""
+    scale, unit = (1, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    value = seconds * scale
     return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"

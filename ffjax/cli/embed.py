@@ -4,8 +4,9 @@ import os
 import sys
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
+import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, load, shown
 from ffjax.cli.messages import translated
@@ -18,18 +19,11 @@ Number = Literal["float32", "float16"]
 
 def embed(
     files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[EMBEDDINGS] TEXT", help="Embeddings, and a text; - for standard input."
-        ),
+        list[str], Argument(metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input.")
     ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The .npy file to write.")
-    ],
-    pooling: Annotated[
-        Pooling, typer.Option(help="How to combine the vectors of a line's words.")
-    ] = "mean",
-    dtype: Annotated[Number, typer.Option(help="Number type of the result.")] = "float32",
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
+    pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
+    dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
     format: InputFormat = None,
     lossy: Lossy = False,
 ) -> None:
@@ -47,8 +41,8 @@ def embed(
       zcat corpus.gz | ffjax embed words.fifu - -o vectors.npy --dtype float16
     """
     if len(files) > 2:
-        count = f"{len(files)} files: {' '.join(files)}"
-        raise BadInput(f"expected embeddings and a text, got {count}.")
+        names = " ".join(files)
+        raise BadInput(f"expected embeddings and a text, got {len(files)} files: {names}.")
     if files == ["-", "-"]:
         raise BadInput("expected embeddings or a text on standard input, got both.")
     if output == "-":
@@ -58,20 +52,15 @@ def embed(
         os.stat(text)  # before the embeddings take their time
     check_distinct(output, *files)
     if len(files) == 2:
-        emb = load(files[0], format, lossy=lossy)
+        name, emb = shown(files[0]), load(files[0], format, lossy=lossy)
     else:
-        from ffjax import demo
-
         say("no embeddings given: using the 40,000 words inside the package.")
-        emb = demo()
+        name, emb = "the embeddings", ffjax.demo()
     size = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
     source: Any = sys.stdin.buffer if text == "-" else text
-    name = files[0] if len(files) == 2 else "the embeddings"
     with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
-        from ffjax import embed_file
-
-        with translated("embed_file", shown(name)):
-            n_lines = embed_file(
+        with translated("embed_file", name):
+            n_lines = ffjax.embed_file(
                 emb,
                 source,
                 output,

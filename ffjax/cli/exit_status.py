@@ -52,12 +52,7 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def explain(error: BaseException) -> str:
-    """An error as one line for people.
-
-    Examples:
-        >>> explain(FileNotFoundError(2, "No such file or directory", "words.fifu"))
-        'words.fifu: No such file or directory'
-    """
+    """An error as one line for people."""
     if isinstance(error, MemoryError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     if not isinstance(error, OSError) or not error.strerror:
@@ -67,17 +62,16 @@ def explain(error: BaseException) -> str:
         is_closed = error.errno == errno.EBADF
         return "standard output is closed" if is_closed else error.strerror
     name = f"file descriptor {name}" if isinstance(name, int) else os.fsdecode(name)
+    name = name or "an empty name"
     # Messages of ffjax end with the name; those of the system do not have it.
     if error.strerror.endswith((" got", ":")):
-        return f"{error.strerror} {name or 'an empty name'}"
-    return f"{name or 'an empty name'}: {error.strerror}"
+        return f"{error.strerror} {name}"
+    return f"{name}: {error.strerror}"
 
 
 def open_closed_streams() -> None:
-    """Opens standard streams that the caller closed, so that no file gets their descriptors.
-
-    Standard output becomes read-only, so a command that prints fails.
-    """
+    """Opens standard streams that the caller closed, so that no file gets their descriptors."""
+    # Standard output becomes read-only, so a command that prints fails.
     modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
     for name, mode in modes.items():
         if getattr(sys, name) is None:

@@ -3,48 +3,32 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.messages import translated
 from ffjax.cli.options import Files, Format
 from ffjax.cli.progress import Bar, working
 
-if TYPE_CHECKING:
-    from ffjax import Embeddings
-
 
 def rewrite(
     files: Files,
-    change: Callable[["Embeddings", Bar], "Embeddings"],
-    *,
-    function: str,
+    change: Callable[["ffjax.Embeddings", Bar], "ffjax.Embeddings"],
     doing: str,
+    *,
+    function: str = "",
     unit: str | None = None,
     limit: int | None = None,
     unshare_rows: bool = False,
-) -> "Embeddings":
-    """Loads, changes and saves embeddings; says what is dropped. Returns those it loaded.
-
-    Args:
-        files: the input and the output, which is checked before anything is read.
-        change: the work itself, given the embeddings and a progress bar.
-        function: the library function that does the work, see `translated`.
-        doing: what the bar says.
-        unit: what the bar counts.
-        limit: how many words to read at most.
-        unshare_rows: whether to write a row for each word.
-    """
+) -> "ffjax.Embeddings":
+    """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
     source, target, from_, to, lossy = files
     check_target(target, to)
     loaded = load(source, from_, mmap=True, lossy=lossy, limit=limit)
     with working(doing, unit=unit) as bar, translated(function, shown(source)):
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
-        say(
-            "dropped the training data (counts, labels, output matrix): "
-            "it describes the full vocabulary."
-        )
+        say("dropped the training data (counts, labels, output matrix) of the full vocabulary.")
     if loaded.metadata is not None and changed.metadata is None:
         say("dropped the metadata, which no longer describes the embeddings.")
     save(changed, target, to, unshare_rows=unshare_rows)
@@ -58,23 +42,21 @@ def load(
     mmap: bool = False,
     lossy: bool = False,
     limit: int | None = None,
-) -> "Embeddings":
+) -> "ffjax.Embeddings":
     """Loads embeddings, from standard input if the file is `-`."""
     with working(f"Loading {shown(file)}"), translated("load", shown(file)):
-        from ffjax.formats.load import load as load_any
-
-        return load_any(input_of(file), format=format, mmap=mmap, lossy=lossy, limit=limit)
+        return ffjax.load(input_of(file), format=format, mmap=mmap, lossy=lossy, limit=limit)
 
 
 def save(
-    embeddings: "Embeddings", file: str, format: Format | None = None, *, unshare_rows: bool = False
+    emb: "ffjax.Embeddings", file: str, format: Format | None, *, unshare_rows: bool = False
 ) -> None:
     """Saves embeddings, to standard output if the file is `-`; says what the format drops."""
     name = shown(file, output=True)
     with working(f"Writing {name}"), translated("save", name):
         from ffjax.formats.save import save_what_fits
 
-        dropped = save_what_fits(embeddings, output_of(file), format, unshare_rows=unshare_rows)
+        dropped = save_what_fits(emb, output_of(file), format, unshare_rows=unshare_rows)
     say_dropped(name, dropped)
 
 
@@ -108,18 +90,12 @@ def output_of(file: str) -> str | int:
 
 def shown(file: str, output: bool = False) -> str:
     """What messages call a file."""
-    if file != "-":
-        return file
-    return "standard output" if output else "standard input"
+    name = "standard output" if output else "standard input"
+    return name if file == "-" else file
 
 
 def check_finalfusion(output: str, content: str) -> None:
-    """Checks the output of a command that writes finalfusion files only.
-
-    Raises:
-        BadInput: the name has the ending of another format.
-        OSError: the file cannot be written.
-    """
+    """Checks the output of a command that writes finalfusion files only."""
     from ffjax.formats.save import promised_format
 
     promised = None if output == "-" else promised_format(output)
@@ -127,19 +103,14 @@ def check_finalfusion(output: str, content: str) -> None:
         name = os.path.splitext(output)[0].removesuffix(".fifu") + ".fifu"
         hint = " Compress the file afterwards." if promised == "compressed" else ""
         raise BadInput(
-            f"{output}: expected the name of a finalfusion file, such as {name}, since no other "
-            f"format holds {content}, got the name of a {promised} file.{hint}"
+            f"{output}: expected a finalfusion file, such as {name}, since no other format "
+            f"holds {content}, got the name of a {promised} file.{hint}"
         )
     check_target(output, "finalfusion")
 
 
 def check_target(file: str, format: Format | None) -> None:
-    """Checks an output before anything is read.
-
-    Raises:
-        BadInput: its name has no known ending, and there is no format.
-        OSError: the file cannot be written.
-    """
+    """Checks before anything is read that an output can be written, and has a format."""
     if file == "-":
         if format is None:
             raise BadInput("expected a format for standard output, got none. Give one with --to.")
@@ -152,27 +123,19 @@ def check_target(file: str, format: Format | None) -> None:
 
 
 def check_writable(file: str | None) -> None:
-    """Checks that a file can be written, as far as possible before anything is read.
-
-    Raises:
-        OSError: it cannot; `-` and `None` always can.
-    """
-    if file is not None and file != "-":
+    """Checks that a file can be written, as far as possible before anything is read."""
+    if file not in (None, "-"):
         from ffjax._internal.atomic_write import output_folder
 
         output_folder(file)
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:
-    """Checks that a file to write is not one that the command reads or writes as well.
-
-    Raises:
-        BadInput: it is.
-    """
+    """Checks that a file to write is not one that the command reads or writes as well."""
     for file in inputs:
-        if file is None or file == "-" or output == "-":
+        if file is None or "-" in (file, output):
             continue
-        exist = os.path.exists(file) and os.path.exists(output)
         same_path = os.path.realpath(file) == os.path.realpath(output)
+        exist = os.path.exists(file) and os.path.exists(output)
         if same_path or (exist and os.path.samefile(file, output)):
             raise BadInput(f"expected different files, got {file} twice.")

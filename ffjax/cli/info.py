@@ -1,8 +1,10 @@
 """`ffjax info`: what a file holds."""
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
+import ffjax
 from ffjax.cli.files import input_of, shown
 from ffjax.cli.messages import translated
 from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json, Lossy
@@ -51,30 +53,23 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
         is_plain = isinstance(source, str) and stream.size is not None and not stream.wrapping
         if name == "finalfusion" and is_plain:
             return values | _chunks(str(source))
-        emb = load_stream(stream, name, mmap=True, lossy=lossy)
-        return values | _facts(emb.vocab, emb.storage, emb.norms, emb.metadata, emb.training)
+        return values | _facts(load_stream(stream, name, mmap=True, lossy=lossy))
 
 
-def _facts(
-    vocab: Any = None,
-    storage: Any = None,
-    norms: Any = None,
-    metadata: Any = None,
-    training: Any = None,
-) -> Facts:
+def _facts(emb: Any) -> Facts:
+    """Facts of embeddings, or of a file of which some chunks are `None`."""
     values: Facts = {}
-    if vocab is not None:
-        values |= _vocab(vocab)
-    if storage is not None:
-        values |= _storage(storage)
-    if norms is not None:
-        values["norms"] = len(norms)
-    if metadata is not None:
-        values["metadata"] = list(metadata)
-    if training is not None:
-        output = training.output
+    if emb.vocab is not None:
+        values |= _vocab(emb.vocab)
+    if emb.storage is not None:
+        values |= _storage(emb.storage)
+    if emb.norms is not None:
+        values["norms"] = len(emb.norms)
+    if emb.metadata is not None:
+        values["metadata"] = list(emb.metadata)
+    if (training := emb.training) is not None:
         values["tokens"], values["labels"] = training.n_tokens, len(training.labels)
-        values["output_rows"] = None if output is None else output.shape[0]
+        values["output_rows"] = None if training.output is None else len(training.output)
     return values
 
 
@@ -93,16 +88,16 @@ def _table(stream: Any, format: str, lossy: bool) -> Facts:
         header = format == "textdims"
         reader = read_text_blocks(stream, header=header, lossy=lossy, values=False)
     with reader as blocks:
-        n_rows, repeated = blocks.n_rows, 0
+        n_rows, n_read = blocks.n_rows, 0
         if n_rows is None:
-            total, words = 0, set()
+            words = set()
             for block in blocks:
-                total += len(block)
+                n_read += len(block)
                 words.update(map(block.words.raw, range(len(block))))
-            n_rows, repeated = len(words), total - len(words)
+            n_rows = len(words)
         values = {"vocabulary": "SimpleVocab", "words": n_rows}
-        if repeated:
-            values["repeated_words"] = repeated
+        if n_read > n_rows:
+            values["repeated_words"] = n_read - n_rows
         return values | _matrix(n_rows, blocks.dims) | {"norms": n_rows}
 
 
@@ -112,20 +107,20 @@ def _matrix(rows: int | None, dims: int) -> Facts:
 
 def _chunks(file: str) -> Facts:
     """Facts of each chunk of a finalfusion file, and their names in the order of the file."""
-    from ffjax.errors import FinalfusionFormatError
-    from ffjax.formats.finalfusion import load_metadata, load_norms, load_storage, load_vocab
     from ffjax.formats.finalfusion.header import MAGIC, STORAGES, VOCABS, ChunkId
     from ffjax.formats.finalfusion.reader import find_chunks
     from ffjax.formats.io.streams import open_source
 
-    with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
+    with open_source(file, magic=MAGIC, error=ffjax.FinalfusionFormatError) as source:
         chunks = [identifier for identifier, _, _ in find_chunks(source)]
-    return {"chunks": [chunk.name for chunk in chunks]} | _facts(
-        None if set(VOCABS).isdisjoint(chunks) else load_vocab(file),
-        None if set(STORAGES).isdisjoint(chunks) else load_storage(file, mmap=True),
-        load_norms(file) if ChunkId.NdNorms in chunks else None,
-        load_metadata(file) if ChunkId.Metadata in chunks else None,
+    emb = SimpleNamespace(
+        vocab=ffjax.load_vocab(file) if set(VOCABS) & set(chunks) else None,
+        storage=ffjax.load_storage(file, mmap=True) if set(STORAGES) & set(chunks) else None,
+        norms=ffjax.load_norms(file) if ChunkId.NdNorms in chunks else None,
+        metadata=ffjax.load_metadata(file) if ChunkId.Metadata in chunks else None,
+        training=None,
     )
+    return {"chunks": [chunk.name for chunk in chunks]} | _facts(emb)
 
 
 def _vocab(vocab: Any) -> Facts:
@@ -136,13 +131,11 @@ def _vocab(vocab: Any) -> Facts:
     if indexer is None:
         return values
     values["ngram_lengths"] = f"{vocab.min_n} to {vocab.max_n}"
-    ngrams = getattr(indexer, "ngrams", None)  # stored ones
-    if ngrams is not None:
-        values["ngrams"] = len(ngrams)
+    if hasattr(indexer, "ngrams"):  # stored ones
+        return values | {"ngrams": len(indexer.ngrams), "ngram_rows": indexer.upper_bound}
     if hasattr(indexer, "n_hashes"):
         values["hashes"] = indexer.n_hashes
-    values["buckets" if ngrams is None else "ngram_rows"] = indexer.upper_bound
-    return values
+    return values | {"buckets": indexer.upper_bound}
 
 
 def _storage(storage: Any) -> Facts:
@@ -150,8 +143,9 @@ def _storage(storage: Any) -> Facts:
     values: Facts = {"dims": dims, "storage": type(storage).__name__, "rows": rows}
     if not hasattr(storage, "quantizer"):
         return values | {"dtype": str(getattr(storage, "codes", storage).dtype)}
-    values["codes_per_row"] = storage.quantized_len
-    values["centroids"] = storage.quantizer.n_centroids
-    values["rotated"] = storage.projection is not None
-    values["row_norms"] = storage.norms is not None
-    return values
+    return values | {
+        "codes_per_row": storage.quantized_len,
+        "centroids": storage.quantizer.n_centroids,
+        "rotated": storage.projection is not None,
+        "row_norms": storage.norms is not None,
+    }

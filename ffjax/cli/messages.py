@@ -20,8 +20,8 @@ OPTIONS: dict[str, dict[str, str]] = {
     "prune": {"n": "--rows"},
     "reduce_dims": {"dims": "--dims", "center": "--center"},
     "quantize": {
-        **{name: f"--{name}" for name in ("method", "subquantizers", "bits", "iterations")},
-        **{name: f"--{name}" for name in ("attempts", "sample")},
+        **{name: f"--{name}" for name in ("method", "subquantizers", "bits")},
+        **{name: f"--{name}" for name in ("iterations", "attempts", "sample")},
         "normalize": "--no-keep-lengths",
         "key": "--seed",
     },
@@ -58,28 +58,19 @@ def in_terms(message: str, options: dict[str, str]) -> str:
 
 @contextmanager
 def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
-    """Turns errors and warnings of a library function into those of the command.
-
-    Args:
-        function: its name in `OPTIONS`, or another name for a function without options.
-        file: the file that the function reads or writes, as messages call it.
-
-    Raises:
-        FormatError: as the function, with `file` in place of a descriptor.
-        BadInput: the function raised another error.
-    """
+    """Turns errors and warnings of a function, at work on a file, into those of the command."""
     options = OPTIONS.get(function, {})
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: say(in_terms(str(message), options))
         try:
             yield
-        except FormatError as error:
-            name = file if isinstance(file, str) else file()
-            error.file = name if error.file is None or isinstance(error.file, int) else error.file
-            error.hint = error.hint and in_terms(error.hint, options)
-            raise
         except (TypeError, ValueError, ImportError) as error:  # an extra may be missing
             name = file if isinstance(file, str) else file()
+            if isinstance(error, FormatError):
+                if error.file is None or isinstance(error.file, int):
+                    error.file = name
+                error.hint = error.hint and in_terms(error.hint, options)
+                raise
             message = in_terms(str(error), {"embeddings": name, **options})
             says_what = message.startswith(("`-", name, *options.values()))
             raise BadInput(message if says_what else f"{name}: {message}") from error

@@ -1,31 +1,24 @@
 """`ffjax metadata`: show or replace what a file says about itself."""
 
-import sys
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option
 
+import ffjax
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_finalfusion, load, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json
+from ffjax.cli.options import OUTPUT_HELP, EmbeddingsFile, Format, InputFormat, Json
 from ffjax.cli.output import to_json
 
 
 def metadata(
     embeddings: EmbeddingsFile,
-    output: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="OUTPUT", help="File to write with --replace; - for standard output."
-        ),
-    ] = None,
+    output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
     replace: Annotated[
         str | None,
-        typer.Option(
-            "--replace", metavar="TOML", help="File with the new metadata; - for standard input."
-        ),
+        Option("--replace", metavar="TOML", help="New metadata; - for standard input."),
     ] = None,
     format: InputFormat = None,
     json: Json = False,
@@ -49,11 +42,11 @@ def metadata(
     document = load(embeddings, format, mmap=True).metadata
     if document is None:
         say(f"{shown(embeddings)}: no metadata.")
-        raise typer.Exit(UNANSWERED)
+        raise Exit(UNANSWERED)
     if json:
         print(to_json(dict(document)))
     else:
-        sys.stdout.write(document.toml if document.toml.endswith("\n") else f"{document.toml}\n")
+        print(document.toml, end="" if document.toml.endswith("\n") else "\n")
 
 
 def _replace(embeddings: str, output: str, replace: str, format: Format | None) -> None:
@@ -63,8 +56,6 @@ def _replace(embeddings: str, output: str, replace: str, format: Format | None) 
     check_finalfusion(output, "metadata unchanged")
     text = text_of(replace)
     emb = load(embeddings, format, mmap=True)
-    from ffjax import Metadata
-
     with translated("from_toml", shown(replace)):
-        document = Metadata.from_toml(text)
+        document = ffjax.Metadata.from_toml(text)
     save(emb.replace(metadata=document), output, "finalfusion")

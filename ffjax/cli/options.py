@@ -9,50 +9,35 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, Literal, NamedTuple
 
-import typer
+from typer import Argument, Option
 
 # Choices are named as in the library.
 Format = Literal["finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack"]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
-EMBEDDINGS_HELP = "File with embeddings; - for standard input."
+INPUT_HELP = "File with embeddings; - for standard input."
+OUTPUT_HELP = "File to write; - for standard output."
 
-EmbeddingsFile = Annotated[str, typer.Argument(metavar="EMBEDDINGS", help=EMBEDDINGS_HELP)]
-InputFile = Annotated[str, typer.Argument(metavar="INPUT", help=EMBEDDINGS_HELP)]
-OutputFile = Annotated[
-    str, typer.Argument(metavar="OUTPUT", help="File to write; - for standard output.")
-]
+EmbeddingsFile = Annotated[str, Argument(metavar="EMBEDDINGS", help=INPUT_HELP)]
+InputFile = Annotated[str, Argument(metavar="INPUT", help=INPUT_HELP)]
+OutputFile = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    Format | None,
-    typer.Option("--format", "-f", help="Format of the embeddings; detected by default."),
+    Format | None, Option("--format", "-f", help="Format; detected by default.")
 ]
-FromFormat = Annotated[
-    Format | None, typer.Option("--from", "-f", help="Format of the input; detected by default.")
-]
-ToFormat = Annotated[
-    Format | None,
-    typer.Option("--to", "-t", help="Format of the output; by default from its name."),
-]
-Neighbours = Annotated[int, typer.Option("-k", min=1, help="Number of answers to each query.")]
+FromFormat = Annotated[Format | None, Option("--from", "-f", help="Format; detected by default.")]
+ToFormat = Annotated[Format | None, Option("--to", "-t", help="Format; by default from the name.")]
+Neighbours = Annotated[int, Option("-k", min=1, help="Number of answers to each query.")]
 Queries = Annotated[
-    str | None,
-    typer.Option(
-        "--input", metavar="FILE", help="File with one query per line; - for standard input."
-    ),
+    str | None, Option("--input", metavar="FILE", help="One query per line; - for standard input.")
 ]
-Lossy = Annotated[bool, typer.Option("--lossy", help="Replace bytes that are not UTF-8 in words.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
-MetricOption = Annotated[Metric, typer.Option("--metric", "-m", help="Similarity metric.")]
-MethodOption = Annotated[
-    Method,
-    typer.Option("--method", help="Add and subtract vectors, or multiply and divide cosines."),
-]
+Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8 in words.")]
+Json = Annotated[bool, Option("--json", help="Print JSON, one object per line.")]
+MetricOption = Annotated[Metric, Option("--metric", "-m", help="Similarity metric.")]
+MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]
 Restrict = Annotated[
     int | None,
-    typer.Option(
-        "--restrict", "-r", metavar="N", min=1, help="Only the first N words can be answers."
-    ),
+    Option("--restrict", "-r", metavar="N", min=1, help="Search only the first N words."),
 ]
 
 
@@ -91,10 +76,8 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
         groups[name] = group
         for field, annotation in group.__annotations__.items():
             default = group._field_defaults.get(field, Parameter.empty)
-            option = Parameter(
-                field, Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-            )
-            parameters.append(option)
+            option = Parameter(field, Parameter.KEYWORD_ONLY, default=default)
+            parameters.append(option.replace(annotation=annotation))
 
     @wraps(command)
     def run(**arguments: Any) -> None:

@@ -21,47 +21,30 @@ _NO_CANDIDATE = "no other candidate word has a finite vector."
 
 
 class Answers:
-    """Prints the answers to queries as they come.
-
-    In a pipe each answer is a line: the words of the query, the answer and its similarity,
-    separated by tabs. With JSON each query is an object with `query` and `results` (`null`
-    without an answer).
-
-    Args:
-        as_json: whether to print JSON.
-
-    Attributes:
-        unanswered: how many queries had no answer.
-    """
+    """Prints the answers to queries as they come, and counts the queries without an answer."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.unanswered = 0
         self._console = None if as_json or not sys.stdout.isatty() else console()
 
-    def add(
-        self, query: Sequence[str], answers: Sequence[Answer] | None, problem: str = ""
-    ) -> None:
-        """Prints the answers to one query, or a line on standard error if there are none.
-
-        Args:
-            query: its words.
-            answers: words with their similarities, best first; `None` or empty without an answer.
-            problem: why there is no answer.
-        """
+    def add(self, query: Sequence[str], answers: Sequence[Answer] | None, problem: str) -> None:
+        """Prints the answers to one query, or why there are none on standard error."""
         if not answers:
             self.unanswered += 1
             sys.stdout.flush()
             words = " ".join(word or repr(word) for word in query)
             say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
+        answers = answers or []
         if self.as_json:
-            results = [{"word": word, "similarity": score} for word, score in answers or []]
-            name = query[0] if len(query) == 1 else list(query)
+            results = [{"word": word, "similarity": score} for word, score in answers]
+            name = query[0] if len(query) == 1 else query
             print(to_json({"query": name, "results": results or None}))
         elif answers and self._console is not None:
-            self._console.print(answer_table(answers, title(query)))
+            title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
+            self._console.print(answer_table(answers, title.format(*query)))
         else:
-            for word, score in answers or []:
+            for word, score in answers:
                 print(tabbed(*query, word, score))
 
 
@@ -70,9 +53,9 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(to_json(values))
         return
-    shown = {name: value for name, value in values.items() if value is not None}
+    shown = [(name, value) for name, value in values.items() if value is not None]
     if not sys.stdout.isatty():
-        for name, value in shown.items():
+        for name, value in shown:
             print(tabbed(name, _plain(value)))
         return
     from rich.table import Table
@@ -81,7 +64,7 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold cyan")
     table.add_column(overflow="fold")
-    for name, value in shown.items():
+    for name, value in shown:
         is_large = isinstance(value, int) and value >= 10_000
         table.add_row(name, Text(f"{value:,}" if is_large else _plain(value)))
     console().print(table)
@@ -93,25 +76,12 @@ def tabbed(*fields: Any) -> str:
 
 
 def number(value: Any) -> float:
-    """A float32 as the shortest decimal number that rounds to it.
-
-    Examples:
-        >>> import numpy as np
-        >>> number(np.float32(0.1))
-        0.1
-    """
+    """A float32 as the shortest decimal number that rounds to it."""
     return float(str(value))
 
 
 def to_json(value: Any) -> str:
-    """JSON on one line; text that UTF-8 cannot encode is escaped, NaN and infinity are null.
-
-    Examples:
-        >>> to_json({"word": "größe"}), to_json(chr(0xDCFF)).isascii()
-        ('{"word": "größe"}', True)
-        >>> to_json({"pearson": float("nan")})
-        '{"pearson": null}'
-    """
+    """JSON on one line; text that UTF-8 cannot encode is escaped, NaN and infinity are null."""
     value = _finite(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
     try:
@@ -144,18 +114,6 @@ def answer_table(answers: Sequence[Answer], title: str | None = None) -> "Table"
         bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR_WIDTH)
         table.add_row(str(rank), Text(word), f"{score:.4f}", bar)
     return table
-
-
-def title(query: Sequence[str]) -> str:
-    """A query in one line.
-
-    Examples:
-        >>> title(["man", "king", "woman"])
-        'man is to king as woman is to'
-    """
-    if len(query) == 3:
-        return "{} is to {} as {} is to".format(*query)
-    return " ".join(query)
 
 
 def _finite(value: Any) -> Any:

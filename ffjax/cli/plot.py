@@ -2,38 +2,31 @@
 
 import os
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-import typer
+from typer import Argument, Exit, Option
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, load, shown, write_output
+from ffjax.cli.files import check_distinct, check_writable, load, write_output
 from ffjax.cli.options import EmbeddingsFile, InputFormat, Lossy, MetricOption, Restrict
 from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
-from ffjax.cli.search import Search, check_words, neighbours
-
-if TYPE_CHECKING:
-    from ffjax import Embeddings
+from ffjax.cli.similar import Outcome, check_words, neighbours
 
 MAX_LABELS = 500  # more overlap, and take minutes to place
-
-
 Picture = Literal["png", "svg"]
 
 
 def plot(
     embeddings: EmbeddingsFile,
-    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words to draw.")],
+    words: Annotated[list[str], Argument(metavar="WORD...", help="Words to draw.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Picture; - for standard output.")
+        str, Option("--output", "-o", metavar="FILE", help="Picture; - for standard output.")
     ],
-    k: Annotated[int, typer.Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
+    k: Annotated[int, Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
     metric: MetricOption = "cosine",
     restrict: Restrict = None,
-    to: Annotated[
-        Picture | None, typer.Option("--to", "-t", help="PNG or SVG; by default from the name.")
-    ] = None,
+    to: Annotated[Picture | None, Option("--to", "-t", help="By default from the name.")] = None,
     format: InputFormat = None,
     lossy: Lossy = False,
 ) -> None:
@@ -54,27 +47,24 @@ def plot(
     check_distinct(output, embeddings)
     check_writable(output)
     emb = load(embeddings, format, lossy=lossy)
-    check_words(emb, shown(embeddings))
+    check_words(emb, embeddings)
     words = list(dict.fromkeys(words))
     picture = BytesIO()
     with working("Drawing"):
-        points, problems = _points(emb, words, Search(k, metric, restrict))
+        points, problems = _points(words, neighbours(emb, words, k, metric, restrict))
         for word, problem in problems.items():
             say(f"cannot draw {word}: {problem}")
         if not points:
             raise BadInput("expected a word with a vector, got none.")
         if len(points) > MAX_LABELS:
-            limit = f"at most {MAX_LABELS} words in a picture"
-            raise BadInput(f"expected {limit}, got {len(points):,}. Lower -k.")
+            got = f"{len(points):,}. Lower -k."
+            raise BadInput(f"expected at most {MAX_LABELS} words in a picture, got {got}")
         vectors, _ = emb.embedding_batch([point.word for point in points])
         title = _title([word for word in words if word not in problems], k)
-        try:
-            draw(points, vectors, picture, picture_format, title)
-        except ImportError as error:
-            raise BadInput(str(error)) from error
+        draw(points, vectors, picture, picture_format, title)
     write_output(output, picture.getvalue())
     if problems:
-        raise typer.Exit(UNANSWERED)
+        raise Exit(UNANSWERED)
 
 
 def _format(output: str, to: Picture | None) -> str:
@@ -82,20 +72,16 @@ def _format(output: str, to: Picture | None) -> str:
         return to
     ending = os.path.splitext(output)[1].lower().lstrip(".")
     if ending not in get_args(Picture):
-        raise BadInput(
-            f"expected a picture whose name ends with .png or .svg, got {output}. "
-            "Give the format with --to."
-        )
+        expected = "a picture whose name ends with .png or .svg"
+        raise BadInput(f"expected {expected}, got {output}. Give the format with --to.")
     return ending
 
 
-def _points(
-    embeddings: "Embeddings", words: list[str], search: Search
-) -> tuple[list[Point], dict[str, str]]:
+def _points(words: list[str], outcomes: list[Outcome]) -> tuple[list[Point], dict[str, str]]:
     """The words to draw, each once, and why others cannot be drawn."""
     points, problems = [], {}
     best: dict[str, tuple[float, int]] = {}  # of each neighbour, its nearest word
-    for group, (answers, problem) in enumerate(neighbours(embeddings, words, search)):
+    for group, (answers, problem) in enumerate(outcomes):
         if answers is None:
             problems[words[group]] = problem
             continue
@@ -108,6 +94,5 @@ def _points(
 
 def _title(words: list[str], k: int) -> str:
     names = ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
-    if not k:
-        return names
-    return f"{names} and {'the nearest word' if k == 1 else f'the {k} nearest words'}"
+    nearest = "the nearest word" if k == 1 else f"the {k} nearest words"
+    return f"{names} and {nearest}" if k else names

@@ -4,17 +4,14 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ffjax.cli.exit_status import BadInput
+
 # Wong, "Points of view: Color blindness", Nature Methods 8 (2011); without yellow, which is too
 # light for text.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Fonts for scripts that the first one lacks, if they are installed.
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "Noto Sans Devanagari",
-    "Noto Emoji",
-)
+NOTO = [f"Noto {name}" for name in ("Sans CJK JP", "Sans CJK SC", "Sans Devanagari", "Emoji")]
+FONTS = ["DejaVu Sans", *NOTO]
 SIZE_INCHES = (10, 7.5)
 DARK, LIGHT = "#333333", "#999999"
 
@@ -33,42 +30,24 @@ class Point(NamedTuple):
 
 
 def project(vectors: Any) -> tuple[Any, Any]:
-    """The two principal components of vectors, and their shares of the variance.
-
-    Args:
-        vectors: shape `[n, dims]`.
-
-    Returns:
-        `(positions, shares)`: float64 of shape `[n, 2]` and `[2]`, zeros for missing components.
-        The largest entry of a component is positive, so that pictures are reproducible.
-
-    Examples:
-        >>> import numpy as np
-        >>> vectors = np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 1.0], [4.0, 0.0, 1.0]])
-        >>> positions, shares = project(vectors)
-        >>> positions[:, 0].round(6).tolist(), shares.round(6).tolist()
-        ([-2.0, 0.0, 2.0], [1.0, 0.0])
-    """
+    """Vectors `[n, dims]` on their two principal components, and the variance these explain."""
     import numpy as np
 
     centered = np.asarray(vectors, np.float64)
     centered = centered - centered.mean(0)
     left_vectors, sizes, right = np.linalg.svd(centered, full_matrices=False)
+    # The largest entry of a component is positive, so that pictures are reproducible.
     signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])
     positions, shares = np.zeros((len(centered), 2)), np.zeros(2)
     n = min(2, len(sizes))
     positions[:, :n] = (left_vectors * sizes * signs)[:, :n]
-    if (sizes > 0).any():
+    if sizes.any():
         shares[:n] = (sizes**2 / (sizes**2).sum())[:n]
     return positions, shares
 
 
 def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: str) -> None:
-    """Draws points at the two principal components of their vectors, scaled to unit length.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+    """Draws points at the two principal components of their vectors, scaled to unit length."""
     import numpy as np
 
     try:
@@ -77,9 +56,8 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            "`ffjax plot` needs matplotlib. Install it with `pip install 'ffjax[plot]'`."
-        ) from error
+        message = "`ffjax plot` needs matplotlib. Install it with `pip install 'ffjax[plot]'`."
+        raise BadInput(message) from error
 
     lengths = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
     positions, shares = project(vectors / np.where(lengths > 0, lengths, 1))
@@ -110,13 +88,10 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
 
 def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> None:
     """Draws each word as a dot, and neighbours with a line to their query."""
-    centers = {
-        point.group: position
-        for point, position in zip(points, positions, strict=True)
-        if point.is_query
-    }
-    for point, position in zip(points, positions, strict=True):
-        if not point.is_query and point.group in centers:
+    placed = list(zip(points, positions, strict=True))
+    centers = {point.group: position for point, position in placed if point.is_query}
+    for point, position in placed:
+        if not point.is_query:
             ends = zip(centers[point.group], position, strict=True)
             axes.plot(*ends, color=point.color, alpha=0.22, linewidth=0.9, zorder=1)
         size = 90 if point.is_query else 26
@@ -136,17 +111,10 @@ def _draw_labels(axes: Any, renderer: Any, points: Sequence[Point], positions: A
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for i in sorted(range(len(points)), key=lambda i: not points[i].is_query):
         point = points[i]
-        text = axes.text(
-            0,
-            0,
-            point.word.replace("$", r"\$"),
-            fontsize=11.5 if point.is_query else 9,
-            fontweight="bold" if point.is_query else "normal",
-            color=point.color if point.is_query else DARK,
-            ha="center",
-            va="center",
-            zorder=4,
-        )
+        word = point.word.replace("$", r"\$")
+        text = axes.text(0, 0, word, fontsize=9, color=DARK, ha="center", va="center", zorder=4)
+        if point.is_query:
+            text.set(fontsize=11.5, fontweight="bold", color=point.color)
         extent = text.get_window_extent(renderer)
         size = np.array([extent.width + 4, extent.height + 2])
         best, least = pixels[i], np.inf

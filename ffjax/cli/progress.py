@@ -4,26 +4,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 DELAY = 2.0
 
 
 class Bar:
-    """A progress bar, or a count of steps without one.
+    """A bar of a `rich.progress.Progress`, or a count of steps without one; no unit, no numbers."""
 
-    Args:
-        what: what the command is doing, such as "Loading words.fifu".
-        total: the number of steps, `None` if unknown.
-        unit: what a step is, in the plural, `None` to show no numbers.
-        progress: the `rich.progress.Progress` that shows the bar, `None` to show nothing.
-    """
-
-    def __init__(
-        self, what: str, total: int | None, unit: str | None, progress: Any = None
-    ) -> None:
-        self._unit, self._progress = unit, progress
-        self._task = None if progress is None else progress.add_task(what, count="")
+    def __init__(self, what: str, total: int | None, unit: str | None, progress: Any) -> None:
+        self._unit, self._update = unit, None
+        if progress is not None:
+            self._update = partial(progress.update, progress.add_task(what, count=""))
         self.show(what, 0, total)
 
     def advance(self, steps: int = 1) -> None:
@@ -37,35 +30,19 @@ class Bar:
     def show(self, what: str, steps: int, total: int | None) -> None:
         """Sets what the command is doing, too."""
         self.what, self.steps, self.total = what, steps, total
-        if self._progress is not None:
+        if self._update is not None:
             count = f"{steps:,}" if total is None else f"{steps:,} of {total:,}"
-            fields = {} if self._unit is None else {"count": f"{count} {self._unit}"}
-            self._progress.update(
-                self._task, description=what, completed=steps, total=total, **fields
-            )
+            count = f"{count} {self._unit}" if self._unit else ""
+            self._update(description=what, completed=steps, total=total, count=count)
 
 
 @contextmanager
 def working(
     what: str, total: int | None = None, *, unit: str | None = None, quiet: bool = False
 ) -> Iterator[Bar]:
-    """Shows a bar while the block runs, if it runs for two seconds and stderr is a terminal.
-
-    Args:
-        what: what the command is doing.
-        total: the number of steps, `None` if unknown.
-        unit: what a step is, in the plural, shown with their number.
-        quiet: whether to show nothing, because the block itself writes to the terminal.
-
-    Examples:
-        >>> with working("Counting", total=3) as bar:
-        ...     for _ in range(3):
-        ...         bar.advance()
-        >>> bar.steps
-        3
-    """
+    """Shows a bar while the block runs, if it runs for two seconds and stderr is a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield Bar(what, total, unit)
+        yield Bar(what, total, unit, None)
         return
     with _delayed_progress() as progress:
         yield Bar(what, total, unit, progress)

@@ -1,33 +1,26 @@
 """`ffjax prune`: fewer rows, shared by words."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
+from typer import Option
 
+import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, rewrite, write_output
 from ffjax.cli.options import Files
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import Bar
 
-if TYPE_CHECKING:
-    from ffjax import Embeddings
-
 
 def prune(
     files: Files,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
+    rows: Annotated[int, Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
         str | None,
-        typer.Option(
-            "--mapping",
-            metavar="FILE",
-            help="Write each dropped word with its replacement and their cosine.",
-        ),
+        Option("--mapping", metavar="FILE", help="Write dropped words with their replacements."),
     ] = None,
     unshare_rows: Annotated[
-        bool,
-        typer.Option("--repeat-rows", help="Keep all words in the output, with a row for each."),
+        bool, Option("--repeat-rows", help="Keep all words, with a row for each.")
     ] = False,
 ) -> None:
     """Keep the vectors of the first N words; map other words to the nearest one.
@@ -50,19 +43,18 @@ def prune(
     check_writable(mapping)
     replacements = {}
 
-    def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
+    def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":
         from ffjax.formats.save import promised_format
-        from ffjax.transforms import prune, select_words
 
-        pruned, mapped = prune(emb, rows, progress=bar.update)
+        pruned, mapped = ffjax.prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
-        format = promised_format(files.output) if files.to is None else files.to
+        format = files.to or promised_format(files.output)
         if unshare_rows or format == "msgpack":  # snapshots store rows that words share
             return pruned
-        return select_words(pruned, [word for word in pruned.vocab.words if word not in mapped])
+        return ffjax.select_words(pruned, [w for w in pruned.vocab.words if w not in mapped])
 
     loaded = rewrite(
-        files, change, function="prune", doing="Pruning", unit="words", unshare_rows=unshare_rows
+        files, change, "Pruning", function="prune", unit="words", unshare_rows=unshare_rows
     )
     if mapping is not None:
         lines = [

@@ -1,19 +1,16 @@
-"""`ffjax quantize`: embeddings of a fraction of the size."""
+"""`ffjax quantize` and `ffjax reconstruct`: codes in place of numbers, and back."""
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-import typer
+from typer import Option
 
+import ffjax
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import check_target, rewrite, shown
 from ffjax.cli.options import Files, Json
 from ffjax.cli.output import facts
 from ffjax.cli.progress import Bar
-
-if TYPE_CHECKING:
-    from ffjax import Embeddings
-
 
 Quantizer = Literal["pq", "opq", "int8", "bfloat16"]
 TRAINED = ("pq", "opq")
@@ -21,30 +18,21 @@ TRAINED = ("pq", "opq")
 
 def quantize(
     files: Files,
-    method: Annotated[
-        Quantizer, typer.Option("--method", "-m", help="Quantization method.")
-    ] = "pq",
+    method: Annotated[Quantizer, Option("--method", "-m", help="Quantization method.")] = "pq",
     subquantizers: Annotated[
         int | None,
-        typer.Option("--subquantizers", "-s", min=1, help="Bytes per row; by default dims / 2."),
+        Option("--subquantizers", "-s", min=1, help="Bytes per row; by default dims / 2."),
     ] = None,
-    bits: Annotated[
-        int | None, typer.Option(min=1, max=8, help="Bits per code; by default 8.")
-    ] = None,
+    bits: Annotated[int | None, Option(min=1, max=8, help="Bits per code; default 8.")] = None,
     iterations: Annotated[
-        int | None,
-        typer.Option("--iterations", "-i", min=1, help="Training steps: 25, or 50 with opq."),
+        int | None, Option("--iterations", "-i", min=1, help="Training steps: 25, or 50 with opq.")
     ] = None,
-    attempts: Annotated[
-        int | None, typer.Option(min=1, help="Number of trainings; the best is kept.")
-    ] = None,
+    attempts: Annotated[int | None, Option(min=1, help="Trainings; the best counts.")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Rows to train on; by default 256 per centroid.")
+        int | None, Option(min=1, help="Rows to train on; by default 256 per centroid.")
     ] = None,
-    keep_lengths: Annotated[
-        bool, typer.Option(help="Quantize unit vectors and store the lengths of the rows.")
-    ] = True,
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
+    keep_lengths: Annotated[bool, Option(help="Quantize unit vectors; store lengths.")] = True,
+    seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
     json: Json = False,
 ) -> None:
     """Make embeddings smaller by storing codes in place of numbers.
@@ -69,13 +57,11 @@ def quantize(
     size_before = os.path.getsize(source) if os.path.isfile(source) else None
     quality: Any = None
 
-    def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
+    def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":
         import jax
 
-        from ffjax.transforms.quantize import quantize
-
         nonlocal quality
-        small, quality = quantize(
+        small, quality = ffjax.quantize(
             emb,
             method,
             subquantizers=subquantizers,
@@ -89,35 +75,44 @@ def quantize(
         )
         return small
 
-    rewrite(files, change, function="quantize", doing="Quantizing")
+    rewrite(files, change, "Quantizing", function="quantize")
     if files.output == "-":
         return
     size = os.path.getsize(files.output)
-    facts(
-        {
-            "bytes before": size_before,
-            "bytes after": size,
-            "smaller": None if size_before is None else round(size_before / size, 2),
-            "mean squared error": quality.mean_squared_error,
-            "mean cosine": quality.mean_cosine,
-            "recall of 10 nearest": quality.recall,
-        },
-        as_json=json,
-    )
+    values = {
+        "bytes before": size_before,
+        "bytes after": size,
+        "smaller": size_before and round(size_before / size, 2),
+        "mean squared error": quality.mean_squared_error,
+        "mean cosine": quality.mean_cosine,
+        "recall of 10 nearest": quality.recall,
+    }
+    facts(values, as_json=json)
+
+
+def reconstruct(files: Files) -> None:
+    """Turn quantized embeddings back into plain ones.
+
+    Each row becomes the vector that its codes stand for; what quantization
+    lost stays lost. Words, n-grams and metadata are kept.
+
+    Examples:
+      ffjax reconstruct small.fifu plain.fifu
+    """
+    rewrite(files, lambda emb, _: ffjax.reconstruct(emb), "Reconstructing")
 
 
 def _check_output(files: Files, method: Quantizer) -> None:
     """Checks, before hours of training, that the output can store the result."""
-    check_target(files.output, files.to)
     from ffjax.formats.save import promised_format
 
-    endings = {"msgpack": ".msgpack"}
-    if method in TRAINED:
-        endings = {"finalfusion": ".fifu", **endings}
-    format = promised_format(files.output) if files.to is None else files.to
+    check_target(files.output, files.to)
+    endings = {"finalfusion": ".fifu"} if method in TRAINED else {}
+    endings["msgpack"] = ".msgpack"
+    format = files.to or promised_format(files.output)
     if format not in endings:
+        expected = f"{' or '.join(endings)} (a name with {' or '.join(endings.values())})"
         raise BadInput(
             f"{shown(files.output, output=True)}: expected a format that can store {method} codes, "
-            f"{' or '.join(endings)} (a name with {' or '.join(endings.values())}), "
-            f"got {format}. `ffjax reconstruct` gives plain vectors."
+            f"{expected}, got {format}. `ffjax reconstruct` gives plain vectors."
         )

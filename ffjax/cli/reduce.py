@@ -1,23 +1,21 @@
 """`ffjax reduce`: fewer dimensions."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
+from typer import Option
 
+import ffjax
 from ffjax.cli.exit_status import say
 from ffjax.cli.files import rewrite
 from ffjax.cli.options import Files
 from ffjax.cli.progress import Bar
 
-if TYPE_CHECKING:
-    from ffjax import Embeddings
-
 
 def reduce(
     files: Files,
-    dims: Annotated[int, typer.Option("--dims", "-d", min=1, help="Dimensions to keep.")],
+    dims: Annotated[int, Option("--dims", "-d", min=1, help="Dimensions to keep.")],
     center: Annotated[
-        bool, typer.Option("--center", help="Subtract the mean of the word vectors first.")
+        bool, Option("--center", help="Subtract the mean of the word vectors first.")
     ] = False,
 ) -> None:
     """Project the vectors onto their first principal components.
@@ -31,7 +29,7 @@ def reduce(
     """
     share = 0.0
 
-    def change(emb: "Embeddings", bar: Bar) -> "Embeddings":
+    def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":
         from ffjax.transforms.pca import principal_components, project
 
         nonlocal share
@@ -43,6 +41,6 @@ def reduce(
         share = components.explained
         return project(emb, components, progress=lambda n: bar.update(word_rows + n, total))
 
-    loaded = rewrite(files, change, function="reduce_dims", doing="Reducing", unit="rows")
+    loaded = rewrite(files, change, "Reducing", function="reduce_dims", unit="rows")
     of = "variance" if center else "squared lengths"
     say(f"{dims} of {loaded.dims} dimensions keep {100 * share:.1f} % of the {of}.")

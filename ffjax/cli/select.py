@@ -1,16 +1,14 @@
 """`ffjax select`: a subset of the words."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import typer
+from typer import Option
 
+import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_target, rewrite, shown
-from ffjax.cli.inputs import lines
+from ffjax.cli.files import check_distinct, rewrite, shown
+from ffjax.cli.inputs import lines, open_text
 from ffjax.cli.options import Files
-
-if TYPE_CHECKING:
-    from ffjax import Embeddings
 
 MAX_LISTED_WORDS = 5
 
@@ -19,15 +17,10 @@ def select(
     files: Files,
     words: Annotated[
         str | None,
-        typer.Option(
-            "--words",
-            "-w",
-            metavar="FILE",
-            help="Words to keep, one per line; - for standard input.",
-        ),
+        Option("--words", "-w", metavar="FILE", help="Words to keep; - for standard input."),
     ] = None,
     first: Annotated[
-        int | None, typer.Option("--first", "-n", min=1, help="Number of words to keep.")
+        int | None, Option("--first", "-n", min=1, help="Number of words to keep.")
     ] = None,
 ) -> None:
     """Keep only the words in a list, or only the first N.
@@ -47,20 +40,19 @@ def select(
     if files.embeddings == words == "-":
         raise BadInput("expected INPUT or --words on standard input, got both.")
     check_distinct(files.output, words)
-    check_target(files.output, files.to)
-    listed = None if words is None else {text for _, text in lines(words)}
+    listed = None if words is None else {text for _, text in lines(open_text(words))}
 
-    def change(emb: "Embeddings", _: Any) -> "Embeddings":
+    def change(emb: "ffjax.Embeddings", _: Any) -> "ffjax.Embeddings":
         if listed is None:
             return emb
         from ffjax.transforms.select import take_words
 
         return take_words(emb, _positions(emb, listed, shown(files.embeddings)))
 
-    rewrite(files, change, function="select_words", doing="Selecting", limit=first)
+    rewrite(files, change, "Selecting", limit=first)
 
 
-def _positions(emb: "Embeddings", listed: set[str], file: str) -> Any:
+def _positions(emb: "ffjax.Embeddings", listed: set[str], file: str) -> Any:
     """The positions of the listed words in the vocabulary; says which are missing."""
     import numpy as np
 

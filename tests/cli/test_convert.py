@@ -335,7 +335,7 @@ def test_finalfusion_output_needs_a_finalfusion_name(ff, small, tmp_path, name, 
         ff("metadata", small["simple"], path, "--replace", toml),
     ):
         assert result.status == 2 and result.err.count("\n") == 1 and not path.exists()
-        assert f"{path}: expected the name of a finalfusion file" in result.err
+        assert f"{path}: expected a finalfusion file" in result.err
         assert f"such as {tmp_path / better}.fifu, since" in result.err
         assert f"got the name of a {promised} file." in result.err
 
