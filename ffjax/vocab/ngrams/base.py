@@ -246,6 +246,7 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
     n_blocks = -(-batch // max(size, 1))
     if batch == 0 or marked == 0 and not slots:
         return jnp.zeros((batch, slots), jnp.int32)
+    flat = data.reshape(-1) if width else jnp.zeros(1, jnp.uint8)
     begins = jnp.arange(n_blocks * size, dtype=jnp.int32) * width
     lengths = jnp.pad(jnp.minimum(lengths, width), (0, n_blocks * size - batch), constant_values=-1)
 
@@ -263,7 +264,7 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
         return move_left(ids + 1, ids >= 0)[:slots] - 1
 
     def tile(start: Array, begins: Array, lengths: Array) -> Array:
-        return indexer.tile_ids(Words(data.reshape(-1), begins, lengths), start, width, bow, eow)
+        return indexer.tile_ids(Words(flat, begins, lengths), start, width, bow, eow)
 
     ids = lax.map(block, (begins.reshape(n_blocks, size), lengths.reshape(n_blocks, size)))
     return ids.swapaxes(1, 2).reshape(n_blocks * size, slots)[:batch]
