@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 5
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
