@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
 from typing import Any, TypeAlias
 
+from ffjax._internal.arguments import check_file
+
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 File: TypeAlias = Path | int
 
@@ -75,6 +77,7 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
 @contextmanager
 def open_output(file: File) -> Iterator[BufferedIOBase]:
     """Opens a path atomically; a descriptor (closed afterwards), a pipe or a device directly."""
+    check_file(file)
     if not isinstance(file, int) and not _is_special(file):
         with atomic_write(file) as out:
             yield out
@@ -92,6 +95,7 @@ def output_folder(file: File) -> bytes | None:
 
     Raises an error if the file could not be written, as far as that is known beforehand.
     """
+    check_file(file)
     if isinstance(file, int) or _is_special(file):
         return None
     return os.path.dirname(_checked_target(file)[0])
@@ -135,9 +139,6 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
 
 
 def _is_special(path: Path) -> bool:
-    if not isinstance(path, str | bytes | os.PathLike):
-        got = f"{type(path).__name__} {path!r}"
-        raise TypeError(f"`path`: expected a path or a descriptor, got {got}.")
     try:
         mode = os.stat(path).st_mode
     except OSError:

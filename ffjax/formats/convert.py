@@ -7,7 +7,7 @@ formats say before the rows how many there are. finalfusion and fastText files a
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ffjax._internal.arguments import check_limit
+from ffjax._internal.arguments import check_dims, check_limit
 from ffjax._internal.atomic_write import output_folder
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
@@ -16,7 +16,7 @@ from ffjax.formats.detect import check_format, detect
 from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.load import IN_PLACE, check_no_limit, load_stream
+from ffjax.formats.load import IN_PLACE, check_no_limit, check_same_dims, load_stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.formats.save import (
     check_options,
@@ -40,6 +40,7 @@ def convert(
     to_format: str | None = None,
     lossy: bool = False,
     limit: int | None = None,
+    dims: int | None = None,
     leave_out: bool = False,
     progress: Progress | None = None,
     **options: Any,
@@ -60,6 +61,7 @@ def convert(
         to_format: the format of the target as in `save`; without it the name decides.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to convert at most; n-grams are all kept.
+        dims: how many dimensions the source has, as in `load`.
         leave_out: whether to drop what the target cannot hold, as if all options that permit it
             were given, and to write quantized vectors as the plain ones that they stand for.
         progress: called now and then with the stage (`"Reading"` or `"Writing"`), how much of it is
@@ -90,18 +92,21 @@ def convert(
     check_format("from_format", from_format)
     check_format("to_format", to_format)
     check_limit(limit)
+    check_dims(dims)
     folder = output_folder(target)
     progress = progress or (lambda stage, position, total: None)
     with open_stream(source) as stream:
         format = _detect(stream) if from_format is None else from_format
         if format in IN_PLACE:
             progress("Reading", 0, None)  # in one step
-            embeddings = load_stream(stream, format, mmap=True, lossy=lossy, limit=limit)
+            embeddings = load_stream(stream, format, mmap=True, lossy=lossy, limit=limit, dims=dims)
         else:
             if format != "floret":
                 _check_target(target, to_format, options)
             progress("Reading", 0, stream.size)
-            embeddings = _read_through_file(stream, format, folder, lossy, limit, progress)
+            embeddings = _read_through_file(
+                stream, format, folder, progress, lossy=lossy, limit=limit, dims=dims
+            )
     to_format = format_of(
         target, to_format, fasttext=has_fasttext_vocab(embeddings), name="to_format"
     )
@@ -134,21 +139,26 @@ def _read_through_file(
     stream: Stream,
     format: str,
     folder: bytes | None,
+    progress: Progress,
+    *,
     lossy: bool,
     limit: int | None,
-    progress: Progress,
+    dims: int | None,
 ) -> Embeddings:
     """Reads a file of rows in order; the embeddings map the temporary file that has the rows."""
     if format == "floret":
         check_no_limit(limit)
         with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
+            check_same_dims(table.dims, dims)
             return collect_table(_report(table, stream, progress), table.vocab, rows)
+    options: dict[str, Any] = {"lossy": lossy, "limit": limit, "unit": True}
     if format == "word2vec":
-        reading = read_word2vec_blocks(stream, lossy=lossy, limit=limit, unit=True)
+        reading = read_word2vec_blocks(stream, **options)
     else:
         header = format == "textdims"
-        reading = read_text_blocks(stream, header=header, lossy=lossy, limit=limit, unit=True)
+        reading = read_text_blocks(stream, header=header, dims=dims, **options)
     with reading as blocks, FileRows(blocks.dims, folder) as rows:
+        check_same_dims(blocks.dims, dims)
         return collect(_report(blocks, stream, progress), rows)
 
 

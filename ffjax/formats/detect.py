@@ -1,14 +1,22 @@
 """Which format a file is in, by its content."""
 
+import codecs
 import re
 from typing import Any
 
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.floret import is_header
+from ffjax.formats.foreign import foreign_file
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.files import MAGIC as SNAPSHOT_MAGIC
-from ffjax.formats.text.fields import count_values, mark_bytes
+from ffjax.formats.text.fields import (
+    count_values,
+    ends_with_value,
+    mark_bytes,
+    other_separator,
+    word_before,
+)
 from ffjax.formats.text.header import HEADER
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
@@ -18,29 +26,19 @@ _HEAD_BYTES = 1 << 16
 _LONG_HEAD_BYTES = 1 << 24
 _SAMPLE_LINES = 16
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
-_EXPECTED = (
-    "finalfusion (begins with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot "
-    "(begins with the bytes 83 a5 and `ffjax`), word2vec or text with dimensions (a first line "
-    "`rows dims`), floret (a first line of six whole numbers and two markers), or text (a word and "
-    "its values on each line)"
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FORMATS_BY_MAGIC = (
+    (FINALFUSION_MAGIC, "finalfusion"),
+    (FASTTEXT_MAGIC, "fasttext"),
+    (SNAPSHOT_MAGIC, "msgpack"),
 )
-_UTF16 = (
-    "It may be text in UTF-16. Convert it to UTF-8, as in `iconv -f UTF-16 -t UTF-8 OLD > NEW`."
+_KNOWN = (
+    "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
+    "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
+    "83 a5 and `ffjax`), word2vec or text with dimensions (a first line `rows dims`), floret (a "
+    "first line of six whole numbers and two markers), and text (a word and its values on each "
+    "line, separated by spaces or tabs)."
 )
-# Files that are mistaken for embeddings.
-_HINTS = {
-    b"\x80": "It may be a pickle, as gensim's own `save` writes. Save it with "
-    "`save_word2vec_format` instead.",
-    b"\x93NUMPY": "It is a NumPy array, which has no words.",
-    b"\x89HDF": "It is an HDF5 file.",
-    b"version https://git-lfs": "It is the pointer of a Git LFS file; fetch the file itself with "
-    "`git lfs pull`.",
-    b"<": "It may be a web page, downloaded instead of the file.",
-    b"\xff\xfe": _UTF16,
-    b"\xfe\xff": _UTF16,
-    b"\x1f\x8b": "It is compressed twice, or in an unknown way. Decompress it first.",
-    b"PK\x03\x04": "It is an archive in an archive. Unpack it first.",
-}
 
 
 def check_format(name: str, format: Any) -> None:
@@ -64,30 +62,47 @@ def detect(stream: Stream) -> str:
         ('textdims', 'text')
     """
     head = stream.head(_HEAD_BYTES)
-    for magic, format in (
-        (FINALFUSION_MAGIC, "finalfusion"),
-        (FASTTEXT_MAGIC, "fasttext"),
-        (SNAPSHOT_MAGIC, "msgpack"),
-    ):
+    for magic, format in _FORMATS_BY_MAGIC:
         if head.startswith(magic):
             return format
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD_BYTES:
         head = stream.head(_LONG_HEAD_BYTES)
+    if (foreign := foreign_file(head)) is not None:
+        raise stream.error(0, expected="embeddings", got=foreign.name, hint=foreign.advice)
     mark = mark_bytes(head)
     head = head[mark:]
     if _is_floret(head):
         return "floret"
     if (header := HEADER.match(head)) is not None:
         return _with_dims(stream, int(header[1]), int(header[2]), mark + header.end())
-    lines = head.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
-    if b"\x00" not in head and any(map(count_values, lines)):
+    if _is_text(head):
         return "text"
-    got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}" if head else "an empty file"
-    hint = "If it is one of them after all, say which with `format=`." if head else None
-    for magic, advice in _HINTS.items():
-        if head.startswith(magic):
-            hint = advice
-    raise stream.error(0, expected=_EXPECTED, got=got, hint=hint)
+    if not head:
+        raise stream.error(0, expected="embeddings", got="an empty file")
+    got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}"
+    raise stream.error(0, expected="embeddings", got=got, hint=_separator_hint(head) or _KNOWN)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether half of the first lines, or more, are a word and its values."""
+    lines = head.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
+    lines = [line for line in lines if line.strip()]
+    counts = list(map(count_values, lines))
+    if b"\x00" in head:  # which a word may hold, but no number
+        words = map(word_before, lines, counts)
+        return 0 < len(lines) == sum(map(bool, counts)) and not any(map(ends_with_value, words))
+    return 2 * sum(map(bool, counts)) >= len(lines) > 0
+
+
+def _separator_hint(head: bytes) -> str | None:
+    """What to do about a table with other separators than spaces and tabs."""
+    separator = other_separator(_line(head, 0).strip())
+    if separator is None:
+        return None
+    return (
+        f"Values are separated by spaces or tabs, and here by {separator!r}. Replace it, as in "
+        f"`tr '{separator}' ' ' < OLD > NEW`."
+    )
 
 
 def _is_floret(head: bytes) -> bool:
@@ -111,13 +126,33 @@ def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
     if values >= dims or not n_rows or not head:
         return "textdims"
     if values == 1 and dims > 1 and HEADER.fullmatch(line + b"\n"):
-        return "text"  # vectors of one number, and numbers for words
+        # The line of dimensions twice, or vectors of one number and numbers for words.
+        is_twice = line.split() == stream.head(start).split()
+        return "textdims" if is_twice and count_values(_line(head, 1)) >= dims else "text"
     if values and (counts := _value_counts(head)):
         lines = head.removesuffix(b"\n").count(b"\n") + 1
         return "text" if set(counts) == {1} and dims > 1 and lines != n_rows else "textdims"
     # If a row is too short, the reader of text says so; binary numbers do not look like this.
     vector = head.partition(b" ")[2][: 4 * dims]
-    return "textdims" if vector and _NUMBERS.fullmatch(vector) else "word2vec"
+    if vector and _NUMBERS.fullmatch(vector):
+        return "textdims"
+    has_separators = re.search(rb"[\s,;:|]", vector or line) is not None
+    return "textdims" if has_separators and _is_plain(head) else "word2vec"
+
+
+def _line(text: bytes, i: int) -> bytes:
+    return (text.split(b"\n", i + 1) + [b""] * (i + 1))[i]
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether bytes are UTF-8 without control characters; the last character may be cut short."""
+    if _CONTROL.search(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _value_counts(head: bytes) -> list[int]:

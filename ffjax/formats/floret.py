@@ -32,6 +32,9 @@ from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer
 
 _HEADER_BYTES = 4096
+NO_NGRAMS = 2**31 - 1
+"""The length of the n-grams of tables of words alone: more than any word has."""
+
 _FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "eow")
 _BLOCK_ROWS = 1 << 12
 
@@ -96,7 +99,7 @@ def read_floret_blocks(
         begin_text(stream)
         (n_rows, dims), vocab = _read_header(stream, skip_edge_unigrams)
         check_rows(stream, n_rows, 2 * dims + 2)
-        reader = TextReader(stream, n_rows, dims)
+        reader = TextReader(stream, n_rows, dims, table=True)
         with closing(reader.read(cut_lines(stream))) as blocks:
             yield FloretBlocks(dims, n_rows, _check_buckets(stream, blocks), vocab=vocab)
 
@@ -128,8 +131,10 @@ def _read_header(stream: Stream, skip_edge_unigrams: bool) -> tuple[tuple[int, i
     n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
     check_header_dims(stream, "header", dims)
     try:
+        # floret counts characters from 1, and takes words alone if `maxn` is smaller than `minn`.
+        lengths = (max(min_n, 1), max_n) if max_n >= max(min_n, 1) else (NO_NGRAMS, NO_NGRAMS)
         indexer = FloretIndexer(
-            n_rows, min_n, max_n, n_hashes, seed, skip_edge_unigrams=skip_edge_unigrams
+            n_rows, *lengths, n_hashes, seed, skip_edge_unigrams=skip_edge_unigrams
         )
         vocab = FloretVocab(indexer, bow=fields[6].decode(), eow=fields[7].decode())
     except (ValueError, OverflowError) as error:
@@ -182,8 +187,8 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
             "floret leaves them out, spaCy takes them",
             stacklevel=2,
         )
-    ngrams = (indexer.min_n, indexer.max_n, indexer.n_hashes, indexer.seed)
-    header = (*storage.shape, *ngrams, vocab.bow, vocab.eow)
+    lengths = (0, 0) if indexer.min_n == NO_NGRAMS else (indexer.min_n, indexer.max_n)
+    header = (*storage.shape, *lengths, indexer.n_hashes, indexer.seed, vocab.bow, vocab.eow)
     with open_output(file) as out:
         out.write((" ".join(map(str, header)) + "\n").encode())
         for start, rows in storage.row_blocks(rows=_BLOCK_ROWS):

@@ -2,7 +2,7 @@
 
 from jax.sharding import NamedSharding
 
-from ffjax._internal.arguments import check_limit
+from ffjax._internal.arguments import check_dims, check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import check_format, detect
 from ffjax.formats.fasttext import load_fasttext
@@ -27,6 +27,7 @@ def load(
     mmap: bool = False,
     lossy: bool = False,
     limit: int | None = None,
+    dims: int | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
     r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
@@ -44,6 +45,8 @@ def load(
             nothing to map, and are read.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
+        dims: how many dimensions the vectors have. In text this settles lines like
+            `python 2.7 0.5 0.25`; other formats say it themselves.
         sharding: how to divide the rows over devices, which gives a `ShardedArray`;
             `PartitionSpec()` puts all rows on every device. From a finalfusion file each device
             gets its rows directly; other formats are read first.
@@ -54,10 +57,11 @@ def load(
     Raises:
         FormatError: if the file is in none of the formats; the error says what was tried and what
             was seen. Or if it is truncated or corrupt; the error has the byte and the field.
-        TypeError: if `limit` is not an integer, or `sharding` is given for rows that are composed
-            when they are read, as those of quantized fastText models with n-grams are.
-        ValueError: if `format` is another, or `limit` is negative, or given for a floret table,
-            which has no words.
+        TypeError: if `path` is not a path or a descriptor, `limit` or `dims` is not an integer, or
+            `sharding` is given for rows that are composed when they are read, as those of quantized
+            fastText models with n-grams are.
+        ValueError: if `format` is another; `path` is the address of a page; `limit` is negative, or
+            given for a floret table, which has no words; or the file has other `dims`.
         OSError: if the file cannot be read.
 
     Examples:
@@ -71,11 +75,12 @@ def load(
     """
     check_format("format", format)
     check_limit(limit)
+    check_dims(dims)
     with open_stream(path) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap = format == "finalfusion"  # rows go from the file to their devices
-        embeddings = load_stream(stream, format, mmap=mmap, lossy=lossy, limit=limit)
+        embeddings = load_stream(stream, format, mmap=mmap, lossy=lossy, limit=limit, dims=dims)
     if sharding is None:
         return embeddings
     storage = embeddings.storage
@@ -89,9 +94,29 @@ def load(
 
 
 def load_stream(
-    stream: Stream, format: str, *, mmap: bool, lossy: bool, limit: int | None = None
+    stream: Stream,
+    format: str,
+    *,
+    mmap: bool = False,
+    lossy: bool = False,
+    limit: int | None = None,
+    dims: int | None = None,
 ) -> Embeddings:
     """Reads embeddings from a stream at its start, as `load` does."""
+    match format:
+        case "text":
+            return load_text(stream, lossy, limit, dims=dims)
+        case "textdims":
+            return load_text_dims(stream, lossy, limit, dims=dims)
+    embeddings = _load_exact(stream, format, mmap, lossy, limit)
+    check_same_dims(embeddings.dims, dims)
+    return embeddings
+
+
+def _load_exact(
+    stream: Stream, format: str, mmap: bool, lossy: bool, limit: int | None
+) -> Embeddings:
+    """Reads embeddings in a format that says how many dimensions there are."""
     match format:
         case "finalfusion":
             return first_words(load_finalfusion(stream, mmap=mmap), limit)
@@ -101,12 +126,14 @@ def load_stream(
             return first_words(load_snapshot(stream), limit)
         case "word2vec":
             return load_word2vec(stream, lossy, limit)
-        case "text":
-            return load_text(stream, lossy, limit)
-        case "textdims":
-            return load_text_dims(stream, lossy, limit)
     check_no_limit(limit)
     return load_floret(stream)
+
+
+def check_same_dims(dims: int, expected: int | None) -> None:
+    """Checks the dimensions of a file against the argument `dims`."""
+    if expected not in (None, dims):
+        raise ValueError(f"`dims`: expected {dims}, as the file says, or None, got {expected}.")
 
 
 def check_no_limit(limit: int | None) -> None:

@@ -32,12 +32,18 @@ from ffjax.formats.rows.export import (
 from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order, unit_length
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
-from ffjax.formats.text.header import check_rows, read_header
+from ffjax.formats.text.header import check_rows, limit_hint, read_header
+from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
 _CACHED_NUMBERS = 1 << 15  # what fits the cache
 _MAX_WORD_BYTES = 1 << 20
 _LF, _SPACE = b"\n "
+_ABSURD = np.float32(1e15)  # text and shifted bytes, read as numbers, soon give larger ones
+_SHIFT_HINT = (
+    "A word with a space in it, which this format cannot hold, shifts all rows after it. Write the "
+    "file again with `_` for spaces, or as text."
+)
 
 
 def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
@@ -94,12 +100,12 @@ def read_word2vec_blocks(
     check_limit(limit)
     with open_stream(file) as stream:
         n_rows, dims = read_header(stream)
-        check_rows(stream, n_rows, 4 * dims + 1)
+        check_rows(stream, n_rows, 4 * dims + 1, limit)
         n_read = n_rows if limit is None else min(limit, n_rows)
         matrix = None
         if in_place and stream.remaining is not None:
             matrix = RowBuffer(dims, n_read).array
-        reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix)
+        reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix, limit is None)
         with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
             yield Blocks(dims, n_rows, blocks, matrix)
 
@@ -117,9 +123,10 @@ class _Reader(BlockReader):
     """Cuts a stream into chunks of complete rows, and chunks into words and vectors."""
 
     matrix: np.ndarray | None = None  # where all rows go, if they go into one array
+    is_complete: bool = True  # all rows are read, and nothing may follow them
 
     def chunks(self, n_read: int) -> Iterator[_Chunk]:
-        """The first `n_read` rows; if these are all, nothing may follow."""
+        """The first `n_read` rows."""
         carry, row, size = b"", 0, 4 * self.dims
         while row < n_read:
             offset = self.stream.position - len(carry)
@@ -132,7 +139,7 @@ class _Reader(BlockReader):
                 raise self._incomplete(data, offset, row)
             else:
                 carry = data
-        if n_read == self.n_rows:
+        if self.is_complete:
             self._check_end(carry)
 
     def _vectors(self, data: bytes, limit: int) -> list[int]:
@@ -164,7 +171,11 @@ class _Reader(BlockReader):
         for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
             word = chunk.data[starts[i] : ends[i]]
             starts[i] += len(word) - len(word.lstrip(b"\n"))
-        words = self.words(data, starts, ends, chunk.offset)
+        windows = sliding_window_view(data, 4 * self.dims)
+        table = self.raw_words(data, starts, ends)
+        invalid = table.first_invalid()
+        self._check_shift(chunk, table, invalid is None, windows[vectors])
+        words = self.checked_words(table, invalid, starts, chunk.offset)
         if not self.values:
             return Block(words, np.empty((len(words), 0), np.float32))
         if self.matrix is None:
@@ -172,7 +183,6 @@ class _Reader(BlockReader):
         else:
             rows = self.matrix[chunk.row : chunk.row + len(words)]
         norms, n_infinite = np.empty(len(words), np.float32), 0
-        windows = sliding_window_view(data, 4 * self.dims)
         step = max(1, _CACHED_NUMBERS // self.dims)
         for start in range(0, len(words), step):
             block = slice(start, start + step)
@@ -182,6 +192,36 @@ class _Reader(BlockReader):
                 n_infinite += n
         return Block(words, rows, norms if self.unit else None, n_infinite)
 
+    def _check_shift(
+        self, chunk: _Chunk, table: StringTable, is_text: bool, vectors: np.ndarray
+    ) -> None:
+        """Checks that rows are not shifted, as they are after a word with a space in it.
+
+        A line feed in a word proves it, and so does a vector of absurd length where words are not
+        text either.
+        """
+        data = table.host_data[: table.host_offsets[-1]]
+        feeds = np.flatnonzero(data == _LF)
+        if len(feeds):
+            i = int(np.searchsorted(table.host_offsets, feeds[0], side="right")) - 1
+            got = f"{shown(table.raw(i))}, with a line feed in it"
+        elif not is_text or (data < _SPACE).any():
+            absurd = (np.abs(vectors.view("<f4")) > _ABSURD).any(axis=1)
+            if not absurd.any():
+                return
+            i = int(np.argmax(absurd))
+            got = f"{shown(table.raw(i))}, and a vector of absurd length"
+        else:
+            return
+        raise self.stream.error(
+            chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0),
+            chunk=f"row {chunk.row + i + 1} of {self.n_rows}",
+            field="word",
+            expected="a word and its vector",
+            got=got,
+            hint=f"The rows are shifted. {_SHIFT_HINT}",
+        )
+
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
         offset += len(data) - len(rest)
@@ -190,13 +230,17 @@ class _Reader(BlockReader):
         if not space:
             got = shown(rest) if rest else "the end of the file"
             expected = "a word and a space"
-            return self.stream.error(offset, chunk=chunk, field="word", expected=expected, got=got)
+            hint = _SHIFT_HINT if rest else limit_hint(row)
+            return self.stream.error(
+                offset, chunk=chunk, field="word", expected=expected, got=got, hint=hint
+            )
         return self.stream.error(
             offset + len(word) + 1,
             chunk=chunk,
             field=f"vector of {shown(word)}",
             expected=f"{4 * self.dims} bytes",
             got=f"{len(vector)} before the end",
+            hint=f"Is the file complete? {_SHIFT_HINT}",
         )
 
     def _check_end(self, carry: bytes) -> None:
@@ -209,6 +253,7 @@ class _Reader(BlockReader):
             self.stream.position - len(surplus),
             expected=f"the end after {self.n_rows} rows, as the first line says",
             got=f"{shown(surplus)} and more",
+            hint=f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}",
         )
 
 

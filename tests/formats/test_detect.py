@@ -61,23 +61,23 @@ def test_detection(raw: bytes, format: str) -> None:
         (b"", "got an empty file$"),
         (
             b"\x00\x01\x02",
-            r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`.",
+            r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`. "
+            "Recognized are finalfusion .*, fastText .*, word2vec or text .*, floret .*, and text",
         ),
         (b"no numbers here\nand none there\n", "got b'no numbers here"),
         (
             b"\x80\x04\x95" + bytes(100),
-            r"got b'\\x80\\x04\\x95.*It may be a pickle, as gensim's own `save` writes",
+            "got a pickle, such as gensim's own `save` .* write it with `save_word2vec_format`",
         ),
         (b"\x93NUMPY\x01\x00", "NumPy array, which has no words"),
-        (b"<!DOCTYPE html>", "It may be a web page"),
-        ("x 0.5\n".encode("utf-16"), "It may be text in UTF-16. Convert it"),
+        (b"<!DOCTYPE html>", "got a web page. The download failed"),
+        ("x 0.5\n".encode("utf-16"), "got text, probably in UTF-16. Convert it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize x\n", "Git LFS"),
         (b"x 0.5\x00 1\n", "got b'x 0.5"),
     ],
 )
 def test_unknown_files(raw: bytes, message: str) -> None:
-    tried = "expected finalfusion .*, fastText .*, word2vec or text .*, floret .*, or text .*"
-    with pytest.raises(ffjax.FormatError, match=tried + message) as info:
+    with pytest.raises(ffjax.FormatError, match=f"expected embeddings, .*{message}") as info:
         detect(open_bytes(raw))
     assert info.value.offset == 0
 

@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ffjax.embeddings.metadata import Metadata
+from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab.ngrams import FastTextIndexer
 
@@ -37,6 +38,8 @@ _NAMES = {
     "loss": ("HierarchicalSoftmax", "NegativeSampling", "Softmax", "OneVsAll"),
     "model": ("CBOW", "SkipGram", SUPERVISED),
 }
+# Whole numbers in the place of a threshold are smaller.
+_LEAST_NORMAL = 2.0**-1022
 _I32 = range(-(2**31), 2**31)
 _BOUNDS = {
     "dims": (1, _I32[-1]),
@@ -69,6 +72,7 @@ class Config(NamedTuple):
     def read(cls, cursor: Cursor) -> "Config":
         """Reads the settings."""
         cursor.chunk = "settings"
+        begin = cursor.position
         values: dict[str, Any] = {}
         for name in cls._fields:
             start = cursor.position
@@ -77,7 +81,19 @@ class Config(NamedTuple):
             if not least <= value <= most:
                 raise cursor.error(name, f"{least} to {most}", str(value), offset=start)
             values[name] = _NAMES[name][value - 1] if name in _NAMES else value
-        return cls(**values)
+        config = cls(**values)
+        if 0 < config.sampling_threshold < _LEAST_NORMAL:
+            raise _floret_model(cursor, begin, config)
+        if config.max_n < 0 <= config.min_n:
+            raise cursor.error(
+                "max_n",
+                "0 or more",
+                str(config.max_n),
+                offset=begin,
+                hint="fastText takes n-grams of any length then, which would be very many. Write "
+                "the vectors of words with fastText's `print-word-vectors`.",
+            )
+        return config
 
     def write(self, output: Output) -> None:
         """Writes the settings."""
@@ -102,10 +118,25 @@ class Config(NamedTuple):
     def indexer(self, version: int) -> FastTextIndexer | None:
         """How words are cut into n-grams; `None` for a model without n-grams of characters."""
         min_n = max(self.min_n, 1)  # fastText counts characters from 1
+        # fastText compares without signs: nothing is as long as a negative min_n.
+        is_empty = self.buckets == 0 or self.max_n < min_n or self.min_n < 0
         is_old_classifier = version == 11 and self.model == SUPERVISED
-        if self.buckets == 0 or self.max_n < min_n or is_old_classifier:
+        if is_empty or is_old_classifier:
             return None
         return with_fasttext_rules(self.buckets, min_n, self.max_n)
+
+
+def _floret_model(cursor: Cursor, begin: int, config: Config) -> FormatError:
+    """The error for a model of floret's, whose settings have a mode and a number of hashes."""
+    is_table = config.lr_update_rate == 2  # in its place, the mode
+    advice = "`save_floret_vectors`" if is_table else "`save_vectors`"
+    return cursor.error(
+        "mode",
+        "a model of fastText's",
+        "one of floret's",
+        offset=begin,
+        hint=f"Load it with the package `floret`, and write its vectors with {advice}.",
+    )
 
 
 def with_fasttext_rules(n_buckets: int, min_n: int, max_n: int) -> FastTextIndexer:

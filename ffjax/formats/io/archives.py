@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ffjax.errors import FormatError
+from ffjax.formats.foreign import foreign_archive
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
 
@@ -28,8 +29,9 @@ def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
-        if len(members) != 1:
-            raise _not_one_file(file, "zip", [info.filename for info in members])
+        names = [info.filename for info in members]
+        if len(members) != 1 or foreign_archive(names) is not None:
+            raise _not_one_file(file, "zip", names)
         _check_zipped(members[0], file)
         return _Member(archive.open(members[0]), archive, file, "zip")
 
@@ -123,6 +125,9 @@ def _bad_member(
 
 
 def _not_one_file(file: File | None, kind: str, names: list[str]) -> FormatError:
+    if (foreign := foreign_archive(names)) is not None:
+        expected, got, hint = "embeddings", foreign.name, foreign.advice
+        return FormatError(file, offset=0, expected=expected, got=got, hint=hint)
     listed = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
     got = f"several: {listed}" if names else "none"
     hint = "Unpack the archive and read the file that you want." if names else None

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from ffjax._internal.arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.io.archives import open_tar, open_zip
 from ffjax.formats.io.binary import ByteSource, File
@@ -144,6 +145,7 @@ def open_source(
 
 def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
     """Opens a file as it is."""
+    check_file(file)
     raw = stack.enter_context(open(file, "rb", buffering=0))
     status = os.fstat(raw.fileno())
     if not stat.S_ISREG(status.st_mode):

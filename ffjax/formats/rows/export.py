@@ -133,7 +133,8 @@ def word_blocks(
             rows = storage.read(ids).astype(np.float32, copy=False)
             scale = None if norms is None else norms[ids]
         if unnormalize and scale is not None:
-            rows = rows * scale[:, None]
+            with np.errstate(invalid="ignore"):  # signaling NaN
+                rows = rows * scale[:, None]
         release_pages(storage)
         yield _raw_words(vocab.table, start, stop), rows
 

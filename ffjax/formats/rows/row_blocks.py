@@ -17,10 +17,11 @@ import numpy as np
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
+from ffjax.formats.rows.encodings import encoding_hint
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink, move_to_front
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
-from ffjax.strings.string_table import StringTable
+from ffjax.strings.string_table import InvalidString, StringTable
 from ffjax.vocab import SimpleVocab
 
 T = TypeVar("T")
@@ -72,11 +73,20 @@ class BlockReader:
         self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, offset: int
     ) -> StringTable:
         """The words from `starts` to `ends` in bytes that begin at `offset` in the file."""
+        table = self.raw_words(data, starts, ends)
+        return self.checked_words(table, table.first_invalid(), starts, offset)
+
+    def raw_words(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> StringTable:
+        """The bytes of the words from `starts` to `ends`."""
         lengths = ends - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        table = StringTable.from_buffer(data[positions], offsets)
-        invalid = table.first_invalid()
+        return StringTable.from_buffer(data[positions], offsets)
+
+    def checked_words(
+        self, table: StringTable, invalid: InvalidString | None, starts: np.ndarray, offset: int
+    ) -> StringTable:
+        """Words that are UTF-8; `invalid` is the first that isn't."""
         if invalid is None:
             return table
         if self.lossy:
@@ -87,7 +97,7 @@ class BlockReader:
             field="word",
             expected="UTF-8",
             got=f"{word!r}, where byte {invalid.offset} is wrong ({invalid.reason})",
-            hint="`lossy=True` replaces bytes that are not UTF-8.",
+            hint=encoding_hint(table),
         )
 
     def block(self, words: StringTable, rows: np.ndarray | None) -> Block:
@@ -107,13 +117,13 @@ def unit_length(rows: np.ndarray) -> tuple[np.ndarray, int]:
     step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
         block, lengths = rows[start : start + step], norms[start : start + step]
-        wide = block.astype(np.float64)  # in which no square of a float32 overflows
         with np.errstate(over="ignore", invalid="ignore"):
+            wide = block.astype(np.float64)  # in which no square of a float32 overflows
             lengths[:] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        infinite = ~np.isfinite(lengths)
-        lengths[infinite] = 1
-        n_infinite += int(np.count_nonzero(infinite))
-        block /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
+            infinite = ~np.isfinite(lengths)
+            lengths[infinite] = 1
+            n_infinite += int(np.count_nonzero(infinite))
+            block /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
     return norms, n_infinite
 
 

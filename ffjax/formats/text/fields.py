@@ -12,6 +12,12 @@ _VALUE = re.compile(
     rb"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]\d+|[-+]?(nan|inf)",
     re.IGNORECASE,
 )
+# A number with what stands around it in tables of other programs, or with the next line's word.
+_NUMBER = rb"[-+]?(\d[\d.,]*|[.,]\d[\d.,]*)([eE][-+]?\d+)?"
+_ALMOST_VALUE = re.compile(
+    rb"[\[({\"']*(\d+:)?" + _NUMBER + rb"[,;:|\])}\"'\x00]*|[-+]?\d*\.\d+[^ \t\r\n]*"
+)
+_STUCK = b",;:|"
 # The byte order mark that some editors put before UTF-8.
 _MARK = b"\xef\xbb\xbf"
 
@@ -36,10 +42,76 @@ def count_values(line: bytes) -> int:
     return count
 
 
+def word_before(line: bytes, n_values: int) -> bytes:
+    """What precedes the last `n_values` fields of a line, and the separator before them."""
+    fields = list(FIELD.finditer(line))
+    return line[: max(0, fields[-n_values].start() - 1)] if len(fields) >= n_values > 0 else b""
+
+
 def ends_with_value(word: bytes) -> bool:
     """Whether the last field of a word, as in `python 2.7`, would be taken for a value."""
     fields = re.split(rb"[ \t\r]", word.rstrip(SEPARATORS))
-    return len(fields) > 1 and _VALUE.fullmatch(fields[-1]) is not None
+    if len(fields) < 2:
+        return False
+    is_value = _VALUE.fullmatch(fields[-1].rstrip(_STUCK + b"\x00")) is not None
+    return is_value or stuck_separator(word) is not None or holds_values(word)
+
+
+def ends_with_number(word: bytes) -> bool:
+    """Whether the last field of several is a number of any form, as in `windows 10`."""
+    return count_values(word) > 0
+
+
+def number_hint(field: bytes) -> str | None:
+    """What is wrong with a field that is almost a number."""
+    if not _ALMOST_VALUE.fullmatch(field):
+        return None
+    return "Numbers have a point, not a comma, and nothing but spaces or tabs between them."
+
+
+def holds_values(word: bytes) -> bool:
+    """Whether most of a word's fields after the first are numbers, as where a line feed is lost.
+
+    A word of whole numbers alone, as in `9 11 2001`, is a word.
+
+    Examples:
+        >>> holds_values(b"b 0.3 0.4c"), holds_values(b"python 2.7"), holds_values(b". . .")
+        (True, False, False)
+    """
+    if word.replace(b" ", b"").replace(b",", b"").isdigit():
+        return False
+    fields = FIELD.findall(word)[1:]
+    count = sum(_ALMOST_VALUE.fullmatch(field) is not None for field in fields)
+    return count > 1 and 2 * count > len(fields)
+
+
+def stuck_separator(word: bytes) -> str | None:
+    """The comma or the like with which every field of a word ends, if the last is a number.
+
+    Examples:
+        >>> stuck_separator(b"tea, 0.1, 0.2,"), stuck_separator(b"chapter 2:")
+        (',', None)
+    """
+    fields = FIELD.findall(word)
+    last = word.rstrip(SEPARATORS)[-1:]
+    if len(fields) < 2 or not last or last not in _STUCK:
+        return None
+    is_number = _ALMOST_VALUE.fullmatch(fields[-1]) is not None
+    return last.decode() if is_number and all(f.endswith(last) for f in fields) else None
+
+
+def other_separator(line: bytes) -> str | None:
+    """The separator of a table that is not separated by spaces or tabs.
+
+    Examples:
+        >>> other_separator(b"tea;0.1;0.2"), other_separator(b"tea 0.1 0.2")
+        (';', None)
+    """
+    for separator in _STUCK:
+        fields = line.split(bytes([separator]))[1:]
+        if fields and all(_ALMOST_VALUE.fullmatch(field.strip()) for field in fields):
+            return chr(separator)
+    return None
 
 
 def mark_bytes(head: bytes) -> int:

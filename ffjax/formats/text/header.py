@@ -41,22 +41,50 @@ def read_header(stream: Stream) -> tuple[int, int]:
     return rows, dims
 
 
+def check_next_line(stream: Stream, rows: int, dims: int) -> None:
+    """Checks that the line `rows dims`, which has been read, does not occur again."""
+    match = HEADER.match(stream.head(HEADER_BYTES))
+    if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (rows, dims):
+        raise stream.error(
+            stream.position,
+            chunk="line 2",
+            expected=f"a word and {dims} values",
+            got="the line of dimensions again",
+            hint="Remove one of them.",
+        )
+
+
 def check_header_dims(stream: Stream, chunk: str, dims: int) -> None:
     """Checks that a number of dimensions is one that embeddings may have."""
     if not 1 <= dims <= MAX_DIMS:
         raise stream.error(0, chunk=chunk, field="dims", expected=f"1 to {MAX_DIMS}", got=str(dims))
 
 
-def check_rows(stream: Stream, n_rows: int, row_bytes: int, hint: str | None = None) -> None:
-    """Checks that the rest of the file can hold a number of rows, at `row_bytes` each or more."""
+def check_rows(
+    stream: Stream,
+    n_rows: int,
+    row_bytes: int,
+    limit: int | None = None,
+    hint: str | None = None,
+) -> None:
+    """Checks that the rest of the file can hold a number of rows, at `row_bytes` each or more.
+
+    With a `limit` on the rows to read, only these must fit.
+    """
     # The last row may lack its line feed.
-    if stream.remaining is not None and n_rows * row_bytes > stream.remaining + 1:
-        limit = (stream.remaining + 1) // row_bytes
+    n_read = n_rows if limit is None else min(limit, n_rows)
+    if stream.remaining is not None and n_read * row_bytes > stream.remaining + 1:
+        most = (stream.remaining + 1) // row_bytes
         raise stream.error(
             0,
             chunk="first line",
             field="rows",
-            expected=f"at most {limit}, as many as {stream.remaining} bytes can hold",
+            expected=f"at most {most}, as many as {stream.remaining} bytes can hold",
             got=str(n_rows),
-            hint=hint,
+            hint=hint or "If the file is complete, `limit=` the number of its rows reads them.",
         )
+
+
+def limit_hint(n_rows: int) -> str:
+    """How to read the rows of a file whose first line is wrong about them."""
+    return f"If the first line is wrong, `limit={n_rows}` reads the {n_rows} that there are."

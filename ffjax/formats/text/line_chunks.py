@@ -1,7 +1,7 @@
 """Streams of text cut into chunks of complete lines, which can be parsed on several threads."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,16 +11,20 @@ from ffjax.formats.text.parse_floats import PAD, padded
 _READ_BYTES = 1 << 21
 _SEARCH_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 26
-_LF = ord("\n")
+_LF, _SPACE, _TAB = b"\n \t"
 
 
 @dataclass(frozen=True)
 class LineChunk:
-    """Complete lines: `n_bytes` of `buffer` from `PAD` on, which are at `offset` in the file."""
+    """Complete lines: `n_bytes` of `buffer` from `PAD` on, which are at `offset` in the file.
+
+    The first of them has the number `line`.
+    """
 
     buffer: np.ndarray
     n_bytes: int
     offset: int
+    line: int
 
     @property
     def text(self) -> np.ndarray:
@@ -30,11 +34,18 @@ class LineChunk:
     def first(self, n_lines: int) -> "LineChunk":
         """The first lines, at most all of them."""
         feeds = np.flatnonzero(self.text == _LF)[:n_lines]
-        return LineChunk(self.buffer, int(feeds[-1]) + 1, self.offset)
+        return replace(self, n_bytes=int(feeds[-1]) + 1)
+
+    def line_at(self, offset: int) -> int:
+        """The number of the line that has the byte at `offset` of `text`."""
+        return self.line + int(np.count_nonzero(self.text[:offset] == _LF))
 
 
-def cut_lines(stream: Stream) -> Iterator[LineChunk]:
-    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none."""
+def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
+    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none.
+
+    The first line that is read has the number `line`.
+    """
     carry, at_end = b"", False
     while not at_end:
         room = max(_READ_BYTES, 2 * len(carry))
@@ -57,7 +68,9 @@ def cut_lines(stream: Stream) -> Iterator[LineChunk]:
             text[n_bytes] = _LF
             n_bytes += 1
         if n_bytes:
-            yield LineChunk(buffer, n_bytes, offset)
+            chunk = LineChunk(buffer, n_bytes, offset, line)
+            line = chunk.line_at(n_bytes)
+            yield chunk
 
 
 def first_lines(chunks: Iterator[LineChunk], limit: int) -> Iterator[LineChunk]:
@@ -75,3 +88,18 @@ def _end_of_lines(text: memoryview, n_bytes: int) -> int:
         if feed >= 0:
             return start + feed + 1
     return 0
+
+
+def squeeze(chunk: LineChunk) -> tuple[np.ndarray, np.ndarray]:
+    """The text of a chunk with one separator for each run of spaces and tabs, none before a word.
+
+    Returns:
+        A buffer as `parse_floats.padded` makes it, and where in `chunk.text` each byte is from.
+    """
+    text = chunk.text
+    is_separator = (text == _SPACE) | (text == _TAB)
+    follows = np.concatenate([[True], (is_separator | (text == _LF))[:-1]])
+    positions = np.flatnonzero(~(is_separator & follows))
+    buffer = padded(len(positions))
+    buffer[PAD : PAD + len(positions)] = text[positions]
+    return buffer, positions

@@ -19,7 +19,17 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ffjax.errors import FormatError
-from ffjax.formats.text.fields import FIELD, SEPARATORS, ends_with_value, one_number, shown
+from ffjax.formats.text.fields import (
+    FIELD,
+    SEPARATORS,
+    ends_with_value,
+    holds_values,
+    number_hint,
+    one_number,
+    other_separator,
+    shown,
+    stuck_separator,
+)
 from ffjax.formats.text.parse_floats import PAD, Scratch, long_numbers, short_numbers
 
 # What fits the cache: bytes searched for separators at once, and numbers read at once.
@@ -30,6 +40,9 @@ _LF, _SPACE, _TAB, _CR = b"\n \t\r"
 
 Fail = Callable[..., FormatError]
 """Makes the error for a byte of the block: `fail(offset, field=, expected=, got=, hint=)`."""
+
+IsSurplus = Callable[[bytes], bool]
+"""Whether a word of several fields has values in it, so that its line has too many."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ def parse_lines(
     dims: int,
     fail: Fail,
     *,
-    exact: bool = False,
+    is_surplus: IsSurplus | None = ends_with_value,
     values: bool = True,
 ) -> Lines:
     """Splits a block of complete lines into words and values.
@@ -58,7 +71,7 @@ def parse_lines(
         n_bytes: how many bytes; the last one is an LF.
         dims: values a line.
         fail: makes the error for an offset in the block.
-        exact: whether surplus fields belong to the word even if they look like values.
+        is_surplus: which words are an error; with `None` all surplus fields belong to the word.
         values: whether to read the numbers; without them fields are counted, not checked.
     """
     n_bytes_parsed = n_bytes
@@ -66,9 +79,9 @@ def parse_lines(
     if np.count_nonzero(text == _LF) * (2 * dims + 1) > n_bytes:
         # Some lines are too short, and `dims` values for each may not fit in memory. All that is
         # not an error is empty lines at the end.
-        lines = _Block(buffer, n_bytes, dims, fail, exact=True, values=False).read_slowly()
+        lines = _Block(buffer, n_bytes, dims, fail, None, values=False).read_slowly()
         n_bytes_parsed = n_bytes if lines.blank is None else lines.blank
-    block = _Block(buffer, n_bytes_parsed, dims, fail, exact, values)
+    block = _Block(buffer, n_bytes_parsed, dims, fail, is_surplus, values)
     start, stop, size = PAD, PAD + n_bytes_parsed, _SEARCH_BYTES
     while start < stop:
         text = buffer[start : min(start + size, stop)]
@@ -87,21 +100,34 @@ def parse_lines(
     return lines if n_bytes_parsed == n_bytes else replace(lines, blank=n_bytes_parsed)
 
 
-def _too_few(fail: Fail, offset: int, dims: int, n_values: int, line: bytes) -> FormatError:
+def n_values(n: int) -> str:
+    """A number of values in words."""
+    return f"{n} value{'s' * (n != 1)}"
+
+
+def _too_few(fail: Fail, offset: int, dims: int, count: int, line: bytes) -> FormatError:
     if not line.strip(SEPARATORS):
-        return fail(offset, expected=f"a word and {dims} values", got="an empty line")
-    got = f"{max(n_values, 0)} in {shown(line)}"
-    return fail(offset, expected=f"{dims} values after the word", got=got)
+        return fail(offset, expected=f"a word and {n_values(dims)}", got="an empty line")
+    got, hint = f"{max(count, 0)} in {shown(line)}", None
+    if (separator := other_separator(line)) is not None:
+        hint = f"Values are separated by spaces or tabs, and here by {separator!r}."
+    return fail(offset, expected=f"{n_values(dims)} after the word", got=got, hint=hint)
 
 
 class _Block:
     """A block of lines that is being parsed; all positions are indices into the buffer."""
 
     def __init__(
-        self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, exact: bool, values: bool
+        self,
+        buffer: np.ndarray,
+        n_bytes: int,
+        dims: int,
+        fail: Fail,
+        is_surplus: IsSurplus | None,
+        values: bool,
     ) -> None:
         self.buffer, self.n_bytes, self.dims = buffer, n_bytes, dims
-        self.fail, self.exact = fail, exact
+        self.fail, self.is_surplus = fail, is_surplus
         n_lines = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
@@ -199,7 +225,7 @@ class _Block:
     def finish(self) -> Lines:
         """Reads the slow lines and drops the empty ones at the end."""
         n = self.n
-        if not self.exact:
+        if self.is_surplus is not None:
             for line in np.flatnonzero(self.surplus & ~self.slow).tolist():
                 self._check_word(line, int(self.word_ends[line]))
         for line in np.flatnonzero(self.slow).tolist():
@@ -210,7 +236,7 @@ class _Block:
                 n = line
         blank = int(self.starts[n]) - PAD if n < self.n else None
         if n < self.n and FIELD.search(self.buffer[self.starts[n] : self.starts[self.n]]):
-            expected = f"a word and {self.dims} values"
+            expected = f"a word and {n_values(self.dims)}"
             raise self.fail(blank, expected=expected, got="an empty line")
         values = None if self.values is None else self.values[:n]
         return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, blank)
@@ -222,9 +248,9 @@ class _Block:
         fields = list(FIELD.finditer(text))
         if not fields:
             return None
-        offset, n_values = start - PAD, len(fields) - (fields[0].start() == 0)
-        if n_values < dims:
-            raise _too_few(self.fail, offset, dims, n_values, text)
+        offset, count = start - PAD, len(fields) - (fields[0].start() == 0)
+        if count < dims:
+            raise _too_few(self.fail, offset, dims, count, text)
         word = text[: fields[-dims].start() - 1]
         self._check_word(line, start + len(word))
         for column, field in enumerate(fields[-dims:] if self.values is not None else ()):
@@ -236,6 +262,7 @@ class _Block:
                     field=f"value {column + 1} of {dims} of {shown(word)}",
                     expected="a decimal number",
                     got=shown(field[0]),
+                    hint=number_hint(field[0]),
                 ) from None
         return start + len(word)
 
@@ -243,13 +270,21 @@ class _Block:
         """Checks that a word does not end with a value, that is, that no value is too many."""
         start = int(self.starts[line])
         word = self.buffer[start:end].tobytes()
-        if self.exact or not ends_with_value(word):
+        if self.is_surplus is None or not self.is_surplus(word):
             return
+        hint = f"If all of {shown(word)} is the word, say so with `dims={self.dims}`."
+        if separator := stuck_separator(word):
+            hint = (
+                f"Values are separated by spaces or tabs alone, and here by `{separator} `. Remove "
+                f"the others, as in `tr -d '{separator}' < OLD > NEW`."
+            )
+        elif holds_values(word):
+            hint = f"A line feed may be missing. {hint}"
         raise self.fail(
             start - PAD,
-            expected=f"{self.dims} values after the word",
+            expected=f"{n_values(self.dims)} after the word",
             got=f"more in {shown(self._line(line))}",
-            hint=f"If all of {shown(word)} is the word, say so with `dims={self.dims}`.",
+            hint=hint,
         )
 
     def _line(self, line: int) -> bytes:

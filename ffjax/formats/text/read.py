@@ -9,11 +9,11 @@ UTF-8. A byte order mark before the first word or number is skipped (gensim keep
 and cannot read the number).
 """
 
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from ffjax._internal.arguments import check_dims, check_limit
 from ffjax.embeddings.value import Embeddings
@@ -21,13 +21,17 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
-from ffjax.formats.text.fields import SAMPLE_LINES, count_values, shown
-from ffjax.formats.text.header import HEADER, begin_text, check_rows, read_header
-from ffjax.formats.text.line_chunks import LineChunk, cut_lines, first_lines
-from ffjax.formats.text.lines import parse_lines
-from ffjax.formats.text.parse_floats import PAD
-
-_SAMPLE_BYTES = 1 << 20
+from ffjax.formats.text.fields import ends_with_value
+from ffjax.formats.text.header import (
+    begin_text,
+    check_next_line,
+    check_rows,
+    limit_hint,
+    read_header,
+)
+from ffjax.formats.text.line_chunks import LineChunk, cut_lines, first_lines, squeeze
+from ffjax.formats.text.lines import IsSurplus, n_values, parse_lines
+from ffjax.formats.text.sample import count_dims, is_aligned, sample_lines, surplus_check
 
 
 def load_text(
@@ -130,15 +134,27 @@ def read_text_blocks(
                     f"`dims`: expected {declared}, as the file's first line says, got {dims}."
                 )
             dims = declared
-            check_rows(stream, n_rows, 2 * dims + 1, _no_header(dims))
-        chunks = cut_lines(stream)
-        if dims is None:
-            first = next(chunks, None)
-            if first is None:
-                expected = "a word and its values on each line"
-                raise stream.error(0, expected=expected, got="an empty file")
-            dims, chunks = _count_dims(stream, first), chain([first], chunks)
-        reader = TextReader(stream, n_rows, dims, lossy, unit, values, exact)
+            check_next_line(stream, n_rows, dims)
+            check_rows(stream, n_rows, 2 * dims + 1, limit, _no_header(dims))
+        chunks = cut_lines(stream, line=2 if header else 1)
+        first = next(chunks, None)
+        sample = [] if first is None else sample_lines(first)
+        if first is not None:
+            chunks = chain([first], chunks)
+        elif dims is None:
+            expected = "a word and its values on each line"
+            raise stream.error(0, expected=expected, got="an empty file")
+        dims = count_dims(stream, sample) if dims is None else dims
+        reader = TextReader(
+            stream,
+            n_rows,
+            dims,
+            lossy,
+            unit,
+            values,
+            is_surplus=None if exact else surplus_check(sample, dims, header=header),
+            aligned=is_aligned(sample, dims, exact=exact),
+        )
         with closing(reader.read(chunks, limit)) as blocks:
             yield Blocks(dims, n_rows, blocks)
 
@@ -153,41 +169,24 @@ def _no_header(dims: int) -> str | None:
     )
 
 
-def _count_dims(stream: Stream, first: LineChunk) -> int:
-    """How many values most of the first lines have."""
-    complete = first.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:SAMPLE_LINES]
-    lines = complete or first.text.tobytes().split(b"\n")[:1]
-    counts = Counter(filter(None, map(count_values, lines)))
-    if not counts:
-        expected = "a word and its values on each line"
-        raise stream.error(0, expected=expected, got=shown(lines[0]))
-    dims = counts.most_common(1)[0][0]
-    if dims > 1 and count_values(lines[0]) == 1 and HEADER.fullmatch(lines[0] + b"\n"):
-        raise stream.error(
-            0,
-            expected=f"a word and {dims} values",
-            got=shown(lines[0]),
-            hint="That is a line of dimensions; `load_text_dims` reads files with one.",
-        )
-    return dims
-
-
 @dataclass(frozen=True)
 class TextReader(BlockReader):
     """Parses chunks of lines into blocks of rows."""
 
-    exact: bool = False  # surplus fields belong to the word even if they look like values
+    is_surplus: IsSurplus | None = ends_with_value
+    aligned: bool = False  # runs of spaces or tabs separate fields
+    table: bool = False  # of numbered rows, which are all needed
 
     def read(
         self, chunks: Iterator[LineChunk], limit: int | None = None
     ) -> Generator[Block, None, None]:
-        """The rows of all lines, or of the first `limit` ones, which must be `n_rows`."""
+        """The rows of all lines, which must be `n_rows`, or of the first `limit` ones."""
         if limit is not None:
             chunks = first_lines(chunks, limit)
         n_read, blank = 0, None
         for block, offset in in_order(self._parse, chunks):
             if blank is not None and len(block):
-                expected = f"a word and {self.dims} values"
+                expected = f"a word and {n_values(self.dims)}"
                 raise self.stream.error(blank, expected=expected, got="an empty line")
             blank = offset if blank is None else blank
             n_read += len(block)
@@ -195,24 +194,34 @@ class TextReader(BlockReader):
                 yield block
         if self.n_rows is None:
             return
-        expected_rows = self.n_rows if limit is None else min(limit, self.n_rows)
-        if n_read != expected_rows:
+        least = self.n_rows if limit is None else min(limit, self.n_rows)
+        if n_read < least or (limit is None and n_read > least):
             raise self.stream.error(
                 self.stream.position,
                 expected=f"{self.n_rows} rows, as the first line says",
-                got=f"{n_read} up to the end" if n_read < expected_rows else "more",
-                hint=_no_header(self.dims),
+                got=f"{n_read} up to the end",
+                hint=None if self.table else _no_header(self.dims) or limit_hint(n_read),
             )
 
     def _parse(self, chunk: LineChunk) -> tuple[Block, int | None]:
         """The rows of a chunk, and where in the file the empty lines start that end it."""
+        buffer, positions = chunk.buffer, None
+        if self.aligned:
+            buffer, positions = squeeze(chunk)
+
+        def in_chunk(offset: Any) -> Any:
+            return offset if positions is None else positions[offset]
 
         def fail(offset: int, **what: str | None) -> FormatError:
-            return self.stream.error(chunk.offset + offset, **what)  # type: ignore[arg-type]
+            start = int(in_chunk(offset))
+            where = f"line {chunk.line_at(start)}"
+            return self.stream.error(chunk.offset + start, chunk=where, **what)
 
+        n_bytes = chunk.n_bytes if positions is None else len(positions)
         lines = parse_lines(
-            chunk.buffer, chunk.n_bytes, self.dims, fail, exact=self.exact, values=self.values
+            buffer, n_bytes, self.dims, fail, is_surplus=self.is_surplus, values=self.values
         )
-        words = self.words(chunk.buffer[PAD:], lines.starts, lines.ends, chunk.offset)
-        blank = None if lines.blank is None else chunk.offset + lines.blank
+        starts, ends = in_chunk(lines.starts), in_chunk(lines.ends)
+        words = self.words(chunk.text, starts, ends, chunk.offset)
+        blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
         return self.block(words, lines.values), blank

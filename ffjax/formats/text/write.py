@@ -16,13 +16,16 @@ from ffjax.formats.rows.export import (
     words_with,
 )
 from ffjax.formats.text.fields import (
+    FIELD,
     SAMPLE_LINES,
     count_values,
     ends_with_cr,
-    ends_with_value,
+    holds_values,
     mark_bytes,
 )
 from ffjax.formats.text.format_floats import format_rows
+from ffjax.formats.text.lines import IsSurplus
+from ffjax.formats.text.sample import is_aligned, surplus_check
 
 
 def write_text(
@@ -123,11 +126,11 @@ def _write(
     embeddings = check_plain(embeddings, "text files", options)
     table, separator = embeddings.vocab.table, sep.encode()
     check_line_feeds(table, "text files")
+    is_surplus = _check_first_lines(embeddings, unnormalize, separator, header=header)
     for i in words_with(table, *b" \t\r").tolist():
-        if ends_with_value(table.raw(i)):
-            raise _ambiguous(table.raw(i))
-    if not header:
-        _check_first_lines(embeddings, unnormalize, separator)
+        word = table.raw(i)
+        if is_surplus(word) or (len(sep) > 1 and b" ".join(FIELD.findall(word)) != word):
+            raise _ambiguous(word)
     with open_output(file) as out:
         if header:
             out.write(f"{len(table)} {embeddings.dims}\n".encode())
@@ -140,34 +143,44 @@ def _lines(words: list[bytes], rows: np.ndarray, separator: bytes) -> list[bytes
     return [word + separator + text for word, text in zip(words, values, strict=True)]
 
 
-def _check_first_lines(embeddings: Embeddings, unnormalize: bool, separator: bytes) -> None:
-    """Checks that a reader finds the number of dimensions, which most of the first lines tell it.
+def _check_first_lines(
+    embeddings: Embeddings, unnormalize: bool, separator: bytes, *, header: bool
+) -> IsSurplus:
+    """Checks that a reader understands the first lines, which tell it about all of them.
 
     An integer may end a word, as in `windows 10`, but not most of the first words.
+
+    Returns:
+        Which words the reader refuses.
 
     Raises:
         ValueError: if there are no words, or the reader would be wrong.
     """
     words, rows = next(word_blocks(embeddings, unnormalize), ([], None))
     if rows is None:
+        if header:
+            return holds_values
         raise ValueError(
             "`embeddings`: expected words, since without them text without a line of dimensions "
             "says nothing, got an empty vocabulary. Write text with dimensions."
         )
-    words = words[:SAMPLE_LINES]
+    words, dims = words[:SAMPLE_LINES], embeddings.dims
     lines = _lines(words, rows[: len(words)], separator)
-    if mark_bytes(lines[0]) or ends_with_cr(b"\n".join(lines)):
+    if not header and (mark_bytes(lines[0]) or ends_with_cr(b"\n".join(lines))):
         raise _ambiguous(words[0])
+    if len(separator) == 1 and is_aligned(lines, dims, exact=False):
+        raise _ambiguous(next(word for word in words if word[-1:] in (b" ", b"\t")))
+    is_surplus = surplus_check(lines, dims, header=header)
     counts = list(map(count_values, lines))
     usual = Counter(filter(None, counts)).most_common(1)
-    if usual and usual[0][0] != embeddings.dims:
-        wrong = next(i for i, count in enumerate(counts) if count != embeddings.dims)
-        raise _ambiguous(words[wrong])
+    if not header and usual and usual[0][0] != dims:
+        raise _ambiguous(words[next(i for i, count in enumerate(counts) if count != dims)])
+    return is_surplus
 
 
 def _ambiguous(word: bytes) -> ValueError:
     return ValueError(
         "`embeddings`: expected words that a reader can tell from values, got "
         f"{word.decode('utf-8', 'surrogateescape')!r}. "
-        "Rename it, or write another format, such as text with dimensions."
+        "Rename it, or write another format, such as finalfusion."
     )

@@ -1,0 +1,111 @@
+"""Files that are mistaken for embeddings: what they are, and what to do with them."""
+
+import re
+from dataclasses import dataclass
+
+from ffjax.formats.text.fields import count_values
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A kind of file that no reader here reads.
+
+    Attributes:
+        magic: a pattern for the first bytes; for archives, for the last of a member's name.
+        name: what the file is.
+        advice: what to do instead.
+    """
+
+    magic: bytes
+    name: str
+    advice: str
+
+
+_UTF16 = "Convert it to UTF-8, as in `iconv -f UTF-16 -t UTF-8 OLD > NEW`."
+_AS_VECTORS = "Read it with the program that wrote it, and write words and vectors as text."
+
+FOREIGN = (
+    Foreign(
+        rb"version https://git-lfs",
+        "the pointer of a Git LFS file, not the file itself",
+        "Fetch the file with `git lfs pull`.",
+    ),
+    Foreign(
+        rb"(?i)\s*<(!doctype|html|head|\?xml|!--)",
+        "a web page",
+        "The download failed or needs a login: open the address in a browser to see what it says.",
+    ),
+    Foreign(
+        rb"\x80[\x02-\x05]",
+        "a pickle, such as gensim's own `save` or PyTorch writes",
+        "Load it with gensim and write it with `save_word2vec_format`.",
+    ),
+    Foreign(
+        rb"SQLite format 3\x00",
+        "an SQLite database, such as a `.magnitude` file",
+        "Read it with `pymagnitude`, or download the same vectors as text.",
+    ),
+    Foreign(
+        rb".{8}\{[\s]*\"",
+        "a safetensors file, which has rows without words",
+        "Read it with `safetensors`, and make `ffjax.Embeddings` of its words and rows.",
+    ),
+    Foreign(
+        rb"PAR1|ARROW1|ORC",
+        "a Parquet, Arrow or ORC table",
+        "Read it with `pyarrow` or pandas, and make `ffjax.Embeddings` of its words and rows.",
+    ),
+    Foreign(
+        rb"\s*(\{\s*(\"|\})|\[\s*[\[\{\"\-\d])",
+        "JSON",
+        "Read it with Python's `json`, and make `ffjax.Embeddings` of its words and rows.",
+    ),
+    Foreign(rb"7z\xbc\xaf'\x1c", "a 7z archive", "Unpack it first, as in `7z x FILE`."),
+    Foreign(rb"Rar!\x1a\x07", "a RAR archive", "Unpack it first, as in `unrar x FILE`."),
+    Foreign(rb"\x04\x22\x4d\x18", "compressed by lz4", "Decompress it first with `lz4 -d`."),
+    Foreign(
+        rb"\x93NUMPY",
+        "a NumPy array, which has no words",
+        "Read it with `numpy.load`, and make `ffjax.Embeddings` of its words and rows.",
+    ),
+    Foreign(rb"\x89HDF", "an HDF5 file", _AS_VECTORS),
+    Foreign(rb"GGUF", "a language model in GGUF", "It holds no embeddings of words."),
+    Foreign(rb"%PDF", "a PDF document", "Download the file of vectors instead."),
+    Foreign(rb"\xff\xfe|\xfe\xff", "text, probably in UTF-16", _UTF16),
+    Foreign(rb"[\x20-\x7e]\x00[\x20-\x7e]\x00", "text, probably in UTF-16", _UTF16),
+    Foreign(
+        rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd",
+        "compressed twice, or in an unknown way",
+        "Decompress it first.",
+    ),
+    Foreign(rb"PK\x03\x04", "an archive in an archive", "Unpack it first."),
+)
+
+# By the ending of a member's name: what the archive is.
+_ARCHIVES = (
+    Foreign(
+        rb"data\.pkl",
+        "a PyTorch file (`.pt`)",
+        "Load it with `torch.load`, and make `ffjax.Embeddings` of its words and rows.",
+    ),
+    Foreign(
+        rb"\.npy",
+        "NumPy arrays (`.npz`)",
+        "Load them with `numpy.load`, and make `ffjax.Embeddings` of their words and rows.",
+    ),
+)
+
+
+def foreign_file(head: bytes) -> Foreign | None:
+    """What the first bytes of a file announce, if it is something that is not read here."""
+    if count_values(head.partition(b"\n")[0]):
+        return None  # a row, whatever its word looks like
+    return next((kind for kind in FOREIGN if re.match(kind.magic, head, re.DOTALL)), None)
+
+
+def foreign_archive(names: list[str]) -> Foreign | None:
+    """What an archive with members of these names is, if it is something that is not read here."""
+    for kind in _ARCHIVES:
+        if any(re.search(kind.magic + rb"\Z", name.encode()) for name in names):
+            return kind
+    return None

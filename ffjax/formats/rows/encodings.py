@@ -1,0 +1,89 @@
+"""Which encoding words have that are not UTF-8: a guess, for error messages."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from ffjax.strings.string_table import StringTable
+
+_SAMPLE_WORDS = 1000
+
+# By the name that `iconv` and Python share: characters that are typical of text in an encoding, and
+# the least share of them. The first encoding that has it is the likely one.
+_TYPICAL = {
+    "EUC-KR": (re.compile("[\uac00-\ud7a3]"), 0.95),
+    "EUC-JP": (re.compile("[\u3040-\u30ff]"), 0.3),
+    "SHIFT_JIS": (re.compile("[\u3040-\u30ff]"), 0.3),
+    "BIG5": (re.compile("[\u4e00-\u9fff]"), 0.95),
+    "GB18030": (re.compile("[\u4e00-\u9fff]"), 0.95),
+    "CP1251": (re.compile("[\u0430-\u044f]"), 0.6),
+    "KOI8-R": (re.compile("[\u0430-\u044f]"), 0.6),
+    "CP1252": (re.compile("[\u00c0-\u00ff]"), 0.6),
+}
+# The pairs of bytes of the most frequent characters, which are typical instead.
+_FREQUENT = {
+    "BIG5": re.compile(rb"[\xa1-\xc6][\x40-\x7e\xa1-\xfe]"),
+    "GB18030": re.compile(rb"[\xa1-\xd7][\xa1-\xfe]"),
+}
+
+
+def encoding_hint(table: StringTable) -> str:
+    """What to do about words that are not UTF-8."""
+    words = [table.raw(i) for i in islice(_non_ascii(table), _SAMPLE_WORDS)]
+    if 2 * sum(map(_is_utf8, words)) > len(words):
+        return "`lossy=True` replaces bytes that are not UTF-8."
+    encoding = likely_encoding(words)
+    likely = "" if encoding is None else f"It is probably text in {encoding}. "
+    name = encoding or "ENCODING"
+    return (
+        f"{likely}Convert it first, as in `iconv -f {name} -t UTF-8 OLD > NEW`; `lossy=True` "
+        "would replace such bytes, and many words would become the same."
+    )
+
+
+def likely_encoding(words: list[bytes]) -> str | None:
+    """The encoding in which most characters are the usual ones, or `None`.
+
+    Examples:
+        >>> likely_encoding(["中国".encode("gbk"), "我们".encode("gbk")])
+        'GB18030'
+        >>> likely_encoding(["café".encode("latin-1"), "niño".encode("latin-1")])
+        'CP1252'
+    """
+    return next((name for name in _TYPICAL if _score(words, name) >= _TYPICAL[name][1]), None)
+
+
+def _score(words: list[bytes], encoding: str) -> float:
+    """The share of the characters beyond ASCII that are typical of an encoding."""
+    typical, _ = _TYPICAL[encoding]
+    n_typical = total = n_ascii = 0
+    for word in words:
+        try:
+            text = word.decode(encoding)
+        except UnicodeDecodeError:
+            total += len(word)
+            continue
+        if encoding in _FREQUENT:
+            total += sum(byte > 0x7F for byte in word)
+            n_typical += sum(len(pair) for pair in _FREQUENT[encoding].findall(word))
+            continue
+        n_typical += len(typical.findall(text))
+        total += len(re.findall("[^\x00-\x7f]", text))
+        n_ascii += len(re.findall("[A-Za-z]", text))
+    if encoding in ("CP1251", "KOI8-R"):  # words are in one script
+        total += n_ascii
+    if encoding == "CP1252":  # most letters are ASCII
+        total = max(total, 2 * total - n_ascii)
+    return n_typical / total if total else 0.0
+
+
+def _non_ascii(table: StringTable) -> Iterator[int]:
+    return (i for i in range(len(table)) if not table.raw(i).isascii())
+
+
+def _is_utf8(word: bytes) -> bool:
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
