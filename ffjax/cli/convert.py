@@ -29,7 +29,7 @@ def convert(files: Files) -> None:
       ffjax convert cc.de.300.bin cc.de.300.fifu --from fasttext
       ffjax convert words.fifu - --to text | head -n 3
     """
-    source, target, from_, to, lossy = files
+    source, target, from_, to, lossy, dims = files
     check_target(target, to)
     names = {"Reading": shown(source), "Writing": shown(target, output=True)}
     stage = "Reading"
@@ -47,6 +47,7 @@ def convert(files: Files) -> None:
                 from_format=from_,
                 to_format=to,
                 lossy=lossy,
+                dims=dims,
                 leave_out=True,
                 progress=progress,
             )

@@ -10,7 +10,7 @@ import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, load, shown
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputFormat, Lossy
+from ffjax.cli.options import InputDims, InputFormat, Lossy
 from ffjax.cli.progress import working
 
 Pooling = Literal["mean", "sum", "max", "fasttext"]
@@ -26,6 +26,7 @@ def embed(
     dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
     format: InputFormat = None,
     lossy: Lossy = False,
+    input_dims: InputDims = None,
 ) -> None:
     """Write a vector for each line of a text to a .npy file.
 
@@ -52,7 +53,8 @@ def embed(
         os.stat(text)  # before the embeddings take their time
     check_distinct(output, *files)
     if len(files) == 2:
-        name, emb = shown(files[0]), load(files[0], format, lossy=lossy)
+        name = shown(files[0])
+        emb = load(files[0], format, lossy=lossy, dims=input_dims)
     else:
         say("no embeddings given: using the 40,000 words inside the package.")
         name, emb = "the embeddings", ffjax.demo()

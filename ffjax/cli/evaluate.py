@@ -9,7 +9,7 @@ from typer import Argument, Option
 import ffjax
 from ffjax.cli.files import load
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Json, Lossy, MethodOption
+from ffjax.cli.options import EmbeddingsFile, InputDims, InputFormat, Json, Lossy, MethodOption
 from ffjax.cli.output import console, tabbed, to_json
 from ffjax.cli.progress import working
 
@@ -39,6 +39,7 @@ def evaluate(
     method: MethodOption = "3cosadd",
     format: InputFormat = None,
     lossy: Lossy = False,
+    input_dims: InputDims = None,
     json: Json = False,
 ) -> None:
     """Answer the questions of benchmarks and report the accuracy.
@@ -60,7 +61,7 @@ def evaluate(
     from ffjax.evaluate.datasets import holds_analogies
 
     kinds = [holds_analogies(file) for file in files]  # a missing file fails before the long work
-    emb = load(embeddings, format, lossy=lossy)
+    emb = load(embeddings, format, lossy=lossy, dims=input_dims)
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     skip = "answer" if count_unknown else "any"
     for file, is_analogies in zip(files, kinds, strict=True):

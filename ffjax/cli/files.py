@@ -22,9 +22,9 @@ def rewrite(
     unshare_rows: bool = False,
 ) -> "ffjax.Embeddings":
     """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
-    source, target, from_, to, lossy = files
+    source, target, from_, to, lossy, dims = files
     check_target(target, to)
-    loaded = load(source, from_, mmap=True, lossy=lossy, limit=limit)
+    loaded = load(source, from_, mmap=True, lossy=lossy, limit=limit, dims=dims)
     with working(doing, unit=unit) as bar, translated(function, shown(source)):
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
@@ -42,10 +42,12 @@ def load(
     mmap: bool = False,
     lossy: bool = False,
     limit: int | None = None,
+    dims: int | None = None,
 ) -> "ffjax.Embeddings":
     """Loads embeddings, from standard input if the file is `-`."""
     with working(f"Loading {shown(file)}"), translated("load", shown(file)):
-        return ffjax.load(input_of(file), format=format, mmap=mmap, lossy=lossy, limit=limit)
+        source = input_of(file)
+        return ffjax.load(source, format=format, mmap=mmap, lossy=lossy, limit=limit, dims=dims)
 
 
 def save(

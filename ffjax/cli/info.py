@@ -7,7 +7,7 @@ from typing import Any
 import ffjax
 from ffjax.cli.files import input_of, shown
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, Format, InputFormat, Json, Lossy
+from ffjax.cli.options import EmbeddingsFile, Format, InputDims, InputFormat, Json, Lossy
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
 
@@ -15,7 +15,11 @@ Facts = dict[str, Any]
 
 
 def info(
-    embeddings: EmbeddingsFile, format: InputFormat = None, lossy: Lossy = False, json: Json = False
+    embeddings: EmbeddingsFile,
+    format: InputFormat = None,
+    lossy: Lossy = False,
+    input_dims: InputDims = None,
+    json: Json = False,
 ) -> None:
     """Show what a file of embeddings holds.
 
@@ -35,11 +39,11 @@ def info(
     name = shown(embeddings)
     size = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None
     with working(f"Reading {name}"), translated("load", name):
-        values = _read(input_of(embeddings), format, lossy)
+        values = _read(input_of(embeddings), format, lossy, input_dims)
     facts({"file": name, "bytes": size, **values}, as_json=json)
 
 
-def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
+def _read(source: str | int, format: Format | None, lossy: bool, dims: int | None) -> Facts:
     """The format of a file, the names of its chunks, and what it holds."""
     from ffjax.formats.detect import detect
     from ffjax.formats.io.streams import open_stream
@@ -49,11 +53,11 @@ def _read(source: str | int, format: Format | None, lossy: bool) -> Facts:
         name = format or detect(stream)
         values: Facts = {"format": name, "chunks": None}
         if name not in IN_PLACE:
-            return values | _table(stream, name, lossy)
+            return values | _table(stream, name, lossy, dims)
         is_plain = isinstance(source, str) and stream.size is not None and not stream.wrapping
         if name == "finalfusion" and is_plain:
             return values | _chunks(str(source))
-        return values | _facts(load_stream(stream, name, mmap=True, lossy=lossy))
+        return values | _facts(load_stream(stream, name, mmap=True, lossy=lossy, dims=dims))
 
 
 def _facts(emb: Any) -> Facts:
@@ -73,7 +77,7 @@ def _facts(emb: Any) -> Facts:
     return values
 
 
-def _table(stream: Any, format: str, lossy: bool) -> Facts:
+def _table(stream: Any, format: str, lossy: bool, dims: int | None) -> Facts:
     """Facts of a text, word2vec or floret file, by its first line or by its words."""
     from ffjax.formats.floret import read_floret_blocks
     from ffjax.formats.text.read import read_text_blocks
@@ -86,7 +90,7 @@ def _table(stream: Any, format: str, lossy: bool) -> Facts:
         reader = read_word2vec_blocks(stream, lossy=lossy, values=False)
     else:
         header = format == "textdims"
-        reader = read_text_blocks(stream, header=header, lossy=lossy, values=False)
+        reader = read_text_blocks(stream, header=header, dims=dims, lossy=lossy, values=False)
     with reader as blocks:
         n_rows, n_read = blocks.n_rows, 0
         if n_rows is None:

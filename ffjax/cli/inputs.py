@@ -1,5 +1,6 @@
 """Where queries come from: arguments, a file, or standard input."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from ffjax.cli.files import shown
 
 # Queries answered by one call of a compiled program: several blocks of the search.
 BATCH = 1024
+_SEPARATORS = " \t\r\n"
 
 Query = tuple[str, ...]
 
@@ -54,16 +56,22 @@ def open_text(file: str) -> TextIO:
 
 
 def lines(stream: TextIO) -> Iterator[tuple[int, str]]:
-    """The numbers and texts of a file's lines, stripped, without empty ones."""
+    """The numbers and texts of a file's lines, without empty ones.
+
+    Spaces, tabs and a CR around a text are dropped, and a byte order mark before the first one.
+    Other white space, such as a no-break space, belongs to words.
+    """
     with nullcontext() if stream is sys.stdin else stream:
         for number, line in enumerate(stream, start=1):
-            if text := line.strip():
+            if number == 1 and line[1:2] not in _SEPARATORS:
+                line = line.removeprefix("\ufeff")
+            if text := line.strip(_SEPARATORS):
                 yield number, text
 
 
 def _parsed(stream: TextIO, size: int, file: str) -> Iterator[Query]:
     for number, text in lines(stream):
-        words = [text] if size == 1 else text.split("\t" if "\t" in text else None)
+        words = [text] if size == 1 else re.split("\t" if "\t" in text else " +", text)
         if len(words) != size:
             got = f"{len(words)}: {text}"
             raise BadInput(f"{shown(file)}: line {number}: expected {size} words, got {got}")

@@ -14,9 +14,15 @@ from ffjax.errors import FormatError
 
 # By function of the library: its arguments, and the options of the command that set them.
 OPTIONS: dict[str, dict[str, str]] = {
-    "load": {"format": "-f", "lossy": "--lossy", "limit": "--first"},
+    "load": {"format": "-f", "lossy": "--lossy", "limit": "--first", "dims": "--input-dims"},
     "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
-    "convert": {"target": "OUTPUT", "from_format": "-f", "to_format": "--to", "lossy": "--lossy"},
+    "convert": {
+        "target": "OUTPUT",
+        "from_format": "-f",
+        "to_format": "--to",
+        "lossy": "--lossy",
+        "dims": "--input-dims",
+    },
     "prune": {"n": "--rows"},
     "reduce_dims": {"dims": "--dims", "center": "--center"},
     "quantize": {
@@ -27,6 +33,8 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling"},
 }
+# In advice, which may be for a command without the option.
+HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.
 COMMANDS = {"select_words": "ffjax select", "reconstruct": "ffjax reconstruct"}
 
@@ -46,7 +54,7 @@ def in_terms(message: str, options: dict[str, str]) -> str:
         name, value = options.get(match[1]), match[2]
         if name is None:
             return match[0]
-        if not name.startswith("-"):  # a file
+        if not name.startswith(("-", "ffjax ")):  # a file
             return name
         return f"`{name}`" if value in (None, "", "True") else f"`{name} {value}`"
 
@@ -69,7 +77,7 @@ def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
             if isinstance(error, FormatError):
                 if error.file is None or isinstance(error.file, int):
                     error.file = name
-                error.hint = error.hint and in_terms(error.hint, options)
+                error.hint = error.hint and in_terms(error.hint, options | HINTS)
                 raise
             message = in_terms(str(error), {"embeddings": name, **options})
             says_what = message.startswith(("`-", name, *options.values()))

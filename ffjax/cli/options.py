@@ -32,6 +32,10 @@ Queries = Annotated[
     str | None, Option("--input", metavar="FILE", help="One query per line; - for standard input.")
 ]
 Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8 in words.")]
+InputDims = Annotated[
+    int | None,
+    Option("--input-dims", metavar="N", min=1, help="Dimensions, where text leaves them unclear."),
+]
 Json = Annotated[bool, Option("--json", help="Print JSON, one object per line.")]
 MetricOption = Annotated[Metric, Option("--metric", "-m", help="Similarity metric.")]
 MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]
@@ -49,6 +53,7 @@ class Files(NamedTuple):
     from_: FromFormat = None
     to: ToFormat = None
     lossy: Lossy = False
+    input_dims: InputDims = None
 
 
 class QueryOptions(NamedTuple):
@@ -61,6 +66,7 @@ class QueryOptions(NamedTuple):
     restrict: Restrict = None
     format: InputFormat = None
     lossy: Lossy = False
+    input_dims: InputDims = None
     json: Json = False
 
 

@@ -8,7 +8,14 @@ from typer import Argument, Exit, Option
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, load, write_output
-from ffjax.cli.options import EmbeddingsFile, InputFormat, Lossy, MetricOption, Restrict
+from ffjax.cli.options import (
+    EmbeddingsFile,
+    InputDims,
+    InputFormat,
+    Lossy,
+    MetricOption,
+    Restrict,
+)
 from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, check_words, neighbours
@@ -29,6 +36,7 @@ def plot(
     to: Annotated[Picture | None, Option("--to", "-t", help="By default from the name.")] = None,
     format: InputFormat = None,
     lossy: Lossy = False,
+    input_dims: InputDims = None,
 ) -> None:
     """Draw words and their neighbours.
 
@@ -46,7 +54,7 @@ def plot(
     picture_format = _format(output, to)
     check_distinct(output, embeddings)
     check_writable(output)
-    emb = load(embeddings, format, lossy=lossy)
+    emb = load(embeddings, format, lossy=lossy, dims=input_dims)
     check_words(emb, embeddings)
     words = list(dict.fromkeys(words))
     picture = BytesIO()

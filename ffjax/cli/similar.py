@@ -78,7 +78,7 @@ def answer_queries(
     """Loads embeddings, and answers queries of `size` words a batch at a time."""
     file = options.embeddings
     batches = queries(words, options.file, size, stdin_is_read=file == "-")
-    emb = load(file, options.format, lossy=options.lossy)
+    emb = load(file, options.format, lossy=options.lossy, dims=options.input_dims)
     check_words(emb, file)
     answers = Answers(as_json=options.json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:

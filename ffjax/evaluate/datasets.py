@@ -11,13 +11,18 @@ begin with `#`.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from os import PathLike, fspath
 from typing import NamedTuple
 
+from ffjax._internal.arguments import check_file
 from ffjax.errors import FormatError
 
 File = str | bytes | PathLike[str] | PathLike[bytes]
+
+_SPACE = " \t\r\n"  # other white space may belong to words
+_ASCII_SPACE = re.compile(f"[{_SPACE}]+")
 
 
 class Question(NamedTuple):
@@ -44,8 +49,8 @@ def read_questions(path: File) -> list[tuple[str, list[Question]]]:
         if line.startswith(":"):
             sections.append((line.lstrip(": ").strip(), []))
             continue
-        words, got = line.split(), repr(line.strip())
-        if not words:
+        words, got = _ASCII_SPACE.split(line.strip(_SPACE)), repr(line.strip())
+        if words == [""]:
             continue
         if not sections:
             expected = "a line `: SECTION` first"
@@ -66,7 +71,7 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
         if line.startswith("#") or not line.strip():
             continue
         try:
-            first, second, judged = (field.strip() for field in line.split(delimiter))
+            first, second, judged = (field.strip(_SPACE) for field in line.split(delimiter))
             pairs.append(Pair(first, second, float(judged)))
         except ValueError:
             if not may_be_headings:
@@ -86,6 +91,7 @@ def holds_analogies(path: File) -> bool:
 
 def _lines(path: File) -> Iterator[tuple[int, str]]:
     """Lines with the offsets of their first bytes, without a byte order mark."""
+    check_file(path)
     offset = 0
     with open(fspath(path), "rb") as file:
         for raw in file:

@@ -169,15 +169,23 @@ def test_info_of_text_counts_its_words(ff, tmp_path, monkeypatch):
     assert (rows["words"], rows["repeated_words"]) == ("2", "198")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00\x01", b"<!DOCTYPE html>"])
-def test_info_of_something_else(ff, tmp_path, data):
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "expected embeddings, got an empty file"),
+        (b"\x00\x01", "Recognized are finalfusion (begins with `FiFu`)"),
+        (b"<!DOCTYPE html>", "expected embeddings, got a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "Git LFS"),
+    ],
+)
+def test_info_of_something_else(ff, tmp_path, data, message):
     path = tmp_path / "page"
     path.write_bytes(data)
     result = ff("info", path)
     assert (
         result.status == 2
         and result.err.count("\n") == 1
-        and "expected finalfusion (begins with `FiFu`)" in result.err
+        and message in result.err
     )
 
 

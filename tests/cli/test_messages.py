@@ -43,7 +43,7 @@ def test_each_function_that_is_a_command_exists(function):
     [
         ("`limit`: expected 1, got 0.", "`--first`: expected 1, got 0."),
         ("Use `lossy=True`.", "Use `--lossy`."),
-        ("`dims`: expected 1 to 3.", "`dims`: expected 1 to 3."),
+        ("`mmap`: expected a bool.", "`mmap`: expected a bool."),
         ("Drop it with `ffjax.select_words`.", "Drop it with `ffjax select`."),
         ("Use `ffjax.reconstruct(embeddings)`.", "Use `ffjax reconstruct`."),
         ("Call `ffjax.pack(words)`.", "Call `ffjax.pack(words)`."),
