@@ -10,7 +10,6 @@ from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, gather_sum
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.storage.base import RowArrays, add_vjp
-from ffjax.vocab.base import init_words
 from ffjax.vocab.ngrams import FastTextIndexer
 from ffjax.vocab.subword import SubwordVocab
 
@@ -64,32 +63,9 @@ class ToyArray(RowArrays, kind="ToyArray"):
         return cls(tree.array("rows", 2, "float16"), tree.array("constant", 1, "float32"))
 
 
-@value(static=("n_shared_rows", "subword_indexer"))
-class ToyVocab(SubwordVocab):
+@value(static=("n_shared_rows",), init=False)
+class ToyVocab(SubwordVocab, kind="ToyVocab"):
     """Words whose n-grams are taken between square brackets."""
 
-    table: Any
-    index: Any
-    shared_rows: Any
-    n_shared_rows: int | None
-    subword_indexer: FastTextIndexer
-
-    def __init__(self, words: Any, indexer: FastTextIndexer, *, rows: Any = None) -> None:
-        init_words(self, words, rows)
-        set_fields(self, subword_indexer=indexer)
-
-    markers = property(lambda self: ("[", "]"))
-
-    def to_tree(self):
-        rows = self.shared_rows
-        return {"kind": "ToyVocab", "words": self.table, "rows": rows, **self._numbers()}
-
-    def _numbers(self):
-        indexer = self.subword_indexer
-        return {"n": indexer.n_buckets, "min_n": indexer.min_n, "max_n": indexer.max_n}
-
-    @classmethod
-    def from_tree(cls, tree):
-        indexer = FastTextIndexer(tree.whole("n"), tree.whole("min_n"), tree.whole("max_n"))
-        rows = tree.maybe("rows", lambda name: np.asarray(tree.array(name, 1, "int32")))
-        return tree.made(cls, tree.strings("words"), indexer, rows=rows)
+    markers = ("[", "]")
+    indexers = (FastTextIndexer,)

@@ -20,7 +20,7 @@ _COMPARED = 1 << 22
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
-def value(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
+def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[T]], type[T]]:
     """Makes a class a frozen dataclass that is a pytree: fields are children, or static.
 
     A child is an array, `None`, or another pytree. A static field is small and hashable; it is part
@@ -31,6 +31,7 @@ def value(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
 
     Args:
         static: names of the fields that are not children.
+        init: whether to make an `__init__` if the class lacks one; without it that of its base.
 
     Returns:
         A class decorator.
@@ -53,7 +54,7 @@ def value(*, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
         # A subclass inherits the repr and the comparison of its base, if that has its own.
         shown = None if cls.__repr__ is object.__repr__ else cls.__repr__
         compared = cls.__eq__ is not object.__eq__
-        cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        cls = dataclasses.dataclass(frozen=True, eq=False, repr=False, init=init)(cls)
         names = field_names(cls)
         if unknown := sorted(set(static) - set(names)):
             expected = f"fields of {cls.__name__} ({_listed(names)})"

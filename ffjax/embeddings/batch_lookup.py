@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
-from ffjax._internal.arrays import host_view, padded_size
+from ffjax._internal.arrays import padded_size
 from ffjax.functional.lookup import lookup
 from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.storage import NdArray, QuantizedArray, Storage
+from ffjax.storage import Storage
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import RaggedBatch, pack_ragged
 from ffjax.strings.strings import Strings
@@ -87,12 +87,8 @@ def read_rows(
 ) -> np.ndarray:
     """The vectors of known words by their rows; ids below zero may get any vector."""
     storage = embeddings.storage
-    if not unnormalize:
-        matrix = host_view(storage.matrix) if isinstance(storage, NdArray) else None
-        if matrix is not None and len(matrix):
-            return np.take(matrix, ids, axis=0, out=out, mode="clip")
-        if isinstance(storage, QuantizedArray) and _decoded_on_host(storage):
-            return storage.read(np.maximum(ids, 0), out)
+    if storage.reads_on_host and not unnormalize:
+        return storage.read(np.maximum(ids, 0), out)
     rows = np.full(padded_size(len(ids), 0, coarse=True), -1, np.int32)
     rows[: len(ids)] = ids
     vectors = lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
@@ -116,7 +112,7 @@ def embed_unknown(
     Words share batches with others of similar lengths, of bounded size. Those that are very long,
     and long ones that are few, are embedded on the host, one by one.
     """
-    if not isinstance(embeddings.vocab, SubwordVocab):
+    if embeddings.vocab.subword_indexer is None:
         return
     groups: dict[int, list[RaggedBatch]] = {}
     for batch in batches:
@@ -146,7 +142,7 @@ def embed_unknown(
 def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
     """The sum of the rows of a word's n-grams, and how many there are; in little memory."""
     storage, vocab = embeddings.storage, embeddings.vocab
-    if not isinstance(vocab, SubwordVocab):
+    if vocab.subword_indexer is None:
         return np.zeros(storage.shape[1], np.float32), 0
     if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:
         ids = vocab.subword_rows(word)
@@ -263,7 +259,3 @@ def _embed_long_word(
     divisor = max(count, 1) if unnormalize else np.sqrt(total @ total)
     return (total / divisor if divisor > 0 else total), count > 0
 
-
-def _decoded_on_host(storage: QuantizedArray) -> bool:
-    # A rotation is a product with a matrix, which compiled code does faster.
-    return storage.projection is None and storage.on_host and len(storage) > 0

@@ -13,6 +13,7 @@ from jaxtyping import Int32, Int64, UInt32
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import equal, set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 
@@ -119,6 +120,38 @@ class TrainingState:
     def labels(self) -> list[str]:
         """The classes of a classifier, in the order of the rows of `output`."""
         return self.label_table.strings
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {
+            "counts": self.counts,
+            "n_tokens": self.n_tokens,
+            "labels": self.label_table,
+            "label_counts": self.label_counts,
+            "output": self.output,
+            "word_ngrams": self.word_ngrams,
+            "word_ngram_buckets": self.word_ngram_buckets,
+            "original": self.original,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "TrainingState":
+        """The training state of a tree."""
+        return tree.made(
+            cls,
+            tree.array("counts", 1, "int64"),
+            n_tokens=tree.whole("n_tokens"),
+            labels=tree.strings("labels"),
+            label_counts=tree.array("label_counts", 1, "int64"),
+            output=tree.maybe("output", tree.storage),
+            word_ngrams=tree.maybe("word_ngrams", tree.storage),
+            word_ngram_buckets=tree.maybe(
+                "word_ngram_buckets", lambda name: tree.array(name, 1, "int32")
+            ),
+            original=tree.maybe("original", tree.storage),
+            version=tree.whole("version"),
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TrainingState):

@@ -11,7 +11,6 @@ from ffjax.functional.search import EmbeddingsLike
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import pack_ragged
-from ffjax.vocab import SubwordVocab
 
 
 class UniqueWords(NamedTuple):
@@ -53,7 +52,7 @@ def unique_words(
         ids, unknown = np.where(in_line, ids, np.int32(-1)), unknown & in_line
     rows, ids = _number_known(ids, embeddings.vocab.n_word_rows)
     names: list[bytes] = []
-    if isinstance(embeddings.vocab, SubwordVocab):
+    if embeddings.vocab.subword_indexer is not None:
         names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(rows))
     n_known, n = len(rows), len(rows) + len(names)
 
@@ -129,7 +128,7 @@ def _row_counts(
 ) -> list[int]:
     """How many rows a classifier sums for each word: its own, and those of its n-grams."""
     vocab = embeddings.vocab
-    if not isinstance(vocab, SubwordVocab):
+    if vocab.subword_indexer is None:
         return [1] * len(rows)
 
     def n_ngrams(word: str) -> int:

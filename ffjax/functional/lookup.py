@@ -48,7 +48,7 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     if not isinstance(vocab, Vocab):
         raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
     check_packed("strings", strings)
-    if not isinstance(vocab, SubwordVocab) or _traced((vocab, strings)):
+    if vocab.subword_indexer is None or _traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
     unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
@@ -165,7 +165,7 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool) -> tuple[Array, Array]:
     words = vocab.find(strings)
     vectors = _known_vectors(storage, norms, words, unnormalize)
-    if not isinstance(vocab, SubwordVocab):
+    if vocab.subword_indexer is None:
         return vectors, words >= 0
     unknown = words < 0
     vectors, found = with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)

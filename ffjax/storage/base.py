@@ -9,9 +9,9 @@ have an entry for each row.
     whole storages  take, concat, slice_rows, to_tree, from_tree
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from ffjax._internal.arrays import aligned_empty, host_view
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.memmap import is_mapped, release_pages
 from ffjax._internal.pytree import replace
+from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.top_k.row_source import RowSource
 
 Gradient = tuple[Array, ...]
@@ -31,38 +32,7 @@ Gradient = tuple[Array, ...]
 _BLOCK_NUMBERS = 1 << 22
 
 
-@runtime_checkable
-class TreeReader(Protocol):
-    """A map of a snapshot, whose entries are checked when they are read."""
-
-    def array(self, name: str, ndim: int, *dtypes: str) -> Any:
-        """An entry that is an array of `ndim` dimensions and one of these dtypes."""
-
-    def whole(self, name: str) -> int:
-        """An entry that is a whole number."""
-        ...
-
-    def maybe(self, name: str, read: Callable[[str], Any]) -> Any:
-        """What `read` makes of an entry, or `None` if that is nil."""
-
-    def error(self, field: str | None, expected: str, got: str) -> Exception:
-        """An error about an entry, for the caller to raise."""
-        ...
-
-    def made(self, make: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """What a constructor makes of entries, its errors as errors about the snapshot."""
-
-    def storage(self, name: str) -> Any:
-        """An entry that is a storage."""
-
-    def strings(self, name: str) -> Any:
-        """An entry that is a table of strings."""
-
-    def indexer(self, name: str) -> Any:
-        """An entry that is an n-gram indexer."""
-
-
-class Storage(Chunk, ABC):
+class Storage(Chunk, SnapshotValue):
     """Rows of numbers, one for each word or n-gram.
 
     Storages are immutable pytrees. Methods that take ids as JAX arrays are compiled code; indexing
@@ -71,17 +41,11 @@ class Storage(Chunk, ABC):
     A subclass is registered for snapshots by its `kind`, as in `class Rows(Storage, kind="Rows")`.
 
     Attributes:
-        kind: how snapshots call this storage; `None` if they cannot hold it.
         row_arrays: the fields that have an entry for each row, by which rows can be divided over
             devices; empty if they cannot.
     """
 
-    kind: ClassVar[str | None] = None
     row_arrays: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls, *, kind: str | None = None, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.kind = kind
 
     @property
     @abstractmethod
@@ -156,15 +120,6 @@ class Storage(Chunk, ABC):
     def slice_rows(self, key: slice) -> "Storage":
         """A storage of the rows of a slice, views where that is possible."""
 
-    @abstractmethod
-    def to_tree(self) -> dict[str, Any]:
-        """What a snapshot keeps: `kind`, numbers, text, arrays, and values with their own trees."""
-
-    @classmethod
-    @abstractmethod
-    def from_tree(cls, tree: TreeReader) -> "Storage":
-        """The storage of a tree."""
-
     @final
     @property
     def is_mapped(self) -> bool:
@@ -176,6 +131,11 @@ class Storage(Chunk, ABC):
     def on_host(self) -> bool:
         """Whether the host reads rows without a copy from another device."""
         return all(host_view(leaf) is not None for leaf in jax.tree.leaves(self))
+
+    @property
+    def reads_on_host(self) -> bool:
+        """Whether the host reads many rows at least as fast as compiled code does."""
+        return False
 
     @final
     @property
@@ -304,16 +264,6 @@ def check_finite(rows: np.ndarray, start: int, name: Callable[[int], str]) -> No
         )
 
 
-def storage_of_kind(kind: str) -> type[Storage] | None:
-    """The class of storages that snapshots call `kind`."""
-    return {cls.kind: cls for cls in _subclasses(Storage)}.get(kind)
-
-
-def storage_kinds() -> list[str]:
-    """The kinds of storages that snapshots can hold."""
-    return [cls.kind for cls in _subclasses(Storage) if cls.kind is not None]
-
-
 def add_vjp(
     storage: Storage,
     gradient: Gradient,
@@ -336,12 +286,6 @@ def add_leaves(gradient: Gradient, cotangent: Any) -> Gradient:
     return tuple(
         total + leaf.astype(jnp.float32) for total, leaf in zip(gradient, leaves, strict=True)
     )
-
-
-def _subclasses(cls: type[Storage]) -> Iterator[type[Storage]]:
-    for subclass in cls.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)
 
 
 def _taken(array: Any, ids: np.ndarray) -> Any:

@@ -19,9 +19,10 @@ from jaxtyping import Array, Float32, Int32, Integer
 
 from ffjax._internal.arrays import padded_size
 from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, Storage, TreeReader, float_leaves
+from ffjax.storage.base import Gradient, Storage, float_leaves
 from ffjax.storage.dense import NdArray, unplaced
 from ffjax.storage.ngram_sums import (
     MEAN_WITH_WORD,

@@ -11,9 +11,10 @@ from jaxtyping import Array, Float, Float32, Int32
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
 from ffjax.kernels.top_k.row_source import RowSource, of_matrix
-from ffjax.storage.base import Gradient, RowArrays, Storage, TreeReader
+from ffjax.storage.base import Gradient, RowArrays, Storage
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -90,6 +91,8 @@ class NdArray(RowArrays, kind="NdArray"):
         if self._in_file is not None and not isinstance(ids, slice):
             flat = np.asarray(ids).reshape(-1)
             rows = self._in_file.read(flat).reshape(*np.shape(ids), self.shape[1])
+        elif host is not None and out is not None and isinstance(ids, np.ndarray) and len(host):
+            return np.take(host, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
         elif host is not None:
             rows = host[ids]
         else:
@@ -112,6 +115,11 @@ class NdArray(RowArrays, kind="NdArray"):
     def from_tree(cls, tree: TreeReader) -> "NdArray":
         """The storage of a tree."""
         return cls(tree.array("matrix", 2, *_DTYPES))
+
+    @property
+    def reads_on_host(self) -> bool:
+        """Whether the matrix is on the host."""
+        return self._host is not None and len(self) > 0
 
     @cached_property
     def _host(self) -> np.ndarray | None:

@@ -16,9 +16,10 @@ from jaxtyping import Array, Float, Float32, Int8, Int32
 from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
 from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
 from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, RowArrays, Storage, TreeReader
+from ffjax.storage.base import Gradient, RowArrays, Storage
 
 _LARGEST = 127
 

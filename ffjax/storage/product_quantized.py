@@ -16,10 +16,11 @@ from jaxtyping import Array, Float, Float32, Int32, UInt8
 from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
 from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.gather_sum import gather_rows, gather_sum
 from ffjax.kernels.pq_scan import decode, pq_source, rotate
 from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, RowArrays, Storage, TreeReader, add_vjp
+from ffjax.storage.base import Gradient, RowArrays, Storage, add_vjp
 from ffjax.storage.pq import PQ
 
 
@@ -172,6 +173,11 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
 
     def _details(self) -> str:
         return f", {self.quantizer!r}{', norms' if self.norms is not None else ''}"
+
+    @property
+    def reads_on_host(self) -> bool:
+        """Whether codes are on the host; compiled code is faster at products with a projection."""
+        return self.projection is None and self.on_host and len(self) > 0
 
     @cached_property
     def _host(self) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float, Float32, Int32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import abstract_mesh
 from ffjax._internal.pytree import field_names, replace, set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, Storage, TreeReader, add_vjp
+from ffjax.storage.base import Gradient, Storage, add_vjp
 from ffjax.storage.dense import NdArray, check_matrix, unplaced
 
 

@@ -10,7 +10,6 @@ from ffjax._internal.arguments import check_embeddings, list_of_words
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
-from ffjax.transforms.select import with_words
 
 
 def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embeddings:
@@ -60,7 +59,7 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
     table = StringTable.from_strings([*vocab.words, *words])
     return Embeddings(
         storage.concat(rows, n_rows),
-        with_words(vocab, table, word_rows),
+        vocab.with_words(table, word_rows),
         norms,
         embeddings.metadata,
     )

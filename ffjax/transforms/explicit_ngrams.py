@@ -3,17 +3,18 @@
 import numpy as np
 
 from ffjax.storage import NdArray, Storage
-from ffjax.vocab import ExplicitVocab, FastTextVocab, FinalfusionBucketVocab, Vocab
+from ffjax.vocab import ExplicitVocab, Vocab
 
 
 def explicit_ngrams(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVocab]:
     """The rows of words and of the n-grams that they have, and a vocabulary of those n-grams."""
-    if not isinstance(vocab, FastTextVocab | FinalfusionBucketVocab):
+    to_explicit = getattr(vocab, "to_explicit", None)
+    if to_explicit is None:
         raise TypeError(
             "`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab, "
             f"got {type(vocab).__name__}. Only hashed n-grams can be made explicit."
         )
-    explicit = vocab.to_explicit()
+    explicit = to_explicit()
     indexer, offset = explicit.subword_indexer, vocab.n_word_rows
     source = np.arange(explicit.upper_bound)
     for ngram, row in indexer.ngram_index.items():

@@ -11,7 +11,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
-from ffjax.transforms.select import take_rows, with_words
+from ffjax.transforms.select import take_rows
 
 Progress = Callable[[int, int], None]
 
@@ -87,7 +87,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Progress | None = None) -
         mapped[words[position]] = words[names[new_rows[row]]], float(scores[row])
     result = Embeddings(
         pruned,
-        with_words(vocab, vocab.table, new_rows[word_rows]),
+        vocab.with_words(vocab.table, new_rows[word_rows]),
         None if norms is None else Norms(np.asarray(norms)[kept_rows]),
         embeddings.metadata,
         embeddings.training,

@@ -8,8 +8,6 @@ from ffjax._internal.arguments import check_embeddings, list_of_words
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
-from ffjax.strings.string_table import StringTable
-from ffjax.vocab import FloretVocab, SimpleVocab, SubwordVocab, Vocab
 
 
 def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
@@ -55,7 +53,7 @@ def first_words(embeddings: Embeddings, limit: int | None) -> Embeddings:
     vocab = embeddings.vocab
     if limit is None or limit >= len(vocab) > 0:
         return embeddings
-    if isinstance(vocab, FloretVocab):
+    if not vocab.has_words:
         raise ValueError(
             f"`limit`: expected None for floret embeddings, which have no words, got {limit}."
         )
@@ -71,7 +69,7 @@ def take_words(embeddings: Embeddings, positions: np.ndarray) -> Embeddings:
     norms = embeddings.norms
     return Embeddings(
         take_rows(embeddings.storage, rows, vocab.n_word_rows),
-        with_words(vocab, vocab.table.take(positions), word_rows),
+        vocab.with_words(vocab.table.take(positions), word_rows),
         None if norms is None else Norms(np.asarray(norms)[rows]),
         embeddings.metadata,
     )
@@ -80,15 +78,3 @@ def take_words(embeddings: Embeddings, positions: np.ndarray) -> Embeddings:
 def take_rows(storage: Storage, rows: np.ndarray, n_word_rows: int) -> Storage:
     """Some of the first `n_word_rows` rows, which belong to words, then all rows of n-grams."""
     return storage.take(np.concatenate([rows, np.arange(n_word_rows, len(storage))]))
-
-
-def with_words(vocab: Vocab, table: StringTable, rows: np.ndarray) -> Vocab:
-    """A vocabulary with other words, each with its row, and the same n-grams."""
-    if isinstance(vocab, FloretVocab) or not isinstance(vocab, SimpleVocab | SubwordVocab):
-        raise TypeError(
-            "`embeddings`: expected embeddings with a list of words, "
-            f"got a {type(vocab).__name__}, which has none."
-        )
-    if isinstance(vocab, SimpleVocab):
-        return SimpleVocab(table, rows=rows)
-    return type(vocab)(table, vocab.subword_indexer, rows=rows)  # type: ignore[call-arg]

@@ -4,7 +4,7 @@ import numpy as np
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage.norms import Norms
-from ffjax.transforms.select import take_rows, with_words
+from ffjax.transforms.select import take_rows
 
 
 def unshare_rows(embeddings: Embeddings) -> Embeddings:
@@ -28,7 +28,7 @@ def unshare_rows(embeddings: Embeddings) -> Embeddings:
     rows = vocab.host_rows
     return Embeddings(
         take_rows(embeddings.storage, rows, vocab.n_word_rows),
-        with_words(vocab, vocab.table, np.arange(len(vocab))),
+        vocab.with_words(vocab.table),
         None if norms is None else Norms(np.asarray(norms)[rows]),
         embeddings.metadata,
         embeddings.training,

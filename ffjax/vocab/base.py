@@ -1,7 +1,12 @@
-"""What all vocabularies share: words in a `StringTable`, found through a `HashTable`."""
+"""The interface of vocabularies: words in a `StringTable`, found through a `HashTable`.
 
-from abc import ABC, abstractmethod
+Lookup, search, saving and transforms are written against `Vocab`. A new vocabulary is one new
+module with a subclass of it, or of `SubwordVocab` if unknown words have n-grams.
+"""
+
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +18,8 @@ from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.pytree import equal
+from ffjax._internal.pytree import equal, replace, set_fields
+from ffjax._internal.snapshot_value import SnapshotValue, TreeReader
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
@@ -22,26 +28,34 @@ from ffjax.vocab.rows import Rows
 D = TypeVar("D")
 
 
-class Vocab(Chunk, ABC):
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Vocab(Chunk, SnapshotValue):
     """A vocabulary: words and the rows of a storage that belong to them.
 
-    Vocabularies are immutable pytrees. Methods that take a `str` run on the host and have the names, arguments and
-    answers of finalfusion-python; `encode` takes packed words and runs in compiled code.
+    Vocabularies are immutable pytrees. Methods that take a `str` run on the host and have the
+    names, arguments and answers of finalfusion-python; `encode` takes packed words and runs in
+    compiled code.
 
     Attributes:
         table: the words in order.
         index: the hash table over the words.
-        shared_rows: the row of each word if words share rows, shape `[n_words]`; `None` if word i has row i.
-        n_word_rows: how many rows belong to words (they come first in a storage), counted when words share rows.
+        shared_rows: the row of each word if words share rows, shape `[n_words]`; `None` if word i
+            has row i.
+        n_shared_rows: how many rows belong to words, if they share rows. Those rows come first.
+        subword_indexer: maps n-grams to rows (counted from 0 after the words' rows); `None` if
+            unknown words have none.
+        has_words: whether there is a list of words; a vocabulary without one hashes every word.
+        indexers: the types that `subword_indexer` may have.
     """
+
+    has_words: ClassVar[bool] = True
+    indexers: ClassVar[tuple[type, ...]] = ()
 
     table: StringTable
     index: HashTable
     shared_rows: Int32[AnyArray, " n_words"] | None
     n_shared_rows: int | None
-
-    # How errors call a single entry of this vocabulary.
-    kind: ClassVar[str] = "vocabulary"
+    subword_indexer: Any = None
 
     @property
     def words(self) -> list[str]:
@@ -61,18 +75,29 @@ class Vocab(Chunk, ABC):
     @property
     @abstractmethod
     def upper_bound(self) -> int:
-        """The number of rows that the vocabulary addresses, which is what a storage for it must have."""
+        """The number of rows that the vocabulary addresses, which its storage must have."""
 
     @abstractmethod
     def subword_rows(self, item: str) -> np.ndarray:
-        """The rows of the n-grams of a word, known or not, `[n]`; none for vocabularies without subwords."""
+        """The rows of the n-grams of a word, known or not, `[n]`."""
 
     @abstractmethod
     def encode(self, strings: Strings) -> Rows:
-        """The rows behind each packed word, in compiled code; `ffjax.encode` is this, jitted."""
+        """The rows of each packed word, in compiled code; `ffjax.encode` is this, jitted."""
+
+    def with_words(self, table: StringTable, rows: np.ndarray | None = None) -> "Vocab":
+        """A vocabulary with other words, each with its row, and the same n-grams."""
+        if not self.has_words:
+            raise TypeError(
+                "`embeddings`: expected embeddings with a list of words, "
+                f"got a {type(self).__name__}, which has none."
+            )
+        vocab = replace(self)
+        init_words(vocab, table, rows)
+        return vocab
 
     def idx(self, item: str, default: D = None) -> int | list[int] | D:
-        """The row of a known word, the rows of the n-grams of an unknown one, or `default` if there are none.
+        """The row of a known word, the rows of an unknown one's n-grams, or else `default`.
 
         Examples:
             >>> import ffjax
@@ -90,20 +115,20 @@ class Vocab(Chunk, ABC):
         """As `idx`.
 
         Raises:
-            KeyError: the word is unknown and has no n-grams with rows.
+            KeyError: if the word is unknown and has no n-grams with rows.
         """
         rows = self.idx(item)
         if rows is None:
-            raise KeyError(f"{item!r}: not one of the {len(self)} words of this {type(self).__name__}, and no n-grams")
+            name = type(self).__name__
+            got = f"not one of the {len(self)} words of this {name}"
+            raise KeyError(f"{item!r}: {got}, and no n-grams")
         return rows
 
     def __contains__(self, item: object) -> bool:
         """Whether a word is known, or all words of an iterable are."""
         if isinstance(item, str):
             return item in self.host_index
-        if isinstance(item, Iterable):
-            return all(word in self for word in item)
-        return False
+        return isinstance(item, Iterable) and all(word in self for word in item)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.words)
@@ -112,15 +137,15 @@ class Vocab(Chunk, ABC):
         return len(self.table)
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
+        if not isinstance(other, Vocab) or type(self) is not type(other):
             return NotImplemented
-        assert isinstance(other, Vocab)
-        if not self.table == other.table:
-            return False
         # The hash table follows from the words, so it needs no comparison.
-        mine = (self.host_rows, self.n_word_rows, self._settings())
-        theirs = (other.host_rows, other.n_word_rows, other._settings())
-        return equal(mine[0], theirs[0]) and mine[1:] == theirs[1:]
+        return (
+            self.table == other.table
+            and self.n_word_rows == other.n_word_rows
+            and self._settings() == other._settings()
+            and equal(self.host_rows, other.host_rows)
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -130,8 +155,21 @@ class Vocab(Chunk, ABC):
         return f"{type(self).__name__}({len(self)} words{shared}{settings})"
 
     def _settings(self) -> tuple[Any, ...]:
-        """What two vocabularies must have in common beside their words to be equal."""
-        return ()
+        """What two vocabularies must have in common besides their words to be equal."""
+        return () if self.subword_indexer is None else (self.subword_indexer,)
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        tree = {"kind": self.kind, "words": self.table, "rows": self.shared_rows}
+        return {**tree, "indexer": self.subword_indexer} if self.indexers else tree
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "Vocab":
+        """The vocabulary of a tree."""
+        words = tree.strings("words")
+        rows = tree.maybe("rows", lambda name: np.asarray(tree.array(name, 1, "int32")))
+        indexer = [tree.indexer("indexer")] if cls.indexers else []
+        return tree.made(cls, words, *indexer, rows=rows)
 
     @cached_property
     def host_rows(self) -> np.ndarray:
@@ -160,7 +198,8 @@ class Vocab(Chunk, ABC):
             n: how many words, `None` for all.
 
         Returns:
-            A slice; numbers of rows in ascending order, int32 `[n_rows]`, where words share rows; `None` for all.
+            A slice; or where words share rows their numbers in ascending order, int32 `[n_rows]`;
+            `None` for all.
 
         Examples:
             >>> import ffjax
@@ -174,7 +213,7 @@ class Vocab(Chunk, ABC):
 
     def find(self, strings: Strings) -> Int32[Array, " batch"]:
         """The row of each known word of a packed batch, -1 for the others; compiled code."""
-        places = find(
+        positions = find(
             self.index,
             jnp.asarray(self.table.data),
             jnp.asarray(self.table.offsets),
@@ -182,44 +221,40 @@ class Vocab(Chunk, ABC):
             jnp.asarray(strings.lengths),
         )
         if self.shared_rows is None or len(self.table) == 0:
-            return places
-        return jnp.where(places >= 0, jnp.asarray(self.shared_rows)[jnp.maximum(places, 0)], jnp.int32(-1))
+            return positions
+        rows = jnp.asarray(self.shared_rows)[jnp.maximum(positions, 0)]
+        return jnp.where(positions >= 0, rows, jnp.int32(-1))
 
 
-def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: Any, n_rows: int | None = None) -> None:
-    """Sets the fields that every vocabulary has: packs the words, hashes them and checks `rows`.
-
-    Raises:
-        TypeError: a word is neither `str` nor `bytes`.
-        ValueError: a word occurs twice, or `rows` does not give every word a row and every row a word.
-    """
+def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: Any = None) -> None:
+    """Sets the fields of words and their rows: packs the words, hashes them and checks `rows`."""
     if isinstance(words, str | bytes):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
     index = HashTable.build(table.host_data, table.host_offsets, what="words")
-    shared, n_shared = _shared(rows, len(table), n_rows)
+    shared_rows = _checked_rows(rows, len(table))
     # The device is where lookups read them; the host keeps the table that it made.
-    fields = {"table": table, "index": index, "shared_rows": shared}
-    for name, value in jax.device_put(fields).items():
-        object.__setattr__(vocab, name, value)
-    object.__setattr__(vocab, "n_shared_rows", n_shared)
+    fields = {"table": table, "index": index, "shared_rows": shared_rows}
+    set_fields(vocab, **jax.device_put(fields))
+    n_shared_rows = None if shared_rows is None else int(shared_rows.max()) + 1
+    set_fields(vocab, n_shared_rows=n_shared_rows)
 
 
-def _shared(rows: Any, n_words: int, n_rows: int | None) -> tuple[np.ndarray | None, int | None]:
+def _checked_rows(rows: Any, n_words: int) -> np.ndarray | None:
+    """The row of each word, `None` if word i has row i."""
     if rows is None:
-        return None, None
+        return None
     rows = np.asarray(rows)
     if rows.shape != (n_words,) or rows.dtype.kind not in "iu":
         raise ValueError(
-            f"`rows`: expected {n_words} whole numbers, one for each word, got shape {rows.shape} of {rows.dtype}."
+            f"`rows`: expected {n_words} whole numbers, one for each word, "
+            f"got shape {rows.shape} of {rows.dtype}."
         )
-    used = np.unique(rows)
-    n_used = len(used) if n_rows is None else n_rows
-    if n_words and (used[0] < 0 or used[-1] >= n_used or len(used) != n_used):
+    different = np.unique(rows)
+    n_rows = len(different)
+    if n_words and (different[0] != 0 or different[-1] != n_rows - 1):
         raise ValueError(
-            f"`rows`: expected every row from 0 to the largest to belong to a word, "
-            f"got {len(used)} different rows from {used[0]} to {used[-1]}."
+            "`rows`: expected every row from 0 to the largest to belong to a word, "
+            f"got {n_rows} different rows from {different[0]} to {different[-1]}."
         )
-    if np.array_equal(rows, np.arange(n_words)):
-        return None, None
-    return rows.astype(np.int32), n_used
+    return None if np.array_equal(rows, np.arange(n_words)) else rows.astype(np.int32)

@@ -4,28 +4,26 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
 
-from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
-from ffjax.kernels.perfect_hash import HashTable
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
 
 
-@value(static=("n_shared_rows",))
-class SimpleVocab(Vocab):
+@value(static=("n_shared_rows",), init=False)
+class SimpleVocab(Vocab, kind="SimpleVocab"):
     """Words and their rows, nothing for unknown words.
 
     Args:
         words: the words, each once, in the order of their rows.
-        rows: the row of each word if words share rows, shape `[n_words]`; word i has row i without it.
+        rows: the row of each word if words share rows, shape `[n_words]`; by default word i has
+            row i.
 
     Raises:
-        TypeError: a word is neither `str` nor `bytes`.
-        ValueError: a word occurs twice, or a row belongs to no word.
+        TypeError: if a word is neither `str` nor `bytes`.
+        ValueError: if a word occurs twice, or a row belongs to no word.
 
     Examples:
         >>> import ffjax
@@ -33,11 +31,6 @@ class SimpleVocab(Vocab):
         >>> vocab["Berlin"], "Rome" in vocab, len(vocab)
         (1, False, 2)
     """
-
-    table: StringTable
-    index: HashTable
-    shared_rows: Int32[AnyArray, " n_words"] | None
-    n_shared_rows: int | None
 
     def __init__(self, words: Iterable[str | bytes] | StringTable, *, rows: Any = None) -> None:
         init_words(self, words, rows)

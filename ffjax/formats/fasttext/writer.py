@@ -128,15 +128,14 @@ class _Ngrams(NamedTuple):
         if indexer is None:
             buckets = training.word_ngram_buckets
             return cls(None, None, None if buckets is None else np.asarray(buckets))
-        is_pruned = isinstance(indexer, PrunedIndexer)
-        hashing = indexer.hashing if is_pruned else indexer
+        hashing = indexer.hashing
         if hashing.n_buckets >= 2**31:
             got = hashing.n_buckets
             raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
+        buckets = indexer.kept_buckets
         hashing = with_fasttext_rules(hashing.n_buckets, hashing.min_n, hashing.max_n)
-        if not is_pruned:
+        if buckets is None:
             return cls(hashing, hashing, None)
-        buckets = np.asarray(indexer.kept_buckets)
         return cls(PrunedIndexer(hashing, buckets), hashing, buckets)
 
 

@@ -9,7 +9,6 @@ from ffjax._internal.memmap import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab import FloretVocab
 
 _BLOCK_BYTES = 1 << 22
 _LF = ord("\n")
@@ -52,7 +51,7 @@ def check_plain(
     for option in options.keys() - droppable:
         names = ", ".join(f"`{name}`" for name in sorted(droppable))
         raise TypeError(f"`{option}`: {what} have no such option, only {names}.")
-    if "drop_subwords" in droppable and isinstance(embeddings.vocab, FloretVocab):
+    if "drop_subwords" in droppable and not embeddings.vocab.has_words:
         raise ValueError(
             f"`embeddings`: expected words to write into {what}, got a floret table, which has "
             "none."

@@ -25,17 +25,17 @@
                  "original": storage or nil, "version": n}
     strings     {"bytes": u8[n], UTF-8 one after the other, "offsets": i32[strings + 1]}
 
-`rows` is not nil where words share rows. Storages describe themselves (`to_tree`, `from_tree`);
-rows on several devices are written as the matrix that they are.
+`rows` is not nil where words share rows. Values describe themselves (`to_tree`, `from_tree`); rows
+on several devices are written as they are on one.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from ffjax._internal.snapshot_value import SnapshotValue, classes_by_kind
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
@@ -43,25 +43,12 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.snapshot.arrays import StoredArray
 from ffjax.storage import Storage
-from ffjax.storage.base import storage_kinds, storage_of_kind
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab import (
-    ExplicitVocab,
-    FastTextVocab,
-    FinalfusionBucketVocab,
-    FloretVocab,
-    SimpleVocab,
-    SubwordVocab,
-    Vocab,
-)
-from ffjax.vocab.ngrams import (
-    ExplicitIndexer,
-    FastTextIndexer,
-    FinalfusionHashIndexer,
-    FloretIndexer,
-    PrunedIndexer,
-)
+from ffjax.vocab import Vocab
+from ffjax.vocab.ngrams.base import NgramIndexer
+
+T = TypeVar("T", bound=SnapshotValue)
 
 
 class TreeNode:
@@ -115,36 +102,19 @@ class TreeNode:
 
     def storage(self, name: str) -> Storage:
         """An entry that is a storage."""
-        node = self._node(name)
-        kind = node.text("kind")
-        storage = storage_of_kind(kind)
-        if storage is None:
-            raise node.error("kind", f"one of {', '.join(storage_kinds())}", repr(kind))
-        return storage.from_tree(node)
+        return self._value(name, Storage)
 
-    def indexer(self, name: str) -> Any:
+    def indexer(self, name: str) -> NgramIndexer:
         """An entry that is an n-gram indexer."""
-        node = self._node(name)
-        kind = node.text("kind")
-        if kind not in _HASHING:
-            return node._of_kind(_INDEXERS)
-        settings = {key: value for key, value in node.entries.items() if key != "kind"}
-        if "bucket_exp" in settings:
-            settings["buckets_exp"] = settings.pop("bucket_exp")
-        return node.made(_HASHING[kind], **settings)
+        return self._value(name, NgramIndexer)
 
-    def vocab(self, name: str) -> Any:
+    def vocab(self, name: str) -> Vocab:
         """An entry that is a vocabulary."""
-        node = self._node(name)
-        kind = node.text("kind")
-        for cls in Vocab.__subclasses__() + SubwordVocab.__subclasses__():
-            if cls.__name__ == kind and hasattr(cls, "from_tree"):
-                return cls.from_tree(node)  # type: ignore[attr-defined]
-        return node._of_kind(_VOCABS)
+        return self._value(name, Vocab)
 
     def training(self, name: str) -> TrainingState:
         """An entry that is what training left."""
-        return self._node(name)._build(TrainingState)
+        return TrainingState.from_tree(self._node(name))
 
     def maybe(self, name: str, read: Callable[[str], Any]) -> Any:
         """What `read` makes of an entry, or `None` if that is nil."""
@@ -159,18 +129,15 @@ class TreeNode:
         except FormatError:
             raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self.error(None, "parts that fit each other", f"an error: {error}") from error
+            raise self.error(None, "entries that fit each other", f"an error: {error}") from error
 
-    def _of_kind(self, kinds: dict[str, type]) -> Any:
-        """The value of one of some classes that this map keeps."""
-        kind = self.text("kind")
-        if kind not in kinds:
-            raise self.error("kind", f"one of {', '.join(kinds)}", repr(kind))
-        return self._build(kinds[kind])
-
-    def _build(self, cls: type) -> Any:
-        entries = {field.argument: field.read(self, field.key) for field in _FIELDS[cls]}
-        return self.made(cls, **entries)
+    def _value(self, name: str, base: type[T]) -> T:
+        """An entry that is a value of one of the classes derived from `base`."""
+        node = self._node(name)
+        kind, classes = node.text("kind"), classes_by_kind(base)
+        if kind not in classes:
+            raise node.error("kind", f"one of {', '.join(classes)}", repr(kind))
+        return classes[kind].from_tree(node)
 
     def _node(self, name: str) -> "TreeNode":
         return TreeNode(self.source, self.entries.get(name), f"{self.path}.{name}")
@@ -181,74 +148,6 @@ class TreeNode:
             got = _shortened(entry) if name in self.entries else "no such entry"
             raise self.error(name, what, got)
         return entry
-
-
-class _Field(NamedTuple):
-    """An entry of a map: its key, what reads it, and the attribute and argument it stands for."""
-
-    key: str
-    read: Callable[[TreeNode, str], Any]
-    attribute: str
-    argument: str
-
-
-def _field(key: str, read: Any, attribute: str = "", argument: str = "") -> _Field:
-    return _Field(key, read, attribute or key, argument or key)
-
-
-def _int32(node: TreeNode, key: str) -> np.ndarray:
-    return node.vector(key, "int32")
-
-
-def _int64(node: TreeNode, key: str) -> np.ndarray:
-    return node.vector(key, "int64")
-
-
-def _optional_int32(node: TreeNode, key: str) -> np.ndarray | None:
-    return node.maybe(key, lambda key: _int32(node, key))
-
-
-def _optional_storage(node: TreeNode, key: str) -> Storage | None:
-    return node.maybe(key, node.storage)
-
-
-_WORDS = (
-    _field("words", TreeNode.strings, "table"),
-    _field("rows", _optional_int32, "shared_rows"),
-)
-_INDEXER = _field("indexer", TreeNode.indexer, "subword_indexer")
-_FIELDS: dict[type, tuple[_Field, ...]] = {
-    SimpleVocab: _WORDS,
-    FinalfusionBucketVocab: (*_WORDS, _INDEXER),
-    FastTextVocab: (*_WORDS, _INDEXER),
-    ExplicitVocab: (*_WORDS, _INDEXER),
-    FloretVocab: (_INDEXER, _field("bow", TreeNode.text), _field("eow", TreeNode.text)),
-    PrunedIndexer: (
-        _field("hashing", TreeNode.indexer),
-        _field("buckets", _int32, "kept_buckets"),
-    ),
-    ExplicitIndexer: (
-        _field("ngrams", TreeNode.strings, "table"),
-        _field("rows", _int32, argument="ngram_index"),
-        _field("min_n", TreeNode.whole),
-        _field("max_n", TreeNode.whole),
-    ),
-    TrainingState: (
-        _field("counts", _int64),
-        _field("n_tokens", TreeNode.whole),
-        _field("labels", TreeNode.strings, "label_table"),
-        _field("label_counts", _int64),
-        _field("output", _optional_storage),
-        _field("word_ngrams", _optional_storage),
-        _field("word_ngram_buckets", _optional_int32),
-        _field("original", _optional_storage),
-        _field("version", TreeNode.whole),
-    ),
-}
-_VOCABS = {cls.__name__: cls for cls in _FIELDS if cls.__name__.endswith("Vocab")}
-_INDEXERS = {cls.__name__: cls for cls in (PrunedIndexer, ExplicitIndexer)}
-# Indexers that are nothing but settings.
-_HASHING = {cls.__name__: cls for cls in (FinalfusionHashIndexer, FastTextIndexer, FloretIndexer)}
 
 
 def tree_of(embeddings: Embeddings) -> dict[str, Any]:
@@ -276,26 +175,17 @@ def _encode(value: Any) -> Any:
     """What a snapshot keeps of a value."""
     if isinstance(value, np.ndarray | jax.Array | str | int | None):
         return value
-    kind = type(value).__name__
     if isinstance(value, StringTable):
         offsets = value.host_offsets
         return {"bytes": value.host_data[: offsets[-1]], "offsets": offsets}
-    if hasattr(value, "to_tree"):
-        tree = value.to_tree()
-        if tree["kind"] is None:
-            raise TypeError(
-                f"`embeddings`: expected a storage that snapshots can hold, got {kind}. Make an "
-                "NdArray of it, as in "
-                "`embeddings.replace(storage=ffjax.NdArray(np.asarray(embeddings.storage)))`."
-            )
-        return {key: _encode(entry) for key, entry in tree.items()}
-    if kind in _HASHING:
-        settings = asdict(value)
-        if "buckets_exp" in settings:  # snapshots have the name that this field had at first
-            settings["bucket_exp"] = settings.pop("buckets_exp")
-        return {"kind": kind, **settings}
-    tree = {field.key: _encode(getattr(value, field.attribute)) for field in _FIELDS[type(value)]}
-    return tree if isinstance(value, TrainingState) else {"kind": kind, **tree}
+    tree = value.to_tree()
+    if "kind" in tree and tree["kind"] is None:
+        raise TypeError(
+            "`embeddings`: expected values that snapshots can hold, got "
+            f"{type(value).__name__}. Make an NdArray of a storage, as in "
+            "`embeddings.replace(storage=ffjax.NdArray(np.asarray(embeddings.storage)))`."
+        )
+    return {key: _encode(entry) for key, entry in tree.items()}
 
 
 def _shortened(value: Any) -> str:

@@ -5,4 +5,11 @@ from ffjax.vocab.ngrams.explicit import ExplicitIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
 
-__all__ = ["ExplicitIndexer", "FastTextIndexer", "FinalfusionHashIndexer", "FloretIndexer", "PrunedIndexer", "ngrams"]
+__all__ = [
+    "ExplicitIndexer",
+    "FastTextIndexer",
+    "FinalfusionHashIndexer",
+    "FloretIndexer",
+    "PrunedIndexer",
+    "ngrams",
+]

@@ -1,6 +1,6 @@
 """What all indexers share: from words to the rows of their n-grams, on the host and on a device."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.compaction import move_left, n_slots
 from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
 from ffjax.kernels.ngrams_numpy import (
@@ -29,7 +30,7 @@ from ffjax.vocab.ngrams.definition import check_word, whole_number
 _BLOCK_WORDS = 8192
 
 
-class NgramIndexer(ABC):
+class NgramIndexer(SnapshotValue):
     """Gives each n-gram of a word its row, counted from 0.
 
     Attributes:
@@ -81,8 +82,8 @@ class NgramIndexer(ABC):
             The rows, or the pairs; none for a word that is too short.
 
         Raises:
-            TypeError: `word` is not a `str`, or `offset` not a whole number.
-            ValueError: `offset` is negative or exceeds 64 bits, or UTF-8 cannot hold the word.
+            TypeError: if `word` is not a `str`, or `offset` not a whole number.
+            ValueError: if `offset` is negative or exceeds 64 bits, or UTF-8 cannot hold the word.
         """
         check_word(word)
         offset = whole_number("offset", offset)
@@ -121,7 +122,8 @@ class NgramIndexer(ABC):
         owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
         counts = np.bincount(owners, minlength=len(line.counts))
         if n := self.extra_slots():
-            ids = np.insert(ids, np.repeat(np.cumsum(counts) - counts, n), self.word_ids(data, splits))
+            starts = np.repeat(np.cumsum(counts) - counts, n)
+            ids = np.insert(ids, starts, self.word_ids(data, splits))
             counts += n
         return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
@@ -158,7 +160,7 @@ class NgramIndexer(ABC):
         bow: bytes = b"<",
         eow: bytes = b">",
     ) -> tuple[Int32[Array, "batch slots"], Int32[Array, " batch"]]:
-        """The rows of all n-grams of packed words, in compiled code, in the order of `subword_indices`.
+        """The rows of packed words' n-grams, in compiled code, in the order of `subword_indices`.
 
         Words that are not valid UTF-8 give what `subword_indices` gives for their `str` (see
         `ffjax.unpack`).
@@ -175,8 +177,8 @@ class NgramIndexer(ABC):
             has.
 
         Raises:
-            TypeError: the arrays are of other types.
-            ValueError: the shapes do not fit, or there are more than `2**31` rows, beyond int32.
+            TypeError: if the arrays are of other types.
+            ValueError: if the shapes do not fit, or there are more than `2**31` rows, beyond int32.
 
         Examples:
             >>> import ffjax
@@ -196,7 +198,7 @@ class NgramIndexer(ABC):
         bow: bytes = b"<",
         eow: bytes = b">",
     ) -> Int32[Array, "batch slots"]:
-        """The ids of `bucket_ids`, with -1 instead of counts in slots after a word's last n-gram."""
+        """The ids of `bucket_ids`, with -1 in slots after a word's last n-gram."""
         return _indices(self, *self._checked(data, lengths), bow, eow)
 
     def tile_ids(

@@ -19,8 +19,8 @@ def ngrams(word: str, min_n: int = 3, max_n: int = 6, bracket: bool = True) -> l
         The n-grams; none if the word is shorter than `min_n`, its brackets counted.
 
     Raises:
-        TypeError: `word` is no `str`, or a length is not a whole number.
-        ValueError: not `1 <= min_n <= max_n`.
+        TypeError: if `word` is not a `str`, or a length is not a whole number.
+        ValueError: unless `1 <= min_n <= max_n`.
 
     Examples:
         >>> import ffjax
@@ -39,23 +39,19 @@ def bounds(length: int, min_n: int, max_n: int) -> np.ndarray:
     top = min(max_n, length)
     if top < min_n:
         return np.zeros((0, 2), np.int64)
-    start, n = np.meshgrid(np.arange(length - min_n + 1), np.arange(top, min_n - 1, -1), indexing="ij")
-    pairs = np.stack([start, start + n], -1).reshape(-1, 2)
+    starts, sizes = np.arange(length - min_n + 1), np.arange(top, min_n - 1, -1)
+    start, size = np.meshgrid(starts, sizes, indexing="ij")
+    pairs = np.stack([start, start + size], -1).reshape(-1, 2)
     return pairs[pairs[:, 1] <= length]
 
 
 def check_range(min_n: Any, max_n: Any) -> tuple[int, int]:
-    """The n-gram range as two `int`.
-
-    Raises:
-        TypeError: a length is not a whole number.
-        ValueError: not `1 <= min_n <= max_n`, or more than 32 bits.
-    """
+    """The n-gram range as two `int`; an error unless `1 <= min_n <= max_n < 2**32`."""
     least, most = whole_number("min_n", min_n), whole_number("max_n", max_n)
     if not 1 <= least <= most < 2**32:
         raise ValueError(
-            f"`min_n`, `max_n`: expected 1 <= min_n <= max_n < 2**32, got min_n={least} and max_n={most}. "
-            "N-grams have at least one character, and the longest are not shorter than the shortest."
+            "`min_n`, `max_n`: expected 1 <= min_n <= max_n < 2**32, "
+            f"got min_n={least} and max_n={most}."
         )
     return least, most
 
@@ -71,6 +67,7 @@ def whole_number(name: str, value: Any) -> int:
 
 
 def check_word(word: object) -> None:
-    """Refuses what is no `str`."""
+    """Checks that a word is a `str`."""
     if not isinstance(word, str):
-        raise TypeError(f"`word`: expected a str to take n-grams of, got {type(word).__name__} {word!r}.")
+        got = f"{type(word).__name__} {word!r}"
+        raise TypeError(f"`word`: expected a str to take n-grams of, got {got}.")

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray
-from ffjax._internal.pytree import value
+from ffjax._internal.pytree import equal, set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, ngram_sizes, packed_words
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, ngram_texts
 from ffjax.kernels.perfect_hash import HashTable, find_words
@@ -21,23 +22,25 @@ from ffjax.vocab.ngrams.definition import check_range
 
 
 @value(static=("min_n", "max_n", "upper_bound"))
-class ExplicitIndexer(NgramIndexer):
+class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
     """A table of n-grams and their rows; n-grams that are not in it have no row.
 
     Args:
         ngrams: the n-grams, each once.
         min_n: the length of the shortest n-grams that are looked up, in characters.
         max_n: the length of the longest.
-        ngram_index: the row of each n-gram, as a mapping or an array in the order of `ngrams`; several n-grams may
-            share one. Without it n-gram i has row i.
+        ngram_index: the row of each n-gram, as a mapping or an array in the order of `ngrams`;
+            several n-grams may share one. Without it n-gram i has row i.
 
     Raises:
-        TypeError: an n-gram is not text.
-        ValueError: an n-gram occurs twice or has no row, the rows leave a gap, or the range of lengths is empty.
+        TypeError: if an n-gram is not text.
+        ValueError: if an n-gram occurs twice or has no row, the rows leave a gap, or the range of
+            lengths is empty.
 
     Examples:
         >>> import ffjax
-        >>> indexer = ffjax.ExplicitIndexer(["<te", "tea", "ea>"], 3, 3, {"<te": 0, "tea": 1, "ea>": 0})
+        >>> rows = {"<te": 0, "tea": 1, "ea>": 0}
+        >>> indexer = ffjax.ExplicitIndexer(["<te", "tea", "ea>"], 3, 3, rows)
         >>> indexer("tea"), indexer("tee"), indexer.upper_bound, indexer.subword_indices("tea")
         (1, None, 2, [0, 1, 0])
     """
@@ -61,12 +64,9 @@ class ExplicitIndexer(NgramIndexer):
         check_range(min_n, max_n)
         table = ngrams if isinstance(ngrams, StringTable) else StringTable.from_strings(ngrams)
         index = HashTable.build(table.host_data, table.host_offsets, what="n-grams")
-        rows = _rows(table, ngram_index)
-        for name, value in jax.device_put({"table": table, "index": index, "rows": rows}).items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "min_n", min_n)
-        object.__setattr__(self, "max_n", max_n)
-        object.__setattr__(self, "upper_bound", int(rows.max(initial=-1)) + 1)
+        rows = _checked_rows(table, ngram_index)
+        set_fields(self, **jax.device_put({"table": table, "index": index, "rows": rows}))
+        set_fields(self, min_n=min_n, max_n=max_n, upper_bound=int(rows.max(initial=-1)) + 1)
 
     @property
     def ngrams(self) -> list[str]:
@@ -79,6 +79,7 @@ class ExplicitIndexer(NgramIndexer):
         return MappingProxyType(self._host_index)
 
     def device_ids(self, tile: Tile) -> Array:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         sizes = ngram_sizes(tile, self.min_n, self.longest(tile.reach))
         words = packed_words(tile)
         numbers = find_words(
@@ -93,6 +94,7 @@ class ExplicitIndexer(NgramIndexer):
         return jnp.where(numbers >= 0, jnp.asarray(self.rows)[jnp.maximum(numbers, 0)], -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none."""
         get = self._host_index.get
         texts = ngram_texts(line, ngrams)
         return np.fromiter((get(text, -1) for text in texts), np.int64, len(texts))
@@ -105,7 +107,7 @@ class ExplicitIndexer(NgramIndexer):
         """The row of an n-gram.
 
         Raises:
-            KeyError: it is not in the table.
+            KeyError: if it is not in the table.
         """
         return self._host_index[ngram]
 
@@ -124,42 +126,56 @@ class ExplicitIndexer(NgramIndexer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExplicitIndexer):
             return NotImplemented
-        mine = (self.min_n, self.max_n, self.upper_bound)
         return (
-            mine == (other.min_n, other.max_n, other.upper_bound)
+            (self.min_n, self.max_n) == (other.min_n, other.max_n)
             and self.table == other.table
-            and np.array_equal(np.asarray(self.rows), np.asarray(other.rows))
+            and equal(self.rows, other.rows)
         )
 
     def __repr__(self) -> str:
-        return (
-            f"ExplicitIndexer({len(self)} n-grams in {self.upper_bound} rows, min_n={self.min_n}, max_n={self.max_n})"
-        )
+        counts = f"{len(self)} n-grams in {self.upper_bound} rows"
+        return f"ExplicitIndexer({counts}, min_n={self.min_n}, max_n={self.max_n})"
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        settings = {"min_n": self.min_n, "max_n": self.max_n}
+        return {"kind": self.kind, "ngrams": self.table, "rows": self.rows, **settings}
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "ExplicitIndexer":
+        """The indexer of a tree."""
+        ngrams, rows = tree.strings("ngrams"), np.asarray(tree.array("rows", 1, "int32"))
+        return tree.made(cls, ngrams, tree.whole("min_n"), tree.whole("max_n"), rows)
 
     @cached_property
     def _host_index(self) -> dict[str, int]:
         return dict(zip(self.table.strings, np.asarray(self.rows).tolist(), strict=True))
 
 
-def _rows(table: StringTable, given: Any) -> np.ndarray:
-    if given is None:
+def _checked_rows(table: StringTable, rows: Any) -> np.ndarray:
+    """The row of each n-gram as an array."""
+    if rows is None:
         return np.arange(len(table), dtype=np.int32)
-    if isinstance(given, Mapping):
+    if isinstance(rows, Mapping):
         names = table.strings
-        if len(given) != len(names) or any(name not in given for name in names):
-            missing = [name for name in names if name not in given][:3] or sorted(set(given) - set(names))[:3]
+        if rows.keys() != set(names):
+            without_row = [name for name in names if name not in rows]
+            look_at = (without_row or sorted(set(rows) - set(names)))[:3]
             raise ValueError(
-                f"`ngram_index`: expected a row for each of the {len(names)} n-grams and no others, "
-                f"got {len(given)}; look at {missing}."
+                f"`ngram_index`: expected a row for each of the {len(names)} n-grams and no "
+                f"others, got {len(rows)}; look at {look_at}."
             )
-        given = np.fromiter((given[name] for name in names), np.int64, len(names))
-    rows = np.asarray(given)
+        rows = np.fromiter((rows[name] for name in names), np.int64, len(names))
+    rows = np.asarray(rows)
     if rows.shape != (len(table),) or rows.dtype.kind not in "iu":
-        raise ValueError(f"`ngram_index`: expected {len(table)} whole numbers, got shape {rows.shape} of {rows.dtype}.")
-    used = np.unique(rows)
-    if rows.size and (used[0] != 0 or used[-1] != len(used) - 1):
         raise ValueError(
-            f"`ngram_index`: expected rows from 0 up without a gap, got {len(used)} different rows "
-            f"from {used[0]} to {used[-1]}."
+            f"`ngram_index`: expected {len(table)} whole numbers, got shape {rows.shape} of "
+            f"{rows.dtype}."
+        )
+    different = np.unique(rows)
+    if rows.size and (different[0] != 0 or different[-1] != len(different) - 1):
+        raise ValueError(
+            f"`ngram_index`: expected rows from 0 up without a gap, got {len(different)} "
+            f"different rows from {different[0]} to {different[-1]}."
         )
     return rows.astype(np.int32)

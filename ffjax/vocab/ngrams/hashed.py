@@ -9,14 +9,16 @@ takes each such byte for a character, fastText's and floret's step through the b
 programs do.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ffjax._internal.pytree import set_fields
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels import ngram_hashes as device
 from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
@@ -30,9 +32,23 @@ from ffjax.vocab.ngrams.definition import check_range, check_word, whole_number
 _EOS = np.frombuffer(b"<</s>>", np.uint8)
 
 
+class HashIndexer(NgramIndexer):
+    """An indexer that is nothing but settings, which snapshots keep by name."""
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "HashIndexer":
+        """The indexer of a tree."""
+        settings = {name: entry for name, entry in tree.entries.items() if name != "kind"}
+        return tree.made(cls, **settings)
+
+
 @jax.tree_util.register_static
 @dataclass(frozen=True, repr=False)
-class FinalfusionHashIndexer(NgramIndexer):
+class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
     """Hashes n-grams into `2**buckets_exp` buckets with 64-bit FNV-1a, as finalfusion does.
 
     Args:
@@ -41,8 +57,8 @@ class FinalfusionHashIndexer(NgramIndexer):
         max_n: the length of the longest.
 
     Raises:
-        TypeError: an argument is not a whole number.
-        ValueError: an argument is out of range.
+        TypeError: if an argument is not a whole number.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> import ffjax
@@ -72,54 +88,75 @@ class FinalfusionHashIndexer(NgramIndexer):
         """The bucket of an n-gram of any length.
 
         Raises:
-            TypeError: `ngram` is no `str`.
+            TypeError: if `ngram` is not a `str`.
         """
         check_word(ngram)
-        codes = np.frombuffer(ngram.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+        raw = ngram.encode("utf-32-le", "surrogatepass")
+        codes = np.frombuffer(raw, np.uint32).astype(np.uint64)
         state = np.full(1, length_state(len(ngram)), np.uint64)
         for code in codes[:, None]:
             state = finalfusion_extend(state, code)
         return int(state[0]) % self.upper_bound
 
     def __repr__(self) -> str:
-        return f"FinalfusionHashIndexer(buckets_exp={self.buckets_exp}, min_n={self.min_n}, max_n={self.max_n})"
+        lengths = f"min_n={self.min_n}, max_n={self.max_n}"
+        return f"FinalfusionHashIndexer(buckets_exp={self.buckets_exp}, {lengths})"
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        tree = super().to_tree()
+        tree["bucket_exp"] = tree.pop("buckets_exp")  # the name that the setting had at first
+        return tree
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "HashIndexer":
+        """The indexer of a tree."""
+        names = {"bucket_exp": "buckets_exp"}
+        settings = {names.get(name, name): entry for name, entry in tree.entries.items()}
+        settings.pop("kind")
+        return tree.made(cls, **settings)
 
     def device_ids(self, tile: Tile) -> Array:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         hashes, exist = device.finalfusion_hashes(tile, self.min_n, self.longest(tile.reach))
         buckets = hashes & np.uint32(self.upper_bound - 1)
         return jnp.where(exist, buckets.astype(jnp.int32), -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none."""
         hashes = host.finalfusion_hashes(line, span, ngrams, self.min_n, self.max_n)
         return hashes & np.uint64(self.upper_bound - 1)
 
 
 @jax.tree_util.register_static  # so that a vocabulary may hold it in the place of one with arrays
 @dataclass(frozen=True, repr=False)
-class FastTextIndexer(NgramIndexer):
+class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     """Hashes n-grams into any number of buckets with fastText's 32-bit hash.
 
-    fastText leaves out n-grams of one character at either end of `<word>`, that is, the brackets by themselves;
-    finalfusion-python does not. The two differ if `min_n` is 1, and `skip_edge_unigrams` chooses. To fastText `</s>`,
-    the end of a line, is no word but a sign; `bare_eos` chooses that.
+    fastText leaves out n-grams of one character at either end of `<word>`, that is, the brackets by
+    themselves; finalfusion-python does not. The two differ if `min_n` is 1, and
+    `skip_edge_unigrams` chooses. To fastText `</s>`, the end of a line, is a sign and not a word;
+    `bare_eos` chooses that.
 
     Args:
         n_buckets: the number of buckets, 1 to `2**32 - 1`; on a device at most `2**31`.
         min_n: the length of the shortest n-grams, in characters. A 0 in a fastText file means 1.
         max_n: the length of the longest.
-        skip_edge_unigrams: whether to leave out one-character n-grams at either end, as fastText does.
+        skip_edge_unigrams: whether to leave out one-character n-grams at either end, as fastText
+            does.
         bare_eos: whether `</s>` has no n-grams, as in fastText.
 
     Raises:
-        TypeError: an argument is not a whole number.
-        ValueError: an argument is out of range.
+        TypeError: if an argument is not a whole number.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> import ffjax
         >>> indexer = ffjax.FastTextIndexer(n_buckets=1000)
         >>> indexer.subword_indices("tea")
         [191, 59, 8, 757, 337, 895]
-        >>> ffjax.FastTextIndexer(1000, 1, 2, skip_edge_unigrams=True).subword_indices("a", with_ngrams=True)
+        >>> indexer = ffjax.FastTextIndexer(1000, 1, 2, skip_edge_unigrams=True)
+        >>> indexer.subword_indices("a", with_ngrams=True)
         [('<a', 750), ('a>', 806), ('a', 220)]
     """
 
@@ -137,6 +174,13 @@ class FastTextIndexer(NgramIndexer):
         _set_flag(self, "skip_edge_unigrams")
         _set_flag(self, "bare_eos")
 
+    kept_buckets: ClassVar[None] = None  # of a `PrunedIndexer` those that remain
+
+    @property
+    def hashing(self) -> "FastTextIndexer":
+        """The indexer itself; of a `PrunedIndexer` what finds the buckets."""
+        return self
+
     @property
     def upper_bound(self) -> int:
         """The number of buckets."""
@@ -146,8 +190,8 @@ class FastTextIndexer(NgramIndexer):
         """The bucket of an n-gram of any length.
 
         Raises:
-            TypeError: `ngram` is no `str`.
-            ValueError: UTF-8 cannot hold the n-gram.
+            TypeError: if `ngram` is not a `str`.
+            ValueError: if UTF-8 cannot hold the n-gram.
         """
         check_word(ngram)
         state = np.full(1, OFFSET_32, np.uint32)
@@ -158,9 +202,11 @@ class FastTextIndexer(NgramIndexer):
     def __repr__(self) -> str:
         flags = [name for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name)]
         settings = "".join(f", {name}=True" for name in flags)
-        return f"FastTextIndexer(n_buckets={self.n_buckets}, min_n={self.min_n}, max_n={self.max_n}{settings})"
+        lengths = f"min_n={self.min_n}, max_n={self.max_n}"
+        return f"FastTextIndexer(n_buckets={self.n_buckets}, {lengths}{settings})"
 
     def device_ids(self, tile: Tile) -> Array:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         hashes, exist = device.fasttext_hashes(tile, self.min_n, self.longest(tile.reach))
         if self.skip_edge_unigrams and self.min_n == 1:
             exist &= ~device.edge_unigrams(tile, exist.shape[1])
@@ -170,6 +216,7 @@ class FastTextIndexer(NgramIndexer):
         return jnp.where(exist, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none."""
         hashes = host.fasttext_hashes(line, span, ngrams, self.min_n, self.max_n)
         ids = (hashes % np.uint32(self.n_buckets)).astype(np.int64)
         if self.bare_eos:
@@ -179,13 +226,14 @@ class FastTextIndexer(NgramIndexer):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class FloretIndexer(NgramIndexer):
-    """Hashes a word and each of its n-grams with MurmurHash3 x64 128 into one to four buckets, as floret does.
+class FloretIndexer(HashIndexer, kind="FloretIndexer"):
+    """Hashes a word and each of its n-grams with MurmurHash3 x64 128, as floret does.
 
-    The buckets of the marked word come first, then those of its n-grams, `n_hashes` of each.
+    Each has one to four buckets: those of the marked word come first, then those of its n-grams.
 
-    floret leaves out n-grams of one character at either end of the marked word; spaCy, which reads floret's tables,
-    and finalfusion's Rust code do not. They differ if `min_n` is 1, and `skip_edge_unigrams` chooses.
+    floret leaves out n-grams of one character at either end of the marked word; spaCy, which reads
+    floret's tables, and finalfusion's Rust code do not. They differ if `min_n` is 1, and
+    `skip_edge_unigrams` chooses.
 
     Args:
         n_buckets: the number of buckets, 1 to `2**32 - 1`; on a device at most `2**31`.
@@ -193,11 +241,12 @@ class FloretIndexer(NgramIndexer):
         max_n: the length of the longest.
         n_hashes: how many 32-bit quarters of the hash are used, 1 to 4.
         seed: the seed of the hash, 0 to `2**32 - 1`; floret's own by default.
-        skip_edge_unigrams: whether to leave out one-character n-grams at either end, as floret does.
+        skip_edge_unigrams: whether to leave out one-character n-grams at either end, as floret
+            does.
 
     Raises:
-        TypeError: an argument is not a whole number.
-        ValueError: an argument is out of range.
+        TypeError: if an argument is not a whole number.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> import ffjax
@@ -231,14 +280,15 @@ class FloretIndexer(NgramIndexer):
         """The `n_hashes` buckets of an n-gram, or of a marked word.
 
         Raises:
-            TypeError: `ngram` is no `str`.
-            ValueError: UTF-8 cannot hold the n-gram.
+            TypeError: if `ngram` is not a `str`.
+            ValueError: if UTF-8 cannot hold the n-gram.
         """
         check_word(ngram)
         data = np.frombuffer(encode(ngram), np.uint8)
         return self._buckets(data, np.zeros(1, np.int64), np.array([data.size])).tolist()
 
     def device_ids(self, tile: Tile) -> Array:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         top = self.longest(tile.reach)
         sizes = device.ngram_sizes(tile, self.min_n, top)
         if self.skip_edge_unigrams and self.min_n == 1:
@@ -248,16 +298,20 @@ class FloretIndexer(NgramIndexer):
         word = jnp.where(starts == 0, tile.remaining[None, None], -1)
         sizes = jnp.concatenate([word, jnp.where(sizes == 0, -1, sizes)], axis=1)
         hashes = jnp.stack(device.murmur3_hashes(tile, sizes, self.seed)[: self.n_hashes], axis=2)
-        ids = jnp.where(sizes[:, :, None] >= 0, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
+        buckets = (hashes % np.uint32(self.n_buckets)).astype(jnp.int32)
+        ids = jnp.where(sizes[:, :, None] >= 0, buckets, -1)
         return ids.reshape(tile.n_starts, -1, ids.shape[-1])
 
     def extra_slots(self) -> int:
+        """How many rows the marked word has."""
         return self.n_hashes
 
     def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """The rows of the marked words, `n_hashes` of each."""
         return self._buckets(data, splits[:-1], np.diff(splits))
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none."""
         return self._buckets(line.data, *host.byte_spans(line, ngrams))
 
     def _buckets(self, data: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -266,19 +320,19 @@ class FloretIndexer(NgramIndexer):
 
 
 def _set_range(indexer: Any) -> None:
-    for name, value in zip(("min_n", "max_n"), check_range(indexer.min_n, indexer.max_n), strict=True):
-        object.__setattr__(indexer, name, value)
+    min_n, max_n = check_range(indexer.min_n, indexer.max_n)
+    set_fields(indexer, min_n=min_n, max_n=max_n)
 
 
 def _set(indexer: Any, name: str, least: int, most: int, why: str) -> None:
     value = whole_number(name, getattr(indexer, name))
     if not least <= value <= most:
         raise ValueError(f"`{name}`: expected {least} to {most}, got {value}. {why}")
-    object.__setattr__(indexer, name, value)
+    set_fields(indexer, **{name: value})
 
 
 def _set_flag(indexer: Any, name: str) -> None:
     value = getattr(indexer, name)
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}`: expected True or False, got {type(value).__name__} {value!r}.")
-    object.__setattr__(indexer, name, bool(value))
+    set_fields(indexer, **{name: bool(value)})

@@ -1,7 +1,7 @@
 """FastText's hashed n-grams of which only some have kept their rows.
 
-fastText shrinks a classifier by keeping the n-grams with the longest rows, and stores beside them which bucket each row
-was. The other n-grams are as if they were not there.
+fastText shrinks a classifier by keeping the n-grams with the longest rows, and stores which bucket
+each of those rows was. Other n-grams have no row.
 """
 
 from functools import cached_property
@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray
-from ffjax._internal.pytree import value
+from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import BYTES, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams
 from ffjax.vocab.ngrams.base import NgramIndexer
@@ -21,16 +22,16 @@ from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
 
 @value(static=("hashing",))
-class PrunedIndexer(NgramIndexer):
+class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     """Hashes n-grams as `FastTextIndexer` does; buckets that were not kept have no row.
 
     Args:
         hashing: the n-gram range and the number of buckets before pruning.
-        buckets: the bucket behind each row that was kept, each once, whole numbers `[n_rows]`.
+        buckets: the bucket of each row that was kept, each once, whole numbers `[n_rows]`.
 
     Raises:
-        TypeError: an argument is of another type.
-        ValueError: a bucket is out of range or occurs twice.
+        TypeError: if an argument is of another type.
+        ValueError: if a bucket is out of range or occurs twice.
 
     Examples:
         >>> import ffjax
@@ -50,21 +51,22 @@ class PrunedIndexer(NgramIndexer):
 
     def __init__(self, hashing: FastTextIndexer, buckets: Any) -> None:
         if not isinstance(hashing, FastTextIndexer):
-            raise TypeError(f"`hashing`: expected a FastTextIndexer, got {type(hashing).__name__} {hashing!r}.")
-        kept = np.asarray(buckets)
-        if kept.ndim != 1 or (kept.size and kept.dtype.kind not in "iu"):
-            raise TypeError(f"`buckets`: expected 1 dimension of whole numbers, got {kept.ndim} of {kept.dtype}.")
-        if kept.size and (kept.min() < 0 or kept.max() >= min(hashing.n_buckets, 2**31)):
-            raise ValueError(
-                f"`buckets`: expected 0 to {min(hashing.n_buckets, 2**31) - 1}, got {kept.min()} to {kept.max()}."
-            )
-        order = np.argsort(kept, kind="stable").astype(np.int32)
-        ordered = kept[order]
-        if twice := np.flatnonzero(ordered[1:] == ordered[:-1]).tolist():
-            raise ValueError(f"`buckets`: expected each once, got {ordered[twice[0]]} twice.")
-        object.__setattr__(self, "hashing", hashing)
-        for name, value in jax.device_put({"buckets": ordered.astype(np.int32), "order": order}).items():
-            object.__setattr__(self, name, value)
+            got = f"{type(hashing).__name__} {hashing!r}"
+            raise TypeError(f"`hashing`: expected a FastTextIndexer, got {got}.")
+        buckets = np.asarray(buckets)
+        if buckets.ndim != 1 or (buckets.size and buckets.dtype.kind not in "iu"):
+            got = f"{buckets.ndim} of {buckets.dtype}"
+            raise TypeError(f"`buckets`: expected 1 dimension of whole numbers, got {got}.")
+        bound = min(hashing.n_buckets, 2**31)
+        if buckets.size and (buckets.min() < 0 or buckets.max() >= bound):
+            got = f"{buckets.min()} to {buckets.max()}"
+            raise ValueError(f"`buckets`: expected 0 to {bound - 1}, got {got}.")
+        order = np.argsort(buckets, kind="stable").astype(np.int32)
+        ascending = buckets[order]
+        if twice := np.flatnonzero(ascending[1:] == ascending[:-1]).tolist():
+            raise ValueError(f"`buckets`: expected each once, got {ascending[twice[0]]} twice.")
+        arrays = {"buckets": ascending.astype(np.int32), "order": order}
+        set_fields(self, hashing=hashing, **jax.device_put(arrays))
 
     @property
     def min_n(self) -> int:
@@ -93,12 +95,13 @@ class PrunedIndexer(NgramIndexer):
 
     @property
     def kept_buckets(self) -> Int32[np.ndarray, " n_rows"]:
-        """The bucket behind each row."""
+        """The bucket of each row."""
         by_row = np.empty(self.upper_bound, np.int32)
         by_row[np.asarray(self.order)] = np.asarray(self.buckets)
         return by_row
 
     def device_ids(self, tile: Tile) -> Array:
+        """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         buckets = self.hashing.device_ids(tile)
         if self.upper_bound == 0:
             return jnp.full_like(buckets, -1)
@@ -108,6 +111,7 @@ class PrunedIndexer(NgramIndexer):
         return jnp.where(exist, jnp.asarray(self.order)[index], -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+        """The rows of some n-grams, -1 for none."""
         buckets = self.hashing.host_ids(line, span, ngrams)
         sorted_buckets, order = self._host
         if not len(order):
@@ -123,7 +127,18 @@ class PrunedIndexer(NgramIndexer):
         return int(order[index]) if index < len(order) and buckets[index] == bucket else None
 
     def __repr__(self) -> str:
-        return f"PrunedIndexer({self.upper_bound} of {self.n_buckets} buckets, min_n={self.min_n}, max_n={self.max_n})"
+        counts = f"{self.upper_bound} of {self.n_buckets} buckets"
+        return f"PrunedIndexer({counts}, min_n={self.min_n}, max_n={self.max_n})"
+
+    def to_tree(self) -> dict[str, Any]:
+        """What a snapshot keeps."""
+        return {"kind": self.kind, "hashing": self.hashing, "buckets": self.kept_buckets}
+
+    @classmethod
+    def from_tree(cls, tree: TreeReader) -> "PrunedIndexer":
+        """The indexer of a tree."""
+        hashing, buckets = tree.indexer("hashing"), np.asarray(tree.array("buckets", 1, "int32"))
+        return tree.made(cls, hashing, buckets)
 
     @cached_property
     def _host(self) -> tuple[np.ndarray, np.ndarray]:

@@ -212,7 +212,7 @@ def test_a_value_that_cannot_be_kept_makes_no_file(tmp_path):
     rows = object.__new__(Rows)
     object.__setattr__(rows, "matrix", jnp.asarray(MATRIX))
     with pytest.raises(
-        TypeError, match="expected a storage that snapshots can hold, got Rows.*NdArray"
+        TypeError, match="expected values that snapshots can hold, got Rows.*NdArray"
     ):
         ffjax.save(of(2, rows), tmp_path / "x.msgpack")
     with pytest.raises(TypeError, match="`embeddings`: expected Embeddings, such as .*, got int"):
@@ -336,7 +336,7 @@ TAIL = b"\xaazlib_crc32\xa800000000"
         ),
         (
             crafted(matrix=array((1, 3), "float32", bytes(12))),
-            "parts that fit each other, .*`storage`: expected 2 rows",
+            "entries that fit each other, .*`storage`: expected 2 rows",
         ),
         (
             crafted(matrix={snapshot_arrays.CHUNKED: True}),
