@@ -141,7 +141,8 @@ def embed_unknown(
 
 def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
     """The sum of the rows of a word's n-grams, and how many there are; in little memory."""
-    storage, vocab = embeddings.storage, embeddings.vocab
+    storage = embeddings.storage
+    vocab: Any = embeddings.vocab
     if vocab.subword_indexer is None:
         return np.zeros(storage.shape[1], np.float32), 0
     if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:

@@ -1,6 +1,6 @@
 """The words of a text, each once: a table of their vectors that is ready to be summed."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def _row_counts(
     embeddings: EmbeddingsLike, rows: np.ndarray, names: list[bytes]
 ) -> list[int]:
     """How many rows a classifier sums for each word: its own, and those of its n-grams."""
-    vocab = embeddings.vocab
+    vocab: Any = embeddings.vocab
     if vocab.subword_indexer is None:
         return [1] * len(rows)
 

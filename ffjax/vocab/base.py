@@ -28,7 +28,7 @@ from ffjax.vocab.rows import Rows
 D = TypeVar("D")
 
 
-@dataclass(frozen=True, eq=False, repr=False, init=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Vocab(Chunk, SnapshotValue):
     """A vocabulary: words and the rows of a storage that belong to them.
 
@@ -55,7 +55,7 @@ class Vocab(Chunk, SnapshotValue):
     index: HashTable
     shared_rows: Int32[AnyArray, " n_words"] | None
     n_shared_rows: int | None
-    subword_indexer: Any = None
+    subword_indexer: Any
 
     @property
     def words(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.pytree import value
+from ffjax._internal.pytree import set_fields, value
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
@@ -33,6 +33,7 @@ class SimpleVocab(Vocab, kind="SimpleVocab"):
     """
 
     def __init__(self, words: Iterable[str | bytes] | StringTable, *, rows: Any = None) -> None:
+        set_fields(self, subword_indexer=None)
         init_words(self, words, rows)
 
     @property

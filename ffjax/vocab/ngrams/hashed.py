@@ -80,7 +80,7 @@ class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
         _set(self, "buckets_exp", 1, 63, "Buckets are numbered in 64 bits.")
 
     @property
-    def upper_bound(self) -> int:
+    def upper_bound(self) -> int:  # type: ignore[override]
         """The number of buckets."""
         return 1 << self.buckets_exp
 
@@ -182,7 +182,7 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
         return self
 
     @property
-    def upper_bound(self) -> int:
+    def upper_bound(self) -> int:  # type: ignore[override]
         """The number of buckets."""
         return self.n_buckets
 
@@ -272,7 +272,7 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
         _set_flag(self, "skip_edge_unigrams")
 
     @property
-    def upper_bound(self) -> int:
+    def upper_bound(self) -> int:  # type: ignore[override]
         """The number of buckets."""
         return self.n_buckets
 

@@ -69,12 +69,12 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         set_fields(self, hashing=hashing, **jax.device_put(arrays))
 
     @property
-    def min_n(self) -> int:
+    def min_n(self) -> int:  # type: ignore[override]
         """The length of the shortest n-grams, in characters."""
         return self.hashing.min_n
 
     @property
-    def max_n(self) -> int:
+    def max_n(self) -> int:  # type: ignore[override]
         """The length of the longest."""
         return self.hashing.max_n
 
@@ -89,7 +89,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         return self.hashing.n_buckets
 
     @property
-    def upper_bound(self) -> int:
+    def upper_bound(self) -> int:  # type: ignore[override]
         """The number of rows: one for each bucket that was kept."""
         return self.order.shape[0]
 
