@@ -162,6 +162,8 @@ def test_host_indexing(stored):
         out = np.ones_like(answer)
         assert stored.embedding(key, out=out) is out
         np.testing.assert_allclose(out.astype(np.float32), expected, atol=1e-5)
+        wide = np.ones(answer.shape, np.float64)
+        np.testing.assert_allclose(stored.embedding(key, out=wide), expected, atol=1e-5)
         if isinstance(key, slice):
             assert isinstance(stored[key], ffjax.Storage)
         np.testing.assert_allclose(np.asarray(stored[key]).astype(np.float32), expected, atol=1e-5)
