@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int32
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray
@@ -82,15 +81,8 @@ def analogy(
     encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
-    best = answer(
-        embeddings,
-        vectors,
-        k,
-        method=method,
-        metric=metric,
-        exclude=exclude,
-        candidates=candidates,
-    )
+    options = {"method": method, "metric": metric, "candidates": candidates}
+    best = answer(embeddings, vectors, k, exclude=exclude, **options)
     answerable = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
     scores = jnp.where(answerable, best.scores, -jnp.inf)
     return TopK(scores, jnp.where(answerable, best.rows, jnp.int32(-1)))
@@ -98,12 +90,12 @@ def analogy(
 
 def answer(
     embeddings: EmbeddingsLike | Storage,
-    vectors: Float[AnyArray, "3 batch dims"],
+    vectors: AnyArray,
     k: int,
     *,
     method: str = "3cosadd",
     metric: str = "dot",
-    exclude: Int32[AnyArray, "batch n"] | None = None,
+    exclude: AnyArray | None = None,
     candidates: Any = None,
 ) -> TopK:
     """As `analogy`, for the vectors of a, b and c; of a storage, all rows are searched."""
@@ -115,7 +107,7 @@ def answer(
 
 
 @partial(jax.jit, static_argnames="metric")
-def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.Array, "batch dims"]:
+def target(vectors: AnyArray, metric: str) -> jax.Array:
     """The query of 3CosAdd: `b - a + c` at unit length."""
     vectors = jnp.asarray(vectors)
     a, b, c = vectors if metric == "dot" else normalize(vectors)[0]
@@ -123,11 +115,7 @@ def target(vectors: Float[AnyArray, "3 batch dims"], metric: str) -> Float[jax.A
 
 
 def check_method(method: str, metric: str) -> None:
-    """Checks `method`, and that `metric` is not given for 3CosMul, which defines its own.
-
-    Raises:
-        ValueError: if the method is unknown, or a metric is given for 3CosMul.
-    """
+    """Checks `method`, and that `metric` is not given for 3CosMul, which defines its own."""
     if method not in METHODS:
         expected = ", ".join(map(repr, METHODS))
         raise ValueError(f"`method`: expected one of {expected}, got {method!r}.")

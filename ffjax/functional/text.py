@@ -50,13 +50,14 @@ def embed_text(
     data = jnp.where(in_word, data, jnp.uint8(0))
     lengths = jnp.where(tokens.lengths <= _MAX_WIDTH, tokens.lengths, jnp.int32(-1))
     strings = Strings(data, lengths)
-    vectors, found = embed(embeddings, strings, unnormalize=unnormalize)
+    vectors, has_vector = embed(embeddings, strings, unnormalize=unnormalize)
     factors = None
     if weights is not None:
         if weights.shape[0] == embeddings.vocab.n_word_rows:
             weights = jnp.append(weights, jnp.float32(1))
         factors = weights[embeddings.vocab.find(strings)]  # -1, an unknown word, takes the last
-    return pool(vectors, tokens.lines, n_lines, pooling=pooling, weights=factors, found=found)
+    options = {"pooling": pooling, "weights": factors, "found": has_vector}
+    return pool(vectors, tokens.lines, n_lines, **options)
 
 
 def is_classifier(embeddings: EmbeddingsLike) -> bool:

@@ -115,12 +115,8 @@ def pool_rows(
 ) -> Float32[Array, "n_lines dims"]:
     """The sum, or the largest entries, of the rows of each line, gathered block by block.
 
-    Ids below zero count nothing; lines ascend, with `n_lines` for none. With `largest`, lines
+    Negative ids are skipped; lines ascend, with `n_lines` for no line. With `largest`, lines
     without words get minus infinity.
-
-    Example:
-        >>> pool_rows(jnp.eye(2), jnp.array([0, 1]), jnp.array([0, 0]), 1, False).tolist()
-        [[1.0, 1.0]]
     """
     dims = table.shape[1]
     fill = (0, -ids.shape[0] % _BLOCK_ROWS)
@@ -128,7 +124,7 @@ def pool_rows(
     lines = jnp.pad(lines, fill, constant_values=n_lines).reshape(-1, _BLOCK_ROWS)
     neutral = jnp.float32(-jnp.inf if largest else 0)
 
-    def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
+    def add(total: Array, block: Any) -> tuple[Array, None]:
         ids, lines = block
         rows = table.at[jnp.maximum(ids, 0)].get(mode="promise_in_bounds")
         # Words that do not count add nothing to their line, so that lines stay in order.

@@ -1,12 +1,11 @@
 """The rows that a search of product-quantized codes reads, by the faster of two ways.
 
 Decoding: a chunk of codes becomes rows, which are multiplied with the queries. A rotation is
-linear, so the queries are rotated instead, once. With many queries the product takes the time.
+linear, so the queries are rotated instead, once.
 
-Tables: the product of a query with a row is a sum of its products with centroids, of which there
-are few. Those are computed beforehand, and each code looks its product up (asymmetric distance
-computation: Jegou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search", 2011). The
-time grows with the number of queries.
+Tables: the product of a query with a row is a sum of its products with centroids, which are
+computed beforehand; each code looks its product up (asymmetric distance computation: Jegou, Douze
+and Schmid, "Product Quantization for Nearest Neighbor Search", 2011).
 
 Measured on two CPU cores, 341,479 rows, the pass over all rows in ms:
 
@@ -19,16 +18,15 @@ So on the CPU tables serve one query, and as many more as are fewer than the dim
 centroid. Other hardware, where nothing was measured, decodes, and so do norms after a rotation.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int32, UInt8
+from jaxtyping import Array, Float32, UInt8
 
 from ffjax.kernels.gather_sum import gather_rows
 from ffjax.kernels.reciprocal_norms import reciprocal_norms, reciprocal_sqrt
-from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.kernels.top_k.row_source import ChunkReader, RowSource
 
 # How far, relatively, norms before and after a rotation may differ: rounding of OPQ's matrices.
 _ROUNDING = 1e-5
@@ -52,9 +50,7 @@ def decode(
     return rows if norms is None else rows * norms[..., None]
 
 
-def rotate(
-    rows: Float32[Array, "*batch dims"], projection: Float32[Array, "dims dims"] | None
-) -> Float32[Array, "*batch dims"]:
+def rotate(rows: Array, projection: Array | None) -> Array:
     """Rows times the transposed projection, if there is one."""
     return rows if projection is None else _product(rows, projection.T)
 
@@ -72,7 +68,7 @@ def pq_source(
     def chunk(start: Array | int, size: int) -> Array:
         return decode(codebooks, *_sliced(codes, norms, start, size), dims)
 
-    def rows(ids: Int32[Array, " n"]) -> Array:
+    def rows(ids: Array) -> Array:
         row_norms = None if norms is None else gather_rows(norms, ids)
         return decode(codebooks, gather_rows(codes, ids), row_norms, dims)
 
@@ -95,9 +91,8 @@ def pq_source(
 
         if exact:  # gradients go through these
             return after_rotation(rows, projection)
-        return lax.cond(
-            keeps_norms, lambda rows, _: reciprocal_norms(rows), after_rotation, rows, constant
-        )
+        as_read = lambda rows, _: reciprocal_norms(rows)  # noqa: E731
+        return lax.cond(keeps_norms, as_read, after_rotation, rows, constant)
 
     return RowSource(n_rows, chunk, rows, rotate_queries, norms_of_rows, tables)
 
@@ -108,9 +103,9 @@ def _tables(
     norms: Array | None,
     projection: Array | None,
     dims: int,
-    queries: Float[Array, "batch dims"],
+    queries: Array,
     unit: bool,
-) -> Callable[[Array | int, int], Array] | None:
+) -> ChunkReader | None:
     """Scores of chunks by tables, where that is faster than decoding."""
     books = lax.stop_gradient(codebooks)
     n_books, n_centroids, dims_each = books.shape
@@ -151,7 +146,7 @@ def _sliced(
 ) -> tuple[Array, Array | None]:
     """The codes and norms of `size` rows from row `start` on."""
     # The barrier keeps XLA from widening all codes before a loop over chunks.
-    tied = lax.optimization_barrier((codes, norms, jnp.asarray(start, jnp.int32)))
-    codes, norms, start = tied
-    codes = lax.dynamic_slice_in_dim(codes, start, size)
-    return codes, None if norms is None else lax.dynamic_slice_in_dim(norms, start, size)
+    start = jnp.asarray(start, jnp.int32)
+    codes, norms, start = lax.optimization_barrier((codes, norms, start))
+    sliced = partial(lax.dynamic_slice_in_dim, start_index=start, slice_size=size)
+    return sliced(codes), None if norms is None else sliced(norms)

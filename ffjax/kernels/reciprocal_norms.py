@@ -4,8 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-# Between these, neither the square of a number that matters nor the sum of squares leaves the range
-# of float32.
+# Between these, neither a square that matters nor the sum of squares leaves the range of float32.
 _MIN_SQUARES, _MAX_SQUARES = 1e-26, 1e30
 _MAX_EXPONENT = 126.0
 
@@ -33,11 +32,6 @@ def reciprocal_norms(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batc
 
 
 def reciprocal_sqrt(squares: Float32[Array, "*batch"]) -> Float32[Array, "*batch"]:
-    """One over the square roots, 0 for zeros.
-
-    Examples:
-        >>> reciprocal_sqrt(jnp.array([4.0, 0.0])).tolist()
-        [0.5, 0.0]
-    """
+    """One over the square roots, 0 for zeros."""
     positive = squares > 0
     return jnp.where(positive, lax.rsqrt(jnp.where(positive, squares, 1.0)), 0.0)

@@ -1,15 +1,9 @@
-"""Text into words, in compiled code.
+"""Text into words, in compiled code, divided by the bytes that divide words in fastText.
 
-The bytes that divide words are those of fastText: space, tab, line feed, vertical tab, form feed,
-carriage return and NUL; a line feed ends a line as well. The boundaries of words are found without
-a sort and without a sum over all bytes:
-
-    bits    uint32[blocks]   32 bytes of text each: which differ from the byte before them in
-                             belonging to a word
-    before  int32[blocks]    the number of such bytes in all blocks before
-
-Boundary number k lies in the last block with `before <= k`; its byte in the block follows from the
-bits. Boundaries alternate: a word begins, a word ends.
+The boundaries of words are found without a sort and without a sum over all bytes. A boundary is a
+byte that differs from the one before it in belonging to a word; each 32 bytes of text have one bit
+a byte for them. Boundary k lies in the last such block with at most k boundaries before it, and its
+byte follows from the bits. Boundaries alternate: a word begins, a word ends.
 """
 
 from typing import Any, NamedTuple
@@ -17,21 +11,18 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Int32, UInt8
+from jaxtyping import Array, Int32, UInt8
 
 LINE_FEED = 10
 _BLOCK_BYTES = 32
 
 
 class Tokens(NamedTuple):
-    """The words of a text in order, then unused slots.
+    """The words of a text in order, then unused slots; all int32.
 
-    Attributes:
-        starts: where each word begins, int32 `[n]`.
-        lengths: its bytes, int32 `[n]`; -1 in unused slots.
-        lines: the number of its line, int32 `[n]`; the number of lines in unused slots.
-        n_words: the number of words, int32; more than `n` if there are too few slots.
-        n_lines: the number of lines, int32, the one after the last line feed only if it has bytes.
+    Each has a start and a length in bytes (-1 in unused slots), and the number of its line
+    (`n_lines` in unused slots). `n_words` exceeds the slots if there are too few; what follows the
+    last line feed is a line only if it has bytes.
     """
 
     starts: Any
@@ -41,13 +32,8 @@ class Tokens(NamedTuple):
     n_lines: Any
 
 
-def is_space(text: UInt8[Array, "*shape"]) -> Bool[Array, "*shape"]:
-    """Which bytes divide words.
-
-    Example:
-        >>> is_space(jnp.array([9, 32, 65], jnp.uint8)).tolist()
-        [True, True, False]
-    """
+def is_space(text: Array) -> Array:
+    """Which bytes divide words."""
     # 9 to 13 are tab, line feed, vertical tab, form feed and carriage return.
     return (text == 32) | (text == 0) | ((text >= 9) & (text <= 13))
 
@@ -85,28 +71,15 @@ def tokenize(
     n_lines = n_feeds + ((n_bytes > 0) & (last != LINE_FEED)).astype(jnp.int32)
     n_words = n_edges // 2
     in_use = lax.iota(jnp.int32, n) < n_words
-    return Tokens(
-        jnp.where(in_use, starts, 0),
-        jnp.where(in_use, ends - starts, -1),
-        jnp.where(in_use, lines, n_lines),
-        n_words,
-        n_lines,
-    )
+    lengths = jnp.where(in_use, ends - starts, -1)
+    starts = jnp.where(in_use, starts, 0)
+    return Tokens(starts, lengths, jnp.where(in_use, lines, n_lines), n_words, n_lines)
 
 
-def gather_bytes(
-    text: UInt8[Array, " bytes"], starts: Int32[Array, " n"], width: int
-) -> UInt8[Array, "n width"]:
-    """`width` bytes from each start; `text` must have `width` bytes after the last start.
-
-    Example:
-        >>> gather_bytes(jnp.arange(5, dtype=jnp.uint8), jnp.array([0, 2]), 3).tolist()
-        [[0, 1, 2], [2, 3, 4]]
-    """
-    numbers = lax.GatherDimensionNumbers(
-        offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,)
-    )
-    return lax.gather(text, starts[:, None], numbers, (width,), mode="clip")
+def gather_bytes(text: Array, starts: Array, width: int) -> Array:
+    """`width` bytes from each start; `text` must have `width` bytes after the last start."""
+    axes = lax.GatherDimensionNumbers((1,), collapsed_slice_dims=(), start_index_map=(0,))
+    return lax.gather(text, starts[:, None], axes, (width,), mode="clip")
 
 
 def _bits(flags: Array) -> Array:
@@ -128,8 +101,7 @@ def _set_bits(bits: Array, before: Array, n: int) -> tuple[Array, Array]:
     numbers = lax.iota(jnp.int32, bits.shape[0])
     # A block without a set bit shares `before` with the next that has one, whose number is larger.
     slots = jnp.where(bits != 0, before, n)
-    block = jnp.zeros(n, jnp.int32).at[slots].max(numbers, mode="drop")
-    block = lax.cummax(block)
+    block = lax.cummax(jnp.zeros(n, jnp.int32).at[slots].max(numbers, mode="drop"))
     rank = lax.iota(jnp.int32, n) - before[block]
 
     def clear_lowest(i: Array, remaining: Array) -> Array:

@@ -1,7 +1,4 @@
-"""Words of every kind that `pack` takes, as views of a few buffers.
-
-Buffers of NumPy and Arrow are read in place; lists of `str` are joined to one.
-"""
+"""Words as views of buffers: those of NumPy and Arrow in place, lists of `str` joined to one."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,13 +10,7 @@ from ffjax.strings.string_table import StringTable, check_offsets
 
 
 class ByteViews(NamedTuple):
-    """Words that lie in one buffer.
-
-    Attributes:
-        data: the buffer, uint8.
-        starts: where each word begins, `[n]`.
-        lengths: its bytes, int32 `[n]`; -1 for no word.
-    """
+    """Words in one buffer (uint8), with their starts and their lengths in bytes, -1 for no word."""
 
     data: np.ndarray
     starts: np.ndarray
@@ -27,13 +18,7 @@ class ByteViews(NamedTuple):
 
 
 def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
-    """The words in order, with one `ByteViews` for each buffer; arguments as for `pack`.
-
-    Examples:
-        >>> [views] = byte_views(["tea", "é"])
-        >>> views.starts.tolist(), views.lengths.tolist()
-        ([0, 4], [3, 2])
-    """
+    """The words in order, with one `ByteViews` for each buffer; arguments as for `pack`."""
     if offsets is not None:
         return [_with_offsets(words, offsets)]
     if isinstance(words, StringTable):
@@ -48,9 +33,7 @@ def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
     if hasattr(words, "__arrow_c_array__") or hasattr(words, "__arrow_c_stream__"):
         return _arrow(words)
     if not isinstance(words, Iterable):
-        raise TypeError(
-            f"`words`: expected a list of words, got {type(words).__name__} {words!r}."
-        )
+        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
     return [ByteViews(*join_words(words if isinstance(words, list | tuple) else list(words)))]
 
 
@@ -120,11 +103,10 @@ def _arrow(words: Any) -> list[ByteViews]:
         array = array.cast(array.type.value_type)
     wide = array.type in (pa.large_string(), pa.large_binary())
     if not wide and array.type not in (pa.string(), pa.binary()):
-        types = pa.types
-        convertible = (types.is_string_view, types.is_binary_view, types.is_null)
-        if not any(check(array.type) for check in convertible):
+        kind, types = array.type, pa.types
+        if not (types.is_string_view(kind) or types.is_binary_view(kind) or types.is_null(kind)):
             raise TypeError(
-                f"`words`: expected Arrow strings or binary, got {array.type}. "
+                f"`words`: expected Arrow strings or binary, got {kind}. "
                 "Cast them to `pa.string()`."
             )
         array, wide = array.cast(pa.large_binary()), True

@@ -4,7 +4,7 @@ Bytes that are not UTF-8 become lone surrogates, and those become the same bytes
 """
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -53,18 +53,15 @@ def decode_words(data: np.ndarray, offsets: np.ndarray) -> list[str]:
     data = data[first:last]
     text = decode_word(data.tobytes())
     bounds = offsets - first
-    leads = (data & 0xC0) != 0x80
-    nonempty_starts = bounds[:-1][np.diff(bounds) > 0]
-    if len(text) == len(data):
-        bounds = bounds.tolist()
-    elif len(text) == np.count_nonzero(leads) and bool(leads[nonempty_starts].all()):
+    if len(text) < len(data):
+        leads = (data & 0xC0) != 0x80
+        nonempty_starts = bounds[:-1][np.diff(bounds) > 0]
+        if len(text) != np.count_nonzero(leads) or not leads[nonempty_starts].all():
+            # Not valid UTF-8, or a character cut in two: each string by itself.
+            return [decode_word(data[start:end].tobytes()) for start, end in pairwise(bounds)]
         # A string's first character is the number of lead bytes before its first byte.
-        bounds = np.concatenate([[0], np.cumsum(leads)])[bounds].tolist()
-    else:
-        # Not valid UTF-8, or a character cut in two: each string by itself.
-        pairs = zip(bounds[:-1], bounds[1:], strict=True)
-        return [decode_word(data[start:end].tobytes()) for start, end in pairs]
-    return [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        bounds = np.concatenate([[0], np.cumsum(leads)])[bounds]
+    return [text[start:end] for start, end in pairwise(bounds.tolist())]
 
 
 def _null_terminated(words: Sequence[Any]) -> np.ndarray:

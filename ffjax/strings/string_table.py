@@ -75,28 +75,25 @@ class StringTable:
         Raises:
             ValueError: if offsets decrease or leave the buffer, or the strings have 2 GiB or more.
         """
-        source = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
+        source = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
         offsets = np.asarray(offsets)
         check_offsets(offsets, source.size)
         first, last = int(offsets[0]), int(offsets[-1])
-        if last - first > _MAX_BYTES:
-            raise ValueError(
-                f"`data`: expected less than 2 GiB of strings, got {last - first} bytes. "
-                "Split the vocabulary."
-            )
-        buffer = np.zeros(capacity(last - first, offsets.size - 1), np.uint8)
-        buffer[: last - first] = source[first:last]
+        size = last - first
+        if size > _MAX_BYTES:
+            got = f"got {size} bytes. Split the vocabulary"
+            raise ValueError(f"`data`: expected less than 2 GiB of strings, {got}.")
+        buffer = np.zeros(capacity(size, offsets.size - 1), np.uint8)
+        buffer[:size] = source[first:last]
         return cls(buffer, (offsets - first).astype(np.int32))
 
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
         """One table of the strings of several, in order."""
         buffers = [table.host_data[: table.host_offsets[-1]] for table in tables]
-        starts = np.cumsum([0, *map(len, buffers)])
-        pairs = zip(tables, starts, strict=False)
-        offsets = [table.host_offsets[:-1] + start for table, start in pairs]
-        data = np.concatenate([np.empty(0, np.uint8), *buffers])
-        return cls.from_buffer(data, np.concatenate([*offsets, starts[-1:]]))
+        lengths = [np.diff(table.host_offsets) for table in tables]
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+        return cls.from_buffer(np.concatenate([np.empty(0, np.uint8), *buffers]), offsets)
 
     def __len__(self) -> int:
         return self.offsets.shape[0] - 1
@@ -223,9 +220,9 @@ class StringTable:
     def _invalid_candidates(self) -> list[int]:
         """The first string that is not UTF-8 and perhaps the one before it, if there is one."""
         offsets = self.host_offsets
-        size, position = int(offsets[-1]), 0
+        size = int(offsets[-1])
         data = memoryview(self.host_data)[:size]
-        n_characters = 0
+        position = n_characters = 0
         candidates = []
         while position < size:
             stop = min(position + _DECODE_BYTES, size)
@@ -261,13 +258,13 @@ class StringTable:
             position = offsets[index + 1]
             lengths[index] = len(raw)
         chunks.append(data[position : offsets[-1]].tobytes())
-        return StringTable.from_buffer(b"".join(chunks), np.concatenate([[0], np.cumsum(lengths)]))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return StringTable.from_buffer(b"".join(chunks), offsets)
 
 
 def capacity(n_bytes: int, n_strings: int) -> int:
     """The size of a buffer for strings, out of a few, so that vocabularies share programs."""
-    # Words have fewer than 16 bytes on average in nearly every vocabulary, so that the number of
-    # words alone gives the shape.
+    # In nearly every vocabulary words have fewer than 16 bytes on average.
     if n_bytes <= 16 * n_strings:
         return 16 * n_strings + SLACK
     power = 1 << (n_bytes + SLACK - 1).bit_length()
@@ -276,9 +273,10 @@ def capacity(n_bytes: int, n_strings: int) -> int:
 
 def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:
     """Checks that these are `n + 1` ascending offsets into a buffer of `n_bytes`."""
-    if offsets.ndim != 1 or offsets.size == 0 or offsets[0] < 0 or offsets[-1] > n_bytes:
+    is_list = offsets.ndim == 1 and offsets.size > 0
+    if not is_list or offsets[0] < 0 or offsets[-1] > n_bytes:
         got = f"an array of shape {offsets.shape}"
-        if offsets.ndim == 1 and offsets.size:
+        if is_list:
             got = f"{offsets.size} offsets from {offsets[0]} to {offsets[-1]}"
         raise ValueError(
             f"`offsets`: expected n + 1 offsets within a buffer of {n_bytes} bytes, got {got}. "

@@ -4,7 +4,6 @@ bytes    uint8[batch, width]   each row one string, then zeros
 lengths  int32[batch]          bytes in use; -1 marks a filler row
 """
 
-
 from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arrays import AnyArray
@@ -29,4 +28,3 @@ class Strings:
     def __len__(self) -> int:
         """The number of rows, filler rows included."""
         return self.lengths.shape[0]
-

@@ -12,10 +12,9 @@ from ffjax._internal.arguments import array_of, check_embeddings, whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import is_traced
 from ffjax.functional.search.candidates import row_filter
-from ffjax.functional.search.in_memory import search_in_memory
+from ffjax.functional.search.on_device import search_on_device
 from ffjax.functional.search.out_of_core import search_out_of_core
 from ffjax.functional.search.rerank import check_rerank, read_and_rerank, rerank_rows
-from ffjax.functional.search.sharded import search_sharded
 from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
 from ffjax.kernels.top_k.metrics import COS_MUL, METRICS
 from ffjax.kernels.top_k.row_filter import RowFilter
@@ -104,35 +103,30 @@ def top_k(
     _check(storage, queries, metric, exclude, approximate)
     exact = check_rerank(rerank, storage, n_rows)
     factor = whole_number("rerank_factor", rerank_factor, 1)
-    queries = jnp.asarray(queries)
-    batch, queries = queries.shape[:-1], queries.reshape(-1, queries.shape[-1])
+    batch = queries.shape[:-1]
+    queries = jnp.asarray(queries).reshape(-1, queries.shape[-1])
     if exclude is not None:
         exclude = jnp.asarray(exclude).reshape(queries.shape[0], exclude.shape[-1])
     allowed = row_filter(candidates, exclude, n_rows)
     tiling = eager_tiling(storage, queries, allowed, exact)
+    n = k if exact is None else max(k, min(k * factor, n_rows))
+    options = {"metric": metric, "tiling": tiling}
     scores, rows, recall = search(
-        storage,
-        queries,
-        allowed,
-        k=k if exact is None else max(k, min(k * factor, n_rows)),
-        metric=metric,
-        n_rows=n_rows,
-        approximate=approximate,
-        tiling=tiling,
+        storage, queries, allowed, k=n, n_rows=n_rows, approximate=approximate, **options
     )
     if exact is not None:
         read = tiling is not None and _is_out_of_core(exact)
         rerank_by = read_and_rerank if read else rerank_rows
-        scores, rows = rerank_by(exact, queries, rows, k=k, metric=metric, tiling=tiling)
+        scores, rows = rerank_by(exact, queries, rows, k=k, **options)
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), recall)
 
 
 def top_products(
     embeddings: EmbeddingsLike | Storage,
-    vectors: Float[AnyArray, "3 batch dims"],
+    vectors: AnyArray,
     k: int,
     *,
-    exclude: Int32[AnyArray, "batch n"] | None = None,
+    exclude: AnyArray | None = None,
     candidates: Any = None,
 ) -> TopK:
     """As `top_k`, by the scores of 3CosMul for vectors of a, b and c."""
@@ -165,8 +159,8 @@ def search(
         return *answers, 1.0
     # On other platforms `approx_max_k` sorts.
     recall = approximate if jax.default_backend() == "tpu" else None
-    compiled = search_sharded if isinstance(storage, ShardedArray) else search_in_memory
-    answers = compiled(storage, queries, row_filter, **options, recall=recall, tiling=tiling)
+    options |= {"recall": recall, "tiling": tiling}
+    answers = search_on_device(storage, queries, row_filter, **options)
     return *answers, 1.0 if recall is None else recall
 
 

@@ -13,13 +13,7 @@ from ffjax.kernels.top_k.row_filter import RowFilter
 
 
 def row_filter(candidates: Any, exclude: Array | None, n_rows: int) -> RowFilter:
-    """The filter for a slice, a range, a mask or row numbers, any of which may be traced.
-
-    Raises:
-        TypeError: if `candidates` is something else.
-        ValueError: if a mask has another length, or there is more than one dimension.
-        IndexError: if a row number that is known is out of range.
-    """
+    """The filter for a slice, a range, a mask or row numbers, any of which may be traced."""
     if candidates is None:
         return RowFilter(exclude=exclude)
     if isinstance(candidates, slice | range):
@@ -27,10 +21,8 @@ def row_filter(candidates: Any, exclude: Array | None, n_rows: int) -> RowFilter
     array = _array(candidates)
     if array.dtype == bool:
         if array.shape != (n_rows,):
-            raise ValueError(
-                f"`candidates`: expected a mask of shape ({n_rows},), one entry a row, "
-                f"got {array.shape}."
-            )
+            expected = f"expected a mask of shape ({n_rows},), one entry a row"
+            raise ValueError(f"`candidates`: {expected}, got {array.shape}.")
         return RowFilter(mask=array, exclude=exclude)
     if array.ndim != 1 and array.dtype.kind in "iuf":
         raise ValueError(

@@ -1,7 +1,7 @@
 """Search block by block, for rows that the device does not hold: memory maps, composed rows.
 
-A block is read while the one before it is searched, and released when it has been, so memory stays
-that of a few blocks, however long the file. On CPUs the rows of a map are searched in place.
+A block is read while the previous one is searched, then released: memory stays at a few blocks.
+On CPUs the rows of a map are searched in place.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import ALIGNMENT, AnyArray, aligned_empty
 from ffjax._internal.memmap import read_ahead, release_pages
-from ffjax.functional.search.map_slices import MapSlice, map_slice
-from ffjax.kernels.top_k.block_max import take_best
+from ffjax.kernels.top_k.block_max import Answers, take_best
 from ffjax.kernels.top_k.row_filter import RowFilter, listed_rows
 from ffjax.kernels.top_k.row_source import of_flat
 from ffjax.kernels.top_k.search import no_answers, top_k_rows
@@ -31,19 +30,19 @@ _ALIGNED_ROWS = 32
 _KEEP = 0.25
 
 
-class _Rows(NamedTuple):
-    """Rows to search, numbered from zero in the order in which they are read.
+class MapSlice(NamedTuple):
+    """An aligned stretch of memory, and the offset in it of the first row wanted."""
 
-    Attributes:
-        n: how many.
-        base: the row in the storage of number zero.
-        read: reads `size` of them from number `first` on.
-        at_once: how many to read at a time.
-    """
+    flat: np.ndarray
+    offset: int
+
+
+class _Rows(NamedTuple):
+    """The `n` rows to search, numbered from zero in the order in which they are read."""
 
     n: int
-    base: int
-    read: Callable[[int, int], MapSlice | Storage]
+    base: int  # the row in the storage of number zero
+    read: Callable[[int, int], MapSlice | Storage]  # from a first number, how many
     at_once: int
 
 
@@ -58,7 +57,7 @@ def search_out_of_core(
     tiling: Tiling | None = None,
     block_bytes: int = _BLOCK_BYTES,
     keep: float = _KEEP,
-) -> tuple[Array, Array]:
+) -> Answers:
     """Searches the first `n_rows` rows of a storage in blocks; not for use inside of `jit`."""
     batch = queries.shape[0]
     best = no_answers(batch, k)
@@ -80,12 +79,10 @@ def search_out_of_core(
                 coming = pool.submit(rows.read, starts[i + 1], size)
             row = rows.base + start
             flat, offset = block if isinstance(block, MapSlice) else (block, 0)
-            local_filter = RowFilter(
-                start=np.int32(i * size - start),
-                mask=None if mask is None else np.asarray(mask[row : row + size]),
-                ids=None if ids is None else ids[start : start + size],
-                exclude=row_filter.exclude,
-            )
+            block_mask = None if mask is None else np.asarray(mask[row : row + size])
+            block_ids = None if ids is None else ids[start : start + size]
+            first = np.int32(i * size - start)
+            local_filter = RowFilter(first, None, block_mask, block_ids, row_filter.exclude)
             after = search(best, flat, np.array([row, offset], np.int32), local_filter)
             if previous is not None:
                 # One block is searched while the next is read; no third is in memory.
@@ -96,6 +93,26 @@ def search_out_of_core(
         if previous is not None:
             release_pages(previous, keep=keep)
     return best
+
+
+def map_slice(matrix: np.ndarray, first: int, size: int) -> MapSlice:
+    """`size` rows from row `first` on as a flat array that a device can use, copied if need be.
+
+    All slices of one size of one matrix have one shape, so they share compiled programs.
+    """
+    dims, item = matrix.shape[1], matrix.itemsize
+    step = max(1, ALIGNMENT // item)
+    length = -(-(size * dims + step - 1) // step) * step
+    address = matrix.ctypes.data + first * dims * item
+    offset, misaligned = divmod(address % ALIGNMENT, item)
+    start = first * dims - offset
+    in_place = not misaligned and matrix.flags.c_contiguous
+    if in_place and start >= 0 and start + length <= matrix.size:
+        return MapSlice(matrix.reshape(-1)[start : start + length], offset)
+    flat = aligned_empty((length,), matrix.dtype)
+    flat[: size * dims] = matrix[first : first + size].reshape(-1)
+    flat[size * dims :] = 0
+    return MapSlice(flat, 0)
 
 
 def _rows(
@@ -142,7 +159,7 @@ def _read_block(storage: Storage, base: int, keep: float, first: int, size: int)
 
 @partial(jax.jit, static_argnames=("shape", "k", "metric", "tiling"))
 def _search_block(
-    best: tuple[Array, Array],
+    best: Answers,
     block: Array | Storage,
     position: Array,
     row_filter: RowFilter,
@@ -152,7 +169,7 @@ def _search_block(
     k: int,
     metric: str,
     tiling: Tiling | None,
-) -> tuple[Array, Array]:
+) -> Answers:
     """The best rows so far and of one block; among equal scores earlier blocks come first."""
     row, offset = position
     ids, exclude = row_filter.ids, row_filter.exclude
@@ -167,5 +184,5 @@ def _search_block(
     row_filter = row_filter._replace(ids=None, exclude=exclude)
     scores, rows = top_k_rows(source, queries, k, metric, row_filter, tiling=tiling)
     rows = jnp.where(rows < 0, -1, rows + row) if ids is None else listed_rows(rows, ids)
-    scores, rows = jnp.concatenate([best[0], scores], 1), jnp.concatenate([best[1], rows], 1)
-    return take_best(scores, rows, k)
+    scores = jnp.concatenate([best[0], scores], 1)
+    return take_best(scores, jnp.concatenate([best[1], rows], 1), k)

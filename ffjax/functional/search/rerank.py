@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array
 
 from ffjax.functional.search.types import EmbeddingsLike
+from ffjax.kernels.top_k.block_max import Answers
 from ffjax.kernels.top_k.search import best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import Storage
@@ -18,12 +19,7 @@ _QUERIES = 1024  # queries whose rows are read from a file at a time
 
 
 def check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
-    """The storage to rerank by, if any.
-
-    Raises:
-        TypeError: if `rerank` is neither embeddings nor a storage.
-        ValueError: if it has other rows or dimensions.
-    """
+    """The storage to rerank by, if any, with the same rows and dimensions."""
     if rerank is None:
         return None
     if isinstance(rerank, Storage):
@@ -43,20 +39,18 @@ def check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
 @partial(jax.jit, static_argnames=("k", "metric", "tiling"))
 def rerank_rows(
     exact: Storage,
-    queries: Float[Array, "batch dims"],
-    rows: Int32[Array, "batch n"],
+    queries: Array,
+    rows: Array,
     *,
     k: int,
     metric: str,
     tiling: Tiling | None = None,
-) -> tuple[Array, Array]:
+) -> Answers:
     """The best `k` of some rows, `(scores, rows)`, equal scores in the order of the rows."""
     return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric, tiling)
 
 
-def read_and_rerank(
-    exact: Storage, queries: Float[Array, "batch dims"], rows: Int32[Array, "batch n"], **options
-) -> tuple[Array, Array]:
+def read_and_rerank(exact: Storage, queries: Array, rows: Array, **options) -> Answers:
     """As `rerank_rows`, outside of `jit`: reads only the rows listed, once for many queries."""
     starts = range(0, max(1, queries.shape[0]), _QUERIES)
     blocks = [slice(start, start + _QUERIES) for start in starts]
@@ -65,9 +59,7 @@ def read_and_rerank(
     return scores, best
 
 
-def _rerank_block(
-    exact: Storage, queries: Array, rows: np.ndarray, **options
-) -> tuple[Array, Array]:
+def _rerank_block(exact: Storage, queries: Array, rows: np.ndarray, **options) -> Answers:
     subset = read_subset(exact, rows)
     scores, best = rerank_rows(subset.rows, queries, jnp.asarray(subset.positions), **options)
     if not len(subset.ids):

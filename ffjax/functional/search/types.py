@@ -48,11 +48,6 @@ class TopK:
 
 
 def checked_k(k: Any) -> int:
-    """`k` as an `int`.
-
-    Raises:
-        TypeError: if it is not an integer, or traced.
-        ValueError: if it is negative.
-    """
+    """`k` as an `int`."""
     hint = "It is part of the answer's shape, so inside `jit` it must be a static argument."
     return whole_number("k", k, 0, hint)

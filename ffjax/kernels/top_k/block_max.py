@@ -2,28 +2,22 @@
 
 For a block of queries at a time:
 
-1. One pass over the rows, in chunks that stay in cache. Each chunk is multiplied with the queries,
-   and only the maximum of every block of rows is kept. The rows stand on the left of the product
-   and the maxima are a `reduce_window` over it: XLA's CPU backend makes one kernel of both, at
-   nearly the speed of the bare product.
-2. The best blocks of each query, by the same trick: groups of blocks, the best groups, the blocks
-   in them.
+1. One pass over the rows, in chunks that stay in cache, keeps only the maximum score of every block
+   of rows. The rows stand on the left of the product and the maxima are a `reduce_window` over it:
+   XLA's CPU backend fuses both, at nearly the speed of the bare product.
+2. The best blocks of each query in the same way: groups of blocks, the best groups, their blocks.
 3. The scores of the rows in those blocks, from which `lax.top_k` takes the answer.
 
 On CPUs, steps 2 and 3 select many answers by a threshold, see `threshold_select`.
 
-Why the best blocks hold the best rows, ties included: rank rows by (score descending, row
-ascending) and blocks by (maximum descending, block ascending). Let t be one of the k best rows and
-T its block, and suppose that k blocks rank before T. Each of them has a row that scores as much as
-its block, so at least as much as T and as t. If it scores the same as t, its block ranks before T
-because it is lower, and so is the row. Then k rows rank before t: a contradiction. The same holds
-for groups of blocks. The proof needs nothing of a score but that it belongs to a row.
+The k best blocks hold the k best rows, ties included: rank rows by (score descending, row
+ascending) and blocks by (maximum descending, block ascending). If k blocks ranked before the block
+of row t, each would have a row that ranks before t, which then is not one of the k best.
 
-Steps 1 and 3 contract in different shapes and may round differently. Within each step equal rows
-get equal scores, which keeps ties exact: all products have a multiple of `_ALIGNED_ROWS` rows,
-since XLA's CPU backend sums the rows at the end of a tile in another order. And `_SPARE_BLOCKS`
-more blocks than needed are taken, so that rows which differ by rounding alone are ranked by the
-scores that are returned.
+Steps 1 and 3 contract in different shapes and may round differently. Within a step equal rows get
+equal scores, since all products have a multiple of `_ALIGNED_ROWS` rows (XLA's CPU backend sums the
+rows at the end of a tile in another order). `_SPARE_BLOCKS` more blocks than needed are taken, so
+that rows which differ by rounding alone are ranked by the scores that are returned.
 """
 
 from collections.abc import Callable
@@ -36,6 +30,7 @@ from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax.kernels.top_k.metrics import Scorer
 from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.row_source import ChunkReader
 from ffjax.kernels.top_k.threshold_select import capacity_for, largest
 from ffjax.kernels.top_k.tiling import Tiling
 
@@ -47,16 +42,14 @@ _QUERY_TILE = 64  # the product takes as long for fewer queries
 _THRESHOLD_K = 64  # for fewer answers `lax.top_k` is faster, whatever the batch
 
 Answers = tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]
+ArrayPair = tuple[Array, Array]
+BlockSearch = Callable[[Array, RowFilter], Answers]
 
 
 def search(
     scorer: Scorer, queries: Float[Array, "batch *terms dims"], k: int, row_filter: RowFilter
 ) -> Answers:
-    """The `k` best rows for each query, best first, equal scores in the order of the rows.
-
-    To be called inside `jit`, with at least one row, query and answer. Missing answers are row -1
-    with a score of minus infinity.
-    """
+    """The `k` best rows for each query, best first, given at least one row, query and answer."""
     n_rows, tiling = scorer.source.n_rows, scorer.tiling
     block_rows = _block_rows(n_rows, k + row_filter.n_excluded)
     size = max(1, min(tiling.queries, tiling.maxima // (n_rows // block_rows)))
@@ -67,10 +60,7 @@ def search(
 
 
 def in_query_blocks(
-    search_block: Callable[[Array, RowFilter], Answers],
-    queries: Array,
-    row_filter: RowFilter,
-    size: int,
+    search_block: BlockSearch, queries: Array, row_filter: RowFilter, size: int
 ) -> Answers:
     """Works through a batch, at most `size` queries at a time."""
     batch = queries.shape[0]
@@ -113,14 +103,13 @@ def _search_block(
     valid = jnp.repeat(best != -jnp.inf, block_rows, axis=0).T
     # Rows after the last full block are always candidates; repetitions of the last row align them.
     rest = n_rows % block_rows
-    padding = -(rows.shape[1] + rest) % _ALIGNED_ROWS
-    last = jnp.arange(rest + padding, dtype=jnp.int32) + (n_rows - rest)
-    last = jnp.broadcast_to(jnp.minimum(last, n_rows - 1), (rows.shape[0], rest + padding))
-    rows = jnp.concatenate([rows, last], axis=1)
-    valid = jnp.pad(valid, ((0, 0), (0, rest)), constant_values=True)
-    valid = jnp.pad(valid, ((0, 0), (0, padding))) & row_filter.allows(rows)
-    scores = scorer.row_scores(queries, rows)
-    scores = jnp.where(valid & ~jnp.isnan(scores), _no_negative_zero(scores), -jnp.inf)
+    n_last = rest + -(rows.shape[1] + rest) % _ALIGNED_ROWS
+    offsets = jnp.arange(n_last, dtype=jnp.int32)
+    last = jnp.minimum(n_rows - rest + offsets, n_rows - 1)
+    shape = (rows.shape[0], n_last)
+    rows = jnp.concatenate([rows, jnp.broadcast_to(last, shape)], axis=1)
+    valid = jnp.concatenate([valid, jnp.broadcast_to(offsets < rest, shape)], axis=1)
+    scores = _valid_scores(scorer.row_scores(queries, rows), valid & row_filter.allows(rows))
     if 2 * n < scores.shape[1] and _by_threshold(n, scores.shape[0], tiling):
         positions, scores = _largest_in_order(scores.T, n, tiling)
         rows, scores = _take(rows, positions.T, axis=1), scores.T
@@ -128,9 +117,7 @@ def _search_block(
     return drop_excluded(scores, rows, k, row_filter)
 
 
-def best_of_rows(
-    scorer: Scorer, queries: Array, rows: Int32[Array, "batch n"], k: int
-) -> tuple[Array, Array]:
+def best_of_rows(scorer: Scorer, queries: Array, rows: Array, k: int) -> Answers:
     """As `search`, among the rows listed for each query, in any order; -1 is padding."""
     last = scorer.source.n_rows - 1
     padding = np.int32(np.iinfo(np.int32).max)
@@ -138,14 +125,13 @@ def best_of_rows(
     missing = -rows.shape[1] % _ALIGNED_ROWS
     rows = jnp.pad(rows, ((0, 0), (0, missing)), constant_values=padding)
     scores = scorer.row_scores(queries, jnp.minimum(rows, last))
-    valid = (rows != padding) & ~jnp.isnan(scores)
-    scores = jnp.where(valid, _no_negative_zero(scores), -jnp.inf)
+    scores = _valid_scores(scores, rows != padding)
     return drop_excluded(*take_best(scores, rows, k), k, RowFilter())
 
 
 def _block_maxima(
     scorer: Scorer, block_rows: int, queries: Array, row_filter: RowFilter
-) -> tuple[Array, Array]:
+) -> ArrayPair:
     """Maxima of all full blocks, `[blocks, batch]`, and the first row of each of them."""
     queries = lax.stop_gradient(queries)
     batch, dims = queries.shape[0], queries.shape[-1]
@@ -162,7 +148,7 @@ def _block_maxima(
     offsets = jnp.arange(0, size, block_rows, dtype=jnp.int32)
     scores_of_chunk = filtered_chunk_scorer(scorer, queries, row_filter)
 
-    def maxima_of_chunk(index: Array | int) -> tuple[Array, Array]:
+    def maxima_of_chunk(index: Array | int) -> ArrayPair:
         start = jnp.minimum(jnp.int32(index * size), n_rows - size)
         first_rows = start + offsets
         # The last chunk reaches back, so that all chunks have one size.
@@ -191,15 +177,13 @@ def _block_maxima(
     return best.reshape(-1, batch), first_rows.reshape(-1)
 
 
-def filtered_chunk_scorer(
-    scorer: Scorer, queries: Array, row_filter: RowFilter
-) -> Callable[[Array, int], Array]:
+def filtered_chunk_scorer(scorer: Scorer, queries: Array, row_filter: RowFilter) -> ChunkReader:
     """As `Scorer.chunk_scorer`, with minus infinity for rows that the mask does not allow."""
     scores_of_chunk, mask = scorer.chunk_scorer(queries), row_filter.mask
     if mask is None:
         return scores_of_chunk
 
-    def masked(start: Array, size: int) -> Array:
+    def masked(start: Array | int, size: int) -> Array:
         allowed = lax.dynamic_slice_in_dim(jnp.asarray(mask), start, size)
         return scores_of_chunk(start, size) + jnp.where(allowed, 0.0, -jnp.inf)[:, None]
 
@@ -219,7 +203,7 @@ def _maxima(scores: Array, block_rows: int, sequential: bool) -> Array:
     return lax.reduce_window(scores, np.float32(-np.inf), larger, window, window, "VALID")
 
 
-def _best_blocks(maxima: Array, n: int, tiling: Tiling) -> tuple[Array, Array]:
+def _best_blocks(maxima: Array, n: int, tiling: Tiling) -> ArrayPair:
     """At least the `n` best blocks of each query in ascending order, and their maxima."""
     n_blocks, batch = maxima.shape
     group = 1
@@ -239,7 +223,7 @@ def _best_blocks(maxima: Array, n: int, tiling: Tiling) -> tuple[Array, Array]:
     return _take(blocks, positions, axis=0), best
 
 
-def _largest_in_order(scores: Array, n: int, tiling: Tiling) -> tuple[Array, Array]:
+def _largest_in_order(scores: Array, n: int, tiling: Tiling) -> ArrayPair:
     """At least the `n` largest of each column, first ones among equals: positions and scores."""
     if _by_threshold(n, scores.shape[1], tiling):
         positions = largest(scores, n, capacity_for(n))
@@ -270,7 +254,7 @@ def _round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def drop_excluded(scores: Array, rows: Array, k: int, row_filter: RowFilter) -> tuple[Array, Array]:
+def drop_excluded(scores: Array, rows: Array, k: int, row_filter: RowFilter) -> ArrayPair:
     """The `k` best of enough candidates, without those excluded for the query."""
     if row_filter.exclude is not None:
         excluded = (rows[:, :, None] == row_filter.exclude[:, None, :]).any(-1)
@@ -278,13 +262,18 @@ def drop_excluded(scores: Array, rows: Array, k: int, row_filter: RowFilter) -> 
     return scores, jnp.where(scores == -jnp.inf, jnp.int32(-1), rows)
 
 
-def take_best(scores: Array, rows: Array, k: int) -> tuple[Array, Array]:
+def take_best(scores: Array, rows: Array, k: int) -> ArrayPair:
     """The `k` best of candidates in the order of their rows, padded if there are fewer."""
     best, positions = lax.top_k(scores, min(k, scores.shape[1]))
     rows = jnp.take_along_axis(rows, positions, axis=1)
     padding = ((0, 0), (0, k - best.shape[1]))
     best = jnp.pad(best, padding, constant_values=-jnp.inf)
     return best, jnp.pad(rows, padding, constant_values=-1)
+
+
+def _valid_scores(scores: Array, valid: Array) -> Array:
+    valid = valid & ~jnp.isnan(scores)
+    return jnp.where(valid, _no_negative_zero(scores), -jnp.inf)
 
 
 def _no_negative_zero(scores: Array) -> Array:

@@ -1,7 +1,6 @@
 """How rows are scored, defined in the docstrings of `ffjax.top_k` and `ffjax.analogy`.
 
-Each metric is a function of products of rows with queries. A query of 3CosMul is three vectors,
-those of a, b and c; a query of the other metrics is one.
+A query of 3CosMul is three vectors, those of a, b and c; a query of the other metrics is one.
 """
 
 from functools import partial
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float32
 
 from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.row_source import ChunkReader, RowSource
@@ -34,8 +33,7 @@ def from_cosine(scores: Array, metric: str) -> Array:
     """The scores that `euclidean` and `angular` make of cosines; others stay as they are."""
     if metric not in ("euclidean", "angular"):
         return scores
-    # At the ends of the range, where slopes are infinite, the answer is a constant: its gradient
-    # is zero.
+    # At the ends of the range slopes are infinite; a constant has a gradient of zero.
     inside = ((scores > -1) & (scores < 1)) | jnp.isnan(scores)
     cosine = jnp.where(inside, scores, 0.0)
     if metric == "angular":
@@ -58,15 +56,16 @@ class Scorer(NamedTuple):
         """Whether products are divided by the norms of rows."""
         return self.metric != "dot"
 
-    def chunk_scorer(self, queries: Float[Array, "batch *terms dims"]) -> ChunkReader:
+    def chunk_scorer(self, queries: Array) -> ChunkReader:
         """A function of `(start, size)`: the scores of these rows, `[size, batch]`."""
         if queries.ndim == 2:
             return self._chunk_products(queries)
         # All a, then all b, then all c: each term's products are a contiguous slice.
-        products = self._chunk_products(jnp.moveaxis(queries, 1, 0).reshape(-1, queries.shape[-1]))
+        terms = jnp.moveaxis(queries, 1, 0).reshape(-1, queries.shape[-1])
+        products = self._chunk_products(terms)
         return lambda start, size: _cos_mul(*jnp.split(products(start, size), 3, axis=1))
 
-    def _chunk_products(self, queries: Float[Array, "n dims"]) -> ChunkReader:
+    def _chunk_products(self, queries: Array) -> ChunkReader:
         tables = self.source.tables if self.tiling.tables else None
         by_tables = None if tables is None else tables(queries, self.unit)
         return partial(self._decoded_products, queries) if by_tables is None else by_tables
@@ -85,24 +84,21 @@ class Scorer(NamedTuple):
             return products
         return products * self.source.reciprocal_norms(chunk, False)[:, None]
 
-    def row_scores(
-        self, queries: Float[Array, "batch *terms dims"], ids: Int32[Array, "batch n"]
-    ) -> Float32[Array, "batch n"]:
+    def row_scores(self, queries: Array, ids: Array) -> Float32[Array, "batch n"]:
         """The scores of `ids[b]` for query b: the same contraction for each, so ties are exact."""
 
-        def of_query(xs: tuple[Array, Array]) -> Array:
-            query, ids = xs
+        def of_query(query: Array, ids: Array) -> Array:
             rows = self.source.gather(ids).astype(jnp.float32)
             products = _dot(rows, query.astype(jnp.float32))
-            norms = self.source.reciprocal_norms(rows, True) if self.unit else None
-            if query.ndim == 1:
-                return products if norms is None else products * norms
-            return _cos_mul(*(products if norms is None else products * norms[:, None]).T)
+            if self.unit:
+                norms = self.source.reciprocal_norms(rows, True)
+                products = products * (norms if query.ndim == 1 else norms[:, None])
+            return products if query.ndim == 1 else _cos_mul(*products.T)
 
         at_once = self.tiling.gathered_numbers // (ids.shape[1] * queries.shape[-1])
         if at_once >= queries.shape[0]:
-            return jax.vmap(lambda query, ids: of_query((query, ids)))(queries, ids)
-        return lax.map(of_query, (queries, ids), batch_size=max(1, at_once))
+            return jax.vmap(of_query)(queries, ids)
+        return lax.map(lambda xs: of_query(*xs), (queries, ids), batch_size=max(1, at_once))
 
 
 def _cos_mul(a: Array, b: Array, c: Array) -> Array:

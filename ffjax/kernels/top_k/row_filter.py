@@ -4,25 +4,23 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int32
+from jaxtyping import Array
+
+from ffjax._internal.arrays import AnyArray
 
 
 class RowFilter(NamedTuple):
     """Which rows may be answers. A field that is `None` restricts nothing and costs nothing.
 
-    Attributes:
-        start: the first row that may be one, an int32 scalar, may be traced.
-        stop: the row after the last, an int32 scalar, may be traced.
-        mask: whether each row may be one, bool `[n_rows]`.
-        ids: the rows that may be one, int32 `[n_ids]`, ascending; duplicates and numbers out of
-            range are ignored.
-        exclude: rows that may not be answers of each query, int32 `[batch, n]`, padded with -1.
+    Rows lie from `start` up to `stop` (int32, may be traced), have a true `mask` (`[n_rows]`), are
+    listed in `ids` (int32, ascending; duplicates and numbers out of range are ignored), and are not
+    in `exclude` for the query (int32 `[batch, n]`, padded with -1).
     """
 
     start: Array | np.int32 | None = None
     stop: Array | np.int32 | None = None
-    mask: Array | np.ndarray | None = None
-    ids: Array | np.ndarray | None = None
+    mask: AnyArray | None = None
+    ids: AnyArray | None = None
     exclude: Array | None = None
 
     @property
@@ -35,7 +33,7 @@ class RowFilter(NamedTuple):
         """How many ends of the range are given."""
         return (self.start is not None) + (self.stop is not None)
 
-    def allows(self, rows: Int32[Array, "*batch n"]) -> Bool[Array, "*batch n"]:
+    def allows(self, rows: Array) -> Array:
         """Which rows may be answers by range and mask."""
         allowed = jnp.ones(rows.shape, bool)
         if self.start is not None:
@@ -49,10 +47,11 @@ class RowFilter(NamedTuple):
     def of_listed(self, n_rows: int) -> "RowFilter":
         """The filter in which rows are numbered by their positions in `ids`."""
         ids = jnp.asarray(self.ids)
-        new = jnp.concatenate([jnp.ones(1, bool), ids[1:] != ids[:-1]])
-        return RowFilter(mask=new & (ids >= 0) & (ids < n_rows), exclude=self.excluded_positions())
+        is_new = jnp.concatenate([jnp.ones(1, bool), ids[1:] != ids[:-1]])
+        mask = is_new & (ids >= 0) & (ids < n_rows)
+        return RowFilter(mask=mask, exclude=self.excluded_positions())
 
-    def excluded_positions(self) -> Int32[Array, "batch n"] | None:
+    def excluded_positions(self) -> Array | None:
         """The positions in `ids` of the rows to exclude, -1 for those not in it."""
         if self.exclude is None:
             return None
@@ -61,7 +60,7 @@ class RowFilter(NamedTuple):
         return jnp.where(ids.at[positions].get(mode="clip") == self.exclude, positions, -1)
 
 
-def listed_rows(positions: Array, ids: Array | np.ndarray) -> Int32[Array, "batch k"]:
+def listed_rows(positions: Array, ids: AnyArray) -> Array:
     """The rows at some positions of a list, -1 for negative positions."""
     rows = jnp.asarray(ids).at[jnp.maximum(positions, 0)].get(mode="promise_in_bounds")
     return jnp.where(positions < 0, -1, rows)

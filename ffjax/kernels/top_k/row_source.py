@@ -13,22 +13,20 @@ ChunkReader = Callable[[Array | int, int], Array]
 
 
 class RowSource(NamedTuple):
-    """Rows to search.
+    """Rows to search: how to read and to score them.
 
     A source may read rows from before a linear map (a rotation), which is then applied to the
-    queries, since the products are the same: `rotate` does so, and `reciprocal_norms` accounts for
-    the map.
+    queries, since the products are the same.
 
     Attributes:
         n_rows: the number of rows.
         chunk: `chunk(start, size)` reads `size` rows from row `start` (may be traced) on.
         gather: `gather(ids)` reads the rows with these numbers, `[n, dims]`.
         rotate: `rotate(queries)` gives what to multiply the rows by, `[*batch, dims]`.
-        reciprocal_norms: `reciprocal_norms(rows, exact)` of rows that were read; in the pass over
-            all rows, which is not `exact`, they may be off by rounding.
-        tables: `tables(queries, unit)` gives a function like `chunk` that scores chunks without
-            decoding rows, `[size, batch]`, divided by the rows' norms if `unit`; or `None` if
-            decoding is faster for this many queries.
+        reciprocal_norms: `reciprocal_norms(rows, exact)` of rows that were read, after the map; in
+            the pass over all rows, which is not `exact`, they may be off by rounding.
+        tables: `tables(queries, unit)` gives a function like `chunk` that scores without decoding,
+            `[size, batch]`, divided by norms if `unit`; `None` where decoding is faster.
     """
 
     n_rows: int

@@ -1,11 +1,18 @@
 """The best rows of a source for each query: what every search runs on a device."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int32
+from jax import lax
+from jaxtyping import Array, Float, Int32
 
 from ffjax.kernels.top_k import block_max
-from ffjax.kernels.top_k.approximate import approximate_search
-from ffjax.kernels.top_k.block_max import Answers
+from ffjax.kernels.top_k.block_max import (
+    Answers,
+    ArrayPair,
+    drop_excluded,
+    filtered_chunk_scorer,
+    in_query_blocks,
+    take_best,
+)
 from ffjax.kernels.top_k.metrics import Scorer, from_cosine, prepared_queries
 from ffjax.kernels.top_k.row_filter import RowFilter, listed_rows
 from ffjax.kernels.top_k.row_source import RowSource, of_listed
@@ -21,30 +28,18 @@ def top_k_rows(
     *,
     recall: float | None = None,
     tiling: Tiling | None = None,
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+) -> Answers:
     """The `k` rows with the highest scores for each query, best first.
 
-    Equal scores come in the order of the rows. To be called inside `jit`, `vmap` or `shard_map`;
-    gradients flow to the queries and to the rows that are answers. Queries are searched in blocks
-    and rows are read in chunks: neither the scores of all rows nor a copy of them ever exist.
-
-    Args:
-        source: the rows.
-        queries: shape `[batch, dims]`, or `[batch, 3, dims]` for 3CosMul; any batch.
-        k: how many rows, any number.
-        metric: one of `METRICS`, or `COS_MUL`.
-        row_filter: which rows may be answers.
-        recall: for an approximate search, the share of the best rows that is expected.
-        tiling: sizes; by default those of the platform that the program is compiled for.
-
-    Returns:
-        `(scores, rows)`. Missing answers are row -1 with a score of minus infinity.
+    Equal scores come in the order of the rows, and missing answers are row -1 with a score of minus
+    infinity. To be called inside `jit`, `vmap` or `shard_map`; gradients flow to the queries and to
+    the rows that are answers. An approximate search is expected to find the share `recall`.
     """
     if row_filter.ids is not None:
-        listed = of_listed(source, jnp.asarray(row_filter.ids))._replace(
-            n_rows=len(row_filter.ids) if source.n_rows else 0
-        )
-        row_filter, ids = row_filter.of_listed(source.n_rows), row_filter.ids
+        ids = row_filter.ids
+        listed = of_listed(source, jnp.asarray(ids))
+        listed = listed._replace(n_rows=len(ids) if source.n_rows else 0)
+        row_filter = row_filter.of_listed(source.n_rows)
         options = {"recall": recall, "tiling": tiling}
         scores, positions = top_k_rows(listed, queries, k, metric, row_filter, **options)
         return scores, listed_rows(positions, ids) if listed.n_rows else positions
@@ -70,12 +65,12 @@ def best_of_rows(
     k: int,
     metric: str,
     tiling: Tiling | None = None,
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+) -> Answers:
     """As `top_k_rows`, among the rows listed for each query, each once; -1 is padding."""
     if not source.n_rows or not rows.size:
         return no_answers(queries.shape[0], k)
 
-    def rank(tiling: Tiling, queries: Array, rows: Array) -> tuple[Array, Array]:
+    def rank(tiling: Tiling, queries: Array, rows: Array) -> Answers:
         return block_max.best_of_rows(Scorer(source, metric, tiling), queries, rows, k)
 
     prepared = prepared_queries(source, queries, metric)
@@ -83,6 +78,46 @@ def best_of_rows(
     return from_cosine(scores, metric), rows
 
 
-def no_answers(batch: int, k: int) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+def approximate_search(
+    scorer: Scorer, queries: Array, k: int, row_filter: RowFilter, recall: float
+) -> Answers:
+    """Top-k by `lax.approx_max_k`, for hardware with an instruction path for it: TPUs.
+
+    Chern et al., "TPU-KNN: K Nearest Neighbor Search at Peak FLOP/s" (2022): the scores of a chunk
+    are reduced to the maxima of bins, as many as `recall` requires. Equal scores come in any order.
+    """
+    n, n_rows = k + row_filter.n_excluded, scorer.source.n_rows
+    start, stop = row_filter.start, row_filter.stop
+
+    def search_block(queries: Array, row_filter: RowFilter) -> Answers:
+        queries = lax.stop_gradient(queries)
+        batch, dims = queries.shape
+        size = min(n_rows, max(n, scorer.tiling.chunk_numbers // (dims + batch)))
+        n_chunks = -(-n_rows // size)
+        scores_of_chunk = filtered_chunk_scorer(scorer, queries, row_filter)
+
+        def add_chunk(best: ArrayPair, index: Array) -> tuple[ArrayPair, None]:
+            first = jnp.minimum(index * size, n_rows - size)
+            rows = first + jnp.arange(size, dtype=jnp.int32)
+            # The last chunk reaches back, so that all chunks have one size.
+            valid = (rows >= index * size) & RowFilter(start, stop).allows(rows)
+            scores = scores_of_chunk(first, size)
+            scores = jnp.where(valid[:, None] & ~jnp.isnan(scores), scores, -jnp.inf)
+            scores, positions = lax.approx_max_k(scores.T, min(n, size), recall_target=recall)
+            scores = jnp.concatenate([best[0], scores], axis=1)
+            rows = jnp.concatenate([best[1], rows[positions]], axis=1)
+            return take_best(scores, rows, n), None
+
+        # `full_like` keeps the axes of `shard_map` over which the queries vary.
+        no_scores = lax.full_like(queries, -jnp.inf, jnp.float32, (batch, n))
+        no_rows = lax.full_like(queries, -1, jnp.int32, (batch, n))
+        chunks = jnp.arange(n_chunks, dtype=jnp.int32)
+        (scores, rows), _ = lax.scan(add_chunk, (no_scores, no_rows), chunks)
+        return drop_excluded(scores, rows, k, row_filter)
+
+    return in_query_blocks(search_block, queries, row_filter, scorer.tiling.queries)
+
+
+def no_answers(batch: int, k: int) -> Answers:
     """Answers where there are no rows."""
     return jnp.full((batch, k), -jnp.inf, jnp.float32), jnp.full((batch, k), -1, jnp.int32)

@@ -12,16 +12,11 @@ from jaxtyping import Array
 class Tiling(NamedTuple):
     """Sizes and choices that depend on the hardware; they never change an answer.
 
-    Attributes:
-        chunk_numbers: numbers (of rows and of scores) that one step of the pass over rows handles.
-        queries: queries searched at a time.
-        maxima: block maxima that exist at a time.
-        gathered_numbers: numbers read at a time when rows are scored again.
-        widen: whether narrow floats are widened before the product instead of by it.
-        sequential: whether a maximum visits the rows of a block in order instead of in a tree.
-        tables: whether a few queries may be looked up in tables, if the source has them.
-        threshold: the number of answers, over all queries, from which they are selected by a
-            threshold instead of `lax.top_k` (see `threshold_select`); `None` for never.
+    At a time there are `queries`, `maxima` of blocks, `chunk_numbers` (of rows and scores) in the
+    pass over rows, and `gathered_numbers` of rows that are scored again. Narrow floats are widened
+    before the product (`widen`) or by it; a maximum visits a block's rows in order (`sequential`)
+    or in a tree; a few queries may use the source's `tables`. From `threshold` answers of all
+    queries on, `threshold_select` replaces `lax.top_k`.
     """
 
     chunk_numbers: int

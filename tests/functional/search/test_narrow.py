@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import ffjax
-from ffjax.functional.search.in_memory import search_in_memory
+from ffjax.functional.search.on_device import search_on_device
 from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.tiling import CPU
 from tests.builders import storage
@@ -81,7 +81,7 @@ def test_no_copy_of_the_rows_is_made(kind, metric, batch):
         "float16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.float16)),
     }[kind]
     options = {"k": 10, "metric": metric, "n_rows": rows, "tiling": CPU}
-    lowered = search_in_memory.lower(stored, jnp.ones((batch, dims)), RowFilter(), **options)
+    lowered = search_on_device.lower(stored, jnp.ones((batch, dims)), RowFilter(), **options)
     assert lowered.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
 
 

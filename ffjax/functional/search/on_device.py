@@ -1,21 +1,21 @@
-"""Search over several devices: each searches its own rows, then all candidates meet.
+"""Search of rows in the memory of one device or several, each of which searches its own rows.
 
-The partitioner is never left to divide a top-k over a sharded axis
-(https://github.com/jax-ml/jax/issues/19271): what each device does is written here, in `shard_map`.
-Rows are divided in order, and candidates are gathered in the order of the devices, so among equal
-scores the lower row stays first.
+The partitioner divides a top-k over a sharded axis badly
+(https://github.com/jax-ml/jax/issues/19271), hence `shard_map`. Candidates are gathered in the
+order of the devices and so of the rows: among equal scores the lower row stays first.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float
 
 from ffjax._internal.jax_compat import gathered
-from ffjax.kernels.top_k.block_max import take_best
+from ffjax.kernels.top_k.block_max import Answers, take_best
 from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.search import no_answers, top_k_rows
 from ffjax.kernels.top_k.tiling import Tiling
@@ -23,8 +23,8 @@ from ffjax.storage import ShardedArray, Storage
 
 
 @partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall", "tiling"))
-def search_sharded(
-    storage: ShardedArray,
+def search_on_device(
+    storage: Storage,
     queries: Float[Array, "batch *terms dims"],
     row_filter: RowFilter,
     *,
@@ -33,40 +33,47 @@ def search_sharded(
     n_rows: int,
     recall: float | None = None,
     tiling: Tiling | None = None,
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
+) -> Answers:
+    """`top_k_rows` of the first `n_rows` rows of a storage."""
+    search = partial(top_k_rows, k=k, metric=metric, recall=recall, tiling=tiling)
+    if isinstance(storage, ShardedArray):
+        return _search_sharded(search, storage, queries, row_filter, k, n_rows)
+    return search(storage.row_source(n_rows), queries, row_filter=row_filter)
+
+
+def _search_sharded(
+    search: Callable[..., Answers],
+    storage: ShardedArray,
+    queries: Array,
+    row_filter: RowFilter,
+    k: int,
+    n_rows: int,
+) -> Answers:
     """Searches rows divided over some axes of a mesh; its other axes divide the queries."""
     batch, n_padded = queries.shape[0], len(storage.padded)
     if batch == 0 or k == 0:
         return no_answers(batch, k)
     start, stop, exclude = row_filter.start, row_filter.stop, row_filter.exclude
     limited = n_padded != n_rows or stop is not None
-    ends = jnp.stack(
-        [
-            jnp.int32(0) if start is None else jnp.asarray(start),
-            jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows),
-        ]
-    )
+    first_row = jnp.int32(0) if start is None else jnp.asarray(start)
+    stop_row = jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows)
+    ends = jnp.stack([first_row, stop_row])
     missing = -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)
     queries, exclude = jax.tree.map(lambda x: _pad_batch(x, missing), (queries, exclude))
 
     def local(
         shard: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array
-    ) -> tuple[Array, Array]:
+    ) -> Answers:
         size = len(shard)
         first = storage.first(size)
         local_start, local_stop = (jnp.clip(end - first, 0, size) for end in ends)
         if exclude is not None:
             inside = (exclude >= first) & (exclude < first + size)
             exclude = jnp.where(inside, exclude - first, -1)
-        local_filter = RowFilter(
-            start=None if start is None else local_start,
-            stop=local_stop if limited else None,
-            mask=mask,
-            exclude=exclude,
-        )
-        source = shard.row_source(size)
-        options = {"recall": recall, "tiling": tiling}
-        scores, rows = top_k_rows(source, queries, k, metric, local_filter, **options)
+        local_start = None if start is None else local_start
+        local_stop = local_stop if limited else None
+        local_filter = RowFilter(local_start, local_stop, mask, exclude=exclude)
+        scores, rows = search(shard.row_source(size), queries, row_filter=local_filter)
         rows = jnp.where(rows < 0, -1, rows + first)
         if not storage.axes:
             return scores, rows
@@ -76,8 +83,8 @@ def search_sharded(
     by_rows, by_queries = PartitionSpec(storage.axes), PartitionSpec(storage.spare_axes)
     in_specs = (storage.specs, by_rows, by_queries, by_queries, PartitionSpec())
     mask = _padded_mask(row_filter, n_rows, n_padded)
-    search = storage.on_each(local, in_specs, by_queries)
-    scores, rows = search(storage.padded, mask, queries, exclude, ends)
+    search_shards = storage.on_each(local, in_specs, by_queries)
+    scores, rows = search_shards(storage.padded, mask, queries, exclude, ends)
     return scores[:batch], rows[:batch]
 
 
