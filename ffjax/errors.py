@@ -16,7 +16,9 @@ class FormatError(ValueError):
 
     Examples:
         >>> from ffjax import FormatError
-        >>> raise FormatError("words.fifu", offset=4, chunk="header", field="version", expected="0", got="7")
+        >>> raise FormatError(
+        ...     "words.fifu", offset=4, chunk="header", field="version", expected="0", got="7"
+        ... )
         Traceback (most recent call last):
         ffjax.errors.FormatError: words.fifu: byte 4: header: version: expected 0, got 7
     """
@@ -46,7 +48,8 @@ class FormatError(ValueError):
         if self.offset is not None:
             where.append(f"byte {self.offset}")
         where += [text for text in (self.chunk, self.field) if text]
-        what = [f"{word} {text}" for word, text in (("expected", self.expected), ("got", self.got)) if text is not None]
+        texts = {"expected": self.expected, "got": self.got}
+        what = [f"{word} {text}" for word, text in texts.items() if text is not None]
         message = ": ".join([*where, ", ".join(what)] if what else where)
         return f"{message}. {self.hint}" if self.hint else message
 

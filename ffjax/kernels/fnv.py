@@ -2,7 +2,7 @@
 
 - finalfusion: 64-bit FNV-1a over the number of characters as eight bytes, then over each code point
   as four bytes, all little endian; the low `buckets_exp` bits are the bucket.
-- fastText: 32-bit FNV-1a over the UTF-8 bytes, each taken as signed, so that bytes from 0x80 up flip
+- fastText: 32-bit FNV-1a over the UTF-8 bytes, each taken as signed, so bytes from 0x80 up flip
   the upper 24 bits of the state too; the bucket is the remainder by the number of buckets.
 
 XOR and multiplication carry upwards only, so the low half of a 64-bit state depends on low halves

@@ -1,13 +1,14 @@
 """MurmurHash3 x64 128, with which floret and spaCy hash n-grams.
 
-The hash reads blocks of 16 bytes as two little-endian 64-bit words and keeps a state of two. A last block that is not
-full is read as if zeros followed, mixed in, and nothing more; as a word of zeros mixes in nothing, blocks of zeros
-may follow without changing the hash. So n-grams of different sizes are hashed together, zeros behind each.
+The hash reads blocks of 16 bytes as two little-endian 64-bit words and keeps a state of two. A last
+block that is not full is read as if zeros followed. A word of zeros mixes in nothing, so blocks of
+zeros may follow without changing the hash, and n-grams of different sizes, each padded with zeros,
+are hashed together.
 
 On a device a 64-bit number is a pair `(low, high)` of uint32 arrays (`start`, `absorb`, `finish`);
 on the host NumPy has 64-bit numbers (`murmur3_spans`).
 
-The definition: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp (public domain).
+Definition: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp (public domain).
 """
 
 from collections.abc import Sequence
@@ -74,7 +75,8 @@ def murmur3_spans(
     Example:
         >>> data = np.frombuffer(b"<tea>", np.uint8)
         >>> murmur3_spans(data, np.array([0, 2]), np.array([3, 3]), 0).tolist()
-        [[3273232396, 3279105928, 2235887917, 2213429524], [3339595866, 143510849, 3160880295, 1598771381]]
+        [[3273232396, 3279105928, 2235887917, 2213429524],
+         [3339595866, 143510849, 3160880295, 1598771381]]
     """
     h1 = np.full(len(sizes), seed, np.uint64)
     h2 = h1.copy()
@@ -136,12 +138,12 @@ def _add(a: Pair, b: Pair) -> Pair:
 def _rotate(a: Pair, by: int) -> Pair:
     low, high = a if by < 32 else (a[1], a[0])
     by %= 32
-    left, right = np.uint32(by), np.uint32(32 - by)
-    return low << left | high >> right, high << left | low >> right
+    up, down = np.uint32(by), np.uint32(32 - by)
+    return low << up | high >> down, high << up | low >> down
 
 
 def _multiply(a: Pair, by: int) -> Pair:
-    """The low 64 bits of a product; the high half of the low words' product is put together from halves of 16 bits."""
+    """The low 64 bits of a product, from products of 16-bit halves."""
     half, sixteen = np.uint32(0xFFFF), np.uint32(16)
     by_low, by_high = _constant(by)
     b0, b1 = by_low & half, by_low >> sixteen

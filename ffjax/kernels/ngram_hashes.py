@@ -3,7 +3,7 @@
 One program serves words of every length: it takes the n-grams that start in `STARTS` bytes of each
 word, and runs again for the next `STARTS`. Arrays have the batch in their last axis:
 
-    Tile.bytes       uint32 [n_starts + reach, batch]          a word's bytes from the first start on
+    Tile.bytes       uint32 [n_starts + reach, batch]         a word's bytes from the first start on
     Tile.characters  uint32 [n_starts + reach, batch]          the character at each byte
     sizes            int32  [n_starts, spread, batch]          bytes in each n-gram, 0 for none
 
@@ -128,7 +128,7 @@ def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
 
 
 def edge_unigrams(tile: Tile, spread: int) -> Array:
-    """Whether an n-gram is the first or the last character of its word; the last of `spread` are unigrams."""
+    """Whether an n-gram is the first or last character of its word; unigrams come last."""
     sizes = ngram_sizes(tile, 1, 1)
     row = jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
     starts = (tile.characters[: tile.n_starts, None] < _INSIDE).astype(jnp.int32)
@@ -138,7 +138,7 @@ def edge_unigrams(tile: Tile, spread: int) -> Array:
 
 
 def finalfusion_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
-    """The low halves of finalfusion's hashes, uint32 `[n_starts, spread, batch]`, and which exist."""
+    """The low halves of finalfusion's hashes, `[n_starts, spread, batch]`, and which exist."""
     starts = np.array([length_state(n) % 2**32 for n in range(max_n, min_n - 1, -1)], np.uint32)
     shape = (tile.n_starts, len(starts), tile.remaining.shape[0])
 
@@ -244,8 +244,8 @@ def _code_points(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
     code3 = (lead & np.uint32(0x0F)) << np.uint32(12) | t1 << np.uint32(6) | t2
     code4 = (lead & np.uint32(0x07)) << np.uint32(18) | t1 << np.uint32(12) | t2 << np.uint32(6)
     code = jnp.where(lead < 0x80, lead, lead | np.uint32(0xDC00))
-    here = size(0)
+    n_bytes = size(0)
     for n, value in ((2, code2), (3, code3), (4, code4 | t3)):
-        code = jnp.where(here == n, value, code)
+        code = jnp.where(n_bytes == n, value, code)
     inside = (size(-1) > 1) | (size(-2) > 2) | (size(-3) > 3)
-    return jnp.where(inside, _INSIDE, code), here
+    return jnp.where(inside, _INSIDE, code), n_bytes

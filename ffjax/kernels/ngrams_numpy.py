@@ -1,6 +1,6 @@
 """The n-grams of many words at once in NumPy: the twin of `ngram_hashes` for the host.
 
-Words are laid one after the other with their markers, and all n-grams of a line are hashed together:
+Words lie one after the other with their markers, and all n-grams of a line are hashed together:
 
     bytes    uint8 [size]      `<tea><coffee>`
     splits   int64 [words + 1]  where each word begins, and where the last ends
@@ -209,7 +209,9 @@ def of_word(line: Line, ngrams: Ngrams, word: np.ndarray) -> np.ndarray:
     return np.repeat(equal, line.counts)[ngrams.starts]
 
 
-def finalfusion_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
+def finalfusion_hashes(
+    line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int
+) -> np.ndarray:
     """Finalfusion's hashes, uint64 `[n]`."""
     assert line.codes is not None
     top = min(max_n, int(line.remaining[span].max(initial=0)))

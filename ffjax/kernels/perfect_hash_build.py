@@ -7,10 +7,11 @@ import numpy as np
 
 from ffjax._internal.arrays import padded_size
 
-# More strings than this meet in a bucket in one of 10**10 tables of a million strings, or when strings are equal.
+# More strings than this meet in a bucket in one of 10**10 tables of a million strings, or if some
+# are equal.
 _MOST = 20
-# Factors that are tried for a bucket before another key is. When the last pair of the fullest of large tables comes,
-# six slots in ten are taken, and one trial in seven succeeds.
+# Factors to try for a bucket before drawing another key. When the last pair of the fullest of large
+# tables is placed, six slots in ten are taken, and one trial in seven succeeds.
 _TRIALS = 4096
 
 
@@ -29,7 +30,7 @@ def slot_of(half: Any, factor: Any, n_slots: int) -> Any:
         >>> slot_of(np.array([2**31 + 1], np.uint32), np.array([3], np.uint32), 4)
         array([2], dtype=uint32)
     """
-    # Odd halves have inverses. Two shifts, since a shift by 32, where there is one slot, is not defined.
+    # Odd halves have inverses. Two shifts, since a shift by 32 (one slot) is not defined.
     return (((half | 1) * factor) >> 1) >> (32 - n_slots.bit_length())
 
 
@@ -40,16 +41,18 @@ def key_of(digest: bytes, attempt: int) -> np.ndarray:
         >>> key_of(b"", 0).shape, bool((key_of(b"", 0) == key_of(b"", 1)).all())
         ((2,), False)
     """
-    return np.frombuffer(hashlib.sha256(digest + attempt.to_bytes(4, "little")).digest()[:8], "<u4").astype(np.uint32)
+    key = hashlib.sha256(digest + attempt.to_bytes(4, "little")).digest()[:8]
+    return np.frombuffer(key, "<u4").astype(np.uint32)
 
 
 def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Gives every string a slot of its own.
 
-    Buckets of several strings come first, the fullest before the others, while most slots are free. All buckets of one
-    size try a factor at once; a bucket keeps it if its slots are free and no other bucket took one of them. For buckets
-    of one string the factor that leads to a given slot is computed, so these strings just take what is left, in order:
-    in a vocabulary sorted by frequency the rows of frequent words lie close together.
+    Buckets of several strings come first, the fullest before the others, while most slots are
+    free. All buckets of one size try a factor at once; a bucket keeps it if its slots are free and
+    no other bucket took one of them. For a bucket of one string, the factor that leads to a given
+    slot is computed, so these strings take the remaining slots in order: in a vocabulary sorted by
+    frequency the rows of frequent words lie close together.
 
     Args:
         first: The first half of each string's hash.
@@ -59,7 +62,8 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
         `factors` and `rows`, or `None` when hashes are equal, or a bucket is too full.
 
     Example:
-        >>> factors, rows = place(np.array([1, 6, 8], np.uint32), np.array([3, 5, 2**31], np.uint32))
+        >>> first, second = np.array([1, 6, 8], np.uint32), np.array([3, 5, 2**31], np.uint32)
+        >>> factors, rows = place(first, second)
         >>> factors.shape, rows.shape
         ((2,), (4,))
         >>> rows[slot_of(np.array([3, 5, 2**31], np.uint32), factors[[1, 0, 0]], 4)]
@@ -106,10 +110,10 @@ def _place_buckets(
     rows: np.ndarray,
     free: np.ndarray,
 ) -> bool:
-    """Places buckets of one size; column `i` of `strings` is a bucket. Writes `factors`, `rows` and `free`."""
+    """Places buckets of one size, the columns of `strings`; writes `factors`, `rows`, `free`."""
     halves = second[strings]
-    odd = halves | 1
-    if any(np.any(odd[i] == odd[j]) for i in range(len(odd)) for j in range(i)):
+    factors_of = halves | 1
+    if any(np.any(factors_of[i] == factors_of[j]) for i in range(len(halves)) for j in range(i)):
         return False  # no factor tells them apart
     for trial in range(_TRIALS):
         if not strings.size:
@@ -117,31 +121,32 @@ def _place_buckets(
         # 2**32 over the golden ratio
         factor = np.array([trial * 0x9E3779B9 & 0xFFFFFFFF | 1], np.uint32)
         slots = slot_of(halves, factor, len(rows))
-        # `take` with places is several times as fast here as indexing with a mask.
+        # `take` with indices is several times as fast here as indexing with a mask.
         fits = np.flatnonzero(np.logical_and.reduce(free[slots]))
-        wanted, comers = slots.take(fits, axis=1), strings.take(fits, axis=1)
-        # Where two want a slot the later one is written. What losers write into free slots is overwritten in the end.
-        rows[wanted] = comers
-        won = np.flatnonzero(np.logical_and.reduce(rows[wanted] == comers))
-        factors[bucket[comers[0].take(won)]] = factor
-        free[wanted.take(won, axis=1)] = False
-        left = np.ones(strings.shape[1], bool)
-        left[fits[won]] = False
-        left = np.flatnonzero(left)
-        strings, halves = strings.take(left, axis=1), halves.take(left, axis=1)
+        targets, candidates = slots.take(fits, axis=1), strings.take(fits, axis=1)
+        # Of two candidates for a slot the later one is written. Rows that losers write into free
+        # slots are overwritten in the end.
+        rows[targets] = candidates
+        won = np.flatnonzero(np.logical_and.reduce(rows[targets] == candidates))
+        factors[bucket[candidates[0].take(won)]] = factor
+        free[targets.take(won, axis=1)] = False
+        is_remaining = np.ones(strings.shape[1], bool)
+        is_remaining[fits[won]] = False
+        remaining = np.flatnonzero(is_remaining)
+        strings, halves = strings.take(remaining, axis=1), halves.take(remaining, axis=1)
     return not strings.size
 
 
-def _inverse(odd: np.ndarray) -> np.ndarray:
-    """The inverses of odd numbers modulo 2**32, by Newton's iteration; each step doubles the bits that are right."""
-    inverse = (odd * 3) ^ 2  # right in five bits
+def _inverse(numbers: np.ndarray) -> np.ndarray:
+    """The inverses of odd numbers modulo 2**32, by Newton's iteration."""
+    inverse = (numbers * 3) ^ 2  # right in five bits, and each step doubles them
     for _ in range(3):
-        inverse = inverse * (2 - odd * inverse)
+        inverse = inverse * (2 - numbers * inverse)
     return inverse
 
 
 def _argsort(keys: np.ndarray) -> np.ndarray:
-    """Stable argsort of uint32: NumPy sorts 16-bit numbers by radix, six times as fast as longer ones."""
+    """Stable argsort of uint32. NumPy sorts 16-bit numbers by radix, six times as fast."""
     order = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
     high = (keys >> 16).astype(np.uint16)
     return order[np.argsort(high[order], kind="stable")] if high.any() else order
