@@ -131,8 +131,8 @@ def _read_header(stream: Stream, skip_edge_unigrams: bool) -> tuple[tuple[int, i
     n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
     check_header_dims(stream, "header", dims)
     try:
-        # floret counts characters from 1, and takes words alone if `maxn` is smaller than `minn`.
-        lengths = (max(min_n, 1), max_n) if max_n >= max(min_n, 1) else (NO_NGRAMS, NO_NGRAMS)
+        # floret counts characters from 1, and takes words alone if `maxn` is 0.
+        lengths = (max(min_n, 1), max_n) if max_n else (NO_NGRAMS, NO_NGRAMS)
         indexer = FloretIndexer(
             n_rows, *lengths, n_hashes, seed, skip_edge_unigrams=skip_edge_unigrams
         )

@@ -166,7 +166,7 @@ def test_a_model_of_floret_is_not_a_corrupt_one_of_fasttext(
 
 @pytest.mark.parametrize(
     ("lengths", "ngrams"),
-    [("0 0", []), ("3 2", []), ("0 2", ["<a", "ab", "b>", "a", "b"]), ("2 2", ["<a", "ab", "b>"])],
+    [("0 0", []), ("3 0", []), ("0 2", ["<a", "ab", "b>", "a", "b"]), ("2 2", ["<a", "ab", "b>"])],
 )
 def test_floret_tables_with_few_ngrams(path: Path, lengths: str, ngrams: list[str]) -> None:
     rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
