@@ -41,7 +41,7 @@ def gather_sum(
         return total + rows, None
 
     # Zeros made of `ids`: inside of `shard_map` a constant would not vary over devices as they do.
-    zero = jnp.where((ids >= 0).any(-1, keepdims=True), jnp.float32(0), jnp.float32(0))
+    zero = (ids.sum(-1, keepdims=True, dtype=jnp.int32) & 0).astype(jnp.float32)
     total = jnp.broadcast_to(zero, (*ids.shape[:-1], dims))
     return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
 

@@ -39,8 +39,9 @@ def normalize(
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     extreme = (largest > _LARGE) | ((largest < _SMALL) & (largest > 0))
     # A power of two, so that scaling there and back changes no bit of the result.
-    exponent = jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))
-    scale = jnp.where(extreme, jnp.exp2(exponent), 1.0)
+    bounded = jnp.clip(largest, jnp.finfo(wide.dtype).tiny, jnp.finfo(wide.dtype).max / 4)
+    power = jax.lax.reduce_precision(bounded, jnp.finfo(wide.dtype).nexp, 0)
+    scale = jnp.where(extreme, jnp.where(largest < jnp.inf, power, largest), 1.0)
     scaled = wide / scale
     squares = (scaled * scaled).sum(-1, keepdims=True)
     nonzero = squares != 0  # true for NaN, which must not become zero

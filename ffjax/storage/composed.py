@@ -26,13 +26,11 @@ from ffjax.storage.base import Gradient, Storage, float_leaves
 from ffjax.storage.dense import NdArray, unplaced
 from ffjax.storage.ngram_sums import (
     MEAN_WITH_WORD,
-    NgramRows,
     Subwords,
-    compose,
-    sum_of_rows,
     table_words,
     with_ngram_sums,
 )
+from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax._internal.pytree import value
-from ffjax.storage import ngram_sums as composition
+from ffjax.storage import word_sums as composition
 from ffjax.strings.string_table import StringTable
 from tests import builders
 

@@ -29,7 +29,7 @@ from ffjax.formats.fasttext.layout import (
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows.export import check_has_dims
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
-from ffjax.storage.ngram_sums import NgramRows, ngram_sums
+from ffjax.storage.word_sums import NgramRows, ngram_sums
 from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 

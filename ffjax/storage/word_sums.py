@@ -1,0 +1,180 @@
+"""The sums of the rows of words' n-grams for the host: many words by a program, or in NumPy.
+
+Rows on a device are added up by the program of `ngram_sums`; of a memory map only the rows that are
+needed are read, and added up in NumPy.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float32, Int
+
+from ffjax.kernels.ngrams_numpy import mark_words
+from ffjax.storage.base import Storage
+from ffjax.storage.ngram_sums import Subwords, ngram_totals, table_words
+from ffjax.strings.string_table import StringTable
+from ffjax.vocab.ngrams.base import NgramIndexer
+
+# Words whose sums are computed at a time, by one program and in NumPy.
+_PROGRAM_WORDS, _HOST_WORDS = 4096, 256
+# Words of more bytes have their n-grams hashed in NumPy.
+_WIDEST = 64
+_NARROWEST = 16
+
+
+class NgramRows(NamedTuple):
+    """What the n-grams of a table's words add up to is made of.
+
+    Attributes:
+        storage: the rows of the n-grams.
+        offset: the row of the first n-gram.
+        table: the words.
+        indexer: which n-grams a word has.
+    """
+
+    storage: Storage
+    offset: int
+    table: StringTable
+    indexer: NgramIndexer
+
+
+class WordSums(NamedTuple):
+    """The sums of some words.
+
+    Attributes:
+        words: which words, int64 `[n]`.
+        sums: the sums of the rows of their n-grams, float32 `[n, dims]`.
+        counts: how many n-grams they have, int64 `[n]`.
+    """
+
+    words: Int[np.ndarray, " n"]
+    sums: Float32[np.ndarray, "n dims"]
+    counts: Int[np.ndarray, " n"]
+
+
+class ComposedWords(NamedTuple):
+    """The vectors of some words.
+
+    Attributes:
+        words: which words, int64 `[n]`.
+        units: their vectors at unit length, float32 `[n, dims]`.
+        norms: the lengths that they had, float32 `[n]`.
+    """
+
+    words: Int[np.ndarray, " n"]
+    units: Float32[np.ndarray, "n dims"]
+    norms: Float32[np.ndarray, " n"]
+
+
+def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSums]:
+    """Adds up the rows of words' n-grams, in blocks, in no particular order of the words.
+
+    Rows on a device are added up in compiled code, one block while the caller uses the one before;
+    of a memory map only the rows that are needed are read.
+    """
+    lengths = np.diff(rows.table.host_offsets)[words]
+    order = np.argsort(lengths, kind="stable")
+    words, lengths = words[order], lengths[order]
+    n_narrow = 0
+    if not rows.storage.is_mapped and len(words) > _HOST_WORDS:
+        n_narrow = int(np.searchsorted(lengths, _WIDEST, side="right"))
+        yield from _sums_by_program(rows, words[:n_narrow], lengths[:n_narrow])
+    for begin in range(n_narrow, len(words), _HOST_WORDS):
+        block = words[begin : begin + _HOST_WORDS]
+        yield WordSums(block, *_sums_of(rows, block))
+
+
+def compose(
+    own: Storage, rows: NgramRows | None, words: Int[np.ndarray, " n"]
+) -> Iterator[ComposedWords]:
+    """FastText's vectors of words: the means of their own rows and those of their n-grams.
+
+    Args:
+        own: a row for each word of the table.
+        rows: the n-grams, or `None` if words have none.
+        words: numbers of words; their vectors come in no particular order.
+    """
+    if rows is None:
+        blocks = (words[i : i + _PROGRAM_WORDS] for i in range(0, len(words), _PROGRAM_WORDS))
+        yield from (ComposedWords(block, *_unit(_own(own, block))) for block in blocks)
+        return
+    for block in ngram_sums(rows, words):
+        means = _own(own, block.words) + block.sums
+        means /= (block.counts + 1).astype(np.float32)[:, None]
+        yield ComposedWords(block.words, *_unit(means))
+
+
+def _own(own: Storage, words: np.ndarray) -> np.ndarray:
+    return own.read(words).astype(np.float32, copy=False)
+
+
+def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        extreme = np.flatnonzero(~((norms > 1e-12) & (norms < 1e12)))
+        # Squares of extreme numbers fit 64 bits; infinity has no direction, and becomes NaN.
+        wide = vectors[extreme].astype(np.float64)
+        wide_norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        wide_norms[np.isinf(wide).any(1)] = np.nan
+        vectors /= np.where(norms > 0, norms, np.float32(1))[:, None]
+        vectors[extreme] = wide / np.where(wide_norms == 0, 1, wide_norms)[:, None]
+        norms[extreme] = wide_norms
+    return vectors, norms
+
+
+def _sums_by_program(
+    rows: NgramRows, words: np.ndarray, lengths: np.ndarray
+) -> Iterator[WordSums]:
+    table = jnp.asarray(rows.table.data), jnp.asarray(rows.table.offsets)
+    waiting: tuple[np.ndarray, Any] | None = None
+    for begin in range(0, len(words), _PROGRAM_WORDS):
+        block = words[begin : begin + _PROGRAM_WORDS]
+        longest = int(lengths[begin + len(block) - 1])
+        width = _NARROWEST if longest <= _NARROWEST else _WIDEST
+        ids = np.full(_PROGRAM_WORDS, -1, np.int32)
+        ids[: len(block)] = block
+        result = _program_sums(rows.storage, rows.indexer, table, ids, Subwords(width, rows.offset))
+        if waiting is not None:
+            yield _fetched(*waiting)
+        waiting = block, result
+    if waiting is not None:
+        yield _fetched(*waiting)
+
+
+def _fetched(words: np.ndarray, result: tuple[Array, Array]) -> WordSums:
+    sums, counts = (np.asarray(array)[: len(words)] for array in result)
+    return WordSums(words, sums, counts)
+
+
+@partial(jax.jit, static_argnames="subwords")
+def _program_sums(
+    storage: Storage, indexer: NgramIndexer, table: Any, ids: Array, subwords: Subwords
+) -> tuple[Array, Array]:
+    words = table_words(*table, ids)
+    return ngram_totals(storage, indexer, words, ids >= 0, subwords)
+
+
+def _sums_of(rows: NgramRows, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    data, offsets = rows.table.host_data, rows.table.host_offsets
+    starts = offsets[words].astype(np.int64)
+    marked = mark_words(data, starts, offsets[words + 1] - starts, b"<", b">")
+    ids, splits = rows.indexer.ragged_ids(*marked)
+    return sum_of_rows(rows.storage, ids.astype(np.int64) + rows.offset, splits), np.diff(splits)
+
+
+def sum_of_rows(
+    storage: Storage, ids: Int[np.ndarray, " n_ids"], splits: Int[np.ndarray, " n_plus_1"]
+) -> Float32[np.ndarray, "n dims"]:
+    """Adds up rows in NumPy: those of item i are `ids[splits[i]:splits[i + 1]]`."""
+    sums = np.zeros((len(splits) - 1, storage.shape[1]), np.float32)
+    filled = np.flatnonzero(np.diff(splits))
+    if filled.size:
+        needed, index = np.unique(ids, return_inverse=True)
+        values = storage.read(needed).astype(np.float32, copy=False).take(index, axis=0)
+        sums[filled] = np.add.reduceat(values, splits[filled], axis=0)
+    return sums
