@@ -30,12 +30,11 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
-from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
-    chunk_lengths,
-    chunked_words,
+    chunks_of,
+    hash_chunks,
     hash_spans,
     hash_words,
     low_bytes,
@@ -43,10 +42,10 @@ from ffjax.kernels.siphash import (
 )
 
 _MAX_KEYS = 64
-# Strings of up to so many bytes are found all together, longer ones apart from them.
-SHORT = 16
-# Strings among which longer ones are looked for at a time.
-_COLUMNS, _ROWS = 1024, 64
+# Short strings of a wide batch that are found at a time.
+_BLOCK = 1 << 16
+# Columns of the batch in which long strings are looked for, and strings of each at a time.
+_COLUMNS, _WINDOW = 1040, 64
 
 
 @value()
@@ -65,7 +64,11 @@ class HashTable:
 
     @classmethod
     def build(
-        cls, data: UInt8[np.ndarray, " capacity"], offsets: Int32[np.ndarray, " n_plus_1"], *, what: str = "words"
+        cls,
+        data: UInt8[np.ndarray, " capacity"],
+        offsets: Int32[np.ndarray, " n_plus_1"],
+        *,
+        what: str = "words",
     ) -> "HashTable":
         """Builds the table of all strings of a buffer, on the host.
 
@@ -119,22 +122,19 @@ def find(
     strings: UInt8[AnyArray, "batch width"],
     lengths: Int32[AnyArray, " batch"],
 ) -> Int32[Array, " batch"]:
-    """The number of each string of a padded batch in the table that `HashTable.build` was given, -1 for unknown ones.
+    """The number of each string of a padded batch in the table of `HashTable.build`, or -1.
 
-    Pure, for compiled code: it has neither loops nor scatters. Compile it, since single operations are slow. Bytes
-    behind a string are not read.
+    Compile it, since single operations are slow. A string costs what its own bytes cost, whatever
+    the width of the batch; batches of up to 16 bytes are found without loops.
 
     Args:
-        table: The hash table.
-        data: The bytes of its strings; at least 4 bytes follow the last string.
-        offsets: Where each of them starts, and where the last one ends.
-        strings: The bytes of the strings to find.
-        lengths: Bytes in use. Rows with a negative length, or one over the width, are not found.
+        table: the hash table.
+        data: the bytes of its strings; at least 4 bytes follow the last string.
+        offsets: where each of them starts, and where the last one ends.
+        strings: the bytes of the strings to find; bytes after a string are not read.
+        lengths: bytes in use. Rows with a negative length, or one over the width, are not found.
 
-    Returns:
-        The numbers.
-
-    Example:
+    Examples:
         >>> import ffjax
         >>> words = ffjax.StringTable.from_strings(["an", "orange"])
         >>> table = HashTable.build(words.data, words.offsets)
@@ -148,10 +148,9 @@ def find(
     width = strings.shape[-1]
     lengths = jnp.where(lengths <= width, lengths, -1)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    if width <= SHORT:
+    if width <= CHUNK:
         return probe.find(strings, lengths)
-    short = jnp.where(lengths <= SHORT, lengths, -1)
-    return _find_long(probe, strings, lengths, probe.find(strings[:, :SHORT], short))
+    return _find_long(probe, strings, lengths, _find_short(probe, strings, lengths))
 
 
 def find_words(
@@ -165,9 +164,8 @@ def find_words(
     if offsets.shape[0] <= 1 or not words:
         return jnp.full(lengths.shape, -1, jnp.int32)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    words = chunked_words(words)
     ids, begin = probe.candidates(hash_words(words, lengths, table.key), lengths)
-    return probe.equal(ids, begin, words, lengths)
+    return jnp.where(probe.differences(begin, words, lengths) == 0, ids, -1)
 
 
 class _Probe(NamedTuple):
@@ -177,8 +175,29 @@ class _Probe(NamedTuple):
     data: Array
     offsets: Array
 
+    def find(self, strings: Array, lengths: Array) -> Array:
+        """The number of each string of a padded batch of at most one chunk."""
+        ids, begin = self.candidates(
+            hash_words(words_of(strings), lengths, self.table.key), lengths
+        )
+        # After the barrier XLA reads the batch again, instead of keeping all words in memory.
+        words = words_of(lax.optimization_barrier(strings))
+        return jnp.where(self.differences(begin, words, lengths) == 0, ids, -1)
+
+    def find_chunked(self, strings: Array, lengths: Array) -> Array:
+        """The number of each string of a padded batch of several chunks."""
+        chunks = chunks_of(strings)
+        number = lax.broadcasted_iota(jnp.int32, chunks.shape[:-1], chunks.ndim - 2)
+        # The barrier has XLA compute them in the loop, not save them in many arrays before it.
+        number, lengths = lax.optimization_barrier((number, lengths))
+        used = jnp.clip(lengths[..., None] - CHUNK * number, 0, CHUNK)
+        words, number = words_of(chunks), number.astype(jnp.uint32)
+        ids, begin = self.candidates(hash_chunks(words, used, number, self.table.key), lengths)
+        differ = self.differences(begin[..., None] + CHUNK * number, words, used)
+        return jnp.where(jnp.all(differ == 0, axis=-1), ids, -1)
+
     def candidates(self, hashes: tuple[Array, Array], lengths: Array) -> tuple[Array, Array]:
-        """The only string of the table that each string can be, -1 for none, and its first byte."""
+        """The only string of the table that each string can be, or -1, and its first byte."""
         first, second = hashes
         factors, rows = jnp.asarray(self.table.factors), jnp.asarray(self.table.rows)
         factor = _gather(factors, first & (factors.shape[0] - 1))
@@ -186,33 +205,19 @@ class _Probe(NamedTuple):
         begin, end = (_gather(self.offsets, ids.astype(jnp.uint32) + i) for i in (0, 1))
         return jnp.where(end - begin == lengths, ids, -1), begin.astype(jnp.uint32)
 
-    def word(self, begin: Array, i: Array | int) -> Array:
-        """Bytes `4 * i` to `4 * i + 3` of each string of the table that starts at `begin`."""
-        return lax.bitcast_convert_type(_gather(self.data, begin + 4 * i, 4), jnp.uint32)
-
-    def equal(self, ids: Array, begin: Array, words: Sequence[Array], lengths: Array) -> Array:
-        """The candidates whose bytes are those of the strings, -1 for the others."""
-        used = chunk_lengths(words, lengths)
-        chunked = used.ndim > lengths.ndim
-        if chunked:
-            begin = begin[..., None] + CHUNK * lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
-        differ = jnp.zeros(used.shape, jnp.uint32)
+    def differences(self, begin: Array, words: Sequence[Array], lengths: Array) -> Array:
+        """0 where the table's string at `begin` has the same first `lengths` bytes as `words`."""
+        differ = jnp.zeros(lengths.shape, jnp.uint32)
         for i, (mine, word) in enumerate(zip(self.words(begin, len(words)), words, strict=True)):
-            differ |= (mine ^ word) & low_bytes(used - 4 * i)
-        same = jnp.all(differ == 0, axis=-1) if chunked else differ == 0
-        return jnp.where(same, ids, -1)
-
-    def find(self, strings: Array, lengths: Array) -> Array:
-        """The number of each string of a padded batch."""
-        hashes = hash_words(words_of(strings), lengths, self.table.key)
-        ids, begin = self.candidates(hashes, lengths)
-        # After the barrier XLA reads the batch again, instead of keeping all words in memory.
-        return self.equal(ids, begin, words_of(lax.optimization_barrier(strings)), lengths)
+            differ |= (mine ^ word) & low_bytes(lengths - 4 * i)
+        return differ
 
     def words(self, begin: Array, count: int) -> Iterator[Array]:
         """The first `count` words of each string of the table."""
         if self.data.size % 4 or self.data.size > 4 * begin.size:
-            yield from (self.word(begin, i) for i in range(count))
+            for i in range(count):
+                window = _gather(self.data, begin + 4 * i, 4)
+                yield lax.bitcast_convert_type(window, jnp.uint32)
             return
         # Aligned words are read faster, which is worth a pass over a small table.
         aligned = lax.bitcast_convert_type(self.data.reshape(-1, 4), jnp.uint32)
@@ -224,41 +229,54 @@ class _Probe(NamedTuple):
             low = high
 
 
+def _find_short(probe: _Probe, strings: Array, lengths: Array) -> Array:
+    """The numbers of the strings of at most one chunk in a wide batch, -1 for all others."""
+    batch = strings.shape[0]
+    lengths = jnp.where(lengths <= CHUNK, lengths, -1)
+    size = min(batch, _BLOCK)
+
+    def block(i: Array | int, ids: Array) -> Array:
+        start = jnp.minimum(i * size, batch - size)
+        # The barrier has the narrow block copied: strided reads of single bytes are slow.
+        rows = lax.optimization_barrier(lax.dynamic_slice(strings, (start, 0), (size, CHUNK)))
+        numbers = probe.find(rows, lax.dynamic_slice(lengths, (start,), (size,)))
+        return lax.dynamic_update_slice(ids, numbers, (start,))
+
+    # Blocks stay in the cache, and need no large temporary arrays.
+    return lax.fori_loop(0, -(-batch // size), block, jnp.full(batch, -1, jnp.int32))
+
+
 def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Array:
-    """Adds to `ids` the strings of more than `SHORT` bytes.
+    """Adds to `ids` the strings of more than one chunk.
 
-    A chunk of the batch is a table of `columns` strings a row. In each step the next long string of
-    every column is found, so a few long strings in a large batch take a few steps.
+    The batch is a table of a number of columns. Each step takes the next long string of every
+    column, if there is one within a window, so a few long strings take a few steps.
     """
-    batch, width = strings.shape
+    batch = strings.shape[0]
     columns = min(batch, _COLUMNS)
-    n_rows = min(-(-batch // columns), _ROWS)
-    n_chunks = -(-batch // (columns * n_rows))
-    padded = jnp.pad(lengths, (0, n_chunks * n_rows * columns - batch), constant_values=-1)
-    padded = padded.reshape(n_chunks, n_rows, columns)
-    row = lax.broadcasted_iota(jnp.int32, (n_rows, columns), 0)
     column = jnp.arange(columns, dtype=jnp.int32)
+    window = min(-(-batch // columns), _WINDOW)
 
-    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        chunk, last, ids = state
-        is_long = lax.dynamic_index_in_dim(padded, chunk, keepdims=False) > SHORT
-        following = jnp.min(jnp.where(is_long & (row > last[None]), row, n_rows), axis=0)
-        index = (chunk * n_rows + following) * columns + column
-        index = jnp.where(following < n_rows, index, batch)
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        starts, ids = state
+        ahead = lax.broadcasted_iota(jnp.int32, (columns, window), 1)
+        index = starts[:, None] + columns * ahead
+        is_long = jnp.take(lengths, index, mode="fill", fill_value=-1) > CHUNK
+        index = starts + columns * jnp.min(jnp.where(is_long, ahead, window), axis=1)
         size = jnp.take(lengths, index, mode="fill", fill_value=-1)
-        found = probe.find(jnp.take(strings, index, axis=0, mode="clip"), size)
-        ids = ids.at[index].set(found, mode="drop")
-        any_long = jnp.any(following < n_rows)
-        last = jnp.where(any_long, following, -1)
-        return jnp.where(any_long, chunk, chunk + 1), last, ids
+        numbers = probe.find_chunked(jnp.take(strings, index, axis=0, mode="clip"), size)
+        long_index = jnp.where(size > CHUNK, index, batch)
+        ids = ids.at[long_index].set(numbers, mode="drop", unique_indices=False)
+        return jnp.where(size > CHUNK, index + columns, index), ids
 
-    state = jnp.int32(0), jnp.full(columns, -1, jnp.int32), ids
-    return lax.while_loop(lambda state: state[0] < n_chunks, step, state)[2]
+    return lax.while_loop(lambda state: jnp.any(state[0] < batch), step, (column, ids))[1]
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:
-    """`array[i]` for every index, or the window `array[i : i + size]`; out of bounds are only bytes of no account."""
+    """`array[i]` for every index, or the window `array[i : i + size]`, clipped to the array."""
     numbers = lax.GatherDimensionNumbers(
-        offset_dims=(indices.ndim,) if size else (), collapsed_slice_dims=() if size else (0,), start_index_map=(0,)
+        offset_dims=(indices.ndim,) if size else (),
+        collapsed_slice_dims=() if size else (0,),
+        start_index_map=(0,),
     )
     return lax.gather(array, jnp.expand_dims(indices, -1), numbers, (size or 1,), mode="clip")

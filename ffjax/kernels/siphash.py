@@ -1,10 +1,12 @@
 """A keyed 64-bit hash of byte strings, the same on the host and in compiled code.
 
-HalfSipHash-1-3 (Aumasson and Bernstein, https://github.com/veorq/SipHash) with a 64-bit key, in 32-bit arithmetic. One
-half of the result is HalfSipHash's 32-bit output `v1 ^ v3`; the other is `v0 ^ v2` of the same final state.
+HalfSipHash-1-3 (Aumasson and Bernstein, https://github.com/veorq/SipHash) with a 64-bit key, in
+32-bit arithmetic. One half of the result is HalfSipHash's 32-bit output `v1 ^ v3`; the other is
+`v0 ^ v2` of the same final state.
 
-A string longer than 64 bytes is cut into chunks of 64; chunk number `j` is hashed under the key `(k0, k1 ^ j)`, and the
-halves are summed modulo 2**32. So no string, however long, means a long chain of dependent steps.
+A string longer than 16 bytes is cut into chunks of 16; chunk number `j` is hashed under the key
+`(k0, k1 ^ j)`, and the halves are summed modulo 2**32. So no string, however long, means a long
+chain of dependent steps, and the program for short strings does for the chunks of long ones.
 """
 
 from collections.abc import Sequence
@@ -18,12 +20,13 @@ from numpy.lib.stride_tricks import as_strided
 
 from ffjax._internal.arrays import AnyArray
 
-CHUNK = 64
+CHUNK = 16
 # Strings hashed at a time on the host: the working set should stay in the second-level cache.
 _BLOCK = 1 << 15
 
 A = TypeVar("A", np.ndarray, Array)
 State = tuple[A, ...]
+Halves = tuple[A, A]
 
 
 def hash_words(
@@ -33,59 +36,62 @@ def hash_words(
     *,
     rounds: tuple[int, int] = (1, 3),
 ) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
-    """Hashes strings in straight-line compiled code.
+    """Both halves of the hash of strings, in straight-line compiled code.
 
     Args:
-        words: the strings' bytes, four to a little-endian uint32, see `words_of`; bytes after a
-            string are not read.
+        words: the strings' bytes, four to a little-endian uint32; bytes after a string are not
+            read.
         lengths: bytes in each string; lengths that do not fit `words` give any value.
         key: the key `(k0, k1)`.
         rounds: SipHash rounds for a word and at the end, for comparison with published values.
-
-    Returns:
-        Both halves of the hash.
     """
-    used = chunk_lengths(words, lengths)
-    chunked = used.ndim > lengths.ndim
-    number = jnp.zeros(used.shape, jnp.uint32)
-    if chunked:
-        number = lax.broadcasted_iota(jnp.uint32, used.shape, used.ndim - 1)
+    n_words = CHUNK // 4
+    first, second = _hash_chunk(words[:n_words], lengths, jnp.uint32(0), key, rounds)
+    for number in range(1, -(-len(words) // n_words)):
+        chunk = words[number * n_words : (number + 1) * n_words]
+        used = lengths - number * CHUNK
+        halves = _hash_chunk(chunk, used, jnp.uint32(number), key, rounds)
+        first, second = first + halves[0], second + halves[1]
+    return first, second
+
+
+def hash_chunks(
+    words: Sequence[Array],
+    used: Int32[Array, "*batch chunks"],
+    number: UInt32[Array, "*batch chunks"],
+    key: UInt32[AnyArray, "2"],
+) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
+    """As `hash_words`, of strings whose chunks have these words, bytes in use and numbers."""
+    first, second = _hash_chunk(words, used, number, key, (1, 3))
+    return jnp.sum(first, -1, dtype=jnp.uint32), jnp.sum(second, -1, dtype=jnp.uint32)
+
+
+def _hash_chunk(
+    words: Sequence[Array], lengths: Array, number: Array, key: AnyArray, rounds: tuple[int, int]
+) -> Halves[Array]:
+    """The hash of one chunk of each string; 0 for chunks after a string's end."""
+    used = jnp.minimum(lengths, CHUNK)
     state = _start(key, number)
     size, last_mask = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
     for i, word in enumerate([*words, jnp.uint32(0)]):
         rest = used - 4 * i
         changed = _absorb(state, jnp.where(rest >= 4, word, size | word & last_mask), rounds[0])
-        state = tuple(jnp.where(rest >= 0, new, old) for new, old in zip(changed, state, strict=True))
-    first, second = _finish(state, rounds[1])
-    if not chunked:
-        return first, second
-    counts = ((number == 0) | (used > 0)).astype(jnp.uint32)
-    return jnp.sum(first * counts, -1, dtype=jnp.uint32), jnp.sum(second * counts, -1, dtype=jnp.uint32)
+        pairs = zip(changed, state, strict=True)
+        state = tuple(jnp.where(rest >= 0, new, old) for new, old in pairs)
+    counts = (number == 0) | (used > 0)
+    first, second = (jnp.where(counts, half, jnp.uint32(0)) for half in _finish(state, rounds[1]))
+    return first, second
 
 
-def words_of(strings: UInt8[Array, "*batch width"]) -> list[UInt32[Array, "..."]]:
-    """The 32-bit words of a padded batch; of one more than 64 wide those of its chunks, `[*batch, chunks]`."""
-    width = strings.shape[-1]
-    if width > CHUNK:
-        strings = jnp.pad(strings, [(0, 0)] * (strings.ndim - 1) + [(0, -width % CHUNK)])
-        strings = strings.reshape(*strings.shape[:-1], -1, CHUNK)
+def words_of(strings: UInt8[Array, "*batch width"]) -> list[UInt32[Array, "*batch"]]:
+    """The 32-bit words of a padded batch."""
     return [_packed_word(strings, i) for i in range(-(-strings.shape[-1] // 4))]
 
 
-def chunked_words(words: list[Array]) -> list[Array]:
-    """The same of words that are listed one by one."""
-    if len(words) <= CHUNK // 4:
-        return words
-    words = words + [jnp.zeros_like(words[0])] * (-len(words) % (CHUNK // 4))
-    return [jnp.stack(words[i :: CHUNK // 4], -1) for i in range(CHUNK // 4)]
-
-
-def chunk_lengths(words: Sequence[Array], lengths: Array) -> Array:
-    """The bytes in use of each chunk, of strings of which `words` are those of several chunks."""
-    if not words or words[0].ndim <= lengths.ndim:
-        return lengths
-    begins = CHUNK * lax.broadcasted_iota(jnp.int32, words[0].shape, words[0].ndim - 1)
-    return jnp.clip(lengths[..., None] - begins, 0, CHUNK)
+def chunks_of(strings: UInt8[Array, "*batch width"]) -> UInt8[Array, "*batch chunks bytes"]:
+    """A padded batch, cut into chunks."""
+    strings = jnp.pad(strings, [(0, 0)] * (strings.ndim - 1) + [(0, -strings.shape[-1] % CHUNK)])
+    return strings.reshape(*strings.shape[:-1], -1, CHUNK)
 
 
 def _packed_word(strings: Array, i: int) -> Array:
@@ -105,63 +111,41 @@ def hash_spans(
     *,
     rounds: tuple[int, int] = (1, 3),
 ) -> tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]]:
-    """Hashes strings that lie in one buffer, on the host.
+    """Both halves of the hash of strings that lie in one buffer, on the host.
 
     Args:
-        data: The buffer; at least 4 bytes follow the last string.
-        starts: Where each string begins.
-        lengths: Its bytes; negative counts as 0.
-        key: The key `(k0, k1)`.
-        rounds: As in `hash_packed`.
-
-    Returns:
-        Both halves of the hash.
-
-    Example:
-        >>> hash_spans(np.zeros(8, np.uint8), np.array([0]), np.array([0]), np.zeros(2, np.uint32))[0].dtype
-        dtype('uint32')
+        data: the buffer; at least 4 bytes follow the last string.
+        starts: where each string begins.
+        lengths: its bytes; negative counts as 0.
+        key: the key `(k0, k1)`.
+        rounds: as in `hash_words`.
     """
     words, key = words_at(data), np.asarray(key)
     out = np.empty((2, len(starts)), np.uint32)
     for begin in range(0, len(starts), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        at, used, number, firsts = chunk_spans(starts[block], lengths[block])
-        halves = _hash_chunks(words, at, used, number, key, rounds)
-        if len(at) == out[:, block].shape[1]:
+        begins, used, number, firsts = chunk_spans(starts[block], lengths[block])
+        halves = _hash_spans(words, begins, used, number, key, rounds)
+        if len(begins) == out[:, block].shape[1]:
             out[:, block] = halves
         else:
             np.add.reduceat(halves, firsts, axis=1, out=out[:, block])
     return out[0], out[1]
 
 
-def words_at(data: UInt8[np.ndarray, " size"]) -> UInt32[np.ndarray, " places"]:
-    """The little-endian 32-bit word at every byte of a buffer of at least four, as a view of it.
-
-    Example:
-        >>> [hex(word) for word in words_at(np.arange(1, 6, dtype=np.uint8))]
-        ['0x4030201', '0x5040302']
-    """
-    return as_strided(np.ascontiguousarray(data)[:4].view("<u4"), (data.size - 3,), (1,), writeable=False)
+def words_at(data: UInt8[np.ndarray, " size"]) -> UInt32[np.ndarray, " positions"]:
+    """The little-endian 32-bit word at every byte of a buffer of at least four, as a view of it."""
+    first = np.ascontiguousarray(data)[:4].view("<u4")
+    return as_strided(first, (data.size - 3,), (1,), writeable=False)
 
 
-def chunk_spans(
-    starts: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]
-) -> tuple[
-    Int[np.ndarray, " chunks"], Int[np.ndarray, " chunks"], UInt32[np.ndarray, " chunks"], Int[np.ndarray, " n"]
-]:
-    """Cuts strings in a buffer into chunks of 64 bytes; every string has at least one.
+def chunk_spans(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Start, bytes and number of each chunk of strings in a buffer, and each string's first chunk.
 
-    Args:
-        starts: Where each string begins.
-        lengths: Its bytes; negative counts as 0.
-
-    Returns:
-        For each chunk its start, its bytes and its number within the string; for each string its first chunk.
-
-    Example:
-        >>> starts, used, number, firsts = chunk_spans(np.array([0, 100]), np.array([100, 3]))
+    Examples:
+        >>> starts, used, number, firsts = chunk_spans(np.array([0, 100]), np.array([20, 3]))
         >>> starts.tolist(), used.tolist(), number.tolist(), firsts.tolist()
-        ([0, 64, 100], [64, 36, 3], [0, 1, 0], [0, 2])
+        ([0, 16, 100], [16, 4, 3], [0, 1, 0], [0, 2])
     """
     starts, used = starts.astype(np.int64), np.maximum(lengths, 0)
     if used.max(initial=0) <= CHUNK:
@@ -176,7 +160,7 @@ def chunk_spans(
 def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
     """A mask of the `count` lower bytes of a 32-bit word: nothing below 1, everything from 4.
 
-    Example:
+    Examples:
         >>> [hex(mask) for mask in low_bytes(jnp.arange(-1, 5)).tolist()]
         ['0x0', '0x0', '0xff', '0xffff', '0xffffff', '0xffffffff']
     """
@@ -187,7 +171,7 @@ def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
     return jnp.broadcast_to(mask, count.shape)
 
 
-def _hash_chunks(
+def _hash_spans(
     words: np.ndarray,
     starts: np.ndarray,
     lengths: np.ndarray,
@@ -195,17 +179,17 @@ def _hash_chunks(
     key: np.ndarray,
     rounds: tuple[int, int],
 ) -> np.ndarray:
-    """Both halves for strings of at most 64 bytes; `words` holds the 32-bit word at every byte of the buffer."""
+    """Both halves for chunks, of a buffer of which `words` are those at every byte."""
     # Longest first, so that the strings that still have a word are always the first ones.
     n_words = lengths // 4
     order = np.argsort((-n_words).astype(np.int8), kind="stable")
     starts, lengths, n_words = starts[order], lengths[order], n_words[order]
-    left = len(order) - np.cumsum(np.bincount(n_words))
+    n_longer = len(order) - np.cumsum(np.bincount(n_words))
     state = np.stack(_start(key, number[order]))
     masks = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], np.uint32)
     begin = len(order)
-    for i, end in enumerate(left):
-        # Strings [0, end) have a whole word here, [end, begin) end in it.
+    for i, end in enumerate(n_longer):
+        # Strings [0, end) have a whole word number i, [end, begin) end in it.
         word = words[starts[:begin] + 4 * i]
         tail = slice(end, begin)
         word[tail] &= masks[lengths[tail] & 3]

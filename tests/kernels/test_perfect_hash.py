@@ -1,4 +1,4 @@
-"""The perfect hash table: exact, the same on host and device, bounded for hostile words."""
+"""`ffjax.hash_table`: exact for every vocabulary, the same on host and device, bounded for hostile words."""
 
 from functools import partial
 
@@ -168,7 +168,7 @@ def test_words_and_batches_of_any_width(width):
 
 
 def test_lengths_beside_the_width_are_not_found():
-    """A length over the width is a string too long for the batch; a negative one is padding."""
+    """A length over the width is a string that the batch does not hold; a negative one is a filler row."""
     data, offsets = blob([b"abcdefgh", b"abcd", b""])
     table = HashTable.build(data, offsets)
     strings, lengths = (
@@ -192,11 +192,9 @@ def test_every_alignment_of_words_and_buffer(slack, n_queries):
     words = [b"abcdefghijkl"[:n] + bytes([n, 200]) for n in range(1, 12)]
     check(words, (words + misses(words))[:n_queries], slack=slack)
     data, _ = blob(words, slack)
-
-    def words_at(data, begin):
-        return list(hash_table._Probe(None, data, None).words(begin, 4))
-
-    jaxpr = str(jax.make_jaxpr(words_at)(data, np.zeros(n_queries, np.uint32)))
+    begin = np.zeros(n_queries, np.uint32)
+    probe = hash_table._Probe(HashTable.build(*blob(words)), jnp.asarray(data), jnp.asarray(begin))
+    jaxpr = str(jax.make_jaxpr(lambda begin: list(probe.words(begin, 4)))(begin))
     aligned = data.size % 4 == 0 and data.size <= 4 * n_queries
     assert jaxpr.count(" gather[") == (5 if aligned else 4)
 
@@ -333,7 +331,7 @@ def buckets_under(key, words, n_buckets):
 
 
 def test_words_that_collide_under_the_key_of_another_table():
-    """A thousand words that fall into one bucket make the table draw another key."""
+    """A thousand words of one bucket under the key of a table of their number: they change the key."""
     victim = HashTable.build(*blob([b"%d" % i for i in range(1000)]))
     candidates = [b"w%x" % i for i in range(1_200_000)]
     one_bucket = np.flatnonzero(buckets_under(victim.key, candidates, 1024) == 0)[:1000]
@@ -432,7 +430,7 @@ def test_any_words(case):
     st.randoms(use_true_random=False),
 )
 def test_any_words_compiled(words, random):
-    """Sizes are fixed to share one program: thirty words, of which the table holds twenty."""
+    """Sizes are fixed, so that one program serves: thirty words, of which the table holds twenty."""
     queries = random.sample(words, 30)
     data, offsets = blob(words[:20])
     data = np.concatenate([data, np.zeros(1024 - data.size, np.uint8)])
