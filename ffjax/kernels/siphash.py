@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Int, Int32, UInt8, UInt32
 from numpy.lib.stride_tricks import as_strided
 
