@@ -21,7 +21,8 @@ SECONDS = 150.0  # generous: a slow or busy machine needs several times what a f
 MORE_PROGRAMS: dict[str, int] = {
     "tests/storage/test_contract.py": 420,  # ten storages, each with programs of its own
     "tests/storage/test_composed.py": 190,
-    "tests/kernels/test_perfect_hash.py": 280,  # sizes of tables, widths and lengths
+    "tests/kernels/test_perfect_hash.py": 300,  # sizes of tables, widths and lengths
+    "tests/functional/test_lookup.py": 250,  # every kind of vocabulary and storage
 }
 
 
