@@ -240,7 +240,7 @@ def _embed_oov(
 
 @jax.jit
 def _encode_oov(vocab: SubwordVocab, strings: Strings) -> Rows:
-    ids = vocab.ngram_rows(strings.bytes, strings.lengths)
+    ids = vocab.ngram_rows(jnp.asarray(strings.bytes), jnp.asarray(strings.lengths))
     return Rows(jnp.full(len(strings), -1, jnp.int32), ids)
 
 
@@ -249,7 +249,7 @@ def _oov_vectors(
     storage: Storage, vocab: SubwordVocab, strings: Strings, unnormalize: bool
 ) -> tuple[Array, Array]:
     vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
-    unknown = strings.lengths >= 0
+    unknown = jnp.asarray(strings.lengths) >= 0
     return with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
 
 

@@ -1,40 +1,42 @@
 """The device functions over embeddings: pure, compiled, batched.
 
-Each of them takes pytrees and arrays, never a `str`, and works eagerly (one compiled program a call) or inside a
-caller's `jit`, `vmap` and `grad`.
+They take pytrees and arrays, never a `str`, and work eagerly (one compiled program a call) or
+inside a caller's `jit`, `vmap` and `grad`.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import padded_size
+from ffjax._internal.jax_compat import is_traced
 from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.normalize import normalize
-from ffjax.storage import ComposedArray, NdArray, Storage
+from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
+from ffjax.storage.row_subset import read_subset
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
 
 def encode(vocab: Vocab, strings: Strings) -> Rows:
-    """The rows behind each packed word: its own, or those of its n-grams if it is unknown.
+    """The row of each packed word, or those of its n-grams if it is unknown.
 
     Args:
         vocab: any vocabulary.
         strings: packed words, see `pack`.
 
     Returns:
-        `Rows` for the whole batch; nothing is found for filler rows. Of vocabularies with subwords they have lines
-        of n-grams for the unknown words alone, as many as the next power of two; inside a caller's `jit`, where their
-        number is not known, a line for each word of the batch (`embed` needs neither).
+        `Rows` for the batch; padding has none. With a vocabulary that has subwords, they have a
+        line of n-grams for each unknown word, as many lines as the next power of two. Inside a
+        caller's `jit`, where the number of unknown words is not known, they have a line for each
+        word of the batch (`embed` needs neither).
 
     Raises:
         TypeError: an argument is of another type, such as a list of words that was not packed.
@@ -46,9 +48,11 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
         [1, -1]
     """
     if not isinstance(vocab, Vocab):
-        raise TypeError(f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}.")
+        raise TypeError(
+            f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}."
+        )
     check_packed("strings", strings)
-    if vocab.subword_indexer is None or _traced((vocab, strings)):
+    if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
     unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
@@ -58,19 +62,22 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     return _encode_unknown(vocab, strings, words, unknown, room)
 
 
-def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False) -> Float[Array, "*batch dims"]:
-    """Reads the vectors behind `Rows`.
+def lookup(
+    embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False
+) -> Float[Array, "*batch dims"]:
+    """Reads the vectors of `Rows`.
 
-    A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit length, as finalfusion
-    defines it (its Rust and Python code alike). Words for which there is nothing get zeros.
+    A known word's vector is its row. An unknown word's is the sum of its n-grams' rows at unit
+    length, as finalfusion defines it (in Rust and in Python). Words without any row get zeros.
 
-    With `unnormalize=True` the vectors are those that were trained: a known word's row times its norm, and for an
-    unknown word the mean of its n-grams' rows, which is what fastText and floret answer.
+    With `unnormalize=True` the vectors are those that were trained: a known word's row times its
+    norm, and for an unknown word the mean of its n-grams' rows, as fastText and floret answer.
 
     Args:
-        embeddings: the embeddings. A memory-mapped storage is read on the host, only the rows that are needed.
+        embeddings: the embeddings. Of a memory-mapped storage, only the rows needed are read, on
+            the host.
         rows: what `encode` returned.
-        unnormalize: whether to give the vectors as they were before they were scaled to unit length.
+        unnormalize: whether to give the vectors before they were scaled to unit length.
 
     Returns:
         Vectors in the storage's dtype, shape `[*batch, dims]`.
@@ -80,14 +87,14 @@ def lookup(embeddings: EmbeddingsLike, rows: Rows, *, unnormalize: bool = False)
     """
     if not isinstance(rows, Rows):
         raise TypeError(
-            f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of packed words; "
-            "for row numbers use `embeddings.storage.gather`."
+            f"`rows`: expected Rows, got {type(rows).__name__}. `ffjax.encode` makes them of "
+            "packed words; for row numbers use `embeddings.storage.gather`."
         )
     check_embeddings(embeddings)
     array_of("rows.words", rows.words, jnp.integer, "row numbers, -1 for none")
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
-    if _mapped(storage):
-        storage, rows, norms = _fetched(storage, rows, norms)
+    if storage.is_mapped:
+        storage, rows, norms = _read_needed(storage, rows, norms)
     return _lookup(storage, _lengths(norms), rows, unnormalize)
 
 
@@ -102,7 +109,8 @@ def embed(
         unnormalize: as in `lookup`.
 
     Returns:
-        `(vectors, found)`: vectors `[*batch, dims]`, zeros where `found` (bool `[*batch]`) is false.
+        `(vectors, found)`: vectors `[*batch, dims]`, zeros where `found` (bool `[*batch]`) is
+        false.
 
     Raises:
         TypeError: an argument is of another type, such as a list of words that was not packed.
@@ -116,20 +124,16 @@ def embed(
     """
     check_embeddings(embeddings)
     check_packed("strings", strings)
-    storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms if unnormalize else None
-    if _mapped(storage):
+    storage, vocab = embeddings.storage, embeddings.vocab
+    norms = embeddings.norms if unnormalize else None
+    if storage.is_mapped:
         rows = encode(vocab, strings)
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
 
 
 def check_packed(name: str, strings: Any) -> None:
-    """Refuses words that are not packed.
-
-    Raises:
-        TypeError: they are not.
-        ValueError: there are not as many lengths as rows of bytes.
-    """
+    """Raises an error if words are not packed."""
     if not isinstance(strings, Strings):
         raise TypeError(
             f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "
@@ -146,8 +150,10 @@ def _find(vocab: Vocab, strings: Strings) -> Array:
 
 
 @partial(jax.jit, static_argnames="room")
-def _encode_unknown(vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int) -> Rows:
-    """`Rows` with lines for `room` unknown words, which are all that there are."""
+def _encode_unknown(
+    vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int
+) -> Rows:
+    """`Rows` with lines for all unknown words, of which there are at most `room`."""
     batch = unknown.shape[0]
     (positions,) = jnp.nonzero(unknown, size=room, fill_value=batch)
     positions = positions.astype(jnp.int32)
@@ -162,19 +168,21 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 
 
 @partial(jax.jit, static_argnames="unnormalize")
-def _embed(storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool) -> tuple[Array, Array]:
+def _embed(
+    storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
+) -> tuple[Array, Array]:
     words = vocab.find(strings)
     vectors = _known_vectors(storage, norms, words, unnormalize)
     if vocab.subword_indexer is None:
         return vectors, words >= 0
     unknown = words < 0
+    vocab = cast(SubwordVocab, vocab)  # or one with the same methods
     vectors, found = with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
     return vectors, found | ~unknown
 
 
 @partial(jax.jit, static_argnames="unnormalize")
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
-    known = rows.words >= 0
     vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:
         return vectors
@@ -186,15 +194,17 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
         subwords, _ = normalize(total)
     subwords = subwords.astype(vectors.dtype)
     if rows.positions is None:
-        return jnp.where(known[..., None], vectors, subwords)
+        return jnp.where((rows.words >= 0)[..., None], vectors, subwords)
     return vectors.at[rows.positions].add(subwords, mode="drop")
 
 
 def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool) -> Array:
     """The vectors of known words, zeros for the others."""
-    # Composed rows know their lengths themselves, and are means before they are scaled.
-    means = unnormalize and norms is None and isinstance(storage, ComposedArray)
-    vectors = (storage.means if means else storage.gather)(jnp.maximum(words, 0))  # type: ignore[attr-defined]
+    if unnormalize and norms is None and isinstance(storage, ComposedArray):
+        # Composed rows have no stored norms: they are means before they are scaled.
+        vectors = storage.means(jnp.maximum(words, 0))
+    else:
+        vectors = storage.gather(jnp.maximum(words, 0))
     vectors = jnp.where((words >= 0)[..., None], vectors, jnp.zeros((), vectors.dtype))
     if norms is None or not norms.shape[0]:
         return vectors
@@ -206,32 +216,21 @@ def _lengths(norms: Norms | None) -> Any:
     return None if norms is None or norms.on_demand else norms.array
 
 
-def _traced(tree: Any) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
-
-
-def _mapped(storage: Storage) -> bool:
-    return storage.is_mapped
-
-
-def _fetched(storage: Storage, rows: Rows, norms: Norms | None) -> tuple[Storage, Rows, Norms | None]:
-    """The few rows that are needed, read from a memory map on the host, and `Rows` that point at them."""
+def _read_needed(
+    storage: Storage, rows: Rows, norms: Norms | None
+) -> tuple[Storage, Rows, Norms | None]:
+    """The rows that `rows` needs, read from a memory map, and `Rows` and norms of those."""
     words = np.asarray(rows.words)
     ngrams = None if rows.ngrams is None else np.asarray(rows.ngrams)
-    wanted = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
-    ids, places = np.unique(wanted, return_inverse=True)
-    places = places.astype(np.int32)
-    places[wanted < 0] = -1
-    # A size from a few, so that batches share compiled programs.
-    padded = np.zeros(padded_size(len(ids)), np.int64)
-    padded[: len(ids)] = np.maximum(ids, 0)
-    few = NdArray(storage.embedding(padded))
+    ids = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
+    subset = read_subset(storage, np.append(ids, 0))  # at least one row, for words without any
+    positions = subset.positions[:-1]
     moved = Rows(
-        jnp.asarray(places[: words.size].reshape(words.shape)),
-        None if ngrams is None else jnp.asarray(places[words.size :].reshape(ngrams.shape)),
+        jnp.asarray(positions[: words.size].reshape(words.shape)),
+        None if ngrams is None else jnp.asarray(positions[words.size :].reshape(ngrams.shape)),
         rows.positions,
     )
     if norms is not None:
-        own = np.asarray(norms[np.minimum(padded, len(norms) - 1)])
-        norms = Norms(np.where(padded < len(norms), own, np.float32(1)))
-    return few, moved, norms
+        word_norms = np.asarray(norms[np.minimum(subset.ids, len(norms) - 1)])
+        norms = Norms(np.where(subset.ids < len(norms), word_norms, np.float32(1)))
+    return subset.rows, moved, norms

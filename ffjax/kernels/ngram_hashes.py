@@ -226,7 +226,7 @@ def _byte_characters(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
 def _code_points(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
     def size(by: int) -> Array:
         # Table 3-7 of the Unicode standard: the range of the second byte depends on the first.
-        lead, second, third, fourth = (shifted(by + i) for i in range(4)) if by < 1 else ()
+        lead, second, third, fourth = (shifted(by + i) for i in range(4))
         lowest = jnp.where(lead == 0xE0, np.uint32(0xA0), np.uint32(0x80))
         lowest = jnp.where(lead == 0xF0, np.uint32(0x90), lowest)
         highest = jnp.where(lead == 0xED, np.uint32(0x9F), np.uint32(0xBF))

@@ -91,9 +91,9 @@ class NdArray(RowArrays, kind="NdArray"):
         if self._in_file is not None and not isinstance(ids, slice):
             flat = np.asarray(ids).reshape(-1)
             rows = self._in_file.read(flat).reshape(*np.shape(ids), self.shape[1])
-        elif host is not None and _takes_into(out, ids, host):
-            return np.take(host, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
         elif host is not None:
+            if isinstance(ids, np.ndarray) and out is not None and out.dtype == host.dtype:
+                return np.take(host, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
             rows = host[ids]
         else:
             rows = np.asarray(self.matrix[ids])  # fetches these rows, not the matrix
@@ -135,11 +135,6 @@ def unplaced(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
     storage = object.__new__(NdArray)
     set_fields(storage, matrix=matrix)
     return storage
-
-
-def _takes_into(out: np.ndarray | None, ids: Any, matrix: np.ndarray) -> bool:
-    """Whether rows can be written to `out` without a copy."""
-    return out is not None and isinstance(ids, np.ndarray) and out.dtype == matrix.dtype
 
 
 def check_matrix(matrix: Any) -> None:
