@@ -1,21 +1,23 @@
 """A hash table from byte strings to the numbers of those strings in a `StringTable`.
 
-Built once on the host with vectorized code, probed in compiled code with a fixed number of gathers, exact.
+Built on the host with vectorized code, probed in compiled code with a fixed number of gathers.
+Its answers are exact.
 
     key      uint32[2]          the key of the hash
     factors  uint32[n_buckets]  how the strings of a bucket are told apart
     rows     int32[n_slots]     numbers of strings, 0 in free slots
 
-With `n` strings `n_slots` is the power of two that is at least `1.25 * n`, and there are half as many buckets. The
-first half of a string's hash names its bucket; the second half times the bucket's factor, modulo 2**32, has the number
-of the string's slot in its upper bits. Factors are found when the table is built, such that no two strings share a slot
-(this is "hash and displace", see https://cmph.sourceforge.net/papers/esa09.pdf, with a factor for the displacement). So
-there is exactly one place where a string can be. A probe reads the factor, the slot, both offsets of the string there
-and its bytes, and compares: four gathers, and about one for each four bytes of the batch's width.
+With `n` strings, `n_slots` is the power of two that is at least `1.25 * n`, and there are half as
+many buckets. The first half of a string's hash names its bucket. The second half times the bucket's
+factor, modulo 2**32, has the number of the string's slot in its upper bits. Factors are chosen when
+the table is built, so that no two strings share a slot ("hash and displace", see
+https://cmph.sourceforge.net/papers/esa09.pdf, with a factor for the displacement). So a string can
+be in exactly one slot. A probe reads the factor, the slot, and both offsets and the bytes of the
+string there, and compares.
 
-The key comes from a cryptographic hash of all strings. Whoever wants to make strings collide changes the key with every
-string they add; there is no default key to prepare collisions for. Should a bucket find no factor all the same, the
-next key of the same sequence is tried. Equal strings make equal tables, on every machine.
+The key is derived from a cryptographic hash of all strings: adding a string to provoke collisions
+changes the key. Should a bucket have no factor, the next key of the sequence is tried. Equal
+strings make equal tables on every machine.
 """
 
 import hashlib
@@ -50,7 +52,7 @@ _COLUMNS, _WINDOW = 1040, 64
 
 @value()
 class HashTable:
-    """Byte strings to their numbers. The shapes of its arrays follow from how many strings there are.
+    """Byte strings to their numbers; the shapes of its arrays follow from the number of strings.
 
     Attributes:
         key: The key of the hash.
@@ -84,8 +86,8 @@ class HashTable:
             ValueError: Two strings are equal.
 
         Example:
-            >>> table = HashTable.build(np.frombuffer(b"anorange", np.uint8), np.array([0, 2, 8], np.int32))
-            >>> table
+            >>> data = np.frombuffer(b"anorange", np.uint8)
+            >>> HashTable.build(data, np.array([0, 2, 8], np.int32))
             HashTable(1 buckets, 2 slots)
         """
         if data.size < offsets[-1] + 4:
@@ -101,14 +103,16 @@ class HashTable:
                 return cls(key, *placed)
             if len(pairs := duplicates(data, offsets, (first, second))):
                 earlier, again = pairs[0]
-                string = data[offsets[again] : offsets[again + 1]].tobytes()
+                string = (
+                    data[offsets[again] : offsets[again + 1]].tobytes().decode(errors="replace")
+                )
                 raise ValueError(
-                    f"`{what}`: expected each once, got {string.decode(errors='replace')!r} as number {earlier} "
-                    f"and again as number {again}. Remove one of them."
+                    f"`{what}`: expected each once, got {string!r} as number {earlier} and again "
+                    f"as number {again}. Remove one of them."
                 )
         raise RuntimeError(
-            f"`{what}`: {len(starts)} different strings found no place under {_MAX_KEYS} keys, which is no chance; "
-            "please report the file."
+            f"`{what}`: could not place {len(starts)} distinct strings with any of {_MAX_KEYS} "
+            "keys. This should never happen; please report the file."
         )
 
     def __repr__(self) -> str:
@@ -190,10 +194,10 @@ class _Probe(NamedTuple):
         number = lax.broadcasted_iota(jnp.int32, chunks.shape[:-1], chunks.ndim - 2)
         # The barrier has XLA compute them in the loop, not save them in many arrays before it.
         number, lengths = lax.optimization_barrier((number, lengths))
-        used = jnp.clip(lengths[..., None] - CHUNK * number, 0, CHUNK)
+        sizes = jnp.clip(lengths[..., None] - CHUNK * number, 0, CHUNK)
         words, number = words_of(chunks), number.astype(jnp.uint32)
-        ids, begin = self.candidates(hash_chunks(words, used, number, self.table.key), lengths)
-        differ = self.differences(begin[..., None] + CHUNK * number, words, used)
+        ids, begin = self.candidates(hash_chunks(words, sizes, number, self.table.key), lengths)
+        differ = self.differences(begin[..., None] + CHUNK * number, words, sizes)
         return jnp.where(jnp.all(differ == 0, axis=-1), ids, -1)
 
     def candidates(self, hashes: tuple[Array, Array], lengths: Array) -> tuple[Array, Array]:

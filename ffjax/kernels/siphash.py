@@ -48,20 +48,20 @@ def hash_words(
     first, second = _hash_chunk(words[:n_words], lengths, jnp.uint32(0), key, rounds)
     for number in range(1, -(-len(words) // n_words)):
         chunk = words[number * n_words : (number + 1) * n_words]
-        used = lengths - number * CHUNK
-        halves = _hash_chunk(chunk, used, jnp.uint32(number), key, rounds)
+        sizes = lengths - number * CHUNK
+        halves = _hash_chunk(chunk, sizes, jnp.uint32(number), key, rounds)
         first, second = first + halves[0], second + halves[1]
     return first, second
 
 
 def hash_chunks(
     words: Sequence[Array],
-    used: Int32[Array, "*batch chunks"],
+    sizes: Int32[Array, "*batch chunks"],
     number: UInt32[Array, "*batch chunks"],
     key: UInt32[AnyArray, "2"],
 ) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
     """As `hash_words`, of strings whose chunks have these words, bytes in use and numbers."""
-    first, second = _hash_chunk(words, used, number, key, (1, 3))
+    first, second = _hash_chunk(words, sizes, number, key, (1, 3))
     return jnp.sum(first, -1, dtype=jnp.uint32), jnp.sum(second, -1, dtype=jnp.uint32)
 
 
@@ -69,15 +69,15 @@ def _hash_chunk(
     words: Sequence[Array], lengths: Array, number: Array, key: AnyArray, rounds: tuple[int, int]
 ) -> Halves[Array]:
     """The hash of one chunk of each string; 0 for chunks after a string's end."""
-    used = jnp.minimum(lengths, CHUNK)
+    sizes = jnp.minimum(lengths, CHUNK)
     state = _start(key, number)
-    size, last_mask = used.astype(jnp.uint32) << 24, low_bytes(used & 3)
+    size, last_mask = sizes.astype(jnp.uint32) << 24, low_bytes(sizes & 3)
     for i, word in enumerate([*words, jnp.uint32(0)]):
-        rest = used - 4 * i
+        rest = sizes - 4 * i
         changed = _absorb(state, jnp.where(rest >= 4, word, size | word & last_mask), rounds[0])
         pairs = zip(changed, state, strict=True)
         state = tuple(jnp.where(rest >= 0, new, old) for new, old in pairs)
-    counts = (number == 0) | (used > 0)
+    counts = (number == 0) | (sizes > 0)
     first, second = (jnp.where(counts, half, jnp.uint32(0)) for half in _finish(state, rounds[1]))
     return first, second
 
@@ -123,8 +123,8 @@ def hash_spans(
     out = np.empty((2, len(starts)), np.uint32)
     for begin in range(0, len(starts), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        begins, used, number, firsts = chunk_spans(starts[block], lengths[block])
-        halves = _hash_spans(words, begins, used, number, key, rounds)
+        begins, sizes, number, firsts = chunk_spans(starts[block], lengths[block])
+        halves = _hash_spans(words, begins, sizes, number, key, rounds)
         if len(begins) == out[:, block].shape[1]:
             out[:, block] = halves
         else:
@@ -142,18 +142,18 @@ def chunk_spans(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ..
     """Start, bytes and number of each chunk of strings in a buffer, and each string's first chunk.
 
     Examples:
-        >>> starts, used, number, firsts = chunk_spans(np.array([0, 100]), np.array([20, 3]))
-        >>> starts.tolist(), used.tolist(), number.tolist(), firsts.tolist()
+        >>> starts, sizes, number, firsts = chunk_spans(np.array([0, 100]), np.array([20, 3]))
+        >>> starts.tolist(), sizes.tolist(), number.tolist(), firsts.tolist()
         ([0, 16, 100], [16, 4, 3], [0, 1, 0], [0, 2])
     """
-    starts, used = starts.astype(np.int64), np.maximum(lengths, 0)
-    if used.max(initial=0) <= CHUNK:
-        return starts, used, np.zeros(len(starts), np.uint32), np.arange(len(starts))
-    counts = np.maximum(-(-used // CHUNK), 1)
+    starts, sizes = starts.astype(np.int64), np.maximum(lengths, 0)
+    if sizes.max(initial=0) <= CHUNK:
+        return starts, sizes, np.zeros(len(starts), np.uint32), np.arange(len(starts))
+    counts = np.maximum(-(-sizes // CHUNK), 1)
     firsts = np.cumsum(counts) - counts
     number = np.arange(counts.sum()) - np.repeat(firsts, counts)
-    used = np.minimum(np.repeat(used, counts) - CHUNK * number, CHUNK)
-    return np.repeat(starts, counts) + CHUNK * number, used, number.astype(np.uint32), firsts
+    sizes = np.minimum(np.repeat(sizes, counts) - CHUNK * number, CHUNK)
+    return np.repeat(starts, counts) + CHUNK * number, sizes, number.astype(np.uint32), firsts
 
 
 def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:

@@ -1,12 +1,12 @@
-"""Storage whose words' rows are put together when they are read: fastText's input matrix as it is in the file.
+"""Storage that composes words' rows when they are read: fastText's input matrix as in the file.
 
-fastText stores for each word a row of its own, and the vector of a word is the mean of that row and the rows of its
-n-grams. With `own` the words' rows and `ngrams` the n-grams' rows, the rows here are
+fastText stores a row for each word, and the vector of a word is the mean of that row and the rows
+of its n-grams. The first rows are those of the words, at unit length, and the n-grams' rows follow:
 
-    row[i]            = mean(own[i], ngrams[j] for each n-gram j of word i) at unit length    for the first n_words rows
-    row[n_words + j]  = ngrams[j]                                                             behind them
+    row[i]            = unit(mean(word_rows[i], ngrams[j] for each n-gram j of word i))
+    row[n_words + j]  = ngrams[j]
 
-so a memory map, or the codes of a quantizer, can stay what they are, and nothing is computed in advance.
+So a memory map or the codes of a quantizer stay as they are, and nothing is computed in advance.
 """
 
 from typing import Any, final
@@ -20,16 +20,12 @@ from jaxtyping import Array, Float32, Int32, Integer
 from ffjax._internal.arrays import padded_size
 from ffjax._internal.pytree import set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
+from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.storage.base import Gradient, Storage, float_leaves
 from ffjax.storage.dense import NdArray, unplaced
-from ffjax.storage.ngram_sums import (
-    MEAN_WITH_WORD,
-    Subwords,
-    table_words,
-    with_ngram_sums,
-)
+from ffjax.storage.ngram_sums import MEAN_WITH_WORD, Subwords, with_ngram_sums
 from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
@@ -39,13 +35,13 @@ from ffjax.vocab.ngrams.pruned import PrunedIndexer
 @final
 @value(static=("width",))
 class ComposedArray(Storage, kind="ComposedArray"):
-    """Rows of words, composed from their own rows and those of their n-grams when they are read, and rows of n-grams.
+    """Rows of words, composed from stored rows and those of their n-grams, and rows of n-grams.
 
-    Outside of `jit` a memory map is read for the rows that are needed alone. Inside of a caller's `jit` all of it is an
-    argument of the program, as every array is.
+    Outside `jit`, only the rows that are needed are read from a memory map. Inside a caller's
+    `jit`, all of it is an argument of the program, as every array is.
 
     Args:
-        own: a row for each word.
+        word_rows: a row for each word.
         words: the words, in bytes as they were when the rows were trained.
         ngrams: the rows of the n-grams, or `None` if words have none.
         indexer: which n-grams a word has and which rows belong to them, or `None`.
@@ -56,14 +52,15 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     Examples:
         >>> import ffjax, numpy as np
-        >>> own, ngrams = ffjax.NdArray(np.eye(2, dtype=np.float32)), ffjax.NdArray(np.ones((3, 2), np.float32))
+        >>> word_rows = ffjax.NdArray(np.eye(2, dtype=np.float32))
+        >>> ngrams = ffjax.NdArray(np.ones((3, 2), np.float32))
         >>> words = ffjax.StringTable.from_strings(["a", "tea"])
-        >>> storage = ffjax.ComposedArray(own, words, ngrams, ffjax.FastTextIndexer(3, 5, 6))
+        >>> storage = ffjax.ComposedArray(word_rows, words, ngrams, ffjax.FastTextIndexer(3, 5, 6))
         >>> storage.shape, storage[1], storage[2]
         ((5, 2), array([0.4472136, 0.8944272], dtype=float32), array([1., 1.], dtype=float32))
     """
 
-    own: Storage
+    word_rows: Storage
     table: StringTable
     ngrams: Storage | None
     indexer: FastTextIndexer | PrunedIndexer | None
@@ -71,32 +68,48 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def __init__(
         self,
-        own: Storage,
+        word_rows: Storage,
         words: StringTable,
         ngrams: Storage | None = None,
         indexer: FastTextIndexer | PrunedIndexer | None = None,
     ) -> None:
-        if not isinstance(own, Storage) or not isinstance(ngrams, Storage | None):
-            raise TypeError(f"`own`, `ngrams`: expected storages, got {type(own).__name__}, {type(ngrams).__name__}.")
+        if not isinstance(word_rows, Storage) or not isinstance(ngrams, Storage | None):
+            kinds = f"{type(word_rows).__name__}, {type(ngrams).__name__}"
+            raise TypeError(f"`word_rows`, `ngrams`: expected storages, got {kinds}.")
         if not isinstance(words, StringTable):
             raise TypeError(f"`words`: expected a StringTable, got {type(words).__name__}.")
-        if not isinstance(indexer, FastTextIndexer | PrunedIndexer | None) or (indexer is None) != (ngrams is None):
+        if not isinstance(indexer, FastTextIndexer | PrunedIndexer | None) or (indexer is None) != (
+            ngrams is None
+        ):
             raise TypeError(
-                "`indexer`: expected a FastTextIndexer or PrunedIndexer with `ngrams`, or None without, "
-                f"got {type(indexer).__name__} with {type(ngrams).__name__}."
+                "`indexer`: expected a FastTextIndexer or PrunedIndexer with `ngrams`, or None "
+                f"without, got {type(indexer).__name__} with {type(ngrams).__name__}."
             )
-        if len(own) != len(words):
-            raise ValueError(f"`own`: expected {len(words)} rows, one for each word, got {len(own)}.")
-        if ngrams is not None and indexer is not None and ngrams.shape != (indexer.upper_bound, own.shape[1]):
-            raise ValueError(f"`ngrams`: expected shape {(indexer.upper_bound, own.shape[1])}, got {ngrams.shape}.")
+        if len(word_rows) != len(words):
+            raise ValueError(
+                f"`word_rows`: expected {len(words)} rows, one for each word, got {len(word_rows)}."
+            )
+        if (
+            ngrams is not None
+            and indexer is not None
+            and ngrams.shape != (indexer.upper_bound, word_rows.shape[1])
+        ):
+            raise ValueError(
+                f"`ngrams`: expected shape {(indexer.upper_bound, word_rows.shape[1])}, "
+                f"got {ngrams.shape}."
+            )
         longest = int(np.diff(words.host_offsets).max(initial=0))
         width = padded_size(longest, 16)
-        set_fields(self, own=own, table=words, ngrams=ngrams, indexer=indexer, width=width)
+        set_fields(
+            self, word_rows=word_rows, table=words, ngrams=ngrams, indexer=indexer, width=width
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows (those of words, then those of n-grams) and dimensions."""
-        return self.n_words + (0 if self.ngrams is None else len(self.ngrams)), self.own.shape[1]
+        return self.n_words + (
+            0 if self.ngrams is None else len(self.ngrams)
+        ), self.word_rows.shape[1]
 
     @property
     def dtype(self) -> np.dtype:
@@ -114,7 +127,9 @@ class ComposedArray(Storage, kind="ComposedArray"):
         if self.n_words == 0:
             return self._ngram_rows(ids)
         unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
-        return jnp.where((ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words))
+        return jnp.where(
+            (ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words)
+        )
 
     def row_source(self, n_rows: int) -> RowSource:
         """The rows, composed in chunks."""
@@ -125,7 +140,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         return RowSource(n_rows, chunk, self.gather)
 
     def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
-        """Words' rows before they are scaled to unit length; numbers outside are clipped into range."""
+        """Words' rows before they are scaled to unit length; numbers are clipped into range."""
         flat = jnp.clip(words, 0, max(self.n_words - 1, 0)).reshape(-1)
         return self._means(flat).reshape(*words.shape, self.shape[1])
 
@@ -139,12 +154,13 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
         def with_words() -> Array:
             def add(total: Array, slot: Array) -> tuple[Array, None]:
-                known = (slot >= 0) & (slot < self.n_words)
-                return total + jnp.where(known[..., None], self.gather(slot), jnp.float32(0)), None
+                is_word = (slot >= 0) & (slot < self.n_words)
+                rows = jnp.where(is_word[..., None], self.gather(slot), jnp.float32(0))
+                return total + rows, None
 
             return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0))[0]
 
-        # What is added up are n-grams as a rule, and composing words costs much more than reading n-grams.
+        # As a rule n-grams are added up; composing words costs much more than reading n-grams.
         return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
 
     def finish_sum(self, total: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
@@ -160,7 +176,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         """Adds what the rows of n-grams pass back; those of words are not summed."""
         if self.ngrams is None:
             return gradient
-        before = len(float_leaves((self.own, self.table)))
+        before = len(float_leaves((self.word_rows, self.table)))
         after = before + len(float_leaves(self.ngrams))
         ids = jnp.where(ids >= 0, ids - self.n_words, ids)
         changed = self.ngrams.add_gradient(gradient[before:after], ids, cotangent)
@@ -200,7 +216,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         """What a snapshot keeps."""
         return {
             "kind": self.kind,
-            "own": self.own,
+            "own": self.word_rows,
             "words": self.table,
             "ngrams": self.ngrams,
             "indexer": self.indexer,
@@ -209,9 +225,9 @@ class ComposedArray(Storage, kind="ComposedArray"):
     @classmethod
     def from_tree(cls, tree: TreeReader) -> "ComposedArray":
         """The storage of a tree."""
-        own, words = tree.storage("own"), tree.strings("words")
+        word_rows, words = tree.storage("own"), tree.strings("words")
         ngrams = tree.maybe("ngrams", tree.storage)
-        return tree.made(cls, own, words, ngrams, tree.maybe("indexer", tree.indexer))
+        return tree.made(cls, word_rows, words, ngrams, tree.maybe("indexer", tree.indexer))
 
     def ngram_rows(self, first: int) -> tuple[Storage, int]:
         """The storage of the n-grams."""
@@ -229,7 +245,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         units = np.empty((len(words), self.shape[1]), np.float32)
         norms = np.empty(len(words), np.float32)
         with jax.ensure_compile_time_eval():  # these rows are not arguments of a traced function
-            for block in compose(self.own, self._word_ngrams(), words):
+            for block in compose(self.word_rows, self._word_ngrams(), words):
                 at = np.searchsorted(words, block.words)
                 units[at], norms[at] = block.units, block.norms
         return units[index], norms[index]
@@ -249,7 +265,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         return self.units(ids.reshape(-1))[1].reshape(ids.shape)
 
     def _details(self) -> str:
-        return f", {self.n_words} words of {self.own!r}"
+        return f", {self.n_words} words of {self.word_rows!r}"
 
     def _word_ngrams(self) -> NgramRows | None:
         if self.indexer is None or self.ngrams is None:
@@ -260,7 +276,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         if row >= self.n_words:
             assert self.ngrams is not None
             return self.ngrams.embedding(row - self.n_words), np.float32(1)
-        vector = self.own.embedding(row)
+        vector = self.word_rows.embedding(row)
         if self.indexer is not None and self.ngrams is not None:
             ids = self.indexer.marked_ids(f"<{self.table[row]}>").astype(np.int64)
             total = sum_of_rows(self.ngrams, ids, np.array([0, len(ids)]))[0]
@@ -269,13 +285,13 @@ class ComposedArray(Storage, kind="ComposedArray"):
         return (vector / norm if norm > 0 else vector), norm
 
     def _means(self, words: Int32[Array, " batch"]) -> Float32[Array, "batch dims"]:
-        own = self.own.gather(words).astype(jnp.float32)
+        word_rows = self.word_rows.gather(words).astype(jnp.float32)
         if self.indexer is None or self.ngrams is None:
-            return own
+            return word_rows
         spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
         mask, subwords = jnp.ones(words.shape, bool), Subwords(self.width, 0)
         args = self.ngrams, self.indexer, spans, mask, subwords, MEAN_WITH_WORD
-        return with_ngram_sums(own, *args)[0]
+        return with_ngram_sums(word_rows, *args)[0]
 
     def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         if self.ngrams is None:

@@ -152,8 +152,8 @@ def _backward(
     totals, counts = _sums(storage, indexer, words, mask, subwords, zeros, write)
 
     def finish(storage: Storage, totals: Array, vectors: Array) -> Array:
-        own = vectors if mode == MEAN_WITH_WORD else None
-        new = _finish(storage, totals, counts, None, own, mode)
+        word_rows = vectors if mode == MEAN_WITH_WORD else None
+        new = _finish(storage, totals, counts, None, word_rows, mode)
         return jnp.where(mask[:, None], new.astype(vectors.dtype), vectors)
 
     _, pull = jax.vjp(finish, storage, totals, vectors)
@@ -348,10 +348,3 @@ def _ordered(lengths: Array, mask: Array) -> Array:
     keys = jnp.clip(lengths, 0, (1 << 15) - 1).astype(jnp.uint32)
     keys = jnp.where(mask, keys, np.uint32((1 << 16) - 1)) << 16 | number
     return (jnp.sort(keys) & np.uint32((1 << 16) - 1)).astype(jnp.int32)
-
-
-def table_words(data: Array, offsets: Array, ids: Array) -> Words:
-    """The words of a table with these numbers; no word for numbers below zero."""
-    begins = jnp.take(offsets, ids, mode="clip")
-    lengths = jnp.take(offsets, ids + 1, mode="clip") - begins
-    return Words(data, begins, jnp.where(ids >= 0, lengths, -1))

@@ -14,9 +14,10 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float32, Int
 
+from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.storage.base import Storage
-from ffjax.storage.ngram_sums import Subwords, ngram_totals, table_words
+from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer
 
@@ -90,27 +91,27 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
 
 
 def compose(
-    own: Storage, rows: NgramRows | None, words: Int[np.ndarray, " n"]
+    word_rows: Storage, rows: NgramRows | None, words: Int[np.ndarray, " n"]
 ) -> Iterator[ComposedWords]:
-    """FastText's vectors of words: the means of their own rows and those of their n-grams.
+    """FastText's vectors of words: the means of their word_rows rows and those of their n-grams.
 
     Args:
-        own: a row for each word of the table.
+        word_rows: a row for each word of the table.
         rows: the n-grams, or `None` if words have none.
         words: numbers of words; their vectors come in no particular order.
     """
     if rows is None:
         blocks = (words[i : i + _PROGRAM_WORDS] for i in range(0, len(words), _PROGRAM_WORDS))
-        yield from (ComposedWords(block, *_unit(_own(own, block))) for block in blocks)
+        yield from (ComposedWords(block, *_unit(_float_rows(word_rows, block))) for block in blocks)
         return
     for block in ngram_sums(rows, words):
-        means = _own(own, block.words) + block.sums
+        means = _float_rows(word_rows, block.words) + block.sums
         means /= (block.counts + 1).astype(np.float32)[:, None]
         yield ComposedWords(block.words, *_unit(means))
 
 
-def _own(own: Storage, words: np.ndarray) -> np.ndarray:
-    return own.read(words).astype(np.float32, copy=False)
+def _float_rows(word_rows: Storage, words: np.ndarray) -> np.ndarray:
+    return word_rows.read(words).astype(np.float32, copy=False)
 
 
 def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +128,7 @@ def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return vectors, norms
 
 
-def _sums_by_program(
-    rows: NgramRows, words: np.ndarray, lengths: np.ndarray
-) -> Iterator[WordSums]:
+def _sums_by_program(rows: NgramRows, words: np.ndarray, lengths: np.ndarray) -> Iterator[WordSums]:
     table = jnp.asarray(rows.table.data), jnp.asarray(rows.table.offsets)
     waiting: tuple[np.ndarray, Any] | None = None
     for begin in range(0, len(words), _PROGRAM_WORDS):

@@ -99,7 +99,8 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
     mapped = {"finalfusion": ffjax.NdArray, "fasttext": ffjax.ComposedArray}.get(format)
     if mapped is not None:
         storage = ffjax.load(path, mmap=True).storage
-        matrix = storage.own.matrix if isinstance(storage, ffjax.ComposedArray) else storage.matrix
+        is_composed = isinstance(storage, ffjax.ComposedArray)
+        matrix = (storage.word_rows if is_composed else storage).matrix
         assert isinstance(storage, mapped) and isinstance(matrix, np.memmap)
     sources = sorted(file.name for file in tmp_path.iterdir())
     assert sources == ["plain", "wrapped"]  # temporary files are gone

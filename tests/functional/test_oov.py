@@ -150,7 +150,7 @@ def test_composed_rows_have_gradients():
     for ids in used:
         np.add.at(expected, ids, 1 / len(ids))
     np.testing.assert_allclose(gradient.ngrams.matrix, expected, atol=1e-6)
-    assert not gradient.own.matrix.any()
+    assert not gradient.word_rows.matrix.any()
 
 
 def test_vmap_over_words():

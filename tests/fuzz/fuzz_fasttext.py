@@ -127,5 +127,5 @@ def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
 def _word_rows(emb: ffjax.Embeddings) -> np.ndarray:
     storage = emb.storage
     return np.asarray(
-        storage.own if isinstance(storage, ffjax.ComposedArray) else emb.training.original
+        storage.word_rows if isinstance(storage, ffjax.ComposedArray) else emb.training.original
     )

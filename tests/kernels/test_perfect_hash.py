@@ -1,4 +1,4 @@
-"""`ffjax.hash_table`: exact for every vocabulary, the same on host and device, bounded for hostile words."""
+"""The hash table: exact, the same on host and device, and bounded for hostile words."""
 
 from functools import partial
 
@@ -168,7 +168,7 @@ def test_words_and_batches_of_any_width(width):
 
 
 def test_lengths_beside_the_width_are_not_found():
-    """A length over the width is a string that the batch does not hold; a negative one is a filler row."""
+    """A length over the width means the batch lacks the string; a negative one, a filler row."""
     data, offsets = blob([b"abcdefgh", b"abcd", b""])
     table = HashTable.build(data, offsets)
     strings, lengths = (
@@ -331,7 +331,7 @@ def buckets_under(key, words, n_buckets):
 
 
 def test_words_that_collide_under_the_key_of_another_table():
-    """A thousand words of one bucket under the key of a table of their number: they change the key."""
+    """A thousand words of one bucket under the key of another table change the key."""
     victim = HashTable.build(*blob([b"%d" % i for i in range(1000)]))
     candidates = [b"w%x" % i for i in range(1_200_000)]
     one_bucket = np.flatnonzero(buckets_under(victim.key, candidates, 1024) == 0)[:1000]
@@ -430,7 +430,7 @@ def test_any_words(case):
     st.randoms(use_true_random=False),
 )
 def test_any_words_compiled(words, random):
-    """Sizes are fixed, so that one program serves: thirty words, of which the table holds twenty."""
+    """Sizes are fixed so that one program serves: thirty words, twenty of them in the table."""
     queries = random.sample(words, 30)
     data, offsets = blob(words[:20])
     data = np.concatenate([data, np.zeros(1024 - data.size, np.uint8)])

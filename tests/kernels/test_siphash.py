@@ -84,8 +84,8 @@ def on_device(strings, width, key=KEY, **options):
     ],
 )
 def test_first_half_is_halfsiphash(length, expected):
-    # HalfSipHash-2-4 with 32 bits of the bytes 0, 1, 2, ... under the key 00 01 ... 07: `vectors_hsip32` of
-    # https://github.com/veorq/SipHash/blob/master/vectors.h
+    # HalfSipHash-2-4 with 32 bits of the bytes 0, 1, 2, ... under the key 00 01 ... 07:
+    # `vectors_hsip32` of https://github.com/veorq/SipHash/blob/master/vectors.h
     string, number = bytes(range(length)), int.from_bytes(bytes.fromhex(expected), "little")
     key = (int(KEY[0]), int(KEY[1]))
     assert reference_chunk(string, key, rounds=(2, 4))[0] == number

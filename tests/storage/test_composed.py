@@ -170,7 +170,7 @@ def test_blocks_of_every_size_give_the_same(composed, monkeypatch):
         monkeypatch.setattr(composition, "_HOST_WORDS", words)
         seen = []
         for block in composition.compose(
-            storage.own, storage._word_ngrams(), np.arange(len(WORDS))
+            storage.word_rows, storage._word_ngrams(), np.arange(len(WORDS))
         ):
             seen += block.words.tolist()
             np.testing.assert_allclose(block.units, rows[block.words], atol=CLOSE)
@@ -183,7 +183,7 @@ def test_sums_of_ngrams(composed):
     if storage.ngrams is None:
         return
     for block in composition.ngram_sums(storage._word_ngrams(), np.arange(len(WORDS))):
-        own = np.asarray(storage.own)[block.words]
+        own = np.asarray(storage.word_rows)[block.words]
         mean = (own + block.sums) / (block.counts[:, None] + 1)
         np.testing.assert_allclose(
             mean, rows[block.words] * lengths[block.words][:, None], atol=1e-5
@@ -299,7 +299,7 @@ def test_norms_are_computed_when_they_are_asked_for():
 def test_wrong_parts_are_refused(tmp_path):
     own, ngrams, indexer = parts("dense", tmp_path)
     table = StringTable.from_strings(WORDS)
-    with pytest.raises(ValueError, match="`own`: expected 14 rows, one for each word, got 13"):
+    with pytest.raises(ValueError, match="`word_rows`: expected 14 rows, one for each.* got 13"):
         ffjax.ComposedArray(own[:13], table, ngrams, indexer)
     with pytest.raises(ValueError, match=r"`ngrams`: expected shape \(37, 6\), got \(36, 6\)"):
         ffjax.ComposedArray(own, table, ngrams[:36], indexer)
@@ -313,7 +313,7 @@ def test_wrong_parts_are_refused(tmp_path):
 def test_wrong_types_are_refused(tmp_path):
     own, ngrams, indexer = parts("dense", tmp_path)
     table = StringTable.from_strings(WORDS)
-    with pytest.raises(TypeError, match="`own`, `ngrams`: expected storages, got ndarray, NdArray"):
+    with pytest.raises(TypeError, match="`word_rows`, `ngrams`: .*storages, got ndarray, NdArray"):
         ffjax.ComposedArray(np.asarray(own), table, ngrams, indexer)
     with pytest.raises(TypeError, match="`words`: expected a StringTable, got list"):
         ffjax.ComposedArray(own, WORDS, ngrams, indexer)

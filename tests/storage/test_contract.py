@@ -97,7 +97,7 @@ def definition(stored: ffjax.Storage) -> np.ndarray:
     if isinstance(stored, ffjax.ComposedArray):
         ngrams = definition(stored.ngrams)
         rows = []
-        for own, word in zip(definition(stored.own), stored.table.strings, strict=True):
+        for own, word in zip(definition(stored.word_rows), stored.table.strings, strict=True):
             buckets = stored.indexer.subword_indices(word)
             mean = (own + ngrams[buckets].sum(0)) / (1 + len(buckets))
             rows.append(mean / np.linalg.norm(mean))

@@ -30,8 +30,8 @@ from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
-from ffjax.storage.word_sums import NgramRows, compose
 from ffjax.storage.norms import Norms
+from ffjax.storage.word_sums import NgramRows, compose
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer

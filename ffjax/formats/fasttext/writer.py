@@ -173,7 +173,7 @@ def _original_rows(
     if isinstance(storage, ComposedArray):
         if storage.indexer != ngrams.indexer or storage.table != vocab.table:
             return []
-        return [rows for rows in (storage.own, storage.ngrams) if rows is not None]
+        return [rows for rows in (storage.word_rows, storage.ngrams) if rows is not None]
     return [original] if ngrams.indexer is None and _same_codes(storage, original) else []
 
 

@@ -10,7 +10,8 @@
 Several n-grams may share a row; together they use every row from 0 to the largest.
 
 finalfusion-python 0.7 leaves the rows, eight bytes for each n-gram, out of the chunk's length. Such
-a chunk is read (`header` finds its end) and written with the right length.
+a chunk is read (`header` finds its end) and written again with the length that it had, so that
+rewriting a file of finalfusion-python gives the same bytes.
 """
 
 import numpy as np
@@ -26,9 +27,14 @@ from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import ExplicitVocab
 from ffjax.vocab.ngrams import ExplicitIndexer
 
+# Set on a vocabulary that was read from a chunk of too short a length; not part of its value.
+_SHORT_LENGTH = "_short_length"
+
 
 def read(cursor: Cursor) -> ExplicitVocab:
     """Reads the body of the chunk."""
+    start = cursor.position
+    declared = Cursor(cursor.source, start - 8, start).u64("length")
     n_words, n_ngrams = cursor.u64("number of words"), cursor.u64("number of n-grams")
     min_n, max_n = read_range(cursor)
     words = read_strings(cursor, n_words, "word")
@@ -36,7 +42,16 @@ def read(cursor: Cursor) -> ExplicitVocab:
     cursor.finish()
     rows = _checked_rows(cursor, ngrams)
     indexer = build(cursor, ngrams, lambda: ExplicitIndexer(ngrams.table, min_n, max_n, rows))
-    return build(cursor, words, lambda: ExplicitVocab(words.table, indexer))
+    vocab = build(cursor, words, lambda: ExplicitVocab(words.table, indexer))
+    if declared != cursor.end - start:
+        object.__setattr__(vocab, _SHORT_LENGTH, True)
+    return vocab
+
+
+def declared_length(vocab: ExplicitVocab, length: int) -> int:
+    """The length that the chunk's header states, of a body of `length` bytes."""
+    is_short = getattr(vocab, _SHORT_LENGTH, False)
+    return length - 8 * len(vocab.subword_indexer.table) if is_short else length
 
 
 def write(out: Output, vocab: ExplicitVocab) -> None:

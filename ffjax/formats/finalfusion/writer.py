@@ -154,7 +154,10 @@ def measure_chunk(value: Any, position: int, file: File | None = None) -> Measur
 
 def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
     """Writes a chunk with its header."""
-    out.pack("IQ", chunk.identifier, chunk.length)
+    length = chunk.length
+    if chunk.identifier == ChunkId.ExplicitSubwordVocab:
+        length = explicit_vocab.declared_length(chunk.value, length)
+    out.pack("IQ", chunk.identifier, length)
     chunk.write(out, chunk.value)
 
 

@@ -89,7 +89,8 @@ def losses(embeddings: Embeddings) -> dict[str, str]:
         lost["drop_metadata"] = "metadata"
     if embeddings.training is not None:
         lost["drop_training"] = "training data (counts, labels, output matrix)"
-    rows = getattr(embeddings.storage, "own", embeddings.storage)  # of words, if they are composed
+    # Composed storages have the rows of words apart.
+    rows = getattr(embeddings.storage, "word_rows", embeddings.storage)
     if isinstance(rows, QuantizedArray | Int8Array):
         lost["reconstruct"] = "quantized vectors"
     return lost

@@ -76,7 +76,7 @@ def test_vectors_are_those_of_fasttext(quantize, model, options, mmap):
     path = quantize(model, options)
     theirs, emb = files.quiet_fasttext().load_model(str(path)), ffjax.load_fasttext(path, mmap=mmap)
     assert max(_differences(theirs, emb, [*emb.vocab.words, *files.UNKNOWN])) < CLOSE
-    codes = emb.storage.own if isinstance(emb.storage, ffjax.ComposedArray) else emb.storage
+    codes = emb.storage.word_rows if isinstance(emb.storage, ffjax.ComposedArray) else emb.storage
     assert isinstance(codes, ffjax.QuantizedArray) and codes.codes.dtype == np.uint8
     assert isinstance(emb.storage, ffjax.ComposedArray) == isinstance(
         emb.vocab, ffjax.FastTextVocab
@@ -170,7 +170,7 @@ def test_a_quantized_model_whose_rows_were_changed_is_written_dense(quantize, tm
 
 
 def test_row_norms_are_those_of_the_rows(quantize):
-    own = ffjax.load_fasttext(quantize("n-grams", "norms")).storage.own
+    own = ffjax.load_fasttext(quantize("n-grams", "norms")).storage.word_rows
     np.testing.assert_allclose(
         quantized.row_norms(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6
     )

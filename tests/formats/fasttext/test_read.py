@@ -346,5 +346,5 @@ def test_nan_and_infinity_are_read_with_one_warning(tmp_path, value):
     assert (
         np.isnan(emb["tea"][0]) and not np.isfinite(emb.norms[0]) and np.isfinite(emb["cup"]).all()
     )
-    own = ffjax.load_fasttext(path, mmap=True).storage.own
+    own = ffjax.load_fasttext(path, mmap=True).storage.word_rows
     np.testing.assert_array_equal(own[0][0], np.float32(value))

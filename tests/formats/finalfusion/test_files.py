@@ -156,22 +156,10 @@ def test_files_of_finalfusion_stay_the_same(peer_file, tmp_path, mmap):
     np.testing.assert_allclose(
         np.asarray(embeddings.storage), peer_matrix(theirs), rtol=1e-5, atol=1e-6
     )
-    assert rewritten(embeddings, tmp_path) == corrected(peer_file.read_bytes())
+    assert rewritten(embeddings, tmp_path) == peer_file.read_bytes()
 
 
-def corrected(data: bytes) -> bytes:
-    """The file with the right length of explicit n-grams; finalfusion-python forgets their rows."""
-    start = 12 + 4 * struct.unpack_from("<I", data, 8)[0]
-    identifier, length = struct.unpack_from("<IQ", data, start)
-    if identifier == 5 and start + 12 + length < len(data):  # metadata, and more
-        start += 12 + length
-    if struct.unpack_from("<I", data, start) != (8,):
-        return data
-    _, length, _, n_ngrams = struct.unpack_from("<IQQQ", data, start)
-    return data[: start + 4] + struct.pack("<Q", length + 8 * n_ngrams) + data[start + 12 :]
-
-
-def test_an_explicit_vocabulary_of_too_short_a_length_is_read_and_written_right(tmp_path):
+def test_an_explicit_vocabulary_of_too_short_a_length_is_read_and_written_back(tmp_path):
     ff = pytest.importorskip("finalfusion")
     peer_vocab(ff, "explicit").write(str(tmp_path / "peer.fifu"))
     wrong = (tmp_path / "peer.fifu").read_bytes()
@@ -180,9 +168,13 @@ def test_an_explicit_vocabulary_of_too_short_a_length_is_read_and_written_right(
     (declared,) = struct.unpack_from("<Q", wrong, 20)
     assert declared == len(wrong) - 28 - 8 * ngrams  # finalfusion-python forgets the rows
     ffjax.write_chunks(tmp_path / "ours.fifu", [vocab])
-    right = (tmp_path / "ours.fifu").read_bytes()
+    assert (tmp_path / "ours.fifu").read_bytes() == wrong
+    # A vocabulary that comes from elsewhere has the right length.
+    equal = ffjax.ExplicitVocab(vocab.words, vocab.subword_indexer)
+    ffjax.write_chunks(tmp_path / "right.fifu", [equal])
+    right = (tmp_path / "right.fifu").read_bytes()
     assert struct.unpack_from("<Q", right, 20) == (len(right) - 28,)
-    assert right == corrected(wrong)
+    assert right[:20] + right[28:] == wrong[:20] + wrong[28:]
     assert ff.load_vocab(str(tmp_path / "ours.fifu")) == peer_vocab(ff, "explicit")
     # A number of n-grams that does not explain the length does not save it.
     (tmp_path / "bad.fifu").write_bytes(wrong[:20] + struct.pack("<Q", declared - 8) + wrong[28:])
@@ -197,7 +189,7 @@ def test_chunks_of_finalfusion_by_themselves(tmp_path):
     def compare(load, chunk):
         chunk.write(str(theirs))
         ffjax.write_chunks(ours, [load(theirs)])
-        assert ours.read_bytes() == corrected(theirs.read_bytes())
+        assert ours.read_bytes() == theirs.read_bytes()
 
     for kind in builders.VOCABS[:4]:
         compare(ffjax.load_vocab, peer_vocab(ff, kind))
