@@ -402,7 +402,7 @@ def test_evaluate(emb, files, restrict, kind) -> None:
 
 @pytest.mark.parametrize("delimiter", [3, "", None])
 def test_delimiters(emb, files, delimiter) -> None:
-    with pytest.raises(TypeError, match="`delimiter`: expected what stands between the words, got"):
+    with pytest.raises(TypeError, match="`delimiter`: expected what separates the words, got"):
         ffjax.evaluate.similarity(emb, files / "pairs", delimiter=delimiter)
 
 

@@ -120,7 +120,7 @@ class Embeddings(WordSearches):
         """
         if unknown := sorted(changes.keys() - set(_ARGUMENTS)):
             expected, got = ", ".join(_ARGUMENTS), ", ".join(unknown)
-            raise TypeError(f"`replace`: expected names out of {expected}, got {got}.")
+            raise TypeError(f"`replace`: expected some of {expected}, got {got}.")
         fields = {name: getattr(self, name) for name in _ARGUMENTS}
         fields["norms"] = self.stored_norms
         if "storage" in changes and "norms" not in changes and self.norms is not None:

@@ -97,7 +97,7 @@ def text_lines(text: str, rule: str, max_n: int) -> Iterator[tuple[Line, slice]]
     edges: Any = range(len(raw) + 1)
     if isinstance(raw, bytes):
         starts = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
-        edges = np.append(np.flatnonzero(starts), len(raw)).astype(np.int64)
+        edges = np.flatnonzero(np.append(starts, True))
     total = len(edges) - 1
     step = max(CHUNK, max_n)
     for begin in range(0, max(total, 1), step):
