@@ -301,7 +301,7 @@ def _over_tiles(
             # Bytes from this tile to the end of the longest word, which is the last of the block.
             longest = plan[2, jnp.minimum(start + size, n_words) - 1]
             remaining = longest + n_markers - tile * STARTS
-            is_last = remaining < STARTS + indexer.min_n
+            is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
             after = jnp.where(is_last, jnp.stack([start + size, 0]), jnp.stack([start, tile + 1]))
             n_steps = jnp.asarray(steps)[jnp.clip(remaining, 0, len(steps) - 1)]
             ids = _tile_ids(indexer, block, tile * STARTS, subwords, slots)
@@ -312,7 +312,7 @@ def _over_tiles(
 
     if n_chunks == 1:
         return of_chunk(0, carry)
-    return lax.fori_loop(0, n_chunks, lambda i, carry: of_chunk(i * chunk, carry), carry)
+    return lax.fori_loop(0, n_chunks, lambda i, state: of_chunk(i * chunk, state), carry)
 
 
 def _tile_ids(
@@ -331,9 +331,9 @@ def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndar
     """
     extra, n_starts = indexer.extra_slots(), min(STARTS, max(marked, 1))
     start, slot = np.divmod(np.arange(n_starts * indexer.slots(marked)), indexer.slots(marked))
-    ends = start + indexer.longest(marked) - (slot - extra) // indexer.n_hashes
-    # The word itself is at the first start only.
-    ends = np.where(slot < extra, 0, ends)
+    longest = min(indexer.longest(marked), marked + 1)  # no word has longer n-grams
+    ends = start + longest - (slot - extra) // indexer.n_hashes
+    ends = np.where(slot < extra, 0, ends)  # the word itself, at the first start only
     slots = np.flatnonzero((slot >= extra) | (start == 0))
     slots = slots[np.argsort(ends[slots], kind="stable")]
     n_valid = np.searchsorted(ends[slots], np.arange(ends.max() + 1), side="right")
