@@ -168,8 +168,9 @@ def find_words(
     if offsets.shape[0] <= 1 or not words:
         return jnp.full(lengths.shape, -1, jnp.int32)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    ids, begin = probe.candidates(hash_words(words, lengths, table.key), lengths)
-    return jnp.where(probe.differences(begin, words, lengths) == 0, ids, -1)
+    sizes = jnp.asarray(lengths)
+    ids, begin = probe.candidates(hash_words(words, sizes, table.key), sizes)
+    return jnp.where(probe.differences(begin, words, sizes) == 0, ids, -1)
 
 
 class _Probe(NamedTuple):

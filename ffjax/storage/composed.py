@@ -291,7 +291,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
         mask, subwords = jnp.ones(words.shape, bool), Subwords(self.width, 0)
         args = self.ngrams, self.indexer, spans, mask, subwords, MEAN_WITH_WORD
-        return with_ngram_sums(word_rows, *args)[0]
+        means, _ = with_ngram_sums(word_rows, *args)  # type: ignore[misc]
+        return means
 
     def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         if self.ngrams is None:

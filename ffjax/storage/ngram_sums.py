@@ -228,10 +228,10 @@ def _sums(
         counts = counts.at[tile.positions].add(n, mode="drop", unique_indices=True)
         return total, counts, write(rows, tile.positions, total, counts)
 
-    n = len(mask)
-    total = jnp.zeros(_total_shape(storage, _block_size(n, subwords)), jnp.float32)
-    state = total, jnp.zeros(n, jnp.int32), rows
-    return _over_tiles(indexer, words, mask, subwords, state, add_tile)[1:][::-1]
+    total = jnp.zeros(_total_shape(storage, _block_size(len(mask), subwords)), jnp.float32)
+    state = total, jnp.zeros(len(mask), jnp.int32), rows
+    _, counts, rows = _over_tiles(indexer, words, mask, subwords, state, add_tile)
+    return rows, counts
 
 
 def _add_rows(storage: Storage, total: Array, ids: Array) -> Array:

@@ -154,7 +154,8 @@ def _fetched(words: np.ndarray, result: tuple[Array, Array]) -> WordSums:
 def _program_sums(
     storage: Storage, indexer: NgramIndexer, table: Any, ids: Array, subwords: Subwords
 ) -> tuple[Array, Array]:
-    words = table_words(*table, ids)
+    data, offsets = table
+    words = table_words(data, offsets, ids)
     return ngram_totals(storage, indexer, words, ids >= 0, subwords)
 
 

@@ -49,7 +49,7 @@ def test_compact_of_many_slots_compiled_and_vmapped():
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 1000, (3, 4, 700)).astype(np.int32)
     mask = rng.random(ids.shape) < 0.5
-    mapped = jax.jit(jax.vmap(compact))(ids, mask)
+    mapped = jax.jit(jax.vmap(compiled_compact))(ids, mask)
     for i in range(3):
         packed, counts = compacted(ids[i], mask[i])
         np.testing.assert_array_equal(mapped[0][i], packed)
