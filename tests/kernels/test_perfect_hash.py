@@ -376,7 +376,7 @@ def test_a_key_that_fails_is_followed_by_the_next(monkeypatch):
 def test_the_search_for_a_key_has_an_end(monkeypatch):
     monkeypatch.setattr(hash_table, "place", lambda first, second: None)
     with pytest.raises(
-        RuntimeError, match="`words`: 2 different strings found no place under 64 keys"
+        RuntimeError, match="`words`: could not place 2 distinct strings with any of 64 keys"
     ):
         HashTable.build(*blob([b"a", b"b"]))
 

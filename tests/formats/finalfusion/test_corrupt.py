@@ -200,12 +200,16 @@ def test_lengths_that_lie_are_refused_without_allocating_them(content, name):
                 if 0 <= lie < 2**top:
                     changed = bytearray(data)
                     struct.pack_into("<" + code, changed, at, lie)
-                    tracemalloc.reset_peak()
-                    before = tracemalloc.get_traced_memory()[0]
-                    assert not loads(bytes(changed)), f"{lie} instead of {right} at byte {at}"
-                    grown = tracemalloc.get_traced_memory()[1] - before
-                    # One of the three is the copy above; the rest is Python's own objects.
-                    assert grown < 3 * len(data) + 400_000, f"{grown} bytes for {lie} at byte {at}"
+                    most = 3 * len(data) + 400_000  # a copy, and Python's own objects
+                    grown = most
+                    for _ in range(3):  # a first call, or another thread, may allocate more
+                        tracemalloc.reset_peak()
+                        before = tracemalloc.get_traced_memory()[0]
+                        assert not loads(bytes(changed)), f"{lie} instead of {right} at byte {at}"
+                        grown = tracemalloc.get_traced_memory()[1] - before
+                        if grown < most:
+                            break
+                    assert grown < most, f"{grown} bytes for {lie} at byte {at}"
     finally:
         tracemalloc.stop()
 
