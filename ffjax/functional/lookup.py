@@ -153,7 +153,7 @@ def _find(vocab: Vocab, strings: Strings) -> Array:
 def _encode_unknown(
     vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int
 ) -> Rows:
-    """`Rows` with lines for all unknown words, of which there are at most `room`."""
+    """`Rows` with lines for all unknown words, at most `room`."""
     batch = unknown.shape[0]
     (positions,) = jnp.nonzero(unknown, size=room, fill_value=batch)
     positions = positions.astype(jnp.int32)

@@ -1,1 +1,4 @@
-"""Pure compiled functions on arrays."""
+"""Arrays in, arrays out: hashes, n-grams, sums, search. Knows neither strings nor values nor files.
+
+Imports `_internal` only.
+"""

@@ -15,7 +15,7 @@ def n_slots(n_characters: int, min_n: int, max_n: int) -> int:
 
 
 def move_left(values: Array, keep: Array) -> Array:
-    """The values to keep at the front of each column, in order; zeros behind them.
+    """The values to keep at the front of each column, in order, followed by zeros.
 
     Args:
         values: numbers `[..., slots, batch]`.

@@ -36,7 +36,7 @@ def absorb(state: State, words: Sequence[Any], full: Any) -> State:
 
     Args:
         state: the state so far.
-        words: the block as four uint32 arrays, little endian, zeros behind the last byte.
+        words: the block as four uint32 arrays, little endian, padded with zeros.
         full: uint32 array, all ones where the block has 16 bytes, zero where it has fewer.
     """
     h1, h2 = state

@@ -4,7 +4,7 @@ Built on the host with vectorized code, probed in compiled code with a fixed num
 Its answers are exact.
 
     key      uint32[2]          the key of the hash
-    factors  uint32[n_buckets]  how the strings of a bucket are told apart
+    factors  uint32[n_buckets]  the multiplier of each bucket
     rows     int32[n_slots]     numbers of strings, 0 in free slots
 
 With `n` strings, `n_slots` is the power of two that is at least `1.25 * n`, and there are half as
@@ -56,7 +56,7 @@ class HashTable:
 
     Attributes:
         key: The key of the hash.
-        factors: How the strings of each bucket are told apart.
+        factors: The multiplier of each bucket, which gives its strings different slots.
         rows: Numbers of strings, by slot.
     """
 
