@@ -16,7 +16,7 @@ import pytest
 
 EVENT = "/jax/core/compile/backend_compile_duration"
 PROGRAMS = 200
-SECONDS = 60.0  # generous: a slow machine needs twice what a fast one does
+SECONDS = 90.0  # generous: a slow or busy machine needs several times what a fast one does
 # Files whose subject is compiled programs. Prefer to share programs over adding an entry.
 MORE_PROGRAMS: dict[str, int] = {
     "tests/storage/test_contract.py": 420,  # ten storages, each with programs of its own
