@@ -36,6 +36,7 @@ from ffjax.functional.analogy import analogy as analogy
 from ffjax.functional.lookup import embed as embed
 from ffjax.functional.lookup import encode as encode
 from ffjax.functional.lookup import lookup as lookup
+from ffjax.functional.program_cache import cache_programs as cache_programs
 from ffjax.functional.search import TopK as TopK
 from ffjax.functional.search.api import top_k as top_k
 from ffjax.functional.search.types import EmbeddingsLike as EmbeddingsLike
