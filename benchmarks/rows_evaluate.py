@@ -61,7 +61,7 @@ def word_similarity() -> Pair:
 def most_similar() -> Pair:
     ours, theirs, words = _both()
     return Pair(
-        ours=lambda: ours.most_similar_batch(words),
+        ours=lambda: ours.most_similar_batch(words, metric="dot"),
         peer=lambda: [theirs.word_similarity(word) for word in words],
         check=_same,
     )

@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ffjax._internal.names_elsewhere import MODULE_NAMES, attribute_error
+
 __version__ = "0.1.0.dev0"
 
 # A public name is imported when it is first used (PEP 562): importing JAX takes a second, and the
@@ -22,7 +24,8 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        message = attribute_error(f"module {__name__!r}", name, MODULE_NAMES.get(name))
+        raise AttributeError(message)
     module = _MODULES[name]
     if module == __name__:
         return import_module(f"{__name__}.{name}")

@@ -1,6 +1,7 @@
 """The one table of public names and the modules they come from; `__init__.py` reads it too."""
 
 from ffjax import evaluate as evaluate
+from ffjax.embeddings.from_vectors import from_vectors as from_vectors
 from ffjax.embeddings.metadata import Metadata as Metadata
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
 from ffjax.embeddings.text import embed_text as embed_text

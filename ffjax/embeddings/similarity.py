@@ -1,7 +1,7 @@
 """Searches that take and answer words: the methods of `Embeddings`, and what they are made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ _SEARCHED_WORDS = 4096
 class SimilarityResult:
     """A word and how similar it is to the query; results compare by similarity alone.
 
+    A result can be unpacked and indexed as the pairs of gensim can.
+
     Attributes:
         word: the word.
         similarity: the score, a float32.
@@ -33,6 +35,12 @@ class SimilarityResult:
 
     word: str = field(compare=False)
     similarity: float | np.floating
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.word, self.similarity))
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.word, self.similarity)[index]
 
 
 class WordSearches(ABC):
@@ -59,6 +67,8 @@ class WordSearches(ABC):
         skip: Collection[str] | None = None,
         *,
         method: str = "3cosadd",
+        metric: str = "dot",
+        topn: int | None = None,
     ) -> list[SimilarityResult] | None:
         """Answers "word1 is to word2 as word3 is to ?": the words nearest to word2 - word1 + word3.
 
@@ -71,6 +81,9 @@ class WordSearches(ABC):
                 to allow those.
             method: `"3cosadd"`, or `"3cosmul"` for the largest product of cosines, see
                 `ffjax.analogy`.
+            metric: for `"3cosadd"`, how to score, see `ffjax.analogy`. The dot product, which
+                finalfusion takes, is the cosine for rows of unit length.
+            topn: another name for `k`.
 
         Returns:
             Answers, best first, or `None` if one of the words has no vector.
@@ -87,14 +100,23 @@ class WordSearches(ABC):
         if any(vector is None for vector in vectors):
             return None
         skip = set(words.values()) if skip is None else skip
-        return nearest_to_analogy(self, np.array(vectors), k, skip, method)
+        n = k if topn is None else topn
+        return nearest_to_analogy(self, np.array(vectors), n, skip, method, metric)
 
-    def word_similarity(self, query: str, k: int = 10) -> list[SimilarityResult] | None:
+    def word_similarity(
+        self, query: str, k: int = 10, *, metric: str = "dot", topn: int | None = None
+    ) -> list[SimilarityResult] | None:
         """The other words most similar to a word, by the dot product of their vectors.
+
+        As in finalfusion-python. The dot product is the cosine for rows of unit length, such as all
+        readers and `from_vectors` make; of other rows the long ones come first. `most_similar`
+        takes the cosine in any case.
 
         Args:
             query: the word, which may be unknown if it has n-grams.
             k: at most how many words.
+            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
+            topn: another name for `k`.
 
         Returns:
             Words, best first, or `None` if the word has no vector.
@@ -106,17 +128,26 @@ class WordSearches(ABC):
         """
         check_word("query", query)
         vector = self.embedding(query)
-        return None if vector is None else nearest(self, vector, k, {query})
+        n = k if topn is None else topn
+        return None if vector is None else nearest(self, vector, n, {query}, metric=metric)
 
     def most_similar_batch(
-        self, words: Collection[str], k: int = 10, *, metric: str = "dot"
+        self,
+        words: Collection[str],
+        k: int = 10,
+        *,
+        metric: str = "cosine",
+        topn: int | None = None,
     ) -> list[list[SimilarityResult] | None]:
-        """`word_similarity` of many words, searched together, which is many times as fast.
+        """The other words most similar to each of many words, searched together.
+
+        That is many times as fast as one search for each word.
 
         Args:
             words: the words.
             k: at most how many words for each.
-            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
+            metric: `"cosine"`, or one of the others of `ffjax.top_k`.
+            topn: another name for `k`.
 
         Returns:
             For each word a list, best first, or `None` if the word has no vector.
@@ -128,19 +159,29 @@ class WordSearches(ABC):
             >>> import ffjax
             >>> berlin, number = ffjax.demo().most_similar_batch(["berlin", "12345"], k=2)
             >>> [result.word for result in berlin], number
-            (['vienna', 'munich'], None)
+            (['munich', 'vienna'], None)
         """
-        return _most_similar_batch(self, list_of_words(words), k, metric)
+        return _most_similar_batch(self, list_of_words(words), k if topn is None else topn, metric)
 
     def embedding_similarity(
-        self, query: np.ndarray, k: int = 10, skip: Collection[str] | None = None
+        self,
+        query: np.ndarray,
+        k: int = 10,
+        skip: Collection[str] | None = None,
+        *,
+        metric: str = "dot",
+        topn: int | None = None,
     ) -> list[SimilarityResult]:
-        """The words most similar to a vector, by the dot product.
+        """The words most similar to a vector, by the dot product, as in finalfusion-python.
+
+        It is the cosine if the vector and the rows have unit length, see `word_similarity`.
 
         Args:
             query: a vector, shape `[dims]`.
             k: at most how many words.
             skip: words to leave out.
+            metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`, see `ffjax.top_k`.
+            topn: another name for `k`.
 
         Raises:
             TypeError: if the vector does not hold numbers.
@@ -151,27 +192,41 @@ class WordSearches(ABC):
             raise TypeError(f"`query`: expected a vector of {dims} numbers, got {query.dtype}.")
         if query.shape != (dims,):
             raise ValueError(f"`query`: expected shape {(dims,)}, got {query.shape}.")
-        return nearest(self, query, k, () if skip is None else skip)
+        n, skip = k if topn is None else topn, () if skip is None else skip
+        return nearest(self, query, n, skip, metric=metric)
 
 
 def nearest(
-    embeddings: EmbeddingsLike, query: np.ndarray, k: int, skip: Collection[str]
+    embeddings: EmbeddingsLike,
+    query: np.ndarray,
+    k: int,
+    skip: Collection[str],
+    *,
+    metric: str,
+    candidates: Any = None,
 ) -> list[SimilarityResult]:
-    """The words nearest to one vector by the dot product, except those in `skip`."""
+    """The words nearest to one vector, except those in `skip`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
     queries = jnp.asarray(query, jnp.float32)[None]
     exclude = _excluded_rows(embeddings, skip)
-    return named(embeddings, top_k(embeddings, queries, k, exclude=exclude))[0]
+    options = {"metric": metric, "exclude": exclude, "candidates": candidates}
+    return named(embeddings, top_k(embeddings, queries, k, **options))[0]
 
 
 def nearest_to_analogy(
-    embeddings: EmbeddingsLike, vectors: np.ndarray, k: int, skip: Collection[str], method: str
+    embeddings: EmbeddingsLike,
+    vectors: np.ndarray,
+    k: int,
+    skip: Collection[str],
+    method: str,
+    metric: str = "dot",
 ) -> list[SimilarityResult]:
     """As `nearest`, for the answer to an analogy of three vectors, shape `[3, dims]`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
     exclude = _excluded_rows(embeddings, skip)
     vectors = np.asarray(vectors, np.float32)[:, None]
-    best = analogy.answer(embeddings, vectors, k, method=method, exclude=exclude)
+    options = {"method": method, "metric": metric, "exclude": exclude}
+    best = analogy.answer(embeddings, vectors, k, **options)
     return named(embeddings, best)[0]
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ffjax._internal.arguments import check_instance
+from ffjax._internal.names_elsewhere import ATTRIBUTES, attribute_error
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.batch_lookup import embed_words, oov_vector
+from ffjax.embeddings.everyday import EverydayVerbs
 from ffjax.embeddings.metadata import Metadata
-from ffjax.embeddings.similarity import WordSearches
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
@@ -23,7 +24,7 @@ _ARGUMENTS = ("storage", "vocab", "norms", "metadata", "training")
 
 
 @value()
-class Embeddings(WordSearches):
+class Embeddings(EverydayVerbs):
     """Words and their vectors: an immutable value that JAX takes like any other array.
 
     Methods that take a `str` answer on the host, with the names, arguments and answers of
@@ -276,6 +277,12 @@ class Embeddings(WordSearches):
         fields = [repr(field) for field in fields if field is not None]
         fields += [name for name in ("metadata", "training") if getattr(self, name) is not None]
         return f"Embeddings({', '.join(fields)})"
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            message = attribute_error("'Embeddings' object", name, ATTRIBUTES.get(name))
+            raise AttributeError(message, name=name, obj=self)
 
     @cached_property
     def _composed_norms(self) -> Norms | None:

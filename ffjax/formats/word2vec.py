@@ -29,7 +29,7 @@ from ffjax.formats.rows.export import (
     word_blocks,
     words_with,
 )
-from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order, unit_length
+from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header

@@ -108,6 +108,10 @@ class Storage(Chunk, SnapshotValue):
             out: an array of the answer's shape to write the rows to.
         """
 
+    def first_rows(self, n: int) -> np.ndarray:
+        """The first `n` rows on the host, which the caller must not change."""
+        return self.read(slice(0, n))
+
     @abstractmethod
     def take(self, ids: np.ndarray) -> "Storage":
         """A storage in memory of the rows with these numbers, in this order."""

@@ -103,6 +103,10 @@ class NdArray(RowArrays, kind="NdArray"):
         # An integer array has made a copy already.
         return rows.copy() if host is None or rows.base is not None else rows
 
+    def first_rows(self, n: int) -> np.ndarray:
+        """The first `n` rows on the host, without a copy if they are there."""
+        return self.read(slice(0, n)) if self._host is None else self._host[:n]
+
     def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
         """A storage in memory with more rows: from row `at` on, or after the last."""
         return self.inserted(at, matrix=rows)

@@ -153,10 +153,10 @@ def test_another_metric_takes_vectors_of_unit_length(demo):
 
 
 @some_kinds
-def test_most_similar_is_word_similarity_for_many(kind):
+def test_most_similar_batch_is_word_similarity_for_many(kind):
     emb = embeddings(*kind)
     words = ["Paris", "Pariser", "", "teapot", "x", "Berlin"]
-    together = emb.most_similar_batch(words, k=3)
+    together = emb.most_similar_batch(words, k=3, metric="dot")
     for word, ours in zip(words, together, strict=True):
         theirs = emb.word_similarity(word, k=3)
         if theirs is None:
@@ -166,18 +166,19 @@ def test_most_similar_is_word_similarity_for_many(kind):
     assert emb.most_similar_batch([], k=3) == []
 
 
-def test_most_similar_takes_more_words_than_are_searched_at_once(demo, monkeypatch):
+def test_most_similar_batch_takes_more_words_than_are_searched_at_once(demo, monkeypatch):
     monkeypatch.setattr("ffjax.embeddings.similarity._SEARCHED_WORDS", 4)
     words = ["berlin", "tea", "blorp", "king", "queen", "jazz", "blorp"]
-    assert demo.most_similar_batch(words, 2) == [demo.word_similarity(word, 2) for word in words]
+    together = demo.most_similar_batch(words, 2, metric="dot")
+    assert together == [demo.word_similarity(word, 2) for word in words]
 
 
-def test_most_similar_by_cosine_is_gensims(demo, gensim_demo):
+def test_most_similar_batch_is_gensims(demo, gensim_demo):
     lengths = np.linspace(1, 2, 10000, dtype=np.float32)[:, None]
     scaled = demo.replace(storage=ffjax.NdArray(np.asarray(demo.storage) * lengths))
     for word, found in zip(
         ("berlin", "tea"),
-        scaled.most_similar_batch(["berlin", "tea"], 6, metric="cosine"),
+        scaled.most_similar_batch(["berlin", "tea"], 6),
         strict=True,
     ):
         agrees(found, gensim_demo.most_similar(word, topn=6))

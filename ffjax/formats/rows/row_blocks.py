@@ -19,6 +19,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import encoding_hint
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink, move_to_front
+from ffjax.kernels.normalize import unit_length
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import InvalidString, StringTable
@@ -29,7 +30,6 @@ U = TypeVar("U")
 
 _MAX_THREADS = 4
 _AHEAD = 2  # blocks that wait for each thread
-_CACHED_NUMBERS = 1 << 15  # what fits the cache
 
 
 @dataclass(frozen=True)
@@ -105,26 +105,6 @@ class BlockReader:
         if rows is None:
             rows = np.empty((len(words), 0), np.float32)
         return Block(words, rows, *unit_length(rows)) if self.unit else Block(words, rows)
-
-
-def unit_length(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """Scales rows to unit length in place: their norms, and how many have no finite norm.
-
-    Zero rows stay zero, with norm 0 (finalfusion-python divides by it and gets NaN). Rows without
-    a finite norm stay as they are, with norm 1, so that nothing of them is lost.
-    """
-    norms, n_infinite = np.empty(len(rows), np.float32), 0
-    step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
-    for start in range(0, len(rows), step):
-        block, lengths = rows[start : start + step], norms[start : start + step]
-        with np.errstate(over="ignore", invalid="ignore"):
-            wide = block.astype(np.float64)  # in which no square of a float32 overflows
-            lengths[:] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-            infinite = ~np.isfinite(lengths)
-            lengths[infinite] = 1
-            n_infinite += int(np.count_nonzero(infinite))
-            block /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
-    return norms, n_infinite
 
 
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:

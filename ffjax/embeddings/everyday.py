@@ -1,0 +1,348 @@
+"""The verbs that users of gensim, fastText and spaCy type: methods of `Embeddings`.
+
+Each is a thin shell: words to vectors, one search or product, rows back to words. All of them mean
+the cosine. A word without a vector is a `KeyError`, as it is for `emb[word]`; `get` and the methods
+of finalfusion-python answer `None` instead.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import compress
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ffjax._internal.arguments import check_word, list_of_words
+from ffjax.embeddings.batch_lookup import ngram_sum
+from ffjax.embeddings.cosines import cosines_of, to_unit
+from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
+from ffjax.embeddings.text import embed_text
+from ffjax.strings.codec import encode_word
+
+# Rows whose cosines are computed at a time, in float64.
+_BLOCK_ROWS = 4096
+
+
+class EverydayVerbs(WordSearches):
+    """The everyday verbs of `Embeddings`, on the host."""
+
+    @abstractmethod
+    def __getitem__(self, item: str) -> np.ndarray:
+        """The vector of a word."""
+
+    @property
+    def words(self) -> list[str]:
+        """The known words in order. The list is made once and shared: treat it as read-only."""
+        return self.vocab.words
+
+    @property
+    def index_to_key(self) -> list[str]:
+        """The known words, under gensim's name."""
+        return self.vocab.words
+
+    @cached_property
+    def key_to_index(self) -> Mapping[str, int]:
+        """The position of each known word in `words`."""
+        if self.vocab.shared_rows is None:
+            return self.vocab.word_index
+        return {word: i for i, word in enumerate(self.vocab.words)}
+
+    @property
+    def vector_size(self) -> int:
+        """The number of dimensions, under gensim's name."""
+        return self.storage.shape[1]
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """The vectors of the known words in order, `[n_words, dims]`, as `emb[word]` gives them.
+
+        A read-only view where the rows are a matrix on the host. Other rows are decoded, composed
+        or fetched when first asked for, and kept; for a few of them use `embedding_batch`.
+        """
+        vectors = self.storage.first_rows(self.vocab.n_word_rows)
+        if self.vocab.shared_rows is not None:
+            vectors = vectors[self.vocab.host_rows]
+        vectors.flags.writeable = False
+        return vectors
+
+    def get(self, word: str, default: Any = None) -> Any:
+        """The vector of a word, through its n-grams if it is unknown; or `default`, as of a `dict`.
+
+        Examples:
+            >>> import ffjax
+            >>> emb = ffjax.demo()
+            >>> emb.get("berlin").shape, emb.get("12345"), emb.get("12345", default=0)
+            ((100,), None, 0)
+        """
+        vector = self.embedding(word)
+        return default if vector is None else vector
+
+    def similarity(self, a: str, b: str) -> float:
+        """The cosine of the vectors of two words; 0 if one of them is a zero vector.
+
+        Raises:
+            KeyError: if a word has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> emb = ffjax.demo()
+            >>> emb.similarity("tea", "coffee") > emb.similarity("tea", "berlin")
+            True
+        """
+        vectors = self._vectors([a, b])
+        return float(cosines_of(vectors[:1], vectors[1])[0])
+
+    def n_similarity(self, words_a: Iterable[str], words_b: Iterable[str]) -> float:
+        """The cosine of the means of two lists of words.
+
+        As in gensim, the means are of the vectors before they were scaled to unit length, if
+        `norms` is available.
+
+        Raises:
+            KeyError: if a word has no vector.
+            ValueError: if a list is empty.
+
+        Examples:
+            >>> import ffjax
+            >>> emb = ffjax.demo()
+            >>> emb.n_similarity(["tea", "coffee"], ["milk", "juice"]) > 0.5
+            True
+        """
+        a, b = self._mean_unscaled("words_a", words_a), self._mean_unscaled("words_b", words_b)
+        return float(cosines_of(a[None], b)[0])
+
+    def distances(
+        self, word: str | np.ndarray, other_words: Iterable[str] | None = None
+    ) -> np.ndarray:
+        """One less the cosine of a word, or a vector, and each of other words.
+
+        Args:
+            word: a word, or a vector of shape `[dims]`.
+            other_words: the other words; all known words in order by default.
+
+        Returns:
+            float32 `[n]`.
+
+        Raises:
+            KeyError: if a word has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> emb = ffjax.demo()
+            >>> bool(np.argsort(emb.distances("tea"))[0] == emb.key_to_index["tea"])
+            True
+        """
+        vector = self._vectors([word])[0]
+        if other_words is None:
+            cosines = self._row_cosines(vector)[self.vocab.host_rows]
+        else:
+            cosines = cosines_of(self._vectors(list_of_words(other_words)), vector)
+        return (1 - cosines).astype(np.float32)
+
+    def closer_than(self, a: str, b: str) -> list[str]:
+        """The words that are closer to `a` than `b` is, in the order of the vocabulary.
+
+        Raises:
+            KeyError: if a word has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> ffjax.demo().closer_than("berlin", "hamburg")
+            ['vienna', 'munich']
+        """
+        vectors = self._vectors([a, b])
+        cosines = self._row_cosines(vectors[0])
+        row = self.vocab.host_index.get(b)
+        limit = cosines_of(vectors[1:], vectors[0])[0] if row is None else cosines[row]
+        closer = np.flatnonzero((cosines > limit)[self.vocab.host_rows])
+        words = [self.words[i] for i in closer.tolist()]
+        return [word for word in words if word != a]
+
+    def rank(self, a: str, b: str) -> int:
+        """The place of `b` among the words closest to `a`: 1 if no other word is closer.
+
+        Raises:
+            KeyError: if a word has no vector.
+
+        Examples:
+            >>> import ffjax
+            >>> ffjax.demo().rank("berlin", "hamburg")
+            3
+        """
+        return len(self.closer_than(a, b)) + 1
+
+    def doesnt_match(self, words: Iterable[str]) -> str:
+        """The word that is farthest from the mean of all, each scaled to unit length.
+
+        Raises:
+            KeyError: if a word has no vector.
+            ValueError: if there are no words.
+
+        Examples:
+            >>> import ffjax
+            >>> ffjax.demo().doesnt_match(["breakfast", "cereal", "dinner", "car"])
+            'car'
+        """
+        words = _not_empty("words", list_of_words(words))
+        units = to_unit(self._vectors(words))
+        return min(zip((units @ units.mean(0)).tolist(), words, strict=True))[1]
+
+    def most_similar(
+        self,
+        positive: Any = (),
+        negative: Any = (),
+        topn: int = 10,
+        *,
+        k: int | None = None,
+        metric: str = "cosine",
+        candidates: Any = None,
+    ) -> list[SimilarityResult]:
+        """The words most similar to one query that several words make, as in gensim.
+
+        The query is the weighted mean of the words' vectors at unit length and of other vectors as
+        they are. The words that it is made of are not answers. For one answer for each of many
+        words use `most_similar_batch`.
+
+        Args:
+            positive: a word, a vector of shape `[dims]`, or a list of them. A pair of one of these
+                and a number sets its weight, which is 1 otherwise.
+            negative: the same, with a weight of -1; a weight of your own brings its sign.
+            topn: at most how many words.
+            k: another name for `topn`.
+            metric: how to score: `"cosine"`, or one of the others of `ffjax.top_k`.
+            candidates: the rows that may be answers, see `ffjax.top_k`: `slice(10_000)` for
+                gensim's `restrict_vocab=10_000`.
+
+        Returns:
+            Words, best first, each with its score.
+
+        Raises:
+            KeyError: if a word has no vector.
+            TypeError: if something is neither a word nor a vector nor such a pair.
+            ValueError: if there is no word and no vector, or a vector has another shape.
+
+        Examples:
+            >>> import ffjax
+            >>> emb = ffjax.demo()
+            >>> [word for word, score in emb.most_similar("berlin", topn=2)]
+            ['munich', 'vienna']
+            >>> emb.most_similar(positive=["woman", "king"], negative=["man"], topn=1)[0].word
+            'queen'
+            >>> emb.most_similar([("tea", 2.0), emb["milk"]], topn=1)[0].word
+            'coffee'
+        """
+        pairs = [*_weighted("positive", positive, 1.0), *_weighted("negative", negative, -1.0)]
+        if not pairs:
+            raise ValueError("`positive`: expected at least one word or vector, got none.")
+        keys, weights = zip(*pairs, strict=True)
+        vectors, is_word = self._vectors(keys), [isinstance(key, str) for key in keys]
+        vectors[is_word] = to_unit(vectors[is_word])
+        query = to_unit(np.array(weights) @ vectors).astype(np.float32)
+        skip = set(compress(keys, is_word))
+        n = topn if k is None else k
+        return nearest(self, query, n, skip, metric=metric, candidates=candidates)
+
+    def get_nearest_neighbors(
+        self, word: str, k: int = 10, *, topn: int | None = None, metric: str = "cosine"
+    ) -> list[tuple[float, str]]:
+        """The words nearest to a word as fastText gives them: the score first.
+
+        Arguments and errors are those of `most_similar`, for one word.
+
+        Examples:
+            >>> import ffjax
+            >>> [word for score, word in ffjax.demo().get_nearest_neighbors("berlin", k=2)]
+            ['munich', 'vienna']
+        """
+        check_word("word", word)
+        results = self.most_similar(word, topn=k if topn is None else topn, metric=metric)
+        return [(float(result.similarity), result.word) for result in results]
+
+    def get_sentence_vector(self, text: str) -> np.ndarray:
+        """The vector of one line of text, as fastText computes it: float32 `[dims]`.
+
+        It is the mean of the words' vectors at unit length, or, for a supervised model, of all the
+        rows of the line; `embed_text(..., pooling="fasttext")` does so for many lines. A line of
+        words without vectors gets zeros.
+
+        Raises:
+            TypeError: if the text is not a `str`.
+            ValueError: if it has several lines.
+
+        Examples:
+            >>> import ffjax
+            >>> ffjax.demo().get_sentence_vector("a cup of tea").shape
+            (100,)
+        """
+        check_word("text", text)
+        if "\n" in text:
+            raise ValueError(
+                f"`text`: expected one line, got {text!r}. Use `ffjax.embed_text` for several."
+            )
+        return embed_text(self, encode_word(text) + b"\n", pooling="fasttext")[0][0]
+
+    def _vectors(self, keys: Iterable[Any]) -> np.ndarray:
+        """The vectors of words, and vectors as they are: float64 `[n, dims]`."""
+        keys = list(keys)
+        vectors = np.zeros((len(keys), self.vector_size))
+        missing = []
+        for row, key in zip(vectors, keys, strict=True):
+            vector = self.embedding(key) if isinstance(key, str) else np.asarray(key)
+            if vector is None:
+                missing.append(key)
+            elif vector.shape != row.shape or vector.dtype.kind not in "fiuV":  # V: bfloat16
+                expected = f"expected a word or a vector of {len(row)} numbers"
+                raise TypeError(f"{expected}, got {type(key).__name__} {key!r}.")
+            else:
+                row[:] = vector
+        if missing:
+            names = ", ".join(map(repr, missing))
+            raise KeyError(
+                f"{names}: not among the {len(self.vocab)} words, and no n-grams with rows. "
+                "`get` answers None for such words."
+            )
+        return vectors
+
+    def _mean_unscaled(self, name: str, words: Iterable[str]) -> np.ndarray:
+        """The mean of words' vectors before they were scaled to unit length, if norms are known."""
+        words = _not_empty(name, list_of_words(words))
+        vectors = self._vectors(words)
+        for i, word in enumerate(words):
+            row = self.vocab.host_index.get(word)
+            if row is None:
+                total, count = ngram_sum(self, word)
+                vectors[i] = total / count
+            elif self.norms is not None:
+                vectors[i] *= self.norms[row]
+        return vectors.mean(0)
+
+    def _row_cosines(self, vector: np.ndarray) -> np.ndarray:
+        """The cosine of a vector and each of the words' rows."""
+        blocks = self.storage.row_blocks(stop=self.vocab.n_word_rows, rows=_BLOCK_ROWS)
+        return np.concatenate([np.zeros(0), *(cosines_of(rows, vector) for _, rows in blocks)])
+
+
+def _weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]:
+    """The words and vectors of an argument, each with its weight."""
+    if keys is None:
+        return
+    is_vector = getattr(keys, "ndim", 0) == 1 and np.asarray(keys).dtype.kind in "fiuV"
+    keys = [keys] if isinstance(keys, str) or is_vector else keys
+    if not isinstance(keys, Iterable):
+        got = f"{type(keys).__name__} {keys!r}"
+        raise TypeError(f"`{name}`: expected words or vectors, got {got}.")
+    for key in keys:
+        if not isinstance(key, tuple):
+            yield key, weight
+        elif len(key) == 2 and isinstance(key[1], Real):
+            yield key[0], float(key[1])
+        else:
+            raise TypeError(f"`{name}`: expected pairs of a word and a weight, got {key!r}.")
+
+
+def _not_empty(name: str, words: list[str]) -> list[str]:
+    if not words:
+        raise ValueError(f"`{name}`: expected at least one word, got none.")
+    return words

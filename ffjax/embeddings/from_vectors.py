@@ -1,0 +1,69 @@
+"""`from_vectors`: embeddings of words and a matrix in memory."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ffjax._internal.arguments import list_of_words
+from ffjax._internal.arrays import aligned_empty
+from ffjax.embeddings.value import Embeddings
+from ffjax.kernels.normalize import unit_length
+from ffjax.storage import NdArray
+from ffjax.storage.norms import Norms
+from ffjax.vocab import SimpleVocab
+
+
+def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
+    """Embeddings of words and their vectors, as if they had been read from a file.
+
+    Vectors are scaled to unit length, so that the dot product of rows is their cosine, and `norms`
+    holds the lengths that they had. Zero vectors stay zero. `Embeddings(NdArray(matrix), vocab)`
+    takes rows as they are.
+
+    Args:
+        words: the words, each once.
+        matrix: the vector of each, shape `[n, dims]`, in any type of numbers.
+
+    Returns:
+        Embeddings with a `SimpleVocab`, an `NdArray` of float32 and norms; the rows are copies.
+
+    Raises:
+        TypeError: if `words` is a single word or does not hold words, or `matrix` does not hold
+            numbers.
+        ValueError: if a word occurs twice, there is not one vector for each word, or a number is
+            NaN, infinite or too large for float32.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.from_vectors(["tea", "coffee", "iron"], [[3, 4], [2, 2], [-5, 1]])
+        >>> emb["tea"].tolist(), float(emb.norms[0])
+        ([0.6000000238418579, 0.800000011920929], 5.0)
+        >>> emb.most_similar("tea", topn=1)[0].word
+        'coffee'
+    """
+    words, rows = list_of_words(words), _rows(matrix)
+    if len(rows) != len(words):
+        raise ValueError(
+            f"`matrix`: expected {len(words)} vectors, one for each word, got {len(rows)}."
+        )
+    norms, n_infinite = unit_length(rows)
+    if n_infinite:
+        raise ValueError(
+            f"`matrix`: expected finite numbers that float32 holds, got {n_infinite} vectors with "
+            "NaN, infinity or larger numbers. Leave these words out."
+        )
+    return Embeddings(NdArray(rows), SimpleVocab(words), Norms(norms))
+
+
+def _rows(matrix: Any) -> np.ndarray:
+    """A copy of a matrix as float32."""
+    array = np.asarray(matrix)
+    if array.dtype.kind not in "biufV":  # bfloat16 is of the last kind
+        raise TypeError(f"`matrix`: expected numbers, got {type(matrix).__name__} {array.dtype}.")
+    if array.ndim != 2:
+        raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
+    rows = aligned_empty(array.shape, np.float32)
+    with np.errstate(over="ignore"):
+        rows[:] = array
+    return rows

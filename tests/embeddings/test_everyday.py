@@ -1,0 +1,258 @@
+"""The verbs of gensim and fastText: their answers beside the real ones, and names that differ."""
+
+import copy
+import pickle  # noqa: TID251 - the library never does; users may
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax._internal.names_elsewhere import ATTRIBUTES, MODULE_NAMES
+from tests.builders import embeddings
+from tests.formats.fasttext.files import (
+    LABELS,
+    SKIP_GRAM,
+    SUPERVISED,
+    model,
+    quiet_fasttext,
+    write,
+)
+
+DIMS, N = 8, 200
+RNG = np.random.default_rng(0)
+# Vectors of very different lengths: by the dot product other words come first.
+MATRIX = (RNG.standard_normal((N, DIMS)) * RNG.uniform(0.1, 10, (N, 1))).astype(np.float32)
+WORDS = [f"w{i}" for i in range(N)]
+VECTOR = RNG.standard_normal(DIMS).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def emb():
+    return ffjax.from_vectors(WORDS, MATRIX)
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """The same vectors without scaling them."""
+    return ffjax.Embeddings(ffjax.NdArray(MATRIX), ffjax.SimpleVocab(WORDS))
+
+
+@pytest.fixture(scope="module")
+def gensim():
+    models = pytest.importorskip("gensim.models")
+    vectors = models.KeyedVectors(DIMS)
+    vectors.add_vectors(WORDS, MATRIX)
+    return vectors
+
+
+def agrees(ours, theirs):
+    assert [word for word, _ in ours] == [word for word, _ in theirs]
+    scores = [[score for _, score in pairs] for pairs in (ours, theirs)]
+    np.testing.assert_allclose(*scores, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [
+        ("w3", None),
+        (["w3", "w8"], None),
+        (["w3", "w8"], ["w5"]),
+        (["w3", "w3", "w8"], "w5"),
+        (VECTOR, None),
+        ([VECTOR, "w1"], [VECTOR[::-1]]),
+        ([("w3", 2.5), "w8", (VECTOR, 0.5)], [("w5", -0.25), "w6"]),
+        (None, ["w7"]),
+    ],
+)
+def test_most_similar_is_gensims(emb, raw, gensim, positive, negative):
+    theirs = gensim.most_similar(positive, negative, topn=7)
+    agrees(emb.most_similar(positive, negative, topn=7), theirs)
+    agrees(raw.most_similar(positive, negative, k=7), theirs)
+
+
+def test_most_similar_among_candidates_is_gensims(emb, gensim):
+    agrees(
+        emb.most_similar("w3", topn=7, candidates=slice(50)),
+        gensim.most_similar("w3", topn=7, restrict_vocab=50),
+    )
+
+
+def test_products_and_distances_are_gensims(emb, raw, gensim):
+    for ours in (emb, raw):
+        assert ours.similarity("w1", "w2") == pytest.approx(gensim.similarity("w1", "w2"), abs=1e-6)
+        lists = ["w1", "w2", "w3"], ["w4", "w1"]
+        assert ours.n_similarity(*lists) == pytest.approx(gensim.n_similarity(*lists), abs=1e-6)
+        for word in ("w1", VECTOR):
+            np.testing.assert_allclose(ours.distances(word), gensim.distances(word), atol=1e-6)
+            expected = gensim.distances(word, ["w9", "w1"])
+            np.testing.assert_allclose(ours.distances(word, ["w9", "w1"]), expected, atol=1e-6)
+        assert ours.closer_than("w1", "w2") == gensim.closer_than("w1", "w2")
+        assert ours.rank("w1", "w2") == gensim.rank("w1", "w2")
+        assert ours.rank("w1", "w1") == 1
+    for start in range(0, N, 5):
+        words = WORDS[start : start + 5]
+        assert emb.doesnt_match(words) == raw.doesnt_match(words) == gensim.doesnt_match(words)
+
+
+def test_views_of_words_and_vectors_are_gensims(emb, raw, gensim):
+    assert emb.words == emb.index_to_key == gensim.index_to_key
+    assert dict(emb.key_to_index) == gensim.key_to_index
+    assert emb.vector_size == emb.dims == gensim.vector_size
+    np.testing.assert_array_equal(raw.vectors, gensim.vectors)
+    np.testing.assert_allclose(emb.vectors, gensim.get_normed_vectors(), rtol=1e-6)
+    assert not emb.vectors.flags.writeable
+    np.testing.assert_array_equal(emb.get("w4"), emb["w4"])
+    assert emb.get("unknown") is None and emb.get("unknown", 0) == 0
+
+
+@pytest.mark.parametrize("kind", [("buckets", "pq"), ("explicit", "int8")])
+def test_vectors_of_any_storage_are_those_of_the_words(kind):
+    emb = embeddings(*kind)
+    np.testing.assert_array_equal(emb.vectors, np.stack([emb[word] for word in emb.words]))
+    np.testing.assert_array_equal(emb.vectors, emb.vectors)
+
+
+def test_words_that_share_a_row_keep_their_index():
+    vocab = ffjax.SimpleVocab(["Paris", "Berlin", "Lutetia"], rows=[1, 0, 1])
+    emb = ffjax.Embeddings(ffjax.NdArray(np.eye(2, 3, dtype=np.float32)), vocab)
+    assert dict(emb.key_to_index) == {"Paris": 0, "Berlin": 1, "Lutetia": 2}
+    assert emb.vectors.tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    assert emb.distances("Paris").tolist() == [0, 1, 0]
+
+
+def test_finalfusions_methods_keep_the_dot_product_and_take_a_metric(emb, raw):
+    by_cosine = [result.word for result in emb.word_similarity("w3", k=7)]
+    assert [r.word for r in raw.word_similarity("w3", topn=7, metric="cosine")] == by_cosine
+    assert [r.word for r in raw.word_similarity("w3", k=7)] != by_cosine
+    vector = raw["w3"]
+    best = raw.embedding_similarity(vector, topn=7, skip={"w3"}, metric="cosine")
+    assert [result.word for result in best] == by_cosine
+    assert len(raw.analogy("w1", "w2", "w3", topn=4, metric="cosine")) == 4
+
+
+@pytest.mark.parametrize("kind", [SKIP_GRAM, SUPERVISED])
+def test_neighbours_and_sentences_are_fasttexts(tmp_path, kind):
+    labels = LABELS if kind == SUPERVISED else ()
+    path = write(tmp_path, "model.bin", model(kind=kind, labels=labels))
+    theirs, ours = quiet_fasttext().load_model(str(path)), ffjax.load_fasttext(path)
+    for word in ("fox", "lazy", "quicker"):
+        pairs = [(name, score) for score, name in ours.get_nearest_neighbors(word, 5)]
+        agrees(pairs, [(name, score) for score, name in theirs.get_nearest_neighbors(word, k=5)])
+    for text in ("", "the quicker fox", "\t "):
+        expected = theirs.get_sentence_vector(text)
+        np.testing.assert_allclose(ours.get_sentence_vector(text), expected, atol=1e-6)
+
+
+def test_unknown_words_have_vectors_through_their_ngrams():
+    emb = ffjax.demo()
+    assert "neuropharmacology" not in emb
+    assert emb.similarity("neuropharmacology", "immunology") > 0.5
+    assert emb.rank("immunology", "neuropharmacology") > 1
+    words = ["neuropharmacology", "immunology", "coffee"]
+    assert emb.doesnt_match(words) == "coffee"
+    assert emb.n_similarity(words[:1], words[1:2]) == pytest.approx(emb.similarity(*words[:2]))
+
+
+@pytest.mark.usefixtures("as_users_see")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda e: e["nope"],
+        lambda e: e.similarity("w1", "nope"),
+        lambda e: e.n_similarity(["w1"], ["w2", "nope"]),
+        lambda e: e.distances("nope"),
+        lambda e: e.distances("w1", ["nope"]),
+        lambda e: e.rank("w1", "nope"),
+        lambda e: e.closer_than("nope", "w1"),
+        lambda e: e.doesnt_match(["w1", "nope"]),
+        lambda e: e.most_similar("nope"),
+        lambda e: e.most_similar("w1", "nope"),
+        lambda e: e.get_nearest_neighbors("nope"),
+    ],
+)
+def test_a_word_without_a_vector_is_a_key_error(emb, call):
+    with pytest.raises(KeyError, match="'nope'.*200 words"):
+        call(emb)
+
+
+@pytest.mark.usefixtures("as_users_see")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda e: e.most_similar(), ValueError, "`positive`: expected at least one word or vec"),
+        (lambda e: e.most_similar(3), TypeError, "`positive`: expected words.*got int 3"),
+        (lambda e: e.most_similar([3]), TypeError, "expected a word or a vector of 8.*got int 3"),
+        (lambda e: e.most_similar(VECTOR[:3]), TypeError, "a word or a vector of 8 numbers"),
+        (lambda e: e.most_similar([("w1", "w2")]), TypeError, "`positive`: expected pairs of a wo"),
+        (lambda e: e.most_similar("w1", topn=-1), ValueError, "`k`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar("w1", metric="x"), ValueError, "`metric`: expected one of"),
+        (lambda e: e.similarity("w1", 2), TypeError, "expected a word or a vector.*got int 2"),
+        (lambda e: e.doesnt_match([]), ValueError, "`words`: expected at least one word, got none"),
+        (lambda e: e.n_similarity([], ["w1"]), ValueError, "`words_a`: expected at least one word"),
+        (lambda e: e.get_sentence_vector("a\nb"), ValueError, "`text`: expected one line, got"),
+        (lambda e: e.get_sentence_vector(b"a"), TypeError, "`text`: expected a word"),
+        (lambda e: ffjax.from_vectors("ab", [[1.0]]), TypeError, "single word 'ab'"),
+        (lambda e: ffjax.from_vectors(["a"], [["b"]]), TypeError, "`matrix`: expected numbers"),
+        (lambda e: ffjax.from_vectors(["a"], [1.0]), ValueError, r"shape \[n_words, dims\]"),
+        (lambda e: ffjax.from_vectors(["a"], np.eye(2)), ValueError, "expected 1 vectors.*got 2"),
+        (lambda e: ffjax.from_vectors(["a"], [[1e40]]), ValueError, "got 1 vectors with NaN"),
+        (lambda e: ffjax.from_vectors(["a", "a"], np.eye(2)), ValueError, "'a'"),
+    ],
+)
+def test_errors_say_what_was_expected(emb, call, error, message):
+    with pytest.raises(error, match=message):
+        call(emb)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int8"])
+def test_from_vectors_takes_any_numbers_and_keeps_lengths(dtype):
+    matrix = np.array([[3, 4], [0, 0], [-5, 12]]).astype(jax.numpy.dtype(dtype))
+    emb = ffjax.from_vectors(["a", "b", "c"], matrix)
+    np.testing.assert_array_equal(np.asarray(emb.norms), [5, 0, 13])
+    np.testing.assert_allclose(emb.vectors, [[0.6, 0.8], [0, 0], [-5 / 13, 12 / 13]], rtol=1e-6)
+    assert emb.storage.dtype == np.float32
+
+
+def test_results_unpack_and_index_as_pairs(emb):
+    best = emb.most_similar("w3", topn=2)
+    assert dict(best) == {result.word: result.similarity for result in best}
+    assert best[0][0] == best[0].word and best[0][1] == best[0].similarity
+
+
+# What their classes have for building and evaluating models, or between versions of their own.
+INTERNAL = """
+    add_lifecycle_event adjust_vectors allocate_vecattrs attr bow clear eow expandos get_line
+    get_meter hash_count hash_seed init_post_load is_full log_accuracy log_evaluate_word_pairs
+    mapfile_path mode next_index predict recalc_char_ngram_buckets set_args set_matrices
+    similarity_unseen_docs test test_label
+""".split()
+
+
+def test_every_name_of_the_peers_exists_or_has_a_hint(emb):
+    models = pytest.importorskip("gensim.models")
+    fasttext, vectors = quiet_fasttext(), pytest.importorskip("spacy.vectors")
+    keyed = [models.KeyedVectors(2), models.fasttext.FastTextKeyedVectors]
+    names = {name for peer in keyed for name in dir(peer)}
+    names |= {*dir(fasttext.FastText._FastText), *dir(vectors.Vectors)}
+    names = {name for name in names if name[0] != "_"} - set(INTERNAL)
+    assert sorted(name for name in names - set(ATTRIBUTES) if not hasattr(emb, name)) == []
+
+
+def test_names_elsewhere_say_what_to_write(emb):
+    tables = ((emb, "'Embeddings' object", ATTRIBUTES), (ffjax, "module 'ffjax'", MODULE_NAMES))
+    for owner, title, names in tables:
+        for name, instead in names.items():
+            assert not hasattr(owner, name)
+            message = f"{title} has no attribute {name!r}. Write {instead}."
+            with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
+                getattr(owner, name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
+        _ = emb.nonsense
+
+
+def test_values_still_copy_pickle_and_flatten(emb):
+    assert copy.copy(emb) == copy.deepcopy(emb) == pickle.loads(pickle.dumps(emb)) == emb
+    assert jax.tree.unflatten(*jax.tree.flatten(emb)[::-1]) == emb
+    assert jax.tree.map(lambda _: None, emb).norms is not None
