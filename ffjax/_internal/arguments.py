@@ -1,8 +1,6 @@
 """Checks of arguments, before NumPy or JAX stumbles over them."""
 
 import operator
-import os
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,44 +79,6 @@ def whole_number(name: str, value: Any, least: int = 0, hint: str = "") -> int:
     if number < least:
         raise ValueError(f"`{name}`: expected {least} or more, got {number}.")
     return number
-
-
-def check_file(file: Any, name: str = "path") -> None:
-    """Checks that an argument is the path of a file, or the number of an open descriptor."""
-    if isinstance(file, int) and not isinstance(file, bool):
-        return
-    if not isinstance(file, str | bytes | os.PathLike):
-        hint = ""
-        if hasattr(file, "read") or hasattr(file, "write"):
-            hint = " Give the name of an open file, or a descriptor, as in `os.dup(file.fileno())`."
-        raise TypeError(f"`{name}`: expected a path or a descriptor, got {_shown(file)}.{hint}")
-    text = os.fsdecode(file)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not os.path.exists(file):
-        address = re.sub(":/+", "://", text, count=1)  # as it was before `pathlib`
-        example = f", as in `curl -LO {address}`" if address.startswith(("http", "ftp")) else ""
-        raise ValueError(
-            f"`{name}`: expected the path of a local file, got the address {address!r}. Download "
-            f"the file first{example}, or upload it afterwards."
-        )
-
-
-def check_limit(limit: Any) -> None:
-    """Checks the number of words to read, which may be `None`."""
-    _check_optional("limit", limit, 0, "the number of words to read, or None for all")
-
-
-def check_dims(dims: Any) -> None:
-    """Checks the number of values a line, which may be `None`."""
-    _check_optional("dims", dims, 1, "the number of values a line, or None to find out")
-
-
-def _check_optional(name: str, value: Any, least: int, expected: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"`{name}`: expected {expected}, got {_shown(value)}.")
-    if value < least:
-        raise ValueError(f"`{name}`: expected {expected}, at least {least}, got {value}.")
 
 
 def array_of(

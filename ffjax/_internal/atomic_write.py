@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
 from typing import Any, TypeAlias
 
-from ffjax._internal.arguments import check_file
+from ffjax._internal.file_arguments import check_file
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 File: TypeAlias = Path | int

@@ -26,6 +26,6 @@ class Chunk:
             ['tea', 'coffee']
         """
         # Formats import the values; this method reaches up.
-        from ffjax.formats.finalfusion import write_chunks
+        from ffjax.formats.finalfusion.writer import write_chunks
 
         write_chunks(file, [self])  # type: ignore[list-item]

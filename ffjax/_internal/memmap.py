@@ -11,7 +11,6 @@ import tempfile
 from io import BufferedIOBase, RawIOBase
 from typing import Any
 
-import jax
 import numpy as np
 
 # Smaller files are in memory after a while, which does no harm and is faster.
@@ -21,40 +20,17 @@ _MOVE_BYTES = 1 << 22
 _SHARED_MODES = ("r", "r+", "w+")
 
 
-def is_mapped(tree: Any) -> bool:
-    """Whether an array of the tree is a memory map."""
-    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(tree))
-
-
-def release_pages(tree: Any, *, keep: float = 0.0) -> None:
-    """Takes the pages of memory maps out of this process's memory.
-
-    Call this after each block when scanning a memory map; resident memory then stays at one block.
-    The pages may stay in the system's cache and are read again when they are needed.
-
-    Args:
-        tree: an array, a storage, or anything else whose leaves may be maps or stretches of maps.
-        keep: leave maps that take no more than this share of the machine's memory. Entering their
-            pages in the page table again would take longer than searching them.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryFile() as file:
-        ...     rows = np.memmap(file, np.float32, "w+", shape=(2, 2))
-        >>> rows[:] = 1
-        >>> release_pages(rows)
-        >>> rows.tolist()
-        [[1.0, 1.0], [1.0, 1.0]]
-    """
-    if not hasattr(mmap, "MADV_DONTNEED"):
+def release_array_pages(array: Any, *, keep: float = 0.0) -> None:
+    """`mapped_trees.release_pages` for one array."""
+    root = _root(array)
+    if not isinstance(root, np.memmap) or root.mode not in _SHARED_MODES:
         return
-    for leaf in jax.tree.leaves(tree):
-        root = _root(leaf)
-        if not isinstance(root, np.memmap) or root.mode not in _SHARED_MODES:
-            continue
-        if (stretch := _stretch(leaf)) is not None and len(stretch[0]) > keep * _memory_bytes():
-            pages, start, stop = stretch
-            pages.madvise(mmap.MADV_DONTNEED, start, stop - start)
+    stretch = _stretch(array)
+    if stretch is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    pages, start, stop = stretch
+    if len(pages) > keep * _memory_bytes():
+        pages.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
 def read_ahead(array: np.ndarray) -> None:
@@ -168,7 +144,7 @@ class FileRows:
         for start in range(0, len(ids), step):
             block = ids[start : start + step]
             rows[start : start + len(block)] = rows[block]
-            release_pages(rows)
+            release_array_pages(rows)
         return rows[: len(ids)]
 
 

@@ -235,7 +235,7 @@ class Embeddings(EverydayVerbs):
                 `write_finalfusion` asks first.
         """
         # Formats import embeddings, so that this import is not at the top.
-        from ffjax.formats.finalfusion import write_finalfusion
+        from ffjax.formats.finalfusion.writer import write_finalfusion
 
         write_finalfusion(file, self, drop_training=True)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from os import PathLike, fspath
 from typing import NamedTuple
 
-from ffjax._internal.arguments import check_file
+from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 
 File = str | bytes | PathLike[str] | PathLike[bytes]

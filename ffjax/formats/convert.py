@@ -7,8 +7,8 @@ formats say before the rows how many there are. finalfusion and fastText files a
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ffjax._internal.arguments import check_dims, check_limit
 from ffjax._internal.atomic_write import output_folder
+from ffjax._internal.file_arguments import check_dims, check_limit
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError

@@ -3,7 +3,7 @@
 from importlib.resources import as_file, files
 
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.finalfusion import load_finalfusion
+from ffjax.formats.finalfusion.reader import load_finalfusion
 
 
 def demo() -> Embeddings:

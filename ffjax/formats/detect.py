@@ -6,10 +6,10 @@ from typing import Any
 
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
-from ffjax.formats.floret import is_header
+from ffjax.formats.floret_header import is_header
 from ffjax.formats.foreign import foreign_file
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.snapshot.files import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.text.fields import (
     count_values,
     ends_with_value,

@@ -18,6 +18,7 @@ import numpy as np
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
+from ffjax.formats.floret_header import NO_NGRAMS, FloretHeader, read_header
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.export import TableOptions, check_plain
@@ -25,17 +26,12 @@ from ffjax.formats.rows.row_blocks import Block, Blocks, to_storage
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.format_floats import format_rows
-from ffjax.formats.text.header import begin_text, check_header_dims, check_rows
+from ffjax.formats.text.header import begin_text, check_rows
 from ffjax.formats.text.line_chunks import cut_lines
 from ffjax.formats.text.read import TextReader
 from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer
 
-_HEADER_BYTES = 4096
-NO_NGRAMS = 2**31 - 1
-"""The length of the n-grams of tables of words alone: more than any word has."""
-
-_FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "eow")
 _BLOCK_ROWS = 1 << 12
 
 
@@ -97,7 +93,9 @@ def read_floret_blocks(
     """Opens a floret table to read it a block of rows at a time."""
     with open_stream(file) as stream:
         begin_text(stream)
-        (n_rows, dims), vocab = _read_header(stream, skip_edge_unigrams)
+        header = read_header(stream)
+        n_rows, dims = header.n_rows, header.dims
+        vocab = _vocab(stream, header, skip_edge_unigrams)
         check_rows(stream, n_rows, 2 * dims + 2)
         reader = TextReader(stream, n_rows, dims, table=True)
         with closing(reader.read(cut_lines(stream))) as blocks:
@@ -121,33 +119,20 @@ def _check_buckets(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:
         yield block
 
 
-def _read_header(stream: Stream, skip_edge_unigrams: bool) -> tuple[tuple[int, int], FloretVocab]:
-    head = stream.head(_HEADER_BYTES)
-    line, feed, _ = head.partition(b"\n")
-    fields = line.split()
-    if not feed or not is_header(line):
-        got = shown(line) if line else "an empty line" if head else "an empty file"
-        raise stream.error(0, chunk="header", expected=f"`{' '.join(_FIELDS)}`", got=got)
-    n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
-    check_header_dims(stream, "header", dims)
+def _vocab(stream: Stream, header: FloretHeader, skip_edge_unigrams: bool) -> FloretVocab:
+    """The vocabulary that a header describes."""
     try:
-        # floret counts characters from 1, and takes words alone if `maxn` is 0.
-        lengths = (max(min_n, 1), max_n) if max_n else (NO_NGRAMS, NO_NGRAMS)
         indexer = FloretIndexer(
-            n_rows, *lengths, n_hashes, seed, skip_edge_unigrams=skip_edge_unigrams
+            header.n_rows,
+            header.min_n,
+            header.max_n,
+            header.n_hashes,
+            header.seed,
+            skip_edge_unigrams=skip_edge_unigrams,
         )
-        vocab = FloretVocab(indexer, bow=fields[6].decode(), eow=fields[7].decode())
+        return FloretVocab(indexer, bow=header.bow, eow=header.eow)
     except (ValueError, OverflowError) as error:
-        raise stream.error(0, chunk="header", got=f"{shown(line)}: {error}") from error
-    stream.read(len(line) + 1)
-    return (n_rows, dims), vocab
-
-
-def is_header(line: bytes) -> bool:
-    """Whether a line is a floret header: six whole numbers and two markers."""
-    fields = line.split()
-    numbers = fields[:6]
-    return len(fields) == len(_FIELDS) and all(n.isdigit() and len(n) <= 18 for n in numbers)
+        raise stream.error(0, chunk="header", got=f"{shown(header.line)}: {error}") from error
 
 
 def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOptions]) -> None:

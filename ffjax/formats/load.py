@@ -2,15 +2,15 @@
 
 from jax.sharding import NamedSharding
 
-from ffjax._internal.arguments import check_dims, check_limit
+from ffjax._internal.file_arguments import check_dims, check_limit, check_same_dims
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import check_format, detect
-from ffjax.formats.fasttext import load_fasttext
-from ffjax.formats.finalfusion import load_finalfusion
+from ffjax.formats.fasttext.reader import load_fasttext
+from ffjax.formats.finalfusion.reader import load_finalfusion
 from ffjax.formats.floret import load_floret
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.snapshot import load_snapshot
+from ffjax.formats.snapshot.files import load_snapshot
 from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
@@ -128,12 +128,6 @@ def _load_exact(
             return load_word2vec(stream, lossy, limit)
     check_no_limit(limit)
     return load_floret(stream)
-
-
-def check_same_dims(dims: int, expected: int | None) -> None:
-    """Checks the dimensions of a file against the argument `dims`."""
-    if expected not in (None, dims):
-        raise ValueError(f"`dims`: expected {dims}, as the file says, or None, got {expected}.")
 
 
 def check_no_limit(limit: int | None) -> None:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FORMATS, check_format
-from ffjax.formats.fasttext import write_fasttext
 from ffjax.formats.fasttext.layout import lost_settings
-from ffjax.formats.finalfusion import write_finalfusion
+from ffjax.formats.fasttext.writer import write_fasttext
+from ffjax.formats.finalfusion.writer import write_finalfusion
 from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
 from ffjax.formats.rows.export import ExportOptions, TableOptions, losses
-from ffjax.formats.snapshot import write_snapshot
+from ffjax.formats.snapshot.files import write_snapshot
 from ffjax.formats.text.write import check_separator, write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
 from ffjax.transforms.shared_rows import unshare_rows as unshare

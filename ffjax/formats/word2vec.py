@@ -16,8 +16,8 @@ from typing import Unpack
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ffjax._internal.arguments import check_limit
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File

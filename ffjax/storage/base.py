@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from ffjax._internal.arguments import check_out, row_key
 from ffjax._internal.arrays import aligned_empty, host_view
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.memmap import is_mapped, release_pages
+from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
 from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.top_k.row_source import RowSource

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float32
 
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import NdArray

@@ -10,7 +10,8 @@ import pytest
 
 import ffjax
 from ffjax._internal import memmap as _maps
-from ffjax._internal.memmap import RowsInFile, is_mapped, map_file, read_ahead, release_pages
+from ffjax._internal.mapped_trees import is_mapped, release_pages
+from ffjax._internal.memmap import RowsInFile, map_file, read_ahead
 
 MATRIX = np.arange(400, dtype=np.float32).reshape(100, 4)
 

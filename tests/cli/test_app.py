@@ -1,5 +1,6 @@
 """The command as a whole: help, statuses, pipes, terminals, interruption, completion."""
 
+import gzip
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ from ffjax.cli import app, options, progress
 from ffjax.cli import exit_status as status
 from ffjax.cli.inputs import BATCH
 from ffjax.formats import detect
+from tests.formats.fasttext import files as fasttext_files
 
 COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
 FFJAX = [sys.executable, "-m", "ffjax"]
@@ -100,13 +102,34 @@ def test_formats_on_the_command_line_are_those_of_load():
     assert get_args(options.Format) == detect.FORMATS
 
 
-def test_help_and_completion_do_not_wait_for_jax():
-    run = "import sys; from ffjax.cli import main; main(['similar', '--help']); "
-    code = run + "print('jax' in sys.modules)"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+def test_help_completion_and_info_do_not_import_jax(small, demo_file, tmp_path):
+    """Nothing of them needs JAX, in any format."""
+    files = {
+        "floret": b"2 1 3 4 2 7 < >\n0 1.0\n1 2.0\n",
+        "text": b"one 1 0\ntwo 0 2\n",
+        "textdims": b"2 2\none 1 0\ntwo 0 2\n",
+        "word2vec": b"1 1\na \x00\x00\x80?\n",
+        "fasttext": fasttext_files.model(["tea", "pot"]),
+        "msgpack": ffjax.to_bytes(ffjax.load(small["explicit"])),
+        "text.gz": gzip.compress(b"one 1 0\ntwo 0 2\n"),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [str(demo_file), *map(str, small.values()), *(str(tmp_path / name) for name in files)]
+    commands = [["--help"], ["similar", "--help"], *(["info", path] for path in paths)]
+    code = (
+        "import os, sys; from ffjax.cli import main\n"
+        f"for arguments in {commands!r}:\n"
+        "    assert main(arguments) == 0, arguments\n"
+        "    assert 'jax' not in sys.modules, arguments\n"
+        "completion = {'_FFJAX_COMPLETE': 'complete_bash', 'COMP_WORDS': 'ffjax s'}\n"
+        "os.environ |= {**completion, 'COMP_CWORD': '1'}\n"
+        "try: main([])\n"
+        "except SystemExit: assert 'jax' not in sys.modules\n"
     )
-    assert result.stdout.splitlines()[-1] == "False"
+    run = [sys.executable, "-c", code]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_completion_of_commands_and_formats(shell):

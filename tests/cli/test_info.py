@@ -18,13 +18,13 @@ def test_info_of_the_demo(ff, demo_file):
         "bytes": demo_file.stat().st_size,
         "format": "finalfusion",
         "chunks": ["Metadata", "ExplicitSubwordVocab", "QuantizedArray", "NdNorms"],
-        "vocabulary": "ExplicitVocab",
+        "vocabulary": "words, stored n-grams",
         "words": 40_000,
         "ngram_lengths": "3 to 4",
         "ngrams": 3_500,
         "ngram_rows": 3_500,
         "dims": 100,
-        "storage": "QuantizedArray",
+        "storage": "quantized",
         "rows": 43_500,
         "codes_per_row": 50,
         "centroids": 256,
@@ -37,7 +37,7 @@ def test_info_of_the_demo(ff, demo_file):
 
 def test_info_in_a_pipe_is_names_and_values(ff, small):
     rows = dict(ff("info", small["buckets"]).rows)
-    assert rows["vocabulary"] == "FinalfusionBucketVocab"
+    assert rows["vocabulary"] == "words, n-grams in finalfusion's buckets"
     assert (rows["words"], rows["ngram_lengths"], rows["buckets"], rows["rows"]) == (
         "10",
         "3 to 5",
@@ -55,7 +55,7 @@ def test_info_of_quantized_embeddings(ff, tmp_path):
     path = tmp_path / "quantized.fifu"
     builders.embeddings("simple", "opq", norms=False).write(path)
     rows = dict(ff("info", path).rows)
-    assert (rows["storage"], rows["dims"]) == ("QuantizedArray", "6")
+    assert (rows["storage"], rows["dims"]) == ("quantized", "6")
     assert (rows["codes_per_row"], rows["centroids"]) == ("3", "8")
     assert (rows["rotated"], rows["row_norms"]) == ("yes", "no")
     assert "norms" not in rows and "metadata" not in rows
@@ -144,7 +144,7 @@ def test_info_of_a_fasttext_model(ff, tmp_path, wrap):
         "dims": "10",
         "labels": "3",
     }
-    assert expected.items() <= rows.items() and rows["storage"] == "ComposedArray"
+    assert expected.items() <= rows.items() and rows["storage"] == "plain"
     assert rows["tokens"] == str(2**33 + 5) and rows["output_rows"] == "3"
 
 
@@ -160,10 +160,9 @@ def test_info_reads_only_the_first_line(ff, tmp_path, head):
     assert (values["rows"], values["dims"]) == (1_000_000, 1000)
 
 
-def test_info_of_text_counts_its_words(ff, tmp_path, monkeypatch):
+def test_info_of_text_counts_its_words(ff, tmp_path):
     path = tmp_path / "vectors"
     path.write_bytes(b"one 1 0\ntwo\xff 0 2\n" * 100)
-    monkeypatch.setattr("ffjax.formats.rows.row_blocks.RowBuffer._grow", None)  # there is no matrix
     assert ff("info", path).status == 2
     rows = dict(ff("info", path, "--lossy").rows)
     assert (rows["words"], rows["repeated_words"]) == ("2", "198")
@@ -250,3 +249,30 @@ def test_repeated_words_are_counted_once(ff, tmp_path):
     )
     path.write_text("a 1 2\nb 3 4\n")
     assert "repeated_words" not in dict(ff("info", path).rows)
+
+
+@pytest.mark.parametrize("kind", ["simple", "buckets", "fasttext", "explicit"])
+def test_info_is_what_loading_finds(ff, small, tmp_path, kind):
+    """For finalfusion files and snapshots of the same embeddings."""
+    emb = ffjax.load(small[kind])
+    snapshot = tmp_path / "small.msgpack"
+    ffjax.save(emb, snapshot)
+    for path in (small[kind], snapshot):
+        values = json.loads(ff("info", path, "--json").out)
+        assert (values["words"], values["dims"], values["rows"]) == (10, 12, len(emb.storage))
+        assert values["norms"] == 10 and values["metadata"] == ["corpus"]
+        indexer = getattr(emb.vocab, "subword_indexer", None)
+        if indexer is not None:
+            assert values["ngram_lengths"] == f"{indexer.min_n} to {indexer.max_n}"
+            name = "ngram_rows" if kind == "explicit" else "buckets"
+            assert values[name] == indexer.upper_bound
+
+
+@pytest.mark.parametrize("storage", ["opq", "int8", "pq"])
+def test_info_of_a_snapshot_with_codes(ff, tmp_path, storage):
+    emb = builders.embeddings("simple", storage, norms=False)
+    path = tmp_path / "small.msgpack"
+    ffjax.save(emb, path)
+    values = json.loads(ff("info", path, "--json").out)
+    assert (values["rows"], values["dims"]) == emb.storage.shape and "norms" not in values
+    assert values["storage"] == ("int8" if storage == "int8" else "quantized")

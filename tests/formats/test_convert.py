@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax._internal import memmap as mapped
+from ffjax._internal import mapped_trees as mapped
 from ffjax.formats import word2vec
 from ffjax.formats.convert import convert
 from ffjax.formats.rows import export as rows_out
@@ -194,7 +194,7 @@ def test_small_blocks_and_many_repeated_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ffjax.formats.text.line_chunks._READ_BYTES", 256)
-    monkeypatch.setattr(mapped, "_MOVE_BYTES", 64)
+    monkeypatch.setattr("ffjax._internal.memmap._MOVE_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
     rng = np.random.default_rng(0)
     lines = [f"w{rng.integers(0, 300)} {i} 0.5 {-i / 7}\n" for i in range(1000)]

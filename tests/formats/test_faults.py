@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax._internal.arguments import check_file
-from ffjax.formats.floret import NO_NGRAMS
+from ffjax._internal.file_arguments import check_file
+from ffjax.formats.floret_header import NO_NGRAMS
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 

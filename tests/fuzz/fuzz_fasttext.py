@@ -7,7 +7,8 @@ import tempfile
 import numpy as np
 
 import ffjax
-from ffjax.formats.fasttext import dictionary, read_embeddings, reader
+from ffjax.formats.fasttext import entries, reader
+from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests.formats.fasttext import files
 
@@ -59,7 +60,7 @@ SEEDS = [
 
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
 reader.compose = lambda *_: iter(())
-dictionary._MIN_WINDOW_BYTES = 32
+entries._MIN_WINDOW_BYTES = 32
 _FILE = tempfile.NamedTemporaryFile(
     prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
 )

@@ -9,7 +9,8 @@ import numpy as np
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.finalfusion import read_embeddings, string_list
+from ffjax.formats.finalfusion import string_list
+from ffjax.formats.finalfusion.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests import builders
 

@@ -1,40 +1,29 @@
 """The dictionary of a fastText file, after the settings: words, labels, and the remaining n-grams.
 
-    size      i32              entries: words and labels
-    n_words   i32              the entries that come first
-    n_labels  i32              the others
-    n_tokens  i64              words in the training text
-    pruned    i64              n-grams that remain after pruning; negative if nothing was pruned
-    size times:
-        word  bytes, 0         any bytes but 0; not always UTF-8
-        count i64              how often it occurred
-        type  i8               0 a word, 1 a label
-    pruned times, if that is positive:
-        bucket i32             an n-gram's bucket
-        row    i32             its row, counted from the first after the words' rows
-
-Entries have no lengths and lie without gaps, so an entry's start is known only when the one before
-has been read. But where a count is below 2**32, a word begins after five zeros (the upper half of
-the count before and the type), and nowhere else do five zeros precede something else. So all starts
-are guessed at once and then checked; what follows the first wrong guess is read entry by entry.
+size      i32              entries: words and labels
+n_words   i32              the entries that come first
+n_labels  i32              the others
+n_tokens  i64              words in the training text
+pruned    i64              n-grams that remain after pruning; negative if nothing was pruned
+size times:
+word  bytes, 0         any bytes but 0; not always UTF-8
+count i64              how often it occurred
+type  i8               0 a word, 1 a label
+pruned times, if that is positive:
+bucket i32             an n-gram's bucket
+row    i32             its row, counted from the first after the words' rows
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from ffjax.formats.fasttext.entries import TAIL, TAIL_BYTES, find_ends, read_sizes, tails_of
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import StringTable
 
-# What follows the word in an entry: a zero, a count and a type.
-_TAIL_BYTES = 10
-_TAIL = np.dtype((np.void, _TAIL_BYTES))
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
-_N_ZEROS = 5
-_MIN_WINDOW_BYTES = 1 << 16
-_ENTRY_BYTES = 24  # more than the mean
-_NO_ENDS = np.zeros(0, np.int64)
+_NO_OFFSETS = np.zeros(0, np.int64)
 
 
 class Dictionary(NamedTuple):
@@ -54,51 +43,41 @@ class Dictionary(NamedTuple):
     counts: np.ndarray
     n_tokens: int
     buckets: np.ndarray | None
-    offsets: np.ndarray = _NO_ENDS
+    offsets: np.ndarray = _NO_OFFSETS
 
 
 def read(cursor: Cursor, n_buckets: int) -> Dictionary:
     """Reads a dictionary; `n_buckets` is what the settings say."""
-    cursor.chunk = "dictionary"
-    start = cursor.position
-    size, n_words, n_labels = (cursor.number("i", name) for name in ("size", "n_words", "n_labels"))
-    if min(size, n_words, n_labels) < 0 or size != n_words + n_labels:
-        expected, got = "a size that is the sum of the others", f"{size}, {n_words} and {n_labels}"
-        raise cursor.error("size, n_words, n_labels", expected, got, offset=start)
-    n_tokens = cursor.number("q", "n_tokens")
-    pruned_at = cursor.position
-    pruned = cursor.number("q", "pruned")
-    cursor.claim("size", size, _TAIL_BYTES, offset=start)
-    cursor.claim("pruned", max(pruned, 0), 8, offset=pruned_at)
-
+    sizes = read_sizes(cursor)
+    size, n_words = sizes.n_entries, sizes.n_words
     begin = cursor.position
     data = cursor.source.view(begin, cursor.end)
-    ends = _find_ends(cursor, data, size)
-    starts = np.concatenate([[0], ends + _TAIL_BYTES])
+    ends = find_ends(cursor, data, size)
+    starts = np.concatenate([[0], ends + TAIL_BYTES])
     n_bytes = int(starts[-1])
     starts = starts[:-1]
     cursor.skip("entries", n_bytes)
-    tails = _tails(data)[ends].view(_TAIL_FIELDS)
+    tails = tails_of(data)[ends].view(_TAIL_FIELDS)
     is_wrong = tails["type"] != (np.arange(size) >= n_words)
     if is_wrong.any():
         i = int(np.argmax(is_wrong))
         expected = "1, a label, after the words"
         if i < n_words:
             expected = f"0, a word: {n_words} come first"
-        type_at = begin + int(ends[i]) + _TAIL_BYTES - 1
+        type_at = begin + int(ends[i]) + TAIL_BYTES - 1
         got = str(tails["type"][i])
         raise cursor.error(f"type of entry {i}", expected, got, offset=type_at)
 
     is_text = np.ones(n_bytes, bool)
-    _tails(is_text)[ends] = np.zeros((), _TAIL)
+    tails_of(is_text)[ends] = np.zeros((), TAIL)
     text = data[:n_bytes][is_text]
     bounds = np.concatenate([[0], np.cumsum(ends - starts)])
     return Dictionary(
         StringTable.from_buffer(text, bounds[: n_words + 1]),
         StringTable.from_buffer(text, bounds[n_words:]),
         tails["count"].astype(np.int64),
-        n_tokens,
-        None if pruned < 0 else _read_buckets(cursor, pruned, n_buckets),
+        sizes.n_tokens,
+        None if sizes.pruned < 0 else _read_buckets(cursor, sizes.pruned, n_buckets),
         begin + starts,
     )
 
@@ -125,74 +104,6 @@ def check_utf8(cursor: Cursor, table: StringTable, offsets: np.ndarray, noun: st
             offset=int(offsets[invalid.index]) + invalid.offset,
             hint="Use `lossy=True` to replace what is not UTF-8 by U+FFFD.",
         )
-
-
-def _tails(data: np.ndarray) -> np.ndarray:
-    """For each byte of the data, as one element, what would follow a word that ends there."""
-    if data.size < _TAIL_BYTES:
-        return np.zeros(0, _TAIL)
-    tail = data[:_TAIL_BYTES].view(_TAIL)
-    return as_strided(tail, (data.size - _TAIL_BYTES + 1,), (1,))
-
-
-def _find_ends(cursor: Cursor, data: np.ndarray, size: int) -> np.ndarray:
-    """Where the word of each entry ends, counted from the first entry."""
-    blocks = [_NO_ENDS]
-    position, remaining, window_bytes = 0, size, _MIN_WINDOW_BYTES
-    while remaining:
-        window = data[position : position + max(window_bytes, remaining * _ENTRY_BYTES)]
-        ends = _ends_in(window, remaining)
-        if len(ends) == 0:
-            if position + window.size == data.size:
-                expected = "a word, a count and a type" if window.size else "an entry"
-                offset, got = cursor.position + position, "the end of the file"
-                raise cursor.error(f"entry {size - remaining}", expected, got, offset=offset)
-            window_bytes = 4 * window.size
-            continue
-        blocks.append(ends + position)
-        remaining -= len(ends)
-        position += int(ends[-1]) + _TAIL_BYTES
-    return np.concatenate(blocks)
-
-
-def _ends_in(window: np.ndarray, most: int) -> np.ndarray:
-    """The ends of the words of those entries that lie within the window."""
-    guessed = _guess_ends(window)[:most]
-    start = int(guessed[-1]) + _TAIL_BYTES if len(guessed) else 0
-    raw, stepped = window[start:].tobytes(), []
-    position, last = 0, len(raw) - _TAIL_BYTES
-    for _ in range(most - len(guessed)):
-        end = raw.find(0, position)
-        if end < 0 or end > last:
-            break
-        stepped.append(end)
-        position = end + _TAIL_BYTES
-    return np.concatenate([guessed, np.array(stepped, np.int64) + start])
-
-
-def _guess_ends(window: np.ndarray) -> np.ndarray:
-    """The ends of words up to the first that is not where a guess has it."""
-    if window.size <= _TAIL_BYTES:
-        return _NO_ENDS
-    zero = window == 0
-    two = zero[:-1] & zero[1:]
-    four = two[:-2] & two[2:]
-    word_starts = np.flatnonzero(four[:-2] & zero[4:-1] & ~zero[_N_ZEROS:]) + _N_ZEROS
-    if not word_starts.size:
-        return _NO_ENDS
-    starts = np.concatenate([[0], word_starts[:-1]])
-    ends = word_starts - _TAIL_BYTES
-    is_right = (ends > starts) & zero[ends]
-    n = len(is_right) if is_right.all() else int(np.argmin(is_right))
-    if n == 0:
-        return _NO_ENDS
-    # Words have no zeros if the tails have all of them.
-    tails = _tails(window)[ends[:n]].view(np.uint8)
-    if np.count_nonzero(zero[: ends[n - 1] + _TAIL_BYTES]) != np.count_nonzero(tails == 0):
-        bounds = np.stack([starts[:n], ends[:n]], axis=1).reshape(-1)
-        has_no_zero = np.minimum.reduceat(window, bounds)[::2] > 0
-        n = int(np.argmin(has_no_zero))
-    return ends[:n]
 
 
 def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
@@ -224,12 +135,12 @@ def _entries(table: StringTable, counts: np.ndarray, kind: int) -> np.ndarray:
             "`embeddings`: expected words without a zero byte, with which words end in fastText's "
             f"format, got {table[i]!r}. Leave it out with `ffjax.select_words`."
         )
-    entries = np.zeros(len(text) + _TAIL_BYTES * n, np.uint8)
-    ends = offsets[1:] + _TAIL_BYTES * np.arange(n)
+    entries = np.zeros(len(text) + TAIL_BYTES * n, np.uint8)
+    ends = offsets[1:] + TAIL_BYTES * np.arange(n)
     is_text = np.ones(entries.size, bool)
-    _tails(is_text)[ends] = np.zeros((), _TAIL)
+    tails_of(is_text)[ends] = np.zeros((), TAIL)
     entries[is_text] = text
     tails = np.zeros(n, _TAIL_FIELDS)
     tails["count"], tails["type"] = counts, kind
-    _tails(entries)[ends] = tails.view(_TAIL)
+    tails_of(entries)[ends] = tails.view(TAIL)
     return entries

@@ -25,10 +25,8 @@ whatever its `max_n` says. The names of the settings are finalfusion's.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ffjax.embeddings.metadata import Metadata
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.vocab.ngrams import FastTextIndexer
 
 MAGIC = (793_712_314).to_bytes(4, "little")
 VERSIONS = (11, 12)
@@ -111,19 +109,15 @@ class Config(NamedTuple):
         }
         return cls(**{**fitting, "dims": dims})
 
-    def metadata(self) -> Metadata:
-        """The settings as metadata, under finalfusion's names."""
-        return Metadata(self._asdict())
-
-    def indexer(self, version: int) -> FastTextIndexer | None:
-        """How words are cut into n-grams; `None` for a model without n-grams of characters."""
+    def ngram_lengths(self, version: int) -> tuple[int, int] | None:
+        """The shortest and longest n-grams; `None` for a model without n-grams of characters."""
         min_n = max(self.min_n, 1)  # fastText counts characters from 1
         # fastText compares without signs: nothing is as long as a negative min_n.
         is_empty = self.buckets == 0 or self.max_n < min_n or self.min_n < 0
         is_old_classifier = version == 11 and self.model == SUPERVISED
         if is_empty or is_old_classifier:
             return None
-        return with_fasttext_rules(self.buckets, min_n, self.max_n)
+        return min_n, self.max_n
 
 
 def _floret_model(cursor: Cursor, begin: int, config: Config) -> FormatError:
@@ -137,11 +131,6 @@ def _floret_model(cursor: Cursor, begin: int, config: Config) -> FormatError:
         offset=begin,
         hint=f"Load it with the package `floret`, and write its vectors with {advice}.",
     )
-
-
-def with_fasttext_rules(n_buckets: int, min_n: int, max_n: int) -> FastTextIndexer:
-    """An indexer with fastText's own rules for single characters and for the end of a sentence."""
-    return FastTextIndexer(n_buckets, min_n, max_n, skip_edge_unigrams=True, bare_eos=True)
 
 
 def read_version(cursor: Cursor) -> int:

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import check_limit
 from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.file_arguments import check_limit
+from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, quantized
@@ -107,7 +108,7 @@ def read_embeddings(
     config = Config.read(cursor)
     dictionary_at = cursor.position
     entries = dictionary.read(cursor, config.buckets)
-    hashing = config.indexer(version)
+    hashing = hashing_of(config, version)
     if hashing is not None:
         _check_ngrams(cursor, hashing, entries.words, dictionary_at)
 
@@ -152,7 +153,15 @@ def read_embeddings(
         original=original,
         version=version,
     )
-    return Embeddings(storage, vocab, norms, config.metadata(), training)
+    return Embeddings(storage, vocab, norms, Metadata(config._asdict()), training)
+
+
+def hashing_of(config: Config, version: int) -> FastTextIndexer | None:
+    """How words are cut into n-grams; `None` for a model without n-grams of characters."""
+    lengths = config.ngram_lengths(version)
+    if lengths is None:
+        return None
+    return FastTextIndexer(config.buckets, *lengths, skip_edge_unigrams=True, bare_eos=True)
 
 
 class _Matrix(NamedTuple):

@@ -6,13 +6,14 @@ written, unless the storage still has the rows as they were.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax._internal.pytree import equal
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
@@ -23,9 +24,9 @@ from ffjax.formats.fasttext.layout import (
     VERSIONS,
     Config,
     lost_settings,
-    with_fasttext_rules,
     write_version,
 )
+from ffjax.formats.fasttext.reader import hashing_of
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows.export import check_has_dims
 from ffjax.storage import ComposedArray, QuantizedArray, Storage
@@ -133,7 +134,7 @@ class _Ngrams(NamedTuple):
             got = hashing.n_buckets
             raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
         buckets = indexer.kept_buckets
-        hashing = with_fasttext_rules(hashing.n_buckets, hashing.min_n, hashing.max_n)
+        hashing = replace(hashing, skip_edge_unigrams=True, bare_eos=True)
         if buckets is None:
             return cls(hashing, hashing, None)
         return cls(PrunedIndexer(hashing, buckets), hashing, buckets)
@@ -227,7 +228,7 @@ def _config(
     config, version = Config.of(embeddings.metadata, embeddings.dims), training.version
     if config.model == SUPERVISED and not len(training.label_table):
         config = config._replace(model="SkipGram")
-    if config.indexer(version) == hashing:
+    if hashing_of(config, version) == hashing:
         return config, version
     if hashing is None:
         buckets = 0 if training.word_ngrams is None else len(training.word_ngrams)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import host_view
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
 

@@ -14,9 +14,12 @@ The header lists every chunk that follows; old versions of finalfusion left out 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum, unique
+from typing import NamedTuple
 
-from ffjax.formats.io.binary import Cursor, Output
+from ffjax.errors import FinalfusionFormatError
+from ffjax.formats.io.binary import ByteSource, Cursor, Output
 
 MAGIC = b"FiFu"
 VERSION = 0
@@ -50,6 +53,14 @@ VOCABS = (
     ChunkId.FloretSubwordVocab,
 )
 STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
+
+
+class ChunkInFile(NamedTuple):
+    """A chunk that has not been read: what it is, where it begins, and its body."""
+
+    identifier: ChunkId
+    start: int
+    body: Cursor
 
 
 def read_header(cursor: Cursor) -> list[ChunkId]:
@@ -99,6 +110,39 @@ def read_number(cursor: Cursor, code: str, field: str, least: int, most: int) ->
         bounds = f"{least} to {most}" if least < most else str(least)
         raise cursor.error(field, bounds, str(number), offset=start)
     return number
+
+
+def find_chunks(source: ByteSource) -> list[ChunkInFile]:
+    """Steps through a file's chunks without reading them."""
+    try:
+        return _step_through(source, short_explicit=False)
+    except FinalfusionFormatError:
+        # finalfusion-python writes too small a length for explicit n-grams; if it did so here, the
+        # rest of the file fits the right length.
+        with suppress(FinalfusionFormatError):
+            return _step_through(source, short_explicit=True)
+        raise
+
+
+def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFile]:
+    cursor = Cursor(source)
+    listed = read_header(cursor)
+    chunks: list[ChunkInFile] = []
+    while cursor.remaining or len(chunks) < len(listed):
+        start, number = cursor.position, len(chunks)
+        identifier, body = read_chunk_header(cursor, short_explicit=short_explicit)
+        expected = None
+        if number < len(listed):
+            if identifier != listed[number]:
+                expected = f"{listed[number].name}, as the header lists"
+        elif identifier != ChunkId.NdNorms or number > len(listed):
+            # Old versions of finalfusion left norms out of the header, but nothing else.
+            expected = "the end of the file, since the header lists no more"
+        if expected:
+            cursor.chunk = None
+            raise cursor.error(f"chunk {number}", expected, identifier.name, offset=start)
+        chunks.append(ChunkInFile(identifier, start, body))
+    return chunks
 
 
 def _read_identifier(cursor: Cursor) -> ChunkId:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion.floats import (
     F32,

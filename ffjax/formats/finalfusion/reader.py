@@ -4,8 +4,7 @@ Each length in a file is checked against the bytes that remain before anything i
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -25,10 +24,10 @@ from ffjax.formats.finalfusion.header import (
     STORAGES,
     VOCABS,
     ChunkId,
-    read_chunk_header,
-    read_header,
+    ChunkInFile,
+    find_chunks,
 )
-from ffjax.formats.io.binary import ByteSource, Cursor, File
+from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
@@ -45,19 +44,6 @@ _READERS: dict[ChunkId, Callable[..., Any]] = {
     ChunkId.QuantizedArray: quantized.read,
     ChunkId.NdNorms: norms.read,
 }
-
-
-class ChunkInFile(NamedTuple):
-    """A chunk that has not been read: what it is, where it begins, and its body."""
-
-    identifier: ChunkId
-    start: int
-    body: Cursor
-
-    def read(self, mmap: bool = False) -> Any:
-        """Reads the chunk; storages may be mapped."""
-        options = {"mmap": True} if mmap and self.identifier in STORAGES else {}
-        return _READERS[self.identifier](self.body, **options)
 
 
 def load_finalfusion(file: File | Stream, mmap: bool = False) -> Embeddings:
@@ -206,51 +192,24 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     if remaining:
         raise not_embeddings("nothing more, or norms after the storage")
 
-    values = None if metadata_chunk is None else metadata_chunk.read()
-    vocab, storage = vocab_chunk.read(), storage_chunk.read(mmap)
+    values = None if metadata_chunk is None else _read(metadata_chunk)
+    vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
     if vocab.upper_bound != len(storage):
         rows = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
         raise _wrong_count(source, storage_chunk, "rows", rows, len(storage))
     lengths = None
     if norms_chunk is not None:
-        lengths = norms_chunk.read()
+        lengths = _read(norms_chunk)
         if vocab.n_word_rows != len(lengths):
             count = f"{vocab.n_word_rows}, one for each word"
             raise _wrong_count(source, norms_chunk, "number of norms", count, len(lengths))
     return Embeddings(storage, vocab, lengths, values)
 
 
-def find_chunks(source: ByteSource) -> list[ChunkInFile]:
-    """Steps through a file's chunks without reading them."""
-    try:
-        return _step_through(source, short_explicit=False)
-    except FinalfusionFormatError:
-        # finalfusion-python writes too small a length for explicit n-grams; if it did so here, the
-        # rest of the file fits the right length.
-        with suppress(FinalfusionFormatError):
-            return _step_through(source, short_explicit=True)
-        raise
-
-
-def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFile]:
-    cursor = Cursor(source)
-    listed = read_header(cursor)
-    chunks: list[ChunkInFile] = []
-    while cursor.remaining or len(chunks) < len(listed):
-        start, number = cursor.position, len(chunks)
-        identifier, body = read_chunk_header(cursor, short_explicit=short_explicit)
-        expected = None
-        if number < len(listed):
-            if identifier != listed[number]:
-                expected = f"{listed[number].name}, as the header lists"
-        elif identifier != ChunkId.NdNorms or number > len(listed):
-            # Old versions of finalfusion left norms out of the header, but nothing else.
-            expected = "the end of the file, since the header lists no more"
-        if expected:
-            cursor.chunk = None
-            raise cursor.error(f"chunk {number}", expected, identifier.name, offset=start)
-        chunks.append(ChunkInFile(identifier, start, body))
-    return chunks
+def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
+    """Reads a chunk; storages may be mapped."""
+    options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
+    return _READERS[chunk.identifier](chunk.body, **options)
 
 
 def _open(file: File | Stream) -> Any:
@@ -262,7 +221,7 @@ def _load_first(file: File, what: str, kinds: Sequence[ChunkId], mmap: bool = Fa
         chunks = find_chunks(source)
         for chunk in chunks:
             if chunk.identifier in kinds:
-                return chunk.read(mmap)
+                return _read(chunk, mmap)
         expected = f"{what} in the file"
         raise FinalfusionFormatError(source.name, expected=expected, got=_names(chunks))
 

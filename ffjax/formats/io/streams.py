@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ffjax._internal.arguments import check_file
+from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.io.archives import open_tar, open_zip
 from ffjax.formats.io.binary import ByteSource, File

@@ -1,10 +1,8 @@
 """Which encoding words have that are not UTF-8: a guess, for error messages."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import islice
-
-from ffjax.strings.string_table import StringTable
 
 _SAMPLE_WORDS = 1000
 
@@ -27,9 +25,9 @@ _FREQUENT = {
 }
 
 
-def encoding_hint(table: StringTable) -> str:
-    """What to do about words that are not UTF-8."""
-    words = [table.raw(i) for i in islice(_non_ascii(table), _SAMPLE_WORDS)]
+def encoding_hint(words: Iterable[bytes]) -> str:
+    """What to do about words that are not all UTF-8."""
+    words = list(islice((word for word in words if not word.isascii()), _SAMPLE_WORDS))
     if 2 * sum(map(_is_utf8, words)) > len(words):
         return "`lossy=True` replaces bytes that are not UTF-8."
     encoding = likely_encoding(words)
@@ -75,10 +73,6 @@ def _score(words: list[bytes], encoding: str) -> float:
     if encoding == "CP1252":  # most letters are ASCII
         total = max(total, 2 * total - n_ascii)
     return n_typical / total if total else 0.0
-
-
-def _non_ascii(table: StringTable) -> Iterator[int]:
-    return (i for i in range(len(table)) if not table.raw(i).isascii())
 
 
 def _is_utf8(word: bytes) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable

@@ -97,7 +97,7 @@ class BlockReader:
             field="word",
             expected="UTF-8",
             got=f"{word!r}, where byte {invalid.offset} is wrong ({invalid.reason})",
-            hint=encoding_hint(table),
+            hint=encoding_hint(map(table.raw, range(len(table)))),
         )
 
     def block(self, words: StringTable, rows: np.ndarray | None) -> Block:

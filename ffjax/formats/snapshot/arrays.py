@@ -16,14 +16,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
 import msgpack
 import numpy as np
-from jax.numpy import bfloat16
+from ml_dtypes import bfloat16
 
-from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.memmap import release_pages
-from ffjax.formats.io.binary import ByteSource, Cursor
+from ffjax._internal.memmap import release_array_pages
+from ffjax.formats.io.binary import Cursor
 
 CHUNKED = "__msgpack_chunked_array__"
 MAX_CHUNK_BYTES = 1 << 30
@@ -45,21 +43,12 @@ class StoredArray(NamedTuple):
     dtype: np.dtype
     chunks: tuple[tuple[int, int], ...]
 
-    def read(self, source: ByteSource) -> jax.Array | np.ndarray:
-        """The array: on the default device, or on the host if it has 64 bits."""
-        array = aligned_empty(self.shape, self.dtype)
-        raw, position = array.reshape(-1).view(np.uint8), 0
-        for start, size in self.chunks:
-            source.read_into(start, raw[position : position + size])
-            position += size
-        return array if self.dtype.itemsize == 8 else jax.device_put(array)
-
 
 def pack_array(array: Any) -> Iterator[Any]:
     """The bytes of an array, in blocks, so that it is never copied at once."""
     if array.nbytes <= MAX_CHUNK_BYTES:
         yield from _pack_chunk(np.asarray(array))
-        release_pages(array)
+        release_array_pages(array)
         return
     flat = np.asarray(array).reshape(-1)
     step = max(1, MAX_CHUNK_BYTES // flat.itemsize)
@@ -71,7 +60,7 @@ def pack_array(array: Any) -> Iterator[Any]:
     for i, start in enumerate(starts):
         yield packer.pack(str(i))
         yield from _pack_chunk(flat[start : start + step])
-        release_pages(array)
+        release_array_pages(array)
 
 
 def unpack_array(cursor: Cursor, name: str) -> StoredArray:

@@ -1,15 +1,4 @@
-"""Snapshots as bytes and as files.
-
-    0x83                 a map of three entries
-    "ffjax"              version, 1
-    "snapshot"           a map, see `tree`
-    "zlib_crc32"         text: the CRC-32, as zlib has it, of all bytes before its 8 hex digits
-
-Any msgpack reader reads them. Arrays are encoded as in Flax's checkpoints, see `arrays`, so that
-`flax.serialization.msgpack_restore` gives the arrays too. Keys are in the order of their bytes, as
-Flax writes them, so that its `msgpack_serialize` makes the same bytes again. Nothing is ever
-unpickled.
-"""
+"""Snapshots as bytes and as files; `envelope` has the layout."""
 
 import zlib
 from collections.abc import Iterator
@@ -23,17 +12,11 @@ import numpy as np
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.io.binary import ByteSource, Cursor, File, Output
+from ffjax.formats.io.binary import ByteSource, File, Output
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.snapshot.arrays import pack_array
+from ffjax.formats.snapshot.envelope import MAGIC, TAIL, VERSION, check_sum, read_tree
 from ffjax.formats.snapshot.tree import TreeNode, embeddings_of, tree_of
-from ffjax.formats.snapshot.unpack import unpack, unpack_scalar
-
-MAGIC = b"\x83\xa5ffjax"
-VERSION = 1
-_TAIL = b"\xaazlib_crc32\xa8"
-_DIGITS = 8
-_BLOCK_BYTES = 1 << 22
 
 
 def to_bytes(embeddings: Embeddings) -> bytes:
@@ -121,7 +104,7 @@ def _blocks(embeddings: Any) -> Iterator[Any]:
     for block in chain([head], _packed(tree)):
         checksum = zlib.crc32(block, checksum)
         yield block
-    yield _TAIL + b"%08x" % zlib.crc32(_TAIL, checksum)
+    yield TAIL + b"%08x" % zlib.crc32(TAIL, checksum)
 
 
 def _packed(tree: Any) -> Iterator[Any]:
@@ -138,42 +121,5 @@ def _packed(tree: Any) -> Iterator[Any]:
 
 
 def _read(source: ByteSource) -> Embeddings:
-    cursor = Cursor(source, chunk="snapshot")
-    magic = bytes(cursor.source.data[: len(MAGIC)])
-    if magic != MAGIC:
-        raise cursor.error("magic", repr(MAGIC), repr(magic))
-    cursor.skip("magic", len(MAGIC))
-    version = unpack_scalar(cursor, "version")
-    if version != VERSION or type(version) is not int:
-        hint = "It is of a later version of ffjax; read it with that."
-        expected, got = str(VERSION), repr(version)
-        raise cursor.error("version", expected, got, offset=len(MAGIC), hint=hint)
-    _check_sum(source, cursor)
-
-    key_at = cursor.position
-    if unpack_scalar(cursor, "key") != "snapshot":
-        raise cursor.error("key", "'snapshot'", "another", offset=key_at)
-    tree = unpack(cursor, "snapshot")
-    if n_bytes := cursor.remaining - len(_TAIL) - _DIGITS:
-        got = f"{n_bytes} more bytes"
-        raise cursor.error("snapshot", "the checksum after it", got)
-    return embeddings_of(TreeNode(source, tree, "snapshot"))
-
-
-def _check_sum(source: ByteSource, cursor: Cursor) -> None:
-    """Compares the checksum, before anything else is believed."""
-    end = len(source) - _DIGITS
-    tail = bytes(source.data[max(0, end - len(_TAIL)) :])
-    if tail[: len(_TAIL)] != _TAIL or len(tail) != len(_TAIL) + _DIGITS:
-        offset = max(0, end - len(_TAIL))
-        expected, hint = "the checksum at the end", "The file is truncated."
-        raise cursor.error("zlib_crc32", expected, repr(tail), offset=offset, hint=hint)
-    checksum = 0
-    for start in range(0, end, _BLOCK_BYTES):
-        stop = min(start + _BLOCK_BYTES, end)
-        checksum = zlib.crc32(source.data[start:stop], checksum)
-        source.release_pages(start, stop)
-    if tail[len(_TAIL) :] != b"%08x" % checksum:
-        got = f"{checksum:08x}, the bytes before having been changed"
-        expected = tail[len(_TAIL) :].decode("ascii", "replace")
-        raise cursor.error("zlib_crc32", expected, got, offset=end)
+    check_sum(source)
+    return embeddings_of(TreeNode(source, read_tree(source), "snapshot"))

@@ -35,6 +35,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.snapshot_value import SnapshotValue, classes_by_kind
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
@@ -88,7 +89,13 @@ class TreeNode:
         if len(stored.shape) != ndim or stored.dtype.name not in dtypes:
             expected = f"an array of {ndim} dimensions of {' or '.join(dtypes)}"
             raise self.error(name, expected, f"shape {stored.shape} of {stored.dtype}")
-        return stored.read(self.source)
+        array, filled = aligned_empty(stored.shape, stored.dtype), 0
+        raw = array.reshape(-1).view(np.uint8)
+        for start, size in stored.chunks:
+            self.source.read_into(start, raw[filled : filled + size])
+            filled += size
+        # JAX has no arrays of 64 bits unless asked to.
+        return array if stored.dtype.itemsize == 8 else jax.device_put(array)
 
     def vector(self, name: str, dtype: str) -> np.ndarray:
         """An entry that is an array of one dimension, on the host."""

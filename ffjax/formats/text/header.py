@@ -85,6 +85,16 @@ def check_rows(
         )
 
 
+def no_header_hint(dims: int) -> str | None:
+    """What may be wrong if the rows contradict a first line that has the form of a row."""
+    if dims != 1:
+        return None
+    return (
+        "If that line is a word and its value, say that the file is text without dimensions with "
+        "`format=`."
+    )
+
+
 def limit_hint(n_rows: int) -> str:
     """How to read the rows of a file whose first line is wrong about them."""
     return f"If the first line is wrong, `limit={n_rows}` reads the {n_rows} that there are."

@@ -12,26 +12,17 @@ and cannot read the number).
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
 
-from ffjax._internal.arguments import check_dims, check_limit
+from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
-from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
 from ffjax.formats.text.fields import ends_with_value
-from ffjax.formats.text.header import (
-    begin_text,
-    check_next_line,
-    check_rows,
-    limit_hint,
-    read_header,
-)
-from ffjax.formats.text.line_chunks import LineChunk, cut_lines, first_lines, squeeze
-from ffjax.formats.text.lines import IsSurplus, n_values, parse_lines
-from ffjax.formats.text.sample import count_dims, is_aligned, sample_lines, surplus_check
+from ffjax.formats.text.header import limit_hint, no_header_hint
+from ffjax.formats.text.line_chunks import LineChunk, first_lines
+from ffjax.formats.text.lines import IsSurplus, n_values
+from ffjax.formats.text.table import open_table, parse_chunk
 
 
 def load_text(
@@ -123,50 +114,20 @@ def read_text_blocks(
 ) -> Iterator[Blocks]:
     """Opens a text file to read it a block at a time, with the options of `BlockReader`."""
     check_limit(limit)
-    check_dims(dims)
-    exact, n_rows = dims is not None, None
     with open_stream(file) as stream:
-        begin_text(stream)
-        if header:
-            n_rows, declared = read_header(stream)
-            if dims not in (None, declared):
-                raise ValueError(
-                    f"`dims`: expected {declared}, as the file's first line says, got {dims}."
-                )
-            dims = declared
-            check_next_line(stream, n_rows, dims)
-            check_rows(stream, n_rows, 2 * dims + 1, limit, _no_header(dims))
-        chunks = cut_lines(stream, line=2 if header else 1)
-        first = next(chunks, None)
-        sample = [] if first is None else sample_lines(first)
-        if first is not None:
-            chunks = chain([first], chunks)
-        elif dims is None:
-            expected = "a word and its values on each line"
-            raise stream.error(0, expected=expected, got="an empty file")
-        dims = count_dims(stream, sample) if dims is None else dims
+        table = open_table(stream, header=header, dims=dims, limit=limit)
         reader = TextReader(
             stream,
-            n_rows,
-            dims,
+            table.n_rows,
+            table.dims,
             lossy,
             unit,
             values,
-            is_surplus=None if exact else surplus_check(sample, dims, header=header),
-            aligned=is_aligned(sample, dims, exact=exact),
+            is_surplus=table.is_surplus,
+            aligned=table.aligned,
         )
-        with closing(reader.read(chunks, limit)) as blocks:
-            yield Blocks(dims, n_rows, blocks)
-
-
-def _no_header(dims: int) -> str | None:
-    """What may be wrong if the rows contradict a first line that has the form of a row."""
-    if dims != 1:
-        return None
-    return (
-        "If that line is a word and its value, say that the file is text without dimensions with "
-        "`format=`."
-    )
+        with closing(reader.read(table.chunks, limit)) as blocks:
+            yield Blocks(table.dims, table.n_rows, blocks)
 
 
 @dataclass(frozen=True)
@@ -200,28 +161,19 @@ class TextReader(BlockReader):
                 self.stream.position,
                 expected=f"{self.n_rows} rows, as the first line says",
                 got=f"{n_read} up to the end",
-                hint=None if self.table else _no_header(self.dims) or limit_hint(n_read),
+                hint=None if self.table else no_header_hint(self.dims) or limit_hint(n_read),
             )
 
     def _parse(self, chunk: LineChunk) -> tuple[Block, int | None]:
         """The rows of a chunk, and where in the file the empty lines start that end it."""
-        buffer, positions = chunk.buffer, None
-        if self.aligned:
-            buffer, positions = squeeze(chunk)
-
-        def in_chunk(offset: Any) -> Any:
-            return offset if positions is None else positions[offset]
-
-        def fail(offset: int, **what: str | None) -> FormatError:
-            start = int(in_chunk(offset))
-            where = f"line {chunk.line_at(start)}"
-            return self.stream.error(chunk.offset + start, chunk=where, **what)
-
-        n_bytes = chunk.n_bytes if positions is None else len(positions)
-        lines = parse_lines(
-            buffer, n_bytes, self.dims, fail, is_surplus=self.is_surplus, values=self.values
+        lines = parse_chunk(
+            self.stream,
+            chunk,
+            self.dims,
+            is_surplus=self.is_surplus,
+            aligned=self.aligned,
+            values=self.values,
         )
-        starts, ends = in_chunk(lines.starts), in_chunk(lines.ends)
-        words = self.words(chunk.text, starts, ends, chunk.offset)
-        blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
+        words = self.words(chunk.text, lines.starts, lines.ends, chunk.offset)
+        blank = None if lines.blank is None else chunk.offset + lines.blank
         return self.block(words, lines.values), blank

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
 from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.memmap import release_pages
+from ffjax._internal.mapped_trees import release_pages
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
 from ffjax.transforms.quantize.opq import rotated

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.formats.fasttext import read_embeddings, reader
+from ffjax.formats.fasttext import reader
+from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests.formats.fasttext import files
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 from ffjax.formats.fasttext import quantized
 from tests.formats.fasttext import files
 from tests.formats.fasttext.test_read import CLOSE, _differences
@@ -174,3 +175,15 @@ def test_row_norms_are_those_of_the_rows(quantize):
     np.testing.assert_allclose(
         quantized.row_norms(own), np.linalg.norm(np.asarray(own), axis=1), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(("model", "options"), CASES)
+def test_what_a_model_holds_is_known_without_reading_it(quantize, model, options):
+    path = quantize(model, options)
+    emb, facts = ffjax.load(path, mmap=True), describe(path)
+    assert (facts["words"], facts["dims"]) == (len(emb.vocab), emb.dims)
+    assert facts["tokens"] == emb.training.n_tokens
+    assert facts["labels"] == facts["output_rows"] == len(LABELS)
+    assert facts["rows"] == len(emb.storage)
+    indexer = getattr(emb.vocab, "subword_indexer", None)
+    assert facts.get("buckets") == (None if indexer is None else indexer.upper_bound)

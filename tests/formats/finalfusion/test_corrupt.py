@@ -11,7 +11,7 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.finalfusion import read_embeddings
+from ffjax.formats.finalfusion.reader import read_embeddings
 from tests import builders
 from tests.formats.finalfusion import fifu
 

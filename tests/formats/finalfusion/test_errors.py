@@ -8,8 +8,9 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.finalfusion import quantized, read_embeddings
+from ffjax.formats.finalfusion import quantized
 from ffjax.formats.finalfusion.header import read_chunk_header
+from ffjax.formats.finalfusion.reader import read_embeddings
 from ffjax.formats.io.binary import Cursor
 from tests.formats.finalfusion import fifu
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax._internal.arguments import check_dims, check_limit
+from ffjax._internal.file_arguments import check_dims, check_limit
 from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines

@@ -1,0 +1,94 @@
+"""What a file holds, as far as its head says; importing this does not import JAX."""
+
+from typing import Any
+
+from ffjax._internal.file_arguments import check_dims, check_same_dims
+from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.detect import check_format, detect
+from ffjax.formats.fasttext import describe as fasttext
+from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
+from ffjax.formats.finalfusion import describe as finalfusion
+from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
+from ffjax.formats.floret_header import read_header as read_floret_header
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_source, open_stream
+from ffjax.formats.snapshot import describe as snapshot
+from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.text.header import begin_text, check_rows, read_header
+from ffjax.formats.text.table import count_words, open_table
+
+# By format: the bytes that it begins with, the class of its errors, and who describes it.
+_IN_PLACE = {
+    "finalfusion": (FINALFUSION_MAGIC, FinalfusionFormatError, finalfusion.describe),
+    "fasttext": (FASTTEXT_MAGIC, FormatError, fasttext.describe),
+    "msgpack": (SNAPSHOT_MAGIC, FormatError, snapshot.describe),
+}
+# What people are shown for the names that files and this library use.
+_VOCABULARIES = {
+    "SimpleVocab": "words",
+    "BucketSubwordVocab": "words, n-grams in finalfusion's buckets",
+    "FinalfusionBucketVocab": "words, n-grams in finalfusion's buckets",
+    "FastTextSubwordVocab": "words, n-grams in fastText's buckets",
+    "FastTextVocab": "words, n-grams in fastText's buckets",
+    "ExplicitSubwordVocab": "words, stored n-grams",
+    "ExplicitVocab": "words, stored n-grams",
+    "FloretSubwordVocab": "n-grams in floret's buckets",
+    "FloretVocab": "n-grams in floret's buckets",
+}
+_STORAGES = {"NdArray": "plain", "Int8Array": "int8", "QuantizedArray": "quantized"}
+# In this order.
+_FACTS = (
+    *("format", "chunks", "vocabulary", "words", "repeated_words", "word_rows", "ngram_lengths"),
+    *("ngrams", "ngram_rows", "buckets", "hashes", "dims", "storage", "rows", "dtype"),
+    *("codes_per_row", "centroids", "rotated", "row_norms", "norms", "metadata", "tokens"),
+    *("labels", "output_rows"),
+)
+
+
+def describe(
+    file: File, format: str | None = None, *, lossy: bool = False, dims: int | None = None
+) -> dict[str, Any]:
+    """The format of a file and what it holds; only text without a header is read as a whole."""
+    check_format("format", format)
+    check_dims(dims)
+    with open_stream(file) as stream:
+        format = detect(stream) if format is None else format
+        if format in _IN_PLACE:
+            magic, error, describe_source = _IN_PLACE[format]
+            with open_source(stream, magic=magic, error=error) as source:
+                facts = describe_source(source)
+        else:
+            facts = _describe_table(stream, format, lossy, dims)
+    if "dims" in facts:
+        check_same_dims(facts["dims"], dims)
+    for name, shown in (("vocabulary", _VOCABULARIES), ("storage", _STORAGES)):
+        if name in facts:
+            facts[name] = shown.get(facts[name], facts[name])
+    facts["format"] = format
+    return {name: facts[name] for name in _FACTS if name in facts}
+
+
+def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) -> dict[str, Any]:
+    matrix: dict[str, Any] = {"storage": "NdArray", "dtype": "float32"}
+    if format == "floret":
+        begin_text(stream)
+        header = read_floret_header(stream)
+        check_rows(stream, header.n_rows, 2 * header.dims + 2)
+        ngrams = {
+            "ngram_lengths": f"{header.min_n} to {header.max_n}",
+            "hashes": header.n_hashes,
+            "buckets": header.n_rows,
+        }
+        matrix |= {"dims": header.dims, "rows": header.n_rows}
+        return {"vocabulary": "FloretVocab", "words": 0, **ngrams, **matrix}
+    values: dict[str, Any] = {"vocabulary": "SimpleVocab"}
+    if format == "word2vec":
+        n_rows, dims = read_header(stream)
+        check_rows(stream, n_rows, 4 * dims + 1)
+    else:
+        table = open_table(stream, header=format == "textdims", dims=dims)
+        n_rows, dims = table.n_rows, table.dims
+        if n_rows is None:
+            n_rows, n_lines = count_words(stream, table, lossy=lossy)
+            values["repeated_words"] = (n_lines - n_rows) or None
+    return {**values, "words": n_rows, **matrix, "dims": dims, "rows": n_rows, "norms": n_rows}

@@ -1,0 +1,71 @@
+"""What a fastText model holds, without its words and rows."""
+
+from typing import Any
+
+from ffjax.formats.fasttext.entries import TAIL_BYTES, find_ends, read_sizes
+from ffjax.formats.fasttext.layout import Config, read_flag, read_version
+from ffjax.formats.io.binary import ByteSource, Cursor
+
+_CENTROIDS = 256
+
+
+def describe(source: ByteSource) -> dict[str, Any]:
+    """The settings, the sizes of the dictionary, and the shapes of the matrices."""
+    cursor = Cursor(source)
+    version = read_version(cursor)
+    config = Config.read(cursor)
+    sizes = read_sizes(cursor)
+    ends = find_ends(cursor, source.view(cursor.position, cursor.end), sizes.n_entries)
+    cursor.skip("entries", int(ends[-1]) + TAIL_BYTES if len(ends) else 0)
+    cursor.skip("n-grams", 8 * max(sizes.pruned, 0))
+    lengths = config.ngram_lengths(version)
+    vocabulary = {"vocabulary": "SimpleVocab", "words": sizes.n_words}
+    if lengths is not None:
+        vocabulary["vocabulary"] = "FastTextVocab"
+        vocabulary["ngram_lengths"] = "{} to {}".format(*lengths)
+        vocabulary["buckets"] = config.buckets if sizes.pruned <= 0 else sizes.pruned
+
+    cursor.chunk = "input matrix"
+    is_quantized = read_flag(cursor, "quantized")
+    rows, n_codes = _skip_matrix(cursor, config.dims, is_quantized)
+    matrix: dict[str, Any] = {
+        "dims": config.dims,
+        "storage": "QuantizedArray" if is_quantized else "NdArray",
+        "rows": rows if lengths else sizes.n_words,
+    }
+    matrix |= {"codes_per_row": n_codes} if is_quantized else {"dtype": "float32"}
+    output_rows = None
+    # finalfusion-python writes the input matrix once more, without a head.
+    if sizes.pruned != 0 or cursor.remaining != 4 * rows * config.dims:
+        cursor.chunk = "output matrix"
+        is_quantized = read_flag(cursor, "quantized") and is_quantized
+        output_rows, _ = _skip_matrix(cursor, config.dims, is_quantized)
+    training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
+    values = {"norms": sizes.n_words, "metadata": list(config._fields)}
+    return {**vocabulary, **matrix, **values, **training}
+
+
+def _skip_matrix(cursor: Cursor, dims: int, is_quantized: bool) -> tuple[int, int]:
+    """Steps over a matrix; returns its rows and the codes of a row."""
+    if not is_quantized:
+        rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
+        if rows < 0 or (columns != dims and rows):
+            raise cursor.error("rows, dims", f"0 or more, and {dims}", f"{rows} and {columns}")
+        cursor.skip("rows", cursor.claim("rows", rows, 4 * dims))
+        return rows, 0
+    has_norms = read_flag(cursor, "norms")
+    rows, _ = cursor.number("q", "rows"), cursor.number("q", "dims")
+    size = cursor.number("i", "size of codes")
+    if rows < 0 or size < 0:
+        raise cursor.error("rows, size of codes", "0 or more", f"{rows} and {size}")
+    cursor.skip("codes", size)
+    _skip_quantizer(cursor, dims)
+    if has_norms:
+        cursor.skip("norm codes", rows)
+        _skip_quantizer(cursor, 1)
+    return rows, size // max(rows, 1)
+
+
+def _skip_quantizer(cursor: Cursor, dims: int) -> None:
+    cursor.skip("dims, n_codes, width, last", 16)
+    cursor.skip("centroids", 4 * _CENTROIDS * dims)
