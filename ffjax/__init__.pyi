@@ -6,6 +6,7 @@ from ffjax.embeddings.metadata import Metadata as Metadata
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
 from ffjax.embeddings.text import embed_text as embed_text
 from ffjax.embeddings.text_file import embed_file as embed_file
+from ffjax.embeddings.text_search import search as search
 from ffjax.embeddings.training_state import TrainingState as TrainingState
 from ffjax.embeddings.value import Embeddings as Embeddings
 from ffjax.errors import FinalfusionFormatError as FinalfusionFormatError

@@ -19,7 +19,6 @@ from ffjax.embeddings.batch_lookup import ngram_sum
 from ffjax.embeddings.cosines import cosines_of, to_unit
 from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
 from ffjax.embeddings.text import embed_text
-from ffjax.strings.codec import encode_word
 
 # Rows whose cosines are computed at a time, in float64.
 _BLOCK_ROWS = 4096
@@ -281,7 +280,7 @@ class EverydayVerbs(WordSearches):
             raise ValueError(
                 f"`text`: expected one line, got {text!r}. Use `ffjax.embed_text` for several."
             )
-        return embed_text(self, encode_word(text) + b"\n", pooling="fasttext")[0][0]
+        return embed_text(self, [text], pooling="fasttext")[0][0]
 
     def _vectors(self, keys: Iterable[Any]) -> np.ndarray:
         """The vectors of words, and vectors as they are: float64 `[n, dims]`."""

@@ -19,6 +19,7 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import find_rows
 from ffjax.embeddings.pooling_rule import PoolingRule
+from ffjax.embeddings.text_input import simplify, text_bytes, warn_of_zeros
 from ffjax.embeddings.unique_words import unique_words
 from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
@@ -43,14 +44,16 @@ def embed_text(
     pooling: str = "mean",
     weights: Any = None,
     unnormalize: bool = False,
+    lowercase: bool = False,
+    strip_punctuation: bool = False,
     n_words: int | None = None,
     n_lines: int | None = None,
 ) -> tuple[Any, Any]:
-    r"""One vector for each line of a text, from its bytes.
+    r"""One vector for each line of a text, or for each text of a list.
 
     Words are separated by spaces, tabs, `\n`, `\r`, `\v`, `\f` and NULs, as when fastText trains;
     lines end with `\n`. A word counts if it has a vector, its own or through its n-grams. A line
-    without such words gets zeros.
+    without such words gets zeros; if those are most of the lines, a warning says why.
 
     `pooling="fasttext"` gives what `fasttext.get_sentence_vector` does (which does not divide words
     at NULs, except for supervised models): the mean of the words' vectors at unit length. For a
@@ -60,8 +63,10 @@ def embed_text(
 
     Args:
         embeddings: the embeddings.
-        text: `bytes`, or uint8 `[n]`. Inside of `jit` a uint8 array, with `n_words` and `n_lines`;
-            words of more than 64 bytes are not found there.
+        text: `bytes`, a `str` or uint8 `[n]`, with a vector for each line; or several texts, with a
+            vector for each, whatever line ends it has: a list of `str` or `bytes`, NumPy or Arrow
+            strings. Inside of `jit` a uint8 array, with `n_words` and `n_lines`; words of more than
+            64 bytes are not found there.
         pooling: `"mean"`, `"sum"`, `"max"` or `"fasttext"`.
         weights: a factor for each known word, `[n_vocab]`, or `[n_vocab + 1]` with a last one for
             unknown words, which is 1 otherwise. Inverse frequency is such a factor; "Text to
@@ -69,6 +74,9 @@ def embed_text(
             the sum of the weights' absolute values. Not for `"max"` and `"fasttext"`.
         unnormalize: as in `lookup`: whether to pool vectors as they were before they were scaled to
             unit length.
+        lowercase: whether to look words up in lower case. Outside of compiled code.
+        strip_punctuation: whether to leave out the punctuation (Unicode's P) at both ends of words.
+            Outside of compiled code.
         n_words: in compiled code, the most words; the rest of the text is left out.
         n_lines: in compiled code, how many lines to answer.
 
@@ -77,16 +85,20 @@ def embed_text(
         `[n_lines]`. NumPy arrays for text on the host, else `jax.Array`s.
 
     Raises:
-        TypeError: if `text` is neither bytes nor uint8 (a `str` is not), `embeddings` is something
-            else, or the weights are not numbers.
-        ValueError: for an unknown pooling, weights that do not fit, traced text without sizes, or
-            `"fasttext"` for a supervised model inside of `jit` or with n-grams of words.
+        TypeError: if `text` or `embeddings` is something else, or the weights are not numbers.
+        ValueError: for an unknown pooling, weights that do not fit, traced text without sizes or
+            with changes to the text, or `"fasttext"` for a supervised model inside of `jit` or with
+            n-grams of words.
 
     Examples:
         >>> import ffjax
         >>> vectors, counts = ffjax.embed_text(ffjax.demo(), b"berlin and paris\n\n12345\n")
         >>> vectors.shape, counts.tolist()
         ((3, 100), [3, 0, 0])
+        >>> texts = ["Tea, please!", "two\nlines"]
+        >>> options = {"lowercase": True, "strip_punctuation": True}
+        >>> ffjax.embed_text(ffjax.demo(), texts, **options)[1].tolist()
+        [2, 2]
     """
     check_embeddings(embeddings)
     if pooling == "fasttext" and weights is not None:
@@ -94,6 +106,11 @@ def embed_text(
             '`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.'
         )
     if isinstance(text, Tracer) or (isinstance(text, jax.Array) and n_words is not None):
+        if lowercase or strip_punctuation:
+            raise ValueError(
+                "`lowercase`, `strip_punctuation`: expected False in compiled code, got True. "
+                "Change the text before it becomes an array."
+            )
         return device_text.embed_text(
             embeddings,
             text,
@@ -104,30 +121,17 @@ def embed_text(
             unnormalize=unnormalize,
         )
     rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
-    text = _bytes(text)
+    text = text_bytes(text)
     bounds = _line_bounds(text, _BATCH_BYTES)
     batches = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
     ends = np.cumsum([0, *map(_n_lines, batches)]).tolist()
     vectors = np.empty((ends[-1], embeddings.storage.shape[1]), np.float32)
     counts = np.empty(ends[-1], np.int32)
     for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
+        batch = simplify(batch, lowercase=lowercase, strip_punctuation=strip_punctuation)
         _embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
+    warn_of_zeros(embeddings, text, counts)
     return vectors, counts
-
-
-def _bytes(text: Any) -> np.ndarray:
-    if isinstance(text, bytes | bytearray | memoryview):
-        return np.frombuffer(text, np.uint8)
-    is_array = isinstance(text, np.ndarray | jax.Array)
-    if not is_array or text.ndim != 1 or text.dtype != np.uint8:
-        got = type(text).__name__
-        if hasattr(text, "ndim"):
-            got = f"{text.ndim} dimensions of {text.dtype}"
-        raise TypeError(
-            f"`text`: expected bytes or one dimension of uint8, got {got}. "
-            "Encode a str: `s.encode()`."
-        )
-    return np.ascontiguousarray(text)
 
 
 def _line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:

@@ -32,6 +32,8 @@ def embed_file(
     pooling: str = "mean",
     weights: Any = None,
     unnormalize: bool = False,
+    lowercase: bool = False,
+    strip_punctuation: bool = False,
     dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -47,6 +49,8 @@ def embed_file(
         pooling: as in `embed_text`.
         weights: as in `embed_text`.
         unnormalize: as in `embed_text`.
+        lowercase: as in `embed_text`.
+        strip_punctuation: as in `embed_text`.
         dtype: `"float32"` or `"float16"`.
         progress: called after each block with the bytes read and the lines written in it.
 
@@ -70,9 +74,9 @@ def embed_file(
     """
     if dtype not in DTYPES:
         raise ValueError(f"`dtype`: expected one of {', '.join(DTYPES)}, got {dtype!r}.")
-    embed = partial(
-        embed_text, embeddings, pooling=pooling, weights=weights, unnormalize=unnormalize
-    )
+    options = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+    options |= {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
+    embed: Any = partial(embed_text, embeddings, **options)
     embed(b"")  # raises the errors of wrong settings before anything is opened
     is_path = isinstance(source, str | os.PathLike)
     if not is_path and not hasattr(source, "read"):
