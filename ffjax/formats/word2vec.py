@@ -33,6 +33,7 @@ from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, i
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
+from ffjax.kernels.normalize import unit_length
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22

@@ -261,7 +261,7 @@ def test_progress(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "formats.text.read.parse_lines",
+        "formats.text.table.parse_lines",
         "_internal.memmap.FileRows.append",
         "formats.finalfusion.floats.release_pages",
     ],
