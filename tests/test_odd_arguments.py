@@ -172,19 +172,19 @@ def test_no_embeddings(other, files) -> None:
             b"tea",
             {"weights": "x"},
             TypeError,
-            "`weights`: expected a factor for each word's row.*, got str",
+            "`weights`: expected a factor for each known word.*, got str",
         ),
         (
             b"tea",
             {"weights": {"tea": 1.0}},
             TypeError,
-            "`weights`: expected a factor for each word's row.*, got dict",
+            "`weights`: expected a factor for each known word.*, got dict",
         ),
         (
             b"tea",
             {"weights": 1.0},
             ValueError,
-            r"`weights`: expected 40000, one for each word's row.* got shape \(\)",
+            r"`weights`: expected 40000, one for each known word.* got shape \(\)",
         ),
         (
             TEXT,

@@ -9,10 +9,13 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._internal.arrays import as_int32
+
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
     jnp.floating: ("floats", "jnp.float32"),
     jnp.integer: ("whole numbers", "jnp.int32"),
+    jnp.number: ("numbers", "jnp.float32"),
     jnp.bool_: ("booleans", "bool"),
     jnp.uint8: ("bytes (uint8)", "jnp.uint8"),
 }
@@ -36,10 +39,10 @@ def check_instance(name: str, value: Any, kind: type, *, optional: bool = False)
         raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
 
 
-def check_word(name: str, word: Any) -> None:
+def check_word(name: str, word: Any, hint: str = "") -> None:
     """Checks that an argument is a `str`."""
     if not isinstance(word, str):
-        raise TypeError(f"`{name}`: expected a word, got {_shown(word)}.")
+        raise TypeError(f"`{name}`: expected a word, got {_shown(word)}.{hint and ' '}{hint}")
 
 
 def list_of_words(words: Any) -> list[str]:
@@ -88,12 +91,12 @@ def array_of(
     expected: str,
     shape: tuple[int | None, ...] | None = None,
 ) -> Any:
-    """An array, or numbers in lists as an array.
+    """An array, or numbers in lists as an array; whole numbers as int32.
 
     Args:
         name: what errors call it.
         value: the array.
-        kind: `jnp.floating`, `jnp.integer`, `jnp.bool_` or `jnp.uint8`.
+        kind: one of `_KINDS`.
         expected: what it holds, with its shape, for errors.
         shape: its shape, `None` for an axis of any length; any shape by default.
     """
@@ -115,7 +118,7 @@ def array_of(
         )
     if shape is not None and not _fits(array.shape, shape):
         raise ValueError(f"`{name}`: expected {expected}, got shape {array.shape}.")
-    return array
+    return as_int32(array) if kind is jnp.integer else array
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -18,13 +18,18 @@ _COARSE = 1024
 
 def on_host(array: Any) -> np.ndarray:
     """The array as a NumPy array; an error that says what to do instead if it is traced."""
-    if isinstance(array, jax.core.Tracer):
+    check_concrete(array)
+    return np.asarray(array)
+
+
+def check_concrete(tree: Any) -> None:
+    """Raises an error that says what to do instead if a leaf is traced."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
         raise TypeError(
             "expected arrays, got traced values: functions that take or return a `str` run on the "
             "host. Inside `jit` use `ffjax.embed(embeddings, strings)` with packed words, and the "
-            "other device functions."
+            "other device functions; rows are `storage.gather(ids)`, and norms `norms.array`."
         )
-    return np.asarray(array)
 
 
 def host_view(array: Any) -> np.ndarray | None:
@@ -37,6 +42,21 @@ def host_view(array: Any) -> np.ndarray | None:
     if len(devices) == 1 and next(iter(devices)).platform == "cpu":
         return np.asarray(array)
     return None
+
+
+def as_int32(numbers: Any) -> Any:
+    """Whole numbers as int32; those beyond its range become its ends, so that nothing wraps.
+
+    Examples:
+        >>> as_int32(np.array([2**32, -5, 7])).tolist()
+        [2147483647, -5, 7]
+    """
+    if numbers.dtype == np.int32:
+        return numbers
+    ends, old = np.iinfo(np.int32), np.iinfo(numbers.dtype)
+    library = jnp if isinstance(numbers, jax.Array) else np
+    clipped = library.clip(numbers, max(ends.min, old.min), min(ends.max, old.max))
+    return clipped.astype(np.int32)
 
 
 def placed_array(array: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
+from ffjax._internal.arrays import on_host
+
 T = TypeVar("T")
 
 # Elements compared at a time: comparing mapped files must not make masks as large as the files.
@@ -53,7 +55,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
     def decorate(cls: type[T]) -> type[T]:
         # A subclass inherits the repr and the comparison of its base, if that has its own.
         shown = None if cls.__repr__ is object.__repr__ else cls.__repr__
-        compared = cls.__eq__ is not object.__eq__
+        compared = None if cls.__eq__ is object.__eq__ else cls.__eq__
         cls = dataclasses.dataclass(frozen=True, eq=False, repr=False, init=init)(cls)
         names = field_names(cls)
         if unknown := sorted(set(static) - set(names)):
@@ -96,19 +98,24 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
             fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
             return f"{cls.__name__}({fields})"
 
-        def __eq__(self: T, other: object) -> bool:
+        def __eq__(self: T, other: object) -> Any:
+            if compared is not None:
+                try:
+                    return compared(self, other)
+                except Exception:  # a tree of something other than arrays, as above
+                    if all(map(_is_array, jax.tree.leaves((self, other)))):
+                        raise
             return equal(self, other) if isinstance(other, cls) else NotImplemented
 
         methods: dict[str, Any] = {
             "__repr__": __repr__,
+            "__eq__": __eq__,
             "__getstate__": __getstate__,
             # The error that `dataclass` raises does not say what to do instead.
             "__setattr__": frozen,
             "__delattr__": frozen,
             "__hash__": None,
         }
-        if not compared:
-            methods["__eq__"] = __eq__
         for name, method in methods.items():
             setattr(cls, name, method)
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
@@ -167,13 +174,21 @@ def equal(a: Any, b: Any) -> bool:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    x, y = np.asarray(a), np.asarray(b)
+    if not (_is_array(a) or _is_array(b)):
+        return bool(a == b)
+    if not (_is_array(a) and _is_array(b)):
+        return False
+    x, y = on_host(a), on_host(b)
     if x.dtype != y.dtype or x.shape != y.shape:
         return False
     if x.ndim == 0 or x.size <= _COMPARED:
         return _same_block(x, y)
     step = max(1, _COMPARED * len(x) // x.size)
     return all(_same_block(x[i : i + step], y[i : i + step]) for i in range(0, len(x), step))
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "__array__")
 
 
 def _same_block(x: np.ndarray, y: np.ndarray) -> bool:

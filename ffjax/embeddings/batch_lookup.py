@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
-from ffjax._internal.arrays import padded_size
+from ffjax._internal.arrays import check_concrete, padded_size
 from ffjax.functional.lookup import lookup
 from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
+from ffjax.kernels.normalize import unit_vector
 from ffjax.storage import Storage
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import RaggedBatch, pack_ragged
@@ -51,6 +52,7 @@ def embed_words(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
+    check_concrete((embeddings.storage, embeddings.vocab))
     n, blocks = _blocks(words)
     vectors = np.empty((n, embeddings.storage.shape[1]), embeddings.storage.dtype)
     found = np.zeros(n, bool)
@@ -162,11 +164,8 @@ def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.fl
     total, count = ngram_sum(embeddings, word)
     if not count:
         return None
-    total = total.astype(np.float32, copy=False)
-    norm = np.sqrt(total.dot(total))
-    if norm > 0:
-        total /= norm
-    return total, norm
+    unit, norm = unit_vector(total)
+    return unit.astype(embeddings.storage.dtype, copy=False), norm
 
 
 def _blocks(words: Any) -> tuple[int, Iterator[list[RaggedBatch]]]:
@@ -257,6 +256,6 @@ def _embed_long_word(
     embeddings: EmbeddingsLike, word: str, unnormalize: bool
 ) -> tuple[np.ndarray, bool]:
     total, count = ngram_sum(embeddings, word)
-    divisor = max(count, 1) if unnormalize else np.sqrt(total @ total)
-    return (total / divisor if divisor > 0 else total), count > 0
+    vector = total / max(count, 1) if unnormalize else unit_vector(total)[0]
+    return vector, count > 0
 

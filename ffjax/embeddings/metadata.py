@@ -11,7 +11,7 @@ import numpy as np
 import tomli_w
 from jaxtyping import Int32, UInt8
 
-from ffjax._internal.arrays import AnyArray, padded_size
+from ffjax._internal.arrays import AnyArray, on_host, padded_size
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import set_fields, value
 
@@ -43,6 +43,10 @@ class Metadata(Chunk, Mapping[str, Any]):
     length: Int32[AnyArray, ""]
 
     def __init__(self, values: Mapping[str, Any] | None = None, **keywords: Any) -> None:
+        if not (values is None or isinstance(values, Mapping)):
+            hint = " For text use `Metadata.from_toml`." if isinstance(values, str) else ""
+            got = f"{type(values).__name__} {values!r}"
+            raise TypeError(f"`values`: expected a mapping, got {got}.{hint}")
         values = {**(values or {}), **keywords}
         try:
             text = tomli_w.dumps(values)
@@ -77,7 +81,7 @@ class Metadata(Chunk, Mapping[str, Any]):
     @cached_property
     def toml(self) -> str:
         """The text of the document."""
-        return np.asarray(self.data)[: int(self.length)].tobytes().decode("utf-8")
+        return on_host(self.data)[: int(self.length)].tobytes().decode("utf-8")
 
     @cached_property
     def _values(self) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ class PoolingRule:
         check_pooling(pooling, weights)
         if weights is not None:
             weights = np.asarray(checked_weights(embeddings, weights), np.float32)
-            if len(weights) == embeddings.vocab.n_word_rows:
+            if len(weights) == len(embeddings.vocab):
                 weights = np.append(weights, np.float32(1))
         if pooling != "fasttext" or not is_classifier(embeddings):
             return cls(pooling, weights, unnormalize)

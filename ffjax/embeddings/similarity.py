@@ -1,7 +1,7 @@
 """Searches that take and answer words: the methods of `Embeddings`, and what they are made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,11 @@ class SimilarityResult:
 
     Attributes:
         word: the word.
-        similarity: the score, a float32.
+        similarity: the score.
     """
 
     word: str = field(compare=False)
-    similarity: float | np.floating
+    similarity: float
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.word, self.similarity))
@@ -64,7 +64,7 @@ class WordSearches(ABC):
         word2: str,
         word3: str,
         k: int = 1,
-        skip: Collection[str] | None = None,
+        skip: Iterable[str] | None = None,
         *,
         method: str = "3cosadd",
         metric: str = "dot",
@@ -133,7 +133,7 @@ class WordSearches(ABC):
 
     def most_similar_batch(
         self,
-        words: Collection[str],
+        words: Iterable[str],
         k: int = 10,
         *,
         metric: str = "cosine",
@@ -167,7 +167,7 @@ class WordSearches(ABC):
         self,
         query: np.ndarray,
         k: int = 10,
-        skip: Collection[str] | None = None,
+        skip: Iterable[str] | None = None,
         *,
         metric: str = "dot",
         topn: int | None = None,
@@ -200,7 +200,7 @@ def nearest(
     embeddings: EmbeddingsLike,
     query: np.ndarray,
     k: int,
-    skip: Collection[str],
+    skip: Iterable[str],
     *,
     metric: str,
     candidates: Any = None,
@@ -217,7 +217,7 @@ def nearest_to_analogy(
     embeddings: EmbeddingsLike,
     vectors: np.ndarray,
     k: int,
-    skip: Collection[str],
+    skip: Iterable[str],
     method: str,
     metric: str = "dot",
 ) -> list[SimilarityResult]:
@@ -262,11 +262,11 @@ def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]
     """Rows as words with scores: a row that several words share is called by the first of them."""
     words, first_word = embeddings.vocab.words, embeddings.vocab.row_words
 
-    def results(rows: list[int], scores: np.ndarray) -> list[SimilarityResult]:
+    def results(rows: list[int], scores: list[float]) -> list[SimilarityResult]:
         pairs = zip(rows, scores, strict=True)
         return [SimilarityResult(words[first_word[row]], score) for row, score in pairs if row >= 0]
 
-    return list(map(results, np.asarray(best.rows).tolist(), np.asarray(best.scores)))
+    return list(map(results, np.asarray(best.rows).tolist(), np.asarray(best.scores).tolist()))
 
 
 def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
@@ -275,16 +275,13 @@ def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
         raise TypeError(
             f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}."
         )
-    wrong = [skip]
-    if isinstance(skip, Iterable):
-        wrong = [word for word in skip if not isinstance(word, str)]
-    if wrong:
-        raise TypeError(
-            "`skip`: expected words to leave out, got "
-            f"{type(wrong[0]).__name__} {wrong[0]!r}."
-        )
+    skipped = list(skip) if isinstance(skip, Iterable) else [skip]
+    for word in skipped:
+        if not isinstance(word, str):
+            got = f"{type(word).__name__} {word!r}"
+            raise TypeError(f"`skip`: expected words to leave out, got {got}.")
     index = embeddings.vocab.host_index
-    rows = [index[word] for word in skip if word in index]
+    rows = [index[word] for word in skipped if word in index]
     exclude = np.full(max(4, padded_size(len(rows))), -1, np.int32)
     exclude[: len(rows)] = rows
     return exclude[None]

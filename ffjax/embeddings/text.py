@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import padded_size
-from ffjax.embeddings.batch_lookup import find_rows
+from ffjax._internal.jax_compat import is_traced
 from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.embeddings.text_input import simplify, text_bytes, warn_of_zeros
 from ffjax.embeddings.unique_words import unique_words
@@ -120,6 +120,11 @@ def embed_text(
             weights=weights,
             unnormalize=unnormalize,
         )
+    if is_traced((embeddings.storage, embeddings.vocab, weights)):
+        raise TypeError(
+            "`text`: expected a uint8 array with `n_words` and `n_lines` inside of `jit`, got "
+            f"{type(text).__name__}. `jnp.frombuffer(text, jnp.uint8)` makes one of bytes."
+        )
     rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
     text = text_bytes(text)
     bounds = _line_bounds(text, _BATCH_BYTES)
@@ -191,20 +196,20 @@ def _embed_batch(
 
 
 def _look_up(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
-    """The words of a text and their rows, -1 for unknown words, on the host."""
+    """The words of a text and their numbers, -1 for unknown words, on the host."""
     data = np.zeros(padded_size(text.size + _WIDTH, coarse=True), np.uint8)
     data[: text.size] = text
     # There are at most as many words as bytes that may divide them, and one.
     slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, coarse=True)
-    rows, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), slots)
+    words, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), slots)
     n, n_lines = int(tokens.n_words), int(tokens.n_lines)
-    ids, starts, lengths, lines = (np.asarray(column)[:n] for column in (rows, *tokens[:3]))
+    ids, starts, lengths, lines = (np.asarray(column)[:n] for column in (words, *tokens[:3]))
     long = np.flatnonzero(lengths > _WIDTH)
     if long.size:
         ids = ids.copy()
         views = ByteViews(text, starts[long], lengths[long])
         for positions, strings in ragged_batches([views]):
-            batch_ids = np.asarray(find_rows(vocab, strings))[: len(positions)]
+            batch_ids = np.asarray(find_words(vocab, strings))[: len(positions)]
             # Words of other batches are fillers in this one.
             in_batch = strings.lengths[: len(positions)] >= 0
             ids[long[positions[in_batch]]] = batch_ids[in_batch]
@@ -217,7 +222,13 @@ def _tokenize_and_find(
 ) -> tuple[Array, Tokens]:
     tokens = tokenize(text, slots, length)
     strings = Strings(gather_bytes(text, tokens.starts, _WIDTH), tokens.lengths)
-    return vocab.find(strings), tokens
+    return vocab.find_words(strings), tokens
+
+
+@jax.jit
+def find_words(vocab: Vocab, strings: Strings) -> Array:
+    """The number of each known word of a batch, -1 for the others."""
+    return vocab.find_words(strings)
 
 
 def _totals(table: Array, ids: np.ndarray, tokens: Tokens, *, largest: bool) -> np.ndarray:

@@ -7,11 +7,12 @@ written back complete.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 
-from ffjax._internal.arguments import check_instance
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arguments import array_of, check_instance
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import equal, set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
 from ffjax.storage import Storage
@@ -79,7 +80,10 @@ class TrainingState:
         if label_counts is None:
             label_counts = np.zeros(len(labels), np.int64)
         if word_ngram_buckets is not None:
-            word_ngram_buckets = np.asarray(word_ngram_buckets, np.int32)
+            what = "the bucket of each row of `word_ngrams`"
+            word_ngram_buckets = array_of(
+                "word_ngram_buckets", word_ngram_buckets, jnp.integer, what, (None,)
+            )
         arrays = {
             "count_halves": _halves("counts", counts),
             "label_count_halves": _halves("label_counts", label_counts),
@@ -176,4 +180,4 @@ def _halves(name: str, numbers: Any) -> np.ndarray:
 
 
 def _joined(halves: Any) -> np.ndarray:
-    return np.ascontiguousarray(np.asarray(halves), "<u4").view("<i8")[..., 0]
+    return np.ascontiguousarray(on_host(halves), "<u4").view("<i8")[..., 0]

@@ -8,6 +8,7 @@ from ffjax._internal.arrays import aligned_zeros, padded_size
 from ffjax.embeddings.batch_lookup import embed_unknown, read_rows
 from ffjax.embeddings.pooling_rule import LINE_END, PoolingRule
 from ffjax.functional.search import EmbeddingsLike
+from ffjax.kernels.normalize import unit_rows
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import pack_ragged
@@ -18,7 +19,7 @@ class UniqueWords(NamedTuple):
 
     Attributes:
         vectors: float32 `[n, dims]`, padded with zeros.
-        ids: the row of each word of the text, -1 if it does not count.
+        ids: the row of `vectors` for each word of the text, -1 if it does not count.
         weights: what each row counts in a mean, float64 `[n]`; `None` for one each.
     """
 
@@ -45,22 +46,23 @@ def unique_words(
     ids: np.ndarray,
     lines: np.ndarray,
 ) -> UniqueWords:
-    """The different words of a text, from their rows (-1 for unknown words) and ascending lines."""
+    """The different words of a text, from numbers (-1 for unknown words) and ascending lines."""
     unknown = ids < 0
     if rule.labels is not None:
         in_line = _before_line_end(words, lines)
         ids, unknown = np.where(in_line, ids, np.int32(-1)), unknown & in_line
-    rows, ids = _number_known(ids, embeddings.vocab.n_word_rows)
+    word_ids, ids = _number_known(ids, len(embeddings.vocab))
     names: list[bytes] = []
     if embeddings.vocab.subword_indexer is not None:
-        names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(rows))
-    n_known, n = len(rows), len(rows) + len(names)
+        names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(word_ids))
+    n_known, n = len(word_ids), len(word_ids) + len(names)
 
     size = padded_size(max(n, 1), coarse=True)
     vectors = aligned_zeros((size, embeddings.storage.shape[1]), np.float32)
     found = np.arange(size) < n_known
     unnormalize = rule.unnormalize
     if n_known:
+        rows = embeddings.vocab.host_rows[word_ids]
         vectors[:n_known] = read_rows(embeddings, rows, unnormalize=unnormalize)
     if names:
         out = vectors[n_known:n], found[n_known:n]
@@ -69,15 +71,14 @@ def unique_words(
     weights = None
     if rule.labels is not None:
         weights = np.ones(size, np.float64)
-        weights[:n] = _row_counts(embeddings, rows, names)
+        weights[:n] = _row_counts(embeddings, word_ids, names)
         vectors *= weights[:, None].astype(np.float32)
     elif rule.pooling == "fasttext":
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        found &= norms > 0
-        np.divide(vectors, norms[:, None], out=vectors, where=found[:, None])
+        _, norms = unit_rows(vectors[:n])
+        found[:n] &= norms > 0
     elif rule.weights is not None:
         factors = np.zeros(size, np.float32)
-        factors[:n_known], factors[n_known:n] = rule.weights[rows], rule.weights[-1]
+        factors[:n_known], factors[n_known:n] = rule.weights[word_ids], rule.weights[-1]
         vectors *= factors[:, None]
         weights = np.abs(factors).astype(np.float64)
     return UniqueWords(vectors, np.where(found[ids], ids, np.int32(-1)), weights)
@@ -97,14 +98,14 @@ def _before_line_end(words: ByteViews, lines: np.ndarray) -> np.ndarray:
     return in_line
 
 
-def _number_known(ids: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The different rows, ascending, and the number of each word's row among them."""
-    in_text = np.zeros(n_rows + 1, bool)
+def _number_known(ids: np.ndarray, n_words: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different words, ascending, and the number of each word of a text among them."""
+    in_text = np.zeros(n_words + 1, bool)
     in_text[ids] = True  # -1, an unknown word, takes the last
-    rows = np.flatnonzero(in_text[:-1]).astype(np.int32)
-    numbers = np.full(n_rows + 1, -1, np.int32)
-    numbers[rows] = np.arange(len(rows), dtype=np.int32)
-    return rows, numbers[ids]
+    word_ids = np.flatnonzero(in_text[:-1]).astype(np.int32)
+    numbers = np.full(n_words + 1, -1, np.int32)
+    numbers[word_ids] = np.arange(len(word_ids), dtype=np.int32)
+    return word_ids, numbers[ids]
 
 
 def _number_unknown(
@@ -124,16 +125,16 @@ def _number_unknown(
 
 
 def _row_counts(
-    embeddings: EmbeddingsLike, rows: np.ndarray, names: list[bytes]
+    embeddings: EmbeddingsLike, word_ids: np.ndarray, names: list[bytes]
 ) -> list[int]:
     """How many rows a classifier sums for each word: its own, and those of its n-grams."""
     vocab: Any = embeddings.vocab
     if vocab.subword_indexer is None:
-        return [1] * len(rows)
+        return [1] * len(word_ids)
 
     def n_ngrams(word: str) -> int:
         return sum(map(len, vocab.subword_row_chunks(word)))
 
-    words = [vocab.words[vocab.row_words[row]] for row in rows.tolist()]
+    words = [vocab.words[number] for number in word_ids.tolist()]
     counts = [1 if word == LINE_END else 1 + n_ngrams(word) for word in words]
     return counts + [n_ngrams(decode_word(name)) for name in names]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ffjax._internal.arguments import check_instance
+from ffjax._internal.arguments import check_instance, check_out, check_word
 from ffjax._internal.names_elsewhere import ATTRIBUTES, attribute_error
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.batch_lookup import embed_words, oov_vector
@@ -20,6 +20,7 @@ from ffjax.vocab import Vocab
 
 Chunk = Metadata | Vocab | Storage | Norms
 
+_MANY_WORDS = "For many words use `embedding_batch`."
 _ARGUMENTS = ("storage", "vocab", "norms", "metadata", "training")
 
 
@@ -133,8 +134,13 @@ class Embeddings(EverydayVerbs):
 
         Raises:
             KeyError: if the word has no vector.
+            TypeError: if it is not one word.
         """
-        row = self.vocab.host_index.get(item)
+        try:
+            row = self.vocab.host_index.get(item)
+        except TypeError:
+            check_word("word", item, _MANY_WORDS)
+            raise
         if row is not None:
             return self.storage.read(row)
         vector = self.embedding(item)
@@ -159,7 +165,12 @@ class Embeddings(EverydayVerbs):
             default: the answer for words without a vector.
 
         Returns:
-            A vector of shape `[dims]`, which is `out` if that was given; or `default`.
+            A vector of shape `[dims]` in the type of the rows, which is `out` if that was given; or
+            `default`.
+
+        Raises:
+            TypeError: if `word` is not a `str`, or `out` is not an array.
+            ValueError: if `out` has another shape or cannot hold floats.
 
         Examples:
             >>> import ffjax
@@ -167,9 +178,11 @@ class Embeddings(EverydayVerbs):
             >>> emb.embedding("berlin").shape, emb.embedding("12345") is None
             ((100,), True)
         """
-        row = self.vocab.host_index.get(word)
+        if out is not None:
+            check_out(out, (self.dims,), self.storage.dtype)
+        row = self._known_row(word)
         if row is not None:
-            return self.storage.read(row) if out is None else self.storage.embedding(row, out)
+            return self.storage.read(row, out)
         answer = oov_vector(self, word)
         return _written(default if answer is None else answer[0], out)
 
@@ -190,13 +203,17 @@ class Embeddings(EverydayVerbs):
             default: the answer for words without a vector.
 
         Raises:
-            TypeError: if the embeddings have no norms.
+            TypeError: if the embeddings have no norms, `word` is not a `str`, or `out` is not an
+                array.
+            ValueError: if `out` has another shape or cannot hold floats.
         """
         if self.norms is None:
             raise TypeError("`norms`: embeddings don't contain norms. Add them with `replace`.")
-        row = self.vocab.host_index.get(word)
+        if out is not None:
+            check_out(out, (self.dims,), self.storage.dtype)
+        row = self._known_row(word)
         if row is not None:
-            return self.storage.embedding(row, out), self.norms[row]
+            return self.storage.read(row, out), self.norms[row]
         answer = oov_vector(self, word)
         if answer is None:
             answer = default
@@ -283,6 +300,13 @@ class Embeddings(EverydayVerbs):
         def __getattr__(self, name: str) -> Any:
             message = attribute_error("'Embeddings' object", name, ATTRIBUTES.get(name))
             raise AttributeError(message, name=name, obj=self)
+
+    def _known_row(self, word: str) -> int | None:
+        try:
+            return self.vocab.host_index.get(word)
+        except TypeError:
+            check_word("word", word, _MANY_WORDS)
+            raise
 
     @cached_property
     def _composed_norms(self) -> Norms | None:

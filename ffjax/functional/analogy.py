@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray
-from ffjax.functional.lookup import check_packed, encode, lookup
+from ffjax.functional.lookup import checked_strings, encode, lookup
 from ffjax.functional.search import EmbeddingsLike, TopK, top_k, top_products
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import Storage
@@ -70,8 +70,7 @@ def analogy(
         queen
         queen
     """
-    for name, strings in (("a", a), ("b", b), ("c", c)):
-        check_packed(name, strings)
+    a, b, c = map(checked_strings, "abc", (a, b, c))
     check_embeddings(embeddings)
     if not len(a) == len(b) == len(c):
         raise ValueError(

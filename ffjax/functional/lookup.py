@@ -51,7 +51,7 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
         raise TypeError(
             f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}."
         )
-    check_packed("strings", strings)
+    strings = checked_strings("strings", strings)
     if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
@@ -91,7 +91,7 @@ def lookup(
             "packed words; for row numbers use `embeddings.storage.gather`."
         )
     check_embeddings(embeddings)
-    array_of("rows.words", rows.words, jnp.integer, "row numbers, -1 for none")
+    rows = Rows(*(_row_numbers(rows, name) for name in ("words", "ngrams", "positions")))
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
     if storage.is_mapped:
         storage, rows, norms = _read_needed(storage, rows, norms)
@@ -123,7 +123,7 @@ def embed(
         ((3, 100), [True, True, False])
     """
     check_embeddings(embeddings)
-    check_packed("strings", strings)
+    strings = checked_strings("strings", strings)
     storage, vocab = embeddings.storage, embeddings.vocab
     norms = embeddings.norms if unnormalize else None
     if storage.is_mapped:
@@ -132,8 +132,15 @@ def embed(
     return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
 
 
-def check_packed(name: str, strings: Any) -> None:
-    """Raises an error if words are not packed."""
+def _row_numbers(rows: Rows, name: str) -> Any:
+    ids = getattr(rows, name)
+    if ids is None and name != "words":
+        return None
+    return array_of(f"rows.{name}", ids, jnp.integer, "row numbers, -1 for none")
+
+
+def checked_strings(name: str, strings: Any) -> Strings:
+    """Packed words, with lengths of int32; an error for others."""
     if not isinstance(strings, Strings):
         raise TypeError(
             f"`{name}`: expected Strings, got {type(strings).__name__}. Pack words first, as in "
@@ -141,7 +148,8 @@ def check_packed(name: str, strings: Any) -> None:
         )
     data = array_of(f"{name}.bytes", strings.bytes, jnp.uint8, "bytes, as `ffjax.pack` makes them")
     what = f"a length for each of the rows of bytes, which have shape {data.shape}"
-    array_of(f"{name}.lengths", strings.lengths, jnp.integer, what, data.shape[:-1])
+    lengths = array_of(f"{name}.lengths", strings.lengths, jnp.integer, what, data.shape[:-1])
+    return Strings(data, lengths)
 
 
 @jax.jit

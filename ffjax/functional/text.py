@@ -53,9 +53,9 @@ def embed_text(
     vectors, has_vector = embed(embeddings, strings, unnormalize=unnormalize)
     factors = None
     if weights is not None:
-        if weights.shape[0] == embeddings.vocab.n_word_rows:
+        if weights.shape[0] == len(embeddings.vocab):
             weights = jnp.append(weights, jnp.float32(1))
-        factors = weights[embeddings.vocab.find(strings)]  # -1, an unknown word, takes the last
+        factors = weights[embeddings.vocab.find_words(strings)]  # -1, an unknown word: the last
     options = {"pooling": pooling, "weights": factors, "found": has_vector}
     return pool(vectors, tokens.lines, n_lines, **options)
 
@@ -67,12 +67,12 @@ def is_classifier(embeddings: EmbeddingsLike) -> bool:
 
 
 def checked_weights(embeddings: EmbeddingsLike, weights: Any) -> Any:
-    """Weights as an array, one for each word's row and perhaps one for unknown words."""
-    n = embeddings.vocab.n_word_rows
-    weights = array_of("weights", weights, jnp.floating, "a factor for each word's row, in order")
+    """Weights as an array, one for each known word and perhaps one for unknown words."""
+    n = len(embeddings.vocab)
+    weights = array_of("weights", weights, jnp.floating, "a factor for each known word, in order")
     if np.shape(weights) not in ((n,), (n + 1,)):
         raise ValueError(
-            f"`weights`: expected {n}, one for each word's row, and perhaps one for unknown words, "
+            f"`weights`: expected {n}, one for each known word, and perhaps one for unknown words, "
             f"got shape {np.shape(weights)}."
         )
     return weights

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float32, Int32, Integer
+
+from ffjax._internal.arrays import AnyArray, as_int32
 
 
 def gather_sum(
@@ -46,11 +48,11 @@ def gather_sum(
     return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
 
 
-def gather_rows(matrix: Array, ids: Int32[Array, "*batch"]) -> Array:
+def gather_rows(matrix: Array, ids: Integer[AnyArray, "*batch"]) -> Array:
     """The rows with these numbers, clipped into range; zeros if there are no rows."""
     if matrix.shape[0] == 0:
         return jnp.zeros((*ids.shape, *matrix.shape[1:]), matrix.dtype)
-    return jnp.take(matrix, ids, axis=0, mode="clip")
+    return jnp.take(matrix, as_int32(ids), axis=0, mode="clip")
 
 
 def scatter_add(

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from ffjax._internal.arguments import array_of
 
@@ -40,9 +40,7 @@ def normalize(
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     extreme = (largest > _LARGE) | ((largest < _SMALL) & (largest > 0))
-    # A power of two, so that scaling there and back changes no bit of the result.
-    bounded = jnp.clip(largest, jnp.finfo(wide.dtype).tiny, jnp.finfo(wide.dtype).max / 4)
-    power = jax.lax.reduce_precision(bounded, jnp.finfo(wide.dtype).nexp, 0)
+    power = power_of_two(largest)
     scale = jnp.where(extreme, jnp.where(largest < jnp.inf, power, largest), 1.0)
     scaled = wide / scale
     squares = (scaled * scaled).sum(-1, keepdims=True)
@@ -71,3 +69,37 @@ def unit_length(rows: np.ndarray) -> tuple[np.ndarray, int]:
             n_infinite += int(np.count_nonzero(infinite))
             block /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
     return norms, n_infinite
+
+
+def power_of_two(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The power of two next to each number: scaling by it and back changes no bit."""
+    limits = jnp.finfo(x.dtype)
+    return jax.lax.reduce_precision(jnp.clip(x, limits.tiny, limits.max / 4), limits.nexp, 0)
+
+
+def unit_rows(
+    rows: Float32[np.ndarray, "n dims"],
+) -> tuple[Float32[np.ndarray, "n dims"], Float32[np.ndarray, " n"]]:
+    """`normalize` in NumPy, in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        extreme = np.flatnonzero(~((norms > _SMALL) & (norms < _LARGE)))
+        # Squares of extreme numbers fit 64 bits; infinity has no direction, and becomes NaN.
+        wide = rows[extreme].astype(np.float64)
+        wide_norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        wide_norms[np.isinf(wide).any(1)] = np.nan
+        rows /= np.where(norms > 0, norms, np.float32(1))[:, None]
+        rows[extreme] = wide / np.where(wide_norms == 0, 1, wide_norms)[:, None]
+        norms[extreme] = wide_norms
+    return rows, norms
+
+
+def unit_vector(vector: np.ndarray) -> tuple[Float32[np.ndarray, " dims"], np.float32]:
+    """`normalize` for one vector in NumPy: the unit vector, and its norm."""
+    vector = vector.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        norm = np.sqrt(vector.dot(vector))
+    if _SMALL < norm < _LARGE:
+        return vector / norm, norm
+    units, norms = unit_rows(vector[None].copy())
+    return units[0], norms[0]

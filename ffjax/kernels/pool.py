@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int32, Integer
 
 from ffjax._internal.arguments import array_of, whole_number
 from ffjax._internal.arrays import AnyArray
@@ -18,7 +18,7 @@ _BLOCK_ROWS = 2048
 
 def pool(
     vectors: Float[AnyArray, "words dims"],
-    lines: Int32[AnyArray, " words"],
+    lines: Integer[AnyArray, " words"],
     n_lines: int,
     *,
     pooling: str = "mean",

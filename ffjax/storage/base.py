@@ -16,10 +16,10 @@ from typing import Any, ClassVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32, Integer
 
 from ffjax._internal.arguments import check_out, row_key
-from ffjax._internal.arrays import aligned_empty, host_view
+from ffjax._internal.arrays import AnyArray, aligned_empty, host_view
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
@@ -58,7 +58,7 @@ class Storage(Chunk, SnapshotValue):
         """The type of the numbers that are read."""
 
     @abstractmethod
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
         """The rows with these numbers, in compiled code; numbers are clipped into range."""
 
     @abstractmethod

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
 
-from ffjax._internal.arrays import padded_size
+from ffjax._internal.arrays import AnyArray, as_int32, padded_size
 from ffjax._internal.pytree import set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import table_words
-from ffjax.kernels.normalize import normalize
+from ffjax.kernels.normalize import normalize, unit_vector
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.storage.base import Gradient, Storage, float_leaves
 from ffjax.storage.dense import NdArray, unplaced
@@ -121,9 +121,9 @@ class ComposedArray(Storage, kind="ComposedArray"):
         """How many rows are composed."""
         return len(self.table)
 
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float32[Array, "*batch dims"]:
         """The rows with these numbers; numbers outside are clipped into range."""
-        ids = jnp.clip(ids, 0, max(self.shape[0] - 1, 0))
+        ids = jnp.clip(as_int32(ids), 0, max(self.shape[0] - 1, 0))
         if self.n_words == 0:
             return self._ngram_rows(ids)
         unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
@@ -141,7 +141,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
         """Words' rows before they are scaled to unit length; numbers are clipped into range."""
-        flat = jnp.clip(words, 0, max(self.n_words - 1, 0)).reshape(-1)
+        flat = jnp.clip(as_int32(words), 0, max(self.n_words - 1, 0)).reshape(-1)
         return self._means(flat).reshape(*words.shape, self.shape[1])
 
     def partial_sum(
@@ -281,8 +281,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
             ids = self.indexer.marked_ids(f"<{self.table[row]}>").astype(np.int64)
             total = sum_of_rows(self.ngrams, ids, np.array([0, len(ids)]))[0]
             vector = (vector + total) / np.float32(1 + len(ids))
-        norm = np.sqrt(vector.dot(vector))
-        return (vector / norm if norm > 0 else vector), norm
+        return unit_vector(vector)
 
     def _means(self, words: Int32[Array, " batch"]) -> Float32[Array, "batch dims"]:
         word_rows = self.word_rows.gather(words).astype(jnp.float32)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32, Integer
 
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
 from ffjax._internal.memmap import RowsInFile
@@ -58,7 +58,7 @@ class NdArray(RowArrays, kind="NdArray"):
         """The type of the numbers."""
         return self.matrix.dtype
 
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
         """The rows with these numbers, in the storage's own dtype; numbers are clipped."""
         return gather_rows(jnp.asarray(self.matrix), ids)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int8, Int32
+from jaxtyping import Array, Float, Float32, Int8, Int32, Integer
 
 from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
@@ -74,7 +74,7 @@ class Int8Array(RowArrays, kind="Int8Array"):
         """The type of the numbers that are read: float32."""
         return np.dtype(np.float32)
 
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float32[Array, "*batch dims"]:
         """The rows with these numbers; numbers are clipped into range."""
         codes = gather_rows(jnp.asarray(self.codes), ids)
         return _scaled(codes, gather_rows(jnp.asarray(self.scales), ids))

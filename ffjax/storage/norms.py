@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_array
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import set_fields, value
 
@@ -100,4 +100,4 @@ class Norms(Chunk):
 
     @cached_property
     def _host(self) -> np.ndarray:
-        return np.asarray(self.array)
+        return on_host(self.array)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from ffjax._internal.arguments import check_array, check_out
-from ffjax._internal.arrays import AnyArray, placed_array
+from ffjax._internal.arguments import check_array, check_out, whole_number
+from ffjax._internal.arrays import AnyArray, on_host, placed_array
 from ffjax._internal.pytree import set_fields, value
 
 # Codes decoded at a time on the host: their centroids stay in the cache until they are read.
@@ -49,7 +49,7 @@ class PQ:
         check_array("quantizers", quantizers, 3, "float32")
         most = quantizers.shape[0] * quantizers.shape[2]
         least = most if projection is not None else most - quantizers.shape[2] + 1
-        dims = most if dims is None else dims
+        dims = most if dims is None else whole_number("dims", dims)
         if dims != most and not least <= dims < most:
             raise ValueError(
                 f"`dims`: expected {least} to {most}, since the last code stands for at least one "
@@ -190,7 +190,7 @@ class PQ:
 
     @cached_property
     def _host_codebooks(self) -> np.ndarray:
-        return np.asarray(self.codebooks)
+        return on_host(self.codebooks)
 
     @cached_property
     def _host_centroids(self) -> tuple[np.ndarray, np.ndarray]:
@@ -203,4 +203,4 @@ class PQ:
 
     @cached_property
     def _host_projection(self) -> np.ndarray:
-        return np.asarray(self.projection)
+        return on_host(self.projection)

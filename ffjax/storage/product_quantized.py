@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32, UInt8
+from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
 
 from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, host_view, placed_array
@@ -96,7 +96,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         """Codes in a row."""
         return self.codes.shape[1]
 
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float32[Array, "*batch dims"]:
         """The reconstructed rows with these numbers; numbers are clipped into range."""
         return self.finish_sum(self._unrotated(ids))
 
@@ -187,7 +187,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
     def _device_projection(self) -> Array | None:
         return None if self.projection is None else jnp.asarray(self.projection)
 
-    def _unrotated(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def _unrotated(self, ids: Integer[AnyArray, "*batch"]) -> Float32[Array, "*batch dims"]:
         if self.shape[0] == 0:
             return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
         codes = gather_rows(jnp.asarray(self.codes), ids)

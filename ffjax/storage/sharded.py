@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32, Integer
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, as_int32
 from ffjax._internal.jax_compat import abstract_mesh
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
@@ -121,11 +121,11 @@ class ShardedArray(Storage):
         """The axes of the mesh that do not divide the rows."""
         return tuple(axis for axis in self.mesh.axis_names if axis not in self.axes)
 
-    def gather(self, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
         """The rows with these numbers, on all devices; numbers are clipped into range."""
         if not self.n_rows:
             return jnp.zeros((*ids.shape, self.shape[1]), self.dtype)
-        ids = jnp.clip(ids, 0, self.n_rows - 1)
+        ids = jnp.clip(as_int32(ids), 0, self.n_rows - 1)
         return self.gather_sum(ids[..., None]).astype(self.dtype)
 
     def partial_sum(
@@ -143,7 +143,7 @@ class ShardedArray(Storage):
 
         replicated = PartitionSpec()
         add = self.on_each(local_sum, (self.specs, replicated), replicated)
-        return add(self.padded, ids)
+        return add(self.padded, as_int32(ids))
 
     def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
         """The sum rotated back: once, when all devices have added up."""
@@ -203,6 +203,12 @@ class ShardedArray(Storage):
         """Raises an error: snapshots hold rows on one device."""
         raise tree.error("kind", "rows on one device", cls.__name__)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Devices have no bytes: a copy or a pickle has the rows, and the numbers of the devices.
+        ids = np.array([device.id for device in self.mesh.devices.flat])
+        ids = ids.reshape(self.mesh.devices.shape)
+        return _divided_again, (self[:], ids, self.mesh.axis_names, self.axes)
+
     def _details(self) -> str:
         n_blocks = math.prod(self.mesh.shape[axis] for axis in self.axes)
         kind = "" if isinstance(self.padded, NdArray) else f"{type(self.padded).__name__}, "
@@ -239,6 +245,19 @@ class ShardedArray(Storage):
 @jax.jit
 def _gather(storage: ShardedArray, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
     return storage.gather(ids)
+
+
+def _divided_again(
+    rows: Storage, ids: np.ndarray, names: tuple[str, ...], axes: tuple[str, ...]
+) -> ShardedArray:
+    devices = {device.id: device for device in jax.devices()}
+    if lost := sorted(set(ids.flat) - set(devices)):
+        raise ValueError(
+            f"`ShardedArray`: expected the devices {ids.tolist()} that it was pickled with, got "
+            f"{len(devices)} devices without {lost}. Pickle `storage[:]`, the rows on one device."
+        )
+    mesh = Mesh(np.vectorize(devices.get, otypes=[object])(ids), names)
+    return ShardedArray(rows, NamedSharding(mesh, PartitionSpec(axes)))
 
 
 def _mapped(

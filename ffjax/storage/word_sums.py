@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int
 
 from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.ngrams_numpy import mark_words
+from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.base import Storage
 from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.strings.string_table import StringTable
@@ -102,30 +103,17 @@ def compose(
     """
     if rows is None:
         blocks = (words[i : i + _PROGRAM_WORDS] for i in range(0, len(words), _PROGRAM_WORDS))
-        yield from (ComposedWords(block, *_unit(_float_rows(word_rows, block))) for block in blocks)
+        for block in blocks:
+            yield ComposedWords(block, *unit_rows(_float_rows(word_rows, block)))
         return
     for block in ngram_sums(rows, words):
         means = _float_rows(word_rows, block.words) + block.sums
         means /= (block.counts + 1).astype(np.float32)[:, None]
-        yield ComposedWords(block.words, *_unit(means))
+        yield ComposedWords(block.words, *unit_rows(means))
 
 
 def _float_rows(word_rows: Storage, words: np.ndarray) -> np.ndarray:
     return word_rows.read(words).astype(np.float32, copy=False)
-
-
-def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        extreme = np.flatnonzero(~((norms > 1e-12) & (norms < 1e12)))
-        # Squares of extreme numbers fit 64 bits; infinity has no direction, and becomes NaN.
-        wide = vectors[extreme].astype(np.float64)
-        wide_norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        wide_norms[np.isinf(wide).any(1)] = np.nan
-        vectors /= np.where(norms > 0, norms, np.float32(1))[:, None]
-        vectors[extreme] = wide / np.where(wide_norms == 0, 1, wide_norms)[:, None]
-        norms[extreme] = wide_norms
-    return vectors, norms
 
 
 def _sums_by_program(rows: NgramRows, words: np.ndarray, lengths: np.ndarray) -> Iterator[WordSums]:

@@ -54,7 +54,7 @@ def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:
     if offsets.dtype.kind not in "iu":
         raise TypeError(f"`offsets`: expected whole numbers, got {offsets.dtype}.")
     check_offsets(offsets, data.size)
-    return _between(np.ascontiguousarray(data), offsets)
+    return _between(np.ascontiguousarray(data), offsets.astype(np.int64))
 
 
 def _between(data: np.ndarray, offsets: np.ndarray) -> ByteViews:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from ffjax._internal.arguments import whole_number
-from ffjax._internal.arrays import padded_size
+from ffjax._internal.arrays import on_host, padded_size
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
 from ffjax.strings.strings import Strings
@@ -163,13 +163,13 @@ def ragged_batches(views: list[ByteViews]) -> list[RaggedBatch]:
 
 
 def unpack(strings: Strings) -> list[str]:
-    """The words of a batch as a list of `str`, without filler rows.
+    """The words of a batch as a list of `str`, in order, without filler rows.
 
     Bytes that are not UTF-8 come back as lone surrogates (as `os.fsdecode` does), and `pack` turns
     those into the same bytes again.
     """
-    rows, lengths = np.asarray(strings.bytes), np.asarray(strings.lengths)
-    pairs = zip(rows, lengths, strict=True)
+    rows, lengths = on_host(strings.bytes), on_host(strings.lengths)
+    pairs = zip(rows.reshape(-1, rows.shape[-1]), lengths.reshape(-1), strict=True)
     return [decode_word(row[:length].tobytes()) for row, length in pairs if length >= 0]
 
 
@@ -250,7 +250,7 @@ def _gather(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, out: np.n
     # Overlapping rows of `width` bytes, one from each byte of the buffer that has so many.
     shape, strides = (max(last_start + 1, 0), width // unit.itemsize), (1, unit.itemsize)
     slices = np.ndarray(shape, unit, data, 0, strides) if last_start >= 0 else None
-    step = max(1, min(_GATHER_ROWS, _GATHER_BYTES // width))
+    step = max(1, min(_GATHER_ROWS, _GATHER_BYTES // max(1, width)))
     for begin in range(0, len(starts), step):
         block = slice(begin, begin + step)
         first, n_bytes = starts[block], np.maximum(lengths[block], 0)

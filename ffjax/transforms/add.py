@@ -6,7 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.arguments import check_embeddings, list_of_words
+from ffjax._internal.arguments import array_of, check_embeddings, list_of_words
+from ffjax._internal.arrays import on_host
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
@@ -30,7 +31,7 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
 
     Raises:
         TypeError: if `words` is a single word or does not hold words, `embeddings` is something
-            else, or the rows are quantized.
+            else, `vectors` are not real numbers, or the rows are quantized.
         ValueError: if a word is known already or occurs twice, or the vectors have another shape,
             are not finite or are too large for the type of the rows.
 
@@ -66,7 +67,11 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
 
 
 def _checked_vectors(vectors: Any, shape: tuple[int, int]) -> np.ndarray:
-    rows = np.asarray(vectors, np.float64)
+    what = f"{shape[0]} vectors of {shape[1]} numbers"
+    rows = array_of("vectors", vectors, jnp.number, what)
+    if np.iscomplexobj(rows):
+        raise TypeError(f"`vectors`: expected {what}, got {rows.dtype}.")
+    rows = on_host(rows).astype(np.float64)
     if rows.shape == (0,) and not shape[0]:
         return rows.reshape(shape)  # an empty list does not say how long its vectors would be
     if rows.shape != shape or not np.isfinite(rows).all():

@@ -23,7 +23,7 @@ from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
-from ffjax.kernels.normalize import normalize
+from ffjax.kernels.normalize import normalize, power_of_two
 from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
@@ -117,9 +117,10 @@ def principal_components(
         if center and start == 0:
             # Somewhere near the mean, so that little is lost when the rest of it is subtracted.
             shift = block[:count].mean(axis=0, dtype=np.float64).astype(np.float32)
-        block_moments, block_sums = _moments(block, shift, np.int32(count))
-        moments += np.asarray(block_moments, np.float64)
-        sums += np.asarray(block_sums, np.float64)
+        block_moments, block_sums, power = _moments(block, shift, np.int32(count))
+        scale = np.float64(power)
+        moments += np.asarray(block_moments, np.float64) * scale**2
+        sums += np.asarray(block_sums, np.float64) * scale
         progress(start + count)
     mean = sums / n if center else np.zeros(old_dims)
     values, vectors = np.linalg.eigh(moments / n - np.outer(mean, mean))
@@ -197,11 +198,16 @@ def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, i
 @jax.jit
 def _moments(
     block: Float32[Array, "size dims"], shift: Float32[Array, " dims"], count: Any
-) -> tuple[Float32[Array, "dims dims"], Float32[Array, " dims"]]:
-    """The sums of products and of the first `count` rows, minus `shift`."""
+) -> tuple[Float32[Array, "dims dims"], Float32[Array, " dims"], Float32[Array, ""]]:
+    """The sums of products and of the first `count` rows, minus `shift`, over a power of two.
+
+    The power, which is returned too, keeps squares in the range of float32.
+    """
     valid = jnp.arange(block.shape[0], dtype=jnp.int32) < count
     moved = jnp.where(valid[:, None], block - shift[None], jnp.float32(0))
-    return jnp.matmul(moved.T, moved, precision=jax.lax.Precision.HIGHEST), moved.sum(0)
+    power = power_of_two(jnp.abs(moved).max(initial=0.0))
+    moved = moved / power
+    return jnp.matmul(moved.T, moved, precision=jax.lax.Precision.HIGHEST), moved.sum(0), power
 
 
 @jax.jit

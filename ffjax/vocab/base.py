@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import equal, replace, set_fields
 from ffjax._internal.snapshot_value import SnapshotValue, TreeReader
@@ -176,7 +176,7 @@ class Vocab(Chunk, SnapshotValue):
         """The row of each word as a NumPy array of int32."""
         if self.shared_rows is None:
             return np.arange(len(self.table), dtype=np.int32)
-        return np.asarray(self.shared_rows)
+        return on_host(self.shared_rows)
 
     @cached_property
     def host_index(self) -> dict[str, int]:
@@ -213,17 +213,21 @@ class Vocab(Chunk, SnapshotValue):
 
     def find(self, strings: Strings) -> Int32[Array, " batch"]:
         """The row of each known word of a packed batch, -1 for the others; compiled code."""
-        positions = find(
+        words = self.find_words(strings)
+        if self.shared_rows is None or len(self.table) == 0:
+            return words
+        rows = jnp.asarray(self.shared_rows)[jnp.maximum(words, 0)]
+        return jnp.where(words >= 0, rows, jnp.int32(-1))
+
+    def find_words(self, strings: Strings) -> Int32[Array, " batch"]:
+        """As `find`, the number of each word: words that share a row have different ones."""
+        return find(
             self.index,
             jnp.asarray(self.table.data),
             jnp.asarray(self.table.offsets),
             jnp.asarray(strings.bytes),
             jnp.asarray(strings.lengths),
         )
-        if self.shared_rows is None or len(self.table) == 0:
-            return positions
-        rows = jnp.asarray(self.shared_rows)[jnp.maximum(positions, 0)]
-        return jnp.where(positions >= 0, rows, jnp.int32(-1))
 
 
 def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: Any = None) -> None:

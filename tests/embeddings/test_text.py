@@ -81,8 +81,8 @@ def test_each_word_is_looked_up_once(emb, monkeypatch):
     def fail(*_):
         raise AssertionError("looked up again")
 
-    for module in (batch_lookup, text_module):
-        monkeypatch.setattr(module, "find_rows", fail)
+    for module, name in ((batch_lookup, "find_rows"), (text_module, "find_words")):
+        monkeypatch.setattr(module, name, fail)
     text = TEXT.replace(b"x" * 300, b"xylophone")  # words of more than 16 bytes are looked up apart
     vectors, _ = ffjax.embed_text(emb, text)
     np.testing.assert_allclose(vectors, by_hand(emb, text, "mean")[0], atol=2e-5)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Integer
 
 from ffjax._internal.arguments import array_of, check_embeddings, whole_number
 from ffjax._internal.arrays import AnyArray
@@ -28,7 +28,7 @@ def top_k(
     k: int,
     *,
     metric: str = "dot",
-    exclude: Int32[AnyArray, "*batch n"] | None = None,
+    exclude: Integer[AnyArray, "*batch n"] | None = None,
     candidates: Any = None,
     approximate: float | None = None,
     rerank: EmbeddingsLike | Storage | None = None,

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ffjax._internal.arrays import as_int32
 from ffjax.kernels.top_k.row_filter import RowFilter
 
 
@@ -34,7 +35,7 @@ def row_filter(candidates: Any, exclude: Array | None, n_rows: int) -> RowFilter
             f"numbers, got {type(candidates).__name__} of {array.dtype}."
         )
     if isinstance(array, Tracer):
-        return RowFilter(ids=jnp.sort(array.astype(jnp.int32)), exclude=exclude)
+        return RowFilter(ids=jnp.sort(as_int32(array)), exclude=exclude)
     ids = np.asarray(array)
     if ids.size and (ids.min() < 0 or ids.max() >= n_rows):
         got = f"{ids.min()} to {ids.max()}"
@@ -81,5 +82,5 @@ def _from_top(end: Any, n_rows: int) -> Array | None:
     """An end of a slice, counted from the last row if negative."""
     if end is None:
         return None
-    end = jnp.asarray(end, jnp.int32)
+    end = as_int32(jnp.asarray(end))
     return jnp.where(end < 0, jnp.maximum(end + n_rows, 0), end)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import equal, set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, ngram_sizes, packed_words
@@ -61,7 +61,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         max_n: int = 6,
         ngram_index: Mapping[str, int] | np.ndarray | None = None,
     ) -> None:
-        check_range(min_n, max_n)
+        min_n, max_n = check_range(min_n, max_n)
         table = ngrams if isinstance(ngrams, StringTable) else StringTable.from_strings(ngrams)
         index = HashTable.build(table.host_data, table.host_offsets, what="n-grams")
         rows = _checked_rows(table, ngram_index)
@@ -149,7 +149,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
 
     @cached_property
     def _host_index(self) -> dict[str, int]:
-        return dict(zip(self.table.strings, np.asarray(self.rows).tolist(), strict=True))
+        return dict(zip(self.table.strings, on_host(self.rows).tolist(), strict=True))
 
 
 def _checked_rows(table: StringTable, rows: Any) -> np.ndarray:

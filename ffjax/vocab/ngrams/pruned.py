@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import BYTES, Tile
@@ -97,7 +97,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     def kept_buckets(self) -> Int32[np.ndarray, " n_rows"]:
         """The bucket of each row."""
         by_row = np.empty(self.upper_bound, np.int32)
-        by_row[np.asarray(self.order)] = np.asarray(self.buckets)
+        by_row[on_host(self.order)] = on_host(self.buckets)
         return by_row
 
     def device_ids(self, tile: Tile) -> Array:
@@ -142,4 +142,4 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     @cached_property
     def _host(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self.buckets), np.asarray(self.order)
+        return on_host(self.buckets), on_host(self.order)
