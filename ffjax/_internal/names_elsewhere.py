@@ -43,7 +43,7 @@ ATTRIBUTES = {
     "words_closer_than": "emb.closer_than(a, b)",
     "wv": "the embeddings themselves: `emb.most_similar(word)`",
     # fastText
-    "get_analogies": "emb.analogy(a, b, c)",
+    "get_analogies": "emb.analogy(b, a, c), for a - b + c",
     "get_dimension": "emb.dims",
     "get_input_matrix": "np.asarray(emb.storage)",
     "get_input_vector": "emb.storage[row]",
