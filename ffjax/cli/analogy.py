@@ -86,12 +86,12 @@ def analogies(
     # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     import numpy as np
 
-    from ffjax.functional.analogy import answer
+    from ffjax.functional.analogy import host_answer
 
     columns = [vectors_of(emb, words) for words in zip(*batch, strict=True)]
     by_role = zip(ROLES, columns, strict=True)
     excluded = [words.ids for role, words in by_role if role not in included]
-    best = answer(
+    best = host_answer(
         emb,
         np.stack([words.vectors for words in columns]),
         method=method,
@@ -100,7 +100,7 @@ def analogies(
         **limits(emb, options.k, options.restrict),
     )
     outcomes: list[Outcome] = []
-    for i, (query, answers) in enumerate(zip(batch, answers_of(emb, best), strict=False)):
+    for i, (query, answers) in enumerate(zip(batch, answers_of(emb, best), strict=True)):
         named = list(zip(query, columns, strict=True))
         unknown = [word for word, words in named if not words.has_vector[i]]
         not_finite = [word for word, words in named if not words.is_finite[i]]

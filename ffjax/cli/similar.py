@@ -22,11 +22,11 @@ Outcome = tuple[list[Answer] | None, str]
 
 
 class Vectors(NamedTuple):
-    """Words as vectors: the first two fields are padded to one of a few sizes.
+    """Words as vectors.
 
     Attributes:
-        vectors: float32 `[size, dims]`.
-        ids: the row of each known word, -1 for the others, int32 `[size]`.
+        vectors: float32 `[n, dims]`.
+        ids: the row of each known word, -1 for the others, int32 `[n]`.
         has_vector: whether each word has a vector, bool `[n]`.
         is_finite: whether its vector is finite, bool `[n]`.
     """
@@ -104,7 +104,7 @@ def vectors_of(emb: "ffjax.Embeddings", words: Sequence[str]) -> Vectors:
     from ffjax.embeddings.similarity import vectors_of
 
     vectors, ids, has_vector = vectors_of(emb, words)
-    return Vectors(vectors, ids, has_vector, np.isfinite(vectors[: len(words)]).all(-1))
+    return Vectors(vectors, ids, has_vector, np.isfinite(vectors).all(-1))
 
 
 def limits(emb: "ffjax.Embeddings", k: int, restrict: int | None) -> dict[str, Any]:
@@ -117,11 +117,13 @@ def neighbours(
     emb: "ffjax.Embeddings", words: Sequence[str], k: int, metric: str, restrict: int | None
 ) -> list[Outcome]:
     """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
+    from ffjax.functional.search import nearest_rows
+
     queries = vectors_of(emb, words)
     exclude, settings = queries.ids[:, None], limits(emb, k, restrict)
-    best = ffjax.top_k(emb, queries.vectors, metric=metric, exclude=exclude, **settings)
+    best = nearest_rows(emb, queries.vectors, metric=metric, exclude=exclude, **settings)
     outcomes: list[Outcome] = []
-    for i, answers in enumerate(answers_of(emb, best)[: len(words)]):
+    for i, answers in enumerate(answers_of(emb, best)):
         if not queries.has_vector[i]:
             outcomes.append((None, UNKNOWN_WORD))
         elif not answers and not queries.is_finite[i]:

@@ -153,7 +153,7 @@ class EverydayVerbs(WordSearches):
         """
         vectors = self._vectors([a, b])
         cosines = self._row_cosines(vectors[0])
-        row = self.vocab.host_index.get(b)
+        row = self.vocab.row_of(b)
         limit = cosines_of(vectors[1:], vectors[0])[0] if row is None else cosines[row]
         closer = np.flatnonzero((cosines > limit)[self.vocab.host_rows])
         words = [self.words[i] for i in closer.tolist()]
@@ -309,7 +309,7 @@ class EverydayVerbs(WordSearches):
         words = _not_empty(name, list_of_words(words))
         vectors = self._vectors(words)
         for i, word in enumerate(words):
-            row = self.vocab.host_index.get(word)
+            row = self.vocab.row_of(word)
             if row is None:
                 total, count = ngram_sum(self, word)
                 vectors[i] = total / count

@@ -53,7 +53,7 @@ class PoolingRule:
                 f'got one with n-grams of {n_grams} words. Use "mean".'
             )
         labels = embeddings.training.labels  # type: ignore[attr-defined]
-        row = embeddings.vocab.host_index.get(LINE_END)
+        row = embeddings.vocab.row_of(LINE_END)
         line_end = None
         if row is not None:
             line_end = read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0]

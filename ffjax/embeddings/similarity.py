@@ -3,17 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_word, list_of_words
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
-from ffjax.functional import analogy
-from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
-from ffjax.functional.search.api import top_k
+from ffjax.functional.analogy import host_answer
+from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, nearest_rows
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
@@ -207,10 +206,10 @@ def nearest(
 ) -> list[SimilarityResult]:
     """The words nearest to one vector, except those in `skip`."""
     k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    queries = jnp.asarray(query, jnp.float32)[None]
+    queries = np.asarray(query, np.float32)[None]
     exclude = _excluded_rows(embeddings, skip)
     options = {"metric": metric, "exclude": exclude, "candidates": candidates}
-    return named(embeddings, top_k(embeddings, queries, k, **options))[0]
+    return named(embeddings, nearest_rows(embeddings, queries, k, **options))[0]
 
 
 def nearest_to_analogy(
@@ -226,7 +225,7 @@ def nearest_to_analogy(
     exclude = _excluded_rows(embeddings, skip)
     vectors = np.asarray(vectors, np.float32)[:, None]
     options = {"method": method, "metric": metric, "exclude": exclude}
-    best = analogy.answer(embeddings, vectors, k, **options)
+    best = host_answer(embeddings, vectors, k, **options)
     return named(embeddings, best)[0]
 
 
@@ -239,8 +238,7 @@ def _most_similar_batch(
     for start in range(0, len(words), _SEARCHED_WORDS):
         block = words[start : start + _SEARCHED_WORDS]
         vectors, rows, found = vectors_of(embeddings, block)
-        best = top_k(embeddings, vectors, k, metric=metric, exclude=rows[:, None])
-        best = TopK(best.scores[: len(block)], best.rows[: len(block)])
+        best = nearest_rows(embeddings, vectors, k, metric=metric, exclude=rows[:, None])
         results = zip(named(embeddings, best), found.tolist(), strict=True)
         answers += [result if has_vector else None for result, has_vector in results]
     return answers
@@ -249,24 +247,18 @@ def _most_similar_batch(
 def vectors_of(
     embeddings: EmbeddingsLike, words: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors (float32) and rows (-1 for unknown words), padded; and which words have a vector."""
+    """Vectors (float32) and rows (-1 for unknown words), and which words have a vector."""
     vectors, found = embed_words(embeddings, words)
-    fill = padded_size(len(words), 0, coarse=True) - len(words)
-    vectors = np.pad(vectors.astype(np.float32, copy=False), ((0, fill), (0, 0)))
-    index = embeddings.vocab.host_index
-    rows = np.array([index.get(word, -1) for word in words], np.int32)
-    return vectors, np.pad(rows, (0, fill), constant_values=-1), found
+    return vectors.astype(np.float32, copy=False), embeddings.vocab.rows_of(words), found
 
 
 def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]]:
     """Rows as words with scores: a row that several words share is called by the first of them."""
-    words, first_word = embeddings.vocab.words, embeddings.vocab.row_words
-
-    def results(rows: list[int], scores: list[float]) -> list[SimilarityResult]:
-        pairs = zip(rows, scores, strict=True)
-        return [SimilarityResult(words[first_word[row]], score) for row, score in pairs if row >= 0]
-
-    return list(map(results, np.asarray(best.rows).tolist(), np.asarray(best.scores).tolist()))
+    rows, scores = np.asarray(best.rows), np.asarray(best.scores)
+    exist = rows >= 0
+    words = embeddings.vocab.words_of_rows(rows[exist].tolist())
+    results = map(SimilarityResult, words, scores[exist].tolist())
+    return [list(islice(results, n)) for n in exist.sum(1).tolist()]
 
 
 def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
@@ -280,8 +272,7 @@ def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
         if not isinstance(word, str):
             got = f"{type(word).__name__} {word!r}"
             raise TypeError(f"`skip`: expected words to leave out, got {got}.")
-    index = embeddings.vocab.host_index
-    rows = [index[word] for word in skipped if word in index]
-    exclude = np.full(max(4, padded_size(len(rows))), -1, np.int32)
+    rows = embeddings.vocab.rows_of(skipped)
+    exclude = np.full(padded_size(len(rows), 4, coarse=True), -1, np.int32)
     exclude[: len(rows)] = rows
     return exclude[None]

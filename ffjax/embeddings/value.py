@@ -137,7 +137,7 @@ class Embeddings(EverydayVerbs):
             TypeError: if it is not one word.
         """
         try:
-            row = self.vocab.host_index.get(item)
+            row = self.vocab.row_of(item)
         except TypeError:
             check_word("word", item, _MANY_WORDS)
             raise
@@ -303,7 +303,7 @@ class Embeddings(EverydayVerbs):
 
     def _known_row(self, word: str) -> int | None:
         try:
-            return self.vocab.host_index.get(word)
+            return self.vocab.row_of(word)
         except TypeError:
             check_word("word", word, _MANY_WORDS)
             raise

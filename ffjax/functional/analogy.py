@@ -5,12 +5,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray
 from ffjax.functional.lookup import checked_strings, encode, lookup
-from ffjax.functional.search import EmbeddingsLike, TopK, top_k, top_products
+from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows, top_k, top_products
 from ffjax.kernels.normalize import normalize
+from ffjax.kernels.top_k.metrics import COS_MUL
+from ffjax.kernels.top_k.top_k_numpy import unit_queries
 from ffjax.storage import Storage
 from ffjax.strings.strings import Strings
 
@@ -103,6 +106,28 @@ def answer(
         return top_products(embeddings, vectors, k, exclude=exclude, candidates=candidates)
     queries = target(vectors, metric)
     return top_k(embeddings, queries, k, metric=metric, exclude=exclude, candidates=candidates)
+
+
+def host_answer(
+    embeddings: EmbeddingsLike | Storage,
+    vectors: np.ndarray,
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    exclude: np.ndarray | None = None,
+    candidates: Any = None,
+) -> TopK:
+    """As `answer`, for methods that take strings: little work is done in NumPy."""
+    check_method(method, metric)
+    vectors = np.asarray(vectors, np.float32)
+    if method == "3cosmul":
+        metric, queries = COS_MUL, np.moveaxis(vectors, 0, 1)
+    else:
+        a, b, c = vectors if metric == "dot" else unit_queries(vectors)
+        queries = unit_queries(c + (b - a))
+    options = {"metric": metric, "exclude": exclude, "candidates": candidates}
+    return nearest_rows(embeddings, queries, k, **options)
 
 
 @partial(jax.jit, static_argnames="metric")

@@ -5,7 +5,7 @@ storage is one new module with a subclass of it, or of `RowArrays` if its rows l
 have an entry for each row.
 
     on the device   gather, partial_sum, finish_sum, gather_sum, add_gradient, row_source
-    on the host     read, embedding, row_blocks, [...], np.asarray
+    on the host     read, embedding, row_blocks, host_scores, [...], np.asarray
     whole storages  take, concat, slice_rows, to_tree, from_tree
 """
 
@@ -25,6 +25,7 @@ from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
 from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.kernels.top_k.top_k_numpy import row_scores
 
 Gradient = tuple[Array, ...]
 
@@ -43,9 +44,11 @@ class Storage(Chunk, SnapshotValue):
     Attributes:
         row_arrays: the fields that have an entry for each row, by which rows can be divided over
             devices; empty if they cannot.
+        host_cost: how long NumPy takes to score a row, compared with a row of float32.
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ()
+    host_cost: ClassVar[int] = 4
 
     @property
     @abstractmethod
@@ -111,6 +114,12 @@ class Storage(Chunk, SnapshotValue):
     def first_rows(self, n: int) -> np.ndarray:
         """The first `n` rows on the host, which the caller must not change."""
         return self.read(slice(0, n))
+
+    def host_scores(
+        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
+    ) -> Float32[np.ndarray, "batch n"]:
+        """The products of some rows with queries in NumPy, divided by rows' norms if `unit`."""
+        return row_scores(self.read(rows), queries, unit=unit)
 
     @abstractmethod
     def take(self, ids: np.ndarray) -> "Storage":

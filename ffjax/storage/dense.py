@@ -14,6 +14,7 @@ from ffjax._internal.pytree import set_fields, value
 from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
 from ffjax.kernels.top_k.row_source import RowSource, of_matrix
+from ffjax.kernels.top_k.top_k_numpy import row_scores
 from ffjax.storage.base import Gradient, RowArrays, Storage
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -41,6 +42,7 @@ class NdArray(RowArrays, kind="NdArray"):
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ("matrix",)
+    host_cost: ClassVar[int] = 1
 
     matrix: Float[AnyArray, "rows dims"]
 
@@ -106,6 +108,14 @@ class NdArray(RowArrays, kind="NdArray"):
     def first_rows(self, n: int) -> np.ndarray:
         """The first `n` rows on the host, without a copy if they are there."""
         return self.read(slice(0, n)) if self._host is None else self._host[:n]
+
+    def host_scores(
+        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
+    ) -> Float32[np.ndarray, "batch n"]:
+        """The products of some rows with queries in NumPy; a slice of rows is not copied."""
+        if self._host is not None and isinstance(rows, slice):
+            return row_scores(self._host[rows], queries, unit=unit)
+        return row_scores(self.read(rows), queries, unit=unit)
 
     def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
         """A storage in memory with more rows: from row `at` on, or after the last."""

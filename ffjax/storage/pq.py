@@ -12,9 +12,13 @@ from jaxtyping import Float32
 from ffjax._internal.arguments import check_array, check_out, whole_number
 from ffjax._internal.arrays import AnyArray, on_host, placed_array
 from ffjax._internal.pytree import set_fields, value
+from ffjax.kernels.top_k.top_k_numpy import reciprocal_sqrt
 
 # Codes decoded at a time on the host: their centroids stay in the cache until they are read.
 _BLOCK_CODES = 1 << 17
+# How much the norms before and after a rotation may differ: the rounding of OPQ's matrices.
+_ROUNDING = 2e-5
+_CACHED_CODES = 1 << 16
 _THREADS = max(1, os.cpu_count() or 1)
 
 
@@ -73,6 +77,14 @@ class PQ:
         """The codebooks, under finalfusion-python's name."""
         return self.codebooks
 
+    @cached_property
+    def keeps_norms(self) -> bool:
+        """Whether a vector is as long as its centroids together: the rotation really is one."""
+        if self.projection is None:
+            return True
+        matrix = self._host_projection
+        return bool(np.abs(matrix.T @ matrix - np.eye(len(matrix))).sum(1).max() <= _ROUNDING)
+
     @property
     def n_centroids(self) -> int:
         """Centroids in each codebook."""
@@ -112,6 +124,35 @@ class PQ:
     ) -> np.ndarray:
         """`reconstruct(codes[ids])`, decoding codes while they are in the cache; clips `ids`."""
         return self._decoded(codes, ids.reshape(-1), (*ids.shape, self.reconstructed_len), out)
+
+    def code_scores(
+        self, codes: np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
+    ) -> Float32[np.ndarray, "batch n"]:
+        """Products of the vectors of codes with queries, by tables, see `kernels.pq_scan`.
+
+        With `unit` they are divided by the vectors' norms, for quantizers that keep norms.
+        """
+        books = self._host_codebooks
+        n_books, n_centroids, dims_each = books.shape
+        dims = n_books * dims_each
+        if self.projection is not None:
+            queries = queries @ self._host_projection
+        # Where the last centroids stand for fewer numbers, the rest count as zeros.
+        padding = dims - self.reconstructed_len
+        split = np.pad(queries, ((0, 0), (0, padding))).reshape(-1, n_books, dims_each)
+        tables = np.vecdot(split[:, :, None], books).reshape(len(queries), n_books * n_centroids)
+        if unit:
+            in_use = (np.arange(dims) < self.reconstructed_len).reshape(n_books, 1, dims_each)
+            squares = np.vecdot(books, books * in_use).reshape(1, -1)
+            tables = np.concatenate([tables, squares])
+        sums = np.empty((len(tables), len(codes)), np.float32)
+        starts = self._host_centroids[1]
+        step = max(1, _CACHED_CODES // max(1, n_books))
+        for start in range(0, len(codes), step):
+            entries = (codes[start : start + step] + starts).astype(np.intp)
+            for table, out in zip(tables, sums, strict=True):
+                table.take(entries, mode="clip").sum(1, out=out[start : start + step])
+        return sums[:-1] * reciprocal_sqrt(sums[-1]) if unit else sums
 
     def _decoded(
         self,

@@ -20,6 +20,7 @@ from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.gather_sum import gather_rows, gather_sum
 from ffjax.kernels.pq_scan import decode, pq_source, rotate
 from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.kernels.top_k.top_k_numpy import row_scores
 from ffjax.storage.base import Gradient, RowArrays, Storage, add_vjp
 from ffjax.storage.pq import PQ
 
@@ -138,6 +139,21 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         if self.norms is not None:
             rows *= np.asarray(self.norms[ids] if norms is None else norms[ids])[..., None]
         return rows
+
+    def host_scores(
+        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
+    ) -> Float32[np.ndarray, "batch n"]:
+        """The products of some rows with queries in NumPy, by tables if that is possible."""
+        if unit and not self.quantizer.keeps_norms:
+            return row_scores(self.read(rows), queries, unit=True)
+        codes, norms = self._host
+        codes = np.asarray(self.codes[rows]) if codes is None else codes[rows]
+        scores = self.quantizer.code_scores(codes, queries, unit=unit)
+        if self.norms is not None:
+            norms = np.asarray(self.norms[rows]) if norms is None else norms[rows]
+            # Whatever a row's norm is, the cosine only has its sign.
+            scores *= np.sign(norms) if unit else norms
+        return scores
 
     def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
         """Raises an error: the codebooks were not trained on other rows."""

@@ -25,6 +25,7 @@ SLACK = 64
 _MAX_BYTES = np.iinfo(np.int32).max - SLACK
 # Bytes that are decoded at a time to see whether they are UTF-8.
 _DECODE_BYTES = 1 << 18
+_PICKED_STRINGS = 2048
 _REPLACEMENT = "\ufffd".encode()
 
 
@@ -139,6 +140,12 @@ class StringTable:
     def strings(self) -> list[str]:
         """All strings as a list of `str`, made once when first asked for."""
         return decode_words(self.host_data, self.host_offsets)
+
+    def pick(self, indices: Sequence[int]) -> list[str]:
+        """Single strings; all are decoded at once where that is faster."""
+        if "strings" in vars(self) or len(indices) > _PICKED_STRINGS:
+            return [self.strings[index] for index in indices]
+        return [decode_word(self.raw(index)) for index in indices]
 
     def take(self, indices: np.ndarray) -> "StringTable":
         """A table of the strings at `indices`, in that order."""

@@ -5,7 +5,7 @@ module with a subclass of it, or of `SubwordVocab` if unknown words have n-grams
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -16,16 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.arrays import AnyArray, host_view, on_host
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import equal, replace, set_fields
 from ffjax._internal.snapshot_value import SnapshotValue, TreeReader
 from ffjax.kernels.perfect_hash import HashTable, find
+from ffjax.kernels.perfect_hash_numpy import find_numpy
+from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 from ffjax.vocab.rows import Rows
 
 D = TypeVar("D")
+
+# Words that are looked up one by one before the `dict` of all words is made.
+_PROBED_WORDS = 2048
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +110,7 @@ class Vocab(Chunk, SnapshotValue):
             >>> vocab.idx("Berlin"), vocab.idx("London"), vocab.idx("London", default=-1)
             (1, None, -1)
         """
-        row = self.host_index.get(item)
+        row = self.row_of(item)
         if row is not None:
             return row
         rows = self.subword_rows(item)
@@ -127,7 +132,7 @@ class Vocab(Chunk, SnapshotValue):
     def __contains__(self, item: object) -> bool:
         """Whether a word is known, or all words of an iterable are."""
         if isinstance(item, str):
-            return item in self.host_index
+            return self.row_of(item) is not None
         return isinstance(item, Iterable) and all(word in self for word in item)
 
     def __iter__(self) -> Iterator[str]:
@@ -185,6 +190,49 @@ class Vocab(Chunk, SnapshotValue):
         return dict(zip(self.table.strings, self.host_rows.tolist(), strict=True))
 
     @cached_property
+    def row_of(self) -> Callable[[str], int | None]:
+        """`row_of(word)` is the row of a known word, `None` for others."""
+        return self._first_row_of
+
+    def _first_row_of(self, word: str) -> int | None:
+        """`row_of` until the `dict` is worth making."""
+        if not isinstance(word, str):
+            return {}.get(word)  # an error for a list, as from any `dict`
+        row = int(self.rows_of([word])[0])
+        return None if row < 0 else row
+
+    def rows_of(self, words: Sequence[str]) -> Int32[np.ndarray, " n"]:
+        """The row of each known word, -1 for the others, on the host."""
+        if not len(words):
+            return np.zeros(0, np.int32)
+        if "host_index" not in vars(self):
+            probed = vars(self).get("_n_probed", 0) + len(words)
+            set_fields(self, _n_probed=probed)
+            if probed <= _PROBED_WORDS and host_view(self.index.rows) is not None:
+                return self._probed(words)
+            set_fields(self, row_of=self.host_index.get)
+        get = self.host_index.get
+        return np.fromiter((get(word, -1) for word in words), np.int32, len(words))
+
+    def _probed(self, words: Sequence[str]) -> np.ndarray:
+        encoded = [_encoded(word) for word in words]
+        lengths = np.array([-1 if raw is None else len(raw) for raw in encoded])
+        strings = np.frombuffer(b"".join([*filter(None, encoded), bytes(4)]), np.uint8)
+        sizes = np.maximum(lengths, 0)
+        starts = np.cumsum(sizes) - sizes
+        table = self.table.host_data, self.table.host_offsets
+        numbers = find_numpy(self.index, *table, strings, starts, lengths)
+        if self.shared_rows is None:
+            return numbers
+        return np.where(numbers < 0, np.int32(-1), self.host_rows[numbers])
+
+    def words_of_rows(self, rows: Sequence[int]) -> list[str]:
+        """The first word of each row: what a search result is called."""
+        if self.shared_rows is not None:
+            rows = [self.row_words[row] for row in rows]
+        return self.table.pick(rows)
+
+    @cached_property
     def row_words(self) -> list[int]:
         """The number of the first word of each row: what a search result is called."""
         first = np.full(self.n_word_rows, -1, np.int64)
@@ -228,6 +276,14 @@ class Vocab(Chunk, SnapshotValue):
             jnp.asarray(strings.bytes),
             jnp.asarray(strings.lengths),
         )
+
+
+def _encoded(word: str) -> bytes | None:
+    """The bytes of a word, `None` if UTF-8 cannot hold it."""
+    try:
+        return encode_word(word)
+    except ValueError:
+        return None
 
 
 def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: Any = None) -> None:

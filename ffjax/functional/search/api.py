@@ -100,7 +100,8 @@ def top_k(
     if exclude is not None:
         what = "row numbers for each query, padded with -1"
         exclude = array_of("exclude", exclude, jnp.integer, what)
-    _check(storage, queries, metric, exclude, approximate)
+    check_search(storage, queries, metric)
+    _check_options(np.shape(queries), exclude, approximate)
     exact = check_rerank(rerank, storage, n_rows)
     factor = whole_number("rerank_factor", rerank_factor, 1)
     batch = queries.shape[:-1]
@@ -193,9 +194,8 @@ def _is_divided(storage: Storage) -> bool:
     return bool(spec) and spec[0] is not None and not any(spec[1:])
 
 
-def _check(
-    storage: Storage, queries: Any, metric: str, exclude: Any, approximate: float | None
-) -> None:
+def check_search(storage: Storage, queries: Any, metric: str) -> None:
+    """Checks the dimensions of queries and the name of a metric."""
     shape, dims = np.shape(queries), storage.shape[1]
     if not shape or shape[-1] != dims:
         raise ValueError(f"`queries`: expected {dims} dimensions, got shape {shape}.")
@@ -203,6 +203,9 @@ def _check(
         raise ValueError("`embeddings`: expected rows of at least one dimension, got 0.")
     if metric not in METRICS:
         raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
+
+
+def _check_options(shape: tuple[int, ...], exclude: Any, approximate: float | None) -> None:
     if exclude is not None and exclude.shape[:-1] != shape[:-1]:
         raise ValueError(
             f"`exclude`: expected shape {shape[:-1]} and one more axis, a list of rows for each "

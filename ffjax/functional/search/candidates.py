@@ -9,11 +9,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ffjax._internal.arrays import as_int32
+from ffjax._internal.arrays import AnyArray, as_int32
 from ffjax.kernels.top_k.row_filter import RowFilter
 
 
-def row_filter(candidates: Any, exclude: Array | None, n_rows: int) -> RowFilter:
+def row_filter(candidates: Any, exclude: AnyArray | None, n_rows: int) -> RowFilter:
     """The filter for a slice, a range, a mask or row numbers, any of which may be traced."""
     if candidates is None:
         return RowFilter(exclude=exclude)

@@ -28,7 +28,7 @@ _BLOCK_BYTES = 1 << 26
 _COMPOSED_ROWS = 1 << 14
 _ALIGNED_ROWS = 32
 # The share of the machine's memory up to which a map stays in memory.
-_KEEP = 0.25
+KEEP = 0.25
 
 
 class MapSlice(NamedTuple):
@@ -57,7 +57,7 @@ def search_out_of_core(
     n_rows: int,
     tiling: Tiling | None = None,
     block_bytes: int = _BLOCK_BYTES,
-    keep: float = _KEEP,
+    keep: float = KEEP,
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in blocks; not for use inside of `jit`."""
     batch = queries.shape[0]

@@ -28,6 +28,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.top_k.metrics import Scorer
 from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.row_source import ChunkReader
@@ -69,7 +70,7 @@ def in_query_blocks(
         return search_block(queries, row_filter)
     size = -(-batch // n_blocks)
 
-    def blocks(array: Array) -> Array:
+    def blocks(array: AnyArray) -> Array:
         padding = ((0, n_blocks * size - batch), *((0, 0),) * (array.ndim - 1))
         return jnp.pad(array, padding).reshape(n_blocks, size, *array.shape[1:])
 

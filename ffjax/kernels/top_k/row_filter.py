@@ -21,7 +21,7 @@ class RowFilter(NamedTuple):
     stop: Array | np.int32 | None = None
     mask: AnyArray | None = None
     ids: AnyArray | None = None
-    exclude: Array | None = None
+    exclude: AnyArray | None = None
 
     @property
     def n_excluded(self) -> int:
