@@ -194,7 +194,7 @@ class Vocab(Chunk, SnapshotValue):
         """`row_of(word)` is the row of a known word, `None` for others."""
         return self._first_row_of
 
-    def _first_row_of(self, word: str) -> int | None:
+    def _first_row_of(self, word: Any) -> int | None:
         """`row_of` until the `dict` is worth making."""
         if not isinstance(word, str):
             return {}.get(word)  # an error for a list, as from any `dict`

@@ -9,7 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.cli import main
-from tests.builders import WORDS, storage
+from tests.builders import VOCABS, WORDS, storage, vocab
 from tests.toy import ToyVocab
 
 INDEXER = ffjax.FastTextIndexer(37, 3, 5)
@@ -60,3 +60,23 @@ def test_snapshots_and_info(emb, tmp_path, capfd):
 
 def test_the_toy_vocabulary_is_small():
     assert len(inspect.getsource(ToyVocab).splitlines()) < 60
+
+
+@pytest.mark.parametrize("kind", VOCABS)
+def test_words_are_found_with_and_without_a_dict(kind):
+    """A few words are looked up in the hash table, many in a `dict`."""
+    words = [*WORDS, "", "unknown", "\ud800", "\udce9", "Straß", "teapots" * 40]
+    probed, counted = vocab(kind), vocab(kind)
+    assert len(counted.host_index) == len(counted)
+    expected = [counted.host_index.get(word, -1) for word in words]
+    assert probed.rows_of(words).tolist() == counted.rows_of(words).tolist() == expected
+    assert [probed.row_of(word) for word in words] == [counted.row_of(word) for word in words]
+    assert "host_index" not in vars(probed)
+    for _ in range(200):
+        probed.rows_of(words)
+    assert "host_index" in vars(probed)
+    assert [probed.row_of(word) for word in words] == [counted.row_of(word) for word in words]
+    for vocabulary in (vocab(kind), counted):
+        assert vocabulary.row_of(1) is None
+        with pytest.raises(TypeError, match="unhashable"):
+            vocabulary.row_of(["a"])
