@@ -8,7 +8,7 @@ import numpy as np
 from ffjax._internal.arguments import list_of_words
 from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.value import Embeddings
-from ffjax.kernels.normalize import unit_length
+from ffjax.kernels.unit_length import unit_length
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
 from ffjax.vocab import SimpleVocab

@@ -5,6 +5,7 @@ formats say before the rows how many there are. finalfusion and fastText files a
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ffjax._internal.atomic_write import output_folder
@@ -47,12 +48,13 @@ def convert(
 ) -> tuple[str, ...]:
     r"""Converts a file of embeddings to another format, without holding the matrix in memory.
 
-    The target is byte for byte what `save(load(source, mmap=True), target)` writes, with the same
-    warnings and errors. Memory is needed for the words and for a few blocks of rows. Rows of text,
-    word2vec and floret files wait in a temporary file without a name, next to the target (in the
-    system's place for temporary files if the target is a descriptor). finalfusion and fastText
-    files are mapped; compressed ones are first decompressed into a temporary file. The old target
-    stays complete until the new one is.
+    From text or word2vec to text or word2vec every number stays the same, since vectors are not
+    scaled. Any other target is byte for byte what `save(load(source, mmap=True), target)` writes.
+    Warnings and errors are the same. Memory is needed for the words and for a few blocks of rows.
+    Rows of text, word2vec and floret files wait in a temporary file without a name, next to the
+    target (in the system's place for temporary files if the target is a descriptor). finalfusion
+    and fastText files are mapped; compressed ones are first decompressed into a temporary file. The
+    old target stays complete until the new one is.
 
     Args:
         source: a path, or a descriptor, which is closed afterwards as `open` does.
@@ -101,11 +103,10 @@ def convert(
             progress("Reading", 0, None)  # in one step
             embeddings = load_stream(stream, format, mmap=True, lossy=lossy, limit=limit, dims=dims)
         else:
-            if format != "floret":
-                _check_target(target, to_format, options)
+            unit = format == "floret" or not _holds_plain_rows(target, to_format, options)
             progress("Reading", 0, stream.size)
             embeddings = _read_through_file(
-                stream, format, folder, progress, lossy=lossy, limit=limit, dims=dims
+                stream, format, folder, progress, unit=unit, lossy=lossy, limit=limit, dims=dims
             )
     to_format = format_of(
         target, to_format, fasttext=has_fasttext_vocab(embeddings), name="to_format"
@@ -125,14 +126,15 @@ def _detect(stream: Stream) -> str:
         raise
 
 
-def _check_target(target: File, to_format: str | None, options: dict[str, Any]) -> None:
-    """Finds what is wrong with the target or its options for words alone, before reading them."""
+def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, Any]) -> bool:
+    """Whether the target has rows as text has them; checks it and its options for words alone."""
     to_format = format_of(target, to_format, fasttext=False, name="to_format")
     if to_format == "floret":
         raise TypeError(
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
     check_options(to_format, options)
+    return to_format in ("word2vec", "text", "textdims") and options.get("unnormalize", True)
 
 
 def _read_through_file(
@@ -141,6 +143,7 @@ def _read_through_file(
     folder: bytes | None,
     progress: Progress,
     *,
+    unit: bool,
     lossy: bool,
     limit: int | None,
     dims: int | None,
@@ -151,7 +154,7 @@ def _read_through_file(
         with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
             check_same_dims(table.dims, dims)
             return collect_table(_report(table, stream, progress), table.vocab, rows)
-    options: dict[str, Any] = {"lossy": lossy, "limit": limit, "unit": True}
+    options: dict[str, Any] = {"lossy": lossy, "limit": limit, "unit": unit}
     if format == "word2vec":
         reading = read_word2vec_blocks(stream, **options)
     else:
@@ -170,4 +173,4 @@ def _report(blocks: Blocks, stream: Stream, progress: Progress) -> Blocks:
             yield block
             progress("Reading", stream.position, stream.size)
 
-    return Blocks(blocks.dims, blocks.n_rows, reported())
+    return replace(blocks, blocks=reported())

@@ -11,6 +11,7 @@ row; it is never part of a word: words hold neither space nor LF. Words are UTF-
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Unpack
 
 import numpy as np
@@ -33,7 +34,6 @@ from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, i
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
-from ffjax.kernels.normalize import unit_length
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
@@ -108,7 +108,7 @@ def read_word2vec_blocks(
             matrix = RowBuffer(dims, n_read).array
         reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix, limit is None)
         with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
-            yield Blocks(dims, n_rows, blocks, matrix)
+            yield Blocks(dims, n_rows, blocks, matrix, unit)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class _Reader(BlockReader):
         self._check_shift(chunk, table, invalid is None, windows[vectors])
         words = self.checked_words(table, invalid, starts, chunk.offset)
         if not self.values:
-            return Block(words, np.empty((len(words), 0), np.float32))
+            return self.block(words, None)
         if self.matrix is None:
             rows = np.empty((len(words), self.dims), np.float32)
         else:
@@ -188,10 +188,9 @@ class _Reader(BlockReader):
         for start in range(0, len(words), step):
             block = slice(start, start + step)
             rows[block] = windows[vectors[block]].view("<f4")
-            if self.unit:  # while the rows are in the cache
-                norms[block], n = unit_length(rows[block])
-                n_infinite += n
-        return Block(words, rows, norms if self.unit else None, n_infinite)
+            norms[block], n = self.norms(rows[block])  # while the rows are in the cache
+            n_infinite += n
+        return Block(words, rows, norms, n_infinite)
 
     def _check_shift(
         self, chunk: _Chunk, table: StringTable, is_text: bool, vectors: np.ndarray
@@ -301,8 +300,11 @@ def write_word2vec(
         )
     with open_output(file) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
-        size = 4 * embeddings.dims
         for words, rows in word_blocks(embeddings, unnormalize):
-            raw = rows.astype("<f4", copy=False).tobytes()
-            vectors = (raw[i * size : (i + 1) * size] for i in range(len(words)))
-            out.write(b"".join(map(b"%s %s\n".__mod__, zip(words, vectors, strict=True))))
+            out.write(_encode(words, rows))
+
+
+def _encode(words: list[bytes], rows: np.ndarray) -> bytes:
+    vectors = np.ascontiguousarray(rows, "<f4").view(f"V{4 * rows.shape[1]}")
+    lines = zip(words, repeat(b" "), vectors.reshape(-1).tolist(), repeat(b"\n"))
+    return b"".join(chain.from_iterable(lines))

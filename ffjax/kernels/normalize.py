@@ -9,7 +9,6 @@ from ffjax._internal.arguments import array_of
 
 # Sums of many squares outside of these would overflow, or the squares of small entries vanish.
 _LARGE, _SMALL = 1e12, 1e-12
-_CACHED_NUMBERS = 1 << 15  # what fits the cache
 
 
 def normalize(
@@ -49,26 +48,6 @@ def normalize(
     unit = jnp.where(nonzero, scaled / root, 0.0)
     norms = jnp.where(nonzero, root * scale, 0.0)
     return unit.astype(x.dtype), norms[..., 0].astype(x.dtype)
-
-
-def unit_length(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """Scales rows to unit length in place: their norms, and how many have no finite norm.
-
-    Zero rows stay zero, with norm 0 (finalfusion-python divides by it and gets NaN). Rows without
-    a finite norm stay as they are, with norm 1, so that nothing of them is lost.
-    """
-    norms, n_infinite = np.empty(len(rows), np.float32), 0
-    step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
-    for start in range(0, len(rows), step):
-        block, lengths = rows[start : start + step], norms[start : start + step]
-        with np.errstate(over="ignore", invalid="ignore"):
-            wide = block.astype(np.float64)  # in which no square of a float32 overflows
-            lengths[:] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-            infinite = ~np.isfinite(lengths)
-            lengths[infinite] = 1
-            n_infinite += int(np.count_nonzero(infinite))
-            block /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
-    return norms, n_infinite
 
 
 def power_of_two(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -1,4 +1,7 @@
-"""`convert`: byte for byte what `save(load(...))` writes, without the matrix in memory."""
+"""`convert`: byte for byte what `save(load(...))` writes, without the matrix in memory.
+
+For text and word2vec this holds of numbers of up to six digits; `test_numbers` has the others.
+"""
 
 import bz2
 import gzip
@@ -197,7 +200,7 @@ def test_small_blocks_and_many_repeated_words(
     monkeypatch.setattr("ffjax._internal.memmap._MOVE_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
     rng = np.random.default_rng(0)
-    lines = [f"w{rng.integers(0, 300)} {i} 0.5 {-i / 7}\n" for i in range(1000)]
+    lines = [f"w{rng.integers(0, 300)} {i} 0.5 {-i / 7:.6g}\n" for i in range(1000)]
     path = tmp_path / "source"
     path.write_text("".join(lines))
     for to in PLAIN:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
+from ffjax.kernels.unit_length import original_rows
 from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable
 
@@ -133,8 +134,7 @@ def word_blocks(
             rows = storage.read(ids).astype(np.float32, copy=False)
             scale = None if norms is None else norms[ids]
         if unnormalize and scale is not None:
-            with np.errstate(invalid="ignore"):  # signaling NaN
-                rows = rows * scale[:, None]
+            rows = original_rows(rows, scale)
         release_pages(storage)
         yield _raw_words(vocab.table, start, stop), rows
 

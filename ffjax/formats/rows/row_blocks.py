@@ -19,7 +19,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import encoding_hint
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink, move_to_front
-from ffjax.kernels.normalize import unit_length
+from ffjax.kernels.unit_length import row_norms, unit_length
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import InvalidString, StringTable
@@ -38,8 +38,8 @@ class Block:
 
     words: StringTable
     rows: np.ndarray  # float32 [n, dims], without columns if only words were asked for
-    norms: np.ndarray | None = None  # the rows' norms before they were scaled to unit length
-    n_infinite: int = 0  # how many rows have no finite norm, if they were scaled
+    norms: np.ndarray  # of the rows in the file, 1 if not finite
+    n_infinite: int  # how many rows have no finite norm
 
     def __len__(self) -> int:
         return len(self.words)
@@ -53,6 +53,7 @@ class Blocks:
     n_rows: int | None  # as the file declares; checked with the last block
     blocks: Iterator[Block]
     matrix: np.ndarray | None = None  # which the rows of all blocks fill, one after the other
+    unit: bool = False  # whether rows are scaled to unit length
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks
@@ -104,11 +105,15 @@ class BlockReader:
         """A block of words and rows, which are scaled in place if `unit` is set."""
         if rows is None:
             rows = np.empty((len(words), 0), np.float32)
-        return Block(words, rows, *unit_length(rows)) if self.unit else Block(words, rows)
+        return Block(words, rows, *self.norms(rows))
+
+    def norms(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        """The norms of rows, and how many are infinite; scales them in place if `unit` is set."""
+        return unit_length(rows) if self.unit else row_norms(rows)
 
 
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
-    """Makes embeddings with norms of blocks of unit rows.
+    """Makes embeddings of blocks of rows, with norms if these have unit length.
 
     The first row of a word counts, rows with NaN or infinity stay, and warnings count both. Rows
     are appended to `rows`, by default to one array in memory.
@@ -117,10 +122,9 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         rows = RowBuffer(blocks.dims)
     tables, norms, n_infinite = [], [np.empty(0, np.float32)], 0
     for block in blocks:
-        assert block.norms is not None  # `unit` is set
         tables.append(block.words)
-        norms.append(block.norms)
         n_infinite += block.n_infinite
+        norms.append(block.norms)
         if rows is not None:
             rows.append(block.rows)
     if n_infinite:
@@ -144,7 +148,7 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
     else:
         assert blocks.matrix is not None
         matrix = blocks.matrix if ids is None else move_to_front(blocks.matrix, ids)
-    return Embeddings(to_storage(matrix), vocab, Norms(lengths))
+    return Embeddings(to_storage(matrix), vocab, Norms(lengths) if blocks.unit else None)
 
 
 def to_storage(matrix: np.ndarray) -> NdArray:

@@ -127,7 +127,7 @@ def read_text_blocks(
             aligned=table.aligned,
         )
         with closing(reader.read(table.chunks, limit)) as blocks:
-            yield Blocks(table.dims, table.n_rows, blocks)
+            yield Blocks(table.dims, table.n_rows, blocks, unit=unit)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ def write_text(
 ) -> None:
     """Writes the words and their vectors as text, without a line of dimensions.
 
-    Numbers are the shortest that read back as the same float32. The old file stays complete until
-    the new one is. If text cannot hold something, you get an error naming the option that permits
+    Numbers are the shortest that read back as the same float32; those of up to six digits that were
+    scaled when they were read come back unchanged. The old file stays complete until the new one
+    is. If text cannot hold something, you get an error naming the option that permits
     dropping it.
 
     Args:
