@@ -53,6 +53,8 @@ from ffjax.storage import QuantizedArray as QuantizedArray
 from ffjax.storage import ShardedArray as ShardedArray
 from ffjax.storage import Storage as Storage
 from ffjax.storage.norms import Norms as Norms
+from ffjax.strings.batches import Batch as Batch
+from ffjax.strings.batches import batches as batches
 from ffjax.strings.pack import RaggedBatch as RaggedBatch
 from ffjax.strings.pack import pack as pack
 from ffjax.strings.pack import pack_ragged as pack_ragged

@@ -19,8 +19,8 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import padded_size
 from ffjax._internal.jax_compat import is_traced
 from ffjax.embeddings.pooling_rule import PoolingRule
-from ffjax.embeddings.text_input import simplify, text_bytes, warn_of_zeros
 from ffjax.embeddings.unique_words import unique_words
+from ffjax.embeddings.zero_counts import warn_of_zeros
 from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.pool import pool_rows
@@ -28,6 +28,7 @@ from ffjax.kernels.tokenize import LINE_FEED, Tokens, gather_bytes, tokenize
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import ragged_batches
 from ffjax.strings.strings import Strings
+from ffjax.strings.text import simplify, text_bytes
 from ffjax.vocab import Vocab
 
 # Bytes of text that one call splits and looks up, and those whose words share a table.

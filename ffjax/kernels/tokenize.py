@@ -32,10 +32,29 @@ class Tokens(NamedTuple):
     n_lines: Any
 
 
-def is_space(text: Array) -> Array:
+def is_space(text: Any) -> Any:
     """Which bytes divide words."""
     # 9 to 13 are tab, line feed, vertical tab, form feed and carriage return.
     return (text == 32) | (text == 0) | ((text >= 9) & (text <= 13))
+
+
+def tokenize_on_host(text: UInt8[np.ndarray, " bytes"]) -> Tokens:
+    r"""The words of a text in NumPy, without unused slots.
+
+    Example:
+        >>> tokens = tokenize_on_host(np.frombuffer(b"a bc\n\nd", np.uint8))
+        >>> tokens.starts.tolist(), tokens.lengths.tolist(), tokens.lines.tolist(), tokens.n_lines
+        ([0, 2, 6], [1, 2, 1], [0, 0, 2], 3)
+    """
+    in_word = np.zeros(text.size + 2, bool)
+    in_word[1:-1] = ~is_space(text)
+    edges = np.flatnonzero(in_word[1:] != in_word[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    feeds = np.flatnonzero(text == LINE_FEED)
+    lines = np.searchsorted(feeds, starts)
+    n_lines = len(feeds) + int(text.size > 0 and text[-1] != LINE_FEED)
+    starts, lengths, lines = (x.astype(np.int32) for x in (starts, ends - starts, lines))
+    return Tokens(starts, lengths, lines, len(starts), n_lines)
 
 
 def tokenize(

@@ -98,7 +98,7 @@ def pack(
         n_rows = _at_least("count", count, n, "the number of words")
     if width is not None:
         width = _at_least("width", width, longest, "the longest word's bytes")
-        return _pack_views(views, n_rows, width)
+        return pack_views(views, n_rows, width)
     width = padded_size(longest, _MIN_WIDTH, coarse=n_rows <= _COARSE_ROWS)
     n_bytes = int(np.maximum(lengths, 0).sum(dtype=np.int64))
     if n_rows * width > max(_MAX_PADDED_BYTES, 8 * n_bytes):
@@ -107,7 +107,7 @@ def pack(
             f"{longest} bytes: a batch of {n_rows} x {width} bytes for {n_bytes} bytes of words. "
             "Use `pack_ragged`, or `Embeddings.embedding_batch`."
         )
-    return _pack_views(views, n_rows, width)
+    return pack_views(views, n_rows, width)
 
 
 def pack_ragged(words: Any, *, offsets: Any = None) -> list[RaggedBatch]:
@@ -146,7 +146,7 @@ def ragged_batches(views: list[ByteViews]) -> list[RaggedBatch]:
     n_rows = padded_size(len(lengths), 0, coarse=True)
     width = _common_width(lengths, n_rows)
     positions = np.arange(len(lengths), dtype=np.int32)
-    batches = [RaggedBatch(positions, _pack_views(views, n_rows, width, longest=width))]
+    batches = [RaggedBatch(positions, pack_views(views, n_rows, width, longest=width))]
     longer = np.flatnonzero(lengths > width)
     widest = padded_size(int(lengths.max(initial=0)), coarse=True)
     while longer.size:
@@ -157,7 +157,7 @@ def ragged_batches(views: list[ByteViews]) -> list[RaggedBatch]:
         for start in range(0, len(positions), step):
             block = positions[start : start + step]
             n_rows = _long_rows(len(block), width)
-            strings = _pack_views(_take(views, block), n_rows, width)
+            strings = pack_views(_take(views, block), n_rows, width)
             batches.append(RaggedBatch(block.astype(np.int32), strings))
     return batches
 
@@ -224,7 +224,7 @@ def _take(views: list[ByteViews], positions: np.ndarray) -> list[ByteViews]:
     return taken
 
 
-def _pack_views(
+def pack_views(
     views: list[ByteViews], n_rows: int, width: int, longest: int | None = None
 ) -> Strings:
     """All words one after the other; words over `longest` bytes become fillers."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.embeddings.text_input import simplify, text_bytes
+from ffjax.strings.text import simplify, text_bytes
 from tests.builders import embeddings
 
 TEXTS = ["Paris Berlin", "", "two\nlines of Zürich", "東京\r\nStraße", "nobody\n"]
