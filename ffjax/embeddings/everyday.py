@@ -19,9 +19,7 @@ from ffjax.embeddings.batch_lookup import ngram_sum
 from ffjax.embeddings.cosines import cosines_of, to_unit
 from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
 from ffjax.embeddings.text import embed_text
-
-# Rows whose cosines are computed at a time, in float64.
-_BLOCK_ROWS = 4096
+from ffjax.functional.search import scores_on_host
 
 
 class EverydayVerbs(WordSearches):
@@ -319,8 +317,8 @@ class EverydayVerbs(WordSearches):
 
     def _row_cosines(self, vector: np.ndarray) -> np.ndarray:
         """The cosine of a vector and each of the words' rows."""
-        blocks = self.storage.row_blocks(stop=self.vocab.n_word_rows, rows=_BLOCK_ROWS)
-        return np.concatenate([np.zeros(0), *(cosines_of(rows, vector) for _, rows in blocks)])
+        query = to_unit(vector)[None].astype(np.float32)
+        return scores_on_host(self.storage, query, 0, self.vocab.n_word_rows, "cosine")[0]
 
 
 def _weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import jax
 import numpy as np
 
 from ffjax._internal.arguments import list_of_words
@@ -53,6 +54,7 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
             f"`matrix`: expected finite numbers that float32 holds, got {n_infinite} vectors with "
             "NaN, infinity or larger numbers. Leave these words out."
         )
+    rows, norms = jax.device_put((rows, norms))
     return Embeddings(NdArray(rows), SimpleVocab(words), Norms(norms))
 
 

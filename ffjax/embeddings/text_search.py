@@ -8,7 +8,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax.embeddings.text import embed_text
-from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, top_k
+from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, nearest_rows
 from ffjax.storage.dense import check_matrix, unplaced
 
 
@@ -57,9 +57,10 @@ def search(
     query_vectors, answerable = _vectors("queries", queries, embeddings, options)
     storage = unplaced(vectors)
     k = min(checked_k(k), len(storage))
-    best = top_k(storage, query_vectors, k, metric=metric, candidates=has_vector)
+    query_vectors = np.asarray(query_vectors, np.float32)
+    best = nearest_rows(storage, query_vectors, k, metric=metric, candidates=has_vector)
     if answerable is None:
-        return TopK(np.asarray(best.scores), np.asarray(best.rows))
+        return best
     answerable = answerable[:, None]
     scores = np.where(answerable, best.scores, np.float32(-np.inf))
     return TopK(scores, np.where(answerable, best.rows, np.int32(-1)))

@@ -101,7 +101,7 @@ def search_on_host(
     groups = [slice(i, i + step) for i in range(0, max(1, len(queries)), step)]
     answers = []
     for group in groups:
-        scores = _scores(storage, queries[group], start if ids is None else ids, n, metric)
+        scores = scores_on_host(storage, queries[group], start if ids is None else ids, n, metric)
         if allowed.mask is not None:
             scores[:, ~np.asarray(allowed.mask)[start : start + n]] = -np.inf
         if allowed.exclude is not None:
@@ -111,10 +111,13 @@ def search_on_host(
     return from_cosine(scores, metric), rows
 
 
-def _scores(
+def scores_on_host(
     storage: Storage, queries: np.ndarray, rows: int | np.ndarray, n: int, metric: str
 ) -> np.ndarray:
-    """The scores of `n` rows from a first one on, or of listed rows, `[batch, n]`."""
+    """The scores of `n` rows from a first one on, or of listed rows, `[batch, n]`.
+
+    Queries have unit length for metrics other than `"dot"`, for which scores are cosines.
+    """
     dims = storage.shape[1]
     flat = queries.reshape(-1, dims)
     scores = np.empty((len(flat), n), np.float32)
