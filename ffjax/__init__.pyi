@@ -1,8 +1,11 @@
 """The one table of public names and the modules they come from; `__init__.py` reads it too."""
 
 from ffjax import evaluate as evaluate
+from ffjax.embeddings.classifier import Classifier as Classifier
+from ffjax.embeddings.classifier_figures import ClassifierTest as ClassifierTest
 from ffjax.embeddings.from_vectors import from_vectors as from_vectors
 from ffjax.embeddings.metadata import Metadata as Metadata
+from ffjax.embeddings.output_layer import Labels as Labels
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
 from ffjax.embeddings.text import embed_text as embed_text
 from ffjax.embeddings.text_file import embed_file as embed_file
@@ -13,6 +16,7 @@ from ffjax.errors import FinalfusionFormatError as FinalfusionFormatError
 from ffjax.errors import FormatError as FormatError
 from ffjax.formats.convert import convert as convert
 from ffjax.formats.demo import demo as demo
+from ffjax.formats.fasttext.classifier import load_classifier as load_classifier
 from ffjax.formats.fasttext.reader import load_fasttext as load_fasttext
 from ffjax.formats.fasttext.writer import write_fasttext as write_fasttext
 from ffjax.formats.finalfusion.reader import load_finalfusion as load_finalfusion

@@ -232,26 +232,37 @@ def finalfusion_hashes(
 
 def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
     """FastText's hashes, uint32 `[n]`."""
+    states = fasttext_states(line, span, min_n, max_n)
+    return states[ngrams.starts - span.start, ngrams.lengths - min_n]
+
+
+def fasttext_states(line: Line, span: slice, min_n: int, max_n: int) -> np.ndarray:
+    """FastText's hashes by first character and length, the shortest first.
+
+    Where a word ends before an n-gram of this length the hash means nothing.
+    """
     top = min(max_n, int(line.remaining[span].max(initial=0)))
     n_starts = span.stop - span.start
     begins = np.zeros(n_starts + top, np.int64)
-    sizes = np.zeros(n_starts + top, np.int64)
+    sizes = np.zeros(n_starts + top, np.int32)
     values = line.begins[span.start : span.stop + top]
     begins[: len(values)] = values
     sizes[: len(values)] = line.ends[span.start : span.stop + top] - values
     largest = int(sizes.max(initial=0))
+    first = line.data[begins].astype(np.uint32) if len(line.data) else begins.astype(np.uint32)
+    longer = [np.flatnonzero(sizes > i) for i in range(1, largest)]
+    further = [line.data[begins[at] + i].astype(np.uint32) for i, at in enumerate(longer, 1)]
     state = np.full(n_starts, OFFSET_32, np.uint32)
-    states = np.empty((max(top - min_n + 1, 0), n_starts), np.uint32)
+    states = np.empty((n_starts, max(top - min_n + 1, 0)), np.uint32)
     for k in range(top):
-        begin, size = begins[k : k + n_starts], sizes[k : k + n_starts]
-        state = fasttext_extend(state, line.data[begin].astype(np.uint32))
-        for i in range(1, largest):
-            longer = np.flatnonzero(size > i)
-            byte = line.data[begin[longer] + i].astype(np.uint32)
-            state[longer] = fasttext_extend(state[longer], byte)
+        state = fasttext_extend(state, first[k : k + n_starts])
+        for at, bytes_at in zip(longer, further, strict=True):
+            i, j = np.searchsorted(at, [k, k + n_starts])
+            rows = at[i:j] - k
+            state[rows] = fasttext_extend(state[rows], bytes_at[i:j])
         if k + 1 >= min_n:
-            states[k + 1 - min_n] = state
-    return states[ngrams.lengths - min_n, ngrams.starts - span.start]
+            states[:, k + 1 - min_n] = state
+    return states
 
 
 def murmur3_hashes(line: Line, ngrams: Ngrams, seed: int) -> np.ndarray:

@@ -150,6 +150,10 @@ class Storage(Chunk, SnapshotValue):
         """Whether the host reads many rows at least as fast as compiled code does."""
         return False
 
+    def host_matrix(self) -> Float32[np.ndarray, "rows dims"] | None:
+        """The rows in host memory or a map of them, if they are float32 and need no decoding."""
+        return None
+
     @final
     @property
     def nbytes(self) -> int:

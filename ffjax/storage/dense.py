@@ -135,6 +135,10 @@ class NdArray(RowArrays, kind="NdArray"):
         """Whether the matrix is on the host."""
         return self._host is not None and len(self) > 0
 
+    def host_matrix(self) -> Float32[np.ndarray, "rows dims"] | None:
+        """The matrix, if it is float32 and on the host."""
+        return self._host if self.dtype == np.float32 else None
+
     @cached_property
     def _host(self) -> np.ndarray | None:
         return host_view(self.matrix)

@@ -99,9 +99,17 @@ def load_fasttext(
 
 
 def read_embeddings(
-    source: ByteSource, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+    source: ByteSource,
+    *,
+    mmap: bool = False,
+    lossy: bool = False,
+    limit: int | None = None,
+    as_trained: bool = False,
 ) -> Embeddings:
-    """Reads a model from an open file or from bytes; `load_fasttext` is this for a path."""
+    """Reads a model from an open file or from bytes; `load_fasttext` is this for a path.
+
+    With `as_trained` rows stay as they are, in a `ComposedArray`, and words may be any bytes.
+    """
     mmap = mmap and source.mappable
     cursor = Cursor(source)
     version = read_version(cursor)
@@ -139,8 +147,8 @@ def read_embeddings(
     indexer = hashing
     if hashing is not None and buckets is not None:
         indexer = PrunedIndexer(hashing, buckets)
-    vocab = _build_vocab(cursor, table, indexer, entries, lossy)
-    storage, norms, original = _build_storage(matrix, n_words, table, indexer)
+    vocab = _build_vocab(cursor, table, indexer, entries, lossy, as_trained)
+    storage, norms, original = _build_storage(matrix, n_words, table, indexer, as_trained)
     has_word_ngrams = indexer is None and matrix.rows > n_words
     training = TrainingState(
         entries.counts[:limit],
@@ -258,11 +266,12 @@ def _build_vocab(
     indexer: FastTextIndexer | PrunedIndexer | None,
     entries: Dictionary,
     lossy: bool,
+    any_bytes: bool,
 ) -> Vocab:
     cursor.chunk = "dictionary"
     if lossy:
         table = table.replace_invalid(distinct=True)
-    else:
+    elif not any_bytes:
         labels_at = entries.offsets[len(entries.words) :]
         dictionary.check_utf8(cursor, table, entries.offsets, "word")
         dictionary.check_utf8(cursor, entries.labels, labels_at, "label")
@@ -278,11 +287,12 @@ def _build_storage(
     n_words: int,
     table: StringTable,
     indexer: FastTextIndexer | PrunedIndexer | None,
+    as_trained: bool,
 ) -> tuple[Storage, Norms | None, Storage | None]:
     """The storage; norms that it does not have itself; the rows in the file if it scales them."""
-    if matrix.codes is not None and indexer is None:
+    if matrix.codes is not None and indexer is None and not as_trained:
         return _scale(matrix.read(0, len(table)))
-    if matrix.codes is None and not matrix.mmap:
+    if matrix.codes is None and not matrix.mmap and not as_trained:
         return *_compose(matrix, n_words, table, indexer), None
     ngrams = None if indexer is None else matrix.read(n_words, matrix.rows)
     return ComposedArray(matrix.read(0, len(table)), table, ngrams, indexer), None, None

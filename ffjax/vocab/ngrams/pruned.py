@@ -102,7 +102,10 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def device_ids(self, tile: Tile) -> Array:
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
-        buckets = self.hashing.device_ids(tile)
+        return self.device_rows(self.hashing.device_ids(tile))
+
+    def device_rows(self, buckets: Int32[Array, "*shape"]) -> Int32[Array, "*shape"]:
+        """The rows of buckets, -1 for those without, and for -1; compiled code."""
         if self.upper_bound == 0:
             return jnp.full_like(buckets, -1)
         index = jnp.searchsorted(jnp.asarray(self.buckets), buckets).astype(jnp.int32)
@@ -112,12 +115,18 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
-        buckets = self.hashing.host_ids(line, span, ngrams)
+        return self.host_rows(self.hashing.host_ids(line, span, ngrams))
+
+    def host_rows(self, buckets: np.ndarray) -> np.ndarray:
+        """The rows of buckets, -1 for those without, int32; buckets of -1 have none."""
         sorted_buckets, order = self._host
+        if buckets.size > self.upper_bound:
+            return self._row_of_bucket[buckets]
         if not len(order):
-            return np.full_like(buckets, -1)
+            return np.full(buckets.shape, -1, np.int32)
+        buckets = buckets.astype(np.int32)
         index = np.minimum(np.searchsorted(sorted_buckets, buckets), len(order) - 1)
-        return np.where(sorted_buckets[index] == buckets, order[index], -1)
+        return np.where(sorted_buckets[index] == buckets, order[index], np.int32(-1))
 
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""
@@ -143,3 +152,11 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     @cached_property
     def _host(self) -> tuple[np.ndarray, np.ndarray]:
         return on_host(self.buckets), on_host(self.order)
+
+    @cached_property
+    def _row_of_bucket(self) -> np.ndarray:
+        # One gather is many times as fast as a search. The last entry is that of -1.
+        rows = np.full(self.n_buckets + 1, -1, np.int32)
+        buckets, order = self._host
+        rows[buckets] = order
+        return rows

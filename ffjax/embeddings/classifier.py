@@ -1,0 +1,340 @@
+"""`Classifier`: a fastText classifier, with `str` in and labels or NumPy arrays out."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from ffjax._internal.arguments import check_instance
+from ffjax._internal.pytree import set_fields, value
+from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
+from ffjax.embeddings.hidden_layer import HiddenLayer
+from ffjax.embeddings.output_layer import Labels, Options, OutputLayer, label_number
+from ffjax.embeddings.text_file import blocks
+from ffjax.embeddings.texts import as_lines
+from ffjax.embeddings.value import Embeddings
+from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
+from ffjax.kernels.perfect_hash import HashTable
+from ffjax.storage import Storage
+from ffjax.strings.string_table import StringTable
+from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
+
+A = TypeVar("A")
+
+# Bytes of text whose words share a table, and least bytes for another thread.
+_BLOCK_BYTES, _THREAD_BYTES = 1 << 22, 1 << 17
+_MOST_ORDER = 255
+_THREADS = max(1, os.cpu_count() or 1)
+
+
+@value(static=("loss", "word_ngrams", "n_buckets"))
+class Classifier:
+    """A fastText classifier: an immutable value that JAX takes like any other array.
+
+    Methods take text and answer on the host, with fastText's own numbers; nothing is compiled.
+    `classify` answers in compiled code.
+
+    Args:
+        embeddings: the embeddings of a supervised model as `load_classifier` reads them: their rows
+            are those of the file, and `training` has labels and output matrix.
+
+    Raises:
+        TypeError: if `embeddings` are something else.
+        ValueError: if they have no labels, or rows of words at unit length; if the output matrix
+            has other rows than one for each label, or NaN in them.
+
+    Examples:
+        >>> import ffjax
+        >>> ffjax.Classifier(ffjax.demo())
+        Traceback (most recent call last):
+        ValueError: `embeddings`: expected a supervised model of fastText's with labels, got ...
+    """
+
+    embeddings: Embeddings
+    label_index: HashTable
+    # Which n-grams of words have rows, in a pruned model without n-grams of characters.
+    pruned_words: PrunedIndexer | None
+    tree: LabelTree | None
+    loss: str
+    word_ngrams: int
+    n_buckets: int
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        check_instance("embeddings", embeddings, Embeddings)
+        training, metadata = embeddings.training, embeddings.metadata or {}
+        if training is None or not len(training.label_table):
+            raise ValueError(
+                "`embeddings`: expected a supervised model of fastText's with labels, got one of "
+                "words. Open it with `ffjax.load`."
+            )
+        if not hasattr(embeddings.storage, "word_rows"):
+            raise ValueError(
+                "`embeddings`: expected rows as they were trained, got rows at unit length. Open "
+                "the file with `ffjax.load_classifier`."
+            )
+        _check_output(training.output, training.label_table, embeddings.dims)
+        order, n_buckets = metadata.get("word_ngrams", 1), metadata.get("buckets", 0)
+        if order > _MOST_ORDER:
+            raise ValueError(
+                f"`word_ngrams`: expected at most {_MOST_ORDER} words in an n-gram, got {order}."
+            )
+        loss = metadata.get("loss", "Softmax")
+        labels = training.label_table
+        index = HashTable.build(labels.host_data, labels.host_offsets, what="labels")
+        tree = LabelTree.build(training.label_counts) if loss == HIERARCHICAL else None
+        pruned, buckets = None, training.word_ngram_buckets
+        if buckets is not None and order > 1:
+            pruned = PrunedIndexer(FastTextIndexer(max(n_buckets, 1)), np.asarray(buckets))
+        set_fields(self, embeddings=embeddings, **jax.device_put({"label_index": index}))
+        set_fields(self, pruned_words=pruned, tree=tree)
+        set_fields(self, loss=loss, word_ngrams=order, n_buckets=n_buckets)
+        rows = self.ngram_rows
+        has_rows = rows is not None and len(rows) > 0
+        if order > 1 and n_buckets and not has_rows and self.ngram_buckets is None:
+            raise ValueError(
+                f"`embeddings`: expected rows for the n-grams of up to {order} words, got none."
+            )
+
+    @property
+    def output(self) -> Storage:
+        """The output matrix: a row for each label, or for each node of the tree."""
+        return self.embeddings.training.output  # type: ignore[union-attr, return-value]
+
+    @property
+    def label_table(self) -> StringTable:
+        """The labels in the order of their numbers."""
+        return self.embeddings.training.label_table  # type: ignore[union-attr]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, with their prefix, in the order of their numbers."""
+        return self.label_table.strings
+
+    @property
+    def ngram_rows(self) -> Storage | None:
+        """The rows of n-grams, of characters and of words."""
+        rows = self.embeddings.storage.ngrams  # type: ignore[attr-defined]
+        return self.embeddings.training.word_ngrams if rows is None else rows  # type: ignore
+
+    @property
+    def ngram_buckets(self) -> PrunedIndexer | None:
+        """Which of the buckets of n-grams have rows, if some have been pruned."""
+        indexer = self.embeddings.vocab.subword_indexer or self.pruned_words
+        return None if indexer is None or indexer.kept_buckets is None else indexer
+
+    def predict(
+        self,
+        texts: Any,
+        k: int = 1,
+        threshold: float = 0.0,
+        on_unicode_error: str = "strict",
+        *,
+        restrict: Iterable[str] | None = None,
+        renormalize: bool = False,
+        min_score: float | None = None,
+        lowercase: bool = False,
+        newline: str = "error",
+    ) -> tuple[Any, Any]:
+        r"""The best labels of texts and their scores, as `fasttext.predict` answers them.
+
+        Scores are fastText's: the probability plus 1e-5, which may be more than 1. Equal scores
+        come with the larger number of a label first.
+
+        A text is one line that ends with the word `</s>`, for which models have a row. So an empty
+        text has an answer, the same as one of unknown words. The word `</s>` within a text ends it,
+        and unknown words that begin with `__label__` are skipped.
+
+        Args:
+            texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings.
+            k: the most labels; -1 for all. A model with hierarchical softmax leaves out labels
+                below 1e-5, as fastText does, unless `threshold` is negative.
+            threshold: the least probability of a label.
+            on_unicode_error: for labels that are not UTF-8: `errors` of `bytes.decode`.
+            restrict: labels to choose from, with or without the prefix `__label__`.
+            renormalize: whether probabilities of the labels of `restrict` are to sum to 1; for
+                models with softmax, hierarchical or not. They are then not raised by 1e-5.
+            min_score: the least score of the best label; texts below get no labels.
+            lowercase: whether to change texts to lower case.
+            newline: what to do with line feeds in texts: `"error"` as in fastText; `" "` to take
+                them for spaces; `""` to leave them out.
+
+        Returns:
+            `(labels, scores)`. For one text a tuple of `str`, and float64 `[n]`; for many a list of
+            lists, and a list of float32 arrays.
+
+        Raises:
+            TypeError: if a text is neither `str` nor `bytes`.
+            ValueError: if a text has a line feed, `k` is 0 or below -1, a label of `restrict` is
+                unknown, or an argument has another value.
+            UnicodeDecodeError: if a label is not UTF-8.
+
+        Examples:
+            >>> import ffjax
+            >>> lid = ffjax.load_classifier("lid.176.ftz")  # doctest: +SKIP
+            >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
+            (('__label__fr',), array([0.99...]))
+        """
+        is_one = isinstance(texts, str | bytes)
+        options = Options.of(self.labels, k, threshold, restrict, renormalize, min_score)
+        text = as_lines([texts] if is_one else texts, lowercase, newline)
+        answers = self._label_lines(text, options)
+        names = self._names(answers.ids, on_unicode_error)
+        counts = answers.counts.tolist()
+        if is_one:
+            n = counts[0]
+            return tuple(names[:n]), answers.scores[0, :n].astype(np.float64)
+        k = options.k
+        labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
+        scores = list(answers.scores)
+        if min(counts, default=k) < k:
+            scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
+        return labels, scores
+
+    def probabilities(
+        self,
+        texts: Any,
+        *,
+        restrict: Iterable[str] | None = None,
+        renormalize: bool = False,
+        lowercase: bool = False,
+        newline: str = "error",
+    ) -> Float32[np.ndarray, "*n labels"]:
+        """The scores of all labels, as `predict` gives them, none left out.
+
+        Args:
+            texts: as for `predict`.
+            restrict: the labels to give, in the order of `labels`.
+            renormalize: as for `predict`.
+            lowercase: as for `predict`.
+            newline: as for `predict`.
+
+        Returns:
+            float32 `[n, labels]`, or `[labels]` for one text; zeros for a text without features,
+            which a model without the word `</s>` may have.
+        """
+        is_one = isinstance(texts, str | bytes)
+        options = Options.of(self.labels, restrict=restrict, renormalize=renormalize)
+        text = as_lines([texts] if is_one else texts, lowercase, newline)
+        matrix = np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))
+        return matrix[0] if is_one else matrix
+
+    def score(
+        self, texts: Any, label: str, *, lowercase: bool = False, newline: str = "error"
+    ) -> Any:
+        """The score of one label, as `predict` gives it, whatever the best labels are.
+
+        Args:
+            texts: as for `predict`.
+            label: the label, with or without the prefix `__label__`.
+            lowercase: as for `predict`.
+            newline: as for `predict`.
+
+        Returns:
+            float32 `[n]`, or a `float` for one text.
+        """
+        label = self.labels[label_number(self.labels, label, "label")]
+        options = {"restrict": [label], "lowercase": lowercase, "newline": newline}
+        scores = self.probabilities(texts, **options)[..., 0]
+        return scores if scores.ndim else float(scores)
+
+    def _label_lines(self, text: bytes, options: Options) -> Labels:
+        """The best labels of lines that each end with a line feed."""
+        blocks = self._over_blocks(text, OutputLayer.labels, options)
+        return Labels(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    def test(
+        self, path: str | os.PathLike[str], k: int = 1, threshold: float = 0.0
+    ) -> ClassifierTest:
+        """Precision and recall over a file of labelled lines, as `fasttext.test` gives them.
+
+        A line counts if it has a label that the classifier knows, and features.
+
+        Args:
+            path: text in fastText's form, `__label__tea a cup of tea`.
+            k: the most labels to predict for a line; -1 for all.
+            threshold: the least probability of a label.
+
+        Raises:
+            ValueError: if `k` is 0 or below -1.
+            OSError: if the file cannot be read.
+        """
+        options = Options.of(self.labels, k, threshold)
+        totals = np.zeros((3, len(self.labels)), np.int64)
+        n_lines = 0
+        with open(path, "rb") as file:
+            for text in blocks(file, _BLOCK_BYTES):
+                if not text.endswith(b"\n"):
+                    text += b"\n"
+                for counts, n in self._over_blocks(text, count_hits, options):
+                    totals += counts
+                    n_lines += n
+        return ClassifierTest.of(self.labels, n_lines, *totals)
+
+    @cached_property
+    def _hidden(self) -> HiddenLayer:
+        return HiddenLayer(self)
+
+    @cached_property
+    def _output(self) -> OutputLayer:
+        return OutputLayer(self)
+
+    def _over_blocks(self, text: bytes, answer: Callable[..., A], options: Options) -> list[A]:
+        """`answer(output_layer, lines, options)` for blocks of lines, in order."""
+
+        def run(block: bytes) -> A:
+            return answer(self._output, self._hidden.lines(block), options)
+
+        size = max(_THREAD_BYTES, min(_BLOCK_BYTES, -(-len(text) // _THREADS)))
+        blocks = _blocks(text, size)
+        if len(blocks) == 1:
+            return [run(blocks[0])]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(run, blocks))
+
+    def _names(self, ids: Any, on_unicode_error: str) -> list[str]:
+        """The labels with these numbers, one after the other."""
+        flat = ids.reshape(-1).tolist()
+        if self._is_utf8:
+            return list(map(self.labels.__getitem__, flat))
+        raw = self.label_table.raw
+        names = {i: raw(i).decode("utf-8", on_unicode_error) for i in set(flat) if i >= 0}
+        return [names.get(i, "") for i in flat]
+
+    @cached_property
+    def _is_utf8(self) -> bool:
+        return self.label_table.first_invalid() is None
+
+    def __repr__(self) -> str:
+        n_grams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
+        labels = f"{len(self.label_table)} labels, {self.loss}"
+        return f"Classifier({labels}{n_grams}, {self.embeddings!r})"
+
+
+def _blocks(text: bytes, size: int) -> list[bytes]:
+    """A text in blocks of complete lines, of at least `size` bytes but the last; at least one."""
+    blocks, start = [], 0
+    while start < len(text) or not blocks:
+        end = text.find(b"\n", start + size - 1) + 1 or len(text)
+        blocks.append(text[start:end])
+        start = end
+    return blocks
+
+
+def _check_output(output: Any, labels: StringTable, dims: int) -> None:
+    """Checks that the output matrix has a row of numbers for each label."""
+    if output is None or output.shape != (len(labels), dims):
+        got = "none" if output is None else str(output.shape)
+        raise ValueError(f"`output`: expected shape {(len(labels), dims)}, got {got}.")
+    for first, rows in output.row_blocks():
+        is_nan = np.isnan(rows).any(1)
+        if is_nan.any():
+            row = first + int(is_nan.argmax())
+            raise ValueError(
+                f"`output`: expected numbers, got NaN in row {row}, of the label {labels[row]!r}. "
+                "Train the model again, with a lower learning rate."
+            )

@@ -1,0 +1,162 @@
+"""The output layer of a fastText classifier on the host: from hidden vectors to the best labels."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from ffjax._internal.arguments import whole_number
+from ffjax._internal.arrays import AnyArray
+from ffjax.embeddings.hidden_layer import LABEL_PREFIX, Lines
+from ffjax.kernels.label_scores import SHIFT, label_scores
+
+# Numbers of the output layer that are computed at a time.
+_BLOCK_NUMBERS = 1 << 19
+_NORMALIZED = ("Softmax", "HierarchicalSoftmax")
+
+
+class Labels(NamedTuple):
+    """The best labels of some texts.
+
+    Attributes:
+        scores: their scores, largest first, zeros after the last, float32 `[n, k]`.
+        ids: their numbers, -1 after the last, int32 `[n, k]`.
+        counts: how many there are, int32 `[n]`.
+    """
+
+    scores: Float32[AnyArray, "n k"]
+    ids: Int32[AnyArray, "n k"]
+    counts: Int32[AnyArray, " n"]
+
+
+class Options(NamedTuple):
+    """Which labels are answers.
+
+    Attributes:
+        k: the most labels.
+        threshold: the least probability.
+        columns: the numbers of the labels to choose from, ascending; all of them if `None`.
+        renormalize: whether probabilities are to sum to 1 over those.
+        min_score: the least score of the best label.
+    """
+
+    k: int = 1
+    threshold: float = 0.0
+    columns: np.ndarray | None = None
+    renormalize: bool = False
+    min_score: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        labels: list[str],
+        k: int = -1,
+        threshold: float = -1.0,
+        restrict: Iterable[str] | None = None,
+        renormalize: bool = False,
+        min_score: float | None = None,
+    ) -> "Options":
+        """The options for the arguments of a user, which are checked."""
+        k = whole_number("k", k, -1)
+        if k == 0:
+            raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
+        if isinstance(restrict, str):
+            raise TypeError(f"`restrict`: expected labels, got the str {restrict!r}.")
+        columns = None
+        if restrict is not None:
+            numbers = {label_number(labels, label, "restrict") for label in restrict}
+            columns = np.array(sorted(numbers), np.int32)
+            if not len(columns):
+                raise ValueError("`restrict`: expected at least one label, got none.")
+        elif renormalize:
+            raise ValueError("`renormalize`: expected labels in `restrict` with it, got None.")
+        n = len(labels) if columns is None else len(columns)
+        return cls(n if k < 0 else min(k, n), threshold, columns, renormalize, min_score)
+
+
+class OutputLayer:
+    """The arrays of a classifier's output layer that the host reads."""
+
+    def __init__(self, classifier: Any) -> None:
+        matrix = classifier.output.host_matrix()
+        self.matrix = classifier.output.read(slice(None)) if matrix is None else matrix
+        self.tree = jax.tree.map(np.asarray, classifier.tree)
+        self.loss = classifier.loss
+
+    def scores(self, lines: Lines, options: Options) -> Iterator[tuple[slice, np.ndarray]]:
+        """The scores of lines in blocks, `[n, labels]`; 0 for labels that are excluded."""
+        step = max(1, _BLOCK_NUMBERS // len(self.matrix))
+        for start in range(0, len(lines.counts), step):
+            block = slice(start, start + step)
+            scores = self._scores(lines.hidden[block], options)
+            scores[lines.counts[block] == 0] = 0
+            yield block, scores
+
+    def all_scores(self, lines: Lines, options: Options) -> np.ndarray:
+        """The scores of lines, float32 `[n, labels]`."""
+        n_labels = len(self.matrix) if options.columns is None else len(options.columns)
+        matrix = np.empty((len(lines.counts), n_labels), np.float32)
+        for block, scores in self.scores(lines, options):
+            matrix[block] = scores
+        return matrix
+
+    def labels(self, lines: Lines, options: Options) -> Labels:
+        """The best labels of lines."""
+        n = len(lines.counts)
+        scores, ids = np.empty((n, options.k), np.float32), np.empty((n, options.k), np.int32)
+        for block, block_scores in self.scores(lines, options):
+            scores[block], ids[block] = top_labels(block_scores, options.k)
+        if options.columns is not None:
+            ids = options.columns[ids]
+        if options.min_score is not None:
+            scores[scores[:, 0] < options.min_score] = 0
+        ids[scores <= 0] = -1
+        return Labels(scores, ids, (ids >= 0).sum(1, dtype=np.int32))
+
+    def _scores(self, hidden: np.ndarray, options: Options) -> np.ndarray:
+        normalize = options.renormalize and self.loss in _NORMALIZED
+        threshold = np.float32(-1 if normalize else options.threshold)
+        shift = np.float32(0) if normalize else SHIFT
+        layer = self.loss, hidden, self.matrix, self.tree
+        with np.errstate(over="ignore"):
+            scores = label_scores(np, *layer, threshold, shift)
+        if options.columns is not None:
+            scores = scores[:, options.columns]
+        if normalize:
+            scores /= np.maximum(scores.sum(1, keepdims=True), np.finfo(np.float32).tiny)
+            scores[scores < options.threshold] = 0
+        return scores
+
+
+def label_number(labels: list[str], label: str, name: str) -> int:
+    """The number of a label, with or without fastText's prefix."""
+    for candidate in (label, f"{LABEL_PREFIX.decode()}{label}"):
+        if candidate in labels:
+            return labels.index(candidate)
+    raise ValueError(
+        f"`{name}`: expected labels of the classifier, got {label!r}. `classifier.labels` lists "
+        f"the {len(labels)} that it has."
+    )
+
+
+def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` largest scores and their columns, of equal ones the last column first.
+
+    Examples:
+        >>> scores, columns = top_labels(np.array([[0.1, 0.4, 0.1, 0.4]]), 3)
+        >>> scores.tolist(), columns.tolist()
+        ([[0.4, 0.4, 0.1]], [[3, 1, 2]])
+    """
+    n_labels = scores.shape[1]
+    if k == 1:
+        columns = n_labels - 1 - scores[:, ::-1].argmax(1)[:, None]
+        return np.take_along_axis(scores, columns, 1), columns
+    columns = np.broadcast_to(np.arange(n_labels), scores.shape)
+    if k < n_labels:
+        columns = np.sort(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :], 1)
+    columns = columns[:, ::-1]
+    order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
+    columns = np.take_along_axis(columns, order, 1)
+    return np.take_along_axis(scores, columns, 1), columns

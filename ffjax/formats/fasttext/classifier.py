@@ -1,0 +1,39 @@
+"""Reading fastText's supervised models as classifiers."""
+
+from ffjax.embeddings.classifier import Classifier
+from ffjax.formats.fasttext.layout import MAGIC
+from ffjax.formats.fasttext.reader import read_embeddings
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_source
+
+
+def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
+    """Reads a classifier of fastText's, `.bin` or quantized `.ftz`.
+
+    Models of every loss are read: softmax, hierarchical softmax, one against all and negative
+    sampling. They may be dense or quantized, the output matrix too, pruned, and have n-grams of
+    characters or words. Words of the file may be any bytes. `load` of the same file gives the
+    embeddings alone.
+
+    Args:
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        mmap: whether to map the matrices instead of reading them: then opening takes little time,
+            and processes share the file's memory. The file must not be changed in place while the
+            classifier is used.
+
+    Returns:
+        The classifier.
+
+    Raises:
+        FormatError: if the file is truncated, corrupt or of another format.
+        ValueError: if the model has no labels, or its output matrix does not fit them or has NaN.
+        OSError: if the file cannot be read.
+
+    Examples:
+        >>> import ffjax
+        >>> lid = ffjax.load_classifier("lid.176.ftz")  # doctest: +SKIP
+        >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
+        (('__label__fr',), array([0.99...]))
+    """
+    with open_source(file, magic=MAGIC) as source:
+        return Classifier(read_embeddings(source, mmap=mmap, as_trained=True))

@@ -1,0 +1,147 @@
+"""The output layer of fastText's classifiers: from hidden vectors to a score for each label.
+
+fastText's answers are not quite probabilities. It sums logarithms of `p + 1e-5` and answers with
+`exp` of that, so a score is the probability plus 1e-5; with hierarchical softmax it is the product
+of such sums along the path to the label. Here the products are taken as they are, without
+logarithms. The same functions serve NumPy and compiled code (`xp` is `numpy` or `jax.numpy`).
+
+    softmax              exp(z_i) / sum of exp(z_j)
+    one against all      a table of the logistic function with 513 entries for -8 to 8
+    negative sampling    likewise
+    hierarchical softmax the product of logistic functions at the nodes above a label
+
+Source: `loss.cc` of fastText, https://github.com/facebookresearch/fastText.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from ffjax._internal.arrays import AnyArray
+from ffjax._internal.pytree import value
+
+HIERARCHICAL = "HierarchicalSoftmax"
+# What fastText adds to a probability before it takes the logarithm.
+SHIFT = np.float32(1e-5)
+_STEPS, _MOST = 512, 8
+_X = np.arange(_STEPS + 1, dtype=np.float32) * np.float32(2 * _MOST / _STEPS) - np.float32(_MOST)
+_SIGMOID = (1 / (1 + np.exp(-_X).astype(np.float64))).astype(np.float32)
+_NO_COUNT = 10**15
+
+
+@value(static=("sizes",))
+class LabelTree:
+    """The Huffman tree over the labels, its nodes level by level from the root down.
+
+    Attributes:
+        parents: the position of each node's parent in the level above, after the root.
+        edges: which factor each node adds: `row` of the output matrix for the left child of the
+            node that the row belongs to, `n_labels - 1 + row` for the right one.
+        leaves: the position of each label among all nodes.
+        sizes: how many nodes each level has.
+    """
+
+    parents: Int32[AnyArray, " n_nodes_below"]
+    edges: Int32[AnyArray, " n_nodes_below"]
+    leaves: Int32[AnyArray, " n_labels"]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def build(cls, counts: Int[np.ndarray, " n_labels"]) -> "LabelTree":
+        """The tree that fastText makes of the counts of labels, in the order of the file.
+
+        Examples:
+            >>> LabelTree.build(np.array([5, 2, 1])).sizes
+            (1, 2, 2)
+        """
+        n = len(counts)
+        weights = [*counts.tolist(), *[_NO_COUNT] * (n - 1)]
+        children: dict[int, list[int]] = {}
+        leaf, node = n - 1, n
+        for parent in range(n, 2 * n - 1):
+            pair = []
+            for _ in range(2):
+                # If both weigh the same the node is taken.
+                if leaf >= 0 and weights[leaf] < weights[node]:
+                    pair.append(leaf)
+                    leaf -= 1
+                else:
+                    pair.append(node)
+                    node += 1
+            weights[parent] = weights[pair[0]] + weights[pair[1]]
+            children[parent] = pair
+
+        level, order, sizes = [2 * n - 2], [2 * n - 2], [1]
+        parents, edges = [], []
+        while any(node >= n for node in level):
+            below = []
+            for position, node in enumerate(level):
+                for side, child in enumerate(children.get(node, [])):
+                    parents.append(position)
+                    edges.append(side * (n - 1) + node - n)
+                    below.append(child)
+            level = below
+            order += level
+            sizes.append(len(level))
+        leaves = np.empty(2 * n - 1, np.int32)
+        leaves[order] = np.arange(2 * n - 1)
+        arrays = np.array(parents, np.int32), np.array(edges, np.int32)
+        return cls(*arrays, leaves[:n], tuple(sizes))
+
+
+def label_scores(
+    xp: Any,
+    loss: str,
+    hidden: Any,
+    output: Any,
+    tree: LabelTree | None,
+    threshold: Any,
+    shift: np.float32 = SHIFT,
+) -> Any:
+    """Scores as fastText answers them, `[batch, labels]`, 0 for those that `threshold` excludes.
+
+    Args:
+        xp: `numpy` or `jax.numpy`.
+        loss: the loss, by its name in the settings.
+        hidden: the hidden vectors, float32 `[batch, dims]`.
+        output: the output matrix, float32 `[labels, dims]`.
+        tree: the tree of a model with hierarchical softmax.
+        threshold: the least probability, float32 scalar; below zero for all labels.
+        shift: what to add to probabilities; 0 for probabilities as they are.
+    """
+    # Labels come first, so that sums over them add in their order, as fastText's do.
+    if tree is not None:
+        right = 1 / (1 + xp.exp(-(output[: len(output) - 1] @ hidden.T)))
+        # fastText compares sums of logarithms with that of the threshold.
+        return _tree_scores(xp, right, tree, threshold + shift, shift).T
+    logits = output @ hidden.T
+    if loss == "Softmax":
+        powers = xp.exp(logits - logits.max(0))
+        probabilities = powers / powers.sum(0)
+    else:
+        probabilities = _table_sigmoid(xp, logits)
+    return xp.where(probabilities >= threshold, probabilities + shift, np.float32(0)).T
+
+
+def _table_sigmoid(xp: Any, x: Any) -> Any:
+    step = np.float32(_STEPS / (2 * _MOST))
+    index = xp.clip((x + np.float32(_MOST)) * step, 0, _STEPS).astype(np.int32)
+    inside = xp.asarray(_SIGMOID)[index]
+    below = xp.where(x < -_MOST, np.float32(0), inside)
+    return xp.where(x > _MOST, np.float32(1), below)
+
+
+def _tree_scores(xp: Any, right: Any, tree: LabelTree, least: Any, shift: Any) -> Any:
+    """The scores of all labels, `[labels, batch]`, from those of turning right at each node."""
+    factors = xp.concatenate([np.float32(1) - right, right]) + shift
+    level = xp.where(least > 1, np.float32(0), xp.ones((1, right.shape[1]), np.float32))
+    levels, start = [level], 0
+    for size in tree.sizes[1:]:
+        nodes = slice(start, start + size)
+        level = level[tree.parents[nodes]] * factors[tree.edges[nodes]]
+        # What fastText does not visit: no label below is answered.
+        level = xp.where(level >= least, level, np.float32(0))
+        levels.append(level)
+        start += size
+    return xp.concatenate(levels)[tree.leaves]

