@@ -13,19 +13,13 @@ from ffjax._internal.file_arguments import check_dims, check_limit
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
+from ffjax.formats import save
 from ffjax.formats.detect import check_format, detect
 from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import IN_PLACE, check_no_limit, check_same_dims, load_stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect
-from ffjax.formats.save import (
-    check_options,
-    format_of,
-    has_fasttext_vocab,
-    save_what_fits,
-    write_as,
-)
 from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.word2vec import read_word2vec_blocks
 
@@ -108,13 +102,13 @@ def convert(
             embeddings = _read_through_file(
                 stream, format, folder, progress, unit=unit, lossy=lossy, limit=limit, dims=dims
             )
-    to_format = format_of(
-        target, to_format, fasttext=has_fasttext_vocab(embeddings), name="to_format"
+    to_format = save.format_of(
+        target, to_format, fasttext=save.has_fasttext_vocab(embeddings), name="to_format"
     )
     progress("Writing", 0, None)
     if leave_out:
-        return save_what_fits(embeddings, target, to_format, **options)
-    write_as(to_format, target, embeddings, options)
+        return save.save_what_fits(embeddings, target, to_format, **options)
+    save.write_as(to_format, target, embeddings, options)
     return ()
 
 
@@ -128,12 +122,12 @@ def _detect(stream: Stream) -> str:
 
 def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, Any]) -> bool:
     """Whether the target has rows as text has them; checks it and its options for words alone."""
-    to_format = format_of(target, to_format, fasttext=False, name="to_format")
+    to_format = save.format_of(target, to_format, fasttext=False, name="to_format")
     if to_format == "floret":
         raise TypeError(
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
-    check_options(to_format, options)
+    save.check_options(to_format, options)
     return to_format in ("word2vec", "text", "textdims") and options.get("unnormalize", True)
 
 

@@ -15,7 +15,7 @@ from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.text.header import begin_text, check_rows, read_header
-from ffjax.formats.text.table import count_words, open_table
+from ffjax.formats.text.table import open_table
 
 # By format: the bytes that it begins with, the class of its errors, and who describes it.
 _IN_PLACE = {
@@ -86,9 +86,9 @@ def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) 
         n_rows, dims = read_header(stream)
         check_rows(stream, n_rows, 4 * dims + 1)
     else:
-        table = open_table(stream, header=format == "textdims", dims=dims)
+        table = open_table(stream, has_header=format == "textdims", dims=dims)
         n_rows, dims = table.n_rows, table.dims
         if n_rows is None:
-            n_rows, n_lines = count_words(stream, table, lossy=lossy)
+            n_rows, n_lines = table.count_words(lossy=lossy)
             values["repeated_words"] = (n_lines - n_rows) or None
     return {**values, "words": n_rows, **matrix, "dims": dims, "rows": n_rows, "norms": n_rows}

@@ -68,7 +68,7 @@ def detect(stream: Stream) -> str:
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD_BYTES:
         head = stream.head(_LONG_HEAD_BYTES)
     if (foreign := foreign_file(head)) is not None:
-        raise stream.error(0, expected="embeddings", got=foreign.name, hint=foreign.advice)
+        raise stream.error(0, "embeddings", foreign.name, hint=foreign.advice)
     mark = mark_bytes(head)
     head = head[mark:]
     if _is_floret(head):
@@ -78,9 +78,9 @@ def detect(stream: Stream) -> str:
     if _is_text(head):
         return "text"
     if not head:
-        raise stream.error(0, expected="embeddings", got="an empty file")
+        raise stream.error(0, "embeddings", "an empty file")
     got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}"
-    raise stream.error(0, expected="embeddings", got=got, hint=_separator_hint(head) or _KNOWN)
+    raise stream.error(0, "embeddings", got, hint=_separator_hint(head) or _KNOWN)
 
 
 def _is_text(head: bytes) -> bool:

@@ -27,6 +27,7 @@ from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.header import begin_text, check_rows
 from ffjax.formats.text.line_chunks import cut_lines
 from ffjax.formats.text.read import TextReader
+from ffjax.formats.text.table import TextTable
 from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer
 
@@ -95,8 +96,9 @@ def read_floret_blocks(
         n_rows, dims = header.n_rows, header.dims
         vocab = _vocab(stream, header, skip_edge_unigrams)
         check_rows(stream, n_rows, 2 * dims + 2)
-        reader = TextReader(stream, n_rows, dims, table=True)
-        with closing(reader.read(cut_lines(stream))) as blocks:
+        table = TextTable(stream, dims, n_rows, cut_lines(stream))
+        reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)
+        with closing(reader.read()) as blocks:
             yield FloretBlocks(dims, n_rows, _check_buckets(stream, blocks), vocab=vocab)
 
 
@@ -108,10 +110,10 @@ def _check_buckets(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:
             if name != str(i):
                 raise stream.error(
                     None,
+                    f"{i}, since buckets come in order",
+                    shown(name.encode("utf-8", "surrogateescape")),
                     chunk=f"row {i + 1}",
                     field="bucket",
-                    expected=f"{i}, since buckets come in order",
-                    got=shown(name.encode("utf-8", "surrogateescape")),
                 )
         n_read += len(block)
         yield block
@@ -130,7 +132,7 @@ def _vocab(stream: Stream, header: FloretHeader, skip_edge_unigrams: bool) -> Fl
         )
         return FloretVocab(indexer, bow=header.bow, eow=header.eow)
     except (ValueError, OverflowError) as error:
-        raise stream.error(0, chunk="header", got=f"{shown(header.line)}: {error}") from error
+        raise stream.error(0, None, f"{shown(header.line)}: {error}", chunk="header") from error
 
 
 def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOptions]) -> None:

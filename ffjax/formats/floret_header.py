@@ -34,13 +34,13 @@ def read_header(stream: Stream) -> FloretHeader:
     fields = line.split()
     if not feed or not is_header(line):
         got = shown(line) if line else "an empty line" if head else "an empty file"
-        raise stream.error(0, chunk="header", expected=f"`{' '.join(_FIELDS)}`", got=got)
+        raise stream.error(0, f"`{' '.join(_FIELDS)}`", got, chunk="header")
     n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
     check_header_dims(stream, "header", dims)
     try:
         bow, eow = fields[6].decode(), fields[7].decode()
     except ValueError as error:
-        raise stream.error(0, chunk="header", got=f"{shown(line)}: {error}") from error
+        raise stream.error(0, None, f"{shown(line)}: {error}", chunk="header") from error
     stream.read(len(line) + 1)
     # floret counts characters from 1, and takes words alone if `maxn` is 0.
     min_n, max_n = (max(min_n, 1), max_n) if max_n else (NO_NGRAMS, NO_NGRAMS)

@@ -23,14 +23,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.export import (
-    ExportOptions,
-    check_line_feeds,
-    check_plain,
-    word_blocks,
-    words_with,
-)
-from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
+from ffjax.formats.rows import export, row_blocks
 from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
@@ -81,7 +74,7 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
     """
     options = {"lossy": lossy, "limit": limit}
     with read_word2vec_blocks(file, unit=True, in_place=True, **options) as blocks:
-        return collect(blocks)
+        return row_blocks.collect(blocks)
 
 
 @contextmanager
@@ -91,9 +84,8 @@ def read_word2vec_blocks(
     lossy: bool = False,
     limit: int | None = None,
     unit: bool = False,
-    values: bool = True,
     in_place: bool = False,
-) -> Iterator[Blocks]:
+) -> Iterator[row_blocks.Blocks]:
     """Opens a word2vec file to read it a block at a time, with the options of `BlockReader`.
 
     `in_place` puts all rows into one array if the file's size permits that.
@@ -106,9 +98,9 @@ def read_word2vec_blocks(
         matrix = None
         if in_place and stream.remaining is not None:
             matrix = RowBuffer(dims, n_read).array
-        reader = _Reader(stream, n_rows, dims, lossy, unit, values, matrix, limit is None)
-        with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
-            yield Blocks(dims, n_rows, blocks, matrix, unit)
+        reader = _Reader(stream, n_rows, dims, lossy, unit, matrix, limit is None)
+        with closing(row_blocks.in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
+            yield row_blocks.Blocks(dims, n_rows, blocks, matrix, unit)
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
-class _Reader(BlockReader):
+class _Reader(row_blocks.BlockReader):
     """Cuts a stream into chunks of complete rows, and chunks into words and vectors."""
 
     matrix: np.ndarray | None = None  # where all rows go, if they go into one array
@@ -162,7 +154,7 @@ class _Reader(BlockReader):
             vectors.pop()
         return vectors
 
-    def parse(self, chunk: _Chunk) -> Block:
+    def parse(self, chunk: _Chunk) -> row_blocks.Block:
         """The rows of a chunk."""
         data = np.frombuffer(chunk.data, np.uint8)
         vectors = np.array(chunk.vectors, np.int64)
@@ -173,12 +165,10 @@ class _Reader(BlockReader):
             word = chunk.data[starts[i] : ends[i]]
             starts[i] += len(word) - len(word.lstrip(b"\n"))
         windows = sliding_window_view(data, 4 * self.dims)
-        table = self.raw_words(data, starts, ends)
+        table = row_blocks.slice_words(data, starts, ends)
         invalid = table.first_invalid()
         self._check_shift(chunk, table, invalid is None, windows[vectors])
         words = self.checked_words(table, invalid, starts, chunk.offset)
-        if not self.values:
-            return self.block(words, None)
         if self.matrix is None:
             rows = np.empty((len(words), self.dims), np.float32)
         else:
@@ -190,7 +180,7 @@ class _Reader(BlockReader):
             rows[block] = windows[vectors[block]].view("<f4")
             norms[block], n = self.norms(rows[block])  # while the rows are in the cache
             n_infinite += n
-        return Block(words, rows, norms, n_infinite)
+        return row_blocks.Block(words, rows, norms, n_infinite)
 
     def _check_shift(
         self, chunk: _Chunk, table: StringTable, is_text: bool, vectors: np.ndarray
@@ -215,10 +205,10 @@ class _Reader(BlockReader):
             return
         raise self.stream.error(
             chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0),
+            "a word and its vector",
+            got,
             chunk=f"row {chunk.row + i + 1} of {self.n_rows}",
             field="word",
-            expected="a word and its vector",
-            got=got,
             hint=f"The rows are shifted. {_SHIFT_HINT}",
         )
 
@@ -231,15 +221,11 @@ class _Reader(BlockReader):
             got = shown(rest) if rest else "the end of the file"
             expected = "a word and a space"
             hint = _SHIFT_HINT if rest else limit_hint(row)
-            return self.stream.error(
-                offset, chunk=chunk, field="word", expected=expected, got=got, hint=hint
-            )
+            return self.stream.error(offset, expected, got, chunk=chunk, field="word", hint=hint)
         return self.stream.error(
-            offset + len(word) + 1,
+            offset + len(word) + 1, f"{4 * self.dims} bytes", f"{len(vector)} before the end",
             chunk=chunk,
             field=f"vector of {shown(word)}",
-            expected=f"{4 * self.dims} bytes",
-            got=f"{len(vector)} before the end",
             hint=f"Is the file complete? {_SHIFT_HINT}",
         )
 
@@ -251,8 +237,8 @@ class _Reader(BlockReader):
                 return
         raise self.stream.error(
             self.stream.position - len(surplus),
-            expected=f"the end after {self.n_rows} rows, as the first line says",
-            got=f"{shown(surplus)} and more",
+            f"the end after {self.n_rows} rows, as the first line says",
+            f"{shown(surplus)} and more",
             hint=f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}",
         )
 
@@ -262,7 +248,7 @@ def write_word2vec(
     embeddings: Embeddings,
     *,
     unnormalize: bool = True,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[export.ExportOptions],
 ) -> None:
     """Writes words and vectors in word2vec's binary format, with a line feed after each vector.
 
@@ -289,10 +275,10 @@ def write_word2vec(
         >>> ffjax.load_word2vec(path)["two"]
         array([0., 1.], dtype=float32)
     """
-    embeddings = check_plain(embeddings, "word2vec files", options)
+    embeddings = export.check_plain(embeddings, "word2vec files", options)
     table = embeddings.vocab.table
-    check_line_feeds(table, "word2vec files")
-    with_space = words_with(table, _SPACE)
+    export.check_line_feeds(table, "word2vec files")
+    with_space = export.words_with(table, _SPACE)
     if len(with_space):
         raise ValueError(
             "`embeddings`: expected words without spaces, since word2vec files can't hold them, "
@@ -300,7 +286,7 @@ def write_word2vec(
         )
     with open_output(file) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
-        for words, rows in word_blocks(embeddings, unnormalize):
+        for words, rows in export.word_blocks(embeddings, unnormalize):
             out.write(_encode(words, rows))
 
 

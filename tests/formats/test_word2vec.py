@@ -182,11 +182,6 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, block: int) -> None
     )
 
 
-def test_words_alone() -> None:
-    with read_word2vec_blocks(open_bytes(encode(WORDS, ROWS)), values=False) as blocks:
-        assert [block.words.strings for block in blocks] == [WORDS]
-
-
 def test_a_word_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word2vec, "_READ_BYTES", 64)
     monkeypatch.setattr(word2vec, "_MAX_WORD_BYTES", 256)

@@ -17,15 +17,8 @@ from ffjax._internal.mapped_trees import release_pages
 from ffjax._internal.pytree import equal
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.fasttext import dictionary, quantized
+from ffjax.formats.fasttext import dictionary, layout, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
-from ffjax.formats.fasttext.layout import (
-    SUPERVISED,
-    VERSIONS,
-    Config,
-    lost_settings,
-    write_version,
-)
 from ffjax.formats.fasttext.reader import hashing_of
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows.export import check_has_dims
@@ -78,7 +71,7 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
             "whose n-grams the format can't hold. To write the words alone, save them as text and "
             "convert that."
         )
-    if not drop_metadata and (lost := lost_settings(embeddings.metadata)):
+    if not drop_metadata and (lost := layout.lost_settings(embeddings.metadata)):
         raise ValueError(
             "`embeddings`: expected metadata with fastText's settings alone, got "
             f"{', '.join(lost)}. Allow what is to be lost with `drop_metadata=True`."
@@ -99,7 +92,7 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     labels, n_tokens = training.label_table, training.n_tokens
     with open_output(file) as raw:
         output = Output(raw)
-        write_version(output, version)
+        layout.write_version(output, version)
         config.write(output)
         entries = Dictionary(vocab.table, labels, counts, n_tokens, ngrams.buckets)
         dictionary.write(output, entries)
@@ -223,10 +216,10 @@ def _blocks(storage: Storage, start: int = 0) -> Iterator[np.ndarray]:
 
 def _config(
     embeddings: Embeddings, training: TrainingState, hashing: FastTextIndexer | None
-) -> tuple[Config, int]:
+) -> tuple[layout.Config, int]:
     """The settings and the version; the embeddings win where settings contradict them."""
-    config, version = Config.of(embeddings.metadata, embeddings.dims), training.version
-    if config.model == SUPERVISED and not len(training.label_table):
+    config, version = layout.Config.of(embeddings.metadata, embeddings.dims), training.version
+    if config.model == layout.SUPERVISED and not len(training.label_table):
         config = config._replace(model="SkipGram")
     if hashing_of(config, version) == hashing:
         return config, version
@@ -234,15 +227,19 @@ def _config(
         buckets = 0 if training.word_ngrams is None else len(training.word_ngrams)
         return config._replace(buckets=buckets, min_n=0, max_n=0), version
     config = config._replace(buckets=hashing.n_buckets, min_n=hashing.min_n, max_n=hashing.max_n)
-    return config, VERSIONS[-1]  # the older has no n-grams of characters in classifiers
+    return config, layout.VERSIONS[-1]  # the older has no n-grams of characters in classifiers
 
 
 def _write_output(
-    output: Output, training: TrainingState, config: Config, n_words: int, may_be_quantized: bool
+    output: Output,
+    training: TrainingState,
+    config: layout.Config,
+    n_words: int,
+    is_quantized: bool,
 ) -> None:
     storage: Any = training.output
     dims = config.dims
-    if may_be_quantized and storage is not None and quantized.can_hold(storage):
+    if is_quantized and storage is not None and quantized.can_hold(storage):
         output.pack("?", True)
         quantized.write(output, storage, dims)
         return
@@ -250,7 +247,7 @@ def _write_output(
     if storage is not None:
         _write_dense(output, len(storage), dims, _blocks(storage))
         return
-    n_rows = len(training.label_table) if config.model == SUPERVISED else n_words
+    n_rows = len(training.label_table) if config.model == layout.SUPERVISED else n_words
     starts = range(0, n_rows, _BLOCK_ROWS)
     zeros = (np.zeros((min(_BLOCK_ROWS, n_rows - start), dims), np.float32) for start in starts)
     _write_dense(output, n_rows, dims, zeros)

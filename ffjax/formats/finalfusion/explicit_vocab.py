@@ -16,12 +16,7 @@ rewriting a file of finalfusion-python gives the same bytes.
 
 import numpy as np
 
-from ffjax.formats.finalfusion.string_list import (
-    StringList,
-    check_utf8,
-    read_strings,
-    write_strings,
-)
+from ffjax.formats.finalfusion import string_list
 from ffjax.formats.finalfusion.vocab_common import build, check_words, read_range
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import ExplicitVocab
@@ -37,8 +32,8 @@ def read(cursor: Cursor) -> ExplicitVocab:
     declared = Cursor(cursor.source, start - 8, start).u64("length")
     n_words, n_ngrams = cursor.u64("number of words"), cursor.u64("number of n-grams")
     min_n, max_n = read_range(cursor)
-    words = read_strings(cursor, n_words, "word")
-    ngrams = read_strings(cursor, n_ngrams, "n-gram", with_rows=True)
+    words = string_list.read_strings(cursor, n_words, "word")
+    ngrams = string_list.read_strings(cursor, n_ngrams, "n-gram", with_rows=True)
     cursor.finish()
     rows = _checked_rows(cursor, ngrams)
     indexer = build(cursor, ngrams, lambda: ExplicitIndexer(ngrams.table, min_n, max_n, rows))
@@ -58,13 +53,13 @@ def write(out: Output, vocab: ExplicitVocab) -> None:
     """Writes the body of the chunk."""
     indexer = vocab.subword_indexer
     check_words(vocab)
-    check_utf8(indexer.table, "n-gram")
+    string_list.check_utf8(indexer.table, "n-gram")
     out.pack("QQII", len(vocab.table), len(indexer.table), indexer.min_n, indexer.max_n)
-    write_strings(out, vocab.table)
-    write_strings(out, indexer.table, np.asarray(indexer.rows))
+    string_list.write_strings(out, vocab.table)
+    string_list.write_strings(out, indexer.table, np.asarray(indexer.rows))
 
 
-def _checked_rows(cursor: Cursor, ngrams: StringList) -> np.ndarray:
+def _checked_rows(cursor: Cursor, ngrams: string_list.StringList) -> np.ndarray:
     rows, n = ngrams.rows, len(ngrams.table)
     assert rows is not None
 

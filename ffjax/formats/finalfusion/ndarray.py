@@ -15,15 +15,7 @@ import numpy as np
 
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion.floats import (
-    F32,
-    MAX_ROWS,
-    host_blocks,
-    read_floats,
-    skip_array,
-    skip_padding,
-    write_padding,
-)
+from ffjax.formats.finalfusion import floats
 from ffjax.formats.finalfusion.header import TYPE_F32, read_number
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import ComposedArray, NdArray
@@ -59,22 +51,22 @@ class ComposedRows:
 
 def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:
     """Reads the body of the chunk, or maps the matrix."""
-    rows = read_number(cursor, "Q", "rows", 0, MAX_ROWS)
+    rows = read_number(cursor, "Q", "rows", 0, floats.MAX_ROWS)
     shape = (rows, cursor.u32("dims"))
     read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
-    skip_padding(cursor)
+    floats.skip_padding(cursor)
     if mmap and cursor.source.mappable and all(shape):
-        start = skip_array(cursor, "matrix", shape)
+        start = floats.skip_array(cursor, "matrix", shape)
         cursor.finish()
-        return NdArray(cursor.source.map(start, shape, F32))
-    matrix = read_floats(cursor, "matrix", shape)
+        return NdArray(cursor.source.map(start, shape, floats.F32))
+    matrix = floats.read_floats(cursor, "matrix", shape)
     cursor.finish()
     return NdArray(matrix)
 
 
 def write(out: Output, storage: NdArray) -> None:
     """Writes the body of the chunk."""
-    if storage.dtype != F32:
+    if storage.dtype != floats.F32:
         raise FinalfusionFormatError(
             None,
             field="type",
@@ -82,7 +74,7 @@ def write(out: Output, storage: NdArray) -> None:
             got=str(storage.dtype),
             hint="Convert it, as in `ffjax.NdArray(storage.matrix.astype(jnp.float32))`.",
         )
-    write_rows(out, storage.shape, host_blocks(storage.matrix))
+    write_rows(out, storage.shape, floats.host_blocks(storage.matrix))
 
 
 def write_composed(out: Output, rows: ComposedRows) -> None:
@@ -94,5 +86,5 @@ def write_rows(out: Output, shape: tuple[int, int], blocks: Iterable[np.ndarray]
     """Writes the body of the chunk with rows that come in blocks, little endian."""
     rows, dims = shape
     out.pack("QII", rows, dims, TYPE_F32)
-    write_padding(out)
-    out.write_blocks(rows * dims * F32.itemsize, blocks)
+    floats.write_padding(out)
+    out.write_blocks(rows * dims * floats.F32.itemsize, blocks)

@@ -12,13 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ffjax.formats.finalfusion.floats import (
-    MAX_ROWS,
-    host_blocks,
-    read_floats,
-    skip_padding,
-    write_padding,
-)
+from ffjax.formats.finalfusion import floats
 from ffjax.formats.finalfusion.header import TYPE_F32, read_number
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage.norms import Norms
@@ -26,10 +20,10 @@ from ffjax.storage.norms import Norms
 
 def read(cursor: Cursor) -> Norms:
     """Reads the body of the chunk."""
-    count = read_number(cursor, "Q", "number of norms", 0, MAX_ROWS)
+    count = read_number(cursor, "Q", "number of norms", 0, floats.MAX_ROWS)
     read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
-    skip_padding(cursor)
-    norms = read_floats(cursor, "norms", (count,))
+    floats.skip_padding(cursor)
+    norms = floats.read_floats(cursor, "norms", (count,))
     cursor.finish()
     return Norms(norms)
 
@@ -37,10 +31,10 @@ def read(cursor: Cursor) -> Norms:
 def write(out: Output, norms: Norms) -> None:
     """Writes the body of the chunk."""
     out.pack("QI", len(norms), TYPE_F32)
-    write_padding(out)
+    floats.write_padding(out)
     out.write_blocks(4 * len(norms), _blocks(norms))
 
 
 def _blocks(norms: Norms) -> Iterator[np.ndarray]:
     # A generator: the norms of composed rows are known only when those have been written.
-    yield from host_blocks(norms.array)
+    yield from floats.host_blocks(norms.array)

@@ -20,14 +20,7 @@ A row is its centroids one after the other, times the transposed projection, tim
 import numpy as np
 
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion.floats import (
-    MAX_ROWS,
-    read_floats,
-    skip_array,
-    skip_padding,
-    write_array,
-    write_padding,
-)
+from ffjax.formats.finalfusion import floats
 from ffjax.formats.finalfusion.header import TYPE_F32, TYPE_U8, read_number
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
@@ -48,15 +41,15 @@ def read(cursor: Cursor, *, mmap: bool = False) -> QuantizedArray:
     if dims % n_codes:
         expected = f"a multiple of the {n_codes} subquantizers"
         raise cursor.error("dims", expected, str(dims), offset=start + 4)
-    rows = read_number(cursor, "Q", "rows", 0, MAX_ROWS)
+    rows = read_number(cursor, "Q", "rows", 0, floats.MAX_ROWS)
     read_number(cursor, "I", "code type", TYPE_U8, TYPE_U8)
     read_number(cursor, "I", "float type", TYPE_F32, TYPE_F32)
-    skip_padding(cursor)
-    projection = read_floats(cursor, "projection", (dims, dims)) if has_projection else None
-    codebooks = read_floats(cursor, "codebooks", (n_codes, centroids, dims // n_codes))
-    norms = read_floats(cursor, "norms", (rows,)) if has_norms else None
+    floats.skip_padding(cursor)
+    projection = floats.read_floats(cursor, "projection", (dims, dims)) if has_projection else None
+    codebooks = floats.read_floats(cursor, "codebooks", (n_codes, centroids, dims // n_codes))
+    norms = floats.read_floats(cursor, "norms", (rows,)) if has_norms else None
     shape = (rows, n_codes)
-    codes_at = skip_array(cursor, "codes", shape, np.uint8)
+    codes_at = floats.skip_array(cursor, "codes", shape, np.uint8)
     cursor.finish()
     _check_codes(cursor, codes_at, n_codes, centroids)
     if mmap and cursor.source.mappable and rows:
@@ -76,10 +69,10 @@ def write(out: Output, storage: QuantizedArray) -> None:
     rows, dims = storage.shape
     out.pack("II", storage.projection is not None, storage.norms is not None)
     out.pack("IIIQII", n_codes, dims, centroids, rows, TYPE_U8, TYPE_F32)
-    write_padding(out)
+    floats.write_padding(out)
     for array in (storage.projection, storage.codebooks, storage.norms, storage.codes):
         if array is not None:
-            write_array(out, array)
+            floats.write_array(out, array)
 
 
 def _check_codes(cursor: Cursor, start: int, n_codes: int, centroids: int) -> None:

@@ -13,19 +13,12 @@ from ffjax.formats.finalfusion import (
     bucket_vocab,
     explicit_vocab,
     floret_vocab,
+    header,
     metadata,
     ndarray,
     norms,
     quantized,
     simple_vocab,
-)
-from ffjax.formats.finalfusion.header import (
-    MAGIC,
-    STORAGES,
-    VOCABS,
-    ChunkId,
-    ChunkInFile,
-    find_chunks,
 )
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.streams import Stream, open_source
@@ -33,16 +26,16 @@ from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
 
-_READERS: dict[ChunkId, Callable[..., Any]] = {
-    ChunkId.Metadata: metadata.read,
-    ChunkId.SimpleVocab: simple_vocab.read,
-    ChunkId.BucketSubwordVocab: bucket_vocab.read,
-    ChunkId.FastTextSubwordVocab: bucket_vocab.read_fasttext,
-    ChunkId.ExplicitSubwordVocab: explicit_vocab.read,
-    ChunkId.FloretSubwordVocab: floret_vocab.read,
-    ChunkId.NdArray: ndarray.read,
-    ChunkId.QuantizedArray: quantized.read,
-    ChunkId.NdNorms: norms.read,
+_READERS: dict[header.ChunkId, Callable[..., Any]] = {
+    header.ChunkId.Metadata: metadata.read,
+    header.ChunkId.SimpleVocab: simple_vocab.read,
+    header.ChunkId.BucketSubwordVocab: bucket_vocab.read,
+    header.ChunkId.FastTextSubwordVocab: bucket_vocab.read_fasttext,
+    header.ChunkId.ExplicitSubwordVocab: explicit_vocab.read,
+    header.ChunkId.FloretSubwordVocab: floret_vocab.read,
+    header.ChunkId.NdArray: ndarray.read,
+    header.ChunkId.QuantizedArray: quantized.read,
+    header.ChunkId.NdNorms: norms.read,
 }
 
 
@@ -96,7 +89,7 @@ def load_vocab(file: File) -> Vocab:
         >>> ffjax.load_vocab(path)
         SimpleVocab(2 words)
     """
-    return _load_first(file, "a vocabulary", VOCABS)
+    return _load_first(file, "a vocabulary", header.VOCABS)
 
 
 def load_storage(file: File, mmap: bool = False) -> Storage:
@@ -117,7 +110,7 @@ def load_storage(file: File, mmap: bool = False) -> Storage:
         >>> ffjax.load_storage(path, mmap=True)
         NdArray(2 x 3)
     """
-    return _load_first(file, "a storage", STORAGES, mmap)
+    return _load_first(file, "a storage", header.STORAGES, mmap)
 
 
 def load_norms(file: File) -> Norms:
@@ -137,7 +130,7 @@ def load_norms(file: File) -> Norms:
         >>> ffjax.load_norms(path)
         Norms(3)
     """
-    return _load_first(file, "norms", (ChunkId.NdNorms,))
+    return _load_first(file, "norms", (header.ChunkId.NdNorms,))
 
 
 def load_metadata(file: File) -> Metadata:
@@ -157,15 +150,15 @@ def load_metadata(file: File) -> Metadata:
         >>> ffjax.load_metadata(path)["corpus"]
         'news'
     """
-    return _load_first(file, "metadata", (ChunkId.Metadata,))
+    return _load_first(file, "metadata", (header.ChunkId.Metadata,))
 
 
 def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     """Reads embeddings from an open file or from bytes; `load_finalfusion` is this for a path."""
-    chunks = find_chunks(source)
+    chunks = header.find_chunks(source)
     remaining = list(chunks)
 
-    def following(*kinds: ChunkId) -> ChunkInFile | None:
+    def following(*kinds: header.ChunkId) -> header.ChunkInFile | None:
         return remaining.pop(0) if remaining and remaining[0].identifier in kinds else None
 
     def not_embeddings(expected: str) -> FinalfusionFormatError:
@@ -181,14 +174,14 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
             "`load_metadata`.",
         )
 
-    metadata_chunk = following(ChunkId.Metadata)
-    vocab_chunk = following(*VOCABS)
+    metadata_chunk = following(header.ChunkId.Metadata)
+    vocab_chunk = following(*header.VOCABS)
     if vocab_chunk is None:
         raise not_embeddings("a vocabulary")
-    storage_chunk = following(*STORAGES)
+    storage_chunk = following(*header.STORAGES)
     if storage_chunk is None:
         raise not_embeddings("a storage after the vocabulary")
-    norms_chunk = following(ChunkId.NdNorms)
+    norms_chunk = following(header.ChunkId.NdNorms)
     if remaining:
         raise not_embeddings("nothing more, or norms after the storage")
 
@@ -206,19 +199,19 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     return Embeddings(storage, vocab, lengths, values)
 
 
-def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
+def _read(chunk: header.ChunkInFile, mmap: bool = False) -> Any:
     """Reads a chunk; storages may be mapped."""
-    options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
+    options = {"mmap": True} if mmap and chunk.identifier in header.STORAGES else {}
     return _READERS[chunk.identifier](chunk.body, **options)
 
 
 def _open(file: File | Stream) -> Any:
-    return open_source(file, magic=MAGIC, error=FinalfusionFormatError)
+    return open_source(file, magic=header.MAGIC, error=FinalfusionFormatError)
 
 
-def _load_first(file: File, what: str, kinds: Sequence[ChunkId], mmap: bool = False) -> Any:
+def _load_first(file: File, what: str, kinds: Sequence[header.ChunkId], mmap: bool = False) -> Any:
     with _open(file) as source:
-        chunks = find_chunks(source)
+        chunks = header.find_chunks(source)
         for chunk in chunks:
             if chunk.identifier in kinds:
                 return _read(chunk, mmap)
@@ -227,7 +220,7 @@ def _load_first(file: File, what: str, kinds: Sequence[ChunkId], mmap: bool = Fa
 
 
 def _wrong_count(
-    source: ByteSource, chunk: ChunkInFile, field: str, expected: str, got: int
+    source: ByteSource, chunk: header.ChunkInFile, field: str, expected: str, got: int
 ) -> FinalfusionFormatError:
     return FinalfusionFormatError(
         source.name,
@@ -239,5 +232,5 @@ def _wrong_count(
     )
 
 
-def _names(chunks: Sequence[ChunkInFile]) -> str:
+def _names(chunks: Sequence[header.ChunkInFile]) -> str:
     return ", ".join(chunk.identifier.name for chunk in chunks)

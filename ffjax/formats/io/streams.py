@@ -76,9 +76,16 @@ class Stream:
         return data
 
     def error(
-        self, offset: int | None, *, chunk: str | None = None, **what: str | None
+        self,
+        offset: int | None,
+        expected: str | None,
+        got: str,
+        *,
+        chunk: str | None = None,
+        **where: str | None,
     ) -> FormatError:
         """An error about the byte at `offset`, counted inside of what wraps the file."""
+        what = {"expected": expected, "got": got, **where}
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
             chunk = f"{inside}: {chunk}" if chunk else inside
@@ -159,7 +166,7 @@ def _unwrap(stack: ExitStack, stream: Stream) -> Stream:
     head = stream.head(_HEAD_BYTES)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         if stream.size is None:
-            raise stream.error(0, expected="a zip archive in a regular file", got="one in a pipe")
+            raise stream.error(0, "a zip archive in a regular file", "one in a pipe")
         stream.raw.seek(0)
         return Stream(stream.file, stack.enter_context(open_zip(stream.raw, stream.file)), ("zip",))
     kind = compression_of(head)

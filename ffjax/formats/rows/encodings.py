@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
+from ffjax.errors import FormatError
+from ffjax.formats.io.streams import Stream
+
 _SAMPLE_WORDS = 1000
 
 # By the name that `iconv` and Python share: characters that are typical of text in an encoding, and
@@ -25,7 +28,16 @@ _FREQUENT = {
 }
 
 
-def encoding_hint(words: Iterable[bytes]) -> str:
+def not_utf8(
+    stream: Stream, offset: int, words: Iterable[bytes], index: int, byte: int, reason: str
+) -> FormatError:
+    """The error about one of `words`, which is at `offset` and has a wrong `byte`."""
+    words = list(words)
+    got = f"{words[index]!r}, where byte {byte} is wrong ({reason})"
+    return stream.error(offset, "UTF-8", got, field="word", hint=_encoding_hint(words))
+
+
+def _encoding_hint(words: list[bytes]) -> str:
     """What to do about words that are not all UTF-8."""
     words = list(islice((word for word in words if not word.isascii()), _SAMPLE_WORDS))
     if 2 * sum(map(_is_utf8, words)) > len(words):

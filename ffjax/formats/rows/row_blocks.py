@@ -17,7 +17,7 @@ import numpy as np
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.rows.encodings import encoding_hint
+from ffjax.formats.rows.encodings import not_utf8
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink, move_to_front
 from ffjax.kernels.unit_length import row_norms, unit_length
 from ffjax.storage import NdArray
@@ -37,7 +37,7 @@ class Block:
     """Some rows of a file, in its order."""
 
     words: StringTable
-    rows: np.ndarray  # float32 [n, dims], without columns if only words were asked for
+    rows: np.ndarray  # float32 [n, dims]
     norms: np.ndarray  # of the rows in the file, 1 if not finite
     n_infinite: int  # how many rows have no finite norm
 
@@ -68,48 +68,29 @@ class BlockReader:
     dims: int
     lossy: bool = False  # replace bytes of words that are not UTF-8 by U+FFFD
     unit: bool = False  # scale rows to unit length
-    values: bool = True  # read the numbers, not the words alone
-
-    def words(
-        self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, offset: int
-    ) -> StringTable:
-        """The words from `starts` to `ends` in bytes that begin at `offset` in the file."""
-        table = self.raw_words(data, starts, ends)
-        return self.checked_words(table, table.first_invalid(), starts, offset)
-
-    def raw_words(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> StringTable:
-        """The bytes of the words from `starts` to `ends`."""
-        lengths = ends - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return StringTable.from_buffer(data[positions], offsets)
 
     def checked_words(
         self, table: StringTable, invalid: InvalidString | None, starts: np.ndarray, offset: int
     ) -> StringTable:
-        """Words that are UTF-8; `invalid` is the first that isn't."""
+        """Words that are UTF-8; `invalid` is the first that isn't, `offset` that of `starts`."""
         if invalid is None:
             return table
         if self.lossy:
             return table.replace_invalid()
-        word = table.raw(invalid.index)
-        raise self.stream.error(
-            offset + int(starts[invalid.index]),
-            field="word",
-            expected="UTF-8",
-            got=f"{word!r}, where byte {invalid.offset} is wrong ({invalid.reason})",
-            hint=encoding_hint(map(table.raw, range(len(table)))),
-        )
-
-    def block(self, words: StringTable, rows: np.ndarray | None) -> Block:
-        """A block of words and rows, which are scaled in place if `unit` is set."""
-        if rows is None:
-            rows = np.empty((len(words), 0), np.float32)
-        return Block(words, rows, *self.norms(rows))
+        words = map(table.raw, range(len(table)))
+        raise not_utf8(self.stream, offset + int(starts[invalid.index]), words, *invalid)
 
     def norms(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
         """The norms of rows, and how many are infinite; scales them in place if `unit` is set."""
         return unit_length(rows) if self.unit else row_norms(rows)
+
+
+def slice_words(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> StringTable:
+    """The bytes from each of `starts` to each of `ends`."""
+    lengths = ends - starts
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return StringTable.from_buffer(data[positions], offsets)
 
 
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:

@@ -6,9 +6,8 @@ from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import ends_with_cr, mark_bytes, shown
 
 _HEAD_BYTES = 1 << 16
-
 # Far more than any embeddings have; a larger number is a mistake in the file.
-MAX_DIMS = 1 << 24
+_MAX_DIMS = 1 << 24
 # The longest header that is read, and its form.
 HEADER_BYTES = 64
 HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n")
@@ -18,12 +17,10 @@ def begin_text(stream: Stream) -> None:
     """Skips a byte order mark."""
     head = stream.head(_HEAD_BYTES)
     if ends_with_cr(head):
-        raise stream.error(
-            head.index(b"\r"),
-            expected="lines that end with LF, or with CR and LF",
-            got="lines that end with CR alone",
-            hint=r"Convert them first, as in `tr '\r' '\n' < OLD > NEW`.",
-        )
+        expected = "lines that end with LF, or with CR and LF"
+        hint = r"Convert them first, as in `tr '\r' '\n' < OLD > NEW`."
+        got = "lines that end with CR alone"
+        raise stream.error(head.index(b"\r"), expected, got, hint=hint)
     stream.read(mark_bytes(head))
 
 
@@ -33,8 +30,7 @@ def read_header(stream: Stream) -> tuple[int, int]:
     match = HEADER.match(head)
     if match is None:
         got = shown(head.split(b"\n", 1)[0]) if head else "an empty file"
-        expected = "two whole numbers, `rows dims`"
-        raise stream.error(0, chunk="first line", expected=expected, got=got)
+        raise stream.error(0, "two whole numbers, `rows dims`", got, chunk="first line")
     rows, dims = int(match[1]), int(match[2])
     check_header_dims(stream, "first line", dims)
     stream.read(match.end())
@@ -45,44 +41,29 @@ def check_next_line(stream: Stream, rows: int, dims: int) -> None:
     """Checks that the line `rows dims`, which has been read, does not occur again."""
     match = HEADER.match(stream.head(HEADER_BYTES))
     if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (rows, dims):
-        raise stream.error(
-            stream.position,
-            chunk="line 2",
-            expected=f"a word and {dims} values",
-            got="the line of dimensions again",
-            hint="Remove one of them.",
-        )
+        expected, got = f"a word and {dims} values", "the line of dimensions again"
+        hint = "Remove one of them."
+        raise stream.error(stream.position, expected, got, chunk="line 2", hint=hint)
 
 
 def check_header_dims(stream: Stream, chunk: str, dims: int) -> None:
     """Checks that a number of dimensions is one that embeddings may have."""
-    if not 1 <= dims <= MAX_DIMS:
-        raise stream.error(0, chunk=chunk, field="dims", expected=f"1 to {MAX_DIMS}", got=str(dims))
+    if not 1 <= dims <= _MAX_DIMS:
+        raise stream.error(0, f"1 to {_MAX_DIMS}", str(dims), chunk=chunk, field="dims")
 
 
 def check_rows(
-    stream: Stream,
-    n_rows: int,
-    row_bytes: int,
-    limit: int | None = None,
-    hint: str | None = None,
+    stream: Stream, n_rows: int, row_bytes: int, limit: int | None = None, hint: str | None = None
 ) -> None:
-    """Checks that the rest of the file can hold a number of rows, at `row_bytes` each or more.
-
-    With a `limit` on the rows to read, only these must fit.
-    """
-    # The last row may lack its line feed.
+    """Checks that the rest of the file can hold all rows, or `limit`, of `row_bytes` or more."""
+    remaining = stream.remaining
     n_read = n_rows if limit is None else min(limit, n_rows)
-    if stream.remaining is not None and n_read * row_bytes > stream.remaining + 1:
-        most = (stream.remaining + 1) // row_bytes
-        raise stream.error(
-            0,
-            chunk="first line",
-            field="rows",
-            expected=f"at most {most}, as many as {stream.remaining} bytes can hold",
-            got=str(n_rows),
-            hint=hint or "If the file is complete, `limit=` the number of its rows reads them.",
-        )
+    # The last row may lack its line feed.
+    if remaining is not None and n_read * row_bytes > remaining + 1:
+        most = (remaining + 1) // row_bytes
+        expected = f"at most {most}, as many as {remaining} bytes can hold"
+        hint = hint or "If the file is complete, `limit=` the number of its rows reads them."
+        raise stream.error(0, expected, str(n_rows), chunk="first line", field="rows", hint=hint)
 
 
 def no_header_hint(dims: int) -> str | None:

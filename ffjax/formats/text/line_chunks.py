@@ -61,7 +61,7 @@ def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
             end = _end_of_lines(text, n_bytes)
             if not end and n_bytes > _MAX_LINE_BYTES:
                 expected = f"lines of at most {_MAX_LINE_BYTES} bytes"
-                raise stream.error(offset, expected=expected, got="a longer one")
+                raise stream.error(offset, expected, "a longer one")
             carry = bytes(text[end:n_bytes])
             n_bytes = end
         elif text[n_bytes - 1] != _LF:

@@ -14,6 +14,7 @@ that slow path alone decides what is an error.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,7 +22,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ffjax.errors import FormatError
 from ffjax.formats.text.fields import (
     FIELD,
-    SEPARATORS,
     ends_with_value,
     holds_values,
     number_hint,
@@ -39,7 +39,7 @@ _TRAILING_SEPARATORS = 4  # before the line feed, skipped without the slow path
 _LF, _SPACE, _TAB, _CR = b"\n \t\r"
 
 Fail = Callable[..., FormatError]
-"""Makes the error for a byte of the block: `fail(offset, field=, expected=, got=, hint=)`."""
+"""Makes the error for a byte of the block: `fail(offset, expected, got, field=, hint=)`."""
 
 IsSurplus = Callable[[bytes], bool]
 """Whether a word of several fields has values in it, so that its line has too many."""
@@ -51,7 +51,7 @@ class Lines:
 
     starts: np.ndarray  # of the words, int64 [lines]
     ends: np.ndarray
-    values: np.ndarray | None  # float32 [lines, dims], if they were asked for
+    values: Any  # float32 [lines, dims], or None if they are not asked for
     blank: int | None  # where the empty lines start that end the block
 
 
@@ -64,19 +64,12 @@ def parse_lines(
     is_surplus: IsSurplus | None = ends_with_value,
     values: bool = True,
 ) -> Lines:
-    """Splits a block of complete lines into words and values.
+    """Splits a `padded` buffer of complete lines, the last of which ends with an LF.
 
-    Args:
-        buffer: `n_bytes` from index `PAD` on, allocated by `parse_floats.padded`.
-        n_bytes: how many bytes; the last one is an LF.
-        dims: values a line.
-        fail: makes the error for an offset in the block.
-        is_surplus: which words are an error; with `None` all surplus fields belong to the word.
-        values: whether to read the numbers; without them fields are counted, not checked.
+    Words that are `is_surplus` are an error. Without `values` fields are counted, not read.
     """
     n_bytes_parsed = n_bytes
-    text = buffer[PAD : PAD + n_bytes]
-    if np.count_nonzero(text == _LF) * (2 * dims + 1) > n_bytes:
+    if np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF) * (2 * dims + 1) > n_bytes:
         # Some lines are too short, and `dims` values for each may not fit in memory. All that is
         # not an error is empty lines at the end.
         lines = _Block(buffer, n_bytes, dims, fail, None, values=False).read_slowly()
@@ -91,8 +84,7 @@ def parse_lines(
         if not len(feeds):
             size *= 2
             continue
-        separators = separators[: feeds[-1] + 1]
-        separators += start
+        separators = separators[: feeds[-1] + 1] + start
         block.add(separators, kinds[: len(separators)], feeds)
         start = int(separators[-1]) + 1
     block.read_long()
@@ -105,26 +97,11 @@ def n_values(n: int) -> str:
     return f"{n} value{'s' * (n != 1)}"
 
 
-def _too_few(fail: Fail, offset: int, dims: int, count: int, line: bytes) -> FormatError:
-    if not line.strip(SEPARATORS):
-        return fail(offset, expected=f"a word and {n_values(dims)}", got="an empty line")
-    got, hint = f"{max(count, 0)} in {shown(line)}", None
-    if (separator := other_separator(line)) is not None:
-        hint = f"Values are separated by spaces or tabs, and here by {separator!r}."
-    return fail(offset, expected=f"{n_values(dims)} after the word", got=got, hint=hint)
-
-
 class _Block:
     """A block of lines that is being parsed; all positions are indices into the buffer."""
 
     def __init__(
-        self,
-        buffer: np.ndarray,
-        n_bytes: int,
-        dims: int,
-        fail: Fail,
-        is_surplus: IsSurplus | None,
-        values: bool,
+        self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, is_surplus: Any, values: bool
     ) -> None:
         self.buffer, self.n_bytes, self.dims = buffer, n_bytes, dims
         self.fail, self.is_surplus = fail, is_surplus
@@ -134,8 +111,8 @@ class _Block:
         self.word_ends = np.empty(n_lines, np.int64)
         self.slow = np.zeros(n_lines, bool)  # lines to be read one at a time
         self.surplus = np.zeros(n_lines, bool)  # lines whose word holds separators
-        self.values = np.empty((n_lines, dims), np.float32) if values else None
-        self.scratch = Scratch(max(_BLOCK_NUMBERS, dims)) if values else None
+        self.values: Any = np.empty((n_lines, dims), np.float32) if values else None
+        self.scratch: Any = Scratch(max(_BLOCK_NUMBERS, dims)) if values else None
         self.n = 0
         # Numbers that the fast way can't read: entries of `values`, starts, ends.
         self.unread: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -185,7 +162,6 @@ class _Block:
 
     def _read_short(self, bounds: np.ndarray, slow: np.ndarray, lines: slice) -> None:
         """Reads the numbers that can be read fast, and notes the others."""
-        assert self.values is not None and self.scratch is not None
         step = max(1, self.scratch.n // self.dims)
         for i in range(0, len(bounds), step):
             block = bounds[i : i + step]
@@ -200,11 +176,9 @@ class _Block:
 
     def read_long(self) -> None:
         """Reads the numbers that were noted: long ones, integers, exponents, `nan`."""
-        if not self.unread or self.values is None:
+        if not self.unread:
             return
-        entries, starts, ends = (
-            np.concatenate(arrays) for arrays in zip(*self.unread, strict=True)
-        )
+        entries, starts, ends = map(np.concatenate, zip(*self.unread, strict=True))
         out = self.values.reshape(-1)
         out[entries], bad = long_numbers(self.buffer, starts, ends)
         text = memoryview(self.buffer)
@@ -237,7 +211,7 @@ class _Block:
         blank = int(self.starts[n]) - PAD if n < self.n else None
         if n < self.n and FIELD.search(self.buffer[self.starts[n] : self.starts[self.n]]):
             expected = f"a word and {n_values(self.dims)}"
-            raise self.fail(blank, expected=expected, got="an empty line")
+            raise self.fail(blank, expected, "an empty line")
         values = None if self.values is None else self.values[:n]
         return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, blank)
 
@@ -250,20 +224,20 @@ class _Block:
             return None
         offset, count = start - PAD, len(fields) - (fields[0].start() == 0)
         if count < dims:
-            raise _too_few(self.fail, offset, dims, count, text)
+            separator, hint = other_separator(text), None
+            if separator is not None:
+                hint = f"Values are separated by spaces or tabs, and here by {separator!r}."
+            got = f"{count} in {shown(text)}"
+            raise self.fail(offset, f"{n_values(dims)} after the word", got, hint=hint)
         word = text[: fields[-dims].start() - 1]
         self._check_word(line, start + len(word))
         for column, field in enumerate(fields[-dims:] if self.values is not None else ()):
             try:
                 self.values[line, column] = _float32(field[0])  # type: ignore[index]
             except ValueError:
-                raise self.fail(
-                    offset + field.start(),
-                    field=f"value {column + 1} of {dims} of {shown(word)}",
-                    expected="a decimal number",
-                    got=shown(field[0]),
-                    hint=number_hint(field[0]),
-                ) from None
+                name, got = f"value {column + 1} of {dims} of {shown(word)}", shown(field[0])
+                at, hint = offset + field.start(), number_hint(field[0])
+                raise self.fail(at, "a decimal number", got, field=name, hint=hint) from None
         return start + len(word)
 
     def _check_word(self, line: int, end: int) -> None:
@@ -280,12 +254,8 @@ class _Block:
             )
         elif holds_values(word):
             hint = f"A line feed may be missing. {hint}"
-        raise self.fail(
-            start - PAD,
-            expected=f"{n_values(self.dims)} after the word",
-            got=f"more in {shown(self._line(line))}",
-            hint=hint,
-        )
+        expected, text = f"{n_values(self.dims)} after the word", self._line(line)
+        raise self.fail(start - PAD, expected, f"more in {shown(text)}", hint=hint)
 
     def _line(self, line: int) -> bytes:
         return self.buffer[self.starts[line] : self.starts[line + 1] - 1].tobytes()

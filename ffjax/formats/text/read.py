@@ -17,12 +17,10 @@ from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks, collect, in_order
-from ffjax.formats.text.fields import ends_with_value
+from ffjax.formats.rows import row_blocks
 from ffjax.formats.text.header import limit_hint, no_header_hint
 from ffjax.formats.text.line_chunks import LineChunk, first_lines
-from ffjax.formats.text.lines import IsSurplus, n_values
-from ffjax.formats.text.table import open_table, parse_chunk
+from ffjax.formats.text.table import TextTable, open_table
 
 
 def load_text(
@@ -65,7 +63,7 @@ def load_text(
     """
     options = {"dims": dims, "lossy": lossy, "limit": limit}
     with read_text_blocks(file, header=False, unit=True, **options) as blocks:
-        return collect(blocks)
+        return row_blocks.collect(blocks)
 
 
 def load_text_dims(
@@ -98,7 +96,7 @@ def load_text_dims(
     """
     options = {"dims": dims, "lossy": lossy, "limit": limit}
     with read_text_blocks(file, header=True, unit=True, **options) as blocks:
-        return collect(blocks)
+        return row_blocks.collect(blocks)
 
 
 @contextmanager
@@ -110,70 +108,43 @@ def read_text_blocks(
     lossy: bool = False,
     limit: int | None = None,
     unit: bool = False,
-    values: bool = True,
-) -> Iterator[Blocks]:
+) -> Iterator[row_blocks.Blocks]:
     """Opens a text file to read it a block at a time, with the options of `BlockReader`."""
     check_limit(limit)
     with open_stream(file) as stream:
-        table = open_table(stream, header=header, dims=dims, limit=limit)
-        reader = TextReader(
-            stream,
-            table.n_rows,
-            table.dims,
-            lossy,
-            unit,
-            values,
-            is_surplus=table.is_surplus,
-            aligned=table.aligned,
-        )
-        with closing(reader.read(table.chunks, limit)) as blocks:
-            yield Blocks(table.dims, table.n_rows, blocks, unit=unit)
+        table = open_table(stream, has_header=header, dims=dims, limit=limit)
+        reader = TextReader(stream, table.n_rows, table.dims, lossy, unit, table)
+        with closing(reader.read(limit)) as blocks:
+            yield row_blocks.Blocks(table.dims, table.n_rows, blocks, unit=unit)
 
 
 @dataclass(frozen=True)
-class TextReader(BlockReader):
+class TextReader(row_blocks.BlockReader):
     """Parses chunks of lines into blocks of rows."""
 
-    is_surplus: IsSurplus | None = ends_with_value
-    aligned: bool = False  # runs of spaces or tabs separate fields
-    table: bool = False  # of numbered rows, which are all needed
+    table: TextTable = None  # type: ignore[assignment]
+    is_numbered: bool = False  # rows have numbers for words, and all of them are needed
 
-    def read(
-        self, chunks: Iterator[LineChunk], limit: int | None = None
-    ) -> Generator[Block, None, None]:
+    def read(self, limit: int | None = None) -> Generator[row_blocks.Block, None, None]:
         """The rows of all lines, which must be `n_rows`, or of the first `limit` ones."""
+        chunks = self.table.chunks
         if limit is not None:
             chunks = first_lines(chunks, limit)
-        n_read, blank = 0, None
-        for block, offset in in_order(self._parse, chunks):
-            if blank is not None and len(block):
-                expected = f"a word and {n_values(self.dims)}"
-                raise self.stream.error(blank, expected=expected, got="an empty line")
-            blank = offset if blank is None else blank
+        n_read = 0
+        for block in self.table.without_blank_lines(row_blocks.in_order(self._parse, chunks)):
             n_read += len(block)
-            if len(block):
-                yield block
+            yield block
         if self.n_rows is None:
             return
         least = self.n_rows if limit is None else min(limit, self.n_rows)
         if n_read < least or (limit is None and n_read > least):
-            raise self.stream.error(
-                self.stream.position,
-                expected=f"{self.n_rows} rows, as the first line says",
-                got=f"{n_read} up to the end",
-                hint=None if self.table else no_header_hint(self.dims) or limit_hint(n_read),
-            )
+            expected = f"{self.n_rows} rows, as the first line says"
+            hint = None if self.is_numbered else no_header_hint(self.dims) or limit_hint(n_read)
+            got = f"{n_read} up to the end"
+            raise self.stream.error(self.stream.position, expected, got, hint=hint)
 
-    def _parse(self, chunk: LineChunk) -> tuple[Block, int | None]:
-        """The rows of a chunk, and where in the file the empty lines start that end it."""
-        lines = parse_chunk(
-            self.stream,
-            chunk,
-            self.dims,
-            is_surplus=self.is_surplus,
-            aligned=self.aligned,
-            values=self.values,
-        )
-        words = self.words(chunk.text, lines.starts, lines.ends, chunk.offset)
-        blank = None if lines.blank is None else chunk.offset + lines.blank
-        return self.block(words, lines.values), blank
+    def _parse(self, chunk: LineChunk) -> tuple[row_blocks.Block, int | None]:
+        lines = self.table.parse(chunk)
+        words = row_blocks.slice_words(chunk.text, lines.starts, lines.ends)
+        words = self.checked_words(words, words.first_invalid(), lines.starts, chunk.offset)
+        return row_blocks.Block(words, lines.values, *self.norms(lines.values)), lines.blank

@@ -1,142 +1,171 @@
 """A table in text before its words and numbers become values: lines, and what tells them apart."""
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from ffjax._internal.file_arguments import check_dims
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.rows.encodings import encoding_hint
-from ffjax.formats.text.header import (
-    begin_text,
-    check_next_line,
-    check_rows,
-    no_header_hint,
-    read_header,
-)
+from ffjax.formats.rows.encodings import not_utf8
+from ffjax.formats.text import fields, header
 from ffjax.formats.text.line_chunks import LineChunk, cut_lines, squeeze
 from ffjax.formats.text.lines import IsSurplus, Lines, n_values, parse_lines
-from ffjax.formats.text.sample import count_dims, is_aligned, sample_lines, surplus_check
+
+Rows = TypeVar("Rows", bound=Sized)
+
+_SAMPLE_BYTES = 1 << 20
+_RUN_BETWEEN_VALUES = re.compile(rb"[^ \t][ \t]{2,}[^ \t\r]")
 
 
-class TextTable(NamedTuple):
-    """The lines of a table, and how to read them.
+@dataclass(frozen=True)
+class TextTable:
+    """The lines of a table, and how to read them."""
 
-    Attributes:
-        dims: values on each line.
-        n_rows: how many rows the first line promises, `None` without one.
-        chunks: the lines, which can be read once.
-        is_surplus: which words have values in them, so that a line has too many.
-        aligned: whether runs of spaces or tabs separate fields.
-    """
-
+    stream: Stream
     dims: int
-    n_rows: int | None
-    chunks: Iterator[LineChunk]
-    is_surplus: IsSurplus | None
-    aligned: bool
+    n_rows: int | None  # as the first line promises
+    chunks: Iterator[LineChunk]  # which can be read once
+    is_surplus: IsSurplus | None = fields.ends_with_value  # which words have values in them
+    aligned: bool = False  # runs of spaces or tabs separate fields
+
+    def parse(self, chunk: LineChunk, *, values: bool = True) -> Lines:
+        """`parse_lines` of a chunk; offsets count from the first byte of its text."""
+        buffer, n_bytes, positions = chunk.buffer, chunk.n_bytes, None
+        if self.aligned:
+            buffer, positions = squeeze(chunk)
+            n_bytes = len(positions)
+
+        def in_chunk(offset: Any) -> Any:
+            return offset if positions is None else positions[offset]
+
+        def fail(offset: int, *what: str, **where: str | None) -> FormatError:
+            start = int(in_chunk(offset))
+            line = f"line {chunk.line_at(start)}"
+            return self.stream.error(chunk.offset + start, *what, chunk=line, **where)
+
+        lines = parse_lines(
+            buffer, n_bytes, self.dims, fail, is_surplus=self.is_surplus, values=values
+        )
+        blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
+        return Lines(in_chunk(lines.starts), in_chunk(lines.ends), lines.values, blank)
+
+    def without_blank_lines(self, parsed: Iterable[tuple[Rows, int | None]]) -> Iterator[Rows]:
+        """Rows and where empty lines follow them in the file, which must be at its end."""
+        blank = None
+        for rows, end in parsed:
+            if blank is not None and len(rows):
+                expected = f"a word and {n_values(self.dims)}"
+                raise self.stream.error(blank, expected, "an empty line")
+            blank = end if blank is None else blank
+            if len(rows):
+                yield rows
+
+    def count_words(self, *, lossy: bool) -> tuple[int, int]:
+        """How many different words there are, and how many rows; numbers are not read."""
+        words: set[bytes] = set()
+        n_rows = 0
+        for chunk_words in self.without_blank_lines(self._words(c, lossy) for c in self.chunks):
+            words.update(chunk_words)
+            n_rows += len(chunk_words)
+        return len(words), n_rows
+
+    def _words(self, chunk: LineChunk, lossy: bool) -> tuple[list[bytes], int | None]:
+        lines, text = self.parse(chunk, values=False), chunk.text.tobytes()
+        bounds = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
+        words = [text[start:end] for start, end in bounds]
+        for i, word in enumerate(words):
+            try:
+                word.decode()
+            except UnicodeDecodeError as error:
+                if not lossy:
+                    offset = chunk.offset + int(lines.starts[i])
+                    problem = (i, error.start, error.reason)
+                    raise not_utf8(self.stream, offset, words, *problem) from None
+                words[i] = word.decode("utf-8", "replace").encode()
+        return words, lines.blank
 
 
 def open_table(
-    stream: Stream, *, header: bool, dims: int | None = None, limit: int | None = None
+    stream: Stream, *, has_header: bool, dims: int | None = None, limit: int | None = None
 ) -> TextTable:
     """Reads a stream up to its first line with values."""
     check_dims(dims)
     exact, n_rows = dims is not None, None
-    begin_text(stream)
-    if header:
-        n_rows, declared = read_header(stream)
+    header.begin_text(stream)
+    if has_header:
+        n_rows, declared = header.read_header(stream)
         if dims not in (None, declared):
             raise ValueError(
                 f"`dims`: expected {declared}, as the file's first line says, got {dims}."
             )
         dims = declared
-        check_next_line(stream, n_rows, dims)
-        check_rows(stream, n_rows, 2 * dims + 1, limit, no_header_hint(dims))
-    chunks = cut_lines(stream, line=2 if header else 1)
+        header.check_next_line(stream, n_rows, dims)
+        header.check_rows(stream, n_rows, 2 * dims + 1, limit, header.no_header_hint(dims))
+    chunks = cut_lines(stream, line=2 if has_header else 1)
     first = next(chunks, None)
-    sample = [] if first is None else sample_lines(first)
-    if first is not None:
-        chunks = chain([first], chunks)
-    elif dims is None:
+    if first is None and dims is None:
         expected = "a word and its values on each line"
-        raise stream.error(0, expected=expected, got="an empty file")
-    dims = count_dims(stream, sample) if dims is None else dims
-    is_surplus = None if exact else surplus_check(sample, dims, header=header)
-    return TextTable(dims, n_rows, chunks, is_surplus, is_aligned(sample, dims, exact=exact))
+        raise stream.error(0, expected, "an empty file")
+    sample = [] if first is None else _first_lines(first)
+    dims = _count_dims(stream, sample) if dims is None else dims
+    return TextTable(
+        stream,
+        dims,
+        n_rows,
+        chunks if first is None else chain([first], chunks),
+        None if exact else surplus_check(sample, dims, has_header=has_header),
+        is_aligned(sample, dims, exact=exact),
+    )
 
 
-def parse_chunk(
-    stream: Stream,
-    chunk: LineChunk,
-    dims: int,
-    *,
-    is_surplus: IsSurplus | None,
-    aligned: bool,
-    values: bool,
-) -> Lines:
-    """`parse_lines` of a chunk; offsets count from the first byte of its text."""
-    buffer, positions = chunk.buffer, None
-    if aligned:
-        buffer, positions = squeeze(chunk)
-
-    def in_chunk(offset: Any) -> Any:
-        return offset if positions is None else positions[offset]
-
-    def fail(offset: int, **what: str | None) -> FormatError:
-        start = int(in_chunk(offset))
-        where = f"line {chunk.line_at(start)}"
-        return stream.error(chunk.offset + start, chunk=where, **what)
-
-    n_bytes = chunk.n_bytes if positions is None else len(positions)
-    lines = parse_lines(buffer, n_bytes, dims, fail, is_surplus=is_surplus, values=values)
-    blank = None if lines.blank is None else int(in_chunk(lines.blank))
-    return Lines(in_chunk(lines.starts), in_chunk(lines.ends), lines.values, blank)
+def _first_lines(chunk: LineChunk) -> list[bytes]:
+    """At least one line."""
+    complete = chunk.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:fields.SAMPLE_LINES]
+    return complete or chunk.text.tobytes().split(b"\n")[:1]
 
 
-def count_words(stream: Stream, table: TextTable, *, lossy: bool) -> tuple[int, int]:
-    """How many different words a table has, and how many rows; numbers are not read."""
-    words: set[bytes] = set()
-    n_rows, blank = 0, None
-    for chunk in table.chunks:
-        lines = parse_chunk(
-            stream,
-            chunk,
-            table.dims,
-            is_surplus=table.is_surplus,
-            aligned=table.aligned,
-            values=False,
-        )
-        if blank is not None and len(lines.starts):
-            expected = f"a word and {n_values(table.dims)}"
-            raise stream.error(blank, expected=expected, got="an empty line")
-        if blank is None and lines.blank is not None:
-            blank = chunk.offset + lines.blank
-        text = chunk.text.tobytes()
-        bounds = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
-        chunk_words = [text[start:end] for start, end in bounds]
-        words.update(_checked(stream, chunk_words, lines, chunk.offset, lossy))
-        n_rows += len(chunk_words)
-    return len(words), n_rows
+def _count_dims(stream: Stream, lines: list[bytes]) -> int:
+    """How many values most lines have."""
+    counts = Counter(filter(None, map(fields.count_values, lines)))
+    if not counts:
+        expected = "a word and its values on each line"
+        raise stream.error(0, expected, fields.shown(lines[0]))
+    dims = counts.most_common(1)[0][0]
+    first = lines[0]
+    if dims > 1 and fields.count_values(first) == 1 and header.HEADER.fullmatch(first + b"\n"):
+        hint = "That is a line of dimensions; `load_text_dims` reads files with one."
+        raise stream.error(0, f"a word and {dims} values", fields.shown(first), hint=hint)
+    return dims
 
 
-def _checked(
-    stream: Stream, words: list[bytes], lines: Lines, offset: int, lossy: bool
-) -> list[bytes]:
-    """Words that are UTF-8; `lossy` replaces what is not."""
-    for i, word in enumerate(words):
-        try:
-            word.decode()
-        except UnicodeDecodeError as error:
-            if lossy:
-                words[i] = word.decode("utf-8", "replace").encode()
-                continue
-            raise stream.error(
-                offset + int(lines.starts[i]),
-                field="word",
-                expected="UTF-8",
-                got=f"{word!r}, where byte {error.start} is wrong ({error.reason})",
-                hint=encoding_hint(words),
-            ) from None
-    return words
+def surplus_check(lines: list[bytes], dims: int, *, has_header: bool) -> IsSurplus:
+    """Which words of several fields have values in them.
+
+    A first line `rows dims` settles that the `2.7` of `python 2.7` belongs to the word, unless most
+    lines have more numbers than it says.
+    """
+    if not has_header:
+        return fields.ends_with_value
+    n_long = sum(fields.count_values(line) > dims for line in lines)
+    if 2 * n_long <= len(lines):
+        return fields.holds_values
+    return fields.ends_with_number if n_long > 1 else fields.ends_with_value
+
+
+def is_aligned(lines: list[bytes], dims: int, *, exact: bool) -> bool:
+    """Whether runs of spaces or tabs separate fields, as in columns, and are not part of words.
+
+    They do if most lines have runs between their values, or most words would end with a space. If
+    the words are `exact`, the latter says nothing.
+    """
+    n_aligned = 0
+    for line in lines:
+        word = fields.word_before(line, dims)
+        has_runs = _RUN_BETWEEN_VALUES.search(line, len(word) + 1) is not None
+        ends_with_space = 0 < len(word.rstrip(fields.SEPARATORS)) < len(word)
+        n_aligned += has_runs or (ends_with_space and not exact)
+    return 2 * n_aligned > len(lines)

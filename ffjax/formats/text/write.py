@@ -8,24 +8,11 @@ import numpy as np
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
-from ffjax.formats.rows.export import (
-    ExportOptions,
-    check_line_feeds,
-    check_plain,
-    word_blocks,
-    words_with,
-)
-from ffjax.formats.text.fields import (
-    FIELD,
-    SAMPLE_LINES,
-    count_values,
-    ends_with_cr,
-    holds_values,
-    mark_bytes,
-)
+from ffjax.formats.rows import export
+from ffjax.formats.text import fields
 from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.lines import IsSurplus
-from ffjax.formats.text.sample import is_aligned, surplus_check
+from ffjax.formats.text.table import is_aligned, surplus_check
 
 
 def write_text(
@@ -34,7 +21,7 @@ def write_text(
     sep: str = " ",
     *,
     unnormalize: bool = True,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[export.ExportOptions],
 ) -> None:
     """Writes the words and their vectors as text, without a line of dimensions.
 
@@ -77,7 +64,7 @@ def write_text_dims(
     sep: str = " ",
     *,
     unnormalize: bool = True,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[export.ExportOptions],
 ) -> None:
     """Writes text with a first line `rows dims`, as word2vec and fastText (`.vec`) do.
 
@@ -119,23 +106,23 @@ def _write(
     embeddings: Embeddings,
     sep: str,
     unnormalize: bool,
-    options: ExportOptions,
+    options: export.ExportOptions,
     *,
     header: bool,
 ) -> None:
     check_separator(sep)
-    embeddings = check_plain(embeddings, "text files", options)
+    embeddings = export.check_plain(embeddings, "text files", options)
     table, separator = embeddings.vocab.table, sep.encode()
-    check_line_feeds(table, "text files")
+    export.check_line_feeds(table, "text files")
     is_surplus = _check_first_lines(embeddings, unnormalize, separator, header=header)
-    for i in words_with(table, *b" \t\r").tolist():
+    for i in export.words_with(table, *b" \t\r").tolist():
         word = table.raw(i)
-        if is_surplus(word) or (len(sep) > 1 and b" ".join(FIELD.findall(word)) != word):
+        if is_surplus(word) or (len(sep) > 1 and b" ".join(fields.FIELD.findall(word)) != word):
             raise _ambiguous(word)
     with open_output(file) as out:
         if header:
             out.write(f"{len(table)} {embeddings.dims}\n".encode())
-        for words, rows in word_blocks(embeddings, unnormalize):
+        for words, rows in export.word_blocks(embeddings, unnormalize):
             out.write(b"\n".join(_lines(words, rows, separator)) + b"\n")
 
 
@@ -157,22 +144,22 @@ def _check_first_lines(
     Raises:
         ValueError: if there are no words, or the reader would be wrong.
     """
-    words, rows = next(word_blocks(embeddings, unnormalize), ([], None))
+    words, rows = next(export.word_blocks(embeddings, unnormalize), ([], None))
     if rows is None:
         if header:
-            return holds_values
+            return fields.holds_values
         raise ValueError(
             "`embeddings`: expected words, since without them text without a line of dimensions "
             "says nothing, got an empty vocabulary. Write text with dimensions."
         )
-    words, dims = words[:SAMPLE_LINES], embeddings.dims
+    words, dims = words[:fields.SAMPLE_LINES], embeddings.dims
     lines = _lines(words, rows[: len(words)], separator)
-    if not header and (mark_bytes(lines[0]) or ends_with_cr(b"\n".join(lines))):
+    if not header and (fields.mark_bytes(lines[0]) or fields.ends_with_cr(b"\n".join(lines))):
         raise _ambiguous(words[0])
     if len(separator) == 1 and is_aligned(lines, dims, exact=False):
         raise _ambiguous(next(word for word in words if word[-1:] in (b" ", b"\t")))
-    is_surplus = surplus_check(lines, dims, header=header)
-    counts = list(map(count_values, lines))
+    is_surplus = surplus_check(lines, dims, has_header=header)
+    counts = list(map(fields.count_values, lines))
     usual = Counter(filter(None, counts)).most_common(1)
     if not header and usual and usual[0][0] != dims:
         raise _ambiguous(words[next(i for i, count in enumerate(counts) if count != dims)])
