@@ -14,7 +14,7 @@ from benchmarks.harness import Pair, row
 WORDS = 200
 
 
-def _glove() -> str:
+def glove() -> str:
     def make(path: Any) -> None:
         peer("finalfusion.compat").load_text(str(real("glove.100d.txt"))).write(str(path))
 
@@ -22,7 +22,7 @@ def _glove() -> str:
 
 
 def _both() -> tuple[Any, Any, list[str]]:
-    ours, theirs = ffjax.load_finalfusion(_glove()), peer("finalfusion").load_finalfusion(_glove())
+    ours, theirs = ffjax.load_finalfusion(glove()), peer("finalfusion").load_finalfusion(glove())
     ids = np.random.default_rng(0).permutation(20_000)[:WORDS]
     return ours, theirs, [theirs.vocab.words[i] for i in ids]
 
@@ -69,7 +69,7 @@ def most_similar() -> Pair:
 
 def _analogies(share: int, *, once: bool = False) -> Pair:
     """Every `share`th question in each section: gensim needs minutes for all of them."""
-    ours = ffjax.load_finalfusion(_glove())
+    ours = ffjax.load_finalfusion(glove())
     theirs = peer("gensim.models").KeyedVectors(ours.dims)
     theirs.add_vectors(ours.vocab.words, np.asarray(ours.storage))
     source = peer("gensim.test.utils").datapath("questions-words.txt")

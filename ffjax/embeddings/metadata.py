@@ -19,7 +19,7 @@ _MIN_BYTES = 1024
 
 
 @value()
-class Metadata(Chunk, Mapping[str, Any]):
+class Metadata(Chunk, Mapping):  # bare: a checker of types would look at items, also in `jit`
     r"""A read-only mapping with the contents of a TOML document, whose text is kept unchanged.
 
     Args:

@@ -145,3 +145,34 @@ def test_a_classifier_learns_and_its_embeddings_can_be_saved_at_any_step(library
     rows |= {row for word in ("goodish", "baddish") for row in emb.vocab[word]}
     unread = sorted(set(range(emb.vocab.upper_bound)) - rows)
     np.testing.assert_array_equal(last.storage.embedding(unread), emb.storage.embedding(unread))
+
+
+def test_updates_of_the_rows_of_a_batch_alone_are_those_of_sgd():
+    """As docs/training.md writes them, for a word that occurs twice and an unknown one."""
+    rng = np.random.default_rng(0)
+    emb = ffjax.from_vectors(["good", "bad", "tea", "cake"], rng.standard_normal((4, 8)))
+    weights = jnp.asarray(rng.standard_normal((8, 2)), jnp.float32)
+    batch = next(ffjax.batches(["good tea", "bad tea", "odd cake"], [1, 0, 1], size=4))
+
+    def loss(vectors, found):
+        pooled, _ = ffjax.pool(vectors, batch.lines, 4, found=found)
+        losses = optax.softmax_cross_entropy_with_integer_labels(pooled @ weights, batch.labels)
+        return losses.mean(where=batch.mask)
+
+    @jax.jit
+    def dense(matrix):
+        def of_rows(matrix):
+            return loss(*ffjax.embed(with_rows(emb, matrix), batch.strings))
+
+        return matrix - 0.1 * jax.grad(of_rows)(matrix)
+
+    @jax.jit
+    def alone(matrix):
+        ids = ffjax.encode(emb.vocab, batch.strings).words
+        by_vector = jax.grad(loss)(matrix[jnp.maximum(ids, 0)], ids >= 0)
+        rows = jnp.where(ids >= 0, ids, len(matrix))
+        return matrix.at[rows].add(-0.1 * by_vector, mode="drop")
+
+    matrix = emb.storage.matrix
+    np.testing.assert_allclose(alone(matrix), dense(matrix), rtol=1e-6)
+    assert np.abs(alone(matrix) - matrix).max() > 1e-3
