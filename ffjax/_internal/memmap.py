@@ -62,8 +62,8 @@ class _OpenFile:
     def __init__(self, descriptor: int, start: int) -> None:
         self.descriptor, self.start = descriptor, start
 
-    def __del__(self) -> None:
-        os.close(self.descriptor)
+    def __del__(self, close: Any = os.close) -> None:  # bound before `os` goes at exit
+        close(self.descriptor)
 
 
 class RowsInFile:

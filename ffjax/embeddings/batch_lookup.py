@@ -1,40 +1,42 @@
 """Many words to vectors on the host: `Embeddings.embedding_batch`.
 
-Words are looked up once. A known word costs one row; unknown words are taken out of their batches
-and embedded together, so that only they pay for n-grams, and long words only widen batches that
-they are in.
+Words are looked up once. A known word costs one row; unknown words are embedded together, with
+others of similar lengths, so that only they pay for n-grams.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Bool, Float
 
-from ffjax._internal.arrays import check_concrete, padded_size
+from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
 from ffjax.functional.oov import with_oov_words
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.kernels.normalize import unit_vector
+from ffjax.functional.tier import LOOKUP_NUMBERS, NGRAMS, in_numpy
+from ffjax.kernels.normalize import unit_rows, unit_vector
 from ffjax.storage import Storage
+from ffjax.storage.word_sums import sums_of_words
+from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
-from ffjax.strings.pack import RaggedBatch, pack_ragged
+from ffjax.strings.pack import pack_views, take_views
 from ffjax.strings.strings import Strings
-from ffjax.vocab import Rows, SubwordVocab, Vocab
+from ffjax.vocab import Rows, SubwordVocab
 
-# Words that are packed, looked up and read at a time.
-_BLOCK_WORDS = 1 << 16
-# Unknown words that are embedded at a time, and their bytes.
-_OOV_WORDS, _OOV_BYTES = 1 << 14, 1 << 19
-# Words of up to so many bytes share batches of few widths. Wider ones are rare and a program for
-# them takes seconds to compile, so that there is one a width, for batches of `_WIDE_WORDS`; fewer
-# words than that are embedded one by one on the host.
-_NARROW, _WIDE = 64, (256, 1024)
-_WIDE_WORDS = 256
+# Words that are looked up and read at a time, and rows that a program reads.
+_BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
+# Batches of unknown words have few shapes, by the widths of their words. Wide words are rare and a
+# program for them takes seconds to compile, so that few of them are embedded in NumPy.
+_OOV_BATCHES = {16: 4096, 64: 4096, 256: 256, 1024: 256}
+_NARROW, _WIDE = 64, 1024
+# Bytes of words whose n-grams are added up in NumPy at a time.
+_HOST_BYTES = 1 << 14
 # Words of up to so many characters have few n-grams, whose rows are read at once.
 _SHORT_CHARACTERS = 64
 _LONG_ROWS = 1 << 12
@@ -52,32 +54,32 @@ def embed_words(
         >>> vectors.shape, found.tolist()
         ((2, 100), [True, False])
     """
-    check_concrete((embeddings.storage, embeddings.vocab))
     n, blocks = _blocks(words)
     vectors = np.empty((n, embeddings.storage.shape[1]), embeddings.storage.dtype)
-    found = np.zeros(n, bool)
-    pending, unknown = [], []
-    with ThreadPoolExecutor(_THREADS) as threads:
-        start = 0
-        for batches in blocks:
-            end = start + len(batches[0].positions)
-            rows = [find_rows(embeddings.vocab, batch.strings) for batch in batches]
-            out = vectors[start:end], found[start:end]
-            # The rows of a block are read while the next one is packed.
-            future = threads.submit(_read_known, embeddings, batches, rows, *out, unnormalize)
-            pending.append((start, future))
-            start = end
-        for start, future in pending:
-            for positions, strings in future.result():
-                unknown.append(RaggedBatch(positions + start, strings))
-    embed_unknown(embeddings, unknown, vectors, found, unnormalize=unnormalize)
+    found = np.empty(n, bool)
+
+    def read_known(start: int, block: ByteViews) -> tuple[np.ndarray, ByteViews]:
+        """Writes the vectors of the known words of a block and returns the unknown ones."""
+        block_vectors, exist = (out[start : start + len(block.lengths)] for out in (vectors, found))
+        numbers = find_words(embeddings.vocab, block)
+        np.greater_equal(numbers, 0, out=exist)
+        rows = embeddings.vocab.rows_of_numbers(numbers)
+        read_rows(embeddings, rows, block_vectors, unnormalize=unnormalize)
+        block_vectors[~exist] = 0
+        missing = np.flatnonzero(~exist & (block.lengths >= 0))
+        return missing + start, block.take(missing)
+
+    if n <= _BLOCK_WORDS:
+        unknown = [read_known(start, block) for start, block in blocks]
+    else:
+        # The rows of a block are read while the next one is encoded.
+        with ThreadPoolExecutor(_THREADS) as threads:
+            waiting = [threads.submit(read_known, start, block) for start, block in blocks]
+            unknown = [future.result() for future in waiting]
+    positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])
+    views = [block for _, block in unknown]
+    embed_unknown(embeddings, views, positions, vectors, found, unnormalize=unnormalize)
     return vectors, found
-
-
-@jax.jit
-def find_rows(vocab: Vocab, strings: Strings) -> Int32[Array, " batch"]:
-    """The row of each known word of a batch, -1 for the others."""
-    return vocab.find(strings)
 
 
 def read_rows(
@@ -88,57 +90,72 @@ def read_rows(
     unnormalize: bool = False,
 ) -> np.ndarray:
     """The vectors of known words by their rows; ids below zero may get any vector."""
-    storage = embeddings.storage
+    storage, n = embeddings.storage, len(ids)
     if storage.reads_on_host and not unnormalize:
         return storage.read(np.maximum(ids, 0), out)
-    rows = np.full(padded_size(len(ids), 0, coarse=True), -1, np.int32)
-    rows[: len(ids)] = ids
-    vectors = lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
-    vectors = np.asarray(vectors)[: len(ids)]
     if out is None:
-        return vectors
-    out[...] = vectors
+        out = np.empty((n, storage.shape[1]), storage.dtype)
+    work = n * storage.shape[1] * storage.host_cost
+    if storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage):
+        exist = np.flatnonzero(ids >= 0)
+        norms = embeddings.norms if unnormalize else None
+        if norms is None:
+            out[exist] = storage.read(ids[exist])
+        else:
+            rows, scale = norms.with_rows(storage, ids[exist])
+            out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
+        return out
+    for start in range(0, n, _BLOCK_ROWS):
+        block = ids[start : start + _BLOCK_ROWS]
+        rows = np.full(_BLOCK_ROWS, -1, np.int32)
+        rows[: len(block)] = block
+        vectors = lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
+        out[start : start + len(block)] = np.asarray(vectors)[: len(block)]
     return out
 
 
 def embed_unknown(
     embeddings: EmbeddingsLike,
-    batches: list[RaggedBatch],
+    words: list[ByteViews],
+    positions: np.ndarray,
     vectors: np.ndarray,
     found: np.ndarray,
     *,
     unnormalize: bool = False,
 ) -> None:
-    """Writes the vectors of words outside of the vocabulary; zeros, not found, without n-grams.
+    """Writes the vectors of words outside of the vocabulary to the positions of those with n-grams.
 
-    Words share batches with others of similar lengths, of bounded size. Those that are very long,
-    and long ones that are few, are embedded on the host, one by one.
+    Few words, very long ones, and those of a memory map are embedded in NumPy.
     """
-    if embeddings.vocab.subword_indexer is None:
+    storage, n = embeddings.storage, len(positions)
+    vocab: Any = embeddings.vocab
+    if vocab.subword_indexer is None or not n:
         return
-    groups: dict[int, list[RaggedBatch]] = {}
-    for batch in batches:
-        for width, group in _by_width(batch):
-            groups.setdefault(width, []).append(group)
-    for width, group in sorted(groups.items()):
-        positions = np.concatenate([batch.positions for batch in group])
-        data = np.concatenate([batch.strings.bytes for batch in group])
-        lengths = np.concatenate([batch.strings.lengths for batch in group])
-        n = len(positions)
-        if width > _WIDE[-1] or (width > _NARROW and n < _WIDE_WORDS):
-            for i, row, length in zip(positions, data, lengths, strict=True):
-                word = decode_word(row[:length].tobytes())
-                vectors[i], found[i] = _embed_long_word(embeddings, word, unnormalize)
+    lengths = np.concatenate([view.lengths for view in words])
+    work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
+    by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
+    by_numpy |= lengths > _WIDE
+    narrower = -1
+    for width, size in _OOV_BATCHES.items():
+        fitting = np.flatnonzero(~by_numpy & (lengths > narrower) & (lengths <= width))
+        narrower = width
+        if width > _NARROW and len(fitting) < size:
+            by_numpy[fitting] = True
             continue
-        step = _WIDE_WORDS if width > _NARROW else min(_OOV_WORDS, _OOV_BYTES // width)
-        for start in range(0, n, step):
-            block = slice(start, start + step)
-            size = len(positions[block])
-            n_rows = step if width > _NARROW else min(padded_size(size, coarse=True), step)
-            strings = _padded(data[block], lengths[block], n_rows)
-            block_vectors, block_found = _embed_oov(embeddings, strings, unnormalize)
-            vectors[positions[block]] = np.asarray(block_vectors)[:size]
-            found[positions[block]] = np.asarray(block_found)[:size]
+        for start in range(0, len(fitting), size):
+            block = fitting[start : start + size]
+            strings = pack_views(take_views(words, block), size, width)
+            new, exist = _oov_vectors(storage, vocab, strings, unnormalize)
+            vectors[positions[block]] = np.asarray(new)[: len(block)]
+            found[positions[block]] = np.asarray(exist)[: len(block)]
+    rest = np.flatnonzero(by_numpy)
+    if rest.size:
+        blocks = _embed_in_numpy(embeddings, take_views(words, rest), unnormalize)
+        start = 0
+        for new, counts in blocks:
+            block = positions[rest[start : start + len(new)]]
+            start += len(new)
+            vectors[block], found[block] = new, counts > 0
 
 
 def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
@@ -168,79 +185,19 @@ def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.fl
     return unit.astype(embeddings.storage.dtype, copy=False), norm
 
 
-def _blocks(words: Any) -> tuple[int, Iterator[list[RaggedBatch]]]:
-    """The number of words, and packed blocks of them."""
+def _blocks(words: Any) -> tuple[int, Iterator[tuple[int, ByteViews]]]:
+    """The number of words, and blocks of them with their first numbers."""
     if isinstance(words, list | tuple) or (isinstance(words, np.ndarray) and words.ndim == 1):
-        starts = range(0, len(words), _BLOCK_WORDS)
-        blocks = (pack_ragged(words[start : start + _BLOCK_WORDS]) for start in starts)
-        return len(words), blocks
-    batches = pack_ragged(words)
-    return len(batches[0].positions), iter([batches])
-
-
-def _read_known(
-    embeddings: EmbeddingsLike,
-    batches: list[RaggedBatch],
-    rows: list[Array],
-    vectors: np.ndarray,
-    found: np.ndarray,
-    unnormalize: bool,
-) -> list[RaggedBatch]:
-    """Writes the vectors of the known words of a block and returns the unknown ones."""
-    ids = np.full(len(vectors), -1, np.int32)
-    unknown = []
-    for (positions, strings), batch_rows in zip(batches, rows, strict=True):
-        batch_ids = np.asarray(batch_rows)[: len(positions)]
-        lengths = strings.lengths[: len(positions)]
-        is_known = batch_ids >= 0
-        ids[positions[is_known]] = batch_ids[is_known]
-        missing = np.flatnonzero(~is_known & (lengths >= 0))
-        if missing.size:
-            words = Strings(strings.bytes[missing], lengths[missing])
-            unknown.append(RaggedBatch(positions[missing], words))
-    read_rows(embeddings, ids, vectors, unnormalize=unnormalize)
-    np.greater_equal(ids, 0, out=found)
-    vectors[~found] = 0
-    return unknown
-
-
-def _by_width(batch: RaggedBatch) -> Iterator[tuple[int, RaggedBatch]]:
-    """The words of a batch, without fillers, by the widths that they fit."""
-    data = batch.strings.bytes
-    lengths = batch.strings.lengths[: len(batch.positions)]
-    batch_width = data.shape[1]
-    widths = [batch_width]
-    if batch_width > _NARROW:
-        widths = [_NARROW, *_WIDE, max(batch_width, _WIDE[-1] + 1)]
-    narrower = -1
-    for width in widths:
-        ids = np.flatnonzero((lengths > narrower) & (lengths <= width))
-        narrower = width
-        if ids.size:
-            rows = np.zeros((ids.size, width), np.uint8)
-            rows[:, :batch_width] = data[ids, :width]
-            yield width, RaggedBatch(batch.positions[ids], Strings(rows, lengths[ids]))
-
-
-def _padded(data: np.ndarray, lengths: np.ndarray, n_rows: int) -> Strings:
-    fill = (0, n_rows - len(data))
-    return Strings(np.pad(data, (fill, (0, 0))), np.pad(lengths, fill, constant_values=-1))
-
-
-def _embed_oov(
-    embeddings: EmbeddingsLike, strings: Strings, unnormalize: bool
-) -> tuple[Array, Array]:
-    """`embed` for words that are known to be outside of the vocabulary."""
-    if embeddings.storage.is_mapped:
-        rows = _encode_oov(embeddings.vocab, strings)
-        return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
-    return _oov_vectors(embeddings.storage, embeddings.vocab, strings, unnormalize)
-
-
-@jax.jit
-def _encode_oov(vocab: SubwordVocab, strings: Strings) -> Rows:
-    ids = vocab.ngram_rows(jnp.asarray(strings.bytes), jnp.asarray(strings.lengths))
-    return Rows(jnp.full(len(strings), -1, jnp.int32), ids)
+        n, starts = len(words), range(0, len(words), _BLOCK_WORDS)
+        views = (byte_views(words[start : start + _BLOCK_WORDS]) for start in starts)
+        return n, zip(starts, chain.from_iterable(views), strict=True)
+    blocks, n = [], 0
+    for view in byte_views(words):
+        for start in range(0, len(view.lengths), _BLOCK_WORDS):
+            block = view.take(slice(start, start + _BLOCK_WORDS))
+            blocks.append((n, block))
+            n += len(block.lengths)
+    return n, iter(blocks)
 
 
 @partial(jax.jit, static_argnames="unnormalize")
@@ -252,10 +209,32 @@ def _oov_vectors(
     return with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
 
 
-def _embed_long_word(
-    embeddings: EmbeddingsLike, word: str, unnormalize: bool
-) -> tuple[np.ndarray, bool]:
-    total, count = ngram_sum(embeddings, word)
-    vector = total / max(count, 1) if unnormalize else unit_vector(total)[0]
-    return vector, count > 0
+def _embed_in_numpy(
+    embeddings: EmbeddingsLike, words: list[ByteViews], unnormalize: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The vectors of blocks of words outside of the vocabulary, and how many n-grams each has."""
+    vocab: Any = embeddings.vocab
+    storage, offset = embeddings.storage.ngram_rows(vocab.n_word_rows)
+    markers = [marker.encode() for marker in vocab.markers]
+    for view in words:
+        for block in _of_few_bytes(view):
+            if block.lengths[0] > _WIDE:
+                raw = block.data[block.starts[0] :][: block.lengths[0]].tobytes()
+                total, count = ngram_sum(embeddings, decode_word(raw))
+                sums, counts = total[None].astype(np.float32), np.array([count])
+            else:
+                sums, counts = sums_of_words(storage, offset, vocab.subword_indexer, block, markers)
+            if unnormalize:
+                sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
+            yield sums if unnormalize else unit_rows(sums)[0], counts
 
+
+def _of_few_bytes(words: ByteViews) -> Iterator[ByteViews]:
+    """Blocks of short words, and each very long word by itself."""
+    long = words.lengths > _WIDE
+    blocks = np.cumsum(np.where(long, 0, words.lengths), dtype=np.int64) // _HOST_BYTES
+    cuts = (np.diff(blocks) > 0) | long[1:] | long[:-1]
+    ends = [*(np.flatnonzero(cuts) + 1).tolist(), len(long)]
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        if end > start:
+            yield words.take(slice(start, end))

@@ -16,23 +16,32 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.arrays import padded_size
+from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.jax_compat import is_traced
+from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.embeddings.unique_words import unique_words
 from ffjax.embeddings.zero_counts import warn_of_zeros
 from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.kernels.pool import pool_rows
-from ffjax.kernels.tokenize import LINE_FEED, Tokens, gather_bytes, tokenize
+from ffjax.functional.tier import TEXT_BYTES, in_numpy
+from ffjax.kernels.pool import pool_rows, pool_rows_numpy
+from ffjax.kernels.tokenize import (
+    LINE_FEED,
+    Tokens,
+    gather_bytes,
+    tokenize,
+    tokenize_on_host,
+)
 from ffjax.strings.byte_views import ByteViews
-from ffjax.strings.pack import ragged_batches
 from ffjax.strings.strings import Strings
 from ffjax.strings.text import simplify, text_bytes
 from ffjax.vocab import Vocab
 
 # Bytes of text that one call splits and looks up, and those whose words share a table.
-_BLOCK_BYTES, _BATCH_BYTES = 1 << 19, 1 << 24
+_BLOCK_BYTES, _BATCH_BYTES = 3 << 17, 1 << 24
+# The sizes of the programs: bytes and words of a block, and lines that are pooled at a time.
+_TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 # Longer words are few, and looked up apart.
 _WIDTH = 16
 _THREADS = max(2, os.cpu_count() or 1)
@@ -170,9 +179,12 @@ def _embed_batch(
     """Writes the vectors and counts of the lines of a text whose words share a table."""
     bounds = _line_bounds(text, _BLOCK_BYTES)
     texts = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
+    look_up = _look_up_in_numpy if by_numpy else _look_up
     # Each step of a call is too small for several cores, so that each block gets its own thread.
     with ThreadPoolExecutor(_THREADS) as threads:
-        blocks = list(threads.map(partial(_look_up, embeddings.vocab), texts))
+        run = map if len(texts) == 1 else threads.map
+        blocks = list(run(partial(look_up, embeddings.vocab), texts))
         first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
         first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
         ids = np.concatenate([ids for ids, _ in blocks])
@@ -185,35 +197,38 @@ def _embed_batch(
         words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
         counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
         denominators = words.denominators(rule, lines, counts)
-        table = jax.device_put(words.vectors)
+        table = words.vectors if by_numpy else jax.device_put(words.vectors)
+        pool = pool_rows_numpy if by_numpy else _pool
 
         def pool_block(i: int) -> None:
             block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
-            totals = _totals(table, block_ids, tokens, largest=rule.pooling == "max")
+            largest = rule.pooling == "max"
+            totals = pool(table, block_ids, tokens.lines, tokens.n_lines, largest)
             out = slice(first_line[i], first_line[i + 1])
             rule.divide(totals, denominators[out], vectors[out])
 
-        list(threads.map(pool_block, range(len(blocks))))
+        list(run(pool_block, range(len(blocks))))
+
+
+def _look_up_in_numpy(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
+    """As `_look_up`."""
+    tokens = tokenize_on_host(text)
+    return find_words(vocab, ByteViews(text, tokens.starts, tokens.lengths)), tokens
 
 
 def _look_up(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
     """The words of a text and their numbers, -1 for unknown words, on the host."""
-    data = np.zeros(padded_size(text.size + _WIDTH, coarse=True), np.uint8)
+    data = np.zeros(padded_size(text.size + _WIDTH, _TEXT_SIZE), np.uint8)
     data[: text.size] = text
     # There are at most as many words as bytes that may divide them, and one.
-    slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, coarse=True)
+    slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, _TEXT_WORDS)
     words, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), slots)
     n, n_lines = int(tokens.n_words), int(tokens.n_lines)
     ids, starts, lengths, lines = (np.asarray(column)[:n] for column in (words, *tokens[:3]))
     long = np.flatnonzero(lengths > _WIDTH)
     if long.size:
         ids = ids.copy()
-        views = ByteViews(text, starts[long], lengths[long])
-        for positions, strings in ragged_batches([views]):
-            batch_ids = np.asarray(find_words(vocab, strings))[: len(positions)]
-            # Words of other batches are fillers in this one.
-            in_batch = strings.lengths[: len(positions)] >= 0
-            ids[long[positions[in_batch]]] = batch_ids[in_batch]
+        ids[long] = find_words(vocab, ByteViews(text, starts[long], lengths[long]))
     return ids, Tokens(starts, lengths, lines, n, n_lines)
 
 
@@ -226,19 +241,20 @@ def _tokenize_and_find(
     return vocab.find_words(strings), tokens
 
 
-@jax.jit
-def find_words(vocab: Vocab, strings: Strings) -> Array:
-    """The number of each known word of a batch, -1 for the others."""
-    return vocab.find_words(strings)
-
-
-def _totals(table: Array, ids: np.ndarray, tokens: Tokens, *, largest: bool) -> np.ndarray:
-    """Sums or largest entries of the rows of each line; a few sizes serve blocks of all sizes."""
-    n_lines = padded_size(tokens.n_lines, 0, coarse=True)
-    fill = (0, padded_size(len(ids), 0, coarse=True) - len(ids))
-    ids = np.pad(ids, fill, constant_values=-1)
-    lines = np.pad(tokens.lines, fill, constant_values=n_lines)
-    return np.asarray(_pool_rows(table, ids, lines, n_lines, largest))[: tokens.n_lines]
+def _pool(
+    table: AnyArray, ids: np.ndarray, lines: np.ndarray, n_lines: int, largest: bool
+) -> np.ndarray:
+    """Sums or largest entries of the rows of each line, by one program for some lines at a time."""
+    totals = np.empty((n_lines, table.shape[1]), np.float32)
+    for first in range(0, n_lines, _POOL_LINES):
+        begin, end = np.searchsorted(lines, (first, first + _POOL_LINES)).tolist()
+        fill = (0, padded_size(end - begin, _TEXT_WORDS) - (end - begin))
+        block_ids = np.pad(ids[begin:end], fill, constant_values=-1)
+        block_lines = np.pad(lines[begin:end] - first, fill, constant_values=_POOL_LINES)
+        sizes = np.int32(end - begin), _POOL_LINES, largest
+        block = totals[first : first + _POOL_LINES]
+        block[...] = np.asarray(_pool_rows(table, block_ids, block_lines, *sizes))[: len(block)]
+    return totals
 
 
 _pool_rows = jax.jit(pool_rows, static_argnames=("n_lines", "largest"))

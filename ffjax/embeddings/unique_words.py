@@ -4,14 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arrays import aligned_zeros, padded_size
+from ffjax._internal.arrays import aligned_zeros
 from ffjax.embeddings.batch_lookup import embed_unknown, read_rows
 from ffjax.embeddings.pooling_rule import LINE_END, PoolingRule
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.normalize import unit_rows
-from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
-from ffjax.strings.pack import pack_ragged
+
+# The table has one of these sizes, so that few programs read it.
+_TABLE_ROWS = [1 << power for power in range(14, 32, 2)]
 
 
 class UniqueWords(NamedTuple):
@@ -57,7 +59,7 @@ def unique_words(
         names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(word_ids))
     n_known, n = len(word_ids), len(word_ids) + len(names)
 
-    size = padded_size(max(n, 1), coarse=True)
+    size = next(size for size in _TABLE_ROWS if size >= n)
     vectors = aligned_zeros((size, embeddings.storage.shape[1]), np.float32)
     found = np.arange(size) < n_known
     unnormalize = rule.unnormalize
@@ -66,20 +68,21 @@ def unique_words(
         vectors[:n_known] = read_rows(embeddings, rows, unnormalize=unnormalize)
     if names:
         out = vectors[n_known:n], found[n_known:n]
-        embed_unknown(embeddings, pack_ragged(names), *out, unnormalize=unnormalize)
+        positions = np.arange(len(names))
+        embed_unknown(embeddings, byte_views(names), positions, *out, unnormalize=unnormalize)
 
     weights = None
     if rule.labels is not None:
         weights = np.ones(size, np.float64)
         weights[:n] = _row_counts(embeddings, word_ids, names)
-        vectors *= weights[:, None].astype(np.float32)
+        vectors[:n] *= weights[:n, None].astype(np.float32)
     elif rule.pooling == "fasttext":
         _, norms = unit_rows(vectors[:n])
         found[:n] &= norms > 0
     elif rule.weights is not None:
         factors = np.zeros(size, np.float32)
         factors[:n_known], factors[n_known:n] = rule.weights[word_ids], rule.weights[-1]
-        vectors *= factors[:, None]
+        vectors[:n] *= factors[:n, None]
         weights = np.abs(factors).astype(np.float64)
     return UniqueWords(vectors, np.where(found[ids], ids, np.int32(-1)), weights)
 

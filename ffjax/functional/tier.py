@@ -12,11 +12,14 @@ import jax
 
 from ffjax._internal.arrays import host_view
 
-# Numbers that are multiplied, times the storage's `host_cost`: NumPy takes about 60 ms.
-SEARCH_NUMBERS = 400_000_000
+# Numbers of rows, times the storage's `host_cost`, that a search multiplies in 60 ms, and that are
+# read or added up for words in 20 ms. An unknown word has about so many n-grams.
+SEARCH_NUMBERS, LOOKUP_NUMBERS, NGRAMS = 400_000_000, 10_000_000, 32
+# Words that are looked up in the hash table, and bytes of text.
+FOUND_WORDS, TEXT_BYTES = 1 << 14, 1 << 18
 
 
-def in_numpy(work: int, limit: int, *trees: Any) -> bool:
+def in_numpy(work: float | int, limit: int, *trees: Any) -> bool:
     """Whether NumPy does some work: no more than a limit, on a CPU, with arrays on the host."""
     choice = os.environ.get("FFJAX_COMPILE", "")
     if choice in ("always", "never"):

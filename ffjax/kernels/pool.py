@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32, Integer
 
@@ -110,30 +111,55 @@ def pool_rows(
     table: Float[Array, "rows dims"],
     ids: Int32[Array, " words"],
     lines: Int32[Array, " words"],
+    n_words: Int32[AnyArray, ""],
     n_lines: int,
     largest: bool,
 ) -> Float32[Array, "n_lines dims"]:
     """The sum, or the largest entries, of the rows of each line, gathered block by block.
 
-    Negative ids are skipped; lines ascend, with `n_lines` for no line. With `largest`, lines
-    without words get minus infinity.
+    Only the first `n_words` are read. Negative ids are skipped; lines ascend, with `n_lines` for no
+    line. With `largest`, lines without words get minus infinity.
     """
     dims = table.shape[1]
     fill = (0, -ids.shape[0] % _BLOCK_ROWS)
-    ids = jnp.pad(ids, fill, constant_values=-1).reshape(-1, _BLOCK_ROWS)
-    lines = jnp.pad(lines, fill, constant_values=n_lines).reshape(-1, _BLOCK_ROWS)
+    ids = jnp.pad(ids, fill, constant_values=-1)
+    lines = jnp.pad(lines, fill, constant_values=n_lines)
     neutral = jnp.float32(-jnp.inf if largest else 0)
 
-    def add(total: Array, block: Any) -> tuple[Array, None]:
-        ids, lines = block
-        rows = table.at[jnp.maximum(ids, 0)].get(mode="promise_in_bounds")
+    def add(i: Array, total: Array) -> Array:
+        start = i * _BLOCK_ROWS
+        block, at = (lax.dynamic_slice_in_dim(x, start, _BLOCK_ROWS) for x in (ids, lines))
+        rows = table.at[jnp.maximum(block, 0)].get(mode="promise_in_bounds")
         # Words that do not count add nothing to their line, so that lines stay in order.
-        rows = jnp.where((ids >= 0)[:, None], rows.astype(jnp.float32), neutral)
-        target: Any = total.at[lines]
+        rows = jnp.where((block >= 0)[:, None], rows.astype(jnp.float32), neutral)
+        target: Any = total.at[at]
         update = target.max if largest else target.add
-        return update(rows, mode="drop", indices_are_sorted=True), None
+        return update(rows, mode="drop", indices_are_sorted=True)
 
-    return lax.scan(add, jnp.full((n_lines, dims), neutral), (ids, lines))[0]
+    n_blocks = (n_words + _BLOCK_ROWS - 1) // _BLOCK_ROWS
+    return lax.fori_loop(0, n_blocks, add, jnp.full((n_lines, dims), neutral))
+
+
+def pool_rows_numpy(
+    table: Float[np.ndarray, "rows dims"],
+    ids: Int32[np.ndarray, " words"],
+    lines: Int32[np.ndarray, " words"],
+    n_lines: int,
+    largest: bool,
+) -> Float32[np.ndarray, "n_lines dims"]:
+    """As `pool_rows`, in NumPy."""
+    neutral, add = (-np.inf, np.maximum) if largest else (0, np.add)
+    totals = np.full((n_lines, table.shape[1]), neutral, np.float32)
+    counted = ids >= 0
+    ids, lines = ids[counted], lines[counted]
+    for start in range(0, len(ids), _BLOCK_ROWS):
+        at = lines[start : start + _BLOCK_ROWS]
+        firsts = np.flatnonzero(np.diff(at, prepend=-1))
+        rows = table.take(ids[start : start + _BLOCK_ROWS], axis=0)
+        block = add.reduceat(rows, firsts, axis=0)
+        # A line may have begun in the block before.
+        totals[at[firsts]] = add(totals[at[firsts]], block)
+    return totals
 
 
 def check_pooling(pooling: str, weights: Any) -> None:

@@ -44,11 +44,11 @@ class Storage(Chunk, SnapshotValue):
     Attributes:
         row_arrays: the fields that have an entry for each row, by which rows can be divided over
             devices; empty if they cannot.
-        host_cost: how long NumPy takes to score a row, compared with a row of float32.
+        host_cost: how long NumPy takes to read a row, compared with a row of float32.
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ()
-    host_cost: ClassVar[int] = 4
+    host_cost: ClassVar[float] = 4
 
     @property
     @abstractmethod

@@ -60,7 +60,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         ((5, 2), array([0.4472136, 0.8944272], dtype=float32), array([1., 1.], dtype=float32))
     """
 
-    host_cost: ClassVar[int] = 256
+    host_cost: ClassVar[float] = 256
 
     word_rows: Storage
     table: StringTable

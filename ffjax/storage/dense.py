@@ -42,7 +42,7 @@ class NdArray(RowArrays, kind="NdArray"):
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ("matrix",)
-    host_cost: ClassVar[int] = 1
+    host_cost: ClassVar[float] = 1
 
     matrix: Float[AnyArray, "rows dims"]
 

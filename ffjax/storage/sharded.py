@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,8 @@ class ShardedArray(Storage):
         >>> storage.shape, storage[1]
         ((5, 2), array([0., 1.], dtype=float32))
     """
+
+    host_cost: ClassVar[float] = math.inf
 
     padded: Storage
     n_rows: int

@@ -4,8 +4,9 @@ Rows on a device are added up by the program of `ngram_sums`; of a memory map on
 needed are read, and added up in NumPy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -19,13 +20,15 @@ from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.base import Storage
 from ffjax.storage.ngram_sums import Subwords, ngram_totals
+from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer
 
 # Words whose sums are computed at a time, by one program and in NumPy.
-_PROGRAM_WORDS, _HOST_WORDS = 4096, 256
+_PROGRAM_WORDS, _HOST_WORDS = 4096, 1024
 # Words of more bytes have their n-grams hashed in NumPy.
 _WIDEST = 64
+_CACHED_ROWS = 2048
 _NARROWEST = 16
 
 
@@ -148,11 +151,31 @@ def _program_sums(
 
 
 def _sums_of(rows: NgramRows, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    data, offsets = rows.table.host_data, rows.table.host_offsets
+    offsets = rows.table.host_offsets
     starts = offsets[words].astype(np.int64)
-    marked = mark_words(data, starts, offsets[words + 1] - starts, b"<", b">")
-    ids, splits = rows.indexer.ragged_ids(*marked)
-    return sum_of_rows(rows.storage, ids.astype(np.int64) + rows.offset, splits), np.diff(splits)
+    spans = ByteViews(rows.table.host_data, starts, offsets[words + 1] - starts)
+    return sums_of_words(rows.storage, rows.offset, rows.indexer, spans)
+
+
+def sums_of_words(
+    storage: Storage,
+    offset: int,
+    indexer: NgramIndexer,
+    words: ByteViews,
+    markers: Sequence[bytes] = (b"<", b">"),
+) -> tuple[Float32[np.ndarray, "n dims"], Int[np.ndarray, " n"]]:
+    """The sums of the rows of words' n-grams in NumPy, and how many n-grams each has.
+
+    Args:
+        storage: the rows of the n-grams.
+        offset: the row of the first n-gram.
+        indexer: which n-grams a word has.
+        words: the words.
+        markers: what is put before and after them.
+    """
+    marked = mark_words(words.data, words.starts, words.lengths, *markers)
+    ids, splits = indexer.ragged_ids(*marked)
+    return sum_of_rows(storage, ids.astype(np.int64) + offset, splits), np.diff(splits)
 
 
 def sum_of_rows(
@@ -161,8 +184,17 @@ def sum_of_rows(
     """Adds up rows in NumPy: those of item i are `ids[splits[i]:splits[i + 1]]`."""
     sums = np.zeros((len(splits) - 1, storage.shape[1]), np.float32)
     filled = np.flatnonzero(np.diff(splits))
-    if filled.size:
-        needed, index = np.unique(ids, return_inverse=True)
-        values = storage.read(needed).astype(np.float32, copy=False).take(index, axis=0)
-        sums[filled] = np.add.reduceat(values, splits[filled], axis=0)
+    if not filled.size:
+        return sums
+    needed, index = np.unique(ids, return_inverse=True)
+    rows = storage.read(needed).astype(np.float32, copy=False)
+    begins = splits[filled]
+    # Rows of about so many items at a time stay in the cache until they are added up.
+    firsts = np.searchsorted(begins, np.arange(0, len(ids), _CACHED_ROWS))
+    firsts = np.unique(np.minimum(firsts, len(filled) - 1))
+    for first, last in pairwise([*firsts.tolist(), len(filled)]):
+        begin = begins[first]
+        end = begins[last] if last < len(filled) else len(ids)
+        values = rows.take(index[begin:end], axis=0)
+        sums[filled[first:last]] = np.add.reduceat(values, begins[first:last] - begin, axis=0)
     return sums

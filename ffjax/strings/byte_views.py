@@ -16,6 +16,10 @@ class ByteViews(NamedTuple):
     starts: np.ndarray
     lengths: np.ndarray
 
+    def take(self, words: Any) -> "ByteViews":
+        """Views of some words of the same buffer."""
+        return ByteViews(self.data, self.starts[words], self.lengths[words])
+
 
 def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
     """The words in order, with one `ByteViews` for each buffer; arguments as for `pack`."""

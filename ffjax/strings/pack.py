@@ -157,7 +157,7 @@ def ragged_batches(views: list[ByteViews]) -> list[RaggedBatch]:
         for start in range(0, len(positions), step):
             block = positions[start : start + step]
             n_rows = _long_rows(len(block), width)
-            strings = pack_views(_take(views, block), n_rows, width)
+            strings = pack_views(take_views(views, block), n_rows, width)
             batches.append(RaggedBatch(block.astype(np.int32), strings))
     return batches
 
@@ -213,13 +213,13 @@ def _long_rows(n: int, width: int) -> int:
     return padded_size(n, 0, coarse=width <= _COARSE_ROWS)
 
 
-def _take(views: list[ByteViews], positions: np.ndarray) -> list[ByteViews]:
+def take_views(views: list[ByteViews], positions: np.ndarray) -> list[ByteViews]:
     """Views of the words at ascending positions."""
     taken, first = [], 0
     for view in views:
         end = first + len(view.lengths)
         ids = positions[(positions >= first) & (positions < end)] - first
-        taken.append(ByteViews(view.data, view.starts[ids], view.lengths[ids]))
+        taken.append(view.take(ids))
         first = end
     return taken
 

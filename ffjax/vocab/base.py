@@ -22,6 +22,7 @@ from ffjax._internal.pytree import equal, replace, set_fields
 from ffjax._internal.snapshot_value import SnapshotValue, TreeReader
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
+from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
@@ -217,12 +218,23 @@ class Vocab(Chunk, SnapshotValue):
     def _probed(self, words: Sequence[str]) -> np.ndarray:
         encoded = [_encoded(word) for word in words]
         lengths = np.array([-1 if raw is None else len(raw) for raw in encoded])
-        strings = np.frombuffer(b"".join([*filter(None, encoded), bytes(4)]), np.uint8)
+        data = np.frombuffer(b"".join(filter(None, encoded)), np.uint8)
         sizes = np.maximum(lengths, 0)
-        starts = np.cumsum(sizes) - sizes
+        numbers = self.find_on_host(ByteViews(data, np.cumsum(sizes) - sizes, lengths))
+        return self.rows_of_numbers(numbers)
+
+    def find_on_host(self, words: ByteViews) -> Int32[np.ndarray, " n"]:
+        """`find_words` in NumPy."""
+        if not len(words.starts):
+            return np.zeros(0, np.int32)
+        first, last = int(words.starts.min()), int((words.starts + words.lengths).max())
+        data = np.concatenate([words.data[first:last], np.zeros(4, np.uint8)])
         table = self.table.host_data, self.table.host_offsets
-        numbers = find_numpy(self.index, *table, strings, starts, lengths)
-        if self.shared_rows is None:
+        return find_numpy(self.index, *table, data, words.starts - first, words.lengths)
+
+    def rows_of_numbers(self, numbers: Int32[np.ndarray, " n"]) -> Int32[np.ndarray, " n"]:
+        """The rows of words with these numbers, -1 for -1."""
+        if self.shared_rows is None or not len(self):
             return numbers
         return np.where(numbers < 0, np.int32(-1), self.host_rows[numbers])
 

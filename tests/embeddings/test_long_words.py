@@ -34,14 +34,14 @@ def test_a_long_word_without_ngrams_has_no_vector():
 def programs(monkeypatch):
     """The shapes of batches that go through compiled code."""
     shapes = []
+    embed = batch_lookup._oov_vectors
 
-    embed = batch_lookup._embed_oov
-
-    def spied(embeddings, strings, unnormalize):
+    def spied(storage, vocab, strings, unnormalize):
         shapes.append(strings.bytes.shape)
-        return embed(embeddings, strings, unnormalize)
+        return embed(storage, vocab, strings, unnormalize)
 
-    monkeypatch.setattr(batch_lookup, "_embed_oov", spied)
+    monkeypatch.setenv("FFJAX_COMPILE", "always")
+    monkeypatch.setattr(batch_lookup, "_oov_vectors", spied)
     return shapes
 
 
@@ -55,8 +55,8 @@ def test_unknown_words_share_blocks_with_those_of_like_lengths(kind, unnormalize
     words = [b"unknowable", b"b" * 64]
     words += words_of(300, 3) + words_of(70, 300) + words_of(1024, 1) + words_of(1500, 2)
     vectors, found = batch_lookup.embed_words(emb, words, unnormalize=unnormalize)
-    # One batch of the short words, two of 300 words of 70 bytes, none of six long words.
-    assert programs == [(4, 64), (256, 256), (256, 256)]
+    # A batch for each width of short words, two of 300 words of 70 bytes, none of six long words.
+    assert programs == [(4096, 16), (4096, 64), (256, 256), (256, 256)]
     assert found.all()
     for i in [*range(8), 200, 304, 305, 306, 307]:
         rows = emb.storage.embedding(emb.vocab.subword_rows(decode_word(words[i])))
@@ -72,7 +72,7 @@ def test_a_long_word_leaves_the_others_of_its_batch_as_they_are(programs):
     vectors, found = emb.embedding_batch([*short, "x" * 70])
     np.testing.assert_allclose(vectors[:-1], alone, atol=1e-6)
     np.testing.assert_allclose(vectors[-1], emb["x" * 70], atol=1e-6)
-    assert found.all() and programs == [(1024, 16), (1024, 64)]
+    assert found.all() and programs == [(4096, 16), (4096, 16)]
 
 
 def test_many_words_of_a_kilobyte_go_through_compiled_code(programs):

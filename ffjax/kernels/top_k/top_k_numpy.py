@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Int32, Int64
 from ffjax._internal.arrays import AnyArray
 
 # Numbers of rows that stay in a core's cache while all queries are multiplied with them.
-_CACHED_NUMBERS = 1 << 17
+_CACHED_NUMBERS = 1 << 18
 # Between these, neither a square that matters nor the sum of squares leaves the range of float32.
 _MIN_SQUARES, _MAX_SQUARES = 1e-26, 1e30
 _EPSILON = 1e-6
@@ -22,14 +22,14 @@ def row_scores(
     """The products of rows with queries, divided by the norms of the rows if `unit`."""
     scores = np.empty((len(queries), len(rows)), np.float32)
     step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
-    for start in range(0, len(rows), step):
-        block = np.asarray(rows[start : start + step], np.float32)
-        out = scores[:, start : start + step]
-        factors = reciprocal_norms(block) if unit else np.float32(1)
-        with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(rows), step):
+            block = np.asarray(rows[start : start + step], np.float32)
+            out = scores[:, start : start + step]
             # A product of matrices would sum the last rows of a tile in another order.
             np.vecdot(queries[:, None], block, out=out)
-            out *= factors
+            if unit:
+                out *= reciprocal_norms(block)
     return scores
 
 

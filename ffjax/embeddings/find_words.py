@@ -1,0 +1,46 @@
+"""Words to their numbers in a vocabulary: in NumPy, or many by one program for each width."""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int32
+
+from ffjax.functional.tier import FOUND_WORDS, in_numpy
+from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.pack import pack_views
+from ffjax.strings.strings import Strings
+from ffjax.vocab import Vocab
+
+_BLOCK_WORDS = 1 << 14
+_WIDTHS = (16, 64)
+
+
+def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
+    """The number of each known word, -1 for the others; words that share a row have different ones.
+
+    Examples:
+        >>> import ffjax
+        >>> from ffjax.strings.byte_views import byte_views
+        >>> (words,) = byte_views(["coffee", "tea"])
+        >>> find_words(ffjax.SimpleVocab(["milk", "tea"]), words)
+        array([-1,  1], dtype=int32)
+    """
+    n, lengths = len(words.lengths), words.lengths
+    if in_numpy(n, FOUND_WORDS, vocab.index):
+        return vocab.find_on_host(words)
+    numbers = np.full(n, -1, np.int32)
+    narrower = -1
+    for width in _WIDTHS:
+        fitting = np.flatnonzero((lengths > narrower) & (lengths <= width))
+        narrower = width
+        for start in range(0, len(fitting), _BLOCK_WORDS):
+            block = fitting[start : start + _BLOCK_WORDS]
+            strings = pack_views([words.take(block)], _BLOCK_WORDS, width)
+            numbers[block] = np.asarray(_find_words(vocab, strings))[: len(block)]
+    longer = np.flatnonzero(lengths > narrower)
+    numbers[longer] = vocab.find_on_host(words.take(longer))
+    return numbers
+
+
+@jax.jit
+def _find_words(vocab: Vocab, strings: Strings) -> Array:
+    return vocab.find_words(strings)
