@@ -57,9 +57,10 @@ def detect(stream: Stream) -> str:
     floret's if it ends with numbers, not with markers, and the next line is not a row of a table.
 
     Examples:
-        >>> from ffjax.formats.io.streams import open_bytes
-        >>> detect(open_bytes(b"1 2\none 0.5 0.25\n")), detect(open_bytes(b"one 0.5 0.25\n"))
-        ('textdims', 'text')
+        >>> import io
+        >>> texts = b"1 2\none 0.5 0.25\n", b"one 0.5 0.25\n"
+        >>> [detect(Stream(None, io.BytesIO(text))) for text in texts]
+        ['textdims', 'text']
     """
     head = stream.head(_HEAD_BYTES)
     for magic, format in _FORMATS_BY_MAGIC:

@@ -1,10 +1,20 @@
-"""Two words in each kind of embeddings that formats treat differently."""
+"""Two words in each kind of embeddings that formats treat differently, and files in memory."""
+
+import io
+from contextlib import ExitStack
 
 import numpy as np
 
 import ffjax
+from ffjax.formats.io import streams
 
 ROWS = np.array([[3, 4], [0.5, -0.25]], np.float32)
+
+
+def open_bytes(data: bytes) -> streams.Stream:
+    """A stream of bytes in memory, unwrapped as `open_stream` does."""
+    stream = streams.Stream(None, io.BytesIO(data), (), len(data))
+    return streams._unwrap(ExitStack(), stream)
 
 
 def simple(**parts) -> ffjax.Embeddings:

@@ -6,7 +6,7 @@ import pytest
 
 import ffjax
 from ffjax.formats.detect import FORMATS, detect
-from ffjax.formats.io.streams import open_bytes
+from tests.formats.samples import open_bytes
 
 
 @pytest.mark.parametrize(

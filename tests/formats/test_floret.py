@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax.formats.floret import read_floret_blocks
-from ffjax.formats.io.streams import open_bytes
+from tests.formats.samples import open_bytes
 
 TABLE = b"3 2 2 3 2 2166136261 < >\n0 1.0 -0.5 \n1 0.25 1e-05 \n2 3 4 \n"
 

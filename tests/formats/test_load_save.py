@@ -8,9 +8,8 @@ import pytest
 
 import ffjax
 from ffjax.formats.detect import FORMATS, detect
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.text import write as text_write
-from tests.formats.samples import ROWS, fasttext, quantized, simple
+from tests.formats.samples import ROWS, fasttext, open_bytes, quantized, simple
 
 
 def test_lossy(tmp_path: Path) -> None:

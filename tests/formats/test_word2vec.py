@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax.formats import word2vec
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.word2vec import read_word2vec_blocks
+from tests.formats.samples import open_bytes
 
 WORDS = ["eins", "zürich", "x", "word-that-is-longer", ""]
 ROWS = np.array([[3, 4], [0, 0], [0.5, -1e-3], [1e30, -1e30], [-7, 24]], np.float32)

@@ -2,10 +2,10 @@
 
 from ffjax import FormatError
 from ffjax.formats.floret import read_floret_blocks
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.rows import row_blocks
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
+from tests.formats.samples import open_bytes
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [

@@ -11,7 +11,7 @@ import zstandard  # the extra `zstd`
 
 from ffjax import FormatError
 from ffjax.formats.io import archives, compression
-from ffjax.formats.io.streams import open_bytes
+from tests.formats.samples import open_bytes
 
 TEXT = b"word 0.5 0.25\n" * 3
 

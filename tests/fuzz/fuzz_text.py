@@ -2,13 +2,13 @@
 
 from ffjax import FormatError
 from ffjax.formats.detect import detect
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.rows import row_blocks
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.header import HEADER
 from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.text.table import open_table
+from tests.formats.samples import open_bytes
 from tests.fuzz.reference import same, text_rows
 
 SEEDS = [

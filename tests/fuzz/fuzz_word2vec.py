@@ -2,10 +2,10 @@
 
 from ffjax import FormatError
 from ffjax.formats import word2vec
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.rows import row_blocks
 from ffjax.formats.text.header import HEADER
 from ffjax.formats.word2vec import read_word2vec_blocks
+from tests.formats.samples import open_bytes
 from tests.fuzz.reference import same, word2vec_rows
 
 SEEDS = [

@@ -13,7 +13,6 @@ Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucke
 from collections.abc import Callable
 from typing import Any
 
-from ffjax.formats.finalfusion.header import read_number
 from ffjax.formats.finalfusion.string_list import read_strings, write_strings
 from ffjax.formats.finalfusion.vocab_common import build, check_indexer, check_words, read_range
 from ffjax.formats.io.binary import Cursor, Output
@@ -47,7 +46,7 @@ def _read(
 ) -> Any:
     n_words = cursor.u64("number of words")
     min_n, max_n = read_range(cursor)
-    buckets = read_number(cursor, "I", field, 1, most)
+    buckets = cursor.number("I", field, 1, most)
     words = read_strings(cursor, n_words, "word")
     cursor.finish()
     return build(cursor, words, lambda: vocab(words.table, indexer(buckets, min_n, max_n)))

@@ -11,7 +11,6 @@
 finalfusion-python knows chunks 1 to 8 only; finalfusion-rust reads and writes this one.
 """
 
-from ffjax.formats.finalfusion.header import read_number
 from ffjax.formats.finalfusion.vocab_common import check_indexer, read_range
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import FloretVocab
@@ -21,8 +20,8 @@ from ffjax.vocab.ngrams import FloretIndexer
 def read(cursor: Cursor) -> FloretVocab:
     """Reads the body of the chunk."""
     min_n, max_n = read_range(cursor)
-    n_buckets = read_number(cursor, "Q", "number of buckets", 1, 2**32 - 1)
-    n_hashes = read_number(cursor, "I", "number of hashes", 1, 4)
+    n_buckets = cursor.number("Q", "number of buckets", 1, 2**32 - 1)
+    n_hashes = cursor.number("I", "number of hashes", 1, 4)
     seed = cursor.u32("seed")
     bow = cursor.text("begin-of-word marker", cursor.u32("length of the begin-of-word marker"))
     eow = cursor.text("end-of-word marker", cursor.u32("length of the end-of-word marker"))

@@ -18,7 +18,7 @@ from contextlib import suppress
 from enum import IntEnum, unique
 from typing import NamedTuple
 
-from ffjax.errors import FinalfusionFormatError
+from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor, Output
 
 MAGIC = b"FiFu"
@@ -70,8 +70,8 @@ def read_header(cursor: Cursor) -> list[ChunkId]:
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:
         raise cursor.error("magic", repr(MAGIC), repr(magic), offset=start)
-    read_number(cursor, "I", "version", VERSION, VERSION)
-    count = read_number(cursor, "I", "number of chunks", 1, MAX_CHUNKS)
+    cursor.number("I", "version", VERSION, VERSION)
+    count = cursor.number("I", "number of chunks", 1, MAX_CHUNKS)
     cursor.claim("number of chunks", count, 4, offset=start + 8)
     return [_read_identifier(cursor) for _ in range(count)]
 
@@ -100,16 +100,6 @@ def read_chunk_header(cursor: Cursor, *, short_explicit: bool = False) -> tuple[
     cursor.claim("length", length, offset=length_at)
     start = cursor.skip("length", length)
     return identifier, Cursor(cursor.source, start, start + length, identifier.name)
-
-
-def read_number(cursor: Cursor, code: str, field: str, least: int, most: int) -> int:
-    """Reads one number that must lie within bounds; `code` is that of `struct`."""
-    start = cursor.position
-    number = cursor.number(code, field)
-    if not least <= number <= most:
-        bounds = f"{least} to {most}" if least < most else str(least)
-        raise cursor.error(field, bounds, str(number), offset=start)
-    return number
 
 
 def find_chunks(source: ByteSource) -> list[ChunkInFile]:
@@ -146,4 +136,9 @@ def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFi
 
 
 def _read_identifier(cursor: Cursor) -> ChunkId:
-    return ChunkId(read_number(cursor, "I", "chunk identifier", min(ChunkId), max(ChunkId)))
+    return ChunkId(cursor.number("I", "chunk identifier", int(min(ChunkId)), int(max(ChunkId))))
+
+
+def cannot_hold(field: str, expected: str, got: str, hint: str | None = None) -> FormatError:
+    """The error about a value that a chunk cannot hold."""
+    return FinalfusionFormatError(None, field=field, expected=expected, got=got, hint=hint)

@@ -8,7 +8,7 @@ Metadata keep their text, so that it leaves a file as it entered it, comments in
 import numpy as np
 
 from ffjax.embeddings.metadata import Metadata
-from ffjax.errors import FinalfusionFormatError
+from ffjax.formats.finalfusion.header import cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
 
 # Documents have a few kilobytes; gigabytes would only keep the TOML parser busy.
@@ -41,6 +41,5 @@ def write(out: Output, metadata: Metadata) -> None:
     """Writes the body of the chunk."""
     length = int(metadata.length)
     if length > MAX_BYTES:
-        most = f"at most {MAX_BYTES} bytes"
-        raise FinalfusionFormatError(None, field="text", expected=most, got=str(length))
+        raise cannot_hold("text", f"at most {MAX_BYTES} bytes", str(length))
     out.write(np.asarray(metadata.data)[:length])

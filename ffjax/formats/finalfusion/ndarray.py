@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ffjax._internal.mapped_trees import release_pages
-from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion import floats
-from ffjax.formats.finalfusion.header import TYPE_F32, read_number
+from ffjax.formats.finalfusion.header import TYPE_F32, cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.storage.norms import Norms
@@ -51,9 +50,9 @@ class ComposedRows:
 
 def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:
     """Reads the body of the chunk, or maps the matrix."""
-    rows = read_number(cursor, "Q", "rows", 0, floats.MAX_ROWS)
+    rows = cursor.number("Q", "rows", 0, floats.MAX_ROWS)
     shape = (rows, cursor.u32("dims"))
-    read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
+    cursor.number("I", "type", TYPE_F32, TYPE_F32)
     floats.skip_padding(cursor)
     if mmap and cursor.source.mappable and all(shape):
         start = floats.skip_array(cursor, "matrix", shape)
@@ -67,13 +66,9 @@ def read(cursor: Cursor, *, mmap: bool = False) -> NdArray:
 def write(out: Output, storage: NdArray) -> None:
     """Writes the body of the chunk."""
     if storage.dtype != floats.F32:
-        raise FinalfusionFormatError(
-            None,
-            field="type",
-            expected="float32, which is all that finalfusion holds",
-            got=str(storage.dtype),
-            hint="Convert it, as in `ffjax.NdArray(storage.matrix.astype(jnp.float32))`.",
-        )
+        hint = "Convert it, as in `ffjax.NdArray(storage.matrix.astype(jnp.float32))`."
+        expected = "float32, which is all that finalfusion holds"
+        raise cannot_hold("type", expected, str(storage.dtype), hint)
     write_rows(out, storage.shape, floats.host_blocks(storage.matrix))
 
 

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from ffjax.formats.finalfusion import floats
-from ffjax.formats.finalfusion.header import TYPE_F32, read_number
+from ffjax.formats.finalfusion.header import TYPE_F32
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage.norms import Norms
 
 
 def read(cursor: Cursor) -> Norms:
     """Reads the body of the chunk."""
-    count = read_number(cursor, "Q", "number of norms", 0, floats.MAX_ROWS)
-    read_number(cursor, "I", "type", TYPE_F32, TYPE_F32)
+    count = cursor.number("Q", "number of norms", 0, floats.MAX_ROWS)
+    cursor.number("I", "type", TYPE_F32, TYPE_F32)
     floats.skip_padding(cursor)
     norms = floats.read_floats(cursor, "norms", (count,))
     cursor.finish()

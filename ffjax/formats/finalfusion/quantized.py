@@ -19,9 +19,8 @@ A row is its centroids one after the other, times the transposed projection, tim
 
 import numpy as np
 
-from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion import floats
-from ffjax.formats.finalfusion.header import TYPE_F32, TYPE_U8, read_number
+from ffjax.formats.finalfusion.header import TYPE_F32, TYPE_U8, cannot_hold
 from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import PQ, QuantizedArray
@@ -31,19 +30,16 @@ _SCAN_BYTES = 1 << 20
 
 def read(cursor: Cursor, *, mmap: bool = False) -> QuantizedArray:
     """Reads the body of the chunk, or maps the codes."""
-    has_projection = read_number(cursor, "I", "projection", 0, 1)
-    has_norms = read_number(cursor, "I", "norms", 0, 1)
-    start = cursor.position
-    n_codes, dims = cursor.u32("subquantizers"), cursor.u32("dims")
-    centroids = cursor.u32("centroids")
-    if n_codes < 1:
-        raise cursor.error("subquantizers", "at least 1", str(n_codes), offset=start)
+    has_projection = cursor.number("I", "projection", 0, 1)
+    has_norms = cursor.number("I", "norms", 0, 1)
+    n_codes, dims_at = cursor.number("I", "subquantizers", 1), cursor.position
+    dims, centroids = cursor.u32("dims"), cursor.u32("centroids")
     if dims % n_codes:
         expected = f"a multiple of the {n_codes} subquantizers"
-        raise cursor.error("dims", expected, str(dims), offset=start + 4)
-    rows = read_number(cursor, "Q", "rows", 0, floats.MAX_ROWS)
-    read_number(cursor, "I", "code type", TYPE_U8, TYPE_U8)
-    read_number(cursor, "I", "float type", TYPE_F32, TYPE_F32)
+        raise cursor.error("dims", expected, str(dims), offset=dims_at)
+    rows = cursor.number("Q", "rows", 0, floats.MAX_ROWS)
+    cursor.number("I", "code type", TYPE_U8, TYPE_U8)
+    cursor.number("I", "float type", TYPE_F32, TYPE_F32)
     floats.skip_padding(cursor)
     projection = floats.read_floats(cursor, "projection", (dims, dims)) if has_projection else None
     codebooks = floats.read_floats(cursor, "codebooks", (n_codes, centroids, dims // n_codes))
@@ -63,9 +59,7 @@ def write(out: Output, storage: QuantizedArray) -> None:
     """Writes the body of the chunk."""
     n_codes, centroids, _ = storage.codebooks.shape
     if n_codes < 1:
-        raise FinalfusionFormatError(
-            None, field="subquantizers", expected="at least 1", got=str(n_codes)
-        )
+        raise cannot_hold("subquantizers", "at least 1", str(n_codes))
     rows, dims = storage.shape
     out.pack("II", storage.projection is not None, storage.norms is not None)
     out.pack("IIIQII", n_codes, dims, centroids, rows, TYPE_U8, TYPE_F32)

@@ -3,40 +3,22 @@
 Each length in a file is checked against the bytes that remain before anything is allocated for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
-from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion import (
-    bucket_vocab,
-    explicit_vocab,
-    floret_vocab,
-    header,
-    metadata,
-    ndarray,
-    norms,
-    quantized,
-    simple_vocab,
-)
-from ffjax.formats.io.binary import ByteSource, File
+from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.finalfusion import header
+from ffjax.formats.finalfusion.chunks import CHUNKS
+from ffjax.formats.finalfusion.header import STORAGES, VOCABS, ChunkId, ChunkInFile
+from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
 
-_READERS: dict[header.ChunkId, Callable[..., Any]] = {
-    header.ChunkId.Metadata: metadata.read,
-    header.ChunkId.SimpleVocab: simple_vocab.read,
-    header.ChunkId.BucketSubwordVocab: bucket_vocab.read,
-    header.ChunkId.FastTextSubwordVocab: bucket_vocab.read_fasttext,
-    header.ChunkId.ExplicitSubwordVocab: explicit_vocab.read,
-    header.ChunkId.FloretSubwordVocab: floret_vocab.read,
-    header.ChunkId.NdArray: ndarray.read,
-    header.ChunkId.QuantizedArray: quantized.read,
-    header.ChunkId.NdNorms: norms.read,
-}
+_READERS = {chunk.identifier: chunk.read for chunk in CHUNKS}
 
 
 def load_finalfusion(file: File | Stream, mmap: bool = False) -> Embeddings:
@@ -89,7 +71,7 @@ def load_vocab(file: File) -> Vocab:
         >>> ffjax.load_vocab(path)
         SimpleVocab(2 words)
     """
-    return _load_first(file, "a vocabulary", header.VOCABS)
+    return _load_first(file, "a vocabulary", VOCABS)
 
 
 def load_storage(file: File, mmap: bool = False) -> Storage:
@@ -110,7 +92,7 @@ def load_storage(file: File, mmap: bool = False) -> Storage:
         >>> ffjax.load_storage(path, mmap=True)
         NdArray(2 x 3)
     """
-    return _load_first(file, "a storage", header.STORAGES, mmap)
+    return _load_first(file, "a storage", STORAGES, mmap)
 
 
 def load_norms(file: File) -> Norms:
@@ -130,7 +112,7 @@ def load_norms(file: File) -> Norms:
         >>> ffjax.load_norms(path)
         Norms(3)
     """
-    return _load_first(file, "norms", (header.ChunkId.NdNorms,))
+    return _load_first(file, "norms", (ChunkId.NdNorms,))
 
 
 def load_metadata(file: File) -> Metadata:
@@ -150,7 +132,7 @@ def load_metadata(file: File) -> Metadata:
         >>> ffjax.load_metadata(path)["corpus"]
         'news'
     """
-    return _load_first(file, "metadata", (header.ChunkId.Metadata,))
+    return _load_first(file, "metadata", (ChunkId.Metadata,))
 
 
 def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
@@ -158,50 +140,43 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     chunks = header.find_chunks(source)
     remaining = list(chunks)
 
-    def following(*kinds: header.ChunkId) -> header.ChunkInFile | None:
+    def following(*kinds: ChunkId) -> ChunkInFile | None:
         return remaining.pop(0) if remaining and remaining[0].identifier in kinds else None
 
-    def not_embeddings(expected: str) -> FinalfusionFormatError:
-        chunk = remaining[0] if remaining else None
-        name = chunk.identifier.name if chunk else "the end of the file"
-        return FinalfusionFormatError(
-            source.name,
-            offset=chunk.start if chunk else len(source),
-            field="chunks of embeddings",
-            expected=expected,
-            got=f"{name} (the file has {_names(chunks)})",
-            hint="Read one chunk with `load_vocab`, `load_storage`, `load_norms` or "
-            "`load_metadata`.",
-        )
+    def not_embeddings(expected: str) -> FormatError:
+        name, offset = "the end of the file", len(source)
+        if remaining:
+            name, offset = remaining[0].identifier.name, remaining[0].start
+        got = f"{name} (the file has {_names(chunks)})"
+        hint = "Read one chunk with `load_vocab`, `load_storage`, `load_norms` or `load_metadata`."
+        cursor = Cursor(source, offset)
+        return cursor.error("chunks of embeddings", expected, got, hint=hint)
 
-    metadata_chunk = following(header.ChunkId.Metadata)
-    vocab_chunk = following(*header.VOCABS)
+    metadata_chunk = following(ChunkId.Metadata)
+    vocab_chunk = following(*VOCABS)
     if vocab_chunk is None:
         raise not_embeddings("a vocabulary")
-    storage_chunk = following(*header.STORAGES)
+    storage_chunk = following(*STORAGES)
     if storage_chunk is None:
         raise not_embeddings("a storage after the vocabulary")
-    norms_chunk = following(header.ChunkId.NdNorms)
+    norms_chunk = following(ChunkId.NdNorms)
     if remaining:
         raise not_embeddings("nothing more, or norms after the storage")
 
-    values = None if metadata_chunk is None else _read(metadata_chunk)
+    metadata = None if metadata_chunk is None else _read(metadata_chunk)
     vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
-    if vocab.upper_bound != len(storage):
-        rows = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
-        raise _wrong_count(source, storage_chunk, "rows", rows, len(storage))
-    lengths = None
+    expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
+    _check_count(storage_chunk, "rows", len(storage), vocab.upper_bound, expected)
+    norms = None
     if norms_chunk is not None:
-        lengths = _read(norms_chunk)
-        if vocab.n_word_rows != len(lengths):
-            count = f"{vocab.n_word_rows}, one for each word"
-            raise _wrong_count(source, norms_chunk, "number of norms", count, len(lengths))
-    return Embeddings(storage, vocab, lengths, values)
+        norms, expected = _read(norms_chunk), f"{vocab.n_word_rows}, one for each word"
+        _check_count(norms_chunk, "number of norms", len(norms), vocab.n_word_rows, expected)
+    return Embeddings(storage, vocab, norms, metadata)
 
 
-def _read(chunk: header.ChunkInFile, mmap: bool = False) -> Any:
+def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
     """Reads a chunk; storages may be mapped."""
-    options = {"mmap": True} if mmap and chunk.identifier in header.STORAGES else {}
+    options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
     return _READERS[chunk.identifier](chunk.body, **options)
 
 
@@ -209,7 +184,7 @@ def _open(file: File | Stream) -> Any:
     return open_source(file, magic=header.MAGIC, error=FinalfusionFormatError)
 
 
-def _load_first(file: File, what: str, kinds: Sequence[header.ChunkId], mmap: bool = False) -> Any:
+def _load_first(file: File, what: str, kinds: Sequence[ChunkId], mmap: bool = False) -> Any:
     with _open(file) as source:
         chunks = header.find_chunks(source)
         for chunk in chunks:
@@ -219,18 +194,10 @@ def _load_first(file: File, what: str, kinds: Sequence[header.ChunkId], mmap: bo
         raise FinalfusionFormatError(source.name, expected=expected, got=_names(chunks))
 
 
-def _wrong_count(
-    source: ByteSource, chunk: header.ChunkInFile, field: str, expected: str, got: int
-) -> FinalfusionFormatError:
-    return FinalfusionFormatError(
-        source.name,
-        offset=chunk.start,
-        chunk=chunk.identifier.name,
-        field=field,
-        expected=expected,
-        got=str(got),
-    )
+def _check_count(chunk: ChunkInFile, field: str, count: int, right: int, expected: str) -> None:
+    if count != right:
+        raise chunk.body.error(field, expected, str(count), offset=chunk.start)
 
 
-def _names(chunks: Sequence[header.ChunkInFile]) -> str:
+def _names(chunks: Sequence[ChunkInFile]) -> str:
     return ", ".join(chunk.identifier.name for chunk in chunks)

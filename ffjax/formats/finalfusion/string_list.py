@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty, aligned_zeros
-from ffjax.errors import FinalfusionFormatError
+from ffjax.formats.finalfusion.header import cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import SLACK, StringTable, capacity
 
@@ -81,25 +81,18 @@ def check_duplicates(cursor: Cursor, strings: StringList) -> None:
     if duplicate := strings.table.first_duplicate():
         first, second = duplicate
         noun, raw = strings.noun, strings.table.raw(second)
-        raise cursor.error(
-            f"{noun} {second}",
-            f"each {noun} once",
-            f"{raw!r} for the second time, after {noun} {first}",
-            offset=strings.offset(second),
-        )
+        got = f"{raw!r} for the second time, after {noun} {first}"
+        offset = strings.offset(second)
+        raise cursor.error(f"{noun} {second}", f"each {noun} once", got, offset=offset)
 
 
 def check_utf8(table: StringTable, noun: str) -> None:
     """Checks that strings are UTF-8, before they are written."""
     if invalid := table.first_invalid():
         raw, problem = table.raw(invalid.index), _describe_byte(table, *invalid)
-        raise FinalfusionFormatError(
-            None,
-            field=f"{noun} {invalid.index}",
-            expected="UTF-8, which is all that finalfusion holds",
-            got=f"{raw!r} with {problem}",
-            hint="Read the original file with `lossy=True`, or leave the word out.",
-        )
+        expected = "UTF-8, which is all that finalfusion holds"
+        hint = "Read the original file with `lossy=True`, or leave the word out."
+        raise cannot_hold(f"{noun} {invalid.index}", expected, f"{raw!r} with {problem}", hint)
 
 
 def write_strings(out: Output, table: StringTable, rows: np.ndarray | None = None) -> None:

@@ -4,45 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ffjax._internal.atomic_write import open_output
-from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion import (
-    bucket_vocab,
-    explicit_vocab,
-    floret_vocab,
-    metadata,
-    ndarray,
-    norms,
-    quantized,
-    simple_vocab,
-)
-from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, write_header
+from ffjax.formats.finalfusion import explicit_vocab
+from ffjax.formats.finalfusion.chunks import CHUNKS, ChunkType
+from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, cannot_hold, write_header
 from ffjax.formats.finalfusion.ndarray import ComposedRows
 from ffjax.formats.io.binary import File, Output
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray, ShardedArray, Storage
-from ffjax.storage.norms import Norms
-from ffjax.vocab import (
-    ExplicitVocab,
-    FastTextVocab,
-    FinalfusionBucketVocab,
-    FloretVocab,
-    SimpleVocab,
-)
+from ffjax.storage import ComposedArray, ShardedArray, Storage
 
-# What writes the body of a chunk, and the chunk's identifier.
-_CHUNKS: dict[type, tuple[ChunkId, Callable[[Output, Any], None]]] = {
-    Metadata: (ChunkId.Metadata, metadata.write),
-    SimpleVocab: (ChunkId.SimpleVocab, simple_vocab.write),
-    FinalfusionBucketVocab: (ChunkId.BucketSubwordVocab, bucket_vocab.write),
-    FastTextVocab: (ChunkId.FastTextSubwordVocab, bucket_vocab.write_fasttext),
-    ExplicitVocab: (ChunkId.ExplicitSubwordVocab, explicit_vocab.write),
-    FloretVocab: (ChunkId.FloretSubwordVocab, floret_vocab.write),
-    NdArray: (ChunkId.NdArray, ndarray.write),
-    ComposedRows: (ChunkId.NdArray, ndarray.write_composed),
-    QuantizedArray: (ChunkId.QuantizedArray, quantized.write),
-    Norms: (ChunkId.NdNorms, norms.write),
-}
+_WRITERS = {chunk.holds: chunk for chunk in CHUNKS}
 # Storages that are written as something else: rows on several devices in one place.
 _AS_WRITTEN: dict[type, Callable[[Any], Any]] = {
     ComposedArray: ComposedRows,
@@ -51,10 +22,9 @@ _AS_WRITTEN: dict[type, Callable[[Any], Any]] = {
 
 
 class MeasuredChunk(NamedTuple):
-    """A chunk, what writes its body, and how long the body is."""
+    """A chunk, its value, and how long its body is."""
 
-    identifier: ChunkId
-    write: Callable[[Output, Any], None]
+    type: ChunkType
     value: Any
     length: int
 
@@ -141,24 +111,23 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
 
 def measure_chunk(value: Any, position: int, file: File | None = None) -> MeasuredChunk:
     """Finds out how to write a chunk whose header begins at `position`, and its length."""
-    identifier, write = _writer_of(value, file)
-    start = position + CHUNK_HEADER_BYTES
+    chunk, start = _type_of(value, file), position + CHUNK_HEADER_BYTES
     dry_run = Output(None, start)
     try:
-        write(dry_run, value)
+        chunk.write(dry_run, value)
     except FinalfusionFormatError as error:
-        error.file, error.chunk = file, identifier.name
+        error.file, error.chunk = file, chunk.identifier.name
         raise
-    return MeasuredChunk(identifier, write, value, dry_run.position - start)
+    return MeasuredChunk(chunk, value, dry_run.position - start)
 
 
 def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
     """Writes a chunk with its header."""
-    length = chunk.length
-    if chunk.identifier == ChunkId.ExplicitSubwordVocab:
+    identifier, length = chunk.type.identifier, chunk.length
+    if identifier == ChunkId.ExplicitSubwordVocab:
         length = explicit_vocab.declared_length(chunk.value, length)
-    out.pack("IQ", chunk.identifier, length)
-    chunk.write(out, chunk.value)
+    out.pack("IQ", identifier, length)
+    chunk.type.write(out, chunk.value)
 
 
 def _write(file: File, values: Sequence[Any]) -> None:
@@ -171,7 +140,7 @@ def _write(file: File, values: Sequence[Any]) -> None:
         out.position += CHUNK_HEADER_BYTES + chunks[-1].length
     with open_output(file) as raw:
         out = Output(raw)
-        write_header(out, [chunk.identifier for chunk in chunks])
+        write_header(out, [chunk.type.identifier for chunk in chunks])
         for chunk in chunks:
             write_chunk(out, chunk)
 
@@ -180,21 +149,21 @@ def _as_written(chunk: Any) -> Any:
     return _AS_WRITTEN.get(type(chunk), lambda value: value)(chunk)
 
 
-def _writer_of(chunk: Any, file: File | None) -> tuple[ChunkId, Callable[[Output, Any], None]]:
-    for kind in type(chunk).__mro__:
-        if kind in _CHUNKS:
-            return _CHUNKS[kind]
-    name = type(chunk).__name__
-    if isinstance(chunk, Storage):
-        raise FinalfusionFormatError(
-            file,
-            chunk=ChunkId.NdArray.name,
-            field="type",
-            expected="a matrix of float32 or the codes of a product quantizer, "
-            "which is all that finalfusion holds",
-            got=f"the rows of {name}",
-            hint="Write a snapshot, which keeps them (`ffjax.save(..., format='msgpack')`), or "
-            "plain vectors (`ffjax.reconstruct(embeddings)`).",
+def _type_of(value: Any, file: File | None) -> ChunkType:
+    for kind in type(value).__mro__:
+        if kind in _WRITERS:
+            return _WRITERS[kind]
+    name = type(value).__name__
+    if isinstance(value, Storage):
+        error = cannot_hold(
+            "type",
+            "a matrix of float32 or the codes of a product quantizer, which is all that "
+            "finalfusion holds",
+            f"the rows of {name}",
+            "Write a snapshot, which keeps them (`ffjax.save(..., format='msgpack')`), or plain "
+            "vectors (`ffjax.reconstruct(embeddings)`).",
         )
-    names = ", ".join(kind.__name__ for kind in _CHUNKS if kind is not ComposedRows)
+        error.file, error.chunk = file, ChunkId.NdArray.name
+        raise error
+    names = ", ".join(kind.__name__ for kind in _WRITERS if kind is not ComposedRows)
     raise TypeError(f"`chunks`: expected {names}, got {name}.")

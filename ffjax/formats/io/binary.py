@@ -22,26 +22,13 @@ File: TypeAlias = str | bytes | int | os.PathLike[str] | os.PathLike[bytes]
 
 
 class ByteSource:
-    """The bytes of one file; `streams.open_source` opens one.
-
-    Attributes:
-        name: what errors call the file, `None` for bytes in memory.
-        data: all bytes.
-        error: the class of errors to raise.
-    """
+    """The bytes of one file, opened by `streams.open_source`, or of memory (without a name)."""
 
     def __init__(
-        self,
-        name: File | None,
-        data: Any,
-        error: type[FormatError] = FormatError,
-        file: RawIOBase | BufferedIOBase | None = None,
+        self, name: File | None, data: Any, error: type[FormatError] = FormatError, file: Any = None
     ) -> None:
-        self.name = name
-        self.data = memoryview(data)
-        self.error = error
+        self.name, self.data, self.error, self._file = name, memoryview(data), error, file
         self._map = data if isinstance(data, mmap.mmap) else None
-        self._file = file
 
     def __len__(self) -> int:
         return len(self.data)
@@ -62,11 +49,8 @@ class ByteSource:
             self._map.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
     def read_into(self, start: int, out: np.ndarray) -> None:
-        """Copies bytes from `start` on into a contiguous array.
-
-        They are read from the file, not copied out of the map: that is faster, and the pages of
-        the map stay untouched.
-        """
+        """Copies bytes from `start` on into a contiguous array."""
+        # Not out of the map: reading is faster, and the pages of the map stay untouched.
         target = memoryview(out.reshape(-1).view(np.uint8))
         if self._file is None:
             target[:] = self.data[start : start + len(target)]
@@ -76,12 +60,9 @@ class ByteSource:
         while filled < len(target):
             count = self._file.readinto(target[filled:])
             if not count:
-                raise self.error(
-                    self.name,
-                    offset=start + filled,
-                    expected=f"{len(target) - filled} more bytes",
-                    got="the end of the file, which has become shorter since it was opened",
-                )
+                expected = f"{len(target) - filled} more bytes"
+                got = "the end of the file, which has become shorter since it was opened"
+                raise self.error(self.name, offset=start + filled, expected=expected, got=got)
             filled += count
 
     def map(self, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
@@ -92,24 +73,15 @@ class ByteSource:
 
 
 class Cursor:
-    """A position in a stretch of a file.
-
-    Attributes:
-        source: the file.
-        position: the next byte, counted from the start of the file.
-        end: where the stretch ends.
-        chunk: what errors call the stretch.
-    """
+    """A position in a stretch of a file, which errors call `chunk`."""
 
     __slots__ = ("chunk", "end", "position", "source")
 
     def __init__(
         self, source: ByteSource, start: int = 0, end: int | None = None, chunk: str | None = None
     ) -> None:
-        self.source = source
-        self.position = start
+        self.source, self.position, self.chunk = source, start, chunk
         self.end = len(source) if end is None else end
-        self.chunk = chunk
 
     @property
     def remaining(self) -> int:
@@ -126,15 +98,9 @@ class Cursor:
         hint: str | None = None,
     ) -> FormatError:
         """An error about a field that begins at `offset`, by default at the position."""
-        return self.source.error(
-            self.source.name,
-            offset=self.position if offset is None else offset,
-            chunk=self.chunk,
-            field=field,
-            expected=expected,
-            got=got,
-            hint=hint,
-        )
+        offset = self.position if offset is None else offset
+        what = {"field": field, "expected": expected, "got": got, "hint": hint}
+        return self.source.error(self.source.name, offset=offset, chunk=self.chunk, **what)
 
     def claim(self, field: str, count: int, size: int = 1, *, offset: int | None = None) -> int:
         """The bytes that `count` elements of `size` bytes take."""
@@ -144,10 +110,17 @@ class Cursor:
             raise self.error(field, expected, str(count), offset=offset)
         return count * size
 
-    def number(self, code: str, field: str) -> Any:
-        """One little-endian number, `code` as in `struct`."""
+    def number(
+        self, code: str, field: str, least: int | None = None, most: int | None = None
+    ) -> Any:
+        """One little-endian number, `code` as in `struct`, within bounds."""
         start = self.skip(field, struct.calcsize("<" + code))
-        return struct.unpack_from("<" + code, self.source.data, start)[0]
+        number = struct.unpack_from("<" + code, self.source.data, start)[0]
+        if least is not None and number < least or most is not None and number > most:
+            bounds = f"at least {least}" if most is None else f"{least} to {most}"
+            expected = str(least) if least == most else bounds
+            raise self.error(field, expected, str(number), offset=start)
+        return number
 
     def u32(self, field: str) -> int:
         """An unsigned number of 4 bytes."""
@@ -188,19 +161,12 @@ class Cursor:
 
 
 class Output:
-    """A binary file that is written from start to end; it need not be seekable.
-
-    Without a file it only counts: such a dry run tells how long something will be.
-
-    Attributes:
-        position: bytes written so far, counted from where the first one goes.
-    """
+    """A binary file that is written from start to end; without a file it only counts bytes."""
 
     __slots__ = ("_file", "position")
 
     def __init__(self, file: BufferedIOBase | RawIOBase | None, position: int = 0) -> None:
-        self._file = file
-        self.position = position
+        self._file, self.position = file, position
 
     def write(self, data: Any) -> None:
         """Writes bytes or a contiguous array."""

@@ -9,7 +9,6 @@ What wraps a file is recognized by its content, never by its name:
 A reader that wants the bytes in place, as a map, takes the stream over with `open_source`.
 """
 
-import io
 import mmap
 import os
 import re
@@ -27,17 +26,19 @@ from ffjax.formats.io.compression import Decompressed
 
 _HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
 _COPY_BYTES = 1 << 20
+_COMPRESSED = {
+    "gzip": rb"\x1f\x8b\x08",
+    # The level is followed by a block or, in an empty stream, by the end.
+    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+    "xz": rb"\xfd7zXZ\x00",
+    "zstd": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\*M\x18",
+}
 
 
 class Stream:
-    """The bytes of a file, whatever wraps it, read from start to end.
+    """The bytes of a file, read from start to end: `raw`, out of what wraps it (outermost first).
 
-    Attributes:
-        file: what errors call it.
-        raw: what the bytes are read from; the file itself if nothing wraps it.
-        wrapping: the kinds of compression and archives around the bytes, outermost first.
-        size: the number of bytes, `None` if only reading tells.
-        position: the number of bytes that have been read.
+    `size` is `None` if only reading tells; `position` counts the bytes that have been read.
     """
 
     def __init__(
@@ -76,20 +77,14 @@ class Stream:
         return data
 
     def error(
-        self,
-        offset: int | None,
-        expected: str | None,
-        got: str,
-        *,
-        chunk: str | None = None,
-        **where: str | None,
+        self, offset: int | None, expected: str | None, got: str, *, chunk: str = "", **where: Any
     ) -> FormatError:
         """An error about the byte at `offset`, counted inside of what wraps the file."""
         what = {"expected": expected, "got": got, **where}
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
             chunk = f"{inside}: {chunk}" if chunk else inside
-        return FormatError(self.file, offset=offset, chunk=chunk, **what)
+        return FormatError(self.file, offset=offset, chunk=chunk or None, **what)
 
 
 @contextmanager
@@ -111,11 +106,6 @@ def open_stream(file: File | Stream) -> Iterator[Stream]:
         yield _unwrap(stack, _open(stack, file))
 
 
-def open_bytes(data: bytes) -> Stream:
-    """A stream of bytes in memory, unwrapped as `open_stream` does."""
-    return _unwrap(ExitStack(), Stream(None, io.BytesIO(data), (), len(data)))
-
-
 @contextmanager
 def open_source(
     file: File | Stream, *, magic: bytes = b"", error: type[FormatError] = FormatError
@@ -129,15 +119,9 @@ def open_source(
         stream = file if isinstance(file, Stream) else _open(stack, file, rewind=True)
         head = stream.head(len(magic))
         if head != magic:
-            raise error(
-                stream.file,
-                offset=0,
-                chunk="header",
-                field="magic",
-                expected=repr(magic),
-                got=repr(head) if head else "an empty file",
-                hint="The file is of another format.",
-            )
+            where = {"offset": 0, "chunk": "header", "field": "magic"}
+            got, hint = repr(head) if head else "an empty file", "The file is of another format."
+            raise error(stream.file, **where, expected=repr(magic), got=got, hint=hint)
         raw = stream.raw
         if stream.wrapping or stream.size is None:
             raw = stack.enter_context(tempfile.TemporaryFile())
@@ -182,16 +166,7 @@ def _unwrap(stack: ExitStack, stream: Stream) -> Stream:
 
 def compression_of(head: bytes) -> str | None:
     """The compression that the first bytes of a file announce."""
-    if head[:3] == b"\x1f\x8b\x08":
-        return "gzip"
-    # The level is followed by a block or, in an empty stream, by the end.
-    if re.match(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", head):
-        return "bzip2"
-    if head[:6] == b"\xfd7zXZ\x00":
-        return "xz"
-    if re.match(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\*M\x18", head):
-        return "zstd"
-    return None
+    return next((kind for kind, magic in _COMPRESSED.items() if re.match(magic, head)), None)
 
 
 def _is_tar(head: bytes) -> bool:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax._internal.file_arguments import check_dims, check_limit
-from ffjax.formats.io.streams import open_bytes
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.text.table import open_table
+from tests.formats.samples import open_bytes
 
 
 def load(raw: bytes, **options) -> ffjax.Embeddings:
