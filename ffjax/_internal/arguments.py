@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arrays import as_int32
+from ffjax._internal.file_arguments import shown
 
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
@@ -21,13 +22,11 @@ _KINDS = {
 }
 
 
-def check_embeddings(
-    embeddings: Any, name: str = "embeddings", expected: str = "Embeddings"
-) -> None:
+def check_embeddings(embeddings: Any, expected: str = "Embeddings") -> None:
     """Checks that an argument has words and rows."""
     if not (hasattr(embeddings, "storage") and hasattr(embeddings, "vocab")):
         raise TypeError(
-            f"`{name}`: expected {expected}, such as `ffjax.load(path)` gives, "
+            f"`embeddings`: expected {expected}, such as `ffjax.load(path)` gives, "
             f"got {type(embeddings).__name__}."
         )
 
@@ -39,66 +38,53 @@ def check_instance(name: str, value: Any, kind: type, *, optional: bool = False)
         raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
 
 
-def check_word(name: str, word: Any, hint: str = "") -> None:
+def check_word(name: str, word: Any, hint: str = "", what: str = "a word") -> None:
     """Checks that an argument is a `str`."""
     if not isinstance(word, str):
-        raise TypeError(f"`{name}`: expected a word, got {_shown(word)}.{hint and ' '}{hint}")
+        raise TypeError(f"`{name}`: expected {what}, got {shown(word)}.{hint and ' '}{hint}")
 
 
 def list_of_words(words: Any) -> list[str]:
-    """Words as a list.
-
-    Examples:
-        >>> list_of_words(("tea", "coffee"))
-        ['tea', 'coffee']
-    """
+    """Words as a list."""
     expected = "`words`: expected a list of words"
     if isinstance(words, str):
         raise TypeError(f"{expected}, got the single word {words!r}. Write [{words!r}].")
     if not isinstance(words, Iterable):
-        raise TypeError(f"{expected}, got {_shown(words)}.")
+        raise TypeError(f"{expected}, got {shown(words)}.")
     listed = list(words)
     for word in listed:
         if not isinstance(word, str):
-            raise TypeError(f"{expected}, got {_shown(word)} in it.")
+            raise TypeError(f"{expected}, got {shown(word)} in it.")
     return listed
 
 
-def whole_number(name: str, value: Any, least: int = 0, hint: str = "") -> int:
-    """A number as an `int`, at least `least`; `hint` is added to the error about its type.
-
-    Examples:
-        >>> import numpy as np
-        >>> whole_number("n", np.int32(3))
-        3
-    """
+def whole_number(name: str, value: Any, least: int | None = 0, hint: str = "") -> int:
+    """A number as an `int`, at least `least`; `hint` is added to the error about its type."""
     try:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except (TypeError, jax.errors.TracerIntegerConversionError):
         number = None
     if number is None:
-        got = "a traced value" if isinstance(value, jax.core.Tracer) else _shown(value)
+        got = "a traced value" if isinstance(value, jax.core.Tracer) else shown(value)
         raise TypeError(f"`{name}`: expected a whole number, got {got}.{hint and ' '}{hint}")
-    if number < least:
+    if least is not None and number < least:
         raise ValueError(f"`{name}`: expected {least} or more, got {number}.")
     return number
 
 
-def array_of(
-    name: str,
-    value: Any,
-    kind: Any,
-    expected: str,
-    shape: tuple[int | None, ...] | None = None,
-) -> Any:
-    """An array, or numbers in lists as an array; whole numbers as int32.
+def check_flag(name: str, value: Any) -> bool:
+    """A boolean, also one of NumPy, as a `bool`."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"`{name}`: expected True or False, got {shown(value)}.")
+    return bool(value)
 
-    Args:
-        name: what errors call it.
-        value: the array.
-        kind: one of `_KINDS`.
-        expected: what it holds, with its shape, for errors.
-        shape: its shape, `None` for an axis of any length; any shape by default.
+
+def array_of(
+    name: str, value: Any, kind: Any, what: str, shape: tuple[int | None, ...] | None = None
+) -> Any:
+    """An array, or numbers in lists as one, of a `kind` like `jnp.floating`.
+
+    `what` says in errors what it holds. In `shape` `None` stands for an axis of any length.
     """
     array = value
     if not isinstance(value, np.ndarray | np.generic | jax.Array):
@@ -107,7 +93,7 @@ def array_of(
         except ValueError:  # lists of different lengths
             array = np.asarray(None)
         if array.dtype.kind not in "biufc":
-            raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
+            raise TypeError(f"`{name}`: expected {what}, got {type(value).__name__}.")
         if not array.size and kind is jnp.integer:
             array = array.astype(np.int32)  # NumPy makes floats of an empty list
     if not jnp.issubdtype(array.dtype, kind):
@@ -116,54 +102,45 @@ def array_of(
             f"`{name}`: expected {numbers}, got {array.dtype}. "
             f"Convert first, as in `{name}.astype({dtype})`."
         )
-    if shape is not None and not _fits(array.shape, shape):
-        raise ValueError(f"`{name}`: expected {expected}, got shape {array.shape}.")
+    if shape is not None:
+        axes = zip(shape, array.shape, strict=False)
+        if len(shape) != array.ndim or any(n not in (None, m) for n, m in axes):
+            raise ValueError(f"`{name}`: expected {what}, got shape {array.shape}.")
     return as_int32(array) if kind is jnp.integer else array
 
 
-def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    if len(shape) != len(expected):
-        return False
-    return all(n is None or n == m for n, m in zip(expected, shape, strict=True))
-
-
-def check_array(name: str, array: Any, ndim: int, dtype: str, hint: str = "") -> None:
-    """Checks that an argument is an array of `ndim` dimensions of a dtype."""
+def check_array(
+    name: str, array: Any, ndim: int, dtype: str, hint: str = "", rows: int | None = None
+) -> None:
+    """Checks that an argument is an array of `ndim` dimensions of a dtype, for `rows` rows."""
     is_array = isinstance(array, np.ndarray | jax.Array)
-    if is_array and array.ndim == ndim and array.dtype == np.dtype(dtype):
-        return
-    got = f"{array.ndim} of {array.dtype}" if is_array else type(array).__name__
-    expected = f"{ndim} dimension{'s' * (ndim != 1)} of {dtype}"
-    raise TypeError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
+    if not is_array or array.ndim != ndim or array.dtype != np.dtype(dtype):
+        got = f"{array.ndim} of {array.dtype}" if is_array else type(array).__name__
+        expected = f"{ndim} dimension{'s' * (ndim != 1)} of {dtype}"
+        raise TypeError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
+    if rows not in (None, len(array)):
+        raise ValueError(f"`{name}`: expected {rows}, one for each row, got {len(array)}.")
 
 
 def key_of(value: Any) -> jax.Array:
-    """One key for random numbers, of either kind that JAX has; by default `jax.random.key(0)`.
-
-    Examples:
-        >>> import jax
-        >>> bool(key_of(jax.random.PRNGKey(0)) == key_of(None))
-        True
-    """
+    """One key for random numbers, of either kind that JAX has; by default `jax.random.key(0)`."""
+    default = jax.random.key(0)
+    got = shown(value)
     if value is None:
-        return jax.random.key(0)
+        return default
     if isinstance(value, jax.Array | np.ndarray):
         if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and not value.ndim:
             return jnp.asarray(value)
-        raw_shape = jax.random.key_data(jax.random.key(0)).shape
-        if value.dtype == np.uint32 and value.shape == raw_shape:
+        if value.dtype == np.uint32 and value.shape == jax.random.key_data(default).shape:
             return jax.random.wrap_key_data(jnp.asarray(value))
         got = f"shape {value.shape} of {value.dtype}"
-    else:
-        got = _shown(value)
     raise TypeError(f"`key`: expected one key, as `jax.random.key(0)` makes it, got {got}.")
 
 
 def row_key(key: Any, n_rows: int) -> Any:
-    """Which rows of a storage are asked for: an `int`, a slice, or an integer array, none negative.
+    """Which rows are asked for: a slice, or an `int` or an integer array without negative numbers.
 
-    Lists become arrays, masks the numbers of the rows that they mark, and negative numbers count
-    from the last row.
+    Masks become the numbers of the rows that they mark; negative numbers count from the last row.
     """
     if isinstance(key, slice):
         return key
@@ -171,24 +148,20 @@ def row_key(key: Any, n_rows: int) -> Any:
         # Negative numbers are large ones without their signs: one pass finds both.
         if key.view(f"u{key.itemsize}").max() < n_rows:
             return key
-    ids = None if key is None or isinstance(key, tuple) else np.asarray(key)
-    if ids is not None and ids.dtype == bool and ids.shape == (n_rows,):
+    ids = np.asarray(None if isinstance(key, tuple) else key)
+    if ids.dtype == bool and ids.shape == (n_rows,):
         return np.flatnonzero(ids)
-    if ids is not None and not ids.size:
+    if not ids.size:
         return ids.astype(np.int64)  # NumPy makes floats of an empty list
-    if ids is None or ids.dtype.kind not in "iu":
-        hint = ""
-        if isinstance(key, tuple):
-            hint = " For rows of these numbers give a list; columns are taken from the answer."
-        raise TypeError(
-            "`key`: expected a row number, a slice, or an array of row numbers, "
-            f"got {key!r}.{hint}"
-        )
+    if ids.dtype.kind not in "iu":
+        what = "a row number, a slice, or an array of row numbers"
+        hint = " For rows of these numbers give a list; columns are taken from the answer."
+        hint = hint if isinstance(key, tuple) else ""
+        raise TypeError(f"`key`: expected {what}, got {key!r}.{hint}")
     if ids.min() < -n_rows or ids.max() >= n_rows:
         got = f"{ids.min()} to {ids.max()}" if ids.ndim else str(ids)
-        raise IndexError(
-            f"`key`: index out of range: expected {-n_rows} to {n_rows - 1}, got {got}."
-        )
+        expected = f"index out of range: expected {-n_rows} to {n_rows - 1}"
+        raise IndexError(f"`key`: {expected}, got {got}.")
     if ids.ndim == 0:
         return int(ids) % n_rows
     return np.where(ids < 0, ids + n_rows, ids).astype(np.int64, copy=False)
@@ -197,16 +170,10 @@ def row_key(key: Any, n_rows: int) -> Any:
 def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
     """Checks the array that rows of a shape and dtype are to be written to."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(
-            f"`out`: expected a NumPy array to write to, got {type(out).__name__}."
-        )
+        got = type(out).__name__
+        raise TypeError(f"`out`: expected a NumPy array to write to, got {got}.")
     if not out.flags.writeable:
         raise ValueError("`out`: expected an array that can be written to, got a read-only one.")
     if out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind"):
-        raise ValueError(
-            f"`out`: expected shape {shape} of floats, got {out.shape} of {out.dtype}."
-        )
-
-
-def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"
+        got = f"{out.shape} of {out.dtype}"
+        raise ValueError(f"`out`: expected shape {shape} of floats, got {got}.")

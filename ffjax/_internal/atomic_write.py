@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ffjax._internal.file_arguments import check_file
 
@@ -33,23 +33,7 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
 
     A symbolic link is written through, to its target. A new file gets the permissions that `open`
     would give it, a replaced one those of the old file. The open file can be read back and sought.
-
-    Raises:
-        IsADirectoryError: if `path` is a folder.
-        PermissionError: if there is a file that the user may not write.
-        ValueError: if `path` is a pipe or a device, which `open_output` opens directly.
-        OSError: if the folder is missing or not writable, the disk is full, ...; the old file is as
-            it was.
-
-    Examples:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "numbers"
-        >>> with atomic_write(path) as file:
-        ...     _ = file.write(b"123")
-        ...     path.exists()
-        False
-        >>> path.read_bytes()
-        b'123'
+    Folders, pipes, devices and files that may not be written are errors before anything is written.
     """
     target, mode = _checked_target(path)
     folder = os.path.dirname(target)
@@ -66,9 +50,6 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and _is_temporary(error.filename):
-            # Not a name that the user has never seen.
-            error.filename, error.filename2 = os.fsdecode(path), None
         _name_file(error, path)
         raise
     _sync_folder(folder)
@@ -102,36 +83,33 @@ def output_folder(file: File) -> bytes | None:
 
 
 def _name_file(error: BaseException, file: File) -> None:
-    """Adds to an error about a full disk which file was written, which the system does not say."""
-    if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
-        if not isinstance(file, int):
-            error.filename = os.fsdecode(file)
-
-
-def _is_temporary(filename: Any) -> bool:
-    return isinstance(filename, str | bytes) and os.fsencode(filename).endswith(_ENDING)
+    """Names in an error the file that was to be written, and not a temporary or no file."""
+    if not isinstance(error, OSError) or isinstance(file, int):
+        return
+    name = error.filename
+    is_temporary = isinstance(name, str | bytes) and os.fsencode(name).endswith(_ENDING)
+    if is_temporary or (name is None and error.errno in _NO_ROOM):
+        error.filename, error.filename2 = os.fsdecode(file), None
 
 
 def _checked_target(path: Path) -> tuple[bytes, int | None]:
     """Where a file goes, and the permissions of the one that exists there."""
     if not os.fsencode(path):
         raise FileNotFoundError(errno.ENOENT, "expected the path of a file to write, got", "")
-    target = os.path.realpath(os.fsencode(path))
-    shown = os.fsdecode(path)
+    target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
-        if not os.path.isdir(os.path.dirname(target)):
-            message = "expected a file in an existing folder, got"
-            raise FileNotFoundError(errno.ENOENT, message, shown) from None
-        return target, None
+        if os.path.isdir(os.path.dirname(target)):
+            return target, None
+        message = "expected a file in an existing folder, got"
+        raise FileNotFoundError(errno.ENOENT, message, shown) from None
     if stat.S_ISDIR(mode):
         message = "expected the path of a file to write, got a folder"
         raise IsADirectoryError(errno.EISDIR, message, shown)
     if not stat.S_ISREG(mode):
-        raise ValueError(
-            f"`path`: expected a regular file or a new name, got the special file {shown!r}."
-        )
+        expected = "expected a regular file or a new name"
+        raise ValueError(f"`path`: {expected}, got the special file {shown!r}.")
     if not os.access(target, os.W_OK):
         message = "expected a file that may be written, got a read-only one"
         raise PermissionError(errno.EACCES, message, shown)

@@ -13,8 +13,7 @@ def check_file(file: Any, name: str = "path") -> None:
         hint = ""
         if hasattr(file, "read") or hasattr(file, "write"):
             hint = " Give the name of an open file, or a descriptor, as in `os.dup(file.fileno())`."
-        got = f"{type(file).__name__} {file!r}"
-        raise TypeError(f"`{name}`: expected a path or a descriptor, got {got}.{hint}")
+        raise TypeError(f"`{name}`: expected a path or a descriptor, got {shown(file)}.{hint}")
     text = os.fsdecode(file)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not os.path.exists(file):
         address = re.sub(":/+", "://", text, count=1)  # as it was before `pathlib`
@@ -45,6 +44,11 @@ def _check_optional(name: str, value: Any, least: int, expected: str) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__} {value!r}.")
+        raise TypeError(f"`{name}`: expected {expected}, got {shown(value)}.")
     if value < least:
         raise ValueError(f"`{name}`: expected {expected}, at least {least}, got {value}.")
+
+
+def shown(value: Any) -> str:
+    """A value with its type, for errors."""
+    return f"{type(value).__name__} {value!r}"

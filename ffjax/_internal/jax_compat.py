@@ -13,20 +13,17 @@ from jax import Array, lax
 _GATHERS_INVARYING = "to" in inspect.signature(lax.all_gather).parameters
 
 
-def varying(x: Array, axes: tuple[str, ...]) -> Array:
-    """Marks a value inside of `shard_map` as one that may differ between devices along `axes`."""
-    if hasattr(lax, "pcast"):  # JAX 0.8
-        return lax.pcast(x, axes, to="varying")
-    return lax.pvary(x, axes)  # type: ignore[attr-defined]
-
-
 def gathered(x: Array, axes: tuple[str, ...], n_devices: int) -> Array:
     """The arrays `[batch, k]` of all devices along `axes` side by side; inside of `shard_map`."""
     if _GATHERS_INVARYING:
         return lax.all_gather(x, axes, axis=1, tiled=True, to="invarying")
-    # Each device adds its own columns to zeros; the sum is the same on all of them.
+    # Each device adds its columns to zeros; the sum is the same on all of them.
     batch, k = x.shape
-    columns = varying(jnp.zeros((batch, n_devices * k), x.dtype), axes)
+    columns = jnp.zeros((batch, n_devices * k), x.dtype)
+    if hasattr(lax, "pcast"):  # JAX 0.8
+        columns = lax.pcast(columns, axes, to="varying")
+    else:
+        columns = lax.pvary(columns, axes)  # type: ignore[attr-defined]
     start = lax.axis_index(axes).astype(jnp.int32) * k
     return lax.psum(lax.dynamic_update_slice_in_dim(columns, x, start, 1), axes)
 

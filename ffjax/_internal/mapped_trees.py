@@ -17,21 +17,8 @@ def release_pages(tree: Any, *, keep: float = 0.0) -> None:
     """Takes the pages of memory maps out of this process's memory.
 
     Call this after each block when scanning a memory map; resident memory then stays at one block.
-    The pages may stay in the system's cache and are read again when they are needed.
-
-    Args:
-        tree: an array, a storage, or anything else whose leaves may be maps or stretches of maps.
-        keep: leave maps that take no more than this share of the machine's memory. Entering their
-            pages in the page table again would take longer than searching them.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryFile() as file:
-        ...     rows = np.memmap(file, np.float32, "w+", shape=(2, 2))
-        >>> rows[:] = 1
-        >>> release_pages(rows)
-        >>> rows.tolist()
-        [[1.0, 1.0], [1.0, 1.0]]
+    The pages may stay in the system's cache. Maps that take no more than the share `keep` of the
+    machine's memory are left: entering their pages again would take longer than searching them.
     """
     for leaf in jax.tree.leaves(tree):
         release_array_pages(leaf, keep=keep)

@@ -9,7 +9,7 @@ import mmap
 import os
 import tempfile
 from io import BufferedIOBase, RawIOBase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ def release_array_pages(array: Any, *, keep: float = 0.0) -> None:
 
 def read_ahead(array: np.ndarray) -> None:
     """Reads a stretch of a map into memory; does nothing for other arrays."""
-    stretch = _stretch(array)
-    if stretch is None:
+    if (stretch := _stretch(array)) is None:
         return
     pages, start, stop = stretch
     if hasattr(mmap, "MADV_WILLNEED"):
@@ -66,11 +65,12 @@ class _OpenFile:
         close(self.descriptor)
 
 
-class RowsInFile:
-    """Reads rows of a map from its file: `start` is where the first row begins."""
+class RowsInFile(NamedTuple):
+    """Reads rows of a map from its file, in which the first row begins at byte `start`."""
 
-    def __init__(self, matrix: np.memmap, file: _OpenFile, start: int) -> None:
-        self._matrix, self._file, self._start = matrix, file, start
+    matrix: np.memmap
+    file: _OpenFile
+    start: int
 
     @classmethod
     def of(cls, matrix: Any) -> "RowsInFile | None":
@@ -79,43 +79,30 @@ class RowsInFile:
             return None
         root = _root(matrix)
         file = getattr(root, "open_file", None)
-        if file is None:
-            return None
-        return cls(matrix, file, file.start + matrix.ctypes.data - root.ctypes.data)
+        offset = matrix.ctypes.data - root.ctypes.data
+        return None if file is None else cls(matrix, file, file.start + offset)
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """The rows with these numbers, `[n, dims]`, all of which exist."""
-        rows = np.empty((len(ids), self._matrix.shape[1]), self._matrix.dtype)
+        rows = np.empty((len(ids), self.matrix.shape[1]), self.matrix.dtype)
         size = rows.shape[1] * rows.itemsize
         buffer = memoryview(rows.view(np.uint8).reshape(-1))
-        preadv, descriptor, start = os.preadv, self._file.descriptor, self._start
+        preadv, descriptor, start = os.preadv, self.file.descriptor, self.start
         for i, row in enumerate(ids.tolist()):
             target = buffer[i * size : i * size + size]
             if preadv(descriptor, [target], start + row * size) != size:
-                name = self._matrix.filename
-                raise OSError(
-                    f"{name}: expected row {row}, got the end of the file. It has been cut."
-                )
+                expected = f"expected row {row}, got the end of the file"
+                raise OSError(f"{self.matrix.filename}: {expected}. It has been cut.")
         return rows
-
-    def __reduce__(self) -> tuple[Any, tuple[()]]:
-        """A copy of a map is not a map, so a copy of this is `None`."""
-        return type(None), ()
 
 
 class FileRows:
     """Rows in a temporary file without a name, which goes when nothing refers to it any more.
 
-    Use it in a `with` block; the rows outlive it.
-
-    Args:
-        dims: columns of each row.
-        folder: where the file is; the system's place for temporary files by default.
+    Use it in a `with` block; the rows outlive it. `folder` is where the file is.
     """
 
-    def __init__(
-        self, dims: int, folder: str | bytes | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, dims: int, folder: Any = None) -> None:
         self._dims, self._n = dims, 0
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
 

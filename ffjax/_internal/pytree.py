@@ -7,7 +7,7 @@ of its class runs.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -23,23 +23,13 @@ _COMPARED = 1 << 22
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[T]], type[T]]:
-    """Makes a class a frozen dataclass that is a pytree: fields are children, or static.
+    """Makes a class a frozen dataclass that is a pytree: fields are children, or `static`.
 
     A child is an array, `None`, or another pytree. A static field is small and hashable; it is part
     of the tree's structure, so two values that differ in it compile to two programs. Rebuilding a
     value runs neither `__init__` nor `__post_init__`. Values compare by `equal`, have no hash, and
     have a repr even when their leaves are not arrays; a class may define its own `__init__`,
-    `__eq__` and `__repr__`.
-
-    Args:
-        static: names of the fields that are not children.
-        init: whether to make an `__init__` if the class lacks one; without it that of its base.
-
-    Returns:
-        A class decorator.
-
-    Raises:
-        TypeError: if `static` names a field that the class lacks.
+    `__eq__` and `__repr__`. With `init=False`, a class without an `__init__` has that of its base.
 
     Examples:
         >>> @value(static=("name",))
@@ -47,8 +37,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
         ...     left: np.ndarray
         ...     right: np.ndarray | None
         ...     name: str
-        >>> pair = Pair(np.arange(3), None, "p")
-        >>> jax.tree.map(lambda x: x + 1, pair)
+        >>> jax.tree.map(lambda x: x + 1, Pair(np.arange(3), None, "p"))
         Pair(left=array([1, 2, 3]), right=None, name='p')
     """
 
@@ -58,9 +47,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
         compared = None if cls.__eq__ is object.__eq__ else cls.__eq__
         cls = dataclasses.dataclass(frozen=True, eq=False, repr=False, init=init)(cls)
         names = field_names(cls)
-        if unknown := sorted(set(static) - set(names)):
-            expected = f"fields of {cls.__name__} ({_listed(names)})"
-            raise TypeError(f"`static`: expected {expected}, got {_listed(unknown)}")
+        _check_names(cls, "static", static)
         children = tuple(name for name in names if name not in static)
         fixed = tuple(name for name in names if name in static)
         keys = tuple(jax.tree_util.GetAttrKey(name) for name in children)
@@ -80,6 +67,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
             return rebuilt
 
         def frozen(self: T, name: str, new: Any = None) -> None:
+            # The error that `dataclass` raises does not say what to do instead.
             raise dataclasses.FrozenInstanceError(
                 f"`{name}`: {cls.__name__} is immutable, got an assignment. Make a changed copy "
                 f"instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
@@ -107,15 +95,8 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
                         raise
             return equal(self, other) if isinstance(other, cls) else NotImplemented
 
-        methods: dict[str, Any] = {
-            "__repr__": __repr__,
-            "__eq__": __eq__,
-            "__getstate__": __getstate__,
-            # The error that `dataclass` raises does not say what to do instead.
-            "__setattr__": frozen,
-            "__delattr__": frozen,
-            "__hash__": None,
-        }
+        methods: dict[str, Any] = {"__repr__": __repr__, "__eq__": __eq__, "__hash__": None}
+        methods |= {"__getstate__": __getstate__, "__setattr__": frozen, "__delattr__": frozen}
         for name, method in methods.items():
             setattr(cls, name, method)
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
@@ -130,24 +111,10 @@ def set_fields(self: Any, **fields: Any) -> None:
 
 
 def replace(self: T, **changes: Any) -> T:
-    """A copy of a value with some fields changed; unlike `__init__` it checks no values.
-
-    Raises:
-        TypeError: if a field is unknown.
-
-    Examples:
-        >>> @value(static=("x", "y"))
-        ... class Point:
-        ...     x: int
-        ...     y: int
-        >>> replace(Point(1, 2), y=5)
-        Point(x=1, y=5)
-    """
-    names = field_names(type(self))
-    if unknown := sorted(set(changes) - set(names)):
-        expected = f"fields of {type(self).__name__} ({_listed(names)})"
-        raise TypeError(f"`replace`: expected {expected}, got {_listed(unknown)}")
+    """A copy of a value with some fields changed; unlike `__init__` it checks no values."""
+    _check_names(type(self), "replace", changes)
     copy = object.__new__(type(self))
+    names = field_names(type(self))
     set_fields(copy, **{name: changes.get(name, getattr(self, name)) for name in names})
     return copy
 
@@ -157,12 +124,6 @@ def equal(a: Any, b: Any) -> bool:
 
     Arrays are the same when dtype, shape and every element are; NaN equals NaN, and 0.0 equals
     -0.0. Where an array lives (NumPy, a memory map, a device) makes no difference.
-
-    Examples:
-        >>> equal({"x": np.array([1.0, np.nan])}, {"x": np.array([1.0, np.nan])})
-        True
-        >>> equal(np.int32(1), np.int64(1))
-        False
     """
     if a is b:
         return True
@@ -174,16 +135,14 @@ def equal(a: Any, b: Any) -> bool:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    if not (_is_array(a) or _is_array(b)):
-        return bool(a == b)
     if not (_is_array(a) and _is_array(b)):
-        return False
+        return not _is_array(a) and not _is_array(b) and bool(a == b)
     x, y = on_host(a), on_host(b)
     if x.dtype != y.dtype or x.shape != y.shape:
         return False
-    if x.ndim == 0 or x.size <= _COMPARED:
+    if x.ndim == 0:
         return _same_block(x, y)
-    step = max(1, _COMPARED * len(x) // x.size)
+    step = max(1, _COMPARED * len(x) // max(1, x.size))
     return all(_same_block(x[i : i + step], y[i : i + step]) for i in range(0, len(x), step))
 
 
@@ -203,5 +162,11 @@ def field_names(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
-def _listed(names: Any) -> str:
+def _check_names(cls: type, argument: str, names: Iterable[str]) -> None:
+    if unknown := sorted(set(names) - set(field_names(cls))):
+        expected = f"fields of {cls.__name__} ({_listed(field_names(cls))})"
+        raise TypeError(f"`{argument}`: expected {expected}, got {_listed(unknown)}")
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)

@@ -14,7 +14,6 @@ from jaxtyping import Int32, Int64, UInt32
 from ffjax._internal.arguments import array_of, check_instance
 from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import equal, set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 
@@ -140,7 +139,7 @@ class TrainingState:
         }
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "TrainingState":
+    def from_tree(cls, tree: Any) -> "TrainingState":
         """The training state of a tree."""
         return tree.made(
             cls,

@@ -2,7 +2,9 @@
 
 Lookup, search, saving, sharding, transforms and gradients are written against `Storage`. A new
 storage is one new module with a subclass of it, or of `RowArrays` if its rows lie in arrays that
-have an entry for each row.
+have an entry for each row. It defines what is abstract; `row_arrays`, `dtype`, `partial_sum`,
+`finish_sum`, `add_gradient`, `row_source`, `ngram_rows`, `reads_on_host` and `_details` have
+defaults that it may replace.
 
     on the device   gather, partial_sum, finish_sum, gather_sum, add_gradient, row_source
     on the host     read, embedding, row_blocks, host_scores, [...], np.asarray
@@ -11,7 +13,8 @@ have an entry for each row.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, final
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +27,15 @@ from ffjax._internal.chunk import Chunk
 from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
 from ffjax._internal.snapshot_value import SnapshotValue
+from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.kernels.top_k.top_k_numpy import row_scores
 
-Gradient = tuple[Array, ...]
+Ids: TypeAlias = Integer[AnyArray, "*batch"]
+Slots: TypeAlias = Int32[Array, "*batch slots"]
+Vectors: TypeAlias = Float[Array, "*batch dims"]
+NewRows: TypeAlias = Float[np.ndarray, "n dims"]
+Gradient: TypeAlias = tuple[Array, ...]
 
 # Numbers of a block of rows: 16 MiB of float32.
 _BLOCK_NUMBERS = 1 << 22
@@ -56,29 +64,26 @@ class Storage(Chunk, SnapshotValue):
         """Rows and dimensions."""
 
     @property
-    @abstractmethod
     def dtype(self) -> np.dtype:
-        """The type of the numbers that are read."""
+        """The type of the numbers that are read: float32 unless the rows are stored in another."""
+        return np.dtype(np.float32)
 
     @abstractmethod
-    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, in compiled code; numbers are clipped into range."""
 
-    @abstractmethod
-    def partial_sum(
-        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
-    ) -> Float[Array, "*batch dims"]:
+    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
         """As `gather_sum`, before what is linear and can be done once for a sum of many steps.
 
         `finish_sum` does that. With `all_valid` the caller knows that no id is below zero.
         """
+        return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
 
-    @abstractmethod
-    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+    def finish_sum(self, total: Vectors) -> Vectors:
         """The sum of rows, given the sum of their `partial_sum`s."""
+        return total
 
-    @final
-    def gather_sum(self, ids: Int32[Array, "*batch slots"]) -> Float[Array, "*batch dims"]:
+    def gather_sum(self, ids: Slots) -> Vectors:
         """The float32 sum of the rows named in each line of `ids`, those below zero left out."""
         return self.finish_sum(self.partial_sum(ids))
 
@@ -86,21 +91,21 @@ class Storage(Chunk, SnapshotValue):
         """A storage that holds the rows from `first` on, and their first row in it."""
         return self, first
 
-    @abstractmethod
-    def add_gradient(
-        self,
-        gradient: Gradient,
-        ids: Int32[Array, "batch slots"],
-        cotangent: Float32[Array, "batch dims"],
-    ) -> Gradient:
+    def add_gradient(self, gradient: Gradient, ids: Slots, cotangent: Vectors) -> Gradient:
         """Adds what `partial_sum(ids)` passes back for a cotangent.
 
         The gradient is a float32 array for each leaf of floats, in the order of the leaves.
         """
+        _, pull_back = jax.vjp(lambda storage: storage.partial_sum(ids), self)
+        return add_leaves(gradient, pull_back(cotangent)[0])
 
-    @abstractmethod
     def row_source(self, n_rows: int) -> RowSource:
         """The first `n_rows` rows as search reads them: decoded in chunks, never as a whole."""
+
+        def chunk(start: Array | int, size: int) -> Array:
+            return self.gather(start + jnp.arange(size, dtype=jnp.int32))
+
+        return RowSource(n_rows, chunk, self.gather)
 
     @abstractmethod
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
@@ -126,20 +131,18 @@ class Storage(Chunk, SnapshotValue):
         """A storage in memory of the rows with these numbers, in this order."""
 
     @abstractmethod
-    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> "Storage":
+    def concat(self, rows: NewRows, at: int | None = None) -> "Storage":
         """A storage in memory with more rows: from row `at` on, or after the last."""
 
     @abstractmethod
     def slice_rows(self, key: slice) -> "Storage":
         """A storage of the rows of a slice, views where that is possible."""
 
-    @final
     @property
     def is_mapped(self) -> bool:
         """Whether an array of the storage is a memory map."""
         return is_mapped(self)
 
-    @final
     @property
     def on_host(self) -> bool:
         """Whether the host reads rows without a copy from another device."""
@@ -154,13 +157,11 @@ class Storage(Chunk, SnapshotValue):
         """The rows in host memory or a map of them, if they are float32 and need no decoding."""
         return None
 
-    @final
     @property
     def nbytes(self) -> int:
         """The bytes that all arrays of the storage take."""
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self))
 
-    @final
     def embedding(self, key: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows as a NumPy array that the caller owns.
 
@@ -179,14 +180,10 @@ class Storage(Chunk, SnapshotValue):
             return self.read(key)  # one word's row, asked for by its string: every step counts
         key = row_key(key, rows)
         if out is not None:
-            if isinstance(key, slice):
-                batch: tuple[int, ...] = (len(range(*key.indices(rows))),)
-            else:
-                batch = np.shape(key)
+            batch = (len(range(rows)[key]),) if isinstance(key, slice) else np.shape(key)
             check_out(out, (*batch, dims), self.dtype)
         return self.read(key, out)
 
-    @final
     def row_blocks(
         self,
         start: int = 0,
@@ -218,20 +215,16 @@ class Storage(Chunk, SnapshotValue):
             yield first, block
             release_pages(self)
 
-    @final
     def __getitem__(self, key: Any) -> Any:
         """A storage of the rows of a slice, or rows as NumPy arrays for anything else."""
         return self.slice_rows(key) if isinstance(key, slice) else self.embedding(key)
 
-    @final
     def __len__(self) -> int:
         return self.shape[0]
 
-    @final
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(row) for row in range(len(self)))
 
-    @final
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All rows; quantized ones are reconstructed."""
         return np.asarray(self.read(slice(None)), dtype=dtype)
@@ -248,22 +241,33 @@ class Storage(Chunk, SnapshotValue):
 class RowArrays(Storage):
     """A storage whose `row_arrays` have an entry for each row, and whose other fields all share."""
 
-    @final
+    @abstractmethod
+    def encode(self, rows: NewRows) -> dict[str, np.ndarray]:
+        """The entries of the row arrays that stand for other rows."""
+
     def take(self, ids: np.ndarray) -> Storage:
         """A storage in memory of the rows with these numbers, in this order."""
         return self._with_row_arrays(lambda array: _taken(array, ids))
 
-    @final
     def slice_rows(self, key: slice) -> Storage:
         """A storage of the rows of a slice, views where that is possible."""
         return self._with_row_arrays(lambda array: array[key])
 
-    @final
-    def inserted(self, at: int | None, **added: np.ndarray) -> Storage:
-        """A storage in memory with more entries in each of the row arrays, from row `at` on."""
+    def concat(self, rows: NewRows, at: int | None = None) -> Storage:
+        """A storage in memory with more rows: from row `at` on, or after the last."""
         at = len(self) if at is None else at
-        arrays = {name: _inserted(getattr(self, name), rows, at) for name, rows in added.items()}
-        return replace(self, **arrays)
+        added = self.encode(rows).items()
+        return replace(self, **{name: _inserted(getattr(self, name), x, at) for name, x in added})
+
+    def read_arrays(self, ids: Any) -> list[Any]:
+        """Entries of the row arrays on the host; of another device's only these are fetched."""
+        return [None if array is None else np.asarray(array[ids]) for array in self._readable]
+
+    @cached_property
+    def _readable(self) -> list[Any]:
+        arrays = [getattr(self, name) for name in self.row_arrays]
+        views = [None if array is None else host_view(array) for array in arrays]
+        return [x if view is None else view for x, view in zip(arrays, views, strict=True)]
 
     def _with_row_arrays(self, change: Callable[[Any], Any]) -> Storage:
         fields = {name: getattr(self, name) for name in self.row_arrays}
@@ -281,15 +285,12 @@ def check_finite(rows: np.ndarray, start: int, name: Callable[[int], str]) -> No
         )
 
 
-def add_vjp(
-    storage: Storage,
-    gradient: Gradient,
-    ids: Int32[Array, "batch slots"],
-    cotangent: Float32[Array, "batch dims"],
-) -> Gradient:
-    """`Storage.add_gradient` by differentiating `partial_sum`."""
-    _, pull_back = jax.vjp(lambda storage: storage.partial_sum(ids), storage)
-    return add_leaves(gradient, pull_back(cotangent)[0])
+def written(rows: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """The rows, or `out` with them."""
+    if out is None:
+        return rows
+    out[...] = rows
+    return out
 
 
 def float_leaves(tree: Any) -> list[Any]:
@@ -300,9 +301,8 @@ def float_leaves(tree: Any) -> list[Any]:
 def add_leaves(gradient: Gradient, cotangent: Any) -> Gradient:
     """Adds the leaves of floats of a storage of cotangents to a gradient."""
     leaves = [x for x in jax.tree.leaves(cotangent) if x.dtype != jax.dtypes.float0]
-    return tuple(
-        total + leaf.astype(jnp.float32) for total, leaf in zip(gradient, leaves, strict=True)
-    )
+    pairs = zip(gradient, leaves, strict=True)
+    return tuple(total + leaf.astype(jnp.float32) for total, leaf in pairs)
 
 
 def _taken(array: Any, ids: np.ndarray) -> Any:

@@ -12,18 +12,26 @@ So a memory map or the codes of a quantizer stay as they are, and nothing is com
 from typing import Any, ClassVar, final
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32, Integer
+from jax import Array, lax
 
-from ffjax._internal.arrays import AnyArray, as_int32, padded_size
+from ffjax._internal.arrays import as_int32, padded_size
+from ffjax._internal.jax_compat import is_traced
 from ffjax._internal.pytree import set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
+from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.normalize import normalize, unit_vector
-from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, Storage, float_leaves
+from ffjax.storage.base import (
+    Gradient,
+    Ids,
+    NewRows,
+    Slots,
+    Storage,
+    Vectors,
+    float_leaves,
+    written,
+)
 from ffjax.storage.dense import NdArray, unplaced
 from ffjax.storage.ngram_sums import MEAN_WITH_WORD, Subwords, with_ngram_sums
 from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
@@ -80,101 +88,66 @@ class ComposedArray(Storage, kind="ComposedArray"):
             raise TypeError(f"`word_rows`, `ngrams`: expected storages, got {kinds}.")
         if not isinstance(words, StringTable):
             raise TypeError(f"`words`: expected a StringTable, got {type(words).__name__}.")
-        if not isinstance(indexer, FastTextIndexer | PrunedIndexer | None) or (indexer is None) != (
-            ngrams is None
-        ):
+        is_indexer = isinstance(indexer, FastTextIndexer | PrunedIndexer | None)
+        if not is_indexer or (indexer is None) != (ngrams is None):
             raise TypeError(
                 "`indexer`: expected a FastTextIndexer or PrunedIndexer with `ngrams`, or None "
                 f"without, got {type(indexer).__name__} with {type(ngrams).__name__}."
             )
-        if len(word_rows) != len(words):
-            raise ValueError(
-                f"`word_rows`: expected {len(words)} rows, one for each word, got {len(word_rows)}."
-            )
-        if (
-            ngrams is not None
-            and indexer is not None
-            and ngrams.shape != (indexer.upper_bound, word_rows.shape[1])
-        ):
-            raise ValueError(
-                f"`ngrams`: expected shape {(indexer.upper_bound, word_rows.shape[1])}, "
-                f"got {ngrams.shape}."
-            )
-        longest = int(np.diff(words.host_offsets).max(initial=0))
-        width = padded_size(longest, 16)
-        set_fields(
-            self, word_rows=word_rows, table=words, ngrams=ngrams, indexer=indexer, width=width
-        )
+        n, dims = word_rows.shape
+        if n != len(words):
+            expected = f"expected {len(words)} rows, one for each word"
+            raise ValueError(f"`word_rows`: {expected}, got {n}.")
+        if indexer is not None and ngrams is not None:
+            if ngrams.shape != (shape := (indexer.upper_bound, dims)):
+                raise ValueError(f"`ngrams`: expected shape {shape}, got {ngrams.shape}.")
+        width = padded_size(int(np.diff(words.host_offsets).max(initial=0)), 16)
+        fields = {"word_rows": word_rows, "table": words, "ngrams": ngrams, "indexer": indexer}
+        set_fields(self, **fields, width=width)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows (those of words, then those of n-grams) and dimensions."""
-        return self.n_words + (
-            0 if self.ngrams is None else len(self.ngrams)
-        ), self.word_rows.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The type of composed numbers: float32."""
-        return np.dtype(np.float32)
+        n, dims = self.word_rows.shape
+        return n + (0 if self.ngrams is None else len(self.ngrams)), dims
 
     @property
     def n_words(self) -> int:
         """How many rows are composed."""
         return len(self.table)
 
-    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers; numbers outside are clipped into range."""
         ids = jnp.clip(as_int32(ids), 0, max(self.shape[0] - 1, 0))
+        ngrams = jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
+        if self.ngrams is not None:
+            ngrams = self.ngrams.gather(ids - self.n_words).astype(jnp.float32)
         if self.n_words == 0:
-            return self._ngram_rows(ids)
-        unit, _ = normalize(self.means(jnp.minimum(ids, self.n_words - 1)))
-        return jnp.where(
-            (ids < self.n_words)[..., None], unit, self._ngram_rows(ids - self.n_words)
-        )
+            return ngrams
+        unit, _ = normalize(self.means(ids))
+        return jnp.where((ids < self.n_words)[..., None], unit, ngrams)
 
-    def row_source(self, n_rows: int) -> RowSource:
-        """The rows, composed in chunks."""
-
-        def chunk(start: Array | int, size: int) -> Array:
-            return self.gather(start + jnp.arange(size, dtype=jnp.int32))
-
-        return RowSource(n_rows, chunk, self.gather)
-
-    def means(self, words: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
+    def means(self, words: Ids) -> Vectors:
         """Words' rows before they are scaled to unit length; numbers are clipped into range."""
         flat = jnp.clip(as_int32(words), 0, max(self.n_words - 1, 0)).reshape(-1)
         return self._means(flat).reshape(*words.shape, self.shape[1])
 
-    def partial_sum(
-        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
-    ) -> Float32[Array, "*batch dims"]:
+    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
         """As `gather_sum`: there is nothing to finish."""
-        total = jnp.zeros((*ids.shape[:-1], self.shape[1]), jnp.float32)
-        if self.ngrams is not None:
-            total = self.ngrams.gather_sum(jnp.where(ids >= self.n_words, ids - self.n_words, -1))
+        n, dims = self.n_words, self.shape[1]
+
+        def of_ngrams() -> Array:
+            if self.ngrams is None:
+                return jnp.zeros((*ids.shape[:-1], dims), jnp.float32)
+            return self.ngrams.gather_sum(jnp.where(ids >= n, ids - n, -1))
 
         def with_words() -> Array:
-            def add(total: Array, slot: Array) -> tuple[Array, None]:
-                is_word = (slot >= 0) & (slot < self.n_words)
-                rows = jnp.where(is_word[..., None], self.gather(slot), jnp.float32(0))
-                return total + rows, None
-
-            return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0))[0]
+            return gather_sum(self.gather, ids, dims, unroll=1)
 
         # As a rule n-grams are added up; composing words costs much more than reading n-grams.
-        return jax.lax.cond(((ids >= 0) & (ids < self.n_words)).any(), with_words, lambda: total)
+        return lax.cond(((ids >= 0) & (ids < n)).any(), with_words, of_ngrams)
 
-    def finish_sum(self, total: Float32[Array, "*batch dims"]) -> Float32[Array, "*batch dims"]:
-        """The sum as it is."""
-        return total
-
-    def add_gradient(
-        self,
-        gradient: Gradient,
-        ids: Int32[Array, "batch slots"],
-        cotangent: Float32[Array, "batch dims"],
-    ) -> Gradient:
+    def add_gradient(self, gradient: Gradient, ids: Slots, cotangent: Vectors) -> Gradient:
         """Adds what the rows of n-grams pass back; those of words are not summed."""
         if self.ngrams is None:
             return gradient
@@ -187,26 +160,21 @@ class ComposedArray(Storage, kind="ComposedArray"):
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; many words are composed in compiled code, one is with NumPy."""
         if isinstance(ids, int):
-            rows = self._one(ids)[0]
-        else:
-            ids = np.arange(*ids.indices(len(self))) if isinstance(ids, slice) else ids
-            flat = ids.reshape(-1)
-            rows = np.empty((flat.size, self.shape[1]), np.float32)
-            is_word = flat < self.n_words
-            if self.ngrams is not None and not is_word.all():
-                rows[~is_word] = self.ngrams.read(flat[~is_word] - self.n_words)
-            rows[is_word] = self.units(flat[is_word])[0]
-            rows = rows.reshape(*ids.shape, self.shape[1])
-        if out is None:
-            return rows
-        out[...] = rows
-        return out
+            return written(self._one(ids)[0], out)
+        ids = np.arange(len(self))[ids] if isinstance(ids, slice) else ids
+        flat = ids.reshape(-1)
+        rows = np.empty((flat.size, self.shape[1]), np.float32)
+        is_word = flat < self.n_words
+        if self.ngrams is not None and not is_word.all():
+            rows[~is_word] = self.ngrams.read(flat[~is_word] - self.n_words)
+        rows[is_word] = self.units(flat[is_word])[0]
+        return written(rows.reshape(*ids.shape, self.shape[1]), out)
 
     def take(self, ids: np.ndarray) -> Storage:
         """A dense storage of the rows with these numbers, in this order."""
         return NdArray(jax.device_put(self.read(ids)))
 
-    def concat(self, rows: Float32[np.ndarray, "n dims"], at: int | None = None) -> Storage:
+    def concat(self, rows: NewRows, at: int | None = None) -> Storage:
         """A dense storage with more rows: from row `at` on, or after the last."""
         return unplaced(self.read(slice(None))).concat(rows, at)
 
@@ -216,16 +184,11 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {
-            "kind": self.kind,
-            "own": self.word_rows,
-            "words": self.table,
-            "ngrams": self.ngrams,
-            "indexer": self.indexer,
-        }
+        values = {"own": self.word_rows, "words": self.table, "ngrams": self.ngrams}
+        return {"kind": self.kind, **values, "indexer": self.indexer}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "ComposedArray":
+    def from_tree(cls, tree: Any) -> "ComposedArray":
         """The storage of a tree."""
         word_rows, words = tree.storage("own"), tree.strings("words")
         ngrams = tree.maybe("ngrams", tree.storage)
@@ -235,14 +198,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         """The storage of the n-grams."""
         return (self, first) if self.ngrams is None else (self.ngrams, first - self.n_words)
 
-    def units(
-        self, words: Integer[np.ndarray, " n"]
-    ) -> tuple[Float32[np.ndarray, "n dims"], Float32[np.ndarray, " n"]]:
-        """Words' rows and the norms that they had before they were scaled.
-
-        Args:
-            words: numbers of words, from 0 up to `n_words`.
-        """
+    def units(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Words' rows, by their numbers `[n]`, and the norms that they had before scaling."""
         words, index = np.unique(words, return_inverse=True)
         units = np.empty((len(words), self.shape[1]), np.float32)
         norms = np.empty(len(words), np.float32)
@@ -255,11 +212,10 @@ class ComposedArray(Storage, kind="ComposedArray"):
     def lengths(self, key: Any) -> Any:
         """The norms of words' vectors before they were scaled to unit length.
 
-        Args:
-            key: an `int` for one number, or a slice, a list or an array of integers below `n_words`
-                for an array.
+        `key` is an `int` for one number, or a slice, a list or an array of integers below `n_words`
+        for an array.
         """
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+        if is_traced(self):
             return normalize(self._means(jnp.arange(self.n_words, dtype=jnp.int32)))[1][key]
         if isinstance(key, int | np.integer):
             return self._one(range(self.n_words)[int(key)])[1]
@@ -285,17 +241,11 @@ class ComposedArray(Storage, kind="ComposedArray"):
             vector = (vector + total) / np.float32(1 + len(ids))
         return unit_vector(vector)
 
-    def _means(self, words: Int32[Array, " batch"]) -> Float32[Array, "batch dims"]:
+    def _means(self, words: Array) -> Array:
         word_rows = self.word_rows.gather(words).astype(jnp.float32)
         if self.indexer is None or self.ngrams is None:
             return word_rows
         spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
         mask, subwords = jnp.ones(words.shape, bool), Subwords(self.width, 0)
         args = self.ngrams, self.indexer, spans, mask, subwords, MEAN_WITH_WORD
-        means, _ = with_ngram_sums(word_rows, *args)  # type: ignore[misc]
-        return means
-
-    def _ngram_rows(self, ids: Int32[Array, "*batch"]) -> Float32[Array, "*batch dims"]:
-        if self.ngrams is None:
-            return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
-        return self.ngrams.gather(ids).astype(jnp.float32)
+        return with_ngram_sums(word_rows, *args)[0]  # type: ignore[misc]

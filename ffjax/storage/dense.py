@@ -6,16 +6,15 @@ from typing import Any, ClassVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32, Integer
+from jaxtyping import Float, Float32
 
-from ffjax._internal.arrays import AnyArray, host_view, placed_array
+from ffjax._internal.arrays import AnyArray, placed_array
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
-from ffjax.kernels.gather_sum import gather_rows, gather_sum, scatter_add
+from ffjax.kernels.gather_sum import gather_rows, scatter_add
 from ffjax.kernels.top_k.row_source import RowSource, of_matrix
 from ffjax.kernels.top_k.top_k_numpy import row_scores
-from ffjax.storage.base import Gradient, RowArrays, Storage
+from ffjax.storage.base import Gradient, Ids, NewRows, RowArrays, Slots, Vectors, written
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -60,26 +59,11 @@ class NdArray(RowArrays, kind="NdArray"):
         """The type of the numbers."""
         return self.matrix.dtype
 
-    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, in the storage's own dtype; numbers are clipped."""
         return gather_rows(jnp.asarray(self.matrix), ids)
 
-    def partial_sum(
-        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
-    ) -> Float[Array, "*batch dims"]:
-        """As `gather_sum`: there is nothing to finish."""
-        return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
-
-    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
-        """The sum as it is."""
-        return total
-
-    def add_gradient(
-        self,
-        gradient: Gradient,
-        ids: Int32[Array, "batch slots"],
-        cotangent: Float32[Array, "batch dims"],
-    ) -> Gradient:
+    def add_gradient(self, gradient: Gradient, ids: Slots, cotangent: Vectors) -> Gradient:
         """Adds the cotangent to each row that `ids` names."""
         return (scatter_add(gradient[0], ids, lambda _: cotangent),)
 
@@ -89,59 +73,48 @@ class NdArray(RowArrays, kind="NdArray"):
 
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; those of a large memory map are read from its file."""
-        host = self._host
+        (matrix,) = self._readable
         if self._in_file is not None and not isinstance(ids, slice):
-            flat = np.asarray(ids).reshape(-1)
-            rows = self._in_file.read(flat).reshape(*np.shape(ids), self.shape[1])
-        elif host is not None:
-            if isinstance(ids, np.ndarray) and out is not None and out.dtype == host.dtype:
-                return np.take(host, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
-            rows = host[ids]
-        else:
-            rows = np.asarray(self.matrix[ids])  # fetches these rows, not the matrix
-        if out is not None:
-            out[...] = rows
-            return out
-        # An integer array has made a copy already.
-        return rows.copy() if host is None or rows.base is not None else rows
+            rows = self._in_file.read(np.asarray(ids).reshape(-1))
+            return written(rows.reshape(*np.shape(ids), self.shape[1]), out)
+        if out is not None and isinstance(ids, np.ndarray) and isinstance(matrix, np.ndarray):
+            if out.dtype == matrix.dtype:
+                return np.take(matrix, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
+        rows = np.asarray(matrix[ids])  # from another device only these rows
+        if out is None and (rows.base is not None or not rows.flags.writeable):
+            return rows.copy()  # a view of the matrix
+        return written(rows, out)
 
     def first_rows(self, n: int) -> np.ndarray:
         """The first `n` rows on the host, without a copy if they are there."""
-        return self.read(slice(0, n)) if self._host is None else self._host[:n]
+        return np.asarray(self._readable[0][:n])
 
     def host_scores(
         self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
     ) -> Float32[np.ndarray, "batch n"]:
         """The products of some rows with queries in NumPy; a slice of rows is not copied."""
-        if self._host is not None and isinstance(rows, slice):
-            return row_scores(self._host[rows], queries, unit=unit)
-        return row_scores(self.read(rows), queries, unit=unit)
+        in_place = isinstance(rows, slice) and isinstance(self._readable[0], np.ndarray)
+        matrix = self._readable[0][rows] if in_place else self.read(rows)
+        return row_scores(matrix, queries, unit=unit)
 
-    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
-        """A storage in memory with more rows: from row `at` on, or after the last."""
-        return self.inserted(at, matrix=rows)
-
-    def to_tree(self) -> dict[str, Any]:
-        """What a snapshot keeps."""
-        return {"kind": self.kind, "matrix": self.matrix}
+    def encode(self, rows: NewRows) -> dict[str, np.ndarray]:
+        """The rows as they are."""
+        return {"matrix": rows}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "NdArray":
+    def from_tree(cls, tree: Any) -> "NdArray":
         """The storage of a tree."""
         return cls(tree.array("matrix", 2, *_DTYPES))
 
     @property
     def reads_on_host(self) -> bool:
         """Whether the matrix is on the host."""
-        return self._host is not None and len(self) > 0
+        return self.on_host and len(self) > 0
 
     def host_matrix(self) -> Float32[np.ndarray, "rows dims"] | None:
         """The matrix, if it is float32 and on the host."""
-        return self._host if self.dtype == np.float32 else None
-
-    @cached_property
-    def _host(self) -> np.ndarray | None:
-        return host_view(self.matrix)
+        (matrix,) = self._readable
+        return matrix if isinstance(matrix, np.ndarray) and self.dtype == np.float32 else None
 
     @cached_property
     def _in_file(self) -> RowsInFile | None:
@@ -158,9 +131,7 @@ def unplaced(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
 def check_matrix(matrix: Any) -> None:
     """Checks what is to be the matrix of a storage."""
     if not isinstance(matrix, np.ndarray | jax.Array):
-        raise TypeError(
-            f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}."
-        )
+        raise TypeError(f"`matrix`: expected a NumPy or JAX array, got {type(matrix).__name__}.")
     if matrix.ndim != 2 or matrix.dtype.name not in _DTYPES or not matrix.dtype.isnative:
         raise TypeError(
             "`matrix`: expected 2 dimensions of float32, bfloat16 or float16, got "

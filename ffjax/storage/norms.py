@@ -47,16 +47,12 @@ class Norms(Chunk):
     @classmethod
     def of_storage(cls, storage: Any, n_rows: int) -> "Norms":
         """The norms of the first rows of a `ComposedArray`, computed when they are asked for."""
-        norms = object.__new__(cls)
-        set_fields(norms, stored=None, storage=storage, n_rows=n_rows)
-        return norms
+        return _unchecked(None, storage, n_rows)
 
     @classmethod
     def view(cls, array: np.ndarray) -> "Norms":
         """Norms that stay where they are, and may still be written to."""
-        norms = object.__new__(cls)
-        set_fields(norms, stored=array, storage=None, n_rows=len(array))
-        return norms
+        return _unchecked(array, None, len(array))
 
     @property
     def on_demand(self) -> bool:
@@ -101,3 +97,9 @@ class Norms(Chunk):
     @cached_property
     def _host(self) -> np.ndarray:
         return on_host(self.array)
+
+
+def _unchecked(stored: Any, storage: Any, n_rows: int) -> Norms:
+    norms = object.__new__(Norms)
+    set_fields(norms, stored=stored, storage=storage, n_rows=n_rows)
+    return norms

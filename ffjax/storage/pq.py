@@ -13,6 +13,7 @@ from ffjax._internal.arguments import check_array, check_out, whole_number
 from ffjax._internal.arrays import AnyArray, on_host, placed_array
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.top_k.top_k_numpy import reciprocal_sqrt
+from ffjax.storage.base import written
 
 # Codes decoded at a time on the host: their centroids stay in the cache until they are read.
 _BLOCK_CODES = 1 << 17
@@ -51,8 +52,9 @@ class PQ:
 
     def __init__(self, quantizers: Any, projection: Any = None, *, dims: int | None = None) -> None:
         check_array("quantizers", quantizers, 3, "float32")
-        most = quantizers.shape[0] * quantizers.shape[2]
-        least = most if projection is not None else most - quantizers.shape[2] + 1
+        n_books, _, dims_each = quantizers.shape
+        most = n_books * dims_each
+        least = most if projection is not None else most - dims_each + 1
         dims = most if dims is None else whole_number("dims", dims)
         if dims != most and not least <= dims < most:
             raise ValueError(
@@ -62,15 +64,11 @@ class PQ:
         if projection is not None:
             check_array("projection", projection, 2, "float32")
             if projection.shape != (dims, dims):
-                raise ValueError(
-                    f"`projection`: expected shape {(dims, dims)}, got {projection.shape}."
-                )
-        set_fields(
-            self,
-            codebooks=placed_array(quantizers),
-            projection=placed_array(projection),
-            reconstructed_len=dims,
-        )
+                expected = f"expected shape {(dims, dims)}"
+                raise ValueError(f"`projection`: {expected}, got {projection.shape}.")
+        arrays = {"codebooks": quantizers, "projection": projection}
+        arrays = {name: placed_array(array) for name, array in arrays.items()}
+        set_fields(self, **arrays, reconstructed_len=dims)
 
     @property
     def subquantizers(self) -> Float32[AnyArray, "subquantizers centroids dims_each"]:
@@ -82,7 +80,7 @@ class PQ:
         """Whether a vector is as long as its centroids together: the rotation really is one."""
         if self.projection is None:
             return True
-        matrix = self._host_projection
+        matrix = self._host[2]
         return bool(np.abs(matrix.T @ matrix - np.eye(len(matrix))).sum(1).max() <= _ROUNDING)
 
     @property
@@ -103,27 +101,25 @@ class PQ:
             IndexError: if a code has no centroid.
         """
         quantized = np.asarray(quantized)
-        n_books = self._host_codebooks.shape[0]
+        n_books = self.codebooks.shape[0]
         if quantized.ndim == 0 or quantized.shape[-1] != n_books:
-            raise ValueError(
-                f"`quantized`: expected {n_books} codes along the last axis, "
-                f"got shape {quantized.shape}."
-            )
-        shape = (*quantized.shape[:-1], self.reconstructed_len)
+            expected = f"expected {n_books} codes along the last axis"
+            raise ValueError(f"`quantized`: {expected}, got shape {quantized.shape}.")
+        *batch, _ = quantized.shape
         if out is not None:
-            check_out(out, shape, np.float32)
+            check_out(out, (*batch, self.reconstructed_len), np.float32)
         if self.n_centroids < 256 or quantized.dtype != np.uint8:
             quantized = self._checked_codes(quantized)
-        if out is None and quantized.ndim == 1 and self.projection is None and quantized.size:
+        if out is None and not batch and self.projection is None and quantized.size:
             return self._concatenated(quantized)  # one word's row: every step counts
-        n_codes = math.prod(quantized.shape[:-1])
-        return self._decoded(quantized.reshape(n_codes, n_books), None, shape, out)
+        codes = quantized.reshape(math.prod(batch), n_books)
+        return self._decoded(codes, None, tuple(batch), out)
 
     def reconstruct_rows(
         self, codes: np.ndarray, ids: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
         """`reconstruct(codes[ids])`, decoding codes while they are in the cache; clips `ids`."""
-        return self._decoded(codes, ids.reshape(-1), (*ids.shape, self.reconstructed_len), out)
+        return self._decoded(codes, ids.reshape(-1), ids.shape, out)
 
     def code_scores(
         self, codes: np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
@@ -132,11 +128,11 @@ class PQ:
 
         With `unit` they are divided by the vectors' norms, for quantizers that keep norms.
         """
-        books = self._host_codebooks
+        books = on_host(self.codebooks)
         n_books, n_centroids, dims_each = books.shape
         dims = n_books * dims_each
         if self.projection is not None:
-            queries = queries @ self._host_projection
+            queries = queries @ self._host[2]
         # Where the last centroids stand for fewer numbers, the rest count as zeros.
         padding = dims - self.reconstructed_len
         split = np.pad(queries, ((0, 0), (0, padding))).reshape(-1, n_books, dims_each)
@@ -146,7 +142,7 @@ class PQ:
             squares = np.vecdot(books, books * in_use).reshape(1, -1)
             tables = np.concatenate([tables, squares])
         sums = np.empty((len(tables), len(codes)), np.float32)
-        starts = self._host_centroids[1]
+        starts = self._host[1]
         step = max(1, _CACHED_CODES // max(1, n_books))
         for start in range(0, len(codes), step):
             entries = (codes[start : start + step] + starts).astype(np.intp)
@@ -155,29 +151,20 @@ class PQ:
         return sums[:-1] * reciprocal_sqrt(sums[-1]) if unit else sums
 
     def _decoded(
-        self,
-        codes: np.ndarray,
-        ids: np.ndarray | None,
-        shape: tuple[int, ...],
-        out: np.ndarray | None,
+        self, codes: np.ndarray, ids: np.ndarray | None, batch: tuple[int, ...], out: Any
     ) -> np.ndarray:
-        if not all(self._host_codebooks.shape):
-            return np.zeros(shape, np.float32) if out is None else out
+        rows = out
         if out is None or not out.flags.c_contiguous or out.dtype != np.float32:
-            rows = np.empty(shape, np.float32)
-        else:
-            rows = out
-        self._decode(codes, ids, rows.reshape(-1, self.reconstructed_len))
-        if out is None or rows is out:
-            return rows
-        out[...] = rows
-        return out
+            rows = np.empty((*batch, self.reconstructed_len), np.float32)
+        if rows.size:
+            self._decode(codes, ids, rows.reshape(-1, self.reconstructed_len))
+        return rows if rows is out else written(rows, out)
 
     def _decode(self, codes: np.ndarray, ids: np.ndarray | None, out: np.ndarray) -> None:
         """Writes the vectors of codes, or of the rows `ids` of them, on all cores if it pays."""
-        centroids, starts = self._host_centroids
+        centroids, starts, projection = self._host
         step = max(1, _BLOCK_CODES // len(starts))
-        aligned = self.projection is None and out.shape[1] == centroids.shape[1] * len(starts)
+        aligned = projection is None and out.shape[1] == centroids.shape[1] * len(starts)
 
         def decode_rows(begin: int, end: int) -> None:
             entries = np.empty((step, len(starts)), np.intp)
@@ -193,13 +180,13 @@ class PQ:
                     numbers[...] = block + starts
                     target = out[rows].reshape(*numbers.shape, -1)
                     centroids.take(numbers, axis=0, out=target, mode="clip")
-                elif self.projection is None:
+                elif projection is None:
                     out[rows] = self._concatenated(block)
                 else:
-                    np.matmul(self._concatenated(block), self._host_projection.T, out=out[rows])
+                    np.matmul(self._concatenated(block), projection.T, out=out[rows])
 
         # Matrix products use all cores by themselves.
-        if len(out) < 8 * step or self.projection is not None or _THREADS == 1:
+        if len(out) < 8 * step or projection is not None or _THREADS == 1:
             return decode_rows(0, len(out))
         ends = np.linspace(0, len(out), _THREADS + 1, dtype=int).tolist()
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -210,38 +197,27 @@ class PQ:
         if codes.dtype.kind not in "iu" and codes.size:
             raise TypeError(f"`quantized`: expected whole numbers, got {codes.dtype}.")
         if codes.size and (codes.min() < 0 or codes.max() >= self.n_centroids):
-            raise IndexError(
-                f"`quantized`: expected codes from 0 to {self.n_centroids - 1}, "
-                f"got {codes.min()} to {codes.max()}."
-            )
+            expected = f"expected codes from 0 to {self.n_centroids - 1}"
+            raise IndexError(f"`quantized`: {expected}, got {codes.min()} to {codes.max()}.")
         return codes if codes.dtype == np.uint8 else codes.astype(np.intp)
 
     def _concatenated(self, codes: np.ndarray) -> np.ndarray:
-        centroids, starts = self._host_centroids
+        centroids, starts, _ = self._host
         vectors = centroids.take(codes + starts, axis=0, mode="clip")
         return vectors.reshape(*codes.shape[:-1], -1)[..., : self.reconstructed_len]
 
     def __repr__(self) -> str:
         n_books, n_centroids, _ = self.codebooks.shape
-        rotated = ", rotated" if self.projection is not None else ""
-        return (
-            f"PQ({n_books} subquantizers of {n_centroids} centroids, "
-            f"{self.reconstructed_len} dims{rotated})"
-        )
+        books = f"{n_books} subquantizers of {n_centroids} centroids"
+        rotated = "" if self.projection is None else ", rotated"
+        return f"PQ({books}, {self.reconstructed_len} dims{rotated})"
 
     @cached_property
-    def _host_codebooks(self) -> np.ndarray:
-        return on_host(self.codebooks)
-
-    @cached_property
-    def _host_centroids(self) -> tuple[np.ndarray, np.ndarray]:
-        """All centroids one below the other, and where those of each codebook start."""
-        n_books, n_centroids, dims_each = self._host_codebooks.shape
+    def _host(self) -> tuple[np.ndarray, np.ndarray, Any]:
+        """All centroids one below the other, where those of each codebook start, the projection."""
+        n_books, n_centroids, dims_each = self.codebooks.shape
         # Sums of codes in 16 bits take less than half the time of those in 64.
         narrow = np.uint16 if n_books * n_centroids <= 1 << 16 else np.intp
         starts = np.arange(0, n_books * n_centroids, n_centroids, dtype=narrow)
-        return self._host_codebooks.reshape(-1, dims_each), starts
-
-    @cached_property
-    def _host_projection(self) -> np.ndarray:
-        return on_host(self.projection)
+        projection = None if self.projection is None else on_host(self.projection)
+        return on_host(self.codebooks).reshape(-1, dims_each), starts, projection

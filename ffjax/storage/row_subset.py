@@ -11,17 +11,11 @@ from ffjax.storage.dense import NdArray
 
 
 class RowSubset(NamedTuple):
-    """Some rows of a storage.
+    """Some rows of a storage."""
 
-    Attributes:
-        rows: the rows, padded so that batches share compiled programs.
-        ids: their numbers in the storage, int64 `[n_rows]`.
-        positions: what the requested ids are in `rows`; -1 where they were negative.
-    """
-
-    rows: NdArray
-    ids: Integer[np.ndarray, " n_rows"]
-    positions: Int32[np.ndarray, "*batch"]
+    rows: NdArray  # padded so that batches share compiled programs
+    ids: Integer[np.ndarray, " n_rows"]  # their numbers in the storage
+    positions: Int32[np.ndarray, "*batch"]  # of what was requested; -1 where that was negative
 
 
 def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubset:

@@ -7,16 +7,14 @@ from typing import Any, ClassVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, Int32, Integer
+from jaxtyping import Float
 
 from ffjax._internal.arrays import AnyArray, as_int32
 from ffjax._internal.jax_compat import abstract_mesh
 from ffjax._internal.pytree import field_names, replace, set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
-from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.storage.base import Gradient, Storage, add_vjp
+from ffjax.storage.base import Ids, NewRows, Slots, Storage, Vectors, written
 from ffjax.storage.dense import NdArray, check_matrix, unplaced
 
 
@@ -123,16 +121,14 @@ class ShardedArray(Storage):
         """The axes of the mesh that do not divide the rows."""
         return tuple(axis for axis in self.mesh.axis_names if axis not in self.axes)
 
-    def gather(self, ids: Integer[AnyArray, "*batch"]) -> Float[Array, "*batch dims"]:
+    def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, on all devices; numbers are clipped into range."""
         if not self.n_rows:
             return jnp.zeros((*ids.shape, self.shape[1]), self.dtype)
         ids = jnp.clip(as_int32(ids), 0, self.n_rows - 1)
         return self.gather_sum(ids[..., None]).astype(self.dtype)
 
-    def partial_sum(
-        self, ids: Int32[Array, "*batch slots"], *, all_valid: bool = False
-    ) -> Float[Array, "*batch dims"]:
+    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
         """As `gather_sum`, before a rotation; on all devices."""
         last = max(self.n_rows - 1, 0)
 
@@ -143,65 +139,44 @@ class ShardedArray(Storage):
             total = block.partial_sum(jnp.where(inside, local, -1))
             return lax.psum(total, self.axes) if self.axes else total
 
-        replicated = PartitionSpec()
-        add = self.on_each(local_sum, (self.specs, replicated), replicated)
+        everywhere = PartitionSpec()
+        add = self.on_each(local_sum, (self.specs, everywhere), everywhere)
         return add(self.padded, as_int32(ids))
 
-    def finish_sum(self, total: Float[Array, "*batch dims"]) -> Float[Array, "*batch dims"]:
+    def finish_sum(self, total: Vectors) -> Vectors:
         """The sum rotated back: once, when all devices have added up."""
         return self.padded.finish_sum(total)
-
-    def add_gradient(
-        self,
-        gradient: Gradient,
-        ids: Int32[Array, "batch slots"],
-        cotangent: Float32[Array, "batch dims"],
-    ) -> Gradient:
-        """Adds what `partial_sum(ids)` passes back."""
-        return add_vjp(self, gradient, ids, cotangent)
-
-    def row_source(self, n_rows: int) -> RowSource:
-        """The rows, gathered from all devices; `top_k` searches on each device instead."""
-        return RowSource(n_rows, self._chunk, self.gather)
 
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; these are fetched, not all."""
         if isinstance(ids, slice):
             return self.slice_rows(ids).read(slice(None), out)
         ids = np.asarray(ids, np.int32)
-        if ids.size:
-            rows = np.asarray(_gather(self, ids))
-        else:
-            rows = np.empty((*ids.shape, self.shape[1]), self.dtype)
-        if out is None:
-            return np.array(rows)
-        out[...] = rows
-        return out
+        rows = np.array(_gather(self, ids)) if ids.size else np.empty((0,), self.dtype)
+        return written(rows.reshape(*ids.shape, self.shape[1]), out)
 
     def take(self, ids: np.ndarray) -> Storage:
         """A storage on one device of the rows with these numbers, in this order."""
         return self.slice_rows(slice(None)).take(ids)
 
-    def concat(self, rows: Float[np.ndarray, "n dims"], at: int | None = None) -> Storage:
+    def concat(self, rows: NewRows, at: int | None = None) -> Storage:
         """A storage on one device with more rows: from row `at` on, or after the last."""
         return self.slice_rows(slice(None)).concat(rows, at)
 
     def slice_rows(self, key: slice) -> Storage:
         """A storage on one device of the rows of a slice."""
         start, stop, step = key.indices(self.n_rows)
-        ids: Any = np.arange(start, stop, step)
-        if step == 1:
-            ids = slice(start, max(start, stop))
-        return _mapped(
-            self.padded, lambda array: jnp.asarray(np.asarray(array[ids])), lambda array: array
-        )
+        ids: Any = slice(start, max(start, stop))
+        if step != 1:
+            ids = np.arange(start, stop, step)
+        return _mapped(self.padded, lambda x: jnp.asarray(np.asarray(x[ids])), lambda x: x)
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps: the rows as they are on one device."""
         return self.slice_rows(slice(None)).to_tree()
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "ShardedArray":
+    def from_tree(cls, tree: Any) -> "ShardedArray":
         """Raises an error: snapshots hold rows on one device."""
         raise tree.error("kind", "rows on one device", cls.__name__)
 
@@ -222,7 +197,7 @@ class ShardedArray(Storage):
         by_rows, everywhere = PartitionSpec(self.axes), PartitionSpec()
         return _mapped(self.padded, lambda _: by_rows, lambda _: everywhere)
 
-    def first(self, size: int) -> Int32[Array, ""] | int:
+    def first(self, size: int) -> Array | int:
         """The first row of this device's block of `size` rows, for use in `on_each`."""
         return lax.axis_index(self.axes).astype(jnp.int32) * size if self.axes else 0
 
@@ -230,9 +205,8 @@ class ShardedArray(Storage):
         self, function: Callable[..., Any], in_specs: Any, out_specs: Any
     ) -> Callable[..., Any]:
         """`jax.shard_map` over the mesh of this storage, whatever mesh a caller has set."""
-        mapped = jax.jit(
-            jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs)
-        )
+        specs = {"in_specs": in_specs, "out_specs": out_specs}
+        mapped = jax.jit(jax.shard_map(function, mesh=self.mesh, **specs))
 
         def call(*arguments: Any) -> Any:
             with abstract_mesh(self.mesh):
@@ -240,12 +214,9 @@ class ShardedArray(Storage):
 
         return call
 
-    def _chunk(self, start: Int32[Array, ""] | int, size: int) -> Float[Array, "size dims"]:
-        return self.gather(start + jnp.arange(size, dtype=jnp.int32))
-
 
 @jax.jit
-def _gather(storage: ShardedArray, ids: Int32[Array, "*batch"]) -> Float[Array, "*batch dims"]:
+def _gather(storage: ShardedArray, ids: Array) -> Array:
     return storage.gather(ids)
 
 
@@ -276,16 +247,13 @@ def _mapped(
 def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
     """An array whose rows are divided, padded with zeros."""
     n_rows = array.shape[0]
+    if isinstance(array, jax.Array) and n_rows == n_padded:
+        return jax.device_put(array, sharding)  # stays where it is, if it is divided like this
 
     def block(index: tuple[slice, ...] | None) -> np.ndarray:
         start, stop, _ = (index or (slice(None),))[0].indices(n_padded)
         rows = np.asarray(array[start : min(stop, n_rows)])
-        if len(rows) == stop - start:
-            return rows
-        padded = np.zeros((stop - start, *array.shape[1:]), rows.dtype)
-        padded[: len(rows)] = rows
-        return padded
+        missing = stop - start - len(rows)
+        return np.pad(rows, ((0, missing), *((0, 0),) * (rows.ndim - 1))) if missing else rows
 
-    if isinstance(array, jax.Array) and n_rows == n_padded:
-        return jax.device_put(array, sharding)  # stays where it is, if it is divided like this
     return jax.make_array_from_callback((n_padded, *array.shape[1:]), sharding, block)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.file_arguments import shown
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable, check_offsets
 
@@ -37,17 +38,17 @@ def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
     if hasattr(words, "__arrow_c_array__") or hasattr(words, "__arrow_c_stream__"):
         return _arrow(words)
     if not isinstance(words, Iterable):
-        raise TypeError(f"`words`: expected a list of words, got {type(words).__name__} {words!r}.")
-    return [ByteViews(*join_words(words if isinstance(words, list | tuple) else list(words)))]
+        raise TypeError(f"`words`: expected a list of words, got {shown(words)}.")
+    return [ByteViews(*join_words(list(words)))]
 
 
 def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:
     try:
         data = buffer if isinstance(buffer, np.ndarray) else np.frombuffer(buffer, np.uint8)
     except (TypeError, ValueError) as error:
+        expected = f"expected a buffer of bytes with `offsets`, got {type(buffer).__name__}"
         raise TypeError(
-            "`words`: expected a buffer of bytes with `offsets`, got "
-            f"{type(buffer).__name__}. Leave `offsets` out for a list of words."
+            f"`words`: {expected}. Leave `offsets` out for a list of words."
         ) from error
     if data.dtype != np.uint8 or data.ndim != 1:
         raise TypeError(
@@ -96,24 +97,20 @@ def _arrow(words: Any) -> list[ByteViews]:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise ImportError(
-            "`words`: expected pyarrow to be installed for Arrow data. "
-            "Install the extra: `ffjax[arrow]`."
-        ) from error
+        expected = "expected pyarrow to be installed for Arrow data"
+        raise ImportError(f"`words`: {expected}. Install the extra: `ffjax[arrow]`.") from error
     # Both calls share the buffers of their arguments.
     stream = not hasattr(words, "__arrow_c_array__")
     array: Any = pa.chunked_array(words) if stream else pa.array(words)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
+    kind, types = array.type, pa.types
+    if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_null(kind):
+        array = array.cast(pa.large_binary())
+    elif kind not in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary()):
+        expected = f"expected Arrow strings or binary, got {kind}"
+        raise TypeError(f"`words`: {expected}. Cast them to `pa.string()`.")
     wide = array.type in (pa.large_string(), pa.large_binary())
-    if not wide and array.type not in (pa.string(), pa.binary()):
-        kind, types = array.type, pa.types
-        if not (types.is_string_view(kind) or types.is_binary_view(kind) or types.is_null(kind)):
-            raise TypeError(
-                f"`words`: expected Arrow strings or binary, got {kind}. "
-                "Cast them to `pa.string()`."
-            )
-        array, wide = array.cast(pa.large_binary()), True
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
     return [_arrow_chunk(chunk, np.dtype(np.int64 if wide else np.int32)) for chunk in chunks]
 

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from ffjax._internal.file_arguments import shown
+
 # Words joined at a time: they stay in a CPU's cache between being joined and being encoded.
 _JOIN_WORDS = 4096
 
 
 def encode_word(word: Any) -> bytes:
     """The UTF-8 bytes of one word, or the bytes themselves."""
-    if isinstance(word, str):
-        try:
-            return word.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"`word`: expected text that UTF-8 can hold, got {word!r} ({error.reason})."
-            ) from error
     if isinstance(word, bytes):
         return word
-    raise TypeError(f"`word`: expected str or bytes, got {type(word).__name__} {word!r}.")
+    if not isinstance(word, str):
+        raise TypeError(f"`word`: expected str or bytes, got {shown(word)}.")
+    try:
+        return word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        expected = "expected text that UTF-8 can hold"
+        raise ValueError(f"`word`: {expected}, got {word!r} ({error.reason}).") from error
 
 
 def decode_word(raw: bytes) -> str:

@@ -92,9 +92,8 @@ def pack(
     views = byte_views(words, offsets)
     lengths = _lengths(views)
     n, longest = len(lengths), int(lengths.max(initial=0))
-    if count is None:
-        n_rows = padded_size(n, 0, coarse=True)
-    else:
+    n_rows = padded_size(n, 0, coarse=True)
+    if count is not None:
         n_rows = _at_least("count", count, n, "the number of words")
     if width is not None:
         width = _at_least("width", width, longest, "the longest word's bytes")
@@ -180,10 +179,8 @@ def _lengths(views: list[ByteViews]) -> np.ndarray:
 def _at_least(name: str, value: int, minimum: int, what: str) -> int:
     value = whole_number(name, value)
     if value < minimum:
-        raise ValueError(
-            f"`{name}`: expected at least {what} ({minimum}), got {value}. "
-            "Leave it out for a fitting size."
-        )
+        expected = f"expected at least {what} ({minimum})"
+        raise ValueError(f"`{name}`: {expected}, got {value}. Leave it out for a fitting size.")
     return value
 
 

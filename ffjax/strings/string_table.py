@@ -9,7 +9,7 @@ Capacities come from a few sizes, so that compiled programs are shared.
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
@@ -61,16 +61,12 @@ class StringTable:
         Raises:
             TypeError: if an item is neither `str` nor `bytes`.
         """
-        strings = strings if isinstance(strings, list | tuple) else list(strings)
-        data, starts, lengths = join_words(strings)
+        data, starts, lengths = join_words(list(strings))
         data = np.delete(data, starts + lengths)  # the NULs between the words
-        ends = np.cumsum(lengths, dtype=np.int64)
-        return cls.from_buffer(data, np.concatenate([np.zeros(1, np.int64), ends]))
+        return cls.from_buffer(data, _offsets(lengths))
 
     @classmethod
-    def from_buffer(
-        cls, data: bytes | memoryview | np.ndarray, offsets: np.ndarray
-    ) -> "StringTable":
+    def from_buffer(cls, data: Any, offsets: np.ndarray) -> "StringTable":
         """Copies strings out of a buffer with `n + 1` offsets, the layout of Arrow's binary arrays.
 
         Raises:
@@ -82,8 +78,8 @@ class StringTable:
         first, last = int(offsets[0]), int(offsets[-1])
         size = last - first
         if size > _MAX_BYTES:
-            got = f"got {size} bytes. Split the vocabulary"
-            raise ValueError(f"`data`: expected less than 2 GiB of strings, {got}.")
+            expected = "expected less than 2 GiB of strings"
+            raise ValueError(f"`data`: {expected}, got {size} bytes. Split the vocabulary.")
         buffer = np.zeros(capacity(size, offsets.size - 1), np.uint8)
         buffer[:size] = source[first:last]
         return cls(buffer, (offsets - first).astype(np.int32))
@@ -91,10 +87,11 @@ class StringTable:
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
         """One table of the strings of several, in order."""
-        buffers = [table.host_data[: table.host_offsets[-1]] for table in tables]
-        lengths = [np.diff(table.host_offsets) for table in tables]
-        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
-        return cls.from_buffer(np.concatenate([np.empty(0, np.uint8), *buffers]), offsets)
+        data, lengths = [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
+        for table in tables:
+            data.append(table.host_data[: table.host_offsets[-1]])
+            lengths.append(np.diff(table.host_offsets))
+        return cls.from_buffer(np.concatenate(data), _offsets(np.concatenate(lengths)))
 
     def __len__(self) -> int:
         return self.offsets.shape[0] - 1
@@ -151,7 +148,7 @@ class StringTable:
         """A table of the strings at `indices`, in that order."""
         offsets = self.host_offsets
         starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
-        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        ends = _offsets(lengths)
         source = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
         return StringTable.from_buffer(self.host_data[source], ends)
 
@@ -254,19 +251,13 @@ class StringTable:
         return np.unique(np.searchsorted(offsets, positions, side="right") - 1).tolist()
 
     def _with_strings(self, replaced: dict[int, bytes]) -> "StringTable":
-        """The table with other bytes for some strings, whose numbers ascend."""
+        """The table with other bytes for some strings."""
         if not replaced:
             return self
-        data, offsets = self.host_data, self.host_offsets
-        lengths = np.diff(offsets).astype(np.int64)
-        chunks, position = [], 0
-        for index, raw in replaced.items():
-            chunks += [data[position : offsets[index]].tobytes(), raw]
-            position = offsets[index + 1]
-            lengths[index] = len(raw)
-        chunks.append(data[position : offsets[-1]].tobytes())
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return StringTable.from_buffer(b"".join(chunks), offsets)
+        index = np.arange(len(self))
+        index[list(replaced)] = len(self) + np.arange(len(replaced))
+        new = StringTable.from_strings(replaced.values())
+        return StringTable.concat([self, new]).take(index)
 
 
 def capacity(n_bytes: int, n_strings: int) -> int:
@@ -289,10 +280,14 @@ def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:
             f"`offsets`: expected n + 1 offsets within a buffer of {n_bytes} bytes, got {got}. "
             "Give the start of each string and the end of the last."
         )
-    decreases = offsets[1:] < offsets[:-1]
-    if decreases.any():
-        i = int(np.argmax(decreases))
-        raise ValueError(
-            f"`offsets`: expected no decrease, got {offsets[i]} and then {offsets[i + 1]} "
-            f"at index {i + 1}."
-        )
+    if (decreases := np.flatnonzero(offsets[1:] < offsets[:-1])).size:
+        i = int(decreases[0])
+        got = f"{offsets[i]} and then {offsets[i + 1]} at index {i + 1}"
+        raise ValueError(f"`offsets`: expected no decrease, got {got}.")
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    """Where strings of these lengths start, and where the last ends, int64 `[n + 1]`."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

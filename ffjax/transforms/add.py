@@ -50,20 +50,15 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
             raise ValueError(f"`words`: expected new words, got {word!r}, which is known already.")
     norms = embeddings.norms
     if norms is not None:
-        row_norms = np.linalg.norm(rows, axis=1)
-        rows = rows / np.where(row_norms > 0, row_norms, 1)[:, None]
-        row_norms = _converted(row_norms, np.dtype(np.float32), "norms")
-        norms = Norms(np.concatenate([np.asarray(norms), row_norms]))
-    n_rows = vocab.n_word_rows
+        lengths = np.linalg.norm(rows, axis=1)
+        rows = rows / np.where(lengths > 0, lengths, 1)[:, None]
+        lengths = _converted(lengths, np.dtype(np.float32), "norms")
+        norms = Norms(np.concatenate([np.asarray(norms), lengths]))
+    first = vocab.n_word_rows
     rows = _converted(rows, storage.dtype, "numbers")
-    word_rows = np.concatenate([vocab.host_rows, np.arange(n_rows, n_rows + len(words))])
-    table = StringTable.from_strings([*vocab.words, *words])
-    return Embeddings(
-        storage.concat(rows, n_rows),
-        vocab.with_words(table, word_rows),
-        norms,
-        embeddings.metadata,
-    )
+    word_rows = np.concatenate([vocab.host_rows, np.arange(first, first + len(words))])
+    vocab = vocab.with_words(StringTable.from_strings([*vocab.words, *words]), word_rows)
+    return Embeddings(storage.concat(rows, first), vocab, norms, embeddings.metadata)
 
 
 def _checked_vectors(vectors: Any, shape: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 
-from ffjax._internal.arguments import check_embeddings, whole_number
+from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
@@ -28,24 +28,19 @@ from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
 
+# Called with the number of rows done so far, and of all.
+RowsDone = Callable[[int], None]
 Progress = Callable[[int, int], None]
 
 _BLOCK_ROWS = 8192
 
 
 class Components(NamedTuple):
-    """The directions in which vectors differ most.
+    """The directions in which vectors differ most."""
 
-    Attributes:
-        basis: the directions, orthonormal, the first one first, float32 `[old_dims, dims]`.
-        center: what is subtracted from a vector first, float32 `[old_dims]`.
-        explained: the share of the variance (of the squared norms, if the vectors are not centred)
-            that lies in them.
-    """
-
-    basis: Float32[np.ndarray, "old_dims dims"]
-    center: Float32[np.ndarray, " old_dims"]
-    explained: float
+    basis: Float32[np.ndarray, "old_dims dims"]  # orthonormal, the first direction first
+    center: Float32[np.ndarray, " old_dims"]  # what is subtracted from a vector first
+    explained: float  # their share of the variance (of the squared norms, if not centred)
 
 
 def reduce_dims(
@@ -87,9 +82,7 @@ def reduce_dims(
         (50, 'munich')
     """
     check_embeddings(embeddings)
-    if not isinstance(center, bool):
-        got = f"{type(center).__name__} {center!r}"
-        raise TypeError(f"`center`: expected True or False, got {got}.")
+    center = check_flag("center", center)
     n_trained = _n_trained(embeddings)
     total = n_trained + len(embeddings.storage)
 
@@ -102,11 +95,7 @@ def reduce_dims(
 
 
 def principal_components(
-    embeddings: Embeddings,
-    dims: int,
-    *,
-    center: bool = False,
-    progress: Callable[[int], None] = lambda rows: None,
+    embeddings: Embeddings, dims: int, *, center: bool = False, progress: RowsDone = lambda _: None
 ) -> Components:
     """The components of the words' vectors, or of all rows where there are no words."""
     n, old_dims = _n_trained(embeddings), embeddings.dims
@@ -133,10 +122,7 @@ def principal_components(
 
 
 def project(
-    embeddings: Embeddings,
-    components: Components,
-    *,
-    progress: Callable[[int], None] = lambda rows: None,
+    embeddings: Embeddings, components: Components, *, progress: RowsDone = lambda _: None
 ) -> Embeddings:
     """Embeddings whose rows are projected onto components, as `reduce_dims` says."""
     storage, n_words = embeddings.storage, embeddings.vocab.n_word_rows
@@ -152,12 +138,9 @@ def project(
             norms[start : start + words] = np.asarray(row_norms)[:words]
             matrix[start : start + words] = np.asarray(unit)[:words]
         progress(stop)
-    return Embeddings(
-        NdArray(jax.device_put(matrix)),
-        embeddings.vocab,
-        None if norms is None else Norms(norms),
-        embeddings.metadata,
-    )
+    new_norms = None if norms is None else Norms(norms)
+    new_storage = NdArray(jax.device_put(matrix))
+    return Embeddings(new_storage, embeddings.vocab, new_norms, embeddings.metadata)
 
 
 def _n_trained(embeddings: Embeddings) -> int:
@@ -166,15 +149,13 @@ def _n_trained(embeddings: Embeddings) -> int:
 
 
 def _checked_dims(embeddings: Embeddings, dims: Any, n: int) -> int:
-    number = whole_number("dims", dims, 1)
+    dims = whole_number("dims", dims, 1)
     if n == 0:
         raise ValueError("`embeddings`: expected at least one row, got none.")
-    if number > embeddings.dims:
-        raise ValueError(
-            f"`dims`: expected 1 to {embeddings.dims}, which is what the embeddings have, "
-            f"got {number}."
-        )
-    return number
+    if dims > (most := embeddings.dims):
+        expected = f"expected 1 to {most}, which is what the embeddings have"
+        raise ValueError(f"`dims`: {expected}, got {dims}.")
+    return dims
 
 
 def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, int]]:
@@ -196,9 +177,7 @@ def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, i
 
 
 @jax.jit
-def _moments(
-    block: Float32[Array, "size dims"], shift: Float32[Array, " dims"], count: Any
-) -> tuple[Float32[Array, "dims dims"], Float32[Array, " dims"], Float32[Array, ""]]:
+def _moments(block: Array, shift: Array, count: Any) -> tuple[Array, Array, Array]:
     """The sums of products and of the first `count` rows, minus `shift`, over a power of two.
 
     The power, which is returned too, keeps squares in the range of float32.
@@ -211,9 +190,5 @@ def _moments(
 
 
 @jax.jit
-def _projected(
-    block: Float32[Array, "size old_dims"],
-    center: Float32[Array, " old_dims"],
-    basis: Float32[Array, "old_dims dims"],
-) -> Float32[Array, "size dims"]:
+def _projected(block: Array, center: Array, basis: Array) -> Array:
     return jnp.matmul(block - center[None], basis, precision=jax.lax.Precision.HIGHEST)

@@ -10,7 +10,6 @@ from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage
-from ffjax.storage.norms import Norms
 from ffjax.transforms.select import take_rows
 
 Progress = Callable[[int, int], None]
@@ -64,56 +63,47 @@ def prune(embeddings: Embeddings, n: int, *, progress: Progress | None = None) -
     """
     check_embeddings(embeddings)
     n = whole_number("n", n, 1)
-    vocab, storage, norms = embeddings.vocab, embeddings.storage, embeddings.norms
+    vocab, storage = embeddings.vocab, embeddings.storage
     n_rows = vocab.n_word_rows
     if n_rows <= n:
         return PruneResult(embeddings, {})
     words, word_rows = vocab.words, vocab.host_rows
     first_word = np.asarray(vocab.row_words)
-    _check_finite(storage, n_rows, lambda row: f"the vector of {words[first_word[row]]!r}")
+
+    def name(row: int) -> str:
+        return f"the vector of {words[first_word[row]]!r}"
+
+    for _ in storage.row_blocks(0, n_rows, rows=_BATCH_ROWS, finite=name):
+        pass  # before a search that may take long: NaN and infinity have no cosine
     order = np.argsort(first_word, kind="stable")  # rows in the order of their first words
-    kept_rows, dropped_rows = order[:n], order[n:]
-    pruned = take_rows(storage, kept_rows, n_rows)
-    targets, cosines = _nearest(pruned[:n], storage, dropped_rows, progress)
-    new_rows, scores = np.empty(n_rows, np.int64), np.ones(n_rows, np.float32)
-    new_rows[kept_rows], new_rows[dropped_rows] = np.arange(n), targets
-    scores[dropped_rows] = cosines
-    is_dropped = np.ones(n_rows, bool)
-    is_dropped[kept_rows] = False
-    names = first_word[kept_rows].tolist()
+    targets, cosines = _nearest(storage, order[:n], order[n:], progress)
+    new_rows, scores = np.empty(n_rows, np.int64), np.empty(n_rows, np.float32)
+    new_rows[order] = np.concatenate([np.arange(n), targets])
+    scores[order[n:]] = cosines
+    is_dropped = np.isin(word_rows, order[n:])
+    names = [words[i] for i in first_word[order[:n]].tolist()]
     mapped = {}
-    for position in np.flatnonzero(is_dropped[word_rows]).tolist():
+    for position in np.flatnonzero(is_dropped).tolist():
         row = word_rows[position]
-        mapped[words[position]] = words[names[new_rows[row]]], float(scores[row])
-    result = Embeddings(
-        pruned,
-        vocab.with_words(vocab.table, new_rows[word_rows]),
-        None if norms is None else Norms(np.asarray(norms)[kept_rows]),
-        embeddings.metadata,
-        embeddings.training,
-    )
+        mapped[words[position]] = names[new_rows[row]], float(scores[row])
+    pruned = vocab.with_words(vocab.table, new_rows[word_rows])
+    result = take_rows(embeddings, order[:n], pruned).replace(training=embeddings.training)
     return PruneResult(result, mapped)
 
 
-def _check_finite(storage: Storage, n_rows: int, name: Callable[[int], str]) -> None:
-    """Checks rows before a search that may take long: NaN and infinity have no cosine."""
-    for _ in storage.row_blocks(0, n_rows, rows=_BATCH_ROWS, finite=name):
-        pass
-
-
 def _nearest(
-    pruned: Storage, storage: Storage, dropped_rows: np.ndarray, progress: Progress | None
+    storage: Storage, rows: np.ndarray, dropped: np.ndarray, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest remaining row of each dropped row, and the cosine of the two."""
-    n = len(dropped_rows)
+    """The nearest of `rows` to each dropped row, by its number in `rows`; their cosines."""
+    n, remaining = len(dropped), storage.take(rows)
     size = min(_BATCH_ROWS, n)
     targets, cosines = np.empty(n, np.int64), np.empty(n, np.float32)
     for start in range(0, n, size):
         stop = min(start + size, n)
         # Batches of one size, so that one program is compiled.
-        batch = dropped_rows[np.minimum(np.arange(start, start + size), n - 1)]
+        batch = dropped[np.minimum(np.arange(start, start + size), n - 1)]
         queries = jnp.asarray(storage.read(batch)).astype(jnp.float32)
-        best = top_k(pruned, queries, 1, metric="cosine")
+        best = top_k(remaining, queries, 1, metric="cosine")
         targets[start:stop] = np.asarray(best.rows)[: stop - start, 0]
         cosines[start:stop] = np.asarray(best.scores)[: stop - start, 0]
         if progress is not None:

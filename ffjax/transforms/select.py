@@ -6,8 +6,8 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, list_of_words
 from ffjax.embeddings.value import Embeddings
-from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
+from ffjax.vocab import Vocab
 
 
 def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
@@ -38,8 +38,7 @@ def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
     words = list_of_words(words)
     check_embeddings(embeddings)
     positions = dict(zip(embeddings.vocab.words, range(len(embeddings.vocab)), strict=True))
-    unknown = [word for word in words if word not in positions]
-    if unknown:
+    if unknown := [word for word in words if word not in positions]:
         plural = " and other unknown ones" if len(unknown) > 1 else ""
         raise ValueError(
             f"`words`: expected known words, got {unknown[0]!r}{plural}. "
@@ -54,9 +53,8 @@ def first_words(embeddings: Embeddings, limit: int | None) -> Embeddings:
     if limit is None or limit >= len(vocab) > 0:
         return embeddings
     if not vocab.has_words:
-        raise ValueError(
-            f"`limit`: expected None for floret embeddings, which have no words, got {limit}."
-        )
+        expected = "expected None for floret embeddings, which have no words"
+        raise ValueError(f"`limit`: {expected}, got {limit}.")
     return take_words(embeddings, np.arange(min(limit, len(vocab))))
 
 
@@ -66,15 +64,17 @@ def take_words(embeddings: Embeddings, positions: np.ndarray) -> Embeddings:
     rows, word_rows = np.unique(vocab.host_rows[positions], return_inverse=True)
     if len(rows) == len(positions):  # no words share rows: rows in the order of the words
         rows, word_rows = vocab.host_rows[positions], np.arange(len(positions))
-    norms = embeddings.norms
+    table = vocab.table.take(positions)
+    return take_rows(embeddings, rows, vocab.with_words(table, word_rows))
+
+
+def take_rows(embeddings: Embeddings, rows: np.ndarray, vocab: Vocab) -> Embeddings:
+    """Embeddings with some of the words' rows, all rows of n-grams, and another vocabulary."""
+    storage, norms = embeddings.storage, embeddings.norms
+    ngrams = np.arange(embeddings.vocab.n_word_rows, len(storage))
     return Embeddings(
-        take_rows(embeddings.storage, rows, vocab.n_word_rows),
-        vocab.with_words(vocab.table.take(positions), word_rows),
+        storage.take(np.concatenate([rows, ngrams])),
+        vocab,
         None if norms is None else Norms(np.asarray(norms)[rows]),
         embeddings.metadata,
     )
-
-
-def take_rows(storage: Storage, rows: np.ndarray, n_word_rows: int) -> Storage:
-    """Some of the first `n_word_rows` rows, which belong to words, then all rows of n-grams."""
-    return storage.take(np.concatenate([rows, np.arange(n_word_rows, len(storage))]))

@@ -1,9 +1,6 @@
 """Words that share rows, for formats in which each word has a row of its own."""
 
-import numpy as np
-
 from ffjax.embeddings.value import Embeddings
-from ffjax.storage.norms import Norms
 from ffjax.transforms.select import take_rows
 
 
@@ -22,14 +19,8 @@ def unshare_rows(embeddings: Embeddings) -> Embeddings:
         >>> pruned.storage.shape, ffjax.unshare_rows(pruned).storage.shape
         ((8500, 100), (43500, 100))
     """
-    vocab, norms = embeddings.vocab, embeddings.norms
+    vocab = embeddings.vocab
     if vocab.shared_rows is None:
         return embeddings
-    rows = vocab.host_rows
-    return Embeddings(
-        take_rows(embeddings.storage, rows, vocab.n_word_rows),
-        vocab.with_words(vocab.table),
-        None if norms is None else Norms(np.asarray(norms)[rows]),
-        embeddings.metadata,
-        embeddings.training,
-    )
+    result = take_rows(embeddings, vocab.host_rows, vocab.with_words(vocab.table))
+    return result.replace(training=embeddings.training)

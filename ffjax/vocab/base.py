@@ -18,15 +18,15 @@ from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, host_view, on_host
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.pytree import equal, replace, set_fields
-from ffjax._internal.snapshot_value import SnapshotValue, TreeReader
+from ffjax._internal.pytree import replace, set_fields
+from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
-from ffjax.vocab.rows import Rows
+from ffjax.vocab.rows import Rows, checked_rows
 
 D = TypeVar("D")
 
@@ -94,10 +94,8 @@ class Vocab(Chunk, SnapshotValue):
     def with_words(self, table: StringTable, rows: np.ndarray | None = None) -> "Vocab":
         """A vocabulary with other words, each with its row, and the same n-grams."""
         if not self.has_words:
-            raise TypeError(
-                "`embeddings`: expected embeddings with a list of words, "
-                f"got a {type(self).__name__}, which has none."
-            )
+            got = f"got a {type(self).__name__}, which has none"
+            raise TypeError(f"`embeddings`: expected embeddings with a list of words, {got}.")
         vocab = replace(self)
         init_words(vocab, table, rows)
         return vocab
@@ -123,12 +121,10 @@ class Vocab(Chunk, SnapshotValue):
         Raises:
             KeyError: if the word is unknown and has no n-grams with rows.
         """
-        rows = self.idx(item)
-        if rows is None:
-            name = type(self).__name__
-            got = f"not one of the {len(self)} words of this {name}"
-            raise KeyError(f"{item!r}: {got}, and no n-grams")
-        return rows
+        if (rows := self.idx(item)) is not None:
+            return rows
+        got = f"not one of the {len(self)} words of this {type(self).__name__}"
+        raise KeyError(f"{item!r}: {got}, and no n-grams")
 
     def __contains__(self, item: object) -> bool:
         """Whether a word is known, or all words of an iterable are."""
@@ -142,27 +138,13 @@ class Vocab(Chunk, SnapshotValue):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Vocab) or type(self) is not type(other):
-            return NotImplemented
-        # The hash table follows from the words, so it needs no comparison.
-        return (
-            self.table == other.table
-            and self.n_word_rows == other.n_word_rows
-            and self._settings() == other._settings()
-            and equal(self.host_rows, other.host_rows)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
-        settings = "".join(f", {setting!r}" for setting in self._settings())
         shared = "" if self.shared_rows is None else f", {self.n_word_rows} rows"
-        return f"{type(self).__name__}({len(self)} words{shared}{settings})"
+        return f"{type(self).__name__}({len(self)} words{shared}{self._details()})"
 
-    def _settings(self) -> tuple[Any, ...]:
-        """What two vocabularies must have in common besides their words to be equal."""
-        return () if self.subword_indexer is None else (self.subword_indexer,)
+    def _details(self) -> str:
+        """What the repr says after the words."""
+        return "" if self.subword_indexer is None else f", {self.subword_indexer!r}"
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
@@ -170,7 +152,7 @@ class Vocab(Chunk, SnapshotValue):
         return {**tree, "indexer": self.subword_indexer} if self.indexers else tree
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "Vocab":
+    def from_tree(cls, tree: Any) -> "Vocab":
         """The vocabulary of a tree."""
         words = tree.strings("words")
         rows = tree.maybe("rows", lambda name: np.asarray(tree.array(name, 1, "int32")))
@@ -252,14 +234,9 @@ class Vocab(Chunk, SnapshotValue):
         return first.tolist()
 
     def first_rows(self, n: int | None) -> slice | np.ndarray | None:
-        """The rows of the first words, as the option `rows` of searches takes them.
+        """The rows of the first `n` words, as the option `candidates` of searches takes them.
 
-        Args:
-            n: how many words, `None` for all.
-
-        Returns:
-            A slice; or where words share rows their numbers in ascending order, int32 `[n_rows]`;
-            `None` for all.
+        They are a slice, ascending numbers where words share rows, or `None` for all.
 
         Examples:
             >>> import ffjax
@@ -281,13 +258,8 @@ class Vocab(Chunk, SnapshotValue):
 
     def find_words(self, strings: Strings) -> Int32[Array, " batch"]:
         """As `find`, the number of each word: words that share a row have different ones."""
-        return find(
-            self.index,
-            jnp.asarray(self.table.data),
-            jnp.asarray(self.table.offsets),
-            jnp.asarray(strings.bytes),
-            jnp.asarray(strings.lengths),
-        )
+        words, table = (jax.tree.map(jnp.asarray, x) for x in (strings, self.table))
+        return find(self.index, table.data, table.offsets, words.bytes, words.lengths)
 
 
 def _encoded(word: str) -> bytes | None:
@@ -304,29 +276,9 @@ def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: A
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
     index = HashTable.build(table.host_data, table.host_offsets, what="words")
-    shared_rows = _checked_rows(rows, len(table))
+    if rows is not None:
+        rows = checked_rows("rows", rows, len(table), "word")
+        rows = None if np.array_equal(rows, np.arange(len(table))) else rows
     # The device is where lookups read them; the host keeps the table that it made.
-    fields = {"table": table, "index": index, "shared_rows": shared_rows}
-    set_fields(vocab, **jax.device_put(fields))
-    n_shared_rows = None if shared_rows is None else int(shared_rows.max()) + 1
-    set_fields(vocab, n_shared_rows=n_shared_rows)
-
-
-def _checked_rows(rows: Any, n_words: int) -> np.ndarray | None:
-    """The row of each word, `None` if word i has row i."""
-    if rows is None:
-        return None
-    rows = np.asarray(rows)
-    if rows.shape != (n_words,) or rows.dtype.kind not in "iu":
-        raise ValueError(
-            f"`rows`: expected {n_words} whole numbers, one for each word, "
-            f"got shape {rows.shape} of {rows.dtype}."
-        )
-    different = np.unique(rows)
-    n_rows = len(different)
-    if n_words and (different[0] != 0 or different[-1] != n_rows - 1):
-        raise ValueError(
-            "`rows`: expected every row from 0 to the largest to belong to a word, "
-            f"got {n_rows} different rows from {different[0]} to {different[-1]}."
-        )
-    return None if np.array_equal(rows, np.arange(n_words)) else rows.astype(np.int32)
+    set_fields(vocab, **jax.device_put({"table": table, "index": index, "shared_rows": rows}))
+    set_fields(vocab, n_shared_rows=None if rows is None else int(rows.max()) + 1)

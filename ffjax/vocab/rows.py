@@ -1,6 +1,9 @@
 """What a vocabulary answers for a batch of words: the rows of a storage to read for each."""
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int32
 
 from ffjax._internal.arrays import AnyArray
@@ -33,3 +36,18 @@ class Rows:
         if self.positions is None:
             return in_vocab | has_ngrams
         return in_vocab.at[self.positions].max(has_ngrams, mode="drop")
+
+
+def checked_rows(name: str, rows: Any, n: int, item: str) -> np.ndarray:
+    """The row of each of `n` items, which may share rows but leave none out."""
+    rows = np.asarray(rows)
+    if rows.shape != (n,) or rows.dtype.kind not in "iu":
+        expected = f"expected {n} whole numbers, one for each {item}"
+        raise ValueError(f"`{name}`: {expected}, got shape {rows.shape} of {rows.dtype}.")
+    different = np.unique(rows)
+    if n and (different[0] != 0 or different[-1] != len(different) - 1):
+        raise ValueError(
+            f"`{name}`: expected every row from 0 to the largest to belong to a {item}, "
+            f"got {len(different)} different rows from {different[0]} to {different[-1]}."
+        )
+    return rows.astype(np.int32)

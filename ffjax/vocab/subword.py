@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
+from ffjax._internal.arguments import check_word
+from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
@@ -29,11 +30,7 @@ class SubwordVocab(Vocab):
     markers: ClassVar[tuple[str, str]] = ("<", ">")
 
     def __init__(
-        self,
-        words: Iterable[str | bytes] | StringTable,
-        indexer: Any = None,
-        *,
-        rows: Any = None,
+        self, words: Iterable[str | bytes] | StringTable, indexer: Any = None, *, rows: Any = None
     ) -> None:
         indexer = self.indexers[0]() if indexer is None else indexer
         set_fields(self, subword_indexer=self._checked(indexer))
@@ -75,10 +72,8 @@ class SubwordVocab(Vocab):
             bracket: whether to put the word's markers around it first.
             with_ngrams: whether to give `(ngram, row)` pairs.
         """
-        text, offset = self._marked(item, bracket), self.n_word_rows
-        return self.subword_indexer.subword_indices(
-            text, offset=offset, bracket=False, with_ngrams=with_ngrams
-        )
+        text, first = self._marked(item, bracket), self.n_word_rows
+        return self.subword_indexer.subword_indices(text, first, False, with_ngrams)
 
     def subword_rows(self, item: str) -> np.ndarray:
         """The rows of the n-grams of a word, known or not, `[n]`."""
@@ -107,15 +102,12 @@ class SubwordVocab(Vocab):
     @classmethod
     def _checked(cls, indexer: Any) -> Any:
         if not isinstance(indexer, cls.indexers):
-            names = " or ".join(kind.__name__ for kind in cls.indexers)
-            got = f"{type(indexer).__name__} {indexer!r}"
-            raise TypeError(f"`indexer`: expected {names}, got {got}.")
+            expected = " or ".join(kind.__name__ for kind in cls.indexers)
+            raise TypeError(f"`indexer`: expected {expected}, got {shown(indexer)}.")
         return indexer
 
     def _marked(self, item: str, bracket: bool = True) -> str:
-        if not isinstance(item, str):
-            got = type(item).__name__
-            raise TypeError(f"`item`: expected a str to take n-grams of, got {got}.")
+        check_word("item", item, what="a str to take n-grams of")
         bow, eow = self.markers
         return f"{bow}{item}{eow}" if bracket else item
 
@@ -230,8 +222,7 @@ class ExplicitVocab(SubwordVocab, kind="ExplicitVocab"):
         *,
         rows: Any = None,
     ) -> None:
-        set_fields(self, subword_indexer=self._checked(indexer))
-        init_words(self, words, rows)
+        super().__init__(words, self._checked(indexer), rows=rows)
 
 
 @value(static=("n_shared_rows", "bow", "eow"), init=False)
@@ -273,14 +264,14 @@ class FloretVocab(SubwordVocab, kind="FloretVocab"):
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        settings = {"indexer": self.subword_indexer, "bow": self.bow, "eow": self.eow}
-        return {"kind": self.kind, **settings}
+        markers = {"bow": self.bow, "eow": self.eow}
+        return {"kind": self.kind, "indexer": self.subword_indexer, **markers}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "FloretVocab":
+    def from_tree(cls, tree: Any) -> "FloretVocab":
         """The vocabulary of a tree."""
         indexer, bow, eow = tree.indexer("indexer"), tree.text("bow"), tree.text("eow")
         return tree.made(cls, indexer, bow=bow, eow=eow)
 
-    def _settings(self) -> tuple[Any, ...]:
-        return (self.subword_indexer, self.bow, self.eow)
+    def _details(self) -> str:
+        return f", {self.subword_indexer!r}, {self.bow!r}, {self.eow!r}"

@@ -1,18 +1,20 @@
 """`quantize`: embeddings of half the size, or of far less."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, key_of
+from ffjax._internal.file_arguments import shown
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import QuantizedArray, Storage
 from ffjax.transforms.quantize import sampling
 from ffjax.transforms.quantize.pq_training import train_opq, train_pq
 from ffjax.transforms.quantize.quality import QuantizationQuality, quality
 from ffjax.transforms.quantize.scalar import to_bfloat16, to_int8
-from ffjax.transforms.quantize.settings import PQSettings, Progress, pq_settings
+from ffjax.transforms.quantize.settings import PQSettings, Report, pq_settings
 
 METHODS = ("pq", "opq", "int8", "bfloat16")
 # The squares of numbers of shorter rows would not be normal floats.
@@ -42,7 +44,7 @@ def quantize(
     sample: int | None = None,
     normalize: bool | None = None,
     key: jax.Array | np.ndarray | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> QuantizeResult:
     """Embeddings whose rows take half of their bytes or far less.
 
@@ -104,40 +106,30 @@ def quantize(
     if method not in METHODS:
         expected = ", ".join(map(repr, METHODS))
         raise ValueError(f"`method`: expected one of {expected}, got {method!r}.")
-    if normalize is not None and not isinstance(normalize, bool):
+    if not isinstance(normalize, bool | None):
         got = type(normalize).__name__
         raise TypeError(f"`normalize`: expected True, False or None, got {got}.")
     if progress is not None and not callable(progress):
-        got = f"{type(progress).__name__} {progress!r}"
-        raise TypeError(f"`progress`: expected a function, got {got}.")
-    options = {
-        "subquantizers": subquantizers,
-        "bits": bits,
-        "iterations": iterations,
-        "attempts": attempts,
-        "sample": sample,
-        "normalize": normalize,
-    }
+        raise TypeError(f"`progress`: expected a function, got {shown(progress)}.")
+    options = {"subquantizers": subquantizers, "bits": bits, "iterations": iterations}
+    options |= {"attempts": attempts, "sample": sample, "normalize": normalize}
     training_key, quality_key = jax.random.split(key_of(key))
     report = progress or (lambda what, count, total: None)
     storage = embeddings.storage
     if 0 in storage.shape:
-        raise ValueError(
-            f"`embeddings`: expected some rows, got a storage of shape {storage.shape}."
-        )
+        got = f"a storage of shape {storage.shape}"
+        raise ValueError(f"`embeddings`: expected some rows, got {got}.")
     if method in ("pq", "opq"):
         settings = pq_settings(method, *storage.shape, options)
         storage = _trained(
             storage, method, settings, normalize is not False, training_key, report
         )
+    elif names := [name for name, option in options.items() if option is not None]:
+        expected = f"expected None with {method!r}, which is not trained"
+        raise TypeError(f"`{names[0]}`: {expected}, got {options[names[0]]!r}.")
     else:
-        if names := [name for name, option in options.items() if option is not None]:
-            raise TypeError(
-                f"`{names[0]}`: expected None with {method!r}, which is not trained, "
-                f"got {options[names[0]]!r}."
-            )
         narrow = to_int8 if method == "int8" else to_bfloat16
-        storage = narrow(storage, lambda rows, total: report("Encoding", rows, total))
+        storage = narrow(storage, partial(report, "Encoding"))
     quantized = embeddings.replace(storage=storage)
     return QuantizeResult(quantized, quality(embeddings, quantized, quality_key, report))
 
@@ -148,12 +140,9 @@ def _trained(
     settings: PQSettings,
     normalize: bool,
     key: jax.Array,
-    report: Progress,
+    report: Report,
 ) -> QuantizedArray:
-    def progress(what: str) -> sampling.Progress:
-        return lambda count, total: report(what, count, total)
-
-    norms = sampling.norms_of(storage, progress("Reading"))
+    norms = sampling.norms_of(storage, partial(report, "Reading"))
     if not normalize and 0 < norms.max() < _SHORTEST:
         raise ValueError(
             f"`normalize`: expected True with rows as short as these, none longer than "
@@ -164,6 +153,6 @@ def _trained(
     train = train_opq if method == "opq" else train_pq
     rows = sampling.sample_rows(storage, settings.sample, divisors, sample_key)
     report("Training", 0, 1)  # programs are compiled before the first step ends
-    pq = train(rows, settings, codebook_key, progress("Training"))
-    codes = sampling.encode_rows(storage, pq, divisors, progress("Encoding"))
+    pq = train(rows, settings, codebook_key, partial(report, "Training"))
+    codes = sampling.encode_rows(storage, pq, divisors, partial(report, "Encoding"))
     return QuantizedArray(pq, codes, divisors)

@@ -7,10 +7,15 @@ few copies of the points.
 """
 
 from functools import partial
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
+
+Points: TypeAlias = Float32[Array, "spaces dims_each rows"]
+Codebooks: TypeAlias = Float32[Array, "spaces centroids dims_each"]
+Codes: TypeAlias = Int32[Array, "spaces rows"]
 
 # Centroids whose distances are compared in one pass, and into how many lines the rows are broken:
 # XLA divides work among threads by the first axis.
@@ -29,10 +34,7 @@ _CANDIDATES = 16
 _APART = 1 / 512
 
 
-def nearest(
-    points: Float32[Array, "spaces dims_each rows"],
-    codebooks: Float32[Array, "spaces centroids dims_each"],
-) -> Int32[Array, "spaces rows"]:
+def nearest(points: Points, codebooks: Codebooks) -> Codes:
     """The nearest centroid of each point, in each space; the number of centroids is a power of two.
 
     Distances are compared up to a relative 3e-5 (2^-15), and of centroids that near to each other
@@ -44,9 +46,7 @@ def nearest(
     return jax.vmap(_nearest_in)(padded, codebooks)[:, :rows]
 
 
-def first_centroids(
-    points: Float32[Array, "spaces dims_each rows"], centroids: int, key: Array
-) -> Float32[Array, "spaces centroids dims_each"]:
+def first_centroids(points: Points, centroids: int, key: Array) -> Codebooks:
     """Points to start with, far from each other: each drawn by its squared distance to the others.
 
     That is k-means++ (Arthur and Vassilvitskii, 2007) among the first rows, 16 for each centroid,
@@ -63,9 +63,7 @@ def first_centroids(
     draws = jax.random.uniform(key, (centroids, 3, spaces), jnp.float32)
     space = jnp.arange(spaces, dtype=jnp.int32)
 
-    def pick(
-        weights: Float32[Array, "spaces n"], draw: Float32[Array, " spaces"]
-    ) -> Int32[Array, " spaces"]:
+    def pick(weights: Array, draw: Array) -> Array:
         """Where the running sum passes the drawn share of the total: not at a weight of zero."""
         running = jnp.cumsum(weights, axis=1)
         return jnp.argmax(running > (draw * running[:, -1])[:, None], axis=1).astype(jnp.int32)
@@ -89,10 +87,7 @@ def first_centroids(
     return jax.lax.fori_loop(0, centroids, add, (codebooks, weights))[0]
 
 
-def moved(
-    points: Float32[Array, "spaces dims_each rows"],
-    codebooks: Float32[Array, "spaces centroids dims_each"],
-) -> tuple[Float32[Array, "spaces centroids dims_each"], Int32[Array, "spaces rows"]]:
+def moved(points: Points, codebooks: Codebooks) -> tuple[Codebooks, Codes]:
     """One step of k-means: the means of the points nearest to each centroid, and those codes.
 
     A centroid without points goes next to that of a large cluster, the largest first, and takes
@@ -103,35 +98,25 @@ def moved(
     return jax.lax.map(lambda space: _means(*space), (points, codes, codebooks)), codes
 
 
-def decoded(
-    codebooks: Float32[Array, "spaces centroids dims_each"], codes: Int32[Array, "spaces rows"]
-) -> Float32[Array, "spaces dims_each rows"]:
+def decoded(codebooks: Codebooks, codes: Codes) -> Points:
     """The centroids that codes name, in the order of the points."""
     return jax.lax.map(lambda space: space[0].T[:, space[1]], (codebooks, codes))
 
 
 @partial(jax.jit, donate_argnames="codebooks")
-def step(
-    points: Float32[Array, "spaces dims_each rows"],
-    codebooks: Float32[Array, "spaces centroids dims_each"],
-) -> Float32[Array, "spaces centroids dims_each"]:
+def step(points: Points, codebooks: Codebooks) -> Codebooks:
     """One step of k-means, as `moved`, compiled."""
     return moved(points, codebooks)[0]
 
 
 @jax.jit
-def errors(
-    points: Float32[Array, "spaces dims_each rows"],
-    codebooks: Float32[Array, "spaces centroids dims_each"],
-) -> Float32[Array, " spaces"]:
+def errors(points: Points, codebooks: Codebooks) -> Float32[Array, " spaces"]:
     """The mean over points of the squared distance to the nearest centroid, in each space."""
     differences = points - decoded(codebooks, nearest(points, codebooks))
     return (differences**2).sum(1).mean(1)
 
 
-def _nearest_in(
-    points: Float32[Array, "dims_each rows"], codebook: Float32[Array, "centroids dims_each"]
-) -> Int32[Array, " rows"]:
+def _nearest_in(points: Array, codebook: Array) -> Array:
     """`nearest` in one space; the rows are a multiple of `_MULTIPLE`."""
     dims_each, rows = points.shape
     centroids = codebook.shape[0]
@@ -164,22 +149,15 @@ def _nearest_in(
     return best.reshape(rows) & (centroids - 1)
 
 
-def _distance(
-    lines: Float32[Array, "dims_each lines columns"], centroid: Float32[Array, " dims_each"]
-) -> Float32[Array, "lines columns"]:
-    total = None
+def _distance(lines: Array, centroid: Array) -> Array:
+    total = jnp.zeros(lines.shape[1:], jnp.float32)
     for coordinate in range(centroid.shape[0]):
         difference = lines[coordinate] - centroid[coordinate]
-        square = difference * difference
-        total = square if total is None else total + square
-    return jnp.zeros(lines.shape[1:], jnp.float32) if total is None else total
+        total = total + difference * difference
+    return total
 
 
-def _means(
-    points: Float32[Array, "dims_each rows"],
-    codes: Int32[Array, " rows"],
-    codebook: Float32[Array, "centroids dims_each"],
-) -> Float32[Array, "centroids dims_each"]:
+def _means(points: Array, codes: Array, codebook: Array) -> Array:
     """The mean of each cluster in one space; those without points get half of a large one."""
     counted = jnp.concatenate([points, jnp.ones_like(points[:1])]).T
     totals = jax.ops.segment_sum(counted, codes, num_segments=codebook.shape[0])

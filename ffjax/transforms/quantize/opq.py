@@ -5,24 +5,28 @@ k-means on rotated rows alternate with the rotation that brings rows nearest to 
 stand for (orthogonal Procrustes).
 """
 
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 
-from ffjax.transforms.quantize.kmeans import decoded, moved
+from ffjax.transforms.quantize.kmeans import Codebooks, Points, decoded, moved
+
+# Rows are columns here.
+Columns: TypeAlias = Float32[Array, "dims rows"]
+Rotation: TypeAlias = Float32[Array, "dims dims"]
 
 _EXACT = jax.lax.Precision.HIGHEST
 
 
-def balanced_rotation(
-    rows: Float32[Array, "dims rows"], subquantizers: int
-) -> Float32[Array, "dims dims"]:
+def balanced_rotation(rows: Columns, subquantizers: int) -> Rotation:
     """The rotation to principal axes, dealt out so that products of variances are about the same.
 
     That is the parametric solution of the same paper, the best one for rows that are normally
     distributed: from the largest variance on, each axis goes to the subquantizer with the least
-    product that has room for it. Rows are columns here.
+    product that has room for it.
     """
     dims = rows.shape[0]
     centred = rows - rows.mean(1, keepdims=True)
@@ -37,28 +41,22 @@ def balanced_rotation(
     return jnp.array(axes[:, np.concatenate(dealt)])
 
 
-def random_rotation(dims: int, key: Array) -> Float32[Array, "dims dims"]:
+def random_rotation(dims: int, key: Array) -> Rotation:
     """A random orthonormal matrix."""
     return jnp.linalg.qr(jax.random.normal(key, (dims, dims), jnp.float32))[0]
 
 
 @jax.jit
-def rotated(
-    rows: Float32[Array, "dims rows"],
-    rotation: Float32[Array, "dims dims"],
-    codebooks: Float32[Array, "subquantizers centroids dims_each"],
-) -> Float32[Array, "subquantizers dims_each rows"]:
-    """Rows, which are columns here, times the rotation, as points in each subquantizer's space."""
+def rotated(rows: Columns, rotation: Rotation, codebooks: Codebooks) -> Points:
+    """Rows times the rotation, as points in each subquantizer's space."""
     subquantizers, _, dims_each = codebooks.shape
     points = jnp.matmul(rotation.T, rows, precision=_EXACT)
     return points.reshape(subquantizers, dims_each, -1)
 
 
 def alternate(
-    rows: Float32[Array, "dims rows"],
-    rotation: Float32[Array, "dims dims"],
-    codebooks: Float32[Array, "subquantizers centroids dims_each"],
-) -> tuple[Float32[Array, "dims dims"], Float32[Array, "subquantizers centroids dims_each"]]:
+    rows: Columns, rotation: Rotation, codebooks: Codebooks
+) -> tuple[Rotation, Codebooks]:
     """A step of k-means on rotated rows, then the best rotation for the resulting codes.
 
     These are three compiled programs: as one they take four times as long on a CPU (JAX 0.10).
@@ -72,9 +70,7 @@ _decoded = jax.jit(decoded)
 
 
 @jax.jit
-def _aligned(
-    rows: Float32[Array, "dims rows"], targets: Float32[Array, "subquantizers dims_each rows"]
-) -> Float32[Array, "dims dims"]:
+def _aligned(rows: Array, targets: Array) -> Array:
     """The rotation R with the least |X R - Y|^2: U V^T, where U S V^T decomposes X^T Y."""
     products = jnp.matmul(rows, targets.reshape(rows.shape).T, precision=_EXACT)
     u, _, vt = jnp.linalg.svd(products, full_matrices=False)

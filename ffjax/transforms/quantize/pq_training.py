@@ -1,19 +1,14 @@
 """Training codebooks: product quantization, plain or after a learned rotation."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32
+from jax import Array
 
 from ffjax.storage import PQ
 from ffjax.transforms.quantize.kmeans import errors, first_centroids, step
 from ffjax.transforms.quantize.opq import alternate, balanced_rotation, random_rotation, rotated
-from ffjax.transforms.quantize.settings import PQSettings
-
-# Called with the number of steps done so far and of all.
-Progress = Callable[[int, int], None]
+from ffjax.transforms.quantize.settings import PQSettings, Progress
 
 # Steps of k-means before the first rotation and after the last one.
 _FIRST_STEPS, _LAST_STEPS = 10, 10
@@ -21,9 +16,7 @@ _FIRST_STEPS, _LAST_STEPS = 10, 10
 _first_centroids = jax.jit(first_centroids, static_argnames="centroids")
 
 
-def train_pq(
-    rows: Float32[np.ndarray, "rows dims"], settings: PQSettings, key: Array, progress: Progress
-) -> PQ:
+def train_pq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progress) -> PQ:
     """Codebooks for rows in random order; of several attempts each subquantizer keeps its best."""
     points = _columns(rows).reshape(settings.subquantizers, -1, rows.shape[0])
     n_steps = settings.attempts * settings.iterations
@@ -37,16 +30,14 @@ def train_pq(
         if settings.attempts == 1:
             return PQ(codebooks)
         attempt_errors = errors(points, codebooks)
-        better = attempt_errors < best_errors
         if best is not None:
+            better = attempt_errors < best_errors
             codebooks = jnp.where(better[:, None, None], codebooks, best)
         best_errors, best = jnp.minimum(attempt_errors, best_errors), codebooks
     return PQ(best)
 
 
-def train_opq(
-    rows: Float32[np.ndarray, "rows dims"], settings: PQSettings, key: Array, progress: Progress
-) -> PQ:
+def train_opq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progress) -> PQ:
     """Codebooks and a rotation for rows in random order; the best of several attempts.
 
     The first attempt starts with principal axes that are dealt out to the subquantizers, the others
@@ -54,18 +45,17 @@ def train_opq(
     vary more than the last: no step leads away from it.
     """
     columns = _columns(rows)
-    dims = columns.shape[0]
-    subquantizers = settings.subquantizers
-    shape = (subquantizers, settings.centroids, dims // subquantizers)
+    dims, attempts = columns.shape[0], settings.attempts
+    shape = settings.subquantizers, settings.centroids, dims // settings.subquantizers
     rotating = range(_FIRST_STEPS, _FIRST_STEPS + settings.iterations)
     n_steps = rotating.stop + _LAST_STEPS
-    best_error, best = np.inf, None
-    for attempt in range(settings.attempts):
+    results: list[tuple[float, PQ]] = []
+    for attempt in range(attempts):
         rotation_key, centroid_key = jax.random.split(jax.random.fold_in(key, attempt))
         if attempt:
             rotation = random_rotation(dims, rotation_key)
         else:
-            rotation = balanced_rotation(columns, subquantizers)
+            rotation = balanced_rotation(columns, settings.subquantizers)
         points = rotated(columns, rotation, jnp.zeros(shape, jnp.float32))
         codebooks = _first_centroids(points, settings.centroids, centroid_key)
         for number in range(n_steps):
@@ -76,13 +66,11 @@ def train_opq(
                     points = rotated(columns, rotation, codebooks)
                 codebooks = step(points, codebooks)
             jax.block_until_ready(codebooks)
-            progress(attempt * n_steps + number + 1, settings.attempts * n_steps)
-        error = float(errors(points, codebooks).sum()) if settings.attempts > 1 else 0.0
-        if best is None or error < best_error:
-            best_error, best = error, PQ(codebooks, rotation)
-    assert best is not None  # for the type checker: there is an attempt
-    return best
+            progress(attempt * n_steps + number + 1, attempts * n_steps)
+        error = float(errors(points, codebooks).sum()) if attempts > 1 else 0.0
+        results.append((error, PQ(codebooks, rotation)))
+    return min(results, key=lambda result: result[0])[1]
 
 
-def _columns(rows: Float32[np.ndarray, "rows dims"]) -> Float32[Array, "dims rows"]:
+def _columns(rows: np.ndarray) -> Array:
     return jnp.array(np.ascontiguousarray(rows.T))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
-from ffjax.transforms.quantize.settings import Progress
+from ffjax.transforms.quantize.settings import Report
 
 _QUERIES, _NEIGHBOURS = 256, 10
 
@@ -30,7 +30,7 @@ class QuantizationQuality(NamedTuple):
 
 
 def quality(
-    original: Embeddings, quantized: Embeddings, key: jax.Array, progress: Progress
+    original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report
 ) -> QuantizationQuality:
     """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
     n_rows, dims = original.storage.shape
@@ -46,9 +46,9 @@ def quality(
         products = _dots(rows, approximate)[valid]
         cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
         n_cosines += int((before > 0).sum())
-        progress("Measuring", stop, n_rows)
+        report("Measuring", stop, n_rows)
     mean_cosine = cosines / n_cosines if n_cosines else 1.0
-    recall = _recall(original, quantized, key, progress)
+    recall = _recall(original, quantized, key, report)
     return QuantizationQuality(squares / (n_rows * dims), mean_cosine, recall)
 
 
@@ -56,9 +56,7 @@ def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", a, b, dtype=np.float64)
 
 
-def _recall(
-    original: Embeddings, quantized: Embeddings, key: jax.Array, progress: Progress
-) -> float:
+def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report) -> float:
     n_words = original.vocab.n_word_rows
     # A floret table has rows but no words.
     searched = [x if n_words else x.storage for x in (original, quantized)]
@@ -71,9 +69,9 @@ def _recall(
     queries = jnp.array(original.storage.read(ids)).astype(jnp.float32)
     neighbours = []
     for number, rows in enumerate(searched):
-        progress("Searching", number, 2)
+        report("Searching", number, 2)
         best = top_k(rows, queries, k, metric="cosine", exclude=ids[:, None])
         neighbours.append(np.asarray(best.rows))
-    progress("Searching", 2, 2)
+    report("Searching", 2, 2)
     before, after = neighbours
     return float((before[:, :, None] == after[:, None, :]).any(2).mean())

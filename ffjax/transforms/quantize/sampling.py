@@ -1,20 +1,16 @@
 """The rows to be quantized: their norms, a sample of them, and their codes, a block at a time."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, UInt8
+from jax import Array
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
 from ffjax.transforms.quantize.opq import rotated
-
-# Called with the number of rows done so far and of all.
-Progress = Callable[[int, int], None]
+from ffjax.transforms.quantize.settings import Progress
 
 # Squares of larger numbers, added up, leave the range of float32.
 _LARGEST = 1e17
@@ -22,9 +18,7 @@ _LARGEST = 1e17
 _UNIT = 1e-4
 
 
-def norms_of(
-    storage: Storage, progress: Progress = lambda rows, total: None
-) -> Float32[np.ndarray, " rows"]:
+def norms_of(storage: Storage, progress: Progress) -> np.ndarray:
     """The norm of each row; an error if a row has numbers that k-means could not square."""
     norms = np.empty(len(storage), np.float32)
     for start, block in storage.row_blocks():
@@ -43,14 +37,12 @@ def norms_of(
     return norms
 
 
-def all_unit(norms: Float32[np.ndarray, " rows"]) -> bool:
+def all_unit(norms: np.ndarray) -> bool:
     """Whether rows with these norms are unit vectors, up to rounding."""
     return bool((np.abs(norms - 1) < _UNIT).all())
 
 
-def sample_rows(
-    storage: Storage, n: int, norms: Float32[np.ndarray, " rows"] | None, key: Array
-) -> Float32[np.ndarray, "n dims"]:
+def sample_rows(storage: Storage, n: int, norms: np.ndarray | None, key: Array) -> np.ndarray:
     """Up to `n` different rows in random order, divided by their norms if these are given."""
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
     n = min(n, len(storage))
@@ -63,8 +55,8 @@ def sample_rows(
 
 
 def encode_rows(
-    storage: Storage, pq: PQ, norms: Float32[np.ndarray, " rows"] | None, progress: Progress
-) -> UInt8[Array, "rows subquantizers"]:
+    storage: Storage, pq: PQ, norms: np.ndarray | None, progress: Progress
+) -> Array:
     """The codes of all rows, which are first divided by their norms if these are given."""
     n_rows = len(storage)
     codes = aligned_empty((n_rows, pq.codebooks.shape[0]), np.uint8)
@@ -80,7 +72,7 @@ def encode_rows(
 
 
 @jax.jit
-def _codes(rows: Float32[Array, "rows dims"], pq: PQ) -> UInt8[Array, "rows subquantizers"]:
+def _codes(rows: Array, pq: PQ) -> Array:
     codebooks = jnp.asarray(pq.codebooks)
     if pq.projection is None:
         points = rows.T.reshape(codebooks.shape[0], codebooks.shape[2], -1)

@@ -3,7 +3,7 @@
 Both read rows a block at a time, so that a mapped file needs memory only for the result.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,20 +12,11 @@ import numpy as np
 from ffjax._internal.arrays import aligned_empty
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded
-
-# Called with the number of rows done so far and of all.
-Progress = Callable[[int, int], None]
+from ffjax.transforms.quantize.settings import Progress
 
 
 def to_int8(storage: Storage, progress: Progress) -> Int8Array:
-    """The rows as 8-bit numbers with a scale each, a quarter of the size of float32.
-
-    Examples:
-        >>> import numpy as np
-        >>> rows = NdArray(np.array([[1.0, 0.5], [0.0, 0.0]], np.float32))
-        >>> to_int8(rows, lambda rows, total: None).codes.tolist()
-        [[127, 64], [0, 0]]
-    """
+    """The rows as 8-bit numbers with a scale each, a quarter of the size of float32."""
     codes = aligned_empty(storage.shape, np.int8)
     scales = aligned_empty(storage.shape[:1], np.float32)
     for rows, block in _blocks(storage, progress):
@@ -34,23 +25,15 @@ def to_int8(storage: Storage, progress: Progress) -> Int8Array:
 
 
 def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
-    """The rows as bfloat16, half the size of float32: 8 significant bits, float32's exponents.
-
-    Examples:
-        >>> import numpy as np
-        >>> rows = NdArray(np.array([[1.0, 0.1]], np.float32))
-        >>> to_bfloat16(rows, lambda rows, total: None).matrix.tolist()
-        [[1.0, 0.10009765625]]
-    """
+    """The rows as bfloat16, half the size of float32: 8 significant bits, float32's exponents."""
     matrix = aligned_empty(storage.shape, jnp.bfloat16)
     for rows, block in _blocks(storage, progress):
         matrix[rows] = block.astype(jnp.bfloat16)
         finite = np.isfinite(matrix[rows].astype(np.float32)).all(axis=1)
         if not finite.all():
-            row = int(finite.argmin())
+            row, largest = int(finite.argmin()), float(jnp.finfo(jnp.bfloat16).max)
             raise ValueError(
-                "`embeddings`: expected numbers up to "
-                f"{float(jnp.finfo(jnp.bfloat16).max):.4g}, the largest of bfloat16, "
+                f"`embeddings`: expected numbers up to {largest:.4g}, the largest of bfloat16, "
                 f"got {np.abs(block[row]).max():.4g} in row {rows.start + row}. "
                 "Scale the rows first."
             )

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from ffjax._internal.arguments import whole_number
 
-# Called with what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
+# Called with how much is done, and how much there is; `Report` first with what is being done.
+Progress = Callable[[int, int], None]
+Report = Callable[[str, int, int], None]
 
 # Training rows for each centroid by default; faiss takes as many.
 _ROWS_PER_CENTROID = 256
@@ -15,21 +16,13 @@ _ITERATIONS = {"pq": 25, "opq": 50}
 
 
 class PQSettings(NamedTuple):
-    """How codebooks are trained.
+    """How codebooks are trained."""
 
-    Attributes:
-        subquantizers: how many vectors a row is divided into.
-        centroids: in each codebook, a power of two.
-        iterations: steps of k-means, or rotations.
-        attempts: how often to start again; the best is kept.
-        sample: rows to train on.
-    """
-
-    subquantizers: int
-    centroids: int
-    iterations: int
-    attempts: int
-    sample: int
+    subquantizers: int  # vectors that a row is divided into
+    centroids: int  # in each codebook, a power of two
+    iterations: int  # steps of k-means, or rotations
+    attempts: int  # how often to start again, to keep the best
+    sample: int  # rows to train on
 
 
 def pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> PQSettings:
@@ -41,16 +34,16 @@ def pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> P
         hint = "Leave it out, or give None, for the default."
         return whole_number(name, options[name], 1, hint)
 
-    subquantizers = number("subquantizers", _default_subquantizers(dims))
+    # Half of the dimensions or a third, or all of them where they have neither.
+    default = next((dims // divisor for divisor in (2, 3) if dims % divisor == 0), dims)
+    subquantizers = number("subquantizers", default)
     bits = number("bits", 8)
     if bits > 8:
         raise ValueError(f"`bits`: expected 1 to 8, since a code is a byte, got {bits}.")
     divisors = ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
     if dims % subquantizers:
-        raise ValueError(
-            f"`subquantizers`: expected a divisor of the {dims} dimensions ({divisors}), "
-            f"got {subquantizers}."
-        )
+        expected = f"expected a divisor of the {dims} dimensions ({divisors})"
+        raise ValueError(f"`subquantizers`: {expected}, got {subquantizers}.")
     centroids = 1 << bits
     if rows < centroids:
         hint = f" Take `bits={rows.bit_length() - 1}` or less." if rows > 1 else ""
@@ -60,9 +53,8 @@ def pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> P
         )
     sample = number("sample", _ROWS_PER_CENTROID * centroids)
     if sample < centroids:
-        raise ValueError(
-            f"`sample`: expected at least {centroids} rows, one for each centroid, got {sample}."
-        )
+        expected = f"expected at least {centroids} rows, one for each centroid"
+        raise ValueError(f"`sample`: {expected}, got {sample}.")
     iterations = number("iterations", _ITERATIONS[method])
     settings = PQSettings(subquantizers, centroids, iterations, number("attempts", 1), sample)
     if options["subquantizers"] is None and subquantizers == dims > 1:
@@ -73,8 +65,3 @@ def pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> P
             stacklevel=3,
         )
     return settings
-
-
-def _default_subquantizers(dims: int) -> int:
-    """Half of the dimensions or a third, or all of them where they have neither."""
-    return next((dims // divisor for divisor in (2, 3) if dims % divisor == 0), dims)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
+from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.compaction import move_left, n_slots
@@ -24,7 +25,7 @@ from ffjax.kernels.ngrams_numpy import (
     ngrams_of,
     text_lines,
 )
-from ffjax.vocab.ngrams.definition import check_word, whole_number
+from ffjax.vocab.ngrams.definition import check_ngram
 
 # Words whose ids are ordered together: the work of a block stays in a CPU's cache.
 _BLOCK_WORDS = 8192
@@ -85,49 +86,24 @@ class NgramIndexer(SnapshotValue):
             TypeError: if `word` is not a `str`, or `offset` not a whole number.
             ValueError: if `offset` is negative or exceeds 64 bits, or UTF-8 cannot hold the word.
         """
-        check_word(word)
-        offset = whole_number("offset", offset)
-        if not 0 <= offset <= 2**64 - self.upper_bound:
+        check_ngram(word)
+        offset, most = whole_number("offset", offset, None), 2**64 - self.upper_bound
+        if not 0 <= offset <= most:
             raise ValueError(
-                f"`offset`: expected 0 to {2**64 - self.upper_bound}, so that indices fit 64 bits, "
+                f"`offset`: expected 0 to {most}, so that indices fit 64 bits, "
                 f"got {offset}. Give the number of rows that come before those of the n-grams."
             )
         text = f"<{word}>" if bracket else word
         names: list[str] | None = [] if with_ngrams else None
-        ids = [i + offset for block in self._text_ids(text, names) for i in block.tolist()]
+        ids = [i + offset for block in self.marked_id_chunks(text, names) for i in block.tolist()]
         return ids if names is None else list(zip(names, ids, strict=True))
 
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, `[n_ids]`."""
-        return np.concatenate([*self._text_ids(text)])
+        return np.concatenate([*self.marked_id_chunks(text)])
 
-    def marked_id_chunks(self, text: str) -> Iterator[np.ndarray]:
-        """The same in chunks, so that a word of any length takes little memory."""
-        return self._text_ids(text)
-
-    def ragged_ids(
-        self, data: UInt8[np.ndarray, " size"], splits: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of many marked words laid one after the other, see `mark_words`.
-
-        Args:
-            data: the words' bytes.
-            splits: where each word begins, and where the last ends.
-
-        Returns:
-            `(ids, splits)`: the rows, and where those of each word begin.
-        """
-        line = characters(data, splits, self.rule)
-        ids, ngrams = self._ids(line, slice(0, len(line.begins)))
-        owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
-        counts = np.bincount(owners, minlength=len(line.counts))
-        if n := self.extra_slots():
-            starts = np.repeat(np.cumsum(counts) - counts, n)
-            ids = np.insert(ids, starts, self.word_ids(data, splits))
-            counts += n
-        return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-
-    def _text_ids(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
+    def marked_id_chunks(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
+        """The same in chunks, for a word of any length; adds the n-grams to `names`."""
         if n := self.extra_slots():
             raw = encode(text)
             if names is not None:
@@ -138,6 +114,18 @@ class NgramIndexer(SnapshotValue):
             if names is not None:
                 names += ngram_texts(line, ngrams)
             yield ids
+
+    def ragged_ids(self, data: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of many marked words, see `mark_words`, and where those of each word begin."""
+        line = characters(data, splits, self.rule)
+        ids, ngrams = self._ids(line, slice(0, len(line.begins)))
+        owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
+        counts = np.bincount(owners, minlength=len(line.counts))
+        if n := self.extra_slots():
+            starts = np.repeat(np.cumsum(counts) - counts, n)
+            ids = np.insert(ids, starts, self.word_ids(data, splits))
+            counts += n
+        return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
     def _ids(self, line: Line, span: slice) -> tuple[np.ndarray, Ngrams]:
         """Rows, and the n-gram of each."""
@@ -152,14 +140,14 @@ class NgramIndexer(SnapshotValue):
 
     # On a device.
 
-    def bucket_ids(
+    def indices(
         self,
         data: UInt8[AnyArray, "batch width"],
         lengths: Int32[AnyArray, " batch"],
         *,
         bow: bytes = b"<",
         eow: bytes = b">",
-    ) -> tuple[Int32[Array, "batch slots"], Int32[Array, " batch"]]:
+    ) -> Int32[Array, "batch slots"]:
         """The rows of packed words' n-grams, in compiled code, in the order of `subword_indices`.
 
         Words that are not valid UTF-8 give what `subword_indices` gives for their `str` (see
@@ -172,9 +160,8 @@ class NgramIndexer(SnapshotValue):
             eow: bytes to put after each word.
 
         Returns:
-            `(ids, counts)`: int32 `[batch, slots]` rows packed to the left, then zeros; int32
-            `[batch]` how many each word has. `slots` is what a word of `width` one-byte characters
-            has.
+            The rows packed to the left, then -1; `slots` is what a word of `width` one-byte
+            characters has.
 
         Raises:
             TypeError: if the arrays are of other types.
@@ -183,23 +170,27 @@ class NgramIndexer(SnapshotValue):
         Examples:
             >>> import ffjax
             >>> batch = ffjax.pack(["tea", ""], count=2)
-            >>> ids, counts = ffjax.FastTextIndexer(1000).bucket_ids(batch.bytes, batch.lengths)
-            >>> ids[0, :6].tolist(), counts.tolist()
-            ([191, 59, 8, 757, 337, 895], [6, 0])
+            >>> ids = ffjax.FastTextIndexer(1000).indices(batch.bytes, batch.lengths)
+            >>> ids[:, :7].tolist()
+            [[191, 59, 8, 757, 337, 895, -1], [-1, -1, -1, -1, -1, -1, -1]]
         """
-        ids = self.indices(data, lengths, bow=bow, eow=eow)
-        return jnp.maximum(ids, 0), (ids >= 0).sum(1, dtype=jnp.int32)
-
-    def indices(
-        self,
-        data: UInt8[AnyArray, "batch width"],
-        lengths: Int32[AnyArray, " batch"],
-        *,
-        bow: bytes = b"<",
-        eow: bytes = b">",
-    ) -> Int32[Array, "batch slots"]:
-        """The ids of `bucket_ids`, with -1 in slots after a word's last n-gram."""
-        return _indices(self, *self._checked(data, lengths), bow, eow)
+        if self.upper_bound > 2**31:
+            raise ValueError(
+                f"{self!r}: expected at most 2**31 buckets on a device, whose indices are int32, "
+                f"got {self.upper_bound}. Use `subword_indices`, which has no such limit."
+            )
+        data, lengths = jnp.asarray(data), jnp.asarray(lengths)
+        if data.dtype != jnp.uint8 or lengths.dtype != jnp.int32:
+            raise TypeError(
+                f"`data`, `lengths`: expected uint8 and int32, got {data.dtype} and "
+                f"{lengths.dtype}. `ffjax.pack` makes both."
+            )
+        if data.ndim != 2 or lengths.shape != data.shape[:1]:
+            raise ValueError(
+                f"`data`, `lengths`: expected shapes [batch, width] and [batch], got {data.shape} "
+                f"and {lengths.shape}. Use `jax.vmap` for more axes."
+            )
+        return _indices(self, data, lengths, bow, eow)
 
     def tile_ids(
         self, words: Words, start: Array, width: int, bow: bytes, eow: bytes
@@ -217,25 +208,6 @@ class NgramIndexer(SnapshotValue):
     def longest(self, width: int) -> int:
         """The length of the longest n-grams that words of so many bytes can have."""
         return max(self.min_n, min(self.max_n, width))
-
-    def _checked(self, data: Any, lengths: Any) -> tuple[Array, Array]:
-        if self.upper_bound > 2**31:
-            raise ValueError(
-                f"{self!r}: expected at most 2**31 buckets on a device, whose indices are int32, "
-                f"got {self.upper_bound}. Use `subword_indices`, which has no such limit."
-            )
-        data, lengths = jnp.asarray(data), jnp.asarray(lengths)
-        if data.dtype != jnp.uint8 or lengths.dtype != jnp.int32:
-            raise TypeError(
-                f"`data`, `lengths`: expected uint8 and int32, got {data.dtype} and "
-                f"{lengths.dtype}. `ffjax.pack` makes both."
-            )
-        if data.ndim != 2 or lengths.shape != data.shape[:1]:
-            raise ValueError(
-                f"`data`, `lengths`: expected shapes [batch, width] and [batch], got {data.shape} "
-                f"and {lengths.shape}. Use `jax.vmap` for more axes."
-            )
-        return data, lengths
 
 
 @partial(jax.jit, static_argnames=("bow", "eow"))

@@ -1,9 +1,8 @@
 """N-grams of words: stretches of `min_n` to `max_n` characters, by start, longest first."""
 
-import operator
 from typing import Any
 
-import numpy as np
+from ffjax._internal.arguments import check_word, whole_number
 
 
 def ngrams(word: str, min_n: int = 3, max_n: int = 6, bracket: bool = True) -> list[str]:
@@ -27,47 +26,23 @@ def ngrams(word: str, min_n: int = 3, max_n: int = 6, bracket: bool = True) -> l
         >>> ffjax.ngrams("tea", 3, 4)
         ['<tea', '<te', 'tea>', 'tea', 'ea>']
     """
-    check_word(word)
+    check_ngram(word)
     min_n, max_n = check_range(min_n, max_n)
-    if bracket:
-        word = f"<{word}>"
-    return [word[start:end] for start, end in bounds(len(word), min_n, max_n).tolist()]
-
-
-def bounds(length: int, min_n: int, max_n: int) -> np.ndarray:
-    """Where the n-grams of a word of `length` characters start and end, int64 `[n_ngrams, 2]`."""
-    top = min(max_n, length)
-    if top < min_n:
-        return np.zeros((0, 2), np.int64)
-    starts, sizes = np.arange(length - min_n + 1), np.arange(top, min_n - 1, -1)
-    start, size = np.meshgrid(starts, sizes, indexing="ij")
-    pairs = np.stack([start, start + size], -1).reshape(-1, 2)
-    return pairs[pairs[:, 1] <= length]
+    word = f"<{word}>" if bracket else word
+    starts = range(len(word) - min_n + 1)
+    sizes = range(min(max_n, len(word)), min_n - 1, -1)
+    return [word[i : i + n] for i in starts for n in sizes if i + n <= len(word)]
 
 
 def check_range(min_n: Any, max_n: Any) -> tuple[int, int]:
     """The n-gram range as two `int`; an error unless `1 <= min_n <= max_n < 2**32`."""
-    least, most = whole_number("min_n", min_n), whole_number("max_n", max_n)
+    least, most = whole_number("min_n", min_n, None), whole_number("max_n", max_n, None)
     if not 1 <= least <= most < 2**32:
-        raise ValueError(
-            "`min_n`, `max_n`: expected 1 <= min_n <= max_n < 2**32, "
-            f"got min_n={least} and max_n={most}."
-        )
+        expected = "expected 1 <= min_n <= max_n < 2**32"
+        raise ValueError(f"`min_n`, `max_n`: {expected}, got min_n={least} and max_n={most}.")
     return least, most
 
 
-def whole_number(name: str, value: Any) -> int:
-    """A number as `int`; NumPy's whole numbers are taken, fractions and `bool` are not."""
-    if not isinstance(value, (bool, np.bool_)):
-        try:
-            return operator.index(value)
-        except TypeError:
-            pass
-    raise TypeError(f"`{name}`: expected a whole number, got {type(value).__name__} {value!r}.")
-
-
-def check_word(word: object) -> None:
-    """Checks that a word is a `str`."""
-    if not isinstance(word, str):
-        got = f"{type(word).__name__} {word!r}"
-        raise TypeError(f"`word`: expected a str to take n-grams of, got {got}.")
+def check_ngram(word: object) -> None:
+    """Checks that a word or an n-gram is a `str`."""
+    check_word("word", word, what="a str to take n-grams of")

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, on_host
-from ffjax._internal.pytree import equal, set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
+from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, ngram_sizes, packed_words
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, ngram_texts
 from ffjax.kernels.perfect_hash import HashTable, find_words
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.definition import check_range
+from ffjax.vocab.rows import checked_rows
 
 
 @value(static=("min_n", "max_n", "upper_bound"))
@@ -64,7 +64,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         min_n, max_n = check_range(min_n, max_n)
         table = ngrams if isinstance(ngrams, StringTable) else StringTable.from_strings(ngrams)
         index = HashTable.build(table.host_data, table.host_offsets, what="n-grams")
-        rows = _checked_rows(table, ngram_index)
+        rows = _rows(table, ngram_index)
         set_fields(self, **jax.device_put({"table": table, "index": index, "rows": rows}))
         set_fields(self, min_n=min_n, max_n=max_n, upper_bound=int(rows.max(initial=-1)) + 1)
 
@@ -104,11 +104,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         return self._host_index.get(ngram)
 
     def __getitem__(self, ngram: str) -> int:
-        """The row of an n-gram.
-
-        Raises:
-            KeyError: if it is not in the table.
-        """
+        """The row of an n-gram; a `KeyError` if it is not in the table."""
         return self._host_index[ngram]
 
     def __contains__(self, item: object) -> bool:
@@ -123,15 +119,6 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ExplicitIndexer):
-            return NotImplemented
-        return (
-            (self.min_n, self.max_n) == (other.min_n, other.max_n)
-            and self.table == other.table
-            and equal(self.rows, other.rows)
-        )
-
     def __repr__(self) -> str:
         counts = f"{len(self)} n-grams in {self.upper_bound} rows"
         return f"ExplicitIndexer({counts}, min_n={self.min_n}, max_n={self.max_n})"
@@ -142,7 +129,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         return {"kind": self.kind, "ngrams": self.table, "rows": self.rows, **settings}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "ExplicitIndexer":
+    def from_tree(cls, tree: Any) -> "ExplicitIndexer":
         """The indexer of a tree."""
         ngrams, rows = tree.strings("ngrams"), np.asarray(tree.array("rows", 1, "int32"))
         return tree.made(cls, ngrams, tree.whole("min_n"), tree.whole("max_n"), rows)
@@ -152,7 +139,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         return dict(zip(self.table.strings, on_host(self.rows).tolist(), strict=True))
 
 
-def _checked_rows(table: StringTable, rows: Any) -> np.ndarray:
+def _rows(table: StringTable, rows: Any) -> np.ndarray:
     """The row of each n-gram as an array."""
     if rows is None:
         return np.arange(len(table), dtype=np.int32)
@@ -166,16 +153,4 @@ def _checked_rows(table: StringTable, rows: Any) -> np.ndarray:
                 f"others, got {len(rows)}; look at {look_at}."
             )
         rows = np.fromiter((rows[name] for name in names), np.int64, len(names))
-    rows = np.asarray(rows)
-    if rows.shape != (len(table),) or rows.dtype.kind not in "iu":
-        raise ValueError(
-            f"`ngram_index`: expected {len(table)} whole numbers, got shape {rows.shape} of "
-            f"{rows.dtype}."
-        )
-    different = np.unique(rows)
-    if rows.size and (different[0] != 0 or different[-1] != len(different) - 1):
-        raise ValueError(
-            f"`ngram_index`: expected rows from 0 up without a gap, got {len(different)} "
-            f"different rows from {different[0]} to {different[-1]}."
-        )
-    return rows.astype(np.int32)
+    return checked_rows("ngram_index", rows, len(table), "n-gram")

@@ -9,7 +9,7 @@ takes each such byte for a character, fastText's and floret's step through the b
 programs do.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ffjax._internal.arguments import check_flag, whole_number
 from ffjax._internal.pytree import set_fields
-from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels import ngram_hashes as device
 from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
@@ -26,28 +26,61 @@ from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
 from ffjax.vocab.ngrams.base import NgramIndexer
-from ffjax.vocab.ngrams.definition import check_range, check_word, whole_number
+from ffjax.vocab.ngrams.definition import check_ngram, check_range
 
 # What fastText puts at the end of a line, with markers.
 _EOS = np.frombuffer(b"<</s>>", np.uint8)
 
 
+# The least and the largest value of settings, and why.
+_LIMITS = {
+    "buckets_exp": (1, 63, "Buckets are numbered in 64 bits."),
+    "n_buckets": (1, 2**32 - 1, "Hashes have 32 bits."),
+    "n_hashes": (1, 4, "A hash of 128 bits has four quarters."),
+    "seed": (0, 2**32 - 1, "The seed has 32 bits."),
+}
+# The name that a setting had at first, which snapshots keep.
+_SNAPSHOT_NAMES = {"buckets_exp": "bucket_exp"}
+
+
 class HashIndexer(NgramIndexer):
     """An indexer that is nothing but settings, which snapshots keep by name."""
 
+    n_buckets: int
+
+    def __post_init__(self) -> None:
+        min_n, max_n = check_range(self.min_n, self.max_n)
+        checked: dict[str, Any] = {"min_n": min_n, "max_n": max_n}
+        for name, value in vars(self).items():
+            if name in ("skip_edge_unigrams", "bare_eos"):
+                checked[name] = check_flag(name, value)
+            elif name in _LIMITS:
+                least, most, why = _LIMITS[name]
+                checked[name] = number = whole_number(name, value, None)
+                if not least <= number <= most:
+                    raise ValueError(f"`{name}`: expected {least} to {most}, got {number}. {why}")
+        set_fields(self, **checked)
+
+    @property
+    def upper_bound(self) -> int:  # type: ignore[override]
+        """The number of buckets."""
+        return self.n_buckets
+
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+        return {_SNAPSHOT_NAMES.get(name, name): x for name, x in super().to_tree().items()}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "HashIndexer":
+    def from_tree(cls, tree: Any) -> "HashIndexer":
         """The indexer of a tree."""
-        settings = {name: entry for name, entry in tree.entries.items() if name != "kind"}
+        names: Any = {name: field for field, name in _SNAPSHOT_NAMES.items()}
+        settings: dict[str, Any] = {names.get(k, k): x for k, x in tree.entries.items()}
+        del settings["kind"]
         return tree.made(cls, **settings)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
     """Hashes n-grams into `2**buckets_exp` buckets with 64-bit FNV-1a, as finalfusion does.
 
@@ -75,46 +108,19 @@ class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
     min_n: int = 3
     max_n: int = 6
 
-    def __post_init__(self) -> None:
-        _set_range(self)
-        _set(self, "buckets_exp", 1, 63, "Buckets are numbered in 64 bits.")
-
     @property
-    def upper_bound(self) -> int:  # type: ignore[override]
+    def n_buckets(self) -> int:  # type: ignore[override]
         """The number of buckets."""
         return 1 << self.buckets_exp
 
     def __call__(self, ngram: str) -> int:
-        """The bucket of an n-gram of any length.
-
-        Raises:
-            TypeError: if `ngram` is not a `str`.
-        """
-        check_word(ngram)
+        """The bucket of an n-gram of any length."""
+        check_ngram(ngram)
         raw = ngram.encode("utf-32-le", "surrogatepass")
-        codes = np.frombuffer(raw, np.uint32).astype(np.uint64)
         state = np.full(1, length_state(len(ngram)), np.uint64)
-        for code in codes[:, None]:
+        for code in np.frombuffer(raw, np.uint32).astype(np.uint64)[:, None]:
             state = finalfusion_extend(state, code)
         return int(state[0]) % self.upper_bound
-
-    def __repr__(self) -> str:
-        lengths = f"min_n={self.min_n}, max_n={self.max_n}"
-        return f"FinalfusionHashIndexer(buckets_exp={self.buckets_exp}, {lengths})"
-
-    def to_tree(self) -> dict[str, Any]:
-        """What a snapshot keeps."""
-        tree = super().to_tree()
-        tree["bucket_exp"] = tree.pop("buckets_exp")  # the name that the setting had at first
-        return tree
-
-    @classmethod
-    def from_tree(cls, tree: TreeReader) -> "HashIndexer":
-        """The indexer of a tree."""
-        names = {"bucket_exp": "buckets_exp"}
-        settings = {names.get(name, name): entry for name, entry in tree.entries.items()}
-        settings.pop("kind")
-        return tree.made(cls, **settings)
 
     def device_ids(self, tile: Tile) -> Array:
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
@@ -168,12 +174,6 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     skip_edge_unigrams: bool = False
     bare_eos: bool = False
 
-    def __post_init__(self) -> None:
-        _set_range(self)
-        _set(self, "n_buckets", 1, 2**32 - 1, "Hashes have 32 bits.")
-        _set_flag(self, "skip_edge_unigrams")
-        _set_flag(self, "bare_eos")
-
     kept_buckets: ClassVar[None] = None  # of a `PrunedIndexer` those that remain
 
     @property
@@ -181,19 +181,9 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
         """The indexer itself; of a `PrunedIndexer` what finds the buckets."""
         return self
 
-    @property
-    def upper_bound(self) -> int:  # type: ignore[override]
-        """The number of buckets."""
-        return self.n_buckets
-
     def __call__(self, ngram: str) -> int:
-        """The bucket of an n-gram of any length.
-
-        Raises:
-            TypeError: if `ngram` is not a `str`.
-            ValueError: if UTF-8 cannot hold the n-gram.
-        """
-        check_word(ngram)
+        """The bucket of an n-gram of any length."""
+        check_ngram(ngram)
         state = np.full(1, OFFSET_32, np.uint32)
         for byte in encode(ngram):
             state = fasttext_extend(state, np.full(1, byte, np.uint32))
@@ -264,26 +254,9 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
     seed: int = 2166136261
     skip_edge_unigrams: bool = True
 
-    def __post_init__(self) -> None:
-        _set_range(self)
-        _set(self, "n_buckets", 1, 2**32 - 1, "Hashes have 32 bits.")
-        _set(self, "n_hashes", 1, 4, "A hash of 128 bits has four quarters.")
-        _set(self, "seed", 0, 2**32 - 1, "The seed has 32 bits.")
-        _set_flag(self, "skip_edge_unigrams")
-
-    @property
-    def upper_bound(self) -> int:  # type: ignore[override]
-        """The number of buckets."""
-        return self.n_buckets
-
     def __call__(self, ngram: str) -> list[int]:
-        """The `n_hashes` buckets of an n-gram, or of a marked word.
-
-        Raises:
-            TypeError: if `ngram` is not a `str`.
-            ValueError: if UTF-8 cannot hold the n-gram.
-        """
-        check_word(ngram)
+        """The `n_hashes` buckets of an n-gram, or of a marked word."""
+        check_ngram(ngram)
         data = np.frombuffer(encode(ngram), np.uint8)
         return self._buckets(data, np.zeros(1, np.int64), np.array([data.size])).tolist()
 
@@ -317,22 +290,3 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
     def _buckets(self, data: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         hashes = murmur3_spans(data, begins, sizes, self.seed)[:, : self.n_hashes].reshape(-1)
         return (hashes % np.uint32(self.n_buckets)).astype(np.int64)
-
-
-def _set_range(indexer: Any) -> None:
-    min_n, max_n = check_range(indexer.min_n, indexer.max_n)
-    set_fields(indexer, min_n=min_n, max_n=max_n)
-
-
-def _set(indexer: Any, name: str, least: int, most: int, why: str) -> None:
-    value = whole_number(name, getattr(indexer, name))
-    if not least <= value <= most:
-        raise ValueError(f"`{name}`: expected {least} to {most}, got {value}. {why}")
-    set_fields(indexer, **{name: value})
-
-
-def _set_flag(indexer: Any, name: str) -> None:
-    value = getattr(indexer, name)
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"`{name}`: expected True or False, got {type(value).__name__} {value!r}.")
-    set_fields(indexer, **{name: bool(value)})

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import set_fields, value
-from ffjax._internal.snapshot_value import TreeReader
 from ffjax.kernels.ngram_hashes import BYTES, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams
 from ffjax.vocab.ngrams.base import NgramIndexer
@@ -51,42 +51,28 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def __init__(self, hashing: FastTextIndexer, buckets: Any) -> None:
         if not isinstance(hashing, FastTextIndexer):
-            got = f"{type(hashing).__name__} {hashing!r}"
-            raise TypeError(f"`hashing`: expected a FastTextIndexer, got {got}.")
+            raise TypeError(f"`hashing`: expected a FastTextIndexer, got {shown(hashing)}.")
         buckets = np.asarray(buckets)
         if buckets.ndim != 1 or (buckets.size and buckets.dtype.kind not in "iu"):
             got = f"{buckets.ndim} of {buckets.dtype}"
             raise TypeError(f"`buckets`: expected 1 dimension of whole numbers, got {got}.")
-        bound = min(hashing.n_buckets, 2**31)
-        if buckets.size and (buckets.min() < 0 or buckets.max() >= bound):
-            got = f"{buckets.min()} to {buckets.max()}"
-            raise ValueError(f"`buckets`: expected 0 to {bound - 1}, got {got}.")
         order = np.argsort(buckets, kind="stable").astype(np.int32)
         ascending = buckets[order]
+        bound = min(hashing.n_buckets, 2**31)
+        if buckets.size and (ascending[0] < 0 or ascending[-1] >= bound):
+            got = f"{ascending[0]} to {ascending[-1]}"
+            raise ValueError(f"`buckets`: expected 0 to {bound - 1}, got {got}.")
         if twice := np.flatnonzero(ascending[1:] == ascending[:-1]).tolist():
             raise ValueError(f"`buckets`: expected each once, got {ascending[twice[0]]} twice.")
         arrays = {"buckets": ascending.astype(np.int32), "order": order}
         set_fields(self, hashing=hashing, **jax.device_put(arrays))
 
-    @property
-    def min_n(self) -> int:  # type: ignore[override]
-        """The length of the shortest n-grams, in characters."""
-        return self.hashing.min_n
-
-    @property
-    def max_n(self) -> int:  # type: ignore[override]
-        """The length of the longest."""
-        return self.hashing.max_n
-
-    @property
-    def skip_edge_unigrams(self) -> bool:  # type: ignore[override]
-        """Whether n-grams of one character at either end are left out."""
-        return self.hashing.skip_edge_unigrams
-
-    @property
-    def n_buckets(self) -> int:
-        """The number of buckets before pruning."""
-        return self.hashing.n_buckets
+    min_n = property(lambda self: self.hashing.min_n)  # type: ignore[assignment]
+    max_n = property(lambda self: self.hashing.max_n)  # type: ignore[assignment]
+    n_buckets = property(lambda self: self.hashing.n_buckets, doc="Buckets before pruning.")
+    skip_edge_unigrams = property(  # type: ignore[assignment]
+        lambda self: self.hashing.skip_edge_unigrams
+    )
 
     @property
     def upper_bound(self) -> int:  # type: ignore[override]
@@ -117,6 +103,11 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         """The rows of some n-grams, -1 for none."""
         return self.host_rows(self.hashing.host_ids(line, span, ngrams))
 
+    def __call__(self, ngram: str) -> int | None:
+        """The row of an n-gram, or `None`."""
+        row = int(self.host_rows(np.array([self.hashing(ngram)]))[0])
+        return None if row < 0 else row
+
     def host_rows(self, buckets: np.ndarray) -> np.ndarray:
         """The rows of buckets, -1 for those without, int32; buckets of -1 have none."""
         sorted_buckets, order = self._host
@@ -128,13 +119,6 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         index = np.minimum(np.searchsorted(sorted_buckets, buckets), len(order) - 1)
         return np.where(sorted_buckets[index] == buckets, order[index], np.int32(-1))
 
-    def __call__(self, ngram: str) -> int | None:
-        """The row of an n-gram, or `None`."""
-        buckets, order = self._host
-        bucket = self.hashing(ngram)
-        index = int(np.searchsorted(buckets, bucket))
-        return int(order[index]) if index < len(order) and buckets[index] == bucket else None
-
     def __repr__(self) -> str:
         counts = f"{self.upper_bound} of {self.n_buckets} buckets"
         return f"PrunedIndexer({counts}, min_n={self.min_n}, max_n={self.max_n})"
@@ -144,7 +128,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         return {"kind": self.kind, "hashing": self.hashing, "buckets": self.kept_buckets}
 
     @classmethod
-    def from_tree(cls, tree: TreeReader) -> "PrunedIndexer":
+    def from_tree(cls, tree: Any) -> "PrunedIndexer":
         """The indexer of a tree."""
         hashing, buckets = tree.indexer("hashing"), np.asarray(tree.array("buckets", 1, "int32"))
         return tree.made(cls, hashing, buckets)

@@ -1,6 +1,7 @@
 """The three hash indexers, on the host and on the device, against their definitions."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -61,10 +62,16 @@ def expected(indexer, raw):
     return (quarters.astype(np.int64) % indexer.n_buckets).ravel().tolist()
 
 
+def bucket_ids(indexer, *arrays, **marks):
+    """The ids with zeros after a word's last n-gram, and how many each word has."""
+    ids = indexer.indices(*arrays, **marks)
+    return jnp.maximum(ids, 0), (ids >= 0).sum(1, dtype=jnp.int32)
+
+
 def on_device(indexer, raws, bow=b"<", eow=b">"):
     batch = ffjax.pack(raws, count=1024)  # the same size throughout, for the same programs
     found, counts = map(
-        np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths, bow=bow, eow=eow)
+        np.asarray, bucket_ids(indexer, batch.bytes, batch.lengths, bow=bow, eow=eow)
     )
     assert found.dtype == counts.dtype == np.int32
     assert not counts[len(raws) :].any()
@@ -140,7 +147,7 @@ def test_other_marks(indexer):
 @given(raws=st.lists(st.binary(max_size=16), min_size=4, max_size=4))
 def test_any_bytes(indexer, raws):
     batch = ffjax.pack(raws, width=16, count=1024)
-    found, counts = map(np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths))
+    found, counts = map(np.asarray, bucket_ids(indexer, batch.bytes, batch.lengths))
     for raw, row, count in zip(raws, found, counts, strict=False):
         assert row[:count].tolist() == expected(indexer, b"<" + raw + b">")
         assert indexer.subword_indices(decoded(raw)) == expected(indexer, b"<" + raw + b">")
@@ -300,7 +307,7 @@ def test_too_many_buckets_for_a_device(indexer):
     with pytest.raises(
         ValueError, match=r"expected at most 2\*\*31 buckets on a device.*subword_indices"
     ):
-        indexer.bucket_ids(batch.bytes, batch.lengths)
+        bucket_ids(indexer, batch.bytes, batch.lengths)
     with pytest.raises(ValueError, match=r"expected at most 2\*\*31 buckets on a device"):
         indexer.indices(batch.bytes, batch.lengths)
 
@@ -320,9 +327,10 @@ def test_words_longer_than_what_is_kept_aside():
 def test_eager_equals_jit_equals_vmap(indexer):
     batch = ffjax.pack([raw for raw in some_of_all(16)], count=1024)
     data, lengths = jnp.asarray(batch.bytes), jnp.asarray(batch.lengths)
-    eager = indexer.bucket_ids(batch.bytes, batch.lengths)
-    compiled = jax.jit(indexer.bucket_ids)(data, lengths)
-    mapped = jax.vmap(indexer.bucket_ids)(data.reshape(4, 256, 16), lengths.reshape(4, 256))
+    eager = bucket_ids(indexer, batch.bytes, batch.lengths)
+    compiled = jax.jit(partial(bucket_ids, indexer))(data, lengths)
+    blocks = data.reshape(4, 256, 16), lengths.reshape(4, 256)
+    mapped = jax.vmap(partial(bucket_ids, indexer))(*blocks)
     for a, b, c in zip(eager, compiled, mapped, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c.reshape(a.shape))
@@ -332,7 +340,7 @@ def test_eager_equals_jit_equals_vmap(indexer):
 def test_indices_are_ids_with_minus_one_behind(indexer):
     batch = ffjax.pack(["tea", "größe", "x" * 14], count=1024)
     for marks in ({}, {"bow": b"", "eow": b""}):
-        found, counts = indexer.bucket_ids(batch.bytes, batch.lengths, **marks)
+        found, counts = bucket_ids(indexer, batch.bytes, batch.lengths, **marks)
         held = np.arange(found.shape[1]) < np.asarray(counts)[:, None]
         np.testing.assert_array_equal(
             indexer.indices(batch.bytes, batch.lengths, **marks), np.where(held, found, -1)
@@ -341,11 +349,11 @@ def test_indices_are_ids_with_minus_one_behind(indexer):
 
 @each_kind
 def test_batches_without_words_and_words_without_width(indexer):
-    found, counts = indexer.bucket_ids(np.zeros((0, 16), np.uint8), np.zeros(0, np.int32))
+    found, counts = bucket_ids(indexer, np.zeros((0, 16), np.uint8), np.zeros(0, np.int32))
     assert found.shape[0] == 0 == counts.shape[0]
     for marks in ({}, {"bow": b"", "eow": b""}):
-        found, counts = indexer.bucket_ids(
-            np.zeros((2, 0), np.uint8), np.array([0, -1], np.int32), **marks
+        found, counts = bucket_ids(
+            indexer, np.zeros((2, 0), np.uint8), np.array([0, -1], np.int32), **marks
         )
         word = indexer.subword_indices("", bracket=not marks)
         assert np.asarray(found)[0, : counts[0]].tolist() == word
@@ -363,9 +371,9 @@ def test_blocks_are_as_one(monkeypatch):
 
 def test_second_indexer_of_the_same_settings_does_not_compile_again():
     batch = ffjax.pack(["tea"])
-    FastTextIndexer(12_345, 3, 3).bucket_ids(batch.bytes, batch.lengths)
+    FastTextIndexer(12_345, 3, 3).indices(batch.bytes, batch.lengths)
     before = base._indices._cache_size()
-    FastTextIndexer(12_345, 3, 3).bucket_ids(batch.bytes, batch.lengths)
+    FastTextIndexer(12_345, 3, 3).indices(batch.bytes, batch.lengths)
     assert base._indices._cache_size() == before
 
 
@@ -378,11 +386,16 @@ def test_arrays_that_do_not_fit():
         (bytes_[0], lengths),
     ):
         with pytest.raises((TypeError, ValueError), match="data|lengths"):
-            indexer.bucket_ids(data, sizes)
+            indexer.indices(data, sizes)
+
+
+def test_errors_of_arrays_that_do_not_fit(as_users_see):
+    indexer = FastTextIndexer()
+    bytes_, lengths = np.zeros((2, 16), np.uint8), np.zeros(2, np.int32)
     with pytest.raises(
         ValueError,
         match=r"expected shapes \[batch, width\] and \[batch\], got \(2, 16\) and \(3,\)",
     ):
-        indexer._checked(bytes_, np.zeros(3, np.int32))
+        indexer.indices(bytes_, np.zeros(3, np.int32))
     with pytest.raises(TypeError, match="expected uint8 and int32, got int8 and int32"):
-        indexer._checked(bytes_.astype(np.int8), lengths)
+        indexer.indices(bytes_.astype(np.int8), lengths)

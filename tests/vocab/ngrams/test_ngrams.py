@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.vocab.ngrams.definition import bounds, check_range, check_word
+from ffjax.vocab.ngrams.definition import check_ngram, check_range
 from tests.vocab.ngrams.reference import stretches
 from tests.vocab.ngrams.words import SPECIAL, some_words
 
@@ -46,7 +46,7 @@ def test_words_that_are_no_words(word):
         TypeError,
         match=r"`word`: expected a str to take n-grams of, got (NoneType|int|bytes|list) ",
     ):
-        check_word(word)
+        check_ngram(word)
 
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(0, 3), (-1, 3), (4, 3), (1, 2**32)])
@@ -69,5 +69,5 @@ def test_lengths_of_numpy_are_whole_numbers():
     assert check_range(np.int32(5), np.uint8(6)) == (5, 6)
 
 
-def test_bounds_of_words_too_short():
-    assert bounds(0, 1, 3).shape == bounds(2, 3, 6).shape == (0, 2)
+def test_words_too_short_have_none():
+    assert ffjax.ngrams("", 1, 3, bracket=False) == ffjax.ngrams("ab", 3, 6, bracket=False) == []

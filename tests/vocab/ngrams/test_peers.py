@@ -19,8 +19,8 @@ def flat(indexer, words):
     batch = ffjax.pack(
         words, count=max(len(words), 20_000)
     )  # one size, so that programs are shared
-    ids, counts = map(np.asarray, indexer.bucket_ids(batch.bytes, batch.lengths))
-    return ids[np.arange(ids.shape[1]) < counts[:, None]], counts[: len(words)]
+    ids = np.asarray(indexer.indices(batch.bytes, batch.lengths))
+    return ids[ids >= 0], (ids >= 0).sum(1)[: len(words)]
 
 
 def check_finalfusion(indexer, peer, words, *, every=17):
