@@ -57,8 +57,11 @@ ATTRIBUTES = {
     "get_words": "emb.words",
     "is_quantized": "emb.storage, whose type says so",
     "labels": "emb.training.labels",
+    "predict": "ffjax.load_classifier(path).predict(texts, k)",
     "quantize": "ffjax.quantize(emb)",
     "save_model": "ffjax.save(emb, path)",
+    "test": "ffjax.load_classifier(path).test(labelled_file)",
+    "test_label": "ffjax.load_classifier(path).test(labelled_file)",
     # spaCy
     "add": "ffjax.add_words(emb, [word], [vector])",
     "data": "emb.vectors",
@@ -102,6 +105,8 @@ MODULE_NAMES = {
     "load_model": "ffjax.load(path)",
     "load_word2vec_format": "ffjax.load(path)",
     "tokenize": "text.split()",
+    "train_supervised": "fasttext.train_supervised, and ffjax.load_classifier(path) for its model",
+    "train_unsupervised": "fasttext.train_unsupervised, and ffjax.load(path) for its model",
 }
 
 

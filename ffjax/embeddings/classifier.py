@@ -16,12 +16,12 @@ from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer
 from ffjax.embeddings.output_layer import Labels, Options, OutputLayer, label_number
 from ffjax.embeddings.text_file import blocks
-from ffjax.embeddings.texts import as_lines
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
+from ffjax.strings.text import as_lines
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 A = TypeVar("A")

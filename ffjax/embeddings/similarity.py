@@ -29,7 +29,9 @@ class SimilarityResult:
 
     Attributes:
         word: the word.
-        similarity: the score.
+        similarity: the score: the cosine from `most_similar` and the other everyday verbs; from
+            finalfusion's methods (`word_similarity`, `embedding_similarity`, `analogy`) the dot
+            product, which is the cosine if rows have unit length. `metric=` chooses another.
     """
 
     word: str = field(compare=False)

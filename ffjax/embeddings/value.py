@@ -29,11 +29,15 @@ class Embeddings(EverydayVerbs):
     """Words and their vectors: an immutable value that JAX takes like any other array.
 
     Methods that take a `str` answer on the host, with the names, arguments and answers of
-    finalfusion-python. For batches and inside `jit` use the device functions (`embed`, `top_k`,
-    ...), which take the embeddings as an argument.
+    finalfusion-python, gensim and fastText. For batches and inside `jit` use the device functions
+    (`embed`, `top_k`, ...), which take the embeddings as an argument.
+
+    A word has a vector if it is known, or through its n-grams. `emb[word]`, `similarity`,
+    `most_similar` and the other verbs of gensim and fastText raise `KeyError` for a word without
+    one; `get` and finalfusion's methods answer `None`; batches say so for each word.
 
     Args:
-        storage: the rows.
+        storage: the rows, taken as they are; `from_vectors` scales them to unit length.
         vocab: the words.
         norms: the norms that the words' rows had before they were scaled to unit length. A
             `ComposedArray` computes them itself.

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax.kernels.tokenize import LINE_FEED
 from ffjax.strings.byte_views import byte_views
-from ffjax.strings.codec import decode_word, encode_word, join_words
+from ffjax.strings.codec import decode_word, encode_word
 
+NEWLINES = ("error", " ", "")
 # What separates words for `embed_text`, as a set of a regular expression.
 _SEPARATORS = r"\0\t\n\v\f\r "
 
@@ -27,7 +27,7 @@ def text_bytes(text: Any) -> np.ndarray:
     if is_array and text.dtype == np.uint8 and text.ndim == 1:
         return np.ascontiguousarray(text)
     try:
-        return _lines(text)
+        return np.frombuffer(as_lines(text, newline=" "), np.uint8)
     except TypeError as error:
         got = type(text).__name__
         if hasattr(text, "ndim"):
@@ -40,18 +40,62 @@ def text_bytes(text: Any) -> np.ndarray:
         ) from error
 
 
-def _lines(texts: Any) -> np.ndarray:
-    """A line for each text; line ends inside of a text become spaces."""
-    if not isinstance(texts, list | tuple):
-        texts = [
-            view.data[start : start + length].tobytes()
-            for view in byte_views(texts)
-            for start, length in zip(view.starts, np.maximum(view.lengths, 0), strict=True)
-        ]
-    data, starts, lengths = join_words(texts)
-    data = np.where(data == LINE_FEED, np.uint8(ord(" ")), data)
-    data[starts + lengths] = LINE_FEED
-    return data
+def as_lines(texts: Any, lowercase: bool = False, newline: str = "error") -> bytes:
+    r"""The lines of texts: `str` or `bytes` in a list, a NumPy array of strings, or Arrow strings.
+
+    Args:
+        texts: the texts.
+        lowercase: whether to change them to lower case.
+        newline: what to replace line feeds by; `"error"` to raise one.
+
+    Examples:
+        >>> as_lines(["Tea", "for\ntwo"], lowercase=True, newline=" ")
+        b'tea\nfor two\n'
+    """
+    if newline not in NEWLINES:
+        expected = " or ".join(map(repr, NEWLINES))
+        raise ValueError(f"`newline`: expected {expected}, got {newline!r}.")
+    items = texts if isinstance(texts, list | tuple) else _listed(texts)
+    if not items:
+        return b""
+    if not all(isinstance(item, str) for item in items):
+        items = [_text(number, item) for number, item in enumerate(items)]
+    joined = "\n".join(items)
+    if joined.count("\n") >= len(items):
+        if newline == "error":
+            number = next(i for i, item in enumerate(items) if "\n" in item)
+            raise ValueError(
+                f"`texts`: expected one line each, got a line feed in text {number}. Remove it "
+                '("\\n"), or choose `newline=" "` or `newline=""`.'
+            )
+        joined = "\n".join(item.replace("\n", newline) for item in items)
+    joined = joined.lower() if lowercase else joined
+    try:
+        return (joined + "\n").encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        number = joined.count("\n", 0, error.start)
+        raise ValueError(
+            f"`texts`: expected text that UTF-8 can hold, got {joined[error.start]!r} in text "
+            f"{number} ({error.reason})."
+        ) from error
+
+
+def _listed(texts: Any) -> list[Any]:
+    items = []
+    for data, starts, lengths in byte_views(texts):
+        raw = data.tobytes()
+        spans = zip(starts.tolist(), lengths.tolist(), strict=True)
+        items += [raw[start : start + max(length, 0)] for start, length in spans]
+    return items
+
+
+def _text(number: int, item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, bytes):
+        return decode_word(item)
+    got = f"{type(item).__name__} {item!r} as text {number}"
+    raise TypeError(f"`texts`: expected str or bytes, got {got}.")
 
 
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:

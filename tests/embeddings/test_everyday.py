@@ -10,7 +10,7 @@ import pytest
 
 import ffjax
 from ffjax._internal.names_elsewhere import ATTRIBUTES, MODULE_NAMES
-from tests.builders import embeddings
+from tests.builders import ALL_STORAGES, VOCABS, embeddings
 from tests.formats.fasttext.files import (
     LABELS,
     SKIP_GRAM,
@@ -112,6 +112,24 @@ def test_vectors_of_any_storage_are_those_of_the_words(kind):
     emb = embeddings(*kind)
     np.testing.assert_array_equal(emb.vectors, np.stack([emb[word] for word in emb.words]))
     np.testing.assert_array_equal(emb.vectors, emb.vectors)
+
+
+@pytest.mark.parametrize("kind", list(zip(VOCABS, ALL_STORAGES, strict=True)))
+def test_verbs_answer_for_every_kind_of_embeddings(kind):
+    emb = embeddings(*kind)
+    known = emb.words[1:3] or ["teapot", "Pariser"]
+    rows = [emb[word].astype(np.float64) for word in emb.words]
+    a, b = (emb[word].astype(np.float64) for word in known)
+    norm = np.linalg.norm
+    expected = [x @ a / (norm(x) * norm(a)) if norm(x) > 0 else 0 for x in rows]
+    np.testing.assert_allclose(1 - emb.distances(known[0]), expected, atol=1e-6)
+    assert emb.similarity(*known) == pytest.approx(a @ b / (norm(a) * norm(b)), abs=1e-6)
+    order = [emb.words[i] for i in np.argsort(-np.array(expected), kind="stable")]
+    assert [word for word, _ in emb.most_similar(known[0], topn=3)] == order[1:4]
+    if emb.words:
+        place = order.index(known[1])
+        assert emb.rank(*known) == place
+        assert emb.closer_than(*known) == sorted(order[1:place], key=emb.words.index)
 
 
 def test_words_that_share_a_row_keep_their_index():
@@ -225,8 +243,8 @@ def test_results_unpack_and_index_as_pairs(emb):
 INTERNAL = """
     add_lifecycle_event adjust_vectors allocate_vecattrs attr bow clear eow expandos get_line
     get_meter hash_count hash_seed init_post_load is_full log_accuracy log_evaluate_word_pairs
-    mapfile_path mode next_index predict recalc_char_ngram_buckets set_args set_matrices
-    similarity_unseen_docs test test_label
+    mapfile_path mode next_index recalc_char_ngram_buckets set_args set_matrices
+    similarity_unseen_docs
 """.split()
 
 
