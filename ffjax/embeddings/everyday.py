@@ -6,7 +6,7 @@ of finalfusion-python answer `None` instead.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
 from numbers import Real
@@ -88,7 +88,7 @@ class EverydayVerbs(WordSearches):
             >>> emb.similarity("tea", "coffee") > emb.similarity("tea", "berlin")
             True
         """
-        vectors = self._vectors([a, b])
+        vectors = self._vectors("a`, `b", [a, b])
         return float(cosines_of(vectors[:1], vectors[1])[0])
 
     def n_similarity(self, words_a: Iterable[str], words_b: Iterable[str]) -> float:
@@ -131,11 +131,12 @@ class EverydayVerbs(WordSearches):
             >>> bool(np.argsort(emb.distances("tea"))[0] == emb.key_to_index["tea"])
             True
         """
-        vector = self._vectors([word])[0]
+        vector = self._vectors("word", [word])[0]
         if other_words is None:
             cosines = self._row_cosines(vector)[self.vocab.host_rows]
         else:
-            cosines = cosines_of(self._vectors(list_of_words(other_words)), vector)
+            rows = self._vectors("other_words", list_of_words(other_words))
+            cosines = cosines_of(rows, vector)
         return (1 - cosines).astype(np.float32)
 
     def closer_than(self, a: str, b: str) -> list[str]:
@@ -149,13 +150,12 @@ class EverydayVerbs(WordSearches):
             >>> ffjax.demo().closer_than("berlin", "hamburg")
             ['vienna', 'munich']
         """
-        vectors = self._vectors([a, b])
+        vectors = self._vectors("a`, `b", [a, b])
         cosines = self._row_cosines(vectors[0])
         row = self.vocab.row_of(b)
         limit = cosines_of(vectors[1:], vectors[0])[0] if row is None else cosines[row]
         closer = np.flatnonzero((cosines > limit)[self.vocab.host_rows])
-        words = [self.words[i] for i in closer.tolist()]
-        return [word for word in words if word != a]
+        return [word for word in self.vocab.table.pick(closer.tolist()) if word != a]
 
     def rank(self, a: str, b: str) -> int:
         """The place of `b` among the words closest to `a`: 1 if no other word is closer.
@@ -183,7 +183,7 @@ class EverydayVerbs(WordSearches):
             'car'
         """
         words = _not_empty("words", list_of_words(words))
-        units = to_unit(self._vectors(words))
+        units = to_unit(self._vectors("words", words))
         return min(zip((units @ units.mean(0)).tolist(), words, strict=True))[1]
 
     def most_similar(
@@ -217,8 +217,8 @@ class EverydayVerbs(WordSearches):
 
         Raises:
             KeyError: if a word has no vector.
-            TypeError: if something is neither a word nor a vector nor such a pair.
-            ValueError: if there is no word and no vector, or a vector has another shape.
+            TypeError: if something is not a word, a vector of `dims` numbers, or such a pair.
+            ValueError: if there is no word and no vector.
 
         Examples:
             >>> import ffjax
@@ -234,7 +234,8 @@ class EverydayVerbs(WordSearches):
         if not pairs:
             raise ValueError("`positive`: expected at least one word or vector, got none.")
         keys, weights = zip(*pairs, strict=True)
-        vectors, is_word = self._vectors(keys), [isinstance(key, str) for key in keys]
+        vectors = self._vectors("positive`, `negative", keys)
+        is_word = [isinstance(key, str) for key in keys]
         vectors[is_word] = to_unit(vectors[is_word])
         query = to_unit(np.array(weights) @ vectors).astype(np.float32)
         skip = set(compress(keys, is_word))
@@ -280,9 +281,8 @@ class EverydayVerbs(WordSearches):
             )
         return embed_text(self, [text], pooling="fasttext")[0][0]
 
-    def _vectors(self, keys: Iterable[Any]) -> np.ndarray:
+    def _vectors(self, name: str, keys: Sequence[Any]) -> np.ndarray:
         """The vectors of words, and vectors as they are: float64 `[n, dims]`."""
-        keys = list(keys)
         vectors = np.zeros((len(keys), self.vector_size))
         missing = []
         for row, key in zip(vectors, keys, strict=True):
@@ -290,7 +290,7 @@ class EverydayVerbs(WordSearches):
             if vector is None:
                 missing.append(key)
             elif vector.shape != row.shape or vector.dtype.kind not in "fiuV":  # V: bfloat16
-                expected = f"expected a word or a vector of {len(row)} numbers"
+                expected = f"`{name}`: expected a word or a vector of {len(row)} numbers"
                 raise TypeError(f"{expected}, got {type(key).__name__} {key!r}.")
             else:
                 row[:] = vector
@@ -305,7 +305,7 @@ class EverydayVerbs(WordSearches):
     def _mean_unscaled(self, name: str, words: Iterable[str]) -> np.ndarray:
         """The mean of words' vectors before they were scaled to unit length, if norms are known."""
         words = _not_empty(name, list_of_words(words))
-        vectors = self._vectors(words)
+        vectors = self._vectors(name, words)
         for i, word in enumerate(words):
             row = self.vocab.row_of(word)
             if row is None:

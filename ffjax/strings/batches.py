@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int32
 
 from ffjax._internal.arguments import key_of, whole_number
 from ffjax._internal.arrays import padded_size
+from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.tokenize import Tokens, tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import pack_views
@@ -115,16 +116,15 @@ def _batches(
     size: int,
     n_words: int,
 ) -> Iterator[Batch]:
-    first_word = np.cumsum(counts) - counts
+    words_of_lines = Ragged.of(np.arange(tokens.n_words), counts)
+    views = ByteViews(text, tokens.starts, tokens.lengths)
     longest = int(tokens.lengths.max(initial=0))
     width = min(padded_size(longest, _MIN_WIDTH, coarse=True), _MAX_WIDTH)
     for ids in rows:
-        n = counts[ids]
-        line_of_word = np.repeat(np.arange(len(ids), dtype=np.int32), n)
-        words = np.repeat(first_word[ids] - (np.cumsum(n) - n), n) + np.arange(len(line_of_word))
-        views = [ByteViews(text, tokens.starts[words], tokens.lengths[words])]
-        strings = pack_views(views, n_words, width, longest=width)
-        lines = np.pad(line_of_word, (0, n_words - len(words)), constant_values=size)
+        words = words_of_lines.take(ids).values
+        strings = pack_views([views.take(words)], n_words, width, longest=width)
+        lines = np.full(n_words, size, np.int32)
+        lines[: len(words)] = np.repeat(np.arange(len(ids)), counts[ids])
         batch_labels = None
         if labels is not None:
             batch_labels = np.zeros((size, *labels.shape[1:]), labels.dtype)
