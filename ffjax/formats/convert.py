@@ -91,20 +91,17 @@ def convert(
     check_dims(dims)
     folder = output_folder(target)
     progress = progress or (lambda stage, position, total: None)
+    reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     with open_stream(source) as stream:
         format = _detect(stream) if from_format is None else from_format
         if format in IN_PLACE:
             progress("Reading", 0, None)  # in one step
-            embeddings = load_stream(stream, format, mmap=True, lossy=lossy, limit=limit, dims=dims)
+            embeddings = load_stream(stream, format, mmap=True, **reading)
         else:
             unit = format == "floret" or not _holds_plain_rows(target, to_format, options)
             progress("Reading", 0, stream.size)
-            embeddings = _read_through_file(
-                stream, format, folder, progress, unit=unit, lossy=lossy, limit=limit, dims=dims
-            )
-    to_format = save.format_of(
-        target, to_format, fasttext=save.has_fasttext_vocab(embeddings), name="to_format"
-    )
+            embeddings = _read_rows(stream, format, folder, progress, unit, **reading)
+    to_format = save.format_for(embeddings, target, to_format, "to_format")
     progress("Writing", 0, None)
     if leave_out:
         return save.save_what_fits(embeddings, target, to_format, **options)
@@ -122,7 +119,7 @@ def _detect(stream: Stream) -> str:
 
 def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, Any]) -> bool:
     """Whether the target has rows as text has them; checks it and its options for words alone."""
-    to_format = save.format_of(target, to_format, fasttext=False, name="to_format")
+    to_format = save.format_of(target, to_format, name="to_format")
     if to_format == "floret":
         raise TypeError(
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
@@ -131,29 +128,26 @@ def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, An
     return to_format in ("word2vec", "text", "textdims") and options.get("unnormalize", True)
 
 
-def _read_through_file(
+def _read_rows(
     stream: Stream,
     format: str,
     folder: bytes | None,
     progress: Progress,
-    *,
     unit: bool,
-    lossy: bool,
-    limit: int | None,
     dims: int | None,
+    **options: Any,
 ) -> Embeddings:
     """Reads a file of rows in order; the embeddings map the temporary file that has the rows."""
     if format == "floret":
-        check_no_limit(limit)
+        check_no_limit(options["limit"])
         with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
             check_same_dims(table.dims, dims)
             return collect_table(_report(table, stream, progress), table.vocab, rows)
-    options: dict[str, Any] = {"lossy": lossy, "limit": limit, "unit": unit}
     if format == "word2vec":
-        reading = read_word2vec_blocks(stream, **options)
+        reading = read_word2vec_blocks(stream, unit=unit, **options)
     else:
         header = format == "textdims"
-        reading = read_text_blocks(stream, header=header, dims=dims, **options)
+        reading = read_text_blocks(stream, header=header, dims=dims, unit=unit, **options)
     with reading as blocks, FileRows(blocks.dims, folder) as rows:
         check_same_dims(blocks.dims, dims)
         return collect(_report(blocks, stream, progress), rows)

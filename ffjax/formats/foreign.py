@@ -8,13 +8,7 @@ from ffjax.formats.text.fields import count_values
 
 @dataclass(frozen=True)
 class Foreign:
-    """A kind of file that no reader here reads.
-
-    Attributes:
-        magic: a pattern for the first bytes; for archives, for the last of a member's name.
-        name: what the file is.
-        advice: what to do instead.
-    """
+    """A kind of file that no reader here reads, by the bytes that it begins with."""
 
     magic: bytes
     name: str

@@ -108,26 +108,19 @@ def load_stream(
             return load_text(stream, lossy, limit, dims=dims)
         case "textdims":
             return load_text_dims(stream, lossy, limit, dims=dims)
-    embeddings = _load_exact(stream, format, mmap, lossy, limit)
+        case "finalfusion":
+            embeddings = first_words(load_finalfusion(stream, mmap=mmap), limit)
+        case "fasttext":
+            embeddings = load_fasttext(stream, mmap=mmap, lossy=lossy, limit=limit)
+        case "msgpack":
+            embeddings = first_words(load_snapshot(stream), limit)
+        case "word2vec":
+            embeddings = load_word2vec(stream, lossy, limit)
+        case _:
+            check_no_limit(limit)
+            embeddings = load_floret(stream)
     check_same_dims(embeddings.dims, dims)
     return embeddings
-
-
-def _load_exact(
-    stream: Stream, format: str, mmap: bool, lossy: bool, limit: int | None
-) -> Embeddings:
-    """Reads embeddings in a format that says how many dimensions there are."""
-    match format:
-        case "finalfusion":
-            return first_words(load_finalfusion(stream, mmap=mmap), limit)
-        case "fasttext":
-            return load_fasttext(stream, mmap=mmap, lossy=lossy, limit=limit)
-        case "msgpack":
-            return first_words(load_snapshot(stream), limit)
-        case "word2vec":
-            return load_word2vec(stream, lossy, limit)
-    check_no_limit(limit)
-    return load_floret(stream)
 
 
 def check_no_limit(limit: int | None) -> None:

@@ -93,7 +93,7 @@ def save(
     """
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
-    format = format_of(path, format, fasttext=has_fasttext_vocab(embeddings))
+    format = format_for(embeddings, path, format)
     write_as(format, path, _unshared(embeddings, format, unshare_rows), options)
 
 
@@ -106,12 +106,8 @@ def save_what_fits(
     unshare_rows: bool = False,
     **options: Any,
 ) -> tuple[str, ...]:
-    """As `save`, but drops what the format cannot hold; returns the names of what it dropped.
-
-    Quantized vectors become plain ones, and rows that words share are repeated where the format
-    cannot hold them. `name` is what errors call `format`.
-    """
-    format = format_of(path, format, fasttext=has_fasttext_vocab(embeddings), name=name)
+    """As `save`, but drops what the format cannot hold; returns the names of what it dropped."""
+    format = format_for(embeddings, path, format, name)
     embeddings = _unshared(embeddings, format, unshare_rows or format != "msgpack")
     drop = _WRITERS[format].drop
     lost = {option: loss for option, loss in losses(embeddings).items() if option in drop}
@@ -127,11 +123,18 @@ def write_as(format: str, path: File, embeddings: Embeddings, options: Mapping[s
     _WRITERS[format].write(path, embeddings, **options)
 
 
-def format_of(path: File, format: str | None, *, fasttext: bool, name: str = "format") -> str:
-    """The format that `save` writes: the one that is asked for, or the one of the path.
+def format_for(
+    embeddings: Embeddings, path: File, format: str | None, name: str = "format"
+) -> str:
+    """The format in which to write embeddings: `.bin` may be fastText's."""
+    is_fasttext = isinstance(embeddings.vocab, FastTextVocab)
+    return format_of(path, format, fasttext=is_fasttext, name=name)
 
-    `fasttext` says whether the vocabulary is fastText's, `name` what errors call `format`.
-    """
+
+def format_of(
+    path: File, format: str | None, *, fasttext: bool = False, name: str = "format"
+) -> str:
+    """The format to write: `format`, which errors call `name`, or the one of the path."""
     check_format(name, format)
     if format is not None:
         return format
@@ -153,11 +156,6 @@ def format_of(path: File, format: str | None, *, fasttext: bool, name: str = "fo
     raise ValueError(f"`path`: expected a name that ends with {endings}, got {path!r}. {hint}")
 
 
-def has_fasttext_vocab(embeddings: Embeddings) -> bool:
-    """Whether `.bin` is the name of a fastText file for these embeddings."""
-    return isinstance(embeddings.vocab, FastTextVocab)
-
-
 def check_options(format: str, options: Mapping[str, Any]) -> None:
     """Checks the options of a format's writer, before there is anything to write."""
     available = _WRITERS[format].drop | _WRITERS[format].other
@@ -169,12 +167,7 @@ def check_options(format: str, options: Mapping[str, Any]) -> None:
 
 
 def promised_format(name: str) -> str | None:
-    """The format that a file's name promises, for people to read; `None` if it promises none.
-
-    Examples:
-        >>> promised_format("words.vec"), promised_format("words.txt.gz"), promised_format("words")
-        ('textdims', 'compressed', None)
-    """
+    """The format that a file's name promises, for people to read; `None` if it promises none."""
     ending = os.path.splitext(name)[1].lower()
     if ending == ".bin":
         return "fastText or word2vec"

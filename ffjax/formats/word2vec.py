@@ -9,7 +9,7 @@ row; it is never part of a word: words hold neither space nor LF. Words are UTF-
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Unpack
@@ -30,7 +30,6 @@ from ffjax.formats.text.header import check_rows, limit_hint, read_header
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
-_CACHED_NUMBERS = 1 << 15  # what fits the cache
 _MAX_WORD_BYTES = 1 << 20
 _LF, _SPACE = b"\n "
 _ABSURD = np.float32(1e15)  # text and shifted bytes, read as numbers, soon give larger ones
@@ -86,10 +85,7 @@ def read_word2vec_blocks(
     unit: bool = False,
     in_place: bool = False,
 ) -> Iterator[row_blocks.Blocks]:
-    """Opens a word2vec file to read it a block at a time, with the options of `BlockReader`.
-
-    `in_place` puts all rows into one array if the file's size permits that.
-    """
+    """Opens a word2vec file; `in_place` puts all rows into one array if the size is known."""
     check_limit(limit)
     with open_stream(file) as stream:
         n_rows, dims = read_header(stream)
@@ -138,19 +134,12 @@ class _Reader(row_blocks.BlockReader):
     def _vectors(self, data: bytes, limit: int) -> list[int]:
         """Where the vectors of complete rows begin: after the first space that follows a vector."""
         vectors: list[int] = []
-        step, space, index, append = (
-            4 * self.dims + 1,
-            -4 * self.dims - 1,
-            data.index,
-            vectors.append,
-        )
-        try:
+        size, space = 4 * self.dims, -1 - 4 * self.dims
+        with suppress(ValueError):
             for _ in range(limit):
-                space = index(b" ", space + step)
-                append(space + 1)
-        except ValueError:
-            pass
-        while vectors and vectors[-1] > len(data) - 4 * self.dims:
+                space = data.index(b" ", space + size + 1)
+                vectors.append(space + 1)
+        while vectors and vectors[-1] > len(data) - size:
             vectors.pop()
         return vectors
 
@@ -164,53 +153,36 @@ class _Reader(row_blocks.BlockReader):
         for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
             word = chunk.data[starts[i] : ends[i]]
             starts[i] += len(word) - len(word.lstrip(b"\n"))
-        windows = sliding_window_view(data, 4 * self.dims)
-        table = row_blocks.slice_words(data, starts, ends)
-        invalid = table.first_invalid()
-        self._check_shift(chunk, table, invalid is None, windows[vectors])
-        words = self.checked_words(table, invalid, starts, chunk.offset)
-        if self.matrix is None:
-            rows = np.empty((len(words), self.dims), np.float32)
-        else:
-            rows = self.matrix[chunk.row : chunk.row + len(words)]
-        norms, n_infinite = np.empty(len(words), np.float32), 0
-        step = max(1, _CACHED_NUMBERS // self.dims)
-        for start in range(0, len(words), step):
-            block = slice(start, start + step)
-            rows[block] = windows[vectors[block]].view("<f4")
-            norms[block], n = self.norms(rows[block])  # while the rows are in the cache
-            n_infinite += n
+        rows = sliding_window_view(data, 4 * self.dims)[vectors].view("<f4")
+        words = row_blocks.slice_words(data, starts, ends)
+        invalid = words.first_invalid()
+        self._check_shift(chunk, words, invalid is None, rows)
+        words = self.checked_words(words, invalid, starts, chunk.offset)
+        norms, n_infinite = self.norms(rows)
+        if self.matrix is not None:
+            self.matrix[chunk.row : chunk.row + len(rows)] = rows
         return row_blocks.Block(words, rows, norms, n_infinite)
 
     def _check_shift(
-        self, chunk: _Chunk, table: StringTable, is_text: bool, vectors: np.ndarray
+        self, chunk: _Chunk, table: StringTable, is_text: bool, rows: np.ndarray
     ) -> None:
-        """Checks that rows are not shifted, as they are after a word with a space in it.
-
-        A line feed in a word proves it, and so does a vector of absurd length where words are not
-        text either.
-        """
+        """Checks for line feeds in words and for absurd vectors, as where rows are shifted."""
         data = table.host_data[: table.host_offsets[-1]]
         feeds = np.flatnonzero(data == _LF)
+        absurd = np.zeros(1, bool)
+        if not len(feeds) and not (is_text and (data >= _SPACE).all()):
+            absurd = (np.abs(rows) > _ABSURD).any(axis=1)
         if len(feeds):
             i = int(np.searchsorted(table.host_offsets, feeds[0], side="right")) - 1
-            got = f"{shown(table.raw(i))}, with a line feed in it"
-        elif not is_text or (data < _SPACE).any():
-            absurd = (np.abs(vectors.view("<f4")) > _ABSURD).any(axis=1)
-            if not absurd.any():
-                return
+        elif absurd.any():
             i = int(np.argmax(absurd))
-            got = f"{shown(table.raw(i))}, and a vector of absurd length"
         else:
             return
-        raise self.stream.error(
-            chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0),
-            "a word and its vector",
-            got,
-            chunk=f"row {chunk.row + i + 1} of {self.n_rows}",
-            field="word",
-            hint=f"The rows are shifted. {_SHIFT_HINT}",
-        )
+        problem = "with a line feed in it" if len(feeds) else "and a vector of absurd length"
+        offset = chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0)
+        where = {"chunk": f"row {chunk.row + i + 1} of {self.n_rows}", "field": "word"}
+        got, hint = f"{shown(table.raw(i))}, {problem}", f"The rows are shifted. {_SHIFT_HINT}"
+        raise self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
 
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
@@ -222,12 +194,10 @@ class _Reader(row_blocks.BlockReader):
             expected = "a word and a space"
             hint = _SHIFT_HINT if rest else limit_hint(row)
             return self.stream.error(offset, expected, got, chunk=chunk, field="word", hint=hint)
-        return self.stream.error(
-            offset + len(word) + 1, f"{4 * self.dims} bytes", f"{len(vector)} before the end",
-            chunk=chunk,
-            field=f"vector of {shown(word)}",
-            hint=f"Is the file complete? {_SHIFT_HINT}",
-        )
+        expected, got = f"{4 * self.dims} bytes", f"{len(vector)} before the end"
+        field, hint = f"vector of {shown(word)}", f"Is the file complete? {_SHIFT_HINT}"
+        offset += len(word) + 1
+        return self.stream.error(offset, expected, got, chunk=chunk, field=field, hint=hint)
 
     def _check_end(self, carry: bytes) -> None:
         """Checks that nothing but line feeds follows the last row."""
@@ -235,12 +205,10 @@ class _Reader(row_blocks.BlockReader):
         while not (surplus := rest.lstrip(b"\n")):
             if not (rest := self.stream.read(_READ_BYTES)):
                 return
-        raise self.stream.error(
-            self.stream.position - len(surplus),
-            f"the end after {self.n_rows} rows, as the first line says",
-            f"{shown(surplus)} and more",
-            hint=f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}",
-        )
+        expected = f"the end after {self.n_rows} rows, as the first line says"
+        hint = f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}"
+        offset, got = self.stream.position - len(surplus), f"{shown(surplus)} and more"
+        raise self.stream.error(offset, expected, got, hint=hint)
 
 
 def write_word2vec(

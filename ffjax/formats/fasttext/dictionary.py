@@ -27,16 +27,7 @@ _NO_OFFSETS = np.zeros(0, np.int64)
 
 
 class Dictionary(NamedTuple):
-    """What a dictionary holds.
-
-    Attributes:
-        words: the bytes of the words.
-        labels: the bytes of the labels.
-        counts: how often each word, then each label occurred, int64 `[n_words + n_labels]`.
-        n_tokens: words in the training text.
-        buckets: the bucket of each row of n-grams, int32; `None` if nothing was pruned.
-        offsets: where in the file each entry begins, int64 `[n_words + n_labels]`; not written.
-    """
+    """What a dictionary holds; `offsets` of the entries in the file are not written."""
 
     words: StringTable
     labels: StringTable

@@ -47,10 +47,7 @@ _BOUNDS = {
 
 
 class Config(NamedTuple):
-    """The settings in a file, in its order; the defaults stand for "unknown".
-
-    The threshold's is fastText's own, since programs take its root.
-    """
+    """The settings in a file, in its order; the defaults stand for "unknown"."""
 
     dims: int
     window_size: int = -1

@@ -173,16 +173,7 @@ def hashing_of(config: Config, version: int) -> FastTextIndexer | None:
 
 
 class _Matrix(NamedTuple):
-    """A matrix of a file, and how to get its rows.
-
-    Attributes:
-        source: the file.
-        start: where the numbers of the first row begin.
-        rows: the number of rows.
-        dims: their dimensions.
-        mmap: whether to map rows instead of reading them.
-        codes: all rows if they are quantized.
-    """
+    """A matrix of a file, which begins at `start`; quantized ones are read at once."""
 
     source: ByteSource
     start: int

@@ -83,11 +83,7 @@ def write_header(out: Output, chunks: Sequence[ChunkId]) -> None:
 
 
 def read_chunk_header(cursor: Cursor, *, short_explicit: bool = False) -> tuple[ChunkId, Cursor]:
-    """Reads the beginning of a chunk and steps over its body, for which it returns a cursor.
-
-    `short_explicit` says that the length of a chunk with explicit n-grams leaves out their rows,
-    eight bytes each. finalfusion-python 0.7 writes it so; its own reader ignores the length.
-    """
+    """Reads the beginning of a chunk and steps over its body, for which it returns a cursor."""
     cursor.chunk = "chunk header"
     identifier = _read_identifier(cursor)
     cursor.chunk = identifier.name

@@ -24,11 +24,7 @@ _BLOCK_BYTES = 1 << 24
 
 
 class ComposedRows:
-    """Rows that are composed while they are written, and the norms that this yields.
-
-    Attributes:
-        norms: the words' norms, to be read only after the rows have been written.
-    """
+    """Rows that are composed while they are written, after which `norms` are known."""
 
     def __init__(self, storage: ComposedArray) -> None:
         self.storage = storage

@@ -33,14 +33,7 @@ _U32 = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class StringList:
-    """Strings that were read, and what errors need to name one.
-
-    Attributes:
-        table: the strings.
-        rows: the row of each, uint64 `[n]`, if they have one.
-        noun: what errors call a string.
-        start: where in the file the list begins.
-    """
+    """Strings that were read, what errors call one (`noun`), and where in the file they begin."""
 
     table: StringTable
     rows: np.ndarray | None

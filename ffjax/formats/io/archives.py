@@ -52,10 +52,7 @@ def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
 
 
 def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
-    """The one member of a tar archive as a stream, read from a stream that can't be sought.
-
-    A second member is an error when the first has been read to its end, not before.
-    """
+    """The one member of a tar archive; a second one is an error once the first has been read."""
     with _format_errors(file, "tar"):
         archive = tarfile.open(fileobj=stream, mode="r|", bufsize=_READ_BYTES)
         member = _next_file(archive, file)

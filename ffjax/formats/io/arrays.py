@@ -9,11 +9,7 @@ from ffjax.formats.io.binary import ByteSource
 
 
 def read_array(source: ByteSource, start: int, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Reads an array that starts at byte `start` of a file onto the default device.
-
-    The caller has checked that the file has as many bytes. On the CPU they are read once, into the
-    memory that the array then owns.
-    """
+    """Reads an array at byte `start` onto the default device; on the CPU it is not copied."""
     array = aligned_empty(shape, dtype)
     source.read_into(start, array)
     return jax.device_put(array)

@@ -52,14 +52,7 @@ def _encoding_hint(words: list[bytes]) -> str:
 
 
 def likely_encoding(words: list[bytes]) -> str | None:
-    """The encoding in which most characters are the usual ones, or `None`.
-
-    Examples:
-        >>> likely_encoding(["中国".encode("gbk"), "我们".encode("gbk")])
-        'GB18030'
-        >>> likely_encoding(["café".encode("latin-1"), "niño".encode("latin-1")])
-        'CP1252'
-    """
+    """The encoding in which most characters are the usual ones, or `None`."""
     return next((name for name in _TYPICAL if _score(words, name) >= _TYPICAL[name][1]), None)
 
 

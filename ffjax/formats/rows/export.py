@@ -42,10 +42,7 @@ class ExportOptions(TableOptions, total=False):
 def check_plain(
     embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
 ) -> Embeddings:
-    """Checks that `what`, files of words and numbers, can hold everything that options don't drop.
-
-    `kind` is the class of the options that the writer has.
-    """
+    """Checks that `what` can hold everything that options, of the class `kind`, don't drop."""
     if not isinstance(embeddings, Embeddings):
         raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
     droppable = kind.__optional_keys__

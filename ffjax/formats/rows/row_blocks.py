@@ -140,10 +140,7 @@ def to_storage(matrix: np.ndarray) -> NdArray:
 def in_order(
     work: Callable[[T], U], items: Iterable[T], *, spare: int = 0
 ) -> Generator[U, None, None]:
-    """`map` on a few threads, a few items ahead, with results in order.
-
-    Items are made on the caller's thread, to which `spare` processors are left.
-    """
+    """`map` on a few threads, in order; the caller's thread makes items and has `spare` CPUs."""
     n_threads = min(_MAX_THREADS, _n_cpus())
     if n_threads == 1:
         yield from map(work, items)

@@ -65,16 +65,7 @@ def from_bytes(data: bytes | bytearray | memoryview) -> Embeddings:
 
 
 def write_snapshot(file: File, embeddings: Embeddings) -> None:
-    """Writes embeddings as a snapshot; the old file stays complete until the new one is.
-
-    Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
-        embeddings: what to write, of any kind.
-
-    Raises:
-        TypeError: as `to_bytes`.
-        OSError: if the file cannot be written.
-    """
+    """Writes embeddings as a snapshot; the old file stays complete until the new one is."""
     blocks = _blocks(embeddings)
     first = next(blocks)  # what cannot be stored is an error before there is a file
     with open_output(file) as raw:
@@ -82,15 +73,7 @@ def write_snapshot(file: File, embeddings: Embeddings) -> None:
 
 
 def load_snapshot(file: File | Stream) -> Embeddings:
-    """Reads a snapshot.
-
-    Args:
-        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
-
-    Raises:
-        FormatError: as `from_bytes`.
-        OSError: if the file cannot be read.
-    """
+    """Reads a snapshot."""
     with open_source(file, magic=MAGIC) as source:
         return _read(source)
 

@@ -53,13 +53,7 @@ T = TypeVar("T", bound=SnapshotValue)
 
 
 class TreeNode:
-    """A map in a snapshot: gives its entries checked, and errors that say where it is.
-
-    Args:
-        source: the file.
-        entries: its entries.
-        path: where in the snapshot it is.
-    """
+    """A map at `path` in a snapshot: gives its entries checked."""
 
     def __init__(self, source: ByteSource, entries: Any, path: str) -> None:
         self.source, self.path = source, path

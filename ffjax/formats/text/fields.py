@@ -70,28 +70,16 @@ def number_hint(field: bytes) -> str | None:
 
 
 def holds_values(word: bytes) -> bool:
-    """Whether most of a word's fields after the first are numbers, as where a line feed is lost.
-
-    A word of whole numbers alone, as in `9 11 2001`, is a word.
-
-    Examples:
-        >>> holds_values(b"b 0.3 0.4c"), holds_values(b"python 2.7"), holds_values(b". . .")
-        (True, False, False)
-    """
+    """Whether most fields after the first are numbers, as where a line feed is lost."""
     if word.replace(b" ", b"").replace(b",", b"").isdigit():
-        return False
+        return False  # a word of whole numbers alone, such as `9 11 2001`
     fields = FIELD.findall(word)[1:]
     count = sum(_ALMOST_VALUE.fullmatch(field) is not None for field in fields)
     return count > 1 and 2 * count > len(fields)
 
 
 def stuck_separator(word: bytes) -> str | None:
-    """The comma or the like with which every field of a word ends, if the last is a number.
-
-    Examples:
-        >>> stuck_separator(b"tea, 0.1, 0.2,"), stuck_separator(b"chapter 2:")
-        (',', None)
-    """
+    """The comma or the like with which every field of a word ends, if the last is a number."""
     fields = FIELD.findall(word)
     last = word.rstrip(SEPARATORS)[-1:]
     if len(fields) < 2 or not last or last not in _STUCK:
@@ -101,12 +89,7 @@ def stuck_separator(word: bytes) -> str | None:
 
 
 def other_separator(line: bytes) -> str | None:
-    """The separator of a table that is not separated by spaces or tabs.
-
-    Examples:
-        >>> other_separator(b"tea;0.1;0.2"), other_separator(b"tea 0.1 0.2")
-        (';', None)
-    """
+    """The separator of a table that is not separated by spaces or tabs."""
     for separator in _STUCK:
         fields = line.split(bytes([separator]))[1:]
         if fields and all(_ALMOST_VALUE.fullmatch(field.strip()) for field in fields):
@@ -115,30 +98,13 @@ def other_separator(line: bytes) -> str | None:
 
 
 def mark_bytes(head: bytes) -> int:
-    """The length of the byte order mark of a text; a mark before a separator is a word.
-
-    Examples:
-        >>> mark_bytes("\ufeff2 3".encode()), mark_bytes("\ufeff 0.5".encode()), mark_bytes(b"2 3")
-        (3, 0, 0)
-    """
+    """The length of the byte order mark of a text; a mark before a separator is a word."""
     size = len(_MARK)
     return size if head[:size] == _MARK and head[size : size + 1] not in SEPARATORS else 0
 
 
 def ends_with_cr(text: bytes) -> bool:
-    r"""Whether lines appear to end with a CR alone, as they once did on the Macintosh.
-
-    They do if the text has no LF and each line has its values.
-
-    Args:
-        text: the beginning of a file, or all of it.
-
-    Examples:
-        >>> ends_with_cr(b"one 1 2\rtwo 3 4\r"), ends_with_cr(b"one 1 2\r\ntwo 3 4")
-        (True, False)
-        >>> ends_with_cr(b"a\rb 1 2\n")
-        False
-    """
+    """Whether there is no LF, and lines that end with CR alone have values, as in old files."""
     if b"\n" in text.rstrip(SEPARATORS):
         return False
     lines = text.split(b"\r", SAMPLE_LINES + 1)[:SAMPLE_LINES]

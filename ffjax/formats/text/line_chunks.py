@@ -16,10 +16,7 @@ _LF, _SPACE, _TAB = b"\n \t"
 
 @dataclass(frozen=True)
 class LineChunk:
-    """Complete lines: `n_bytes` of `buffer` from `PAD` on, which are at `offset` in the file.
-
-    The first of them has the number `line`.
-    """
+    """Complete lines from `PAD` on in `buffer`, at `offset` in the file; the first is `line`."""
 
     buffer: np.ndarray
     n_bytes: int
@@ -42,10 +39,7 @@ class LineChunk:
 
 
 def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
-    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none.
-
-    The first line that is read has the number `line`.
-    """
+    """Reads a stream in chunks of complete lines; the last line gets an LF if it has none."""
     carry, at_end = b"", False
     while not at_end:
         room = max(_READ_BYTES, 2 * len(carry))
@@ -91,11 +85,7 @@ def _end_of_lines(text: memoryview, n_bytes: int) -> int:
 
 
 def squeeze(chunk: LineChunk) -> tuple[np.ndarray, np.ndarray]:
-    """The text of a chunk with one separator for each run of spaces and tabs, none before a word.
-
-    Returns:
-        A buffer as `parse_floats.padded` makes it, and where in `chunk.text` each byte is from.
-    """
+    """A buffer with one separator for each run of them, and where its bytes are from."""
     text = chunk.text
     is_separator = (text == _SPACE) | (text == _TAB)
     follows = np.concatenate([[True], (is_separator | (text == _LF))[:-1]])

@@ -133,10 +133,7 @@ class _Block:
     def _bounds(
         self, separators: np.ndarray, kinds: np.ndarray, feeds: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | bool]:
-        """The separators before, between and after the values, `[lines, dims + 1]`.
-
-        Also which lines are to be read slowly, and which have more separators.
-        """
+        """The separators around values, `[lines, dims + 1]`; slow lines, and those with more."""
         n_lines, width = len(feeds), self.dims + 1
         counts = np.diff(feeds, prepend=-1)
         plain = np.count_nonzero(kinds == _SPACE) + n_lines == len(kinds)

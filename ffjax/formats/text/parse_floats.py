@@ -58,15 +58,8 @@ def short_numbers(
 ) -> Bool[np.ndarray, " n"]:
     """Reads numbers of up to eight digits with a point before one of the last seven: `-0.0382`.
 
-    Args:
-        buffer: the bytes, padded.
-        starts: where each field starts.
-        ends: where each field ends.
-        out: where the numbers go; the entries of unread fields are arbitrary.
-        scratch: work space for at least as many fields.
-
-    Returns:
-        Which fields were not read; the array belongs to `scratch`.
+    The numbers go to `out`, where those of unread fields are arbitrary. Returns which are unread,
+    in an array that belongs to `scratch`.
     """
     words = buffer.view(np.uint64)
     n = starts.size

@@ -134,16 +134,7 @@ def _lines(words: list[bytes], rows: np.ndarray, separator: bytes) -> list[bytes
 def _check_first_lines(
     embeddings: Embeddings, unnormalize: bool, separator: bytes, *, header: bool
 ) -> IsSurplus:
-    """Checks that a reader understands the first lines, which tell it about all of them.
-
-    An integer may end a word, as in `windows 10`, but not most of the first words.
-
-    Returns:
-        Which words the reader refuses.
-
-    Raises:
-        ValueError: if there are no words, or the reader would be wrong.
-    """
+    """Checks that a reader understands the first lines; which words it takes for values."""
     words, rows = next(export.word_blocks(embeddings, unnormalize), ([], None))
     if rows is None:
         if header:
