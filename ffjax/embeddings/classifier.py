@@ -1,8 +1,10 @@
 """`Classifier`: a fastText classifier, with `str` in and labels or NumPy arrays out."""
 
+import gc
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -189,10 +191,11 @@ class Classifier:
             n = counts[0]
             return tuple(names[:n]), answers.scores[0, :n].astype(np.float64)
         k = options.k
-        labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
-        scores = list(answers.scores)
-        if min(counts, default=k) < k:
-            scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
+        with _uncollected():
+            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
+            scores = list(answers.scores)
+            if min(counts, default=k) < k:
+                scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
         return labels, scores
 
     def probabilities(
@@ -313,6 +316,18 @@ class Classifier:
         n_grams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
         labels = f"{len(self.label_table)} labels, {self.loss}"
         return f"Classifier({labels}{n_grams}, {self.embeddings!r})"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Lets no garbage be collected: among so many new lists that takes most of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _blocks(text: bytes, size: int) -> list[bytes]:

@@ -5,6 +5,7 @@ added up in a small table, and rows of that table line by line. N-grams of words
 they come.
 """
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from ffjax.kernels.spans_numpy import distinct, equal_spans, fasttext_hashes
 from ffjax.kernels.tokenize_numpy import LINE_END, split_lines
 from ffjax.kernels.word_ngrams import word_ngrams
 from ffjax.storage import Storage
+from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.word_rows import word_rows
 
@@ -73,6 +75,7 @@ class HiddenLayer:
         embeddings, storage = classifier.embeddings, classifier.embeddings.storage
         self.words = embeddings.vocab.index, embeddings.vocab.table
         self.labels = classifier.label_index, classifier.label_table
+        self.prefix = os.path.commonprefix(list(map(encode_word, classifier.labels)))
         self.word_rows: Storage = storage.word_rows
         self.indexer = storage.indexer
         self.ngrams = HostRows(classifier.ngram_rows or storage.word_rows[:0])
@@ -84,7 +87,9 @@ class HiddenLayer:
         data, starts, lengths, splits = split_lines(text)
         chosen, numbers = distinct(data, starts, lengths)
         spans = data, starts[chosen], lengths[chosen]
-        ids, labels = _find(self.words, *spans), _find(self.labels, *spans)
+        ids, labels = _find(self.words, *spans), np.full(len(chosen), -1, np.int32)
+        maybe = np.flatnonzero((ids < 0) & _begin_with(self.prefix, *spans))
+        labels[maybe] = _find(self.labels, *(data, *(x[maybe] for x in spans[1:])))
         is_word = (ids >= 0) | ((labels < 0) & ~_begin_with(LABEL_PREFIX, *spans))
         words = Ragged(numbers, splits).only(is_word[numbers])
 

@@ -14,6 +14,9 @@ from ffjax.kernels.label_scores import SHIFT, label_scores
 
 # Numbers of the output layer that are computed at a time.
 _BLOCK_NUMBERS = 1 << 19
+# OpenBLAS multiplies up to so many numbers on one thread. Its other threads would wait in a loop,
+# which takes the time of those that run here.
+_ONE_THREAD, _LEAST_LINES = 1 << 18, 32
 _NORMALIZED = ("Softmax", "HierarchicalSoftmax")
 
 
@@ -119,15 +122,28 @@ class OutputLayer:
         normalize = options.renormalize and self.loss in _NORMALIZED
         threshold = np.float32(-1 if normalize else options.threshold)
         shift = np.float32(0) if normalize else SHIFT
-        layer = self.loss, hidden, self.matrix, self.tree
+        logits = self._logits(hidden)
         with np.errstate(over="ignore"):
-            scores = label_scores(np, *layer, threshold, shift)
+            scores = label_scores(np, self.loss, logits, self.tree, threshold, shift)
+        scores = np.ascontiguousarray(scores.T)
         if options.columns is not None:
             scores = scores[:, options.columns]
         if normalize:
             scores /= np.maximum(scores.sum(1, keepdims=True), np.finfo(np.float32).tiny)
             scores[scores < options.threshold] = 0
         return scores
+
+
+    def _logits(self, hidden: np.ndarray) -> np.ndarray:
+        """The products of the output matrix with hidden vectors, `[labels, n]`."""
+        step = _ONE_THREAD // self.matrix.size
+        if step < _LEAST_LINES:
+            return self.matrix @ hidden.T
+        logits = np.empty((len(self.matrix), len(hidden)), np.float32)
+        for start in range(0, len(hidden), step):
+            block = slice(start, start + step)
+            np.matmul(self.matrix, hidden[block].T, out=logits[:, block])
+        return logits
 
 
 def label_number(labels: list[str], label: str, name: str) -> int:

@@ -93,35 +93,34 @@ class LabelTree:
 def label_scores(
     xp: Any,
     loss: str,
-    hidden: Any,
-    output: Any,
+    logits: Any,
     tree: LabelTree | None,
     threshold: Any,
     shift: np.float32 = SHIFT,
 ) -> Any:
-    """Scores as fastText answers them, `[batch, labels]`, 0 for those that `threshold` excludes.
+    """Scores as fastText answers them, `[labels, batch]`, 0 for those that `threshold` excludes.
+
+    Labels come first, so that sums over them add in their order, as fastText's do.
 
     Args:
         xp: `numpy` or `jax.numpy`.
         loss: the loss, by its name in the settings.
-        hidden: the hidden vectors, float32 `[batch, dims]`.
-        output: the output matrix, float32 `[labels, dims]`.
+        logits: the products of the output matrix with the hidden vectors, float32
+            `[labels, batch]`.
         tree: the tree of a model with hierarchical softmax.
         threshold: the least probability, float32 scalar; below zero for all labels.
         shift: what to add to probabilities; 0 for probabilities as they are.
     """
-    # Labels come first, so that sums over them add in their order, as fastText's do.
     if tree is not None:
-        right = 1 / (1 + xp.exp(-(output[: len(output) - 1] @ hidden.T)))
+        right = 1 / (1 + xp.exp(-logits[: len(logits) - 1]))  # the last row belongs to no node
         # fastText compares sums of logarithms with that of the threshold.
-        return _tree_scores(xp, right, tree, threshold + shift, shift).T
-    logits = output @ hidden.T
+        return _tree_scores(xp, right, tree, threshold + shift, shift)
     if loss == "Softmax":
         powers = xp.exp(logits - logits.max(0))
         probabilities = powers / powers.sum(0)
     else:
         probabilities = _table_sigmoid(xp, logits)
-    return xp.where(probabilities >= threshold, probabilities + shift, np.float32(0)).T
+    return xp.where(probabilities >= threshold, probabilities + shift, np.float32(0))
 
 
 def _table_sigmoid(xp: Any, x: Any) -> Any:

@@ -38,20 +38,20 @@ def distinct(
     n = len(starts)
     bits = max(4, (2 * n).bit_length())
     table = np.zeros(1 << bits, np.int32)
-    equal_to = np.arange(n, dtype=np.int32)
-    rows, hashes = equal_to, _hashes(data, starts, lengths)
-    slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+    rows, equal_to = np.arange(n, dtype=np.int32), np.empty(n, np.int32)
+    heads = _numbers_at(data)[starts] & _MASKS[np.minimum(lengths, 8)]
+    hashes = _hashes(data, starts, lengths, heads)
     while rows.size:
+        slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
         table[slots] = rows
         candidates = table[slots]
-        same = lengths[rows] == lengths[candidates]
-        at = np.flatnonzero(same)
-        pair = data, starts[rows[at]], data, starts[candidates[at]]
-        same[at] = equal_spans(*pair, lengths[rows[at]])
+        same = (heads[rows] == heads[candidates]) & (lengths[rows] == lengths[candidates])
+        long = np.flatnonzero(same & (lengths[rows] > 8))
+        pair = data, starts[rows[long]], data, starts[candidates[long]]
+        same[long] = equal_spans(*pair, lengths[rows[long]])
         equal_to[rows[same]] = candidates[same]
         rows, hashes = rows[~same], hashes[~same]
         hashes = (hashes ^ hashes >> np.uint64(29)) * np.uint64(0x9E3779B97F4A7C15)
-        slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
     is_chosen = equal_to == np.arange(n)
     numbers = np.cumsum(is_chosen, dtype=np.int32) - np.int32(1)
     return np.flatnonzero(is_chosen), numbers[equal_to]
@@ -104,16 +104,19 @@ def _numbers_at(data: np.ndarray) -> np.ndarray:
     return as_strided(first, (data.size - 7,), (1,), writeable=False)
 
 
-def _hashes(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _hashes(
+    data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, heads: np.ndarray
+) -> np.ndarray:
+    """Hashes of strings with a random key, uint64 `[n]`; `heads` are their first eight bytes."""
     numbers, key = _numbers_at(data), np.uint64(secrets.randbits(64) | 1)
-    hashes = np.zeros(len(starts), np.uint64)
-    rows, i = np.arange(len(starts)), 0
+    hashes = (heads ^ heads >> np.uint64(32)) * key
+    rows, i = np.flatnonzero((lengths > 8) & (lengths <= _LONG)), 8
     while rows.size:
         sizes = lengths[rows] - i
         mixed = hashes[rows] ^ (numbers[starts[rows] + i] & _MASKS[np.minimum(sizes, 8)])
         hashes[rows] = (mixed ^ mixed >> np.uint64(32)) * key
         i += 8
-        rows = rows[(sizes > 8) & (lengths[rows] <= _LONG)]
+        rows = rows[sizes > 8]
     for row in np.flatnonzero(lengths > _LONG).tolist():
         raw = data[starts[row] : starts[row] + lengths[row]].tobytes()
         hashes[row] = np.uint64(hash(raw) & (1 << 64) - 1)
