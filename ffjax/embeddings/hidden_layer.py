@@ -75,7 +75,8 @@ class HiddenLayer:
         embeddings, storage = classifier.embeddings, classifier.embeddings.storage
         self.words = embeddings.vocab.index, embeddings.vocab.table
         self.labels = classifier.label_index, classifier.label_table
-        self.prefix = os.path.commonprefix(list(map(encode_word, classifier.labels)))
+        labels = list(map(encode_word, classifier.labels))
+        self.prefix: Any = os.path.commonprefix(labels)
         self.word_rows: Storage = storage.word_rows
         self.indexer = storage.indexer
         self.ngrams = HostRows(classifier.ngram_rows or storage.word_rows[:0])

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import whole_number
-from ffjax._internal.arrays import AnyArray
 from ffjax.embeddings.hidden_layer import LABEL_PREFIX, Lines
+from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import SHIFT, label_scores
+from ffjax.strings.string_table import StringTable
 
 # Numbers of the output layer that are computed at a time.
 _BLOCK_NUMBERS = 1 << 19
@@ -18,20 +18,6 @@ _BLOCK_NUMBERS = 1 << 19
 # which takes the time of those that run here.
 _ONE_THREAD, _LEAST_LINES = 1 << 18, 32
 _NORMALIZED = ("Softmax", "HierarchicalSoftmax")
-
-
-class Labels(NamedTuple):
-    """The best labels of some texts.
-
-    Attributes:
-        scores: their scores, largest first, zeros after the last, float32 `[n, k]`.
-        ids: their numbers, -1 after the last, int32 `[n, k]`.
-        counts: how many there are, int32 `[n]`.
-    """
-
-    scores: Float32[AnyArray, "n k"]
-    ids: Int32[AnyArray, "n k"]
-    counts: Int32[AnyArray, " n"]
 
 
 class Options(NamedTuple):
@@ -146,6 +132,21 @@ class OutputLayer:
         return logits
 
 
+def check_output(output: Any, labels: StringTable, dims: int) -> None:
+    """Checks that the output matrix has a row of numbers for each label."""
+    if output is None or output.shape != (len(labels), dims):
+        got = "none" if output is None else str(output.shape)
+        raise ValueError(f"`output`: expected shape {(len(labels), dims)}, got {got}.")
+    for first, rows in output.row_blocks():
+        is_nan = np.isnan(rows).any(1)
+        if is_nan.any():
+            row = first + int(is_nan.argmax())
+            raise ValueError(
+                f"`output`: expected numbers, got NaN in row {row}, of the label {labels[row]!r}. "
+                "Train the model again, with a lower learning rate."
+            )
+
+
 def label_number(labels: list[str], label: str, name: str) -> int:
     """The number of a label, with or without fastText's prefix."""
     for candidate in (label, f"{LABEL_PREFIX.decode()}{label}"):
@@ -169,10 +170,15 @@ def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if k == 1:
         columns = n_labels - 1 - scores[:, ::-1].argmax(1)[:, None]
         return np.take_along_axis(scores, columns, 1), columns
-    columns = np.broadcast_to(np.arange(n_labels), scores.shape)
+    columns = np.broadcast_to(np.arange(n_labels)[::-1], scores.shape)
     if k < n_labels:
-        columns = np.sort(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :], 1)
-    columns = columns[:, ::-1]
+        columns = -np.sort(-np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :], 1)
+        # Where more labels have the least of these scores, those with the largest numbers count.
+        chosen = np.take_along_axis(scores, columns, 1)
+        least = np.maximum(chosen.min(1, keepdims=True), np.finfo(np.float32).tiny)
+        ties = np.flatnonzero((scores == least).sum(1) > (chosen == least).sum(1))
+        reverse = np.argsort(-scores[ties, ::-1], axis=1, kind="stable")[:, :k]
+        columns[ties] = -np.sort(reverse + 1 - n_labels, 1)
     order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, 1)
     return np.take_along_axis(scores, columns, 1), columns

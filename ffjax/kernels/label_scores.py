@@ -116,8 +116,8 @@ def label_scores(
         # fastText compares sums of logarithms with that of the threshold.
         return _tree_scores(xp, right, tree, threshold + shift, shift)
     if loss == "Softmax":
-        powers = xp.exp(logits - logits.max(0))
-        probabilities = powers / powers.sum(0)
+        powers = xp.exp(logits - logits.max(0, keepdims=True))
+        probabilities = powers / powers.sum(0, keepdims=True)
     else:
         probabilities = _table_sigmoid(xp, logits)
     return xp.where(probabilities >= threshold, probabilities + shift, np.float32(0))

@@ -40,21 +40,21 @@ def absorb(state: State, words: Sequence[Any], full: Any) -> State:
         full: uint32 array, all ones where the block has 16 bytes, zero where it has fewer.
     """
     h1, h2 = state
-    h1 = _xor(h1, _multiply(_rotate(_multiply((words[0], words[1]), C1), 31), C2))
-    h2 = _xor(h2, _multiply(_rotate(_multiply((words[2], words[3]), C2), 33), C1))
-    full1 = _add(_multiply(_add(_rotate(h1, 27), state[1]), 5), _constant(ADD1))
-    full2 = _add(_multiply(_add(_rotate(h2, 31), full1), 5), _constant(ADD2))
+    h1 = _xor(h1, multiply_64(_rotate(multiply_64((words[0], words[1]), C1), 31), C2))
+    h2 = _xor(h2, multiply_64(_rotate(multiply_64((words[2], words[3]), C2), 33), C1))
+    full1 = add_64(multiply_64(add_64(_rotate(h1, 27), state[1]), 5), _constant(ADD1))
+    full2 = add_64(multiply_64(add_64(_rotate(h2, 31), full1), 5), _constant(ADD2))
     return _choose(full, full1, h1), _choose(full, full2, h2)
 
 
 def finish(state: State, size: Any) -> tuple[Any, Any, Any, Any]:
     """The hash as four uint32 arrays, lowest first, of texts of `size` bytes (uint32)."""
     h1, h2 = ((low ^ size, high) for low, high in state)
-    h1 = _add(h1, h2)
-    h2 = _add(h2, h1)
+    h1 = add_64(h1, h2)
+    h2 = add_64(h2, h1)
     h1, h2 = _finalize(h1), _finalize(h2)
-    h1 = _add(h1, h2)
-    h2 = _add(h2, h1)
+    h1 = add_64(h1, h2)
+    h2 = add_64(h2, h1)
     return (*h1, *h2)
 
 
@@ -130,7 +130,8 @@ def _choose(mask: Any, a: Pair, b: Pair) -> Pair:
     return tuple((x & mask) | (y & ~mask) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
-def _add(a: Pair, b: Pair) -> Pair:
+def add_64(a: Pair, b: Pair) -> Pair:
+    """The low 64 bits of a sum."""
     low = a[0] + b[0]
     return low, a[1] + b[1] + (low < b[0]).astype(np.uint32)
 
@@ -142,7 +143,7 @@ def _rotate(a: Pair, by: int) -> Pair:
     return low << up | high >> down, high << up | low >> down
 
 
-def _multiply(a: Pair, by: int) -> Pair:
+def multiply_64(a: Pair, by: int) -> Pair:
     """The low 64 bits of a product, from products of 16-bit halves."""
     half, sixteen = np.uint32(0xFFFF), np.uint32(16)
     by_low, by_high = _constant(by)
@@ -157,5 +158,5 @@ def _multiply(a: Pair, by: int) -> Pair:
 
 def _finalize(a: Pair) -> Pair:
     for by in (MIX1, MIX2):
-        a = _multiply((a[0] ^ a[1] >> np.uint32(1), a[1]), by)
+        a = multiply_64((a[0] ^ a[1] >> np.uint32(1), a[1]), by)
     return a[0] ^ a[1] >> np.uint32(1), a[1]

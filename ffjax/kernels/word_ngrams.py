@@ -7,8 +7,11 @@ A word has its 32-bit hash as a signed number. An n-gram of words hashes to
 and its bucket is the remainder by the number of buckets.
 """
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array, lax
 
+from ffjax.kernels.murmur3 import Pair, add_64, multiply_64
 from ffjax.kernels.ragged import Ragged
 
 _FACTOR = 116049371
@@ -43,3 +46,56 @@ def word_ngrams(hashes: Ragged, order: int, n_buckets: int) -> Ragged:
         buckets[: n - i, i - 1] = np.where(remaining[: n - i] > i, rest, -1)
     of_words = Ragged.of(buckets[buckets >= 0], (buckets >= 0).sum(1))
     return Ragged(of_words.values, of_words.splits[hashes.splits])
+
+
+def device_word_ngrams(hashes: Array, lines: Array, order: int, n_buckets: int) -> Array:
+    """The same in compiled code, -1 after the end of a line, int32 `[n_words, order - 1]`.
+
+    Args:
+        hashes: the hash of each word, uint32 `[n_words]`.
+        lines: the line of each word, ascending.
+        order: the most words in an n-gram.
+        n_buckets: the number of buckets.
+    """
+    n = hashes.shape[0]
+    wide = hashes, jnp.where(hashes >> 31 > 0, np.uint32(0xFFFFFFFF), np.uint32(0))
+    state, columns = wide, []
+    for i in range(1, order):
+        ahead = tuple(jnp.pad(half[i:], (0, min(i, n))) for half in wide)
+        state = add_64(multiply_64(state, _FACTOR), ahead)  # type: ignore[arg-type]
+        same_line = jnp.pad(lines[i:], (0, min(i, n)), constant_values=-1) == lines
+        columns.append(jnp.where(same_line, remainder_64(state, n_buckets), jnp.int32(-1)))
+    return jnp.stack(columns, axis=1)
+
+
+def remainder_64(number: Pair, divisor: int) -> Array:
+    """The remainder of 64-bit numbers by a divisor below 2**31, in 32-bit arithmetic, int32.
+
+    A number is the sum of its digits times powers of the base. The remainders of those products
+    sum to less than 2**32 if digits are short enough; else bits are taken one by one.
+    """
+    low, high = number
+    for bits in (8, 4, 2, 1):
+        if (64 // bits) * (2**bits - 1) * (divisor - 1) < 2**32:
+            break
+    else:
+        return _remainder_by_bits(number, divisor)
+    total = jnp.zeros_like(low)
+    for shift in range(0, 64, bits):
+        half = low if shift < 32 else high
+        digit = half >> np.uint32(shift % 32) & np.uint32(2**bits - 1)
+        total += digit * np.uint32(2**shift % divisor)
+    return (total % np.uint32(divisor)).astype(jnp.int32)
+
+
+def _remainder_by_bits(number: Pair, divisor: int) -> Array:
+    low, high = number
+    limit = np.uint32(divisor)
+
+    def step(i: Array, rest: Array) -> Array:
+        half = jnp.where(i < 32, high, low)
+        bit = half >> (np.uint32(31) - (i & 31).astype(jnp.uint32)) & np.uint32(1)
+        rest = rest * 2 + bit
+        return jnp.where(rest >= limit, rest - limit, rest)
+
+    return lax.fori_loop(0, 64, step, jnp.zeros_like(low)).astype(jnp.int32)

