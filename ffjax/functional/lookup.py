@@ -55,11 +55,13 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
-    unknown = (words < 0) & (jnp.asarray(strings.lengths) >= 0)
-    n = int(unknown.sum())
+    is_unknown = (np.asarray(words) < 0) & (np.asarray(strings.lengths) >= 0)
+    (unknown,) = np.nonzero(is_unknown)
     # A few sizes, so that batches share compiled programs.
-    room = min(len(strings), padded_size(n)) if n else 0
-    return _encode_unknown(vocab, strings, words, unknown, room)
+    n_lines = min(len(strings), padded_size(len(unknown))) if len(unknown) else 0
+    positions = np.full(n_lines, len(strings), np.int32)
+    positions[: len(unknown)] = unknown
+    return _encode_unknown(vocab, strings, words, positions)
 
 
 def lookup(
@@ -157,14 +159,9 @@ def _find(vocab: Vocab, strings: Strings) -> Array:
     return vocab.find(strings)
 
 
-@partial(jax.jit, static_argnames="room")
-def _encode_unknown(
-    vocab: SubwordVocab, strings: Strings, words: Array, unknown: Array, room: int
-) -> Rows:
-    """`Rows` with lines for all unknown words, at most `room`."""
-    batch = unknown.shape[0]
-    (positions,) = jnp.nonzero(unknown, size=room, fill_value=batch)
-    positions = positions.astype(jnp.int32)
+@jax.jit
+def _encode_unknown(vocab: SubwordVocab, strings: Strings, words: Array, positions: Array) -> Rows:
+    """`Rows` with a line of n-grams for each of these positions, none for those after the batch."""
     data = jnp.take(jnp.asarray(strings.bytes), positions, axis=0, mode="clip")
     lengths = jnp.take(jnp.asarray(strings.lengths), positions, mode="fill", fill_value=-1)
     return Rows(words, vocab.ngram_rows(data, lengths), positions)

@@ -35,10 +35,9 @@ def with_oov_words(
         rows.
     """
     data, lengths = jnp.asarray(strings.bytes), jnp.asarray(strings.lengths)
-    batch, width = data.shape
-    words = Words(data.reshape(-1), width * jnp.arange(batch, dtype=jnp.int32), lengths)
+    words = Words(data, None, lengths)
     bow, eow = (marker.encode() for marker in vocab.markers)
     storage, offset = storage.ngram_rows(vocab.n_word_rows)
-    subwords = Subwords(width, offset, bow, eow)
+    subwords = Subwords(data.shape[1], offset, bow, eow)
     mode = MEAN if means else UNIT
     return with_ngram_sums(vectors, storage, vocab.subword_indexer, words, mask, subwords, mode)

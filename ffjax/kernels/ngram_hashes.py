@@ -25,7 +25,7 @@ from jax import Array, lax
 
 from ffjax.kernels import murmur3
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
-from ffjax.kernels.siphash import low_bytes
+from ffjax.kernels.siphash import computed_once, low_bytes
 
 BYTES = "bytes"
 CODE_POINTS = "code points"
@@ -34,22 +34,28 @@ CODE_POINTS = "code points"
 STARTS = 16
 # Bytes around a byte that tell which character it belongs to.
 _AROUND = 4
-# Marks bytes at which no character starts.
-_INSIDE = np.uint32(0x80000000)
+# Marks bytes at which no character starts: those inside of one, and those after a word.
+_INSIDE, _AFTER = np.uint32(1 << 31), np.uint32(3 << 30)
 
 
 class Words(NamedTuple):
     """Words in a buffer.
 
     Attributes:
-        data: uint8 `[size]`.
-        begins: where each word begins, int32 `[batch]`.
+        data: uint8 `[size]`, or `[batch, width]` with a word in each row.
+        begins: where each word begins, int32 `[batch]`; `None` if each has a row.
         lengths: its bytes, int32 `[batch]`; negative for no word.
     """
 
     data: Array
-    begins: Array
+    begins: Array | None
     lengths: Array
+
+    def begin(self, numbers: Array) -> Array:
+        """Where the words with these numbers begin in the buffer."""
+        if self.begins is None:
+            return numbers * self.data.shape[1]
+        return jnp.take(self.begins, numbers, mode="clip")
 
 
 def table_words(data: Array, offsets: Array, ids: Array) -> Words:
@@ -69,7 +75,6 @@ class Tile(NamedTuple):
         start: the first start, counted from the beginning of a marked word, int32 scalar.
         remaining: bytes from there to the end of each word, int32 `[batch]`.
         n_starts: how many starts.
-        steps: bytes in the longest n-gram that any word has, int32 scalar.
     """
 
     bytes: Array
@@ -77,12 +82,11 @@ class Tile(NamedTuple):
     start: Array
     remaining: Array
     n_starts: int
-    steps: Array
 
     @property
     def reach(self) -> int:
         """Bytes in the longest n-gram that fits."""
-        return self.bytes.shape[0] - self.n_starts
+        return self.bytes.shape[0] - self.n_starts - 1
 
     def at(self, plane: Array, offset: Array | int) -> Array:
         """The rows of `bytes` or `characters` at `offset` from each start, `[n_starts, batch]`."""
@@ -104,34 +108,34 @@ def read_tile(
     max_n = min(max_n, max(marked, 1))
     # A code point has at most four bytes; by the other rule a character may have any number.
     reach = min(marked, 4 * max_n) if rule == CODE_POINTS else marked
-    size = n_starts + reach
+    size = n_starts + reach + 1  # so that a byte follows each n-gram
     shape = (size + 2 * _AROUND, words.lengths.shape[0])
     totals = jnp.where(words.lengths < 0, -1, words.lengths + len(bow) + len(eow))[None]
     position = start - _AROUND + lax.broadcasted_iota(jnp.int32, shape, 0)
     inner = jnp.clip(position - len(bow), 0, jnp.maximum(words.lengths - 1, 0)[None])
-    data = words.data.at[words.begins[None] + inner].get(mode="clip").astype(jnp.uint32)
+    begins = jnp.asarray(words.begins)[None]
+    data = words.data.at[begins + inner].get(mode="clip").astype(jnp.uint32)
     for i, byte in enumerate(bow):
         data = jnp.where(position == i, np.uint32(byte), data)
     for i, byte in enumerate(reversed(eow), start=1):
         data = jnp.where(position == totals - i, np.uint32(byte), data)
     inside = (position >= 0) & (position < totals)
-    data = lax.optimization_barrier(jnp.where(inside, data, np.uint32(0)))
+    data = computed_once(jnp.where(inside, data, np.uint32(0)))
 
-    decode = _code_points if rule == CODE_POINTS else _byte_characters
-    characters, largest = decode(lambda by: data[_AROUND + by : _AROUND + by + size])
+    characters_of = _code_points if rule == CODE_POINTS else _byte_characters
+    rows = np.arange(_AROUND, _AROUND + size, dtype=np.int32)
+    characters = characters_of(lambda by: jnp.take(data, rows + by, axis=0, mode="clip"))
     end = position[_AROUND : _AROUND + size] - totals
-    characters = jnp.where(end == 0, np.uint32(0), jnp.where(end > 0, _INSIDE, characters))
-    steps = jnp.minimum(max_n * jnp.max(largest).astype(jnp.int32), reach)
+    characters = jnp.where(end == 0, np.uint32(0), jnp.where(end > 0, _AFTER, characters))
     data = data[_AROUND : _AROUND + size]
-    characters = lax.optimization_barrier(characters)
-    return Tile(data, characters, start, totals[0] - start, n_starts, steps)
+    return Tile(data, characters, start, totals[0] - start, n_starts)
 
 
 def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
     """Bytes in the n-grams at each start, 0 where there is none."""
-    sizes = jnp.zeros((tile.n_starts, max_n - min_n + 1, tile.remaining.shape[0]), jnp.int32)
-    sizes, valid = _walk(tile, min_n, max_n, sizes, lambda sizes, character, k: k + 1)
-    return jnp.where(valid, sizes, 0)
+    zeros = np.zeros(max_n - min_n + 1, np.uint32)
+    sizes, valid = _walk(tile, min_n, max_n, zeros, lambda sizes, _: sizes + np.uint32(1))
+    return jnp.where(valid, sizes.astype(jnp.int32), 0)
 
 
 def edge_unigrams(tile: Tile, spread: int) -> Array:
@@ -147,22 +151,18 @@ def edge_unigrams(tile: Tile, spread: int) -> Array:
 def finalfusion_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
     """The low halves of finalfusion's hashes, `[n_starts, spread, batch]`, and which exist."""
     starts = np.array([length_state(n) % 2**32 for n in range(max_n, min_n - 1, -1)], np.uint32)
-    shape = (tile.n_starts, len(starts), tile.remaining.shape[0])
 
-    def extend(hashes: Array, character: Array, k: Array) -> Array:
-        return jnp.where(character < _INSIDE, finalfusion_extend(hashes, character), hashes)
-
-    return _walk(tile, min_n, max_n, jnp.broadcast_to(starts[None, :, None], shape), extend)
+    return _walk(tile, min_n, max_n, starts, finalfusion_extend, by_character=True)
 
 
 def fasttext_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
     """FastText's hashes, uint32 `[n_starts, spread, batch]`, and which n-grams exist."""
-    shape = (tile.n_starts, max_n - min_n + 1, tile.remaining.shape[0])
 
-    def extend(hashes: Array, character: Array, k: Array) -> Array:
+    def extend(hashes: Array, character: Array) -> Array:
         return fasttext_extend(hashes, character & np.uint32(0xFF))
 
-    return _walk(tile, min_n, max_n, jnp.full(shape, np.uint32(OFFSET_32)), extend)
+    starts = np.full(max_n - min_n + 1, OFFSET_32, np.uint32)
+    return _walk(tile, min_n, max_n, starts, extend)
 
 
 def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, Array, Array]:
@@ -198,39 +198,49 @@ def _walk(
     tile: Tile,
     min_n: int,
     max_n: int,
-    values: Array,
-    extend: Callable[[Array, Array, Array], Array],
+    first: np.ndarray,
+    extend: Callable[[Array, Array], Array],
+    *,
+    by_character: bool = False,
 ) -> tuple[Array, Array]:
-    """Takes each n-gram's value one byte further until it ends, and says which n-grams exist."""
-    length = jnp.arange(max_n, min_n - 1, -1, dtype=jnp.int32)[None, :, None]
+    """Takes each n-gram's value one byte further until it ends, and says which n-grams exist.
 
-    def step(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        counts, values = state
-        character = tile.at(tile.characters, k)
-        extended = extend(values, character[:, None], k)
-        values = jnp.where(counts[:, None] < length, extended, values)
-        ends = tile.at(tile.characters, k + 1) < _INSIDE
-        return counts + ends.astype(jnp.int32), values
+    The number of characters that have ended stands after the values, since each array of a loop's
+    state is a kernel.
+    """
+    lengths = np.append(np.arange(max_n, min_n - 1, -1), 0)[None, :, None].astype(np.uint32)
+    is_count = lengths == 0
+    shape = (tile.n_starts, lengths.size, tile.remaining.shape[0])
 
-    counts = jnp.zeros((tile.n_starts, values.shape[-1]), jnp.int32)
-    counts, values = lax.fori_loop(0, tile.steps, step, (counts, values))
-    starts = tile.characters[: tile.n_starts] < _INSIDE
-    return values, starts[:, None] & (counts[:, None] >= length)
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        k, values = state
+        counts = values[:, -1:]
+        character, following = (tile.at(tile.characters, k + i)[:, None] for i in (0, 1))
+        # After a word all n-grams end; the lower half of a count remains as it is.
+        ended = jnp.where(following == _AFTER, np.uint32(1 << 16), np.uint32(0))
+        ended = jnp.where(following < _INSIDE, np.uint32(1), ended)
+        changes = counts < lengths
+        if by_character:
+            changes &= character < _INSIDE
+        changed = jnp.where(is_count, values + ended, extend(values, character))
+        return k + 1, jnp.where(changes | is_count, changed, values)
+
+    def is_unfinished(state: tuple[Array, Array]) -> Array:
+        return (state[1][:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
+
+    values = jnp.broadcast_to(np.append(first, np.uint32(0))[None, :, None], shape)
+    _, values = lax.while_loop(is_unfinished, step, (jnp.int32(0), values))
+    counts = values[:, -1:] & np.uint32(0xFFFF)
+    starts = tile.characters[: tile.n_starts, None] < _INSIDE
+    return values[:, :-1], starts & (counts >= lengths[:, :-1])
 
 
-def _byte_characters(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
-    data, *following = (shifted(i) for i in range(5))
-    follows = [(byte & np.uint32(0xC0)) == np.uint32(0x80) for byte in (data, *following)]
-    characters = jnp.where(follows[0], data | _INSIDE, data)
-    largest, run = jnp.ones_like(data), jnp.ones(data.shape, bool)
-    for following in follows[1:]:
-        run &= following
-        largest += run.astype(jnp.uint32)
-    # More than four bytes are not UTF-8; then a character may have any number.
-    return characters, jnp.where(run, np.uint32(2**20), largest)
+def _byte_characters(shifted: Callable[[int], Array]) -> Array:
+    data = shifted(0)
+    return jnp.where((data & np.uint32(0xC0)) == np.uint32(0x80), data | _INSIDE, data)
 
 
-def _code_points(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
+def _code_points(shifted: Callable[[int], Array]) -> Array:
     def size(by: int) -> Array:
         # Table 3-7 of the Unicode standard: the range of the second byte depends on the first.
         lead, second, third, fourth = (shifted(by + i) for i in range(4))
@@ -255,4 +265,4 @@ def _code_points(shifted: Callable[[int], Array]) -> tuple[Array, Array]:
     for n, value in ((2, code2), (3, code3), (4, code4 | t3)):
         code = jnp.where(n_bytes == n, value, code)
     inside = (size(-1) > 1) | (size(-2) > 2) | (size(-3) > 3)
-    return jnp.where(inside, _INSIDE, code), n_bytes
+    return jnp.where(inside, _INSIDE, code)

@@ -35,25 +35,31 @@ def normalize(
         >>> unit.tolist(), norms.tolist()
         ([[0.6000000238418579, 0.800000011920929], [0.0, 0.0]], [5.0, 0.0])
     """
-    x = jnp.asarray(array_of("x", x, jnp.floating, "vectors of floats along the last axis"))
+    return _normalize(array_of("x", x, jnp.floating, "vectors of floats along the last axis"))
+
+
+@jax.jit
+def _normalize(x: Array) -> tuple[Array, Array]:
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     extreme = (largest > _LARGE) | ((largest < _SMALL) & (largest > 0))
-    power = power_of_two(largest)
-    scale = jnp.where(extreme, jnp.where(largest < jnp.inf, power, largest), 1.0)
-    scaled = wide / scale
+    # A power of two, so that scaling there and back changes no bit of the result.
+    scale = jnp.where(extreme, reciprocal_power(largest), 1.0)
+    scaled = wide * scale
     squares = (scaled * scaled).sum(-1, keepdims=True)
     nonzero = squares != 0  # true for NaN, which must not become zero
-    root = jnp.sqrt(jnp.where(nonzero, squares, 1.0))
+    root = jnp.where(squares < jnp.inf, jnp.sqrt(jnp.where(nonzero, squares, 1.0)), jnp.nan)
     unit = jnp.where(nonzero, scaled / root, 0.0)
-    norms = jnp.where(nonzero, root * scale, 0.0)
+    norms = jnp.where(nonzero, root / scale, 0.0)
     return unit.astype(x.dtype), norms[..., 0].astype(x.dtype)
 
 
-def power_of_two(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """The power of two next to each number: scaling by it and back changes no bit."""
-    limits = jnp.finfo(x.dtype)
-    return jax.lax.reduce_precision(jnp.clip(x, limits.tiny, limits.max / 4), limits.nexp, 0)
+def reciprocal_power(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """One over the power of two below each number, so that a product with it is exact."""
+    info = jnp.finfo(x.dtype)
+    bits = jax.lax.bitcast_convert_type(x, f"int{info.bits}")
+    exponent = jnp.clip(bits >> info.nmant, 1, 2 * info.maxexp - 3)
+    return jax.lax.bitcast_convert_type((2 * info.maxexp - 2 - exponent) << info.nmant, x.dtype)
 
 
 def unit_rows(

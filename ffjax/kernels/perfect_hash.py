@@ -36,6 +36,7 @@ from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
     chunks_of,
+    computed_once,
     hash_chunks,
     hash_spans,
     hash_words,
@@ -44,10 +45,8 @@ from ffjax.kernels.siphash import (
 )
 
 _MAX_KEYS = 64
-# Short strings of a wide batch that are found at a time.
-_BLOCK = 1 << 16
-# Columns of the batch in which long strings are looked for, and strings of each at a time.
-_COLUMNS, _WINDOW = 1040, 64
+# Groups of strings in which long ones are looked for at a time.
+_COLUMNS, _MOST_AHEAD = 1024, 8
 
 
 @value()
@@ -149,12 +148,11 @@ def find(
     if offsets.shape[0] <= 1 or lengths.shape[0] == 0:
         return jnp.full(lengths.shape, -1, jnp.int32)
     strings, lengths = jnp.asarray(strings), jnp.asarray(lengths)
-    width = strings.shape[-1]
-    lengths = jnp.where(lengths <= width, lengths, -1)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    if width <= CHUNK:
-        return probe.find(strings, lengths)
-    return _find_long(probe, strings, lengths, _find_short(probe, strings, lengths))
+    numbers = probe.find(strings[:, :CHUNK], lengths)
+    if strings.shape[-1] > CHUNK:
+        numbers = _find_long(probe, strings, lengths, numbers)
+    return numbers
 
 
 def find_words(
@@ -182,12 +180,11 @@ class _Probe(NamedTuple):
 
     def find(self, strings: Array, lengths: Array) -> Array:
         """The number of each string of a padded batch of at most one chunk."""
-        ids, begin = self.candidates(
-            hash_words(words_of(strings), lengths, self.table.key), lengths
-        )
-        # After the barrier XLA reads the batch again, instead of keeping all words in memory.
-        words = words_of(lax.optimization_barrier(strings))
-        return jnp.where(self.differences(begin, words, lengths) == 0, ids, -1)
+        words = words_of(strings)
+        ids, begin = self.candidates(hash_words(words, lengths, self.table.key), lengths)
+        fits = lengths <= strings.shape[-1]
+        equal = fits & (self.differences(begin, words, lengths) == 0)
+        return computed_once(jnp.where(equal, ids, -1))
 
     def find_chunked(self, strings: Array, lengths: Array) -> Array:
         """The number of each string of a padded batch of several chunks."""
@@ -219,62 +216,48 @@ class _Probe(NamedTuple):
 
     def words(self, begin: Array, count: int) -> Iterator[Array]:
         """The first `count` words of each string of the table."""
-        if self.data.size % 4 or self.data.size > 4 * begin.size:
-            for i in range(count):
-                window = _gather(self.data, begin + 4 * i, 4)
-                yield lax.bitcast_convert_type(window, jnp.uint32)
-            return
-        # Aligned words are read faster, which is worth a pass over a small table.
-        aligned = lax.bitcast_convert_type(self.data.reshape(-1, 4), jnp.uint32)
-        low, shift = _gather(aligned, begin >> 2), (begin & 3) << 3
-        for i in range(1, count + 1):
-            high = _gather(aligned, (begin >> 2) + i)
-            # Two shifts, since a shift by 32 is not defined.
-            yield (low >> shift) | ((high << 1) << (31 - shift))
-            low = high
-
-
-def _find_short(probe: _Probe, strings: Array, lengths: Array) -> Array:
-    """The numbers of the strings of at most one chunk in a wide batch, -1 for all others."""
-    batch = strings.shape[0]
-    lengths = jnp.where(lengths <= CHUNK, lengths, -1)
-    size = min(batch, _BLOCK)
-
-    def block(i: Array | int, ids: Array) -> Array:
-        start = jnp.minimum(i * size, batch - size)
-        # The barrier has the narrow block copied: strided reads of single bytes are slow.
-        rows = lax.optimization_barrier(lax.dynamic_slice(strings, (start, 0), (size, CHUNK)))
-        numbers = probe.find(rows, lax.dynamic_slice(lengths, (start,), (size,)))
-        return lax.dynamic_update_slice(ids, numbers, (start,))
-
-    # Blocks stay in the cache, and need no large temporary arrays.
-    return lax.fori_loop(0, -(-batch // size), block, jnp.full(batch, -1, jnp.int32))
+        for i in range(count):
+            window = _gather(self.data, begin + 4 * i, 4)
+            yield lax.bitcast_convert_type(window, jnp.uint32)
 
 
 def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Array:
     """Adds to `ids` the strings of more than one chunk.
 
-    The batch is a table of a number of columns. Each step takes the next long string of every
-    column, if there is one within a window, so a few long strings take a few steps.
+    Each integer of `flags` has a bit for each string of a group. A step takes the next long string
+    of `_COLUMNS` groups, or of groups up to `_MOST_AHEAD` columns ahead, so a few long strings take
+    a few steps.
     """
-    batch = strings.shape[0]
+    batch, width = strings.shape
     columns = min(batch, _COLUMNS)
-    column = jnp.arange(columns, dtype=jnp.int32)
-    window = min(-(-batch // columns), _WINDOW)
+    size = min(32, 1 << (-(-batch // columns) - 1).bit_length())
+    is_long = jnp.pad((lengths > CHUNK) & (lengths <= width), (0, -batch % size))
+    bits = is_long.reshape(-1, size).astype(jnp.uint32) << np.arange(size, dtype=np.uint32)[None]
+    flags = bits.sum(1, dtype=jnp.uint32)
+    ahead = min(-(-flags.shape[0] // columns), _MOST_AHEAD)
 
     def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        starts, ids = state
-        ahead = lax.broadcasted_iota(jnp.int32, (columns, window), 1)
-        index = starts[:, None] + columns * ahead
-        is_long = jnp.take(lengths, index, mode="fill", fill_value=-1) > CHUNK
-        index = starts + columns * jnp.min(jnp.where(is_long, ahead, window), axis=1)
-        size = jnp.take(lengths, index, mode="fill", fill_value=-1)
-        numbers = probe.find_chunked(jnp.take(strings, index, axis=0, mode="clip"), size)
-        long_index = jnp.where(size > CHUNK, index, batch)
-        ids = ids.at[long_index].set(numbers, mode="drop", unique_indices=False)
-        return jnp.where(size > CHUNK, index + columns, index), ids
+        last, ids = state
+        group, bit = last // size, last % size
+        rest = jnp.take(flags, group, mode="clip") & (~np.uint32(1) << bit.astype(jnp.uint32))
+        for _ in range(ahead):
+            group = jnp.where(rest == 0, group + columns, group)
+            rest = jnp.where(rest == 0, jnp.take(flags, group, mode="fill", fill_value=0), rest)
+        # Without a long string the last of the group is looked at, in vain.
+        bit = lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
+        index = computed_once(group * size + jnp.minimum(bit, size - 1))
+        long_lengths = jnp.take(lengths, index, mode="clip")
+        numbers = probe.find_chunked(jnp.take(strings, index, axis=0, mode="clip"), long_lengths)
+        numbers = jnp.where(long_lengths <= width, numbers, -1)
+        return index, ids.at[index].max(
+            numbers, mode="drop", unique_indices=True, wrap_negative_indices=False
+        )
 
-    return lax.while_loop(lambda state: jnp.any(state[0] < batch), step, (column, ids))[1]
+    # The last step takes every column past the end, which groups of one string need not wait for.
+    end = batch if size > 1 else batch - columns
+    first = np.arange(-columns, 0, dtype=np.int32) * size + size - 1
+    state = jnp.asarray(first), ids
+    return lax.while_loop(lambda state: jnp.min(state[0]) < end, step, state)[1]
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:

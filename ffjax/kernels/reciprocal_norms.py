@@ -4,9 +4,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from ffjax.kernels.normalize import reciprocal_power
+
 # Between these, neither a square that matters nor the sum of squares leaves the range of float32.
 _MIN_SQUARES, _MAX_SQUARES = 1e-26, 1e30
-_MAX_EXPONENT = 126.0
 
 
 def reciprocal_norms(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batch"]:
@@ -21,8 +22,7 @@ def reciprocal_norms(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batc
 
     def scaled() -> Array:
         largest = lax.stop_gradient(jnp.abs(rows).max(-1, keepdims=True, initial=0.0))
-        exponent = jnp.floor(jnp.log2(jnp.where(largest > 0, largest, 1.0)))
-        power = jnp.exp2(-jnp.clip(exponent, -_MAX_EXPONENT, _MAX_EXPONENT))
+        power = reciprocal_power(largest)
         small = rows * power
         return reciprocal_sqrt((small * small).sum(-1)) * power[..., 0]
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Int, Int32, UInt8, UInt32
 from numpy.lib.stride_tricks import as_strided
 
@@ -168,6 +169,14 @@ def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
     for least, bits in ((1, 0xFF), (2, 0xFFFF), (3, 0xFFFFFF), (4, 0xFFFFFFFF)):
         mask = jnp.where(count >= least, jnp.uint32(bits), mask)
     return jnp.broadcast_to(mask, count.shape)
+
+
+def computed_once(numbers: Array) -> Array:
+    """The same numbers, below the largest of their type, computed once and not for each use.
+
+    XLA repeats cheap arithmetic in each kernel that uses its result, and a remainder isn't cheap.
+    """
+    return lax.rem(numbers, jnp.array(jnp.iinfo(numbers.dtype).max, numbers.dtype))
 
 
 def _hash_spans(

@@ -36,19 +36,10 @@ def as_one_batch(
     @call.def_vmap
     def _(size: int, mapped: Any, *args: Any) -> tuple[Any, Any]:
         if not joins or any(jax.tree.leaves(mapped[:2])):
-            out = _one_by_one(call, size, mapped, args)
+            numbers = jnp.arange(size, dtype=jnp.int32)
+            out = lax.map(lambda i: call(*_pick(i, args, mapped)), numbers)
         else:
-            data, data_mapped = args[2].data, mapped[2].data
-            words, batch = jax.tree.map(
-                lambda x, is_mapped: x if is_mapped else jnp.broadcast_to(x, (size, *x.shape)),
-                ((args[2].begins, args[2].lengths), args[3]),
-                ((mapped[2].begins, mapped[2].lengths), mapped[3]),
-            )
-            begins, lengths = words
-            if data_mapped:
-                begins = begins + data.shape[1] * jnp.arange(size, dtype=jnp.int32)[:, None]
-            flat = Words(data.reshape(-1), begins.reshape(-1), lengths.reshape(-1))
-            batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+            flat, batch = _joined(size, mapped[2:], args[2:])
             out = call(*args[:2], flat, batch)
             out = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), out)
         return out, jax.tree.map(lambda _: True, out)
@@ -56,9 +47,24 @@ def as_one_batch(
     return call(storage, indexer, words, batch)
 
 
-def _one_by_one(call: Callable[..., Any], size: int, mapped: Any, args: Any) -> Any:
-    def pick(i: Array) -> Any:
-        one = jax.tree.map(lambda x, is_mapped: x[i] if is_mapped else x, args, tuple(mapped))
-        return call(*one)
+def _pick(i: Array, args: Any, mapped: Any) -> Any:
+    return jax.tree.map(lambda x, is_mapped: x[i] if is_mapped else x, args, tuple(mapped))
 
-    return lax.map(pick, jnp.arange(size, dtype=jnp.int32))
+
+def _joined(size: int, mapped: Any, args: Any) -> Any:
+    """The words of all batches as one, and what belongs to each."""
+
+    def join(x: Array, is_mapped: bool) -> Array:
+        x = x if is_mapped else jnp.broadcast_to(x, (size, *x.shape))
+        return x.reshape(-1, *x.shape[2:])
+
+    (data, begins, lengths), (data_mapped, begins_mapped, lengths_mapped) = args[0], mapped[0]
+    if begins is None:
+        data = join(data, data_mapped)
+    else:
+        begins = join(begins, begins_mapped)
+        if data_mapped:
+            starts = data.shape[1] * jnp.arange(size, dtype=jnp.int32)
+            begins += jnp.repeat(starts, len(begins) // size)
+    words = Words(data, begins, join(lengths, lengths_mapped))
+    return words, jax.tree.map(join, args[1], mapped[1])

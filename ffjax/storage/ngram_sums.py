@@ -23,16 +23,12 @@ from jax import Array, lax
 
 from ffjax.kernels.ngram_hashes import STARTS, Words
 from ffjax.kernels.normalize import normalize
-from ffjax.storage.base import Storage
-from ffjax.storage.dense import NdArray
+from ffjax.storage.base import Storage, add_leaves, float_leaves
 from ffjax.storage.ngram_batching import as_one_batch
-from ffjax.storage.ngram_gradients import as_cotangent, finish_gradient, zero_gradient
 from ffjax.vocab.ngrams.base import NgramIndexer
 
 C = TypeVar("C")
 
-# Words that are ordered together: their numbers take 16 of the 32 bits that are sorted.
-_SORTED_WORDS = 1 << 16
 # Words of a block. On a CPU their vectors should stay in the cache while rows are added to them; a
 # GPU waits for the host at each step of a loop, so it gets few and large blocks.
 _BLOCK_WORDS = {"cpu": 512}
@@ -41,6 +37,8 @@ _LARGE_BLOCK_WORDS = 1 << 15
 _BLOCK_WIDTH = 64
 # Rows of each word that are added in one step.
 _ROWS_AT_ONCE = 8
+# The key after those of all requested words.
+_NO_WORD = np.uint32(2**32 - 1)
 
 # What becomes of a sum of rows.
 UNIT, MEAN, MEAN_WITH_WORD = "unit", "mean", "mean with word"
@@ -74,13 +72,28 @@ class _Tile(NamedTuple):
         positions: the words' positions in the batch, beyond it after the last word.
         is_first: whether these are the first bytes, bool scalar.
         ids: the rows of the n-grams, -1 for none, `[slots, words]`.
-        n_steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, int32 scalar.
+        remaining: bytes from the first start to the end of the longest word, int32 scalar.
+        steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `remaining`.
     """
 
     positions: Array
     is_first: Array
     ids: Array
-    n_steps: Array
+    remaining: Array
+    steps: np.ndarray
+
+    def over_steps(self, add: Callable[[Array, Array, C], C], carry: C) -> C:
+        """Calls `add(i, ids, carry)` for each step that has rows, and for the first."""
+
+        def has_rows(state: tuple[Array, C]) -> Array:
+            return state[0] < jnp.take(self.steps, self.remaining, mode="clip")
+
+        def step(state: tuple[Array, C]) -> tuple[Array, C]:
+            i, carry = state
+            ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
+            return i + 1, add(i, ids, carry)
+
+        return lax.while_loop(has_rows, step, (jnp.int32(0), carry))[1]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -120,7 +133,14 @@ def _gradient(subwords: Subwords, mode: str, saved: Any, cotangents: Any) -> Any
     batch = mask, vectors, cotangents[0]
     args = storage, indexer, words, batch, subwords, mode
     gradient, rest = as_one_batch(_backward, *args, joins=False)
-    return rest, as_cotangent(storage, gradient), None, None, None
+    sums = iter(gradient)
+
+    def cotangent(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            return next(sums).astype(leaf.dtype)
+        return np.zeros(leaf.shape, jax.dtypes.float0)
+
+    return rest, jax.tree.map(cotangent, storage), None, None, None
 
 
 with_ngram_sums.defvjp(_save, _gradient)
@@ -132,8 +152,10 @@ def _forward(
     mask, vectors = batch
 
     def write(rows: Array, positions: Array, total: Array, counts: Array) -> Array:
-        word = vectors if mode == MEAN_WITH_WORD else None
-        new = _finish(storage, total, counts, positions, word, mode)
+        word = None
+        if mode == MEAN_WITH_WORD:
+            word = jnp.take(vectors, positions, axis=0, mode="clip")
+        new = _finish(storage, total, counts, word, mode)
         return _set(rows, positions, new.astype(vectors.dtype))
 
     vectors_out, counts = _sums(storage, indexer, words, mask, subwords, vectors, write)
@@ -143,6 +165,11 @@ def _forward(
 def _backward(
     storage: Storage, indexer: NgramIndexer, words: Words, batch: Any, subwords: Subwords, mode: str
 ) -> tuple[Any, Array]:
+    """The gradient of the storage, float32 for each leaf of floats, and that of the vectors.
+
+    What `jax.grad` makes of a sum of rows is an array like the whole storage for each step of the
+    sum. Here one such array is added to.
+    """
     mask, vectors, cotangents = batch
     zeros = jnp.zeros((len(mask), *_total_shape(storage, 1)[1:]), jnp.float32)
 
@@ -152,40 +179,29 @@ def _backward(
     totals, counts = _sums(storage, indexer, words, mask, subwords, zeros, write)
 
     def finish(storage: Storage, totals: Array, vectors: Array) -> Array:
-        word_rows = vectors if mode == MEAN_WITH_WORD else None
-        new = _finish(storage, totals, counts, None, word_rows, mode)
+        new = _finish(storage, totals, counts, vectors if mode == MEAN_WITH_WORD else None, mode)
         return jnp.where(mask[:, None], new.astype(vectors.dtype), vectors)
 
     _, pull = jax.vjp(finish, storage, totals, vectors)
     of_storage, direction, rest = pull(cotangents)
-    gradient = finish_gradient(storage, zero_gradient(storage), of_storage)
+    gradient = tuple(jnp.zeros(leaf.shape, jnp.float32) for leaf in float_leaves(storage))
+    gradient = add_leaves(gradient, of_storage)
 
     def add_tile(gradient: Any, tile: _Tile) -> Any:
         incoming = jnp.take(direction, tile.positions, axis=0, mode="fill", fill_value=0)
-        return lax.fori_loop(
-            0,
-            tile.n_steps,
-            lambda i, gradient: storage.add_gradient(gradient, _step(tile.ids, i), incoming),
-            gradient,
+        return tile.over_steps(
+            lambda i, ids, gradient: storage.add_gradient(gradient, ids.T, incoming), gradient
         )
 
     return _over_tiles(indexer, words, mask, subwords, gradient, add_tile), rest
 
 
 def _finish(
-    storage: Storage,
-    total: Array,
-    counts: Array,
-    positions: Array | None,
-    word: Array | None,
-    mode: str,
+    storage: Storage, total: Array, counts: Array, word: Array | None, mode: str
 ) -> Array:
     total = storage.finish_sum(total)
     if mode == UNIT:
         return normalize(total)[0]
-    if positions is not None:
-        counts = jnp.take(counts, positions, mode="clip")
-        word = None if word is None else jnp.take(word, positions, axis=0, mode="clip")
     if word is not None:
         total, counts = total + word.astype(jnp.float32), counts + 1
     return total / jnp.maximum(counts, 1)[:, None].astype(total.dtype)
@@ -213,48 +229,33 @@ def _sums(
     write: Callable[[Array, Array, Array, Array], Array],
 ) -> tuple[Array, Array]:
     """Calls `write(rows, positions, total, counts)` as sums of blocks grow; counts of all words."""
+    size = _block_size(len(mask), subwords)
 
-    def add_tile(state: tuple[Array, Array, Array], tile: _Tile) -> tuple[Array, Array, Array]:
-        total, counts, rows = state
-        total = lax.fori_loop(
-            0,
-            tile.n_steps,
-            lambda i, total: _add_rows(storage, total, _step(tile.ids, i)),
-            jnp.where(tile.is_first, 0, total),
-        )
-        # A product with ones is one kernel, and exact.
-        exist = (tile.ids >= 0).astype(jnp.float32)
-        n = (jnp.ones(len(exist)) @ exist).astype(jnp.int32)
-        counts = counts.at[tile.positions].add(n, mode="drop", unique_indices=True)
-        return total, counts, write(rows, tile.positions, total, counts)
+    def add_tile(state: tuple[Array, ...], tile: _Tile) -> tuple[Array, ...]:
+        def add(i: Array, ids: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            total, counts = (jnp.where(tile.is_first & (i == 0), 0, x) for x in sums)
+            n = (ids >= 0).sum(0, dtype=jnp.int32)
+            return total + storage.partial_sum(ids.T), counts + n
 
-    total = jnp.zeros(_total_shape(storage, _block_size(len(mask), subwords)), jnp.float32)
-    state = total, jnp.zeros(len(mask), jnp.int32), rows
-    _, counts, rows = _over_tiles(indexer, words, mask, subwords, state, add_tile)
+        total, counts, all_counts, rows = state
+        total, counts = tile.over_steps(add, (total, counts))
+        all_counts = _set(all_counts, tile.positions, counts)
+        return total, counts, all_counts, write(rows, tile.positions, total, counts)
+
+    total = jnp.zeros(_total_shape(storage, size), jnp.float32)
+    state = total, jnp.zeros(size, jnp.int32), jnp.zeros(len(mask), jnp.int32), rows
+    _, _, counts, rows = _over_tiles(indexer, words, mask, subwords, state, add_tile)
     return rows, counts
 
 
-def _add_rows(storage: Storage, total: Array, ids: Array) -> Array:
-    def add(total: Array, ids: Array, *, all_valid: bool) -> Array:
-        return total + storage.partial_sum(ids, all_valid=all_valid)
-
-    if not isinstance(storage, NdArray):
-        return add(total, ids, all_valid=False)
-    # Words of a block have about as many n-grams, so most steps need not look for missing rows.
-    choices = partial(add, all_valid=True), partial(add, all_valid=False)
-    return lax.cond((ids >= 0).all(), *choices, total, ids)
-
-
 def _set(rows: Array, positions: Array, new: Array) -> Array:
-    return rows.at[positions].set(new, mode="drop", unique_indices=True)
+    return rows.at[positions].set(
+        new, mode="drop", unique_indices=True, wrap_negative_indices=False
+    )
 
 
 def _total_shape(storage: Storage, n: int) -> tuple[int, ...]:
     return jax.eval_shape(storage.partial_sum, jax.ShapeDtypeStruct((n, 1), jnp.int32)).shape
-
-
-def _step(ids: Array, i: Array) -> Array:
-    return lax.dynamic_slice_in_dim(ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE).T
 
 
 def _block_size(n: int, subwords: Subwords) -> int:
@@ -271,48 +272,39 @@ def _over_tiles(
     add_tile: Callable[[C, _Tile], C],
 ) -> C:
     """Calls `add_tile(carry, tile)` for the tiles of each block of the requested words."""
-    n = words.lengths.shape[0]
+    n, width = len(mask), subwords.width
     if n == 0 or subwords.marked == 0:
         return carry
-    size, chunk = _block_size(n, subwords), min(n, _SORTED_WORDS)
-    n_chunks = -(-n // chunk)
-    lengths = jnp.minimum(words.lengths, subwords.width)
-    lengths, begins = (jnp.pad(x, (0, n_chunks * chunk - n)) for x in (lengths, words.begins))
-    mask = jnp.pad(mask & (words.lengths >= 0), (0, n_chunks * chunk - n))
-    n_markers = len(subwords.bow) + len(subwords.eow)
+    size, data = _block_size(n, subwords), words.data.reshape(-1)
     slots, steps = _slot_order(indexer, subwords.marked)
+    number_bits = max(n - 1, 1).bit_length()
+    longest = min((1 << (32 - number_bits)) - 2, width)
+    keys = _ordered(words.lengths, mask, number_bits, longest, -n % size + size)
+    # The loop's counter has the tile in its lower bits, and above them the first word of the block.
+    tile_bits = (subwords.marked // STARTS + 1).bit_length()
 
-    def of_chunk(first: Array | int, carry: C) -> C:
-        chunk_lengths, chunk_begins, chunk_mask = (
-            lax.dynamic_slice_in_dim(x, first, chunk) for x in (lengths, begins, mask)
-        )
-        n_words = chunk_mask.sum(dtype=jnp.int32)
-        order = _ordered(chunk_lengths, chunk_mask)
-        columns = order + first, chunk_begins[order], chunk_lengths[order]
-        plan = jnp.pad(jnp.stack(columns), ((0, 0), (0, size)))
+    def of_tile(state: tuple[Array, C]) -> tuple[Array, C]:
+        counter, carry = state
+        start, number = counter >> tile_bits, counter & ((1 << tile_bits) - 1)
+        block = lax.dynamic_slice_in_dim(keys, start, size)
+        index = (block & ((1 << number_bits) - 1)).astype(jnp.int32)
+        positions = jnp.where(block == _NO_WORD, n + np.arange(size, dtype=np.int32), index)
+        lengths = jnp.take(words.lengths, positions, mode="fill", fill_value=-1)
+        block_words = Words(data, words.begin(index), jnp.minimum(lengths, width))
+        # Bytes to the end of the longest word, which is the first of the block.
+        length = longest - (block[0] >> number_bits).astype(jnp.int32)
+        length = length if longest == width else jnp.where(length < longest, length, width)
+        remaining = length + (subwords.marked - width) - number * STARTS
+        ids = _tile_ids(indexer, block_words, number * STARTS, subwords, slots)
+        carry = add_tile(carry, _Tile(positions, number == 0, ids, remaining, steps))
+        is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
+        return jnp.where(is_last, (start + size) << tile_bits, counter + 1), carry
 
-        def of_tile(state: tuple[Array, C]) -> tuple[Array, C]:
-            (start, tile), carry = state[0], state[1]
-            positions, block_begins, block_lengths = lax.dynamic_slice_in_dim(plan, start, size, 1)
-            number = start + jnp.arange(size, dtype=jnp.int32)
-            valid = number < n_words
-            positions = jnp.where(valid, positions, n + number)
-            block = Words(words.data, block_begins, jnp.where(valid, block_lengths, -1))
-            # Bytes from this tile to the end of the longest word, which is the last of the block.
-            longest = plan[2, jnp.minimum(start + size, n_words) - 1]
-            remaining = longest + n_markers - tile * STARTS
-            is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
-            after = jnp.where(is_last, jnp.stack([start + size, 0]), jnp.stack([start, tile + 1]))
-            n_steps = jnp.asarray(steps)[jnp.clip(remaining, 0, len(steps) - 1)]
-            ids = _tile_ids(indexer, block, tile * STARTS, subwords, slots)
-            return after, add_tile(carry, _Tile(positions, tile == 0, ids, n_steps))
+    def has_words(state: tuple[Array, C]) -> Array:
+        start = state[0] >> tile_bits
+        return lax.dynamic_index_in_dim(keys, start, keepdims=False) != _NO_WORD
 
-        begin = jnp.zeros(2, jnp.int32)
-        return lax.while_loop(lambda state: state[0][0] < n_words, of_tile, (begin, carry))[1]
-
-    if n_chunks == 1:
-        return of_chunk(0, carry)
-    return lax.fori_loop(0, n_chunks, lambda i, state: of_chunk(i * chunk, state), carry)
+    return lax.while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
 
 
 def _tile_ids(
@@ -321,7 +313,7 @@ def _tile_ids(
     ids = indexer.tile_ids(words, start, subwords.width, subwords.bow, subwords.eow)
     ids = ids.at[np.maximum(slots, 0)].get(mode="promise_in_bounds")
     exist = (ids >= 0) & (slots >= 0)[:, None]
-    return lax.optimization_barrier(jnp.where(exist, ids + subwords.offset, -1))
+    return jnp.where(exist, ids + subwords.offset, -1)
 
 
 def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:
@@ -338,13 +330,17 @@ def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndar
     slots = slots[np.argsort(ends[slots], kind="stable")]
     n_valid = np.searchsorted(ends[slots], np.arange(ends.max() + 1), side="right")
     fill = -len(slots) % _ROWS_AT_ONCE
-    steps = (-(-n_valid // _ROWS_AT_ONCE)).astype(np.int32)
+    # At least one, since the first step makes an end of the sums of the block before.
+    steps = np.maximum(-(-n_valid // _ROWS_AT_ONCE), 1).astype(np.int32)
     return np.pad(slots, (0, fill), constant_values=-1).astype(np.int32), steps
 
 
-def _ordered(lengths: Array, mask: Array) -> Array:
-    """The numbers of the requested words, in the order of their lengths; then all others."""
-    number = jnp.arange(lengths.shape[0], dtype=jnp.uint32)
-    keys = jnp.clip(lengths, 0, (1 << 15) - 1).astype(jnp.uint32)
-    keys = jnp.where(mask, keys, np.uint32((1 << 16) - 1)) << 16 | number
-    return (jnp.sort(keys) & np.uint32((1 << 16) - 1)).astype(jnp.int32)
+def _ordered(lengths: Array, mask: Array, number_bits: int, longest: int, n_fill: int) -> Array:
+    """Keys of the requested words, the longest words first, and then at least a block `_NO_WORD`.
+
+    A key has the word's number in its lower bits and above them the bytes it is short of `longest`.
+    """
+    number = jnp.arange(len(mask), dtype=jnp.uint32)
+    keys = (longest - jnp.clip(lengths, 0, longest)).astype(jnp.uint32) << number_bits | number
+    keys = jnp.where(mask & (lengths >= 0), keys, _NO_WORD)
+    return jnp.sort(jnp.pad(keys, (0, n_fill), constant_values=_NO_WORD))

@@ -23,7 +23,7 @@ from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.embeddings.value import Embeddings
-from ffjax.kernels.normalize import normalize, power_of_two
+from ffjax.kernels.normalize import normalize, reciprocal_power
 from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
@@ -184,7 +184,7 @@ def _moments(block: Array, shift: Array, count: Any) -> tuple[Array, Array, Arra
     """
     valid = jnp.arange(block.shape[0], dtype=jnp.int32) < count
     moved = jnp.where(valid[:, None], block - shift[None], jnp.float32(0))
-    power = power_of_two(jnp.abs(moved).max(initial=0.0))
+    power = 1 / reciprocal_power(jnp.abs(moved).max(initial=0.0))
     moved = moved / power
     return jnp.matmul(moved.T, moved, precision=jax.lax.Precision.HIGHEST), moved.sum(0), power
 
