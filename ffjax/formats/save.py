@@ -16,7 +16,7 @@ from ffjax.formats.rows.export import ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot.files import write_snapshot
 from ffjax.formats.text.write import check_separator, write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
-from ffjax.transforms.shared_rows import unshare_rows as unshare
+from ffjax.transforms.select import unshare_rows as unshare
 from ffjax.vocab import FastTextVocab
 
 

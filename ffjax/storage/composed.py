@@ -9,7 +9,7 @@ of its n-grams. The first rows are those of the words, at unit length, and the n
 So a memory map or the codes of a quantizer stay as they are, and nothing is computed in advance.
 """
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         ((5, 2), array([0.4472136, 0.8944272], dtype=float32), array([1., 1.], dtype=float32))
     """
 
-    host_cost: ClassVar[float] = 256
+    host_cost = 256
 
     word_rows: Storage
     table: StringTable

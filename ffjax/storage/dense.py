@@ -1,7 +1,7 @@
 """Dense storage: a matrix."""
 
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,8 @@ class NdArray(RowArrays, kind="NdArray"):
         ((2, 2), array([0.5, 1. ], dtype=float32), NdArray(1 x 2))
     """
 
-    row_arrays: ClassVar[tuple[str, ...]] = ("matrix",)
-    host_cost: ClassVar[float] = 1
+    row_arrays = ("matrix",)
+    host_cost = 1
 
     matrix: Float[AnyArray, "rows dims"]
 

@@ -5,7 +5,7 @@
 so a number is off by at most half a scale, and a row of zeros stays one.
 """
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +47,7 @@ class Int8Array(RowArrays, kind="Int8Array"):
         ((2, 2), array([ 63.5, -32. ], dtype=float32), Int8Array(1 x 2))
     """
 
-    row_arrays: ClassVar[tuple[str, ...]] = ("codes", "scales")
+    row_arrays = ("codes", "scales")
 
     codes: Int8[AnyArray, "rows dims"]
     scales: Float32[AnyArray, " rows"]

@@ -6,7 +6,7 @@ A row is the concatenation of its centroids, times the transposed projection whe
     row[i] = norms[i] * (concat(codebooks[m][codes[i, m]] for m) @ projection.T)
 """
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         ((2, 4), array([0., 1., 6., 7.], dtype=float32))
     """
 
-    row_arrays: ClassVar[tuple[str, ...]] = ("codes", "norms")
+    row_arrays = ("codes", "norms")
 
     quantizer: PQ
     codes: UInt8[AnyArray, "rows subquantizers"]

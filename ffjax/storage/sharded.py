@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class ShardedArray(Storage):
         ((5, 2), array([0., 1.], dtype=float32))
     """
 
-    host_cost: ClassVar[float] = math.inf
+    host_cost = math.inf
 
     padded: Storage
     n_rows: int

@@ -4,10 +4,9 @@ Written against `Storage` and `Vocab`; may import everything below: embeddings, 
 vocab, strings and kernels.
 """
 
-from ffjax.transforms.add import add_words
-from ffjax.transforms.pca import reduce_dims
-from ffjax.transforms.prune import PruneResult, prune
-from ffjax.transforms.select import select_words
-from ffjax.transforms.shared_rows import unshare_rows
-
-__all__ = ["PruneResult", "add_words", "prune", "reduce_dims", "select_words", "unshare_rows"]
+from ffjax.transforms.add import add_words as add_words
+from ffjax.transforms.pca import reduce_dims as reduce_dims
+from ffjax.transforms.prune import PruneResult as PruneResult
+from ffjax.transforms.prune import prune as prune
+from ffjax.transforms.select import select_words as select_words
+from ffjax.transforms.select import unshare_rows as unshare_rows

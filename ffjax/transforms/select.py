@@ -1,4 +1,4 @@
-"""Keeping some of the words, with all n-grams."""
+"""Keeping some of the words, with all n-grams; words that share rows."""
 
 from collections.abc import Iterable
 
@@ -66,6 +66,28 @@ def take_words(embeddings: Embeddings, positions: np.ndarray) -> Embeddings:
         rows, word_rows = vocab.host_rows[positions], np.arange(len(positions))
     table = vocab.table.take(positions)
     return take_rows(embeddings, rows, vocab.with_words(table, word_rows))
+
+
+def unshare_rows(embeddings: Embeddings) -> Embeddings:
+    """The same words and vectors with a row for each word: rows that words share are repeated.
+
+    Finalfusion files cannot hold shared rows. Embeddings whose words share no rows are returned
+    unchanged.
+
+    Args:
+        embeddings: the embeddings.
+
+    Examples:
+        >>> import ffjax
+        >>> pruned = ffjax.prune(ffjax.demo(), 5000).embeddings
+        >>> pruned.storage.shape, ffjax.unshare_rows(pruned).storage.shape
+        ((8500, 100), (43500, 100))
+    """
+    vocab = embeddings.vocab
+    if vocab.shared_rows is None:
+        return embeddings
+    result = take_rows(embeddings, vocab.host_rows, vocab.with_words(vocab.table))
+    return result.replace(training=embeddings.training)
 
 
 def take_rows(embeddings: Embeddings, rows: np.ndarray, vocab: Vocab) -> Embeddings:

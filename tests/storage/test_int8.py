@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import ffjax
-from ffjax.transforms.quantize import scalar
+from ffjax.transforms.quantize import narrow as narrow_numbers
 from tests.builders import embeddings, storage
 
 
 def to_int8(store: ffjax.Storage, told=lambda done, total: None) -> ffjax.Int8Array:
-    return scalar.to_int8(store, told)
+    return narrow_numbers.to_int8(store, told)
 
 
 def to_bfloat16(store: ffjax.Storage) -> ffjax.NdArray:
-    return scalar.to_bfloat16(store, lambda done, total: None)
+    return narrow_numbers.to_bfloat16(store, lambda done, total: None)
 
 
 def plain(emb: ffjax.Embeddings) -> ffjax.Embeddings:

@@ -11,9 +11,9 @@ from ffjax._internal.file_arguments import shown
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import QuantizedArray, Storage
 from ffjax.transforms.quantize import sampling
+from ffjax.transforms.quantize.narrow import to_bfloat16, to_int8
 from ffjax.transforms.quantize.pq_training import train_opq, train_pq
 from ffjax.transforms.quantize.quality import QuantizationQuality, quality
-from ffjax.transforms.quantize.scalar import to_bfloat16, to_int8
 from ffjax.transforms.quantize.settings import PQSettings, Report, pq_settings
 
 METHODS = ("pq", "opq", "int8", "bfloat16")

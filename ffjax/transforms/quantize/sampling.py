@@ -9,7 +9,7 @@ from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
-from ffjax.transforms.quantize.opq import rotated
+from ffjax.transforms.quantize.pq_training import rotated
 from ffjax.transforms.quantize.settings import Progress
 
 # Squares of larger numbers, added up, leave the range of float32.

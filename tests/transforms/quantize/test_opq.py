@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax.transforms.quantize.kmeans import decoded, errors, moved, step
-from ffjax.transforms.quantize.opq import alternate, balanced_rotation, random_rotation, rotated
+from ffjax.transforms.quantize.pq_training import (
+    alternate,
+    balanced_rotation,
+    random_rotation,
+    rotated,
+)
 
 
 def test_a_turn_is_the_best_rotation_for_its_codes():

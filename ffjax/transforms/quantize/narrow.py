@@ -1,6 +1,6 @@
-"""Narrower numbers: 8 bits with a scale a row, and bfloat16.
+"""Numbers of other widths: 8 bits with a scale a row, bfloat16, and back to float32.
 
-Both read rows a block at a time, so that a mapped file needs memory only for the result.
+All read rows a block at a time, so that a mapped file needs memory only for the result.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import aligned_empty
+from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded
 from ffjax.transforms.quantize.settings import Progress
@@ -38,6 +40,35 @@ def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
                 "Scale the rows first."
             )
     return NdArray(jax.device_put(matrix))
+
+
+def reconstruct(embeddings: Embeddings) -> Embeddings:
+    """The same embeddings with a float32 matrix: each row is what its codes stand for.
+
+    Storages of all kinds become dense: codes are decoded, narrow numbers widened, composed rows
+    computed, mapped files read. Vocabulary, norms and metadata stay. Memory is needed for the
+    matrix and a block of rows.
+
+    Args:
+        embeddings: the embeddings.
+
+    Returns:
+        Embeddings whose storage is an `NdArray`.
+
+    Raises:
+        TypeError: if `embeddings` is something else.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.reconstruct(ffjax.demo())
+        >>> emb.storage
+        NdArray(43500 x 100)
+    """
+    check_embeddings(embeddings)
+    matrix = aligned_empty(embeddings.storage.shape, np.float32)
+    for start, rows in embeddings.storage.row_blocks():
+        matrix[start : start + len(rows)] = rows
+    return embeddings.replace(storage=NdArray(jax.device_put(matrix)))
 
 
 def _blocks(storage: Storage, progress: Progress) -> Iterator[tuple[slice, np.ndarray]]:
