@@ -3,7 +3,7 @@
 from typing import Any
 
 from ffjax.formats.fasttext.entries import TAIL_BYTES, find_ends, read_sizes
-from ffjax.formats.fasttext.layout import Config, read_flag, read_version
+from ffjax.formats.fasttext.layout import Config, read_flag, read_version, skip_dense
 from ffjax.formats.io.binary import ByteSource, Cursor
 
 _CENTROIDS = 256
@@ -48,11 +48,7 @@ def describe(source: ByteSource) -> dict[str, Any]:
 def _skip_matrix(cursor: Cursor, dims: int, is_quantized: bool) -> tuple[int, int]:
     """Steps over a matrix; returns its rows and the codes of a row."""
     if not is_quantized:
-        rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
-        if rows < 0 or (columns != dims and rows):
-            raise cursor.error("rows, dims", f"0 or more, and {dims}", f"{rows} and {columns}")
-        cursor.skip("rows", cursor.claim("rows", rows, 4 * dims))
-        return rows, 0
+        return skip_dense(cursor, dims)[0], 0
     has_norms = read_flag(cursor, "norms")
     rows, _ = cursor.number("q", "rows"), cursor.number("q", "dims")
     size = cursor.number("i", "size of codes")

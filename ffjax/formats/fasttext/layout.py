@@ -25,7 +25,6 @@ whatever its `max_n` says. The names of the settings are finalfusion's.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor, Output
 
 MAGIC = (793_712_314).to_bytes(4, "little")
@@ -77,17 +76,17 @@ class Config(NamedTuple):
                 raise cursor.error(name, f"{least} to {most}", str(value), offset=start)
             values[name] = _NAMES[name][value - 1] if name in _NAMES else value
         config = cls(**values)
-        if 0 < config.sampling_threshold < _LEAST_NORMAL:
-            raise _floret_model(cursor, begin, config)
+        if 0 < config.sampling_threshold < _LEAST_NORMAL:  # they have a mode and hashes instead
+            writer = "`save_floret_vectors`" if config.lr_update_rate == 2 else "`save_vectors`"
+            hint = f"Load it with the package `floret`, and write its vectors with {writer}."
+            expected = "a model of fastText's"
+            raise cursor.error("mode", expected, "one of floret's", offset=begin, hint=hint)
         if config.max_n < 0 <= config.min_n:
-            raise cursor.error(
-                "max_n",
-                "0 or more",
-                str(config.max_n),
-                offset=begin,
-                hint="fastText takes n-grams of any length then, which would be very many. Write "
-                "the vectors of words with fastText's `print-word-vectors`.",
+            hint = (
+                "fastText takes n-grams of any length then, which would be very many. Write the "
+                "vectors of words with fastText's `print-word-vectors`."
             )
+            raise cursor.error("max_n", "0 or more", str(config.max_n), offset=begin, hint=hint)
         return config
 
     def write(self, output: Output) -> None:
@@ -112,22 +111,7 @@ class Config(NamedTuple):
         # fastText compares without signs: nothing is as long as a negative min_n.
         is_empty = self.buckets == 0 or self.max_n < min_n or self.min_n < 0
         is_old_classifier = version == 11 and self.model == SUPERVISED
-        if is_empty or is_old_classifier:
-            return None
-        return min_n, self.max_n
-
-
-def _floret_model(cursor: Cursor, begin: int, config: Config) -> FormatError:
-    """The error for a model of floret's, whose settings have a mode and a number of hashes."""
-    is_table = config.lr_update_rate == 2  # in its place, the mode
-    advice = "`save_floret_vectors`" if is_table else "`save_vectors`"
-    return cursor.error(
-        "mode",
-        "a model of fastText's",
-        "one of floret's",
-        offset=begin,
-        hint=f"Load it with the package `floret`, and write its vectors with {advice}.",
-    )
+        return None if is_empty or is_old_classifier else (min_n, self.max_n)
 
 
 def read_version(cursor: Cursor) -> int:
@@ -155,6 +139,16 @@ def read_flag(cursor: Cursor, field: str) -> bool:
     if flag > 1:
         raise cursor.error(field, "0 or 1", str(flag), offset=start)
     return bool(flag)
+
+
+def skip_dense(cursor: Cursor, dims: int) -> tuple[int, int]:
+    """Steps over a dense matrix: its rows, and where their numbers begin."""
+    start = cursor.position
+    rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
+    if rows < 0 or (columns != dims and rows):
+        expected, got = f"0 or more, and {dims}", f"{rows} and {columns}"
+        raise cursor.error("rows, dims", expected, got, offset=start)
+    return rows, cursor.skip("rows", cursor.claim("rows", rows, 4 * dims, offset=start))
 
 
 def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:

@@ -24,7 +24,7 @@ from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.fasttext import dictionary, quantized
+from ffjax.formats.fasttext import dictionary, layout, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_flag, read_version
 from ffjax.formats.io.arrays import read_array
@@ -129,13 +129,10 @@ def read_embeddings(
         buckets = None
     n_ngrams = config.buckets if buckets is None else len(buckets)
     _check_rows(cursor, matrix, n_words, n_ngrams, buckets is not None, hashing is not None)
-    output = None
-    n_bytes = matrix.rows * config.dims * _F32.itemsize
+    output, n_bytes = None, matrix.rows * config.dims * _F32.itemsize
     if not is_finalfusions or cursor.remaining != n_bytes:  # else the input matrix once more
         is_quantized = matrix.codes is not None
-        matrix_out = _read_matrix(
-            cursor, "output matrix", config.dims, mmap, may_be_quantized=is_quantized
-        )
+        matrix_out = _read_matrix(cursor, "output matrix", config.dims, mmap, is_quantized)
         cursor.finish()
         if config.model == SUPERVISED or mmap:
             output = matrix_out.read(0, matrix_out.rows)
@@ -201,16 +198,13 @@ def _check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, 
     longest = int(np.diff(words.host_offsets).max(initial=0)) + 2
     most = min(indexer.max_n, longest)
     if most > _MAX_CHARACTERS or longest * (most - indexer.min_n + 1) > _MAX_NGRAMS:
-        raise cursor.error(
-            "min_n, max_n",
-            f"n-grams of at most {_MAX_CHARACTERS} characters, at most {_MAX_NGRAMS} in a word",
-            f"{indexer.min_n} and {indexer.max_n}, and a word of {longest - 2} bytes",
-            offset=at,
-        )
+        bounds = f"{_MAX_CHARACTERS} characters, at most {_MAX_NGRAMS} in a word"
+        got = f"{indexer.min_n} and {indexer.max_n}, and a word of {longest - 2} bytes"
+        raise cursor.error("min_n, max_n", f"n-grams of at most {bounds}", got, offset=at)
 
 
 def _read_matrix(
-    cursor: Cursor, chunk: str, dims: int, mmap: bool, *, may_be_quantized: bool = True
+    cursor: Cursor, chunk: str, dims: int, mmap: bool, may_be_quantized: bool = True
 ) -> _Matrix:
     """Reads the head of a matrix and steps over its rows; a quantized one is read."""
     cursor.chunk = chunk
@@ -218,32 +212,18 @@ def _read_matrix(
         start = cursor.position
         codes = quantized.read(cursor, dims, mmap=mmap)
         return _Matrix(cursor.source, start, len(codes), dims, mmap, codes)
-    start = cursor.position
-    rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
-    if rows < 0 or (columns != dims and rows):
-        expected, got = f"0 or more, and {dims}", f"{rows} and {columns}"
-        raise cursor.error("rows, dims", expected, got, offset=start)
-    size = cursor.claim("rows", rows, dims * _F32.itemsize, offset=start)
-    return _Matrix(cursor.source, cursor.skip("rows", size), rows, dims, mmap, None)
+    rows, start = layout.skip_dense(cursor, dims)
+    return _Matrix(cursor.source, start, rows, dims, mmap, None)
 
 
 def _check_rows(
-    cursor: Cursor,
-    matrix: _Matrix,
-    n_words: int,
-    n_ngrams: int,
-    is_pruned: bool,
-    has_ngrams: bool,
+    cursor: Cursor, matrix: _Matrix, n_words: int, n_ngrams: int, is_pruned: bool, has_ngrams: bool
 ) -> None:
     """Checks that the input matrix has the rows that the dictionary promises."""
     if matrix.codes is None and is_pruned:
-        raise cursor.error(
-            "quantized",
-            "1, since n-grams have been pruned",
-            "0",
-            offset=matrix.start - 17,
-            hint="fastText can't read it either.",
-        )
+        offset, hint = matrix.start - 17, "fastText can't read it either."
+        expected = "1, since n-grams have been pruned"
+        raise cursor.error("quantized", expected, "0", offset=offset, hint=hint)
     words_alone = matrix.rows == n_words and not has_ngrams
     if matrix.rows != n_words + n_ngrams and not words_alone:
         expected = f"{n_words} for words and {n_ngrams} for n-grams"
@@ -304,11 +284,8 @@ def _compose(
     n = len(table)
     stop = n_words if indexer is None else matrix.rows
     rows = aligned_empty((n + stop - n_words, matrix.dims), _F32)
-    if n == n_words:
-        matrix.source.read_into(matrix.row_start(0), rows)
-    else:
-        matrix.source.read_into(matrix.row_start(0), rows[:n])
-        matrix.source.read_into(matrix.row_start(n_words), rows[n:])
+    matrix.source.read_into(matrix.row_start(0), rows[:n])
+    matrix.source.read_into(matrix.row_start(n_words), rows[n:])
     norms = np.empty(n, np.float32)
     device = _host_device()
     n_invalid = 0
@@ -321,11 +298,8 @@ def _compose(
             rows[block.words], norms[block.words] = block.units, block.norms
             n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
     if n_invalid:
-        warnings.warn(
-            f"{n_invalid} vectors have no finite length, since rows of the model hold NaN or "
-            "infinity",
-            stacklevel=5,
-        )
+        reason = "since rows of the model hold NaN or infinity"
+        warnings.warn(f"{n_invalid} vectors have no finite length, {reason}", stacklevel=5)
     return NdArray(jax.device_put(rows)), Norms(norms)
 
 

@@ -27,6 +27,7 @@ from ffjax.storage.word_sums import NgramRows, ngram_sums
 from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
+_Indexer = FastTextIndexer | PrunedIndexer
 _BLOCK_ROWS = 8192
 
 
@@ -79,10 +80,12 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     check_has_dims(embeddings, "fastText models")
     if training is None:
         training = TrainingState(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
-    ngrams = _Ngrams.of(getattr(vocab, "subword_indexer", None), training)
-    matrix = _input_matrix(embeddings, training, ngrams)
-    config, version = _config(embeddings, training, ngrams.hashing)
-    if ngrams.buckets is not None and matrix.codes is None:
+    indexer = _with_fasttext_rules(getattr(vocab, "subword_indexer", None))
+    buckets = training.word_ngram_buckets if indexer is None else indexer.kept_buckets
+    matrix = _input_matrix(embeddings, training, indexer)
+    hashing = None if indexer is None else indexer.hashing
+    config, version = _config(embeddings, training, hashing)
+    if buckets is not None and matrix.codes is None:
         raise ValueError(
             "`embeddings`: expected rows of n-grams for all buckets, or a quantized model as it "
             "was read, got pruned n-grams, which the format holds in quantized models alone. Write "
@@ -90,12 +93,12 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
         )
     counts = np.concatenate([training.counts, training.label_counts])
     labels, n_tokens = training.label_table, training.n_tokens
+    buckets = None if buckets is None else np.asarray(buckets)
     with open_output(file) as raw:
         output = Output(raw)
         layout.write_version(output, version)
         config.write(output)
-        entries = Dictionary(vocab.table, labels, counts, n_tokens, ngrams.buckets)
-        dictionary.write(output, entries)
+        dictionary.write(output, Dictionary(vocab.table, labels, counts, n_tokens, buckets))
         output.pack("?", matrix.codes is not None)
         if matrix.codes is not None:
             quantized.write(output, matrix.codes, embeddings.dims)
@@ -104,33 +107,16 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
         _write_output(output, training, config, len(vocab), matrix.codes is not None)
 
 
-class _Ngrams(NamedTuple):
-    """Which n-grams words have: how fastText takes them, and the buckets that were not pruned."""
-
-    indexer: FastTextIndexer | PrunedIndexer | None
-    hashing: FastTextIndexer | None
-    buckets: np.ndarray | None
-
-    @classmethod
-    def of(
-        cls, indexer: FastTextIndexer | PrunedIndexer | None, training: TrainingState
-    ) -> "_Ngrams":
-        """The n-grams of an indexer, with fastText's own rule for those of one character.
-
-        The file does not choose that rule.
-        """
-        if indexer is None:
-            buckets = training.word_ngram_buckets
-            return cls(None, None, None if buckets is None else np.asarray(buckets))
-        hashing = indexer.hashing
-        if hashing.n_buckets >= 2**31:
-            got = hashing.n_buckets
-            raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
-        buckets = indexer.kept_buckets
-        hashing = replace(hashing, skip_edge_unigrams=True, bare_eos=True)
-        if buckets is None:
-            return cls(hashing, hashing, None)
-        return cls(PrunedIndexer(hashing, buckets), hashing, buckets)
+def _with_fasttext_rules(indexer: _Indexer | None) -> _Indexer | None:
+    """An indexer with fastText's rule for n-grams of one character, which files don't choose."""
+    if indexer is None:
+        return None
+    if indexer.n_buckets >= 2**31:
+        got = indexer.n_buckets
+        raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
+    hashing = replace(indexer.hashing, skip_edge_unigrams=True, bare_eos=True)
+    buckets = indexer.kept_buckets
+    return hashing if buckets is None else PrunedIndexer(hashing, buckets)
 
 
 class _Matrix(NamedTuple):
@@ -141,39 +127,40 @@ class _Matrix(NamedTuple):
     codes: QuantizedArray | None = None
 
 
-def _input_matrix(embeddings: Embeddings, training: TrainingState, ngrams: _Ngrams) -> _Matrix:
+def _input_matrix(
+    embeddings: Embeddings, training: TrainingState, indexer: _Indexer | None
+) -> _Matrix:
     vocab, storage = embeddings.vocab, embeddings.storage
     extra: list[Any] = []
-    if ngrams.indexer is None and training.word_ngrams is not None:
+    if indexer is None and training.word_ngrams is not None:
         extra = [training.word_ngrams]
-    original = _original_rows(embeddings, training, ngrams)
+    original = _original_rows(embeddings, training, indexer)
     if original:
         storages = [*original, *extra]
         blocks = chain.from_iterable(map(_blocks, storages))
         return _Matrix(sum(map(len, storages)), blocks, _join_codes(storages))
     first = vocab.n_word_rows
     n_rows = len(vocab) + len(storage) - first + sum(map(len, extra))
-    words = _word_rows(embeddings, ngrams)
+    words = _word_rows(embeddings, indexer)
     return _Matrix(n_rows, chain(words, _blocks(storage, first), *map(_blocks, extra)))
 
 
 def _original_rows(
-    embeddings: Embeddings, training: TrainingState, ngrams: _Ngrams
+    embeddings: Embeddings, training: TrainingState, indexer: _Indexer | None
 ) -> list[Any]:
     """The rows as a file had them, if the embeddings still have them and the same words."""
     vocab, storage, original = embeddings.vocab, embeddings.storage, training.original
     if vocab.shared_rows is not None:
         return []
     if isinstance(storage, ComposedArray):
-        if storage.indexer != ngrams.indexer or storage.table != vocab.table:
+        if storage.indexer != indexer or storage.table != vocab.table:
             return []
         return [rows for rows in (storage.word_rows, storage.ngrams) if rows is not None]
-    return [original] if ngrams.indexer is None and _same_codes(storage, original) else []
-
-
-def _same_codes(a: Any, b: Any) -> bool:
-    """Whether two quantized storages differ at most in their norms."""
-    return type(a) is type(b) and equal((a.codes, a.quantizer), (b.codes, b.quantizer))
+    if indexer is not None or type(storage) is not type(original):
+        return []
+    pair: list[Any] = [storage, original]
+    codes = [(rows.codes, rows.quantizer) for rows in pair]  # their norms may differ
+    return [original] if equal(*codes) else []
 
 
 def _join_codes(storages: Sequence[Any]) -> QuantizedArray | None:
@@ -190,13 +177,13 @@ def _join_codes(storages: Sequence[Any]) -> QuantizedArray | None:
     return joined if quantized.can_hold(joined) else None
 
 
-def _word_rows(embeddings: Embeddings, ngrams: _Ngrams) -> Iterator[np.ndarray]:
+def _word_rows(embeddings: Embeddings, indexer: _Indexer | None) -> Iterator[np.ndarray]:
     """The rows of words from which fastText makes the words' vectors."""
     vocab, storage, norms = embeddings.vocab, embeddings.storage, embeddings.norms
     ids = vocab.host_rows
     ngram_rows = None
-    if ngrams.indexer is not None:
-        ngram_rows = NgramRows(storage, vocab.n_word_rows, vocab.table, ngrams.indexer)
+    if indexer is not None:
+        ngram_rows = NgramRows(storage, vocab.n_word_rows, vocab.table, indexer)
     for start in range(0, len(ids), _BLOCK_ROWS):
         block = ids[start : start + _BLOCK_ROWS]
         rows = np.array(storage.embedding(block), np.float32)
@@ -231,22 +218,16 @@ def _config(
 
 
 def _write_output(
-    output: Output,
-    training: TrainingState,
-    config: layout.Config,
-    n_words: int,
-    is_quantized: bool,
+    output: Output, training: TrainingState, config: Any, n_words: int, is_quantized: bool
 ) -> None:
     storage: Any = training.output
     dims = config.dims
-    if is_quantized and storage is not None and quantized.can_hold(storage):
-        output.pack("?", True)
-        quantized.write(output, storage, dims)
-        return
-    output.pack("?", False)
+    is_quantized = is_quantized and quantized.can_hold(storage)
+    output.pack("?", is_quantized)
+    if is_quantized:
+        return quantized.write(output, storage, dims)
     if storage is not None:
-        _write_dense(output, len(storage), dims, _blocks(storage))
-        return
+        return _write_dense(output, len(storage), dims, _blocks(storage))
     n_rows = len(training.label_table) if config.model == layout.SUPERVISED else n_words
     starts = range(0, n_rows, _BLOCK_ROWS)
     zeros = (np.zeros((min(_BLOCK_ROWS, n_rows - start), dims), np.float32) for start in starts)
