@@ -8,14 +8,15 @@ from typer import Argument, Option
 import ffjax
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.inputs import Query
-from ffjax.cli.options import MethodOption, QueryOptions
+from ffjax.cli.options import Json, MethodOption, Search, Source
 from ffjax.cli.similar import NOT_FINITE, Outcome, answer_queries, answers_of, limits, vectors_of
 
 ROLES = ("a", "b", "c")
 
 
 def analogy(
-    options: QueryOptions,
+    source: Source,
+    search: Search,
     words: Annotated[
         list[str] | None,
         Argument(metavar="A B C", help="Three words per query; standard input if - or none."),
@@ -25,6 +26,7 @@ def analogy(
         Option("--include", "-i", metavar="a b c", help="Words of the query that can be answers."),
     ] = None,
     method: MethodOption = "3cosadd",
+    json: Json = False,
 ) -> None:
     """Answer "A is to B as C is to what?".
 
@@ -38,18 +40,18 @@ def analogy(
     Input lines hold three words, separated by spaces or tabs.
 
     Examples:
-      ffjax analogy words.fifu man king woman
+      ffjax analogy demo man king woman
       ffjax analogy words.fifu paris france berlin -k 1 --include a c
       ffjax analogy words.fifu --input queries.txt --json
     """
     included = roles(include or [])
-    if method == "3cosmul" and options.metric not in ("dot", "cosine"):
-        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {options.metric}.")
+    if method == "3cosmul" and search.metric not in ("dot", "cosine"):
+        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {search.metric}.")
 
     def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
-        return analogies(emb, batch, options, included, method)
+        return analogies(emb, batch, search, included, method)
 
-    answer_queries(options, words or [], 3, answer)
+    answer_queries(source, search.input, words or [], 3, answer, as_json=json)
 
 
 def repeat_include(arguments: Sequence[str]) -> list[str]:
@@ -78,7 +80,7 @@ def roles(include: Sequence[str]) -> set[str]:
 def analogies(
     emb: "ffjax.Embeddings",
     batch: list[Query],
-    options: QueryOptions,
+    search: Search,
     included: Collection[str],
     method: str,
 ) -> list[Outcome]:
@@ -95,9 +97,8 @@ def analogies(
         emb,
         np.stack([words.vectors for words in columns]),
         method=method,
-        metric=options.metric,
         exclude=np.stack(excluded, axis=-1) if excluded else None,
-        **limits(emb, options.k, options.restrict),
+        **limits(emb, search),
     )
     outcomes: list[Outcome] = []
     for i, (query, answers) in enumerate(zip(batch, answers_of(emb, best), strict=True)):

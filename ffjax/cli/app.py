@@ -5,6 +5,7 @@ name below. Nothing may import JAX before a function runs, so that `--help` and 
 quick: write `import ffjax`, whose names are imported when they are used.
 """
 
+import gc
 import os
 import sys
 import warnings
@@ -29,12 +30,12 @@ from ffjax.cli.exit_status import (
     open_closed_streams,
     say,
 )
-from ffjax.cli.options import expand_groups
+from ffjax.cli.options import expand
 from ffjax.errors import FormatError
 
 # The panels of `ffjax --help` and the commands in them.
 COMMANDS = {
-    "Query": "similar analogy plot".split(),
+    "Query": "similar analogy search plot".split(),
     "Inspect": "info metadata evaluate demo".split(),
     "Embed": ["embed"],
     "Transform": "convert select prune reduce quantize reconstruct bucket_to_explicit".split(),
@@ -60,7 +61,7 @@ def app() -> typer.Typer:
         for name in names:
             module = import_module(f"ffjax.cli.{MODULES.get(name, name)}")
             add = application.command(name.replace("_", "-"), rich_help_panel=panel)
-            add(interruptible(expand_groups(getattr(module, name))))
+            add(interruptible(expand(getattr(module, name))))
     return application
 
 
@@ -72,14 +73,15 @@ def ffjax(
     """Static word embeddings: finalfusion, fastText, word2vec, GloVe and floret files.
 
     Results are tables on a terminal, tab-separated lines in a pipe, and JSON
-    lines with --json. A file named - is standard input or output.
+    lines with --json. A file named - is standard input or output, and demo
+    stands for the embeddings inside the package.
 
     Exit status: 0 success; 1 a query has no answer; 2 bad input.
 
     Start with
       ffjax demo
+      ffjax similar demo berlin
       ffjax info FILE
-      ffjax similar FILE berlin
     """
     if version:
         print(f"ffjax {__version__}")
@@ -103,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
         message = error.format_message().strip()  # type: ignore[attr-defined]
+        message = message.replace("Value error, ", "")
         end = "" if message.endswith((".", "?")) else "."
         say(f"error: {message}{end} See `{path} --help`.")
         return BAD_INPUT
@@ -123,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """Entry point of the shell command: runs `main` and ends the process with its status."""
+    gc.set_threshold(100_000)  # imports make many objects that stay: looking at them takes 0.1 s
     status = main()
     drop_unwritten_output()
     if status == INTERRUPTED:

@@ -11,11 +11,11 @@ from ffjax.cli.files import (
     shown,
 )
 from ffjax.cli.messages import translated
-from ffjax.cli.options import Files, FromFormat, InputFile, Lossy, OutputFile
+from ffjax.cli.options import Output, Source, Target
 from ffjax.cli.progress import working
 
 
-def convert(files: Files) -> None:
+def convert(source: Source, target: Target) -> None:
     """Convert embeddings from one format to another.
 
     A finalfusion file keeps everything. Text and word2vec files hold only
@@ -29,9 +29,8 @@ def convert(files: Files) -> None:
       ffjax convert cc.de.300.bin cc.de.300.fifu --from fasttext
       ffjax convert words.fifu - --to text | head -n 3
     """
-    source, target, from_, to, lossy, dims = files
-    check_target(target, to)
-    names = {"Reading": shown(source), "Writing": shown(target, output=True)}
+    check_target(target)
+    names = {"Reading": shown(source.file), "Writing": shown(target.output, output=True)}
     stage = "Reading"
 
     def progress(what: str, steps: int, total: int | None) -> None:
@@ -39,24 +38,22 @@ def convert(files: Files) -> None:
         stage = what
         bar.show(f"{what} {names[what]}", steps, total)
 
-    with working(f"Reading {shown(source)}") as bar:
+    with working(f"Reading {names['Reading']}") as bar:
         with translated("convert", lambda: names[stage]):
             dropped = ffjax.convert(
-                input_of(source),
-                output_of(target),
-                from_format=from_,
-                to_format=to,
-                lossy=lossy,
-                dims=dims,
+                input_of(source.file),
+                output_of(target.output),
+                from_format=source.format,
+                to_format=target.to,
+                lossy=source.lossy,
+                dims=source.input_dims,
                 leave_out=True,
                 progress=progress,
             )
     say_dropped(names["Writing"], dropped)
 
 
-def bucket_to_explicit(
-    embeddings: InputFile, output: OutputFile, from_: FromFormat = None, lossy: Lossy = False
-) -> None:
+def bucket_to_explicit(source: Source, output: Output) -> None:
     """Replace hashed n-grams by stored ones.
 
     Stores each n-gram of the vocabulary with its row and drops the buckets
@@ -68,6 +65,5 @@ def bucket_to_explicit(
       ffjax bucket-to-explicit buckets.fifu explicit.fifu
       ffjax bucket-to-explicit cc.de.300.bin explicit.fifu -f fasttext
     """
-    check_finalfusion(output, "explicit n-grams")
-    files = Files(embeddings, output, from_, "finalfusion", lossy)
-    rewrite(files, lambda emb, _: emb.bucket_to_explicit(), "Collecting n-grams")
+    target = check_finalfusion(output, "explicit n-grams")
+    rewrite(source, target, lambda emb, _: emb.bucket_to_explicit(), "Collecting n-grams")

@@ -8,9 +8,9 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, load, shown
+from ffjax.cli.files import check_distinct, keep_programs, load, shown, size_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputDims, InputFormat, Lossy
+from ffjax.cli.options import InputDims, InputFormat, Lossy, Source
 from ffjax.cli.progress import working
 
 Pooling = Literal["mean", "sum", "max", "fasttext"]
@@ -52,16 +52,16 @@ def embed(
     if text != "-":
         os.stat(text)  # before the embeddings take their time
     check_distinct(output, *files)
-    if len(files) == 2:
-        name = shown(files[0])
-        emb = load(files[0], format, lossy=lossy, dims=input_dims)
-    else:
+    if len(files) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
-        name, emb = "the embeddings", ffjax.demo()
-    size = os.path.getsize(text) if text != "-" and os.path.isfile(text) else None
+        keep_programs()
+        emb = ffjax.demo()
+    else:
+        emb = load(Source(files[0], format, lossy, input_dims))
     source: Any = sys.stdin.buffer if text == "-" else text
+    size = None if text == "-" else size_of(text)
     with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
-        with translated("embed_file", name):
+        with translated("embed_file", shown(files[0])):
             n_lines = ffjax.embed_file(
                 emb,
                 source,

@@ -1,5 +1,6 @@
 """`ffjax evaluate`: benchmarks of embeddings."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,8 +10,8 @@ from typer import Argument, Option
 import ffjax
 from ffjax.cli.files import load
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, InputDims, InputFormat, Json, Lossy, MethodOption
-from ffjax.cli.output import console, tabbed, to_json
+from ffjax.cli.options import Json, MethodOption, Source
+from ffjax.cli.output import console, plain_table, short, tabbed, to_json
 from ffjax.cli.progress import working
 
 ANALOGY_COLUMNS = ("section", "right", "asked", "accuracy", "skipped")
@@ -20,15 +21,13 @@ Rows = list[tuple[Any, ...]]
 
 
 def evaluate(
-    embeddings: EmbeddingsFile,
+    source: Source,
     files: Annotated[
         list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
     ],
     restrict: Annotated[
         int,
-        Option(
-            "--restrict", "-r", metavar="N", min=0, help="Use only the first N words; 0 for all."
-        ),
+        Option("--restrict", "-r", min=0, help="Use only the first N words; 0 for all."),
     ] = 300_000,
     case_sensitive: Annotated[
         bool, Option("--case-sensitive", help="Distinguish upper and lower case.")
@@ -37,9 +36,6 @@ def evaluate(
         bool, Option("--count-unknown", help="Skip an analogy only if its answer is unknown.")
     ] = False,
     method: MethodOption = "3cosadd",
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    input_dims: InputDims = None,
     json: Json = False,
 ) -> None:
     """Answer the questions of benchmarks and report the accuracy.
@@ -61,7 +57,7 @@ def evaluate(
     from ffjax.evaluate.datasets import holds_analogies
 
     kinds = [holds_analogies(file) for file in files]  # a missing file fails before the long work
-    emb = load(embeddings, format, lossy=lossy, dims=input_dims)
+    emb = load(source)
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     skip = "answer" if count_unknown else "any"
     for file, is_analogies in zip(files, kinds, strict=True):
@@ -74,9 +70,9 @@ def evaluate(
                 names, rows = SIMILARITY_COLUMNS, [row]
         if json:
             for row in rows:
-                print(to_json({"file": file, **dict(zip(names, row, strict=True))}))
+                print(to_json({"file": file, **dict(zip(names, map(_short, row), strict=True))}))
         elif sys.stdout.isatty():
-            _table(file, names, rows)
+            _table(os.path.basename(file), names, rows)
         else:
             for row in rows:
                 print(tabbed(file, *(f"{x:.4f}" if isinstance(x, float) else x for x in row)))
@@ -94,18 +90,18 @@ def _analogies(emb: "ffjax.Embeddings", file: str, skip: str, method: str, optio
 
 
 def _table(file: str, names: Sequence[str], rows: Rows) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="dim")
-    table.title = Text(file, "bold")
+    table = plain_table(header_style="dim", title=file, title_style="bold")
     for name in names:
         style, justify = ("cyan", "left") if name == "section" else (None, "right")
         table.add_column(name, style=style, justify=justify)
     for row in rows:
-        cells = [Text(_cell(value, is_share="accuracy" in names)) for value in row]
+        cells = [_cell(value, is_share="accuracy" in names) for value in row]
         table.add_row(*cells, style="bold" if row[0] == "total" else None)
     console().print(table)
+
+
+def _short(value: Any) -> Any:
+    return short(value) if isinstance(value, float) else value
 
 
 def _cell(value: Any, is_share: bool) -> str:

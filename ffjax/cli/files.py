@@ -3,16 +3,20 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.messages import translated
-from ffjax.cli.options import Files, Format
+from ffjax.cli.options import Source, Target
 from ffjax.cli.progress import Bar, working
+
+DEMO = "demo"
 
 
 def rewrite(
-    files: Files,
+    source: Source,
+    target: Target,
     change: Callable[["ffjax.Embeddings", Bar], "ffjax.Embeddings"],
     doing: str,
     *,
@@ -22,44 +26,42 @@ def rewrite(
     unshare_rows: bool = False,
 ) -> "ffjax.Embeddings":
     """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
-    source, target, from_, to, lossy, dims = files
-    check_target(target, to)
-    loaded = load(source, from_, mmap=True, lossy=lossy, limit=limit, dims=dims)
-    with working(doing, unit=unit) as bar, translated(function, shown(source)):
+    check_target(target)
+    loaded = load(source, mmap=True, limit=limit)
+    with working(doing, unit=unit) as bar, translated(function, shown(source.file)):
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
         say("dropped the training data (counts, labels, output matrix) of the full vocabulary.")
     if loaded.metadata is not None and changed.metadata is None:
         say("dropped the metadata, which no longer describes the embeddings.")
-    save(changed, target, to, unshare_rows=unshare_rows)
+    save(changed, target, unshare_rows=unshare_rows)
     return loaded
 
 
-def load(
-    file: str,
-    format: Format | None = None,
-    *,
-    mmap: bool = False,
-    lossy: bool = False,
-    limit: int | None = None,
-    dims: int | None = None,
-) -> "ffjax.Embeddings":
-    """Loads embeddings, from standard input if the file is `-`."""
+def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ffjax.Embeddings":
+    """Loads embeddings."""
+    file, format, lossy, dims = source
+    options = {"format": format, "mmap": mmap, "lossy": lossy, "limit": limit, "dims": dims}
     with working(f"Loading {shown(file)}"), translated("load", shown(file)):
-        source = input_of(file)
-        return ffjax.load(source, format=format, mmap=mmap, lossy=lossy, limit=limit, dims=dims)
+        keep_programs()
+        return ffjax.load(input_of(file), **options)
 
 
-def save(
-    emb: "ffjax.Embeddings", file: str, format: Format | None, *, unshare_rows: bool = False
-) -> None:
-    """Saves embeddings, to standard output if the file is `-`; says what the format drops."""
-    name = shown(file, output=True)
+def save(emb: "ffjax.Embeddings", target: Target, *, unshare_rows: bool = False) -> None:
+    """Saves embeddings, and says what the format drops."""
+    name = shown(target.output, output=True)
     with working(f"Writing {name}"), translated("save", name):
         from ffjax.formats.save import save_what_fits
 
-        dropped = save_what_fits(emb, output_of(file), format, unshare_rows=unshare_rows)
+        file = output_of(target.output)
+        dropped = save_what_fits(emb, file, target.to, unshare_rows=unshare_rows)
     say_dropped(name, dropped)
+
+
+def keep_programs() -> None:
+    """Keeps compiled programs in the user's cache folder, if that is possible."""
+    with suppress(OSError):
+        ffjax.cache_programs()
 
 
 def write_output(file: str, data: bytes) -> None:
@@ -80,9 +82,22 @@ def say_dropped(name: str, dropped: tuple[str, ...]) -> None:
         say(f"{name}: dropped {' and '.join(dropped)}: the format cannot hold this.")
 
 
+def path_of(file: str) -> str:
+    """A path; `demo` names the embeddings inside the package, unless there is such a file."""
+    if file != DEMO or os.path.exists(file):
+        return file
+    return os.path.join(os.path.dirname(ffjax.__file__), "data", "demo.fifu")
+
+
+def size_of(file: str) -> int | None:
+    """The size of a regular file."""
+    path = path_of(file)
+    return os.path.getsize(path) if os.path.isfile(path) else None
+
+
 def input_of(file: str) -> str | int:
     """A path, or a descriptor of standard input for `-`."""
-    return os.dup(sys.stdin.fileno()) if file == "-" else file
+    return os.dup(sys.stdin.fileno()) if file == "-" else path_of(file)
 
 
 def output_of(file: str) -> str | int:
@@ -96,8 +111,8 @@ def shown(file: str, output: bool = False) -> str:
     return name if file == "-" else file
 
 
-def check_finalfusion(output: str, content: str) -> None:
-    """Checks the output of a command that writes finalfusion files only."""
+def check_finalfusion(output: str, content: str) -> Target:
+    """The output of a command that writes finalfusion files only."""
     from ffjax.formats.save import promised_format
 
     promised = None if output == "-" else promised_format(output)
@@ -108,20 +123,22 @@ def check_finalfusion(output: str, content: str) -> None:
             f"{output}: expected a finalfusion file, such as {name}, since no other format "
             f"holds {content}, got the name of a {promised} file.{hint}"
         )
-    check_target(output, "finalfusion")
+    target = Target(output, "finalfusion")
+    check_target(target)
+    return target
 
 
-def check_target(file: str, format: Format | None) -> None:
+def check_target(target: Target) -> None:
     """Checks before anything is read that an output can be written, and has a format."""
-    if file == "-":
-        if format is None:
+    if target.output == "-":
+        if target.to is None:
             raise BadInput("expected a format for standard output, got none. Give one with --to.")
         return
     from ffjax.formats.save import format_of
 
-    check_writable(file)
-    with translated("save", file):
-        format_of(file, format, fasttext=True)
+    check_writable(target.output)
+    with translated("save", target.output):
+        format_of(target.output, target.to, fasttext=True)
 
 
 def check_writable(file: str | None) -> None:

@@ -1,21 +1,13 @@
 """`ffjax info`: what a file holds."""
 
-import os
-
-from ffjax.cli.files import input_of, shown
+from ffjax.cli.files import input_of, shown, size_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import EmbeddingsFile, InputDims, InputFormat, Json, Lossy
+from ffjax.cli.options import Json, Source
 from ffjax.cli.output import facts
 from ffjax.cli.progress import working
 
 
-def info(
-    embeddings: EmbeddingsFile,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    input_dims: InputDims = None,
-    json: Json = False,
-) -> None:
+def info(source: Source, json: Json = False) -> None:
     """Show what a file of embeddings holds.
 
     The first bytes of a file, or of its chunks, say enough. Only text without
@@ -32,8 +24,7 @@ def info(
     """
     from ffjax.formats.describe import describe
 
-    name = shown(embeddings)
-    size = os.path.getsize(embeddings) if os.path.isfile(embeddings) else None
-    with working(f"Reading {name}"), translated("load", name):
-        values = describe(input_of(embeddings), format, lossy=lossy, dims=input_dims)
-    facts({"file": name, "bytes": size, **values}, as_json=json)
+    file, format, lossy, dims = source
+    with working(f"Reading {shown(file)}"), translated("load", shown(file)):
+        values = describe(input_of(file), format, lossy=lossy, dims=dims)
+    facts({"file": shown(file), "bytes": size_of(file), **values}, as_json=json)

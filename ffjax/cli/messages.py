@@ -38,6 +38,21 @@ HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.
 COMMANDS = {"select_words": "ffjax select", "reconstruct": "ffjax reconstruct"}
 
+# What people are shown for a class and its repr.
+CLASSES = {
+    "SimpleVocab": "plain vocabulary",
+    "FinalfusionBucketVocab": "vocabulary with finalfusion's n-grams",
+    "FastTextVocab": "vocabulary with fastText's n-grams",
+    "ExplicitVocab": "vocabulary with stored n-grams",
+    "FloretVocab": "floret table",
+    "NdArray": "matrix",
+    "Int8Array": "matrix of int8",
+    "QuantizedArray": "quantized matrix",
+    "ComposedArray": "matrix that is composed",
+    "ShardedArray": "matrix on several devices",
+}
+
+_CLASS = re.compile(rf"\b({'|'.join(CLASSES)})\b(\((?:[^()]|\([^()]*\))*\))?")
 _ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
 _FUNCTION = re.compile(r"`ffjax\.(\w+)(?:\([^`]*\))?`")
 
@@ -61,6 +76,7 @@ def in_terms(message: str, options: dict[str, str]) -> str:
     def command(match: re.Match[str]) -> str:
         return f"`{COMMANDS[match[1]]}`" if match[1] in COMMANDS else match[0]
 
+    message = _CLASS.sub(lambda match: CLASSES[match[1]], message)
     return _FUNCTION.sub(command, _ARGUMENT.sub(option, message))
 
 

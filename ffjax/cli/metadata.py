@@ -9,18 +9,17 @@ from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_finalfusion, load, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import OUTPUT_HELP, EmbeddingsFile, Format, InputFormat, Json
+from ffjax.cli.options import OUTPUT_HELP, Json, Source
 from ffjax.cli.output import to_json
 
 
 def metadata(
-    embeddings: EmbeddingsFile,
+    source: Source,
     output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
     replace: Annotated[
         str | None,
         Option("--replace", metavar="TOML", help="New metadata; - for standard input."),
     ] = None,
-    format: InputFormat = None,
     json: Json = False,
 ) -> None:
     """Show the metadata of embeddings, or write a copy with other metadata.
@@ -35,13 +34,13 @@ def metadata(
       ffjax metadata words.fifu --replace new.toml copy.fifu
     """
     if output is not None and replace is not None:
-        _replace(embeddings, output, replace, format)
+        _replace(source, output, replace)
         return
     if output is not None or replace is not None:
         raise BadInput("expected both --replace TOML and OUTPUT, or neither, got one of them.")
-    document = load(embeddings, format, mmap=True).metadata
+    document = load(source, mmap=True).metadata
     if document is None:
-        say(f"{shown(embeddings)}: no metadata.")
+        say(f"{shown(source.file)}: no metadata.")
         raise Exit(UNANSWERED)
     if json:
         print(to_json(dict(document)))
@@ -49,13 +48,13 @@ def metadata(
         print(document.toml, end="" if document.toml.endswith("\n") else "\n")
 
 
-def _replace(embeddings: str, output: str, replace: str, format: Format | None) -> None:
-    if embeddings == replace == "-":
+def _replace(source: Source, output: str, replace: str) -> None:
+    if source.file == replace == "-":
         raise BadInput("expected EMBEDDINGS or --replace on standard input, got both.")
     check_distinct(output, replace)
-    check_finalfusion(output, "metadata unchanged")
+    target = check_finalfusion(output, "metadata unchanged")
     text = text_of(replace)
-    emb = load(embeddings, format, mmap=True)
+    emb = load(source, mmap=True)
     with translated("from_toml", shown(replace)):
         document = ffjax.Metadata.from_toml(text)
-    save(emb.replace(metadata=document), output, "finalfusion")
+    save(emb.replace(metadata=document), target)

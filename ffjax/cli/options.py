@@ -1,97 +1,122 @@
 """Arguments and options that subcommands share, alone and in groups.
 
 A group is a named tuple of parameters. A subcommand with a parameter of that type gets the options
-of the group, see `expand_groups`.
+of the group, see `expand`.
 """
 
+import re
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
-from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, Literal, NamedTuple
+from inspect import Parameter, Signature, cleandoc, signature
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from typer import Argument, Option
+from typer.models import OptionInfo
 
 # Choices are named as in the library.
 Format = Literal["finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack"]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
-INPUT_HELP = "File with embeddings; - for standard input."
 OUTPUT_HELP = "File to write; - for standard output."
 
-EmbeddingsFile = Annotated[str, Argument(metavar="EMBEDDINGS", help=INPUT_HELP)]
-InputFile = Annotated[str, Argument(metavar="INPUT", help=INPUT_HELP)]
-OutputFile = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
+Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    Format | None, Option("--format", "-f", help="Format; detected by default.")
+    Format | None, Option("--format", "--from", "-f", help="Format (detected by default).")
 ]
-FromFormat = Annotated[Format | None, Option("--from", "-f", help="Format; detected by default.")]
-ToFormat = Annotated[Format | None, Option("--to", "-t", help="Format; by default from the name.")]
-Neighbours = Annotated[int, Option("-k", min=1, help="Number of answers to each query.")]
-Queries = Annotated[
-    str | None, Option("--input", metavar="FILE", help="One query per line; - for standard input.")
-]
-Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8 in words.")]
+Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8.")]
 InputDims = Annotated[
-    int | None,
-    Option("--input-dims", metavar="N", min=1, help="Dimensions, where text leaves them unclear."),
+    int | None, Option("--input-dims", min=1, help="Dimensions, if text is ambiguous.")
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON, one object per line.")]
 MetricOption = Annotated[Metric, Option("--metric", "-m", help="Similarity metric.")]
 MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]
 Restrict = Annotated[
-    int | None,
-    Option("--restrict", "-r", metavar="N", min=1, help="Search only the first N words."),
+    int | None, Option("--restrict", "-r", min=1, help="Search only the first N words.")
 ]
 
 
-class Files(NamedTuple):
-    """Options of the commands that read one file and write another."""
+class Source(NamedTuple):
+    """Embeddings to read, and how to read them."""
 
-    embeddings: InputFile
-    output: OutputFile
-    from_: FromFormat = None
-    to: ToFormat = None
-    lossy: Lossy = False
-    input_dims: InputDims = None
-
-
-class QueryOptions(NamedTuple):
-    """Options of the commands that answer queries."""
-
-    embeddings: EmbeddingsFile
-    file: Queries = None
-    k: Neighbours = 10
-    metric: MetricOption = "dot"
-    restrict: Restrict = None
+    file: Annotated[
+        str,
+        Argument(metavar="EMBEDDINGS", help="File; - for standard input, demo for those inside."),
+    ]
     format: InputFormat = None
     lossy: Lossy = False
     input_dims: InputDims = None
-    json: Json = False
 
 
-def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Replaces each parameter that is a group by keyword parameters for its fields."""
+class Target(NamedTuple):
+    """A file to write."""
+
+    output: Output
+    to: Annotated[
+        Format | None,
+        Option("--to", "-t", metavar="FORMAT", help="Format (by default from the name)."),
+    ] = None
+
+
+class Search(NamedTuple):
+    """How queries are answered."""
+
+    input: Annotated[
+        str | None,
+        Option("--input", metavar="FILE", help="One query per line; - for standard input."),
+    ] = None
+    k: Annotated[int, Option("-k", min=1, help="Number of answers to each query.")] = 10
+    metric: MetricOption = "dot"
+    restrict: Restrict = None
+
+
+def expand(command: Callable[..., None]) -> Callable[..., None]:
+    """A subcommand with a parameter for each field of a group, and with its help completed."""
     groups: dict[str, Any] = {}
-    parameters = []
+    parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
         group = parameter.annotation
         if not hasattr(group, "_fields"):
-            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+            parameters.append(parameter)
             continue
         groups[name] = group
-        for field, annotation in group.__annotations__.items():
-            default = group._field_defaults.get(field, Parameter.empty)
-            option = Parameter(field, Parameter.KEYWORD_ONLY, default=default)
-            parameters.append(option.replace(annotation=annotation))
+        parameters += signature(group).parameters.values()
 
     @wraps(command)
     def run(**arguments: Any) -> None:
         for name, group in groups.items():
-            fields = {field: arguments.pop(field) for field in group._fields}
-            arguments[name] = group(**fields)
+            arguments[name] = group(*(arguments.pop(field) for field in group._fields))
         command(**arguments)
 
+    parameters.sort(key=lambda parameter: parameter.name in Source._fields[1:])  # those last
+    parameters = [
+        Parameter(p.name, Parameter.KEYWORD_ONLY, default=p.default, annotation=_shown(p))
+        for p in parameters
+    ]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__doc__ = escape(cleandoc(command.__doc__ or ""))
     return run
+
+
+def escape(text: str) -> str:
+    """Text in which rich sees no markup, such as the `[plot]` of `ffjax[plot]`."""
+    return re.sub(r"\[(?=[a-z#/@])", r"\\[", text)
+
+
+def _shown(parameter: Parameter) -> Any:
+    """An annotation with a short name for the values of an option; its help lists choices."""
+    kind, shared = get_args(parameter.annotation)
+    info: Any = copy(shared)
+    types = {kind, *get_args(kind)}  # of `int | None` too
+    literals = [option for option in types if get_origin(option) is Literal]
+    choices = [choice for literal in literals for choice in get_args(literal)]
+    if choices:
+        info.metavar = info.metavar or parameter.name.upper()
+        *first, last = choices
+        info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
+    elif isinstance(info, OptionInfo):
+        info.metavar = "" if bool in types else "N" if int in types else info.metavar
+    info.help = escape(info.help)
+    return Annotated[kind, info]

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-Answer = tuple[str, float]
+# Such as a word or the number and text of a line, and last the similarity.
+Answer = dict[str, Any]
 
 _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _BAR_WIDTH = 20
@@ -37,15 +38,14 @@ class Answers:
             say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
         answers = answers or []
         if self.as_json:
-            results = [{"word": word, "similarity": score} for word, score in answers]
             name = query[0] if len(query) == 1 else query
-            print(to_json({"query": name, "results": results or None}))
+            print(to_json({"query": name, "results": answers or None}))
         elif answers and self._console is not None:
             title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
             self._console.print(answer_table(answers, title.format(*query)))
         else:
-            for word, score in answers:
-                print(tabbed(*query, word, score))
+            for answer in answers:
+                print(tabbed(*query, *answer.values()))
 
 
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
@@ -53,20 +53,18 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(to_json(values))
         return
-    shown = [(name, value) for name, value in values.items() if value is not None]
+    texts = {name: _plain(value) for name, value in values.items() if value is not None}
     if not sys.stdout.isatty():
-        for name, value in shown:
-            print(tabbed(name, _plain(value)))
+        for name, text in texts.items():
+            print(tabbed(name, text))
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = plain_table(show_header=False)
     table.add_column(style="bold cyan")
     table.add_column(overflow="fold")
-    for name, value in shown:
+    for name, text in texts.items():
+        value = values[name]
         is_large = isinstance(value, int) and value >= 10_000
-        table.add_row(name, Text(f"{value:,}" if is_large else _plain(value)))
+        table.add_row(name, f"{value:,}" if is_large else text)
     console().print(table)
 
 
@@ -77,7 +75,14 @@ def tabbed(*fields: Any) -> str:
 
 def number(value: Any) -> float:
     """A float32 as the shortest decimal number that rounds to it."""
-    return float(str(value))
+    import numpy as np
+
+    return float(str(np.float32(value)))
+
+
+def short(value: float) -> float:
+    """A number with six digits, which is more than anybody reads."""
+    return float(f"{value:.6g}")
 
 
 def to_json(value: Any) -> str:
@@ -92,27 +97,32 @@ def to_json(value: Any) -> str:
 
 
 def console() -> "Console":
-    """Standard output as a terminal."""
+    """Standard output as a terminal, to which text is text: no markup, no `:tea:`."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def plain_table(**options: Any) -> "Table":
+    """A table without lines."""
+    from rich.table import Table
+
+    return Table(box=None, padding=(0, 2, 0, 0), title_justify="left", **options)
 
 
 def answer_table(answers: Sequence[Answer], title: str | None = None) -> "Table":
-    """Words and their similarities with bars, for a terminal."""
+    """Answers and their similarities with bars, for a terminal."""
     from rich.bar import Bar
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=None, padding=(0, 1), show_header=False, title_justify="left")
-    table.title = None if title is None else Text(title, "bold")
+    table = plain_table(show_header=False, title=title, title_style="bold")
     table.add_column(justify="right", style="dim")
     table.add_column(style="cyan", overflow="fold")
     table.add_column(justify="right")
-    table.add_column()
-    for rank, (word, score) in enumerate(answers, start=1):
+    table.add_column(min_width=_BAR_WIDTH)
+    for rank, answer in enumerate(answers, start=1):
+        *_, text, score = answer.values()
         bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR_WIDTH)
-        table.add_row(str(rank), Text(word), f"{score:.4f}", bar)
+        table.add_row(str(answer.get("line", rank)), text, f"{score:.4f}", bar)
     return table
 
 

@@ -8,14 +8,7 @@ from typer import Argument, Exit, Option
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, load, write_output
-from ffjax.cli.options import (
-    EmbeddingsFile,
-    InputDims,
-    InputFormat,
-    Lossy,
-    MetricOption,
-    Restrict,
-)
+from ffjax.cli.options import MetricOption, Restrict, Search, Source
 from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, check_words, neighbours
@@ -25,7 +18,7 @@ Picture = Literal["png", "svg"]
 
 
 def plot(
-    embeddings: EmbeddingsFile,
+    source: Source,
     words: Annotated[list[str], Argument(metavar="WORD...", help="Words to draw.")],
     output: Annotated[
         str, Option("--output", "-o", metavar="FILE", help="Picture; - for standard output.")
@@ -33,10 +26,10 @@ def plot(
     k: Annotated[int, Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
     metric: MetricOption = "cosine",
     restrict: Restrict = None,
-    to: Annotated[Picture | None, Option("--to", "-t", help="By default from the name.")] = None,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    input_dims: InputDims = None,
+    to: Annotated[
+        Picture | None,
+        Option("--to", "-t", metavar="FORMAT", help="Format (by default from the name)."),
+    ] = None,
 ) -> None:
     """Draw words and their neighbours.
 
@@ -52,14 +45,14 @@ def plot(
       ffjax plot words.fifu tea -o - --to svg > tea.svg
     """
     picture_format = _format(output, to)
-    check_distinct(output, embeddings)
+    check_distinct(output, source.file)
     check_writable(output)
-    emb = load(embeddings, format, lossy=lossy, dims=input_dims)
-    check_words(emb, embeddings)
+    emb = load(source)
+    check_words(emb, source)
     words = list(dict.fromkeys(words))
     picture = BytesIO()
     with working("Drawing"):
-        points, problems = _points(words, neighbours(emb, words, k, metric, restrict))
+        points, problems = _points(words, neighbours(emb, words, Search(None, k, metric, restrict)))
         for word, problem in problems.items():
             say(f"cannot draw {word}: {problem}")
         if not points:
@@ -94,7 +87,8 @@ def _points(words: list[str], outcomes: list[Outcome]) -> tuple[list[Point], dic
             problems[words[group]] = problem
             continue
         points.append(Point(words[group], group, is_query=True))
-        for word, score in answers:
+        for answer in answers:
+            word, score = answer["word"], answer["similarity"]
             if word not in words and (word not in best or score > best[word][0]):
                 best[word] = score, group
     return points + [Point(word, group, False) for word, (_, group) in best.items()], problems

@@ -7,13 +7,14 @@ from typer import Option
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, check_writable, rewrite, write_output
-from ffjax.cli.options import Files
+from ffjax.cli.options import Source, Target
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import Bar
 
 
 def prune(
-    files: Files,
+    source: Source,
+    target: Target,
     rows: Annotated[int, Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
         str | None,
@@ -37,9 +38,9 @@ def prune(
       ffjax prune words.fifu all-words.msgpack -n 20000
       ffjax prune words.fifu all-words.fifu -n 20000 --repeat-rows
     """
-    if files.output == mapping == "-":
+    if target.output == mapping == "-":
         raise BadInput("expected OUTPUT or --mapping on standard output, got both.")
-    check_distinct(mapping or "-", files.embeddings, files.output)
+    check_distinct(mapping or "-", source.file, target.output)
     check_writable(mapping)
     replacements = {}
 
@@ -48,14 +49,13 @@ def prune(
 
         pruned, mapped = ffjax.prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
-        format = files.to or promised_format(files.output)
+        format = target.to or promised_format(target.output)
         if unshare_rows or format == "msgpack":  # snapshots store rows that words share
             return pruned
         return ffjax.select_words(pruned, [w for w in pruned.vocab.words if w not in mapped])
 
-    loaded = rewrite(
-        files, change, "Pruning", function="prune", unit="words", unshare_rows=unshare_rows
-    )
+    options = {"function": "prune", "unit": "words", "unshare_rows": unshare_rows}
+    loaded = rewrite(source, target, change, "Pruning", **options)
     if mapping is not None:
         lines = [
             f"{tabbed(word, replacement, number(score))}\n"

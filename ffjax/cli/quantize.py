@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 import ffjax
-from ffjax.cli.exit_status import BadInput
-from ffjax.cli.files import check_target, rewrite, shown
-from ffjax.cli.options import Files, Json
-from ffjax.cli.output import facts
+from ffjax.cli.exit_status import BadInput, say
+from ffjax.cli.files import check_target, rewrite, shown, size_of
+from ffjax.cli.options import Json, Source, Target
+from ffjax.cli.output import facts, short
 from ffjax.cli.progress import Bar
 
 Quantizer = Literal["pq", "opq", "int8", "bfloat16"]
@@ -17,8 +17,15 @@ TRAINED = ("pq", "opq")
 
 
 def quantize(
-    files: Files,
-    method: Annotated[Quantizer, Option("--method", "-m", help="Quantization method.")] = "pq",
+    source: Source,
+    target: Target,
+    method: Annotated[
+        Quantizer | None, Option("--method", "-m", help="Quantization method (pq by default).")
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        Option("--max-size", metavar="SIZE", help="Choose what fits a file of, say, 20MB."),
+    ] = None,
     subquantizers: Annotated[
         int | None,
         Option("--subquantizers", "-s", min=1, help="Bytes per row; by default dims / 2."),
@@ -31,7 +38,9 @@ def quantize(
     sample: Annotated[
         int | None, Option(min=1, help="Rows to train on; by default 256 per centroid.")
     ] = None,
-    keep_lengths: Annotated[bool, Option(help="Quantize unit vectors; store lengths.")] = True,
+    raw: Annotated[
+        bool, Option("--no-keep-lengths", help="Quantize rows as they are, not unit vectors.")
+    ] = False,
     seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
     json: Json = False,
 ) -> None:
@@ -39,58 +48,72 @@ def quantize(
 
     pq splits each row and stores one byte per subvector, the index of one of
     256 centroids (by default a subvector has two numbers, or three if dims is
-    odd); opq first learns a rotation that lowers the error. Both are
-    written as finalfusion files. int8 and bfloat16 need no training and are
-    written as msgpack files. Prints the loss: the mean squared error, the mean
-    cosine of rows before and after, and the share of the 10 nearest words that
-    are still among the 10 nearest.
+    odd); opq first learns a rotation that lowers the error. Both store the
+    lengths of rows apart, and are written as finalfusion files. int8 and
+    bfloat16 need no training and are written as msgpack files.
+    --max-size 20MB chooses pq or opq and the bytes per row that lose least.
+
+    Prints the loss: the mean squared error, the mean cosine of rows before
+    and after, and the recall: of 256 words drawn at random, the share of the
+    10 nearest words that are still among the 10 nearest, by the cosine.
 
     Examples:
       ffjax quantize glove.fifu small.fifu
+      ffjax quantize glove.fifu small.fifu --max-size 20MB
       ffjax quantize cc.de.300.bin small.fifu --method opq --subquantizers 60
     """
-    if json and files.output == "-":
+    if json and target.output == "-":
         raise BadInput("expected a file as the output, since --json prints, got standard output.")
-    _check_output(files, method)
-    # The output may replace the input.
-    source = files.embeddings
-    size_before = os.path.getsize(source) if os.path.isfile(source) else None
+    format = _checked_format(target, method or "pq")
+    if max_size is not None and subquantizers is not None:
+        raise BadInput("expected --max-size or --subquantizers, got both.")
+    if max_size is not None and format != "finalfusion":
+        raise BadInput(f"--max-size: expected a finalfusion file as the output, got {format}.")
+    most = None if max_size is None else n_bytes(max_size)
+    size_before = size_of(source.file)  # the output may replace the input
     quality: Any = None
 
     def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":
         import jax
 
         nonlocal quality
+        chosen, codes = method or "pq", subquantizers
+        if most is not None:
+            from ffjax.cli.quantize_size import best_within
+
+            options: Any = {"method": method, "bits": bits, "keep_lengths": not raw}
+            chosen, codes = best_within(emb, most, **options)
+            say(f"chose --method {chosen} --subquantizers {codes}.")
         small, quality = ffjax.quantize(
             emb,
-            method,
-            subquantizers=subquantizers,
+            chosen,
+            subquantizers=codes,
             bits=bits,
             iterations=iterations,
             attempts=attempts,
             sample=sample,
-            normalize=None if keep_lengths and method not in TRAINED else keep_lengths,
+            normalize=False if raw else chosen in TRAINED or None,
             key=jax.random.key(seed),
             progress=bar.show,
         )
         return small
 
-    rewrite(files, change, "Quantizing", function="quantize")
-    if files.output == "-":
+    rewrite(source, target, change, "Quantizing", function="quantize")
+    if target.output == "-":
         return
-    size = os.path.getsize(files.output)
+    size = os.path.getsize(target.output)
     values = {
         "bytes before": size_before,
         "bytes after": size,
         "smaller": size_before and round(size_before / size, 2),
-        "mean squared error": quality.mean_squared_error,
-        "mean cosine": quality.mean_cosine,
-        "recall of 10 nearest": quality.recall,
+        "mean squared error": short(quality.mean_squared_error),
+        "mean cosine": short(quality.mean_cosine),
+        "recall of 10 nearest": short(quality.recall),
     }
     facts(values, as_json=json)
 
 
-def reconstruct(files: Files) -> None:
+def reconstruct(source: Source, target: Target) -> None:
     """Turn quantized embeddings back into plain ones.
 
     Each row becomes the vector that its codes stand for; what quantization
@@ -99,20 +122,38 @@ def reconstruct(files: Files) -> None:
     Examples:
       ffjax reconstruct small.fifu plain.fifu
     """
-    rewrite(files, lambda emb, _: ffjax.reconstruct(emb), "Reconstructing")
+    rewrite(source, target, lambda emb, _: ffjax.reconstruct(emb), "Reconstructing")
 
 
-def _check_output(files: Files, method: Quantizer) -> None:
-    """Checks, before hours of training, that the output can store the result."""
+def n_bytes(text: str) -> int:
+    """A size in bytes: `20MB`, `1.5G` and `64 KiB` are sizes, with powers of 1000 or of 1024.
+
+    Examples:
+        >>> n_bytes("20MB"), n_bytes("1.5 KiB"), n_bytes("300")
+        (20000000, 1536, 300)
+    """
+    number = text.strip().upper().removesuffix("B")
+    base = 1024 if number.endswith("I") else 1000
+    number = number.removesuffix("I")
+    exponent = "KMG".find(number[-1:]) + 1 if number else 0
+    try:
+        return int(float(number[:-1] if exponent else number) * base**exponent)
+    except (ValueError, OverflowError):
+        raise BadInput(f"--max-size: expected a size such as 20MB, got {text}.") from None
+
+
+def _checked_format(target: Target, method: str) -> str:
+    """The format of the output, which can store the result: known before hours of training."""
     from ffjax.formats.save import promised_format
 
-    check_target(files.output, files.to)
+    check_target(target)
     endings = {"finalfusion": ".fifu"} if method in TRAINED else {}
     endings["msgpack"] = ".msgpack"
-    format = files.to or promised_format(files.output)
-    if format not in endings:
-        expected = f"{' or '.join(endings)} (a name with {' or '.join(endings.values())})"
-        raise BadInput(
-            f"{shown(files.output, output=True)}: expected a format that can store {method} codes, "
-            f"{expected}, got {format}. `ffjax reconstruct` gives plain vectors."
-        )
+    format = target.to or promised_format(target.output)
+    if format in endings:
+        return format
+    expected = f"{' or '.join(endings)} (a name with {' or '.join(endings.values())})"
+    raise BadInput(
+        f"{shown(target.output, output=True)}: expected a format that can store {method} codes, "
+        f"{expected}, got {format}. `ffjax reconstruct` gives plain vectors."
+    )

@@ -7,12 +7,13 @@ from typer import Option
 import ffjax
 from ffjax.cli.exit_status import say
 from ffjax.cli.files import rewrite
-from ffjax.cli.options import Files
+from ffjax.cli.options import Source, Target
 from ffjax.cli.progress import Bar
 
 
 def reduce(
-    files: Files,
+    source: Source,
+    target: Target,
     dims: Annotated[int, Option("--dims", "-d", min=1, help="Dimensions to keep.")],
     center: Annotated[
         bool, Option("--center", help="Subtract the mean of the word vectors first.")
@@ -41,6 +42,6 @@ def reduce(
         share = components.explained
         return project(emb, components, progress=lambda n: bar.update(word_rows + n, total))
 
-    loaded = rewrite(files, change, "Reducing", function="reduce_dims", unit="rows")
+    loaded = rewrite(source, target, change, "Reducing", function="reduce_dims", unit="rows")
     of = "variance" if center else "squared lengths"
     say(f"{dims} of {loaded.dims} dimensions keep {100 * share:.1f} % of the {of}.")

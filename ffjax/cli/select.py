@@ -8,13 +8,14 @@ import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, rewrite, shown
 from ffjax.cli.inputs import lines, open_text
-from ffjax.cli.options import Files
+from ffjax.cli.options import Source, Target
 
 MAX_LISTED_WORDS = 5
 
 
 def select(
-    files: Files,
+    source: Source,
+    target: Target,
     words: Annotated[
         str | None,
         Option("--words", "-w", metavar="FILE", help="Words to keep; - for standard input."),
@@ -37,9 +38,9 @@ def select(
     """
     if words is None and first is None:
         raise BadInput("expected --words FILE or --first N, got neither.")
-    if files.embeddings == words == "-":
-        raise BadInput("expected INPUT or --words on standard input, got both.")
-    check_distinct(files.output, words)
+    if source.file == words == "-":
+        raise BadInput("expected EMBEDDINGS or --words on standard input, got both.")
+    check_distinct(target.output, words)
     listed = None if words is None else {text for _, text in lines(open_text(words))}
 
     def change(emb: "ffjax.Embeddings", _: Any) -> "ffjax.Embeddings":
@@ -47,9 +48,9 @@ def select(
             return emb
         from ffjax.transforms.select import take_words
 
-        return take_words(emb, _positions(emb, listed, shown(files.embeddings)))
+        return take_words(emb, _positions(emb, listed, shown(source.file)))
 
-    rewrite(files, change, "Selecting", limit=first)
+    rewrite(source, target, change, "Selecting", limit=first)
 
 
 def _positions(emb: "ffjax.Embeddings", listed: set[str], file: str) -> Any:
@@ -60,7 +61,7 @@ def _positions(emb: "ffjax.Embeddings", listed: set[str], file: str) -> Any:
     if not listed:
         raise BadInput("expected words in the list, got an empty one.")
     if not words:
-        raise BadInput(f"{file}: expected words to select from, got {emb.vocab!r}.")
+        raise BadInput(f"{file}: expected words to select from, got embeddings without words.")
     positions = [position for position, word in enumerate(words) if word in listed]
     missing = sorted(listed.difference(words[position] for position in positions))
     if missing:

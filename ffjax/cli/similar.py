@@ -10,7 +10,7 @@ import ffjax
 from ffjax.cli.exit_status import UNANSWERED, BadInput
 from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import Query, queries
-from ffjax.cli.options import QueryOptions
+from ffjax.cli.options import Json, Search, Source
 from ffjax.cli.output import Answer, Answers, number
 from ffjax.cli.progress import working
 
@@ -19,6 +19,7 @@ NOT_FINITE = "its vector has NaN or infinity in it."
 
 # Words with similarities, best first, or `None` and the reason why there is no answer.
 Outcome = tuple[list[Answer] | None, str]
+Answering = Callable[["ffjax.Embeddings", list[Query]], list[Outcome]]
 
 
 class Vectors(NamedTuple):
@@ -38,11 +39,13 @@ class Vectors(NamedTuple):
 
 
 def similar(
-    options: QueryOptions,
+    source: Source,
+    search: Search,
     words: Annotated[
         list[str] | None,
         Argument(metavar="WORD", help="Words; standard input if - or none."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Find the words that are most similar to each word.
 
@@ -55,7 +58,7 @@ def similar(
     In a pipe each line is WORD, NEIGHBOUR and SIMILARITY, separated by tabs.
 
     Examples:
-      ffjax similar words.fifu berlin
+      ffjax similar demo berlin
       ffjax similar cc.de.300.bin Berlin Wien -k 3 --json
       ffjax similar words.fifu --input queries.txt > neighbours.tsv
       ffjax similar words.fifu berlin --metric angular --restrict 50000
@@ -63,27 +66,35 @@ def similar(
     """
 
     def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
-        batch_words = [word for (word,) in batch]
-        return neighbours(emb, batch_words, options.k, options.metric, options.restrict)
+        return neighbours(emb, [word for (word,) in batch], search)
 
-    answer_queries(options, words or [], 1, answer)
+    answer_queries(source, search.input, words or [], 1, answer, as_json=json)
 
 
 def answer_queries(
-    options: QueryOptions,
+    source: Source,
+    file: str | None,
     words: Sequence[str],
     size: int,
-    answer: Callable[["ffjax.Embeddings", list[Query]], list[Outcome]],
+    answer: Answering,
+    *,
+    as_json: bool,
 ) -> None:
     """Loads embeddings, and answers queries of `size` words a batch at a time."""
-    file = options.embeddings
-    batches = queries(words, options.file, size, stdin_is_read=file == "-")
-    emb = load(file, options.format, lossy=options.lossy, dims=options.input_dims)
-    check_words(emb, file)
-    answers = Answers(as_json=options.json)
+    batches = queries(words, file, size, stdin_is_read=source.file == "-")
+    emb = load(source)
+    check_words(emb, source)
+    print_answers(batches, lambda batch: answer(emb, batch), as_json=as_json)
+
+
+def print_answers(
+    batches: Any, answer: Callable[[list[Query]], list[Outcome]], *, as_json: bool
+) -> None:
+    """Answers queries a batch at a time, and ends with the status that says whether all were."""
+    answers = Answers(as_json=as_json)
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in batches:
-            for query, (best, problem) in zip(batch, answer(emb, batch), strict=True):
+            for query, (best, problem) in zip(batch, answer(batch), strict=True):
                 answers.add(query, best, problem)
             sys.stdout.flush()
             bar.advance(len(batch))
@@ -91,10 +102,11 @@ def answer_queries(
         raise Exit(UNANSWERED)
 
 
-def check_words(emb: "ffjax.Embeddings", file: str) -> None:
+def check_words(emb: "ffjax.Embeddings", source: Source) -> None:
     """Checks that the embeddings have words to answer with."""
     if not len(emb.vocab):
-        raise BadInput(f"{shown(file)}: expected words to choose from, got {emb.vocab!r}.")
+        name = shown(source.file)
+        raise BadInput(f"{name}: expected words to choose from, got embeddings without words.")
 
 
 def vectors_of(emb: "ffjax.Embeddings", words: Sequence[str]) -> Vectors:
@@ -107,21 +119,19 @@ def vectors_of(emb: "ffjax.Embeddings", words: Sequence[str]) -> Vectors:
     return Vectors(vectors, ids, has_vector, np.isfinite(vectors).all(-1))
 
 
-def limits(emb: "ffjax.Embeddings", k: int, restrict: int | None) -> dict[str, Any]:
+def limits(emb: "ffjax.Embeddings", search: Search) -> dict[str, Any]:
     """The number of answers and the rows that may be answers, as arguments of `top_k`."""
-    n_words = len(emb.vocab)
-    return {"k": min(k, n_words, restrict or n_words), "candidates": emb.vocab.first_rows(restrict)}
+    n_words, first = len(emb.vocab), search.restrict
+    k = min(search.k, n_words, first or n_words)
+    return {"k": k, "candidates": emb.vocab.first_rows(first), "metric": search.metric}
 
 
-def neighbours(
-    emb: "ffjax.Embeddings", words: Sequence[str], k: int, metric: str, restrict: int | None
-) -> list[Outcome]:
+def neighbours(emb: "ffjax.Embeddings", words: Sequence[str], search: Search) -> list[Outcome]:
     """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
     from ffjax.functional.search import nearest_rows
 
     queries = vectors_of(emb, words)
-    exclude, settings = queries.ids[:, None], limits(emb, k, restrict)
-    best = nearest_rows(emb, queries.vectors, metric=metric, exclude=exclude, **settings)
+    best = nearest_rows(emb, queries.vectors, exclude=queries.ids[:, None], **limits(emb, search))
     outcomes: list[Outcome] = []
     for i, answers in enumerate(answers_of(emb, best)):
         if not queries.has_vector[i]:
@@ -138,6 +148,6 @@ def answers_of(emb: "ffjax.Embeddings", best: "ffjax.TopK") -> list[list[Answer]
     from ffjax.embeddings.similarity import named
 
     return [
-        [(result.word, number(result.similarity)) for result in results]
+        [{"word": word, "similarity": number(score)} for word, score in results]
         for results in named(emb, best)
     ]

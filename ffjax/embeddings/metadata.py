@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import tomli_w
 from jaxtyping import Int32, UInt8
@@ -76,7 +76,8 @@ class Metadata(Chunk, Mapping):  # bare: a checker of types would look at items,
         raw = np.frombuffer(text.encode("utf-8"), np.uint8)
         data = np.zeros(padded_size(raw.size, _MIN_BYTES), np.uint8)
         data[: raw.size] = raw
-        set_fields(self, data=jnp.array(data), length=jnp.int32(raw.size))
+        # `jnp.array` would compile two small programs.
+        set_fields(self, data=jax.device_put(data), length=jax.device_put(np.int32(raw.size)))
 
     @cached_property
     def toml(self) -> str:

@@ -21,7 +21,7 @@ from ffjax.vocab import Vocab
 _SEARCHED_WORDS = 4096
 
 
-@dataclass(order=True)
+@dataclass(order=True, repr=False)
 class SimilarityResult:
     """A word and how similar it is to the query; results compare by similarity alone.
 
@@ -36,6 +36,9 @@ class SimilarityResult:
 
     word: str = field(compare=False)
     similarity: float
+
+    def __repr__(self) -> str:
+        return f"SimilarityResult({self.word!r}, {self.similarity:.3f})"
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.word, self.similarity))

@@ -45,8 +45,13 @@ class AnalogyAnswer(NamedTuple):
     similarity: float
     correct: bool
 
+    def __repr__(self) -> str:
+        words = ", ".join(map(repr, self[:5]))
+        verdict = "correct" if self.correct else "wrong"
+        return f"AnalogyAnswer({words}, {self.similarity:.3f}, {verdict})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AnalogySection:
     """The answers to the questions of a section.
 
@@ -59,6 +64,10 @@ class AnalogySection:
     name: str
     answers: tuple[AnalogyAnswer, ...]
     n_skipped: int
+
+    def __repr__(self) -> str:
+        correct = f"{self.n_correct} of {self.n_asked} correct, {self.n_skipped} skipped"
+        return f"AnalogySection({self.name!r}, {correct})"
 
     @property
     def n_asked(self) -> int:
@@ -82,7 +91,7 @@ class AnalogySection:
         return total / self.n_asked if self.answers else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnalogyResult:
     """The answers to all questions of a file.
 
@@ -91,6 +100,11 @@ class AnalogyResult:
     """
 
     sections: tuple[AnalogySection, ...]
+
+    def __repr__(self) -> str:
+        total = self.total
+        counts = f"{total.n_correct} of {total.n_asked} correct, {total.n_skipped} skipped"
+        return f"AnalogyResult(accuracy {total.accuracy:.3f}: {counts})"
 
     @property
     def total(self) -> AnalogySection:

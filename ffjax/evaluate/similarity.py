@@ -11,7 +11,7 @@ from ffjax.evaluate.datasets import File, Pair, read_pairs
 from ffjax.evaluate.known_words import KnownWords
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairsResult:
     """How well similarities agree with human judgement.
 
@@ -30,6 +30,10 @@ class PairsResult:
     pairs: tuple[Pair, ...]
     similarities: tuple[float, ...]
     n_skipped: int
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.pairs)} pairs, {self.n_skipped} skipped"
+        return f"PairsResult(pearson {self.pearson:.3f}, spearman {self.spearman:.3f}: {counts})"
 
 
 def similarity(

@@ -94,7 +94,7 @@ class Vocab(Chunk, SnapshotValue):
     def with_words(self, table: StringTable, rows: np.ndarray | None = None) -> "Vocab":
         """A vocabulary with other words, each with its row, and the same n-grams."""
         if not self.has_words:
-            got = f"got a {type(self).__name__}, which has none"
+            got = f"got embeddings without words, a {type(self).__name__}"
             raise TypeError(f"`embeddings`: expected embeddings with a list of words, {got}.")
         vocab = replace(self)
         init_words(vocab, table, rows)

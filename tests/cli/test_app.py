@@ -10,6 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib import import_module
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -22,6 +25,7 @@ from ffjax.formats import detect
 from tests.formats.fasttext import files as fasttext_files
 
 COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
+ROOT = Path(ffjax.__file__).parents[1]
 FFJAX = [sys.executable, "-m", "ffjax"]
 
 
@@ -79,6 +83,43 @@ def test_help_of_each_command_has_a_description_and_examples(ff, command):
     assert f"Usage: ffjax {command}" in text
     examples = text.split("Examples: ")[1].split(" ╭")[0]
     assert f"ffjax {command}" in examples
+
+
+def words_of(text):
+    """The words in a text, without lines drawn around it."""
+    return set(re.sub("[│╭╮╰╯─]", " ", text).split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_breaks_no_word_at_80_columns(ff, command, monkeypatch):
+    """Markup swallows nothing either, such as the `[plot]` of `pip install 'ffjax[plot]'`."""
+    import typer
+
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = words_of(ff(command, "--help").out)
+    parser = typer.main.get_command(app.app()).get_command(None, command)
+    module = import_module(f"ffjax.cli.{app.MODULES.get(command.replace('-', '_'), command)}")
+    assert words_of(getattr(module, command.replace("-", "_")).__doc__) <= shown
+    for parameter in parser.params:
+        assert words_of(parameter.help or "") <= shown
+        options = [",".join(name for name in parameter.opts if name.startswith("--"))]
+        assert set(filter(None, options)) <= shown
+
+
+def test_every_extra_that_the_command_names_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+    sources = [path.read_text(encoding="utf8") for path in ROOT.glob("ffjax/**/*.py")]
+    extras = {extra for text in sources for extra in re.findall(r"ffjax\[(\w+)\]", text)}
+    assert "plot" in extras and extras <= set(project["optional-dependencies"])
+
+
+def test_demo_names_the_embeddings_inside_the_package(ff, demo_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ff("similar", "demo", "tea", "-k", 2) == ff("similar", demo_file, "tea", "-k", 2)
+    assert ff("convert", "demo", "copy.fifu").status == 0
+    assert (tmp_path / "copy.fifu").read_bytes() == demo_file.read_bytes()
+    (tmp_path / "demo").write_text("mine 1 0\nyours 0.8 0.6\n")
+    assert dict(ff("info", "demo").rows)["words"] == "2"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -142,7 +183,7 @@ def test_completion_of_commands_and_formats(shell):
         }
         return shell(env=env).stdout.decode().split()
 
-    assert complete("ffjax s", 1) == ["similar", "select"]
+    assert complete("ffjax s", 1) == ["similar", "search", "select"]
     assert complete("ffjax convert a b --to te", 5) == ["text", "textdims"]
 
 
@@ -163,7 +204,10 @@ def test_completion_script(shell):
         (["info", "x", "--jsn"], "No such option: --jsn"),
         (["info", "no-such-file.fifu"], "no-such-file.fifu: No such file or directory"),
         (["similar", ".", "word"], ".: Is a directory"),
-        (["info", "x", "-f", "pickle"], "Invalid value for '--format' / '-f': "),
+        (
+            ["info", "x", "-f", "pickle"],
+            "Invalid value for '--format' / '--from' / '-f': 'pickle' is not one of",
+        ),
     ],
 )
 def test_bad_input_ends_in_one_line_and_status_2(ff, arguments, message):

@@ -31,6 +31,14 @@ def test_each_option_is_one_of_a_command(function):
     assert set(messages.OPTIONS[function].values()) <= PARAMETERS | {"TEXT"}
 
 
+def test_each_class_has_a_name_for_people():
+    bases = (ffjax.Vocab, ffjax.Storage)
+    classes = (getattr(ffjax, name) for name in ffjax.__all__)
+    values = [cls for cls in classes if isinstance(cls, type) and issubclass(cls, bases)]
+    names = {cls.__name__ for cls in values if not inspect.isabstract(cls)}
+    assert names - {"SubwordVocab"} == set(messages.CLASSES)
+
+
 @pytest.mark.parametrize("function", messages.COMMANDS)
 def test_each_function_that_is_a_command_exists(function):
     command = messages.COMMANDS[function].removeprefix("ffjax ")
@@ -47,6 +55,8 @@ def test_each_function_that_is_a_command_exists(function):
         ("Drop it with `ffjax.select_words`.", "Drop it with `ffjax select`."),
         ("Use `ffjax.reconstruct(embeddings)`.", "Use `ffjax reconstruct`."),
         ("Call `ffjax.pack(words)`.", "Call `ffjax.pack(words)`."),
+        ("expected a SimpleVocab, got FloretVocab(0 words, F(...), '<').", "expected a plain "
+         "vocabulary, got floret table."),
     ],
 )
 def test_arguments_and_functions_become_options_and_commands(message, expected):

@@ -33,8 +33,8 @@ def test_what_the_library_gives(ff, small, tmp_path, kind, method):
     shown = dict(result.rows)
     assert shown["bytes before"] == str(small[kind].stat().st_size)
     assert shown["bytes after"] == str(output.stat().st_size)
-    assert float(shown["mean squared error"]) == quality.mean_squared_error
-    assert (float(shown["mean cosine"]), float(shown["recall of 10 nearest"])) == quality[1:]
+    names = ("mean squared error", "mean cosine", "recall of 10 nearest")
+    assert [shown[name] for name in names] == [str(float(f"{x:.6g}")) for x in quality]
 
 
 def test_json(ff, small, tmp_path):
@@ -219,3 +219,49 @@ def test_a_bad_output_is_found_before_training(ff, tmp_path, output, options, me
     result = ff("quantize", source, tmp_path / output, *options, *trained)
     assert result.status == 2 and message in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["words.txt"]
+
+
+@pytest.fixture
+def words_file(tmp_path):
+    """400 words of 12 dimensions, not of unit length."""
+    rows = np.random.default_rng(0).standard_normal((400, 12)).astype(np.float32)
+    path = tmp_path / "words.fifu"
+    words = ffjax.SimpleVocab([f"word{i}" for i in range(400)])
+    ffjax.Embeddings(ffjax.NdArray(rows), words).write(path)
+    return path
+
+
+def test_a_size_chooses_the_settings_that_fit(ff, words_file, tmp_path):
+    """A file of just the size that other settings take, and one byte less."""
+    output, options = tmp_path / "small.fifu", ("--bits", 3, "-i", 2)
+    sizes = {}
+    for method in ("pq", "opq"):
+        for n_codes in (4, 3):
+            settings = ("--method", method, "--subquantizers", n_codes)
+            assert ff("quantize", words_file, output, *settings, *options).status == 0
+            sizes[method, n_codes] = output.stat().st_size
+    assert sizes["opq", 4] > sizes["opq", 3] > sizes["pq", 4] > sizes["pq", 3]
+    for size, (method, n_codes) in (
+        (sizes["opq", 4], ("opq", 4)),
+        (sizes["opq", 4] - 1, ("pq", 4)),
+        (sizes["pq", 4] - 1, ("pq", 3)),
+    ):
+        result = ff("quantize", words_file, output, "--max-size", size, *options)
+        assert result.err == f"ffjax: chose --method {method} --subquantizers {n_codes}.\n"
+        assert output.stat().st_size == sizes[method, n_codes] and result.status == 0
+    size = f"{sizes['opq', 4] / 1000}kB"
+    result = ff("quantize", words_file, output, "--max-size", size, "--method", "pq", *options)
+    assert "chose --method pq --subquantizers 4" in result.err
+
+
+def test_a_size_that_nothing_fits_is_bad_input(ff, words_file, tmp_path):
+    output = tmp_path / "small.fifu"
+    for arguments, message in (
+        (("--max-size", "100"), "bytes, which the words and the smallest codes take, got 100."),
+        (("--max-size", "20 elephants"), "expected a size such as 20MB, got 20 elephants."),
+        (("--max-size", "1MB", "-s", 4), "expected --max-size or --subquantizers, got both."),
+        (("--max-size", "1MB", "--to", "msgpack"), "expected a finalfusion file as the output"),
+    ):
+        result = ff("quantize", words_file, output, *arguments)
+        assert result.status == 2 and message in result.err and result.err.count("\n") == 1
+        assert not output.exists()

@@ -130,19 +130,32 @@ def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
     chunk.type.write(out, chunk.value)
 
 
+def finalfusion_size(embeddings: Embeddings) -> int:
+    """The bytes of the file that `write_finalfusion` would write, by the shapes of arrays alone."""
+    chunks = _measured([_as_written(chunk) for chunk in embeddings.chunks()])
+    head = Output(None)
+    write_header(head, [chunk.type.identifier for chunk in chunks])
+    return head.position + sum(CHUNK_HEADER_BYTES + chunk.length for chunk in chunks)
+
+
 def _write(file: File, values: Sequence[Any]) -> None:
     # What cannot be stored is an error before there is a file.
+    chunks = _measured(values, file)
+    with open_output(file) as raw:
+        out = Output(raw)
+        write_header(out, [chunk.type.identifier for chunk in chunks])
+        for chunk in chunks:
+            write_chunk(out, chunk)
+
+
+def _measured(values: Sequence[Any], file: File | None = None) -> list[MeasuredChunk]:
     out = Output(None)
     write_header(out, [ChunkId.NdArray] * len(values))
     chunks: list[MeasuredChunk] = []
     for value in values:
         chunks.append(measure_chunk(value, out.position, file))
         out.position += CHUNK_HEADER_BYTES + chunks[-1].length
-    with open_output(file) as raw:
-        out = Output(raw)
-        write_header(out, [chunk.type.identifier for chunk in chunks])
-        for chunk in chunks:
-            write_chunk(out, chunk)
+    return chunks
 
 
 def _as_written(chunk: Any) -> Any:

@@ -1,0 +1,92 @@
+"""`ffjax search`: the lines of a text that are most similar to a query."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+import ffjax
+from ffjax.cli.exit_status import BadInput
+from ffjax.cli.files import DEMO, load, shown
+from ffjax.cli.inputs import Query, queries
+from ffjax.cli.messages import translated
+from ffjax.cli.options import InputFormat, Json, Lossy, Source
+from ffjax.cli.output import Answer, number
+from ffjax.cli.progress import working
+from ffjax.cli.similar import Outcome, print_answers
+from ffjax.strings.codec import decode_word
+
+_NO_VECTOR = "none of its words has a vector."
+_NO_LINE = "no line has a word with a vector."
+
+
+def search(
+    text: Annotated[str, Argument(metavar="TEXT", help="File to search; - for standard input.")],
+    query: Annotated[
+        list[str] | None, Argument(metavar="QUERY", help="Queries; standard input if - or none.")
+    ] = None,
+    input: Annotated[
+        str | None,
+        Option("--input", metavar="FILE", help="One query per line; - for standard input."),
+    ] = None,
+    k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
+    embeddings: Annotated[
+        str, Option("--embeddings", "-e", metavar="FILE", help="The words' vectors.")
+    ] = DEMO,
+    lowercase: Annotated[
+        bool, Option("--lowercase", help="Look words up in lower case.")
+    ] = False,
+    strip_punctuation: Annotated[
+        bool, Option("--strip-punctuation", help="Ignore punctuation around words.")
+    ] = False,
+    format: InputFormat = None,
+    lossy: Lossy = False,
+    json: Json = False,
+) -> None:
+    """Find the lines of a text that mean most nearly the same as a query.
+
+    Each line becomes the mean of the vectors of its words, and the lines
+    with the largest cosines are the answers. Without --embeddings, those
+    inside the package are used: English words in lower case.
+
+    In a pipe each line is QUERY, NUMBER, TEXT and SIMILARITY, separated by
+    tabs; lines are numbered from 1.
+
+    Examples:
+      ffjax search notes.txt "something to drink" -k 3
+      ffjax search README.md "reading files" --lowercase --strip-punctuation
+      ffjax search abstracts.txt --input queries.txt -e cc.en.300.bin > best.tsv
+    """
+    if text == embeddings == "-":
+        raise BadInput("expected TEXT or --embeddings on standard input, got both.")
+    batches = queries(query or [], input, 1, stdin_is_read="-" in (text, embeddings))
+    if text != "-":
+        os.stat(text)  # before the embeddings take their time
+    emb = load(Source(embeddings, format, lossy))
+    options: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+    with working(f"Reading {shown(text)}"), translated("embed_text", shown(text)):
+        data = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()
+        vectors, counts = ffjax.embed_text(emb, data, **options)
+    lines = data.split(b"\n")
+    numbers = counts.nonzero()[0]  # of the lines that have a vector
+    vectors = vectors[numbers]
+
+    def answers(rows: Any, scores: Any) -> list[Answer]:
+        return [
+            {"line": i + 1, "text": decode_word(lines[i]).strip(), "similarity": number(score)}
+            for i, score in zip(numbers[rows].tolist(), scores, strict=True)
+        ]
+
+    def answer(batch: list[Query]) -> list[Outcome]:
+        with translated("embed_text", shown(input or "-")):
+            targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **options)
+            best = ffjax.search(vectors, targets, k)
+        outcomes = map(answers, best.rows.tolist(), best.scores.tolist())
+        return [
+            (outcome if count else None, _NO_LINE if count else _NO_VECTOR)
+            for outcome, count in zip(outcomes, counts, strict=True)
+        ]
+
+    print_answers(batches, answer, as_json=json)
