@@ -3,6 +3,7 @@
 from ffjax import evaluate as evaluate
 from ffjax.embeddings.classifier import Classifier as Classifier
 from ffjax.embeddings.classifier_figures import ClassifierTest as ClassifierTest
+from ffjax.embeddings.classify_file import classify_file as classify_file
 from ffjax.embeddings.from_vectors import from_vectors as from_vectors
 from ffjax.embeddings.metadata import Metadata as Metadata
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult

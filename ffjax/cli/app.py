@@ -37,7 +37,7 @@ from ffjax.errors import FormatError
 COMMANDS = {
     "Query": "similar analogy search plot".split(),
     "Inspect": "info metadata evaluate demo".split(),
-    "Embed": ["embed"],
+    "Embed": ["embed", "classify"],
     "Transform": "convert select prune reduce quantize reconstruct bucket_to_explicit".split(),
 }
 # Commands in the module of another one.

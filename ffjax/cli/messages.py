@@ -31,6 +31,12 @@ OPTIONS: dict[str, dict[str, str]] = {
         "normalize": "--no-keep-lengths",
         "key": "--seed",
     },
+    "classify_file": {
+        **{name: f"--{name}" for name in ("column", "threshold", "restrict", "format")},
+        "k": "-k",
+        "label": "--score",
+        "target": "--output",
+    },
     "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling"},
 }
 # In advice, which may be for a command without the option.

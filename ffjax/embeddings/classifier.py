@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
-from ffjax.embeddings.hidden_layer import HiddenLayer
+from ffjax.embeddings.hidden_layer import HiddenLayer, line_blocks
 from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number
 from ffjax.embeddings.text_file import blocks
 from ffjax.embeddings.value import Embeddings
@@ -190,22 +190,10 @@ class Classifier:
             >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
             (('__label__fr',), array([0.99...]))
         """
-        is_one = isinstance(texts, str | bytes)
         options = Options.of(self.labels, k, threshold, restrict, renormalize, min_score)
-        text = as_lines([texts] if is_one else texts, lowercase, newline)
-        answers = self._label_lines(text, options)
-        names = self._names(answers.ids, on_unicode_error)
-        counts = answers.counts.tolist()
-        if is_one:
-            n = counts[0]
-            return tuple(names[:n]), answers.scores[0, :n].astype(np.float64)
-        k = options.k
-        with _uncollected():
-            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
-            scores = list(answers.scores)
-            if min(counts, default=k) < k:
-                scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
-        return labels, scores
+        is_one, text = _lines(texts, lowercase, newline)
+        labels, scores = self.named(self.label_lines(text, options), on_unicode_error)
+        return (tuple(labels[0]), scores[0].astype(np.float64)) if is_one else (labels, scores)
 
     def probabilities(
         self,
@@ -219,19 +207,18 @@ class Classifier:
         """The scores of all labels, as `predict` gives them, none left out.
 
         Args:
-            texts: as for `predict`.
+            texts: as for `predict`, like the other arguments.
             restrict: the labels to give, in the order of `labels`.
-            renormalize: as for `predict`.
-            lowercase: as for `predict`.
-            newline: as for `predict`.
+            renormalize: whether they are to sum to 1.
+            lowercase: whether to change texts to lower case.
+            newline: what to do with line feeds.
 
         Returns:
             float32 `[n, labels]`, or `[labels]` for one text; zeros for a text without features,
             which a model without the word `</s>` may have.
         """
-        is_one = isinstance(texts, str | bytes)
         options = Options.of(self.labels, restrict=restrict, renormalize=renormalize)
-        text = as_lines([texts] if is_one else texts, lowercase, newline)
+        is_one, text = _lines(texts, lowercase, newline)
         matrix = np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))
         return matrix[0] if is_one else matrix
 
@@ -250,11 +237,29 @@ class Classifier:
             float32 `[n]`, or a `float` for one text.
         """
         label = self.labels[label_number(self.labels, label, "label")]
-        options = {"restrict": [label], "lowercase": lowercase, "newline": newline}
-        scores = self.probabilities(texts, **options)[..., 0]
-        return scores if scores.ndim else float(scores)
+        is_one, text = _lines(texts, lowercase, newline)
+        scores = self.score_lines(text, label)
+        return float(scores[0]) if is_one else scores
 
-    def _label_lines(self, text: bytes, options: Options) -> Labels:
+    def score_lines(self, text: bytes, label: str) -> Float32[np.ndarray, " n"]:
+        """The score of one label for lines that each end with a line feed."""
+        options = Options.of(self.labels, restrict=[label])
+        return np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))[:, 0]
+
+    def named(
+        self, answers: Labels, on_unicode_error: str = "strict"
+    ) -> tuple[list[list[str]], list[np.ndarray]]:
+        """The names of labels, and their scores, for each text."""
+        names = self._names(answers.ids, on_unicode_error)
+        counts, k = answers.counts.tolist(), answers.ids.shape[1]
+        with _uncollected():
+            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
+            scores: list[Any] = list(answers.scores)
+            if min(counts, default=k) < k:
+                scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
+        return labels, scores
+
+    def label_lines(self, text: bytes, options: Options) -> Labels:
         """The best labels of lines that each end with a line feed."""
         blocks = self._over_blocks(text, OutputLayer.labels, options)
         return Labels(*map(np.concatenate, zip(*blocks, strict=True)))
@@ -302,7 +307,7 @@ class Classifier:
             return answer(self._output, self._hidden.lines(block), options)
 
         size = max(_THREAD_BYTES, min(_BLOCK_BYTES, -(-len(text) // _THREADS)))
-        blocks = _blocks(text, size)
+        blocks = line_blocks(text, size)
         if len(blocks) == 1:
             return [run(blocks[0])]
         with ThreadPoolExecutor(_THREADS) as threads:
@@ -322,9 +327,14 @@ class Classifier:
         return self.label_table.first_invalid() is None
 
     def __repr__(self) -> str:
-        n_grams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
         labels = f"{len(self.label_table)} labels, {self.loss}"
-        return f"Classifier({labels}{n_grams}, {self.embeddings!r})"
+        return f"Classifier({labels}, n-grams of {self.word_ngrams} words, {self.embeddings!r})"
+
+
+def _lines(texts: Any, lowercase: bool, newline: str) -> tuple[bool, bytes]:
+    """Whether this is one text, and its lines."""
+    is_one = isinstance(texts, str | bytes)
+    return is_one, as_lines([texts] if is_one else texts, lowercase, newline)
 
 
 @contextmanager
@@ -337,13 +347,3 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _blocks(text: bytes, size: int) -> list[bytes]:
-    """A text in blocks of complete lines, of at least `size` bytes but the last; at least one."""
-    blocks, start = [], 0
-    while start < len(text) or not blocks:
-        end = text.find(b"\n", start + size - 1) + 1 or len(text)
-        blocks.append(text[start:end])
-        start = end
-    return blocks

@@ -46,6 +46,16 @@ class Lines(NamedTuple):
     labels: Ragged
 
 
+def line_blocks(text: bytes, size: int) -> list[bytes]:
+    """A text in blocks of complete lines, of at least `size` bytes but the last; at least one."""
+    blocks, start = [], 0
+    while start < len(text) or not blocks:
+        end = text.find(b"\n", start + size - 1) + 1 or len(text)
+        blocks.append(text[start:end])
+        start = end
+    return blocks
+
+
 class HostRows:
     """The rows of a storage, for sums on the host."""
 

@@ -41,6 +41,8 @@ def describe(source: ByteSource) -> dict[str, Any]:
         is_quantized = read_flag(cursor, "quantized") and is_quantized
         output_rows, _ = _skip_matrix(cursor, config.dims, is_quantized)
     training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
+    if sizes.n_labels:
+        training |= {"loss": config.loss, "word_ngrams": config.word_ngrams}
     values = {"norms": sizes.n_words, "metadata": list(config._fields)}
     return {**vocabulary, **matrix, **values, **training}
 

@@ -1,0 +1,83 @@
+"""`ffjax classify`: labels of text by a classifier of fastText's."""
+
+import os
+import sys
+from typing import Annotated, Any, Literal
+
+from typer import Argument, Option
+
+import ffjax
+from ffjax.cli.exit_status import BadInput, say
+from ffjax.cli.files import input_of, shown
+from ffjax.cli.messages import translated
+from ffjax.cli.options import Json
+from ffjax.cli.progress import working
+
+_Corpus = Literal["text", "json", "parquet"]
+
+
+def classify(
+    model: Annotated[str, Argument(metavar="MODEL", help="Classifier of fastText's.")],
+    file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
+    output: Annotated[
+        str, Option("--output", "-o", metavar="FILE", help="File to write; - for standard output.")
+    ] = "-",
+    k: Annotated[int, Option("-k", min=-1, help="Most labels of a line; -1 for all.")] = 1,
+    threshold: Annotated[float, Option(help="Least probability of a label.")] = 0.0,
+    restrict: Annotated[
+        str | None, Option(metavar="LABELS", help="Labels to choose from, with commas between.")
+    ] = None,
+    score: Annotated[
+        str | None, Option(metavar="LABEL", help="Write the score of this label alone.")
+    ] = None,
+    lowercase: Annotated[bool, Option("--lowercase", help="Change text to lower case.")] = False,
+    column: Annotated[str, Option(help="Field or column with the text.")] = "text",
+    format: Annotated[
+        _Corpus | None, Option("--format", "-f", help="What FILE is; by default from its name.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Label each line of a text, or each row of JSON Lines or Parquet.
+
+    Answers are those of fastText's predict-prob. There is one line for each
+    line of the text, empty if there is no label. JSON and Parquet get two
+    more fields, label and score; or labels and scores, which are lists, for
+    several labels. Files may be larger than memory.
+
+    Examples:
+      ffjax classify lid.176.ftz corpus.txt
+      ffjax classify lid.176.ftz corpus.parquet -o labelled.parquet
+      zcat corpus.jsonl.gz | ffjax classify quality.bin - -f json --score hq
+      ffjax classify lid.176.bin corpus.txt --json -k 3 --restrict en,de,fr
+    """
+    if model == file == "-":
+        raise BadInput("expected a model or a text on standard input, got both.")
+    is_parquet = (format or file).endswith("parquet")
+    if output == "-" and is_parquet:
+        raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
+    if file != "-":
+        os.stat(file)  # before the model takes its time
+    name = shown(model)
+    with working(f"Loading {name}"), translated("load_classifier", name):
+        classifier = ffjax.load_classifier(input_of(model), mmap=True)
+    size = os.path.getsize(file) if file != "-" and os.path.isfile(file) else None
+    source: Any = sys.stdin.buffer if file == "-" else file
+    sys.stdout.flush()
+    with working(f"Classifying {shown(file)}", size, unit="bytes") as bar:
+        with translated("classify_file", name):
+            n = ffjax.classify_file(
+                classifier,
+                source,
+                os.dup(sys.stdout.fileno()) if output == "-" else output,
+                column=column,
+                k=k,
+                threshold=threshold,
+                restrict=restrict and restrict.split(","),
+                label=score,
+                lowercase=lowercase,
+                format=format,
+                target_format="json" if json and not is_parquet else None,
+                progress=lambda n_bytes, _: bar.advance(n_bytes),
+            )
+    if output != "-":
+        say(f"{output}: {n:,} documents.")

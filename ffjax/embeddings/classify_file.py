@@ -1,0 +1,280 @@
+r"""Labels for a corpus: lines of text, JSON Lines, or tables of Arrow and Parquet.
+
+    text       a line for each line: `__label__en 0.98 __label__de 0.01`, empty without a label
+    json       each object with two fields more; a line of text becomes an object of those alone
+    parquet    the table with two columns more
+
+For one label the fields or columns are `label` and `score`, null without a label; for more labels
+`labels` and `scores`, which are lists; and for the score of one label `score` alone.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax._internal.atomic_write import open_output
+from ffjax.embeddings.classifier import Classifier
+from ffjax.embeddings.output_layer import Options
+from ffjax.embeddings.text_file import blocks
+from ffjax.strings.text import as_lines
+
+FORMATS = ("text", "json", "parquet")
+_SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+_READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
+
+Progress = Callable[[int, int], None]
+
+
+class Settings(NamedTuple):
+    """What to answer for each document: labels by `options`, or the score of `label`."""
+
+    classifier: Classifier
+    options: Options
+    label: str | None = None
+    lowercase: bool = False
+
+    def fields(self, texts: list[Any] | bytes) -> dict[str, list[Any]]:
+        """The new fields for texts, of which some may be `None`, or for lines."""
+        missing: set[int] = set()
+        if isinstance(texts, bytes):
+            if self.lowercase:
+                texts = as_lines(texts.split(b"\n")[:-1], lowercase=True)
+            lines = texts
+        else:
+            missing = {i for i, text in enumerate(texts) if text is None}
+            # Lone surrogates, which JSON may have, become question marks.
+            raw = [(text or "").encode("utf-8", "replace") for text in texts]
+            lines = as_lines(raw, self.lowercase, newline=" ")
+        if self.label is not None:
+            scores = self.classifier.score_lines(lines, self.label).tolist()
+            return {"score": [None if i in missing else x for i, x in enumerate(scores)]}
+        answers = self.classifier.label_lines(lines, self.options)
+        names, scores = self.classifier.named(answers)
+        if missing:
+            names, scores = (
+                [[] if i in missing else row for i, row in enumerate(rows)]
+                for rows in (names, scores)
+            )
+        if self.options.k > 1:
+            return {"labels": names, "scores": [np.asarray(row).tolist() for row in scores]}
+        label = [row[0] if row else None for row in names]
+        return {"label": label, "score": [float(x[0]) if len(x) else None for x in scores]}
+
+
+def classify_file(
+    classifier: Classifier,
+    source: Any,
+    target: Any,
+    *,
+    column: str = "text",
+    k: int = 1,
+    threshold: float = 0.0,
+    restrict: Iterable[str] | None = None,
+    renormalize: bool = False,
+    min_score: float | None = None,
+    label: str | None = None,
+    lowercase: bool = False,
+    format: str | None = None,
+    target_format: str | None = None,
+    progress: Progress | None = None,
+) -> int:
+    r"""Writes the labels of each document of a corpus, in constant memory.
+
+    There is one answer for each document, whatever it contains, in the same order: a line of text
+    for each line, and in JSON and Parquet two fields more: `label` and `score`, or for several
+    labels the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents
+    that are null have no label.
+
+    Args:
+        classifier: the classifier.
+        source: the path of a text with one document in each line, of JSON Lines or of Parquet, by
+            the ending of its name; a binary file; or an Arrow table or stream of batches.
+        target: the path to write; an existing file is replaced when the new one is complete.
+        column: the field or column with the documents.
+        k: the most labels.
+        threshold: the least probability of a label.
+        restrict: as in `Classifier.predict`.
+        renormalize: as in `Classifier.predict`.
+        min_score: as in `Classifier.predict`.
+        label: a label whose score to write for each document, in `score`, instead of the best.
+        lowercase: whether to change documents to lower case.
+        format: `"text"`, `"json"` or `"parquet"`, if the name of `source` does not tell.
+        target_format: `"json"` for answers to text as JSON Lines; otherwise as `format`.
+        progress: called after each block with the bytes read and the documents in it.
+
+    Returns:
+        The number of documents.
+
+    Raises:
+        TypeError: if an argument is of another type.
+        ValueError: if an option does not fit, a line is not a JSON object, or the source lacks the
+            column or has one of the new ones.
+        ImportError: for Parquet and Arrow, if the extra `arrow` is not installed.
+        OSError: if a file cannot be read or written.
+    """
+    options = Options.of(classifier.labels, k, threshold, restrict, renormalize, min_score)
+    if label is not None:
+        label = classifier.labels[classifier.label_numbers([label])[0]]
+    settings = Settings(classifier, options, label, lowercase)
+    is_arrow = hasattr(source, "__arrow_c_stream__")
+    is_path = isinstance(source, str | os.PathLike)
+    if format is None:
+        ending = os.path.splitext(os.fspath(source))[1].lower() if is_path else ""
+        format = "parquet" if is_arrow else _SUFFIXES.get(ending, "text")
+    target_format = format if target_format is None else target_format
+    pair = format, target_format
+    if pair not in (*((name, name) for name in FORMATS), ("text", "json")):
+        raise ValueError(
+            f"`format`, `target_format`: expected one of {', '.join(FORMATS)} for both, or text "
+            f"and json, got {format!r} and {target_format!r}."
+        )
+    if is_path and not isinstance(target, int) and os.path.exists(target):
+        if os.path.samefile(source, target):
+            path = os.fspath(target)
+            raise ValueError(f"`target`: expected another file than `source`, got {path!r}.")
+    report = progress or (lambda n_bytes, n: None)
+    with ExitStack() as stack:
+        if format == "parquet":
+            batches = _arrow_batches(source, is_arrow)
+            schema = _new_schema(settings, next(batches), column)
+            out = stack.enter_context(open_output(target))
+            return _write_tables(settings, batches, schema, out, column, report)
+        file = stack.enter_context(open(source, "rb")) if is_path else source
+        out = stack.enter_context(open_output(target))
+        n = 0
+        for block in blocks(file, _READ_BYTES):
+            lines = block if block.endswith(b"\n") else block + b"\n"
+            if format == "json":
+                answers = list(map(_json, _json_rows(settings, lines, column, n)))
+            elif target_format == "json":
+                answers = list(map(_json, _rows(settings.fields(lines))))
+            else:
+                answers = _text_lines(settings.fields(lines))
+            out.write(b"".join(answer.encode() + b"\n" for answer in answers))
+            n += len(answers)
+            report(len(block), len(answers))
+    return n
+
+
+def _rows(fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+
+
+def _json(row: dict[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(row)
+    return text
+
+
+def _text_lines(fields: dict[str, list[Any]]) -> list[str]:
+    """The answers as fastText's command prints them."""
+    if list(fields) == ["score"]:
+        return [f"{score:.6g}" for score in fields["score"]]
+    if "label" in fields:
+        pairs = zip(fields["label"], fields["score"], strict=True)
+        return ["" if label is None else f"{label} {score:.6g}" for label, score in pairs]
+    rows = zip(fields["labels"], fields["scores"], strict=True)
+    pairs = (zip(labels, scores, strict=True) for labels, scores in rows)
+    return [" ".join(f"{label} {score:.6g}" for label, score in row) for row in pairs]
+
+
+def _json_rows(
+    settings: Settings, text: bytes, column: str, first: int
+) -> list[dict[str, Any]]:
+    """The objects of lines of JSON with the new fields."""
+    rows = []
+    for number, line in enumerate(text.split(b"\n")[:-1], first + 1):
+        try:
+            row = json.loads(line.decode("utf-8", "surrogateescape"))
+        except ValueError as error:
+            raise ValueError(f"`source`: expected JSON in line {number}, got {error}.") from error
+        if not isinstance(row, dict):
+            raise ValueError(
+                f"`source`: expected an object in line {number}, got {type(row).__name__}."
+            )
+        rows.append(row)
+    texts = [row.get(column) for row in rows]
+    for number, item in enumerate(texts, first + 1):
+        if not isinstance(item, str | None):
+            got = f"{type(item).__name__} in line {number}"
+            raise ValueError(f"`column`: expected text in the field {column!r}, got {got}.")
+    if rows and not any(column in row for row in rows):
+        names = ", ".join(rows[0])
+        expected = f"a field of line {first + 1}, one of {names}"
+        raise ValueError(f"`column`: expected {expected}, got {column!r}.")
+    return [row | fields for row, fields in zip(rows, _rows(settings.fields(texts)), strict=True)]
+
+
+def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
+    """Batches of an Arrow table or stream, or of a Parquet file."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ImportError(
+            "`source`: expected pyarrow to be installed for Parquet and Arrow. Install the extra: "
+            "`ffjax[arrow]`."
+        ) from error
+    if is_arrow:
+        reader = pa.RecordBatchReader.from_stream(source)
+        yield reader.schema
+        for batch in reader:
+            yield from (batch.slice(i, _READ_ROWS) for i in range(0, batch.num_rows, _READ_ROWS))
+        return
+    try:
+        file = pq.ParquetFile(source)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"`source`: expected a Parquet file, got {source!r} ({error}).") from error
+    with file:
+        yield file.schema_arrow
+        yield from file.iter_batches(_READ_ROWS)
+
+
+def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
+    """The columns of a table, and the new ones."""
+    import pyarrow as pa
+
+    if column not in schema.names:
+        expected = f"a column of the table, one of {', '.join(schema.names)}"
+        raise ValueError(f"`column`: expected {expected}, got {column!r}.")
+    kind = schema.field(column).type
+    if kind not in (pa.string(), pa.large_string(), pa.string_view()):
+        raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.")
+    label, score = pa.string(), pa.float32()
+    new = {"label": label, "score": score}
+    if settings.label is not None:
+        new = {"score": score}
+    elif settings.options.k > 1:
+        new = {"labels": pa.list_(label), "scores": pa.list_(score)}
+    if taken := sorted(new.keys() & set(schema.names)):
+        raise ValueError(
+            f"`source`: expected no column {', '.join(taken)}, which is to be added. Rename it."
+        )
+    for name, kind in new.items():
+        schema = schema.append(pa.field(name, kind))
+    return schema
+
+
+def _write_tables(
+    settings: Settings, batches: Iterator[Any], schema: Any, out: Any, column: str, report: Progress
+) -> int:
+    """Writes a Parquet file of batches with the new columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    n = 0
+    with pq.ParquetWriter(out, schema) as writer:
+        for batch in batches:
+            fields = settings.fields(batch.column(column).to_pylist())
+            new = [pa.array(fields[name], schema.field(name).type) for name in fields]
+            writer.write_batch(pa.record_batch([*batch.columns, *new], schema=schema))
+            n += batch.num_rows
+            report(batch.nbytes, batch.num_rows)
+    return n

@@ -1,0 +1,49 @@
+"""`ffjax classify`."""
+
+import json
+
+import pytest
+
+import ffjax
+
+
+@pytest.fixture
+def model(classifiers):
+    return classifiers / "softmax-chars"
+
+
+def test_lines_are_labelled(ff, model, tmp_path):
+    (tmp_path / "text").write_text("abc\n\nиии\n")
+    classifier = ffjax.load_classifier(model)
+    labels, scores = classifier.predict(["abc", "", "иии"])
+    expected = [f"{names[0]} {row[0]:.6g}" for names, row in zip(labels, scores, strict=True)]
+    assert ff("classify", model, tmp_path / "text").out.splitlines() == expected
+    assert ff("classify", model, tmp_path / "text", "-o", tmp_path / "out").out == ""
+    assert (tmp_path / "out").read_text().splitlines() == expected
+
+
+def test_options_reach_the_classifier(ff, model, tmp_path):
+    (tmp_path / "text").write_text("ABC\n")
+    arguments = ("classify", model, tmp_path / "text", "--lowercase")
+    row = json.loads(ff(*arguments, "--json", "-k", 2, "--restrict", "l1,l2").out)
+    assert sorted(row["labels"]) == ["__label__l1", "__label__l2"]
+    score = float(ff(*arguments, "--score", "l1").out)
+    assert score == pytest.approx(ffjax.load_classifier(model).score("abc", "l1"), rel=1e-5)
+
+
+def test_json_lines_get_fields(ff, model, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"body": "abc"}\n')
+    row = json.loads(ff("classify", model, tmp_path / "in.jsonl", "--column", "body").out)
+    assert row.keys() == {"body", "label", "score"}
+
+
+def test_mistakes_are_named(ff, model, tmp_path):
+    (tmp_path / "text").write_text("abc\n")
+    result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
+    assert result.status == 2 and "`--restrict`: expected labels of the class" in result.err
+    result = ff("classify", model, tmp_path / "missing")
+    assert result.status == 2 and "missing" in result.err
+    result = ff("classify", model, tmp_path / "text", "-f", "parquet")
+    assert result.status == 2 and "expected a file for Parquet" in result.err
+    result = ff("classify", tmp_path / "text", tmp_path / "text")
+    assert result.status == 2 and "error" in result.err
