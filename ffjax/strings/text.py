@@ -13,8 +13,8 @@ from ffjax.strings.byte_views import byte_views
 from ffjax.strings.codec import decode_word, encode_word
 
 NEWLINES = ("error", " ", "")
-# What separates words for `embed_text`, as a set of a regular expression.
-_SEPARATORS = r"\0\t\n\v\f\r "
+# What separates words for `embed_text`.
+_SEPARATORS = "\0\t\n\v\f\r "
 
 
 def text_bytes(text: Any) -> np.ndarray:
@@ -104,15 +104,34 @@ def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> n
         return text
     string = decode_word(text.tobytes())
     string = string.lower() if lowercase else string
-    if strip_punctuation:
-        string = _outer_punctuation().sub("", string)
+    string = _strip_words(string) if strip_punctuation else string
     return np.frombuffer(encode_word(string), np.uint8)
 
 
+def _strip_words(text: str) -> str:
+    """A text without the punctuation that begins or ends its words."""
+    text, marks = f" {text} ", _punctuation()
+
+    def stripped(match: re.Match[str]) -> str:
+        run, (start, end) = match[0], match.span()
+        begins, ends = text[start - 1] in _SEPARATORS, text[end] in _SEPARATORS
+        if run.isascii():  # the usual case
+            return "" if begins or ends else run
+        run = run.lstrip(marks) if begins else run
+        return run.rstrip(marks) if ends else run
+
+    return _candidates().sub(stripped, text)[1:-1]
+
+
 @cache
-def _outer_punctuation() -> re.Pattern[str]:
-    """Matches punctuation, Unicode's categories P, that begins or ends a word."""
+def _punctuation() -> str:
+    """All punctuation: Unicode's categories P."""
     characters = map(chr, range(sys.maxunicode + 1))
-    marks = "".join(c for c in characters if unicodedata.category(c)[0] == "P")
-    run = f"[{re.escape(marks)}]+"
-    return re.compile(f"{run}(?![^{_SEPARATORS}])|(?<![^{_SEPARATORS}]){run}")
+    return "".join(c for c in characters if unicodedata.category(c)[0] == "P")
+
+
+@cache
+def _candidates() -> re.Pattern[str]:
+    """Matches runs of punctuation, and of what lies above U+FFFF, where sets are slow."""
+    marks = re.escape("".join(c for c in _punctuation() if c <= "\uffff"))
+    return re.compile(f"[{marks}\U00010000-\U0010ffff]+")
