@@ -12,6 +12,7 @@ from ffjax.embeddings.text_file import embed_file as embed_file
 from ffjax.embeddings.text_search import search as search
 from ffjax.embeddings.training_state import TrainingState as TrainingState
 from ffjax.embeddings.value import Embeddings as Embeddings
+from ffjax.embeddings.warmup import warmup as warmup
 from ffjax.errors import FinalfusionFormatError as FinalfusionFormatError
 from ffjax.errors import FormatError as FormatError
 from ffjax.formats.convert import convert as convert
@@ -48,7 +49,6 @@ from ffjax.functional.program_cache import cache_programs as cache_programs
 from ffjax.functional.search import TopK as TopK
 from ffjax.functional.search.api import top_k as top_k
 from ffjax.functional.search.types import EmbeddingsLike as EmbeddingsLike
-from ffjax.functional.warmup import warmup as warmup
 from ffjax.kernels.normalize import normalize as normalize
 from ffjax.kernels.pool import pool as pool
 from ffjax.storage import PQ as PQ

@@ -49,7 +49,7 @@ def test_words_may_come_from_a_generator():
     assert len(emb.most_similar_batch(generator(*two), 1)) == 2
     assert ffjax.SimpleVocab(generator(*two)).words == two
     assert ffjax.add_words(emb, generator("x"), np.ones((1, 6))).n_words == 11
-    assert ffjax.warmup(emb, counts=generator(4), widths=generator(16)) == 1
+    assert ffjax.warmup(emb, counts=generator(4), widths=generator(16)) > 0
 
 
 # Whole numbers of every width

@@ -6,34 +6,29 @@ others of similar lengths, so that only they pay for n-grams.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
-from ffjax.functional.oov import with_oov_words
+from ffjax.functional.oov import OOV_BATCHES, oov_vectors
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import LOOKUP_NUMBERS, NGRAMS, in_numpy
 from ffjax.kernels.normalize import unit_rows, unit_vector
-from ffjax.storage import Storage
 from ffjax.storage.word_sums import sums_of_words
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import pack_views, take_views
-from ffjax.strings.strings import Strings
-from ffjax.vocab import Rows, SubwordVocab
+from ffjax.vocab import Rows
 
 # Words that are looked up and read at a time, and rows that a program reads.
 _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
-# Batches of unknown words have few shapes, by the widths of their words. Wide words are rare and a
-# program for them takes seconds to compile, so that few of them are embedded in NumPy.
-_OOV_BATCHES = {16: 4096, 64: 4096, 256: 256, 1024: 256}
+# Wider words are rare and a program for them takes seconds to compile, so that few of them are
+# embedded in NumPy, and very long ones always.
 _NARROW, _WIDE = 64, 1024
 # Bytes of words whose n-grams are added up in NumPy at a time.
 _HOST_BYTES = 1 << 14
@@ -136,7 +131,7 @@ def embed_unknown(
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
     by_numpy |= lengths > _WIDE
     narrower = -1
-    for width, size in _OOV_BATCHES.items():
+    for width, size in OOV_BATCHES.items():
         fitting = np.flatnonzero(~by_numpy & (lengths > narrower) & (lengths <= width))
         narrower = width
         if width > _NARROW and len(fitting) < size:
@@ -145,7 +140,7 @@ def embed_unknown(
         for start in range(0, len(fitting), size):
             block = fitting[start : start + size]
             strings = pack_views(take_views(words, block), size, width)
-            new, exist = _oov_vectors(storage, vocab, strings, unnormalize)
+            new, exist = oov_vectors(storage, vocab, strings, unnormalize)
             vectors[positions[block]] = np.asarray(new)[: len(block)]
             found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
@@ -198,15 +193,6 @@ def _blocks(words: Any) -> tuple[int, Iterator[tuple[int, ByteViews]]]:
             blocks.append((n, block))
             n += len(block.lengths)
     return n, iter(blocks)
-
-
-@partial(jax.jit, static_argnames="unnormalize")
-def _oov_vectors(
-    storage: Storage, vocab: SubwordVocab, strings: Strings, unnormalize: bool
-) -> tuple[Array, Array]:
-    vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
-    unknown = jnp.asarray(strings.lengths) >= 0
-    return with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
 
 
 def _embed_in_numpy(

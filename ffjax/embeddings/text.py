@@ -144,7 +144,7 @@ def embed_text(
     counts = np.empty(ends[-1], np.int32)
     for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
         batch = simplify(batch, lowercase=lowercase, strip_punctuation=strip_punctuation)
-        _embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
+        embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
     warn_of_zeros(embeddings, text, counts)
     return vectors, counts
 
@@ -169,7 +169,7 @@ def _n_lines(text: np.ndarray) -> int:
     return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
 
 
-def _embed_batch(
+def embed_batch(
     embeddings: EmbeddingsLike,
     text: np.ndarray,
     rule: PoolingRule,

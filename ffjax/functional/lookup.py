@@ -15,8 +15,9 @@ from jaxtyping import Array, Bool, Float
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import padded_size
 from ffjax._internal.jax_compat import is_traced
-from ffjax.functional.oov import with_oov_words
+from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
+from ffjax.functional.tier import on_host
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
@@ -131,7 +132,22 @@ def embed(
     if storage.is_mapped:
         rows = encode(vocab, strings)
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
-    return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+    trees = storage, vocab, strings, _lengths(norms)
+    if jax.default_backend() != "cpu" or is_traced(trees) or not on_host(*trees):
+        return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+    # The host looks at the answers of a CPU for free, so n-grams have a program of their own.
+    vectors, found = _embed_known(storage, vocab, _lengths(norms), strings, unnormalize)
+    lengths = np.asarray(strings.lengths)
+    unknown = np.flatnonzero(~np.asarray(found) & (lengths >= 0))
+    if vocab.subword_indexer is None or not unknown.size:
+        return vectors, found
+    words = oov_batch(np.asarray(strings.bytes), lengths, unknown)
+    if words is None:
+        return _embed_unknown(vectors, found, storage, vocab, strings, unnormalize)
+    changed = np.array(vectors), np.array(found)
+    for array, new in zip(changed, oov_vectors(storage, vocab, words, unnormalize), strict=True):
+        array[unknown] = np.asarray(new)[: len(unknown)]
+    return jax.device_put(changed, vectors.sharding if vectors.committed else None)
 
 
 def _row_numbers(rows: Rows, name: str) -> Any:
@@ -173,17 +189,36 @@ def _encode(vocab: Vocab, strings: Strings) -> Rows:
 
 
 @partial(jax.jit, static_argnames="unnormalize")
-def _embed(
+def _embed_known(
     storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
 ) -> tuple[Array, Array]:
     words = vocab.find(strings)
-    vectors = _known_vectors(storage, norms, words, unnormalize)
+    return _known_vectors(storage, norms, words, unnormalize), words >= 0
+
+
+@partial(jax.jit, static_argnames="unnormalize", donate_argnums=0)
+def _embed_unknown(
+    vectors: Array,
+    found: Array,
+    storage: Storage,
+    vocab: SubwordVocab,
+    strings: Strings,
+    unnormalize: bool,
+) -> tuple[Array, Array]:
+    args = vectors, storage, vocab, strings, ~found
+    vectors, exist = with_oov_words(*args, means=unnormalize)
+    return vectors, found | exist
+
+
+@partial(jax.jit, static_argnames="unnormalize")
+def _embed(
+    storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
+) -> tuple[Array, Array]:
+    vectors, found = _embed_known(storage, vocab, norms, strings, unnormalize)
     if vocab.subword_indexer is None:
-        return vectors, words >= 0
-    unknown = words < 0
+        return vectors, found
     vocab = cast(SubwordVocab, vocab)  # or one with the same methods
-    vectors, found = with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
-    return vectors, found | ~unknown
+    return _embed_unknown(vectors, found, storage, vocab, strings, unnormalize)
 
 
 @partial(jax.jit, static_argnames="unnormalize")

@@ -24,6 +24,9 @@ def in_numpy(work: float | int, limit: int, *trees: Any) -> bool:
     choice = os.environ.get("FFJAX_COMPILE", "")
     if choice in ("always", "never"):
         return choice == "never"
-    if work > limit or jax.default_backend() != "cpu":
-        return False
+    return work <= limit and jax.default_backend() == "cpu" and on_host(*trees)
+
+
+def on_host(*trees: Any) -> bool:
+    """Whether NumPy sees the arrays without a copy."""
     return all(host_view(leaf) is not None for leaf in jax.tree.leaves(trees))

@@ -40,6 +40,7 @@ def reference(emb, words, unnormalize=False):
 
 
 def check_embed(emb, vectors, found, unnormalize):
+    vectors, found = np.asarray(vectors), np.asarray(found)
     expected = reference(emb, QUERIES, unnormalize)
     np.testing.assert_allclose(vectors[: len(QUERIES)], expected, atol=2e-6)
     has_rows = [emb.vocab.idx(word) is not None for word in QUERIES]
