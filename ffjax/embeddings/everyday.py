@@ -58,7 +58,7 @@ class EverydayVerbs(WordSearches):
         A read-only view where the rows are a matrix on the host. Other rows are decoded, composed
         or fetched when first asked for, and kept; for a few of them use `embedding_batch`.
         """
-        vectors = self.storage.first_rows(self.vocab.n_word_rows)
+        vectors = self.storage.view_rows(slice(0, self.vocab.n_word_rows))
         if self.vocab.shared_rows is not None:
             vectors = vectors[self.vocab.host_rows]
         vectors.flags.writeable = False

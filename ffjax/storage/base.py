@@ -2,12 +2,11 @@
 
 Lookup, search, saving, sharding, transforms and gradients are written against `Storage`. A new
 storage is one new module with a subclass of it, or of `RowArrays` if its rows lie in arrays that
-have an entry for each row. It defines what is abstract; `row_arrays`, `dtype`, `partial_sum`,
-`finish_sum`, `add_gradient`, `row_source`, `ngram_rows`, `reads_on_host` and `_details` have
-defaults that it may replace.
+have an entry for each row. It defines what is abstract; the rest follows from `shape`, `gather` and
+`read`, and a storage that knows a faster way may replace it.
 
     on the device   gather, partial_sum, finish_sum, gather_sum, add_gradient, row_source
-    on the host     read, embedding, row_blocks, host_scores, [...], np.asarray
+    on the host     read, view_rows, embedding, row_blocks, host_scores, [...], np.asarray
     whole storages  take, concat, slice_rows, to_tree, from_tree
 """
 
@@ -116,23 +115,23 @@ class Storage(Chunk, SnapshotValue):
             out: an array of the answer's shape to write the rows to.
         """
 
-    def first_rows(self, n: int) -> np.ndarray:
-        """The first `n` rows on the host, which the caller must not change."""
-        return self.read(slice(0, n))
+    def view_rows(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Rows on the host that the caller must not change: no copies of what is there as rows."""
+        return self.read(rows)
 
     def host_scores(
         self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
     ) -> Float32[np.ndarray, "batch n"]:
         """The products of some rows with queries in NumPy, divided by rows' norms if `unit`."""
-        return row_scores(self.read(rows), queries, unit=unit)
+        return row_scores(self.view_rows(rows), queries, unit=unit)
 
-    @abstractmethod
     def take(self, ids: np.ndarray) -> "Storage":
         """A storage in memory of the rows with these numbers, in this order."""
+        return self.slice_rows(slice(None)).take(ids)
 
-    @abstractmethod
     def concat(self, rows: NewRows, at: int | None = None) -> "Storage":
         """A storage in memory with more rows: from row `at` on, or after the last."""
+        return self.slice_rows(slice(None)).concat(rows, at)
 
     @abstractmethod
     def slice_rows(self, key: slice) -> "Storage":

@@ -25,14 +25,13 @@ from ffjax.kernels.normalize import normalize, unit_vector
 from ffjax.storage.base import (
     Gradient,
     Ids,
-    NewRows,
     Slots,
     Storage,
     Vectors,
     float_leaves,
     written,
 )
-from ffjax.storage.dense import NdArray, unplaced
+from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import MEAN_WITH_WORD, Subwords, with_ngram_sums
 from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
 from ffjax.strings.string_table import StringTable
@@ -172,15 +171,11 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def take(self, ids: np.ndarray) -> Storage:
         """A dense storage of the rows with these numbers, in this order."""
-        return NdArray(jax.device_put(self.read(ids)))
-
-    def concat(self, rows: NewRows, at: int | None = None) -> Storage:
-        """A dense storage with more rows: from row `at` on, or after the last."""
-        return unplaced(self.read(slice(None))).concat(rows, at)
+        return unplaced(jax.device_put(self.read(ids)))
 
     def slice_rows(self, key: slice) -> Storage:
         """A dense storage of the composed rows of a slice."""
-        return NdArray(self.read(key))
+        return unplaced(jax.device_put(self.read(key)))
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""

@@ -13,7 +13,6 @@ from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add
 from ffjax.kernels.top_k.row_source import RowSource, of_matrix
-from ffjax.kernels.top_k.top_k_numpy import row_scores
 from ffjax.storage.base import Gradient, Ids, NewRows, RowArrays, Slots, Vectors, written
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -85,17 +84,10 @@ class NdArray(RowArrays, kind="NdArray"):
             return rows.copy()  # a view of the matrix
         return written(rows, out)
 
-    def first_rows(self, n: int) -> np.ndarray:
-        """The first `n` rows on the host, without a copy if they are there."""
-        return np.asarray(self._readable[0][:n])
-
-    def host_scores(
-        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
-    ) -> Float32[np.ndarray, "batch n"]:
-        """The products of some rows with queries in NumPy; a slice of rows is not copied."""
-        in_place = isinstance(rows, slice) and isinstance(self._readable[0], np.ndarray)
-        matrix = self._readable[0][rows] if in_place else self.read(rows)
-        return row_scores(matrix, queries, unit=unit)
+    def view_rows(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Rows on the host; a slice of a matrix there is not copied."""
+        (matrix,) = self._readable
+        return np.asarray(matrix[rows]) if isinstance(rows, slice) else self.read(rows)
 
     def encode(self, rows: NewRows) -> dict[str, np.ndarray]:
         """The rows as they are."""

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ffjax._internal.arrays import AnyArray, as_int32
 from ffjax._internal.jax_compat import abstract_mesh
 from ffjax._internal.pytree import field_names, replace, set_fields, value
-from ffjax.storage.base import Ids, NewRows, Slots, Storage, Vectors, written
+from ffjax.storage.base import Ids, Slots, Storage, Vectors, written
 from ffjax.storage.dense import NdArray, check_matrix, unplaced
 
 
@@ -154,14 +154,6 @@ class ShardedArray(Storage):
         ids = np.asarray(ids, np.int32)
         rows = np.array(_gather(self, ids)) if ids.size else np.empty((0,), self.dtype)
         return written(rows.reshape(*ids.shape, self.shape[1]), out)
-
-    def take(self, ids: np.ndarray) -> Storage:
-        """A storage on one device of the rows with these numbers, in this order."""
-        return self.slice_rows(slice(None)).take(ids)
-
-    def concat(self, rows: NewRows, at: int | None = None) -> Storage:
-        """A storage on one device with more rows: from row `at` on, or after the last."""
-        return self.slice_rows(slice(None)).concat(rows, at)
 
     def slice_rows(self, key: slice) -> Storage:
         """A storage on one device of the rows of a slice."""

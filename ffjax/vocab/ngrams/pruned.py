@@ -67,11 +67,12 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         arrays = {"buckets": ascending.astype(np.int32), "order": order}
         set_fields(self, hashing=hashing, **jax.device_put(arrays))
 
-    min_n: Any = property(lambda self: self.hashing.min_n, doc="The shortest n-grams' length.")
-    max_n: Any = property(lambda self: self.hashing.max_n, doc="The longest n-grams' length.")
+    # Without annotations, which would make them fields.
+    min_n = property(lambda self: self.hashing.min_n, doc="As in `hashing`.")  # type: ignore
+    max_n = property(lambda self: self.hashing.max_n, doc="As in `hashing`.")  # type: ignore
     n_buckets = property(lambda self: self.hashing.n_buckets, doc="Buckets before pruning.")
-    skip_edge_unigrams: Any = property(
-        lambda self: self.hashing.skip_edge_unigrams, doc="See `FastTextIndexer`."
+    skip_edge_unigrams = property(  # type: ignore[assignment]
+        lambda self: self.hashing.skip_edge_unigrams, doc="As in `hashing`."
     )
 
     @property
