@@ -76,6 +76,13 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return _aligned(np.zeros, shape, dtype)
 
 
+def read_array(source: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Reads an array at byte `start` onto the default device; on the CPU it is not copied."""
+    array = aligned_empty(shape, dtype)
+    source.read_into(start, array)
+    return jax.device_put(array)
+
+
 def _aligned(allocate: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize

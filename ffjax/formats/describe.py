@@ -9,12 +9,16 @@ from ffjax.formats.fasttext import describe as fasttext
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion import describe as finalfusion
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
-from ffjax.formats.floret_header import read_header as read_floret_header
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
-from ffjax.formats.text.header import begin_text, check_rows, read_header
+from ffjax.formats.text.header import (
+    begin_text,
+    check_rows,
+    read_floret_header,
+    read_header,
+)
 from ffjax.formats.text.table import open_table
 
 # By format: the bytes that it begins with, the class of its errors, and who describes it.

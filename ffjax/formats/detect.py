@@ -6,7 +6,6 @@ from typing import Any
 
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
-from ffjax.formats.floret_header import is_header
 from ffjax.formats.foreign import foreign_file
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
@@ -17,7 +16,7 @@ from ffjax.formats.text.fields import (
     other_separator,
     word_before,
 )
-from ffjax.formats.text.header import HEADER
+from ffjax.formats.text.header import HEADER, is_floret_header
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 
@@ -97,18 +96,16 @@ def _is_text(head: bytes) -> bool:
 
 def _separator_hint(head: bytes) -> str | None:
     """What to do about a table with other separators than spaces and tabs."""
-    separator = other_separator(_line(head, 0).strip())
-    if separator is None:
+    if (separator := other_separator(_line(head, 0).strip())) is None:
         return None
-    return (
-        f"Values are separated by spaces or tabs, and here by {separator!r}. Replace it, as in "
-        f"`tr '{separator}' ' ' < OLD > NEW`."
-    )
+    example = f"`tr '{separator}' ' ' < OLD > NEW`"
+    problem = f"Values are separated by spaces or tabs, and here by {separator!r}."
+    return f"{problem} Replace it, as in {example}."
 
 
 def _is_floret(head: bytes) -> bool:
     line, _, rest = head.partition(b"\n")
-    if not is_header(line):
+    if not is_floret_header(line):
         return False
     fields, row = line.split(), rest.partition(b"\n")[0].split()
     if count_values(b" ".join(fields[5:])) < 2:
@@ -147,13 +144,11 @@ def _line(text: bytes, i: int) -> bytes:
 
 def _is_plain(head: bytes) -> bool:
     """Whether bytes are UTF-8 without control characters; the last character may be cut short."""
-    if _CONTROL.search(head):
-        return False
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return True
+    return _CONTROL.search(head) is None
 
 
 def _value_counts(head: bytes) -> list[int]:

@@ -16,15 +16,14 @@ from typing import Any, Unpack
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.floret_header import NO_NGRAMS, FloretHeader, read_header
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.export import TableOptions, check_plain
 from ffjax.formats.rows.row_blocks import Block, Blocks, to_storage
 from ffjax.formats.rows.row_buffer import RowBuffer, RowSink
+from ffjax.formats.text import header as headers
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.format_floats import format_rows
-from ffjax.formats.text.header import begin_text, check_rows
 from ffjax.formats.text.line_chunks import cut_lines
 from ffjax.formats.text.read import TextReader
 from ffjax.formats.text.table import TextTable
@@ -91,11 +90,11 @@ def read_floret_blocks(
 ) -> Iterator[FloretBlocks]:
     """Opens a floret table to read it a block of rows at a time."""
     with open_stream(file) as stream:
-        begin_text(stream)
-        header = read_header(stream)
+        headers.begin_text(stream)
+        header = headers.read_floret_header(stream)
         n_rows, dims = header.n_rows, header.dims
         vocab = _vocab(stream, header, skip_edge_unigrams)
-        check_rows(stream, n_rows, 2 * dims + 2)
+        headers.check_rows(stream, n_rows, 2 * dims + 2)
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
         reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)
         with closing(reader.read()) as blocks:
@@ -119,7 +118,7 @@ def _check_buckets(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:
         yield block
 
 
-def _vocab(stream: Stream, header: FloretHeader, skip_edge_unigrams: bool) -> FloretVocab:
+def _vocab(stream: Stream, header: headers.FloretHeader, skip_edge_unigrams: bool) -> FloretVocab:
     """The vocabulary that a header describes."""
     try:
         indexer = FloretIndexer(
@@ -172,7 +171,7 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
             "floret leaves them out, spaCy takes them",
             stacklevel=2,
         )
-    lengths = (0, 0) if indexer.min_n == NO_NGRAMS else (indexer.min_n, indexer.max_n)
+    lengths = (0, 0) if indexer.min_n == headers.NO_NGRAMS else (indexer.min_n, indexer.max_n)
     header = (*storage.shape, *lengths, indexer.n_hashes, indexer.seed, vocab.bow, vocab.eow)
     with open_output(file) as out:
         out.write((" ".join(map(str, header)) + "\n").encode())

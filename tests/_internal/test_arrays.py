@@ -2,8 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from ffjax._internal.arrays import aligned_empty, aligned_zeros
-from ffjax.formats.io.arrays import read_array
+from ffjax._internal.arrays import aligned_empty, aligned_zeros, read_array
 from ffjax.formats.io.streams import open_source
 from tests.formats.finalfusion import fifu
 

@@ -11,7 +11,7 @@ import pytest
 
 import ffjax
 from ffjax._internal.file_arguments import check_file
-from ffjax.formats.floret_header import NO_NGRAMS
+from ffjax.formats.text.header import NO_NGRAMS
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 

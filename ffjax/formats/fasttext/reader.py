@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.arrays import aligned_empty, read_array
 from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
@@ -27,7 +27,6 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, layout, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_flag, read_version
-from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage

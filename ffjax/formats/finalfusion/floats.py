@@ -11,9 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import host_view
+from ffjax._internal.arrays import host_view, read_array
 from ffjax._internal.mapped_trees import release_pages
-from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
 
 F32 = np.dtype("<f4")

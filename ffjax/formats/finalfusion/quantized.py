@@ -19,9 +19,9 @@ A row is its centroids one after the other, times the transposed projection, tim
 
 import numpy as np
 
+from ffjax._internal.arrays import read_array
 from ffjax.formats.finalfusion import floats
 from ffjax.formats.finalfusion.header import TYPE_F32, TYPE_U8, cannot_hold
-from ffjax.formats.io.arrays import read_array
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import PQ, QuantizedArray
 

@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,18 +37,17 @@ def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
 
 
 def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
-    method, size = member.compress_type, member.compress_size
+    name, method, size = member.filename, member.compress_type, member.compress_size
     limit = ALLOWANCE_BYTES + RATIO * size
     if member.flag_bits & 1:
-        expected, got = "a file that is not encrypted", "an encrypted one"
-        raise _bad_member(file, "zip", member.filename, expected, got)
+        raise _bad_member(file, "zip", name, "a file that is not encrypted", "an encrypted one")
     if method not in _METHODS:
         expected, got = "a stored, deflated or bzip2 file", f"compression method {method}"
-        raise _bad_member(file, "zip", member.filename, expected, got)
+        raise _bad_member(file, "zip", name, expected, got)
     if member.file_size > limit:
         expected, got = f"at most {limit} bytes decompressed from {size}", str(member.file_size)
         hint = "Embeddings do not shrink that much. If these do, unpack the archive first."
-        raise _bad_member(file, "zip", member.filename, expected, got, hint)
+        raise _bad_member(file, "zip", name, expected, got, hint)
 
 
 def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
@@ -81,12 +80,7 @@ class _Member(io.RawIOBase):
     """The data of one member; `at_end` is called once they have been read."""
 
     def __init__(
-        self,
-        data: Any,
-        archive: Any,
-        file: File | None,
-        kind: str,
-        at_end: Callable[[], None] = lambda: None,
+        self, data: Any, archive: Any, file: Any, kind: str, at_end: Any = lambda: None
     ) -> None:
         self._data, self._archive, self._at_end = data, archive, at_end
         self._file, self._kind = file, kind

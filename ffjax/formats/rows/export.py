@@ -16,27 +16,17 @@ _LF = ord("\n")
 
 
 class TableOptions(TypedDict, total=False):
-    """What the writer of a table of rows may leave out; without an option it is an error.
-
-    Attributes:
-        drop_metadata: leave metadata out.
-        drop_training: leave counts, labels and the output matrix out.
-        reconstruct: write quantized vectors as the plain ones that they stand for.
-    """
+    """What the writer of a table of rows may leave out; without an option it is an error."""
 
     drop_metadata: bool
-    drop_training: bool
-    reconstruct: bool
+    drop_training: bool  # counts, labels and the output matrix
+    reconstruct: bool  # write quantized vectors as the plain ones that they stand for
 
 
 class ExportOptions(TableOptions, total=False):
-    """What a writer of words and vectors may leave out; without an option it is an error.
+    """What a writer of words and vectors may leave out; without an option it is an error."""
 
-    Attributes:
-        drop_subwords: leave n-grams out; the words' own vectors are written in any case.
-    """
-
-    drop_subwords: bool
+    drop_subwords: bool  # n-grams; the words' own vectors are written in any case
 
 
 def check_plain(
@@ -50,16 +40,11 @@ def check_plain(
         names = ", ".join(f"`{name}`" for name in sorted(droppable))
         raise TypeError(f"`{option}`: {what} have no such option, only {names}.")
     if "drop_subwords" in droppable and not embeddings.vocab.has_words:
-        raise ValueError(
-            f"`embeddings`: expected words to write into {what}, got a floret table, which has "
-            "none."
-        )
+        reason = "got a floret table, which has none"
+        raise ValueError(f"`embeddings`: expected words to write into {what}, {reason}.")
     check_has_dims(embeddings, what)
-    lost = {
-        option: loss
-        for option, loss in losses(embeddings).items()
-        if option in droppable and not options.get(option)
-    }
+    dropped = {option for option in droppable if options.get(option)}
+    lost = {o: loss for o, loss in losses(embeddings).items() if o in droppable - dropped}
     if lost:
         remedy = ", ".join(f"`{option}=True`" for option in lost)
         raise ValueError(

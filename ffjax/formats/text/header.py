@@ -1,6 +1,7 @@
-"""What precedes the rows of a file: a byte order mark, and a first line `rows dims`."""
+"""What precedes the rows of a file: a byte order mark, a first line `rows dims` or floret's."""
 
 import re
+from typing import NamedTuple
 
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import ends_with_cr, mark_bytes, shown
@@ -11,6 +12,10 @@ _MAX_DIMS = 1 << 24
 # The longest header that is read, and its form.
 HEADER_BYTES = 64
 HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n")
+_FLORET_BYTES = 4096
+# The length of the n-grams of floret tables of words alone: more than any word has.
+NO_NGRAMS = 2**31 - 1
+_FLORET_FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "eow")
 
 
 def begin_text(stream: Stream) -> None:
@@ -79,3 +84,44 @@ def no_header_hint(dims: int) -> str | None:
 def limit_hint(n_rows: int) -> str:
     """How to read the rows of a file whose first line is wrong about them."""
     return f"If the first line is wrong, `limit={n_rows}` reads the {n_rows} that there are."
+
+
+class FloretHeader(NamedTuple):
+    """The fields of a header, and the line that has them."""
+
+    line: bytes
+    n_rows: int
+    dims: int
+    min_n: int
+    max_n: int
+    n_hashes: int
+    seed: int
+    bow: str
+    eow: str
+
+
+def read_floret_header(stream: Stream) -> FloretHeader:
+    """Reads the first line of a floret table; `floret` has its layout."""
+    head = stream.head(_FLORET_BYTES)
+    line, feed, _ = head.partition(b"\n")
+    fields = line.split()
+    if not feed or not is_floret_header(line):
+        got = shown(line) if line else "an empty line" if head else "an empty file"
+        raise stream.error(0, f"`{' '.join(_FLORET_FIELDS)}`", got, chunk="header")
+    n_rows, dims, min_n, max_n, n_hashes, seed = map(int, fields[:6])
+    check_header_dims(stream, "header", dims)
+    try:
+        bow, eow = fields[6].decode(), fields[7].decode()
+    except ValueError as error:
+        raise stream.error(0, None, f"{shown(line)}: {error}", chunk="header") from error
+    stream.read(len(line) + 1)
+    # floret counts characters from 1, and takes words alone if `maxn` is 0.
+    min_n, max_n = (max(min_n, 1), max_n) if max_n else (NO_NGRAMS, NO_NGRAMS)
+    return FloretHeader(line, n_rows, dims, min_n, max_n, n_hashes, seed, bow, eow)
+
+
+def is_floret_header(line: bytes) -> bool:
+    """Whether a line is a floret header: six whole numbers and two markers."""
+    fields = line.split()
+    numbers = fields[:6]
+    return len(fields) == len(_FLORET_FIELDS) and all(n.isdigit() and len(n) <= 18 for n in numbers)

@@ -71,17 +71,17 @@ def short_numbers(
     # A: the last eight characters, from two aligned words; `before`: the character before those.
     np.subtract(ends, 9, out=f)
     np.take(buffer, f, out=before, mode="clip")
-    np.add(f, 1, out=f)
+    f += 1
     np.bitwise_and(f, 7, out=b)
-    np.left_shift(b, 3, out=b)
-    np.right_shift(f, 3, out=f)
+    b <<= 3
+    f >>= 3
     np.take(words, f, out=A, mode="clip")
-    np.add(f, 1, out=f)
+    f += 1
     np.take(words, f, out=C, mode="clip")
-    np.right_shift(A, B, out=A)
+    A >>= B
     np.subtract(_U(64), B, out=B)
-    np.left_shift(C, B, out=C)  # a shift by 64 gives 0
-    np.bitwise_or(A, C, out=A)
+    C <<= B  # a shift by 64 gives 0
+    A |= C
 
     # Characters before the field become zero bytes, so that no earlier point is found.
     np.subtract(ends, starts, out=f)
@@ -92,55 +92,55 @@ def short_numbers(
     np.bitwise_xor(A, _POINTS, out=B)
     np.subtract(B, _ONES, out=C)
     np.invert(B, out=B)
-    np.bitwise_and(B, C, out=B)
-    np.bitwise_and(B, _HIGH, out=B)
+    B &= C
+    B &= _HIGH
     np.negative(b, out=c)
-    np.bitwise_and(B, C, out=B)
+    B &= C
     np.equal(b, 0, out=bad)
 
     # The characters before the point move up by one, over it.
     np.right_shift(B, _U(7), out=C)
-    np.subtract(C, _U(1), out=C)
+    C -= _U(1)
     np.bitwise_and(A, C, out=E)
-    np.left_shift(E, _U(8), out=E)
+    E <<= _U(8)
     np.copyto(D, before)
-    np.bitwise_or(E, D, out=E)
+    E |= D
     np.left_shift(B, _U(1), out=C)
-    np.subtract(C, _U(1), out=C)
+    C -= _U(1)
     np.invert(C, out=C)
-    np.bitwise_and(A, C, out=A)
-    np.bitwise_or(A, E, out=A)
+    A &= C
+    A |= E
 
     # Only digits stay: neither the sign nor anything before the field.
     np.take(buffer, starts, out=before, mode="clip")
     np.equal(before, _MINUS, out=negative)
-    np.subtract(f, 1, out=f)
-    np.subtract(f, negative, out=f)
+    f -= 1
+    f -= negative
     np.subtract(f, 1, out=d)
     np.greater(d.view(_U), _U(7), out=flag)  # fewer than one or more than eight
-    np.logical_or(bad, flag, out=bad)
-    np.bitwise_xor(A, _ZEROS, out=A)
+    bad |= flag
+    A ^= _ZEROS
     np.copyto(d, f)
     _keep_last(A, d)
     np.add(A, _ABOVE_9, out=C)
-    np.bitwise_or(C, A, out=C)
-    np.bitwise_and(C, _HIGH, out=C)
+    C |= A
+    C &= _HIGH
     np.not_equal(C, _U(0), out=flag)
-    np.logical_or(bad, flag, out=bad)
+    bad |= flag
     _eight_digits(A)
 
     # As a float64 the point's bit 8 * j + 7 has the exponent 1030 + 8 * j = 8 * (128 + j) + 6.
     power = f.view(np.float64)
     np.copyto(power, b)
-    np.right_shift(f, 55, out=f)
-    np.bitwise_and(f, 7, out=f)
+    f >>= 55
+    f &= 7
     np.left_shift(negative.view(np.uint8), 3, out=before)
-    np.add(f, before, out=f)
+    f += before
     scale = c.view(np.float64)
     np.take(_SCALE, f, out=scale, mode="clip")
     value = d.view(np.float64)
     np.copyto(value, a)
-    np.divide(value, scale, out=value)
+    value /= scale
     np.copyto(out, value, casting="same_kind")
     return bad
 
@@ -195,21 +195,21 @@ def long_numbers(
 
 def _keep_last(word: np.ndarray, count: np.ndarray) -> None:
     """Sets all but the last `count` bytes to zero; `count` (int64, at most 8) is overwritten."""
-    np.left_shift(count, 3, out=count)
+    count <<= 3
     np.subtract(64, count, out=count)
     shift = count.view(_U)
-    np.right_shift(word, shift, out=word)
-    np.left_shift(word, shift, out=word)
+    word >>= shift
+    word <<= shift
 
 
 def _eight_digits(word: np.ndarray) -> None:
     """Turns eight digits, a byte each and the first one lowest, into their number, in place."""
     for factor, shift, mask in (_PAIRS, _FOURS):
-        np.multiply(word, factor, out=word)
-        np.right_shift(word, shift, out=word)
-        np.bitwise_and(word, mask, out=word)
-    np.multiply(word, _EIGHT[0], out=word)
-    np.right_shift(word, _EIGHT[1], out=word)
+        word *= factor
+        word >>= shift
+        word &= mask
+    word *= _EIGHT[0]
+    word >>= _EIGHT[1]
 
 
 def _first_point(word: np.ndarray) -> np.ndarray:
