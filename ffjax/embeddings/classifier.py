@@ -126,7 +126,7 @@ class Classifier:
 
     @property
     def ngram_buckets(self) -> PrunedIndexer | None:
-        """Which of the buckets of n-grams have rows, if some have been pruned."""
+        """Which buckets of n-grams have rows, if some were pruned."""
         indexer = self.embeddings.vocab.subword_indexer or self.pruned_words
         return None if indexer is None or indexer.hashing is indexer else indexer
 
@@ -192,8 +192,8 @@ class Classifier:
         """
         options = Options.of(self.labels, k, threshold, restrict, renormalize, min_score)
         is_one, text = _lines(texts, lowercase, newline)
-        labels, scores = self.named(self.label_lines(text, options), on_unicode_error)
-        return (tuple(labels[0]), scores[0].astype(np.float64)) if is_one else (labels, scores)
+        names, scores = self.named(self.label_lines(text, options), on_unicode_error)
+        return (tuple(names[0]), scores[0].astype(np.float64)) if is_one else (names, scores)
 
     def probabilities(
         self,
@@ -304,7 +304,8 @@ class Classifier:
         """`answer(output_layer, lines, options)` for blocks of lines, in order."""
 
         def run(block: bytes) -> A:
-            return answer(self._output, self._hidden.lines(block), options)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is NaN is no answer
+                return answer(self._output, self._hidden.lines(block), options)
 
         size = max(_THREAD_BYTES, min(_BLOCK_BYTES, -(-len(text) // _THREADS)))
         blocks = line_blocks(text, size)

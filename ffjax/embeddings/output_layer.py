@@ -109,8 +109,7 @@ class OutputLayer:
         threshold = np.float32(-1 if normalize else options.threshold)
         shift = np.float32(0) if normalize else SHIFT
         logits = self._logits(hidden)
-        with np.errstate(over="ignore"):
-            scores = label_scores(np, self.loss, logits, self.tree, threshold, shift)
+        scores = label_scores(np, self.loss, logits, self.tree, threshold, shift)
         scores = np.ascontiguousarray(scores.T)
         if options.columns is not None:
             scores = scores[:, options.columns]
@@ -138,12 +137,12 @@ def check_output(output: Any, labels: StringTable, dims: int) -> None:
         got = "none" if output is None else str(output.shape)
         raise ValueError(f"`output`: expected shape {(len(labels), dims)}, got {got}.")
     for first, rows in output.row_blocks():
-        is_nan = np.isnan(rows).any(1)
-        if is_nan.any():
-            row = first + int(is_nan.argmax())
+        is_finite = np.isfinite(rows).all(1)
+        if not is_finite.all():
+            row = first + int(is_finite.argmin())
             raise ValueError(
-                f"`output`: expected numbers, got NaN in row {row}, of the label {labels[row]!r}. "
-                "Train the model again, with a lower learning rate."
+                f"`output`: expected finite numbers, got NaN or infinity in row {row}, of the label "
+                f"{labels[row]!r}. Train the model again, with a lower learning rate."
             )
 
 

@@ -56,6 +56,11 @@ class LabelTree:
             (1, 2, 2)
         """
         n = len(counts)
+        if counts.max(initial=0) >= _NO_COUNT:
+            raise ValueError(
+                f"`label_counts`: expected less than {_NO_COUNT}, got {counts.max()}, for which "
+                "fastText makes no tree."
+            )
         weights = [*counts.tolist(), *[_NO_COUNT] * (n - 1)]
         children: dict[int, list[int]] = {}
         leaf, node = n - 1, n
@@ -124,11 +129,10 @@ def label_scores(
 
 
 def _table_sigmoid(xp: Any, x: Any) -> Any:
-    step = np.float32(_STEPS / (2 * _MOST))
-    index = xp.clip((x + np.float32(_MOST)) * step, 0, _STEPS).astype(np.int32)
-    inside = xp.asarray(_SIGMOID)[index]
-    below = xp.where(x < -_MOST, np.float32(0), inside)
-    return xp.where(x > _MOST, np.float32(1), below)
+    position = xp.clip((x + np.float32(_MOST)) * np.float32(_STEPS / (2 * _MOST)), 0, _STEPS)
+    index = xp.where(position >= 0, position, np.float32(0)).astype(np.int32)  # 0 for NaN
+    inside = xp.where(x < -_MOST, np.float32(0), xp.asarray(_SIGMOID)[index])
+    return xp.where(x <= _MOST, inside, xp.where(x > _MOST, np.float32(1), x))
 
 
 def _tree_scores(xp: Any, right: Any, tree: LabelTree, least: Any, shift: Any) -> Any:

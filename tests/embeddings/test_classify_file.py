@@ -61,9 +61,8 @@ def test_scores_of_one_label_and_json_for_text(classifier, tmp_path):
 def test_json_gets_two_fields(classifier, tmp_path, small_blocks, k):
     rows = [{"id": i, "body": text} for i, text in enumerate(TEXTS)] + [{"id": -1}, {"body": None}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    n = ffjax.classify_file(
-        classifier, tmp_path / "in.jsonl", tmp_path / "out", column="body", k=k, restrict=["l1", "l2"]
-    )
+    options = {"column": "body", "k": k, "restrict": ["l1", "l2"]}
+    n = ffjax.classify_file(classifier, tmp_path / "in.jsonl", tmp_path / "out", **options)
     answers = [json.loads(line) for line in (tmp_path / "out").read_text().split("\n")[:-1]]
     assert n == len(answers) == len(rows)
     expected = classifier.predict(list(map(as_seen, TEXTS)), k, restrict=["l1", "l2"])
@@ -104,11 +103,12 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path):
     def run(source, **options):
         ffjax.classify_file(classifier, source, target, **options)
 
+    as_json = {"format": "json"}
     for source, options, message in (
-        (b'{"a": 1}', {"format": "json"}, "`column`: expected a field of line 1, one of a, got 'text'"),
-        (b'{"text": 1}', {"format": "json"}, "`column`: expected text in the field 'text', got int"),
-        (b'{"text": "a"}\n{', {"format": "json"}, "`source`: expected JSON in line 2"),
-        (b"[]", {"format": "json"}, "`source`: expected an object in line 1, got list"),
+        (b'{"a": 1}', as_json, "`column`: expected a field of line 1, one of a, got 'text'"),
+        (b'{"text": 1}', as_json, "`column`: expected text in the field 'text', got int"),
+        (b'{"text": "a"}\n{', as_json, "`source`: expected JSON in line 2"),
+        (b"[]", as_json, "`source`: expected an object in line 1, got list"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
         (b"", {"label": "klingon"}, "expected labels of the classifier, got 'klingon'"),
     ):

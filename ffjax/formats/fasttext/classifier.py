@@ -36,4 +36,9 @@ def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
         (('__label__fr',), array([0.99...]))
     """
     with open_source(file, magic=MAGIC) as source:
-        return Classifier(read_embeddings(source, mmap=mmap, as_trained=True))
+        embeddings = read_embeddings(source, mmap=mmap, as_trained=True)
+        try:
+            return Classifier(embeddings)
+        except ValueError as error:
+            name = "the model" if source.name is None else source.name
+            raise ValueError(f"{name}: {error}") from error

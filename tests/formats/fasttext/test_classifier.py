@@ -1,0 +1,75 @@
+"""Supervised models that are no classifiers, or hostile ones."""
+
+import struct
+
+import numpy as np
+import pytest
+
+import ffjax
+from tests.formats.fasttext import files
+from tests.fuzz.classifier_texts import check_answers
+
+LABELS = ["__label__x", "__label__y", "__label__z"]
+SUPERVISED = {"kind": files.SUPERVISED, "labels": LABELS, "dims": 4, "buckets": 10}
+
+
+def test_a_model_of_words_names_load(tmp_path):
+    path = files.write(tmp_path, "words.bin", files.model(["a", "b"]))
+    with pytest.raises(ValueError, match=r"words.bin: .*with labels, got one of words. .*load`"):
+        ffjax.load_classifier(path)
+    with pytest.raises(ValueError, match="`ffjax.load_classifier`"):
+        ffjax.Classifier(ffjax.load(files.write(tmp_path, "x.bin", files.model(["a"], **SUPERVISED))))
+
+
+@pytest.mark.parametrize("loss", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [11, 12])
+def test_models_of_every_loss_and_version_answer(tmp_path, loss, version):
+    data = files.model(["</s>", "tea"], loss=loss, version=version, word_ngrams=2, **SUPERVISED)
+    classifier = ffjax.load_classifier(files.write(tmp_path, "model.bin", data))
+    has_ngrams = classifier.embeddings.vocab.subword_indexer is not None
+    assert has_ngrams == (version == 12)
+    check_answers(classifier)
+
+
+def test_words_and_labels_may_be_any_bytes(tmp_path):
+    options = {**SUPERVISED, "labels": ["__label__\xe9".encode("latin-1"), "__label__y"]}
+    data = files.model(["tea", b"caf\xe9"], loss=4, **options)
+    classifier = ffjax.load_classifier(files.write(tmp_path, "model.bin", data))
+    assert classifier.predict(b"caf\xe9", 2, on_unicode_error="replace")[0]
+    with pytest.raises(UnicodeDecodeError, match="invalid continuation byte|unexpected end"):
+        classifier.predict("tea", 2)
+
+
+def test_numbers_that_are_not_finite_name_the_row(tmp_path):
+    data = bytearray(files.model(["tea"], **SUPERVISED))
+    data[-20:-16] = struct.pack("<f", np.nan)  # in the row before the last
+    with pytest.raises(ValueError, match="NaN or infinity in row 1, of the label '__label__y'"):
+        ffjax.load_classifier(files.write(tmp_path, "model.bin", bytes(data)))
+
+
+def test_trees_of_hostile_counts_are_trees(tmp_path):
+    for count in (0, -5, 10**15 - 1, 10**15):
+        data = bytearray(files.model(["tea"], loss=1, **SUPERVISED))
+        for label in LABELS:
+            at = data.index(label.encode()) + len(label) + 1
+            data[at : at + 8] = struct.pack("<q", count)
+        path = files.write(tmp_path, "model.bin", bytes(data))
+        if count == 10**15:
+            with pytest.raises(ValueError, match="`label_counts`: expected less than 10"):
+                ffjax.load_classifier(path)
+        else:
+            check_answers(ffjax.load_classifier(path))
+
+
+def test_one_label_is_certain(tmp_path):
+    for loss in (1, 3):
+        data = files.model(["tea"], loss=loss, **{**SUPERVISED, "labels": LABELS[:1]})
+        classifier = ffjax.load_classifier(files.write(tmp_path, "model.bin", data))
+        assert classifier.score("tea", "x") == pytest.approx(1.0, abs=2e-5)
+
+
+def test_truncated_files_are_errors(tmp_path):
+    data = files.model(["tea"], loss=1, **SUPERVISED)
+    for size in range(8, len(data), 37):
+        with pytest.raises(ffjax.FormatError, match="model.bin"):
+            ffjax.load_classifier(files.write(tmp_path, "model.bin", data[:size]))
