@@ -7,6 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
+CONTRACTS := tests/storage/test_contract.py tests/vocab/test_contract.py
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help
@@ -21,9 +22,11 @@ help: ## list the targets
 demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the embeddings inside the package
 	@$(BIN)/ffjax demo
 
+# The contracts of storages and vocabularies hold with 64-bit types too, and make no NaN.
 test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suite with its doctests
 	@$(PYTEST) -m 'not devices and not exhaustive' $(ARGS)
 	@$(PYTEST) -m 'devices and not exhaustive' $(ARGS) || [ $$? = 5 ] # 5: ARGS selects none
+	@$(if $(ARGS),,JAX_ENABLE_X64=1 JAX_DEBUG_NANS=1 $(PYTEST) -m 'not devices and not exhaustive' $(CONTRACTS))
 
 test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
 	@$(PYTEST) -m exhaustive tests $(ARGS)

@@ -56,7 +56,7 @@ def analogy(
         candidates: the rows that may be answers, see `top_k`.
 
     Returns:
-        `TopK` of shape `[batch, k]`; rows are -1 where one of the three words has no vector.
+        `TopK` of shape `[*batch, k]`; rows are -1 where one of the three words has no vector.
 
     Raises:
         TypeError: if words are not packed, or another argument has another type.
@@ -75,19 +75,23 @@ def analogy(
     """
     a, b, c = map(checked_strings, "abc", (a, b, c))
     check_embeddings(embeddings)
-    if not len(a) == len(b) == len(c):
+    batch = a.lengths.shape
+    if not batch == b.lengths.shape == c.lengths.shape:
+        sizes = f"{a.lengths.size}, {b.lengths.size} and {c.lengths.size}"
         raise ValueError(
-            f"`a`, `b`, `c`: expected batches of one size, got {len(a)}, {len(b)} and {len(c)} "
-            "rows. Pass `count=` to `ffjax.pack`."
+            f"`a`, `b`, `c`: expected batches of one size, got {sizes} rows. "
+            "Pass `count=` to `ffjax.pack`."
         )
-    encoded = [encode(embeddings.vocab, strings) for strings in (a, b, c)]
+    encoded = [encode(embeddings.vocab, strings.flat()) for strings in (a, b, c)]
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
     options = {"method": method, "metric": metric, "candidates": candidates}
     best = answer(embeddings, vectors, k, exclude=exclude, **options)
     answerable = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
     scores = jnp.where(answerable, best.scores, -jnp.inf)
-    return TopK(scores, jnp.where(answerable, best.rows, jnp.int32(-1)))
+    rows = jnp.where(answerable, best.rows, jnp.int32(-1))
+    shape = (*batch, rows.shape[-1])
+    return TopK(scores.reshape(shape), rows.reshape(shape))
 
 
 def answer(

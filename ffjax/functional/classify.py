@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int32, UInt8
 
 from ffjax._internal.arguments import array_of, whole_number
 from ffjax._internal.arrays import AnyArray, padded_size
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.jax_compat import fori_loop, is_traced
 from ffjax.functional.lookup import checked_strings
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend
 from ffjax.kernels.label_scores import label_scores
@@ -268,7 +268,7 @@ def _hashes(words: Words, mask: Array) -> Array:
         return jnp.where(i < words.lengths, fasttext_extend(state, byte), state)
 
     start = jnp.full(words.lengths.shape, np.uint32(OFFSET_32))
-    return lax.fori_loop(0, longest, step, start)
+    return fori_loop(0, longest, step, start)
 
 
 def _end_hash() -> int:

@@ -25,6 +25,11 @@ from ffjax.storage.row_subset import read_subset
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
+_FORWARD_MODE = (
+    "`ffjax.embed` has gradients in reverse mode, and forward mode over those. For others use "
+    "`ffjax.lookup(embeddings, ffjax.encode(embeddings.vocab, strings))`."
+)
+
 
 def encode(vocab: Vocab, strings: Strings) -> Rows:
     """The row of each packed word, or those of its n-grams if it is unknown.
@@ -53,6 +58,8 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
             f"`vocab`: expected a vocabulary, such as `emb.vocab`, got {type(vocab).__name__}."
         )
     strings = checked_strings("strings", strings)
+    if strings.lengths.ndim != 1:
+        return encode(vocab, strings.flat()).reshape(strings.lengths.shape)
     if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
@@ -106,6 +113,10 @@ def embed(
 ) -> tuple[Float[Array, "*batch dims"], Bool[Array, "*batch"]]:
     """The vectors of packed words: `encode`, then `lookup`.
 
+    Gradients with respect to the rows are in reverse mode, written by hand, and may be
+    differentiated again in forward mode, as in `jax.jvp(jax.grad(loss), ...)`. For forward mode
+    alone and for reverse mode twice call `encode` and `lookup`.
+
     Args:
         embeddings: the embeddings.
         strings: packed words, see `pack`.
@@ -127,6 +138,10 @@ def embed(
     """
     check_embeddings(embeddings)
     strings = checked_strings("strings", strings)
+    batch = strings.lengths.shape
+    if len(batch) != 1:
+        vectors, found = embed(embeddings, strings.flat(), unnormalize=unnormalize)
+        return vectors.reshape(*batch, vectors.shape[-1]), found.reshape(batch)
     storage, vocab = embeddings.storage, embeddings.vocab
     norms = embeddings.norms if unnormalize else None
     if storage.is_mapped:
@@ -134,7 +149,12 @@ def embed(
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     trees = storage, vocab, strings, _lengths(norms)
     if jax.default_backend() != "cpu" or is_traced(trees) or not on_host(*trees):
-        return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+        try:
+            return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+        except TypeError as error:
+            if "forward-mode" in str(error):
+                error.add_note(_FORWARD_MODE)
+            raise
     # The host looks at the answers of a CPU for free, so n-grams have a program of their own.
     vectors, found = _embed_known(storage, vocab, _lengths(norms), strings, unnormalize)
     lengths = np.asarray(strings.lengths)
@@ -235,7 +255,8 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     subwords = subwords.astype(vectors.dtype)
     if rows.positions is None:
         return jnp.where((rows.words >= 0)[..., None], vectors, subwords)
-    return vectors.at[rows.positions].add(subwords, mode="drop")
+    flat = vectors.reshape(-1, vectors.shape[-1])
+    return flat.at[rows.positions].add(subwords, mode="drop").reshape(vectors.shape)
 
 
 def _known_vectors(storage: Storage, norms: Any, words: Array, unnormalize: bool) -> Array:

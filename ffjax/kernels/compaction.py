@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ffjax._internal.jax_compat import fori_loop, scan
+
 
 def n_slots(n_characters: int, min_n: int, max_n: int) -> int:
     """The number of n-grams of a word of `n_characters` characters.
@@ -26,7 +28,7 @@ def move_left(values: Array, keep: Array) -> Array:
     if slots < 2:
         return jnp.where(keep, values, zero)
     dtype = jnp.uint8 if slots < 256 else jnp.uint32
-    _, gaps = lax.scan(_count_gaps, jnp.zeros((batch,), jnp.int32), keep)
+    _, gaps = scan(_count_gaps, jnp.zeros((batch,), jnp.int32), keep)
     gaps = jnp.where(keep, gaps, 0).astype(dtype)
     values = jnp.where(keep, values, zero)
     steps = (slots - 1).bit_length()
@@ -43,7 +45,7 @@ def move_left(values: Array, keep: Array) -> Array:
         values = jnp.where(arrives, from_right, jnp.where(leaves, zero, values))
         return values, jnp.where(arrives, incoming, jnp.where(leaves, jnp.zeros((), dtype), gaps))
 
-    return lax.fori_loop(0, steps, move, (values, gaps))[0]
+    return fori_loop(0, steps, move, (values, gaps))[0]
 
 
 def _count_gaps(gaps: Array, keep: Array) -> tuple[Array, Array]:

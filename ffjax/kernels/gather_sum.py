@@ -7,11 +7,11 @@ the program.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, Integer
 
 from ffjax._internal.arrays import AnyArray, as_int32
+from ffjax._internal.jax_compat import fori_loop, scan
 
 
 def gather_sum(
@@ -42,10 +42,10 @@ def gather_sum(
             rows = jnp.where((slot >= 0)[..., None], rows, jnp.float32(0))
         return total + rows, None
 
-    # Zeros made of `ids`: inside of `shard_map` a constant would not vary over devices as they do.
-    zero = (ids.sum(-1, keepdims=True, dtype=jnp.int32) & 0).astype(jnp.float32)
-    total = jnp.broadcast_to(zero, (*ids.shape[:-1], dims))
-    return jax.lax.scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
+    total = jnp.zeros((*ids.shape[:-1], dims), jnp.float32)
+    if ids.shape[-1] == 0:
+        return total
+    return scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
 
 
 def gather_rows(matrix: Array, ids: Integer[AnyArray, "*batch"]) -> Array:
@@ -67,4 +67,4 @@ def scatter_add(
         return matrix.at[targets[:, slot]].add(rows(targets[:, slot]), mode="drop")
 
     # Slot by slot, so that what is added is not repeated in memory for each.
-    return jax.lax.fori_loop(0, ids.shape[1], add, matrix)
+    return fori_loop(0, ids.shape[1], add, matrix)

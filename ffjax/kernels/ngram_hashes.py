@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from ffjax._internal.jax_compat import while_loop
 from ffjax.kernels import murmur3
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
 from ffjax.kernels.siphash import computed_once, low_bytes
@@ -180,7 +181,7 @@ def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, A
     # After an n-gram's end all words are zeros, which leave its hash as it is.
     longest = jnp.max(sizes, initial=0)
     state = jnp.int32(0), murmur3.start(seed, unsigned)
-    _, hashes = lax.while_loop(lambda state: state[0] <= longest, absorb, state)
+    _, hashes = while_loop(lambda state: state[0] <= longest, absorb, state)
     return murmur3.finish(hashes, unsigned)
 
 
@@ -229,7 +230,7 @@ def _walk(
         return (state[1][:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
 
     values = jnp.broadcast_to(np.append(first, np.uint32(0))[None, :, None], shape)
-    _, values = lax.while_loop(is_unfinished, step, (jnp.int32(0), values))
+    _, values = while_loop(is_unfinished, step, (jnp.int32(0), values))
     counts = values[:, -1:] & np.uint32(0xFFFF)
     starts = tile.characters[: tile.n_starts, None] < _INSIDE
     return values[:, :-1], starts & (counts >= lengths[:, :-1])

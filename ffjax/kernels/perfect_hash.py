@@ -30,6 +30,7 @@ from jax import lax
 from jaxtyping import Array, Int32, UInt8, UInt32
 
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.jax_compat import while_loop
 from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
@@ -257,7 +258,7 @@ def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Arr
     end = batch if size > 1 else batch - columns
     first = np.arange(-columns, 0, dtype=np.int32) * size + size - 1
     state = jnp.asarray(first), ids
-    return lax.while_loop(lambda state: jnp.min(state[0]) < end, step, state)[1]
+    return while_loop(lambda state: jnp.min(state[0]) < end, step, state)[1]
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:

@@ -13,6 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int32, UInt8
 
+from ffjax._internal.jax_compat import fori_loop
+
 LINE_FEED = 10
 _BLOCK_BYTES = 32
 
@@ -126,7 +128,7 @@ def _set_bits(bits: Array, before: Array, n: int) -> tuple[Array, Array]:
     def clear_lowest(i: Array, remaining: Array) -> Array:
         return jnp.where(i < rank, remaining & (remaining - 1), remaining)
 
-    remaining = lax.fori_loop(0, _BLOCK_BYTES - 1, clear_lowest, bits[block])
+    remaining = fori_loop(0, _BLOCK_BYTES - 1, clear_lowest, bits[block])
     lowest = remaining & (~remaining + jnp.uint32(1))
     bit = lax.population_count(lowest - jnp.uint32(1)).astype(jnp.int32)
     return block, jnp.minimum(bit, _BLOCK_BYTES - 1)

@@ -13,7 +13,6 @@ is written here: the same loops, in which the rows of the n-grams are added to.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from ffjax._internal.jax_compat import varying_together, while_loop
 from ffjax.kernels.ngram_hashes import STARTS, Words
 from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage, add_leaves, float_leaves
@@ -93,10 +93,9 @@ class _Tile(NamedTuple):
             ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
             return i + 1, add(i, ids, carry)
 
-        return lax.while_loop(has_rows, step, (jnp.int32(0), carry))[1]
+        return while_loop(has_rows, step, (jnp.int32(0), carry))[1]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def with_ngram_sums(
     vectors: Array,
     storage: Storage,
@@ -121,11 +120,22 @@ def with_ngram_sums(
     Returns:
         `(vectors, exist)`: the vectors; and which of the requested words have n-grams with rows.
     """
+    # Inside of `shard_map` a gradient must vary over devices as its argument does.
+    args = varying_together((vectors, storage, indexer, words, mask))
+    return _with_ngram_sums(*args, subwords, mode)
+
+
+def _replaced(vectors: Array, *args: Any) -> tuple[Array, Array]:
+    storage, indexer, words, mask, subwords, mode = args
     return as_one_batch(_forward, storage, indexer, words, (mask, vectors), subwords, mode)
 
 
+_with_ngram_sums = jax.custom_vjp(_replaced, nondiff_argnums=(5, 6))
+
+
 def _save(vectors: Array, *args: Any) -> Any:
-    return with_ngram_sums(vectors, *args), (vectors, *args[:-2])
+    # For derivatives of gradients: the loops have a forward mode, which `_with_ngram_sums` lacks.
+    return _replaced(vectors, *args), (vectors, *args[:-2])
 
 
 def _gradient(subwords: Subwords, mode: str, saved: Any, cotangents: Any) -> Any:
@@ -143,7 +153,7 @@ def _gradient(subwords: Subwords, mode: str, saved: Any, cotangents: Any) -> Any
     return rest, jax.tree.map(cotangent, storage), None, None, None
 
 
-with_ngram_sums.defvjp(_save, _gradient)
+_with_ngram_sums.defvjp(_save, _gradient)
 
 
 def _forward(
@@ -304,7 +314,7 @@ def _over_tiles(
         start = state[0] >> tile_bits
         return lax.dynamic_index_in_dim(keys, start, keepdims=False) != _NO_WORD
 
-    return lax.while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
+    return while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
 
 
 def _tile_ids(

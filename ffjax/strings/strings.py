@@ -28,3 +28,9 @@ class Strings:
     def __len__(self) -> int:
         """The number of rows, filler rows included."""
         return self.lengths.shape[0]
+
+    def flat(self) -> "Strings":
+        """The words of a batch of any shape, one after the other."""
+        if self.lengths.ndim == 1:
+            return self
+        return Strings(self.bytes.reshape(-1, self.bytes.shape[-1]), self.lengths.reshape(-1))

@@ -248,7 +248,7 @@ class Vocab(Chunk, SnapshotValue):
             return None
         return slice(0, n) if self.shared_rows is None else np.unique(self.host_rows[:n])
 
-    def find(self, strings: Strings) -> Int32[Array, " batch"]:
+    def find(self, strings: Strings) -> Int32[Array, "*batch"]:
         """The row of each known word of a packed batch, -1 for the others; compiled code."""
         words = self.find_words(strings)
         if self.shared_rows is None or len(self.table) == 0:
@@ -256,10 +256,11 @@ class Vocab(Chunk, SnapshotValue):
         rows = jnp.asarray(self.shared_rows)[jnp.maximum(words, 0)]
         return jnp.where(words >= 0, rows, jnp.int32(-1))
 
-    def find_words(self, strings: Strings) -> Int32[Array, " batch"]:
+    def find_words(self, strings: Strings) -> Int32[Array, "*batch"]:
         """As `find`, the number of each word: words that share a row have different ones."""
-        words, table = (jax.tree.map(jnp.asarray, x) for x in (strings, self.table))
-        return find(self.index, table.data, table.offsets, words.bytes, words.lengths)
+        flat, table = (jax.tree.map(jnp.asarray, x) for x in (strings.flat(), self.table))
+        numbers = find(self.index, table.data, table.offsets, flat.bytes, flat.lengths)
+        return numbers.reshape(strings.lengths.shape)
 
 
 def _encoded(word: str) -> bytes | None:

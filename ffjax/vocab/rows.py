@@ -15,11 +15,12 @@ class Rows:
     """The rows of each word of a batch: one for a known word, one for each n-gram of another.
 
     Attributes:
-        words: the row of each word, -1 where there is none, shape `[batch]`.
+        words: the row of each word, -1 where there is none, shape `[*batch]`.
         ngrams: rows to add up for words without a row of their own, -1 after the last, shape
             `[unknown, slots]`; `None` for vocabularies without subwords.
-        positions: which word of the batch each line of `ngrams` belongs to, ascending, and `batch`
-            for lines not in use; `None` if line i belongs to word i.
+        positions: which word of the batch, counted from its first, each line of `ngrams` belongs
+            to, ascending, and the number of words for lines not in use; `None` if each word has a
+            line, `[*batch, slots]`.
     """
 
     words: Int32[AnyArray, "*batch"]
@@ -35,7 +36,15 @@ class Rows:
         has_ngrams = (jnp.asarray(self.ngrams) >= 0).any(-1)
         if self.positions is None:
             return in_vocab | has_ngrams
-        return in_vocab.at[self.positions].max(has_ngrams, mode="drop")
+        found = in_vocab.reshape(-1).at[self.positions].max(has_ngrams, mode="drop")
+        return found.reshape(in_vocab.shape)
+
+    def reshape(self, shape: tuple[int, ...]) -> "Rows":
+        """The same rows for a batch of another shape."""
+        ngrams = self.ngrams
+        if ngrams is not None and self.positions is None:
+            ngrams = ngrams.reshape(*shape, ngrams.shape[-1])
+        return Rows(self.words.reshape(shape), ngrams, self.positions)
 
 
 def checked_rows(name: str, rows: Any, n: int, item: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import ffjax
 from ffjax._internal.pytree import field_names, replace
 from ffjax.cli import main
+from ffjax.storage.dense import unplaced
 from tests.builders import WORDS, storage, vocab
 from tests.functional.search.reference import agree, reference
 from tests.toy import ToyArray
@@ -204,7 +205,9 @@ def test_blocks_are_the_rows_in_order(stored):
 
 
 def test_rows_that_are_not_finite_are_named():
-    stored = ffjax.NdArray(storage(ROWS).matrix.at[33, 2].set(jnp.nan))
+    matrix = np.array(storage(ROWS).matrix)
+    matrix[33, 2] = np.nan
+    stored = unplaced(matrix)
     blocks = stored.row_blocks(rows=16, finite="row {}".format)
     with pytest.raises(ValueError, match="expected finite numbers, got NaN or infinity in row 33"):
         list(blocks)

@@ -11,6 +11,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32, Int32
 
+from ffjax._internal.jax_compat import while_loop
+
 Bounds = tuple[Array, Array, Array, Array]  # step, low, high, how many keys reach low
 
 _WORD_BITS = 32
@@ -87,7 +89,7 @@ def _thresholds(keys: Array, n: int, capacity: int) -> tuple[Array, Array]:
         low, high = jnp.where(enough, middle, low), jnp.where(enough, high, middle)
         return step + 1, low, high, jnp.where(enough, count, reach)
 
-    _, low, high, _ = lax.while_loop(undecided, halved, (jnp.int32(0), low, high, reach))
+    _, low, high, _ = while_loop(undecided, halved, (jnp.int32(0), low, high, reach))
     return low, high
 
 

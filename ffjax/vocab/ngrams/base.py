@@ -13,6 +13,7 @@ from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.jax_compat import fori_loop
 from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.compaction import move_left, n_slots
 from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
@@ -233,7 +234,7 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
             return lax.dynamic_update_index_in_dim(ids, tile(i * STARTS, begins, lengths), i, 0)
 
         ids = jnp.full((n_tiles, *shape), -1, jnp.int32)
-        ids = lax.fori_loop(0, -(-total // STARTS) if marked else 1, add, ids)
+        ids = fori_loop(0, -(-total // STARTS) if marked else 1, add, ids)
         ids = ids.reshape(n_tiles * shape[0], size)
         return move_left(ids + 1, ids >= 0)[:slots] - 1
 

@@ -1,0 +1,140 @@
+"""Device functions under `jvp` and `shard_map`, and over batches of any shape."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+import ffjax
+from tests.builders import VOCABS, cases, embeddings
+from tests.test_jax_citizen import with_rows
+
+WORDS = ["Paris", "Parisian", "12345", "teacup", "Berliner", "a", "Straßen", "Paris"]
+STRINGS = ffjax.pack(WORDS)
+STRINGS = ffjax.Strings(STRINGS.bytes[:8], STRINGS.lengths[:8])
+
+
+def over(emb: ffjax.Embeddings, function):
+    """A function of the matrix of embeddings."""
+    return lambda matrix: function(emb.replace(storage=ffjax.NdArray(matrix)))
+
+
+# Derivatives
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_gradients_reach_narrow_rows(dtype):
+    emb = with_rows(embeddings("fasttext"), dtype)
+    weights = jnp.asarray(np.random.default_rng(0).standard_normal((8, 6)), jnp.float32)
+
+    def gradient(emb, vectors_of):
+        loss = over(emb, lambda emb: (vectors_of(emb).astype(jnp.float32) * weights).sum())
+        return jax.jit(jax.grad(loss))(emb.storage.matrix)
+
+    narrow = gradient(emb, lambda emb: ffjax.embed(emb, STRINGS)[0])
+    wide = gradient(with_rows(emb, np.float32), lambda emb: ffjax.embed(emb, STRINGS)[0])
+    assert narrow.dtype == np.dtype(dtype)
+    np.testing.assert_allclose(narrow.astype(jnp.float32), wide, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["fasttext", "floret"])
+def test_second_derivatives_are_those_of_lookup(kind):
+    emb = embeddings(kind)
+    rows = jax.jit(ffjax.encode)(emb.vocab, STRINGS)
+    matrix = emb.storage.matrix
+    direction = jnp.asarray(np.random.default_rng(1).standard_normal(matrix.shape), jnp.float32)
+    by_embed = over(emb, lambda emb: (ffjax.embed(emb, STRINGS)[0] ** 3).sum())
+    by_lookup = over(emb, lambda emb: (ffjax.lookup(emb, rows) ** 3).sum())
+    expected = jax.jit(jax.grad(lambda m: (jax.grad(by_lookup)(m) * direction).sum()))(matrix)
+    product = jax.jit(lambda m: jax.jvp(jax.grad(by_embed), (m,), (direction,))[1])(matrix)
+    assert jnp.abs(expected).max() > 0.1
+    np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4)
+    # Forward mode: `lookup` has it.
+    slope = jax.jit(lambda m: jax.jvp(by_lookup, (m,), (direction,))[1])(matrix)
+    expected = (jax.jit(jax.grad(by_embed))(matrix) * direction).sum()
+    np.testing.assert_allclose(slope, expected, rtol=1e-4)
+
+
+def test_forward_mode_of_embed_names_lookup():
+    emb = embeddings("fasttext")
+    with pytest.raises(TypeError, match="forward-mode") as error:
+        matrix = emb.storage.matrix
+        jax.jvp(over(emb, lambda emb: ffjax.embed(emb, STRINGS)[0]), (matrix,), (matrix,))
+    assert "`ffjax.lookup(embeddings, ffjax.encode(" in error.value.__notes__[0]
+
+
+# Batches of any shape
+
+
+@pytest.mark.parametrize("kind", cases(["simple", "buckets"], exhaustive=VOCABS))
+def test_batches_of_any_shape(kind):
+    emb = embeddings(kind)
+    square = ffjax.Strings(STRINGS.bytes.reshape(2, 4, -1), STRINGS.lengths.reshape(2, 4))
+    vectors, found = ffjax.embed(emb, STRINGS)
+    shaped, is_found = ffjax.embed(emb, square)
+    np.testing.assert_array_equal(shaped, vectors.reshape(2, 4, 6))
+    one, _ = ffjax.embed(emb, ffjax.Strings(STRINGS.bytes[1], np.array(STRINGS.lengths[1])))
+    np.testing.assert_allclose(one, vectors[1], atol=1e-6)
+    assert is_found.tolist() == found.reshape(2, 4).tolist()
+    for encode in (ffjax.encode, jax.jit(ffjax.encode)):
+        rows = encode(emb.vocab, square)
+        assert rows.words.shape == (2, 4) and rows.found.tolist() == is_found.tolist()
+        np.testing.assert_allclose(ffjax.lookup(emb, rows), shaped, atol=1e-5)
+    assert emb.vocab.find(square).shape == (2, 4)
+    assert ffjax.unpack(square) == WORDS
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_analogies_of_any_shape(method):
+    emb = embeddings("buckets")
+    square = ffjax.Strings(STRINGS.bytes.reshape(2, 4, -1), STRINGS.lengths.reshape(2, 4))
+    flat = ffjax.analogy(emb, STRINGS, STRINGS, STRINGS, 2, method=method)
+    shaped = ffjax.analogy(emb, square, square, square, 2, method=method)
+    assert shaped.rows.tolist() == flat.rows.reshape(2, 4, 2).tolist()
+    np.testing.assert_array_equal(shaped.scores, flat.scores.reshape(2, 4, 2))
+
+
+# Inside of `shard_map`
+
+
+SAME, DIVIDED = PartitionSpec(), PartitionSpec("d")
+
+
+def divided(function, emb, out_specs=DIVIDED):
+    mesh = Mesh(np.array(jax.devices()), ("d",))
+    specs = {"in_specs": (SAME, DIVIDED), "out_specs": out_specs}
+    return jax.jit(jax.shard_map(function, mesh=mesh, **specs))(emb, STRINGS)
+
+
+FUNCTIONS = {
+    "embed": lambda emb, strings: ffjax.embed(emb, strings)[0],
+    "unnormalized": lambda emb, strings: ffjax.embed(emb, strings, unnormalize=True)[0],
+    "encode": lambda emb, strings: ffjax.lookup(emb, ffjax.encode(emb.vocab, strings)),
+    "analogy": lambda emb, strings: ffjax.analogy(emb, strings, strings, strings, 2).scores,
+    "top_k": lambda emb, strings: ffjax.top_k(emb, ffjax.embed(emb, strings)[0], 2).scores,
+}
+PAIRS = [(kind, name) for kind in VOCABS for name in FUNCTIONS]
+CASES = [("buckets", name) for name in FUNCTIONS]
+CASES += [("floret", "embed"), ("explicit", "encode"), ("fasttext", "embed")]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("case", cases(CASES, exhaustive=PAIRS), ids="-".join)
+def test_shard_map_over_words(case):
+    emb, function = embeddings(case[0]), FUNCTIONS[case[1]]
+    expected = jax.jit(function)(emb, STRINGS)
+    np.testing.assert_allclose(divided(function, emb), expected, atol=1e-5)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kind", ["fasttext", "floret"])
+def test_gradients_inside_shard_map_add_up(kind):
+    def gradient(emb, strings):
+        loss = over(emb, lambda emb: (ffjax.embed(emb, strings)[0] ** 2 + 1).prod(1).sum())
+        return jax.grad(loss)(emb.storage.matrix)
+
+    emb = embeddings(kind, norms=False)
+    expected = jax.jit(gradient)(emb, STRINGS)
+    total = divided(gradient, emb, SAME)  # over all devices, since rows are shared
+    np.testing.assert_allclose(total, expected, atol=1e-5)
