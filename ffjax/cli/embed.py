@@ -10,7 +10,7 @@ import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, keep_programs, load, shown, size_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputDims, InputFormat, Lossy, Source
+from ffjax.cli.options import InputDims, InputFormat, Lossy, Lowercase, Source, StripPunctuation
 from ffjax.cli.progress import working
 
 Pooling = Literal["mean", "sum", "max", "fasttext"]
@@ -23,6 +23,8 @@ def embed(
     ],
     output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
     pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
+    lowercase: Lowercase = False,
+    strip_punctuation: StripPunctuation = False,
     dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
     format: InputFormat = None,
     lossy: Lossy = False,
@@ -67,6 +69,8 @@ def embed(
                 source,
                 output,
                 pooling=pooling,
+                lowercase=lowercase,
+                strip_punctuation=strip_punctuation,
                 dtype=dtype,
                 progress=lambda n_bytes, _: bar.advance(n_bytes),
             )

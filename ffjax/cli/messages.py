@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.errors import FormatError
 
+_CHANGES = {"lowercase": "--lowercase", "strip_punctuation": "--strip-punctuation"}
 # By function of the library: its arguments, and the options of the command that set them.
 OPTIONS: dict[str, dict[str, str]] = {
     "load": {"format": "-f", "lossy": "--lossy", "limit": "--first", "dims": "--input-dims"},
@@ -37,7 +38,8 @@ OPTIONS: dict[str, dict[str, str]] = {
         "label": "--score",
         "target": "--output",
     },
-    "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling"},
+    "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling", **_CHANGES},
+    "embed_text": _CHANGES,
 }
 # In advice, which may be for a command without the option.
 HINTS = {"limit": "ffjax select --first"}

@@ -29,6 +29,10 @@ Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8
 InputDims = Annotated[
     int | None, Option("--input-dims", min=1, help="Dimensions, if text is ambiguous.")
 ]
+Lowercase = Annotated[bool, Option("--lowercase", help="Look words up in lower case.")]
+StripPunctuation = Annotated[
+    bool, Option("--strip-punctuation", help="Ignore punctuation around words.")
+]
 Json = Annotated[bool, Option("--json", help="Print JSON, one object per line.")]
 MetricOption = Annotated[Metric, Option("--metric", "-m", help="Similarity metric.")]
 MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]

@@ -12,7 +12,7 @@ from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import DEMO, load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputFormat, Json, Lossy, Source
+from ffjax.cli.options import InputFormat, Json, Lossy, Lowercase, Source, StripPunctuation
 from ffjax.cli.output import Answer, number
 from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, print_answers
@@ -35,12 +35,8 @@ def search(
     embeddings: Annotated[
         str, Option("--embeddings", "-e", metavar="FILE", help="The words' vectors.")
     ] = DEMO,
-    lowercase: Annotated[
-        bool, Option("--lowercase", help="Look words up in lower case.")
-    ] = False,
-    strip_punctuation: Annotated[
-        bool, Option("--strip-punctuation", help="Ignore punctuation around words.")
-    ] = False,
+    lowercase: Lowercase = False,
+    strip_punctuation: StripPunctuation = False,
     format: InputFormat = None,
     lossy: Lossy = False,
     json: Json = False,

@@ -30,6 +30,18 @@ def test_standard_input_and_the_embeddings_inside_the_package(ff, tmp_path):
     np.testing.assert_allclose(vectors[1], ffjax.demo()["berlin"], atol=1e-3)
 
 
+@pytest.mark.filterwarnings("default:most lines have no word")
+def test_words_can_be_changed_and_a_warning_says_so(ff, tmp_path):
+    text, out = tmp_path / "text", tmp_path / "vectors.npy"
+    text.write_text("BERLIN!\nTEA,\n")
+    result = ff("embed", text, "-o", out)
+    advice = "pass `--lowercase` and `--strip-punctuation`."
+    assert result.status == 0 and advice in result.err and not np.load(out).any()
+    result = ff("embed", text, "-o", out, "--lowercase", "--strip-punctuation")
+    assert result.status == 0 and advice not in result.err
+    np.testing.assert_allclose(np.load(out)[0], ffjax.demo()["berlin"], atol=1e-6)
+
+
 def test_inputs_are_never_overwritten(ff, small, tmp_path):
     text = tmp_path / "text"
     text.write_text("tea\n")
