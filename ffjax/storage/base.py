@@ -135,7 +135,10 @@ class Storage(Chunk, SnapshotValue):
 
     @abstractmethod
     def slice_rows(self, key: slice) -> "Storage":
-        """A storage of the rows of a slice, views where that is possible."""
+        """A storage of the rows of a slice, views where that is possible.
+
+        The defaults of `take` and `concat` are those of the storage that this gives for all rows.
+        """
 
     @property
     def is_mapped(self) -> bool:
