@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import padded_size
 from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import on_host
@@ -60,6 +61,9 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     strings = checked_strings("strings", strings)
     if strings.lengths.ndim != 1:
         return encode(vocab, strings.flat()).reshape(strings.lengths.shape)
+    if is_symbolic(strings.lengths):
+        of_block = lambda *batch: _encode(vocab, Strings(*batch))  # noqa: E731
+        return in_blocks(of_block, strings.bytes, strings.lengths)
     if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
@@ -149,8 +153,13 @@ def embed(
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     trees = storage, vocab, strings, _lengths(norms)
     if jax.default_backend() != "cpu" or is_traced(trees) or not on_host(*trees):
+        def of_batch(*batch: Array) -> tuple[Array, Array]:
+            return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
+
         try:
-            return _embed(storage, vocab, _lengths(norms), strings, unnormalize)
+            if is_symbolic(strings.lengths):
+                return in_blocks(of_batch, strings.bytes, strings.lengths)
+            return of_batch(strings.bytes, strings.lengths)
         except TypeError as error:
             if "forward-mode" in str(error):
                 error.add_note(_FORWARD_MODE)

@@ -11,11 +11,13 @@ from jaxtyping import Array, Float, Integer
 from ffjax._internal.arguments import array_of, check_embeddings, whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.search.candidates import row_filter
 from ffjax.functional.search.on_device import search_on_device
 from ffjax.functional.search.out_of_core import search_out_of_core
 from ffjax.functional.search.rerank import check_rerank, read_and_rerank, rerank_rows
 from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
+from ffjax.kernels.top_k.block_max import Answers
 from ffjax.kernels.top_k.metrics import COS_MUL, METRICS
 from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.tiling import Tiling, tiling_of
@@ -152,6 +154,15 @@ def search(
     approximate: float | None = None,
 ) -> tuple[Array, Array, float]:
     """Scores, rows and recall of the search that suits where the rows are."""
+    if is_symbolic(queries):
+        options = {"k": k, "metric": metric, "n_rows": n_rows}
+        exclude = [] if row_filter.exclude is None else [row_filter.exclude]
+
+        def of_block(queries: Array, exclude: Array | None = None) -> Answers:
+            block_filter = row_filter._replace(exclude=exclude)
+            return search_on_device(storage, queries, block_filter, **options)
+
+        return *in_blocks(of_block, queries, *exclude), 1.0
     eager, options = tiling is not None, {"k": k, "metric": metric, "n_rows": n_rows}
     if eager and _is_divided(storage):
         storage = ShardedArray(storage, getattr(storage, storage.row_arrays[0]).sharding)

@@ -12,13 +12,12 @@ programs do.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from ffjax._internal.arguments import check_flag, whole_number
-from ffjax._internal.pytree import set_fields
+from ffjax._internal.pytree import set_fields, static_value
 from ffjax.kernels import ngram_hashes as device
 from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
@@ -79,7 +78,7 @@ class HashIndexer(NgramIndexer):
         return tree.made(cls, **settings)
 
 
-@jax.tree_util.register_static
+@static_value
 @dataclass(frozen=True)
 class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
     """Hashes n-grams into `2**buckets_exp` buckets with 64-bit FNV-1a, as finalfusion does.
@@ -134,7 +133,7 @@ class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
         return hashes & np.uint64(self.upper_bound - 1)
 
 
-@jax.tree_util.register_static  # so that a vocabulary may hold it in the place of one with arrays
+@static_value  # so that a vocabulary may hold it in the place of one with arrays
 @dataclass(frozen=True, repr=False)
 class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     """Hashes n-grams into any number of buckets with fastText's 32-bit hash.
@@ -214,7 +213,7 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
         return ids
 
 
-@jax.tree_util.register_static
+@static_value
 @dataclass(frozen=True)
 class FloretIndexer(HashIndexer, kind="FloretIndexer"):
     """Hashes a word and each of its n-grams with MurmurHash3 x64 128, as floret does.

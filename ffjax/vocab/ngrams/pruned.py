@@ -21,7 +21,7 @@ from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
 
-@value(static=("hashing",))
+@value()
 class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     """Hashes n-grams as `FastTextIndexer` does; buckets that were not kept have no row.
 
