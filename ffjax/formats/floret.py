@@ -19,8 +19,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.export import TableOptions, check_plain
-from ffjax.formats.rows.row_blocks import Block, Blocks, to_storage
-from ffjax.formats.rows.row_buffer import RowBuffer, RowSink
+from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, RowSink, to_storage
 from ffjax.formats.text import header as headers
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.format_floats import format_rows

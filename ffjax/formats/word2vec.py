@@ -24,7 +24,6 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows import export, row_blocks
-from ffjax.formats.rows.row_buffer import RowBuffer
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
 from ffjax.strings.string_table import StringTable
@@ -93,7 +92,7 @@ def read_word2vec_blocks(
         n_read = n_rows if limit is None else min(limit, n_rows)
         matrix = None
         if in_place and stream.remaining is not None:
-            matrix = RowBuffer(dims, n_read).array
+            matrix = row_blocks.RowBuffer(dims, n_read).array
         reader = _Reader(stream, n_rows, dims, lossy, unit, matrix, limit is None)
         with closing(row_blocks.in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
             yield row_blocks.Blocks(dims, n_rows, blocks, matrix, unit)

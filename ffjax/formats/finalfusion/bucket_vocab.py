@@ -11,10 +11,10 @@ Chunk 3 hashes as finalfusion does, chunk 7 as fastText. Word i has row i, bucke
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ffjax.formats.finalfusion.string_list import read_strings, write_strings
-from ffjax.formats.finalfusion.vocab_common import build, check_indexer, check_words, read_range
+from ffjax.formats.finalfusion import string_list
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import FastTextVocab, FinalfusionBucketVocab
 from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer
@@ -37,7 +37,7 @@ def write(out: Output, vocab: FinalfusionBucketVocab) -> None:
 
 def write_fasttext(out: Output, vocab: FastTextVocab) -> None:
     """Writes the body of chunk 7."""
-    check_indexer(vocab.subword_indexer)
+    string_list.check_indexer(vocab.subword_indexer)
     _write(out, vocab, vocab.subword_indexer.n_buckets)
 
 
@@ -45,15 +45,16 @@ def _read(
     cursor: Cursor, field: str, most: int, vocab: Callable[..., Any], indexer: Callable[..., Any]
 ) -> Any:
     n_words = cursor.u64("number of words")
-    min_n, max_n = read_range(cursor)
+    min_n, max_n = string_list.read_range(cursor)
     buckets = cursor.number("I", field, 1, most)
-    words = read_strings(cursor, n_words, "word")
+    words = string_list.read_strings(cursor, n_words, "word")
     cursor.finish()
-    return build(cursor, words, lambda: vocab(words.table, indexer(buckets, min_n, max_n)))
+    ngrams = partial(indexer, buckets, min_n, max_n)
+    return string_list.build(cursor, words, lambda table: vocab(table, ngrams()))
 
 
 def _write(out: Output, vocab: FinalfusionBucketVocab | FastTextVocab, buckets: int) -> None:
-    check_words(vocab)
+    string_list.check_words(vocab)
     indexer = vocab.subword_indexer
     out.pack("QIII", len(vocab.table), indexer.min_n, indexer.max_n, buckets)
-    write_strings(out, vocab.table)
+    string_list.write_strings(out, vocab.table)

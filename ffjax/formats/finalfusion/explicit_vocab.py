@@ -17,7 +17,6 @@ rewriting a file of finalfusion-python gives the same bytes.
 import numpy as np
 
 from ffjax.formats.finalfusion import string_list
-from ffjax.formats.finalfusion.vocab_common import build, check_words, read_range
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import ExplicitVocab
 from ffjax.vocab.ngrams import ExplicitIndexer
@@ -31,13 +30,13 @@ def read(cursor: Cursor) -> ExplicitVocab:
     start = cursor.position
     declared = Cursor(cursor.source, start - 8, start).u64("length")
     n_words, n_ngrams = cursor.u64("number of words"), cursor.u64("number of n-grams")
-    min_n, max_n = read_range(cursor)
+    min_n, max_n = string_list.read_range(cursor)
     words = string_list.read_strings(cursor, n_words, "word")
     ngrams = string_list.read_strings(cursor, n_ngrams, "n-gram", with_rows=True)
     cursor.finish()
     rows = _checked_rows(cursor, ngrams)
-    indexer = build(cursor, ngrams, lambda: ExplicitIndexer(ngrams.table, min_n, max_n, rows))
-    vocab = build(cursor, words, lambda: ExplicitVocab(words.table, indexer))
+    indexer = string_list.build(cursor, ngrams, ExplicitIndexer, min_n, max_n, rows)
+    vocab = string_list.build(cursor, words, ExplicitVocab, indexer)
     if declared != cursor.end - start:
         object.__setattr__(vocab, _SHORT_LENGTH, True)
     return vocab
@@ -52,7 +51,7 @@ def declared_length(vocab: ExplicitVocab, length: int) -> int:
 def write(out: Output, vocab: ExplicitVocab) -> None:
     """Writes the body of the chunk."""
     indexer = vocab.subword_indexer
-    check_words(vocab)
+    string_list.check_words(vocab)
     string_list.check_utf8(indexer.table, "n-gram")
     out.pack("QQII", len(vocab.table), len(indexer.table), indexer.min_n, indexer.max_n)
     string_list.write_strings(out, vocab.table)

@@ -11,7 +11,7 @@
 finalfusion-python knows chunks 1 to 8 only; finalfusion-rust reads and writes this one.
 """
 
-from ffjax.formats.finalfusion.vocab_common import check_indexer, read_range
+from ffjax.formats.finalfusion.string_list import check_indexer, read_range
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer

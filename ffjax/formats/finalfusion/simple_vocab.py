@@ -6,8 +6,7 @@
 Word i has row i of the storage.
 """
 
-from ffjax.formats.finalfusion.string_list import read_strings, write_strings
-from ffjax.formats.finalfusion.vocab_common import build, check_words
+from ffjax.formats.finalfusion.string_list import build, check_words, read_strings, write_strings
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import SimpleVocab
 
@@ -16,7 +15,7 @@ def read(cursor: Cursor) -> SimpleVocab:
     """Reads the body of the chunk."""
     words = read_strings(cursor, cursor.u64("number of words"), "word")
     cursor.finish()
-    return build(cursor, words, lambda: SimpleVocab(words.table))
+    return build(cursor, words, SimpleVocab)
 
 
 def write(out: Output, vocab: SimpleVocab) -> None:
