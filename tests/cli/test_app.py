@@ -122,6 +122,28 @@ def test_demo_names_the_embeddings_inside_the_package(ff, demo_file, tmp_path, m
     assert dict(ff("info", "demo").rows)["words"] == "2"
 
 
+def test_small_work_compiles_nothing(tmp_path):
+    """Not for words that are unknown, analogies, and a few lines of text either."""
+    text = tmp_path / "text"
+    text.write_text("a cup of green tea\nflights to berlin\n")
+    commands = [
+        ["similar", "demo", "berlin", "neuropharmacology", "-k", "7", "--metric", "cosine"],
+        ["analogy", "demo", "man", "king", "woman"],
+        ["search", str(text), "something to drink"],
+        ["embed", "demo", str(text), "-o", str(tmp_path / "vectors.npy")],
+    ]
+    code = (
+        "import jax, sys; from ffjax.cli import main; compiled = []\n"
+        "jax.monitoring.register_event_duration_secs_listener(\n"
+        "    lambda event, *_, **__: compiled.append(event) if 'backend_compile' in event else 0)\n"
+        f"for arguments in {commands!r}: assert main(arguments) == 0\n"
+        "assert not compiled, compiled\n"
+    )
+    run = [sys.executable, "-c", code]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_examples_in_the_help_are_commands_that_parse(command):
     """Each example is taken apart by the command's own parser; files need not be there for that."""
