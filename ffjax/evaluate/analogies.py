@@ -13,13 +13,13 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax.embeddings.value import Embeddings
 from ffjax.evaluate.datasets import File, Question, read_questions
 from ffjax.evaluate.known_words import KnownWords
-from ffjax.functional.analogy import METHODS, answer
+from ffjax.functional.analogy import METHODS, host_answer
 from ffjax.storage import Storage
 
 SKIPS = ("any", "answer")
 # As in gensim: if the best answers are the question's words in another case, the next ones count.
 _ANSWERS = 5
-_BATCH_QUESTIONS = 512  # two blocks of the search: little padding in the last batch
+_BATCH_QUESTIONS = 1024
 
 Progress = Callable[[int, int], None]
 
@@ -248,33 +248,24 @@ def _search(
     total = len(numbers)
     rows = np.zeros((total, _ANSWERS), np.int32)
     scores = np.zeros((total, _ANSWERS), np.float32)
-    if not total:
-        return rows, scores
     candidates, n_rows = words.rows, emb.vocab.n_word_rows
     if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
         candidates, n_rows = None, candidates.stop
-    storage = _on_device(emb.storage, n_rows)
+    storage = _in_memory(emb.storage, n_rows)
     exclude = np.where(numbers[:, :3] >= 0, emb.vocab.host_rows[numbers[:, :3]], -1)
-    # Batches of one size, so that one program is compiled.
-    size = -(-total // -(-total // _BATCH_QUESTIONS))
-    for start in range(0, total, size):
-        batch = np.minimum(np.arange(start, start + size), total - 1)
-        best = answer(
-            storage,
-            vectors[positions[batch]].transpose(1, 0, 2),
-            _ANSWERS,
-            method=method,
-            metric="cosine",
-            exclude=exclude[batch].astype(np.int32),
-            candidates=candidates,
-        )
-        rows[batch], scores[batch] = np.asarray(best.rows), np.asarray(best.scores)
+    options = {"method": method, "metric": "cosine", "candidates": candidates}
+    for start in range(0, total, _BATCH_QUESTIONS):
+        batch = slice(start, start + _BATCH_QUESTIONS)
+        queries = vectors[positions[batch]].transpose(1, 0, 2)
+        excluded = exclude[batch].astype(np.int32)
+        best = host_answer(storage, queries, _ANSWERS, exclude=excluded, **options)
+        rows[batch], scores[batch] = best.rows, best.scores
         if progress is not None:
-            progress(min(start + size, total), total)
+            progress(min(batch.stop, total), total)
     return rows, scores
 
 
-def _on_device(storage: Storage, n_rows: int) -> Storage:
+def _in_memory(storage: Storage, n_rows: int) -> Storage:
     """The first rows in device memory: read or composed once, not for each batch."""
     in_arrays = len(storage) == n_rows and storage.row_arrays
     return jax.tree.map(jnp.asarray, storage if in_arrays else storage[:n_rows])
