@@ -9,7 +9,7 @@ import ffjax
 from ffjax.cli.exit_status import BadInput
 from ffjax.cli.inputs import Query
 from ffjax.cli.options import Json, MethodOption, Search, Source
-from ffjax.cli.similar import NOT_FINITE, Outcome, answer_queries, answers_of, limits, vectors_of
+from ffjax.cli.similar import Outcome, answer_queries, limits, outcomes
 
 ROLES = ("a", "b", "c")
 
@@ -88,27 +88,13 @@ def analogies(
     # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     import numpy as np
 
+    from ffjax.embeddings.similarity import vectors_of
     from ffjax.functional.analogy import host_answer
 
     columns = [vectors_of(emb, words) for words in zip(*batch, strict=True)]
-    by_role = zip(ROLES, columns, strict=True)
-    excluded = [words.ids for role, words in by_role if role not in included]
-    best = host_answer(
-        emb,
-        np.stack([words.vectors for words in columns]),
-        method=method,
-        exclude=np.stack(excluded, axis=-1) if excluded else None,
-        **limits(emb, search),
-    )
-    outcomes: list[Outcome] = []
-    for i, (query, answers) in enumerate(zip(batch, answers_of(emb, best), strict=True)):
-        named = list(zip(query, columns, strict=True))
-        unknown = [word for word, words in named if not words.has_vector[i]]
-        not_finite = [word for word, words in named if not words.is_finite[i]]
-        if unknown:
-            outcomes.append((None, f"no vector for {', '.join(unknown)}."))
-        elif not answers and not_finite:
-            outcomes.append((None, f"{', '.join(not_finite)}: {NOT_FINITE}"))
-        else:
-            outcomes.append((answers, ""))
-    return outcomes
+    vectors, ids, has_vector = zip(*columns, strict=True)
+    excluded = [ids[i] for i, role in enumerate(ROLES) if role not in included]
+    exclude = np.stack(excluded, axis=-1) if excluded else None
+    options = {"method": method, "exclude": exclude, **limits(emb, search)}
+    best = host_answer(emb, np.stack(vectors), **options)
+    return outcomes(emb, batch, vectors, has_vector, best)

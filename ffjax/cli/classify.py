@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import input_of, shown
+from ffjax.cli.files import input_of, keep_programs, shown
 from ffjax.cli.messages import translated
 from ffjax.cli.options import Json
 from ffjax.cli.progress import working
@@ -59,6 +59,7 @@ def classify(
         os.stat(file)  # before the model takes its time
     name = shown(model)
     with working(f"Loading {name}"), translated("load_classifier", name):
+        keep_programs()
         classifier = ffjax.load_classifier(input_of(model), mmap=True)
     size = os.path.getsize(file) if file != "-" and os.path.isfile(file) else None
     source: Any = sys.stdin.buffer if file == "-" else file

@@ -5,6 +5,7 @@ from ffjax.cli.files import (
     check_finalfusion,
     check_target,
     input_of,
+    keep_programs,
     output_of,
     rewrite,
     say_dropped,
@@ -40,6 +41,7 @@ def convert(source: Source, target: Target) -> None:
 
     with working(f"Reading {names['Reading']}") as bar:
         with translated("convert", lambda: names[stage]):
+            keep_programs()
             dropped = ffjax.convert(
                 input_of(source.file),
                 output_of(target.output),

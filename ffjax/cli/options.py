@@ -122,5 +122,5 @@ def _shown(parameter: Parameter) -> Any:
         info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
     elif isinstance(info, OptionInfo):
         info.metavar = "" if bool in types else "N" if int in types else info.metavar
-    info.help = escape(info.help)
+    info.help = escape(info.help or "")
     return Annotated[kind, info]

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple
+from itertools import compress
+from typing import Annotated, Any
 
 from typer import Argument, Exit
 
@@ -14,28 +15,12 @@ from ffjax.cli.options import Json, Search, Source
 from ffjax.cli.output import Answer, Answers, number
 from ffjax.cli.progress import working
 
-UNKNOWN_WORD = "an unknown word without known n-grams."
+UNKNOWN = "an unknown word without known n-grams."
 NOT_FINITE = "its vector has NaN or infinity in it."
 
 # Words with similarities, best first, or `None` and the reason why there is no answer.
 Outcome = tuple[list[Answer] | None, str]
 Answering = Callable[["ffjax.Embeddings", list[Query]], list[Outcome]]
-
-
-class Vectors(NamedTuple):
-    """Words as vectors.
-
-    Attributes:
-        vectors: float32 `[n, dims]`.
-        ids: the row of each known word, -1 for the others, int32 `[n]`.
-        has_vector: whether each word has a vector, bool `[n]`.
-        is_finite: whether its vector is finite, bool `[n]`.
-    """
-
-    vectors: Any
-    ids: Any
-    has_vector: Any
-    is_finite: Any
 
 
 def similar(
@@ -109,16 +94,6 @@ def check_words(emb: "ffjax.Embeddings", source: Source) -> None:
         raise BadInput(f"{name}: expected words to choose from, got embeddings without words.")
 
 
-def vectors_of(emb: "ffjax.Embeddings", words: Sequence[str]) -> Vectors:
-    """The vectors of words of any lengths."""
-    import numpy as np
-
-    from ffjax.embeddings.similarity import vectors_of
-
-    vectors, ids, has_vector = vectors_of(emb, words)
-    return Vectors(vectors, ids, has_vector, np.isfinite(vectors).all(-1))
-
-
 def limits(emb: "ffjax.Embeddings", search: Search) -> dict[str, Any]:
     """The number of answers and the rows that may be answers, as arguments of `top_k`."""
     n_words, first = len(emb.vocab), search.restrict
@@ -128,26 +103,39 @@ def limits(emb: "ffjax.Embeddings", search: Search) -> dict[str, Any]:
 
 def neighbours(emb: "ffjax.Embeddings", words: Sequence[str], search: Search) -> list[Outcome]:
     """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
+    from ffjax.embeddings.similarity import vectors_of
     from ffjax.functional.search import nearest_rows
 
-    queries = vectors_of(emb, words)
-    best = nearest_rows(emb, queries.vectors, exclude=queries.ids[:, None], **limits(emb, search))
-    outcomes: list[Outcome] = []
-    for i, answers in enumerate(answers_of(emb, best)):
-        if not queries.has_vector[i]:
-            outcomes.append((None, UNKNOWN_WORD))
-        elif not answers and not queries.is_finite[i]:
-            outcomes.append((None, NOT_FINITE))
-        else:
-            outcomes.append((answers, ""))
-    return outcomes
+    vectors, ids, has_vector = vectors_of(emb, words)
+    best = nearest_rows(emb, vectors, exclude=ids[:, None], **limits(emb, search))
+    return outcomes(emb, [(word,) for word in words], [vectors], [has_vector], best)
 
 
-def answers_of(emb: "ffjax.Embeddings", best: "ffjax.TopK") -> list[list[Answer]]:
-    """Rows as words with similarities."""
+def outcomes(
+    emb: "ffjax.Embeddings",
+    batch: Sequence[Query],
+    vectors: Sequence[Any],
+    has_vector: Sequence[Any],
+    best: "ffjax.TopK",
+) -> list[Outcome]:
+    """Rows as words with similarities; vectors are those of each word of the queries."""
+    import numpy as np
+
     from ffjax.embeddings.similarity import named
 
-    return [
-        [{"word": word, "similarity": number(score)} for word, score in results]
-        for results in named(emb, best)
-    ]
+    is_known: Any = np.stack(has_vector, axis=-1)
+    is_finite: Any = np.isfinite(np.stack(vectors, axis=1)).all(-1)
+    results: list[Outcome] = []
+    for i, (query, pairs) in enumerate(zip(batch, named(emb, best), strict=True)):
+        unknown = [*compress(query, ~is_known[i])]
+        infinite = [*compress(query, ~is_finite[i])]
+        if unknown:
+            is_word = len(query) == 1
+            results.append((None, UNKNOWN if is_word else f"no vector for {', '.join(unknown)}."))
+        elif not pairs and infinite:
+            names = "" if len(query) == 1 else f"{', '.join(infinite)}: "
+            results.append((None, names + NOT_FINITE))
+        else:
+            answers = [{"word": word, "similarity": number(score)} for word, score in pairs]
+            results.append((answers, ""))
+    return results
