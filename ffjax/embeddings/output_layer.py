@@ -141,8 +141,8 @@ def check_output(output: Any, labels: StringTable, dims: int) -> None:
         if not is_finite.all():
             row = first + int(is_finite.argmin())
             raise ValueError(
-                f"`output`: expected finite numbers, got NaN or infinity in row {row}, of the label "
-                f"{labels[row]!r}. Train the model again, with a lower learning rate."
+                f"`output`: expected finite numbers, got NaN or infinity in row {row}, of the "
+                f"label {labels[row]!r}. Train the model again, with a lower learning rate."
             )
 
 

@@ -35,17 +35,21 @@ def word_ngrams(hashes: Ragged, order: int, n_buckets: int) -> Ragged:
     """
     n = len(hashes.values)
     wide = hashes.values.view(np.int32).astype(np.int64).view(np.uint64)
-    remaining = np.repeat(hashes.splits[1:], hashes.counts) - np.arange(n)
-    spread = max(0, min(order, int(remaining.max(initial=0))) - 1)
-    buckets = np.full((n, spread), -1, np.int64)
-    state, factor, divisor = wide.copy(), np.uint64(_FACTOR), np.uint64(n_buckets)
+    spread = max(0, min(order, int(hashes.counts.max(initial=0))) - 1)
+    buckets = np.empty((n, spread), np.int64)
+    exist = np.zeros((n, spread), bool)
+    state, factor, divisor = wide, np.uint64(_FACTOR), np.uint64(n_buckets)
     for i in range(1, spread + 1):
         state = state[: n - i] * factor + wide[i:]
         # NumPy divides by one number faster than it takes the remainder.
-        rest = (state - state // divisor * divisor).astype(np.int64)
-        buckets[: n - i, i - 1] = np.where(remaining[: n - i] > i, rest, -1)
-    of_words = Ragged.of(buckets[buckets >= 0], (buckets >= 0).sum(1))
-    return Ragged(of_words.values, of_words.splits[hashes.splits])
+        buckets[: n - i, i - 1] = state - state // divisor * divisor
+        exist[: n - i, i - 1] = True
+        # The last words of a line have no n-grams of so many words.
+        for last in range(1, i + 1):
+            ends = hashes.splits[1:] - last
+            exist[ends[ends >= hashes.splits[:-1]], i - 1] = False
+    totals = np.append(0, np.cumsum(exist))
+    return Ragged(buckets[exist], totals[hashes.splits * spread])
 
 
 def device_word_ngrams(hashes: Array, lines: Array, order: int, n_buckets: int) -> Array:

@@ -35,5 +35,5 @@ def word_rows(
     if hashing.skip_edge_unigrams and hashing.min_n == 1 and exist.size:
         is_last = line.remaining == 1
         exist[:, 0] &= ~(is_last | np.append(True, is_last[:-1]))
-    of_characters = Ragged.of(rows[exist], exist.sum(1))
-    return of_characters._replace(splits=of_characters.splits[np.append(0, np.cumsum(line.counts))])
+    starts = np.append(0, np.cumsum(line.counts)) * rows.shape[1]
+    return Ragged(rows[exist], np.append(0, np.cumsum(exist))[starts])

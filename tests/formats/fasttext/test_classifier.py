@@ -17,8 +17,9 @@ def test_a_model_of_words_names_load(tmp_path):
     path = files.write(tmp_path, "words.bin", files.model(["a", "b"]))
     with pytest.raises(ValueError, match=r"words.bin: .*with labels, got one of words. .*load`"):
         ffjax.load_classifier(path)
+    path = files.write(tmp_path, "model.bin", files.model(["a"], **SUPERVISED))
     with pytest.raises(ValueError, match="`ffjax.load_classifier`"):
-        ffjax.Classifier(ffjax.load(files.write(tmp_path, "x.bin", files.model(["a"], **SUPERVISED))))
+        ffjax.Classifier(ffjax.load(path))
 
 
 @pytest.mark.parametrize("loss", [1, 2, 3, 4])
