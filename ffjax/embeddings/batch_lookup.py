@@ -19,7 +19,7 @@ from ffjax.functional.oov import OOV_BATCHES, oov_vectors
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import LOOKUP_NUMBERS, NGRAMS, in_numpy
 from ffjax.kernels.normalize import unit_rows, unit_vector
-from ffjax.storage.word_sums import sums_of_words
+from ffjax.storage.word_sums import sum_of_word, sums_of_words
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import pack_views, take_views
@@ -32,9 +32,6 @@ _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
 _NARROW, _WIDE = 64, 1024
 # Bytes of words whose n-grams are added up in NumPy at a time.
 _HOST_BYTES = 1 << 14
-# Words of up to so many characters have few n-grams, whose rows are read at once.
-_SHORT_CHARACTERS = 64
-_LONG_ROWS = 1 << 12
 _THREADS = 2
 
 
@@ -153,27 +150,9 @@ def embed_unknown(
             vectors[block], found[block] = new, counts > 0
 
 
-def ngram_sum(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, int]:
-    """The sum of the rows of a word's n-grams, and how many there are; in little memory."""
-    storage = embeddings.storage
-    vocab: Any = embeddings.vocab
-    if vocab.subword_indexer is None:
-        return np.zeros(storage.shape[1], np.float32), 0
-    if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:
-        ids = vocab.subword_rows(word)
-        return np.add.reduce(storage.read(ids), 0, dtype=np.float32), len(ids)
-    total, count = np.zeros(storage.shape[1], np.float64), 0
-    for chunk in vocab.subword_row_chunks(word):
-        count += len(chunk)
-        for start in range(0, len(chunk), _LONG_ROWS):
-            rows = storage.read(chunk[start : start + _LONG_ROWS])
-            total += np.add.reduce(rows, 0, dtype=np.float64)
-    return total, count
-
-
 def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
     """The sum of the rows of a word's n-grams at unit length, and its norm."""
-    total, count = ngram_sum(embeddings, word)
+    total, count = sum_of_word(embeddings.storage, embeddings.vocab, word)
     if not count:
         return None
     unit, norm = unit_vector(total)
@@ -206,7 +185,8 @@ def _embed_in_numpy(
         for block in _of_few_bytes(view):
             if block.lengths[0] > _WIDE:
                 raw = block.data[block.starts[0] :][: block.lengths[0]].tobytes()
-                total, count = ngram_sum(embeddings, decode_word(raw))
+                word = decode_word(raw)
+                total, count = sum_of_word(embeddings.storage, vocab, word)
                 sums, counts = total[None].astype(np.float32), np.array([count])
             else:
                 sums, counts = sums_of_words(storage, offset, vocab.subword_indexer, block, markers)

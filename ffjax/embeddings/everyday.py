@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_word, list_of_words
-from ffjax.embeddings.batch_lookup import ngram_sum
 from ffjax.embeddings.cosines import cosines_of, to_unit
 from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
 from ffjax.embeddings.text import embed_text
 from ffjax.functional.search import scores_on_host
+from ffjax.storage.word_sums import sum_of_word
 
 
 class EverydayVerbs(WordSearches):
@@ -309,7 +309,7 @@ class EverydayVerbs(WordSearches):
         for i, word in enumerate(words):
             row = self.vocab.row_of(word)
             if row is None:
-                total, count = ngram_sum(self, word)
+                total, count = sum_of_word(self.storage, self.vocab, word)
                 vectors[i] = total / count
             elif self.norms is not None:
                 vectors[i] *= self.norms[row]

@@ -3,8 +3,8 @@
 One program serves words of every length: it takes the n-grams that start in `STARTS` bytes of each
 word, and runs again for the next `STARTS`. Arrays have the batch in their last axis:
 
-    Tile.bytes       uint32 [n_starts + reach, batch]         a word's bytes from the first start on
-    Tile.characters  uint32 [n_starts + reach, batch]          the character at each byte
+    Tile.bytes       uint32 [n_starts + reach + 4, batch]     a word's bytes from the first start on
+    Tile.characters  uint32 [n_starts + reach + 1, batch]     the character at each byte
     sizes            int32  [n_starts, spread, batch]          bytes in each n-gram, 0 for none
 
 N-grams stand in finalfusion's order: by their first character, longest first. What a character is
@@ -70,7 +70,7 @@ class Tile(NamedTuple):
     """The bytes of marked words from the first of some starts on.
 
     Attributes:
-        bytes: uint32 `[n_starts + reach, batch]`, zeros after each word.
+        bytes: uint32 `[n_starts + reach + 4, batch]`, zeros after each word.
         characters: the character that starts at each byte, or a number above `_INSIDE`; the end of
             a word counts as the start of a character.
         start: the first start, counted from the beginning of a marked word, int32 scalar.
@@ -87,7 +87,7 @@ class Tile(NamedTuple):
     @property
     def reach(self) -> int:
         """Bytes in the longest n-gram that fits."""
-        return self.bytes.shape[0] - self.n_starts - 1
+        return self.characters.shape[0] - self.n_starts - 1
 
     def at(self, plane: Array, offset: Array | int) -> Array:
         """The rows of `bytes` or `characters` at `offset` from each start, `[n_starts, batch]`."""
@@ -128,8 +128,8 @@ def read_tile(
     characters = characters_of(lambda by: jnp.take(data, rows + by, axis=0, mode="clip"))
     end = position[_AROUND : _AROUND + size] - totals
     characters = jnp.where(end == 0, np.uint32(0), jnp.where(end > 0, _AFTER, characters))
-    data = data[_AROUND : _AROUND + size]
-    return Tile(data, characters, start, totals[0] - start, n_starts)
+    characters = computed_once(characters)
+    return Tile(data[_AROUND : _AROUND + size + 3], characters, start, totals[0] - start, n_starts)
 
 
 def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
@@ -137,6 +137,18 @@ def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
     zeros = np.zeros(max_n - min_n + 1, np.uint32)
     sizes, valid = _walk(tile, min_n, max_n, zeros, lambda sizes, _: sizes + np.uint32(1))
     return jnp.where(valid, sizes.astype(jnp.int32), 0)
+
+
+def short_ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
+    """`ngram_sizes` for n-grams of code points, which have few bytes: without a loop."""
+    lengths = np.arange(max_n, min_n - 1, -1, dtype=np.int32)[None, :, None]
+    sizes, count = jnp.int32(1), jnp.int32(0)
+    for k in range(1, tile.reach + 1):
+        ends = tile.characters[k : k + tile.n_starts, None] < _INSIDE
+        count += ends.astype(jnp.int32)
+        sizes += (count < lengths).astype(jnp.int32)
+    exist = (tile.characters[: tile.n_starts, None] < _INSIDE) & (count >= lengths)
+    return computed_once(jnp.where(exist, sizes, 0))
 
 
 def edge_unigrams(tile: Tile, spread: int) -> Array:
@@ -186,13 +198,11 @@ def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, A
 
 
 def packed_words(tile: Tile) -> Array:
-    """The four bytes from each byte of a tile on, little endian, uint32 like `tile.bytes`."""
-    data = jnp.pad(tile.bytes, ((0, 3), (0, 0)))
-    size = tile.bytes.shape[0]
-    quads = data[:size]
-    for i in (1, 2, 3):
-        quads = quads | data[i : size + i] << np.uint32(8 * i)
-    return lax.optimization_barrier(quads)
+    """The four bytes from each byte of a tile on, little endian, uint32 like `tile.characters`."""
+    rows = np.arange(tile.characters.shape[0], dtype=np.int32)[:, None] + np.arange(4)[None]
+    shifts = 8 * np.arange(4, dtype=np.uint32)[None, :, None]
+    # Unlike an `or` of four slices, a sum isn't repeated in the kernels that use it.
+    return (jnp.take(tile.bytes, rows, axis=0, mode="clip") << shifts).sum(1, dtype=jnp.uint32)
 
 
 def _walk(

@@ -167,9 +167,11 @@ def find_words(
     if offsets.shape[0] <= 1 or not words:
         return jnp.full(lengths.shape, -1, jnp.int32)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    sizes = jnp.asarray(lengths)
+    sizes = jnp.asarray(lengths).reshape(-1)
+    words = [jnp.broadcast_to(word, lengths.shape).reshape(-1) for word in words]
     ids, begin = probe.candidates(hash_words(words, sizes, table.key), sizes)
-    return jnp.where(probe.differences(begin, words, sizes) == 0, ids, -1)
+    numbers = jnp.where(probe.differences(begin, words, sizes) == 0, ids, -1)
+    return computed_once(numbers).reshape(lengths.shape)
 
 
 class _Probe(NamedTuple):

@@ -46,7 +46,9 @@ def hash_words(
         rounds: SipHash rounds for a word and at the end, for comparison with published values.
     """
     n_words = CHUNK // 4
-    first, second = _hash_chunk(words[:n_words], lengths, jnp.uint32(0), key, rounds)
+    # 0 for all strings, as an array: around a loop XLA would make a kernel of each scalar.
+    number = (lengths < 0).astype(jnp.uint32)
+    first, second = _hash_chunk(words[:n_words], lengths, number, key, rounds)
     for number in range(1, -(-len(words) // n_words)):
         chunk = words[number * n_words : (number + 1) * n_words]
         sizes = lengths - number * CHUNK

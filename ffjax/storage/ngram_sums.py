@@ -71,8 +71,9 @@ class _Tile(NamedTuple):
     Attributes:
         positions: the words' positions in the batch, beyond it after the last word.
         is_first: whether these are the first bytes, bool scalar.
-        ids: the rows of the n-grams, -1 for none, `[slots, words]`.
+        ids: the rows of the n-grams, -1 for none, `[slots + 1, words]`.
         remaining: bytes from the first start to the end of the longest word, int32 scalar.
+        order: the slots in the order in which they are read, see `_slot_order`.
         steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `remaining`.
     """
 
@@ -80,6 +81,7 @@ class _Tile(NamedTuple):
     is_first: Array
     ids: Array
     remaining: Array
+    order: np.ndarray
     steps: np.ndarray
 
     def over_steps(self, add: Callable[[Array, Array, C], C], carry: C) -> C:
@@ -90,8 +92,8 @@ class _Tile(NamedTuple):
 
         def step(state: tuple[Array, C]) -> tuple[Array, C]:
             i, carry = state
-            ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
-            return i + 1, add(i, ids, carry)
+            slots = lax.dynamic_slice_in_dim(self.order, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
+            return i + 1, add(i, jnp.take(self.ids, slots, axis=0, mode="clip"), carry)
 
         return while_loop(has_rows, step, (jnp.int32(0), carry))[1]
 
@@ -286,7 +288,7 @@ def _over_tiles(
     if n == 0 or subwords.marked == 0:
         return carry
     size, data = _block_size(n, subwords), words.data.reshape(-1)
-    slots, steps = _slot_order(indexer, subwords.marked)
+    order, steps = _slot_order(indexer, subwords.marked)
     number_bits = max(n - 1, 1).bit_length()
     longest = min((1 << (32 - number_bits)) - 2, width)
     keys = _ordered(words.lengths, mask, number_bits, longest, -n % size + size)
@@ -305,8 +307,10 @@ def _over_tiles(
         length = longest - (block[0] >> number_bits).astype(jnp.int32)
         length = length if longest == width else jnp.where(length < longest, length, width)
         remaining = length + (subwords.marked - width) - number * STARTS
-        ids = _tile_ids(indexer, block_words, number * STARTS, subwords, slots)
-        carry = add_tile(carry, _Tile(positions, number == 0, ids, remaining, steps))
+        ids = indexer.tile_ids(block_words, number * STARTS, width, subwords.bow, subwords.eow)
+        ids = jnp.where(ids < 0, -1, ids + subwords.offset)
+        ids = jnp.pad(ids, ((0, 1), (0, 0)), constant_values=-1)  # a slot to fill up with
+        carry = add_tile(carry, _Tile(positions, number == 0, ids, remaining, order, steps))
         is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
         return jnp.where(is_last, (start + size) << tile_bits, counter + 1), carry
 
@@ -315,15 +319,6 @@ def _over_tiles(
         return lax.dynamic_index_in_dim(keys, start, keepdims=False) != _NO_WORD
 
     return while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
-
-
-def _tile_ids(
-    indexer: NgramIndexer, words: Words, start: Array, subwords: Subwords, slots: np.ndarray
-) -> Array:
-    ids = indexer.tile_ids(words, start, subwords.width, subwords.bow, subwords.eow)
-    ids = ids.at[np.maximum(slots, 0)].get(mode="promise_in_bounds")
-    exist = (ids >= 0) & (slots >= 0)[:, None]
-    return jnp.where(exist, ids + subwords.offset, -1)
 
 
 def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:
@@ -342,7 +337,7 @@ def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndar
     fill = -len(slots) % _ROWS_AT_ONCE
     # At least one, since the first step makes an end of the sums of the block before.
     steps = np.maximum(-(-n_valid // _ROWS_AT_ONCE), 1).astype(np.int32)
-    return np.pad(slots, (0, fill), constant_values=-1).astype(np.int32), steps
+    return np.pad(slots, (0, fill), constant_values=len(start)).astype(np.int32), steps
 
 
 def _ordered(lengths: Array, mask: Array, number_bits: int, longest: int, n_fill: int) -> Array:

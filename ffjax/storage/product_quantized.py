@@ -91,7 +91,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
 
     def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
         """The sum of the centroids of each row, times its norm, before the rotation."""
-        return gather_sum(self._unrotated, ids, self.shape[1], all_valid=all_valid, unroll=4)
+        return gather_sum(self._unrotated, ids, self.shape[1], all_valid=all_valid)
 
     def finish_sum(self, total: Vectors) -> Vectors:
         """The sum rotated back: a rotation is linear, so it is applied once and not to each row."""

@@ -30,6 +30,9 @@ _PROGRAM_WORDS, _HOST_WORDS = 4096, 1024
 _WIDEST = 64
 _CACHED_ROWS = 2048
 _NARROWEST = 16
+# Words of up to so many characters have few n-grams, whose rows are read at once.
+_SHORT_CHARACTERS = 64
+_LONG_ROWS = 1 << 12
 
 
 class NgramRows(NamedTuple):
@@ -176,6 +179,22 @@ def sums_of_words(
     marked = mark_words(words.data, words.starts, words.lengths, *markers)
     ids, splits = indexer.ragged_ids(*marked)
     return sum_of_rows(storage, ids.astype(np.int64) + offset, splits), np.diff(splits)
+
+
+def sum_of_word(storage: Storage, vocab: Any, word: str) -> tuple[np.ndarray, int]:
+    """The sum of the rows of a word's n-grams, and how many there are; in little memory."""
+    if vocab.subword_indexer is None:
+        return np.zeros(storage.shape[1], np.float32), 0
+    if not isinstance(word, str) or len(word) <= _SHORT_CHARACTERS:
+        ids = vocab.subword_rows(word)
+        return np.add.reduce(storage.read(ids), 0, dtype=np.float32), len(ids)
+    total, count = np.zeros(storage.shape[1], np.float64), 0
+    for chunk in vocab.subword_row_chunks(word):
+        count += len(chunk)
+        for start in range(0, len(chunk), _LONG_ROWS):
+            rows = storage.read(chunk[start : start + _LONG_ROWS])
+            total += np.add.reduce(rows, 0, dtype=np.float64)
+    return total, count
 
 
 def sum_of_rows(

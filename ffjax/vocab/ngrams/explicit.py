@@ -12,7 +12,7 @@ from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import set_fields, value
-from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, ngram_sizes, packed_words
+from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, packed_words, short_ngram_sizes
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, ngram_texts
 from ffjax.kernels.perfect_hash import HashTable, find_words
 from ffjax.strings.string_table import StringTable
@@ -80,7 +80,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
 
     def device_ids(self, tile: Tile) -> Array:
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
-        sizes = ngram_sizes(tile, self.min_n, self.longest(tile.reach))
+        sizes = short_ngram_sizes(tile, self.min_n, self.longest(tile.reach))
         words = packed_words(tile)
         numbers = find_words(
             self.index,
@@ -91,7 +91,8 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         )
         if len(self.table) == 0:
             return numbers
-        return jnp.where(numbers >= 0, jnp.asarray(self.rows)[jnp.maximum(numbers, 0)], -1)
+        rows = jnp.take(jnp.asarray(self.rows), numbers, mode="clip")
+        return jnp.where(numbers >= 0, rows, -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
