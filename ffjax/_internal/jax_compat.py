@@ -66,8 +66,8 @@ def _as_after(step: Callable[[C], C], carry: C) -> C:
 
 def _varying_along(x: Any, axes: frozenset[str]) -> Array:
     x = jnp.asarray(x)
-    more = tuple(axes - _axes(jax.typeof(x)))
-    return varying(x, more) if more else x
+    missing = tuple(axes - _axes(jax.typeof(x)))
+    return varying(x, missing) if missing else x
 
 
 def _axes(kind: Any) -> frozenset[str]:

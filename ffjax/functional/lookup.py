@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
-from ffjax._internal.arrays import padded_size
+from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.jax_compat import is_traced
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
@@ -153,7 +153,7 @@ def embed(
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     trees = storage, vocab, strings, _lengths(norms)
     if jax.default_backend() != "cpu" or is_traced(trees) or not on_host(*trees):
-        def of_batch(*batch: Array) -> tuple[Array, Array]:
+        def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
             return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
 
         try:

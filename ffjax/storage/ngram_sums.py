@@ -107,20 +107,11 @@ def with_ngram_sums(
     subwords: Subwords,
     mode: str,
 ) -> tuple[Array, Array]:
-    """Replaces the vectors of some words by what the rows of their n-grams add up to.
+    """Replaces the vectors of the masked words by what the rows of their n-grams add up to.
 
-    Args:
-        vectors: a vector for each word, `[batch, dims]`.
-        storage: the rows.
-        indexer: which n-grams a word has.
-        words: the words.
-        mask: whose vectors to replace, bool `[batch]`.
-        subwords: markers and rows of n-grams.
-        mode: `UNIT` for sums at unit length, `MEAN` for means of rows, `MEAN_WITH_WORD` for means
-            of the word's vector and the rows.
-
-    Returns:
-        `(vectors, exist)`: the vectors; and which of the requested words have n-grams with rows.
+    `mode` is `UNIT` for sums at unit length, `MEAN` for means of rows, or `MEAN_WITH_WORD` for
+    means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which of the
+    masked words have n-grams with rows.
     """
     # Inside of `shard_map` a gradient must vary over devices as its argument does.
     args = varying_together((vectors, storage, indexer, words, mask))

@@ -36,8 +36,8 @@ class Rows:
         has_ngrams = (jnp.asarray(self.ngrams) >= 0).any(-1)
         if self.positions is None:
             return in_vocab | has_ngrams
-        found = in_vocab.reshape(-1).at[self.positions].max(has_ngrams, mode="drop")
-        return found.reshape(in_vocab.shape)
+        flat = in_vocab.reshape(-1).at[self.positions].max(has_ngrams, mode="drop")
+        return flat.reshape(in_vocab.shape)
 
     def reshape(self, shape: tuple[int, ...]) -> "Rows":
         """The same rows for a batch of another shape."""
