@@ -9,14 +9,13 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.arrays import as_int32
+from ffjax._internal.arrays import as_int32, on_host
 from ffjax._internal.file_arguments import shown
 
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
     jnp.floating: ("floats", "jnp.float32"),
     jnp.integer: ("whole numbers", "jnp.int32"),
-    jnp.number: ("numbers", "jnp.float32"),
     jnp.bool_: ("booleans", "bool"),
     jnp.uint8: ("bytes (uint8)", "jnp.uint8"),
 }
@@ -107,6 +106,18 @@ def array_of(
         if len(shape) != array.ndim or any(n not in (None, m) for n, m in axes):
             raise ValueError(f"`{name}`: expected {what}, got shape {array.shape}.")
     return as_int32(array) if kind is jnp.integer else array
+
+
+def real_numbers(name: str, value: Any, what: str) -> np.ndarray:
+    """Real numbers of an array or of lists on the host, in their own type."""
+    expected = f"`{name}`: expected numbers ({what})"
+    try:
+        array = on_host(value) if isinstance(value, jax.Array) else np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"{expected}, got lists of different lengths.") from error
+    if array.dtype.kind not in "biufV":  # bfloat16 is of the last kind
+        raise TypeError(f"{expected}, got {type(value).__name__} of {array.dtype}.")
+    return array
 
 
 def check_array(

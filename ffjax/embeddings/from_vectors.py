@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import list_of_words
+from ffjax._internal.arguments import list_of_words, real_numbers
 from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.unit_length import unit_length
@@ -60,9 +60,7 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
 
 def _rows(matrix: Any) -> np.ndarray:
     """A copy of a matrix as float32."""
-    array = np.asarray(matrix)
-    if array.dtype.kind not in "biufV":  # bfloat16 is of the last kind
-        raise TypeError(f"`matrix`: expected numbers, got {type(matrix).__name__} {array.dtype}.")
+    array = real_numbers("matrix", matrix, "a vector for each word, [n_words, dims]")
     if array.ndim != 2:
         raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
     rows = aligned_empty(array.shape, np.float32)

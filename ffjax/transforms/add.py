@@ -6,8 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.arguments import array_of, check_embeddings, list_of_words
-from ffjax._internal.arrays import on_host
+from ffjax._internal.arguments import check_embeddings, list_of_words, real_numbers
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
@@ -63,10 +62,7 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
 
 def _checked_vectors(vectors: Any, shape: tuple[int, int]) -> np.ndarray:
     what = f"{shape[0]} vectors of {shape[1]} numbers"
-    rows = array_of("vectors", vectors, jnp.number, what)
-    if np.iscomplexobj(rows):
-        raise TypeError(f"`vectors`: expected {what}, got {rows.dtype}.")
-    rows = on_host(rows).astype(np.float64)
+    rows = real_numbers("vectors", vectors, what).astype(np.float64)
     if rows.shape == (0,) and not shape[0]:
         return rows.reshape(shape)  # an empty list does not say how long its vectors would be
     if rows.shape != shape or not np.isfinite(rows).all():

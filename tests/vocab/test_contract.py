@@ -39,6 +39,47 @@ def test_known_and_unknown_words(emb):
     assert emb.word_similarity(UNKNOWN[0], k=2) and emb.analogy(*WORDS[:3], k=1)
 
 
+def test_gradients_reach_the_rows_of_ngrams(emb):
+    packed = ffjax.pack(["Paris", UNKNOWN[0]])
+    weights = np.zeros((4, 6), np.float32)
+    weights[:2] = np.random.default_rng(0).standard_normal((2, 6))
+
+    def loss(matrix, vectors_of):
+        return (vectors_of(emb.replace(storage=ffjax.NdArray(matrix))) * weights).sum()
+
+    rows = ffjax.encode(emb.vocab, packed)
+    ways = (lambda emb: ffjax.embed(emb, packed)[0], lambda emb: ffjax.lookup(emb, rows))
+    ours, expected = (
+        jax.jit(jax.grad(lambda matrix, way=way: loss(matrix, way)))(emb.storage.matrix)
+        for way in ways
+    )
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    np.testing.assert_allclose(ours[0], weights[0], atol=1e-6)
+    ngrams = ffjax.ngrams(f"[{UNKNOWN[0]}]", 3, 5, bracket=False)
+    rows_with_gradient = np.flatnonzero(np.abs(ours).sum(1))
+    assert set(rows_with_gradient) == {0, *(INDEXER(ngram) + 10 for ngram in ngrams)}
+
+
+@pytest.mark.parametrize("where", [pytest.param("devices", marks=pytest.mark.devices), "file"])
+def test_searches_wherever_the_rows_are(emb, where, tmp_path):
+    if where == "file":
+        (tmp_path / "rows").write_bytes(np.asarray(emb.storage).tobytes())
+        rows = ffjax.NdArray(np.memmap(tmp_path / "rows", np.float32, "r", 0, (47, 6)))
+    else:
+        mesh = jax.make_mesh((jax.device_count(),), ("rows",))
+        sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+        rows = ffjax.ShardedArray(emb.storage, sharding)
+    stored = emb.replace(storage=rows)
+    vectors, _ = ffjax.embed(stored, ffjax.pack([*WORDS[:2], *UNKNOWN[:2]]))
+    expected, _ = ffjax.embed(emb, ffjax.pack([*WORDS[:2], *UNKNOWN[:2]]))
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    scores = np.asarray(expected) @ np.asarray(emb.storage)[:10].T
+    best = ffjax.top_k(stored, vectors, 3)
+    assert best.rows.tolist() == np.argsort(-scores, axis=1)[:, :3].tolist()
+    answers = [[result.word for result in x.word_similarity(UNKNOWN[0], 2)] for x in (stored, emb)]
+    assert answers[0] == answers[1]
+
+
 def test_transforms_keep_the_ngrams(emb):
     pruned = ffjax.prune(emb, 4).embeddings
     added = ffjax.add_words(emb, ["new"], np.ones((1, 6)))
