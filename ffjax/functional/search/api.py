@@ -107,7 +107,7 @@ def top_k(
     exact = check_rerank(rerank, storage, n_rows)
     factor = whole_number("rerank_factor", rerank_factor, 1)
     batch = queries.shape[:-1]
-    queries = jnp.asarray(queries).reshape(-1, queries.shape[-1])
+    queries = queries.reshape(-1, queries.shape[-1])
     if exclude is not None:
         exclude = jnp.asarray(exclude).reshape(queries.shape[0], exclude.shape[-1])
     allowed = row_filter(candidates, exclude, n_rows)
@@ -144,7 +144,7 @@ def top_products(
 
 def search(
     storage: Storage,
-    queries: Array,
+    queries: Any,
     row_filter: RowFilter,
     *,
     k: int,
@@ -156,7 +156,7 @@ def search(
     """Scores, rows and recall of the search that suits where the rows are."""
     if is_symbolic(queries):
         options = {"k": k, "metric": metric, "n_rows": n_rows}
-        exclude = [] if row_filter.exclude is None else [row_filter.exclude]
+        exclude: list[Any] = [] if row_filter.exclude is None else [row_filter.exclude]
 
         def of_block(queries: Array, exclude: Array | None = None) -> Answers:
             block_filter = row_filter._replace(exclude=exclude)

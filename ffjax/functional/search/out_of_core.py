@@ -7,7 +7,7 @@ On CPUs the rows of a map are searched in place.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ class _Rows(NamedTuple):
 
 def search_out_of_core(
     storage: Storage,
-    queries: Array,
+    queries: Any,
     row_filter: RowFilter,
     *,
     k: int,

@@ -50,7 +50,7 @@ def rerank_rows(
     return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric, tiling)
 
 
-def read_and_rerank(exact: Storage, queries: Array, rows: Array, **options) -> Answers:
+def read_and_rerank(exact: Storage, queries: Any, rows: Array, **options) -> Answers:
     """As `rerank_rows`, outside of `jit`: reads only the rows listed, once for many queries."""
     starts = range(0, max(1, queries.shape[0]), _QUERIES)
     blocks = [slice(start, start + _QUERIES) for start in starts]
@@ -59,7 +59,7 @@ def read_and_rerank(exact: Storage, queries: Array, rows: Array, **options) -> A
     return scores, best
 
 
-def _rerank_block(exact: Storage, queries: Array, rows: np.ndarray, **options) -> Answers:
+def _rerank_block(exact: Storage, queries: Any, rows: np.ndarray, **options) -> Answers:
     subset = read_subset(exact, rows)
     scores, best = rerank_rows(subset.rows, queries, jnp.asarray(subset.positions), **options)
     if not len(subset.ids):
