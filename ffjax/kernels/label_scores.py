@@ -28,6 +28,7 @@ _STEPS, _MOST = 512, 8
 _X = np.arange(_STEPS + 1, dtype=np.float32) * np.float32(2 * _MOST / _STEPS) - np.float32(_MOST)
 _SIGMOID = (1 / (1 + np.exp(-_X).astype(np.float64))).astype(np.float32)
 _NO_COUNT = 10**15
+_TINY = np.finfo(np.float32).tiny
 
 
 @value(static=("sizes",))
@@ -143,8 +144,8 @@ def _tree_scores(xp: Any, right: Any, tree: LabelTree, least: Any, shift: Any) -
     for size in tree.sizes[1:]:
         nodes = slice(start, start + size)
         level = level[tree.parents[nodes]] * factors[tree.edges[nodes]]
-        # What fastText does not visit: no label below is answered.
-        level = xp.where(level >= least, level, np.float32(0))
+        # What fastText does not visit is 0, and no label below is answered; nothing else is.
+        level = xp.where(level >= least, xp.maximum(level, _TINY), np.float32(0))
         levels.append(level)
         start += size
     return xp.concatenate(levels)[tree.leaves]
