@@ -67,7 +67,7 @@ def app() -> typer.Typer:
 
 def ffjax(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+        bool, typer.Option("--version", metavar="", help="Show the version.", is_eager=True)
     ] = False,
 ) -> None:
     """Static word embeddings: finalfusion, fastText, word2vec, GloVe and floret files.
