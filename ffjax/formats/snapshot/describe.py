@@ -54,7 +54,9 @@ def _storage(tree: Tree) -> Tree:
         words, ngrams = _storage(tree["own"]), tree["ngrams"]
         rows = 0 if ngrams is None else _storage(ngrams)["rows"]
         return {**words, "rows": words["rows"] + rows}
-    matrix = tree["matrix" if kind == "NdArray" else "codes"]
+    # Of any storage the first such array has a line for each row.
+    arrays = (x for x in tree.values() if isinstance(x, StoredArray) and len(x.shape) == 2)
+    matrix: Any = next(arrays, None)
     rows, columns = matrix.shape
     facts = {"dims": columns, "storage": kind, "rows": rows}
     if kind != "QuantizedArray":
