@@ -262,9 +262,10 @@ def _word_ngram_sums(classifier: Any, words: Words, lines: Array, n_lines: int) 
 def _hashes(words: Words, mask: Array) -> Array:
     """FastText's hash of each word, uint32 `[n]`."""
     longest = jnp.max(jnp.where(mask, words.lengths, 0), initial=0)
+    begins = jnp.asarray(words.begins)
 
     def step(i: Array, state: Array) -> Array:
-        byte = words.data.at[words.begins + i].get(mode="clip").astype(jnp.uint32)
+        byte = words.data.at[begins + i].get(mode="clip").astype(jnp.uint32)
         return jnp.where(i < words.lengths, fasttext_extend(state, byte), state)
 
     start = jnp.full(words.lengths.shape, np.uint32(OFFSET_32))
