@@ -34,14 +34,14 @@ def test_a_long_word_without_ngrams_has_no_vector():
 def programs(monkeypatch):
     """The shapes of batches that go through compiled code."""
     shapes = []
-    embed = batch_lookup._oov_vectors
+    embed = batch_lookup.oov_vectors
 
     def spied(storage, vocab, strings, unnormalize):
         shapes.append(strings.bytes.shape)
         return embed(storage, vocab, strings, unnormalize)
 
     monkeypatch.setenv("FFJAX_COMPILE", "always")
-    monkeypatch.setattr(batch_lookup, "_oov_vectors", spied)
+    monkeypatch.setattr(batch_lookup, "oov_vectors", spied)
     return shapes
 
 
