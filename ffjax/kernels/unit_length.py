@@ -61,16 +61,15 @@ def original_rows(units: np.ndarray, norms: np.ndarray) -> np.ndarray:
 def _undo(units: np.ndarray, norms: np.ndarray, rows: np.ndarray) -> None:
     np.multiply(units, norms, out=rows)
     bits = rows.view(np.int32)
-    is_shared = np.zeros(rows.shape, bool)  # with the next smaller or larger number
-    for step in (-1, 1):
-        neighbors = (bits + np.int32(step)).view(np.float32)
-        is_shared |= neighbors / norms == units
+    lower, upper = ((bits + np.int32(step)).view(np.float32) for step in (-1, 1))
+    is_shared = (lower / norms == units) | (upper / norms == units)
     shared = np.flatnonzero(is_shared)
-    unit, norm = units.reshape(-1)[shared], norms[shared // rows.shape[1], 0]
-    number, best = unit.astype(np.float64) * norm, rows.reshape(-1)[shared]
-    exponents = np.log10(np.maximum(np.abs(number), _LEAST))
-    power = _POWERS[(6 - _FIRST_POWER - np.floor(exponents)).astype(np.int64)]
+    norm = np.repeat(norms[:, 0], np.count_nonzero(is_shared, axis=1))
+    unit, best = units.reshape(-1)[shared], rows.reshape(-1)[shared]
+    number = unit.astype(np.float64) * norm
+    exponents = np.floor(np.log10(np.maximum(np.abs(number), _LEAST)))
+    power = _POWERS[(6 - _FIRST_POWER - exponents).astype(np.intp)]
     for scale in (power, power / 10):  # seven digits, and six
         short = (np.rint(number * scale) / scale).astype(np.float32)
-        best = np.where(short / norm == unit, short, best)
+        np.copyto(best, short, where=short / norm == unit)
     rows.reshape(-1)[shared] = best

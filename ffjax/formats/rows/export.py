@@ -11,7 +11,7 @@ from ffjax.kernels.unit_length import original_rows
 from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20  # what fits the cache
 _LF = ord("\n")
 
 
@@ -113,12 +113,12 @@ def word_blocks(
             words = np.arange(start, stop) if isinstance(ids, slice) else ids
             rows, scale = composed.units(words)
         else:
-            rows = storage.read(ids).astype(np.float32, copy=False)
+            rows = storage.view_rows(ids).astype(np.float32, copy=False)
             scale = None if norms is None else norms[ids]
         if unnormalize and scale is not None:
             rows = original_rows(rows, scale)
-        release_pages(storage)
         yield _raw_words(vocab.table, start, stop), rows
+        release_pages(storage)
 
 
 def _raw_words(table: StringTable, start: int, stop: int) -> list[bytes]:
