@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32, Int64
 
 from ffjax._internal.arrays import AnyArray
+from ffjax.kernels.normalize import unit_rows
 
 # Numbers of rows that stay in a core's cache while all queries are multiplied with them.
 _CACHED_NUMBERS = 1 << 18
@@ -57,9 +58,8 @@ def reciprocal_sqrt(squares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]
 
 def unit_queries(queries: Float32[np.ndarray, "*batch dims"]) -> Float32[np.ndarray, "*batch dims"]:
     """Queries at unit length; zeros stay zeros, and NaN or infinity makes a query NaN."""
-    wide = queries.astype(np.float64)
-    norms = np.sqrt(np.vecdot(wide, wide))[..., None]
-    return (wide / np.where(norms == 0, 1, norms)).astype(np.float32)
+    units, _ = unit_rows(queries.reshape(-1, queries.shape[-1]).copy())
+    return units.reshape(queries.shape)
 
 
 def cos_mul(cosines: Float32[np.ndarray, "batch 3 n"]) -> Float32[np.ndarray, "batch n"]:
