@@ -30,9 +30,8 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 A = TypeVar("A")
 
 # Bytes of text whose words share a table, and least bytes for another thread.
-_BLOCK_BYTES, _THREAD_BYTES = 1 << 22, 1 << 17
+_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 21, 1 << 17, os.cpu_count() or 1
 _MOST_ORDER = 255
-_THREADS = max(1, os.cpu_count() or 1)
 
 
 @value(static=("loss", "word_ngrams", "n_buckets"))
@@ -307,7 +306,8 @@ class Classifier:
             with np.errstate(over="ignore", invalid="ignore"):  # what is NaN is no answer
                 return answer(self._output, self._hidden.lines(block), options)
 
-        size = max(_THREAD_BYTES, min(_BLOCK_BYTES, -(-len(text) // _THREADS)))
+        n_blocks = _THREADS * (len(text) // (_THREADS * _BLOCK_BYTES) + 1)
+        size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
         blocks = line_blocks(text, size)
         if len(blocks) == 1:
             return [run(blocks[0])]

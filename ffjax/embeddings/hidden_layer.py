@@ -6,6 +6,7 @@ they come.
 """
 
 import os
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,11 +165,18 @@ class HiddenLayer:
 
         In so many additions another order would show in the sixth digit of probabilities.
         """
+        n_words, dims = self.word_rows.shape
+        if (n_words + len(self.ngrams.storage)) * dims <= _DECODED:
+            return features.sum_rows(self._all_rows)
         needed, index = np.unique(features.values, return_inverse=True)
-        n_words = len(self.word_rows)
         n = int(np.searchsorted(needed, n_words))
         rows = self.word_rows.read(needed[:n]), self.ngrams.storage.read(needed[n:] - n_words)
         return Ragged(index, features.splits).sum_rows(np.concatenate(rows))
+
+    @cached_property
+    def _all_rows(self) -> np.ndarray:
+        rows = self.word_rows, self.ngrams.storage
+        return np.concatenate([storage.read(slice(None)) for storage in rows])
 
 
 def _find(table: tuple[HashTable, StringTable], *spans: np.ndarray) -> np.ndarray:
