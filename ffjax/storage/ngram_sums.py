@@ -71,9 +71,8 @@ class _Tile(NamedTuple):
     Attributes:
         positions: the words' positions in the batch, beyond it after the last word.
         is_first: whether these are the first bytes, bool scalar.
-        ids: the rows of the n-grams, -1 for none, `[slots + 1, words]`.
+        ids: the rows of the n-grams, -1 for none, `[slots, words]`.
         remaining: bytes from the first start to the end of the longest word, int32 scalar.
-        order: the slots in the order in which they are read, see `_slot_order`.
         steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `remaining`.
     """
 
@@ -81,7 +80,6 @@ class _Tile(NamedTuple):
     is_first: Array
     ids: Array
     remaining: Array
-    order: np.ndarray
     steps: np.ndarray
 
     def over_steps(self, add: Callable[[Array, Array, C], C], carry: C) -> C:
@@ -92,8 +90,8 @@ class _Tile(NamedTuple):
 
         def step(state: tuple[Array, C]) -> tuple[Array, C]:
             i, carry = state
-            slots = lax.dynamic_slice_in_dim(self.order, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
-            return i + 1, add(i, jnp.take(self.ids, slots, axis=0, mode="clip"), carry)
+            ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
+            return i + 1, add(i, ids, carry)
 
         return while_loop(has_rows, step, (jnp.int32(0), carry))[1]
 
@@ -301,7 +299,8 @@ def _over_tiles(
         ids = indexer.tile_ids(block_words, number * STARTS, width, subwords.bow, subwords.eow)
         ids = jnp.where(ids < 0, -1, ids + subwords.offset)
         ids = jnp.pad(ids, ((0, 1), (0, 0)), constant_values=-1)  # a slot to fill up with
-        carry = add_tile(carry, _Tile(positions, number == 0, ids, remaining, order, steps))
+        ids = jnp.take(ids, order, axis=0, mode="clip")
+        carry = add_tile(carry, _Tile(positions, number == 0, ids, remaining, steps))
         is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
         return jnp.where(is_last, (start + size) << tile_bits, counter + 1), carry
 
