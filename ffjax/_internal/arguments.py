@@ -43,9 +43,9 @@ def check_word(name: str, word: Any, hint: str = "", what: str = "a word") -> No
         raise TypeError(f"`{name}`: expected {what}, got {shown(word)}.{hint and ' '}{hint}")
 
 
-def list_of_words(words: Any) -> list[str]:
+def list_of_words(words: Any, name: str = "words") -> list[str]:
     """Words as a list."""
-    expected = "`words`: expected a list of words"
+    expected = f"`{name}`: expected a list of words"
     if isinstance(words, str):
         raise TypeError(f"{expected}, got the single word {words!r}. Write [{words!r}].")
     if not isinstance(words, Iterable):

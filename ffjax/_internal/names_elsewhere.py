@@ -47,7 +47,7 @@ ATTRIBUTES = _by_name(
         "emb.vocab.max_n": "maxn",
         "emb.vocab.min_n": "minn",
         "emb.analogy(a, b, c, method='3cosmul')": "most_similar_cosmul",
-        "min(words, key=lambda other: -emb.similarity(word, other))": "most_similar_to_given",
+        "max(words, key=lambda other: emb.similarity(word, other))": "most_similar_to_given",
         "emb.n_words": "n_keys",
         "emb.metadata": "name",
         "ffjax.load_classifier(path).predict(texts, k)": "predict",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,8 @@ def search(
         ]
 
     def answer(batch: list[Query]) -> list[Outcome]:
-        with translated("embed_text", shown(input or "-")):
+        with translated("embed_text", shown(input or "-")), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each query without a vector is reported below
             targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **options)
             best = ffjax.search(vectors, targets, k)
         outcomes = map(answers, best.rows.tolist(), best.scores.tolist())

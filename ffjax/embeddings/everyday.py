@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arguments import check_word, list_of_words
+from ffjax._internal.arguments import check_word, list_of_words, whole_number
 from ffjax.embeddings.cosines import cosines_of, to_unit
 from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
 from ffjax.embeddings.text import embed_text
-from ffjax.functional.search import scores_on_host
+from ffjax.functional.search import all_scores
 from ffjax.storage.word_sums import sum_of_word
 
 
@@ -44,7 +45,7 @@ class EverydayVerbs(WordSearches):
         """The position of each known word in `words`."""
         if self.vocab.shared_rows is None:
             return self.vocab.word_index
-        return {word: i for i, word in enumerate(self.vocab.words)}
+        return MappingProxyType({word: i for i, word in enumerate(self.vocab.words)})
 
     @property
     def vector_size(self) -> int:
@@ -135,7 +136,7 @@ class EverydayVerbs(WordSearches):
         if other_words is None:
             cosines = self._row_cosines(vector)[self.vocab.host_rows]
         else:
-            rows = self._vectors("other_words", list_of_words(other_words))
+            rows = self._vectors("other_words", list_of_words(other_words, "other_words"))
             cosines = cosines_of(rows, vector)
         return (1 - cosines).astype(np.float32)
 
@@ -239,7 +240,8 @@ class EverydayVerbs(WordSearches):
         vectors[is_word] = to_unit(vectors[is_word])
         query = to_unit(np.array(weights) @ vectors).astype(np.float32)
         skip = set(compress(keys, is_word))
-        n = topn if k is None else k
+        name, n = ("topn", topn) if k is None else ("k", k)
+        n = whole_number(name, n, hint="`emb.distances(word)` compares all words.")
         return nearest(self, query, n, skip, metric=metric, candidates=candidates)
 
     def get_nearest_neighbors(
@@ -255,7 +257,7 @@ class EverydayVerbs(WordSearches):
             ['munich', 'vienna']
         """
         check_word("word", word)
-        results = self.most_similar(word, topn=k if topn is None else topn, metric=metric)
+        results = self.most_similar(word, k=k if topn is None else topn, metric=metric)
         return [(float(result.similarity), result.word) for result in results]
 
     def get_sentence_vector(self, text: str) -> np.ndarray:
@@ -274,7 +276,7 @@ class EverydayVerbs(WordSearches):
             >>> ffjax.demo().get_sentence_vector("a cup of tea").shape
             (100,)
         """
-        check_word("text", text)
+        check_word("text", text, what="a str of one line")
         if "\n" in text:
             raise ValueError(
                 f"`text`: expected one line, got {text!r}. Use `ffjax.embed_text` for several."
@@ -304,7 +306,7 @@ class EverydayVerbs(WordSearches):
 
     def _mean_unscaled(self, name: str, words: Iterable[str]) -> np.ndarray:
         """The mean of words' vectors before they were scaled to unit length, if norms are known."""
-        words = _not_empty(name, list_of_words(words))
+        words = _not_empty(name, list_of_words(words, name))
         vectors = self._vectors(name, words)
         for i, word in enumerate(words):
             row = self.vocab.row_of(word)
@@ -317,8 +319,7 @@ class EverydayVerbs(WordSearches):
 
     def _row_cosines(self, vector: np.ndarray) -> np.ndarray:
         """The cosine of a vector and each of the words' rows."""
-        query = to_unit(vector)[None].astype(np.float32)
-        return scores_on_host(self.storage, query, 0, self.vocab.n_word_rows, "cosine")[0]
+        return all_scores(self, to_unit(vector).astype(np.float32), "cosine")
 
 
 def _weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]:

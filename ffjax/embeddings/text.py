@@ -135,6 +135,11 @@ def embed_text(
             "`text`: expected a uint8 array with `n_words` and `n_lines` inside of `jit`, got "
             f"{type(text).__name__}. `jnp.frombuffer(text, jnp.uint8)` makes one of bytes."
         )
+    if n_words is not None or n_lines is not None:
+        raise ValueError(
+            "`n_words`, `n_lines`: expected both for text in an array of JAX, and neither for text "
+            "on the host, got one or both for host text."
+        )
     rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
     text = text_bytes(text)
     bounds = _line_bounds(text, _BATCH_BYTES)

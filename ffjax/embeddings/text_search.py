@@ -19,7 +19,11 @@ def search(
     *,
     embeddings: EmbeddingsLike | None = None,
     metric: str = "cosine",
-    **options: Any,
+    pooling: str = "mean",
+    weights: Any = None,
+    unnormalize: bool = False,
+    lowercase: bool = False,
+    strip_punctuation: bool = False,
 ) -> TopK:
     r"""The lines of a text that are most similar to queries, best first: semantic search.
 
@@ -27,15 +31,19 @@ def search(
     same lines again, pass their vectors: those of `embed_text`, or the file of `embed_file` as
     `np.load(path, mmap_mode="r")`.
 
-    A line without a vector is not an answer, and a query without one has none.
+    A line without a vector, or whose vector is zero, is not an answer, and such a query has none.
 
     Args:
-        lines: text in any form that `embed_text` takes; or vectors, shape `[n, dims]`.
+        lines: text in any form that `embed_text` takes; or vectors: numbers of shape `[n, dims]`.
         queries: the same.
         k: at most how many lines for each query.
         embeddings: the embeddings, which vectors do not need.
         metric: `"cosine"`, or one of the others of `ffjax.top_k`.
-        options: those of `embed_text`, such as `pooling`, `weights` and `lowercase`.
+        pooling: as in `embed_text`, like the arguments after it; for text only.
+        weights: as in `embed_text`.
+        unnormalize: as in `embed_text`.
+        lowercase: as in `embed_text`.
+        strip_punctuation: as in `embed_text`.
 
     Returns:
         `TopK` of NumPy arrays, shape `[n_queries, k]`, or as many columns as there are lines: the
@@ -43,8 +51,8 @@ def search(
 
     Raises:
         TypeError: if an argument is of another type, or there is text but no `embeddings`.
-        ValueError: if `k` is negative, an option or the metric is unknown, or vectors differ in
-            their dimensions.
+        ValueError: if `k` is negative, the metric or pooling is unknown, vectors differ in their
+            dimensions, or there is an option of `embed_text` but no text.
 
     Examples:
         >>> import ffjax
@@ -53,32 +61,64 @@ def search(
         >>> [lines[row] for row in best.rows[0]]
         ['a cup of green tea']
     """
-    vectors, has_vector = _vectors("lines", lines, embeddings, options)
-    query_vectors, answerable = _vectors("queries", queries, embeddings, options)
-    storage = unplaced(vectors)
+    options = {
+        "pooling": pooling,
+        "weights": weights,
+        "unnormalize": unnormalize,
+        "lowercase": lowercase,
+        "strip_punctuation": strip_punctuation,
+    }
+    if _are_vectors(lines) and _are_vectors(queries):
+        _check_no_options(options)
+    storage = unplaced(_vectors("lines", lines, embeddings, options))
+    query_vectors = np.asarray(_vectors("queries", queries, embeddings, options), np.float32)
     k = min(checked_k(k), len(storage))
-    query_vectors = np.asarray(query_vectors, np.float32)
-    best = nearest_rows(storage, query_vectors, k, metric=metric, candidates=has_vector)
-    if answerable is None:
-        return best
-    answerable = answerable[:, None]
+    best = nearest_rows(storage, query_vectors, k, metric=metric)
+    # Zero rows are looked for among the answers: to read all rows would take as long as the search.
+    if not _nonzero(storage.read(np.unique(best.rows[best.rows >= 0]))).all():
+        nonzero = np.concatenate([_nonzero(rows) for _, rows in storage.row_blocks()])
+        best = nearest_rows(storage, query_vectors, k, metric=metric, candidates=nonzero)
+    answerable = _nonzero(query_vectors)[:, None]
     scores = np.where(answerable, best.scores, np.float32(-np.inf))
     return TopK(scores, np.where(answerable, best.rows, np.int32(-1)))
 
 
+def _nonzero(rows: np.ndarray) -> np.ndarray:
+    return (rows != 0).any(1)
+
+
+def _are_vectors(text: Any) -> bool:
+    """Whether an argument is an array of numbers, other than the bytes of a text."""
+    if not isinstance(text, np.ndarray | jax.Array):
+        return False
+    is_integer = jnp.issubdtype(text.dtype, jnp.integer)
+    return jnp.issubdtype(text.dtype, jnp.floating) or (is_integer and text.ndim == 2)
+
+
+def _check_no_options(options: dict[str, Any]) -> None:
+    """Checks that no option of `embed_text` is there for vectors alone."""
+    for name, value in options.items():
+        is_default = value is None or value is False or (name, value) == ("pooling", "mean")
+        if not is_default:
+            raise ValueError(
+                f"`{name}`: expected text to apply it to, got vectors for `lines` and `queries`. "
+                "Pass it to `embed_text`, which makes the vectors."
+            )
+
+
 def _vectors(
     name: str, text: Any, embeddings: EmbeddingsLike | None, options: dict[str, Any]
-) -> tuple[Any, np.ndarray | None]:
-    """Vectors, and for text which lines have one."""
-    if isinstance(text, np.ndarray | jax.Array) and jnp.issubdtype(text.dtype, jnp.floating):
-        vectors = text.astype(np.float32) if text.dtype == np.float64 else text
+) -> Any:
+    """Vectors as they are, or those of the lines of a text."""
+    if _are_vectors(text):
+        is_storable = jnp.issubdtype(text.dtype, jnp.floating) and text.dtype != np.float64
+        vectors = text if is_storable else text.astype(np.float32)
         check_matrix(vectors)
-        return vectors, None
+        return vectors
     if embeddings is None:
         raise TypeError(
             f"`embeddings`: expected Embeddings, since `{name}` are text, got None. Pass "
             "`embeddings=ffjax.load(path)`."
         )
     check_embeddings(embeddings)
-    vectors, counts = embed_text(embeddings, text, **options)
-    return vectors, counts > 0
+    return embed_text(embeddings, text, **options)[0]

@@ -302,6 +302,8 @@ class Embeddings(EverydayVerbs):
     if not TYPE_CHECKING:  # type checkers would take every name for an attribute
 
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property raised this: let it say so
+                return object.__getattribute__(self, name)
             message = attribute_error("'Embeddings' object", name, ATTRIBUTES.get(name))
             raise AttributeError(message, name=name, obj=self)
 

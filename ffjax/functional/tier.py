@@ -24,6 +24,10 @@ def in_numpy(work: float | int, limit: int, *trees: Any) -> bool:
     choice = os.environ.get("FFJAX_COMPILE", "")
     if choice in ("always", "never"):
         return choice == "never"
+    if choice:
+        raise ValueError(
+            f"the environment variable FFJAX_COMPILE: expected always or never, got {choice!r}."
+        )
     return work <= limit and jax.default_backend() == "cpu" and on_host(*trees)
 
 

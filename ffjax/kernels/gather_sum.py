@@ -19,7 +19,6 @@ def gather_sum(
     ids: Int32[Array, "*batch slots"],
     dims: int,
     *,
-    all_valid: bool = False,
     unroll: int = 8,
 ) -> Float32[Array, "*batch dims"]:
     """Adds the rows named in each line of `ids`, in float32; ids below zero add nothing.
@@ -28,8 +27,6 @@ def gather_sum(
         gather: gives the rows `[*batch, dims]` for ids `[*batch]`, clipped into range.
         ids: rows to add for each item, -1 to fill up, shape `[*batch, slots]`.
         dims: columns of each row.
-        all_valid: whether the caller knows that no id is below zero: not to look at them takes an
-            eighth off the time.
         unroll: slots of one step of the compiled loop.
 
     Returns:
@@ -38,9 +35,7 @@ def gather_sum(
 
     def add(total: Array, slot: Array) -> tuple[Array, None]:
         rows = gather(slot).astype(jnp.float32)
-        if not all_valid:
-            rows = jnp.where((slot >= 0)[..., None], rows, jnp.float32(0))
-        return total + rows, None
+        return total + jnp.where((slot >= 0)[..., None], rows, jnp.float32(0)), None
 
     total = jnp.zeros((*ids.shape[:-1], dims), jnp.float32)
     if ids.shape[-1] == 0:

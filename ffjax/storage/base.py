@@ -71,12 +71,9 @@ class Storage(Chunk, SnapshotValue):
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, in compiled code; numbers are clipped into range."""
 
-    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
-        """As `gather_sum`, before what is linear and can be done once for a sum of many steps.
-
-        `finish_sum` does that. With `all_valid` the caller knows that no id is below zero.
-        """
-        return gather_sum(self.gather, ids, self.shape[1], all_valid=all_valid)
+    def partial_sum(self, ids: Slots) -> Vectors:
+        """As `gather_sum`, before the linear step that `finish_sum` does once for many sums."""
+        return gather_sum(self.gather, ids, self.shape[1])
 
     def finish_sum(self, total: Vectors) -> Vectors:
         """The sum of rows, given the sum of their `partial_sum`s."""
@@ -229,7 +226,15 @@ class Storage(Chunk, SnapshotValue):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All rows; quantized ones are reconstructed."""
-        return np.asarray(self.read(slice(None)), dtype=dtype)
+        if copy is not False:
+            return np.asarray(self.read(slice(None)), dtype=dtype)
+        matrix = self.host_matrix()
+        if matrix is None:
+            raise ValueError(
+                f"`copy`: expected True or None, since a {type(self).__name__} makes its rows when "
+                "they are read, got False."
+            )
+        return np.asarray(matrix, dtype=dtype, copy=False)
 
     def __repr__(self) -> str:
         rows, dims = self.shape

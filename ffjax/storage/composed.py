@@ -131,7 +131,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         flat = jnp.clip(as_int32(words), 0, max(self.n_words - 1, 0)).reshape(-1)
         return self._means(flat).reshape(*words.shape, self.shape[1])
 
-    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
+    def partial_sum(self, ids: Slots) -> Vectors:
         """As `gather_sum`: there is nothing to finish."""
         n, dims = self.n_words, self.shape[1]
 

@@ -174,7 +174,7 @@ def _backward(
     mask, vectors, cotangents = batch
     zeros = jnp.zeros((len(mask), *_total_shape(storage, 1)[1:]), jnp.float32)
 
-    def write(totals: Array, positions: Array, total: Array, counts: Array) -> Array:
+    def write(totals: Array, positions: Array, total: Array, _: Array) -> Array:
         return _set(totals, positions, total)
 
     totals, counts = _sums(storage, indexer, words, mask, subwords, zeros, write)
@@ -213,7 +213,7 @@ def ngram_totals(
 ) -> tuple[Array, Array]:
     """The sums of the rows of words' n-grams, `[batch, dims]`, and how many each word has."""
 
-    def write(sums: Array, positions: Array, total: Array, counts: Array) -> Array:
+    def write(sums: Array, positions: Array, total: Array, _: Array) -> Array:
         return _set(sums, positions, storage.finish_sum(total))
 
     sums = jnp.zeros((len(mask), storage.shape[1]), jnp.float32)

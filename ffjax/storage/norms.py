@@ -89,7 +89,7 @@ class Norms(Chunk):
         return iter(self._host)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._host, dtype=dtype)
+        return np.array(self._host, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         return f"Norms({len(self)})"

@@ -89,9 +89,9 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         """The reconstructed rows with these numbers; numbers are clipped into range."""
         return self.finish_sum(self._unrotated(ids))
 
-    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
+    def partial_sum(self, ids: Slots) -> Vectors:
         """The sum of the centroids of each row, times its norm, before the rotation."""
-        return gather_sum(self._unrotated, ids, self.shape[1], all_valid=all_valid)
+        return gather_sum(self._unrotated, ids, self.shape[1])
 
     def finish_sum(self, total: Vectors) -> Vectors:
         """The sum rotated back: a rotation is linear, so it is applied once and not to each row."""

@@ -128,7 +128,7 @@ class ShardedArray(Storage):
         ids = jnp.clip(as_int32(ids), 0, self.n_rows - 1)
         return self.gather_sum(ids[..., None]).astype(self.dtype)
 
-    def partial_sum(self, ids: Slots, *, all_valid: bool = False) -> Vectors:
+    def partial_sum(self, ids: Slots) -> Vectors:
         """As `gather_sum`, before a rotation; on all devices."""
         last = max(self.n_rows - 1, 0)
 

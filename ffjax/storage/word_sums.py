@@ -100,7 +100,7 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
 def compose(
     word_rows: Storage, rows: NgramRows | None, words: Int[np.ndarray, " n"]
 ) -> Iterator[ComposedWords]:
-    """FastText's vectors of words: the means of their word_rows rows and those of their n-grams.
+    """FastText's vectors of words: the means of their own rows and the rows of their n-grams.
 
     Args:
         word_rows: a row for each word of the table.

@@ -60,8 +60,8 @@ def batches(
         size: lines a batch.
         key: a key for random numbers, to shuffle the lines; they stay in order without one.
         drop_last: whether to leave out a last batch that is not full. It is padded otherwise.
-        n_words: words a batch, for one shape in several calls; by default as many as the largest
-            batch has, rounded up to a few sizes.
+        n_words: words a batch, for one shape in several calls, with words as wide as they get; by
+            default as many as the largest batch has, rounded up to a few sizes.
         lowercase: as in `embed_text`.
         strip_punctuation: as in `embed_text`.
 
@@ -85,7 +85,7 @@ def batches(
         [[1, 1], [0, 0]]
     """
     size = whole_number("size", size, 1)
-    text = text_bytes(lines)
+    text = text_bytes(lines, "lines")
     text = simplify(text, lowercase=lowercase, strip_punctuation=strip_punctuation)
     tokens = tokenize_on_host(text)
     labels = None if labels is None else _checked_labels(labels, tokens.n_lines)
@@ -97,14 +97,17 @@ def batches(
     rows = [order[start : start + size] for start in range(0, stop, size)]
     counts = np.bincount(tokens.lines, minlength=tokens.n_lines)
     most = max((int(counts[ids].sum()) for ids in rows), default=0)
+    width = _MAX_WIDTH  # the same in each call with `n_words`
     if n_words is None:
         n_words = padded_size(most)
+        longest = int(tokens.lengths.max(initial=0))
+        width = min(padded_size(longest, _MIN_WIDTH, coarse=True), _MAX_WIDTH)
     elif whole_number("n_words", n_words) < most:
         raise ValueError(
             f"`n_words`: expected at least {most}, the words of the largest batch, got {n_words}."
         )
     # A generator would check its arguments only when the first batch is taken.
-    return _batches(text, tokens, counts, labels, rows, size, n_words)
+    return _batches(text, tokens, counts, labels, rows, size, (n_words, width))
 
 
 def _batches(
@@ -114,12 +117,11 @@ def _batches(
     labels: np.ndarray | None,
     rows: list[np.ndarray],
     size: int,
-    n_words: int,
+    shape: tuple[int, int],
 ) -> Iterator[Batch]:
     words_of_lines = Ragged.of(np.arange(tokens.n_words), counts)
     views = ByteViews(text, tokens.starts, tokens.lengths)
-    longest = int(tokens.lengths.max(initial=0))
-    width = min(padded_size(longest, _MIN_WIDTH, coarse=True), _MAX_WIDTH)
+    n_words, width = shape
     for ids in rows:
         words = words_of_lines.take(ids).values
         strings = pack_views([views.take(words)], n_words, width, longest=width)

@@ -17,7 +17,7 @@ NEWLINES = ("error", " ", "")
 _SEPARATORS = "\0\t\n\v\f\r "
 
 
-def text_bytes(text: Any) -> np.ndarray:
+def text_bytes(text: Any, name: str = "text") -> np.ndarray:
     """The UTF-8 of a text, uint8 `[n]`; of several texts, each on a line of its own."""
     if isinstance(text, str):
         text = encode_word(text)
@@ -27,26 +27,29 @@ def text_bytes(text: Any) -> np.ndarray:
     if is_array and text.dtype == np.uint8 and text.ndim == 1:
         return np.ascontiguousarray(text)
     try:
-        return np.frombuffer(as_lines(text, newline=" "), np.uint8)
+        return np.frombuffer(as_lines(text, newline=" ", name=name), np.uint8)
     except TypeError as error:
+        if isinstance(text, list | tuple):
+            raise
         got = type(text).__name__
         if hasattr(text, "ndim"):
             got = f"{text.ndim} dimensions of {text.dtype}"
-        elif isinstance(text, list | tuple):
-            got = f"{got} with {error}"
         raise TypeError(
-            "`text`: expected bytes, str, a list or an Arrow array of them, or one dimension of "
+            f"`{name}`: expected bytes, str, a list or an Arrow array of them, or one dimension of "
             f"uint8, got {got}."
         ) from error
 
 
-def as_lines(texts: Any, lowercase: bool = False, newline: str = "error") -> bytes:
+def as_lines(
+    texts: Any, lowercase: bool = False, newline: str = "error", name: str = "texts"
+) -> bytes:
     r"""The lines of texts: `str` or `bytes` in a list, a NumPy array of strings, or Arrow strings.
 
     Args:
         texts: the texts.
         lowercase: whether to change them to lower case.
-        newline: what to replace line feeds by; `"error"` to raise one.
+        newline: what to replace line feeds with; `"error"` raises an error instead.
+        name: what errors call the texts.
 
     Examples:
         >>> as_lines(["Tea", "for\ntwo"], lowercase=True, newline=" ")
@@ -59,13 +62,13 @@ def as_lines(texts: Any, lowercase: bool = False, newline: str = "error") -> byt
     if not items:
         return b""
     if not all(isinstance(item, str) for item in items):
-        items = [_text(number, item) for number, item in enumerate(items)]
+        items = [_text(name, number, item) for number, item in enumerate(items)]
     joined = "\n".join(items)
     if joined.count("\n") >= len(items):
         if newline == "error":
             number = next(i for i, item in enumerate(items) if "\n" in item)
             raise ValueError(
-                f"`texts`: expected one line each, got a line feed in text {number}. Remove it "
+                f"`{name}`: expected one line each, got a line feed in text {number}. Remove it "
                 '("\\n"), or choose `newline=" "` or `newline=""`.'
             )
         joined = "\n".join(item.replace("\n", newline) for item in items)
@@ -75,7 +78,7 @@ def as_lines(texts: Any, lowercase: bool = False, newline: str = "error") -> byt
     except UnicodeEncodeError as error:
         number = joined.count("\n", 0, error.start)
         raise ValueError(
-            f"`texts`: expected text that UTF-8 can hold, got {joined[error.start]!r} in text "
+            f"`{name}`: expected text that UTF-8 can hold, got {joined[error.start]!r} in text "
             f"{number} ({error.reason})."
         ) from error
 
@@ -89,13 +92,13 @@ def _listed(texts: Any) -> list[Any]:
     return items
 
 
-def _text(number: int, item: Any) -> str:
+def _text(name: str, number: int, item: Any) -> str:
     if isinstance(item, str):
         return item
     if isinstance(item, bytes):
         return decode_word(item)
     got = f"{type(item).__name__} {item!r} as text {number}"
-    raise TypeError(f"`texts`: expected str or bytes, got {got}.")
+    raise TypeError(f"`{name}`: expected str or bytes, got {got}.")
 
 
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:

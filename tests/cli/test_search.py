@@ -44,6 +44,7 @@ def test_json_and_queries_from_standard_input(ff, notes):
     assert first["results"][0]["text"] == LINES[2]
     assert second == {"query": "67890", "results": None} and result.status == 1
     assert "no answer for 67890: none of its words has a vector." in result.err
+    assert "most lines" not in ff("search", notes, "67890").err
 
 
 def test_other_embeddings_and_upper_case(ff, small, tmp_path):

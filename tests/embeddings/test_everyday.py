@@ -204,13 +204,17 @@ def test_a_word_without_a_vector_is_a_key_error(emb, call):
         (lambda e: e.most_similar([3]), TypeError, "`negative`: expected a word or .*int 3"),
         (lambda e: e.most_similar(VECTOR[:3]), TypeError, "a word or a vector of 8 numbers"),
         (lambda e: e.most_similar([("w1", "w2")]), TypeError, "`positive`: expected pairs of a wo"),
-        (lambda e: e.most_similar("w1", topn=-1), ValueError, "`k`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar("w1", topn=-1), ValueError, "`topn`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar("w1", k=-1), ValueError, "`k`: expected 0 or more, got -1"),
+        (lambda e: e.most_similar("w1", topn=None), TypeError, "`topn`: .*`emb.distances"),
+        (lambda e: e.n_similarity("w1", ["w2"]), TypeError, "`words_a`: .*single word 'w1'"),
+        (lambda e: e.distances("w1", "w2"), TypeError, "`other_words`: .*single word 'w2'"),
         (lambda e: e.most_similar("w1", metric="x"), ValueError, "`metric`: expected one of"),
         (lambda e: e.similarity("w1", 2), TypeError, "`a`, `b`: expected a word or .*int 2"),
         (lambda e: e.doesnt_match([]), ValueError, "`words`: expected at least one word, got none"),
         (lambda e: e.n_similarity([], ["w1"]), ValueError, "`words_a`: expected at least one word"),
         (lambda e: e.get_sentence_vector("a\nb"), ValueError, "`text`: expected one line, got"),
-        (lambda e: e.get_sentence_vector(b"a"), TypeError, "`text`: expected a word"),
+        (lambda e: e.get_sentence_vector(b"a"), TypeError, "`text`: expected a str of one line"),
         (lambda e: ffjax.from_vectors("ab", [[1.0]]), TypeError, "single word 'ab'"),
         (lambda e: ffjax.from_vectors(["a"], [["b"]]), TypeError, "`matrix`: expected numbers"),
         (lambda e: ffjax.from_vectors(["a"], [1.0]), ValueError, r"shape \[n_words, dims\]"),
@@ -222,6 +226,19 @@ def test_a_word_without_a_vector_is_a_key_error(emb, call):
 def test_errors_say_what_was_expected(emb, call, error, message):
     with pytest.raises(error, match=message):
         call(emb)
+
+
+def test_an_error_inside_of_a_property_is_not_taken_for_a_missing_name(emb):
+    flags = jax.tree.map(lambda _: True, emb)
+    with pytest.raises(AttributeError, match="'bool' object has no attribute"):
+        _ = flags.vectors
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_vectors_have_no_cosines_and_no_warnings(emb):
+    vector = np.full(emb.dims, np.inf)
+    assert np.isnan(emb.distances(vector)).all() and np.isnan(emb.distances(vector, ["w1"])).all()
+    emb.most_similar(vector)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "int8"])

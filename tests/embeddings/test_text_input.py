@@ -159,6 +159,15 @@ def test_search_takes_vectors_for_text(emb, tmp_path, dtype):
         np.testing.assert_allclose(best.scores, expected.scores, atol=1e-3)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_zero_vectors_are_no_answers_and_have_none(metric, dtype):
+    lines = np.array([[0, 0], [1, 0], [-1, 0], [0, 0]], dtype)
+    best = ffjax.search(lines, np.array([[2, 1], [0, 0]], dtype), 3, metric=metric)
+    assert best.rows.tolist() == [[1, 2, -1], [-1, -1, -1]]
+    assert np.isfinite(best.scores).tolist() == (best.rows >= 0).tolist()
+
+
 @pytest.mark.usefixtures("as_users_see")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
@@ -168,6 +177,15 @@ def test_search_takes_vectors_for_text(emb, tmp_path, dtype):
         (lambda e: ffjax.search(np.eye(2), np.eye(3)), ValueError, "`queries`: expected 2 dimens"),
         (lambda e: ffjax.search("a", "b", -1, embeddings=e), ValueError, "`k`: expected 0 or more"),
         (lambda e: ffjax.search("a", "b", embeddings=3), TypeError, "`embeddings`: expected Embed"),
+        (lambda e: ffjax.search(np.eye(2), np.eye(2), lowercase=True), ValueError, "`lowercase`: "),
+        (
+            lambda e: ffjax.search(np.eye(2), np.eye(2), weights=np.ones(3)),
+            ValueError,
+            "`weights`: expected text to apply it to, got vectors",
+        ),
+        (lambda e: ffjax.search("a", "b", embeddings=e, nonsense=1), TypeError, "nonsense"),
+        (lambda e: ffjax.embed_text(e, ["a", 5]), TypeError, r"^`text`: .*got int 5 as text 1\.$"),
+        (lambda e: ffjax.embed_text(e, "a", n_words=3), ValueError, "`n_words`, `n_lines`: expect"),
         (lambda e: ffjax.search(3, "b", embeddings=e), TypeError, "`text`: expected bytes, .*int"),
     ],
 )

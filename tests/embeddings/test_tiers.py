@@ -68,6 +68,20 @@ def test_texts_have_the_same_vectors(kind, in_both):
         np.testing.assert_allclose(host[0], device[0], rtol=1e-6, atol=3e-6)
 
 
+@pytest.mark.parametrize("kind", ["simple", "opq"])
+def test_distances_to_all_words_are_the_same(kind, in_both):
+    emb = KINDS[kind]()
+    host, device = in_both(lambda: emb.distances("Paris"))
+    np.testing.assert_allclose(host, device, atol=2e-6)
+    assert emb.words[int(host.argmin())] == "Paris"
+
+
+def test_an_unknown_choice_is_an_error(monkeypatch):
+    monkeypatch.setenv("FFJAX_COMPILE", "nevr")
+    with pytest.raises(ValueError, match="FFJAX_COMPILE: expected always or never, got 'nevr'"):
+        embeddings("simple").most_similar("Paris")
+
+
 def test_words_of_every_form_are_looked_up_in_numpy(monkeypatch):
     import pyarrow as pa
 

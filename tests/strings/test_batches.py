@@ -63,6 +63,12 @@ def test_the_last_batch_can_be_dropped_and_words_fixed():
     assert list(ffjax.batches([], [], size=3)) == []
 
 
+def test_calls_with_one_number_of_words_give_one_shape():
+    calls = [["tea"], ["tea", "x" * 30], ["x" * 99] * 5]
+    batches = [batch for lines in calls for batch in ffjax.batches(lines, size=2, n_words=8)]
+    assert {batch.strings.bytes.shape for batch in batches} == {(8, 64)}
+
+
 def test_text_is_taken_and_changed_as_by_embed_text():
     batches = ffjax.batches(b"Tea, please!\nCAKE", size=2, lowercase=True, strip_punctuation=True)
     assert lines_of(next(batches)) == [["tea", "please"], ["cake"]]

@@ -81,6 +81,22 @@ def nearest_rows(
     return TopK(scores, np.pad(rows, missing, constant_values=-1))
 
 
+def all_scores(
+    embeddings: EmbeddingsLike, query: Float32[np.ndarray, " dims"], metric: str
+) -> Float32[np.ndarray, " n"]:
+    """The scores of all words' rows for one query, of unit length for metrics other than `"dot"`.
+
+    NumPy reads each row once, however many there are; rows on other devices stay there.
+    """
+    storage, n_rows = searched_rows(embeddings)
+    if in_numpy(0, SEARCH_NUMBERS, storage):
+        return scores_on_host(storage, query[None], 0, n_rows, metric)[0]
+    best = nearest_rows(embeddings, query[None], n_rows, metric=metric)
+    scores = np.empty(n_rows, np.float32)
+    scores[best.rows[0]] = best.scores[0]
+    return scores
+
+
 def search_on_host(
     storage: Storage,
     queries: Float32[np.ndarray, "batch *terms dims"],
