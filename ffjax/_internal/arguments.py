@@ -1,5 +1,6 @@
 """Checks of arguments, before NumPy or JAX stumbles over them."""
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -118,6 +119,18 @@ def real_numbers(name: str, value: Any, what: str) -> np.ndarray:
     if array.dtype.kind not in "biufV":  # bfloat16 is of the last kind
         raise TypeError(f"{expected}, got {type(value).__name__} of {array.dtype}.")
     return array
+
+
+def real_number(name: str, value: Any) -> float:
+    """A real number, also one of NumPy or JAX, as a `float`."""
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        kind = ValueError if isinstance(value, float) else TypeError
+        raise kind(f"`{name}`: expected a real number, got {shown(value)}.")
+    return number
 
 
 def check_array(

@@ -1,5 +1,6 @@
 """Checks of the arguments of readers and writers; importing them does not import JAX."""
 
+import io
 import os
 import re
 from typing import Any
@@ -22,6 +23,19 @@ def check_file(file: Any, name: str = "path") -> None:
             f"`{name}`: expected the path of a local file, got the address {address!r}. Download "
             f"the file first{example}, or upload it afterwards."
         )
+
+
+def check_source(source: Any, target: Any) -> bool:
+    """Whether a source is a path, after checks: it may also be a binary file, and no target."""
+    if isinstance(source, str | os.PathLike):
+        both_exist = os.path.exists(source) and os.path.exists(target)
+        if not isinstance(target, int) and both_exist and os.path.samefile(source, target):
+            path = os.fspath(target)
+            raise ValueError(f"`target`: expected a different file from `source`, got {path!r}.")
+        return True
+    if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
+        raise TypeError(f"`source`: expected a path or a binary file, got {shown(source)}.")
+    return False
 
 
 def check_limit(limit: Any) -> None:

@@ -1,4 +1,4 @@
-"""`ffjax classify`: labels of text by a classifier of fastText's."""
+"""`ffjax classify`: label text with a fastText classifier."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import input_of, keep_programs, shown
+from ffjax.cli.files import input_of, keep_programs, output_of, shown, size_of
 from ffjax.cli.messages import translated
 from ffjax.cli.options import Json
 from ffjax.cli.progress import working
@@ -17,15 +17,15 @@ _Corpus = Literal["text", "json", "parquet"]
 
 
 def classify(
-    model: Annotated[str, Argument(metavar="MODEL", help="Classifier of fastText's.")],
+    model: Annotated[str, Argument(metavar="MODEL", help="fastText classifier.")],
     file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
     output: Annotated[
         str, Option("--output", "-o", metavar="FILE", help="File to write; - for standard output.")
     ] = "-",
-    k: Annotated[int, Option("-k", min=-1, help="Most labels of a line; -1 for all.")] = 1,
-    threshold: Annotated[float, Option(help="Least probability of a label.")] = 0.0,
+    k: Annotated[int, Option("-k", min=-1, help="Maximum number of labels; -1 for all.")] = 1,
+    threshold: Annotated[float, Option(help="Minimum probability of a label.")] = 0.0,
     restrict: Annotated[
-        str | None, Option(metavar="LABELS", help="Labels to choose from, with commas between.")
+        str | None, Option(metavar="LABELS", help="Comma-separated labels to choose from.")
     ] = None,
     score: Annotated[
         str | None, Option(metavar="LABEL", help="Write the score of this label alone.")
@@ -52,7 +52,9 @@ def classify(
     """
     if model == file == "-":
         raise BadInput("expected a model or a text on standard input, got both.")
-    is_parquet = (format or file).endswith("parquet")
+    from ffjax.embeddings.classify_file import format_of
+
+    is_parquet = (format or format_of(file)) == "parquet"
     if output == "-" and is_parquet:
         raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
     if file != "-":
@@ -61,15 +63,16 @@ def classify(
     with working(f"Loading {name}"), translated("load_classifier", name):
         keep_programs()
         classifier = ffjax.load_classifier(input_of(model), mmap=True)
-    size = os.path.getsize(file) if file != "-" and os.path.isfile(file) else None
+    # Of Parquet the compressed size says little.
+    size, unit = (None, "documents") if is_parquet else (size_of(file), "bytes")
     source: Any = sys.stdin.buffer if file == "-" else file
     sys.stdout.flush()
-    with working(f"Classifying {shown(file)}", size, unit="bytes") as bar:
-        with translated("classify_file", name):
+    with working(f"Classifying {shown(file)}", size, unit=unit) as bar:
+        with translated("classify_file", shown(file)):
             n = ffjax.classify_file(
                 classifier,
                 source,
-                os.dup(sys.stdout.fileno()) if output == "-" else output,
+                output_of(output),
                 column=column,
                 k=k,
                 threshold=threshold,
@@ -78,7 +81,7 @@ def classify(
                 lowercase=lowercase,
                 format=format,
                 target_format="json" if json and not is_parquet else None,
-                progress=lambda n_bytes, _: bar.advance(n_bytes),
+                progress=lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes),
             )
     if output != "-":
         say(f"{output}: {n:,} documents.")

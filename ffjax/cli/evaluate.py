@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 import ffjax
+from ffjax._internal.json_lines import to_json
 from ffjax.cli.files import load
 from ffjax.cli.messages import translated
 from ffjax.cli.options import Json, MethodOption, Source
-from ffjax.cli.output import console, plain_table, short, tabbed, to_json
+from ffjax.cli.output import console, plain_table, short, tabbed
 from ffjax.cli.progress import working
 
 ANALOGY_COLUMNS = ("section", "right", "asked", "accuracy", "skipped")

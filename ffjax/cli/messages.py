@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         **{name: f"--{name}" for name in ("column", "threshold", "restrict", "format")},
         "k": "-k",
         "label": "--score",
+        "source": "FILE",
         "target": "--output",
     },
     "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling", **_CHANGES},

@@ -5,12 +5,12 @@ from typing import Annotated
 from typer import Argument, Exit, Option
 
 import ffjax
+from ffjax._internal.json_lines import to_json
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import check_distinct, check_finalfusion, load, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.messages import translated
 from ffjax.cli.options import OUTPUT_HELP, Json, Source
-from ffjax.cli.output import to_json
 
 
 def metadata(

@@ -1,11 +1,10 @@
 """Answers: tables on a terminal, tab-separated lines in a pipe, or JSON lines."""
 
-import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ffjax._internal.json_lines import to_json
 from ffjax.cli.exit_status import say
 
 if TYPE_CHECKING:
@@ -85,17 +84,6 @@ def short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def to_json(value: Any) -> str:
-    """JSON on one line; text that UTF-8 cannot encode is escaped, NaN and infinity are null."""
-    value = _finite(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, default=str)
-    return text
-
-
 def console() -> "Console":
     """Standard output as a terminal, to which text is text: no markup, no `:tea:`."""
     from rich.console import Console
@@ -124,14 +112,6 @@ def answer_table(answers: Sequence[Answer], title: str | None = None) -> "Table"
         bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR_WIDTH)
         table.add_row(str(answer.get("line", rank)), text, f"{score:.4f}", bar)
     return table
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> str:

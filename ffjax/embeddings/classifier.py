@@ -1,11 +1,10 @@
 """`Classifier`: a fastText classifier, with `str` in and labels or NumPy arrays out."""
 
-import gc
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 import jax
@@ -16,7 +15,7 @@ from ffjax._internal.arguments import check_instance
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer, line_blocks
-from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number
+from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number, lists_of
 from ffjax.embeddings.text_file import blocks
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.classify import Labels
@@ -29,7 +28,7 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 A = TypeVar("A")
 
-# Bytes of text whose words share a table, and least bytes for another thread.
+# Bytes of text whose words share a table, and bytes that are worth another thread.
 _BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 21, 1 << 17, os.cpu_count() or 1
 _MOST_ORDER = 255
 
@@ -93,8 +92,8 @@ class Classifier:
         if buckets is not None and order > 1:
             pruned = PrunedIndexer(FastTextIndexer(max(n_buckets, 1)), np.asarray(buckets))
         set_fields(self, embeddings=embeddings, **jax.device_put({"label_index": index}))
-        set_fields(self, pruned_words=pruned, tree=tree)
-        set_fields(self, loss=loss, word_ngrams=order, n_buckets=n_buckets)
+        set_fields(self, pruned_words=pruned, tree=tree, loss=loss)
+        set_fields(self, word_ngrams=order, n_buckets=n_buckets)
         rows = self.ngram_rows
         has_rows = rows is not None and len(rows) > 0
         if order > 1 and n_buckets and not has_rows and self.ngram_buckets is None:
@@ -117,6 +116,11 @@ class Classifier:
         """The labels, with their prefix, in the order of their numbers."""
         return self.label_table.strings
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each label."""
+        return {label: number for number, label in enumerate(self.labels)}
+
     @property
     def ngram_rows(self) -> Storage | None:
         """The rows of n-grams, of characters and of words."""
@@ -135,7 +139,7 @@ class Classifier:
         Raises:
             ValueError: if a label is unknown, or there is none.
         """
-        return Options.of(self.labels, restrict=labels).columns.tolist()  # type: ignore
+        return Options.of(self.numbers, restrict=labels).columns.tolist()  # type: ignore
 
     def predict(
         self,
@@ -161,14 +165,14 @@ class Classifier:
 
         Args:
             texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings.
-            k: the most labels; -1 for all. A model with hierarchical softmax leaves out labels
-                below 1e-5, as fastText does, unless `threshold` is negative.
-            threshold: the least probability of a label.
+            k: the maximum number of labels; -1 for all. A model with hierarchical softmax leaves
+                out labels below 1e-5, as fastText does, unless `threshold` is negative.
+            threshold: the minimum probability of a label.
             on_unicode_error: for labels that are not UTF-8: `errors` of `bytes.decode`.
             restrict: labels to choose from, with or without the prefix `__label__`.
             renormalize: whether probabilities of the labels of `restrict` are to sum to 1; for
                 models with softmax, hierarchical or not. They are then not raised by 1e-5.
-            min_score: the least score of the best label; texts below get no labels.
+            min_score: the minimum score of the best label; texts below get no labels.
             lowercase: whether to change texts to lower case.
             newline: what to do with line feeds in texts: `"error"` as in fastText; `" "` to take
                 them for spaces; `""` to leave them out.
@@ -189,7 +193,7 @@ class Classifier:
             >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
             (('__label__fr',), array([0.99...]))
         """
-        options = Options.of(self.labels, k, threshold, restrict, renormalize, min_score)
+        options = Options.of(self.numbers, k, threshold, restrict, renormalize, min_score)
         is_one, text = _lines(texts, lowercase, newline)
         names, scores = self.named(self.label_lines(text, options), on_unicode_error)
         return (tuple(names[0]), scores[0].astype(np.float64)) if is_one else (names, scores)
@@ -216,7 +220,7 @@ class Classifier:
             float32 `[n, labels]`, or `[labels]` for one text; zeros for a text without features,
             which a model without the word `</s>` may have.
         """
-        options = Options.of(self.labels, restrict=restrict, renormalize=renormalize)
+        options = Options.of(self.numbers, restrict=restrict, renormalize=renormalize)
         is_one, text = _lines(texts, lowercase, newline)
         matrix = np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))
         return matrix[0] if is_one else matrix
@@ -235,14 +239,14 @@ class Classifier:
         Returns:
             float32 `[n]`, or a `float` for one text.
         """
-        label = self.labels[label_number(self.labels, label, "label")]
+        label = self.labels[label_number(self.numbers, label, "label")]
         is_one, text = _lines(texts, lowercase, newline)
         scores = self.score_lines(text, label)
         return float(scores[0]) if is_one else scores
 
     def score_lines(self, text: bytes, label: str) -> Float32[np.ndarray, " n"]:
         """The score of one label for lines that each end with a line feed."""
-        options = Options.of(self.labels, restrict=[label])
+        options = Options.of(self.numbers, restrict=[label])
         return np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))[:, 0]
 
     def named(
@@ -250,13 +254,7 @@ class Classifier:
     ) -> tuple[list[list[str]], list[np.ndarray]]:
         """The names of labels, and their scores, for each text."""
         names = self._names(answers.ids, on_unicode_error)
-        counts, k = answers.counts.tolist(), answers.ids.shape[1]
-        with _uncollected():
-            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
-            scores: list[Any] = list(answers.scores)
-            if min(counts, default=k) < k:
-                scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
-        return labels, scores
+        return lists_of(names, answers)
 
     def label_lines(self, text: bytes, options: Options) -> Labels:
         """The best labels of lines that each end with a line feed."""
@@ -272,24 +270,18 @@ class Classifier:
 
         Args:
             path: text in fastText's form, `__label__tea a cup of tea`.
-            k: the most labels to predict for a line; -1 for all.
-            threshold: the least probability of a label.
+            k: the maximum number of labels to predict for a line; -1 for all.
+            threshold: the minimum probability of a label.
 
         Raises:
             ValueError: if `k` is 0 or below -1.
             OSError: if the file cannot be read.
         """
-        options = Options.of(self.labels, k, threshold)
-        totals = np.zeros((3, len(self.labels)), np.int64)
-        n_lines = 0
+        options = Options.of(self.numbers, k, threshold)
         with open(path, "rb") as file:
-            for text in blocks(file, _BLOCK_BYTES):
-                if not text.endswith(b"\n"):
-                    text += b"\n"
-                for counts, n in self._over_blocks(text, count_hits, options):
-                    totals += counts
-                    n_lines += n
-        return ClassifierTest.of(self.labels, n_lines, *totals)
+            texts = (text.removesuffix(b"\n") + b"\n" for text in blocks(file, _BLOCK_BYTES))
+            counts = (self._over_blocks(text, count_hits, options) for text in texts)
+            return ClassifierTest.of(self.labels, chain.from_iterable(counts))
 
     @cached_property
     def _hidden(self) -> HiddenLayer:
@@ -301,10 +293,11 @@ class Classifier:
 
     def _over_blocks(self, text: bytes, answer: Callable[..., A], options: Options) -> list[A]:
         """`answer(output_layer, lines, options)` for blocks of lines, in order."""
+        output, hidden = self._output, self._hidden  # once, before there are threads
 
         def run(block: bytes) -> A:
             with np.errstate(over="ignore", invalid="ignore"):  # what is NaN is no answer
-                return answer(self._output, self._hidden.lines(block), options)
+                return answer(output, hidden.lines(block), options)
 
         n_blocks = _THREADS * (len(text) // (_THREADS * _BLOCK_BYTES) + 1)
         size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
@@ -336,15 +329,3 @@ def _lines(texts: Any, lowercase: bool, newline: str) -> tuple[bool, bytes]:
     """Whether this is one text, and its lines."""
     is_one = isinstance(texts, str | bytes)
     return is_one, as_lines([texts] if is_one else texts, lowercase, newline)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Lets no garbage be collected: among so many new lists that takes most of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -1,5 +1,6 @@
-"""What a classifier is worth: precision and recall over labelled lines, as fastText counts them."""
+"""How good a classifier is: precision and recall over labelled lines, as fastText counts them."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,9 +40,14 @@ class ClassifierTest(NamedTuple):
 
     @classmethod
     def of(
-        cls, labels: list[str], n: int, hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray
+        cls, labels: list[str], counts: Iterable[tuple[np.ndarray, int]]
     ) -> "ClassifierTest":
-        """The figures for how often each label was right, predicted, and in the text."""
+        """The figures for what `count_hits` counted in blocks of lines."""
+        totals, n = np.zeros((3, len(labels)), np.int64), 0
+        for block_counts, n_lines in counts:
+            totals += block_counts
+            n += n_lines
+        hits, predicted, gold = totals
 
         def figures(hits: Any, predicted: Any, gold: Any) -> np.ndarray:
             counts = np.stack([hits, hits, 2 * hits]), np.stack([predicted, gold, predicted + gold])

@@ -1,11 +1,12 @@
 r"""Labels for a corpus: lines of text, JSON Lines, or tables of Arrow and Parquet.
 
     text       a line for each line: `__label__en 0.98 __label__de 0.01`, empty without a label
-    json       each object with two fields more; a line of text becomes an object of those alone
+    json       each object with two fields more, NaN and infinity as null; a line of text becomes an
+               object of those fields alone
     parquet    the table with two columns more
 
-For one label the fields or columns are `label` and `score`, null without a label; for more labels
-`labels` and `scores`, which are lists; and for the score of one label `score` alone.
+With `k=1` the fields or columns are `label` and `score`, null without a label; otherwise `labels`
+and `scores`, which are lists; and for the score of one label `score` alone.
 """
 
 import json
@@ -16,9 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arguments import check_instance
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.file_arguments import check_source
+from ffjax._internal.json_lines import to_json
 from ffjax.embeddings.classifier import Classifier
-from ffjax.embeddings.output_layer import Options
+from ffjax.embeddings.output_layer import Options, label_number
 from ffjax.embeddings.text_file import blocks
 from ffjax.strings.text import as_lines
 
@@ -34,8 +38,16 @@ class Settings(NamedTuple):
 
     classifier: Classifier
     options: Options
+    has_lists: bool = False
     label: str | None = None
     lowercase: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the new fields."""
+        if self.label is not None:
+            return ["score"]
+        return ["labels", "scores"] if self.has_lists else ["label", "score"]
 
     def fields(self, texts: list[Any] | bytes) -> dict[str, list[Any]]:
         """The new fields for texts, of which some may be `None`, or for lines."""
@@ -59,7 +71,7 @@ class Settings(NamedTuple):
                 [[] if i in missing else row for i, row in enumerate(rows)]
                 for rows in (names, scores)
             )
-        if self.options.k > 1:
+        if self.has_lists:
             return {"labels": names, "scores": [np.asarray(row).tolist() for row in scores]}
         label = [row[0] if row else None for row in names]
         return {"label": label, "score": [float(x[0]) if len(x) else None for x in scores]}
@@ -85,9 +97,12 @@ def classify_file(
     r"""Writes the labels of each document of a corpus, in constant memory.
 
     There is one answer for each document, whatever it contains, in the same order: a line of text
-    for each line, and in JSON and Parquet two fields more: `label` and `score`, or for several
-    labels the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents
-    that are null have no label.
+    for each line, and in JSON and Parquet two fields more: `label` and `score`, or unless `k` is 1
+    the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents that are
+    null have no label.
+
+    Each line of JSON Lines is an object; blank lines are errors. Bytes that are not UTF-8 become
+    U+FFFD, and numbers that JSON lacks, such as NaN and infinity, null.
 
     Args:
         classifier: the classifier.
@@ -95,8 +110,8 @@ def classify_file(
             the ending of its name; a binary file; or an Arrow table or stream of batches.
         target: the path to write; an existing file is replaced when the new one is complete.
         column: the field or column with the documents.
-        k: the most labels.
-        threshold: the least probability of a label.
+        k: the maximum number of labels; -1 for all.
+        threshold: the minimum probability of a label.
         restrict: as in `Classifier.predict`.
         renormalize: as in `Classifier.predict`.
         min_score: as in `Classifier.predict`.
@@ -116,15 +131,17 @@ def classify_file(
         ImportError: for Parquet and Arrow, if the extra `arrow` is not installed.
         OSError: if a file cannot be read or written.
     """
-    options = Options.of(classifier.labels, k, threshold, restrict, renormalize, min_score)
+    check_instance("classifier", classifier, Classifier)
+    numbers = classifier.numbers
+    options = Options.of(numbers, k, threshold, restrict, renormalize, min_score)
     if label is not None:
-        label = classifier.labels[classifier.label_numbers([label])[0]]
-    settings = Settings(classifier, options, label, lowercase)
+        label = classifier.labels[label_number(numbers, label, "label")]
+    settings = Settings(classifier, options, k != 1, label, lowercase)
     is_arrow = hasattr(source, "__arrow_c_stream__")
-    is_path = isinstance(source, str | os.PathLike)
-    if format is None:
-        ending = os.path.splitext(os.fspath(source))[1].lower() if is_path else ""
-        format = "parquet" if is_arrow else _SUFFIXES.get(ending, "text")
+    is_path = not is_arrow and check_source(source, target)
+    format = format_of(source) if format is None else format
+    if is_arrow and format != "parquet":
+        raise ValueError(f"`format`: expected None or 'parquet' for Arrow, got {format!r}.")
     target_format = format if target_format is None else target_format
     pair = format, target_format
     if pair not in (*((name, name) for name in FORMATS), ("text", "json")):
@@ -132,10 +149,6 @@ def classify_file(
             f"`format`, `target_format`: expected one of {', '.join(FORMATS)} for both, or text "
             f"and json, got {format!r} and {target_format!r}."
         )
-    if is_path and not isinstance(target, int) and os.path.exists(target):
-        if os.path.samefile(source, target):
-            path = os.fspath(target)
-            raise ValueError(f"`target`: expected another file than `source`, got {path!r}.")
     report = progress or (lambda n_bytes, n: None)
     with ExitStack() as stack:
         if format == "parquet":
@@ -149,9 +162,9 @@ def classify_file(
         for block in blocks(file, _READ_BYTES):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
-                answers = list(map(_json, _json_rows(settings, lines, column, n)))
+                answers = list(map(to_json, _json_rows(settings, lines, column, n)))
             elif target_format == "json":
-                answers = list(map(_json, _rows(settings.fields(lines))))
+                answers = list(map(to_json, _rows(settings.fields(lines))))
             else:
                 answers = _text_lines(settings.fields(lines))
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
@@ -160,17 +173,16 @@ def classify_file(
     return n
 
 
+def format_of(source: Any) -> str:
+    """The format of a source by its kind or the ending of its name."""
+    if hasattr(source, "__arrow_c_stream__"):
+        return "parquet"
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+    return _SUFFIXES.get(os.path.splitext(name)[1].lower(), "text")
+
+
 def _rows(fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
-
-
-def _json(row: dict[str, Any]) -> str:
-    text = json.dumps(row, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(row)
-    return text
 
 
 def _text_lines(fields: dict[str, list[Any]]) -> list[str]:
@@ -192,13 +204,18 @@ def _json_rows(
     rows = []
     for number, line in enumerate(text.split(b"\n")[:-1], first + 1):
         try:
-            row = json.loads(line.decode("utf-8", "surrogateescape"))
-        except ValueError as error:
+            # A byte order mark may precede the first line.
+            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8", "replace"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"`source`: expected JSON in line {number}, got {error}.") from error
         if not isinstance(row, dict):
             raise ValueError(
                 f"`source`: expected an object in line {number}, got {type(row).__name__}."
             )
+        for name in settings.names:
+            if name in row:
+                expected = f"no field {name} in line {number}, which is to be added"
+                raise ValueError(f"`source`: expected {expected}. Rename it.")
         rows.append(row)
     texts = [row.get(column) for row in rows]
     for number, item in enumerate(texts, first + 1):
@@ -244,21 +261,20 @@ def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
     if column not in schema.names:
         expected = f"a column of the table, one of {', '.join(schema.names)}"
         raise ValueError(f"`column`: expected {expected}, got {column!r}.")
+    if schema.names.count(column) > 1:
+        raise ValueError(f"`column`: expected a single column {column!r}, got several.")
     kind = schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if kind not in (pa.string(), pa.large_string(), pa.string_view()):
         raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.")
-    label, score = pa.string(), pa.float32()
-    new = {"label": label, "score": score}
-    if settings.label is not None:
-        new = {"score": score}
-    elif settings.options.k > 1:
-        new = {"labels": pa.list_(label), "scores": pa.list_(score)}
-    if taken := sorted(new.keys() & set(schema.names)):
+    new = {"label": pa.string(), "score": pa.float32()}
+    new |= {"labels": pa.list_(new["label"]), "scores": pa.list_(new["score"])}
+    if taken := sorted(set(settings.names) & set(schema.names)):
         raise ValueError(
             f"`source`: expected no column {', '.join(taken)}, which is to be added. Rename it."
         )
-    for name, kind in new.items():
-        schema = schema.append(pa.field(name, kind))
+    for name in settings.names:
+        schema = schema.append(pa.field(name, new[name]))
     return schema
 
 

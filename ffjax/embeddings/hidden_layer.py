@@ -7,6 +7,7 @@ they come.
 
 import os
 from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ _DECODED = 1 << 24
 
 
 class Lines(NamedTuple):
-    """What the lines of a text are to a classifier.
+    """Lines of text as a classifier sees them.
 
     Attributes:
         hidden: the mean of each line's rows, float32 `[n_lines, dims]`.
@@ -63,12 +64,15 @@ class HostRows:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.matrix = storage.host_matrix()
+        self._lock = Lock()
 
     def sums(self, ids: Ragged) -> np.ndarray:
         """The sums of the rows that each list names."""
         rows, dims = self.storage.shape
         if self.matrix is None and rows < len(ids.values) and rows * dims <= _DECODED:
-            self.matrix = self.storage.read(slice(None))
+            with self._lock:  # of several threads one decodes
+                if self.matrix is None:
+                    self.matrix = self.storage.read(slice(None))
         if self.matrix is not None:
             return ids.sum_rows(self.matrix)
         needed, index = np.unique(ids.values, return_inverse=True)

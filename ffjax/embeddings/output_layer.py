@@ -1,12 +1,14 @@
 """The output layer of a fastText classifier on the host: from hidden vectors to the best labels."""
 
-from collections.abc import Iterable, Iterator
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import whole_number
+from ffjax._internal.arguments import check_word, real_number, whole_number
 from ffjax.embeddings.hidden_layer import LABEL_PREFIX, Lines
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import SHIFT, label_scores
@@ -24,11 +26,11 @@ class Options(NamedTuple):
     """Which labels are answers.
 
     Attributes:
-        k: the most labels.
-        threshold: the least probability.
+        k: the maximum number of labels.
+        threshold: the minimum probability.
         columns: the numbers of the labels to choose from, ascending; all of them if `None`.
         renormalize: whether probabilities are to sum to 1 over those.
-        min_score: the least score of the best label.
+        min_score: the minimum score of the best label.
     """
 
     k: int = 1
@@ -40,7 +42,7 @@ class Options(NamedTuple):
     @classmethod
     def of(
         cls,
-        labels: list[str],
+        numbers: Mapping[str, int],
         k: int = -1,
         threshold: float = -1.0,
         restrict: Iterable[str] | None = None,
@@ -51,17 +53,20 @@ class Options(NamedTuple):
         k = whole_number("k", k, -1)
         if k == 0:
             raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
+        threshold = real_number("threshold", threshold)
+        if min_score is not None:
+            min_score = real_number("min_score", min_score)
         if isinstance(restrict, str):
             raise TypeError(f"`restrict`: expected labels, got the str {restrict!r}.")
         columns = None
         if restrict is not None:
-            numbers = {label_number(labels, label, "restrict") for label in restrict}
-            columns = np.array(sorted(numbers), np.int32)
+            chosen = {label_number(numbers, label, "restrict") for label in restrict}
+            columns = np.array(sorted(chosen), np.int32)
             if not len(columns):
                 raise ValueError("`restrict`: expected at least one label, got none.")
         elif renormalize:
-            raise ValueError("`renormalize`: expected labels in `restrict` with it, got None.")
-        n = len(labels) if columns is None else len(columns)
+            raise ValueError("`restrict`: expected labels with `renormalize=True`, got None.")
+        n = len(numbers) if columns is None else len(columns)
         return cls(n if k < 0 else min(k, n), threshold, columns, renormalize, min_score)
 
 
@@ -118,7 +123,6 @@ class OutputLayer:
             scores[scores < options.threshold] = 0
         return scores
 
-
     def _logits(self, hidden: np.ndarray) -> np.ndarray:
         """The products of the output matrix with hidden vectors, `[labels, n]`."""
         step = _ONE_THREAD // self.matrix.size
@@ -146,15 +150,27 @@ def check_output(output: Any, labels: StringTable, dims: int) -> None:
             )
 
 
-def label_number(labels: list[str], label: str, name: str) -> int:
+def label_number(numbers: Mapping[str, int], label: str, name: str) -> int:
     """The number of a label, with or without fastText's prefix."""
-    for candidate in (label, f"{LABEL_PREFIX.decode()}{label}"):
-        if candidate in labels:
-            return labels.index(candidate)
-    raise ValueError(
-        f"`{name}`: expected labels of the classifier, got {label!r}. `classifier.labels` lists "
-        f"the {len(labels)} that it has."
-    )
+    check_word(name, label, what="labels, which are str")
+    number = numbers.get(label, numbers.get(f"{LABEL_PREFIX.decode()}{label}"))
+    if number is None:
+        raise ValueError(
+            f"`{name}`: expected labels of the classifier, got {label!r}. `classifier.labels` "
+            f"lists the {len(numbers)} that it has."
+        )
+    return number
+
+
+def lists_of(names: list[str], answers: Labels) -> tuple[list[list[str]], list[np.ndarray]]:
+    """The names and scores of the labels of each text, of names `[n * k]`."""
+    counts, k = answers.counts.tolist(), answers.ids.shape[1]
+    with _uncollected():
+        labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
+        scores = list(answers.scores)
+        if min(counts, default=k) < k:
+            scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
+    return labels, scores
 
 
 def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,3 +197,15 @@ def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, 1)
     return np.take_along_axis(scores, columns, 1), columns
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pauses garbage collection, which would dominate the run time with so many new lists."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -75,7 +75,7 @@ def embed_text(
         embeddings: the embeddings.
         text: `bytes`, a `str` or uint8 `[n]`, with a vector for each line; or several texts, with a
             vector for each, whatever line ends it has: a list of `str` or `bytes`, NumPy or Arrow
-            strings. Inside of `jit` a uint8 array, with `n_words` and `n_lines`; words of more than
+            strings. Inside `jit` a uint8 array, with `n_words` and `n_lines`; words of more than
             64 bytes are not found there.
         pooling: `"mean"`, `"sum"`, `"max"` or `"fasttext"`.
         weights: a factor for each known word, `[n_vocab]`, or `[n_vocab + 1]` with a last one for
@@ -97,7 +97,7 @@ def embed_text(
     Raises:
         TypeError: if `text` or `embeddings` is something else, or the weights are not numbers.
         ValueError: for an unknown pooling, weights that do not fit, traced text without sizes or
-            with changes to the text, or `"fasttext"` for a supervised model inside of `jit` or with
+            with changes to the text, or `"fasttext"` for a supervised model inside `jit` or with
             n-grams of words.
 
     Examples:
@@ -132,7 +132,7 @@ def embed_text(
         )
     if is_traced((embeddings.storage, embeddings.vocab, weights)):
         raise TypeError(
-            "`text`: expected a uint8 array with `n_words` and `n_lines` inside of `jit`, got "
+            "`text`: expected a uint8 array with `n_words` and `n_lines` inside `jit`, got "
             f"{type(text).__name__}. `jnp.frombuffer(text, jnp.uint8)` makes one of bytes."
         )
     if n_words is not None or n_lines is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.atomic_write import atomic_write
+from ffjax._internal.file_arguments import check_source
 from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
 
@@ -78,17 +79,13 @@ def embed_file(
     options |= {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
     embed: Any = partial(embed_text, embeddings, **options)
     embed(b"")  # raises the errors of wrong settings before anything is opened
-    is_path = isinstance(source, str | os.PathLike)
-    if not is_path and not hasattr(source, "read"):
-        got = f"{type(source).__name__} {source!r}"
-        raise TypeError(f"`source`: expected a path or a binary file, got {got}.")
-    if is_path and os.path.exists(target) and os.path.samefile(source, target):
-        path = os.fspath(target)
-        raise ValueError(f"`target`: expected another file than the text, got {path!r} for both.")
+    is_path = check_source(source, target)
     header_dtype = np.dtype(dtype).newbyteorder("<")
     n_lines = 0
     with ExitStack() as stack:
-        file = stack.enter_context(open(source, "rb")) if is_path else source
+        file: Any = source
+        if is_path:
+            file = stack.enter_context(open(file, "rb"))
         out = stack.enter_context(atomic_write(target))
         out.write(bytes(_HEADER_BYTES))
         for block in blocks(file):

@@ -45,7 +45,7 @@ _FACTS = (
     *("format", "chunks", "vocabulary", "words", "repeated_words", "word_rows", "ngram_lengths"),
     *("ngrams", "ngram_rows", "buckets", "hashes", "dims", "storage", "rows", "dtype"),
     *("codes_per_row", "centroids", "rotated", "row_norms", "norms", "metadata", "tokens"),
-    *("labels", "output_rows"),
+    *("labels", "output_rows", "loss", "word_ngrams"),
 )
 
 
@@ -69,7 +69,7 @@ def describe(
         if name in facts:
             facts[name] = shown.get(facts[name], facts[name])
     facts["format"] = format
-    return {name: facts[name] for name in _FACTS if name in facts}
+    return {name: facts[name] for name in sorted(facts, key=_FACTS.index)}
 
 
 def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) -> dict[str, Any]:

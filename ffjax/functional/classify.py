@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float32, Int32, UInt8
 
-from ffjax._internal.arguments import array_of, whole_number
+from ffjax._internal.arguments import array_of, real_number, whole_number
 from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.jax_compat import fori_loop, is_traced
 from ffjax.functional.lookup import checked_strings
@@ -66,22 +66,26 @@ def classify(
         classifier: the classifier, in memory.
         texts: packed texts, see `pack`, in which line feeds are spaces; or one text of several
             lines, as bytes or uint8 `[n]`.
-        k: the most labels; -1 for all.
-        threshold: the least probability of a label; may be traced.
-        restrict: labels to choose from, or their numbers. Inside of `jit` numbers, int32 `[m]`.
-        n_words: the most words in all texts; the rest is left out. By default as many as there
-            are, or inside of `jit` as many as the bytes could hold.
-        n_lines: inside of `jit`, how many lines of a text to answer.
+        k: the maximum number of labels; -1 for all.
+        threshold: the minimum probability of a label; may be traced.
+        restrict: labels to choose from, or their numbers. Inside `jit` numbers, int32 `[m]`, of
+            which those of no label, and repeated ones, are never answers.
+        n_words: the maximum number of words in all texts; the rest is left out. By default as many
+            as there are, or inside `jit` as many as the bytes could hold.
+        n_lines: inside `jit`, how many lines of a text to answer.
 
     Returns:
         The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`. Rows of `Strings` without a
         text have none.
 
     Raises:
-        TypeError: if `texts` are something else.
-        ValueError: if `k` is 0, the classifier is mapped, a label is unknown, or `n_lines` is
-            missing inside of `jit`.
+        TypeError: if an argument is something else.
+        ValueError: if `k` is 0, the classifier is mapped, a label or its number is unknown, or
+            `n_lines` is missing inside `jit`.
     """
+    if not hasattr(classifier, "label_table"):
+        got = type(classifier).__name__
+        raise TypeError(f"`classifier`: expected a Classifier, got {got}.")
     if classifier.embeddings.storage.is_mapped:
         raise ValueError(
             "`classifier`: expected one in memory, got a mapped one. Open it without `mmap`, or "
@@ -94,6 +98,7 @@ def classify(
     if k == 0:
         raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
     k = n_choices if k < 0 else min(k, n_choices)
+    threshold = threshold if is_traced(threshold) else real_number("threshold", threshold)
     options = {"k": k, "columns": columns, "threshold": jnp.float32(threshold)}
     if isinstance(texts, Strings):
         texts = checked_strings("texts", texts)
@@ -109,7 +114,7 @@ def classify(
         n_words = (len(texts) + 1) // 2 if n_words is None else n_words
         return _classify(classifier, texts, n_words=n_words, n_lines=n_lines, **options)
     if is_traced(texts):
-        raise ValueError("`n_lines`: expected a number for text inside of `jit`, got None.")
+        raise ValueError("`n_lines`: expected a number for text inside `jit`, got None.")
     # A few sizes, so that texts of similar sizes share a program.
     text = np.zeros(padded_size(len(texts), 64), np.uint8)
     text[: len(texts)] = texts
@@ -159,10 +164,28 @@ def hidden_vectors(
 
 
 def _columns(classifier: Any, restrict: Any) -> Array:
-    if isinstance(restrict, np.ndarray | jax.Array):
-        what = "numbers of labels"
-        return jnp.asarray(array_of("restrict", restrict, jnp.integer, what, (None,)), jnp.int32)
-    return jnp.array(classifier.label_numbers(restrict), jnp.int32)
+    """The numbers of labels to choose from, ascending."""
+    if not isinstance(restrict, np.ndarray | jax.Array):
+        return jnp.array(classifier.label_numbers(restrict), jnp.int32)
+    numbers = array_of("restrict", restrict, jnp.integer, "numbers of labels", (None,))
+    if not numbers.size:
+        raise ValueError("`restrict`: expected at least one label, got none.")
+    if is_traced(numbers):
+        return jnp.sort(numbers.astype(jnp.int32))
+    numbers, n_labels = np.unique(numbers), classifier.output.shape[0]
+    wrong = numbers[(numbers < 0) | (numbers >= n_labels)]
+    if wrong.size:
+        raise ValueError(
+            f"`restrict`: expected numbers of labels, 0 to {n_labels - 1}, got {wrong[0]}."
+        )
+    return jnp.asarray(numbers, jnp.int32)
+
+
+def _scores_of(scores: Array, columns: Array) -> Array:
+    """The scores of ascending columns; 0 for repeated ones and those of no label."""
+    previous = jnp.append(-1, columns[:-1])
+    is_label = (columns > jnp.maximum(previous, -1)) & (columns < len(scores))
+    return jnp.where(is_label[:, None], scores.at[columns].get(mode="clip"), jnp.float32(0))
 
 
 def _lines_of(data: Any, lengths: Any) -> Array:
@@ -195,7 +218,7 @@ def _classify(
     output = classifier.output.gather(jnp.arange(classifier.output.shape[0], dtype=jnp.int32))
     logits = jnp.matmul(output, hidden.T, precision=lax.Precision.HIGHEST)
     scores = label_scores(jnp, classifier.loss, logits, classifier.tree, threshold)
-    scores = scores if columns is None else scores[columns]
+    scores = scores if columns is None else _scores_of(scores, columns)
     scores = jnp.where(n_rows > 0, scores, jnp.float32(0))
     # Of equal scores `top_k` takes the first.
     best, positions = lax.top_k(scores[::-1].T, k)

@@ -36,7 +36,7 @@ def embed_text(
         )
     if n_words is None or n_lines is None:
         raise ValueError(
-            "`n_words`, `n_lines`: expected both for text inside of `jit`, where shapes are fixed, "
+            "`n_words`, `n_lines`: expected both for text inside `jit`, where shapes are fixed, "
             f"got {n_words} and {n_lines}."
         )
     array_of("text", text, jnp.uint8, "one dimension of uint8", (None,))

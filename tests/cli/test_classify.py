@@ -31,6 +31,16 @@ def test_options_reach_the_classifier(ff, model, tmp_path):
     assert score == pytest.approx(ffjax.load_classifier(model).score("abc", "l1"), rel=1e-5)
 
 
+def test_only_the_ending_makes_a_file_parquet(ff, model, tmp_path):
+    (tmp_path / "notparquet").write_text("abc\n")
+    assert ff("classify", model, tmp_path / "notparquet").out.startswith("__label__")
+
+
+def test_info_shows_the_loss(ff, model):
+    rows = dict(ff("info", model).rows)
+    assert rows["loss"] == "Softmax" and rows["word_ngrams"] == "1"
+
+
 def test_json_lines_get_fields(ff, model, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"body": "abc"}\n')
     row = json.loads(ff("classify", model, tmp_path / "in.jsonl", "--column", "body").out)
@@ -41,6 +51,14 @@ def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
     assert result.status == 2 and "`--restrict`: expected labels of the class" in result.err
+    result = ff("classify", model, tmp_path / "text", "--score", "klingon")
+    assert result.status == 2 and "`--score`: expected labels of the class" in result.err
+    (tmp_path / "bad.jsonl").write_text('{"text": "abc"}\n{\n')
+    result = ff("classify", model, tmp_path / "bad.jsonl")
+    assert result.status == 2 and "FILE: expected JSON in line 2" in result.err
+    assert str(model) not in result.err
+    result = ff("classify", model, tmp_path / "X.PARQUET")
+    assert result.status == 2 and "expected a file for Parquet" in result.err
     result = ff("classify", model, tmp_path / "missing")
     assert result.status == 2 and "missing" in result.err
     result = ff("classify", model, tmp_path / "text", "-f", "parquet")

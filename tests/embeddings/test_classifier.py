@@ -1,5 +1,6 @@
 """Classifiers beside the real fastText: every loss and layout, the same labels and scores."""
 
+import threading
 from itertools import islice
 
 import jax
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.embeddings import classifier as module
+from ffjax.embeddings.hidden_layer import HiddenLayer
 from tests.embeddings.classifiers import HOSTILE, MODELS, check_same, sentences
 from tests.formats.fasttext.files import quiet_fasttext
 
@@ -129,6 +132,23 @@ def test_case_newlines_and_abstention(classifiers):
     assert labels == [[], []] and [len(row) for row in scores] == [0, 0]
 
 
+def test_threads_share_layers(classifiers, texts, monkeypatch):
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
+    expected = ours.predict(texts)
+    makers = []
+
+    class Layer(HiddenLayer):
+        def __init__(self, classifier):
+            makers.append(threading.current_thread())
+            super().__init__(classifier)
+
+    monkeypatch.setattr(module, "HiddenLayer", Layer)
+    monkeypatch.setattr(module, "_THREAD_BYTES", 100)
+    other = ffjax.load_classifier(classifiers / "softmax-chars")
+    assert other.predict(texts)[0] == expected[0]
+    assert makers == [threading.current_thread()]
+
+
 def test_wrong_arguments_are_named(classifiers, as_users_see):
     ours = ffjax.load_classifier(classifiers / "softmax")
     for arguments, message in (
@@ -144,13 +164,22 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
     for options, message in (
         ({"restrict": ["klingon"]}, "`restrict`: expected labels of the classifier, got 'klingon'"),
         ({"restrict": []}, "`restrict`: expected at least one label"),
-        ({"renormalize": True}, "`renormalize`: expected labels in `restrict`"),
+        ({"renormalize": True}, "`restrict`: expected labels with `renormalize=True`"),
         ({"newline": "x"}, "`newline`: expected 'error' or ' ' or '', got 'x'"),
     ):
         with pytest.raises(ValueError, match=message):
             ours.predict("a", **options)
     with pytest.raises(TypeError, match="`restrict`: expected labels, got the str 'en'"):
         ours.predict("a", restrict="en")
+    for options, message in (
+        ({"restrict": np.array([0])}, "`restrict`: expected labels, which are str, got int64"),
+        ({"threshold": "x"}, "`threshold`: expected a real number, got str 'x'"),
+        ({"min_score": "x"}, "`min_score`: expected a real number, got str 'x'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            ours.predict("a", **options)
+    with pytest.raises(ValueError, match="`threshold`: expected a real number, got float nan"):
+        ours.predict("a", threshold=float("nan"))
     with pytest.raises(ValueError, match="`label`: expected labels of the classifier"):
         ours.score("a", "klingon")
 

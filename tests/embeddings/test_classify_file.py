@@ -57,6 +57,30 @@ def test_scores_of_one_label_and_json_for_text(classifier, tmp_path):
     assert rows[1] == {"label": None, "score": None} and len(rows) == 3
 
 
+def test_json_that_is_written_is_valid(classifier, tmp_path):
+    rows = [b'\xef\xbb\xbf{"text": "a", "x": 1e400, "y": [NaN]}', b'{"text": "caf\xe9"}']
+    rows += [b'{"text": "a", "z": "\\ud800"}']
+    source = io.BytesIO(b"\n".join(rows))
+    ffjax.classify_file(classifier, source, tmp_path / "out", format="json")
+
+    def no_constants(name):
+        raise AssertionError(name)
+
+    lines = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line, parse_constant=no_constants) for line in lines]
+    assert answers[0]["x"] is None and answers[0]["y"] == [None]
+    assert answers[1]["text"] == "caf\ufffd" and answers[2]["z"] == "\ud800"
+
+
+@pytest.mark.parametrize("restrict", [["l1"], ["l1", "l2"]])
+def test_several_labels_are_lists_however_many_there_are(classifier, tmp_path, restrict):
+    source = io.BytesIO(b"abc\n")
+    options = {"k": 3, "restrict": restrict, "target_format": "json"}
+    ffjax.classify_file(classifier, source, tmp_path / "out", **options)
+    row = json.loads((tmp_path / "out").read_text())
+    assert row.keys() == {"labels", "scores"} and len(row["labels"]) == len(restrict)
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_json_gets_two_fields(classifier, tmp_path, small_blocks, k):
     rows = [{"id": i, "body": text} for i, text in enumerate(TEXTS)] + [{"id": -1}, {"body": None}]
@@ -81,11 +105,12 @@ def test_parquet_and_arrow_get_two_columns(classifier, tmp_path, small_blocks):
     texts = [as_seen(text) for text in TEXTS] + [None]
     table = pa.table({"id": range(len(texts)), "text": texts})
     pq.write_table(table, tmp_path / "in.parquet")
-    for source, k in ((tmp_path / "in.parquet", 1), (table, 2)):
+    categories = table.set_column(1, "text", table["text"].dictionary_encode())
+    for source, k in ((tmp_path / "in.parquet", 1), (table, 2), (categories, 2)):
         n = ffjax.classify_file(classifier, source, tmp_path / "out.parquet", k=k)
         result = pq.read_table(tmp_path / "out.parquet")
         assert n == result.num_rows == len(texts)
-        assert result.select(["id", "text"]).equals(table)
+        assert result.select(["id", "text"]).to_pylist() == table.to_pylist()
         names, scores = classifier.predict(texts[:-1], k)
         if k == 1:
             assert result["label"].to_pylist() == [row[0] for row in names] + [None]
@@ -95,7 +120,7 @@ def test_parquet_and_arrow_get_two_columns(classifier, tmp_path, small_blocks):
             np.testing.assert_allclose(result["scores"].to_pylist()[0], scores[0], atol=1e-6)
 
 
-def test_wrong_files_and_options_are_named(classifier, tmp_path):
+def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     pa = pytest.importorskip("pyarrow")
     target = tmp_path / "out"
     target.write_text("old")
@@ -109,8 +134,10 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path):
         (b'{"text": 1}', as_json, "`column`: expected text in the field 'text', got int"),
         (b'{"text": "a"}\n{', as_json, "`source`: expected JSON in line 2"),
         (b"[]", as_json, "`source`: expected an object in line 1, got list"),
+        (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "no field score in line 2"),
+        (b"[" * 10**6, as_json, "`source`: expected JSON in line 1"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
-        (b"", {"label": "klingon"}, "expected labels of the classifier, got 'klingon'"),
+        (b"", {"label": "klingon"}, "`label`: expected labels of the classifier, got 'klingon'"),
     ):
         with pytest.raises(ValueError, match=message):
             run(io.BytesIO(source), **options)
@@ -121,6 +148,16 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             run(pa.table(table), **options)
-    with pytest.raises(ValueError, match="`target`: expected another file than `source`"):
+    twice = pa.table([["a"], ["b"]], names=["text", "text"])
+    with pytest.raises(ValueError, match="`column`: expected a single column 'text'"):
+        run(twice)
+    with pytest.raises(ValueError, match="`format`: expected None or 'parquet' for Arrow"):
+        run(twice, format="text")
+    for source in (None, b"/path", io.StringIO("abc")):
+        with pytest.raises(TypeError, match="`source`: expected a path or a binary file, got"):
+            run(source)
+    with pytest.raises(TypeError, match="`classifier`: expected Classifier, got Embeddings"):
+        ffjax.classify_file(classifier.embeddings, target, target)
+    with pytest.raises(ValueError, match="`target`: expected a different file from `source`"):
         run(target)
     assert target.read_text() == "old"

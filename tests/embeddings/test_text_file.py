@@ -61,6 +61,6 @@ def test_the_old_file_stays_where_something_fails(tmp_path):
 def test_a_text_is_not_written_over(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("a cup of tea\n")
-    with pytest.raises(ValueError, match="`target`: expected another file than the text"):
+    with pytest.raises(ValueError, match="`target`: expected a different file from `source`"):
         ffjax.embed_file(ffjax.demo(), path, tmp_path / "." / "text.txt")
     assert path.read_text() == "a cup of tea\n"

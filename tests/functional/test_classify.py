@@ -71,6 +71,21 @@ def test_packed_texts_restricted_labels_and_traced_thresholds(classifiers):
     np.testing.assert_array_equal(eager.ids, answers.ids)
 
 
+def test_numbers_of_no_label_and_repeated_ones_are_no_answers(classifiers):
+    classifier = ffjax.load_classifier(classifiers / "softmax-chars")
+    text = np.frombuffer(b"abc\n", np.uint8)
+    run = jax.jit(partial(ffjax.classify, k=4, n_words=4, n_lines=1))
+    n_labels = len(classifier.labels)
+    numbers = np.array([5, n_labels, 3, -1, 5, 10**6, -1])
+    answers = run(classifier, text, restrict=jnp.array(numbers))
+    eager = ffjax.classify(classifier, b"abc\n", k=4, restrict=np.array([3, 5, 5]))
+    assert eager.counts.tolist() == answers.counts.tolist() == [2]
+    assert answers.ids.tolist() == [[*eager.ids[0].tolist(), -1, -1]]
+    assert sorted(eager.ids[0].tolist()) == [3, 5]
+    np.testing.assert_allclose(answers.scores[:, :2], eager.scores, rtol=1e-6)
+    assert answers.scores[0, 2:].tolist() == [0, 0]
+
+
 def test_gradients_reach_the_rows_and_the_output_matrix(classifiers):
     classifier = ffjax.load_classifier(classifiers / "softmax-chars")
     text = jnp.frombuffer(b"abc cab\nbca\n", jnp.uint8)
@@ -132,8 +147,18 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         ffjax.classify(classifier, ["a"])
     with pytest.raises(ValueError, match="`restrict`: expected labels of the classifier"):
         ffjax.classify(classifier, b"a", restrict=["klingon"])
-    with pytest.raises(ValueError, match="`n_lines`: expected a number for text inside of `jit`"):
+    with pytest.raises(ValueError, match="`n_lines`: expected a number for text inside `jit`"):
         jax.jit(ffjax.classify)(classifier, jnp.zeros(3, jnp.uint8))
+    n_labels = len(classifier.labels)
+    for numbers in ([n_labels], [-1, 0]):
+        with pytest.raises(ValueError, match="`restrict`: expected numbers of labels, 0 to"):
+            ffjax.classify(classifier, b"a", restrict=np.array(numbers))
+    with pytest.raises(ValueError, match="`restrict`: expected at least one label, got none"):
+        ffjax.classify(classifier, b"a", restrict=np.zeros(0, np.int32))
+    with pytest.raises(TypeError, match="`threshold`: expected a real number, got str 'x'"):
+        ffjax.classify(classifier, b"a", threshold="x")
+    with pytest.raises(TypeError, match="`classifier`: expected a Classifier, got str"):
+        ffjax.classify("lid", b"a")
     mapped = ffjax.load_classifier(classifiers / "softmax", mmap=True)
     with pytest.raises(ValueError, match="`classifier`: expected one in memory, got a mapped one"):
         ffjax.classify(mapped, b"a")

@@ -59,7 +59,7 @@ def search_out_of_core(
     block_bytes: int = _BLOCK_BYTES,
     keep: float = KEEP,
 ) -> Answers:
-    """Searches the first `n_rows` rows of a storage in blocks; not for use inside of `jit`."""
+    """Searches the first `n_rows` rows of a storage in blocks; not for use inside `jit`."""
     batch = queries.shape[0]
     best = no_answers(batch, k)
     rows = _rows(storage, row_filter, n_rows, block_bytes, keep)
