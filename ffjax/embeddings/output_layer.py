@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_word, real_number, whole_number
-from ffjax.embeddings.hidden_layer import LABEL_PREFIX, Lines
+from ffjax.embeddings.hidden_layer import Lines
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import SHIFT, label_scores
+from ffjax.kernels.tokenize import LABEL_PREFIX
 from ffjax.strings.string_table import StringTable
 
 # Numbers of the output layer that are computed at a time.
@@ -187,16 +188,21 @@ def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return np.take_along_axis(scores, columns, 1), columns
     columns = np.broadcast_to(np.arange(n_labels)[::-1], scores.shape)
     if k < n_labels:
-        columns = -np.sort(-np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :], 1)
-        # Where more labels have the least of these scores, those with the largest numbers count.
+        columns = _descending(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :])
+        # Where more labels have the lowest of these scores, those with the largest numbers count.
         chosen = np.take_along_axis(scores, columns, 1)
-        least = np.maximum(chosen.min(1, keepdims=True), np.finfo(np.float32).tiny)
-        ties = np.flatnonzero((scores == least).sum(1) > (chosen == least).sum(1))
+        lowest = np.maximum(chosen.min(1, keepdims=True), np.finfo(np.float32).tiny)
+        n_equal, n_chosen = ((x == lowest).sum(1) for x in (scores, chosen))
+        ties = np.flatnonzero(n_equal > n_chosen)
         reverse = np.argsort(-scores[ties, ::-1], axis=1, kind="stable")[:, :k]
-        columns[ties] = -np.sort(reverse + 1 - n_labels, 1)
+        columns[ties] = _descending(n_labels - 1 - reverse)
     order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, 1)
     return np.take_along_axis(scores, columns, 1), columns
+
+
+def _descending(numbers: np.ndarray) -> np.ndarray:
+    return -np.sort(-numbers, axis=1)
 
 
 @contextmanager

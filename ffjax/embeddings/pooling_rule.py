@@ -9,10 +9,8 @@ from ffjax.embeddings.batch_lookup import read_rows
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.text import checked_weights, is_classifier
 from ffjax.kernels.pool import check_pooling
+from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
 from ffjax.strings.codec import encode_word
-
-LINE_END = "</s>"
-_LABEL_PREFIX = b"__label__"
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class PoolingRule:
                 f'got one with n-grams of {n_grams} words. Use "mean".'
             )
         labels = embeddings.training.labels  # type: ignore[attr-defined]
-        row = embeddings.vocab.row_of(LINE_END)
+        row = embeddings.vocab.row_of(LINE_END.decode())
         line_end = None
         if row is not None:
             line_end = read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0]
@@ -64,7 +62,7 @@ class PoolingRule:
         if self.labels is None:
             return False
         # A model's file does not say how its labels begin; fastText takes the usual for others.
-        return word.startswith(_LABEL_PREFIX) or word in self.labels
+        return word.startswith(LABEL_PREFIX) or word in self.labels
 
     def divide(self, totals: np.ndarray, denominators: np.ndarray, out: np.ndarray) -> None:
         """Makes vectors of the sums of some lines; zeros where the denominator is zero."""

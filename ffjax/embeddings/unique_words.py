@@ -6,9 +6,10 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_zeros
 from ffjax.embeddings.batch_lookup import embed_unknown, read_rows
-from ffjax.embeddings.pooling_rule import LINE_END, PoolingRule
+from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.normalize import unit_rows
+from ffjax.kernels.tokenize import LINE_END
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
 
@@ -92,7 +93,7 @@ def _before_line_end(words: ByteViews, lines: np.ndarray) -> np.ndarray:
     in_line = np.ones(len(lines), bool)
     candidates = np.flatnonzero(words.lengths == len(LINE_END))
     texts = words.data[words.starts[candidates][:, None] + np.arange(len(LINE_END))]
-    is_end = (texts == np.frombuffer(LINE_END.encode(), np.uint8)).all(1)
+    is_end = (texts == np.frombuffer(LINE_END, np.uint8)).all(1)
     ends = candidates[is_end]
     ended_lines, first = np.unique(lines[ends], return_index=True)
     stops = np.searchsorted(lines, ended_lines, side="right")
@@ -139,5 +140,5 @@ def _row_counts(
         return sum(map(len, vocab.subword_row_chunks(word)))
 
     words = [vocab.words[number] for number in word_ids.tolist()]
-    counts = [1 if word == LINE_END else 1 + n_ngrams(word) for word in words]
+    counts = [1 if word == LINE_END.decode() else 1 + n_ngrams(word) for word in words]
     return counts + [n_ngrams(decode_word(name)) for name in names]

@@ -13,11 +13,19 @@ from ffjax._internal.arguments import array_of, real_number, whole_number
 from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.jax_compat import fori_loop, is_traced
 from ffjax.functional.lookup import checked_strings
-from ffjax.kernels.fnv import OFFSET_32, fasttext_extend
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 from ffjax.kernels.label_scores import label_scores
 from ffjax.kernels.ngram_hashes import Words
 from ffjax.kernels.perfect_hash import find
-from ffjax.kernels.tokenize import LINE_FEED, Tokens, gather_bytes, is_space, tokenize
+from ffjax.kernels.tokenize import (
+    LABEL_PREFIX,
+    LINE_END,
+    LINE_FEED,
+    Tokens,
+    gather_bytes,
+    is_space,
+    tokenize,
+)
 from ffjax.kernels.word_ngrams import device_word_ngrams
 from ffjax.storage import Storage
 from ffjax.storage.ngram_sums import MEAN, Subwords, ngram_totals, with_ngram_sums
@@ -25,7 +33,6 @@ from ffjax.strings.strings import Strings
 
 # Words of up to so many bytes share a loop; longer ones have another, up to the most.
 _NARROW, _WIDE = 64, 1024
-_LINE_END, _LABEL_PREFIX = b"</s>", b"__label__"
 
 
 class Labels(NamedTuple):
@@ -139,8 +146,8 @@ def hidden_vectors(
     is_word = _words_of_lines(classifier, tokens, strings, ids, n_lines)
     lines = jnp.where(is_word, tokens.lines, n_lines)
 
-    end = jnp.frombuffer(_LINE_END.ljust(16), jnp.uint8)[None]
-    end_id = vocab.find(Strings(end, jnp.full(1, len(_LINE_END), jnp.int32)))
+    end = jnp.frombuffer(LINE_END.ljust(16), jnp.uint8)[None]
+    end_id = vocab.find(Strings(end, jnp.full(1, len(LINE_END), jnp.int32)))
     end_row, end_count = _word_rows(storage, end_id, jnp.ones(1, bool))
     rows, counts = _word_rows(storage, ids, is_word)
     if storage.indexer is not None:
@@ -240,8 +247,8 @@ def _words_of_lines(
         return equal & (tokens.lengths >= len(prefix))
 
     label_ids = find(classifier.label_index, labels.data, labels.offsets, data, strings.lengths)
-    is_label = (label_ids >= 0) | begins_with(_LABEL_PREFIX)
-    is_end = begins_with(_LINE_END) & (tokens.lengths == len(_LINE_END))
+    is_label = (label_ids >= 0) | begins_with(LABEL_PREFIX)
+    is_end = begins_with(LINE_END) & (tokens.lengths == len(LINE_END))
     number = jnp.arange(len(data), dtype=jnp.int32)
     ends = jnp.where(is_end, number, jnp.int32(len(data)))
     end = jax.ops.segment_min(ends, tokens.lines, n_lines + 1, indices_are_sorted=True)
@@ -269,7 +276,7 @@ def _word_ngram_sums(classifier: Any, words: Words, lines: Array, n_lines: int) 
     targets = jnp.where(is_word, rank + lines, n)
     hashes = jnp.zeros(n, jnp.uint32).at[targets].set(_hashes(words, is_word), mode="drop")
     all_lines = jnp.full(n, -1, jnp.int32).at[targets].set(lines, mode="drop")
-    hashes = hashes.at[end_places].set(np.uint32(_end_hash()))
+    hashes = hashes.at[end_places].set(np.uint32(fasttext_hash(LINE_END)))
     all_lines = all_lines.at[end_places].set(jnp.arange(n_lines, dtype=jnp.int32))
     all_lines = jnp.where(all_lines < 0, n_lines, all_lines)
 
@@ -293,13 +300,6 @@ def _hashes(words: Words, mask: Array) -> Array:
 
     start = jnp.full(words.lengths.shape, np.uint32(OFFSET_32))
     return fori_loop(0, longest, step, start)
-
-
-def _end_hash() -> int:
-    state = np.full(1, OFFSET_32, np.uint32)
-    for byte in _LINE_END:
-        state = fasttext_extend(state, np.full(1, byte, np.uint32))
-    return int(state[0])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))

@@ -41,3 +41,17 @@ def fasttext_extend(state: Any, byte: Any) -> Any:
     """FastText's states after one more byte, both uint32."""
     signed = (byte ^ np.uint32(0x80)) - np.uint32(0x80)
     return (state ^ signed) * np.uint32(PRIME_32)
+
+
+def fasttext_hash(raw: bytes) -> int:
+    """FastText's hash of one string.
+
+    Examples:
+        >>> hex(fasttext_hash(b"tea"))
+        '0xb401e629'
+    """
+    state = OFFSET_32
+    for byte in raw:
+        signed = byte if byte < 0x80 else byte | 0xFFFFFF00
+        state = ((state ^ signed) * PRIME_32) & 0xFFFFFFFF
+    return state

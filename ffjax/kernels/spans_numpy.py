@@ -9,7 +9,7 @@ import secrets
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ffjax.kernels.fnv import OFFSET_32, PRIME_32, fasttext_extend
+from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
 _LONG = 256
@@ -19,14 +19,14 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 def distinct(
     data: np.ndarray, starts: np.ndarray, lengths: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One string of each kind, and the number of each string's kind.
+    """The distinct strings, and the index of each string among them.
 
     Strings get a slot in a table by a hash with a random key. The last one that wants a slot gets
     it, with all that are equal to it; the others try another slot.
 
     Returns:
-        `(chosen, numbers)`: positions of different strings, int64 `[n_different]`, ascending; and
-        for each string its number among them, int32 `[n]`.
+        `(chosen, numbers)`: positions of distinct strings, int64 `[n_distinct]`, ascending; and
+        for each string its index among them, int32 `[n]`.
 
     Examples:
         >>> data = np.frombuffer(b"to be or not to be" + bytes(8), np.uint8)
@@ -91,10 +91,7 @@ def fasttext_hashes(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -
         rows = rows[lengths[rows] > i]
         hashes[rows] = fasttext_extend(hashes[rows], data[starts[rows] + i].astype(np.uint32))
     for row in np.flatnonzero(lengths > _LONG).tolist():
-        state = OFFSET_32
-        for byte in data[starts[row] : starts[row] + lengths[row]].view(np.int8).tolist():
-            state = ((state ^ (byte & 0xFFFFFFFF)) * PRIME_32) & 0xFFFFFFFF
-        hashes[row] = state
+        hashes[row] = fasttext_hash(data[starts[row] : starts[row] + lengths[row]].tobytes())
     return hashes
 
 

@@ -16,6 +16,8 @@ from jaxtyping import Array, Int32, UInt8
 from ffjax._internal.jax_compat import fori_loop
 
 LINE_FEED = 10
+# The word that fastText puts at the end of a line, and how its labels begin.
+LINE_END, LABEL_PREFIX = b"</s>", b"__label__"
 _BLOCK_BYTES = 32
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ffjax.kernels.siphash import words_at
+from ffjax.kernels.tokenize import LINE_END
 
-LINE_END = b"</s>"
 _END = np.frombuffer(LINE_END, "<u4")[0]
 _SLACK = 8
 # 1 for the bytes that divide words.

@@ -20,15 +20,16 @@ from ffjax._internal.arguments import check_flag, whole_number
 from ffjax._internal.pytree import set_fields, static_value
 from ffjax.kernels import ngram_hashes as device
 from ffjax.kernels import ngrams_numpy as host
-from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
+from ffjax.kernels.fnv import fasttext_hash, finalfusion_extend, length_state
 from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
+from ffjax.kernels.tokenize import LINE_END
 from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.definition import check_ngram, check_range
 
 # What fastText puts at the end of a line, with markers.
-_EOS = np.frombuffer(b"<</s>>", np.uint8)
+_EOS = np.frombuffer(b"<%b>" % LINE_END, np.uint8)
 
 
 # The least and the largest value of settings, and why.
@@ -183,10 +184,7 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     def __call__(self, ngram: str) -> int:
         """The bucket of an n-gram of any length."""
         check_ngram(ngram)
-        state = np.full(1, OFFSET_32, np.uint32)
-        for byte in encode(ngram):
-            state = fasttext_extend(state, np.full(1, byte, np.uint32))
-        return int(state[0]) % self.n_buckets
+        return fasttext_hash(encode(ngram)) % self.n_buckets
 
     def __repr__(self) -> str:
         flags = [name for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name)]
