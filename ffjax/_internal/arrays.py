@@ -91,6 +91,17 @@ def _aligned(allocate: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """As many numbers from each start on as its count, one range after the other.
+
+    Examples:
+        >>> ranges(np.array([5, 0]), np.array([3, 2])).tolist()
+        [5, 6, 7, 0, 1]
+    """
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
+
+
 def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:
     """A number rounded up to a power of two, so that arrays of many sizes share few programs.
 

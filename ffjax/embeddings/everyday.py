@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_word, list_of_words, whole_number
-from ffjax.embeddings.cosines import cosines_of, to_unit
+from ffjax.embeddings.cosines import cosines_of
 from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
 from ffjax.embeddings.text import embed_text
 from ffjax.functional.search import all_scores
+from ffjax.kernels.normalize import to_unit
 from ffjax.storage.word_sums import sum_of_word
 
 

@@ -5,7 +5,6 @@ and looks them up; the vectors of its different words are read or made once, int
 compiled code again sums the rows of that table line by line.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from jaxtyping import Array
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray, padded_size
+from ffjax._internal.cpus import n_cpus
 from ffjax._internal.jax_compat import is_traced
 from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
@@ -27,9 +27,10 @@ from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import TEXT_BYTES, in_numpy
 from ffjax.kernels.pool import pool_rows, pool_rows_numpy
 from ffjax.kernels.tokenize import (
-    LINE_FEED,
     Tokens,
+    count_lines,
     gather_bytes,
+    line_bounds,
     tokenize,
     tokenize_on_host,
 )
@@ -44,7 +45,7 @@ _BLOCK_BYTES, _BATCH_BYTES = 3 << 17, 1 << 24
 _TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 # Longer words are few, and looked up apart.
 _WIDTH = 16
-_THREADS = max(2, os.cpu_count() or 1)
+_THREADS = max(2, n_cpus())
 
 
 def embed_text(
@@ -142,9 +143,9 @@ def embed_text(
         )
     rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
     text = text_bytes(text)
-    bounds = _line_bounds(text, _BATCH_BYTES)
+    bounds = line_bounds(text, _BATCH_BYTES)
     batches = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
-    ends = np.cumsum([0, *map(_n_lines, batches)]).tolist()
+    ends = np.cumsum([0, *map(count_lines, batches)]).tolist()
     vectors = np.empty((ends[-1], embeddings.storage.shape[1]), np.float32)
     counts = np.empty(ends[-1], np.int32)
     for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
@@ -152,26 +153,6 @@ def embed_text(
         embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
     warn_of_zeros(embeddings, text, counts)
     return vectors, counts
-
-
-def _line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
-    """Where to cut a text at ends of lines, into blocks of little more than so many bytes."""
-    bounds = [0]
-    while bounds[-1] < text.size:
-        end = min(bounds[-1] + block_bytes, text.size)
-        step = 1 << 12
-        while end < text.size and text[end - 1] != LINE_FEED:
-            feeds = np.flatnonzero(text[end : end + step] == LINE_FEED)
-            end = end + int(feeds[0]) + 1 if feeds.size else min(end + step, text.size)
-            step *= 4
-        bounds.append(end)
-    return bounds
-
-
-def _n_lines(text: np.ndarray) -> int:
-    if not text.size:
-        return 0
-    return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
 
 
 def embed_batch(
@@ -182,7 +163,7 @@ def embed_batch(
     counts: np.ndarray,
 ) -> None:
     """Writes the vectors and counts of the lines of a text whose words share a table."""
-    bounds = _line_bounds(text, _BLOCK_BYTES)
+    bounds = line_bounds(text, _BLOCK_BYTES)
     texts = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
     by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
     look_up = _look_up_in_numpy if by_numpy else _look_up

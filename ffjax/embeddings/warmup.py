@@ -1,6 +1,5 @@
 """Compiling ahead of time."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
+from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.batch_lookup import read_rows
 from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
@@ -24,7 +24,7 @@ from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.strings import Strings
 
 _QUERIES = 256
-_THREADS = max(1, os.cpu_count() or 1)
+_THREADS = n_cpus()
 
 
 def warmup(

@@ -9,6 +9,7 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax.embeddings.value import Embeddings
 from ffjax.evaluate.datasets import File, Pair, read_pairs
 from ffjax.evaluate.known_words import KnownWords
+from ffjax.kernels.normalize import to_unit
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,9 +86,7 @@ def similarity(
     pairs = tuple(compress(all_pairs, is_known))
     rows = embeddings.vocab.host_rows[numbers[is_known]]
     vectors = embeddings.storage.embedding(rows.ravel()).astype(np.float64)
-    vectors = vectors.reshape(-1, 2, embeddings.dims)
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit = vectors / np.where(norms > 0, norms, 1)
+    unit = to_unit(vectors).reshape(-1, 2, embeddings.dims)
     cosines = (unit[:, 0] * unit[:, 1]).sum(-1)
     judged = np.array([pair.similarity for pair in pairs])
     spearman = pearson(ranks(judged), ranks(cosines))

@@ -18,7 +18,7 @@ from ffjax._internal.jax_compat import is_traced
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.functional.tier import on_host
+from ffjax.functional.tier import all_on_host
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.norms import Norms
@@ -152,7 +152,7 @@ def embed(
         rows = encode(vocab, strings)
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     trees = storage, vocab, strings, _lengths(norms)
-    if jax.default_backend() != "cpu" or is_traced(trees) or not on_host(*trees):
+    if jax.default_backend() != "cpu" or is_traced(trees) or not all_on_host(*trees):
         def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
             return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
 

@@ -28,9 +28,9 @@ def in_numpy(work: float | int, limit: int, *trees: Any) -> bool:
         raise ValueError(
             f"the environment variable FFJAX_COMPILE: expected always or never, got {choice!r}."
         )
-    return work <= limit and jax.default_backend() == "cpu" and on_host(*trees)
+    return work <= limit and jax.default_backend() == "cpu" and all_on_host(*trees)
 
 
-def on_host(*trees: Any) -> bool:
+def all_on_host(*trees: Any) -> bool:
     """Whether NumPy sees the arrays without a copy."""
     return all(host_view(leaf) is not None for leaf in jax.tree.leaves(trees))

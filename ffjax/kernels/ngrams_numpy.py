@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arrays import ranges
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
 from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
@@ -61,8 +62,7 @@ def mark_words(
     """Copies words out of a buffer, one after the other, with a marker before and after each."""
     marked = lengths.astype(np.int64) + (len(bow) + len(eow))
     splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(marked)])
-    source = np.repeat(starts - len(bow) - splits[:-1], marked) + np.arange(splits[-1])
-    line = data.take(source, mode="clip")
+    line = data.take(ranges(starts - len(bow), marked), mode="clip")
     for i, byte in enumerate(bow):
         line[splits[:-1] + i] = byte
     for i, byte in enumerate(reversed(eow), start=1):

@@ -88,3 +88,10 @@ def unit_vector(vector: np.ndarray) -> tuple[Float32[np.ndarray, " dims"], np.fl
         return vector / norm, norm
     units, norms = unit_rows(vector[None].copy())
     return units[0], norms[0]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def to_unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors at unit length; zero vectors stay, and infinity becomes NaN."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.sparse import csr_array
 
+from ffjax._internal.arrays import ranges
+
 
 class Ragged(NamedTuple):
     """Lists of numbers.
@@ -38,7 +40,7 @@ class Ragged(NamedTuple):
     def take(self, lists: np.ndarray) -> "Ragged":
         """Some of the lists."""
         counts = self.counts[lists]
-        return Ragged.of(self.values[_ranges(self.splits[lists], counts)], counts)
+        return Ragged.of(self.values[ranges(self.splits[lists], counts)], counts)
 
     def only(self, mask: np.ndarray) -> "Ragged":
         """The lists with only those values for which the mask is true."""
@@ -48,8 +50,8 @@ class Ragged(NamedTuple):
         """Each list followed by the same list of `other`."""
         splits = self.splits + other.splits
         values = np.empty(splits[-1], np.result_type(self.values, other.values))
-        values[_ranges(splits[:-1], self.counts)] = self.values
-        values[_ranges(splits[:-1] + self.counts, other.counts)] = other.values
+        values[ranges(splits[:-1], self.counts)] = self.values
+        values[ranges(splits[:-1] + self.counts, other.counts)] = other.values
         return Ragged(values, splits)
 
     def replaced(self, lists: "Ragged") -> "Ragged":
@@ -61,14 +63,8 @@ class Ragged(NamedTuple):
         """The sum of the rows that each list names, added in its order.
 
         The product of a sparse matrix of ones with the rows takes a tenth of the time of
-        `np.add.reduceat`, and reads the rows in place. SciPy is what JAX depends on too.
+        `np.add.reduceat`, and reads the rows in place.
         """
         ones = np.ones(len(self.values), np.float32)
         shape = len(self.splits) - 1, len(rows)
         return csr_array((ones, self.values, self.splits), shape) @ rows
-
-
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """As many numbers from each start on as its count."""
-    before = np.cumsum(counts) - counts
-    return np.repeat(starts - before, counts) + np.arange(counts.sum())

@@ -42,6 +42,27 @@ def is_space(text: Any) -> Any:
     return (text == 32) | (text == 0) | ((text >= 9) & (text <= 13))
 
 
+def line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
+    """Where to cut a text at ends of lines, into blocks of little more than so many bytes."""
+    bounds = [0]
+    while bounds[-1] < text.size:
+        end = min(bounds[-1] + block_bytes, text.size)
+        step = 1 << 12
+        while end < text.size and text[end - 1] != LINE_FEED:
+            feeds = np.flatnonzero(text[end : end + step] == LINE_FEED)
+            end = end + int(feeds[0]) + 1 if feeds.size else min(end + step, text.size)
+            step *= 4
+        bounds.append(end)
+    return bounds
+
+
+def count_lines(text: np.ndarray) -> int:
+    """How many lines a text has; what follows the last line feed is one if it has bytes."""
+    if not text.size:
+        return 0
+    return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
+
+
 def tokenize_on_host(text: UInt8[np.ndarray, " bytes"]) -> Tokens:
     r"""The words of a text in NumPy, without unused slots.
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arrays import ranges
 from ffjax.kernels.siphash import words_at
 from ffjax.kernels.tokenize import LINE_END
 
@@ -59,5 +60,5 @@ def split_lines(text: bytes) -> LineWords:
     ends = ends[np.searchsorted(ends, first, side="right")]
     counts = ends - first
     splits = np.append(0, np.cumsum(counts))
-    words = np.repeat(first - splits[:-1], counts) + np.arange(splits[-1])
+    words = ranges(first, counts)
     return LineWords(data, starts[words], lengths[words], splits)

@@ -1,7 +1,6 @@
 """Product quantizers: codebooks, and the vectors that codes stand for."""
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_array, check_out, whole_number
 from ffjax._internal.arrays import AnyArray, on_host, placed_array
+from ffjax._internal.cpus import n_cpus
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.top_k.top_k_numpy import reciprocal_sqrt
 from ffjax.storage.base import written
@@ -20,7 +20,7 @@ _BLOCK_CODES = 1 << 17
 # How much the norms before and after a rotation may differ: the rounding of OPQ's matrices.
 _ROUNDING = 2e-5
 _CACHED_CODES = 1 << 16
-_THREADS = max(1, os.cpu_count() or 1)
+_THREADS = n_cpus()
 
 
 @value(static=("reconstructed_len",))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.arrays import AnyArray, on_host, ranges
 from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.siphash import hash_spans
@@ -149,8 +149,7 @@ class StringTable:
         offsets = self.host_offsets
         starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
         ends = _offsets(lengths)
-        source = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
-        return StringTable.from_buffer(self.host_data[source], ends)
+        return StringTable.from_buffer(self.host_data[ranges(starts, lengths)], ends)
 
     def first_invalid(self) -> InvalidString | None:
         r"""The first string that is not UTF-8 by itself, or `None` if all are.

@@ -8,6 +8,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, list_of_words, real_numbers
 from ffjax.embeddings.value import Embeddings
+from ffjax.kernels.normalize import to_unit
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import StringTable
 
@@ -50,7 +51,7 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
     norms = embeddings.norms
     if norms is not None:
         lengths = np.linalg.norm(rows, axis=1)
-        rows = rows / np.where(lengths > 0, lengths, 1)[:, None]
+        rows = to_unit(rows)
         lengths = _converted(lengths, np.dtype(np.float32), "norms")
         norms = Norms(np.concatenate([np.asarray(norms), lengths]))
     first = vocab.n_word_rows

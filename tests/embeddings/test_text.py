@@ -168,7 +168,7 @@ def in_jit(emb, **options):
         (
             lambda e: ffjax.embed_text(e, ["tea", 3]),
             TypeError,
-            "`text`: expected bytes, str, .* uint8, got list with .*int 3",
+            "`text`: expected str or bytes, got int 3 as text 1",
         ),
         (
             lambda e: ffjax.embed_text(e, np.zeros(3)),

@@ -112,3 +112,11 @@ def test_pq_on_the_host():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_array_of_norms_may_be_written_to_and_a_view_may_not():
+    norms = ffjax.Norms(np.array([1, 2], np.float32))
+    assert np.array(norms).flags.writeable
+    assert not np.asarray(norms, copy=False).flags.writeable
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(norms, np.float64, copy=False)

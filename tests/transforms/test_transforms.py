@@ -360,7 +360,7 @@ def test_words_are_added_to_words_that_share_rows():
         (
             lambda e: ffjax.add_words(embeddings("floret"), ["x"], np.ones((1, 6))),
             TypeError,
-            "`embeddings`: expected embeddings with a list of words, got a FloretVocab",
+            "`embeddings`: expected embeddings with a list of words, got .* a FloretVocab",
         ),
     ],
 )

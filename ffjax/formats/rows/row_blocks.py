@@ -5,7 +5,6 @@ A reader yields `Blocks` and keeps a few of them in memory. `collect` makes embe
 """
 
 import mmap
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,7 +15,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.arrays import aligned_empty, ranges
+from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import not_utf8
@@ -165,8 +165,7 @@ def slice_words(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Strin
     """The bytes from each of `starts` to each of `ends`."""
     lengths = ends - starts
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return StringTable.from_buffer(data[positions], offsets)
+    return StringTable.from_buffer(data[ranges(starts, lengths)], offsets)
 
 
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
@@ -217,7 +216,7 @@ def in_order(
     work: Callable[[T], U], items: Iterable[T], *, spare: int = 0
 ) -> Generator[U, None, None]:
     """`map` on a few threads, in order; the caller's thread makes items and has `spare` CPUs."""
-    n_threads = min(_MAX_THREADS, _n_cpus())
+    n_threads = min(_MAX_THREADS, n_cpus())
     if n_threads == 1:
         yield from map(work, items)
         return
@@ -234,9 +233,3 @@ def in_order(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _n_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

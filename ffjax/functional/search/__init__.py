@@ -2,8 +2,8 @@
 
 from ffjax.functional.search.api import top_k as top_k
 from ffjax.functional.search.api import top_products as top_products
-from ffjax.functional.search.on_host import all_scores as all_scores
-from ffjax.functional.search.on_host import nearest_rows as nearest_rows
+from ffjax.functional.search.in_numpy import all_scores as all_scores
+from ffjax.functional.search.in_numpy import nearest_rows as nearest_rows
 from ffjax.functional.search.types import EmbeddingsLike as EmbeddingsLike
 from ffjax.functional.search.types import TopK as TopK
 from ffjax.functional.search.types import checked_k as checked_k

@@ -7,7 +7,7 @@ import pytest
 
 import ffjax
 from ffjax.functional import tier
-from ffjax.functional.search import nearest_rows, on_host
+from ffjax.functional.search import in_numpy, nearest_rows
 from ffjax.kernels.top_k.metrics import COS_MUL, METRICS
 from tests.functional.search.reference import agree, integers, normals, reference
 from tests.storage.test_contract import DIMS, IN_ARRAYS, ROWS, STORAGES, definition, mapped
@@ -110,8 +110,8 @@ def test_maps_are_searched_in_place(kind, tmp_path, monkeypatch):
 
 def test_the_lower_row_wins_ties_across_blocks(monkeypatch, in_both):
     """Equal rows have equal scores wherever they stand, and however many threads score them."""
-    monkeypatch.setattr(on_host, "_TASK_NUMBERS", 64)
-    monkeypatch.setattr(on_host, "_GROUP_SCORES", 1000)
+    monkeypatch.setattr(in_numpy, "_TASK_NUMBERS", 64)
+    monkeypatch.setattr(in_numpy, "_GROUP_SCORES", 1000)
     matrix = integers(2, 700, DIMS)
     rows = normals(3, 5, DIMS)[np.arange(700) % 5]
     for values, queries, metric in (

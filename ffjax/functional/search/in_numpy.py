@@ -1,6 +1,5 @@
 """Search in NumPy, for methods that take strings, and the choice between it and compiled code."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from ffjax._internal.arrays import padded_size
+from ffjax._internal.cpus import n_cpus
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.functional.search.api import check_search, searched_rows, top_k, top_products
 from ffjax.functional.search.candidates import row_filter
@@ -27,7 +27,7 @@ from ffjax.storage import Storage
 
 # Numbers of rows that a thread scores at a time, and scores of a group of queries.
 _TASK_NUMBERS, _GROUP_SCORES = 1 << 22, 1 << 25
-_THREADS = max(1, os.cpu_count() or 1)
+_THREADS = n_cpus()
 # `k` and the number of queries are rounded up to these in compiled code, then to powers of two.
 _ANSWERS, _QUERIES = (10, 50, 200, 1000), (16, 64, 256, 1024)
 
