@@ -26,7 +26,8 @@ def check_file(file: Any, name: str = "path") -> None:
 
 
 def check_source(source: Any, target: Any) -> bool:
-    """Whether a source is a path, after checks: it may also be a binary file, and no target."""
+    """Whether a source is a path, and not a binary file; checks that it is not the target."""
+    check_file(target, "target")
     if isinstance(source, str | os.PathLike):
         both_exist = os.path.exists(source) and os.path.exists(target)
         if not isinstance(target, int) and both_exist and os.path.samefile(source, target):

@@ -156,6 +156,8 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     for source in (None, b"/path", io.StringIO("abc")):
         with pytest.raises(TypeError, match="`source`: expected a path or a binary file, got"):
             run(source)
+    with pytest.raises(TypeError, match="`target`: expected a path or a descriptor, got NoneType"):
+        ffjax.classify_file(classifier, target, None)
     with pytest.raises(TypeError, match="`classifier`: expected Classifier, got Embeddings"):
         ffjax.classify_file(classifier.embeddings, target, target)
     with pytest.raises(ValueError, match="`target`: expected a different file from `source`"):
