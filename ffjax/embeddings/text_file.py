@@ -7,7 +7,7 @@ See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from io import BufferedIOBase
@@ -17,6 +17,7 @@ import numpy as np
 
 from ffjax._internal.atomic_write import atomic_write
 from ffjax._internal.file_arguments import check_source
+from ffjax._internal.progress import BlockProgress
 from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
 
@@ -36,7 +37,7 @@ def embed_file(
     lowercase: bool = False,
     strip_punctuation: bool = False,
     dtype: str = "float32",
-    progress: Callable[[int, int], None] | None = None,
+    progress: BlockProgress | None = None,
 ) -> int:
     r"""Writes one vector for each line of a text file into a `.npy` file, in constant memory.
 

@@ -1,6 +1,5 @@
 """Benchmarks of analogies: how many questions the embeddings answer correctly."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, compress
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
+from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.evaluate.datasets import File, Question, read_questions
 from ffjax.evaluate.known_words import KnownWords
@@ -20,8 +20,6 @@ SKIPS = ("any", "answer")
 # As in gensim: if the best answers are the question's words in another case, the next ones count.
 _ANSWERS = 5
 _BATCH_QUESTIONS = 1024
-
-Progress = Callable[[int, int], None]
 
 
 class AnalogyAnswer(NamedTuple):

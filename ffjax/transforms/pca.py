@@ -22,15 +22,15 @@ from jaxtyping import Array, Float32
 from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import normalize, reciprocal_power
 from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
 
-# Called with the number of rows done so far, and of all.
+# Called with the number of rows done so far.
 RowsDone = Callable[[int], None]
-Progress = Callable[[int, int], None]
 
 _BLOCK_ROWS = 8192
 

@@ -1,18 +1,16 @@
 """Fewer rows: words whose rows are dropped share the nearest of the remaining ones."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
+from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage
 from ffjax.transforms.select import take_rows
-
-Progress = Callable[[int, int], None]
 
 _BATCH_ROWS = 8192
 

@@ -56,7 +56,7 @@ def test_unknown_words_share_blocks_with_those_of_like_lengths(kind, unnormalize
     words += words_of(300, 3) + words_of(70, 300) + words_of(1024, 1) + words_of(1500, 2)
     vectors, found = batch_lookup.embed_words(emb, words, unnormalize=unnormalize)
     # A batch for each width of short words, two of 300 words of 70 bytes, none of six long words.
-    assert programs == [(4096, 16), (4096, 64), (256, 256), (256, 256)]
+    assert programs == [(1024, 16), (1024, 64), (256, 256), (256, 256)]
     assert found.all()
     for i in [*range(8), 200, 304, 305, 306, 307]:
         rows = emb.storage.embedding(emb.vocab.subword_rows(decode_word(words[i])))
@@ -72,7 +72,7 @@ def test_a_long_word_leaves_the_others_of_its_batch_as_they_are(programs):
     vectors, found = emb.embedding_batch([*short, "x" * 70])
     np.testing.assert_allclose(vectors[:-1], alone, atol=1e-6)
     np.testing.assert_allclose(vectors[-1], emb["x" * 70], atol=1e-6)
-    assert found.all() and programs == [(4096, 16), (4096, 16)]
+    assert found.all() and programs == [(1024, 16), (1024, 16)]
 
 
 def test_many_words_of_a_kilobyte_go_through_compiled_code(programs):

@@ -11,10 +11,10 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import Int8Array, NdArray, Storage
 from ffjax.storage.int8 import rounded
-from ffjax.transforms.quantize.settings import Progress
 
 
 def to_int8(storage: Storage, progress: Progress) -> Int8Array:

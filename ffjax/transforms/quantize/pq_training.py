@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 
+from ffjax._internal.progress import Progress
 from ffjax.storage import PQ
 from ffjax.transforms.quantize import kmeans
 from ffjax.transforms.quantize.kmeans import Codebooks, Points, errors, step
-from ffjax.transforms.quantize.settings import PQSettings, Progress
+from ffjax.transforms.quantize.settings import PQSettings
 
 # Rows are columns here.
 Columns: TypeAlias = Float32[Array, "dims rows"]

@@ -7,10 +7,10 @@ from jax import Array
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.progress import Progress
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest
 from ffjax.transforms.quantize.pq_training import rotated
-from ffjax.transforms.quantize.settings import Progress
 
 # Squares of larger numbers, added up, leave the range of float32.
 _LARGEST = 1e17

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from ffjax._internal.arguments import whole_number
 
-# Called with how much is done, and how much there is; `Report` first with what is being done.
-Progress = Callable[[int, int], None]
+# As `Progress`, called with what is being done first.
 Report = Callable[[str, int, int], None]
 
 # Training rows for each centroid by default; faiss takes as many.
