@@ -1,6 +1,5 @@
 """Which format a file is in, by its content."""
 
-import codecs
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.text.fields import (
     count_values,
     ends_with_value,
+    is_plain,
     mark_bytes,
     other_separator,
     word_before,
@@ -25,7 +25,6 @@ _HEAD_BYTES = 1 << 16
 _LONG_HEAD_BYTES = 1 << 24
 _SAMPLE_LINES = 16
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FORMATS_BY_MAGIC = (
     (FINALFUSION_MAGIC, "finalfusion"),
     (FASTTEXT_MAGIC, "fasttext"),
@@ -135,20 +134,11 @@ def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
     if vector and _NUMBERS.fullmatch(vector):
         return "textdims"
     has_separators = re.search(rb"[\s,;:|]", vector or line) is not None
-    return "textdims" if has_separators and _is_plain(head) else "word2vec"
+    return "textdims" if has_separators and is_plain(head) else "word2vec"
 
 
 def _line(text: bytes, i: int) -> bytes:
     return (text.split(b"\n", i + 1) + [b""] * (i + 1))[i]
-
-
-def _is_plain(head: bytes) -> bool:
-    """Whether bytes are UTF-8 without control characters; the last character may be cut short."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return _CONTROL.search(head) is None
 
 
 def _value_counts(head: bytes) -> list[int]:

@@ -24,14 +24,16 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows import export, row_blocks
-from ffjax.formats.text.fields import shown
+from ffjax.formats.text.fields import is_plain, shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
 _MAX_WORD_BYTES = 1 << 20
 _LF, _SPACE = b"\n "
-_ABSURD = np.float32(1e15)  # text and shifted bytes, read as numbers, soon give larger ones
+# Text and shifted bytes, read as numbers, soon give such ratios between rows and within one.
+_ABSURD, _TINY = 1e15, 1e-10
+_MAX_SHIFT = 16  # numbers at the start of a vector among which text is looked for
 _SHIFT_HINT = (
     "A word with a space in it, which this format cannot hold, shifts all rows after it. Write the "
     "file again with `_` for spaces, or as text."
@@ -115,20 +117,23 @@ class _Reader(row_blocks.BlockReader):
 
     def chunks(self, n_read: int) -> Iterator[_Chunk]:
         """The first `n_read` rows."""
-        carry, row, size = b"", 0, 4 * self.dims
+        carry, row, size, chunk = b"", 0, 4 * self.dims, None
         while row < n_read:
             offset = self.stream.position - len(carry)
             data = carry + self.stream.read(max(_READ_BYTES, size))
             vectors = self._vectors(data, n_read - row)
             if vectors:
-                yield _Chunk(data, vectors, offset, row)
+                chunk = _Chunk(data, vectors, offset, row)
+                yield chunk
                 carry, row = data[vectors[-1] + size :], row + len(vectors)
             elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
+                if chunk is not None:
+                    self.parse(chunk)  # an error there is the cause of this one
                 raise self._incomplete(data, offset, row)
             else:
                 carry = data
         if self.is_complete:
-            self._check_end(carry)
+            self._check_end(carry, chunk)
 
     def _vectors(self, data: bytes, limit: int) -> list[int]:
         """Where the vectors of complete rows begin: after the first space that follows a vector."""
@@ -155,33 +160,45 @@ class _Reader(row_blocks.BlockReader):
         rows = sliding_window_view(data, 4 * self.dims)[vectors].view("<f4")
         words = row_blocks.slice_words(data, starts, ends)
         invalid = words.first_invalid()
-        self._check_shift(chunk, words, invalid is None, rows)
-        words = self.checked_words(words, invalid, starts, chunk.offset)
         norms, n_infinite = self.norms(rows)
+        lengths = norms
+        if n_infinite:
+            finite = np.isfinite(rows)
+            lengths = np.maximum(norms, np.abs(rows).max(axis=1, where=finite, initial=0))
+        self._check_shift(chunk, words, lengths, is_text=invalid is None)
+        words = self.checked_words(words, invalid, starts, chunk.offset)
         if self.matrix is not None:
             self.matrix[chunk.row : chunk.row + len(rows)] = rows
         return row_blocks.Block(words, rows, norms, n_infinite)
 
     def _check_shift(
-        self, chunk: _Chunk, table: StringTable, is_text: bool, rows: np.ndarray
+        self, chunk: _Chunk, table: StringTable, lengths: np.ndarray, *, is_text: bool
     ) -> None:
-        """Checks for line feeds in words and for absurd vectors, as where rows are shifted."""
+        """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
         data = table.host_data[: table.host_offsets[-1]]
         feeds = np.flatnonzero(data == _LF)
-        absurd = np.zeros(1, bool)
-        if not len(feeds) and not (is_text and (data >= _SPACE).all()):
-            absurd = (np.abs(rows) > _ABSURD).any(axis=1)
         if len(feeds):
             i = int(np.searchsorted(table.host_offsets, feeds[0], side="right")) - 1
-        elif absurd.any():
-            i = int(np.argmax(absurd))
-        else:
-            return
-        problem = "with a line feed in it" if len(feeds) else "and a vector of absurd length"
+            raise self._shifted(chunk, table, i, "with a line feed in it")
+        is_text = is_text and bool((data >= _SPACE).all())
+        for i in _too_long(lengths, is_text=is_text).tolist():
+            numbers = np.abs(np.frombuffer(chunk.data, "<f4", self.dims, chunk.vectors[i]))
+            if not is_text or np.fmin.reduce(numbers) < lengths[i] / _ABSURD:
+                raise self._shifted(chunk, table, i, "and a vector of absurd length")
+        # A shift by whole numbers leaves lengths as they are. The space after the rest of the word
+        # then is the high byte of a number of 1e-19.
+        n_bytes = 4 * min(self.dims, _MAX_SHIFT)
+        starts = sliding_window_view(np.frombuffer(chunk.data, np.uint8), n_bytes)[chunk.vectors]
+        for i, j in np.argwhere(starts[:, 3::4] == _SPACE).tolist():
+            text = starts[i, : 4 * j + 4].tobytes()
+            if lengths[i] > _TINY and is_plain(text) and b"\n" not in text:
+                raise self._shifted(chunk, table, i, "and a vector that begins with text")
+
+    def _shifted(self, chunk: _Chunk, table: StringTable, i: int, problem: str) -> FormatError:
         offset = chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0)
         where = {"chunk": f"row {chunk.row + i + 1} of {self.n_rows}", "field": "word"}
         got, hint = f"{shown(table.raw(i))}, {problem}", f"The rows are shifted. {_SHIFT_HINT}"
-        raise self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
+        return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
 
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
@@ -198,16 +215,25 @@ class _Reader(row_blocks.BlockReader):
         offset += len(word) + 1
         return self.stream.error(offset, expected, got, chunk=chunk, field=field, hint=hint)
 
-    def _check_end(self, carry: bytes) -> None:
+    def _check_end(self, carry: bytes, last: _Chunk | None) -> None:
         """Checks that nothing but line feeds follows the last row."""
         rest = carry
         while not (surplus := rest.lstrip(b"\n")):
             if not (rest := self.stream.read(_READ_BYTES)):
                 return
+        if last is not None:
+            self.parse(last)  # an error there is the cause of this one
         expected = f"the end after {self.n_rows} rows, as the first line says"
         hint = f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}"
         offset, got = self.stream.position - len(surplus), f"{shown(surplus)} and more"
         raise self.stream.error(offset, expected, got, hint=hint)
+
+
+def _too_long(lengths: np.ndarray, *, is_text: bool) -> np.ndarray:
+    """The rows that are far longer than most, or than any should be if words are not text."""
+    positive = lengths[lengths > 0]
+    usual = np.quantile(positive, 0.5, method="lower") if len(positive) else 1
+    return np.flatnonzero(lengths / _ABSURD > (usual if is_text else min(usual, 1)))
 
 
 def write_word2vec(

@@ -112,6 +112,31 @@ def test_a_space_in_a_word_of_word2vec(path: Path, feed: bytes, lossy: bool, dim
         ffjax.load_word2vec(path, lossy=lossy, limit=10)
 
 
+# Shifts by 2, 4 and 8 bytes; those by whole numbers leave every length as it is.
+@pytest.mark.parametrize("word", ["a b", "西 安", "tea-table pot lid"])
+@pytest.mark.parametrize("feed", [b"\n", b""])
+@pytest.mark.parametrize("at", [0, 17, 39])
+def test_shifted_rows_of_word2vec_are_never_read(
+    path: Path, word: str, feed: bytes, at: int
+) -> None:
+    words = [f"w{i}" for i in range(40)]
+    words[at] = word
+    for seed in range(6):
+        rows = np.random.default_rng(seed).normal(size=(40, 50)).astype(np.float32)
+        path.write_bytes(word2vec(words, rows, feed))
+        for options in ({}, {"lossy": True}, {"limit": at + 2}):
+            with pytest.raises(ffjax.FormatError, match="The rows are shifted") as caught:
+                ffjax.load(path, **options)
+            assert not any(advice in str(caught.value) for advice in ("lossy", "iconv", "limit="))
+
+
+def test_word2vec_rows_of_other_lengths_are_not_shifted(path: Path) -> None:
+    rows = np.zeros((5, 3), np.float32)
+    rows[1:] = np.array([1e-19, 3e-5, 1.0, 1e6], np.float32)[:, None]
+    path.write_bytes(word2vec(list("abcde"), rows, b"\n"))
+    np.testing.assert_allclose(ffjax.load(path).norms, rows[:, 0] * np.sqrt(3), rtol=1e-6)
+
+
 def test_a_word2vec_file_with_other_rows_than_it_says(path: Path) -> None:
     rows = np.eye(2, dtype=np.float32)
     raw = word2vec(["a", "b"], rows, b"\n")

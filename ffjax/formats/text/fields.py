@@ -1,5 +1,6 @@
 """Fields of text looked at one line at a time: to detect formats, check words and report errors."""
 
+import codecs
 import re
 
 SAMPLE_LINES = 64
@@ -18,6 +19,7 @@ _ALMOST_VALUE = re.compile(
     rb"[\[({\"']*(\d+:)?" + _NUMBER + rb"[,;:|\])}\"'\x00]*|[-+]?\d*\.\d+[^ \t\r\n]*"
 )
 _STUCK = b",;:|"
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # The byte order mark that some editors put before UTF-8.
 _MARK = b"\xef\xbb\xbf"
 
@@ -95,6 +97,15 @@ def other_separator(line: bytes) -> str | None:
         if fields and all(_ALMOST_VALUE.fullmatch(field.strip()) for field in fields):
             return chr(separator)
     return None
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether bytes are UTF-8 without control characters; the last character may be cut short."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(head) is None
 
 
 def mark_bytes(head: bytes) -> int:
