@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -43,6 +43,8 @@ COMMANDS = {
 # Commands in the module of another one.
 MODULES = {"reconstruct": "quantize", "bucket_to_explicit": "convert"}
 
+_HELP = ["-h", "--help"]
+
 # Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
@@ -55,7 +57,7 @@ def app() -> typer.Typer:
         invoke_without_command=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": _HELP},
     )
     for panel, names in COMMANDS.items():
         for name in names:
@@ -98,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: say(str(message))
-            group = typer.main.get_command(app())
+            group = _without_types(typer.main.get_command(app()))
             status = group.main(arguments or ["--help"], "ffjax", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
@@ -135,6 +137,18 @@ def command() -> NoReturn:
             sys.stderr.flush()
         os._exit(status)
     raise SystemExit(status)
+
+
+def _without_types(group: Any) -> Any:
+    """A group whose help leaves out the names of Python's types, which typer adds."""
+    for command in (group, *group.commands.values()):
+        context = typer.Context(command, help_option_names=_HELP)
+        for parameter in (*command.params, command.get_help_option(context)):
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = lambda ctx: None
+            elif parameter.metavar is None:
+                parameter.metavar = ""
+    return group
 
 
 def _use_utf8() -> None:

@@ -121,6 +121,8 @@ def _shown(parameter: Parameter) -> Any:
         *first, last = choices
         info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
     elif isinstance(info, OptionInfo):
-        info.metavar = "" if bool in types else "N" if int in types else info.metavar
+        shown = {bool: "", int: "N", float: "NUMBER"}
+        names = [shown[option] for option in types if option in shown]
+        info.metavar = names[0] if names else info.metavar or "TEXT"
     info.help = escape(info.help or "")
     return Annotated[kind, info]

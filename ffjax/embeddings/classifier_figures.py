@@ -38,6 +38,10 @@ class ClassifierTest(NamedTuple):
     recall: float
     by_label: dict[str, LabelFigures]
 
+    def __repr__(self) -> str:
+        figures = f"n={self.n}, precision={self.precision:.3f}, recall={self.recall:.3f}"
+        return f"ClassifierTest({figures}, by_label=<{len(self.by_label)} labels>)"
+
     @classmethod
     def of(
         cls, labels: list[str], counts: Iterable[tuple[np.ndarray, int]]

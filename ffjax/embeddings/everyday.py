@@ -6,10 +6,9 @@ of finalfusion-python answer `None` instead.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
-from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -17,9 +16,15 @@ import numpy as np
 
 from ffjax._internal.arguments import check_word, list_of_words, whole_number
 from ffjax.embeddings.cosines import cosines_of
-from ffjax.embeddings.similarity import SimilarityResult, WordSearches, nearest
+from ffjax.embeddings.similarity import (
+    SimilarityResult,
+    WordSearches,
+    nearest,
+    number_of_answers,
+    weighted,
+)
 from ffjax.embeddings.text import embed_text
-from ffjax.functional.search import all_scores
+from ffjax.functional.search import all_scores, check_metric
 from ffjax.kernels.normalize import to_unit
 from ffjax.storage.word_sums import sum_of_word
 
@@ -141,8 +146,11 @@ class EverydayVerbs(WordSearches):
             cosines = cosines_of(rows, vector)
         return (1 - cosines).astype(np.float32)
 
-    def closer_than(self, a: str, b: str) -> list[str]:
+    def closer_than(self, a: str, b: str, *, metric: str = "cosine") -> list[str]:
         """The words that are closer to `a` than `b` is, in the order of the vocabulary.
+
+        `metric` is the cosine, or one of the others of `ffjax.top_k`, of which only `"dot"` orders
+        words differently.
 
         Raises:
             KeyError: if a word has no vector.
@@ -152,15 +160,22 @@ class EverydayVerbs(WordSearches):
             >>> ffjax.demo().closer_than("berlin", "hamburg")
             ['vienna', 'munich']
         """
-        vectors = self._vectors("a`, `b", [a, b])
-        cosines = self._row_cosines(vectors[0])
+        check_metric(metric)
+        vector, other = self._vectors("a`, `b", [a, b])
+        if metric == "dot":
+            vector, limit = to_unit(vector), to_unit(vector) @ other
+            scores = all_scores(self, vector.astype(np.float32), "dot")
+        else:
+            scores, limit = self._row_cosines(vector), cosines_of(other[None], vector)[0]
         row = self.vocab.row_of(b)
-        limit = cosines_of(vectors[1:], vectors[0])[0] if row is None else cosines[row]
-        closer = np.flatnonzero((cosines > limit)[self.vocab.host_rows])
+        limit = limit if row is None else scores[row]
+        closer = np.flatnonzero((scores > limit)[self.vocab.host_rows])
         return [word for word in self.vocab.table.pick(closer.tolist()) if word != a]
 
-    def rank(self, a: str, b: str) -> int:
+    def rank(self, a: str, b: str, *, metric: str = "cosine") -> int:
         """The place of `b` among the words closest to `a`: 1 if no other word is closer.
+
+        `metric` is that of `closer_than`.
 
         Raises:
             KeyError: if a word has no vector.
@@ -170,7 +185,7 @@ class EverydayVerbs(WordSearches):
             >>> ffjax.demo().rank("berlin", "hamburg")
             3
         """
-        return len(self.closer_than(a, b)) + 1
+        return len(self.closer_than(a, b, metric=metric)) + 1
 
     def doesnt_match(self, words: Iterable[str]) -> str:
         """The word that is farthest from the mean of all, each scaled to unit length.
@@ -197,6 +212,7 @@ class EverydayVerbs(WordSearches):
         k: int | None = None,
         metric: str = "cosine",
         candidates: Any = None,
+        restrict_vocab: int | None = None,
     ) -> list[SimilarityResult]:
         """The words most similar to one query that several words make, as in gensim.
 
@@ -211,15 +227,16 @@ class EverydayVerbs(WordSearches):
             topn: at most how many words.
             k: another name for `topn`.
             metric: how to score: `"cosine"`, or one of the others of `ffjax.top_k`.
-            candidates: the rows that may be answers, see `ffjax.top_k`: `slice(10_000)` for
-                gensim's `restrict_vocab=10_000`.
+            candidates: the rows that may be answers, see `ffjax.top_k`.
+            restrict_vocab: only the first so many words may be answers, as in gensim.
 
         Returns:
             Words, best first, each with its score.
 
         Raises:
             KeyError: if a word has no vector.
-            TypeError: if something is not a word, a vector of `dims` numbers, or such a pair.
+            TypeError: if something is not a word, a vector of `dims` numbers, or such a pair, or
+                `topn` and `k` contradict each other.
             ValueError: if there is no word and no vector.
 
         Examples:
@@ -232,7 +249,7 @@ class EverydayVerbs(WordSearches):
             >>> emb.most_similar([("tea", 2.0), emb["milk"]], topn=1)[0].word
             'coffee'
         """
-        pairs = [*_weighted("positive", positive, 1.0), *_weighted("negative", negative, -1.0)]
+        pairs = [*weighted("positive", positive, 1.0), *weighted("negative", negative, -1.0)]
         if not pairs:
             raise ValueError("`positive`: expected at least one word or vector, got none.")
         keys, weights = zip(*pairs, strict=True)
@@ -241,8 +258,12 @@ class EverydayVerbs(WordSearches):
         vectors[is_word] = to_unit(vectors[is_word])
         query = to_unit(np.array(weights) @ vectors).astype(np.float32)
         skip = set(compress(keys, is_word))
-        name, n = ("topn", topn) if k is None else ("k", k)
-        n = whole_number(name, n, hint="`emb.distances(word)` compares all words.")
+        hint = "`emb.distances(word)` compares all words."
+        n = number_of_answers("topn", topn, "k", k, hint=hint)
+        if restrict_vocab is not None:
+            if candidates is not None:
+                raise TypeError("`restrict_vocab`: expected None with `candidates`, got both.")
+            candidates = self.vocab.first_rows(whole_number("restrict_vocab", restrict_vocab, 1))
         return nearest(self, query, n, skip, metric=metric, candidates=candidates)
 
     def get_nearest_neighbors(
@@ -258,7 +279,8 @@ class EverydayVerbs(WordSearches):
             ['munich', 'vienna']
         """
         check_word("word", word)
-        results = self.most_similar(word, k=k if topn is None else topn, metric=metric)
+        n = number_of_answers("k", k, "topn", topn)
+        results = self.most_similar(word, topn=n, metric=metric)
         return [(float(result.similarity), result.word) for result in results]
 
     def get_sentence_vector(self, text: str) -> np.ndarray:
@@ -321,24 +343,6 @@ class EverydayVerbs(WordSearches):
     def _row_cosines(self, vector: np.ndarray) -> np.ndarray:
         """The cosine of a vector and each of the words' rows."""
         return all_scores(self, to_unit(vector).astype(np.float32), "cosine")
-
-
-def _weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]:
-    """The words and vectors of an argument, each with its weight."""
-    if keys is None:
-        return
-    is_vector = getattr(keys, "ndim", 0) == 1 and np.asarray(keys).dtype.kind in "fiuV"
-    keys = [keys] if isinstance(keys, str) or is_vector else keys
-    if not isinstance(keys, Iterable):
-        got = f"{type(keys).__name__} {keys!r}"
-        raise TypeError(f"`{name}`: expected words or vectors, got {got}.")
-    for key in keys:
-        if not isinstance(key, tuple):
-            yield key, weight
-        elif len(key) == 2 and isinstance(key[1], Real):
-            yield key[0], float(key[1])
-        else:
-            raise TypeError(f"`{name}`: expected pairs of a word and a weight, got {key!r}.")
 
 
 def _not_empty(name: str, words: list[str]) -> list[str]:

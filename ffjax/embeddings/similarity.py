@@ -1,14 +1,15 @@
 """Searches that take and answer words: the methods of `Embeddings`, and what they are made of."""
 
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arguments import check_word, list_of_words
+from ffjax._internal.arguments import check_word, list_of_words, whole_number
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional.analogy import host_answer
@@ -21,11 +22,20 @@ from ffjax.vocab import Vocab
 _SEARCHED_WORDS = 4096
 
 
-@dataclass(order=True, repr=False)
-class SimilarityResult:
+def _by_similarity(compare: Callable[[float, float], bool]) -> Any:
+    """A comparison of the similarities of two results; of tuples otherwise."""
+
+    def method(self: Any, other: Any) -> Any:
+        is_result = isinstance(other, SimilarityResult)
+        return compare(self.similarity, other.similarity) if is_result else NotImplemented
+
+    return method
+
+
+class SimilarityResult(NamedTuple):
     """A word and how similar it is to the query; results compare by similarity alone.
 
-    A result can be unpacked and indexed as the pairs of gensim can.
+    A result is a tuple like the pairs of gensim.
 
     Attributes:
         word: the word.
@@ -34,17 +44,18 @@ class SimilarityResult:
             product, which is the cosine if rows have unit length. `metric=` chooses another.
     """
 
-    word: str = field(compare=False)
+    word: str
     similarity: float
+
+    __eq__ = _by_similarity(operator.eq)
+    __ne__ = _by_similarity(operator.ne)
+    __lt__ = _by_similarity(operator.lt)
+    __le__ = _by_similarity(operator.le)
+    __gt__ = _by_similarity(operator.gt)
+    __ge__ = _by_similarity(operator.ge)
 
     def __repr__(self) -> str:
         return f"SimilarityResult({self.word!r}, {self.similarity:.3f})"
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.word, self.similarity))
-
-    def __getitem__(self, index: int) -> Any:
-        return (self.word, self.similarity)[index]
 
 
 class WordSearches(ABC):
@@ -104,7 +115,7 @@ class WordSearches(ABC):
         if any(vector is None for vector in vectors):
             return None
         skip = set(words.values()) if skip is None else skip
-        n = k if topn is None else topn
+        n = number_of_answers("k", k, "topn", topn, default=1)
         return nearest_to_analogy(self, np.array(vectors), n, skip, method, metric)
 
     def word_similarity(
@@ -132,7 +143,7 @@ class WordSearches(ABC):
         """
         check_word("query", query)
         vector = self.embedding(query)
-        n = k if topn is None else topn
+        n = number_of_answers("k", k, "topn", topn)
         return None if vector is None else nearest(self, vector, n, {query}, metric=metric)
 
     def most_similar_batch(
@@ -165,7 +176,8 @@ class WordSearches(ABC):
             >>> [result.word for result in berlin], number
             (['munich', 'vienna'], None)
         """
-        return _most_similar_batch(self, list_of_words(words), k if topn is None else topn, metric)
+        n = number_of_answers("k", k, "topn", topn)
+        return _most_similar_batch(self, list_of_words(words), n, metric)
 
     def embedding_similarity(
         self,
@@ -196,8 +208,40 @@ class WordSearches(ABC):
             raise TypeError(f"`query`: expected a vector of {dims} numbers, got {query.dtype}.")
         if query.shape != (dims,):
             raise ValueError(f"`query`: expected shape {(dims,)}, got {query.shape}.")
-        n, skip = k if topn is None else topn, () if skip is None else skip
-        return nearest(self, query, n, skip, metric=metric)
+        n = number_of_answers("k", k, "topn", topn)
+        return nearest(self, query, n, () if skip is None else skip, metric=metric)
+
+
+def number_of_answers(
+    name: str, n: Any, other_name: str, other: Any, *, default: int = 10, hint: str = ""
+) -> int:
+    """An argument, or its value under another name; both only if they are equal."""
+    if other is None:
+        return whole_number(name, n, hint=hint)
+    if n not in (default, other):
+        raise TypeError(
+            f"`{name}`, `{other_name}`: expected one of them, since both are the number of "
+            f"answers, got {n!r} and {other!r}."
+        )
+    return whole_number(other_name, other, hint=hint)
+
+
+def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]:
+    """The words and vectors of an argument, each with its weight."""
+    if keys is None:
+        return
+    is_vector = getattr(keys, "ndim", 0) == 1 and np.asarray(keys).dtype.kind in "fiuV"
+    keys = [keys] if isinstance(keys, str) or is_vector else keys
+    if not isinstance(keys, Iterable):
+        got = f"{type(keys).__name__} {keys!r}"
+        raise TypeError(f"`{name}`: expected words or vectors, got {got}.")
+    for key in keys:
+        if not isinstance(key, tuple):
+            yield key, weight
+        elif len(key) == 2 and isinstance(key[1], Real):
+            yield key[0], float(key[1])
+        else:
+            raise TypeError(f"`{name}`: expected pairs of a word and a weight, got {key!r}.")
 
 
 def nearest(

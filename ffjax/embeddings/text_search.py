@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
+from ffjax.embeddings.similarity import number_of_answers
 from ffjax.embeddings.text import embed_text
-from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, nearest_rows
+from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows
 from ffjax.storage.dense import check_matrix, unplaced
 
 
@@ -24,6 +25,7 @@ def search(
     unnormalize: bool = False,
     lowercase: bool = False,
     strip_punctuation: bool = False,
+    topn: int | None = None,
 ) -> TopK:
     r"""The lines of a text that are most similar to queries, best first: semantic search.
 
@@ -44,6 +46,7 @@ def search(
         unnormalize: as in `embed_text`.
         lowercase: as in `embed_text`.
         strip_punctuation: as in `embed_text`.
+        topn: another name for `k`.
 
     Returns:
         `TopK` of NumPy arrays, shape `[n_queries, k]`, or as many columns as there are lines: the
@@ -72,7 +75,7 @@ def search(
         _check_no_options(options)
     storage = unplaced(_vectors("lines", lines, embeddings, options))
     query_vectors = np.asarray(_vectors("queries", queries, embeddings, options), np.float32)
-    k = min(checked_k(k), len(storage))
+    k = min(number_of_answers("k", k, "topn", topn), len(storage))
     best = nearest_rows(storage, query_vectors, k, metric=metric)
     # Zero rows are looked for among the answers: to read all rows would take as long as the search.
     if not _nonzero(storage.read(np.unique(best.rows[best.rows >= 0]))).all():

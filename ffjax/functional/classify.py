@@ -63,11 +63,13 @@ def classify(
 
     Pure: works under `jit` (`k`, `n_words` and `n_lines` static), `shard_map` over the rows of
     `Strings`, and `grad` with respect to the rows and the output matrix. The answers are those of
-    `Classifier.predict`; scores may differ in the seventh digit. Equal scores come with the larger
+    `Classifier.predict`; scores may differ in the seventh digit, and in the sixth for words of
+    hundreds of bytes, whose n-grams are summed in float32. Equal scores come with the larger
     number of a label first.
 
-    Words of more than 1024 bytes have n-grams only of these first bytes, and are found in the
-    vocabulary only up to the length of its longest word, at most 256 bytes.
+    Words of more than 1024 bytes have n-grams only of these first bytes, so that their scores
+    differ from those of `predict`, which takes all. Words are found in the vocabulary only up to
+    the length of its longest word, at most 256 bytes.
 
     Args:
         classifier: the classifier, in memory.

@@ -465,6 +465,12 @@ def test_a_closed_standard_error_keeps_the_status(small):
     assert closing("2>&-", "info", "no-such-file").returncode == 2
 
 
+@pytest.mark.parametrize("command", [[], ["search"], ["classify"], ["metadata"], ["evaluate"]])
+def test_help_has_no_names_of_python_types(ff, command):
+    text = ff(*command, "--help").out
+    assert "--help" in text and not re.search(r"<\w+|\b(str|bool|float|int)\b", text)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["similar", "--help"]])
 def test_help_for_a_reader_that_has_gone_away(arguments):
     reader, writer = os.pipe()

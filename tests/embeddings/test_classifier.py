@@ -193,6 +193,7 @@ def test_figures_are_those_of_fasttext(classifiers, name, tmp_path):
     ours = ffjax.load_classifier(classifiers / name)
     for k, threshold in ((1, 0.0), (3, 0.05), (-1, 0.5)):
         result = ours.test(path, k, threshold)
+        assert repr(result).endswith(f"by_label=<{len(ours.labels)} labels>)")
         totals = theirs.test(str(path), k=k, threshold=threshold)
         assert result[:3] == pytest.approx(totals, nan_ok=True)
         expected = theirs.test_label(str(path), k=k, threshold=threshold)

@@ -1,6 +1,7 @@
 """The verbs of gensim and fastText: their answers beside the real ones, and names that differ."""
 
 import copy
+import json
 import pickle  # noqa: TID251 - the library never does; users may
 import re
 
@@ -73,10 +74,47 @@ def test_most_similar_is_gensims(emb, raw, gensim, positive, negative):
 
 
 def test_most_similar_among_candidates_is_gensims(emb, gensim):
-    agrees(
-        emb.most_similar("w3", topn=7, candidates=slice(50)),
-        gensim.most_similar("w3", topn=7, restrict_vocab=50),
+    theirs = gensim.most_similar("w3", topn=7, restrict_vocab=50)
+    agrees(emb.most_similar("w3", topn=7, candidates=slice(50)), theirs)
+    agrees(emb.most_similar("w3", topn=7, restrict_vocab=50), theirs)
+    with pytest.raises(TypeError, match="`restrict_vocab`: expected None with `candidates`"):
+        emb.most_similar("w3", candidates=slice(50), restrict_vocab=50)
+
+
+def test_results_are_pairs_that_compare_by_similarity(emb):
+    results = emb.most_similar("w3", topn=2)
+    assert json.loads(json.dumps(results)) == [[word, score] for word, score in results]
+    first, second = results
+    assert first > second and first >= second and first != second
+    assert second < first and second <= first
+    assert first == ffjax.SimilarityResult("other", first.similarity)
+    assert first == (first.word, first.similarity) != ("other", first.similarity)
+
+
+def test_two_numbers_of_answers_must_be_equal(emb):
+    calls = (
+        lambda **n: emb.most_similar("w3", **n),
+        lambda **n: emb.word_similarity("w3", **n),
+        lambda **n: emb.most_similar_batch(["w3"], **n)[0],
+        lambda **n: emb.embedding_similarity(VECTOR, **n),
+        lambda **n: emb.analogy("w1", "w2", "w3", **n),
+        lambda **n: emb.get_nearest_neighbors("w3", **n),
+        lambda **n: ffjax.search(MATRIX, VECTOR[None], **n).rows[0],
     )
+    for call in calls:
+        assert len(call(k=3, topn=3)) == len(call(topn=3)) == len(call(k=3)) == 3
+        with pytest.raises(TypeError, match="expected one of them, since both are the number of"):
+            call(k=3, topn=4)
+
+
+def test_ranks_by_the_dot_product(raw):
+    rows = MATRIX.astype(np.float64)
+    for kind, scores in (("dot", rows @ rows[1]), ("angular", 1 - raw.distances("w1"))):
+        closer = [WORDS[i] for i in np.flatnonzero(scores > scores[2]) if i != 1]
+        assert raw.closer_than("w1", "w2", metric=kind) == closer
+        assert raw.rank("w1", "w2", metric=kind) == len(closer) + 1
+    with pytest.raises(ValueError, match="`metric`: expected one of dot, cosine"):
+        raw.rank("w1", "w2", metric="cos")
 
 
 def test_products_and_distances_are_gensims(emb, raw, gensim):

@@ -1,5 +1,6 @@
 """Search: the rows most similar to queries, in any storage. Imports storages and search kernels."""
 
+from ffjax.functional.search.api import check_metric as check_metric
 from ffjax.functional.search.api import top_k as top_k
 from ffjax.functional.search.api import top_products as top_products
 from ffjax.functional.search.in_numpy import all_scores as all_scores

@@ -61,7 +61,8 @@ def top_k(
         embeddings: embeddings, of which the words' rows are searched, or a storage, of which all
             rows are.
         queries: one or more vectors, shape `[*batch, dims]`.
-        k: how many rows. If there are fewer, the rest is -1 with a score of minus infinity.
+        k: how many rows. If there are fewer, the rest is -1 with a score of minus infinity. The
+            answer takes memory for `k` rows however few there are: 8 bytes for each row and query.
         metric: `"dot"`, `"cosine"`, `"euclidean"` or `"angular"`.
         exclude: rows to leave out for each query, padded with -1, shape `[*batch, n]`.
         candidates: the rows that may be answers, by default all: a `slice` or `range`, a mask
@@ -212,6 +213,11 @@ def check_search(storage: Storage, queries: Any, metric: str) -> None:
         raise ValueError(f"`queries`: expected {dims} dimensions, got shape {shape}.")
     if not dims:
         raise ValueError("`embeddings`: expected rows of at least one dimension, got 0.")
+    check_metric(metric)
+
+
+def check_metric(metric: str) -> None:
+    """Checks the name of a metric."""
     if metric not in METRICS:
         raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
 
