@@ -9,11 +9,14 @@ from ffjax.formats.foreign import foreign_file
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.text.fields import (
+    are_almost_values,
     count_values,
     ends_with_value,
     is_plain,
     mark_bytes,
+    number_hint,
     other_separator,
+    shown,
     word_before,
 )
 from ffjax.formats.text.header import HEADER, is_floret_header
@@ -94,12 +97,16 @@ def _is_text(head: bytes) -> bool:
 
 
 def _separator_hint(head: bytes) -> str | None:
-    """What to do about a table with other separators than spaces and tabs."""
-    if (separator := other_separator(_line(head, 0).strip())) is None:
-        return None
-    example = f"`tr '{separator}' ' ' < OLD > NEW`"
-    problem = f"Values are separated by spaces or tabs, and here by {separator!r}."
-    return f"{problem} Replace it, as in {example}."
+    """What to do about a table with other separators, or with numbers in another form."""
+    for line in (_line(head, 0).strip(), _line(head, 1).strip()):
+        if (separator := other_separator(line)) is not None:
+            example = f"`tr '{separator}' ' ' < OLD > NEW`"
+            problem = f"Values are separated by spaces or tabs, and here by {separator!r}."
+            return f"{problem} Replace it, as in {example}."
+        values = line.split()[1:]
+        if values and are_almost_values(values):
+            return f"{shown(values[-1])} is not a number. {number_hint(values[-1])}"
+    return None
 
 
 def _is_floret(head: bytes) -> bool:

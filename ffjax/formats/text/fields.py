@@ -19,6 +19,10 @@ _ALMOST_VALUE = re.compile(
     rb"[\[({\"']*(\d+:)?" + _NUMBER + rb"[,;:|\])}\"'\x00]*|[-+]?\d*\.\d+[^ \t\r\n]*"
 )
 _STUCK = b",;:|"
+# Spaces that are part of a word: no-break, of various widths, ideographic.
+_GLUED_VALUE = re.compile(
+    rb"(?:\xc2\xa0|\xe2\x80[\x80-\x8a\xaf]|\xe3\x80\x80)([-+]?\d*\.\d+(?:[eE][-+]?\d+)?)\Z"
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # The byte order mark that some editors put before UTF-8.
 _MARK = b"\xef\xbb\xbf"
@@ -71,6 +75,17 @@ def number_hint(field: bytes) -> str | None:
     return "Numbers have a point, not a comma, and nothing but spaces or tabs between them."
 
 
+def are_almost_values(fields: list[bytes]) -> bool:
+    """Whether fields are numbers, or have signs around them that numbers do not have."""
+    return all(map(_ALMOST_VALUE.fullmatch, fields))
+
+
+def glued_value(word: bytes) -> str | None:
+    """The number with which a word ends, after a space of a kind that separates no fields."""
+    match = _GLUED_VALUE.search(word)
+    return None if match is None else match[1].decode()
+
+
 def holds_values(word: bytes) -> bool:
     """Whether most fields after the first are numbers, as where a line feed is lost."""
     if word.replace(b" ", b"").replace(b",", b"").isdigit():
@@ -86,6 +101,9 @@ def stuck_separator(word: bytes) -> str | None:
     last = word.rstrip(SEPARATORS)[-1:]
     if len(fields) < 2 or not last or last not in _STUCK:
         return None
+    if fields[1::2] == [last] * (len(fields) // 2) and len(fields) % 2 == 0:
+        # "a | 0.5 |", where separators stand alone.
+        return last.decode() if len(fields) > 2 and are_almost_values(fields[2::2]) else None
     is_number = _ALMOST_VALUE.fullmatch(fields[-1]) is not None
     return last.decode() if is_number and all(f.endswith(last) for f in fields) else None
 

@@ -18,6 +18,9 @@ from ffjax.formats.text.lines import IsSurplus, Lines, n_values, parse_lines
 Rows = TypeVar("Rows", bound=Sized)
 
 _SAMPLE_BYTES = 1 << 20
+# A line of dimensions that has lost its line feed, or has too many digits.
+_HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
+_LONG_HEADER = re.compile(rb"\d{19,}[ \t](\d+)\s*")
 _RUN_BETWEEN_VALUES = re.compile(rb"[^ \t][ \t]{2,}[^ \t\r]")
 
 
@@ -112,6 +115,9 @@ def open_table(
         raise stream.error(0, expected, "an empty file")
     sample = [] if first is None else _first_lines(first)
     dims = _count_dims(stream, sample) if dims is None else dims
+    words = [fields.word_before(line, dims) for line in sample]
+    if not exact and not has_header and (hint := misread_hint(words, dims)):
+        raise stream.error(0, f"a word and {dims} values", fields.shown(sample[0]), hint=hint)
     return TextTable(
         stream,
         dims,
@@ -136,10 +142,31 @@ def _count_dims(stream: Stream, lines: list[bytes]) -> int:
         raise stream.error(0, expected, fields.shown(lines[0]))
     dims = counts.most_common(1)[0][0]
     first = lines[0]
+    match = _LONG_HEADER.fullmatch(first)
+    if match and max(counts) == int(match[1]):
+        got, hint = fields.shown(first), "That is a line of dimensions with too many digits."
+        raise stream.error(0, f"a word and {max(counts)} values", got, hint=hint)
     if dims > 1 and fields.count_values(first) == 1 and header.HEADER.fullmatch(first + b"\n"):
         hint = "That is a line of dimensions; `load_text_dims` reads files with one."
         raise stream.error(0, f"a word and {dims} values", fields.shown(first), hint=hint)
     return dims
+
+
+def misread_hint(words: list[bytes], dims: int) -> str | None:
+    """What to do if the first words begin with a line of dimensions, or end with values."""
+    match = _HEADER_AND_WORD.fullmatch(words[0])
+    if match and int(match[1]) == dims:
+        return (
+            "The line feed after a line of dimensions may be missing. "
+            f"If all of {fields.shown(words[0])} is the word, say so with `dims={dims}`."
+        )
+    glued = list(filter(None, map(fields.glued_value, words)))
+    if len(glued) > 1 and 2 * len(glued) > len(words):
+        return (
+            f"The space before {glued[0]} is not an ASCII one, and counts as part of the word. "
+            f"Replace it, or say with `dims={dims}` that it is."
+        )
+    return None
 
 
 def surplus_check(lines: list[bytes], dims: int, *, has_header: bool) -> IsSurplus:

@@ -12,7 +12,7 @@ from ffjax.formats.rows import export
 from ffjax.formats.text import fields
 from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.lines import IsSurplus
-from ffjax.formats.text.table import is_aligned, surplus_check
+from ffjax.formats.text.table import is_aligned, misread_hint, surplus_check
 
 
 def write_text(
@@ -145,7 +145,8 @@ def _check_first_lines(
         )
     words, dims = words[:fields.SAMPLE_LINES], embeddings.dims
     lines = _lines(words, rows[: len(words)], separator)
-    if not header and (fields.mark_bytes(lines[0]) or fields.ends_with_cr(b"\n".join(lines))):
+    misread = fields.mark_bytes(lines[0]) or fields.ends_with_cr(b"\n".join(lines))
+    if not header and (misread or misread_hint(words, dims)):
         raise _ambiguous(words[0])
     if len(separator) == 1 and is_aligned(lines, dims, exact=False):
         raise _ambiguous(next(word for word in words if word[-1:] in (b" ", b"\t")))

@@ -1,5 +1,6 @@
 """Text that is easily misread: damaged lines, other separators, aligned columns, encodings."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -160,3 +161,30 @@ def test_signaling_nan_gives_our_warning_alone(path: Path) -> None:
         warnings.simplefilter("always")
         ffjax.convert(path, path.with_suffix(".txt"))
     assert [warning.category for warning in caught] == [UserWarning]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a | 0.1 | 0.2\nb | 0.3 | 0.4\n", "separated by spaces or tabs alone, and here by `| `"),
+        ("a\u00a00.1 0.2\nb\u00a00.3 0.4\n", "The space before 0.1 is not an ASCII one"),
+        ("3 2a 0.1 0.2\nb 0.3 0.4\n", "The line feed after a line of dimensions may be missing"),
+        ("a 0,1 0,2\nb 0,3 0,4\n", "'0,2' is not a number. Numbers have a point"),
+        ("a 1:0.1 2:0.2\nb 1:0.3 2:0.1\n", "'2:0.2' is not a number"),
+        ("a 0.1, 0.2,\nb 0.1, 0.3,\n", "'0.2,' is not a number"),
+        ('a "0.1" "0.2"\nb "0.1" "0.3"\n', "'\"0.2\"' is not a number"),
+        ("word,x,y\na,0.1,0.2\n", "separated by spaces or tabs, and here by ','"),
+        ("99999999999999999999 3\na 1 2 3\n", "a line of dimensions with too many digits"),
+    ],
+)
+def test_tables_of_other_forms_say_what_is_wrong(path: Path, text: str, message: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ffjax.FormatError, match=re.escape(message)) as caught:
+        ffjax.load(path)
+    assert "Recognized are" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["0,0 km²", ". . .", "a |", "New\u00a0York", "3 2nd"])
+def test_words_that_look_like_tables_stay_readable(path: Path, word: str) -> None:
+    path.write_text(f"{word} 0.5 0.25 1.5\ntea 0.1 0.2 0.3\n")
+    assert ffjax.load(path).vocab.words == [word, "tea"]
