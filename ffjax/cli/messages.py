@@ -45,7 +45,11 @@ OPTIONS: dict[str, dict[str, str]] = {
 # In advice, which may be for a command without the option.
 HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.
-COMMANDS = {"select_words": "ffjax select", "reconstruct": "ffjax reconstruct"}
+COMMANDS = {
+    "load": "ffjax similar",
+    "select_words": "ffjax select",
+    "reconstruct": "ffjax reconstruct",
+}
 
 # What people are shown for a class and its repr.
 CLASSES = {
@@ -105,5 +109,6 @@ def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
                 error.hint = error.hint and in_terms(error.hint, options | HINTS)
                 raise
             message = in_terms(str(error), {"embeddings": name, **options})
+            message = message.replace(f"{name}: {name}: ", f"{name}: ")
             says_what = message.startswith(("`-", name, *options.values()))
             raise BadInput(message if says_what else f"{name}: {message}") from error

@@ -76,7 +76,10 @@ class Search(NamedTuple):
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:
-    """A subcommand with a parameter for each field of a group, and with its help completed."""
+    """A subcommand with a parameter for each field of a group, and with its help completed.
+
+    A group that is the default of its parameter has the defaults of the fields.
+    """
     groups: dict[str, Any] = {}
     parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
@@ -85,7 +88,11 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter)
             continue
         groups[name] = group
-        parameters += signature(group).parameters.values()
+        fields = signature(group).parameters
+        if parameter.default is not Parameter.empty:
+            defaults = parameter.default._asdict()
+            fields = {k: field.replace(default=defaults[k]) for k, field in fields.items()}
+        parameters += fields.values()
 
     @wraps(command)
     def run(**arguments: Any) -> None:

@@ -19,6 +19,7 @@ from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, print_answers
 from ffjax.strings.codec import decode_word
 
+_HEAD_BYTES = 1 << 16
 _NO_VECTOR = "none of its words has a vector."
 _NO_LINE = "no line has a word with a vector."
 
@@ -65,6 +66,11 @@ def search(
     options: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     with working(f"Reading {shown(text)}"), translated("embed_text", shown(text)):
         data = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()
+        if b"\0" in data[:_HEAD_BYTES]:
+            raise BadInput(
+                f"{shown(text)}: expected text, got a binary file. Embeddings go with "
+                "--embeddings; `ffjax similar` finds words in them."
+            )
         vectors, counts = ffjax.embed_text(emb, data, **options)
     lines = data.split(b"\n")
     numbers = counts.nonzero()[0]  # of the lines that have a vector

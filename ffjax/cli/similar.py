@@ -18,6 +18,8 @@ from ffjax.cli.progress import working
 UNKNOWN = "an unknown word without known n-grams."
 NOT_FINITE = "its vector has NaN or infinity in it."
 
+_BY_COSINE = Search(metric="cosine")
+
 # Words with similarities, best first, or `None` and the reason why there is no answer.
 Outcome = tuple[list[Answer] | None, str]
 Answering = Callable[["ffjax.Embeddings", list[Query]], list[Outcome]]
@@ -25,7 +27,7 @@ Answering = Callable[["ffjax.Embeddings", list[Query]], list[Outcome]]
 
 def similar(
     source: Source,
-    search: Search,
+    search: Search = _BY_COSINE,
     words: Annotated[
         list[str] | None,
         Argument(metavar="WORD", help="Words; standard input if - or none."),
@@ -34,11 +36,11 @@ def similar(
 ) -> None:
     """Find the words that are most similar to each word.
 
-    Similarity is the dot product, which is the cosine if vectors have unit
-    length, as in finalfusion files; --metric chooses another. An unknown word
-    is looked up through its n-grams if the embeddings have any. A word without
-    a vector or an answer is reported on standard error, and the exit status
-    is 1.
+    Similarity is the cosine. --metric chooses another, such as the dot
+    product, which is finalfusion's: of quantized vectors it differs a little.
+    An unknown word is looked up through its n-grams if the embeddings have
+    any. A word without a vector or an answer is reported on standard error,
+    and the exit status is 1.
 
     In a pipe each line is WORD, NEIGHBOUR and SIMILARITY, separated by tabs.
 

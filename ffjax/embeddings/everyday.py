@@ -258,8 +258,7 @@ class EverydayVerbs(WordSearches):
         vectors[is_word] = to_unit(vectors[is_word])
         query = to_unit(np.array(weights) @ vectors).astype(np.float32)
         skip = set(compress(keys, is_word))
-        hint = "`emb.distances(word)` compares all words."
-        n = number_of_answers("topn", topn, "k", k, hint=hint)
+        n = number_of_answers("topn", topn, "k", k, hint="`emb.distances` compares all words.")
         if restrict_vocab is not None:
             if candidates is not None:
                 raise TypeError("`restrict_vocab`: expected None with `candidates`, got both.")

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
@@ -157,8 +158,8 @@ def label_number(numbers: Mapping[str, int], label: str, name: str) -> int:
     number = numbers.get(label, numbers.get(f"{LABEL_PREFIX.decode()}{label}"))
     if number is None:
         raise ValueError(
-            f"`{name}`: expected labels of the classifier, got {label!r}. `classifier.labels` "
-            f"lists the {len(numbers)} that it has."
+            f"`{name}`: expected labels of the classifier, got {label!r}. It has "
+            f"{len(numbers)}, such as {', '.join(map(repr, islice(numbers, 3)))}."
         )
     return number
 

@@ -5,6 +5,8 @@ import json
 import pytest
 
 import ffjax
+from tests.formats.fasttext.files import model as words_model
+from tests.formats.fasttext.files import write
 
 
 @pytest.fixture
@@ -47,12 +49,20 @@ def test_json_lines_get_fields(ff, model, tmp_path):
     assert row.keys() == {"body", "label", "score"}
 
 
+def test_a_model_of_words_is_named_once(ff, tmp_path):
+    path = write(tmp_path, "words.bin", words_model())
+    result = ff("classify", path, path)
+    assert result.status == 2 and result.err.count(str(path)) == 1
+    assert result.err.endswith("got one of words. Open it with `ffjax similar`.\n")
+
+
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
     assert result.status == 2 and "`--restrict`: expected labels of the class" in result.err
     result = ff("classify", model, tmp_path / "text", "--score", "klingon")
     assert result.status == 2 and "`--score`: expected labels of the class" in result.err
+    assert "such as '__label__" in result.err and "classifier." not in result.err
     (tmp_path / "bad.jsonl").write_text('{"text": "abc"}\n{\n')
     result = ff("classify", model, tmp_path / "bad.jsonl")
     assert result.status == 2 and "FILE: expected JSON in line 2" in result.err

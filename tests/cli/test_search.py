@@ -37,6 +37,12 @@ def test_lines_are_those_of_the_library(ff, notes):
         assert scores == sorted(scores, reverse=True)
 
 
+def test_a_binary_file_is_an_error(ff, demo_file):
+    result = ff("search", demo_file, "drink")
+    assert result.status == 2 and result.out == ""
+    assert f"{demo_file}: expected text, got a binary file. Embeddings go with" in result.err
+
+
 def test_json_and_queries_from_standard_input(ff, notes):
     result = ff("search", notes, "-k", 1, "--json", stdin="coffee\n67890\n")
     first, second = map(json.loads, result.out.splitlines())

@@ -33,7 +33,7 @@ def test_answers_are_those_of_ffp_similar(ff, peer, small, kind, with_vector, un
     theirs = peer("similar", small[kind], "-k", K, stdin=text)
     assert theirs.status == 0 and theirs.err.count("\n") == len(unknown)
     expected = by_query(with_vector, theirs.out, K)
-    mine = ff("similar", small[kind], "-k", K, stdin=text)
+    mine = ff("similar", small[kind], "-k", K, "-m", "dot", stdin=text)
     assert [(query, word) for query, word, _ in mine.rows] == [
         (query, word) for query, word, _ in expected
     ]
@@ -50,7 +50,7 @@ def test_answers_on_the_demo_are_those_of_ffp_similar(ff, peer, plain_file):
     words = ["berlin", "king", "tea", "jazz", "physics"]
     theirs = peer("similar", plain_file, stdin="\n".join(words))
     expected = by_query(words, theirs.out, 10)  # both give ten if nothing is said
-    mine = ff("similar", plain_file, *words)
+    mine = ff("similar", plain_file, *words, "-m", "dot")
     assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
     np.testing.assert_allclose(
         [float(row[2]) for row in mine.rows], [row[2] for row in expected], atol=1e-6, rtol=0
@@ -67,11 +67,21 @@ def test_answers_on_quantized_embeddings_are_those_on_their_reconstruction(
     expected = by_query(
         ["Berlin", "München"], peer("similar", dense, "-k", 5, stdin="Berlin\nMünchen\n").out, 5
     )
-    mine = ff("similar", path, "Berlin", "München", "-k", 5)
+    mine = ff("similar", path, "Berlin", "München", "-k", 5, "-m", "dot")
     assert [row[:2] for row in mine.rows] == [[query, word] for query, word, _ in expected]
     np.testing.assert_allclose(
         [float(row[2]) for row in mine.rows], [row[2] for row in expected], rtol=1e-6
     )
+
+
+def test_similar_is_most_similar(ff):
+    expected = ffjax.demo().most_similar("berlin", topn=3)
+    rows = ff("similar", "demo", "berlin", "-k", 3).rows
+    assert [(word, float(score)) for _, word, score in rows] == [
+        (word, pytest.approx(score, rel=1e-6)) for word, score in expected
+    ]
+    dot = ffjax.demo().word_similarity("berlin", 1)[0].word
+    assert ff("similar", "demo", "berlin", "-k", 1, "-m", "dot").rows[0][1] == dot != rows[0][1]
 
 
 def test_words_come_from_arguments_a_file_or_standard_input(ff, small, tmp_path):
