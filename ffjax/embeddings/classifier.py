@@ -313,7 +313,11 @@ class Classifier:
         if self._is_utf8:
             return list(map(self.labels.__getitem__, flat))
         raw = self.label_table.raw
-        names = {i: raw(i).decode("utf-8", on_unicode_error) for i in set(flat) if i >= 0}
+        try:
+            names = {i: raw(i).decode("utf-8", on_unicode_error) for i in set(flat) if i >= 0}
+        except UnicodeDecodeError as error:
+            error.reason += f' of label {error.object!r}; `on_unicode_error="replace"` reads it'
+            raise
         return [names.get(i, "") for i in flat]
 
     @cached_property

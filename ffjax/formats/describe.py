@@ -13,12 +13,14 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.text.fields import SAMPLE_LINES
 from ffjax.formats.text.header import (
     begin_text,
     check_rows,
     read_floret_header,
     read_header,
 )
+from ffjax.formats.text.line_chunks import first_lines
 from ffjax.formats.text.table import open_table
 
 # By format: the bytes that it begins with, the class of its errors, and who describes it.
@@ -95,4 +97,7 @@ def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) 
         if n_rows is None:
             n_rows, n_lines = table.count_words(lossy=lossy)
             values["repeated_words"] = (n_lines - n_rows) or None
+        else:
+            for chunk in first_lines(table.chunks, SAMPLE_LINES):
+                table.parse(chunk)  # so that what `load` refuses at once is not described
     return {**values, "words": n_rows, **matrix, "dims": dims, "rows": n_rows, "norms": n_rows}

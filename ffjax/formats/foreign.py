@@ -42,17 +42,17 @@ FOREIGN = (
     Foreign(
         rb".{8}\{[\s]*\"",
         "a safetensors file, which has rows without words",
-        "Read it with `safetensors`, and make `ffjax.Embeddings` of its words and rows.",
+        "Read it with `safetensors`, and give words and rows to `ffjax.from_vectors`.",
     ),
     Foreign(
         rb"PAR1|ARROW1|ORC",
         "a Parquet, Arrow or ORC table",
-        "Read it with `pyarrow` or pandas, and make `ffjax.Embeddings` of its words and rows.",
+        "Read it with `pyarrow` or pandas, and give words and rows to `ffjax.from_vectors`.",
     ),
     Foreign(
         rb"\s*(\{\s*(\"|\})|\[\s*[\[\{\"\-\d])",
         "JSON",
-        "Read it with Python's `json`, and make `ffjax.Embeddings` of its words and rows.",
+        "Read it with Python's `json`, and give words and rows to `ffjax.from_vectors`.",
     ),
     Foreign(rb"7z\xbc\xaf'\x1c", "a 7z archive", "Unpack it first, as in `7z x FILE`."),
     Foreign(rb"Rar!\x1a\x07", "a RAR archive", "Unpack it first, as in `unrar x FILE`."),
@@ -60,7 +60,7 @@ FOREIGN = (
     Foreign(
         rb"\x93NUMPY",
         "a NumPy array, which has no words",
-        "Read it with `numpy.load`, and make `ffjax.Embeddings` of its words and rows.",
+        "Read it with `numpy.load`, and give words and rows to `ffjax.from_vectors`.",
     ),
     Foreign(rb"\x89HDF", "an HDF5 file", _AS_VECTORS),
     Foreign(rb"GGUF", "a language model in GGUF", "It holds no embeddings of words."),
@@ -75,17 +75,32 @@ FOREIGN = (
     Foreign(rb"PK\x03\x04", "an archive in an archive", "Unpack it first."),
 )
 
+# What `ffjax.load` reads, and what it takes files out of, for readers of one format.
+_READABLE = tuple(
+    Foreign(magic, name, f"`ffjax.{reader}` reads it, and `ffjax.load` recognizes formats.")
+    for magic, name, reader in (
+        (rb"FiFu", "a finalfusion file", "load_finalfusion"),
+        (rb"\xba\x16O/", "a model of fastText", "load_fasttext"),
+        (rb"\x83\xa5ffjax", "a snapshot", "load"),
+    )
+)
+_WRAPPED = Foreign(
+    rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ|\x28\xb5\x2f\xfd|PK\x03\x04",
+    "a compressed file or an archive",
+    "`ffjax.load` reads it, or says what is in it.",
+)
+
 # By the ending of a member's name: what the archive is.
 _ARCHIVES = (
     Foreign(
         rb"data\.pkl",
         "a PyTorch file (`.pt`)",
-        "Load it with `torch.load`, and make `ffjax.Embeddings` of its words and rows.",
+        "Load it with `torch.load`, and give words and rows to `ffjax.from_vectors`.",
     ),
     Foreign(
         rb"\.npy",
         "NumPy arrays (`.npz`)",
-        "Load them with `numpy.load`, and make `ffjax.Embeddings` of their words and rows.",
+        "Load them with `numpy.load`, and give words and rows to `ffjax.from_vectors`.",
     ),
 )
 
@@ -95,6 +110,15 @@ def foreign_file(head: bytes) -> Foreign | None:
     if count_values(head.partition(b"\n")[0]):
         return None  # a row, whatever its word looks like
     return next((kind for kind in FOREIGN if re.match(kind.magic, head, re.DOTALL)), None)
+
+
+def other_format(head: bytes, *, is_wrapped: bool = False) -> Foreign | None:
+    """What a file is that the reader of one format does not read, if its first bytes tell."""
+    if count_values(head.partition(b"\n")[0]):
+        return None
+    kinds = (*_READABLE, _WRAPPED) if is_wrapped else _READABLE
+    kind = next((kind for kind in kinds if re.match(kind.magic, head)), None)
+    return kind or foreign_file(head)
 
 
 def foreign_archive(names: list[str]) -> Foreign | None:

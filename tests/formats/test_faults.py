@@ -11,6 +11,7 @@ import pytest
 
 import ffjax
 from ffjax._internal.file_arguments import check_file
+from ffjax.formats.describe import describe
 from ffjax.formats.text.header import NO_NGRAMS
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -55,6 +56,44 @@ def test_foreign_files_say_what_they_are(path: Path, raw: bytes, message: str) -
         ffjax.load(path)
     with pytest.raises(ffjax.FormatError, match=message):
         ffjax.convert(path, path.with_suffix(".fifu"))
+
+
+@pytest.mark.parametrize(
+    "reader",
+    ["load_fasttext", "load_classifier", "load_word2vec", "load_text", "load_text_dims",
+     "load_floret", "load_finalfusion"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (LFS, "got the pointer of a Git LFS file.* `git lfs pull`"),
+        (b"<!DOCTYPE html>", "got a web page"),
+        (b'{"a": [0.5]}', "got JSON.*`ffjax.from_vectors`"),
+        (b"7z\xbc\xaf\x27\x1c", "got a 7z archive"),
+        (zipped("model/data.pkl", "model/data/0"), "got (a PyTorch file|a compressed file or an)"),
+        (b"\x83\xa5ffjax", "got a snapshot. `ffjax.load` reads it"),
+    ],
+)
+def test_readers_of_one_format_say_what_other_files_are(
+    path: Path, reader: str, raw: bytes, message: str
+) -> None:
+    path.write_bytes(raw)
+    with pytest.raises(ffjax.FormatError, match=message):
+        getattr(ffjax, reader)(path)
+
+
+def test_readers_name_the_reader_of_another_format(path: Path) -> None:
+    ffjax.write_finalfusion(path, ffjax.from_vectors(["tea"], np.eye(1, dtype=np.float32)))
+    for reader in (ffjax.load_fasttext, ffjax.load_word2vec, ffjax.load_text):
+        with pytest.raises(ffjax.FormatError, match="got a finalfusion.*`ffjax.load_finalfusion`"):
+            reader(path)
+
+
+def test_what_load_refuses_at_once_is_not_described(path: Path) -> None:
+    path.write_text("2 3\na 0,1 0,2 0,3\nb 0,4 0,5 0,6\n")
+    for call in (ffjax.load, describe):
+        with pytest.raises(ffjax.FormatError, match="a decimal number, got '0,1'"):
+            call(path)
 
 
 @pytest.mark.parametrize("word", ["<html", "version", "{", "[", "PAR1", "%PDF", "7z"])

@@ -20,6 +20,7 @@ from typing import Any
 
 from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
+from ffjax.formats.foreign import other_format
 from ffjax.formats.io.archives import open_tar, open_zip
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import Decompressed
@@ -121,6 +122,9 @@ def open_source(
         if head != magic:
             where = {"offset": 0, "chunk": "header", "field": "magic"}
             got, hint = repr(head) if head else "an empty file", "The file is of another format."
+            kind = other_format(stream.head(_HEAD_BYTES), is_wrapped=not stream.wrapping)
+            if kind is not None:
+                got, hint = kind.name, kind.advice
             raise error(stream.file, **where, expected=repr(magic), got=got, hint=hint)
         raw = stream.raw
         if stream.wrapping or stream.size is None:

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from ffjax.formats.foreign import other_format
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import ends_with_cr, mark_bytes, shown
 
@@ -21,6 +22,8 @@ _FLORET_FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "e
 def begin_text(stream: Stream) -> None:
     """Skips a byte order mark."""
     head = stream.head(_HEAD_BYTES)
+    if (kind := other_format(head)) is not None:
+        raise stream.error(0, "a word and its values", kind.name, hint=kind.advice)
     if ends_with_cr(head):
         expected = "lines that end with LF, or with CR and LF"
         hint = r"Convert them first, as in `tr '\r' '\n' < OLD > NEW`."
@@ -34,6 +37,8 @@ def read_header(stream: Stream) -> tuple[int, int]:
     head = stream.head(HEADER_BYTES)
     match = HEADER.match(head)
     if match is None:
+        if (kind := other_format(head)) is not None:
+            raise stream.error(0, "two whole numbers", kind.name, hint=kind.advice)
         got = shown(head.split(b"\n", 1)[0]) if head else "an empty file"
         raise stream.error(0, "two whole numbers, `rows dims`", got, chunk="first line")
     rows, dims = int(match[1]), int(match[2])
