@@ -58,7 +58,7 @@ def as_lines(
     if newline not in NEWLINES:
         expected = " or ".join(map(repr, NEWLINES))
         raise ValueError(f"`newline`: expected {expected}, got {newline!r}.")
-    items = texts if isinstance(texts, list | tuple) else _listed(texts)
+    items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
     if not items:
         return b""
     if not all(isinstance(item, str) for item in items):
@@ -83,9 +83,14 @@ def as_lines(
         ) from error
 
 
-def _listed(texts: Any) -> list[Any]:
+def _listed(texts: Any, name: str) -> list[Any]:
     items = []
-    for data, starts, lengths in byte_views(texts):
+    try:
+        views = byte_views(texts)
+    except TypeError as error:  # which speaks of words
+        message = str(error).replace("`words`", f"`{name}`").replace("of words", "of texts")
+        raise TypeError(message) from error
+    for data, starts, lengths in views:
         raw = data.tobytes()
         spans = zip(starts.tolist(), lengths.tolist(), strict=True)
         items += [raw[start : start + max(length, 0)] for start, length in spans]

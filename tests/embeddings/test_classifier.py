@@ -169,6 +169,10 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
     ):
         with pytest.raises(ValueError, match=message):
             ours.predict("a", **options)
+    with pytest.raises(TypeError, match="`texts`: expected a list of texts, got NoneType None"):
+        ours.predict(None)
+    with pytest.raises(TypeError, match="`texts`: expected an array of strings, got int64"):
+        ours.predict(np.zeros(2, np.int64))
     with pytest.raises(TypeError, match="`restrict`: expected labels, got the str 'en'"):
         ours.predict("a", restrict="en")
     for options, message in (
