@@ -33,7 +33,7 @@ _MAX_WORD_BYTES = 1 << 20
 _LF, _SPACE = b"\n "
 # Text and shifted bytes, read as numbers, soon give such ratios between rows and within one.
 _ABSURD, _TINY = 1e15, 1e-10
-_MAX_SHIFT = 16  # numbers at the start of a vector among which text is looked for
+_MAX_SHIFT = 8  # numbers at the start of a vector among which text is looked for
 _SHIFT_HINT = (
     "A word with a space in it, which this format cannot hold, shifts all rows after it. Write the "
     "file again with `_` for spaces, or as text."
@@ -160,19 +160,26 @@ class _Reader(row_blocks.BlockReader):
         rows = sliding_window_view(data, 4 * self.dims)[vectors].view("<f4")
         words = row_blocks.slice_words(data, starts, ends)
         invalid = words.first_invalid()
+        spaces = np.argwhere(rows.view("<u4")[:, :_MAX_SHIFT] >> 24 == _SPACE)
         norms, n_infinite = self.norms(rows)
         lengths = norms
         if n_infinite:
             finite = np.isfinite(rows)
             lengths = np.maximum(norms, np.abs(rows).max(axis=1, where=finite, initial=0))
-        self._check_shift(chunk, words, lengths, is_text=invalid is None)
+        self._check_shift(chunk, words, lengths, spaces, is_text=invalid is None)
         words = self.checked_words(words, invalid, starts, chunk.offset)
         if self.matrix is not None:
             self.matrix[chunk.row : chunk.row + len(rows)] = rows
         return row_blocks.Block(words, rows, norms, n_infinite)
 
     def _check_shift(
-        self, chunk: _Chunk, table: StringTable, lengths: np.ndarray, *, is_text: bool
+        self,
+        chunk: _Chunk,
+        table: StringTable,
+        lengths: np.ndarray,
+        spaces: np.ndarray,
+        *,
+        is_text: bool,
     ) -> None:
         """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
         data = table.host_data[: table.host_offsets[-1]]
@@ -187,10 +194,9 @@ class _Reader(row_blocks.BlockReader):
                 raise self._shifted(chunk, table, i, "and a vector of absurd length")
         # A shift by whole numbers leaves lengths as they are. The space after the rest of the word
         # then is the high byte of a number of 1e-19.
-        n_bytes = 4 * min(self.dims, _MAX_SHIFT)
-        starts = sliding_window_view(np.frombuffer(chunk.data, np.uint8), n_bytes)[chunk.vectors]
-        for i, j in np.argwhere(starts[:, 3::4] == _SPACE).tolist():
-            text = starts[i, : 4 * j + 4].tobytes()
+        for i, j in spaces.tolist():
+            start = chunk.vectors[i]
+            text = chunk.data[start : start + 4 * j + 4]
             if lengths[i] > _TINY and is_plain(text) and b"\n" not in text:
                 raise self._shifted(chunk, table, i, "and a vector that begins with text")
 
