@@ -205,11 +205,13 @@ def _find(vocab: Vocab, strings: Strings) -> Array:
 
 
 @jax.jit
-def _encode_unknown(vocab: SubwordVocab, strings: Strings, words: Array, positions: Array) -> Rows:
+def _encode_unknown(
+    vocab: SubwordVocab, strings: Strings, words: Array, positions: AnyArray
+) -> Rows:
     """`Rows` with a line of n-grams for each of these positions, none for those after the batch."""
     data = jnp.take(jnp.asarray(strings.bytes), positions, axis=0, mode="clip")
     lengths = jnp.take(jnp.asarray(strings.lengths), positions, mode="fill", fill_value=-1)
-    return Rows(words, vocab.ngram_rows(data, lengths), positions)
+    return Rows(words, vocab.ngram_rows(data, lengths), jnp.asarray(positions))
 
 
 @jax.jit
