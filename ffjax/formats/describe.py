@@ -1,5 +1,7 @@
 """What a file holds, as far as its head says; importing this does not import JAX."""
 
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from ffjax._internal.file_arguments import check_dims, check_same_dims
@@ -20,7 +22,6 @@ from ffjax.formats.text.header import (
     read_floret_header,
     read_header,
 )
-from ffjax.formats.text.line_chunks import first_lines
 from ffjax.formats.text.table import open_table
 
 # By format: the bytes that it begins with, the class of its errors, and who describes it.
@@ -93,11 +94,11 @@ def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) 
         check_rows(stream, n_rows, 4 * dims + 1)
     else:
         table = open_table(stream, has_header=format == "textdims", dims=dims)
+        if (chunk := next(table.chunks, None)) is not None:
+            table.parse(chunk.first(SAMPLE_LINES))  # an error if `load` has one in the first lines
+            table = replace(table, chunks=chain([chunk], table.chunks))
         n_rows, dims = table.n_rows, table.dims
         if n_rows is None:
             n_rows, n_lines = table.count_words(lossy=lossy)
             values["repeated_words"] = (n_lines - n_rows) or None
-        else:
-            for chunk in first_lines(table.chunks, SAMPLE_LINES):
-                table.parse(chunk)  # so that what `load` refuses at once is not described
     return {**values, "words": n_rows, **matrix, "dims": dims, "rows": n_rows, "norms": n_rows}

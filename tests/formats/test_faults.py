@@ -89,10 +89,14 @@ def test_readers_name_the_reader_of_another_format(path: Path) -> None:
             reader(path)
 
 
-def test_what_load_refuses_at_once_is_not_described(path: Path) -> None:
-    path.write_text("2 3\na 0,1 0,2 0,3\nb 0,4 0,5 0,6\n")
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2 3\na 0,1 0,2 0,3\nb 0,4 0,5 0,6\n", "0,1"), ("a 1 0.2,\nb 1 2\nc 1 2\n", "0.2,")],
+)
+def test_what_load_refuses_at_once_is_not_described(path: Path, text: str, number: str) -> None:
+    path.write_text(text)
     for call in (ffjax.load, describe):
-        with pytest.raises(ffjax.FormatError, match="a decimal number, got '0,1'"):
+        with pytest.raises(ffjax.FormatError, match=f"a decimal number, got '{number}'"):
             call(path)
 
 
