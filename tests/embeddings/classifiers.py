@@ -91,7 +91,7 @@ def train(folder: Path) -> Path:
     return folder
 
 
-def check_same(ours, theirs, unsure, threshold: float, k: int) -> None:
+def check_same(ours, theirs, unsure, threshold: float, k: int, atol: float) -> None:
     """Checks labels, order and scores of one text; `unsure` are labels that need not agree."""
     our_labels, our_scores = ours
     their_labels, their_scores = theirs
@@ -99,7 +99,7 @@ def check_same(ours, theirs, unsure, threshold: float, k: int) -> None:
         expected = dict(zip(their_labels, their_scores, strict=True))
         for label, score in zip(our_labels, our_scores, strict=True):
             if label in expected and label not in unsure:
-                assert abs(score - expected[label]) <= 1e-6
+                assert abs(score - expected[label]) <= atol
         return
     n = min(len(our_labels), len(their_labels))
     if len(our_labels) != len(their_labels):
@@ -107,8 +107,8 @@ def check_same(ours, theirs, unsure, threshold: float, k: int) -> None:
         rest = [*our_scores[n:], *their_scores[n:]]
         assert max(abs(score - max(threshold, 0) - 1e-5) for score in rest) <= 2e-6
     scores = np.array(their_scores[:n], np.float64)
-    np.testing.assert_allclose(our_scores[:n], scores, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(our_scores[:n], scores, atol=atol, rtol=0)
     for i in np.flatnonzero(np.array(our_labels[:n]) != np.array(their_labels[:n])).tolist():
         ties = [abs(scores[i] - scores[j]) for j in (i - 1, i + 1) if 0 <= j < n]
         is_last = i == n - 1 and n == k  # it may tie with the first that is left out
-        assert is_last or min(ties) <= 1e-6, (i, our_labels[i], their_labels[i], scores[i])
+        assert is_last or min(ties) <= atol, (i, our_labels[i], their_labels[i], scores[i])
