@@ -1,8 +1,7 @@
 """The verbs that users of gensim, fastText and spaCy type: methods of `Embeddings`.
 
 Each is a thin shell: words to vectors, one search or product, rows back to words. All of them mean
-the cosine. A word without a vector is a `KeyError`, as it is for `emb[word]`; `get` and the methods
-of finalfusion-python answer `None` instead.
+the cosine. A word without a vector is a `KeyError`; `get` answers `None` instead.
 """
 
 from abc import abstractmethod
