@@ -7,6 +7,7 @@ This file lies at the root, not in `tests/`, so that the doctests of one module
 import ctypes
 import gc
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a GPU run sets it
@@ -24,6 +25,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("explore", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "explore")
+
+
+# A shell starts background jobs with Ctrl-C ignored, and programs that tests start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
