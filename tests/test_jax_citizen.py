@@ -24,7 +24,7 @@ def generator(*words):
     return (word for word in words)
 
 
-# Arguments that are read once, and words that are none
+# Arguments that can be read only once, and things that are not words
 
 
 @pytest.mark.usefixtures("as_users_see")

@@ -55,8 +55,8 @@ def demo() -> None:
     _say(f"{vector.shape} in {_time(seconds)}")
 
     for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
-        _head(title, f'>>> emb.word_similarity("{word}", k=5)')
-        seconds, results = _timed(lambda word=word: emb.word_similarity(word, k=5) or [])
+        _head(title, f'>>> emb.most_similar("{word}", topn=5)')
+        seconds, results = _timed(lambda word=word: emb.most_similar(word, topn=5))
         answers = [{"word": word, "similarity": score} for word, score in results]
         console().print(answer_table(answers))
         _say(f"in {_time(seconds)}: nothing is compiled for one word")

@@ -296,7 +296,7 @@ class Classifier:
         output, hidden = self._output, self._hidden  # once, before there are threads
 
         def run(block: bytes) -> A:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is NaN is no answer
+            with np.errstate(over="ignore", invalid="ignore"):  # NaN is left out below
                 return answer(output, hidden.lines(block), options)
 
         n_blocks = _THREADS * (len(text) // (_THREADS * _BLOCK_BYTES) + 1)

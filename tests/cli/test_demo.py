@@ -16,7 +16,7 @@ def test_the_demo_shows_the_main_job(ff):
     quality = ffjax.demo().metadata["quality"]
     assert "float32 rows would take 17.4 MB" in out
     assert f"recall@10 {quality['recall_at_10']:.3f}" in out
-    assert f'>>> emb.word_similarity("{module.UNKNOWN}", k=5)' in out and "neuroscience" in out
+    assert f'>>> emb.most_similar("{module.UNKNOWN}", topn=5)' in out and "neuroscience" in out
     assert re.search(r"not in the vocabulary: its vector is the sum of its \d+ known n-grams", out)
     # the second call, with other words, compiled nothing
     assert re.search(r"first call .*, second with other words .*: compiled\s+once", out)

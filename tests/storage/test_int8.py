@@ -13,8 +13,8 @@ from ffjax.transforms.quantize import narrow as narrow_numbers
 from tests.builders import embeddings, storage
 
 
-def to_int8(store: ffjax.Storage, told=lambda done, total: None) -> ffjax.Int8Array:
-    return narrow_numbers.to_int8(store, told)
+def to_int8(store: ffjax.Storage, progress=lambda done, total: None) -> ffjax.Int8Array:
+    return narrow_numbers.to_int8(store, progress)
 
 
 def to_bfloat16(store: ffjax.Storage) -> ffjax.NdArray:

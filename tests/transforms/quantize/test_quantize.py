@@ -130,18 +130,18 @@ def test_more_attempts_are_no_worse(method):
     assert often.mean_squared_error <= once.mean_squared_error
 
 
-def test_progress_is_told():
-    told = []
-    ffjax.quantize(embeddings(), attempts=2, progress=lambda *at: told.append(at), **FEW)
-    assert told[:2] == [("Reading", 300, 300), ("Training", 0, 1)]
-    assert told[2:10] == [("Training", n, 8) for n in range(1, 9)]
+def test_progress_is_reported():
+    calls = []
+    ffjax.quantize(embeddings(), attempts=2, progress=lambda *at: calls.append(at), **FEW)
+    assert calls[:2] == [("Reading", 300, 300), ("Training", 0, 1)]
+    assert calls[2:10] == [("Training", n, 8) for n in range(1, 9)]
     measured = [
         ("Measuring", 300, 300),
         ("Searching", 0, 2),
         ("Searching", 1, 2),
         ("Searching", 2, 2),
     ]
-    assert told[10:] == [("Encoding", 300, 300), *measured]
+    assert calls[10:] == [("Encoding", 300, 300), *measured]
 
 
 def test_blocks_give_the_codes_of_the_whole(monkeypatch):
@@ -211,9 +211,9 @@ def test_narrow_floats_become_float32():
     [("int8", ffjax.Int8Array, 1 / 254), ("bfloat16", ffjax.NdArray, 2**-8)],
 )
 def test_narrow_numbers(method, storage, bound):
-    told = []
+    calls = []
     emb = embeddings()
-    small, quality = ffjax.quantize(emb, method, progress=lambda *at: told.append(at))
+    small, quality = ffjax.quantize(emb, method, progress=lambda *at: calls.append(at))
     assert isinstance(small.storage, storage) and small.vocab is emb.vocab
     largest = np.abs(matrix()).max(1, keepdims=True)
     assert (
@@ -224,7 +224,7 @@ def test_narrow_numbers(method, storage, bound):
         and quality.recall > 0.95
         and 0 < quality.mean_squared_error < 1e-4
     )
-    assert told[0] == ("Encoding", 300, 300)
+    assert calls[0] == ("Encoding", 300, 300)
     plain = ffjax.reconstruct(small)
     assert plain.storage.dtype == np.float32
     np.testing.assert_array_equal(np.asarray(plain.storage), np.asarray(small.storage, np.float32))
