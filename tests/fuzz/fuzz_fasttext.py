@@ -1,6 +1,5 @@
 """fastText models, against a reader of one field after the other; accepted ones are rewritten."""
 
-import os
 import struct
 import tempfile
 
@@ -11,35 +10,9 @@ from ffjax.formats.fasttext import entries, reader
 from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests.formats.fasttext import files
+from tests.fuzz.fasttext_files import FOLDER, quantized, write
 
 _SMALL = {"dims": 2, "buckets": 3}
-
-
-def _quantized(dims: int, *, norms: bool, pruned: bool) -> bytes:
-    """A quantized model of two words with random codes, small enough for the fuzzer."""
-    rng = np.random.default_rng(0)
-    dense = files.model(
-        ["a", "tea"], labels=["__label__x"], kind=files.SUPERVISED, dims=dims, buckets=3
-    )
-    head = dense[: dense.index(b"__label__x") + 20]
-    rows, out = (3, [struct.pack("<ii", 1, 0)]) if pruned else (5, [])
-    if pruned:
-        head = head[:84] + struct.pack("<q", 1) + head[92:]
-
-    def quantizer(dims: int, width: int) -> bytes:
-        n_codes = -(-dims // width)
-        sizes = struct.pack("<iiii", dims, n_codes, width, dims - (n_codes - 1) * width)
-        return sizes + rng.standard_normal(dims * 256).astype("<f4").tobytes()
-
-    size = rows * -(-dims // 2)
-    out.append(
-        struct.pack("<??qqi", True, norms, rows, dims, size) + rng.bytes(size) + quantizer(dims, 2)
-    )
-    if norms:
-        out.append(rng.bytes(rows) + quantizer(1, 1))
-    out.append(struct.pack("<?qq", False, 1, dims) + bytes(4 * dims))
-    return b"".join([head, *out])
-
 
 SEEDS = [
     files.model(["</s>", "tea", "crème"], **_SMALL),
@@ -54,27 +27,21 @@ SEEDS = [
         loss=1,
         **_SMALL,
     ),
-    _quantized(3, norms=False, pruned=True),
-    _quantized(2, norms=True, pruned=False),
+    quantized(3, norms=False, pruned=True),
+    quantized(2, norms=True, pruned=False),
 ]
 
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
 reader.compose = lambda *_: iter(())
 entries._MIN_WINDOW_BYTES = 32
-_FILE = tempfile.NamedTemporaryFile(
-    prefix="ffjax-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
-)
 
 
 def target(data: bytes) -> None:
     """Reads a model, mapped and from memory, as the slow reader does; it survives writing."""
-    _FILE.seek(0)
-    _FILE.truncate()
-    _FILE.write(data)
-    _FILE.flush()
+    path = write(data)
     for lossy in (False, True):
         try:
-            emb = ffjax.load_fasttext(_FILE.name, mmap=True, lossy=lossy)
+            emb = ffjax.load_fasttext(path, mmap=True, lossy=lossy)
         except ffjax.FormatError as error:
             assert error.chunk and error.expected and error.got and error.offset is not None
             continue
@@ -113,9 +80,7 @@ def _check_words(data: bytes, emb: ffjax.Embeddings, lossy: bool) -> None:
 
 
 def _check_written(data: bytes, emb: ffjax.Embeddings) -> None:
-    with tempfile.NamedTemporaryFile(
-        prefix="ffjax-fuzz-", dir=os.path.dirname(_FILE.name)
-    ) as again:
+    with tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir=FOLDER) as again:
         ffjax.write_fasttext(again.name, emb)
         read = ffjax.load_fasttext(again.name, mmap=True)
         assert read.vocab == emb.vocab
