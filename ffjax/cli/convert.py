@@ -49,6 +49,7 @@ def convert(source: Source, target: Target) -> None:
                 to_format=target.to,
                 lossy=source.lossy,
                 dims=source.input_dims,
+                member=source.member,
                 leave_out=True,
                 progress=progress,
             )

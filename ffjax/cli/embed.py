@@ -10,7 +10,15 @@ import ffjax
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_distinct, keep_programs, load, shown, size_of
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputDims, InputFormat, Lossy, Lowercase, Source, StripPunctuation
+from ffjax.cli.options import (
+    InputDims,
+    InputFormat,
+    Lossy,
+    Lowercase,
+    Member,
+    Source,
+    StripPunctuation,
+)
 from ffjax.cli.progress import working
 
 Pooling = Literal["mean", "sum", "max", "fasttext"]
@@ -29,6 +37,7 @@ def embed(
     format: InputFormat = None,
     lossy: Lossy = False,
     input_dims: InputDims = None,
+    member: Member = None,
 ) -> None:
     """Write a vector for each line of a text to a .npy file.
 
@@ -59,7 +68,7 @@ def embed(
         keep_programs()
         emb = ffjax.demo()
     else:
-        emb = load(Source(files[0], format, lossy, input_dims))
+        emb = load(Source(files[0], format, lossy, input_dims, member))
     source: Any = sys.stdin.buffer if text == "-" else text
     size = None if text == "-" else size_of(text)
     with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:

@@ -40,8 +40,9 @@ def rewrite(
 
 def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ffjax.Embeddings":
     """Loads embeddings."""
-    file, format, lossy, dims = source
-    options = {"format": format, "mmap": mmap, "lossy": lossy, "limit": limit, "dims": dims}
+    file, format, lossy, dims, member = source
+    options = {"format": format, "mmap": mmap, "lossy": lossy, "limit": limit}
+    options |= {"dims": dims, "member": member}
     with working(f"Loading {shown(file)}"), translated("load", shown(file)):
         keep_programs()
         return ffjax.load(input_of(file), **options)

@@ -24,7 +24,7 @@ def info(source: Source, json: Json = False) -> None:
     """
     from ffjax.formats.describe import describe
 
-    file, format, lossy, dims = source
+    file, format, lossy, dims, member = source
     with working(f"Reading {shown(file)}"), translated("load", shown(file)):
-        values = describe(input_of(file), format, lossy=lossy, dims=dims)
+        values = describe(input_of(file), format, lossy=lossy, dims=dims, member=member)
     facts({"file": shown(file), "bytes": size_of(file), **values}, as_json=json)

@@ -15,7 +15,13 @@ from ffjax.errors import FormatError
 _CHANGES = {"lowercase": "--lowercase", "strip_punctuation": "--strip-punctuation"}
 # By function of the library: its arguments, and the options of the command that set them.
 OPTIONS: dict[str, dict[str, str]] = {
-    "load": {"format": "-f", "lossy": "--lossy", "limit": "--first", "dims": "--input-dims"},
+    "load": {
+        "format": "-f",
+        "lossy": "--lossy",
+        "limit": "--first",
+        "dims": "--input-dims",
+        "member": "--member",
+    },
     "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
     "convert": {
         "target": "OUTPUT",
@@ -23,6 +29,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "to_format": "--to",
         "lossy": "--lossy",
         "dims": "--input-dims",
+        "member": "--member",
     },
     "prune": {"n": "--rows"},
     "reduce_dims": {"dims": "--dims", "center": "--center"},

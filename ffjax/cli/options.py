@@ -29,6 +29,9 @@ Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8
 InputDims = Annotated[
     int | None, Option("--input-dims", min=1, help="Dimensions, if text is ambiguous.")
 ]
+Member = Annotated[
+    str | None, Option("--member", metavar="NAME", help="File to read in an archive.")
+]
 Lowercase = Annotated[bool, Option("--lowercase", help="Look words up in lower case.")]
 StripPunctuation = Annotated[
     bool, Option("--strip-punctuation", help="Ignore punctuation around words.")
@@ -51,6 +54,7 @@ class Source(NamedTuple):
     format: InputFormat = None
     lossy: Lossy = False
     input_dims: InputDims = None
+    member: Member = None
 
 
 class Target(NamedTuple):

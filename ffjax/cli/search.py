@@ -13,7 +13,15 @@ from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import DEMO, load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.messages import translated
-from ffjax.cli.options import InputFormat, Json, Lossy, Lowercase, Source, StripPunctuation
+from ffjax.cli.options import (
+    InputFormat,
+    Json,
+    Lossy,
+    Lowercase,
+    Member,
+    Source,
+    StripPunctuation,
+)
 from ffjax.cli.output import Answer, number
 from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, print_answers
@@ -41,6 +49,7 @@ def search(
     strip_punctuation: StripPunctuation = False,
     format: InputFormat = None,
     lossy: Lossy = False,
+    member: Member = None,
     json: Json = False,
 ) -> None:
     """Find the lines of a text that mean most nearly the same as a query.
@@ -62,7 +71,7 @@ def search(
     batches = queries(query or [], input, 1, stdin_is_read="-" in (text, embeddings))
     if text != "-":
         os.stat(text)  # before the embeddings take their time
-    emb = load(Source(embeddings, format, lossy))
+    emb = load(Source(embeddings, format, lossy, member=member))
     options: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     with working(f"Reading {shown(text)}"), translated("embed_text", shown(text)):
         data = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ffjax._internal.atomic_write import output_folder
-from ffjax._internal.file_arguments import check_dims, check_limit
+from ffjax._internal.file_arguments import check_dims, check_limit, check_member
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
@@ -36,6 +36,7 @@ def convert(
     lossy: bool = False,
     limit: int | None = None,
     dims: int | None = None,
+    member: str | None = None,
     leave_out: bool = False,
     progress: Progress | None = None,
     **options: Any,
@@ -58,6 +59,7 @@ def convert(
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to convert at most; n-grams are all kept.
         dims: how many dimensions the source has, as in `load`.
+        member: the name of the file in an archive, as in `load`.
         leave_out: whether to drop what the target cannot hold, as if all options that permit it
             were given, and to write quantized vectors as the plain ones that they stand for.
         progress: called now and then with the stage (`"Reading"` or `"Writing"`), how much of it is
@@ -89,10 +91,11 @@ def convert(
     check_format("to_format", to_format)
     check_limit(limit)
     check_dims(dims)
+    check_member(member)
     folder = output_folder(target)
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
-    with open_stream(source) as stream:
+    with open_stream(source, member) as stream:
         format = _detect(stream) if from_format is None else from_format
         if format in IN_PLACE:
             progress("Reading", 0, None)  # in one step

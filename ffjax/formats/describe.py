@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from ffjax._internal.file_arguments import check_dims, check_same_dims
+from ffjax._internal.file_arguments import check_dims, check_member, check_same_dims
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.detect import check_format, detect
 from ffjax.formats.fasttext import describe as fasttext
@@ -53,12 +53,18 @@ _FACTS = (
 
 
 def describe(
-    file: File, format: str | None = None, *, lossy: bool = False, dims: int | None = None
+    file: File,
+    format: str | None = None,
+    *,
+    lossy: bool = False,
+    dims: int | None = None,
+    member: str | None = None,
 ) -> dict[str, Any]:
     """The format of a file and what it holds; only text without a header is read as a whole."""
     check_format("format", format)
     check_dims(dims)
-    with open_stream(file) as stream:
+    check_member(member)
+    with open_stream(file, member) as stream:
         format = detect(stream) if format is None else format
         if format in _IN_PLACE:
             magic, error, describe_source = _IN_PLACE[format]

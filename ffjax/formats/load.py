@@ -2,7 +2,12 @@
 
 from jax.sharding import NamedSharding
 
-from ffjax._internal.file_arguments import check_dims, check_limit, check_same_dims
+from ffjax._internal.file_arguments import (
+    check_dims,
+    check_limit,
+    check_member,
+    check_same_dims,
+)
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import check_format, detect
 from ffjax.formats.fasttext.reader import load_fasttext
@@ -28,13 +33,14 @@ def load(
     lossy: bool = False,
     limit: int | None = None,
     dims: int | None = None,
+    member: str | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
     r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
 
     The format is recognized by the content of the file, not by its name. The file may be compressed
-    (gzip, bzip2, xz, zstd) or the one file in a zip or tar archive; compressed finalfusion and
-    fastText files and snapshots are first decompressed into a temporary file.
+    (gzip, bzip2, xz, zstd) or in a zip or tar archive; compressed finalfusion and fastText files
+    and snapshots are first decompressed into a temporary file.
 
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does.
@@ -47,6 +53,11 @@ def load(
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
             `python 2.7 0.5 0.25`; other formats say it themselves.
+        member: the name of the file to read in an archive. By default it is the only one that may
+            hold vectors, as its name says (a README, a license or `meta.json` does not). Of files
+            that differ in the ending alone (`model.bin`, `model.txt`) the binary one is read; of a
+            tar archive, which is read in order, the first. Other archives of several files, such
+            as `glove.6B.zip`, raise an error that lists them.
         sharding: how to divide the rows over devices, which gives a `ShardedArray`;
             `PartitionSpec()` puts all rows on every device. From a finalfusion file each device
             gets its rows directly; other formats are read first.
@@ -57,11 +68,12 @@ def load(
     Raises:
         FormatError: if the file is in none of the formats; the error says what was tried and what
             was seen. Or if it is truncated or corrupt; the error has the byte and the field.
-        TypeError: if `path` is not a path or a descriptor, `limit` or `dims` is not an integer, or
-            `sharding` is given for rows that are composed when they are read, as those of quantized
-            fastText models with n-grams are.
+        TypeError: if `path` is not a path or a descriptor, `limit` or `dims` is not an integer,
+            `member` is not a name, or `sharding` is given for rows that are composed when they are
+            read, as those of quantized fastText models with n-grams are.
         ValueError: if `format` is another; `path` is the address of a page; `limit` is negative, or
-            given for a floret table, which has no words; or the file has other `dims`.
+            given for a floret table, which has no words; the file has other `dims`; or `member` is
+            not in the archive.
         OSError: if the file cannot be read.
 
     Examples:
@@ -76,7 +88,8 @@ def load(
     check_format("format", format)
     check_limit(limit)
     check_dims(dims)
-    with open_stream(path) as stream:
+    check_member(member)
+    with open_stream(path, member) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap = format == "finalfusion"  # rows go from the file to their devices

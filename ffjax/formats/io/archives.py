@@ -1,15 +1,17 @@
-"""Archives with one file in them: zip, and tar (compressed or not).
+"""One file out of an archive: zip, and tar (compressed or not).
 
-Nothing is written to the disk and the member's name is not used, so any name will do.
+Nothing is written to the disk, so a member may have any name.
 """
 
 import io
+import re
 import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from posixpath import splitext
 from typing import Any
 
 from ffjax.errors import FormatError
@@ -18,22 +20,33 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
 
 _READ_BYTES = 1 << 16
+_MOST_NAMES = 20
+_BINARY = (".fifu", ".bin")
+# Names of files that hold no vectors: what describes them, and what systems leave in archives.
+_DESCRIPTION = re.compile(
+    r"(^|/)(__MACOSX/|\.[^./]|(readme|licen[cs]e|copying|notice)\b)"
+    r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|py|sh|png)$",
+    re.IGNORECASE,
+)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # What `tarfile` and `zipfile` raise if an archive is not what they expect.
 _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zlib.error)
 _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
-def open_zip(raw: Any, file: File | None) -> io.RawIOBase:
-    """The one member of a zip archive as a stream."""
+def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
+    """A member of a zip archive as a stream, by default the one of `default_member`."""
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
-        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
-        names = [info.filename for info in members]
-        if len(members) != 1 or foreign_archive(names) is not None:
-            raise _not_one_file(file, "zip", names)
-        _check_zipped(members[0], file)
-        return _Member(archive.open(members[0]), archive, file, "zip")
+        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    names = list(infos)
+    if member is None and (foreign := foreign_archive(names)) is not None:
+        expected, got, hint = "embeddings", foreign.name, foreign.advice
+        raise FormatError(file, offset=0, expected=expected, got=got, hint=hint)
+    info = infos[_chosen(names, member, file, "zip")]
+    _check_zipped(info, file)
+    with _format_errors(file, "zip"):
+        return _Member(archive.open(info), archive, file, "zip")
 
 
 def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
@@ -50,30 +63,69 @@ def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
         raise _bad_member(file, "zip", name, expected, got, hint)
 
 
-def open_tar(stream: Any, file: File | None) -> io.RawIOBase:
-    """The one member of a tar archive; a second one is an error once the first has been read."""
+def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
+    """A member of a tar archive, by default the first that may hold vectors.
+
+    Archives are read in order, so only after this member an error can say that there are others.
+    """
+    names: list[str] = []
+
+    def files() -> Iterator[tarfile.TarInfo]:
+        while (info := archive.next()) is not None:
+            if not info.isdir():
+                names.append(info.name)
+                yield info
+
+    def finish() -> None:
+        for _ in files():
+            pass
+        if member is None:
+            _chosen(names, None, file, "tar")
+        while stream.read(_READ_BYTES):
+            pass  # up to the checksum of the compressed stream around the archive
+
     with _format_errors(file, "tar"):
         archive = tarfile.open(fileobj=stream, mode="r|", bufsize=_READ_BYTES)
-        member = _next_file(archive, file)
-        if member is None:
-            raise _not_one_file(file, "tar", [])
-
-        def finish() -> None:
-            second = _next_file(archive, file)
-            if second is not None:
-                raise _not_one_file(file, "tar", [member.name, second.name])
-            while stream.read(_READ_BYTES):
-                pass  # up to the checksum of the compressed stream around the archive
-
-        return _Member(archive.extractfile(member), archive, file, "tar", finish)
+        is_chosen = _may_hold_vectors if member is None else member.__eq__
+        info = next((info for info in files() if is_chosen(info.name)), None)
+    if info is None:
+        _chosen(names, member, file, "tar")
+        raise _several(file, "tar", names)
+    if not info.isreg() or info.issparse():
+        raise _bad_member(file, "tar", info.name, "a regular file", "another kind")
+    return _Member(archive.extractfile(info), archive, file, "tar", finish)
 
 
-def _next_file(archive: tarfile.TarFile, file: File | None) -> tarfile.TarInfo | None:
-    while (member := archive.next()) is not None and member.isdir():
-        pass
-    if member is not None and (not member.isreg() or member.issparse()):
-        raise _bad_member(file, "tar", member.name, "a regular file", "another kind")
-    return member
+def default_member(names: list[str]) -> str | None:
+    """The file of an archive to read if nobody chooses one; `None` if there is none or a choice.
+
+    It is the only file, or the only one that may hold vectors. Of files that differ in the ending
+    (`model.bin`, `model.txt`), which hold the same vectors, the binary one is read.
+
+    Examples:
+        >>> default_member(["meta.json", "model.txt", "model.bin", "README"])
+        'model.bin'
+        >>> default_member(["glove.6B.50d.txt", "glove.6B.100d.txt"])
+    """
+    candidates = names if len(names) == 1 else list(filter(_may_hold_vectors, names))
+    if len({splitext(name)[0] for name in candidates}) != 1:
+        return None
+    return min(candidates, key=lambda name: splitext(name)[1].lower() not in _BINARY)
+
+
+def _may_hold_vectors(name: str) -> bool:
+    return _DESCRIPTION.search(name) is None
+
+
+def _chosen(names: list[str], member: str | None, file: File | None, kind: str) -> str:
+    """The name of the member to read."""
+    name = default_member(names) if member is None else member
+    if name is None:
+        raise _several(file, kind, names)
+    if name not in names:
+        expected = f"a file of the {kind} archive, which has {_listed(names)}"
+        raise ValueError(f"`member`: expected {expected}, got {name!r}.")
+    return name
 
 
 class _Member(io.RawIOBase):
@@ -115,14 +167,14 @@ def _bad_member(
     return FormatError(file, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
 
 
-def _not_one_file(file: File | None, kind: str, names: list[str]) -> FormatError:
-    if (foreign := foreign_archive(names)) is not None:
-        expected, got, hint = "embeddings", foreign.name, foreign.advice
-        return FormatError(file, offset=0, expected=expected, got=got, hint=hint)
-    listed = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
-    got = f"several: {listed}" if names else "none"
-    hint = "Unpack the archive and read the file that you want." if names else None
+def _several(file: File | None, kind: str, names: list[str]) -> FormatError:
+    got = f"several: {_listed(names)}" if names else "none"
+    hint = "Choose one with `member=`." if names else None
     return FormatError(file, chunk=f"{kind} archive", expected="one file", got=got, hint=hint)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 @contextmanager

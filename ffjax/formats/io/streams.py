@@ -1,4 +1,4 @@
-"""Files as streams of bytes: plain or compressed, alone or the one member of an archive.
+"""Files as streams of bytes: plain or compressed, alone or in an archive.
 
 What wraps a file is recognized by its content, never by its name:
 
@@ -89,8 +89,10 @@ class Stream:
 
 
 @contextmanager
-def open_stream(file: File | Stream) -> Iterator[Stream]:
+def open_stream(file: File | Stream, member: str | None = None) -> Iterator[Stream]:
     r"""Opens a file, decompresses it and takes it out of its archive; a stream stays open.
+
+    `member` is the name of the file in the archive, `None` for `archives.default_member`.
 
     Examples:
         >>> import gzip, tempfile, pathlib
@@ -104,7 +106,7 @@ def open_stream(file: File | Stream) -> Iterator[Stream]:
         yield file
         return
     with ExitStack() as stack:
-        yield _unwrap(stack, _open(stack, file))
+        yield _unwrap(stack, _open(stack, file), member)
 
 
 @contextmanager
@@ -150,21 +152,24 @@ def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
     return Stream(file, raw, (), max(0, status.st_size - raw.tell()))
 
 
-def _unwrap(stack: ExitStack, stream: Stream) -> Stream:
-    head = stream.head(_HEAD_BYTES)
+def _unwrap(stack: ExitStack, stream: Stream, member: str | None = None) -> Stream:
+    file, head = stream.file, stream.head(_HEAD_BYTES)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         if stream.size is None:
             raise stream.error(0, "a zip archive in a regular file", "one in a pipe")
         stream.raw.seek(0)
-        return Stream(stream.file, stack.enter_context(open_zip(stream.raw, stream.file)), ("zip",))
+        return Stream(file, stack.enter_context(open_zip(stream.raw, file, member)), ("zip",))
     kind = compression_of(head)
     if kind is not None:
-        data = stack.enter_context(Decompressed(stream, kind, stream.file))
-        stream = Stream(stream.file, data, (kind,))
+        data = stack.enter_context(Decompressed(stream, kind, file))
+        stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)
     if _is_tar(head):
-        member = stack.enter_context(open_tar(stream, stream.file))
-        stream = Stream(stream.file, member, (*stream.wrapping, "tar"))
+        data = stack.enter_context(open_tar(stream, file, member))
+        return Stream(file, data, (*stream.wrapping, "tar"))
+    if member is not None:
+        expected = "expected None for a file that is not an archive"
+        raise ValueError(f"`member`: {expected}, got {member!r}.")
     return stream
 
 
