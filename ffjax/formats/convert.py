@@ -14,7 +14,7 @@ from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats import save
-from ffjax.formats.detect import check_format, detect
+from ffjax.formats.detect import check_format, detect, is_folder
 from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
@@ -95,7 +95,7 @@ def convert(
     folder = output_folder(target)
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
-    with open_stream(source, member) as stream:
+    with open_stream(source, member, is_folder) as stream:
         format = _detect(stream) if from_format is None else from_format
         if format in IN_PLACE:
             progress("Reading", 0, None)  # in one step

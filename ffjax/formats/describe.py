@@ -1,17 +1,19 @@
 """What a file holds, as far as its head says; importing this does not import JAX."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from ffjax._internal.file_arguments import check_dims, check_member, check_same_dims
 from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.detect import check_format, detect
+from ffjax.formats.detect import check_format, detect, is_folder
 from ffjax.formats.fasttext import describe as fasttext
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion import describe as finalfusion
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.io.binary import File
+from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
@@ -30,6 +32,7 @@ _IN_PLACE = {
     "fasttext": (FASTTEXT_MAGIC, FormatError, fasttext.describe),
     "msgpack": (SNAPSHOT_MAGIC, FormatError, snapshot.describe),
 }
+_FOLDERS: dict[str, Callable[[Folder], dict[str, Any]]] = {}
 # What people are shown for the names that files and this library use.
 _VOCABULARIES = {
     "SimpleVocab": "words",
@@ -64,12 +67,14 @@ def describe(
     check_format("format", format)
     check_dims(dims)
     check_member(member)
-    with open_stream(file, member) as stream:
+    with open_stream(file, member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if format in _IN_PLACE:
             magic, error, describe_source = _IN_PLACE[format]
             with open_source(stream, magic=magic, error=error) as source:
                 facts = describe_source(source)
+        elif format in _FOLDERS:
+            facts = _FOLDERS[format](stream.expected_folder())
         else:
             facts = _describe_table(stream, format, lossy, dims)
     if "dims" in facts:

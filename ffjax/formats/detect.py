@@ -1,6 +1,7 @@
 """Which format a file is in, by its content."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
@@ -22,11 +23,17 @@ from ffjax.formats.text.fields import (
 from ffjax.formats.text.header import HEADER, is_floret_header
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
+"""Formats of one file."""
+# Formats of several files: whether a directory or an archive with files of these names (paths in
+# it, those of the uppermost level first) is one.
+_FOLDERS: dict[str, Callable[[list[str]], bool]] = {}
+FOLDER_FORMATS = tuple(_FOLDERS)
 
 # Enough for a first line, and for a long one if it is text.
 _HEAD_BYTES = 1 << 16
 _LONG_HEAD_BYTES = 1 << 24
 _SAMPLE_LINES = 16
+_SHOWN_NAMES = 5
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
 _FORMATS_BY_MAGIC = (
     (FINALFUSION_MAGIC, "finalfusion"),
@@ -43,14 +50,27 @@ _KNOWN = (
 
 
 def check_format(name: str, format: Any) -> None:
-    """Checks that `format`, which errors call `name`, is one of `FORMATS` or `None`."""
-    if format is not None and (not isinstance(format, str) or format not in FORMATS):
-        names = ", ".join(map(repr, FORMATS))
+    """Checks that `format`, which errors call `name`, is one of the formats or `None`."""
+    formats = (*FORMATS, *FOLDER_FORMATS)
+    if format is not None and (not isinstance(format, str) or format not in formats):
+        names = ", ".join(map(repr, formats))
         raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
+
+
+def folder_format(names: list[str]) -> str | None:
+    """The format of a directory or an archive with files of these names, if it is one of ours."""
+    return next((format for format, is_folder in _FOLDERS.items() if is_folder(names)), None)
+
+
+def is_folder(names: list[str]) -> bool:
+    """Whether files of these names are embeddings together."""
+    return folder_format(names) is not None
 
 
 def detect(stream: Stream) -> str:
     r"""Recognizes the format of a stream at its start; the bytes do not count as read.
+
+    A folder is recognized by the names of its files.
 
     Both word2vec files and text with dimensions begin with a line `rows dims`; it is text if the
     first row ends with so many numbers in text. If all rows have one value, and there are not as
@@ -63,6 +83,8 @@ def detect(stream: Stream) -> str:
         >>> [detect(Stream(None, io.BytesIO(text))) for text in texts]
         ['textdims', 'text']
     """
+    if stream.folder is not None:
+        return _detect_folder(stream, stream.folder.names)
     head = stream.head(_HEAD_BYTES)
     for magic, format in _FORMATS_BY_MAGIC:
         if head.startswith(magic):
@@ -83,6 +105,15 @@ def detect(stream: Stream) -> str:
         raise stream.error(0, "embeddings", "an empty file")
     got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}"
     raise stream.error(0, "embeddings", got, hint=_separator_hint(head) or _KNOWN)
+
+
+def _detect_folder(stream: Stream, names: list[str]) -> str:
+    if (format := folder_format(names)) is not None:
+        return format
+    shown_names = ", ".join(map(repr, names[:_SHOWN_NAMES]))
+    ending = ", ..." if len(names) > _SHOWN_NAMES else ""
+    got = f"a folder with {shown_names}{ending}" if names else "an empty folder"
+    raise stream.error(None, "embeddings", got, hint="Name a file in it.")
 
 
 def _is_text(head: bytes) -> bool:

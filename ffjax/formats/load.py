@@ -9,7 +9,7 @@ from ffjax._internal.file_arguments import (
     check_same_dims,
 )
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import check_format, detect
+from ffjax.formats.detect import FOLDER_FORMATS, check_format, detect, is_folder
 from ffjax.formats.fasttext.reader import load_fasttext
 from ffjax.formats.finalfusion.reader import load_finalfusion
 from ffjax.formats.floret import load_floret
@@ -21,8 +21,8 @@ from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
 from ffjax.transforms.select import first_words
 
-# The formats whose readers need a complete file, and map it.
-IN_PLACE = ("finalfusion", "fasttext", "msgpack")
+# The formats whose readers need complete files, and map them.
+IN_PLACE = ("finalfusion", "fasttext", "msgpack", *FOLDER_FORMATS)
 
 
 def load(
@@ -89,7 +89,7 @@ def load(
     check_limit(limit)
     check_dims(dims)
     check_member(member)
-    with open_stream(path, member) as stream:
+    with open_stream(path, member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap = format == "finalfusion"  # rows go from the file to their devices

@@ -49,6 +49,30 @@ def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIO
         return _Member(archive.open(info), archive, file, "zip")
 
 
+def zip_names(raw: Any, file: File | None) -> list[str]:
+    """The files of a zip archive."""
+    with _format_errors(file, "zip"):
+        return [info.filename for info in zipfile.ZipFile(raw).infolist() if not info.is_dir()]
+
+
+def begins_small(head: bytes, limit: int) -> bool:
+    """Whether the first file of a tar archive has fewer bytes than a limit."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
+            while (info := archive.next()) is not None and info.isdir():
+                pass
+            return info is not None and info.size < limit
+    except _ERRORS:
+        return False
+
+
+def tar_names(raw: Any, file: File | None) -> list[str]:
+    """The regular files of a tar archive that can be sought."""
+    raw.seek(0)
+    with _format_errors(file, "tar"), tarfile.open(fileobj=raw, mode="r:") as archive:
+        return [info.name for info in archive if info.isreg()]
+
+
 def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
     name, method, size = member.filename, member.compress_type, member.compress_size
     limit = ALLOWANCE_BYTES + RATIO * size
@@ -90,7 +114,7 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
         info = next((info for info in files() if is_chosen(info.name)), None)
     if info is None:
         _chosen(names, member, file, "tar")
-        raise _several(file, "tar", names)
+        raise several(file, "tar", names)
     if not info.isreg() or info.issparse():
         raise _bad_member(file, "tar", info.name, "a regular file", "another kind")
     return _Member(archive.extractfile(info), archive, file, "tar", finish)
@@ -121,7 +145,7 @@ def _chosen(names: list[str], member: str | None, file: File | None, kind: str) 
     """The name of the member to read."""
     name = default_member(names) if member is None else member
     if name is None:
-        raise _several(file, kind, names)
+        raise several(file, kind, names)
     if name not in names:
         expected = f"a file of the {kind} archive, which has {_listed(names)}"
         raise ValueError(f"`member`: expected {expected}, got {name!r}.")
@@ -167,7 +191,8 @@ def _bad_member(
     return FormatError(file, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
 
 
-def _several(file: File | None, kind: str, names: list[str]) -> FormatError:
+def several(file: File | None, kind: str, names: list[str]) -> FormatError:
+    """An error about an archive of several files, or of none."""
     got = f"several: {_listed(names)}" if names else "none"
     hint = "Choose one with `member=`." if names else None
     return FormatError(file, chunk=f"{kind} archive", expected="one file", got=got, hint=hint)

@@ -9,24 +9,36 @@ What wraps a file is recognized by its content, never by its name:
 A reader that wants the bytes in place, as a map, takes the stream over with `open_source`.
 """
 
+import errno
 import mmap
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
-from ffjax.formats.io.archives import open_tar, open_zip
+from ffjax.formats.io.archives import (
+    begins_small,
+    open_tar,
+    open_zip,
+    several,
+    tar_names,
+    zip_names,
+)
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import Decompressed
+from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
 
 _HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
 _COPY_BYTES = 1 << 20
+# A tar archive that begins with a smaller file may be a folder, and is copied to list its files.
+_SMALL_BYTES = 1 << 20
+_TAR_BYTES = 1 << 14
 _COMPRESSED = {
     "gzip": rb"\x1f\x8b\x08",
     # The level is followed by a block or, in an empty stream, by the end.
@@ -39,13 +51,20 @@ _COMPRESSED = {
 class Stream:
     """The bytes of a file, read from start to end: `raw`, out of what wraps it (outermost first).
 
-    `size` is `None` if only reading tells; `position` counts the bytes that have been read.
+    `size` is `None` if only reading tells; `position` counts the bytes that have been read. The
+    stream of a `folder` has no bytes.
     """
 
     def __init__(
-        self, file: File | None, raw: Any, wrapping: tuple[str, ...] = (), size: int | None = None
+        self,
+        file: File | None,
+        raw: Any,
+        wrapping: tuple[str, ...] = (),
+        size: int | None = None,
+        folder: Folder | None = None,
     ) -> None:
         self.file, self.raw, self.wrapping, self.size = file, raw, wrapping, size
+        self.folder = folder
         self.position = 0
         self._ahead = b""
 
@@ -53,6 +72,12 @@ class Stream:
     def remaining(self) -> int | None:
         """The number of bytes that have not been read, `None` if only reading tells."""
         return None if self.size is None else max(0, self.size - self.position)
+
+    def expected_folder(self) -> Folder:
+        """The folder, for readers of several files; an error for a single file."""
+        if self.folder is None:
+            raise self.error(None, "a folder, or an archive of one", "a single file")
+        return self.folder
 
     def head(self, n: int) -> bytes:
         """The next `n` bytes, fewer at the end; they do not count as read."""
@@ -88,11 +113,19 @@ class Stream:
         return FormatError(self.file, offset=offset, chunk=chunk or None, **what)
 
 
+# Whether files of these names, of a directory or an archive, are embeddings together.
+IsFolder = Callable[[list[str]], bool]
+
+
 @contextmanager
-def open_stream(file: File | Stream, member: str | None = None) -> Iterator[Stream]:
+def open_stream(
+    file: File | Stream, member: str | None = None, is_folder: IsFolder | None = None
+) -> Iterator[Stream]:
     r"""Opens a file, decompresses it and takes it out of its archive; a stream stays open.
 
-    `member` is the name of the file in the archive, `None` for `archives.default_member`.
+    `member` is the name of the file in the archive, `None` for `archives.default_member`. A
+    directory, or an archive with several files, that `is_folder` accepts comes as a folder; without
+    `is_folder` a directory is an error.
 
     Examples:
         >>> import gzip, tempfile, pathlib
@@ -105,8 +138,13 @@ def open_stream(file: File | Stream, member: str | None = None) -> Iterator[Stre
     if isinstance(file, Stream):
         yield file
         return
+    if is_folder is not None and not isinstance(file, int):
+        check_file(file)
+        if os.path.isdir(file):
+            yield _directory(file)
+            return
     with ExitStack() as stack:
-        yield _unwrap(stack, _open(stack, file), member)
+        yield _unwrap(stack, _open(stack, file), member, is_folder)
 
 
 @contextmanager
@@ -130,14 +168,56 @@ def open_source(
             raise error(stream.file, **where, expected=repr(magic), got=got, hint=hint)
         raw = stream.raw
         if stream.wrapping or stream.size is None:
-            raw = stack.enter_context(tempfile.TemporaryFile())
-            while data := stream.read(_COPY_BYTES):
-                raw.write(data)
-            raw.flush()
+            raw = _copied(stack, stream)
         size = os.fstat(raw.fileno()).st_size
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         yield ByteSource(stream.file, data, error, raw)
         # The map goes when its last view does: a failed read's traceback may still hold one.
+
+
+def _copied(stack: ExitStack, stream: Stream) -> Any:
+    """The rest of a stream in a temporary file."""
+    file = stack.enter_context(tempfile.TemporaryFile())
+    while data := stream.read(_COPY_BYTES):
+        file.write(data)
+    file.flush()
+    return file
+
+
+def _archive(
+    file: File | None,
+    names: list[str],
+    wrapping: tuple[str, ...],
+    open_member: Callable[[str], AbstractContextManager[Any]],
+) -> Stream:
+    """An archive as the stream of a folder."""
+
+    @contextmanager
+    def open_file(name: str) -> Iterator[Stream]:
+        with open_member(name) as data:
+            yield Stream(file, data, wrapping)
+
+    error = several(file, wrapping[-1], names)
+    return Stream(file, NoBytes(error), wrapping, folder=Folder(file, names, open_file))
+
+
+def _open_copied(tar: Any, file: File | None, name: str) -> Any:
+    tar.seek(0)
+    return open_tar(tar, file, name)
+
+
+def _directory(path: Any) -> Stream:
+    """A directory as the stream of a folder."""
+    shown = os.fsdecode(path)
+
+    @contextmanager
+    def open_file(name: str) -> Iterator[Stream]:
+        with ExitStack() as stack:
+            yield _open(stack, os.path.join(shown, *name.split("/")))
+
+    message = "expected a file, got a folder"
+    error = IsADirectoryError(errno.EISDIR, message, shown)
+    return Stream(path, NoBytes(error), folder=Folder(path, names_in(path), open_file))
 
 
 def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
@@ -152,19 +232,32 @@ def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
     return Stream(file, raw, (), max(0, status.st_size - raw.tell()))
 
 
-def _unwrap(stack: ExitStack, stream: Stream, member: str | None = None) -> Stream:
+def _unwrap(
+    stack: ExitStack, stream: Stream, member: str | None = None, is_folder: IsFolder | None = None
+) -> Stream:
     file, head = stream.file, stream.head(_HEAD_BYTES)
+    is_folder = is_folder if member is None else None
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         if stream.size is None:
             raise stream.error(0, "a zip archive in a regular file", "one in a pipe")
-        stream.raw.seek(0)
-        return Stream(file, stack.enter_context(open_zip(stream.raw, file, member)), ("zip",))
+        raw = stream.raw
+        raw.seek(0)
+        if is_folder is not None and is_folder(names := by_level(zip_names(raw, file))):
+            return _archive(file, names, ("zip",), lambda name: open_zip(raw, file, name))
+        return Stream(file, stack.enter_context(open_zip(raw, file, member)), ("zip",))
     kind = compression_of(head)
     if kind is not None:
         data = stack.enter_context(Decompressed(stream, kind, file))
         stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)
     if _is_tar(head):
+        if is_folder is not None and begins_small(stream.head(_TAR_BYTES), _SMALL_BYTES):
+            copy = _copied(stack, stream)
+            if is_folder(names := by_level(tar_names(copy, file))):
+                wrapping = (*stream.wrapping, "tar")
+                return _archive(file, names, wrapping, lambda name: _open_copied(copy, file, name))
+            copy.seek(0)
+            stream = Stream(file, copy, stream.wrapping)
         data = stack.enter_context(open_tar(stream, file, member))
         return Stream(file, data, (*stream.wrapping, "tar"))
     if member is not None:

@@ -1,0 +1,58 @@
+"""Files that belong together, as one input: those of a directory, or of an archive.
+
+A format whose embeddings lie in several files is recognized by their names, and its reader opens
+those that it needs as streams.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from ffjax.formats.io.binary import File
+
+_MOST_LEVELS = 4
+_MOST_FILES = 10_000
+
+
+class Folder(NamedTuple):
+    """The files of a directory or an archive, by their paths in it, those uppermost first."""
+
+    file: File | None
+    names: list[str]
+    open: Callable[[str], AbstractContextManager[Any]]  # of a name: its bytes as a `Stream`
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+
+class NoBytes(io.RawIOBase):
+    """What stands for the bytes of a folder: reading them is an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises the error."""
+        raise self._error
+
+
+def names_in(folder: File) -> list[str]:
+    """The files in a directory and in those below it, without hidden directories."""
+    root = os.fsdecode(folder)  # type: ignore[arg-type]
+    names: list[str] = []
+    for path, folders, files in os.walk(root):
+        relative = os.path.relpath(path, root)
+        above = "" if relative == os.curdir else relative.replace(os.sep, "/") + "/"
+        names += (above + file for file in files)
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = visible if above.count("/") + 1 < _MOST_LEVELS else []
+        if len(names) >= _MOST_FILES:
+            break
+    return by_level(names)
+
+
+def by_level(names: list[str]) -> list[str]:
+    """Paths in order, those of the uppermost level first."""
+    return sorted(names, key=lambda name: (name.count("/"), name))

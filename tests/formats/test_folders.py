@@ -1,0 +1,84 @@
+"""Folders as inputs: which format, and what other folders are told."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import ffjax
+from ffjax.formats import detect
+from ffjax.formats.describe import describe
+from ffjax.formats.io.folders import names_in
+from ffjax.formats.io.streams import open_stream
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    for name in ("a/b/deep.txt", "z.txt", "a/one.txt", ".git/config"):
+        (tmp_path / name).write_text(f"{Path(name).stem} 1.0 0.5\n")
+    return tmp_path
+
+
+def test_names_are_listed_by_level_without_hidden_folders(folder: Path) -> None:
+    assert names_in(folder) == ["z.txt", "a/one.txt", "a/b/deep.txt"]
+
+
+def test_a_folder_is_recognized_by_its_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(detect._FOLDERS, "toy", lambda names: "a/one.txt" in names)
+    with open_stream(folder, is_folder=detect.is_folder) as stream:
+        assert detect.detect(stream) == "toy" and stream.folder is not None
+        with stream.folder.open("a/one.txt") as file:
+            assert file.read(100) == b"one 1.0 0.5\n"
+            assert str(file.error(0, "x", "y")).startswith(str(folder / "a" / "one.txt"))
+
+
+def _zipped(folder: Path, target: Path) -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names_in(folder):
+            archive.write(folder / name, name)
+    return target
+
+
+def _tarred(folder: Path, target: Path) -> Path:
+    with tarfile.open(target, "w:gz") as archive:
+        for name in names_in(folder):
+            archive.add(folder / name, name)
+    return target
+
+
+@pytest.mark.parametrize("pack", [_zipped, _tarred])
+def test_an_archive_may_be_a_folder(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, pack
+) -> None:
+    path = pack(folder, tmp_path_factory.mktemp("archive") / "packed")
+    with pytest.raises(ffjax.FormatError, match="expected one file, got several: 'z.txt', 'a/one"):
+        ffjax.load(path)
+    assert ffjax.load(path, member="a/one.txt").vocab.words == ["one"]
+    monkeypatch.setitem(detect._FOLDERS, "toy", lambda names: "a/one.txt" in names)
+    with open_stream(path, is_folder=detect.is_folder) as stream:
+        assert detect.detect(stream) == "toy" and stream.folder is not None
+        assert stream.folder.names == names_in(folder)
+        for name in ("z.txt", "a/one.txt", "z.txt"):  # in any order
+            with stream.folder.open(name) as file:
+                assert file.read(5).startswith(Path(name).stem.encode())
+    with pytest.raises(ffjax.FormatError, match="expected one file, got several: 'z.txt', 'a/one"):
+        ffjax.load(path, format="text")
+
+
+def test_other_folders_are_errors(folder: Path) -> None:
+    message = "expected embeddings, got a folder with 'z.txt"
+    for read in (ffjax.load, describe, lambda path: ffjax.convert(path, folder / "out.fifu")):
+        with pytest.raises(ffjax.FormatError, match=message):
+            read(folder)
+    with pytest.raises(IsADirectoryError, match="expected a file, got a folder"):
+        ffjax.load(folder, format="text")
+    with pytest.raises(IsADirectoryError, match="directory"):
+        ffjax.load_text(folder)
+    (folder / "empty").mkdir()
+    with pytest.raises(ffjax.FormatError, match="got an empty folder"):
+        ffjax.load(folder / "empty")
