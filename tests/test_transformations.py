@@ -7,6 +7,10 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import ffjax
+from ffjax.kernels.ngram_hashes import Words
+from ffjax.storage.base import float_leaves, with_float_leaves
+from ffjax.storage.ngram_sums import ngram_totals
+from ffjax.storage.ngram_tiles import Subwords
 from tests.builders import VOCABS, cases, embeddings
 from tests.test_jax_citizen import with_rows
 
@@ -38,30 +42,79 @@ def test_gradients_reach_narrow_rows(dtype):
     np.testing.assert_allclose(narrow.astype(jnp.float32), wide, atol=0.05)
 
 
-@pytest.mark.parametrize("kind", ["fasttext", "floret"])
-def test_second_derivatives_are_those_of_lookup(kind):
-    emb = embeddings(kind)
+def along(slope, direction):
+    """The sum of the products of two trees of the same kind."""
+    return sum((x * y).sum() for x, y in zip(slope, direction, strict=True))
+
+
+DERIVATIVES = {
+    "forward": lambda f, x, d: jax.jvp(f, (x,), (d,))[1],
+    "reverse": lambda f, x, d: jax.grad(f)(x),
+    "forward over reverse": lambda f, x, d: jax.jvp(jax.grad(f), (x,), (d,))[1],
+    "reverse over forward": lambda f, x, d: jax.grad(lambda x: jax.jvp(f, (x,), (d,))[1])(x),
+    "reverse over reverse": lambda f, x, d: jax.grad(lambda x: along(jax.grad(f)(x), d))(x),
+}
+KINDS = [("fasttext", "dense"), ("floret", "dense"), ("buckets", "pq_norms"), ("buckets", "int8")]
+CASES = [(kind, rows, name) for kind, rows in KINDS for name in DERIVATIVES]
+DEFAULT = [("fasttext", "dense", f"reverse over {mode}") for mode in ("forward", "reverse")]
+
+
+@pytest.mark.parametrize("case", cases(DEFAULT, exhaustive=CASES), ids=" ".join)
+def test_derivatives_of_embed_are_those_of_lookup(case):
+    kind, row_kind, name = case
+    emb = embeddings(kind, row_kind)
     rows = jax.jit(ffjax.encode)(emb.vocab, STRINGS)
-    matrix = emb.storage.matrix
-    direction = jnp.asarray(np.random.default_rng(1).standard_normal(matrix.shape), jnp.float32)
-    by_embed = over(emb, lambda emb: (ffjax.embed(emb, STRINGS)[0] ** 3).sum())
-    by_lookup = over(emb, lambda emb: (ffjax.lookup(emb, rows) ** 3).sum())
-    expected = jax.jit(jax.grad(lambda m: (jax.grad(by_lookup)(m) * direction).sum()))(matrix)
-    product = jax.jit(lambda m: jax.jvp(jax.grad(by_embed), (m,), (direction,))[1])(matrix)
-    assert jnp.abs(expected).max() > 0.1
-    np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4)
-    # Forward mode: `lookup` has it.
-    slope = jax.jit(lambda m: jax.jvp(by_lookup, (m,), (direction,))[1])(matrix)
-    expected = (jax.jit(jax.grad(by_embed))(matrix) * direction).sum()
-    np.testing.assert_allclose(slope, expected, rtol=1e-4)
+    leaves = float_leaves(emb.storage)
+    rng = np.random.default_rng(1)
+    direction = [jnp.asarray(rng.standard_normal(x.shape), jnp.float32) for x in leaves]
+
+    def derivative(vectors_of):
+        def loss(leaves):
+            storage = with_float_leaves(emb.storage, leaves)
+            return (vectors_of(emb.replace(storage=storage)) ** 3).sum()
+
+        return jax.jit(lambda x, d: DERIVATIVES[name](loss, x, d))(leaves, direction)
+
+    result = derivative(lambda emb: ffjax.embed(emb, STRINGS)[0])
+    expected = derivative(lambda emb: ffjax.lookup(emb, rows))
+    for value, right in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
+        assert jnp.abs(right).max() > 0.1
+        np.testing.assert_allclose(value, right, rtol=1e-3, atol=1e-4)
 
 
-def test_forward_mode_of_embed_names_lookup():
+def test_forward_mode_outside_jit():
     emb = embeddings("fasttext")
-    with pytest.raises(TypeError, match="forward-mode") as error:
-        matrix = emb.storage.matrix
-        jax.jvp(over(emb, lambda emb: ffjax.embed(emb, STRINGS)[0]), (matrix,), (matrix,))
-    assert "`ffjax.lookup(embeddings, ffjax.encode(" in error.value.__notes__[0]
+    matrix = emb.storage.matrix
+    vectors = over(emb, lambda emb: ffjax.embed(emb, STRINGS)[0])
+    slope = jax.jvp(vectors, (matrix,), (matrix,))[1]
+    expected = jnp.where(jnp.asarray(emb.vocab.find(STRINGS) >= 0)[:, None], vectors(matrix), 0)
+    np.testing.assert_allclose(slope, expected, atol=1e-6)  # unit length does not change
+
+
+def test_second_derivatives_of_sums_of_products():
+    emb = embeddings("buckets", "pq_norms")
+    data, lengths = (jnp.asarray(x) for x in (STRINGS.bytes, STRINGS.lengths))
+    rest = emb.vocab.subword_indexer, Words(data, None, lengths), lengths >= 0
+    subwords = Subwords(data.shape[1], len(emb.vocab))
+
+    def total(leaves):
+        storage = with_float_leaves(emb.storage, leaves)
+        return (ngram_totals(storage, *rest, subwords)[0] ** 3).sum()
+
+    books, norms = float_leaves(emb.storage)
+    rng = np.random.default_rng(2)
+    of_books, of_norms = (jnp.asarray(rng.random(x.shape), jnp.float32) for x in (books, norms))
+    gradient = jax.jit(jax.grad(total))
+    product = jax.jit(jax.grad(lambda x: along(gradient(x), (of_books, of_norms))))
+    # Sums are of centroids times norms, so cubes of sums have these differences.
+    step = 1e-2
+    after, before = (
+        gradient([books + sign * step * of_books, norms + sign * step * of_norms])
+        for sign in (1, -1)
+    )
+    for value, x, y in zip(product([books, norms]), after, before, strict=True):
+        expected = (x - y) / (2 * step)
+        np.testing.assert_allclose(value, expected, atol=5e-3 * jnp.abs(expected).max())
 
 
 # Batches of any shape

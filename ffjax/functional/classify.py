@@ -27,8 +27,8 @@ from ffjax.kernels.tokenize import (
     tokenize,
 )
 from ffjax.kernels.word_ngrams import device_word_ngrams
-from ffjax.storage import Storage
-from ffjax.storage.ngram_sums import MEAN, Subwords, ngram_totals, with_ngram_sums
+from ffjax.storage.ngram_sums import ngram_totals
+from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.strings import Strings
 
 # Words of up to so many bytes share a loop; longer ones have another, up to the most.
@@ -158,7 +158,7 @@ def hidden_vectors(
             mask = is_word & (words.lengths >= least)
             mask &= (words.lengths <= width) | (width == _WIDE)
             args = storage.ngrams, storage.indexer, words, mask
-            sums, n = _ngram_sums(*args, Subwords(width, 0))  # type: ignore[misc]
+            sums, n = ngram_totals(*args, Subwords(width, 0))
             rows, counts = rows + sums, counts + n
 
     def add(values: Array) -> Array:
@@ -302,31 +302,3 @@ def _hashes(words: Words, mask: Array) -> Array:
 
     start = jnp.full(words.lengths.shape, np.uint32(OFFSET_32))
     return fori_loop(0, longest, step, start)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _ngram_sums(
-    storage: Storage, indexer: Any, words: Words, mask: Array, subwords: Subwords
-) -> tuple[Array, Array]:
-    """The sums of the rows of words' n-grams, and how many; loops, with their gradient."""
-    return ngram_totals(storage, indexer, words, mask, subwords)
-
-
-def _save(*args: Any) -> Any:
-    sums, counts = _ngram_sums(*args)  # type: ignore[misc]
-    return (sums, counts), (args[:4], counts)
-
-
-def _pull_back(subwords: Subwords, saved: Any, cotangents: Any) -> Any:
-    (storage, indexer, words, mask), counts = saved
-    zeros = jnp.zeros_like(cotangents[0])
-
-    def means(storage: Storage) -> Array:
-        args = storage, indexer, words, mask, subwords, MEAN
-        return with_ngram_sums(zeros, *args)[0]  # type: ignore[index]
-
-    _, pull = jax.vjp(means, storage)
-    return *pull(cotangents[0] * counts[:, None].astype(jnp.float32)), None, None, None
-
-
-_ngram_sums.defvjp(_save, _pull_back)

@@ -26,11 +26,6 @@ from ffjax.storage.row_subset import read_subset
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
-_FORWARD_MODE = (
-    "`ffjax.embed` has gradients in reverse mode, and forward mode over those. For others use "
-    "`ffjax.lookup(embeddings, ffjax.encode(embeddings.vocab, strings))`."
-)
-
 
 def encode(vocab: Vocab, strings: Strings) -> Rows:
     """The row of each packed word, or those of its n-grams if it is unknown.
@@ -117,9 +112,7 @@ def embed(
 ) -> tuple[Float[Array, "*batch dims"], Bool[Array, "*batch"]]:
     """The vectors of packed words: `encode`, then `lookup`.
 
-    Gradients with respect to the rows are in reverse mode, written by hand, and may be
-    differentiated again in forward mode, as in `jax.jvp(jax.grad(loss), ...)`. For forward mode
-    alone and for reverse mode twice call `encode` and `lookup`.
+    It has derivatives of any order with respect to the rows, in forward and in reverse mode.
 
     Args:
         embeddings: the embeddings.
@@ -156,14 +149,9 @@ def embed(
         def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
             return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
 
-        try:
-            if is_symbolic(strings.lengths):
-                return in_blocks(of_batch, strings.bytes, strings.lengths)
-            return of_batch(strings.bytes, strings.lengths)
-        except TypeError as error:
-            if "forward-mode" in str(error):
-                error.add_note(_FORWARD_MODE)
-            raise
+        if is_symbolic(strings.lengths):
+            return in_blocks(of_batch, strings.bytes, strings.lengths)
+        return of_batch(strings.bytes, strings.lengths)
     # The host looks at the answers of a CPU for free, so n-grams have a program of their own.
     vectors, found = _embed_known(storage, vocab, _lengths(norms), strings, unnormalize)
     lengths = np.asarray(strings.lengths)

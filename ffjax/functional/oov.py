@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 
 from ffjax.kernels.ngram_hashes import Words
 from ffjax.storage import Storage
-from ffjax.storage.ngram_sums import MEAN, UNIT, Subwords, with_ngram_sums
+from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
+from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.strings import Strings
 from ffjax.vocab import SubwordVocab
 

@@ -63,6 +63,11 @@ class Storage(Chunk, SnapshotValue):
         """Rows and dimensions."""
 
     @property
+    def sums_are_linear(self) -> bool:
+        """Whether `partial_sum` is linear in the leaves of floats, so has no second derivatives."""
+        return False
+
+    @property
     def dtype(self) -> np.dtype:
         """The type of the numbers that are read: float32 unless the rows are stored in another."""
         return np.dtype(np.float32)
@@ -303,6 +308,13 @@ def written(rows: np.ndarray, out: np.ndarray | None) -> np.ndarray:
 def float_leaves(tree: Any) -> list[Any]:
     """The leaves of a tree that hold floats, which are those that have gradients."""
     return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def with_float_leaves(tree: Any, leaves: Any) -> Any:
+    """The tree with other leaves of floats."""
+    new = iter(leaves)
+    is_float = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)  # noqa: E731
+    return jax.tree.map(lambda leaf: next(new) if is_float(leaf) else leaf, tree)
 
 
 def add_leaves(gradient: Gradient, cotangent: Any) -> Gradient:

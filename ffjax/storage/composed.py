@@ -32,7 +32,8 @@ from ffjax.storage.base import (
     written,
 )
 from ffjax.storage.dense import unplaced
-from ffjax.storage.ngram_sums import MEAN_WITH_WORD, Subwords, with_ngram_sums
+from ffjax.storage.ngram_sums import MEAN_WITH_WORD, with_ngram_sums
+from ffjax.storage.ngram_tiles import Subwords
 from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer

@@ -58,6 +58,11 @@ class NdArray(RowArrays, kind="NdArray"):
         """The type of the numbers."""
         return self.matrix.dtype
 
+    @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats: yes."""
+        return True
+
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, in the storage's own dtype; numbers are clipped."""
         return gather_rows(jnp.asarray(self.matrix), ids)

@@ -63,6 +63,11 @@ class Int8Array(RowArrays, kind="Int8Array"):
         """Rows and dimensions."""
         return self.codes.shape  # type: ignore[return-value]
 
+    @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats: yes, in the scales."""
+        return True
+
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers; numbers are clipped into range."""
         codes = gather_rows(jnp.asarray(self.codes), ids)

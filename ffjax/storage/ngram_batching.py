@@ -9,19 +9,16 @@ from jax import Array, lax
 from jax.custom_batching import custom_vmap
 
 from ffjax.kernels.ngram_hashes import Words
-from ffjax.storage.base import Storage
 from ffjax.vocab.ngrams.base import NgramIndexer
 
 
 def as_one_batch(
     work: Callable[..., Any],
-    storage: Storage,
+    storage: Any,
     indexer: NgramIndexer,
     words: Words,
     batch: Any,
-    subwords: Any,
-    mode: str,
-    *,
+    *static: Any,
     joins: bool = True,
 ) -> Any:
     """`work`, which under `vmap` over words alone takes all words as one batch if it `joins` them.
@@ -30,8 +27,8 @@ def as_one_batch(
     """
 
     @custom_vmap
-    def call(storage: Storage, indexer: NgramIndexer, words: Words, batch: Any) -> Any:
-        return work(storage, indexer, words, batch, subwords, mode)
+    def call(storage: Any, indexer: NgramIndexer, words: Words, batch: Any) -> Any:
+        return work(storage, indexer, words, batch, *static)
 
     @call.def_vmap
     def _(size: int, mapped: Any, *args: Any) -> tuple[Any, Any]:

@@ -71,6 +71,11 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         return self.codes.shape[0], self.quantizer.reconstructed_len
 
     @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats: centroids are multiplied by norms."""
+        return self.norms is None
+
+    @property
     def codebooks(self) -> Float32[AnyArray, "subquantizers centroids dims_each"]:
         """The quantizer's centroids."""
         return self.quantizer.codebooks

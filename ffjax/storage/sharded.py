@@ -104,6 +104,11 @@ class ShardedArray(Storage):
         return self.padded.dtype
 
     @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats, as those of each block are."""
+        return self.padded.sums_are_linear
+
+    @property
     def matrix(self) -> Float[AnyArray, "padded dims"]:
         """The divided matrix, padded with zeros.
 

@@ -19,7 +19,8 @@ from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.base import Storage
-from ffjax.storage.ngram_sums import Subwords, ngram_totals
+from ffjax.storage.ngram_sums import ngram_totals
+from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer

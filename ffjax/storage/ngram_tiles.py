@@ -1,0 +1,187 @@
+"""The n-grams of words in tiles: those that start in the same 16 bytes of a block of words.
+
+    the requested words, ordered by their lengths        a sort of one integer a word
+      for a block of words, the n-grams of 16 starts     one loop over blocks and starts
+        their rows, eight of each word a step            a loop
+
+Words of a block have similar lengths, so few slots are empty, and memory is that of a block
+whatever the batch. Each kernel takes as long to compile whatever it does, so there are few of them:
+blocks and starts share a loop.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ffjax._internal.jax_compat import while_loop
+from ffjax.kernels.ngram_hashes import STARTS, Words
+from ffjax.vocab.ngrams.base import NgramIndexer
+
+C = TypeVar("C")
+
+# Words of a block. On a CPU their vectors should stay in the cache while rows are added to them; a
+# GPU waits for the host at each step of a loop, so it gets few and large blocks.
+_BLOCK_WORDS = {"cpu": 512}
+_LARGE_BLOCK_WORDS = 1 << 15
+# Of words of more bytes than this a block has fewer, so that its n-grams take no more memory.
+_BLOCK_WIDTH = 64
+# Rows of each word that are added in one step.
+_ROWS_AT_ONCE = 8
+# The key after those of all requested words.
+_NO_WORD = np.uint32(2**32 - 1)
+
+
+class Subwords(NamedTuple):
+    """How the n-grams of words are taken; hashable.
+
+    Attributes:
+        width: bytes in the longest word there can be.
+        offset: the row of the first n-gram.
+        bow: the marker before a word.
+        eow: the marker after it.
+    """
+
+    width: int
+    offset: int
+    bow: bytes = b"<"
+    eow: bytes = b">"
+
+    @property
+    def marked(self) -> int:
+        """Bytes in the longest word with its markers."""
+        return self.width + len(self.bow) + len(self.eow)
+
+
+class Tile(NamedTuple):
+    """The n-grams that start in the same 16 bytes of the words of a block.
+
+    Attributes:
+        positions: the words' positions in the batch, beyond it after the last word.
+        is_first: whether these are the first bytes, bool scalar.
+        ids: the rows of the n-grams, -1 for none, `[slots, words]`.
+        remaining: bytes from the first start to the end of the longest word, int32 scalar.
+        steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `remaining`.
+    """
+
+    positions: Array
+    is_first: Array
+    ids: Array
+    remaining: Array
+    steps: np.ndarray
+
+    def over_steps(self, add: Callable[[Array, Array, C], C], carry: C) -> C:
+        """Calls `add(i, ids, carry)` for each step that has rows, and for the first."""
+
+        def has_rows(state: tuple[Array, C]) -> Array:
+            return state[0] < jnp.take(self.steps, self.remaining, mode="clip")
+
+        def step(state: tuple[Array, C]) -> tuple[Array, C]:
+            i, carry = state
+            ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
+            return i + 1, add(i, ids, carry)
+
+        return while_loop(has_rows, step, (jnp.int32(0), carry))[1]
+
+
+def block_size(n: int, subwords: Subwords) -> int:
+    """How many of `n` words are a block."""
+    block_words = _BLOCK_WORDS.get(jax.default_backend(), _LARGE_BLOCK_WORDS)
+    return min(n, max(1, block_words * _BLOCK_WIDTH // max(subwords.width, _BLOCK_WIDTH)))
+
+
+def over_tiles(
+    indexer: NgramIndexer,
+    words: Words,
+    mask: Array,
+    subwords: Subwords,
+    carry: C,
+    add_tile: Callable[[C, Tile], C],
+) -> C:
+    """Calls `add_tile(carry, tile)` for the tiles of each block of the requested words."""
+    n, width = len(mask), subwords.width
+    if n == 0 or subwords.marked == 0:
+        return carry
+    size, data = block_size(n, subwords), words.data.reshape(-1)
+    order, steps = _slot_order(indexer, subwords.marked)
+    number_bits = max(n - 1, 1).bit_length()
+    longest = min((1 << (32 - number_bits)) - 2, width)
+    keys = _ordered(words.lengths, mask, number_bits, longest, -n % size + size)
+    # The loop's counter has the tile in its lower bits, and above them the first word of the block.
+    tile_bits = (subwords.marked // STARTS + 1).bit_length()
+
+    def of_tile(state: tuple[Array, C]) -> tuple[Array, C]:
+        counter, carry = state
+        start, number = counter >> tile_bits, counter & ((1 << tile_bits) - 1)
+        block = lax.dynamic_slice_in_dim(keys, start, size)
+        index = (block & ((1 << number_bits) - 1)).astype(jnp.int32)
+        positions = jnp.where(block == _NO_WORD, n + np.arange(size, dtype=np.int32), index)
+        lengths = jnp.take(words.lengths, positions, mode="fill", fill_value=-1)
+        block_words = Words(data, words.begin(index), jnp.minimum(lengths, width))
+        # Bytes to the end of the longest word, which is the first of the block.
+        length = longest - (block[0] >> number_bits).astype(jnp.int32)
+        length = length if longest == width else jnp.where(length < longest, length, width)
+        remaining = length + (subwords.marked - width) - number * STARTS
+        ids = indexer.tile_ids(block_words, number * STARTS, width, subwords.bow, subwords.eow)
+        ids = jnp.where(ids < 0, -1, ids + subwords.offset)
+        ids = jnp.pad(ids, ((0, 1), (0, 0)), constant_values=-1)  # a slot to fill up with
+        ids = jnp.take(ids, order, axis=0, mode="clip")
+        carry = add_tile(carry, Tile(positions, number == 0, ids, remaining, steps))
+        is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
+        return jnp.where(is_last, (start + size) << tile_bits, counter + 1), carry
+
+    def has_words(state: tuple[Array, C]) -> Array:
+        start = state[0] >> tile_bits
+        return lax.dynamic_index_in_dim(keys, start, keepdims=False) != _NO_WORD
+
+    return while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
+
+
+def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slots of a tile by where their n-grams end, and the steps for the bytes that remain.
+
+    So the n-grams of a short word of one-byte characters come first, without a gap.
+    """
+    extra, n_starts = indexer.extra_slots(), min(STARTS, max(marked, 1))
+    start, slot = np.divmod(np.arange(n_starts * indexer.slots(marked)), indexer.slots(marked))
+    longest = min(indexer.longest(marked), marked + 1)  # no word has longer n-grams
+    ends = start + longest - (slot - extra) // indexer.n_hashes
+    ends = np.where(slot < extra, 0, ends)  # the word itself, at the first start only
+    slots = np.flatnonzero((slot >= extra) | (start == 0))
+    slots = slots[np.argsort(ends[slots], kind="stable")]
+    n_valid = np.searchsorted(ends[slots], np.arange(ends.max() + 1), side="right")
+    fill = -len(slots) % _ROWS_AT_ONCE
+    # At least one, since the first step makes an end of the sums of the block before.
+    steps = np.maximum(-(-n_valid // _ROWS_AT_ONCE), 1).astype(np.int32)
+    return np.pad(slots, (0, fill), constant_values=len(start)).astype(np.int32), steps
+
+
+def _ordered(lengths: Array, mask: Array, number_bits: int, longest: int, n_fill: int) -> Array:
+    """Keys of the requested words, the longest words first, and then at least a block `_NO_WORD`.
+
+    A key has the word's number in its lower bits and above them the bytes it is short of `longest`.
+    """
+    number = jnp.arange(len(mask), dtype=jnp.uint32)
+    keys = (longest - jnp.clip(lengths, 0, longest)).astype(jnp.uint32) << number_bits | number
+    keys = jnp.where(mask & (lengths >= 0), keys, _NO_WORD)
+    return jnp.sort(jnp.pad(keys, (0, n_fill), constant_values=_NO_WORD))
+
+
+def all_ids(indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords) -> Array:
+    """The rows of the n-grams of all words at once, -1 for none, `[batch, slots]`."""
+    n_tiles = -(-subwords.marked // STARTS)
+    n_slots = len(_slot_order(indexer, subwords.marked)[0])
+    ids = jnp.full((len(mask), n_tiles, n_slots), -1, jnp.int32)
+
+    def add_tile(state: tuple[Array, Array], tile: Tile) -> tuple[Array, Array]:
+        number, ids = state
+        number = jnp.where(tile.is_first, 0, number + 1)
+        ids = ids.at[tile.positions, number].set(tile.ids.T, mode="drop")
+        return number, ids
+
+    state = jnp.int32(0), ids
+    _, ids = over_tiles(indexer, words, mask, subwords, state, add_tile)
+    return ids.reshape(len(mask), -1)
