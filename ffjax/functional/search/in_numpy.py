@@ -1,13 +1,12 @@
 """Search in NumPy, for methods that take strings, and the choice between it and compiled code."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from ffjax._internal.arrays import padded_size
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import for_each
 from ffjax._internal.mapped_trees import release_pages
 from ffjax.functional.search.api import check_search, searched_rows, top_k, top_products
 from ffjax.functional.search.candidates import row_filter
@@ -27,7 +26,6 @@ from ffjax.storage import Storage
 
 # Numbers of rows that a thread scores at a time, and scores of a group of queries.
 _TASK_NUMBERS, _GROUP_SCORES = 1 << 22, 1 << 25
-_THREADS = n_cpus()
 # `k` and the number of queries are rounded up to these in compiled code, then to powers of two.
 _ANSWERS, _QUERIES = (10, 50, 200, 1000), (16, 64, 256, 1024)
 
@@ -145,13 +143,7 @@ def scores_on_host(
         scores[:, begin:end] = storage.host_scores(key, flat, unit=metric != "dot")
         release_pages(storage, keep=KEEP)
 
-    begins = range(0, n, step)
-    if len(begins) > 1 and _THREADS > 1:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(score, begins))
-    else:
-        for begin in begins:
-            score(begin)
+    for_each(score, range(0, n, step))
     if metric == COS_MUL:
         return cos_mul(scores.reshape(len(queries), 3, n))
     return scores

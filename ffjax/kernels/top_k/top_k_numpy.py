@@ -15,6 +15,8 @@ _CACHED_NUMBERS = 1 << 18
 # Between these, neither a square that matters nor the sum of squares leaves the range of float32.
 _MIN_SQUARES, _MAX_SQUARES = 1e-26, 1e30
 _EPSILON = 1e-6
+# Scores of which the largest is taken first when the best are chosen.
+_GROUP_SIZE = 128
 
 
 def row_scores(
@@ -23,8 +25,10 @@ def row_scores(
     """The products of rows with queries, divided by the norms of the rows if `unit`."""
     scores = np.empty((len(queries), len(rows)), np.float32)
     step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
+    if len(queries) == 1 and not unit:
+        step = len(rows)  # each row is read only once
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(rows), step):
+        for start in range(0, len(rows), max(1, step)):
             block = np.asarray(rows[start : start + step], np.float32)
             out = scores[:, start : start + step]
             # A product of matrices would sum the last rows of a tile in another order.
@@ -94,9 +98,15 @@ def best_positions(scores: Float32[np.ndarray, " n"], k: int) -> Int64[np.ndarra
     if np.isnan(scores.max()):
         scores = np.where(np.isnan(scores), -np.inf, scores)
     least = np.finfo(np.float32).min
-    if k < scores.size:
-        least = max(least, np.partition(scores, -k)[-k])
+    n_groups = scores.size // _GROUP_SIZE
+    if k <= n_groups:
+        # The k-th best maximum of groups is at most the k-th best score.
+        groups = scores[: n_groups * _GROUP_SIZE].reshape(_GROUP_SIZE, n_groups)
+        least = max(least, np.partition(groups.max(0), -k)[-k])
     positions = np.flatnonzero(scores >= least)
+    if k < positions.size:
+        best = scores[positions]
+        positions = positions[best >= np.partition(best, -k)[-k]]
     return positions[np.argsort(-scores[positions], kind="stable")[:k]]
 
 
