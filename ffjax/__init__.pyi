@@ -29,6 +29,7 @@ from ffjax.formats.finalfusion.writer import write_chunks as write_chunks
 from ffjax.formats.finalfusion.writer import write_finalfusion as write_finalfusion
 from ffjax.formats.floret import load_floret as load_floret
 from ffjax.formats.floret import write_floret as write_floret
+from ffjax.formats.gensim.reader import load_gensim as load_gensim
 from ffjax.formats.load import load as load
 from ffjax.formats.save import save as save
 from ffjax.formats.snapshot.files import from_bytes as from_bytes

@@ -23,7 +23,8 @@ OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    Format | None, Option("--format", "--from", "-f", help="Format (detected by default).")
+    Literal[Format, "gensim"] | None,
+    Option("--format", "--from", "-f", help="Format (detected by default)."),
 ]
 Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8.")]
 InputDims = Annotated[

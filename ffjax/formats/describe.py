@@ -12,6 +12,7 @@ from ffjax.formats.fasttext import describe as fasttext
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion import describe as finalfusion
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
+from ffjax.formats.gensim.describe import describe as describe_gensim
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
@@ -73,6 +74,8 @@ def describe(
             magic, error, describe_source = _IN_PLACE[format]
             with open_source(stream, magic=magic, error=error) as source:
                 facts = describe_source(source)
+        elif format == "gensim":
+            facts = describe_gensim(stream)
         elif format in _FOLDERS:
             facts = _FOLDERS[format](stream.expected_folder())
         else:

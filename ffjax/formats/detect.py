@@ -7,6 +7,7 @@ from typing import Any
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.foreign import foreign_file
+from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.text.fields import (
@@ -24,6 +25,7 @@ from ffjax.formats.text.header import HEADER, is_floret_header
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 """Formats of one file."""
+READ_ONLY_FORMATS = ("gensim",)
 # Formats of several files: whether a directory or an archive with files of these names (paths in
 # it, those of the uppermost level first) is one.
 _FOLDERS: dict[str, Callable[[list[str]], bool]] = {}
@@ -39,19 +41,20 @@ _FORMATS_BY_MAGIC = (
     (FINALFUSION_MAGIC, "finalfusion"),
     (FASTTEXT_MAGIC, "fasttext"),
     (SNAPSHOT_MAGIC, "msgpack"),
+    (PICKLE_MAGICS, "gensim"),
 )
 _KNOWN = (
     "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
-    "83 a5 and `ffjax`), word2vec or text with dimensions (a first line `rows dims`), floret (a "
-    "first line of six whole numbers and two markers), and text (a word and its values on each "
-    "line, separated by spaces or tabs)."
+    "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), word2vec or text with "
+    "dimensions (a first line `rows dims`), floret (a first line of six whole numbers and two "
+    "markers), and text (a word and its values on each line, separated by spaces or tabs)."
 )
 
 
 def check_format(name: str, format: Any) -> None:
     """Checks that `format`, which errors call `name`, is one of the formats or `None`."""
-    formats = (*FORMATS, *FOLDER_FORMATS)
+    formats = (*FORMATS, *FOLDER_FORMATS, *READ_ONLY_FORMATS)
     if format is not None and (not isinstance(format, str) or format not in formats):
         names = ", ".join(map(repr, formats))
         raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")

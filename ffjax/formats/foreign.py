@@ -30,11 +30,6 @@ FOREIGN = (
         "The download failed or needs a login: open the address in a browser to see what it says.",
     ),
     Foreign(
-        rb"\x80[\x02-\x05]",
-        "a pickle, such as gensim's own `save` or PyTorch writes",
-        "Load it with gensim and write it with `save_word2vec_format`.",
-    ),
-    Foreign(
         rb"SQLite format 3\x00",
         "an SQLite database, such as a `.magnitude` file",
         "Read it with `pymagnitude`, or download the same vectors as text.",
@@ -82,6 +77,7 @@ _READABLE = tuple(
         (rb"FiFu", "a finalfusion file", "load_finalfusion"),
         (rb"\xba\x16O/", "a model of fastText", "load_fasttext"),
         (rb"\x83\xa5ffjax", "a snapshot", "load"),
+        (rb"\x80[\x02-\x05]", "a pickle, such as gensim's `save` writes", "load_gensim"),
     )
 )
 _WRAPPED = Foreign(

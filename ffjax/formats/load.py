@@ -13,6 +13,7 @@ from ffjax.formats.detect import FOLDER_FORMATS, check_format, detect, is_folder
 from ffjax.formats.fasttext.reader import load_fasttext
 from ffjax.formats.finalfusion.reader import load_finalfusion
 from ffjax.formats.floret import load_floret
+from ffjax.formats.gensim.reader import load_gensim
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.snapshot.files import load_snapshot
@@ -22,7 +23,7 @@ from ffjax.storage import ShardedArray
 from ffjax.transforms.select import first_words
 
 # The formats whose readers need complete files, and map them.
-IN_PLACE = ("finalfusion", "fasttext", "msgpack", *FOLDER_FORMATS)
+IN_PLACE = ("finalfusion", "fasttext", "msgpack", "gensim", *FOLDER_FORMATS)
 
 
 def load(
@@ -36,7 +37,7 @@ def load(
     member: str | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
-    r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe and other text, floret, snapshots.
+    r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe, gensim's files, snapshots, others.
 
     The format is recognized by the content of the file, not by its name. The file may be compressed
     (gzip, bzip2, xz, zstd) or in a zip or tar archive; compressed finalfusion and fastText files
@@ -45,10 +46,11 @@ def load(
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
-            first line `rows dims`), `"floret"` or `"msgpack"` (a snapshot); `None` to recognize it.
-        mmap: whether to map the matrices of finalfusion and fastText files instead of reading them.
-            The file must not be changed in place while the embeddings are used. Other formats have
-            nothing to map, and are read.
+            first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot) or `"gensim"` (what its
+            `save` writes); `None` to recognize it.
+        mmap: whether to map the matrices of finalfusion, fastText and gensim's files instead of
+            reading them. The file must not be changed in place while the embeddings are used. Other
+            formats have nothing to map, and are read.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
@@ -127,6 +129,8 @@ def load_stream(
             embeddings = load_fasttext(stream, mmap=mmap, lossy=lossy, limit=limit)
         case "msgpack":
             embeddings = first_words(load_snapshot(stream), limit)
+        case "gensim":
+            embeddings = load_gensim(stream, mmap=mmap, lossy=lossy, limit=limit)
         case "word2vec":
             embeddings = load_word2vec(stream, lossy, limit)
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import FORMATS, check_format
+from ffjax.formats.detect import FORMATS, READ_ONLY_FORMATS, check_format
 from ffjax.formats.fasttext.layout import lost_settings
 from ffjax.formats.fasttext.writer import write_fasttext
 from ffjax.formats.finalfusion.writer import write_finalfusion
@@ -136,6 +136,9 @@ def format_of(
 ) -> str:
     """The format to write: `format`, which errors call `name`, or the one of the path."""
     check_format(name, format)
+    if format in READ_ONLY_FORMATS:
+        hint = "gensim opens word2vec and fastText files."
+        raise ValueError(f"`{name}`: expected a format that is written, got {format!r}. {hint}")
     if format is not None:
         return format
     if isinstance(path, int):

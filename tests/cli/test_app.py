@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 import ffjax
@@ -23,6 +24,7 @@ from ffjax.cli import exit_status as status
 from ffjax.cli.inputs import BATCH
 from ffjax.formats import detect
 from tests.formats.fasttext import files as fasttext_files
+from tests.formats.pickles import pickle_files
 
 COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
 ROOT = Path(ffjax.__file__).parents[1]
@@ -174,6 +176,7 @@ def test_help_completion_and_info_do_not_import_jax(small, demo_file, tmp_path):
         "word2vec": b"1 1\na \x00\x00\x80?\n",
         "fasttext": fasttext_files.model(["tea", "pot"]),
         "msgpack": ffjax.to_bytes(ffjax.load(small["explicit"])),
+        "gensim": pickle_files.keyed_vectors(["a"], np.ones((1, 2), np.float32)),
         "text.gz": gzip.compress(b"one 1 0\ntwo 0 2\n"),
     }
     for name, data in files.items():

@@ -35,7 +35,6 @@ def path(tmp_path: Path) -> Path:
     [
         (LFS, "got the pointer of a Git LFS file.* `git lfs pull`"),
         (b"\n <html><head>", "got a web page"),
-        (b"\x80\x04\x95\x0c\x00\x00", "got a pickle.*`save_word2vec_format`"),
         (b"SQLite format 3\x00" + bytes(84), "got an SQLite database.*`pymagnitude`"),
         ((16).to_bytes(8, "little") + b'{"vectors":{}}', "got a safetensors file"),
         (b"PAR1" + bytes(8), "got a Parquet, Arrow or ORC table"),

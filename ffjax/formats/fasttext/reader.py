@@ -117,7 +117,7 @@ def read_embeddings(
     entries = dictionary.read(cursor, config.buckets)
     hashing = hashing_of(config, version)
     if hashing is not None:
-        _check_ngrams(cursor, hashing, entries.words, dictionary_at)
+        check_ngrams(cursor, hashing, entries.words, dictionary_at)
 
     matrix = _read_matrix(cursor, "input matrix", config.dims, mmap)
     buckets, n_words = entries.buckets, len(entries.words)
@@ -192,7 +192,7 @@ class _Matrix(NamedTuple):
         return self.start + row * self.dims * _F32.itemsize
 
 
-def _check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, at: int) -> None:
+def check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, at: int) -> None:
     """Checks that the longest word doesn't have too many n-grams."""
     longest = int(np.diff(words.host_offsets).max(initial=0)) + 2
     most = min(indexer.max_n, longest)
@@ -285,6 +285,12 @@ def _compose(
     rows = aligned_empty((n + stop - n_words, matrix.dims), _F32)
     matrix.source.read_into(matrix.row_start(0), rows[:n])
     matrix.source.read_into(matrix.row_start(n_words), rows[n:])
+    return compose_rows(rows, table, indexer)
+
+
+def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[NdArray, Norms]:
+    """Replaces rows of words, which come first, by their vectors; returns these and the norms."""
+    n = len(table)
     norms = np.empty(n, np.float32)
     device = _host_device()
     n_invalid = 0
@@ -298,7 +304,7 @@ def _compose(
             n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
     if n_invalid:
         reason = "since rows of the model hold NaN or infinity"
-        warnings.warn(f"{n_invalid} vectors have no finite length, {reason}", stacklevel=5)
+        warnings.warn(f"{n_invalid} vectors have no finite length, {reason}", stacklevel=6)
     return NdArray(jax.device_put(rows)), Norms(norms)
 
 

@@ -1,0 +1,1 @@
+"""Models of gensim, which are pickles: read as data."""

@@ -1,0 +1,155 @@
+"""Reading models of gensim: `model` has the layout."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.file_arguments import check_limit
+from ffjax._internal.memmap import FileRows
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.fasttext.dictionary import check_utf8
+from ffjax.formats.fasttext.reader import check_ngrams, compose_rows
+from ffjax.formats.gensim.model import Model, Ngrams, open_model
+from ffjax.formats.io.binary import Cursor, File
+from ffjax.formats.io.streams import Stream
+from ffjax.formats.pickles.values import Raw, TextRun
+from ffjax.formats.rows.row_blocks import slice_words
+from ffjax.formats.tables.npy import Array
+from ffjax.storage import ComposedArray, NdArray
+from ffjax.strings.string_table import StringTable
+from ffjax.vocab import FastTextVocab, SimpleVocab
+from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
+
+_BLOCK_ROWS = 1 << 14
+
+
+def load_gensim(
+    file: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+) -> Embeddings:
+    """Reads word vectors that gensim saved: `KeyedVectors`, `Word2Vec`, `FastText` or `Doc2Vec`.
+
+    The file is a pickle, and is read as data: nothing in it is run. Arrays that gensim has put into
+    files of their own (`words.kv.vectors.npy`) are read from there.
+
+    Rows stay as they are, bit for bit, and there are no norms. A `FastText` model has vectors and
+    norms as a model of fastText's has them (see `load_fasttext`): unknown words get the mean of the
+    rows of their n-grams. As in gensim, `</s>` has n-grams too.
+
+    Args:
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        mmap: whether to map the arrays instead of reading them. Files must not be changed in place
+            while the embeddings are used. Arrays that can't be mapped, such as those of pickles of
+            protocol 2 or of 64-bit floats, are copied to a temporary file.
+        lossy: whether to replace what is not UTF-8 in words (lone surrogates) by U+FFFD.
+        limit: how many words to keep, from the first; n-grams are all kept.
+
+    Returns:
+        Embeddings with a `SimpleVocab` and an `NdArray`; for a `FastText` model with a
+        `FastTextVocab`, and a `ComposedArray` if it is mapped.
+
+    Raises:
+        FormatError: if the file is truncated, corrupt or of another format, names classes other
+            than gensim's and NumPy's, or has opcodes that do not read as data; or if a file next to
+            it is missing, or a `FastText` model is from before gensim 3.8.
+        TypeError: if `limit` is not an integer.
+        ValueError: if `limit` is negative.
+        OSError: if a file cannot be read.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.load_gensim("words.kv", mmap=True)  # doctest: +SKIP
+    """
+    check_limit(limit)
+    with open_model(file) as model:
+        table = _words(model, lossy, limit)
+        vectors, ngrams = model.vectors(), model.ngrams()
+        if ngrams is None:
+            rows = _map(vectors, len(table)) if mmap else _read(vectors, len(table))
+            return Embeddings(NdArray(rows), _vocab(model, table, None))
+        indexer = _indexer(model, ngrams, table)
+        vocab = _vocab(model, table, indexer)
+        if mmap:
+            word_rows = NdArray(_map(vectors, len(table)))
+            ngram_rows = NdArray(_map(ngrams.rows, ngrams.rows.shape[0]))
+            return Embeddings(ComposedArray(word_rows, table, ngram_rows, indexer), vocab)
+        n, n_ngrams = len(table), ngrams.rows.shape[0]
+        rows = aligned_empty((n + n_ngrams, vectors.shape[1]), np.float32)
+        _read_into(vectors, rows[:n])
+        _read_into(ngrams.rows, rows[n:])
+        storage, norms = compose_rows(rows, table, indexer)
+        return Embeddings(storage, vocab, norms)
+
+
+def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
+    """The words, each of which is UTF-8."""
+    starts, stops = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for i, word in enumerate(model.words):
+        if not isinstance(word, Raw | TextRun):
+            got = f"{type(word).__name__} as number {i}"
+            raise model.error("words", "words that are text", got)
+        start, stop, _ = word
+        starts.append(np.atleast_1d(start))
+        stops.append(np.atleast_1d(stop))
+    limit = model.n_words if limit is None else limit
+    begins, ends = np.concatenate(starts)[:limit], np.concatenate(stops)[:limit]
+    source = model.machine.source
+    table = slice_words(source.view(0, len(source)), begins, ends)
+    if lossy:
+        return table.replace_invalid(distinct=True)
+    check_utf8(Cursor(source, chunk="pickle"), table, begins, "word")
+    return table
+
+
+def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexer | PrunedIndexer:
+    """What finds the rows of n-grams; gensim cuts `</s>` like any word."""
+    hashing = FastTextIndexer(
+        ngrams.n_buckets, ngrams.min_n, ngrams.max_n, skip_edge_unigrams=True, bare_eos=False
+    )
+    cursor = Cursor(model.machine.source, model.record.offset, chunk="pickle")
+    check_ngrams(cursor, hashing, table, cursor.position)
+    if ngrams.row_of_bucket is None:
+        return hashing
+    pairs = ngrams.row_of_bucket
+    try:
+        buckets = np.full(ngrams.rows.shape[0], -1, np.int64)
+        numbers = np.array(pairs, np.int64).reshape(-1, 2)
+        buckets[numbers[:, 1]] = numbers[:, 0]
+        return PrunedIndexer(hashing, buckets)
+    except (IndexError, OverflowError, TypeError, ValueError) as error:
+        expected = "a bucket for each row of `vectors_ngrams`"
+        raise model.error("hash2index", expected, str(error)) from error
+
+
+def _vocab(model: Model, table: StringTable, indexer: Any) -> SimpleVocab | FastTextVocab:
+    try:
+        return SimpleVocab(table) if indexer is None else FastTextVocab(table, indexer)
+    except ValueError as error:
+        raise model.error("words", "each word once", str(error)) from error
+
+
+def _read(array: Array, n: int) -> jax.Array:
+    """The first rows, in memory; 16-bit floats stay what they are."""
+    is_half = array.dtype.itemsize == 2
+    rows = aligned_empty((n, array.shape[1]), np.float16 if is_half else np.float32)
+    _read_into(array, rows)
+    return jax.device_put(rows)
+
+
+def _read_into(array: Array, rows: np.ndarray) -> None:
+    if array.dtype == rows.dtype and not array.fortran_order:
+        return array.source.read_into(array.start, rows)
+    with np.errstate(over="ignore"):
+        rows[:] = array.view()[: len(rows)]
+
+
+def _map(array: Array, n: int) -> np.ndarray:
+    """The first rows as a memory map; of a temporary file if they are not what storages have."""
+    if (rows := array.map()) is not None:
+        return rows[:n]
+    with FileRows(array.shape[1]) as file:
+        for start in range(0, n, _BLOCK_ROWS):
+            with np.errstate(over="ignore"):
+                file.append(array.view()[start : min(n, start + _BLOCK_ROWS)].astype(np.float32))
+        return file.finish()

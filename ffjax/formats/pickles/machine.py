@@ -1,0 +1,286 @@
+"""A machine that executes the opcodes of a pickle with a stack and a memo, and runs nothing.
+
+The name of a class or function stays a name, and a call a record of its arguments. Texts and bytes
+stay where they are in the file. The machine never recurses, so that depth does not matter, and what
+it allocates is bounded by the bytes that it has read.
+"""
+
+from collections.abc import Callable
+from struct import calcsize, unpack_from
+from typing import Any
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.pickles.opcodes import OPCODES, UNREAD, Opcode
+from ffjax.formats.pickles.runs import RunFinder
+from ffjax.formats.pickles.values import Entries, Global, Raw, Record
+
+_PROTOCOLS = range(2, 6)
+# Python writes a thousand items at a time, and only tuples at once.
+_MAX_STACK = 1 << 20
+_MAX_LINE_BYTES = 1 << 10
+
+
+class Machine:
+    """Reads pickles of a file; `is_readable` says which classes and functions they may name."""
+
+    def __init__(
+        self,
+        source: ByteSource,
+        is_readable: Callable[[str], bool],
+        *,
+        hint: str | None = None,
+        has_storages: bool = False,
+    ) -> None:
+        self.source, self._data, self._hint = source, source.data, hint
+        self._is_readable, self._has_storages = is_readable, has_storages
+        names = {opcode.method for opcode in OPCODES.values()} - {"stop"}
+        self._methods = {name: getattr(self, f"_{name}") for name in names}
+        self._runs = RunFinder(source)
+        self._offset, self._name = 0, ""
+
+    def run(self, start: int = 0) -> tuple[Any, int]:
+        """The value of the pickle that begins at byte `start`, and where it ends."""
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._runs.clear()
+        data, end, methods, position = self._data, len(self._data), self._methods, start
+        while True:
+            opcode = OPCODES.get(data[position]) if position < end else None
+            self._offset = position
+            if opcode is None:
+                raise self._unknown()
+            self._name, argument = opcode.name, opcode.value
+            position += 1
+            if opcode.argument:
+                argument, position = self._argument(opcode, position)
+            if opcode.method == "stop":
+                return self._pop(), position
+            methods[opcode.method](argument)
+            if opcode.method == "mark":
+                position = self._skip_run(position)
+
+    def raw(self, span: Raw) -> memoryview:
+        """The bytes of a text or of bytes, in place."""
+        return self._data[span.start : span.stop]
+
+    def error(
+        self,
+        expected: str,
+        got: str,
+        *,
+        field: str | None = None,
+        offset: int | None = None,
+        hint: str | None = None,
+    ) -> FormatError:
+        """An error about the opcode that is being executed, or about a field elsewhere."""
+        if field is None:
+            field, offset, hint = self._name, self._offset, self._hint
+        where = {"offset": offset, "chunk": "pickle", "field": field}
+        return self.source.error(self.source.name, **where, expected=expected, got=got, hint=hint)
+
+    def _unknown(self) -> FormatError:
+        if self._offset >= len(self._data):
+            return self.error("more of the pickle", "the end of the file")
+        code = self._data[self._offset]
+        self._name = "opcode"
+        return self.error("one that reads as data", f"0x{code:02x} ({UNREAD.get(code, 'unknown')})")
+
+    def _argument(self, opcode: Opcode, position: int) -> tuple[Any, int]:
+        """What follows an opcode, and where that ends."""
+        form, end = opcode.argument, len(self._data)
+        if form.startswith("line"):
+            return self._lines(position, 1 + form.endswith("s"))
+        code = form.rstrip("*")
+        start = position + calcsize(code)
+        if start > end:
+            raise self.error(f"{start - position} bytes", f"{end - position} before the end")
+        (number,) = unpack_from(code, self._data, position)
+        if code == form:
+            return number, start
+        if not 0 <= number <= end - start:
+            raise self.error(f"at most {end - start} bytes, as many as remain", str(number))
+        return (start, start + number), start + number
+
+    def _lines(self, position: int, n: int) -> tuple[Any, int]:
+        lines = bytes(self._data[position : position + _MAX_LINE_BYTES]).split(b"\n", n)
+        if len(lines) <= n:
+            expected = f"{n} lines" if n > 1 else "a line"
+            raise self.error(f"{expected} of at most {_MAX_LINE_BYTES} bytes", "more, or the end")
+        texts = [line.decode(errors="replace") for line in lines[:n]]
+        return texts, position + sum(map(len, lines[:n])) + n
+
+    # The stack.
+
+    def _push(self, value: Any) -> None:
+        if len(self._stack) >= _MAX_STACK:
+            raise self.error(f"at most {_MAX_STACK} values on the stack", "one more")
+        self._stack.append(value)
+
+    def _pop(self) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise self.error("a value on the stack", "none")
+        return self._stack.pop()
+
+    def _pop_to_mark(self) -> list[Any]:
+        if not self._marks:
+            raise self.error("a mark on the stack", "none")
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def _top(self, *kinds: type) -> Any:
+        """The last value, which is of one of some kinds and stays on the stack."""
+        value = self._pop()
+        if not isinstance(value, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise self.error(f"a value of the kind {names}", type(value).__name__)
+        self._stack.append(value)
+        return value
+
+    def _mark(self, _: Any) -> None:
+        if len(self._marks) >= _MAX_STACK:
+            raise self.error(f"at most {_MAX_STACK} marks on the stack", "one more")
+        self._marks.append(len(self._stack))
+
+    def _drop(self, _: Any) -> None:
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self._pop()
+
+    def _drop_to_mark(self, _: Any) -> None:
+        self._pop_to_mark()
+
+    # Numbers, texts, bytes and containers.
+
+    def _push_decimal(self, lines: list[str]) -> None:
+        digits = lines[0].removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
+            raise self.error("a whole number of at most 20 digits", repr(lines[0]))
+        self._push({"00": False, "01": True}.get(lines[0], int(lines[0])))
+
+    def _push_long(self, span: tuple[int, int]) -> None:
+        self._push(int.from_bytes(self._data[slice(*span)], "little", signed=True))
+
+    def _push_text(self, span: tuple[int, int]) -> None:
+        self._push(Raw(*span, True))
+
+    def _push_bytes(self, span: tuple[int, int]) -> None:
+        self._push(Raw(*span, False))
+
+    def _push_tuple(self, _: Any) -> None:
+        self._push(tuple(self._pop_to_mark()))
+
+    def _push_last(self, n: int) -> None:
+        self._push(tuple([self._pop() for _ in range(n)][::-1]))
+
+    def _push_list(self, _: Any) -> None:
+        self._push([])
+
+    def _push_entries(self, _: Any) -> None:
+        self._push(Entries())
+
+    def _append(self, _: Any) -> None:
+        value = self._pop()
+        self._items(list, Record).append(value)
+
+    def _extend(self, _: Any) -> None:
+        values = self._pop_to_mark()
+        self._items(list, Record).extend(values)
+
+    def _set_item(self, _: Any) -> None:
+        value, key = self._pop(), self._pop()
+        self._items(Entries, Record).extend((key, value))
+
+    def _set_items(self, _: Any) -> None:
+        values = self._pop_to_mark()
+        if len(values) % 2:
+            raise self.error("a value for each key", f"{len(values)} keys and values")
+        self._items(Entries, Record).extend(values)
+
+    def _items(self, *kinds: type) -> list[Any]:
+        container = self._top(*kinds)
+        return container if isinstance(container, list) else container.items
+
+    # The memo.
+
+    def _get(self, number: int) -> None:
+        value = self._memo.get(number)
+        if value is None and number not in self._memo:
+            value = self._runs.text(number)
+            if value is None:
+                raise self.error("the number of a value seen before", str(number))
+        self._push(value)
+
+    def _put(self, number: int) -> None:
+        self._memo[number] = self._top(object)
+
+    def _memoize(self, _: Any) -> None:
+        self._memo[len(self._memo) + self._runs.n_texts] = self._top(object)
+
+    # Names, calls and objects, all of which stay records.
+
+    def _push_global(self, lines: list[str]) -> None:
+        name = ".".join(lines)
+        if not self._is_readable(name):
+            raise self.error("a class or function that reads as data", f"`{name}`")
+        self._push(Global(name))
+
+    def _push_stack_global(self, _: Any) -> None:
+        names = [self._pop(), self._pop()][::-1]
+        for name in names:
+            if not isinstance(name, Raw) or name.stop - name.start > _MAX_LINE_BYTES:
+                raise self.error("the names of a module and a class", type(name).__name__)
+        self._push_global([str(self.raw(name), "utf-8", "replace") for name in names])
+
+    def _reduce(self, _: Any) -> None:
+        arguments, callee = self._pop(), self._pop()
+        if not isinstance(callee, Global) or not isinstance(arguments, tuple):
+            got = f"{type(callee).__name__} and {type(arguments).__name__}"
+            raise self.error("the name of a class or function, and a tuple", got)
+        self._push(Record(callee, arguments, self._offset))
+
+    def _reduce_ex(self, _: Any) -> None:
+        self._top(Entries)
+        self._pop()  # arguments by name, which no class that is read has
+        self._reduce(None)
+
+    def _build(self, _: Any) -> None:
+        state = self._pop()
+        self._top(Record).state = state
+
+    def _push_persistent(self, _: Any) -> None:
+        if not self._has_storages:
+            raise self.error("objects in the file", "one outside")
+        identifier = self._pop()
+        if not isinstance(identifier, tuple):
+            raise self.error("a tuple", type(identifier).__name__)
+        self._push(Record(Global("storage"), identifier, self._offset))
+
+    def _check_protocol(self, protocol: int) -> None:
+        if protocol not in _PROTOCOLS:
+            raise self.error("protocol 2 to 5", str(protocol))
+
+    def _check_frame(self, size: int) -> None:
+        remaining = len(self._data) - self._offset - 9
+        if size > remaining:
+            raise self.error(f"at most {remaining} bytes, as many as remain", str(size))
+
+    def _skip_run(self, position: int) -> int:
+        """Reads what follows a mark at once if it is one of two kinds that fill most files."""
+        container = self._stack[-1] if self._stack else None
+        if isinstance(container, list):
+            run = self._runs.texts(position, len(self._memo))
+        elif isinstance(container, Entries):
+            run = self._runs.numbered(position)
+        else:
+            return position
+        if run is None:
+            return position
+        items, stop = run
+        self._marks.pop()
+        self._items(list, Entries).append(items)
+        return stop

@@ -1,0 +1,108 @@
+"""What records stand for: the attributes of objects, and NumPy's arrays.
+
+    array    numpy.core.multiarray._reconstruct(class, shape, "b"), and as its state
+             (version, shape, dtype, is_fortran, bytes); or from protocol 5 on
+             numpy.core.numeric._frombuffer(bytes, dtype, shape, order)
+    dtype    numpy.dtype("f4", ...), and as its state (version, "<", ...)
+    bytes    bytes; or, in protocol 2 of Python 3, _codecs.encode(text, "latin1")
+
+From NumPy 2 on the module is `numpy._core`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.pickles.machine import Machine
+from ffjax.formats.pickles.values import Entries, Raw, Record, in_pairs
+from ffjax.formats.tables.npy import Array
+
+_MAX_NAME_BYTES = 256
+_MAX_SIZE = 1 << 48
+_FLOATS = ("f2", "f4", "f8")
+
+
+def attributes(machine: Machine, value: Any) -> dict[str, Any]:
+    """The attributes of an object, or the values of a dictionary, by their names."""
+    entries = value.state if isinstance(value, Record) else value
+    pairs = in_pairs(entries.items) if isinstance(entries, Entries) else ()
+    return {text_of(machine, key): value for key, value in pairs}
+
+
+def text_of(machine: Machine, text: Any) -> str:
+    """A short text; empty if it is something else or long."""
+    if not isinstance(text, Raw) or text.stop - text.start > _MAX_NAME_BYTES:
+        return ""
+    return str(machine.raw(text), "utf-8", "replace")
+
+
+def array_of(machine: Machine, field: str, value: Any, ndim: int = 2) -> Array:
+    """An array of floats, in the file, or in memory if its bytes are encoded there as text."""
+    offset = value.offset if isinstance(value, Record) else 0
+    shape, dtype, order, data = _fields(value)
+    if not _is_shape(shape, ndim):
+        expected = f"an array of {ndim} dimensions"
+        raise machine.error(expected, "something else", field=field, offset=offset)
+    code = _code(machine, dtype)
+    if code is None:
+        expected = "floats of 16, 32 or 64 bits"
+        raise machine.error(expected, "numbers of another type", field=field, offset=offset)
+    source, start, stop = _bytes_of(machine, data)
+    n_bytes = math.prod(shape) * np.dtype(code).itemsize
+    if stop - start != n_bytes:
+        expected = f"{n_bytes} bytes for {' x '.join(map(str, shape))}"
+        raise machine.error(expected, str(stop - start), field=field, offset=offset)
+    is_fortran = order is True or text_of(machine, order) == "F"
+    return Array(source, start, np.dtype(code), shape, is_fortran)
+
+
+def _fields(value: Any) -> tuple[Any, Any, Any, Any]:
+    """The shape, dtype, order and bytes of an array; `None` for something else."""
+    if isinstance(value, Record):
+        name, arguments, state = value.callee.name, value.arguments, value.state
+        is_filled = isinstance(state, tuple) and len(state) == 5
+        if name.endswith(".multiarray._reconstruct") and is_filled:
+            return state[1:]
+        if name.endswith(".numeric._frombuffer") and len(arguments) == 4:
+            data, dtype, shape, order = arguments
+            return shape, dtype, order, data
+    return None, None, None, None
+
+
+def _is_shape(shape: Any, ndim: int) -> bool:
+    if not isinstance(shape, tuple) or len(shape) != ndim:
+        return False
+    return all(type(size) is int and 0 <= size < _MAX_SIZE for size in shape)
+
+
+def _code(machine: Machine, dtype: Any) -> str | None:
+    """A dtype of floats as NumPy writes it, such as `"<f4"`; `None` for others."""
+    if not isinstance(dtype, Record) or dtype.callee.name != "numpy.dtype":
+        return None
+    if not dtype.arguments or not isinstance(dtype.state, tuple) or len(dtype.state) < 2:
+        return None
+    name, order = text_of(machine, dtype.arguments[0]), text_of(machine, dtype.state[1])
+    return order + name if name in _FLOATS and order in ("<", ">") else None
+
+
+def _bytes_of(machine: Machine, data: Any) -> tuple[ByteSource, int, int]:
+    """Where bytes lie; those that are encoded as text are decoded into memory."""
+    if isinstance(data, Record) and data.callee.name == "_codecs.encode" and data.arguments:
+        text = data.arguments[0]
+        if isinstance(text, Raw):
+            decoded = _latin1(machine, text)
+            return ByteSource(machine.source.name, decoded), 0, len(decoded)
+    if isinstance(data, Raw):
+        return machine.source, data.start, data.stop
+    return machine.source, 0, 0
+
+
+def _latin1(machine: Machine, text: Raw) -> bytes:
+    """The bytes for which the characters of a text stand."""
+    try:
+        return str(machine.raw(text), "utf-8").encode("latin-1")
+    except UnicodeError as error:
+        expected = "bytes as characters up to U+00FF"
+        raise machine.error(expected, str(error), field="text", offset=text.start) from error

@@ -1,0 +1,113 @@
+r"""NumPy's `.npy`: one array.
+
+    magic    93 "NUMPY", u8 major, u8 minor
+    length   u16 (version 1) or u32 (versions 2 and 3)
+    header   a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }, then
+             spaces and a line feed
+    data     the numbers, row by row unless `fortran_order`
+
+See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. Arrays of objects are
+pickles, which are not read.
+"""
+
+import ast
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.binary import ByteSource, Cursor
+
+MAGIC = b"\x93NUMPY"
+_MOST_HEADER_BYTES = 1 << 16
+_MOST_NDIM = 2
+_KINDS = "fiuSU"
+_FIELDS = {"descr", "fortran_order", "shape"}
+
+
+class Array(NamedTuple):
+    """An array in a file, of at most two dimensions, which begins at byte `start`."""
+
+    source: ByteSource
+    start: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran_order: bool = False
+
+    def view(self) -> np.ndarray:
+        """The array in place, read-only."""
+        size = math.prod(self.shape)
+        if not size * self.dtype.itemsize:
+            return np.zeros(self.shape, self.dtype)
+        numbers = np.frombuffer(self.source.data, self.dtype, size, self.start)
+        return numbers.reshape(self.shape, order="F" if self.fortran_order else "C")
+
+    def map(self) -> np.ndarray | None:
+        """The array as a memory map, if it has rows of floats as a storage has them."""
+        is_float = self.dtype in (np.float32, np.float16) and self.dtype.isnative
+        if self.fortran_order or not is_float or not math.prod(self.shape):
+            return None
+        return self.source.map(self.start, self.shape, self.dtype) if self.source.mappable else None
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+def read_npy(source: ByteSource, start: int = 0, end: int | None = None, name: str = "") -> Array:
+    """Reads the head of an array, which errors call `name`, and checks its length."""
+    cursor = Cursor(source, start, end, name or "header")
+    magic = bytes(cursor.take("magic", len(MAGIC)))
+    if magic != MAGIC:
+        raise cursor.error("magic", repr(MAGIC), repr(magic), offset=start)
+    major = cursor.number("B", "version", 1, 3)
+    cursor.number("B", "version", 0, 0)
+    size = cursor.number("H" if major == 1 else "I", "length", 1, _MOST_HEADER_BYTES)
+    offset = cursor.position
+    fields = _parse(cursor, str(cursor.take("header", size), "latin-1"), offset)
+    dtype = _dtype(cursor, fields["descr"], offset)
+    shape = fields["shape"]
+    if not _is_shape(shape):
+        expected = f"at most {_MOST_NDIM} sizes"
+        raise cursor.error("shape", expected, repr(shape)[:64], offset=offset)
+    size = math.prod(shape) * dtype.itemsize
+    if size != cursor.remaining:
+        expected = f"{size} bytes for {dtype} of shape {shape}"
+        raise cursor.error("data", expected, f"{cursor.remaining} before the end")
+    return Array(source, cursor.position, dtype, shape, fields["fortran_order"] is True)
+
+
+def _parse(cursor: Cursor, text: str, offset: int) -> dict[str, Any]:
+    try:
+        fields = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
+        raise _bad_header(cursor, text, offset) from error
+    if not isinstance(fields, dict) or set(fields) != _FIELDS:
+        raise _bad_header(cursor, text, offset)
+    return fields
+
+
+def _bad_header(cursor: Cursor, text: str, offset: int) -> FormatError:
+    expected = f"a dict of {', '.join(sorted(_FIELDS))}"
+    return cursor.error("header", expected, repr(text[:64]), offset=offset)
+
+
+def _dtype(cursor: Cursor, descr: Any, offset: int) -> np.dtype:
+    """The type of the numbers or strings."""
+    try:
+        dtype = np.dtype(descr) if isinstance(descr, str) else None
+    except (TypeError, ValueError, SyntaxError):
+        dtype = None
+    if dtype is None or dtype.kind not in _KINDS:
+        hint = None
+        if isinstance(descr, str) and descr.endswith("O"):
+            hint = "Arrays of objects are pickles, which are not read. Save it as numbers or `str`."
+        got = repr(descr)[:64]
+        raise cursor.error("descr", "numbers or strings", got, offset=offset, hint=hint)
+    return dtype
+
+
+def _is_shape(shape: Any) -> bool:
+    if not isinstance(shape, tuple) or len(shape) > _MOST_NDIM:
+        return False
+    return all(type(size) is int and 0 <= size < 1 << 48 for size in shape)

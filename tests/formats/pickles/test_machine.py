@@ -1,0 +1,161 @@
+"""The machine that reads pickles: hostile ones are refused, and nothing of them is run."""
+
+import os
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.load import load
+from ffjax.formats.pickles import machine
+from ffjax.formats.pickles.machine import Machine
+from ffjax.formats.pickles.opcodes import OPCODES, UNREAD
+from ffjax.formats.pickles.values import Raw, Skipped, TextRun
+from tests.formats.pickles import pickle_files as files
+
+CANARY = "ffjax_canary_module"
+TOUCH = files.text("touch canary")
+
+
+def hostile() -> dict[str, bytes]:
+    """What runs code when it is unpickled, and what only takes memory or depth."""
+    call = b"(" + TOUCH + b"t"
+    return {
+        "GLOBAL, REDUCE": files.name("os.system") + call + b"R.",
+        "of posix": files.name("posix.system") + call + b"R.",
+        "STACK_GLOBAL": b"\x8c\x02os\x8c\x06system\x93" + call + b"R.",
+        "nested name": b"\x8c\x08builtins\x8c\x0eobject.__new__\x93" + call + b"R.",
+        "eval": files.name("builtins.eval") + b"(" + files.text("1/0") + b"tR.",
+        "exec of Python 2": files.name("__builtin__.eval") + call + b"R.",
+        "getattr": files.name("builtins.getattr") + call + b"R.",
+        "NEWOBJ": files.name("subprocess.Popen") + call + b"\x81.",
+        "NEWOBJ_EX": files.name("subprocess.Popen") + call + b"}\x92.",
+        "BUILD": files.name("builtins.exec") + b")R" + TOUCH + b"b.",
+        "INST": b"(" + TOUCH + b"ios\nsystem\n.",
+        "OBJ": b"(" + files.name("os.system") + TOUCH + b"o.",
+        "an import": files.name(f"{CANARY}.run") + b")R.",
+        "an import in gensim": files.name(f"gensim.{CANARY}.run") + b")R.",
+        "NumPy's exec": files.name("numpy.testing._private.utils.runstring") + call + b"R.",
+        "gensim's unpickle": files.name("gensim.utils.unpickle") + call + b"R.",
+        "EXT1": b"\x82\x01.",
+        "EXT2": b"\x83\x01\x00.",
+        "EXT4": b"\x84\x01\x00\x00\x00.",
+        "PERSID": b"Pcanary\n.",
+        "BINPERSID": TOUCH + b"Q.",
+        "NEXT_BUFFER": b"\x97.",
+        "no opcode": b"\xff.",
+        "a long text": b"\x8d" + b"\xff" * 8 + b".",
+        "long bytes": b"\x8e" + (1 << 60).to_bytes(8, "little") + b".",
+        "a negative length": b"T\xff\xff\xff\xff.",
+        "a long frame": b"\x95" + b"\xff" * 8 + b".",
+        "a long line": b"c" + b"x" * 5000,
+        "a decimal of many digits": b"I" + b"9" * 900 + b"\n.",
+        "a far memo": b"Nr\xff\xff\xff\xff.",
+        "no memo": b"h\x07.",
+        "marks": b"(" * 3000,
+        "a high stack": b"N" * 3000,
+        "an empty stack": b".",
+        "below the mark": b"N(\x85.",
+        "half a pair": b"}(Nu.",
+        "a list as a dictionary": b"](NNu.",
+        "a dictionary as a list": b"}(Ne.",
+        "doubled tuples": b")" + b"q\x00h\x00\x86" * 60 + b".",
+        "deep tuples": b")" + b"\x85" * 5000 + b".",
+        "deep lists": b"]" * 2000 + b"a" * 1999 + b".",
+        "a list in itself": b"]q\x00h\x00a.",
+        "a tuple in itself": b"]q\x00h\x00\x85a.",
+    }
+
+
+@pytest.mark.parametrize("what", hostile())
+def test_hostile_pickles_are_refused(what: str, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / f"{CANARY}.py").write_text("open('canary', 'w')\ndef run(): open('canary', 'w')\n")
+    path = tmp_path / "words.kv"
+    path.write_bytes(b"\x80\x04" + hostile()[what])
+    monkeypatch.setattr(machine, "_MAX_STACK", 2500)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    modules = set(sys.modules)
+    with pytest.raises(ffjax.FormatError, match="words.kv: byte .*: pickle: "):
+        load(path)
+    assert set(sys.modules) == modules
+    assert sorted(os.listdir()) == [f"{CANARY}.py", "words.kv"]
+
+
+def test_errors_name_the_opcode_and_the_class() -> None:
+    with pytest.raises(ffjax.FormatError, match=r"byte 2: pickle: GLOBAL: .* got `os.system`"):
+        run(b"\x80\x04cos\nsystem\n.", lambda name: False)
+    with pytest.raises(ffjax.FormatError, match=r"byte 3: pickle: opcode: .* got 0x69 \(INST\)"):
+        run(b"\x80\x04Nios\nsystem\n.")
+
+
+def test_memory_is_bounded_by_the_file() -> None:
+    bombs = [b"]" * 4000, b"}" * 4000, b")" + b"q\x00h\x00\x86" * 1000]
+    for bomb in bombs:
+        tracemalloc.start()
+        run(b"\x80\x04" + bomb + b".")
+        assert tracemalloc.get_traced_memory()[1] < 300 * len(bomb) + 20_000
+        tracemalloc.stop()
+
+
+def run(data: bytes, is_readable=lambda name: True):
+    value, end = Machine(ByteSource("x", data), is_readable).run()
+    assert end == len(data)
+    return value
+
+
+def strings(data: bytes, values: list) -> list[bytes]:
+    spans = []
+    for value in values:
+        if isinstance(value, TextRun):
+            spans += zip(value.starts.tolist(), value.stops.tolist(), strict=True)
+        else:
+            spans.append(value[:2])
+    return [data[start:stop] for start, stop in spans]
+
+
+@pytest.mark.parametrize("frame_after", [-1, 0, 40, 99])
+def test_runs_of_texts_are_read_at_once(frame_after: int) -> None:
+    # The last character has the bytes with which the next text begins.
+    words = [f"{i}\u350c" if i % 3 else "\u350c\x14\u350c" * (i % 5) for i in range(100)]
+    data = b"\x80\x04" + files.memoized_texts(words, frame_after) + b"."
+    (run_of_texts,) = run(data)
+    assert strings(data, [run_of_texts]) == [word.encode() for word in words]
+    # Number 0 of the memo is the list.
+    again = data[:-1] + b"0h\x01h\x64\x86."
+    assert strings(again, run(again)) == [words[0].encode(), words[99].encode()]
+    # Without a number for each text it is read opcode by opcode.
+    plain = data.replace(b"\x94\x8c\x01", b"\x8c\x01").replace(b"\x94e", b"e")
+    assert strings(plain, run(plain)) == [word.encode() for word in words]
+
+
+def test_numbers_of_words_are_skipped() -> None:
+    pairs = b"".join(b"h\x00J" + i.to_bytes(4, "little") for i in range(80))
+    value = run(b"\x80\x04Nq\x000}(" + pairs + b"u.")
+    assert [type(item) for item in value.items] == [Skipped]
+
+
+def test_numbers_have_their_values() -> None:
+    value = run(
+        b"\x80\x02(K\xffM\x01\x02J\xff\xff\xff\xffG?\xe0\0\0\0\0\0\0I4294967296\nI01\n"
+        b"\x8a\x00\x8a\x01\xff\x88\x89Nt."
+    )
+    assert value == (255, 513, -1, 0.5, 4294967296, True, 0, -1, True, False, None)
+
+
+def test_every_opcode_is_read_or_named() -> None:
+    assert not OPCODES.keys() & UNREAD.keys()
+    methods = Machine(ByteSource("x", b"\x80\x04."), lambda name: True)._methods
+    assert {opcode.method for opcode in OPCODES.values()} == {"stop", *methods}
+
+
+def test_texts_stay_in_the_file() -> None:
+    assert run(b"\x80\x04" + files.text("tea") + b".") == Raw(7, 10, True)
+    assert np.shares_memory(
+        np.frombuffer(data := b"\x80\x04C\x01x.", np.uint8),
+        np.frombuffer(Machine(ByteSource(None, data), bool).raw(Raw(4, 5, False)), np.uint8),
+    )
