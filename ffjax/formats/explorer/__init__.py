@@ -1,0 +1,1 @@
+"""The explorer: one HTML file that shows words on a map and answers questions about them."""

@@ -1,0 +1,109 @@
+"""Words in two dimensions by the method that a name chooses, from their exact neighbours."""
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import numpy as np
+
+from ffjax._internal.progress import Progress
+from ffjax.functional.search.api import top_k
+from ffjax.storage import NdArray
+from ffjax.transforms.projection.umap import N_NEIGHBORS, umap
+
+Method = Literal["umap", "pca", "tsne", "umap-learn"]
+METHODS: tuple[str, ...] = get_args(Method)
+PERPLEXITY = 30
+BLOCK_QUERIES = 1024
+
+
+class Neighbors(NamedTuple):
+    """The nearest words of each word, best first; rows are -1 where there are fewer."""
+
+    rows: np.ndarray  # int32 [words, k]
+    scores: np.ndarray  # cosines, float32 [words, k]
+
+
+def nearest_words(vectors: np.ndarray, k: int, progress: Progress) -> Neighbors:
+    """The exact nearest neighbours of unit vectors among themselves, by the cosine."""
+    n = len(vectors)
+    k = max(0, min(k, n - 1))
+    rows, scores = np.full((n, k), -1, np.int32), np.full((n, k), -1, np.float32)
+    storage = NdArray(vectors)
+    for start in range(0, n if k else 0, BLOCK_QUERIES):
+        stop = min(start + BLOCK_QUERIES, n)
+        ids = np.arange(start, start + BLOCK_QUERIES) % n  # the last block is filled up
+        top = top_k(storage, vectors[ids], k, metric="cosine", exclude=ids[:, None])
+        best = np.asarray(top.scores)[: stop - start]
+        rows[start:stop] = np.where(best > -np.inf, np.asarray(top.rows)[: stop - start], -1)
+        scores[start:stop] = np.where(best > -np.inf, best, -1)
+        progress(stop, n)
+    return Neighbors(rows, scores)
+
+
+def plane(
+    vectors: np.ndarray, neighbors: Neighbors, method: str, key: jax.Array, progress: Progress
+) -> np.ndarray:
+    """Unit vectors `[n, dims]` in two dimensions, float32 `[n, 2]`."""
+    start = principal_plane(vectors)
+    if method == "pca" or len(vectors) < N_NEIGHBORS:
+        return start
+    if method == "umap":
+        return umap(start, neighbors.rows, neighbors.scores, key, progress)
+    seed = int(jax.random.bits(key))
+    return (_tsne if method == "tsne" else _umap_learn)(vectors, start, neighbors, seed)
+
+
+def principal_plane(vectors: np.ndarray) -> np.ndarray:
+    """Vectors `[n, dims]` on their two principal components, float32 `[n, 2]`."""
+    centered = vectors - vectors.mean(0, dtype=np.float64)
+    _, axes = np.linalg.eigh(centered.T @ centered)
+    axes = axes[:, :-3:-1]
+    # The largest entry of an axis is positive, so that pictures are reproducible.
+    axes = axes * np.sign(axes[abs(axes).argmax(0), np.arange(axes.shape[1])])
+    positions = np.zeros((len(vectors), 2), np.float32)
+    positions[:, : axes.shape[1]] = centered @ axes
+    return positions
+
+
+def _tsne(vectors: np.ndarray, start: np.ndarray, neighbors: Neighbors, seed: int) -> np.ndarray:
+    """By openTSNE, from the neighbours; perplexity is at most a third of their number."""
+    try:
+        from openTSNE import TSNE, affinity, initialization
+        from openTSNE.nearest_neighbors import PrecomputedNeighbors
+    except ImportError as error:
+        raise ImportError(_missing("tsne", "openTSNE")) from error
+    near = PrecomputedNeighbors(np.maximum(neighbors.rows, 0), 1 - neighbors.scores)
+    k = neighbors.rows.shape[1]
+    perplexity = min(PERPLEXITY, k / 3)
+    affinities = affinity.PerplexityBasedNN(knn_index=near, perplexity=perplexity)
+    begin = initialization.rescale(start.astype(np.float64))
+    tsne = TSNE(random_state=seed % 2**31, n_jobs=-1)
+    return np.asarray(tsne.fit(affinities=affinities, initialization=begin), np.float32)
+
+
+def _umap_learn(
+    vectors: np.ndarray, start: np.ndarray, neighbors: Neighbors, seed: int
+) -> np.ndarray:
+    """By umap-learn, the reference implementation, from the neighbours."""
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise ImportError(_missing("umap-learn", "umap-learn")) from error
+    own_row = np.arange(len(vectors))[:, None]
+    rows = np.hstack([own_row, neighbors.rows[:, : N_NEIGHBORS - 1]])
+    distances = np.hstack([0 * own_row, 1 - neighbors.scores[:, : N_NEIGHBORS - 1]])
+    umap = UMAP(
+        n_neighbors=N_NEIGHBORS,
+        metric="cosine",
+        precomputed_knn=(rows, distances.astype(np.float32), None),
+        init="pca",
+        random_state=seed % 2**31,
+    )
+    return np.asarray(umap.fit_transform(vectors), np.float32)
+
+
+def _missing(method: str, package: str) -> str:
+    return (
+        f"`projection={method!r}` needs {package}. Install it with `pip install 'ffjax[explore]'`, "
+        'or choose "umap" or "pca".'
+    )
