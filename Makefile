@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 -
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-exhaustive lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive test-browser explorer lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,14 @@ test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suit
 
 test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
 	@$(PYTEST) -m exhaustive tests $(ARGS)
+
+test-browser: $(STAMP)-base ## test the page of `ffjax explore` in Chromium; needs npm and Debian's package chromium
+	@cd explorer && npm ci --silent
+	@$(BIN)/ffjax explore demo -o explorer/demo.html
+	@cd explorer && PAGE=demo.html npm test --silent
+
+explorer: ## build the page of `ffjax explore` from its sources in explorer/; needs npm
+	@cd explorer && npm ci --silent && npm run build --silent
 
 lint: $(STAMP)-dev ## ruff, names of variables and length of modules
 	@$(BIN)/ruff check .

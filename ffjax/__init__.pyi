@@ -17,6 +17,8 @@ from ffjax.errors import FinalfusionFormatError as FinalfusionFormatError
 from ffjax.errors import FormatError as FormatError
 from ffjax.formats.convert import convert as convert
 from ffjax.formats.demo import demo as demo
+from ffjax.formats.explorer.api import ExplorerPage as ExplorerPage
+from ffjax.formats.explorer.api import explore as explore
 from ffjax.formats.fasttext.classifier import load_classifier as load_classifier
 from ffjax.formats.fasttext.reader import load_fasttext as load_fasttext
 from ffjax.formats.fasttext.writer import write_fasttext as write_fasttext

@@ -38,7 +38,7 @@ export function clusterColor(cluster, theme) {
 /** Frequencies are compared by rank and on a logarithmic scale, as Zipf's law suggests. */
 function frequencyColor(row, n, theme) {
   const share = Math.log(row + 1) / Math.log(n + 1);
-  return fromCss(interpolateViridis(theme === "dark" ? 1 - 0.85 * share : 0.85 * share));
+  return fromCss(interpolateViridis(theme === "dark" ? 1 - 0.7 * share : 0.85 * share));
 }
 
 /** Colors of all words, `[n, 3]`, and what the legend shows. */

@@ -270,6 +270,7 @@ function update(isStep) {
 const list = (rows) => rows.map((row) => words.words[row] ?? "");
 
 function writeAddress(isStep) {
+  if (get("app").ariaBusy) return; // the address has not been read yet
   const { tool, word, analogy, compare, color, theme } = state;
   const fields = new URLSearchParams();
   if (tool === "word" && word >= 0) fields.set("word", words.words[word]);
@@ -372,6 +373,7 @@ function title() {
 
 async function start() {
   words = await Words.load();
+  title();
   completion = new Completion(words.words);
   map = new WordMap(get("stage"), words, {
     onChoose: chooseWord,
@@ -379,14 +381,13 @@ async function start() {
     onView: () => writeAddress(false),
   });
   map.resize();
-  title();
+  window.explorer = { words, map, completion, state, svg: () => svg(map) }; // for tests and the curious
   prepareInputs();
   prepareButtons();
+  get("app").ariaBusy = null;
   readAddress();
   addEventListener("popstate", readAddress);
   addEventListener("keydown", onKey);
-  get("app").removeAttribute("aria-busy");
-  window.explorer = { words, map, completion, state, svg: () => svg(map) }; // for tests and the curious
 }
 
 start().catch((error) => {

@@ -201,6 +201,7 @@ export class WordMap {
     });
     overlay.addEventListener("pointerleave", () => { this.hovered = -1; this.requestDraw(); });
     overlay.addEventListener("pointerdown", (event) => {
+      this.isEndOfLasso = this.isLasso; // the click that follows chooses no word
       if (!this.isLasso || event.button) return;
       overlay.setPointerCapture(event.pointerId);
       this.path = [at(event)];
@@ -214,7 +215,7 @@ export class WordMap {
     });
     overlay.addEventListener("pointercancel", () => { this.path = null; this.requestDraw(); });
     overlay.addEventListener("click", (event) => {
-      const row = this.isLasso ? -1 : this.rowAt(...at(event));
+      const row = this.isEndOfLasso ? -1 : this.rowAt(...at(event));
       if (row >= 0) this.callbacks.onChoose(row);
     });
     overlay.addEventListener("keydown", (event) => {

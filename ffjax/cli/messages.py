@@ -46,6 +46,12 @@ OPTIONS: dict[str, dict[str, str]] = {
         "source": "FILE",
         "target": "--output",
     },
+    "explore": {
+        **{name: f"--{name}" for name in ("words", "projection", "title")},
+        "neighbors": "-k",
+        "key": "--seed",
+        "path": "--output",
+    },
     "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling", **_CHANGES},
     "embed_text": _CHANGES,
 }

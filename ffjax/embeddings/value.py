@@ -260,6 +260,21 @@ class Embeddings(EverydayVerbs):
 
         write_finalfusion(file, self, drop_training=True)
 
+    def explore(self, path: Any = None, **options: Any) -> Any:
+        """A page to explore the words on a map; see `ffjax.explore` for the arguments.
+
+        Args:
+            path: where to write the page; a notebook shows it without.
+            **options: those of `ffjax.explore`.
+
+        Returns:
+            An `ExplorerPage`.
+        """
+        # Formats import embeddings, so that this import is not at the top.
+        from ffjax.formats.explorer.api import explore
+
+        return explore(self, path, **options)
+
     def bucket_to_explicit(self) -> "Embeddings":
         """Makes the n-grams of the known words explicit and drops all other buckets.
 

@@ -1,6 +1,7 @@
 """`explore`: words on a map, in one HTML file."""
 
 import html
+from functools import partial
 from os import PathLike, fspath
 from typing import Any
 
@@ -12,7 +13,8 @@ from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.content import first_words, named_clusters, quantized
 from ffjax.formats.explorer.page import filled_page
-from ffjax.transforms.projection import METHODS, Report, nearest_words, plane
+from ffjax.transforms.projection import METHODS, nearest_words, plane
+from ffjax.transforms.quantize.settings import Report
 
 TITLES = {"umap": "UMAP", "umap-learn": "UMAP", "tsne": "t-SNE", "pca": "principal components"}
 FRAME_HEIGHT = 640  # pixels, in a notebook
@@ -99,13 +101,13 @@ def explore(
         raise ValueError("`embeddings`: expected some words, got none.")
     positions = _checked_positions(projection, len(names))
     position_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
-    nearest = nearest_words(vectors, neighbors, lambda *at: report("Finding neighbours", *at))
+    nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
     if positions is None:
-        draw = lambda *at: report("Drawing the map", *at)
-        positions = plane(vectors, nearest, projection, position_key, draw)
+        report_steps = partial(report, "Drawing the map")
+        positions = plane(vectors, nearest, projection, position_key, report_steps)
     seed = int(jax.random.bits(cluster_key))
     clusters = named_clusters(names, vectors, positions, seed)
-    codes = quantized(vectors, code_key, lambda *at: report("Quantizing", *at))
+    codes = quantized(vectors, code_key, partial(report, "Quantizing"))
     about = {
         "title": title or "Embeddings",
         "total": embeddings.n_words,

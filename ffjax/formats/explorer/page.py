@@ -12,7 +12,7 @@ import numpy as np
 from ffjax.formats.explorer.content import Clusters, Codes
 from ffjax.transforms.projection import Neighbors
 
-OUTSIDE, MARGIN = 0.004, 0.06  # shares of the words, and of the map
+OUTSIDE, MARGIN = 0.01, 0.07  # shares of the words, and of the map
 SIDE = 65535  # positions are whole numbers up to this one
 
 

@@ -89,9 +89,9 @@ def _umap_learn(
         from umap import UMAP
     except ImportError as error:
         raise ImportError(_missing("umap-learn", "umap-learn")) from error
-    own_row = np.arange(len(vectors))[:, None]
-    rows = np.hstack([own_row, neighbors.rows[:, : N_NEIGHBORS - 1]])
-    distances = np.hstack([0 * own_row, 1 - neighbors.scores[:, : N_NEIGHBORS - 1]])
+    self_row = np.arange(len(vectors))[:, None]
+    rows = np.hstack([self_row, neighbors.rows[:, : N_NEIGHBORS - 1]])
+    distances = np.hstack([0 * self_row, 1 - neighbors.scores[:, : N_NEIGHBORS - 1]])
     umap = UMAP(
         n_neighbors=N_NEIGHBORS,
         metric="cosine",

@@ -1,9 +1,9 @@
 """UMAP: two dimensions in which neighbours stay neighbours.
 
-After McInnes, Healy and Melville, "UMAP: Uniform Manifold Approximation and Projection" (2018), with
-its usual settings: 15 neighbours, `min_dist` 0.1, `spread` 1, five negative samples an edge. A word
-and its neighbours attract each other, and words drawn at random repel it. With weights w of edges
-and y the positions, the force on a word is
+After McInnes, Healy and Melville, "UMAP: Uniform Manifold Approximation and Projection" (2018),
+with its usual settings: 15 neighbours, `min_dist` 0.1, `spread` 1, five negative samples an edge. A
+word and its neighbours attract each other, and words drawn at random repel it. With weights w of
+edges and positions y, the force on a word is
 
     F[i] = sum_j w[i, j] (2 k(d[i, j]) (y[j] - y[i]) + 5 r(d[i, l]) (y[i] - y[l])),  l at random
 
@@ -57,7 +57,9 @@ def umap(
     return np.asarray(positions)
 
 
-def fuzzy_graph(rows: Int32[np.ndarray, "n k"], scores: Float32[np.ndarray, "n k"]) -> sparse.csr_array:
+def fuzzy_graph(
+    rows: Int32[np.ndarray, "n k"], scores: Float32[np.ndarray, "n k"]
+) -> sparse.csr_array:
     """Symmetric weights of edges, at most 1: a neighbour's weight falls with its distance.
 
     The nearest neighbour of a word has weight 1. The scale of the others makes the sum of the
@@ -75,15 +77,15 @@ def fuzzy_graph(rows: Int32[np.ndarray, "n k"], scores: Float32[np.ndarray, "n k
         scale = np.where(np.isinf(high), 2 * scale, (low + high) / 2)
     scale = np.maximum(scale, 1e-3 * distances.mean(1, keepdims=True) + 1e-12)
     weights = np.where(rows >= 0, np.exp(-excess / scale), 0)
-    heads = np.repeat(np.arange(n), k)
-    one_way = sparse.coo_array((weights.ravel(), (heads, np.maximum(rows, 0).ravel())), (n, n)).tocsr()
-    other_way = one_way.T.tocsr()
-    return (one_way + other_way - one_way * other_way).tocsr()
+    starts = np.arange(0, n * k + 1, k)
+    near = sparse.csr_array((weights.ravel(), np.maximum(rows, 0).ravel(), starts), (n, n))
+    near_to = near.T.tocsr()
+    return (near + near_to - near * near_to).tocsr()
 
 
 def _padded_edges(graph: sparse.csr_array) -> tuple[Array, Array, Array]:
     """Edges by word in rows of `WIDTH`: the other word, the weight, and each row's word."""
-    counts = np.diff(graph.indptr)
+    counts = np.diff(np.asarray(graph.indptr, np.int64))
     rows_each = -(-counts // WIDTH)
     first = np.cumsum(rows_each) - rows_each
     within = np.arange(graph.nnz) - np.repeat(graph.indptr[:-1], counts)
@@ -92,8 +94,8 @@ def _padded_edges(graph: sparse.csr_array) -> tuple[Array, Array, Array]:
     weights = np.zeros(len(tails), np.float32)
     tails[slots], weights[slots] = graph.indices, graph.data
     heads = np.repeat(np.arange(len(counts), dtype=np.int32), rows_each)
-    shape = -1, WIDTH
-    return jnp.asarray(tails.reshape(shape)), jnp.asarray(weights.reshape(shape)), jnp.asarray(heads)
+    tails, weights = tails.reshape(-1, WIDTH), weights.reshape(-1, WIDTH)
+    return jnp.asarray(tails), jnp.asarray(weights), jnp.asarray(heads)
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -106,24 +108,29 @@ def _moved(
     """Positions after some steps, whose size falls to zero over all `N_STEPS`."""
     tails, weights, heads = edges
     n = len(positions)
-    sum_rows = partial(jax.ops.segment_sum, segment_ids=heads, num_segments=n, indices_are_sorted=True)
+    sum_rows = partial(
+        jax.ops.segment_sum, segment_ids=heads, num_segments=n, indices_are_sorted=True
+    )
     total_weight = sum_rows(weights.sum(1))
 
     def attraction(x: Array) -> tuple[Array, Array]:
         """The sums of pull times position of the other word, and of the pulls."""
-        others = x[tails]
-        squares = jnp.square(others - x[heads][:, None]).sum(-1)
+        ends = x[tails]
+        squares = jnp.square(ends - x[heads][:, None]).sum(-1)
         pull = weights * _pull(squares)
-        return sum_rows((pull[..., None] * others).sum(1)), sum_rows(pull.sum(1))[:, None]
+        return sum_rows((pull[..., None] * ends).sum(1)), sum_rows(pull.sum(1))[:, None]
 
     def repulsion(x: Array, step_key: Array) -> Array:
         """Pushes by words drawn at random: each by the words at a few random distances in order."""
         twice = jnp.concatenate([x, x])
         shifts = jax.random.randint(step_key, (NEGATIVES,), 1, n)
-        others = jax.vmap(lambda shift: lax.dynamic_slice_in_dim(twice, shift, n))(shifts)
-        differences = x - others
-        push = _push(jnp.square(differences).sum(-1, keepdims=True)) * differences
-        return jnp.clip(push, -MAX_STEP, MAX_STEP).sum(0) * total_weight[:, None]
+
+        def push(shift: Array) -> Array:
+            differences = x - lax.dynamic_slice_in_dim(twice, shift, n)
+            forces = _push(jnp.square(differences).sum(-1, keepdims=True)) * differences
+            return jnp.clip(forces, -MAX_STEP, MAX_STEP)
+
+        return jax.vmap(push)(shifts).sum(0) * total_weight[:, None]
 
     def step(number: Array, x: Array) -> Array:
         size = 1 - number / N_STEPS

@@ -1,0 +1,73 @@
+"""`ffjax explore`: a page with a map of the words."""
+
+import os
+from typing import Annotated, Any
+
+from typer import Option
+
+import ffjax
+from ffjax.cli.exit_status import BadInput, say
+from ffjax.cli.files import check_distinct, check_writable, load, shown
+from ffjax.cli.messages import translated
+from ffjax.cli.options import Source
+from ffjax.cli.progress import working
+
+
+def explore(
+    source: Source,
+    output: Annotated[
+        str, Option("--output", "-o", metavar="FILE", help="Page of HTML to write.")
+    ],
+    words: Annotated[int, Option("--words", "-n", min=1, help="Words to show.")] = 100_000,
+    projection: Annotated[
+        str,
+        Option("--projection", metavar="METHOD", help="umap, pca, tsne, umap-learn or FILE.npy."),
+    ] = "umap",
+    neighbors: Annotated[
+        int, Option("-k", min=1, max=100, help="Number of neighbours of each word.")
+    ] = 20,
+    title: Annotated[
+        str | None, Option("--title", help="Heading of the page (by default the file's name).")
+    ] = None,
+    seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
+) -> None:
+    """Write a page to explore words on a map, with search, neighbours and analogies.
+
+    The page is one file that opens in any browser, without a network.
+    Neighbours in it are exact; analogies are approximate. The first words of
+    the file are shown, which usually are the most frequent ones.
+
+    FILE.npy has a position for each word, in two columns.
+
+    Examples:
+      ffjax explore demo -o words.html
+      ffjax explore glove.txt -o glove.html --words 40000
+      ffjax explore words.fifu -o words.html --projection pca
+    """
+    check_distinct(output, source.file)
+    check_writable(output)
+    positions = _positions(projection)
+    emb = load(source, mmap=True)
+    name = title or os.path.basename(shown(source.file))
+    options = {"words": words, "projection": positions, "neighbors": neighbors, "title": name}
+    with working("Finding neighbours") as bar, translated("explore", shown(source.file)):
+        import jax
+
+        page = ffjax.explore(emb, key=jax.random.key(seed), progress=bar.show, **options)
+        page.save(output)
+    n_shown = min(words, emb.n_words)
+    size = len(page.content) / 1e6
+    say(f"{output}: {n_shown:,} of {emb.n_words:,} words, {size:.1f} MB. Open it in a browser.")
+
+
+def _positions(projection: str) -> Any:
+    """A method's name, or the positions in a file."""
+    if not projection.endswith(".npy"):
+        return projection
+    import numpy as np
+
+    try:
+        return np.load(projection, allow_pickle=False)
+    except ValueError as error:
+        expected = "expected an array of numbers as NumPy saves it"
+        raise BadInput(f"{projection}: {expected}: {error}") from error

@@ -1,0 +1,26 @@
+"""`ffjax explore`: a page with a map of the words."""
+
+import numpy as np
+
+
+def test_a_page_is_written(ff, small, tmp_path):
+    page = tmp_path / "words.html"
+    positions = tmp_path / "positions.npy"
+    np.save(positions, np.arange(20).reshape(10, 2))
+    result = ff("explore", small["simple"], "-o", page, "--projection", positions, "-k", 3)
+    assert result.status == 0, result.err
+    assert result.err == f"ffjax: {page}: 10 of 10 words, 0.1 MB. Open it in a browser.\n"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_bad_input(ff, small, tmp_path):
+    page, text = tmp_path / "words.html", tmp_path / "text.npy"
+    text.write_text("0 1")
+    for projection, expected in {
+        "som": "`--projection`: expected one of 'umap', 'pca'",
+        tmp_path / "none.npy": "none.npy",
+        text: "expected an array of numbers as NumPy saves it",
+    }.items():
+        result = ff("explore", small["simple"], "-o", page, "--projection", projection)
+        assert result.status == 2 and expected in result.err, result.err
+    assert not page.exists()
