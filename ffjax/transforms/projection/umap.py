@@ -85,10 +85,11 @@ def fuzzy_graph(
 
 def _padded_edges(graph: sparse.csr_array) -> tuple[Array, Array, Array]:
     """Edges by word in rows of `WIDTH`: the other word, the weight, and each row's word."""
-    counts = np.diff(np.asarray(graph.indptr, np.int64))
+    starts: np.ndarray = graph.indptr
+    counts = starts[1:] - starts[:-1]
     rows_each = -(-counts // WIDTH)
     first = np.cumsum(rows_each) - rows_each
-    within = np.arange(graph.nnz) - np.repeat(graph.indptr[:-1], counts)
+    within = np.arange(graph.nnz) - np.repeat(starts[:-1], counts)
     slots = np.repeat(first * WIDTH, counts) + within
     tails = np.zeros(rows_each.sum() * WIDTH, np.int32)
     weights = np.zeros(len(tails), np.float32)

@@ -44,8 +44,8 @@ def unplaned(block, n_bytes):
 def test_words_and_facts(data):
     assert json.loads(data["words"]) == WORDS
     about = json.loads(data["about"])
-    expected = {"title": "<tea>", "total": N, "dims": DIMS, "k": K, "projection": "principal components"}
-    assert about.items() >= expected.items()
+    assert about["projection"] == "principal components"
+    assert about.items() >= {"title": "<tea>", "total": N, "dims": DIMS, "k": K}.items()
 
 
 def test_neighbors_are_exact(data):
