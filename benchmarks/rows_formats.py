@@ -78,6 +78,55 @@ def word2vec_binary_gensim() -> Pair:
     )
 
 
+def _saved_by_gensim() -> str:
+    def make(path: Path) -> None:
+        vectors = peer("gensim.models").KeyedVectors.load_word2vec_format(
+            real("glove.100d.txt"), no_header=True
+        )
+        vectors.save(str(path))
+        array = f"{path}.vectors.npy"
+        Path(array).replace(path.with_name(f"{_SAVED}.vectors.npy"))
+
+    return str(derived(_SAVED, make))
+
+
+def _saved_pair(*, mapped: bool) -> Pair:
+    """Opening, and looking one word up."""
+    path, vectors = _saved_by_gensim(), peer("gensim.models").KeyedVectors
+    mmap = "r" if mapped else None
+
+    def ours() -> Any:
+        emb = ffjax.load(path, mmap=mapped)
+        return emb, emb["coffee"]
+
+    def theirs() -> Any:
+        vectors_of_words = vectors.load(path, mmap=mmap)
+        return vectors_of_words, vectors_of_words["coffee"]
+
+    return Pair(ours=ours, peer=theirs, check=_same_bits, bytes_moved=341_479 * 400)
+
+
+def _same_bits(ours: Any, theirs: Any) -> None:
+    (emb, vector), (words, expected) = ours, theirs
+    np.testing.assert_array_equal(vector, expected)
+    assert emb.vocab.words == words.index_to_key
+    np.testing.assert_array_equal(np.asarray(emb.storage), words.vectors)
+
+
+_SAVED = "glove.saved.kv"
+SAVED_WORK = "opening gensim's `.kv`, 341,479 x 100, and looking one word up"
+
+
+@row(issue=16, work=SAVED_WORK, beside="gensim `load`", at_least=1)
+def gensim_saved() -> Pair:
+    return _saved_pair(mapped=False)
+
+
+@row(issue=16, work=f"{SAVED_WORK}; mapped", beside="gensim `load(mmap='r')`", at_least=2)
+def gensim_saved_mapped() -> Pair:
+    return _saved_pair(mapped=True)
+
+
 @row(
     issue=3,
     work="writing text with dimensions, 20,000 x 100",

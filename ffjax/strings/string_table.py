@@ -144,6 +144,14 @@ class StringTable:
             return [self.strings[index] for index in indices]
         return [decode_word(self.raw(index)) for index in indices]
 
+    def search(self, string: bytes) -> int:
+        """The number of a string, -1 for none, by comparing it with all of the same length."""
+        data, starts = self.host_data, self.host_offsets[:-1]
+        numbers = np.flatnonzero(np.diff(self.host_offsets) == len(string))
+        for i, byte in enumerate(string):
+            numbers = numbers[data[starts[numbers] + i] == byte]
+        return int(numbers[0]) if len(numbers) else -1
+
     def take(self, indices: np.ndarray) -> "StringTable":
         """A table of the strings at `indices`, in that order."""
         offsets = self.host_offsets

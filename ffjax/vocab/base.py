@@ -32,6 +32,8 @@ D = TypeVar("D")
 
 # Words that are looked up one by one before the `dict` of all words is made.
 _PROBED_WORDS = 2048
+# Words that are searched for in all of them before a hash table that was put off is built.
+_SCANNED_WORDS = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +128,13 @@ class Vocab(Chunk, SnapshotValue):
         got = f"not one of the {len(self)} words of this {type(self).__name__}"
         raise KeyError(f"{item!r}: {got}, and no n-grams")
 
+    def __getattr__(self, name: str) -> Any:
+        """The hash table, if building it was put off until now."""
+        if name != "index" or "table" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        set_fields(self, index=jax.device_put(_build_index(self.table)))
+        return self.index
+
     def __contains__(self, item: object) -> bool:
         """Whether a word is known, or all words of an iterable are."""
         if isinstance(item, str):
@@ -191,6 +200,10 @@ class Vocab(Chunk, SnapshotValue):
         if "host_index" not in vars(self):
             probed = vars(self).get("_n_probed", 0) + len(words)
             set_fields(self, _n_probed=probed)
+            if "index" not in vars(self) and probed <= _SCANNED_WORDS:
+                encoded = map(_encoded, words)
+                numbers = [-1 if raw is None else self.table.search(raw) for raw in encoded]
+                return self.rows_of_numbers(np.array(numbers, np.int32))
             if probed <= _PROBED_WORDS and host_view(self.index.rows) is not None:
                 return self._probed(words)
             set_fields(self, row_of=self.host_index.get)
@@ -276,10 +289,14 @@ def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: A
     if isinstance(words, str | bytes):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
-    index = HashTable.build(table.host_data, table.host_offsets, what="words")
+    index = _build_index(table)
     if rows is not None:
         rows = checked_rows("rows", rows, len(table), "word")
         rows = None if np.array_equal(rows, np.arange(len(table))) else rows
     # The device is where lookups read them; the host keeps the table that it made.
     set_fields(vocab, **jax.device_put({"table": table, "index": index, "shared_rows": rows}))
     set_fields(vocab, n_shared_rows=None if rows is None else int(rows.max()) + 1)
+
+
+def _build_index(table: StringTable) -> HashTable:
+    return HashTable.build(table.host_data, table.host_offsets, what="words")

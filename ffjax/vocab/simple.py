@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import jax
 import numpy as np
 
 from ffjax._internal.pytree import set_fields, value
@@ -35,6 +36,14 @@ class SimpleVocab(Vocab, kind="SimpleVocab"):
     def __init__(self, words: Iterable[str | bytes] | StringTable, *, rows: Any = None) -> None:
         set_fields(self, subword_indexer=None)
         init_words(self, words, rows)
+
+    @classmethod
+    def of_different(cls, table: StringTable) -> "SimpleVocab":
+        """The vocabulary of words that are known to differ; they are hashed when first needed."""
+        vocab = object.__new__(cls)
+        fields = {"subword_indexer": None, "shared_rows": None, "n_shared_rows": None}
+        set_fields(vocab, table=jax.device_put(table), **fields)
+        return vocab
 
     @property
     def upper_bound(self) -> int:

@@ -23,6 +23,8 @@ from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _BLOCK_ROWS = 1 << 14
+# Larger vocabularies are hashed when that is needed, which takes longer than opening the file.
+_HASHED_WORDS = 1 << 15
 
 
 def load_gensim(
@@ -95,11 +97,23 @@ def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
     limit = model.n_words if limit is None else limit
     begins, ends = np.concatenate(starts)[:limit], np.concatenate(stops)[:limit]
     source = model.machine.source
-    table = slice_words(source.view(0, len(source)), begins, ends)
+    table = _slice(source.view(0, len(source)), begins, ends)
     if lossy:
         return table.replace_invalid(distinct=True)
     check_utf8(Cursor(source, chunk="pickle"), table, begins, "word")
     return table
+
+
+def _slice(data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> StringTable:
+    """The bytes of the words, which as a rule follow each other with a few bytes between."""
+    if len(starts) < 2 or (starts[1:] <= stops[:-1]).any() or (stops == starts).any():
+        return slice_words(data, starts, stops)
+    begin, end = int(starts[0]), int(stops[-1])
+    steps = np.zeros(end - begin + 1, np.int8)
+    steps[starts - begin], steps[stops - begin] = 1, -1
+    is_word = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
+    offsets = np.concatenate([[0], np.cumsum(stops - starts)])
+    return StringTable.from_buffer(data[begin:end][is_word], offsets)
 
 
 def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexer | PrunedIndexer:
@@ -123,6 +137,9 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
 
 
 def _vocab(model: Model, table: StringTable, indexer: Any) -> SimpleVocab | FastTextVocab:
+    # gensim has a dictionary of the words, whose keys differ.
+    if indexer is None and len(table) > _HASHED_WORDS:
+        return SimpleVocab.of_different(table)
     try:
         return SimpleVocab(table) if indexer is None else FastTextVocab(table, indexer)
     except ValueError as error:

@@ -20,8 +20,10 @@ _WINDOW_BYTES = 1 << 20
 _MOST_AT_ONCE = 1 << 12
 # Shorter ones are read as usual, so that lists of names are lists of texts.
 _LEAST_TEXTS, _LEAST_NUMBERED_BYTES = 32, 512
+_FRAME_OR_NONE = rb"(?:\x95.{8})?"
+# Most are long ones, without a frame; the pattern begins with these.
 _NUMBERED = re.compile(
-    rb"(?:(?:\x95.{8})?(?:h.|j.{4})(?:\x95.{8})?(?:K.|M..|J.{4}))++(?:\x95.{8})?u", re.DOTALL
+    rb"(?:j....J....|%b(?:j....|h.)%b(?:J....|M..|K.))++%bu" % ((_FRAME_OR_NONE,) * 3), re.DOTALL
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.gensim import reader
 from tests.formats.pickles import pickle_files as files
 
 WORDS = ["tea", "zürich", "日本", "pot"]
@@ -69,6 +70,22 @@ def test_arrays_in_files_of_their_own(path: Path, mmap: bool) -> None:
 
 def wv(kv: bytes) -> bytes:
     return files.entries({"wv": kv[2:-1]})
+
+
+def test_words_of_large_models_are_hashed_when_that_is_needed(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reader, "_HASHED_WORDS", 1)
+    path.write_bytes(files.keyed_vectors(WORDS, ROWS))
+    emb = ffjax.load(path, mmap=True)
+    assert [emb.vocab.idx(word) for word in [*WORDS, "te", "pots", ""]] == [0, 1, 2, 3, *[None] * 3]
+    assert "index" not in vars(emb.vocab)
+    assert emb.vocab == ffjax.SimpleVocab(WORDS)
+    assert "index" in vars(emb.vocab)
+    assert [emb.vocab.idx(word) for word in WORDS] == [0, 1, 2, 3]
+    with pytest.raises(AttributeError, match="'SimpleVocab' object has no attribute 'indices'"):
+        _ = emb.vocab.indices
+    path.write_bytes(files.keyed_vectors([*"abca"], ROWS))
+    with pytest.raises(ValueError, match="`words`: expected each once, got 'a'"):
+        _ = ffjax.load(path).vocab.index
 
 
 def test_files_next_to_a_descriptor_are_unknown(path: Path) -> None:
