@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 -
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-exhaustive test-browser explorer lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive test-processes test-browser explorer lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,12 +24,15 @@ demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the emb
 
 # The contracts of storages and vocabularies hold with 64-bit types too, and make no NaN.
 test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suite with its doctests
-	@$(PYTEST) -m 'not devices and not exhaustive' $(ARGS)
+	@$(PYTEST) -m 'not devices and not exhaustive and not processes' $(ARGS)
 	@$(PYTEST) -m 'devices and not exhaustive' $(ARGS) || [ $$? = 5 ] # 5: ARGS selects none
 	@$(if $(ARGS),,JAX_ENABLE_X64=1 JAX_DEBUG_NANS=1 $(PYTEST) -m 'not devices and not exhaustive' $(CONTRACTS))
 
 test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
 	@$(PYTEST) -m exhaustive tests $(ARGS)
+
+test-processes: $(STAMP)-test ## several processes under jax.distributed: four of them, and the script in the documentation
+	@$(PYTEST) -m processes tests/test_processes.py $(ARGS)
 
 test-browser: $(STAMP)-base ## test the page of `ffjax explore` in Chromium; needs npm and Debian's package chromium
 	@cd explorer && npm ci --silent

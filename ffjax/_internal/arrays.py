@@ -8,6 +8,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding
 
 AnyArray: TypeAlias = Array | np.ndarray
 
@@ -42,6 +43,19 @@ def host_view(array: Any) -> np.ndarray | None:
     if len(devices) == 1 and next(iter(devices)).platform == "cpu":
         return np.asarray(array)
     return None
+
+
+def with_automatic_axes(array: Any) -> Any:
+    """The array where it is, on a mesh of automatic axes, so that JAX indexes it as any other."""
+    sharding = getattr(array, "sharding", None)
+    if not isinstance(sharding, NamedSharding):
+        return array
+    return jax.device_put(array, NamedSharding(automatic_mesh(sharding.mesh), sharding.spec))
+
+
+def automatic_mesh(mesh: Any) -> Mesh:
+    """The mesh with automatic axes."""
+    return Mesh(np.asarray(mesh.devices), mesh.axis_names)
 
 
 def as_int32(numbers: Any) -> Any:

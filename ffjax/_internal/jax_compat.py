@@ -98,6 +98,10 @@ def is_traced(tree: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
+# JAX 0.7 has it elsewhere.
+set_mesh = jax.set_mesh if hasattr(jax, "set_mesh") else jax.sharding.use_mesh  # type: ignore
+
+
 @contextmanager
 def abstract_mesh(mesh: Any) -> Iterator[None]:
     """The mesh that JAX uses within the block, whatever a caller has set."""

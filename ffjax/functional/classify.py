@@ -27,6 +27,7 @@ from ffjax.kernels.tokenize import (
     tokenize,
 )
 from ffjax.kernels.word_ngrams import device_word_ngrams
+from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import ngram_totals
 from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.strings import Strings
@@ -213,6 +214,7 @@ def _without(labels: Labels, mask: Array) -> Labels:
 
 
 @partial(jax.jit, static_argnames=("k", "n_words", "n_lines"))
+@takes_explicit
 def _classify(
     classifier: Any,
     text: Array,

@@ -21,6 +21,7 @@ from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import all_on_host
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
+from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.norms import Norms
 from ffjax.storage.row_subset import read_subset
 from ffjax.strings.strings import Strings
@@ -188,11 +189,13 @@ def checked_strings(name: str, strings: Any) -> Strings:
 
 
 @jax.jit
+@takes_explicit
 def _find(vocab: Vocab, strings: Strings) -> Array:
     return vocab.find(strings)
 
 
 @jax.jit
+@takes_explicit
 def _encode_unknown(
     vocab: SubwordVocab, strings: Strings, words: Array, positions: AnyArray
 ) -> Rows:
@@ -203,11 +206,13 @@ def _encode_unknown(
 
 
 @jax.jit
+@takes_explicit
 def _encode(vocab: Vocab, strings: Strings) -> Rows:
     return vocab.encode(strings)
 
 
 @partial(jax.jit, static_argnames="unnormalize")
+@takes_explicit
 def _embed_known(
     storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
 ) -> tuple[Array, Array]:
@@ -216,6 +221,7 @@ def _embed_known(
 
 
 @partial(jax.jit, static_argnames="unnormalize", donate_argnums=0)
+@takes_explicit
 def _embed_unknown(
     vectors: Array,
     found: Array,
@@ -230,6 +236,7 @@ def _embed_unknown(
 
 
 @partial(jax.jit, static_argnames="unnormalize")
+@takes_explicit
 def _embed(
     storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
 ) -> tuple[Array, Array]:
@@ -241,6 +248,7 @@ def _embed(
 
 
 @partial(jax.jit, static_argnames="unnormalize")
+@takes_explicit
 def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Array:
     vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from ffjax.kernels.ngram_hashes import Words
 from ffjax.storage import Storage
+from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.strings import Strings
@@ -52,6 +53,7 @@ def with_oov_words(
 
 
 @partial(jax.jit, static_argnames="unnormalize")
+@takes_explicit
 def oov_vectors(
     storage: Storage, vocab: SubwordVocab, strings: Strings, unnormalize: bool
 ) -> tuple[Array, Array]:

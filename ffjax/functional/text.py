@@ -11,12 +11,14 @@ from ffjax.functional.lookup import embed
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.pool import check_pooling, pool
 from ffjax.kernels.tokenize import gather_bytes, tokenize
+from ffjax.storage.explicit import takes_explicit
 from ffjax.strings.strings import Strings
 
 # Longer words are not looked up.
 _MAX_WIDTH = 64
 
 
+@takes_explicit
 def embed_text(
     embeddings: EmbeddingsLike,
     text: Array,

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Integer
 
 from ffjax._internal.arguments import check_out, row_key
-from ffjax._internal.arrays import AnyArray, aligned_empty, host_view
+from ffjax._internal.arrays import AnyArray, aligned_empty, host_view, with_automatic_axes
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
@@ -279,7 +279,8 @@ class RowArrays(Storage):
     def _readable(self) -> list[Any]:
         arrays = [getattr(self, name) for name in self.row_arrays]
         views = [None if array is None else host_view(array) for array in arrays]
-        return [x if view is None else view for x, view in zip(arrays, views, strict=True)]
+        pairs = zip(arrays, views, strict=True)
+        return [with_automatic_axes(x) if view is None else view for x, view in pairs]
 
     def _with_row_arrays(self, change: Callable[[Any], Any]) -> Storage:
         fields = {name: getattr(self, name) for name in self.row_arrays}

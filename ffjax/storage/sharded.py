@@ -11,11 +11,15 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from ffjax._internal.arrays import AnyArray, as_int32
+from ffjax._internal.arrays import AnyArray, aligned_zeros, as_int32, automatic_mesh, host_view
 from ffjax._internal.jax_compat import abstract_mesh
+from ffjax._internal.mapped_trees import release_pages
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.storage.base import Ids, Slots, Storage, Vectors, written
 from ffjax.storage.dense import NdArray, check_matrix, unplaced
+
+# Bytes that are read from a memory map at a time.
+_READ_BYTES = 1 << 24
 
 
 @final
@@ -81,7 +85,7 @@ class ShardedArray(Storage):
                 "Divide its rows, `np.asarray(storage)`."
             )
         axes = spec[0] if isinstance(spec[0], tuple) else () if spec[0] is None else (spec[0],)
-        mesh = Mesh(np.asarray(sharding.mesh.devices), sharding.mesh.axis_names)
+        mesh = automatic_mesh(sharding.mesh)
         n_blocks = math.prod(mesh.shape[axis] for axis in axes)
         n_padded = n_blocks * max(1, -(-len(matrix) // n_blocks))
         by_rows = NamedSharding(mesh, PartitionSpec(axes))
@@ -157,16 +161,20 @@ class ShardedArray(Storage):
         if isinstance(ids, slice):
             return self.slice_rows(ids).read(slice(None), out)
         ids = np.asarray(ids, np.int32)
-        rows = np.array(_gather(self, ids)) if ids.size else np.empty((0,), self.dtype)
+        rows = self._fetch(ids.reshape(-1)).read(slice(None))
         return written(rows.reshape(*ids.shape, self.shape[1]), out)
 
     def slice_rows(self, key: slice) -> Storage:
         """A storage on one device of the rows of a slice."""
         start, stop, step = key.indices(self.n_rows)
-        ids: Any = slice(start, max(start, stop))
-        if step != 1:
-            ids = np.arange(start, stop, step)
-        return _mapped(self.padded, lambda x: jnp.asarray(np.asarray(x[ids])), lambda x: x)
+        if step != 1 or not _is_local(self.padded):
+            return self._fetch(np.arange(start, stop, step, dtype=np.int32))
+        rows = slice(start, max(start, stop))
+        return _mapped(self.padded, lambda x: jnp.asarray(np.asarray(x[rows])), _on_one_device)
+
+    def _fetch(self, ids: np.ndarray) -> Storage:
+        """A storage on one device of the rows with these numbers."""
+        return jax.tree.map(_on_one_device, _fetched(self, ids))
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps: the rows as they are on one device."""
@@ -213,8 +221,27 @@ class ShardedArray(Storage):
 
 
 @jax.jit
-def _gather(storage: ShardedArray, ids: Array) -> Array:
-    return storage.gather(ids)
+def _fetched(storage: ShardedArray, ids: Array) -> Storage:
+    """The rows with these numbers, on all devices: each gives those that it has."""
+
+    def local(block: Storage, ids: Array) -> Storage:
+        size = len(block)
+        ids = ids - storage.first(size)
+        inside = (ids >= 0) & (ids < size)
+
+        def everywhere(array: Array) -> Array:
+            rows = jnp.take(array, ids, axis=0, mode="clip")
+            # As whole numbers, whose sum with zeros keeps every bit.
+            bits = lax.bitcast_convert_type(rows, f"uint{8 * rows.dtype.itemsize}")
+            bits = jnp.where(inside.reshape(-1, *(1,) * (bits.ndim - 1)), bits, 0)
+            bits = lax.psum(bits, storage.axes) if storage.axes else bits
+            return lax.bitcast_convert_type(bits, rows.dtype)
+
+        return _mapped(block, everywhere, lambda array: array)
+
+    replicated = PartitionSpec()
+    fetch = storage.on_each(local, (storage.specs, replicated), replicated)
+    return fetch(storage.padded, ids)
 
 
 def _divided_again(
@@ -244,13 +271,35 @@ def _mapped(
 def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
     """An array whose rows are divided, padded with zeros."""
     n_rows = array.shape[0]
-    if isinstance(array, jax.Array) and n_rows == n_padded:
+    is_spread = isinstance(array, jax.Array) and len(array.sharding.device_set) > 1
+    if is_spread and n_rows == n_padded:
         return jax.device_put(array, sharding)  # stays where it is, if it is divided like this
+    if is_spread:
+        return jax.jit(_padded, static_argnums=1, out_shardings=sharding)(array, n_padded)
+    view = host_view(array)
+    array = array if view is None else view
 
     def block(index: tuple[slice, ...] | None) -> np.ndarray:
         start, stop, _ = (index or (slice(None),))[0].indices(n_padded)
-        rows = np.asarray(array[start : min(stop, n_rows)])
-        missing = stop - start - len(rows)
-        return np.pad(rows, ((0, missing), *((0, 0),) * (rows.ndim - 1))) if missing else rows
+        rows = aligned_zeros((stop - start, *array.shape[1:]), array.dtype)
+        step = max(1, _READ_BYTES // max(1, rows[:1].nbytes))
+        for first in range(start, min(stop, n_rows), step):
+            read = np.asarray(array[first : min(first + step, stop, n_rows)])
+            rows[first - start :][: len(read)] = read
+            release_pages(array)
+        return rows
 
     return jax.make_array_from_callback((n_padded, *array.shape[1:]), sharding, block)
+
+
+def _padded(array: Array, n_rows: int) -> Array:
+    return jnp.pad(array, ((0, n_rows - len(array)), *((0, 0),) * (array.ndim - 1)))
+
+
+def _is_local(tree: Any) -> bool:
+    """Whether all devices that have the arrays belong to this process."""
+    return all(array.is_fully_addressable for array in jax.tree.leaves(tree))
+
+
+def _on_one_device(array: Array) -> Array:
+    return jnp.asarray(np.asarray(array))

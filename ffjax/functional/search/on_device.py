@@ -11,7 +11,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from ffjax._internal.jax_compat import gathered
@@ -20,9 +21,11 @@ from ffjax.kernels.top_k.row_filter import RowFilter
 from ffjax.kernels.top_k.search import no_answers, top_k_rows
 from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import ShardedArray, Storage
+from ffjax.storage.explicit import takes_explicit
 
 
 @partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall", "tiling"))
+@takes_explicit
 def search_on_device(
     storage: Storage,
     queries: Float[Array, "batch *terms dims"],
@@ -85,6 +88,10 @@ def _search_sharded(
     mask = _padded_mask(row_filter, n_rows, n_padded)
     search_shards = storage.on_each(local, in_specs, by_queries)
     scores, rows = search_shards(storage.padded, mask, queries, exclude, ends)
+    if storage.spare_axes:
+        # So that each process has all answers.
+        everywhere = NamedSharding(storage.mesh, PartitionSpec())
+        scores, rows = lax.with_sharding_constraint((scores, rows), everywhere)
     return scores[:batch], rows[:batch]
 
 

@@ -13,6 +13,7 @@ from ffjax.kernels.top_k.block_max import Answers
 from ffjax.kernels.top_k.search import best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import Storage
+from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.row_subset import read_subset
 
 _QUERIES = 1024  # queries whose rows are read from a file at a time
@@ -37,6 +38,7 @@ def check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
 
 
 @partial(jax.jit, static_argnames=("k", "metric", "tiling"))
+@takes_explicit
 def rerank_rows(
     exact: Storage,
     queries: Array,

@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import ffjax
+from ffjax._internal.jax_compat import set_mesh
 from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
@@ -161,7 +162,7 @@ def test_under_a_mesh_that_the_caller_has_set():
     matrix, queries = integers(0, 103, 5), integers(1, 4, 5)
     explicit = sharding(axis_type=AxisType.Explicit)
     stored = ffjax.ShardedArray(matrix, explicit)
-    with jax.set_mesh(explicit.mesh):
+    with set_mesh(explicit.mesh):
         found = ffjax.top_k(stored, queries, 4)
     agree(found, reference(matrix, queries, 4))
 

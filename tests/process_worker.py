@@ -1,0 +1,109 @@
+"""What each process of `test_processes.py` does.
+
+    python -m tests.process_worker PORT PROCESSES NUMBER FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import ffjax
+
+WORDS = ffjax.pack(["Paris", "Berlin", "Pariser", "teapots", "", "東京"], count=16)
+TEXT = "Paris a teapot\nPariser\n\nBerlin 東京 unknown\n".encode()
+EVERYWHERE, BY_ROWS = PartitionSpec(), PartitionSpec("rows")
+
+
+def embed_and_search(emb, strings):
+    vectors, found = ffjax.embed(emb, strings)
+    return vectors, found, ffjax.top_k(emb, vectors, 4)
+
+
+@jax.jit
+def gradient(storage, emb, strings):
+    def loss(storage):
+        vectors, _ = ffjax.embed(emb.replace(storage=storage), strings)
+        return (vectors * vectors[:, ::-1]).sum()
+
+    return jax.grad(loss)(storage)
+
+
+def searched(folder: Path, sharding: NamedSharding | None) -> dict:
+    """Answers with ties, of rows that no number of processes divides."""
+    tied = ffjax.load(folder / "tied.fifu", mmap=True, sharding=sharding)
+    queries = np.asarray(ffjax.load_storage(folder / "queries.fifu").matrix)
+    answers = {"best": ffjax.top_k(tied, queries, 9)}
+    options = {"candidates": slice(100, 902), "exclude": np.array([[500, 900]] * 7, np.int32)}
+    answers["some"] = ffjax.top_k(tied, queries, 9, metric="cosine", **options)
+    answers["word"] = [result.word for result in tied.most_similar_batch(["w7"], 5)[0]]
+    answers["rows"] = [tied["w7"], tied.storage[990:][:].read(slice(None))]
+    return answers
+
+
+def embedded(folder: Path, sharding: NamedSharding | None) -> dict:
+    """Answers for words and n-grams."""
+    emb = ffjax.load(folder / "words.fifu", mmap=True, sharding=sharding)
+    everywhere = None if sharding is None else NamedSharding(sharding.mesh, EVERYWHERE)
+    program = jax.jit(embed_and_search, out_shardings=everywhere)
+    return {"program": program(emb, WORDS), "text": ffjax.embed_text(emb, TEXT)}
+
+
+def everything(folder: Path, sharding: NamedSharding | None) -> dict:
+    """Answers of what takes longer to compile."""
+    emb = ffjax.load(folder / "words.fifu", mmap=True, sharding=sharding)
+    answers = {"embed": ffjax.embed(emb, WORDS)}
+    answers["gradient"] = np.asarray(gradient(emb.storage, emb, WORDS))
+    a, b, c = (ffjax.pack([word], count=4) for word in ("Paris", "Berlin", "a"))
+    for method in ("3cosadd", "3cosmul"):
+        answers[method] = ffjax.analogy(emb, a, b, c, 3, method=method)
+    quantized, quality = ffjax.quantize(emb, bits=2, iterations=2)
+    answers["quantized"] = [np.asarray(quantized.storage), np.asarray(quality)]
+    storage = quantized.storage
+    if sharding is not None:
+        storage = ffjax.ShardedArray(storage, sharding)
+    answers["codes"] = ffjax.top_k(storage, np.asarray(emb.storage)[:3], 4)
+    return answers
+
+
+def classified(folder: Path, mesh: Mesh | None) -> dict:
+    """Labels of lines that are divided over all devices."""
+    classifier = ffjax.load_classifier(folder / "classifier")
+    lines = ffjax.pack([f"abc {i} bca" for i in range(8)], count=8)
+    labels = jax.jit(lambda model, lines: ffjax.classify(model, lines, k=2))
+    if mesh is not None:
+        by_line = PartitionSpec(mesh.axis_names)
+        specs = {"in_specs": (EVERYWHERE, by_line), "out_specs": by_line}
+        place = NamedSharding(mesh, EVERYWHERE)
+        divided = jax.shard_map(labels, mesh=mesh, check_vma=False, **specs)
+        labels = jax.jit(divided, out_shardings=place)
+    return {"labels": labels(classifier, lines)}
+
+
+def all_answers(folder: Path, sharding: NamedSharding | None, *, thorough: bool) -> dict:
+    """The answers as a dictionary of arrays."""
+    answers = searched(folder, sharding) | embedded(folder, sharding)
+    if thorough:
+        answers |= everything(folder, sharding)
+        if (folder / "classifier").exists():
+            answers |= classified(folder, None if sharding is None else sharding.mesh)
+    leaves = jax.tree.leaves_with_path(answers)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def main(port: str, n: str, number: str, folder: str) -> None:
+    """Joins the other processes, and writes the answers of this one."""
+    jax.config.update("jax_num_cpu_devices", 1)
+    jax.distributed.initialize(f"localhost:{port}", int(n), int(number))
+    thorough = int(n) > 2
+    # Of four processes two divide the rows and two the queries.
+    shape = (2, 2) if thorough else (1, 2)
+    mesh = Mesh(np.array(jax.devices()).reshape(shape), ("queries", "rows"))
+    answers = all_answers(Path(folder), NamedSharding(mesh, BY_ROWS), thorough=thorough)
+    np.savez(Path(folder) / f"{n}-{number}.npz", **answers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
