@@ -12,15 +12,14 @@ import numpy as np
 from ffjax._internal.arguments import check_word, real_number, whole_number
 from ffjax.embeddings.hidden_layer import Lines
 from ffjax.functional.classify import Labels
-from ffjax.kernels.label_scores import SHIFT, label_scores
+from ffjax.kernels.label_scores import SHIFT, TINY
+from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits
 from ffjax.kernels.tokenize import LABEL_PREFIX
 from ffjax.strings.string_table import StringTable
 
-# Numbers of the output layer that are computed at a time.
-_BLOCK_NUMBERS = 1 << 19
-# OpenBLAS multiplies up to so many numbers on one thread. Its other threads would wait in a loop,
-# which takes the time of those that run here.
-_ONE_THREAD, _LEAST_LINES = 1 << 18, 32
+# Numbers of the output layer that are computed at a time, which stay in a CPU's cache, and lines of
+# which there are at least so many.
+_BLOCK_NUMBERS, _LEAST_LINES = 1 << 18, 64
 _NORMALIZED = ("Softmax", "HierarchicalSoftmax")
 
 
@@ -82,12 +81,18 @@ class OutputLayer:
         self.loss = classifier.loss
 
     def scores(self, lines: Lines, options: Options) -> Iterator[tuple[slice, np.ndarray]]:
-        """The scores of lines in blocks, `[n, labels]`; 0 for labels that are excluded."""
-        step = max(1, _BLOCK_NUMBERS // len(self.matrix))
-        for start in range(0, len(lines.counts), step):
-            block = slice(start, start + step)
-            scores = self._scores(lines.hidden[block], options)
-            scores[lines.counts[block] == 0] = 0
+        """The scores of lines in blocks, `[labels, n]`; 0 for labels that are excluded."""
+        normalize = options.renormalize and self.loss in _NORMALIZED
+        threshold = np.float32(-1 if normalize else options.threshold)
+        shift = np.float32(0) if normalize else SHIFT
+        for block, products in self._logits(lines):
+            scores = label_scores_numpy(self.loss, products, self.tree, threshold, shift)
+            if options.columns is not None:
+                scores = scores[options.columns]
+            if normalize:
+                scores /= np.maximum(scores.sum(0), TINY)
+                scores[scores < options.threshold] = 0
+            scores[:, lines.counts[block] == 0] = 0
             yield block, scores
 
     def all_scores(self, lines: Lines, options: Options) -> np.ndarray:
@@ -95,46 +100,41 @@ class OutputLayer:
         n_labels = len(self.matrix) if options.columns is None else len(options.columns)
         matrix = np.empty((len(lines.counts), n_labels), np.float32)
         for block, scores in self.scores(lines, options):
-            matrix[block] = scores
+            matrix[block] = scores.T
         return matrix
 
     def labels(self, lines: Lines, options: Options) -> Labels:
         """The best labels of lines."""
         n = len(lines.counts)
         scores, ids = np.empty((n, options.k), np.float32), np.empty((n, options.k), np.int32)
-        for block, block_scores in self.scores(lines, options):
-            scores[block], ids[block] = top_labels(block_scores, options.k)
+        if options.k == 1 and options.columns is None and self.loss == "Softmax":
+            self._most_probable(lines, options.threshold, scores[:, 0], ids[:, 0])
+        else:
+            for block, block_scores in self.scores(lines, options):
+                scores[block], ids[block] = top_labels(block_scores, options.k)
         if options.columns is not None:
             ids = options.columns[ids]
         if options.min_score is not None:
             scores[scores[:, 0] < options.min_score] = 0
-        ids[scores <= 0] = -1
+        ids[~(scores > 0)] = -1
         return Labels(scores, ids, (ids >= 0).sum(1, dtype=np.int32))
 
-    def _scores(self, hidden: np.ndarray, options: Options) -> np.ndarray:
-        normalize = options.renormalize and self.loss in _NORMALIZED
-        threshold = np.float32(-1 if normalize else options.threshold)
-        shift = np.float32(0) if normalize else SHIFT
-        logits = self._logits(hidden)
-        scores = label_scores(np, self.loss, logits, self.tree, threshold, shift)
-        scores = np.ascontiguousarray(scores.T)
-        if options.columns is not None:
-            scores = scores[:, options.columns]
-        if normalize:
-            scores /= np.maximum(scores.sum(1, keepdims=True), np.finfo(np.float32).tiny)
-            scores[scores < options.threshold] = 0
-        return scores
+    def _most_probable(
+        self, lines: Lines, threshold: float, scores: np.ndarray, ids: np.ndarray
+    ) -> None:
+        """The best label of a softmax: that of the largest product."""
+        for block, products in self._logits(lines):
+            best, ids[block] = best_label(products)
+            products -= best
+            probabilities = 1 / np.exp(products, out=products).sum(0)
+            is_answer = (probabilities >= np.float32(threshold)) & (lines.counts[block] > 0)
+            scores[block] = np.where(is_answer, probabilities + SHIFT, np.float32(0))
 
-    def _logits(self, hidden: np.ndarray) -> np.ndarray:
-        """The products of the output matrix with hidden vectors, `[labels, n]`."""
-        step = _ONE_THREAD // self.matrix.size
-        if step < _LEAST_LINES:
-            return self.matrix @ hidden.T
-        logits = np.empty((len(self.matrix), len(hidden)), np.float32)
-        for start in range(0, len(hidden), step):
+    def _logits(self, lines: Lines) -> Iterator[tuple[slice, np.ndarray]]:
+        step = max(_LEAST_LINES, _BLOCK_NUMBERS // len(self.matrix))
+        for start in range(0, len(lines.counts), step):
             block = slice(start, start + step)
-            np.matmul(self.matrix, hidden[block].T, out=logits[:, block])
-        return logits
+            yield block, logits(self.matrix, lines.hidden[block])
 
 
 def check_output(output: Any, labels: StringTable, dims: int) -> None:
@@ -176,23 +176,24 @@ def lists_of(names: list[str], answers: Labels) -> tuple[list[list[str]], list[n
 
 
 def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` largest scores and their columns, of equal ones the last column first.
+    """The `k` largest scores of texts and their labels, of equal ones the last label first.
 
     Examples:
-        >>> scores, columns = top_labels(np.array([[0.1, 0.4, 0.1, 0.4]]), 3)
-        >>> scores.tolist(), columns.tolist()
+        >>> scores, labels = top_labels(np.array([[0.1], [0.4], [0.1], [0.4]]), 3)
+        >>> scores.tolist(), labels.tolist()
         ([[0.4, 0.4, 0.1]], [[3, 1, 2]])
     """
-    n_labels = scores.shape[1]
     if k == 1:
-        columns = n_labels - 1 - scores[:, ::-1].argmax(1)[:, None]
-        return np.take_along_axis(scores, columns, 1), columns
+        best, labels = best_label(scores)
+        return best[:, None], labels[:, None]
+    scores = np.ascontiguousarray(scores.T)
+    n_labels = scores.shape[1]
     columns = np.broadcast_to(np.arange(n_labels)[::-1], scores.shape)
     if k < n_labels:
         columns = _descending(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :])
         # Where more labels have the lowest of these scores, those with the largest numbers count.
         chosen = np.take_along_axis(scores, columns, 1)
-        lowest = np.maximum(chosen.min(1, keepdims=True), np.finfo(np.float32).tiny)
+        lowest = np.maximum(chosen.min(1, keepdims=True), TINY)
         n_equal, n_chosen = ((x == lowest).sum(1) for x in (scores, chosen))
         ties = np.flatnonzero(n_equal > n_chosen)
         reverse = np.argsort(-scores[ties, ::-1], axis=1, kind="stable")[:, :k]

@@ -228,7 +228,7 @@ def _classify(
     hidden, n_rows = hidden_vectors(classifier, jnp.asarray(text), n_words, n_lines)
     output = classifier.output.gather(jnp.arange(classifier.output.shape[0], dtype=jnp.int32))
     logits = jnp.matmul(output, hidden.T, precision=lax.Precision.HIGHEST)
-    scores = label_scores(jnp, classifier.loss, logits, classifier.tree, threshold)
+    scores = label_scores(classifier.loss, logits, classifier.tree, threshold)
     scores = scores if columns is None else _scores_of(scores, columns)
     scores = jnp.where(n_rows > 0, scores, jnp.float32(0))
     # Of equal scores `top_k` takes the first.

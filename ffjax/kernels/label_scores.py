@@ -3,7 +3,7 @@
 fastText's answers are not quite probabilities. It sums logarithms of `p + 1e-5` and answers with
 `exp` of that, so a score is the probability plus 1e-5; with hierarchical softmax it is the product
 of such sums along the path to the label. Here the products are taken as they are, without
-logarithms. The same functions serve NumPy and compiled code (`xp` is `numpy` or `jax.numpy`).
+logarithms. `label_scores_numpy` has the same for NumPy.
 
     softmax              exp(z_i) / sum of exp(z_j)
     one against all      a table of the logistic function with 513 entries for -8 to 8
@@ -15,8 +15,10 @@ Source: `loss.cc` of fastText, https://github.com/facebookresearch/fastText.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Int32
+from jax import Array
+from jaxtyping import Float32, Int, Int32
 
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.pytree import value
@@ -28,7 +30,8 @@ _STEPS, _MOST = 512, 8
 _X = np.arange(_STEPS + 1, dtype=np.float32) * np.float32(2 * _MOST / _STEPS) - np.float32(_MOST)
 _SIGMOID = (1 / (1 + np.exp(-_X).astype(np.float64))).astype(np.float32)
 _NO_COUNT = 10**15
-_TINY = np.finfo(np.float32).tiny
+# The smallest normal float32.
+TINY = np.finfo(np.float32).tiny
 
 
 @value(static=("sizes",))
@@ -97,55 +100,49 @@ class LabelTree:
 
 
 def label_scores(
-    xp: Any,
-    loss: str,
-    logits: Any,
-    tree: LabelTree | None,
-    threshold: Any,
-    shift: np.float32 = SHIFT,
-) -> Any:
-    """Scores as fastText answers them, `[labels, batch]`, 0 for those that `threshold` excludes.
+    loss: str, logits: Array, tree: LabelTree | None, threshold: Array
+) -> Float32[Array, "labels batch"]:
+    """Scores as fastText answers them, 0 for those that `threshold` excludes; compiled code.
 
     Labels come first, so that sums over them add in their order, as fastText's do.
 
     Args:
-        xp: `numpy` or `jax.numpy`.
         loss: the loss, by its name in the settings.
         logits: the products of the output matrix with the hidden vectors, float32
             `[labels, batch]`.
         tree: the tree of a model with hierarchical softmax.
         threshold: the least probability, float32 scalar; below zero for all labels.
-        shift: what to add to probabilities; 0 for probabilities as they are.
     """
     if tree is not None:
-        right = 1 / (1 + xp.exp(-logits[: len(logits) - 1]))  # the last row belongs to no node
+        right = 1 / (1 + jnp.exp(-logits[: len(logits) - 1]))  # the last row belongs to no node
         # fastText compares sums of logarithms with that of the threshold.
-        return _tree_scores(xp, right, tree, threshold + shift, shift)
+        return _tree_scores(right, tree, threshold + SHIFT)
     if loss == "Softmax":
-        powers = xp.exp(logits - logits.max(0, keepdims=True))
+        powers = jnp.exp(logits - logits.max(0, keepdims=True))
         probabilities = powers / powers.sum(0, keepdims=True)
     else:
-        probabilities = _table_sigmoid(xp, logits)
-    return xp.where(probabilities >= threshold, probabilities + shift, np.float32(0))
+        probabilities = table_sigmoid(jnp, logits)
+    return jnp.where(probabilities >= threshold, probabilities + SHIFT, jnp.float32(0))
 
 
-def _table_sigmoid(xp: Any, x: Any) -> Any:
+def table_sigmoid(xp: Any, x: Any) -> Any:
+    """The logistic function from fastText's table; `xp` is `numpy` or `jax.numpy`."""
     position = xp.clip((x + np.float32(_MOST)) * np.float32(_STEPS / (2 * _MOST)), 0, _STEPS)
     index = xp.where(position >= 0, position, np.float32(0)).astype(np.int32)  # 0 for NaN
     inside = xp.where(x < -_MOST, np.float32(0), xp.asarray(_SIGMOID)[index])
     return xp.where(x <= _MOST, inside, xp.where(x > _MOST, np.float32(1), x))
 
 
-def _tree_scores(xp: Any, right: Any, tree: LabelTree, least: Any, shift: Any) -> Any:
+def _tree_scores(right: Array, tree: LabelTree, least: Array) -> Array:
     """The scores of all labels, `[labels, batch]`, from those of turning right at each node."""
-    factors = xp.concatenate([np.float32(1) - right, right]) + shift
-    level = xp.where(least > 1, np.float32(0), xp.ones((1, right.shape[1]), np.float32))
+    factors = jnp.concatenate([1 - right, right]) + SHIFT
+    level = jnp.where(least > 1, jnp.float32(0), jnp.ones((1, right.shape[1]), jnp.float32))
     levels, start = [level], 0
     for size in tree.sizes[1:]:
         nodes = slice(start, start + size)
         level = level[tree.parents[nodes]] * factors[tree.edges[nodes]]
         # What fastText does not visit is 0, and no label below is answered; nothing else is.
-        level = xp.where(level >= least, xp.maximum(level, _TINY), np.float32(0))
+        level = jnp.where(level >= least, jnp.maximum(level, TINY), jnp.float32(0))
         levels.append(level)
         start += size
-    return xp.concatenate(levels)[tree.leaves]
+    return jnp.concatenate(levels)[tree.leaves]
