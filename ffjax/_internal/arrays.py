@@ -131,3 +131,26 @@ def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:
     if coarse and 1 << exponent <= _COARSE:
         exponent = max(2, exponent + exponent % 2)
     return max(least, 1 << exponent)
+
+
+class Growing:
+    """An array that grows at its end; at least eight zeros follow.
+
+    Examples:
+        >>> numbers = Growing(np.int32)
+        >>> numbers.append(np.array([3, 4])), numbers.append(np.array([5])), numbers.size
+        (0, 2, 3)
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self.values, self.size = np.zeros(1024, dtype), 0
+
+    def append(self, values: np.ndarray) -> int:
+        """Appends values; where they start."""
+        start, self.size = self.size, self.size + len(values)
+        if self.size + 8 > len(self.values):
+            grown = np.zeros(2 * self.size + 8, self.values.dtype)
+            grown[:start] = self.values[:start]
+            self.values = grown
+        self.values[start : self.size] = values
+        return start

@@ -1,8 +1,10 @@
 """The hidden layer of a fastText classifier on the host: lines of text to vectors, in NumPy.
 
-Each different word of a block is looked up and hashed once. Its rows, and those of its n-grams, are
-added up in a small table, and rows of that table line by line. N-grams of words are added up as
-they come.
+Each different word is looked up and hashed once, and the sum of its rows and those of its n-grams
+is kept for later lines. Lines are sums of those sums. N-grams of words are added up as they come.
+
+If there are few labels, a call that adds many rows multiplies all rows by the output matrix first:
+of each row a number for each label remains, and sums are logits.
 """
 
 import os
@@ -12,15 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arrays import ranges
+from ffjax.embeddings.input_rows import DECODED, HostRows, InputRows, WordMemo
+from ffjax.kernels.label_scores_numpy import logits
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.kernels.perfect_hash_numpy import find_numpy
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.spans_numpy import distinct, equal_spans, fasttext_hashes
+from ffjax.kernels.spans_numpy import equal_spans, fasttext_hashes
 from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
 from ffjax.kernels.tokenize_numpy import split_lines
 from ffjax.kernels.word_ngrams import word_ngrams
-from ffjax.storage import Storage
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.word_rows import word_rows
@@ -31,8 +35,11 @@ _WORD_BYTES = 1 << 16
 # characters rows of words are in order anyway, and only those of n-grams of words are added apart.
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 1000, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 24
-# Numbers of a matrix that is decoded at once, and not row by row when they are needed.
-_DECODED = 1 << 24
+# Words that are kept for each thread: as many, and those whose sums take as many bytes.
+_WORDS, _SUM_BYTES, _LEAST_WORDS = 1 << 18, (1 << 27) // (os.cpu_count() or 1), 1 << 14
+# Dimensions for each label from which on rows are multiplied by the output matrix.
+_DIMS_A_LABEL = 4
+_NO_LABEL, _SKIPPED = -1, -2
 
 
 class Lines(NamedTuple):
@@ -42,11 +49,13 @@ class Lines(NamedTuple):
         hidden: the mean of each line's rows, float32 `[n_lines, dims]`.
         counts: how many rows that is; no labels are predicted for a line without any.
         labels: the numbers of the labels that occur in each line.
+        are_logits: whether rows have been multiplied by the output matrix.
     """
 
     hidden: np.ndarray
     counts: np.ndarray
     labels: Ragged
+    are_logits: bool
 
 
 class Spans(NamedTuple):
@@ -77,27 +86,6 @@ def line_blocks(text: bytes, size: int) -> list[bytes]:
     return blocks
 
 
-class HostRows:
-    """The rows of a storage, for sums on the host."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.matrix = storage.host_matrix()
-        self._lock = Lock()
-
-    def sums(self, ids: Ragged) -> np.ndarray:
-        """The sums of the rows that each list names."""
-        rows, dims = self.storage.shape
-        if self.matrix is None and rows < len(ids.values) and rows * dims <= _DECODED:
-            with self._lock:  # of several threads one decodes
-                if self.matrix is None:
-                    self.matrix = self.storage.read(slice(None))
-        if self.matrix is not None:
-            return ids.sum_rows(self.matrix)
-        needed, index = np.unique(ids.values, return_inverse=True)
-        return Ragged(index, ids.splits).sum_rows(self.storage.read(needed))
-
-
 class HiddenLayer:
     """The arrays of a classifier that the host reads.
 
@@ -111,58 +99,89 @@ class HiddenLayer:
         self.labels = classifier.label_index, classifier.label_table
         labels = list(map(encode_word, classifier.labels))
         self.prefix: Any = os.path.commonprefix(labels)
-        self.word_rows: Storage = storage.word_rows
-        self.indexer = storage.indexer
-        self.ngrams = HostRows(classifier.ngram_rows or storage.word_rows[:0])
+        self.indexer, self.output = storage.indexer, classifier.output
+        ngrams = classifier.ngram_rows or storage.word_rows[:0]
+        self.n_words, self.dims = storage.word_rows.shape
+        self.input = self._as_trained = InputRows(HostRows(storage.word_rows), HostRows(ngrams))
         self.order, self.n_buckets = classifier.word_ngrams, classifier.n_buckets
         self.buckets = classifier.ngram_buckets
+        # How many rows are still to be added before it pays to multiply all of them.
+        has_few_labels = len(self.output) * _DIMS_A_LABEL <= self.dims
+        self._until_multiplied = self.n_words + len(ngrams) if has_few_labels else 1 << 62
         self._lock = Lock()
+        self._memos: list[WordMemo] = []  # that no thread uses
 
     def lines(self, text: bytes) -> Lines:
         """The hidden vectors of lines that each end with a line feed."""
         data, starts, lengths, splits = split_lines(text)
-        chosen, numbers = distinct(data, starts, lengths)
-        spans = Spans(data, starts[chosen], lengths[chosen])
-        ids, labels = self._words_and_labels(spans)
-        is_word = (ids >= 0) | ((labels < 0) & ~_begin_with(LABEL_PREFIX, spans))
-        words = Ragged(numbers, splits).only(is_word[numbers])
+        memo = self._take_memo(len(starts))
+        numbers, new = memo.table.add(data, starts, lengths)
+        if new.size:
+            self._learn(memo, Spans(data, starts[new], lengths[new]))
+        words = Ragged(numbers, splits)
+        of_words = Ragged(numbers[:0], np.zeros_like(splits))
+        if not memo.are_words:
+            labels = words._replace(values=memo.labels[numbers])
+            of_words = labels.only(labels.values >= 0)
+            words = words.only(labels.values == _NO_LABEL)
 
-        ngrams = self._ngrams_of(spans, is_word)
-        totals = words.sum_rows(self._word_sums(ids, ngrams))
-        counts = (ngrams.counts + (ids >= 0))[words.values]
-        n_rows = np.diff(np.append(0, np.cumsum(counts))[words.splits])
-        buckets = self._word_ngrams_of(spans, words)
+        totals = words.sum_rows(memo.sums[: memo.table.n_words])
+        counts = np.append(0, np.cumsum(memo.n_rows[words.values]))
+        n_rows = np.diff(counts[words.splits])
+        buckets = self._word_ngrams_of(memo, words)
         if buckets.values.size:
-            totals += self.ngrams.sums(buckets)
+            totals += memo.input.ngrams.sums(buckets)
             n_rows += buckets.counts
-        self._add_long_lines_in_order(totals, n_rows, words, ids, ngrams, buckets)
+        self._add_long_lines_in_order(totals, n_rows, memo, words, buckets)
+        self._multiply_rows(int(n_rows.sum()))
+        self._memos.append(memo)
 
         totals *= (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
-        of_words = Ragged(labels[numbers], splits)
-        return Lines(totals, n_rows, of_words.only(of_words.values >= 0))
+        return Lines(totals, n_rows, of_words, memo.input.output is not None)
+
+    def _take_memo(self, n_new: int) -> WordMemo:
+        """Words that no other thread uses, with room for some more."""
+        memo, rows = self._memos.pop() if self._memos else None, self.input
+        if memo is None or memo.input is not rows or not memo.table.has_room(n_new):
+            dims = self.dims if rows.output is None else len(rows.output)
+            capacity = max(_LEAST_WORDS, min(_WORDS, _SUM_BYTES // (4 * dims)), n_new)
+            memo = WordMemo(capacity, rows, dims)
+        return memo
+
+    def _learn(self, memo: WordMemo, spans: Spans) -> None:
+        """Computes what is added for new words."""
+        ids, labels = self._words_and_labels(spans)
+        ngrams = self._ngrams_of(spans, labels == _NO_LABEL)
+        in_model = ids >= 0
+        sums = memo.input.ngrams.sums(ngrams)
+        sums[in_model] += memo.input.words.read(ids[in_model])
+        end = memo.table.n_words
+        new = slice(end - len(ids), end)
+        memo.sums[new], memo.labels[new] = sums, labels
+        memo.are_words &= bool((labels == _NO_LABEL).all())
+        rows = Ragged.of(ids[in_model], in_model)
+        rows = rows.joined(ngrams._replace(values=ngrams.values + np.int32(self.n_words)))
+        memo.n_rows[new] = rows.counts
+        memo.first_rows[new] = rows.splits[:-1] + memo.rows.append(rows.values)
+        if self.order > 1:
+            memo.hashes[new] = fasttext_hashes(*spans)
 
     def _words_and_labels(self, spans: Spans) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, and of the labels among unknown ones; -1 otherwise."""
+        """The numbers of words, -1 for others, and of labels among unknown words."""
         ids = _find(self.words, spans)
-        labels = np.full(len(ids), -1, np.int32)
+        labels = np.full(len(ids), _NO_LABEL, np.int32)
+        labels[(ids < 0) & _begin_with(LABEL_PREFIX, spans)] = _SKIPPED
         candidates = np.flatnonzero((ids < 0) & _begin_with(self.prefix, spans))
-        labels[candidates] = _find(self.labels, spans.take(candidates))
+        numbers = _find(self.labels, spans.take(candidates))
+        labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
         return ids, labels
-
-    def _word_sums(self, ids: np.ndarray, ngrams: Ragged) -> np.ndarray:
-        """The sums of the rows of each different word: its own, and those of its n-grams."""
-        sums = self.ngrams.sums(ngrams)
-        in_model = ids >= 0
-        sums[in_model] += self.word_rows.read(ids[in_model])
-        return sums
 
     def _add_long_lines_in_order(
         self,
         totals: np.ndarray,
         n_rows: np.ndarray,
+        memo: WordMemo,
         words: Ragged,
-        ids: np.ndarray,
-        ngrams: Ragged,
         buckets: Ragged,
     ) -> None:
         """Adds the rows of long lines once more, in fastText's order."""
@@ -170,14 +189,30 @@ class HiddenLayer:
         lines = np.flatnonzero((n_rows > limit) & (n_rows < _MOST_ROWS))
         if not lines.size:
             return
-        n_words, in_model = len(self.word_rows), ids >= 0
-        rows = Ragged.of(ids[in_model].astype(np.int64), in_model)
-        rows = rows.joined(ngrams._replace(values=ngrams.values + n_words))
-        buckets = buckets._replace(values=buckets.values + n_words)
-        group_ends = np.cumsum(n_rows[lines]) * totals.shape[1] // _GROUP_NUMBERS
+        buckets = buckets._replace(values=buckets.values + self.n_words)
+        group_ends = np.cumsum(n_rows[lines]) * self.dims // _GROUP_NUMBERS
         for group in np.split(lines, np.flatnonzero(np.diff(group_ends)) + 1):
-            features = words.take(group).replaced(rows).joined(buckets.take(group))
-            totals[group] = self._sums_in_order(features)
+            taken = words.take(group)
+            counts = memo.n_rows[taken.values]
+            rows = memo.rows.values[ranges(memo.first_rows[taken.values], counts)]
+            features = Ragged(rows, np.append(0, np.cumsum(counts))[taken.splits])
+            sums = self._sums_in_order(features.joined(buckets.take(group)))
+            output = memo.input.output
+            totals[group] = sums if output is None else logits(output, sums).T
+
+    def _multiply_rows(self, n_added: int) -> None:
+        """Multiplies all rows by the output matrix if more than as many have been added."""
+        self._until_multiplied -= n_added
+        if self._until_multiplied > 0 or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self.input.output is None:
+                output = self.output.read(slice(None))
+                words, ngrams, _ = self.input
+                self.input = InputRows(words.times(output), ngrams.times(output), output)
+                self._until_multiplied = 1 << 62
+        finally:
+            self._lock.release()
 
     def _ngrams_of(self, spans: Spans, is_word: np.ndarray) -> Ragged:
         """The rows of the n-grams of different words."""
@@ -196,11 +231,11 @@ class HiddenLayer:
                 rows.append(ngrams.values)
         return Ragged.of(np.concatenate(rows), counts)
 
-    def _word_ngrams_of(self, spans: Spans, words: Ragged) -> Ragged:
+    def _word_ngrams_of(self, memo: WordMemo, words: Ragged) -> Ragged:
         """The rows of the n-grams of the words of lines."""
         if self.order < 2 or not self.n_buckets:
             return Ragged(np.zeros(0, np.int64), np.zeros_like(words.splits))
-        hashes = words._replace(values=fasttext_hashes(*spans)[words.values])
+        hashes = words._replace(values=memo.hashes[words.values])
         buckets = word_ngrams(hashes, self.order, self.n_buckets)
         if self.buckets is None:
             return buckets
@@ -212,20 +247,21 @@ class HiddenLayer:
 
         In so many additions another order would show in the sixth digit of probabilities.
         """
-        n_words, dims = self.word_rows.shape
-        if (n_words + len(self.ngrams.storage)) * dims <= _DECODED:
+        words, ngrams, _ = self._as_trained
+        n_words = self.n_words
+        if (n_words + len(ngrams.storage)) * self.dims <= DECODED:
             with self._lock:  # of several threads one decodes
                 rows = self._all_rows
             return features.sum_rows(rows)
         needed, index = np.unique(features.values, return_inverse=True)
         n = int(np.searchsorted(needed, n_words))
-        pair = self.word_rows.read(needed[:n]), self.ngrams.storage.read(needed[n:] - n_words)
+        pair = words.read(needed[:n]), ngrams.read(needed[n:] - n_words)
         return Ragged(index, features.splits).sum_rows(np.concatenate(pair))
 
     @cached_property
     def _all_rows(self) -> np.ndarray:
-        rows = self.word_rows, self.ngrams.storage
-        return np.concatenate([storage.read(slice(None)) for storage in rows])
+        words, ngrams, _ = self._as_trained
+        return np.concatenate([rows.storage.read(slice(None)) for rows in (words, ngrams)])
 
 
 def _find(table: tuple[HashTable, StringTable], spans: Spans) -> np.ndarray:

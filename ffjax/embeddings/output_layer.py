@@ -134,7 +134,8 @@ class OutputLayer:
         step = max(_LEAST_LINES, _BLOCK_NUMBERS // len(self.matrix))
         for start in range(0, len(lines.counts), step):
             block = slice(start, start + step)
-            yield block, logits(self.matrix, lines.hidden[block])
+            hidden = lines.hidden[block]
+            yield block, hidden.T.copy() if lines.are_logits else logits(self.matrix, hidden)
 
 
 def check_output(output: Any, labels: StringTable, dims: int) -> None:
@@ -168,9 +169,11 @@ def lists_of(names: list[str], answers: Labels) -> tuple[list[list[str]], list[n
     """The names and scores of the labels of each text, of names `[n * k]`."""
     counts, k = answers.counts.tolist(), answers.ids.shape[1]
     with _uncollected():
-        labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
         scores = list(answers.scores)
-        if min(counts, default=k) < k:
+        if min(counts, default=k) == k:
+            labels = list(map(list, zip(*[iter(names)] * k, strict=True)))
+        else:
+            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
             scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
     return labels, scores
 

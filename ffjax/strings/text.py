@@ -61,6 +61,13 @@ def as_lines(
     items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
     if not items:
         return b""
+    if not lowercase:
+        try:
+            lines = b"\n".join([*map(str.encode, items), b""])
+            if lines.count(b"\n") == len(items):
+                return lines
+        except (TypeError, UnicodeEncodeError):
+            pass  # others than `str`, or surrogates, which stand for bytes
     if not all(isinstance(item, str) for item in items):
         items = [_text(name, number, item) for number, item in enumerate(items)]
     joined = "\n".join(items)

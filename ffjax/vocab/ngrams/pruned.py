@@ -111,14 +111,20 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def host_rows(self, buckets: np.ndarray) -> np.ndarray:
         """The rows of buckets, -1 for those without, int32; buckets of -1 have none."""
-        sorted_buckets, order = self._host
-        if buckets.size > self.upper_bound:
+        if buckets.size > self.upper_bound or "_row_of_bucket" in vars(self):
             return self._row_of_bucket[buckets]
+        sorted_buckets, order = self._host
         if not len(order):
             return np.full(buckets.shape, -1, np.int32)
         buckets = buckets.astype(np.int32)
         index = np.minimum(np.searchsorted(sorted_buckets, buckets), len(order) - 1)
         return np.where(sorted_buckets[index] == buckets, order[index], np.int32(-1))
+
+    def have_rows(self, buckets: np.ndarray) -> np.ndarray:
+        """Which buckets, uint32, have rows; bool."""
+        # A bit for each bucket stays in the cache, where a row for each does not.
+        bits = self._bits[buckets >> 3] >> (buckets & 7).astype(np.uint8) & 1
+        return bits.view(bool)
 
     def __repr__(self) -> str:
         counts = f"{self.upper_bound} of {self.n_buckets} buckets"
@@ -145,3 +151,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         buckets, order = self._host
         rows[buckets] = order
         return rows
+
+    @cached_property
+    def _bits(self) -> np.ndarray:
+        return np.packbits(self._row_of_bucket[:-1] >= 0, bitorder="little")
