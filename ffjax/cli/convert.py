@@ -7,6 +7,7 @@ from ffjax.cli.files import (
     input_of,
     keep_programs,
     output_of,
+    reading_options,
     rewrite,
     say_dropped,
     shown,
@@ -47,9 +48,7 @@ def convert(source: Source, target: Target) -> None:
                 output_of(target.output),
                 from_format=source.format,
                 to_format=target.to,
-                lossy=source.lossy,
-                dims=source.input_dims,
-                member=source.member,
+                **reading_options(source),
                 leave_out=True,
                 progress=progress,
             )

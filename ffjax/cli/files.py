@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
@@ -40,12 +41,17 @@ def rewrite(
 
 def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ffjax.Embeddings":
     """Loads embeddings."""
-    file, format, lossy, dims, member = source
-    options = {"format": format, "mmap": mmap, "lossy": lossy, "limit": limit}
-    options |= {"dims": dims, "member": member}
+    file, format, *_ = source
+    options = reading_options(source)
     with working(f"Loading {shown(file)}"), translated("load", shown(file)):
         keep_programs()
-        return ffjax.load(input_of(file), **options)
+        return ffjax.load(input_of(file), format=format, mmap=mmap, limit=limit, **options)
+
+
+def reading_options(source: Source) -> dict[str, Any]:
+    """What `load`, `convert` and `describe` take besides the file and its format."""
+    options = {"lossy": source.lossy, "dims": source.input_dims, "member": source.member}
+    return options | {"words": source.input_words, "vectors": source.input_vectors}
 
 
 def save(emb: "ffjax.Embeddings", target: Target, *, unshare_rows: bool = False) -> None:

@@ -1,6 +1,6 @@
 """`ffjax info`: what a file holds."""
 
-from ffjax.cli.files import input_of, shown, size_of
+from ffjax.cli.files import input_of, reading_options, shown, size_of
 from ffjax.cli.messages import translated
 from ffjax.cli.options import Json, Source
 from ffjax.cli.output import facts
@@ -24,7 +24,7 @@ def info(source: Source, json: Json = False) -> None:
     """
     from ffjax.formats.describe import describe
 
-    file, format, lossy, dims, member = source
+    file, format, *_ = source
     with working(f"Reading {shown(file)}"), translated("load", shown(file)):
-        values = describe(input_of(file), format, lossy=lossy, dims=dims, member=member)
+        values = describe(input_of(file), format, **reading_options(source))
     facts({"file": shown(file), "bytes": size_of(file), **values}, as_json=json)

@@ -21,6 +21,8 @@ OPTIONS: dict[str, dict[str, str]] = {
         "limit": "--first",
         "dims": "--input-dims",
         "member": "--member",
+        "words": "--input-words",
+        "vectors": "--input-vectors",
     },
     "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
     "convert": {
@@ -30,6 +32,8 @@ OPTIONS: dict[str, dict[str, str]] = {
         "lossy": "--lossy",
         "dims": "--input-dims",
         "member": "--member",
+        "words": "--input-words",
+        "vectors": "--input-vectors",
     },
     "prune": {"n": "--rows"},
     "reduce_dims": {"dims": "--dims", "center": "--center"},

@@ -15,7 +15,21 @@ from typer import Argument, Option
 from typer.models import OptionInfo
 
 # Choices are named as in the library.
-Format = Literal["finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack"]
+Format = Literal[
+    "finalfusion",
+    "fasttext",
+    "word2vec",
+    "text",
+    "textdims",
+    "floret",
+    "msgpack",
+    "npy",
+    "safetensors",
+    "parquet",
+    "arrow",
+    "arrow-stream",
+    "npz",
+]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
@@ -56,6 +70,12 @@ class Source(NamedTuple):
     lossy: Lossy = False
     input_dims: InputDims = None
     member: Member = None
+    input_words: Annotated[
+        str | None, Option("--input-words", metavar="NAME", help="Column, array or file of words.")
+    ] = None
+    input_vectors: Annotated[
+        str | None, Option("--input-vectors", metavar="NAME", help="Column or array of vectors.")
+    ] = None
 
 
 class Target(NamedTuple):

@@ -1,7 +1,8 @@
 """From one format to another, with the words and a few blocks of rows in memory.
 
-Rows of text, word2vec and floret files pass through a temporary file next to the target, since most
-formats say before the rows how many there are. finalfusion and fastText files are mapped.
+Rows of text, word2vec and floret files and of tables pass through a temporary file next to the
+target, since most formats say before the rows how many there are. finalfusion and fastText files
+are mapped.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import IN_PLACE, check_no_limit, check_same_dims, load_stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect
+from ffjax.formats.tables.layout import FORMATS as TABLES
+from ffjax.formats.tables.layout import check_columns
+from ffjax.formats.tables.read import read_table_blocks
 from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.word2vec import read_word2vec_blocks
 
@@ -37,19 +41,22 @@ def convert(
     limit: int | None = None,
     dims: int | None = None,
     member: str | None = None,
+    words: File | None = None,
+    vectors: str | None = None,
     leave_out: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> tuple[str, ...]:
     r"""Converts a file of embeddings to another format, without holding the matrix in memory.
 
-    From text or word2vec to text or word2vec every number stays the same, since vectors are not
-    scaled. Any other target is byte for byte what `save(load(source, mmap=True), target)` writes.
+    From text, word2vec or tables to text, word2vec or `.npy` every number stays the same, since
+    vectors are not scaled. Any other target is byte for byte what `save(load(source, mmap=True),
+    target)` writes (without `mmap` if the source is a table, whose vectors are scaled).
     Warnings and errors are the same. Memory is needed for the words and for a few blocks of rows.
-    Rows of text, word2vec and floret files wait in a temporary file without a name, next to the
-    target (in the system's place for temporary files if the target is a descriptor). finalfusion
-    and fastText files are mapped; compressed ones are first decompressed into a temporary file. The
-    old target stays complete until the new one is.
+    Rows of text, word2vec and floret files and of tables wait in a temporary file without a name,
+    next to the target (in the system's place for temporary files if the target is a descriptor).
+    finalfusion and fastText files are mapped; compressed ones are first decompressed into a
+    temporary file. The old target stays complete until the new one is.
 
     Args:
         source: a path, or a descriptor, which is closed afterwards as `open` does.
@@ -60,6 +67,8 @@ def convert(
         limit: how many words to convert at most; n-grams are all kept.
         dims: how many dimensions the source has, as in `load`.
         member: the name of the file in an archive, as in `load`.
+        words: the column or the file of words, as in `load`.
+        vectors: the column or columns of vectors, as in `load`.
         leave_out: whether to drop what the target cannot hold, as if all options that permit it
             were given, and to write quantized vectors as the plain ones that they stand for.
         progress: called now and then with the stage (`"Reading"` or `"Writing"`), how much of it is
@@ -95,9 +104,10 @@ def convert(
     folder = output_folder(target)
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
+    reading |= {"words": words, "vectors": vectors}
     with open_stream(source, member, is_folder) as stream:
         format = _detect(stream) if from_format is None else from_format
-        if format in IN_PLACE:
+        if format in IN_PLACE and format not in TABLES:
             progress("Reading", 0, None)  # in one step
             embeddings = load_stream(stream, format, mmap=True, **reading)
         else:
@@ -128,7 +138,7 @@ def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, An
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
     save.check_options(to_format, options)
-    return to_format in ("word2vec", "text", "textdims") and options.get("unnormalize", True)
+    return to_format in ("word2vec", "text", "textdims", "npy") and options.get("unnormalize", True)
 
 
 def _read_rows(
@@ -138,15 +148,21 @@ def _read_rows(
     progress: Progress,
     unit: bool,
     dims: int | None,
+    words: File | None,
+    vectors: str | None,
     **options: Any,
 ) -> Embeddings:
     """Reads a file of rows in order; the embeddings map the temporary file that has the rows."""
+    check_columns(format, words, vectors)
     if format == "floret":
         check_no_limit(options["limit"])
         with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
             check_same_dims(table.dims, dims)
             return collect_table(_report(table, stream, progress), table.vocab, rows)
-    if format == "word2vec":
+    if format in TABLES:
+        options |= {"words": words, "vectors": vectors}
+        reading = read_table_blocks(stream, format, unit=unit, **options)
+    elif format == "word2vec":
         reading = read_word2vec_blocks(stream, unit=unit, **options)
     else:
         header = format == "textdims"
@@ -160,8 +176,13 @@ def _report(blocks: Blocks, stream: Stream, progress: Progress) -> Blocks:
     """The same blocks, with a call of `progress` after each."""
 
     def reported() -> Iterator[Block]:
+        n_rows = 0
         for block in blocks:
             yield block
-            progress("Reading", stream.position, stream.size)
+            n_rows += len(block)
+            if stream.position:
+                progress("Reading", stream.position, stream.size)
+            else:  # a file that is read in place
+                progress("Reading", n_rows, blocks.n_rows)
 
     return replace(blocks, blocks=reported())

@@ -1,5 +1,6 @@
 """What a file holds, as far as its head says; importing this does not import JAX."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -18,6 +19,8 @@ from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.tables.layout import FORMATS as TABLES
+from ffjax.formats.tables.layout import Layout, check_columns, open_layout
 from ffjax.formats.text.fields import SAMPLE_LINES
 from ffjax.formats.text.header import (
     begin_text,
@@ -63,6 +66,8 @@ def describe(
     lossy: bool = False,
     dims: int | None = None,
     member: str | None = None,
+    words: File | None = None,
+    vectors: str | None = None,
 ) -> dict[str, Any]:
     """The format of a file and what it holds; only text without a header is read as a whole."""
     check_format("format", format)
@@ -78,8 +83,12 @@ def describe(
             facts = describe_gensim(stream)
         elif format in _FOLDERS:
             facts = _FOLDERS[format](stream.expected_folder())
+        elif format in TABLES:
+            with open_layout(stream, format, words, vectors) as layout:
+                facts = _describe_layout(layout)
         else:
             facts = _describe_table(stream, format, lossy, dims)
+    check_columns(format, words, vectors)
     if "dims" in facts:
         check_same_dims(facts["dims"], dims)
     for name, shown in (("vocabulary", _VOCABULARIES), ("storage", _STORAGES)):
@@ -87,6 +96,16 @@ def describe(
             facts[name] = shown.get(facts[name], facts[name])
     facts["format"] = format
     return {name: facts[name] for name in sorted(facts, key=_FACTS.index)}
+
+
+def _describe_layout(layout: Layout) -> dict[str, Any]:
+    n_rows, is_exact = layout.n_rows, layout.is_exact
+    facts = {"vocabulary": "SimpleVocab", "words": n_rows, "storage": "NdArray", "rows": n_rows}
+    if layout.has_norms or not is_exact:
+        facts["norms"] = n_rows
+    if layout.toml is not None:
+        facts["metadata"] = list(tomllib.loads(layout.toml))
+    return {**facts, "dims": layout.dims, "dtype": layout.dtype}
 
 
 def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) -> dict[str, Any]:

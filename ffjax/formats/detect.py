@@ -9,7 +9,11 @@ from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.foreign import foreign_file
 from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
 from ffjax.formats.io.streams import Stream
+from ffjax.formats.safetensors_file import is_safetensors
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
+from ffjax.formats.tables.layout import is_npz
+from ffjax.formats.tables.npy import MAGIC as NPY_MAGIC
 from ffjax.formats.text.fields import (
     are_almost_values,
     count_values,
@@ -24,11 +28,12 @@ from ffjax.formats.text.fields import (
 from ffjax.formats.text.header import HEADER, is_floret_header
 
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
+FORMATS += ("npy", "safetensors", "parquet", "arrow", "arrow-stream")
 """Formats of one file."""
 READ_ONLY_FORMATS = ("gensim",)
 # Formats of several files: whether a directory or an archive with files of these names (paths in
 # it, those of the uppermost level first) is one.
-_FOLDERS: dict[str, Callable[[list[str]], bool]] = {}
+_FOLDERS: dict[str, Callable[[list[str]], bool]] = {"npz": is_npz}
 FOLDER_FORMATS = tuple(_FOLDERS)
 
 # Enough for a first line, and for a long one if it is text.
@@ -43,12 +48,14 @@ _FORMATS_BY_MAGIC = (
     (SNAPSHOT_MAGIC, "msgpack"),
     (PICKLE_MAGICS, "gensim"),
 )
+_TABLES_BY_MAGIC = ((NPY_MAGIC, "npy"), *ARROW_MAGICS)
 _KNOWN = (
     "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
-    "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), word2vec or text with "
-    "dimensions (a first line `rows dims`), floret (a first line of six whole numbers and two "
-    "markers), and text (a word and its values on each line, separated by spaces or tabs)."
+    "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), tables (NumPy, safetensors, "
+    "Parquet, Arrow), word2vec or text with dimensions (a first line `rows dims`), floret (a first "
+    "line of six whole numbers and two markers), and text (a word and its values on each line, "
+    "separated by spaces or tabs)."
 )
 
 
@@ -92,6 +99,13 @@ def detect(stream: Stream) -> str:
     for magic, format in _FORMATS_BY_MAGIC:
         if head.startswith(magic):
             return format
+    line = head.partition(b"\n")[0]
+    if b"\0" in line or not count_values(line):  # a row of text begins with any word
+        for magic, format in _TABLES_BY_MAGIC:
+            if head.startswith(magic):
+                return format
+        if is_safetensors(head):
+            return "safetensors"
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD_BYTES:
         head = stream.head(_LONG_HEAD_BYTES)
     if (foreign := foreign_file(head)) is not None:

@@ -35,14 +35,9 @@ FOREIGN = (
         "Read it with `pymagnitude`, or download the same vectors as text.",
     ),
     Foreign(
-        rb".{8}\{[\s]*\"",
-        "a safetensors file, which has rows without words",
-        "Read it with `safetensors`, and give words and rows to `ffjax.from_vectors`.",
-    ),
-    Foreign(
-        rb"PAR1|ARROW1|ORC",
-        "a Parquet, Arrow or ORC table",
-        "Read it with `pyarrow` or pandas, and give words and rows to `ffjax.from_vectors`.",
+        rb"ORC|FEA1",
+        "an ORC table, or Feather of version 1",
+        "Read it with pandas, and write it with `to_parquet`.",
     ),
     Foreign(
         rb"\s*(\{\s*(\"|\})|\[\s*[\[\{\"\-\d])",
@@ -52,11 +47,6 @@ FOREIGN = (
     Foreign(rb"7z\xbc\xaf'\x1c", "a 7z archive", "Unpack it first, as in `7z x FILE`."),
     Foreign(rb"Rar!\x1a\x07", "a RAR archive", "Unpack it first, as in `unrar x FILE`."),
     Foreign(rb"\x04\x22\x4d\x18", "compressed by lz4", "Decompress it first with `lz4 -d`."),
-    Foreign(
-        rb"\x93NUMPY",
-        "a NumPy array, which has no words",
-        "Read it with `numpy.load`, and give words and rows to `ffjax.from_vectors`.",
-    ),
     Foreign(rb"\x89HDF", "an HDF5 file", _AS_VECTORS),
     Foreign(rb"GGUF", "a language model in GGUF", "It holds no embeddings of words."),
     Foreign(rb"%PDF", "a PDF document", "Download the file of vectors instead."),
@@ -78,6 +68,10 @@ _READABLE = tuple(
         (rb"\xba\x16O/", "a model of fastText", "load_fasttext"),
         (rb"\x83\xa5ffjax", "a snapshot", "load"),
         (rb"\x80[\x02-\x05]", "a pickle, such as gensim's `save` writes", "load_gensim"),
+        (rb"\x93NUMPY", "an array of NumPy", "load"),
+        (rb"(?s:.{8})\{\s*\"", "a safetensors file", "load"),
+        (rb"PAR1", "a Parquet file", "load"),
+        (rb"ARROW1\x00\x00|\xff{4}", "an Arrow table", "load"),
     )
 )
 _WRAPPED = Foreign(
@@ -96,7 +90,7 @@ _ARCHIVES = (
     Foreign(
         rb"\.npy",
         "NumPy arrays (`.npz`)",
-        "Load them with `numpy.load`, and give words and rows to `ffjax.from_vectors`.",
+        "`ffjax.load` reads them.",
     ),
 )
 

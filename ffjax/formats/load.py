@@ -17,6 +17,9 @@ from ffjax.formats.gensim.reader import load_gensim
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.snapshot.files import load_snapshot
+from ffjax.formats.tables.layout import FORMATS as TABLES
+from ffjax.formats.tables.layout import check_columns
+from ffjax.formats.tables.read import load_table
 from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
 from ffjax.storage import ShardedArray
@@ -35,9 +38,11 @@ def load(
     limit: int | None = None,
     dims: int | None = None,
     member: str | None = None,
+    words: File | None = None,
+    vectors: str | None = None,
     sharding: NamedSharding | None = None,
 ) -> Embeddings:
-    r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe, gensim's files, snapshots, others.
+    r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe, gensim's files, tables, others.
 
     The format is recognized by the content of the file, not by its name. The file may be compressed
     (gzip, bzip2, xz, zstd) or in a zip or tar archive; compressed finalfusion and fastText files
@@ -46,11 +51,12 @@ def load(
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
-            first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot) or `"gensim"` (what its
-            `save` writes); `None` to recognize it.
-        mmap: whether to map the matrices of finalfusion, fastText and gensim's files instead of
-            reading them. The file must not be changed in place while the embeddings are used. Other
-            formats have nothing to map, and are read.
+            first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"gensim"` (what its
+            `save` writes), `"npy"`, `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` (a file, as
+            Feather) or `"arrow-stream"`; `None` to recognize it.
+        mmap: whether to map the matrices of finalfusion, fastText and gensim's files, and of tables
+            that have floats row by row, instead of reading them. The file must not be changed in
+            place while the embeddings are used. What cannot be mapped is read.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
@@ -60,6 +66,12 @@ def load(
             that differ in the ending alone (`model.bin`, `model.txt`) the binary one is read; of a
             tar archive, which is read in order, the first. Other archives of several files, such
             as `glove.6B.zip`, raise an error that lists them.
+        words: the column or array of a table that has the words, if its type and its name do not
+            tell; or a file with a word in each line. For `NAME.npy` that file is by default
+            `NAME.words.txt`, `NAME.words`, `NAME.vocab`, `NAME.vocab.txt`, `NAME.words.npy`,
+            `words.txt` or `vocab.txt` in the same folder, the first that exists.
+        vectors: the column or array of a table that has the vectors; or a pattern, such as
+            `"dim_*"`, of the names of columns with one number each.
         sharding: how to divide the rows over devices, which gives a `ShardedArray`;
             `PartitionSpec()` puts all rows on every device. From a finalfusion file each device
             gets its rows directly; other formats are read first.
@@ -74,8 +86,9 @@ def load(
             `member` is not a name, or `sharding` is given for rows that are composed when they are
             read, as those of quantized fastText models with n-grams are.
         ValueError: if `format` is another; `path` is the address of a page; `limit` is negative, or
-            given for a floret table, which has no words; the file has other `dims`; or `member` is
-            not in the archive.
+            given for a floret table, which has no words; the file has other `dims`; `member` is
+            not in the archive; or `words` or `vectors` is not in the table.
+        ImportError: for Parquet and Arrow files, if the extra `arrow` is not installed.
         OSError: if the file cannot be read.
 
     Examples:
@@ -91,11 +104,12 @@ def load(
     check_limit(limit)
     check_dims(dims)
     check_member(member)
+    reading = {"lossy": lossy, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
     with open_stream(path, member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap = format == "finalfusion"  # rows go from the file to their devices
-        embeddings = load_stream(stream, format, mmap=mmap, lossy=lossy, limit=limit, dims=dims)
+        embeddings = load_stream(stream, format, mmap=mmap, **reading)
     if sharding is None:
         return embeddings
     storage = embeddings.storage
@@ -116,8 +130,11 @@ def load_stream(
     lossy: bool = False,
     limit: int | None = None,
     dims: int | None = None,
+    words: File | None = None,
+    vectors: str | None = None,
 ) -> Embeddings:
     """Reads embeddings from a stream at its start, as `load` does."""
+    check_columns(format, words, vectors)
     match format:
         case "text":
             return load_text(stream, lossy, limit, dims=dims)
@@ -133,6 +150,9 @@ def load_stream(
             embeddings = load_gensim(stream, mmap=mmap, lossy=lossy, limit=limit)
         case "word2vec":
             embeddings = load_word2vec(stream, lossy, limit)
+        case _ if format in TABLES:
+            options = {"mmap": mmap, "lossy": lossy, "limit": limit}
+            embeddings = load_table(stream, format, words=words, vectors=vectors, **options)
         case _:
             check_no_limit(limit)
             embeddings = load_floret(stream)

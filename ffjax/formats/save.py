@@ -12,8 +12,9 @@ from ffjax.formats.fasttext.writer import write_fasttext
 from ffjax.formats.finalfusion.writer import write_finalfusion
 from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
-from ffjax.formats.rows.export import ExportOptions, TableOptions, losses
+from ffjax.formats.rows.export import ColumnOptions, ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot.files import write_snapshot
+from ffjax.formats.tables import write as tables
 from ffjax.formats.text.write import check_separator, write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
 from ffjax.transforms.select import unshare_rows as unshare
@@ -28,6 +29,7 @@ class _Format(NamedTuple):
     other: AbstractSet[str] = frozenset()
 
 
+_COLUMNS = ColumnOptions.__optional_keys__
 _EXPORT, _TABLE = ExportOptions.__optional_keys__, TableOptions.__optional_keys__
 _WRITERS: dict[str, _Format] = {
     "finalfusion": _Format(write_finalfusion, {"drop_training"}),
@@ -37,6 +39,12 @@ _WRITERS: dict[str, _Format] = {
     "textdims": _Format(write_text_dims, _EXPORT, {"sep", "unnormalize"}),
     "floret": _Format(write_floret, _TABLE),
     "msgpack": _Format(write_snapshot),
+    "npy": _Format(tables.write_npy, _EXPORT, {"unnormalize", "words"}),
+    "npz": _Format(tables.write_npz, _COLUMNS, {"unnormalize"}),
+    "safetensors": _Format(tables.write_safetensors, _COLUMNS, {"unnormalize"}),
+    "parquet": _Format(tables.write_parquet, _COLUMNS, {"unnormalize"}),
+    "arrow": _Format(tables.write_arrow, _COLUMNS, {"unnormalize"}),
+    "arrow-stream": _Format(tables.write_arrow_stream, _COLUMNS, {"unnormalize"}),
 }
 _ENDINGS = {
     ".fifu": "finalfusion",
@@ -46,6 +54,9 @@ _ENDINGS = {
     ".dims": "textdims",
     ".floret": "floret",
     ".msgpack": "msgpack",
+    **{f".{format}": format for format in ("npy", "npz", "safetensors", "parquet", "arrow")},
+    ".feather": "arrow",
+    ".arrows": "arrow-stream",
 }
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
@@ -60,17 +71,21 @@ def save(
 ) -> None:
     """Writes embeddings in any format; the old file stays complete until the new one is.
 
-    A snapshot (`"msgpack"`) keeps any embeddings exactly, and a finalfusion file everything but
-    training data. If the format cannot hold something, you get an error naming the option that
-    permits dropping it.
+    A snapshot (`"msgpack"`) keeps any embeddings exactly, a finalfusion file everything but
+    training data, and tables (npz, safetensors, Parquet, Arrow) words, plain vectors, norms and
+    metadata. If the format cannot hold something, you get an error naming the option that permits
+    dropping it.
 
     Args:
         embeddings: what to write.
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
-            first line `rows dims`), `"floret"` or `"msgpack"` (a snapshot). Without it the name
-            decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with dimensions), `.floret` or
-            `.msgpack`; and `.bin`, which is fastText if the vocabulary is a `FastTextVocab`.
+            first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"npy"` (and a file of
+            words beside it), `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` or `"arrow-stream"`.
+            Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with
+            dimensions), `.floret`, `.msgpack`, `.npy`, `.npz`, `.safetensors`, `.parquet`,
+            `.arrow`, `.feather` (as `.arrow`) or `.arrows` (a stream); and `.bin`, which is
+            fastText if the vocabulary is a `FastTextVocab`.
         unshare_rows: whether rows that several words share (see `prune`) are written once for each
             of them. Only snapshots hold one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of

@@ -65,7 +65,6 @@ def test_detection(raw: bytes, format: str) -> None:
             "Recognized are finalfusion .*, fastText .*, word2vec or text .*, floret .*, and text",
         ),
         (b"no numbers here\nand none there\n", "got b'no numbers here"),
-        (b"\x93NUMPY\x01\x00", "NumPy array, which has no words"),
         (b"<!DOCTYPE html>", "got a web page. The download failed"),
         ("x 0.5\n".encode("utf-16"), "got text, probably in UTF-16. Convert it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize x\n", "Git LFS"),

@@ -55,6 +55,22 @@ def zip_names(raw: Any, file: File | None) -> list[str]:
         return [info.filename for info in zipfile.ZipFile(raw).infolist() if not info.is_dir()]
 
 
+def stored_span(raw: Any, file: File | None, name: str) -> tuple[int, int] | None:
+    """Where the bytes of a member begin and end in a zip archive; `None` if it is compressed."""
+    with _format_errors(file, "zip"):
+        info = zipfile.ZipFile(raw).getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            return None
+        raw.seek(max(0, info.header_offset))
+        magic, name_bytes, extra_bytes = struct.unpack("<4s22xHH", raw.read(30))
+        start = info.header_offset + 30 + name_bytes + extra_bytes
+        stop, size = start + info.file_size, raw.seek(0, io.SEEK_END)
+        if magic != b"PK\3\4" or stop > size:
+            expected, got = f"{info.file_size} bytes at byte {start}", f"a file of {size}"
+            raise _bad_member(file, "zip", name, expected, got)
+        return start, stop
+
+
 def begins_small(head: bytes, limit: int) -> bool:
     """Whether the first file of a tar archive has fewer bytes than a limit."""
     try:

@@ -25,10 +25,17 @@ class ByteSource:
     """The bytes of one file, opened by `streams.open_source`, or of memory (without a name)."""
 
     def __init__(
-        self, name: File | None, data: Any, error: type[FormatError] = FormatError, file: Any = None
+        self,
+        name: File | None,
+        data: Any,
+        error: type[FormatError] = FormatError,
+        file: Any = None,
+        span: tuple[int, int | None] = (0, None),
     ) -> None:
-        self.name, self.data, self.error, self._file = name, memoryview(data), error, file
+        self.name, self.error, self._file = name, error, file
+        self.data = memoryview(data)[slice(*span)]
         self._map = data if isinstance(data, mmap.mmap) else None
+        self._start = span[0]  # of the bytes, in a file that has others too
 
     def __len__(self) -> int:
         return len(self.data)
@@ -44,6 +51,7 @@ class ByteSource:
 
     def release_pages(self, start: int, stop: int) -> None:
         """Removes pages from this process's memory; they are read again when needed."""
+        start, stop = start + self._start, stop + self._start
         start, stop = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop - stop % mmap.PAGESIZE
         if self._map is not None and stop > start and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED, start, stop - start)
@@ -55,7 +63,7 @@ class ByteSource:
         if self._file is None:
             target[:] = self.data[start : start + len(target)]
             return
-        self._file.seek(start)
+        self._file.seek(self._start + start)
         filled = 0
         while filled < len(target):
             count = self._file.readinto(target[filled:])
@@ -69,7 +77,7 @@ class ByteSource:
         """A read-only memory map of an array that starts at byte `start`."""
         if self._file is None:
             raise ValueError(f"`source`: expected a file to map, got {self.name!r}.")
-        return map_file(self._file, start, shape, dtype)
+        return map_file(self._file, self._start + start, shape, dtype)
 
 
 class Cursor:

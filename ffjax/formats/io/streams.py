@@ -10,6 +10,7 @@ A reader that wants the bytes in place, as a map, takes the stream over with `op
 """
 
 import errno
+import io
 import mmap
 import os
 import re
@@ -27,6 +28,7 @@ from ffjax.formats.io.archives import (
     open_tar,
     open_zip,
     several,
+    stored_span,
     tar_names,
     zip_names,
 )
@@ -169,10 +171,33 @@ def open_source(
         raw = stream.raw
         if stream.wrapping or stream.size is None:
             raw = _copied(stack, stream)
+        span = (0, None)
+        if isinstance(raw, _Section):
+            raw, span = raw.file, (raw.start, raw.stop)
         size = os.fstat(raw.fileno()).st_size
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        yield ByteSource(stream.file, data, error, raw)
+        yield ByteSource(stream.file, data, error, raw, span)
         # The map goes when its last view does: a failed read's traceback may still hold one.
+
+
+class _Section(io.RawIOBase):
+    """The bytes of a file from `start` to `stop`."""
+
+    def __init__(self, file: Any, start: int, stop: int) -> None:
+        self.file, self.start, self.stop = file, start, stop
+        self._position = start
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills the start of a buffer; 0 at the end."""
+        view = memoryview(buffer).cast("B")[: self.stop - self._position]
+        self.file.seek(self._position)
+        count = self.file.readinto(view)
+        self._position += count
+        return count
 
 
 def _copied(stack: ExitStack, stream: Stream) -> Any:
@@ -195,10 +220,18 @@ def _archive(
     @contextmanager
     def open_file(name: str) -> Iterator[Stream]:
         with open_member(name) as data:
-            yield Stream(file, data, wrapping)
+            if isinstance(data, _Section):  # which can be read in place
+                yield Stream(file, data, (), data.stop - data.start)
+            else:
+                yield Stream(file, data, wrapping)
 
     error = several(file, wrapping[-1], names)
     return Stream(file, NoBytes(error), wrapping, folder=Folder(file, names, open_file))
+
+
+def _open_zipped(raw: Any, file: File | None, name: str) -> Any:
+    span = stored_span(raw, file, name)
+    return open_zip(raw, file, name) if span is None else _Section(raw, *span)
 
 
 def _open_copied(tar: Any, file: File | None, name: str) -> Any:
@@ -243,7 +276,7 @@ def _unwrap(
         raw = stream.raw
         raw.seek(0)
         if is_folder is not None and is_folder(names := by_level(zip_names(raw, file))):
-            return _archive(file, names, ("zip",), lambda name: open_zip(raw, file, name))
+            return _archive(file, names, ("zip",), lambda name: _open_zipped(raw, file, name))
         return Stream(file, stack.enter_context(open_zip(raw, file, member)), ("zip",))
     kind = compression_of(head)
     if kind is not None:

@@ -29,6 +29,14 @@ class ExportOptions(TableOptions, total=False):
     drop_subwords: bool  # n-grams; the words' own vectors are written in any case
 
 
+class ColumnOptions(TypedDict, total=False):
+    """What a writer of words, vectors, norms and metadata may leave out."""
+
+    drop_subwords: bool
+    drop_training: bool
+    reconstruct: bool
+
+
 def check_plain(
     embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
 ) -> Embeddings:
@@ -101,9 +109,17 @@ def word_blocks(
     embeddings: Embeddings, unnormalize: bool
 ) -> Iterator[tuple[list[bytes], np.ndarray]]:
     """The words and their vectors, float32 `[n, dims]`, in blocks; times their norms on demand."""
+    for block, rows, _ in row_blocks(embeddings, unnormalize):
+        yield raw_words(embeddings.vocab.table, block), rows
+
+
+def row_blocks(
+    embeddings: Embeddings, unnormalize: bool
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
+    """Which words a block has, their vectors as in `word_blocks`, and their norms if any."""
     storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms
     composed: Any = storage if norms is not None and norms.on_demand else None
-    if composed is None and norms is not None and unnormalize:
+    if composed is None and norms is not None:
         norms = np.asarray(norms)
     step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
     for start in range(0, len(vocab), step):
@@ -117,12 +133,13 @@ def word_blocks(
             scale = None if norms is None else norms[ids]
         if unnormalize and scale is not None:
             rows = original_rows(rows, scale)
-        yield _raw_words(vocab.table, start, stop), rows
+        yield slice(start, stop), rows, scale
         release_pages(storage)
 
 
-def _raw_words(table: StringTable, start: int, stop: int) -> list[bytes]:
-    offsets = table.host_offsets[start : stop + 1]
+def raw_words(table: StringTable, block: slice) -> list[bytes]:
+    """The bytes of the words from `block.start` up to `block.stop`."""
+    offsets = table.host_offsets[block.start : block.stop + 1]
     data = table.host_data[offsets[0] : offsets[-1]].tobytes()
     bounds = (offsets - offsets[0]).tolist()
     return [data[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]

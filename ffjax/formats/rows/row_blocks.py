@@ -17,6 +17,7 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_empty, ranges
 from ffjax._internal.cpus import n_cpus
+from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import not_utf8
@@ -57,6 +58,7 @@ class Blocks:
     blocks: Iterator[Block]
     matrix: np.ndarray | None = None  # which the rows of all blocks fill, one after the other
     unit: bool = False  # whether rows are scaled to unit length
+    metadata: Metadata | None = None
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks
@@ -204,7 +206,8 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
     else:
         assert blocks.matrix is not None
         matrix = blocks.matrix if ids is None else move_to_front(blocks.matrix, ids)
-    return Embeddings(to_storage(matrix), vocab, Norms(lengths) if blocks.unit else None)
+    norms = Norms(lengths) if blocks.unit else None
+    return Embeddings(to_storage(matrix), vocab, norms, blocks.metadata)
 
 
 def to_storage(matrix: np.ndarray) -> NdArray:

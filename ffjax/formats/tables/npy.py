@@ -35,6 +35,11 @@ class Array(NamedTuple):
     shape: tuple[int, ...]
     fortran_order: bool = False
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it holds numbers; those of `ml_dtypes`, such as bfloat16, have no kind."""
+        return self.dtype.kind in "fiu" or "float" in self.dtype.name
+
     def view(self) -> np.ndarray:
         """The array in place, read-only."""
         size = math.prod(self.shape)
@@ -54,12 +59,12 @@ class Array(NamedTuple):
         return f"{self.dtype} {list(self.shape)}"
 
 
-def read_npy(source: ByteSource, start: int = 0, end: int | None = None, name: str = "") -> Array:
-    """Reads the head of an array, which errors call `name`, and checks its length."""
-    cursor = Cursor(source, start, end, name or "header")
+def read_npy(source: ByteSource, name: str = "header") -> Array:
+    """Reads the head of an array, which errors call `name`, and checks the number of its bytes."""
+    cursor = Cursor(source, chunk=name)
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:
-        raise cursor.error("magic", repr(MAGIC), repr(magic), offset=start)
+        raise cursor.error("magic", repr(MAGIC), repr(magic), offset=0)
     major = cursor.number("B", "version", 1, 3)
     cursor.number("B", "version", 0, 0)
     size = cursor.number("H" if major == 1 else "I", "length", 1, _MOST_HEADER_BYTES)

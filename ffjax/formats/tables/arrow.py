@@ -1,0 +1,269 @@
+"""Words and vectors in the columns of Parquet and Arrow files.
+
+    word      string                         one column of strings
+    vector    fixed_size_list<float>[dims]   a column of lists, or a column of floats each
+    norm      float                          the norms before vectors were scaled, if there are any
+
+    metadata of the schema: `ffjax.version`, if ffjax wrote the file, and `ffjax.metadata`, which is
+    a TOML document
+
+Columns of other names are found by their types. Arrow's files (`ARROW1`; Feather's version 2 is the
+same) and streams are described at https://arrow.apache.org/docs/format/Columnar.html, Parquet at
+https://parquet.apache.org/docs/file-format/.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.binary import ByteSource, File
+from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
+from ffjax.formats.tables.columns import VECTORS, WORDS, choose, is_words_file
+
+VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
+MAGICS = ((b"PAR1", "parquet"), (b"ARROW1\0\0", "arrow"), (b"\xff\xff\xff\xff", "arrow-stream"))
+_BLOCK_BYTES = 1 << 22
+
+
+def import_pyarrow() -> Any:
+    """The package pyarrow, which is an extra."""
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ImportError(
+            "Parquet and Arrow files need the extra `arrow`: pip install 'ffjax[arrow]'"
+        ) from error
+    return pyarrow
+
+
+class ArrowTable(NamedTuple):
+    """An open file, and the columns that hold words and vectors."""
+
+    source: ByteSource
+    format: str
+    schema: Any
+    word: str | None  # `None` if words come from elsewhere
+    vectors: list[str]
+    norm: str | None
+    dims: int
+    dtype: str
+    n_rows: int
+    toml: str | None  # the metadata
+    is_exact: bool  # whether ffjax wrote the file: vectors and norms are to be read as they are
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the file has words too."""
+        return self.word is not None
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether the file has norms too."""
+        return self.norm is not None
+
+    def batches(self) -> Iterator[Any]:
+        """The columns in batches of a few megabytes."""
+        names = [name for name in (self.word, *self.vectors, self.norm) if name is not None]
+        n_rows = max(1, _BLOCK_BYTES // max(4 * self.dims, 1))
+        with arrow_errors(self.source.name, self.format):
+            for batch in _read_batches(self.source, self.format, names, n_rows):
+                for start in range(0, batch.num_rows, n_rows):
+                    yield batch.slice(start, n_rows)
+
+    def map(self) -> np.ndarray | None:
+        """The vectors as a memory map, if an Arrow file has them as floats in one batch."""
+        if self.format == "parquet" or len(self.vectors) > 1 or not self.source.mappable:
+            return None
+        with arrow_errors(self.source.name, self.format):
+            batches = list(_read_batches(self.source, self.format, self.vectors, self.n_rows))
+            batches = [batch for batch in batches if batch.num_rows]
+            if len(batches) != 1 or self.dtype not in ("float32", "float16") or not self.dims:
+                return None
+            rows = matrix_of(batches[0], self, 0)
+        start = rows.ctypes.data - self.source.view(0, 1).ctypes.data
+        is_in_file = 0 <= start <= len(self.source) - rows.nbytes  # not decompressed
+        return self.source.map(start, rows.shape, rows.dtype) if is_in_file else None
+
+
+@contextmanager
+def arrow_errors(file: File | None, format: str) -> Iterator[None]:
+    """Raises the errors of pyarrow as `FormatError`; those of the disk pass."""
+    pa = import_pyarrow()
+    try:
+        yield
+    except FormatError:
+        raise
+    except (pa.ArrowException, OSError, OverflowError, KeyError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        kind = "Parquet" if format == "parquet" else "Arrow"
+        got = str(error).partition("\n")[0] or repr(error)
+        raise FormatError(file, chunk=kind, expected=f"a complete {kind} file", got=got) from error
+
+
+def open_arrow(
+    source: ByteSource,
+    format: str,
+    words: Any = None,
+    vectors: str | None = None,
+    *,
+    has_vectors: bool = True,
+) -> ArrowTable:
+    """Opens a file and finds its columns; `words` may be a file with the words instead."""
+    with arrow_errors(source.name, format):
+        schema, n_rows = _read_schema(source, format)
+        fields = {field.name: field.type for field in schema}
+    tags = schema.metadata or {}
+    is_exact = VERSION_KEY in tags and words is vectors is None
+    word = None if is_words_file(words, fields) else _word_column(fields, words, source.name)
+    columns = _vector_columns(fields, vectors, source.name) if has_vectors else []
+    norm = "norm" if is_exact and "norm" in fields else None
+    with arrow_errors(source.name, format):
+        dims, dtype = _dims(source, format, fields, columns) if has_vectors else (0, "")
+    limit = ALLOWANCE_BYTES + RATIO * len(source)
+    if not 0 <= 4 * n_rows * dims <= limit:
+        got = f"{n_rows} rows of {dims} numbers"
+        raise FormatError(source.name, expected=f"at most {limit} bytes of vectors", got=got)
+    metadata = tags[METADATA_KEY].decode("utf-8", "replace") if METADATA_KEY in tags else None
+    return ArrowTable(
+        source, format, schema, word, columns, norm, dims, dtype, n_rows, metadata, is_exact
+    )
+
+
+def _read_schema(source: ByteSource, format: str) -> tuple[Any, int]:
+    """The schema of a file, and how many rows it has."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = pa.py_buffer(source.data)
+    if format == "parquet":
+        with pq.ParquetFile(pa.BufferReader(buffer)) as file:
+            return file.schema_arrow, file.metadata.num_rows
+    if format == "arrow":
+        with pa.ipc.open_file(buffer) as reader:
+            schema = reader.schema
+    else:
+        with pa.ipc.open_stream(buffer) as reader:
+            schema = reader.schema
+    batches = _read_batches(source, format, schema.names[:1], 0)
+    return schema, sum(batch.num_rows for batch in batches)
+
+
+def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int) -> Iterator[Any]:
+    """The batches of a file, of about `n_rows` rows if it is Parquet, with some columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = pa.py_buffer(source.data)
+    if format == "parquet":
+        with pq.ParquetFile(pa.BufferReader(buffer)) as file:
+            yield from file.iter_batches(n_rows, columns=names)
+    elif format == "arrow":
+        with pa.ipc.open_file(buffer) as reader:
+            for i in range(reader.num_record_batches):
+                yield reader.get_batch(i).select(names)
+    else:
+        with pa.ipc.open_stream(buffer) as reader:
+            for batch in reader:
+                yield batch.select(names)
+
+
+def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
+    types = import_pyarrow().types
+
+    def is_string(kind: Any) -> bool:
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        tests = (types.is_string, types.is_large_string, types.is_string_view)
+        return any(test(kind) for test in tests)
+
+    strings = [column for column, kind in fields.items() if is_string(kind)]
+    return choose("words", name, strings, WORDS, fields, file)
+
+
+def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list[str]:
+    """The column of lists, or the columns of floats; `name` may be a pattern of these."""
+    types = import_pyarrow().types
+
+    def is_list(kind: Any) -> bool:
+        tests = (types.is_fixed_size_list, types.is_list, types.is_large_list)
+        return any(test(kind) for test in tests) and _is_number(kind.value_type)
+
+    lists = [column for column, kind in fields.items() if is_list(kind)]
+    floats = [column for column, kind in fields.items() if types.is_floating(kind)]
+    if name is None and not lists:
+        columns = floats
+    else:
+        columns = [column for column in floats if name is not None and fnmatchcase(column, name)]
+    return columns or [choose("vectors", name, lists, VECTORS, fields, file)]
+
+
+def _is_number(kind: Any) -> bool:
+    types = import_pyarrow().types
+    return types.is_floating(kind) or types.is_integer(kind)
+
+
+def _dims(
+    source: ByteSource, format: str, fields: dict[str, Any], columns: list[str]
+) -> tuple[int, str]:
+    """The dimensions of vectors and the type of their numbers."""
+    types = import_pyarrow().types
+    kind = fields[columns[0]]
+    if types.is_floating(kind):
+        return len(columns), _dtype(kind)
+    if types.is_fixed_size_list(kind):
+        if kind.list_size < 1:
+            got = f"{kind.list_size} numbers"
+            raise FormatError(source.name, field=columns[0], expected="vectors", got=got)
+        return kind.list_size, _dtype(kind.value_type)
+    for batch in _read_batches(source, format, columns, 1):
+        if batch.num_rows and batch.column(0)[0].is_valid:
+            return len(batch.column(0)[0]), _dtype(kind.value_type)
+    return 0, _dtype(kind.value_type)
+
+
+def _dtype(kind: Any) -> str:
+    return np.dtype(kind.to_pandas_dtype()).name
+
+
+def matrix_of(batch: Any, table: ArrowTable, first: int) -> np.ndarray:
+    """The vectors of a batch that begins with row `first`, in place if they lie so."""
+    types = import_pyarrow().types
+    columns = [batch.column(name) for name in table.vectors]
+    for name, column in zip(table.vectors, columns, strict=True):
+        column.validate(full=True)
+        _check_no_null(column, table, name, first)
+    if types.is_floating(columns[0].type):
+        rows = np.empty((batch.num_rows, table.dims), np.float32)
+        for i, column in enumerate(columns):
+            rows[:, i] = column.to_numpy(zero_copy_only=False)
+        return rows
+    (column,) = columns
+    numbers = column.flatten()
+    if not types.is_fixed_size_list(column.type):
+        lengths = column.value_lengths().to_numpy()
+        if (lengths != table.dims).any():
+            i = int(np.argmax(lengths != table.dims))
+            raise row_error(table, first + i, f"{table.dims} numbers", str(lengths[i]))
+    _check_no_null(numbers, table, table.vectors[0], first, table.dims)
+    return numbers.to_numpy(zero_copy_only=False).reshape(-1, table.dims)
+
+
+def _check_no_null(column: Any, table: ArrowTable, name: str, first: int, width: int = 1) -> None:
+    """Checks values of a column, of which `width` belong to a row."""
+    if column.null_count:
+        i = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise row_error(table, first + i // width, "a value", "null", name)
+
+
+def row_error(
+    table: ArrowTable, row: int, expected: str, got: str, field: str | None = None
+) -> FormatError:
+    """An error about a row, counted from 0."""
+    field = field or table.vectors[0]
+    chunk = f"row {row + 1} of {table.n_rows}"
+    return FormatError(table.source.name, chunk=chunk, field=field, expected=expected, got=got)

@@ -1,0 +1,249 @@
+"""Writing tables: NumPy's files, safetensors, Parquet and Arrow, in blocks of rows."""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.lib.format import write_array_header_1_0
+
+from ffjax._internal.atomic_write import open_output, output_folder
+from ffjax._internal.memmap import FileRows
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import File, Output
+from ffjax.formats.rows import export
+from ffjax.formats.safetensors_file import write_header
+from ffjax.formats.tables.arrow import METADATA_KEY, VERSION_KEY, import_pyarrow
+from ffjax.formats.tables.layout import WORDS_BESIDE
+from ffjax.strings.string_table import StringTable
+
+_GROUP_BYTES = 1 << 25  # of a row group of Parquet
+_ALIGNMENT = 64
+_LOCAL_HEADER_BYTES = 50  # of a zip member, with its 64-bit sizes and without its name
+# Strings of NumPy take four bytes for each character of the longest: more than this is left out.
+_MOST_STRING_BYTES = 1 << 26
+
+
+def write_npy(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    words: File | None = None,
+    unnormalize: bool = True,
+    **options: Unpack[export.ExportOptions],
+) -> None:
+    """Writes the vectors as a matrix of NumPy, and the words into a file beside it, one a line."""
+    embeddings = export.check_plain(embeddings, "`.npy` files", options)
+    table = embeddings.vocab.table
+    export.check_line_feeds(table, "files of words")
+    if words is None:
+        if isinstance(file, int):
+            raise ValueError("`words`: expected the path of a file for the words, got None.")
+        words = WORDS_BESIDE.format(os.fsdecode(file).removesuffix(".npy"))
+    with open_output(file) as out:
+        _write_npy_header(out, "<f4", (len(table), embeddings.dims))
+        for _, rows, _ in export.row_blocks(embeddings, unnormalize):
+            out.write(np.ascontiguousarray(rows, "<f4").data)
+        with open_output(words) as lines:  # complete before the vectors are
+            raw_words = export.raw_words(table, slice(0, len(table)))
+            lines.write(b"".join(word + b"\n" for word in raw_words))
+
+
+def write_npz(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    unnormalize: bool = False,
+    **options: Unpack[export.ColumnOptions],
+) -> None:
+    """Writes named arrays into an uncompressed zip archive, as `numpy.savez` does."""
+    arrays = _named_arrays(embeddings, "`.npz` files", unnormalize, options)
+    table = embeddings.vocab.table
+    with open_output(file) as out, zipfile.ZipFile(out, "w") as archive:
+        for name, (dtype, shape, blocks) in arrays.items():
+            with _npz_member(archive, name, out) as member:
+                _write_npy_header(member, dtype, shape)
+                for block in blocks:
+                    member.write(block)
+        longest = int(np.diff(table.host_offsets).max(initial=1))
+        if 4 * longest * len(table) <= _MOST_STRING_BYTES:
+            strings = np.array(table.strings, f"<U{longest}")
+            with _npz_member(archive, "words", out) as member:
+                np.lib.format.write_array(member, strings)
+
+
+def write_safetensors(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    unnormalize: bool = False,
+    **options: Unpack[export.ColumnOptions],
+) -> None:
+    """Writes named arrays as a safetensors file."""
+    arrays = _named_arrays(embeddings, "safetensors files", unnormalize, options)
+    with open_output(file) as raw:
+        out = Output(raw)
+        shapes = {name: (dtype, shape) for name, (dtype, shape, _) in arrays.items()}
+        write_header(out, shapes, {"format": "ffjax"})
+        for _, _, blocks in arrays.values():
+            for block in blocks:
+                out.write(block)
+
+
+def write_parquet(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    unnormalize: bool = False,
+    **options: Unpack[export.ColumnOptions],
+) -> None:
+    """Writes a Parquet file: columns of words, vectors and norms."""
+    import_pyarrow()
+    import pyarrow.parquet as pq
+
+    schema = _schema(embeddings, "Parquet files", unnormalize, options)
+    # Bytes of the same weight in all numbers of a column come together, and compress.
+    layout: Any = {"use_dictionary": False, "use_byte_stream_split": ["vector.list.element"]}
+    layout |= {"compression": "zstd", "compression_level": 1}
+    with open_output(file) as out, pq.ParquetWriter(out, schema, **layout) as writer:
+        for batch in _batches(embeddings, schema, unnormalize):
+            writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+
+
+def write_arrow(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    unnormalize: bool = False,
+    **options: Unpack[export.ColumnOptions],
+) -> None:
+    """Writes an Arrow file with one batch of rows, so that they can be mapped."""
+    pa = import_pyarrow()
+    schema = _schema(embeddings, "Arrow files", unnormalize, options)
+    with FileRows(embeddings.dims, output_folder(file)) as spool, open_output(file) as out:
+        batch = _one_batch(embeddings, schema, unnormalize, spool)
+        with pa.ipc.new_file(out, schema) as writer:
+            writer.write_batch(batch)
+
+
+def write_arrow_stream(
+    file: File,
+    embeddings: Embeddings,
+    *,
+    unnormalize: bool = False,
+    **options: Unpack[export.ColumnOptions],
+) -> None:
+    """Writes an Arrow stream of batches of rows."""
+    pa = import_pyarrow()
+    schema = _schema(embeddings, "Arrow streams", unnormalize, options)
+    with open_output(file) as out, pa.ipc.new_stream(out, schema) as writer:
+        for batch in _batches(embeddings, schema, unnormalize):
+            writer.write_batch(batch)
+
+
+def _named_arrays(
+    embeddings: Embeddings, what: str, unnormalize: bool, options: Any
+) -> dict[str, tuple[str, tuple[int, ...], Iterator[Any]]]:
+    """The arrays of `named_arrays`: the type, the shape and the bytes of each."""
+    embeddings = export.check_plain(embeddings, what, options, export.ColumnOptions)
+    table, n = embeddings.vocab.table, len(embeddings.vocab)
+    norms: list[np.ndarray] = []
+
+    def vectors() -> Iterator[Any]:
+        for _, rows, scale in export.row_blocks(embeddings, unnormalize):
+            norms.append(np.empty(0) if scale is None else scale)
+            yield np.ascontiguousarray(rows, "<f4").data
+
+    data, offsets = table.host_data[: table.host_offsets[-1]], table.host_offsets.astype("<i8")
+    arrays = {
+        "embeddings": ("<f4", (n, embeddings.dims), vectors()),
+        "words.offsets": ("<i8", offsets.shape, iter([offsets.data])),
+    }
+    if embeddings.norms is not None and not unnormalize:
+        arrays["norms"] = ("<f4", (n,), (norm.astype("<f4").data for norm in norms))
+    if embeddings.metadata is not None:
+        toml = embeddings.metadata.toml.encode()
+        arrays["metadata"] = ("|u1", (len(toml),), iter([toml]))
+    arrays["words.bytes"] = ("|u1", data.shape, iter([data.data]))
+    return arrays
+
+
+def _write_npy_header(out: Any, dtype: str, shape: tuple[int, ...]) -> None:
+    write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
+
+
+@contextmanager
+def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Iterator[Any]:
+    """A stored member, whose array begins at a multiple of 64 bytes so that it can be mapped."""
+    info = zipfile.ZipInfo(name + ".npy")  # with a constant date
+    start = out.tell() + _LOCAL_HEADER_BYTES + len(info.filename)
+    padding = -(start + 4) % _ALIGNMENT
+    info.extra = b"\xff\xff" + padding.to_bytes(2, "little") + bytes(padding)
+    with archive.open(info, "w", force_zip64=True) as member:
+        yield member
+
+
+def _schema(embeddings: Embeddings, what: str, unnormalize: bool, options: Any) -> Any:
+    """The columns of a table, after a check of what they can hold."""
+    pa = import_pyarrow()
+    embeddings = export.check_plain(embeddings, what, options, export.ColumnOptions)
+    number = pa.field("element", pa.float32(), nullable=False)
+    columns = {"word": pa.string(), "vector": pa.list_(number, embeddings.dims)}
+    if embeddings.norms is not None and not unnormalize:
+        columns["norm"] = pa.float32()
+    tags = {VERSION_KEY: b"1"}
+    if embeddings.metadata is not None:
+        tags[METADATA_KEY] = embeddings.metadata.toml.encode()
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
+    return pa.schema(fields, tags)
+
+
+def _batches(embeddings: Embeddings, schema: Any, unnormalize: bool) -> Iterator[Any]:
+    """The rows in batches of `_GROUP_BYTES`, at least one."""
+    dims, n = embeddings.dims, len(embeddings.vocab)
+    step = max(1, _GROUP_BYTES // (4 * dims))
+    rows, norms = np.empty((min(step, n), dims), np.float32), np.ones(min(step, n), np.float32)
+    first = stop = 0
+    for block, vectors, scale in export.row_blocks(embeddings, unnormalize):
+        if block.stop - first > step:
+            yield _batch(embeddings, schema, first, rows[: stop - first], norms[: stop - first])
+            first = stop
+        stop = block.stop
+        rows[block.start - first : stop - first] = vectors
+        norms[block.start - first : stop - first] = 1 if scale is None else scale
+    yield _batch(embeddings, schema, first, rows[: stop - first], norms[: stop - first])
+
+
+def _one_batch(embeddings: Embeddings, schema: Any, unnormalize: bool, spool: FileRows) -> Any:
+    """All rows in one batch: those of the storage, or a copy in a temporary file."""
+    norms = np.ones(len(embeddings.vocab), np.float32)
+    rows = embeddings.storage.host_matrix()
+    if rows is None or unnormalize or len(rows) != len(norms) or not rows.flags.c_contiguous:
+        for block, vectors, scale in export.row_blocks(embeddings, unnormalize):
+            spool.append(vectors)
+            norms[block] = 1 if scale is None else scale
+        rows = spool.finish()
+    elif embeddings.norms is not None:
+        norms = np.asarray(embeddings.norms, np.float32)
+    return _batch(embeddings, schema, 0, rows, norms)
+
+
+def _batch(
+    embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: np.ndarray
+) -> Any:
+    pa = import_pyarrow()
+    numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
+    columns = [
+        _word_array(embeddings.vocab.table, first, len(rows)),
+        pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
+        pa.array(norms),
+    ]
+    return pa.record_batch(columns[: len(schema)], schema=schema)
+
+
+def _word_array(table: StringTable, first: int, n: int) -> Any:
+    pa = import_pyarrow()
+    buffers = [None, pa.py_buffer(table.host_offsets), pa.py_buffer(table.host_data)]
+    return pa.Array.from_buffers(pa.string(), n, buffers, offset=first)
