@@ -52,10 +52,10 @@ _TABLES_BY_MAGIC = ((NPY_MAGIC, "npy"), *ARROW_MAGICS)
 _KNOWN = (
     "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
-    "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), tables (NumPy, safetensors, "
-    "Parquet, Arrow), word2vec or text with dimensions (a first line `rows dims`), floret (a first "
-    "line of six whole numbers and two markers), and text (a word and its values on each line, "
-    "separated by spaces or tabs)."
+    "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), tables (NumPy, Parquet, "
+    "Arrow, safetensors), word2vec or text with dimensions (a first line `rows dims`), floret (a "
+    "first line of six whole numbers and two markers), and text (a word and its values on each "
+    "line, separated by spaces or tabs)."
 )
 
 
