@@ -11,6 +11,7 @@ from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.detect import check_format, detect, is_folder
 from ffjax.formats.fasttext import describe as fasttext
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
+from ffjax.formats.fasttext.layout import is_without_magic
 from ffjax.formats.finalfusion import describe as finalfusion
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.gensim.describe import describe as describe_gensim
@@ -77,7 +78,8 @@ def describe(
         format = detect(stream) if format is None else format
         if format in _IN_PLACE:
             magic, error, describe_source = _IN_PLACE[format]
-            with open_source(stream, magic=magic, error=error) as source:
+            options = {"without_magic": is_without_magic} if format == "fasttext" else {}
+            with open_source(stream, magic=magic, error=error, **options) as source:
                 facts = describe_source(source)
         elif format == "gensim":
             facts = describe_gensim(stream)

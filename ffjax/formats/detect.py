@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
+from ffjax.formats.fasttext.layout import is_without_magic
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.foreign import foreign_file
 from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
@@ -99,6 +100,8 @@ def detect(stream: Stream) -> str:
     for magic, format in _FORMATS_BY_MAGIC:
         if head.startswith(magic):
             return format
+    if is_without_magic(head):
+        return "fasttext"
     line = head.partition(b"\n")[0]
     if b"\0" in line or not count_values(line):  # a row of text begins with any word
         for magic, format in _TABLES_BY_MAGIC:

@@ -3,7 +3,14 @@
 from typing import Any
 
 from ffjax.formats.fasttext.entries import TAIL_BYTES, find_ends, read_sizes
-from ffjax.formats.fasttext.layout import Config, read_flag, read_version, skip_dense
+from ffjax.formats.fasttext.layout import (
+    WITHOUT_MAGIC,
+    Config,
+    read_flag,
+    read_quantized,
+    read_version,
+    skip_dense,
+)
 from ffjax.formats.io.binary import ByteSource, Cursor
 
 _CENTROIDS = 256
@@ -14,7 +21,7 @@ def describe(source: ByteSource) -> dict[str, Any]:
     cursor = Cursor(source)
     version = read_version(cursor)
     config = Config.read(cursor)
-    sizes = read_sizes(cursor)
+    sizes = read_sizes(cursor, has_pruned=version != WITHOUT_MAGIC)
     ends = find_ends(cursor, source.view(cursor.position, cursor.end), sizes.n_entries)
     cursor.skip("entries", int(ends[-1]) + TAIL_BYTES if len(ends) else 0)
     cursor.skip("n-grams", 8 * max(sizes.pruned, 0))
@@ -26,7 +33,7 @@ def describe(source: ByteSource) -> dict[str, Any]:
         vocabulary["buckets"] = config.buckets if sizes.pruned <= 0 else sizes.pruned
 
     cursor.chunk = "input matrix"
-    is_quantized = read_flag(cursor, "quantized")
+    is_quantized = read_quantized(cursor, version)
     rows, n_codes = _skip_matrix(cursor, config.dims, is_quantized)
     matrix: dict[str, Any] = {
         "dims": config.dims,
@@ -38,7 +45,7 @@ def describe(source: ByteSource) -> dict[str, Any]:
     # finalfusion-python writes the input matrix once more, without a head.
     if sizes.pruned != 0 or cursor.remaining != 4 * rows * config.dims:
         cursor.chunk = "output matrix"
-        is_quantized = read_flag(cursor, "quantized") and is_quantized
+        is_quantized = read_quantized(cursor, version) and is_quantized
         output_rows, _ = _skip_matrix(cursor, config.dims, is_quantized)
     training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
     if sizes.n_labels:

@@ -37,9 +37,9 @@ class Dictionary(NamedTuple):
     offsets: np.ndarray = _NO_OFFSETS
 
 
-def read(cursor: Cursor, n_buckets: int) -> Dictionary:
+def read(cursor: Cursor, n_buckets: int, *, has_pruned: bool = True) -> Dictionary:
     """Reads a dictionary; `n_buckets` is what the settings say."""
-    sizes = read_sizes(cursor)
+    sizes = read_sizes(cursor, has_pruned=has_pruned)
     size, n_words = sizes.n_entries, sizes.n_words
     begin = cursor.position
     data = cursor.source.view(begin, cursor.end)

@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
         return self.n_words + self.n_labels
 
 
-def read_sizes(cursor: Cursor) -> Sizes:
+def read_sizes(cursor: Cursor, *, has_pruned: bool = True) -> Sizes:
     """Reads the start of a dictionary."""
     cursor.chunk = "dictionary"
     start = cursor.position
@@ -46,7 +46,7 @@ def read_sizes(cursor: Cursor) -> Sizes:
         raise cursor.error("size, n_words, n_labels", expected, got, offset=start)
     n_tokens = cursor.number("q", "n_tokens")
     pruned_at = cursor.position
-    pruned = cursor.number("q", "pruned")
+    pruned = cursor.number("q", "pruned") if has_pruned else -1
     cursor.claim("size", size, TAIL_BYTES, offset=start)
     cursor.claim("pruned", max(pruned, 0), 8, offset=pruned_at)
     return Sizes(n_words, n_labels, n_tokens, pruned)

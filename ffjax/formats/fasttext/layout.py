@@ -18,10 +18,12 @@ Everything is little endian, nothing is padded or aligned:
     f64     sampling_threshold
 
 Then come the dictionary (`dictionary`), a flag and the input matrix, a flag and the output matrix
-(`reader`, `quantized`). A supervised model in a file of version 11 has no n-grams of characters,
-whatever its `max_n` says. The names of the settings are finalfusion's.
+(`reader`, `quantized`). Files from before version 11 begin with `dims`; they have no flags, and the
+dictionary has no number of pruned n-grams. Up to version 11 a supervised model has no n-grams of
+characters, whatever its `max_n` says. The names of the settings are finalfusion's.
 """
 
+import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +31,9 @@ from ffjax.formats.io.binary import Cursor, Output
 
 MAGIC = (793_712_314).to_bytes(4, "little")
 VERSIONS = (11, 12)
+WITHOUT_MAGIC = 0
+"""The version of files from before there was a magic number, in early 2017."""
+_OLD_HEAD = struct.Struct("<12id3iq")  # up to the number of tokens
 SUPERVISED = "Supervised"
 # Settings that are numbers in the file and names in the metadata; the first name is 1.
 _NAMES = {
@@ -110,13 +115,36 @@ class Config(NamedTuple):
         min_n = max(self.min_n, 1)  # fastText counts characters from 1
         # fastText compares without signs: nothing is as long as a negative min_n.
         is_empty = self.buckets == 0 or self.max_n < min_n or self.min_n < 0
-        is_old_classifier = version == 11 and self.model == SUPERVISED
+        is_old_classifier = version <= 11 and self.model == SUPERVISED
         return None if is_empty or is_old_classifier else (min_n, self.max_n)
+
+
+def is_without_magic(head: bytes) -> bool:
+    """Whether a file begins with settings and sizes that fit each other, as very old ones do."""
+    if len(head) < _OLD_HEAD.size:
+        return False
+    settings = _OLD_HEAD.unpack_from(head)
+    dims, window_size, *_, loss, model, buckets, min_n, max_n, _, threshold = settings[:13]
+    size, n_words, n_labels, n_tokens = settings[13:]
+    return (
+        0 < dims < 1 << 16
+        and 0 < window_size < 1 << 16
+        and loss in (1, 2, 3)
+        and model in (1, 2, 3)
+        and 0 <= buckets
+        and 0 <= min_n < 1 << 10
+        and 0 <= max_n < 1 << 10
+        and 0 <= threshold <= 1
+        and 0 < size == n_words + n_labels
+        and min(n_words, n_labels) >= 0 < n_tokens
+    )
 
 
 def read_version(cursor: Cursor) -> int:
     """Steps over the magic number, which opening the file has checked, and reads the version."""
     cursor.chunk = "header"
+    if cursor.remaining >= len(MAGIC) and bytes(cursor.source.data[: len(MAGIC)]) != MAGIC:
+        return WITHOUT_MAGIC
     cursor.skip("magic", len(MAGIC))
     start = cursor.position
     version = cursor.number("i", "version")
@@ -130,6 +158,11 @@ def write_version(output: Output, version: int) -> None:
     """Writes magic number and version."""
     output.write(MAGIC)
     output.pack("i", version)
+
+
+def read_quantized(cursor: Cursor, version: int) -> bool:
+    """Whether the matrix that follows is quantized."""
+    return version != WITHOUT_MAGIC and read_flag(cursor, "quantized")
 
 
 def read_flag(cursor: Cursor, field: str) -> bool:

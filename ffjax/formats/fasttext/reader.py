@@ -26,7 +26,15 @@ from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, layout, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
-from ffjax.formats.fasttext.layout import MAGIC, SUPERVISED, Config, read_flag, read_version
+from ffjax.formats.fasttext.layout import (
+    MAGIC,
+    SUPERVISED,
+    WITHOUT_MAGIC,
+    Config,
+    is_without_magic,
+    read_quantized,
+    read_version,
+)
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
@@ -93,7 +101,7 @@ def load_fasttext(
         (['tea', 'coffee'], 3, 6, (3,))
     """
     check_limit(limit)
-    with open_source(file, magic=MAGIC) as source:
+    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 
@@ -114,12 +122,13 @@ def read_embeddings(
     version = read_version(cursor)
     config = Config.read(cursor)
     dictionary_at = cursor.position
-    entries = dictionary.read(cursor, config.buckets)
+    has_pruned = version != WITHOUT_MAGIC
+    entries = dictionary.read(cursor, config.buckets, has_pruned=has_pruned)
     hashing = hashing_of(config, version)
     if hashing is not None:
         check_ngrams(cursor, hashing, entries.words, dictionary_at)
 
-    matrix = _read_matrix(cursor, "input matrix", config.dims, mmap)
+    matrix = _read_matrix(cursor, "input matrix", config.dims, version, mmap)
     buckets, n_words = entries.buckets, len(entries.words)
     # finalfusion-python writes 0, "every n-gram pruned", into files that have all of them, and no
     # head for the output.
@@ -131,7 +140,9 @@ def read_embeddings(
     output, n_bytes = None, matrix.rows * config.dims * _F32.itemsize
     if not is_finalfusions or cursor.remaining != n_bytes:  # else the input matrix once more
         is_quantized = matrix.codes is not None
-        matrix_out = _read_matrix(cursor, "output matrix", config.dims, mmap, is_quantized)
+        matrix_out = _read_matrix(
+            cursor, "output matrix", config.dims, version, mmap, is_quantized
+        )
         cursor.finish()
         if config.model == SUPERVISED or mmap:
             output = matrix_out.read(0, matrix_out.rows)
@@ -155,7 +166,7 @@ def read_embeddings(
         word_ngrams=matrix.read(n_words, matrix.rows) if has_word_ngrams else None,
         word_ngram_buckets=buckets if indexer is None else None,
         original=original,
-        version=version,
+        version=version or layout.VERSIONS[0],
     )
     return Embeddings(storage, vocab, norms, Metadata(config._asdict()), training)
 
@@ -165,7 +176,9 @@ def hashing_of(config: Config, version: int) -> FastTextIndexer | None:
     lengths = config.ngram_lengths(version)
     if lengths is None:
         return None
-    return FastTextIndexer(config.buckets, *lengths, skip_edge_unigrams=True, bare_eos=True)
+    # To gensim, which reads files without a magic number too, `</s>` is a word like any other.
+    bare_eos = version != WITHOUT_MAGIC
+    return FastTextIndexer(config.buckets, *lengths, skip_edge_unigrams=True, bare_eos=bare_eos)
 
 
 class _Matrix(NamedTuple):
@@ -203,11 +216,16 @@ def check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, a
 
 
 def _read_matrix(
-    cursor: Cursor, chunk: str, dims: int, mmap: bool, may_be_quantized: bool = True
+    cursor: Cursor,
+    chunk: str,
+    dims: int,
+    version: int,
+    mmap: bool,
+    may_be_quantized: bool = True,
 ) -> _Matrix:
     """Reads the head of a matrix and steps over its rows; a quantized one is read."""
     cursor.chunk = chunk
-    if read_flag(cursor, "quantized") and may_be_quantized:
+    if read_quantized(cursor, version) and may_be_quantized:
         start = cursor.position
         codes = quantized.read(cursor, dims, mmap=mmap)
         return _Matrix(cursor.source, start, len(codes), dims, mmap, codes)

@@ -151,17 +151,22 @@ def open_stream(
 
 @contextmanager
 def open_source(
-    file: File | Stream, *, magic: bytes = b"", error: type[FormatError] = FormatError
+    file: File | Stream,
+    *,
+    magic: bytes = b"",
+    without_magic: Callable[[bytes], bool] = lambda head: False,
+    error: type[FormatError] = FormatError,
 ) -> Iterator[ByteSource]:
     """Opens a file for reading in place, through a memory map.
 
     A stream must be at its start. What can't be mapped (a pipe, a compressed stream) is copied to a
-    temporary file first. A file that does not begin with `magic` is an error of class `error`.
+    temporary file first. A file that begins neither with `magic` nor with bytes that
+    `without_magic` accepts is an error of class `error`.
     """
     with ExitStack() as stack:
         stream = file if isinstance(file, Stream) else _open(stack, file, rewind=True)
         head = stream.head(len(magic))
-        if head != magic:
+        if head != magic and not without_magic(stream.head(_HEAD_BYTES)):
             where = {"offset": 0, "chunk": "header", "field": "magic"}
             got, hint = repr(head) if head else "an empty file", "The file is of another format."
             kind = other_format(stream.head(_HEAD_BYTES), is_wrapped=not stream.wrapping)
