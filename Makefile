@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 -
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-exhaustive test-processes test-browser explorer lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive test-processes test-browser explorer release-check lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,10 @@ contract: $(STAMP)-dev ## import-linter: imports point one way
 	@$(BIN)/lint-imports
 
 docs: $(STAMP)-dev ## build the documentation into site/; a warning or an undocumented public name fails it
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+release-check: $(STAMP)-dev ## build the wheel, check its contents, and run it with the oldest and the newest JAX and NumPy
+	@tools/release_check.sh $(BIN)/python 'jax==0.7.0 jaxlib==0.7.0 numpy==2.0.0' ''
 
 bench: $(STAMP)-test $(STAMP)-peers ## time ffjax beside its peers, for example ARGS="--list" or ARGS="--issue 5"
 	@$(BIN)/python -m benchmarks $(ARGS)
