@@ -12,7 +12,7 @@ def n_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def for_each(task: Callable[[int], None], numbers: range) -> None:
+def for_each(task: Callable[[int], object], numbers: range) -> None:
     """Calls a task for each number, in this thread and in others as far as CPUs are idle."""
     remaining = iter(numbers)
 
