@@ -10,7 +10,8 @@ from ffjax.strings.pack import pack_views
 from ffjax.strings.strings import Strings
 from ffjax.vocab import Vocab
 
-_BLOCK_WORDS = 1 << 14
+# Words that a program looks up, and few enough of a width that NumPy does.
+_BLOCK_WORDS, _FEW_WORDS = 1 << 15, 1 << 10
 _WIDTHS = (16, 64)
 
 
@@ -28,16 +29,20 @@ def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
     if in_numpy(n, FOUND_WORDS, vocab.index):
         return vocab.find_on_host(words)
     numbers = np.full(n, -1, np.int32)
+    by_numpy = lengths > _WIDTHS[-1]
     narrower = -1
     for width in _WIDTHS:
         fitting = np.flatnonzero((lengths > narrower) & (lengths <= width))
         narrower = width
+        if in_numpy(len(fitting), _FEW_WORDS, vocab.index):
+            by_numpy[fitting] = True
+            continue
         for start in range(0, len(fitting), _BLOCK_WORDS):
             block = fitting[start : start + _BLOCK_WORDS]
             strings = pack_views([words.take(block)], _BLOCK_WORDS, width)
             numbers[block] = np.asarray(_find_words(vocab, strings))[: len(block)]
-    longer = np.flatnonzero(lengths > narrower)
-    numbers[longer] = vocab.find_on_host(words.take(longer))
+    rest = np.flatnonzero(by_numpy)
+    numbers[rest] = vocab.find_on_host(words.take(rest))
     return numbers
 
 

@@ -158,7 +158,7 @@ def _line(
     splits: np.ndarray,
 ) -> Line:
     bounds = np.searchsorted(begins, splits)
-    counts = np.diff(bounds)
+    counts = bounds[1:] - bounds[:-1]
     if len(counts) > 1:
         # Continuation bytes at the beginning of a word do not belong to the word before it.
         full = counts > 0

@@ -34,7 +34,7 @@ from ffjax.storage.base import (
 from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import MEAN_WITH_WORD, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
-from ffjax.storage.word_sums import NgramRows, compose, sum_of_rows
+from ffjax.storage.word_sums import NgramRows, compose
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
@@ -233,7 +233,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         vector = self.word_rows.embedding(row)
         if self.indexer is not None and self.ngrams is not None:
             ids = self.indexer.marked_ids(f"<{self.table[row]}>").astype(np.int64)
-            total = sum_of_rows(self.ngrams, ids, np.array([0, len(ids)]))[0]
+            total = np.add.reduce(self.ngrams.read(ids), 0, dtype=np.float32)
             vector = (vector + total) / np.float32(1 + len(ids))
         return unit_vector(vector)
 
