@@ -30,6 +30,7 @@ from ffjax.formats.text.header import (
     read_header,
 )
 from ffjax.formats.text.table import open_table
+from ffjax.formats.word2vec_rows import check_head
 
 # By format: the bytes that it begins with, the class of its errors, and who describes it.
 _IN_PLACE = {
@@ -127,6 +128,7 @@ def _describe_table(stream: Stream, format: str, lossy: bool, dims: int | None) 
     if format == "word2vec":
         n_rows, dims = read_header(stream)
         check_rows(stream, n_rows, 4 * dims + 1)
+        check_head(stream, n_rows, dims)
     else:
         table = open_table(stream, has_header=format == "textdims", dims=dims)
         if (chunk := next(table.chunks, None)) is not None:

@@ -9,13 +9,12 @@ row; it is never part of a word: words hold neither space nor LF. Words are UTF-
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Unpack
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.file_arguments import check_limit
@@ -24,20 +23,13 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows import export, row_blocks
-from ffjax.formats.text.fields import is_plain, shown
+from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
-from ffjax.strings.string_table import StringTable
+from ffjax.formats.word2vec_rows import SAMPLE_ROWS, SHIFT_HINT, RowChunk, find_vectors
 
 _READ_BYTES = 1 << 22
 _MAX_WORD_BYTES = 1 << 20
-_LF, _SPACE = b"\n "
-# Text and shifted bytes, read as numbers, soon give such ratios between rows and within one.
-_ABSURD, _TINY = 1e15, 1e-10
-_MAX_SHIFT = 8  # numbers at the start of a vector among which text is looked for
-_SHIFT_HINT = (
-    "A word with a space in it, which this format cannot hold, shifts all rows after it. Write the "
-    "file again with `_` for spaces, or as text."
-)
+_SPACE = b" "[0]
 
 
 def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
@@ -101,29 +93,28 @@ def read_word2vec_blocks(
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    data: bytes
-    vectors: list[int]  # where the vectors of complete rows begin
-    offset: int  # of the bytes in the file
-    row: int  # the number of the first row
-
-
-@dataclass(frozen=True)
 class _Reader(row_blocks.BlockReader):
     """Cuts a stream into chunks of complete rows, and chunks into words and vectors."""
 
+    n_rows: int  # as the file declares
     matrix: np.ndarray | None = None  # where all rows go, if they go into one array
     is_complete: bool = True  # all rows are read, and nothing may follow them
 
-    def chunks(self, n_read: int) -> Iterator[_Chunk]:
+    def chunks(self, n_read: int) -> Iterator[RowChunk]:
         """The first `n_read` rows."""
         carry, row, size, chunk = b"", 0, 4 * self.dims, None
         while row < n_read:
             offset = self.stream.position - len(carry)
             data = carry + self.stream.read(max(_READ_BYTES, size))
-            vectors = self._vectors(data, n_read - row)
+            vectors = find_vectors(data, self.dims, n_read - row)
             if vectors:
-                chunk = _Chunk(data, vectors, offset, row)
+                where = offset, row
+                chunk = RowChunk(self.stream, self.n_rows, self.dims, data, vectors, *where)
+                if not self.is_complete and row + len(vectors) == n_read:
+                    # Rows after the last one show whether it is shifted.
+                    n_rows = min(n_read + SAMPLE_ROWS, self.n_rows) - row
+                    vectors_after = find_vectors(data, self.dims, n_rows)
+                    replace(chunk, vectors=vectors_after).last(2 * SAMPLE_ROWS).check_sample()
                 yield chunk
                 carry, row = data[vectors[-1] + size :], row + len(vectors)
             elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
@@ -135,76 +126,20 @@ class _Reader(row_blocks.BlockReader):
         if self.is_complete:
             self._check_end(carry, chunk)
 
-    def _vectors(self, data: bytes, limit: int) -> list[int]:
-        """Where the vectors of complete rows begin: after the first space that follows a vector."""
-        vectors: list[int] = []
-        size, space = 4 * self.dims, -1 - 4 * self.dims
-        with suppress(ValueError):
-            for _ in range(limit):
-                space = data.index(b" ", space + size + 1)
-                vectors.append(space + 1)
-        while vectors and vectors[-1] > len(data) - size:
-            vectors.pop()
-        return vectors
-
-    def parse(self, chunk: _Chunk) -> row_blocks.Block:
+    def parse(self, chunk: RowChunk) -> row_blocks.Block:
         """The rows of a chunk."""
-        data = np.frombuffer(chunk.data, np.uint8)
-        vectors = np.array(chunk.vectors, np.int64)
-        ends = vectors - 1
-        starts = np.concatenate([[0], vectors[:-1] + 4 * self.dims])
-        starts += (data[starts] == _LF) & (starts < ends)
-        for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
-            word = chunk.data[starts[i] : ends[i]]
-            starts[i] += len(word) - len(word.lstrip(b"\n"))
-        rows = sliding_window_view(data, 4 * self.dims)[vectors].view("<f4")
-        words = row_blocks.slice_words(data, starts, ends)
+        starts, ends = chunk.word_bounds
+        rows = chunk.numbers(self.dims)
+        words = row_blocks.slice_words(np.frombuffer(chunk.data, np.uint8), starts, ends)
         invalid = words.first_invalid()
-        spaces = np.argwhere(rows.view("<u4")[:, :_MAX_SHIFT] >> 24 == _SPACE)
         norms, n_infinite = self.norms(rows)
-        lengths = norms
-        if n_infinite:
-            finite = np.isfinite(rows)
-            lengths = np.maximum(norms, np.abs(rows).max(axis=1, where=finite, initial=0))
-        self._check_shift(chunk, words, lengths, spaces, is_text=invalid is None)
+        data = words.host_data[: words.host_offsets[-1]]
+        is_utf8 = invalid is None
+        chunk.check_shift(data, words.host_offsets, rows, norms, n_infinite, is_utf8=is_utf8)
         words = self.checked_words(words, invalid, starts, chunk.offset)
         if self.matrix is not None:
             self.matrix[chunk.row : chunk.row + len(rows)] = rows
         return row_blocks.Block(words, rows, norms, n_infinite)
-
-    def _check_shift(
-        self,
-        chunk: _Chunk,
-        table: StringTable,
-        lengths: np.ndarray,
-        spaces: np.ndarray,
-        *,
-        is_text: bool,
-    ) -> None:
-        """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
-        data = table.host_data[: table.host_offsets[-1]]
-        feeds = np.flatnonzero(data == _LF)
-        if len(feeds):
-            i = int(np.searchsorted(table.host_offsets, feeds[0], side="right")) - 1
-            raise self._shifted(chunk, table, i, "with a line feed in it")
-        is_text = is_text and bool((data >= _SPACE).all())
-        for i in _too_long(lengths, is_text=is_text).tolist():
-            numbers = np.abs(np.frombuffer(chunk.data, "<f4", self.dims, chunk.vectors[i]))
-            if not is_text or np.fmin.reduce(numbers) < lengths[i] / _ABSURD:
-                raise self._shifted(chunk, table, i, "and a vector of absurd length")
-        # A shift by whole numbers leaves lengths as they are. The space after the rest of the word
-        # then is the high byte of a number of 1e-19.
-        for i, j in spaces.tolist():
-            start = chunk.vectors[i]
-            text = chunk.data[start : start + 4 * j + 4]
-            if lengths[i] > _TINY and is_plain(text) and b"\n" not in text:
-                raise self._shifted(chunk, table, i, "and a vector that begins with text")
-
-    def _shifted(self, chunk: _Chunk, table: StringTable, i: int, problem: str) -> FormatError:
-        offset = chunk.offset + (chunk.vectors[i - 1] + 4 * self.dims if i else 0)
-        where = {"chunk": f"row {chunk.row + i + 1} of {self.n_rows}", "field": "word"}
-        got, hint = f"{shown(table.raw(i))}, {problem}", f"The rows are shifted. {_SHIFT_HINT}"
-        return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
 
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
@@ -214,14 +149,14 @@ class _Reader(row_blocks.BlockReader):
         if not space:
             got = shown(rest) if rest else "the end of the file"
             expected = "a word and a space"
-            hint = _SHIFT_HINT if rest else limit_hint(row)
+            hint = SHIFT_HINT if rest else limit_hint(row)
             return self.stream.error(offset, expected, got, chunk=chunk, field="word", hint=hint)
         expected, got = f"{4 * self.dims} bytes", f"{len(vector)} before the end"
-        field, hint = f"vector of {shown(word)}", f"Is the file complete? {_SHIFT_HINT}"
+        field, hint = f"vector of {shown(word)}", f"Is the file complete? {SHIFT_HINT}"
         offset += len(word) + 1
         return self.stream.error(offset, expected, got, chunk=chunk, field=field, hint=hint)
 
-    def _check_end(self, carry: bytes, last: _Chunk | None) -> None:
+    def _check_end(self, carry: bytes, last: RowChunk | None) -> None:
         """Checks that nothing but line feeds follows the last row."""
         rest = carry
         while not (surplus := rest.lstrip(b"\n")):
@@ -230,16 +165,9 @@ class _Reader(row_blocks.BlockReader):
         if last is not None:
             self.parse(last)  # an error there is the cause of this one
         expected = f"the end after {self.n_rows} rows, as the first line says"
-        hint = f"`limit={self.n_rows}` reads these rows. {_SHIFT_HINT}"
+        hint = f"`limit={self.n_rows}` reads these rows. {SHIFT_HINT}"
         offset, got = self.stream.position - len(surplus), f"{shown(surplus)} and more"
         raise self.stream.error(offset, expected, got, hint=hint)
-
-
-def _too_long(lengths: np.ndarray, *, is_text: bool) -> np.ndarray:
-    """The rows that are far longer than most, or than any should be if words are not text."""
-    positive = lengths[lengths > 0]
-    usual = np.quantile(positive, 0.5, method="lower") if len(positive) else 1
-    return np.flatnonzero(lengths / _ABSURD > (usual if is_text else min(usual, 1)))
 
 
 def write_word2vec(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ffjax._internal.file_arguments import check_dims
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
@@ -18,6 +20,7 @@ from ffjax.formats.text.lines import IsSurplus, Lines, n_values, parse_lines
 Rows = TypeVar("Rows", bound=Sized)
 
 _SAMPLE_BYTES = 1 << 20
+_LF, _SPACE = b"\n "
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
 _LONG_HEADER = re.compile(rb"\d{19,}[ \t](\d+)\s*")
@@ -77,6 +80,8 @@ class TextTable:
         return len(words), n_rows
 
     def _words(self, chunk: LineChunk, lossy: bool) -> tuple[list[bytes], int | None]:
+        if not self.aligned and (plain := self._plain_words(chunk)) is not None:
+            return plain, None
         lines, text = self.parse(chunk, values=False), chunk.text.tobytes()
         bounds = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
         words = [text[start:end] for start, end in bounds]
@@ -90,6 +95,24 @@ class TextTable:
                     raise not_utf8(self.stream, offset, words, *problem) from None
                 words[i] = word.decode("utf-8", "replace").encode()
         return words, lines.blank
+
+    def _plain_words(self, chunk: LineChunk) -> list[bytes] | None:
+        """The words of a chunk of UTF-8 where each line has as many spaces as values."""
+        text = chunk.text
+        feeds = np.flatnonzero(text == _LF)
+        # No line may have fewer spaces, so all have as many as they have together.
+        n_spaces = len(feeds) * self.dims
+        n_separators = np.count_nonzero(text <= _SPACE)
+        if (np.count_nonzero(text == _SPACE), n_separators) != (n_spaces, n_spaces + len(feeds)):
+            return None
+        data = text.tobytes()
+        starts = [0, *(feeds[:-1] + 1).tolist()]
+        words = [data[start : data.index(b" ", start)] for start in starts]
+        try:
+            b"".join(words).decode()
+        except UnicodeDecodeError:
+            return None
+        return words
 
 
 def open_table(

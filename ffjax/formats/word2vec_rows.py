@@ -1,0 +1,160 @@
+"""Rows of word2vec's binary format in memory, and whether they are shifted.
+
+A word with a space in it shifts all rows after it: the vector begins within the word, and the rest
+of the vector becomes a part of the next word. Importing this does not import JAX.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.streams import Stream
+from ffjax.formats.text.fields import is_plain, shown
+from ffjax.kernels.unit_length import row_norms
+
+# Rows that are checked where not all are read.
+SAMPLE_ROWS = 64
+_WORD_BYTES = 64
+_LF, _SPACE = b"\n "
+# Text and shifted bytes, read as numbers, soon give such ratios between rows and within one.
+_ABSURD, _TINY = 1e15, 1e-10
+_MAX_SHIFT = 8  # numbers at the start of each vector among which text is looked for
+SHIFT_HINT = (
+    "A word with a space in it, which this format cannot hold, shifts all rows after it. Write the "
+    "file again with `_` for spaces, or as text."
+)
+
+
+@dataclass(frozen=True)
+class RowChunk:
+    """Complete rows of a file, one after the other."""
+
+    stream: Stream
+    n_rows: int  # of the file, as it declares
+    dims: int
+    data: bytes
+    vectors: list[int]  # where the vectors begin
+    offset: int  # of the bytes in the file
+    row: int  # the number of the first row
+
+    def numbers(self, dims: int) -> np.ndarray:
+        """The first numbers of the vectors, copied, float32 `[n, dims]`."""
+        data = np.frombuffer(self.data, np.uint8)
+        return sliding_window_view(data, 4 * dims)[np.array(self.vectors)].view("<f4")
+
+    @cached_property
+    def word_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where words start, after the line feed that may follow a vector, and where they end."""
+        data = np.frombuffer(self.data, np.uint8)
+        vectors = np.array(self.vectors, np.int64)
+        ends = vectors - 1
+        starts = np.concatenate([[0], vectors[:-1] + 4 * self.dims])
+        starts += (data[starts] == _LF) & (starts < ends)
+        for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
+            word = self.data[starts[i] : ends[i]]
+            starts[i] += len(word) - len(word.lstrip(b"\n"))
+        return starts, ends
+
+    def word(self, i: int) -> bytes:
+        """One word."""
+        starts, ends = self.word_bounds
+        return self.data[starts[i] : ends[i]]
+
+    def last(self, n: int) -> "RowChunk":
+        """The last `n` rows, or fewer."""
+        first = max(0, len(self.vectors) - n)
+        begin = self.vectors[first - 1] + 4 * self.dims if first else 0
+        return RowChunk(
+            *(self.stream, self.n_rows, self.dims, self.data[begin:]),
+            [start - begin for start in self.vectors[first:]],
+            self.offset + begin,
+            self.row + first,
+        )
+
+    def check_sample(self) -> None:
+        """Raises an error if rows that are not read for their values are shifted."""
+        words = [self.word(i) for i in range(len(self.vectors))]
+        data = np.frombuffer(b"".join(words), np.uint8)
+        offsets = np.cumsum([0, *map(len, words)])
+        rows = self.numbers(self.dims)
+        is_utf8 = all(map(is_plain, words))
+        self.check_shift(data, offsets, rows, *row_norms(rows), is_utf8=is_utf8)
+
+    def check_shift(
+        self,
+        words: np.ndarray,
+        offsets: np.ndarray,
+        rows: np.ndarray,
+        norms: np.ndarray,
+        n_infinite: int,
+        *,
+        is_utf8: bool,
+    ) -> None:
+        """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
+        lengths = norms
+        if n_infinite:
+            finite = np.isfinite(rows)
+            lengths = np.maximum(norms, np.abs(rows).max(axis=1, where=finite, initial=0))
+        feeds = np.flatnonzero(words == _LF)
+        if len(feeds):
+            i = int(np.searchsorted(offsets, feeds[0], side="right")) - 1
+            raise self._shifted(i, "with a line feed in it")
+        controls = np.flatnonzero(words < _SPACE)
+        is_text = is_utf8 and not len(controls)
+        for i in _too_long(lengths, is_text=is_text).tolist():
+            numbers = np.abs(np.frombuffer(self.data, "<f4", self.dims, self.vectors[i]))
+            if not is_text or np.fmin.reduce(numbers) < lengths[i] / _ABSURD:
+                raise self._shifted(i, "and a vector of absurd length")
+        # A shift by whole numbers leaves lengths as they are. The space after the rest of the word
+        # then is the high byte of a number of 1e-19.
+        first = self.numbers(min(self.dims, _MAX_SHIFT)).view("<u4")
+        for i, j in np.argwhere(first >> 24 == _SPACE).tolist():
+            if lengths[i] > _TINY and self._begins_with_text(i, 4 * j + 4):
+                raise self._shifted(i, "and a vector that begins with text")
+        # After a longer shift comes a word that has bytes of a vector, or the end of the chunk.
+        after = np.searchsorted(offsets, controls, side="right") - 1
+        for i in {*(after[after > 0] - 1).tolist(), len(norms) - 1}:
+            n_bytes = self.data.find(b" ", self.vectors[i]) - self.vectors[i]
+            if 4 * _MAX_SHIFT < n_bytes < 4 * self.dims and self._begins_with_text(i, n_bytes):
+                raise self._shifted(i, "and a vector that begins with text")
+
+    def _begins_with_text(self, i: int, n_bytes: int) -> bool:
+        text = self.data[self.vectors[i] : self.vectors[i] + n_bytes]
+        return is_plain(text) and b"\n" not in text
+
+    def _shifted(self, i: int, problem: str) -> FormatError:
+        offset = self.offset + (self.vectors[i - 1] + 4 * self.dims if i else 0)
+        where = {"chunk": f"row {self.row + i + 1} of {self.n_rows}", "field": "word"}
+        got, hint = f"{shown(self.word(i))}, {problem}", f"The rows are shifted. {SHIFT_HINT}"
+        return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
+
+
+def find_vectors(data: bytes, dims: int, limit: int) -> list[int]:
+    """Where the vectors of complete rows begin: after the first space that follows a vector."""
+    vectors: list[int] = []
+    size, space = 4 * dims, -1 - 4 * dims
+    with suppress(ValueError):
+        for _ in range(limit):
+            space = data.index(b" ", space + size + 1)
+            vectors.append(space + 1)
+    while vectors and vectors[-1] > len(data) - size:
+        vectors.pop()
+    return vectors
+
+
+def check_head(stream: Stream, n_rows: int, dims: int) -> None:
+    """Raises an error if the first of the rows that follow are shifted."""
+    data = stream.head(SAMPLE_ROWS * (4 * dims + _WORD_BYTES))
+    if vectors := find_vectors(data, dims, min(n_rows, SAMPLE_ROWS)):
+        RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check_sample()
+
+
+def _too_long(lengths: np.ndarray, *, is_text: bool) -> np.ndarray:
+    """The rows that are far longer than most, or than any should be if words are not text."""
+    positive = lengths[lengths > 0]
+    usual = np.quantile(positive, 0.5, method="lower") if len(positive) else 1
+    return np.flatnonzero(lengths / _ABSURD > (usual if is_text else min(usual, 1)))
