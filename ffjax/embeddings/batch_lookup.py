@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
 from ffjax.functional.oov import OOV_BATCHES, oov_vectors
@@ -32,7 +33,6 @@ _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
 _NARROW, _WIDE = 64, 1024
 # Bytes of words whose n-grams are added up in NumPy at a time.
 _HOST_BYTES = 1 << 14
-_THREADS = 2
 
 
 def embed_words(
@@ -65,7 +65,7 @@ def embed_words(
         unknown = [read_known(start, block) for start, block in blocks]
     else:
         # The rows of a block are read while the next one is encoded.
-        with ThreadPoolExecutor(_THREADS) as threads:
+        with ThreadPoolExecutor(min(2, n_cpus())) as threads:
             waiting = [threads.submit(read_known, start, block) for start, block in blocks]
             unknown = [future.result() for future in waiting]
     positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])

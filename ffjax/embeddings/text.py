@@ -45,7 +45,6 @@ _BLOCK_BYTES, _BATCH_BYTES = 3 << 17, 1 << 24
 _TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 # Longer words are few, and looked up apart.
 _WIDTH = 16
-_THREADS = max(2, n_cpus())
 
 
 def embed_text(
@@ -168,7 +167,7 @@ def embed_batch(
     by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
     look_up = _look_up_in_numpy if by_numpy else _look_up
     # Each step of a call is too small for several cores, so that each block gets its own thread.
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(n_cpus()) as threads:
         run = map if len(texts) == 1 else threads.map
         blocks = list(run(partial(look_up, embeddings.vocab), texts))
         first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])

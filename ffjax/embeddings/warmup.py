@@ -24,7 +24,6 @@ from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.strings import Strings
 
 _QUERIES = 256
-_THREADS = n_cpus()
 
 
 def warmup(
@@ -67,7 +66,7 @@ def warmup(
     calls += [
         partial(embed, embeddings, _fillers(*size), unnormalize=unnormalize) for size in sizes
     ]
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(n_cpus()) as threads:
         for result in threads.map(lambda call: call(), calls):
             jax.block_until_ready(result)
     return time.perf_counter() - start

@@ -17,6 +17,7 @@ from typing import Unpack
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
@@ -88,7 +89,7 @@ def read_word2vec_blocks(
         if in_place and stream.remaining is not None:
             matrix = row_blocks.RowBuffer(dims, n_read).array
         reader = _Reader(stream, n_rows, dims, lossy, unit, matrix, limit is None)
-        with closing(row_blocks.in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
+        with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
             yield row_blocks.Blocks(dims, n_rows, blocks, matrix, unit)
 
 

@@ -20,7 +20,6 @@ _BLOCK_CODES = 1 << 17
 # How much the norms before and after a rotation may differ: the rounding of OPQ's matrices.
 _ROUNDING = 2e-5
 _CACHED_CODES = 1 << 16
-_THREADS = n_cpus()
 
 
 @value(static=("reconstructed_len",))
@@ -186,10 +185,10 @@ class PQ:
                     np.matmul(self._concatenated(block), projection.T, out=out[rows])
 
         # Matrix products use all cores by themselves.
-        if len(out) < 8 * step or projection is not None or _THREADS == 1:
+        if len(out) < 8 * step or projection is not None or (n_threads := n_cpus()) == 1:
             return decode_rows(0, len(out))
-        ends = np.linspace(0, len(out), _THREADS + 1, dtype=int).tolist()
-        with ThreadPoolExecutor(_THREADS) as pool:
+        ends = np.linspace(0, len(out), n_threads + 1, dtype=int).tolist()
+        with ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(decode_rows, ends[:-1], ends[1:]))
 
     def _checked_codes(self, codes: np.ndarray) -> np.ndarray:

@@ -131,19 +131,22 @@ def test_two_hundred_varied_calls_compile_few_programs(programs):
     known = [words[i] for i in rng.integers(0, len(words), 20_000)]
     mixed = [f"{word}s" if i % 3 else word for i, word in enumerate(known)]
     lines = [" ".join(mixed[i : i + 1 + i % 7]).encode() for i in range(10_000)] * 5
-    sizes = np.unique(np.geomspace(1, 20_000, 60).astype(int)).tolist()
-    programs.clear()
+    sizes = np.geomspace(1, 20_000, 60).astype(int).tolist()
+    texts, batches = [*range(1, 63, 2), 3000, 12_345, 50_000], [1, 20, 5000]
+    assert 100 + len(sizes) + len(texts) + 2 * len(batches) == 200
 
     def calls() -> None:
-        for k in range(1, 201, 3):
+        for k in range(1, 201, 2):
             emb.word_similarity("word7", k=k)
         for i, n in enumerate(sizes):
             emb.embedding_batch((known, mixed)[i % 2][:n])
-        for n in [1, 7, 30, 3000, 12_345, 50_000]:
+        for n in texts:
             ffjax.embed_text(emb, b"\n".join(lines[:n]))
-        for n in [1, 20, 300, 5000]:
+        for n in batches:
             emb.most_similar_batch(known[:n], k=1 + n % 40)
             ffjax.embed(emb, ffjax.pack(known[:n]))
+
+    programs.clear()
 
     calls()
     assert len(programs) <= 12

@@ -6,9 +6,7 @@ A reader yields `Blocks` and keeps a few of them in memory. `collect` makes embe
 
 import mmap
 import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -16,7 +14,6 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty, ranges
-from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
@@ -30,10 +27,8 @@ from ffjax.vocab import SimpleVocab
 T = TypeVar("T")
 U = TypeVar("U")
 
-_MAX_THREADS = 4
 _FIRST_BYTES = 1 << 24
 _MOVE_ROWS = 1 << 14
-_AHEAD = 2  # blocks that wait for each thread
 
 
 @dataclass(frozen=True)
@@ -213,26 +208,3 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
 def to_storage(matrix: np.ndarray) -> NdArray:
     """Rows as a storage: on the device, or on the host if they are mapped."""
     return NdArray(matrix if isinstance(matrix, np.memmap) else jax.device_put(matrix))
-
-
-def in_order(
-    work: Callable[[T], U], items: Iterable[T], *, spare: int = 0
-) -> Generator[U, None, None]:
-    """`map` on a few threads, in order; the caller's thread makes items and has `spare` CPUs."""
-    n_threads = min(_MAX_THREADS, n_cpus())
-    if n_threads == 1:
-        yield from map(work, items)
-        return
-    n_threads = max(1, n_threads - spare)
-    waiting: deque[Future[U]] = deque()
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="ffjax") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > n_threads * _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

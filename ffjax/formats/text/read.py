@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
@@ -131,7 +132,7 @@ class TextReader(row_blocks.BlockReader):
         if limit is not None:
             chunks = first_lines(chunks, limit)
         n_read = 0
-        for block in self.table.without_blank_lines(row_blocks.in_order(self._parse, chunks)):
+        for block in self.table.without_blank_lines(in_order(self._parse, chunks)):
             n_read += len(block)
             yield block
         if self.n_rows is None:

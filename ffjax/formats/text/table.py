@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_dims
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
@@ -73,8 +75,8 @@ class TextTable:
     def count_words(self, *, lossy: bool) -> tuple[int, int]:
         """How many different words there are, and how many rows; numbers are not read."""
         words: set[bytes] = set()
-        n_rows = 0
-        for chunk_words in self.without_blank_lines(self._words(c, lossy) for c in self.chunks):
+        n_rows, parse = 0, partial(self._words, lossy=lossy)
+        for chunk_words in self.without_blank_lines(in_order(parse, self.chunks)):
             words.update(chunk_words)
             n_rows += len(chunk_words)
         return len(words), n_rows
@@ -97,13 +99,14 @@ class TextTable:
         return words, lines.blank
 
     def _plain_words(self, chunk: LineChunk) -> list[bytes] | None:
-        """The words of a chunk of UTF-8 where each line has as many spaces as values."""
+        """The words of a chunk of UTF-8 where each line has a space before each value, no other."""
         text = chunk.text
-        feeds = np.flatnonzero(text == _LF)
+        feeds, is_separator = np.flatnonzero(text == _LF), text <= _SPACE
         # No line may have fewer spaces, so all have as many as they have together.
-        n_spaces = len(feeds) * self.dims
-        n_separators = np.count_nonzero(text <= _SPACE)
-        if (np.count_nonzero(text == _SPACE), n_separators) != (n_spaces, n_spaces + len(feeds)):
+        n_spaces, n_separators = np.count_nonzero(text == _SPACE), np.count_nonzero(is_separator)
+        if n_spaces != len(feeds) * self.dims or n_separators != n_spaces + len(feeds):
+            return None
+        if (is_separator[1:] & is_separator[:-1]).any():
             return None
         data = text.tobytes()
         starts = [0, *(feeds[:-1] + 1).tolist()]
