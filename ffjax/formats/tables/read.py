@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.cpus import in_order
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect, in_order
+from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect
 from ffjax.formats.tables.arrow import ArrowTable, arrow_errors, matrix_of, row_error
 from ffjax.formats.tables.layout import Layout, open_layout, words_beside
 from ffjax.formats.tables.words import array_words, column_words, read_words
