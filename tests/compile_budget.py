@@ -21,7 +21,6 @@ SECONDS = 90.0  # generous: a slow or busy machine needs several times what a fa
 MORE_PROGRAMS: dict[str, int] = {
     "tests/storage/test_contract.py": 420,  # ten storages, each with programs of its own
     "tests/test_without_jit.py": 500,  # each operation is a program
-    "tests/kernels/test_perfect_hash.py": 280,  # sizes of tables, widths and lengths
 }
 
 

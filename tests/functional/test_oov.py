@@ -26,9 +26,12 @@ def words_of_all_lengths(n: int) -> list[str]:
     return [*builders.WORDS, *words, *AWKWARD]
 
 
-def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> np.ndarray:
-    """The vectors that the host's code gives, word by word."""
-    return np.stack([emb.embedding(word, default=np.zeros(emb.dims, np.float32)) for word in words])
+def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> tuple[np.ndarray, list[bool]]:
+    """The vectors that the host's code gives, word by word, and which words have one."""
+    vectors = [emb.embedding(word) for word in words]
+    zeros = np.zeros(emb.dims, np.float32)
+    filled = [zeros if vector is None else vector for vector in vectors]
+    return np.stack(filled), [vector is not None for vector in vectors]
 
 
 @pytest.mark.parametrize(
@@ -44,8 +47,9 @@ def test_blocks_of_words_of_all_lengths(kinds):
     emb = builders.embeddings(*kinds)
     words = words_of_all_lengths(N_WORDS)
     vectors, found = ffjax.embed(emb, ffjax.pack(words))
-    np.testing.assert_allclose(vectors[: len(words)], one_by_one(emb, words), atol=2e-6)
-    assert found.tolist()[: len(words)] == [emb.embedding(word) is not None for word in words]
+    expected, exist = one_by_one(emb, words)
+    np.testing.assert_allclose(vectors[: len(words)], expected, atol=2e-6)
+    assert found.tolist()[: len(words)] == exist
     assert not found[len(words) :].any()
     assert not vectors[len(words) :].any()
 
@@ -95,7 +99,7 @@ def scaled(
 
 
 @pytest.mark.parametrize(
-    "storage", builders.cases(["dense", "opq", "int8"], exhaustive=builders.ALL_STORAGES)
+    "storage", builders.cases(["dense", "opq"], exhaustive=builders.ALL_STORAGES)
 )
 def test_gradients_are_those_of_the_plain_program(storage):
     emb = builders.embeddings("fasttext", storage)
@@ -230,7 +234,7 @@ def test_memory_of_wide_words_is_that_of_a_few():
 )
 def test_encode_has_lines_for_unknown_words_alone(words, lines):
     emb = builders.embeddings("fasttext")
-    packed = ffjax.pack(words)
+    packed = ffjax.pack(words, count=16, width=64)
     rows = ffjax.encode(emb.vocab, packed)
     assert rows.ngrams.shape[0] == lines
     inside = jax.jit(ffjax.encode)(emb.vocab, packed)

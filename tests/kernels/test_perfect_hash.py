@@ -10,57 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ffjax.kernels import perfect_hash as hash_table
-from ffjax.kernels import perfect_hash_build as hash_build
 from ffjax.kernels.perfect_hash import HashTable, find
-from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
-from ffjax.kernels.siphash import hash_spans
-
-find_jit = jax.jit(find)
-
-
-def blob(words, slack=64):
-    """The words in one buffer, with their offsets."""
-    data = np.frombuffer(b"".join(words) + bytes(slack), np.uint8)
-    return data, np.cumsum([0, *map(len, words)]).astype(np.int32)
-
-
-def batch(queries, width, fill=b"\0"):
-    data = b"".join(query.ljust(width, fill)[:width] for query in queries)
-    lengths = np.array([len(query) for query in queries], np.int32)
-    return np.frombuffer(data, np.uint8).reshape(len(queries), width), lengths
-
-
-def find_by_dict(data, offsets, strings, lengths):
-    """The same with a `dict`."""
-    data, offsets, strings, lengths = map(np.asarray, (data, offsets, strings, lengths))
-    bounds = zip(offsets[:-1], offsets[1:], strict=True)
-    rows = {data[begin:end].tobytes(): row for row, (begin, end) in enumerate(bounds)}
-    found = [
-        rows.get(row[:n].tobytes(), -1) if 0 <= n <= row.size else -1
-        for row, n in zip(strings, lengths, strict=True)
-    ]
-    return np.array(found, np.int32)
-
-
-def check(words, queries, width=16, fill=b"\0", slack=64):
-    """Asks for all queries at once, compiled and on the host, and compares with a `dict`."""
-    data, offsets = blob(words, slack)
-    table = HashTable.build(data, offsets)
-    rows = {word: row for row, word in enumerate(words)}
-    expected = [rows.get(query, -1) if len(query) <= width else -1 for query in queries]
-    strings, lengths = batch(queries, width, fill)
-    found = find_jit(table, data, offsets, strings, lengths)
-    assert found.dtype == np.int32 and found.tolist() == expected
-    return table
-
-
-def misses(words):
-    """Words that are not in the table, most of them nearly."""
-    near = [w + b"\0" for w in words] + [w[:-1] for w in words] + [w[1:] for w in words]
-    near += [w[:-1] + bytes([w[-1] ^ bit]) for w in words if w for bit in (1, 128)]
-    return [w for w in near if w not in set(words)] + [b"", b"\0", b"quite unknown"]
-
+from tests.builders import cases
+from tests.kernels.hash_tables import batch, blob, check, find_by_dict, find_jit, misses
 
 WORDS = [
     b"the",
@@ -192,15 +144,16 @@ def test_every_alignment_of_words_and_buffer(slack, n_queries):
     check(words, (words + misses(words))[:n_queries], slack=slack)
 
 
-def test_every_small_size():
-    for n in range(1, 70):
-        words = [b"%d" % i for i in range(n)]
-        data, offsets = blob(words)
-        table = HashTable.build(data, offsets)
-        assert find_jit(table, data, offsets, *batch([*words, b"%d" % n], 4)).tolist() == [
-            *range(n),
-            -1,
-        ]
+# Those where the number of slots changes, and those beside them.
+SIZES = [1, 2, 3, 4, 6, 7, 12, 13, 25, 26, 51, 52, 69]
+
+
+@pytest.mark.parametrize("n", cases(SIZES, exhaustive=range(1, 70)))
+def test_every_small_size(n):
+    words = [b"%d" % i for i in range(n)]
+    data, offsets = blob(words)
+    found = find_jit(HashTable.build(data, offsets), data, offsets, *batch([*words, b"%d" % n], 4))
+    assert found.tolist() == [*range(n), -1]
 
 
 @pytest.mark.parametrize("n", [819, 820, 65_536, 104_857, 104_858])
@@ -284,137 +237,33 @@ def test_sharded_batch():
     assert find_jit(table, data, offsets, strings, lengths).tolist() == expected
 
 
-# Duplicates
-
-
-def test_duplicates_are_named_with_both_rows():
-    words = [b"%d" % i for i in range(50)]
-    words[40] = words[30] = words[7]
-    words[20] = words[3]
-    with pytest.raises(
-        ValueError,
-        match=r"`words`: expected each once, got '3' as number 3 and again as number 20\. Rem",
-    ):
-        HashTable.build(*blob(words))
-    with pytest.raises(
-        ValueError,
-        match="`n-grams`: expected each once, got 'a\ufffd' as number 0 and again as number 2",
-    ):
-        HashTable.build(*blob([b"a\xff", b"", b"a\xff"]), what="n-grams")
-    with pytest.raises(ValueError, match="got '' as number 1 and again as number 2"):
-        HashTable.build(*blob([b"x", b"", b""]))
-
-
-def test_many_duplicates_are_refused_quickly(monkeypatch):
-    calls = []
-    monkeypatch.setattr(hash_build, "slot_of", lambda *a: calls.append(1) or slot_of(*a))
-    with pytest.raises(ValueError, match="got 'same' as number 0 and again as number 1"):
-        HashTable.build(*blob([b"same"] * 100_000))
-    with pytest.raises(ValueError, match="got '0' as number 0 and again as number 1000"):
-        HashTable.build(*blob([b"%d" % i for i in range(1000)] * 2))
-    assert len(calls) < 100  # no search for a factor that can't exist
-
-
-# Hostile words
-
-
-def buckets_under(key, words, n_buckets):
-    data, offsets = blob(words)
-    return hash_spans(data, offsets[:-1], np.diff(offsets), key)[0] & np.uint32(n_buckets - 1)
-
-
-def test_words_that_collide_under_the_key_of_another_table():
-    """A thousand words of one bucket under the key of another table change the key."""
-    victim = HashTable.build(*blob([b"%d" % i for i in range(1000)]))
-    candidates = [b"w%x" % i for i in range(1_200_000)]
-    one_bucket = np.flatnonzero(buckets_under(victim.key, candidates, 1024) == 0)[:1000]
-    words = [candidates[i] for i in one_bucket]
-    assert len(words) == 1000
-    data, offsets = blob(words)
-    assert place(*hash_spans(data, offsets[:-1], np.diff(offsets), victim.key)) is None
-
-    table = check(words, words + candidates[:1000])
-    assert np.bincount(buckets_under(table.key, words, 1024)).max() <= 10
-    assert find_jit(victim, *blob([b"%d" % i for i in range(1000)]), *batch(words, 16)).max() == -1
-
-
-def test_words_that_collide_under_their_own_key():
-    """Found by trying: sets of words that all fall into one bucket of their own table."""
-    found = 0
-    for i in range(1000):
-        words = [b"%d.%d" % (i, j) for j in range(5)]
-        data, offsets = blob(words)
-        if len(set(buckets_under(HashTable.build(data, offsets).key, words, 4).tolist())) == 1:
-            check(words, [*words, b"%d." % i, b"none"])
-            found += 1
-    assert found  # one in 256 is expected
-
-
-def test_a_key_that_fails_is_followed_by_the_next(monkeypatch):
-    """The first key is one under which the words collide; the answers are those of the second."""
-    bad = np.array([1, 2], np.uint32)
-    candidates = [b"w%x" % i for i in range(60_000)]
-    words = [candidates[i] for i in np.flatnonzero(buckets_under(bad, candidates, 128) == 5)[:150]]
-    asked = []
-
-    def key(digest, attempt):
-        asked.append(attempt)
-        return bad if attempt == 0 else key_of(digest, attempt)
-
-    monkeypatch.setattr(hash_table, "key_of", key)
-    table = check(words, words + candidates[:500])
-    assert asked == [0, 1] and not np.array_equal(table.key, bad)
-
-
-def test_the_search_for_a_key_has_an_end(monkeypatch):
-    monkeypatch.setattr(hash_table, "place", lambda first, second: None)
-    with pytest.raises(
-        RuntimeError, match="`words`: could not place 2 distinct strings with any of 64 keys"
-    ):
-        HashTable.build(*blob([b"a", b"b"]))
-
-
-def test_place_gives_every_string_its_own_slot():
-    rng = np.random.default_rng(0)
-    for n in (1, 2, 3, 7, 20, 1000):
-        first, second = rng.integers(0, 2**32, (2, n), np.uint32)
-        if n == 20:
-            first[:] = 7  # as full as a bucket may be
-        factors, rows = place(first, second)
-        slots = slot_of(second, factors[first & np.uint32(len(factors) - 1)], len(rows))
-        assert rows[slots].tolist() == list(range(n))
-
-
-def test_place_gives_up_at_once_where_no_factor_can_exist():
-    halves = np.arange(1, 43, 2, dtype=np.uint32)
-    assert place(np.zeros(21, np.uint32), halves) is None  # more than 20 in a bucket
-    assert (
-        place(np.zeros(2, np.uint32), np.array([6, 7], np.uint32)) is None
-    )  # equal but for the lowest bit
-    assert place(np.zeros(2, np.uint32), np.array([6, 6], np.uint32)) is None
-
-
 # Any words
 
-words_and_queries = st.tuples(
-    st.lists(st.binary(max_size=20), unique=True, max_size=40),
-    st.lists(st.binary(max_size=20), max_size=20),
-)
-few_letters = st.tuples(
-    st.lists(st.text("ab\0", max_size=6).map(str.encode), unique=True, max_size=60),
-    st.lists(st.text("ab\0", max_size=7).map(str.encode), max_size=30),
-)
+short = st.binary(max_size=20)
+few_letters = st.text("ab\0", max_size=7).map(str.encode)
+N_QUERIES, N_BYTES = 80, 1536
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.one_of(words_and_queries, few_letters))
+@given(
+    st.sampled_from([short, few_letters]).flatmap(
+        lambda word: st.tuples(
+            st.lists(word, unique=True, max_size=60), st.lists(word, max_size=20)
+        )
+    )
+)
 def test_any_words(case):
-    words, queries = case
+    """Few numbers of words, and batches and buffers of one size, share a few programs."""
+    size = max(n for n in (0, 1, 2, 5, 13, 40) if n <= len(case[0]))
+    words, queries = case[0][:size], [*case[0], *case[1]]
     data, offsets = blob(words)
+    data = np.concatenate([data, np.zeros(N_BYTES - data.size, np.uint8)])
     table = HashTable.build(data, offsets)
-    queries = [*words, *queries]
     expected = [words.index(q) if q in words else -1 for q in queries]
-    assert find_jit(table, data, offsets, *batch(queries, 20)).tolist() == expected
+    strings, lengths = batch([*queries, *[b""] * (N_QUERIES - len(queries))], 20)
+    lengths[len(queries) :] = -1
+    found = find_jit(table, data, offsets, strings, lengths)
+    assert found.tolist() == expected + [-1] * (N_QUERIES - len(queries))
 
 
 @settings(deadline=None, max_examples=100)

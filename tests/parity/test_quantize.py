@@ -20,7 +20,8 @@ def rows(n, dims=16, seed=0):
 @pytest.mark.parametrize("subwords", [False, True])
 def test_finalfusion_reads_the_same_vectors(tmp_path, method, subwords):
     ff = pytest.importorskip("finalfusion")
-    vocab = ffjax.SimpleVocab(WORDS)
+    # As many rows in both, so that they share the programs that train.
+    vocab = ffjax.SimpleVocab([*WORDS, *(f"further{i}" for i in range(2**6))])
     if subwords:
         vocab = ffjax.FinalfusionBucketVocab(WORDS, ffjax.FinalfusionHashIndexer(6))
     matrix = rows(vocab.upper_bound)
