@@ -1,6 +1,6 @@
 """What each process of `test_processes.py` does.
 
-    python -m tests.process_worker PORT PROCESSES NUMBER FOLDER
+    python -m tests.process_worker ADDRESS PROCESSES NUMBER FOLDER
 """
 
 import sys
@@ -93,10 +93,10 @@ def all_answers(folder: Path, sharding: NamedSharding | None, *, thorough: bool)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def main(port: str, n: str, number: str, folder: str) -> None:
+def main(address: str, n: str, number: str, folder: str) -> None:
     """Joins the other processes, and writes the answers of this one."""
     jax.config.update("jax_num_cpu_devices", 1)
-    jax.distributed.initialize(f"localhost:{port}", int(n), int(number))
+    jax.distributed.initialize(address, int(n), int(number))
     thorough = int(n) > 2
     # Of four processes two divide the rows and two the queries.
     shape = (2, 2) if thorough else (1, 2)

@@ -1,6 +1,7 @@
 """Several processes under `jax.distributed`: each has the answers of one process alone."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tests.conftest import ROOT
 from tests.functional.search.reference import integers
 from tests.process_worker import all_answers
 
-TIMEOUT = 300
+TIMEOUT = 900
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +28,19 @@ def folder(tmp_path_factory):
     return path
 
 
-def run_processes(n, *arguments):
-    """Runs a program `n` times at once, with a port, `n` and a number before other arguments."""
+def run_processes(n, program, *arguments):
+    """Runs a program `n` times at once; its first arguments are an address, `n` and a number."""
     try:
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
-            port = str(probe.getsockname()[1])
+            address = f"localhost:{probe.getsockname()[1]}"
     except OSError as error:
         pytest.skip(f"needs a port of this machine: {error}")
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *arguments[:2], port, str(n)]
+    command = [sys.executable, *program, address, str(n)]
     started = [
         subprocess.Popen(
-            [*command, str(number), *arguments[2:]],
+            [*command, str(number), *arguments],
             env=environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -58,7 +59,7 @@ def run_processes(n, *arguments):
 
 
 def check_answers(folder, n):
-    run_processes(n, "-m", "tests.process_worker", str(folder))
+    run_processes(n, ["-m", "tests.process_worker"], str(folder))
     expected = all_answers(folder, None, thorough=n > 2)
     for number in range(n):
         answers = np.load(folder / f"{n}-{number}.npz")
@@ -78,3 +79,15 @@ def test_two_processes_answer_as_one(folder):
 def test_four_processes_answer_as_one(folder, classifiers):
     (folder / "classifier").symlink_to(classifiers / "hs-pruned")
     check_answers(folder, 4)
+
+
+@pytest.mark.processes
+def test_the_script_in_the_documentation(tmp_path):
+    page = (ROOT / "docs" / "larger-than-one-machine.md").read_text(encoding="utf8")
+    script = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "neighbours.py").write_text(script[1], encoding="utf8")
+    ffjax.demo().write(tmp_path / "demo.fifu")
+    first, _ = run_processes(2, [str(tmp_path / "neighbours.py")], str(tmp_path / "demo.fifu"))
+    assert "21750 of 43500 rows in this process" in first
+    nearest = ffjax.demo().most_similar_batch(["berlin"], 3)[0]
+    assert " ".join(["berlin", *(result.word for result in nearest)]) in first

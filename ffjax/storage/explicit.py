@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import jax
+from jax.core import Tracer
 from jax.sharding import (
     AbstractMesh,
     AxisType,
@@ -55,7 +56,7 @@ def takes_explicit(function: F) -> F:
 
 def _explicit_mesh(tree: Any) -> AbstractMesh | None:
     """The mesh of explicit axes that is set, or over which an array of the tree may be divided."""
-    traced = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.core.Tracer)]
+    traced = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, Tracer)]
     shardings = (jax.typeof(leaf).sharding for leaf in traced)
     meshes = (get_abstract_mesh(), *(sharding.mesh for sharding in shardings))
     explicit = {AxisType.Explicit}
