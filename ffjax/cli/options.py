@@ -37,7 +37,7 @@ OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    Literal[Format, "gensim"] | None,
+    Literal[Format, "gensim", "pytorch"] | None,
     Option("--format", "--from", "-f", help="Format (detected by default)."),
 ]
 Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8.")]

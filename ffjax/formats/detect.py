@@ -15,6 +15,8 @@ from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
 from ffjax.formats.tables.layout import is_npz
 from ffjax.formats.tables.npy import MAGIC as NPY_MAGIC
+from ffjax.formats.tables.pytorch import MAGIC as PYTORCH_MAGIC
+from ffjax.formats.tables.pytorch import is_pytorch
 from ffjax.formats.text.fields import (
     are_almost_values,
     count_values,
@@ -31,10 +33,10 @@ from ffjax.formats.text.header import HEADER, is_floret_header
 FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
 FORMATS += ("npy", "safetensors", "parquet", "arrow", "arrow-stream")
 """Formats of one file."""
-READ_ONLY_FORMATS = ("gensim",)
+READ_ONLY_FORMATS = ("gensim", "pytorch")
 # Formats of several files: whether a directory or an archive with files of these names (paths in
 # it, those of the uppermost level first) is one.
-_FOLDERS: dict[str, Callable[[list[str]], bool]] = {"npz": is_npz}
+_FOLDERS: dict[str, Callable[[list[str]], bool]] = {"npz": is_npz, "pytorch": is_pytorch}
 FOLDER_FORMATS = tuple(_FOLDERS)
 
 # Enough for a first line, and for a long one if it is text.
@@ -47,6 +49,7 @@ _FORMATS_BY_MAGIC = (
     (FINALFUSION_MAGIC, "finalfusion"),
     (FASTTEXT_MAGIC, "fasttext"),
     (SNAPSHOT_MAGIC, "msgpack"),
+    (PYTORCH_MAGIC, "pytorch"),
     (PICKLE_MAGICS, "gensim"),
 )
 _TABLES_BY_MAGIC = ((NPY_MAGIC, "npy"), *ARROW_MAGICS)
@@ -54,15 +57,15 @@ _KNOWN = (
     "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
     "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), tables (NumPy, Parquet, "
-    "Arrow, safetensors), word2vec or text with dimensions (a first line `rows dims`), floret (a "
-    "first line of six whole numbers and two markers), and text (a word and its values on each "
-    "line, separated by spaces or tabs)."
+    "Arrow, safetensors, PyTorch), word2vec or text with dimensions (a first line `rows dims`), "
+    "floret (a first line of six whole numbers and two markers), and text (a word and its values "
+    "on each line, separated by spaces or tabs)."
 )
 
 
 def check_format(name: str, format: Any) -> None:
     """Checks that `format`, which errors call `name`, is one of the formats or `None`."""
-    formats = (*FORMATS, *FOLDER_FORMATS, *READ_ONLY_FORMATS)
+    formats = tuple(dict.fromkeys((*FORMATS, *FOLDER_FORMATS, *READ_ONLY_FORMATS)))
     if format is not None and (not isinstance(format, str) or format not in formats):
         names = ", ".join(map(repr, formats))
         raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")

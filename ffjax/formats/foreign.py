@@ -85,7 +85,7 @@ _ARCHIVES = (
     Foreign(
         rb"data\.pkl",
         "a PyTorch file (`.pt`)",
-        "Load it with `torch.load`, and give words and rows to `ffjax.from_vectors`.",
+        "`ffjax.load` reads it.",
     ),
     Foreign(
         rb"\.npy",

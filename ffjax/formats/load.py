@@ -53,7 +53,7 @@ def load(
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"gensim"` (what its
             `save` writes), `"npy"`, `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` (a file, as
-            Feather) or `"arrow-stream"`; `None` to recognize it.
+            Feather), `"arrow-stream"` or `"pytorch"`; `None` to recognize it.
         mmap: whether to map the matrices of finalfusion, fastText and gensim's files, and of tables
             that have floats row by row, instead of reading them. The file must not be changed in
             place while the embeddings are used. What cannot be mapped is read.

@@ -40,7 +40,6 @@ def path(tmp_path: Path) -> Path:
         (json.dumps({"a": [0.5]}).encode(), "got JSON"),
         (json.dumps([[0.5]], indent=1).encode(), "got JSON"),
         (b"7z\xbc\xaf\x27\x1c", "got a 7z archive. Unpack it first"),
-        (zipped("model/data.pkl", "model/data/0"), r"got a PyTorch file \(`.pt`\)"),
         ("x 0.5\n".encode("utf-16-le"), "got text, probably in UTF-16. Convert it"),
         (b"some prose\nwritten in\nthe year 1984\nby one\n", "If it is one of them after all"),
     ],

@@ -1,4 +1,4 @@
-"""Files of gensim's: read as embeddings or refused, and opcode by opcode as in runs."""
+"""Files of gensim and PyTorch: read as embeddings or refused, and opcode by opcode as in runs."""
 
 import tempfile
 from pathlib import Path
@@ -11,6 +11,7 @@ from ffjax.formats.pickles import runs
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.values import Raw, TextRun
 from tests.formats.pickles import pickle_files as files
+from tests.formats.pickles.pickle_files import old_file
 
 _ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
 _NUMBERS = b"}(" + b"".join(b"h" + bytes([i, 75, i]) for i in range(1, 7)) + b"u"
@@ -18,10 +19,13 @@ _RUN = b"\x80\x04" + files.memoized_texts([*"abcd", "\u350c", ""], frame_after=2
 SEEDS = [
     files.keyed_vectors(["tea", "pot"], _ROWS[:2]),
     files.fasttext(["tea", "pot"], _ROWS[:2], _ROWS[2:]),
+    old_file(files.tensor("0", "Float", (2, 2), (2, 1)), {"0": _ROWS[:2]}),
     _RUN + b".",
     _RUN + b"0" + files.memoized_texts([*"efghi"]) + _NUMBERS + b"\x86h\x03\x86.",
 ]
 _PATH = Path(tempfile.mkdtemp(prefix="fuzz-pickles-")) / "words.kv"
+_WORDS = _PATH.with_name("words.txt")
+_WORDS.write_text("tea\npot\n")
 
 
 def target(data: bytes) -> None:
@@ -33,6 +37,12 @@ def target(data: bytes) -> None:
         pass
     else:
         assert len(emb.vocab) <= len(emb.storage)
+    try:
+        emb = ffjax.load(_PATH, format="pytorch", words=_WORDS)
+    except (ffjax.FormatError, ValueError):
+        pass
+    else:
+        assert len(emb.vocab) == 2
     outcomes = [_outcome(data, shortest) for shortest in (1, len(data) + 1)]
     if isinstance(outcomes[1], list):
         assert outcomes[0] == outcomes[1], outcomes

@@ -38,6 +38,7 @@ class Machine:
         self._methods = {name: getattr(self, f"_{name}") for name in names}
         self._runs = RunFinder(source)
         self._offset, self._name = 0, ""
+        self.storages: list[Record] = []
 
     def run(self, start: int = 0) -> tuple[Any, int]:
         """The value of the pickle that begins at byte `start`, and where it ends."""
@@ -258,7 +259,8 @@ class Machine:
         identifier = self._pop()
         if not isinstance(identifier, tuple):
             raise self.error("a tuple", type(identifier).__name__)
-        self._push(Record(Global("storage"), identifier, self._offset))
+        self.storages.append(Record(Global("storage"), identifier, self._offset))
+        self._push(self.storages[-1])
 
     def _check_protocol(self, protocol: int) -> None:
         if protocol not in _PROTOCOLS:

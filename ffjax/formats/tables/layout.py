@@ -12,8 +12,9 @@ from ffjax.formats.safetensors_file import read_header
 from ffjax.formats.tables.arrow import ArrowTable, open_arrow
 from ffjax.formats.tables.named_arrays import NamedArrays, choose_arrays
 from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.formats.tables.pytorch import open_pytorch
 
-FORMATS = ("npy", "npz", "safetensors", "parquet", "arrow", "arrow-stream")
+FORMATS = ("npy", "npz", "safetensors", "parquet", "arrow", "arrow-stream", "pytorch")
 Layout: TypeAlias = NamedArrays | ArrowTable
 
 WORDS_BESIDE = "{}.words.txt"
@@ -41,6 +42,10 @@ def open_layout(
     """
     if format == "npz":
         with _npz(stream, words, vectors) as arrays:
+            yield arrays
+        return
+    if format == "pytorch":
+        with open_pytorch(stream, words, vectors) as arrays:
             yield arrays
         return
     with open_source(stream) as source:

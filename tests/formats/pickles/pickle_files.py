@@ -4,6 +4,8 @@ import struct
 
 import numpy as np
 
+from ffjax.formats.tables.pytorch import MAGIC
+
 
 def text(value: str) -> bytes:
     raw = value.encode("utf-8", "surrogatepass")
@@ -52,6 +54,26 @@ def array(rows: np.ndarray, module: str = "numpy._core.multiarray") -> bytes:
     empty = name(f"{module}._reconstruct") + name("numpy.ndarray") + b"K\x00\x85C\x01b\x87R"
     fortran = b"\x88" if order == "F" else b"\x89"
     return empty + b"(K\x01" + shape + dtype + fortran + data + b"tb"
+
+
+def tensor(key: str, kind: str, shape: tuple, strides: tuple, offset: int = 0) -> bytes:
+    """A tensor of PyTorch's, whose numbers are in a storage with this key."""
+    reference = b"(" + text("storage") + name(f"torch.{kind}Storage") + text(key) + text("cpu")
+    sizes = b"".join(b"(" + b"".join(map(whole, numbers)) + b"t" for numbers in (shape, strides))
+    flags = b"\x89" + name("collections.OrderedDict") + b")R"
+    reference += whole(99) + b"tQ"
+    rebuild = name("torch._utils._rebuild_tensor_v2") + b"(" + reference + whole(offset)
+    return rebuild + sizes + flags + b"tR"
+
+
+def old_file(value: bytes, storages: dict[str, np.ndarray]) -> bytes:
+    """A file of PyTorch's from before version 1.6."""
+    settings = entries({"protocol_version": whole(1001), "little_endian": b"\x88"})
+    pickles = [whole(1001), settings, value, texts(list(storages))]
+    data = MAGIC + b"".join(b"\x80\x02" + pickle + b"." for pickle in pickles)
+    for rows in storages.values():
+        data += struct.pack("<q", rows.size) + rows.tobytes()
+    return data
 
 
 def pickled(value: bytes) -> bytes:
