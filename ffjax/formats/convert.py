@@ -17,6 +17,7 @@ from ffjax.errors import FormatError
 from ffjax.formats import save
 from ffjax.formats.detect import check_format, detect, is_folder
 from ffjax.formats.floret import collect_table, read_floret_blocks
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import IN_PLACE, check_no_limit, check_same_dims, load_stream
@@ -59,7 +60,8 @@ def convert(
     temporary file. The old target stays complete until the new one is.
 
     Args:
-        source: a path, or a descriptor, which is closed afterwards as `open` does.
+        source: a path, a descriptor, which is closed afterwards as `open` does, or `hf://...`, as
+            in `load`.
         target: likewise.
         from_format: the format of the source as in `load`; `None` to recognize it.
         to_format: the format of the target as in `save`; without it the name decides.
@@ -105,7 +107,7 @@ def convert(
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors}
-    with open_stream(source, member, is_folder) as stream:
+    with open_stream(local_path(source), member, is_folder) as stream:
         format = _detect(stream) if from_format is None else from_format
         if format in IN_PLACE and format not in TABLES:
             progress("Reading", 0, None)  # in one step

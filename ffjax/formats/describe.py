@@ -15,6 +15,7 @@ from ffjax.formats.fasttext.layout import is_without_magic
 from ffjax.formats.finalfusion import describe as finalfusion
 from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.gensim.describe import describe as describe_gensim
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
@@ -75,7 +76,7 @@ def describe(
     check_format("format", format)
     check_dims(dims)
     check_member(member)
-    with open_stream(file, member, is_folder) as stream:
+    with open_stream(local_path(file), member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if format in _IN_PLACE:
             magic, error, describe_source = _IN_PLACE[format]

@@ -14,6 +14,7 @@ from ffjax.formats.fasttext.reader import load_fasttext
 from ffjax.formats.finalfusion.reader import load_finalfusion
 from ffjax.formats.floret import load_floret
 from ffjax.formats.gensim.reader import load_gensim
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.snapshot.files import load_snapshot
@@ -49,7 +50,9 @@ def load(
     and snapshots are first decompressed into a temporary file.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does; or
+            `hf://ORG/NAME[@REVISION][/FILE]`, a file on Hugging Face's hub. That is read from the
+            hub's local cache, or downloaded if the extra `hub` is installed.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"gensim"` (what its
             `save` writes), `"npy"`, `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` (a file, as
@@ -88,7 +91,8 @@ def load(
         ValueError: if `format` is another; `path` is the address of a page; `limit` is negative, or
             given for a floret table, which has no words; the file has other `dims`; `member` is
             not in the archive; or `words` or `vectors` is not in the table.
-        ImportError: for Parquet and Arrow files, if the extra `arrow` is not installed.
+        ImportError: for Parquet and Arrow files, if the extra `arrow` is not installed; for files
+            to download, if the extra `hub` is not.
         OSError: if the file cannot be read.
 
     Examples:
@@ -105,7 +109,7 @@ def load(
     check_dims(dims)
     check_member(member)
     reading = {"lossy": lossy, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
-    with open_stream(path, member, is_folder) as stream:
+    with open_stream(local_path(path), member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap = format == "finalfusion"  # rows go from the file to their devices

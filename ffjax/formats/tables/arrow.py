@@ -27,6 +27,7 @@ from ffjax.formats.tables.columns import VECTORS, WORDS, choose, is_words_file
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 MAGICS = ((b"PAR1", "parquet"), (b"ARROW1\0\0", "arrow"), (b"\xff\xff\xff\xff", "arrow-stream"))
 _BLOCK_BYTES = 1 << 22
+_WIDE_BYTES = 1 << 25  # of many columns at a time, since each of them costs some work
 
 
 def import_pyarrow() -> Any:
@@ -68,9 +69,11 @@ class ArrowTable(NamedTuple):
     def batches(self) -> Iterator[Any]:
         """The columns in batches of a few megabytes."""
         names = [name for name in (self.word, *self.vectors, self.norm) if name is not None]
-        n_rows = max(1, _BLOCK_BYTES // max(4 * self.dims, 1))
+        n_bytes = _BLOCK_BYTES if len(self.vectors) < 2 else _WIDE_BYTES
+        n_rows = max(1, n_bytes // max(4 * self.dims, 1))
         with arrow_errors(self.source.name, self.format):
             for batch in _read_batches(self.source, self.format, names, n_rows):
+                batch.validate()
                 for start in range(0, batch.num_rows, n_rows):
                     yield batch.slice(start, n_rows)
 
@@ -235,20 +238,17 @@ def matrix_of(batch: Any, table: ArrowTable, first: int) -> np.ndarray:
     types = import_pyarrow().types
     columns = [batch.column(name) for name in table.vectors]
     for name, column in zip(table.vectors, columns, strict=True):
-        column.validate(full=True)
         _check_no_null(column, table, name, first)
     if types.is_floating(columns[0].type):
-        rows = np.empty((batch.num_rows, table.dims), np.float32)
-        for i, column in enumerate(columns):
-            rows[:, i] = column.to_numpy(zero_copy_only=False)
-        return rows
+        return np.stack([column.to_numpy() for column in columns]).T
     (column,) = columns
-    numbers = column.flatten()
     if not types.is_fixed_size_list(column.type):
+        column.validate(full=True)
         lengths = column.value_lengths().to_numpy()
         if (lengths != table.dims).any():
             i = int(np.argmax(lengths != table.dims))
             raise row_error(table, first + i, f"{table.dims} numbers", str(lengths[i]))
+    numbers = column.flatten()
     _check_no_null(numbers, table, table.vectors[0], first, table.dims)
     return numbers.to_numpy(zero_copy_only=False).reshape(-1, table.dims)
 

@@ -1,0 +1,102 @@
+"""Files on Hugging Face's hub, out of its local cache: `hf://ORG/NAME[@REVISION][/FILE]`.
+
+    models--ORG--NAME/
+      refs/REVISION           the commit of a branch or tag
+      snapshots/COMMIT/...    the files
+
+The cache is `$HF_HUB_CACHE`, or `$HF_HOME/hub`, or `~/.cache/huggingface/hub`. What it has is read
+without asking the network. The rest is downloaded by `huggingface_hub`, unless `HF_HUB_OFFLINE` is
+set. See https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+"""
+
+import errno
+import os
+import re
+from typing import Any
+
+from ffjax.errors import FormatError
+from ffjax.formats.detect import is_folder
+from ffjax.formats.io.archives import default_member
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.folders import names_in
+
+_ADDRESS = re.compile(
+    r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?"
+)
+# The same models for other programs, which nothing here reads.
+_IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "flax_model.msgpack"]
+
+
+def local_path(file: File) -> File:
+    """The path of a file or folder on the hub in its local cache; any other file as it is.
+
+    Args:
+        file: `hf://ORG/NAME[@REVISION][/FILE]`. Without `FILE` it is the file that an archive with
+            the same files would be read for, or the folder itself if its files belong together.
+
+    Raises:
+        FileNotFoundError: if the cache does not have it and `HF_HUB_OFFLINE` is set.
+        FormatError: if there are several files, and none is named.
+        ImportError: if the cache does not have it, and the extra `hub` is not installed.
+        ValueError: if the address has another form.
+    """
+    if not isinstance(file, str | os.PathLike) or not re.match("hf:/", os.fsdecode(file)):
+        return file
+    address = os.fsdecode(file)
+    match = _ADDRESS.fullmatch(address)
+    if match is None or ".." in address.split("/"):
+        raise ValueError(f"`path`: expected hf://ORG/NAME[@REVISION][/FILE], got {address!r}.")
+    name, revision = match["name"], match["revision"] or "main"
+    snapshot = _cached(name, revision)
+    path = None if snapshot is None else os.path.join(snapshot, match["file"] or "")
+    if path is None or not os.path.exists(path):
+        path = os.path.join(_download(name, revision, match["file"]), match["file"] or "")
+    return _chosen(path, address) if os.path.isdir(path) else path
+
+
+def _cached(name: str, revision: str) -> str | None:
+    """The folder of a revision, if the cache has it."""
+    home = os.environ.get("HF_HOME", os.path.join("~", ".cache", "huggingface"))
+    cache = os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    folder = os.path.join(cache, "models--" + name.replace("/", "--"))
+    try:
+        with open(os.path.join(folder, "refs", revision), encoding="ascii") as file:
+            revision = file.read().strip()
+    except FileNotFoundError:
+        pass  # it may be a commit
+    snapshot = os.path.join(folder, "snapshots", revision)
+    return snapshot if os.path.isdir(snapshot) else None
+
+
+def _download(name: str, revision: str, file: str | None) -> str:
+    """Downloads the files of a revision, or one with those that belong to it; the folder."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        message = "expected a file in the local cache of the hub, since HF_HUB_OFFLINE is set, got"
+        address = f"hf://{name}@{revision}" + (f"/{file}" if file else "")
+        raise FileNotFoundError(errno.ENOENT, message, address)
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError(
+            f"{name} is not in the local cache of the hub; downloading it needs the extra `hub`: "
+            "pip install 'ffjax[hub]'"
+        ) from error
+    # gensim saves the arrays of `x.kv` as `x.kv.vectors.npy`.
+    patterns: dict[str, Any] = {"ignore_patterns": _IGNORED}
+    if file is not None:
+        patterns = {"allow_patterns": [file, f"{file}.*", f"{file}/*"]}
+    return snapshot_download(name, revision=revision, **patterns)
+
+
+def _chosen(folder: str, address: str) -> str:
+    """What to read of a folder: a file, or all of it."""
+    names = names_in(folder)
+    if is_folder(names):
+        return folder
+    names = [name for name in names if not any(name.startswith(f"{x}.") for x in names)]
+    name = default_member(names)
+    if name is None:
+        got = ", ".join(map(repr, names[:20])) or "none"
+        hint = f"Name one, as in `{address.rstrip('/')}/FILE`."
+        raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
+    return os.path.join(folder, name)
