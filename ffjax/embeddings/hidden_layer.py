@@ -136,8 +136,8 @@ class HiddenLayer:
         self._multiply_rows(int(n_rows.sum()))
         self._memos.append(memo)
 
-        totals *= (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
-        return Lines(totals, n_rows, of_words, memo.input.output is not None)
+        hidden = totals * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
+        return Lines(hidden.astype(np.float32, copy=False), n_rows, of_words, memo.input.output is not None)
 
     def _take_memo(self, n_new: int) -> WordMemo:
         """Words that no other thread uses, with room for some more."""

@@ -46,7 +46,8 @@ class HostRows:
 
     def times(self, output: np.ndarray) -> "HostRows":
         """The products of all rows with those of the output matrix."""
-        products = np.empty((len(self.storage), len(output)), np.float32)
+        # In float64 it does not matter in which order they are added.
+        products = np.empty((len(self.storage), len(output)), np.float64)
         for first, rows in self.storage.row_blocks():
             products[first : first + len(rows)] = logits(output, rows).T
         return HostRows(self.storage, products)
@@ -77,7 +78,8 @@ class WordMemo:
 
     def __init__(self, capacity: int, rows: InputRows, dims: int) -> None:
         self.table, self.input = WordTable(capacity), rows
-        self.sums = np.empty((capacity, dims), np.float32)
+        dtype = np.float32 if rows.output is None else np.float64
+        self.sums = np.empty((capacity, dims), dtype)
         self.n_rows, self.labels = np.empty((2, capacity), np.int32)
         self.hashes = np.empty(capacity, np.uint32)
         self.are_words = True  # and none is a label
