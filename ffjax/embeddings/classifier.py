@@ -29,7 +29,7 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 A = TypeVar("A")
 
 # Bytes of text whose words share a table, and bytes that are worth another thread.
-_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 18, 1 << 17, os.cpu_count() or 1
+_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 19, 1 << 17, os.cpu_count() or 1
 _MOST_ORDER = 255
 
 

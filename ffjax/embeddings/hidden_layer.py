@@ -39,6 +39,7 @@ _GROUP_NUMBERS = 1 << 24
 _WORDS, _SUM_BYTES, _LEAST_WORDS = 1 << 18, (1 << 27) // (os.cpu_count() or 1), 1 << 14
 # Dimensions for each label from which on rows are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
+_SHORT = 64
 _NO_LABEL, _SKIPPED = -1, -2
 
 
@@ -105,8 +106,11 @@ class HiddenLayer:
         self.input = self._as_trained = InputRows(HostRows(storage.word_rows), HostRows(ngrams))
         self.order, self.n_buckets = classifier.word_ngrams, classifier.n_buckets
         self.buckets = classifier.ngram_buckets
+        # Where words have few and short rows, these are added at once.
+        has_few_rows = self.indexer is None or self.buckets is not None
+        self.in_order = has_few_rows and self.dims <= _SHORT and len(ngrams) * self.dims <= DECODED
         # How many rows are still to be added before it pays to multiply all of them.
-        has_few_labels = len(self.output) * _DIMS_A_LABEL <= self.dims
+        has_few_labels = not self.in_order and len(self.output) * _DIMS_A_LABEL <= self.dims
         self._until_multiplied = self.n_words + len(ngrams) if has_few_labels else 1 << 62
         self._lock = Lock()
         self._memos: list[WordMemo] = []  # that no thread uses
@@ -125,19 +129,23 @@ class HiddenLayer:
             of_words = labels.only(labels.values >= 0)
             words = words.only(labels.values == _NO_LABEL)
 
-        totals = words.sum_rows(memo.sums[: memo.table.n_words])
         counts = np.append(0, np.cumsum(memo.n_rows[words.values]))
         n_rows = np.diff(counts[words.splits])
         buckets = self._word_ngrams_of(memo, words)
-        if buckets.values.size:
-            totals += memo.input.ngrams.sums(buckets)
-            n_rows += buckets.counts
-        self._add_long_lines_in_order(totals, n_rows, memo, words, buckets)
+        n_rows += buckets.counts
+        if self.in_order:
+            totals = self._sums_in_order(memo, words, buckets)
+        else:
+            totals = words.sum_rows(memo.sums[: memo.table.n_words])
+            if buckets.values.size:
+                totals += memo.input.ngrams.sums(buckets)
+            self._add_long_lines_in_order(totals, n_rows, memo, words, buckets)
         self._multiply_rows(int(n_rows.sum()))
         self._memos.append(memo)
 
         hidden = totals * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
-        return Lines(hidden.astype(np.float32, copy=False), n_rows, of_words, memo.input.output is not None)
+        are_logits = memo.input.output is not None
+        return Lines(hidden.astype(np.float32, copy=False), n_rows, of_words, are_logits)
 
     def _take_memo(self, n_new: int) -> WordMemo:
         """Words that no other thread uses, with room for some more."""
@@ -153,11 +161,12 @@ class HiddenLayer:
         ids, labels = self._words_and_labels(spans)
         ngrams = self._ngrams_of(spans, labels == _NO_LABEL)
         in_model = ids >= 0
-        sums = memo.input.ngrams.sums(ngrams)
-        sums[in_model] += memo.input.words.read(ids[in_model])
         end = memo.table.n_words
         new = slice(end - len(ids), end)
-        memo.sums[new], memo.labels[new] = sums, labels
+        memo.labels[new] = labels
+        if not self.in_order:
+            memo.sums[new] = memo.input.ngrams.sums(ngrams)
+            memo.sums[new][in_model] += memo.input.words.read(ids[in_model])
         memo.are_words &= bool((labels == _NO_LABEL).all())
         rows = Ragged.of(ids[in_model], in_model)
         rows = rows.joined(ngrams._replace(values=ngrams.values + np.int32(self.n_words)))
@@ -189,14 +198,9 @@ class HiddenLayer:
         lines = np.flatnonzero((n_rows > limit) & (n_rows < _MOST_ROWS))
         if not lines.size:
             return
-        buckets = buckets._replace(values=buckets.values + self.n_words)
         group_ends = np.cumsum(n_rows[lines]) * self.dims // _GROUP_NUMBERS
         for group in np.split(lines, np.flatnonzero(np.diff(group_ends)) + 1):
-            taken = words.take(group)
-            counts = memo.n_rows[taken.values]
-            rows = memo.rows.values[ranges(memo.first_rows[taken.values], counts)]
-            features = Ragged(rows, np.append(0, np.cumsum(counts))[taken.splits])
-            sums = self._sums_in_order(features.joined(buckets.take(group)))
+            sums = self._sums_in_order(memo, words.take(group), buckets.take(group))
             output = memo.input.output
             totals[group] = sums if output is None else logits(output, sums).T
 
@@ -242,20 +246,25 @@ class HiddenLayer:
         rows = buckets._replace(values=self.buckets.host_rows(buckets.values))
         return rows.only(rows.values >= 0)
 
-    def _sums_in_order(self, features: Ragged) -> np.ndarray:
-        """The sums of rows of the file, first those of words, added in fastText's order.
+    def _sums_in_order(self, memo: WordMemo, words: Ragged, buckets: Ragged) -> np.ndarray:
+        """The sums of rows of the file for lines of words, added in fastText's order.
 
-        In so many additions another order would show in the sixth digit of probabilities.
+        In many additions another order would show in the sixth digit of probabilities.
         """
-        words, ngrams, _ = self._as_trained
+        counts = memo.n_rows[words.values]
+        rows = memo.rows.values[ranges(memo.first_rows[words.values], counts)]
+        features = Ragged(rows, np.append(0, np.cumsum(counts))[words.splits])
         n_words = self.n_words
+        if buckets.values.size:
+            features = features.joined(buckets._replace(values=buckets.values + n_words))
+        ngrams = self._as_trained.ngrams
         if (n_words + len(ngrams.storage)) * self.dims <= DECODED:
             with self._lock:  # of several threads one decodes
                 rows = self._all_rows
             return features.sum_rows(rows)
         needed, index = np.unique(features.values, return_inverse=True)
         n = int(np.searchsorted(needed, n_words))
-        pair = words.read(needed[:n]), ngrams.read(needed[n:] - n_words)
+        pair = self._as_trained.words.read(needed[:n]), ngrams.read(needed[n:] - n_words)
         return Ragged(index, features.splits).sum_rows(np.concatenate(pair))
 
     @cached_property

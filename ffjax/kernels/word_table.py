@@ -26,8 +26,8 @@ class WordTable:
         >>> data = np.frombuffer(b"to be or not to be" + bytes(8), np.uint8)
         >>> starts, lengths = np.array([0, 3, 6, 9, 13, 16]), np.array([2, 2, 2, 3, 2, 2])
         >>> numbers, new = WordTable(6).add(data, starts, lengths)
-        >>> sorted(numbers.tolist()), new.size
-        ([0, 1, 2, 2, 3, 3], 4)
+        >>> bool(numbers[0] == numbers[4]), int(numbers.max()), new.size
+        (True, 3, 4)
     """
 
     def __init__(self, capacity: int) -> None:
@@ -60,8 +60,8 @@ class WordTable:
                 chosen = empty[self._slots[slots[empty]] == marks]
                 words = n_rows[rows][chosen]
                 new.append(words)
-                spans = starts[words], lengths[words]
-                self._slots[slots[chosen]] = self._store(heads[words], hashes[words], data, *spans)
+                spans = data, starts[words], lengths[words]
+                self._slots[slots[chosen]] = self._store(heads[words], hashes[words], *spans)
                 candidates = self._slots[slots]
             candidates -= 1
             head, hash, length, begin = self._words.take(candidates, 0).T
@@ -70,8 +70,8 @@ class WordTable:
             long = np.flatnonzero(same & (length > _EXACT))
             if long.size:
                 words = n_rows[rows][long]
-                pair = self._data.values, begin[long].view(np.int64)
-                same[long] = equal_spans(data, starts[words], *pair, lengths[words])
+                stored = self._data.values, begin[long].view(np.int64) + 8
+                same[long] = equal_spans(data, starts[words] + 8, *stored, lengths[words] - 8)
             differ = np.flatnonzero(~same)
             numbers[rows] = candidates  # those that differ are overwritten later
             rows = n_rows[rows][differ]

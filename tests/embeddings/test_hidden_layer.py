@@ -1,0 +1,69 @@
+"""The ways in which classifiers add rows: all agree."""
+
+import numpy as np
+import pytest
+
+import ffjax
+from ffjax.embeddings import hidden_layer
+from ffjax.kernels.ngrams_numpy import mark_words
+from ffjax.vocab.ngrams.word_rows import word_rows
+from tests.embeddings.classifiers import HOSTILE, sentences
+
+
+@pytest.fixture(scope="module")
+def texts():
+    lines = [text for _, text in sentences(100, 4)]
+    return [*HOSTILE, *lines, " ".join(lines * 20)]
+
+
+@pytest.mark.parametrize(
+    "name", ["softmax-bigrams", "hs-trigrams", "hs-pruned", "softmax-pruned-bigrams"]
+)
+def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
+    expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
+    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
+    ours = ffjax.load_classifier(classifiers / name)
+    assert not ours._hidden.in_order
+    for _ in range(2):  # the second time all words are remembered
+        np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax-bigrams", "hs-trigrams"])
+def test_rows_multiplied_by_the_output_give_the_same_scores(
+    classifiers, texts, name, monkeypatch
+):
+    expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
+    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
+    monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", 0)
+    ours = ffjax.load_classifier(classifiers / name, mmap=True)
+    ours._hidden._until_multiplied = 1
+    ours.probabilities(texts)
+    assert ours._hidden.input.output is not None
+    np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
+    assert ours.predict(texts, k=3)[0] == ffjax.load_classifier(classifiers / name).predict(
+        texts, k=3
+    )[0]
+
+
+def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch):
+    expected = ffjax.load_classifier(classifiers / "softmax-chars").probabilities(texts)
+    monkeypatch.setattr(hidden_layer, "_LEAST_WORDS", 8)
+    monkeypatch.setattr(hidden_layer, "_WORDS", 8)
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
+    got = [ours.probabilities(texts[i : i + 3]) for i in range(0, len(texts), 3)]
+    np.testing.assert_allclose(np.concatenate(got), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("lengths", [(1, 4), (2, 3), (3, 6)])
+def test_rows_of_ngrams_are_those_of_the_indexer(lengths):
+    words = [text.encode() for text in (*HOSTILE, "été", "日本語", "👩‍👩‍👧") if text]
+    words += [b"\x80\x80\x80", b"a\xffb", b"\xe3" + b"\x80" * 9 + b"a", bytes(range(128, 192))]
+    data = np.frombuffer(b"".join(words) + bytes(8), np.uint8)
+    sizes = np.array(list(map(len, words)))
+    marked = mark_words(data, np.cumsum(sizes) - sizes, sizes, b"<", b">")
+    hashing = ffjax.FastTextIndexer(5000, *lengths, skip_edge_unigrams=True)
+    for indexer in (hashing, ffjax.PrunedIndexer(hashing, np.arange(0, 5000, 3)[::-1])):
+        rows, (ids, splits) = word_rows(indexer, *marked), indexer.ragged_ids(*marked)
+        for i in range(len(words)):
+            ours = rows.values[rows.splits[i] : rows.splits[i + 1]]
+            assert sorted(ours.tolist()) == sorted(ids[splits[i] : splits[i + 1]].tolist())

@@ -1,0 +1,31 @@
+"""Numbers of distinct words, compared with a `dict`."""
+
+import numpy as np
+import pytest
+
+from ffjax.kernels.word_table import WordTable
+
+
+def spans(words):
+    sizes = np.array(list(map(len, words)), np.int64)
+    data = np.frombuffer(b"".join(words) + bytes(8), np.uint8)
+    return data, np.cumsum(sizes) - sizes, sizes
+
+
+@pytest.mark.parametrize("letters", [b"ab", bytes(range(1, 256))])
+def test_equal_words_have_one_number_over_many_blocks(letters):
+    rng = np.random.default_rng(0)
+    pool = [bytes(rng.choice(list(letters), rng.integers(1, 40)).tolist()) for _ in range(2000)]
+    # Words that differ in their last bytes only.
+    pool += [b"x" * n + end for n in (7, 8, 15, 16, 17, 31, 300) for end in (b"", b"a", b"b")]
+    table, numbers = WordTable(len(pool)), {}
+    for _ in range(6):
+        words = [pool[i] for i in rng.integers(0, len(pool), 1500)]
+        got, new = table.add(*spans(words))
+        for position in new.tolist():
+            assert words[position] not in numbers
+            numbers[words[position]] = len(numbers)
+        assert got.tolist() == [numbers[word] for word in words]
+    assert table.n_words == len(numbers)
+    assert table.has_room(len(pool) - len(numbers))
+    assert not table.has_room(len(pool) - len(numbers) + 1)
