@@ -36,6 +36,8 @@ from ffjax.formats.load import load as load
 from ffjax.formats.save import save as save
 from ffjax.formats.snapshot.files import from_bytes as from_bytes
 from ffjax.formats.snapshot.files import to_bytes as to_bytes
+from ffjax.formats.spacy.reader import load_spacy as load_spacy
+from ffjax.formats.spacy.writer import write_spacy as write_spacy
 from ffjax.formats.text.read import load_text as load_text
 from ffjax.formats.text.read import load_text_dims as load_text_dims
 from ffjax.formats.text.write import write_text as write_text

@@ -9,8 +9,9 @@ one, `.<random>.ffjax-tmp`.
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
 from typing import TypeAlias
@@ -80,6 +81,66 @@ def output_folder(file: File) -> bytes | None:
     if isinstance(file, int) or _is_special(file):
         return None
     return os.path.dirname(_checked_target(file)[0])
+
+
+@contextmanager
+def atomic_folder(path: Path, names: Container[str]) -> Iterator[str]:
+    """Makes a folder that appears at `path` when the block ends, or never.
+
+    A folder that exists may hold files of these names only, paths in it with slashes; it is renamed
+    and removed.
+    """
+    parent = folder_parent(path, names)
+    target = os.path.realpath(os.fsencode(path))
+    temporary, old = (
+        os.path.join(parent, b"." + secrets.token_hex(12).encode() + _ENDING) for _ in range(2)
+    )
+    try:
+        os.mkdir(temporary)
+        yield os.fsdecode(temporary)
+        _sync_files(temporary)
+        if os.path.isdir(target):
+            os.rename(target, old)
+        os.rename(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if os.path.isdir(old):
+            os.rename(old, target)
+        _name_file(error, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    _sync_folder(parent)
+
+
+def folder_parent(path: File, names: Container[str]) -> bytes:
+    """The folder in which `atomic_folder` makes one; an error if it could not, as far as known."""
+    if isinstance(path, int):
+        raise TypeError(f"`path`: expected the path of a folder to write, got descriptor {path}.")
+    check_file(path)
+    target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
+    parent = os.path.dirname(target)
+    if os.path.lexists(target) and not os.path.isdir(target):
+        message = "expected the path of a folder to write, got a file"
+        raise NotADirectoryError(errno.ENOTDIR, message, shown)
+    if not os.path.isdir(parent):
+        message = "expected a folder in an existing folder, got"
+        raise FileNotFoundError(errno.ENOENT, message, shown)
+    for folder, _, files in os.walk(target):
+        for file in files:
+            name = os.path.relpath(os.path.join(folder, file), target)
+            name = os.fsdecode(name).replace(os.sep, "/")
+            if name not in names:
+                message = f"expected a new folder, or one written before, got one with {name!r} in"
+                raise FileExistsError(errno.EEXIST, message, shown)
+    return parent
+
+
+def _sync_files(folder: bytes) -> None:
+    for path, _, files in os.walk(folder):
+        for file in files:
+            with open(os.path.join(path, file), "rb") as stream:
+                os.fsync(stream.fileno())
+        _sync_folder(path)
 
 
 def _name_file(error: BaseException, file: File) -> None:

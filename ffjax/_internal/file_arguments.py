@@ -44,6 +44,13 @@ def check_limit(limit: Any) -> None:
     _check_optional("limit", limit, 0, "the number of words to read, or None for all")
 
 
+def check_no_limit(limit: int | None) -> None:
+    """Checks that no limit is given for a floret table."""
+    if limit is not None:
+        expected = "expected None for a floret table, which has no words"
+        raise ValueError(f"`limit`: {expected}, got {limit}.")
+
+
 def check_dims(dims: Any) -> None:
     """Checks the number of values a line, which may be `None`."""
     _check_optional("dims", dims, 1, "the number of values a line, or None to find out")

@@ -1,5 +1,9 @@
 """`ffjax convert` and `ffjax bucket-to-explicit`: other formats, and other n-grams."""
 
+from typing import Annotated, Any
+
+from typer import Option
+
 import ffjax
 from ffjax.cli.files import (
     check_finalfusion,
@@ -16,8 +20,12 @@ from ffjax.cli.messages import translated
 from ffjax.cli.options import Output, Source, Target
 from ffjax.cli.progress import working
 
+Lang = Annotated[
+    str | None, Option("--lang", metavar="CODE", help="Language of a pipeline for spaCy.")
+]
 
-def convert(source: Source, target: Target) -> None:
+
+def convert(source: Source, target: Target, lang: Lang = None) -> None:
     """Convert embeddings from one format to another.
 
     A finalfusion file keeps everything. Text and word2vec files hold only
@@ -32,6 +40,7 @@ def convert(source: Source, target: Target) -> None:
       ffjax convert words.fifu - --to text | head -n 3
     """
     check_target(target)
+    options: Any = {} if lang is None else {"lang": lang}
     names = {"Reading": shown(source.file), "Writing": shown(target.output, output=True)}
     stage = "Reading"
 
@@ -51,6 +60,7 @@ def convert(source: Source, target: Target) -> None:
                 **reading_options(source),
                 leave_out=True,
                 progress=progress,
+                **options,
             )
     say_dropped(names["Writing"], dropped)
 

@@ -141,9 +141,9 @@ def check_target(target: Target) -> None:
         if target.to is None:
             raise BadInput("expected a format for standard output, got none. Give one with --to.")
         return
-    from ffjax.formats.save import format_of
+    from ffjax.formats.save import format_of, target_folder
 
-    check_writable(target.output)
+    target_folder(target.output, target.to)
     with translated("save", target.output):
         format_of(target.output, target.to, fasttext=True)
 

@@ -29,6 +29,7 @@ Format = Literal[
     "arrow",
     "arrow-stream",
     "npz",
+    "spacy",
 ]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]

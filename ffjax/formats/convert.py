@@ -1,16 +1,23 @@
 """From one format to another, with the words and a few blocks of rows in memory.
 
 Rows of text, word2vec and floret files and of tables pass through a temporary file next to the
-target, since most formats say before the rows how many there are. finalfusion and fastText files
-are mapped.
+target, since most formats say before the rows how many there are; so do rows that words share if
+the target needs a row for each word. finalfusion and fastText files and spaCy's folders are mapped.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ffjax._internal.atomic_write import output_folder
-from ffjax._internal.file_arguments import check_dims, check_limit, check_member
+import numpy as np
+
+from ffjax._internal.file_arguments import (
+    check_dims,
+    check_limit,
+    check_member,
+    check_no_limit,
+    check_same_dims,
+)
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
@@ -20,13 +27,17 @@ from ffjax.formats.floret import collect_table, read_floret_blocks
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.load import IN_PLACE, check_no_limit, check_same_dims, load_stream
-from ffjax.formats.rows.row_blocks import Block, Blocks, collect
+from ffjax.formats.load import IN_PLACE, load_stream
+from ffjax.formats.rows.row_blocks import Block, Blocks, collect, to_storage
 from ffjax.formats.tables.layout import FORMATS as TABLES
 from ffjax.formats.tables.layout import check_columns
 from ffjax.formats.tables.read import read_table_blocks
 from ffjax.formats.text.read import read_text_blocks
 from ffjax.formats.word2vec import read_word2vec_blocks
+from ffjax.storage.norms import Norms
+from ffjax.transforms.select import unshare_rows
+
+_BLOCK_ROWS = 1 << 12
 
 # Gets the stage (`"Reading"` or `"Writing"`), how much of it is finished, and its total if known.
 Progress = Callable[[str, int, int | None], None]
@@ -103,7 +114,7 @@ def convert(
     check_limit(limit)
     check_dims(dims)
     check_member(member)
-    folder = output_folder(target)
+    folder = save.target_folder(target, to_format)
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors}
@@ -117,11 +128,31 @@ def convert(
             progress("Reading", 0, stream.size)
             embeddings = _read_rows(stream, format, folder, progress, unit, **reading)
     to_format = save.format_for(embeddings, target, to_format, "to_format")
+    if not save.holds_shared_rows(to_format):
+        embeddings = _repeat_rows(embeddings, folder)
     progress("Writing", 0, None)
     if leave_out:
         return save.save_what_fits(embeddings, target, to_format, **options)
     save.write_as(to_format, target, embeddings, options)
     return ()
+
+
+def _repeat_rows(embeddings: Embeddings, folder: bytes | None) -> Embeddings:
+    """Embeddings with a row for each word; plain rows are repeated in a temporary file."""
+    storage, vocab = embeddings.storage, embeddings.vocab
+    if vocab.shared_rows is None or storage.host_matrix() is None:
+        return unshare_rows(embeddings)
+    ids, norms = vocab.host_rows, embeddings.norms
+    with FileRows(storage.shape[1], folder) as rows:
+        for start in range(0, len(ids), _BLOCK_ROWS):
+            rows.append(storage.view_rows(ids[start : start + _BLOCK_ROWS]))
+        for _, block in storage.row_blocks(vocab.n_word_rows, rows=_BLOCK_ROWS):
+            rows.append(block)
+        repeated = to_storage(rows.finish())
+    norms = None if norms is None else Norms(np.asarray(norms)[ids])
+    return embeddings.replace(
+        storage=repeated, vocab=vocab.with_words(vocab.table), norms=norms
+    )
 
 
 def _detect(stream: Stream) -> str:
@@ -140,7 +171,8 @@ def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, An
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
     save.check_options(to_format, options)
-    return to_format in ("word2vec", "text", "textdims", "npy") and options.get("unnormalize", True)
+    has_plain_rows = to_format in ("word2vec", "text", "textdims", "npy", "spacy")
+    return has_plain_rows and options.get("unnormalize", True)
 
 
 def _read_rows(

@@ -21,6 +21,7 @@ from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.spacy import describe as spacy
 from ffjax.formats.tables.layout import FORMATS as TABLES
 from ffjax.formats.tables.layout import Layout, check_columns, open_layout
 from ffjax.formats.text.fields import SAMPLE_LINES
@@ -39,7 +40,7 @@ _IN_PLACE = {
     "fasttext": (FASTTEXT_MAGIC, FormatError, fasttext.describe),
     "msgpack": (SNAPSHOT_MAGIC, FormatError, snapshot.describe),
 }
-_FOLDERS: dict[str, Callable[[Folder], dict[str, Any]]] = {}
+_FOLDERS: dict[str, Callable[[Folder], dict[str, Any]]] = {"spacy": spacy.describe}
 # What people are shown for the names that files and this library use.
 _VOCABULARIES = {
     "SimpleVocab": "words",

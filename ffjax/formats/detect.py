@@ -12,6 +12,7 @@ from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.safetensors_file import is_safetensors
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
+from ffjax.formats.spacy import layout as spacy
 from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
 from ffjax.formats.tables.layout import is_npz
 from ffjax.formats.tables.npy import MAGIC as NPY_MAGIC
@@ -36,7 +37,11 @@ FORMATS += ("npy", "safetensors", "parquet", "arrow", "arrow-stream")
 READ_ONLY_FORMATS = ("gensim", "pytorch")
 # Formats of several files: whether a directory or an archive with files of these names (paths in
 # it, those of the uppermost level first) is one.
-_FOLDERS: dict[str, Callable[[list[str]], bool]] = {"npz": is_npz, "pytorch": is_pytorch}
+_FOLDERS: dict[str, Callable[[list[str]], bool]] = {
+    "npz": is_npz,
+    "pytorch": is_pytorch,
+    "spacy": spacy.is_folder,
+}
 FOLDER_FORMATS = tuple(_FOLDERS)
 
 # Enough for a first line, and for a long one if it is text.

@@ -6,6 +6,7 @@ from ffjax._internal.file_arguments import (
     check_dims,
     check_limit,
     check_member,
+    check_no_limit,
     check_same_dims,
 )
 from ffjax.embeddings.value import Embeddings
@@ -18,6 +19,7 @@ from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.snapshot.files import load_snapshot
+from ffjax.formats.spacy.reader import load_spacy_folder
 from ffjax.formats.tables.layout import FORMATS as TABLES
 from ffjax.formats.tables.layout import check_columns
 from ffjax.formats.tables.read import load_table
@@ -154,6 +156,8 @@ def load_stream(
             embeddings = load_gensim(stream, mmap=mmap, lossy=lossy, limit=limit)
         case "word2vec":
             embeddings = load_word2vec(stream, lossy, limit)
+        case "spacy":
+            embeddings = load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
         case _ if format in TABLES:
             options = {"mmap": mmap, "lossy": lossy, "limit": limit}
             embeddings = load_table(stream, format, words=words, vectors=vectors, **options)
@@ -162,11 +166,3 @@ def load_stream(
             embeddings = load_floret(stream)
     check_same_dims(embeddings.dims, dims)
     return embeddings
-
-
-def check_no_limit(limit: int | None) -> None:
-    """Checks that no limit is given for a floret table."""
-    if limit is not None:
-        raise ValueError(
-            f"`limit`: expected None for a floret table, which has no words, got {limit}."
-        )

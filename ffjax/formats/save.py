@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
+from ffjax._internal.atomic_write import folder_parent, output_folder
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FORMATS, READ_ONLY_FORMATS, check_format
 from ffjax.formats.fasttext.layout import lost_settings
@@ -14,6 +15,8 @@ from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
 from ffjax.formats.rows.export import ColumnOptions, ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot.files import write_snapshot
+from ffjax.formats.spacy.writer import FILES as SPACY_FILES
+from ffjax.formats.spacy.writer import other_metadata, write_spacy
 from ffjax.formats.tables import write as tables
 from ffjax.formats.text.write import check_separator, write_text, write_text_dims
 from ffjax.formats.word2vec import write_word2vec
@@ -45,7 +48,12 @@ _WRITERS: dict[str, _Format] = {
     "parquet": _Format(tables.write_parquet, _COLUMNS, {"unnormalize"}),
     "arrow": _Format(tables.write_arrow, _COLUMNS, {"unnormalize"}),
     "arrow-stream": _Format(tables.write_arrow_stream, _COLUMNS, {"unnormalize"}),
+    "spacy": _Format(write_spacy, _EXPORT, {"lang", "name", "attr"}),
 }
+_SHARING = {"msgpack", "spacy"}  # which hold one row for several words
+_REPEATING = {"word2vec", "text", "textdims"}  # whose writers go through words
+# By format: the names in metadata that get lost, where there is room for some.
+_LOST_METADATA = {"fasttext": lost_settings, "spacy": other_metadata}
 _ENDINGS = {
     ".fifu": "finalfusion",
     ".w2v": "word2vec",
@@ -81,13 +89,13 @@ def save(
         path: a path, or a descriptor, which is closed afterwards as `open` does.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"npy"` (and a file of
-            words beside it), `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` or `"arrow-stream"`.
-            Without it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with
-            dimensions), `.floret`, `.msgpack`, `.npy`, `.npz`, `.safetensors`, `.parquet`,
-            `.arrow`, `.feather` (as `.arrow`) or `.arrows` (a stream); and `.bin`, which is
-            fastText if the vocabulary is a `FastTextVocab`.
+            words beside it), `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"`, `"arrow-stream"` or
+            `"spacy"` (a folder, see `write_spacy`). Without it the name decides: `.fifu`, `.w2v`,
+            `.txt`, `.vec` or `.dims` (text with dimensions), `.floret`, `.msgpack`, `.npy`, `.npz`,
+            `.safetensors`, `.parquet`, `.arrow`, `.feather` (as `.arrow`) or `.arrows` (a stream);
+            and `.bin`, which is fastText if the vocabulary is a `FastTextVocab`.
         unshare_rows: whether rows that several words share (see `prune`) are written once for each
-            of them. Only snapshots hold one row for several words.
+            of them. Only snapshots and spaCy's folders hold one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of
             `write_text`.
 
@@ -123,10 +131,12 @@ def save_what_fits(
 ) -> tuple[str, ...]:
     """As `save`, but drops what the format cannot hold; returns the names of what it dropped."""
     format = format_for(embeddings, path, format, name)
-    embeddings = _unshared(embeddings, format, unshare_rows or format != "msgpack")
+    embeddings = _unshared(embeddings, format, unshare_rows or format not in _SHARING)
     drop = _WRITERS[format].drop
     lost = {option: loss for option, loss in losses(embeddings).items() if option in drop}
-    if format == "fasttext" and not lost_settings(embeddings.metadata):
+    if format == "spacy" and not embeddings.vocab.has_words:
+        lost.pop("drop_subwords", None)  # which floret mode holds
+    if format in _LOST_METADATA and not _LOST_METADATA[format](embeddings.metadata):
         lost.pop("drop_metadata", None)
     write_as(format, path, embeddings, {**dict.fromkeys(lost, True), **options})
     return tuple(loss for option, loss in lost.items() if option != "reconstruct")
@@ -174,6 +184,18 @@ def format_of(
     raise ValueError(f"`path`: expected a name that ends with {endings}, got {path!r}. {hint}")
 
 
+def target_folder(path: File, format: str | None) -> bytes | None:
+    """The folder in which a file or a folder will be made, `None` for what exists and stays."""
+    if format == "spacy":
+        return folder_parent(path, SPACY_FILES)
+    return output_folder(path)
+
+
+def holds_shared_rows(format: str) -> bool:
+    """Whether a format holds words that share rows, or its writer repeats these by itself."""
+    return format in _SHARING or format in _REPEATING
+
+
 def check_options(format: str, options: Mapping[str, Any]) -> None:
     """Checks the options of a format's writer, before there is anything to write."""
     available = _WRITERS[format].drop | _WRITERS[format].other
@@ -196,8 +218,8 @@ def _unshared(embeddings: Embeddings, format: str, unshare_rows: bool) -> Embedd
     """Embeddings whose words share no rows, unless the format holds those."""
     vocab = embeddings.vocab
     if unshare_rows:
-        return unshare(embeddings)
-    if format != "msgpack" and vocab.shared_rows is not None:
+        return embeddings if format in _REPEATING else unshare(embeddings)
+    if format not in _SHARING and vocab.shared_rows is not None:
         raise ValueError(
             f"`embeddings`: expected a row for each word, which is all that {format} files hold, "
             f"got {len(vocab)} words that share {vocab.n_word_rows} rows. "

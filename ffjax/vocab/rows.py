@@ -53,10 +53,12 @@ def checked_rows(name: str, rows: Any, n: int, item: str) -> np.ndarray:
     if rows.shape != (n,) or rows.dtype.kind not in "iu":
         expected = f"expected {n} whole numbers, one for each {item}"
         raise ValueError(f"`{name}`: {expected}, got shape {rows.shape} of {rows.dtype}.")
-    different = np.unique(rows)
-    if n and (different[0] != 0 or different[-1] != len(different) - 1):
+    is_in_range = n == 0 or (0 <= rows.min() and rows.max() < n)
+    rows = rows.astype(np.int32) if is_in_range else rows
+    if not (is_in_range and np.bincount(rows).all()):
+        different = np.unique(rows)
         raise ValueError(
             f"`{name}`: expected every row from 0 to the largest to belong to a {item}, "
             f"got {len(different)} different rows from {different[0]} to {different[-1]}."
         )
-    return rows.astype(np.int32)
+    return rows

@@ -114,17 +114,22 @@ def word_blocks(
 
 
 def row_blocks(
-    embeddings: Embeddings, unnormalize: bool
+    embeddings: Embeddings, unnormalize: bool, *, by_row: bool = False
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
-    """Which words a block has, their vectors as in `word_blocks`, and their norms if any."""
+    """Which words a block has, their vectors as in `word_blocks`, and their norms if any.
+
+    With `by_row` blocks are of rows: one that words share comes once.
+    """
     storage, vocab, norms = embeddings.storage, embeddings.vocab, embeddings.norms
+    row_ids = None if by_row or vocab.shared_rows is None else vocab.host_rows
+    n = vocab.n_word_rows if row_ids is None else len(vocab)
     composed: Any = storage if norms is not None and norms.on_demand else None
     if composed is None and norms is not None:
         norms = np.asarray(norms)
     step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
-    for start in range(0, len(vocab), step):
-        stop = min(start + step, len(vocab))
-        ids = slice(start, stop) if vocab.shared_rows is None else vocab.host_rows[start:stop]
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        ids = slice(start, stop) if row_ids is None else row_ids[start:stop]
         if composed is not None:  # rows and norms with one composition
             words = np.arange(start, stop) if isinstance(ids, slice) else ids
             rows, scale = composed.units(words)

@@ -1,0 +1,109 @@
+"""spaCy's `key2row`: a msgpack map from unsigned 64-bit keys to rows.
+
+    map    80 | n, de u16, or df u32: the number of entries, big endian like all numbers
+    key    cf u64; those of symbols 00 to 7f, cc u8 or cd u16
+    row    00 to 7f, cc u8, cd u16, ce u32 or cf u64
+
+A million entries are read at once: wherever the byte `cf` stands, a number of 8 bytes and another
+number may follow. Entries that end where the next one begins are linked, and a walk along such
+chains, from the end of the head, visits every entry.
+"""
+
+from typing import NamedTuple
+
+import msgpack
+import numpy as np
+
+from ffjax.formats.io.binary import Cursor
+from ffjax.kernels.murmur64a import words_64_at
+
+_U64, _KEY_BYTES = 0xCF, 9
+_NUMBER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, _U64: 8}
+# By the first byte of a number: its bytes, 0 if it is none; the bits of its value.
+_SIZES, _BITS = np.zeros(256, np.uint8), np.zeros(256, np.uint64)
+_SIZES[:0x80], _BITS[:0x80] = 1, 0x7F
+for _first, _size in _NUMBER_BYTES.items():
+    _SIZES[_first], _BITS[_first] = 1 + _size, (1 << 8 * _size) - 1
+
+
+class KeyRows(NamedTuple):
+    """The entries of a map, in order, uint64 `[n]`."""
+
+    keys: np.ndarray
+    rows: np.ndarray
+
+    def pack(self) -> bytes:
+        """The map in msgpack; keys differ."""
+        entries = dict(zip(self.keys.tolist(), self.rows.tolist(), strict=True))
+        return bytes(msgpack.packb(entries) or b"")
+
+
+def read_key_rows(cursor: Cursor) -> KeyRows:
+    """Reads a map up to the end of the file."""
+    n = read_length(cursor)
+    entries = KeyRows(np.empty(n, np.uint64), np.empty(n, np.uint64))
+    chains = _find_chains(cursor.source.view(0, cursor.end))
+    ends = np.append(np.flatnonzero(chains.after[:-1] != chains.starts[1:]) + 1, len(chains.starts))
+    count = 0
+    while count < n:
+        first = int(np.searchsorted(chains.starts, cursor.position))
+        if first < len(chains.starts) and chains.starts[first] == cursor.position:
+            end = int(ends[np.searchsorted(ends, first, side="right")])
+            end = min(end, first + n - count)
+            stretch = slice(count, count + end - first)
+            entries.keys[stretch] = chains.keys[first:end]
+            entries.rows[stretch] = chains.rows[first:end]
+            cursor.position, count = int(chains.after[end - 1]), stretch.stop
+        else:
+            entries.keys[count] = _read_number(cursor, f"key of entry {count + 1} of {n}")
+            entries.rows[count] = _read_number(cursor, f"row of entry {count + 1} of {n}")
+            count += 1
+    cursor.finish()
+    return entries
+
+
+def read_length(cursor: Cursor) -> int:
+    """Reads the number of entries."""
+    start = cursor.position
+    first = cursor.number("B", "length")
+    if 0x80 <= first <= 0x8F:
+        n = first & 0xF
+    elif first in (0xDE, 0xDF):
+        n = int.from_bytes(cursor.take("length", 2 if first == 0xDE else 4), "big")
+    else:
+        raise cursor.error("length", "a map in msgpack", f"byte 0x{first:02x}", offset=start)
+    cursor.claim("length", n, 2, offset=start)
+    return n
+
+
+def _read_number(cursor: Cursor, field: str) -> int:
+    start = cursor.position
+    first = cursor.number("B", field)
+    if first < 0x80:
+        return first
+    if first not in _NUMBER_BYTES:
+        raise cursor.error(field, "an unsigned number", f"byte 0x{first:02x}", offset=start)
+    return int.from_bytes(cursor.take(field, _NUMBER_BYTES[first]), "big")
+
+
+class _Chains(NamedTuple):
+    """Where an entry may begin, where the next one begins, and what it holds."""
+
+    starts: np.ndarray
+    after: np.ndarray
+    keys: np.ndarray
+    rows: np.ndarray
+
+
+def _find_chains(data: np.ndarray) -> _Chains:
+    """What looks like an entry that is followed by another one."""
+    starts = np.flatnonzero(data[:-_KEY_BYTES] == _U64)
+    first = data[starts + _KEY_BYTES]
+    after = starts + _KEY_BYTES + _SIZES[first]
+    is_number = (after > starts + _KEY_BYTES) & (after < len(data))
+    linked = np.flatnonzero(is_number & (data[np.minimum(after, len(data) - 1)] == _U64))
+    starts, after, first = starts[linked], after[linked], first[linked]
+    if not len(starts):
+        return _Chains(starts, after, starts, starts)
+    words = words_64_at(data, ">u8")
+    return _Chains(starts, after, words[starts + 1], words[after - 8] & _BITS[first])

@@ -1,0 +1,42 @@
+"""spaCy's keys of words: the number of a symbol, or the word's MurmurHash64A with seed 1."""
+
+import numpy as np
+
+from ffjax._internal.arrays import padded_size
+from ffjax.formats.spacy.strings_file import Spans
+from ffjax.formats.spacy.symbols import symbols
+from ffjax.kernels.murmur64a import murmur64a_spans
+
+_BUCKETS = np.uint64(1 << 16)
+
+
+def keys_of(words: Spans) -> np.ndarray:
+    """The key of each word, uint64 `[n]`."""
+    keys = murmur64a_spans(*words)
+    hashes = murmur64a_spans(*Spans.of(symbols()))
+    is_likely = np.zeros(int(_BUCKETS), bool)  # few words are symbols, and most are told by 16 bits
+    is_likely[hashes % _BUCKETS] = True
+    likely = np.flatnonzero(is_likely[keys % _BUCKETS])
+    numbers = {key: number for number, key in enumerate(hashes.tolist())}
+    keys[likely] = [numbers.get(key, key) for key in keys[likely].tolist()]
+    return keys
+
+
+def find_keys(keys: np.ndarray, words: Spans) -> np.ndarray:
+    """For each key the number of the word that has it, -1 if none does."""
+    of_words = keys_of(words)
+    # Most words have a bucket of their own; of those that share one, the last is found there.
+    n_buckets = np.uint64(2 * padded_size(len(of_words)))
+    buckets = np.zeros(int(n_buckets), np.int32)
+    bucket = of_words % n_buckets
+    buckets[bucket] = np.arange(len(of_words))
+    numbers = buckets[keys % n_buckets]
+    missed = np.flatnonzero(of_words[numbers] != keys)
+    # The rest are looked up in order of their keys, as memory is then read in order too.
+    rest = np.flatnonzero(buckets[bucket] != np.arange(len(of_words)))
+    rest = rest[np.argsort(of_words[rest])]
+    missed = missed[np.argsort(keys[missed])]
+    at = np.searchsorted(of_words[rest], keys[missed])
+    candidates = np.append(rest, 0)[at]
+    numbers[missed] = np.where(of_words[candidates] == keys[missed], candidates, -1)
+    return numbers

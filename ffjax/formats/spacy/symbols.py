@@ -1,0 +1,12 @@
+"""spaCy's symbols: 457 names of attributes, tags and labels, such as `number` and `X`.
+
+Their numbers have been the same since spaCy 3.0. They are in no `strings.json`.
+"""
+
+from importlib.resources import files
+
+
+def symbols() -> list[str]:
+    """The names of spaCy's symbols, by their numbers."""
+    text = files("ffjax").joinpath("data", "spacy_symbols.txt").read_text(encoding="utf-8")
+    return text.split("\n")[:-1]

@@ -1,0 +1,221 @@
+"""Writing spaCy's vectors, without spaCy.
+
+    vectors, key2row, strings.json, vectors.cfg, lookups.bin
+
+By themselves these are a folder for `Vectors.from_disk` and `Vocab.from_disk`. In the folder
+`vocab` of a pipeline they stand beside
+
+    meta.json    the language, a name and a version
+    config.cfg   a pipeline without components
+    tokenizer    its rules in msgpack; `80`, an empty map, stands for none
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from ffjax._internal.atomic_write import Path, atomic_folder
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.rows.export import ExportOptions, TableOptions, check_plain, row_blocks
+from ffjax.formats.spacy.key_rows import KeyRows
+from ffjax.formats.spacy.keys import keys_of
+from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings
+from ffjax.formats.spacy.strings_file import Spans, pack_strings
+from ffjax.formats.spacy.symbols import symbols
+from ffjax.strings.string_table import StringTable
+from ffjax.vocab import FloretVocab
+
+_LOOKUPS, _CONFIG, _TOKENIZER = "lookups.bin", "config.cfg", "tokenizer"
+_VOCAB_FILES = (VECTORS, KEY_ROWS, STRINGS, SETTINGS, _LOOKUPS)
+FILES = {META, _CONFIG, _TOKENIZER, *_VOCAB_FILES, *(f"vocab/{name}" for name in _VOCAB_FILES)}
+_EMPTY_MAP = b"\x80"
+_CONFIG_TEXT = """[nlp]
+lang = {lang}
+pipeline = []
+disabled = []
+before_creation = null
+after_creation = null
+after_pipeline_creation = null
+batch_size = 1000
+tokenizer = {{"@tokenizers":"spacy.Tokenizer.v1"}}
+"""
+
+
+def write_spacy(
+    path: Path,
+    embeddings: Embeddings,
+    *,
+    lang: str | None = None,
+    name: str = "vectors",
+    attr: str | None = None,
+    **options: Unpack[ExportOptions],
+) -> None:
+    """Writes a folder of vectors that spaCy opens, with the same vectors.
+
+    With a language it is the folder of a pipeline, for `[initialize] vectors = "..."` in a config
+    for training, and for `spacy.load`. Without one it is a `vocab` folder, for `Vocab.from_disk`
+    and `Vectors.from_disk`. spaCy need not be installed, but if it is, the rules of the language's
+    tokenizer are written too; without them a warning says how to keep the language's own.
+
+    Vectors get the lengths that `norms` holds. Words that share rows still do. Embeddings with a
+    `FloretVocab` are written in spaCy's floret mode.
+
+    Args:
+        path: the folder. It may exist if it is empty, or holds nothing but such files.
+        embeddings: what to write.
+        lang: the code of the language, such as `"en"`; that of the pipelines that use it.
+        name: the name of the pipeline.
+        attr: the token attribute whose value is looked up, such as `"LOWER"`. By default that which
+            the metadata of embeddings from spaCy has, or else `"ORTH"`, the word itself.
+        **options: what to drop, as in `write_text`; for a `FloretVocab` as in `write_floret`.
+
+    Raises:
+        TypeError: if `embeddings` is something else, or an option does not exist.
+        ValueError: if something would be lost without its option, a word is not UTF-8, `attr` is
+            not an attribute, or a name is empty.
+        OSError: if the folder cannot be written, or holds other files.
+
+    Examples:
+        >>> import ffjax, tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "vocab"
+        >>> emb = ffjax.from_vectors(["tea", "coffee"], [[1, 2], [2, 1]])
+        >>> ffjax.write_spacy(path, emb)
+        >>> sorted(file.name for file in path.iterdir())
+        ['key2row', 'lookups.bin', 'strings.json', 'vectors', 'vectors.cfg']
+    """
+    embeddings, settings = _checked(embeddings, attr, options)
+    _check_names(lang, name)
+    words = embeddings.vocab.table
+    keys = _keys(words)
+    n_rows = len(embeddings.storage) if settings.mode == "floret" else embeddings.vocab.n_word_rows
+    tokenizer = None if lang is None else _tokenizer(lang, os.fsdecode(path))
+    with atomic_folder(path, FILES) as folder:
+        vocab = folder
+        if lang is not None:
+            vocab = os.path.join(folder, "vocab")
+            os.mkdir(vocab)
+            _write(folder, _TOKENIZER, tokenizer)
+            _write(folder, _CONFIG, _CONFIG_TEXT.format(lang=json.dumps(lang)).encode())
+            shape = n_rows, embeddings.dims
+            _write(folder, META, _meta(lang, name, shape, len(words), settings.mode))
+        rows = embeddings.vocab.host_rows.astype(np.uint64)
+        _write(vocab, KEY_ROWS, KeyRows(keys, rows).pack())
+        _write(vocab, STRINGS, pack_strings(sorted(set(words.strings) - set(symbols()))))
+        _write(vocab, SETTINGS, settings.pack())
+        _write(vocab, _LOOKUPS, _EMPTY_MAP)
+        _write_rows(os.path.join(vocab, VECTORS), embeddings, n_rows)
+
+
+def other_metadata(metadata: Mapping[str, Any] | None) -> list[str]:
+    """The names in metadata for which a folder has no place."""
+    return [name for name in metadata or {} if name != "spacy"]
+
+
+def _checked(
+    embeddings: Any, attr: str | None, options: Mapping[str, Any]
+) -> tuple[Embeddings, Settings]:
+    """Embeddings without the metadata that is written, and the settings."""
+    vocab = getattr(embeddings, "vocab", None)
+    kind, settings = ExportOptions, Settings()
+    if isinstance(vocab, FloretVocab):
+        indexer, kind = vocab.subword_indexer, TableOptions
+        numbers = indexer.min_n, indexer.max_n, indexer.n_hashes, indexer.seed
+        settings = Settings("floret", settings.attr, *numbers, vocab.bow, vocab.eow)
+        if indexer.skip_edge_unigrams and indexer.min_n == 1:
+            raise ValueError(
+                "`embeddings`: expected n-grams of one character at the edges of words too, which "
+                "spaCy takes and floret leaves out, got `skip_edge_unigrams=True` with `min_n=1`."
+            )
+    elif vocab is not None and vocab.upper_bound > vocab.n_word_rows:
+        if not options.get("drop_subwords"):
+            raise ValueError(
+                "`embeddings`: expected words alone, which is all that spaCy's folders hold, got "
+                "n-grams too. Drop them with `drop_subwords=True`; or save the embeddings in "
+                "another format, and have spaCy read that file: `[nlp.vectors] @vectors = "
+                '"ffjax.Vectors.v1"` keeps n-grams.'
+            )
+    elif vocab is not None and not len(vocab):
+        raise ValueError("`embeddings`: expected words, got an empty vocabulary.")
+    metadata = getattr(embeddings, "metadata", None)
+    if attr is None:
+        spacy = (metadata or {}).get("spacy")
+        attr = spacy.get("attr") if isinstance(spacy, Mapping) else None
+    if metadata is not None and not other_metadata(metadata):
+        embeddings = embeddings.replace(metadata=None)
+    names = symbols()
+    if attr is not None and attr not in names[1:]:
+        expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"
+        raise ValueError(f"`attr`: expected {expected}, got {attr!r}.")
+    settings = settings if attr is None else settings._replace(attr=names.index(attr))
+    return check_plain(embeddings, "spaCy's folders", options, kind), settings
+
+
+def _check_names(lang: str | None, name: str) -> None:
+    for argument, value in (("lang", lang), ("name", name)):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ValueError(f"`{argument}`: expected a name, got {value!r}.")
+
+
+def _keys(words: StringTable) -> np.ndarray:
+    """The key of each word, all different."""
+    invalid = words.first_invalid()
+    if invalid is not None:
+        raw = words.raw(invalid.index)
+        raise ValueError(f"`embeddings`: expected words in UTF-8, got {raw!r}.")
+    offsets = words.host_offsets
+    keys = keys_of(Spans(words.host_data, offsets[:-1], np.diff(offsets)))
+    if len(np.unique(keys)) < len(keys):
+        raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
+    return keys
+
+
+def _meta(lang: str, name: str, shape: tuple[int, int], n_words: int, mode: str) -> bytes:
+    keys = -1 if mode == "floret" else n_words
+    vectors = {"width": shape[1], "vectors": shape[0], "keys": keys, "mode": mode}
+    vectors["name"] = f"{lang}_{name}.vectors"
+    meta = {"lang": lang, "name": name, "version": "0.0.0", "vectors": vectors}
+    return json.dumps(meta, indent=2).encode()
+
+
+def _tokenizer(lang: str, path: str) -> bytes:
+    """The rules of a language's tokenizer if spaCy is installed."""
+    try:
+        import spacy
+        from spacy.tokenizer import Tokenizer
+
+        tokenizer: Any = spacy.blank(lang).tokenizer
+        if isinstance(tokenizer, Tokenizer):
+            return tokenizer.to_bytes()
+        reason = f"that of {lang!r} has none"
+    except ImportError as error:  # spaCy, or what a language needs
+        reason = str(error).partition("\n")[0]
+    warnings.warn(
+        f"{path}: written without the rules of a tokenizer ({reason}), so texts are split at "
+        f'spaces alone; `spacy.load({path!r}, exclude=["tokenizer"])` keeps those of the language',
+        stacklevel=4,
+    )
+    return _EMPTY_MAP
+
+
+def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:
+    """Writes the matrix as a `.npy` array, in blocks."""
+    shape = (n_rows, embeddings.dims)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with open(path, "wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        if isinstance(embeddings.vocab, FloretVocab):
+            blocks = (rows for _, rows in embeddings.storage.row_blocks())
+        else:
+            blocks = (rows for _, rows, _ in row_blocks(embeddings, True, by_row=True))
+        for rows in blocks:
+            out.write(np.ascontiguousarray(rows, "<f4"))
+
+
+def _write(folder: str, name: str, data: bytes | None) -> None:
+    if data is not None:
+        with open(os.path.join(folder, name), "wb") as out:
+            out.write(data)
