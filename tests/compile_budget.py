@@ -19,7 +19,7 @@ PROGRAMS = 200
 SECONDS = 90.0  # generous: a slow or busy machine needs several times what a fast one does
 # Files whose subject is compiled programs. Prefer to share programs over adding an entry.
 MORE_PROGRAMS: dict[str, int] = {
-    "tests/storage/test_contract.py": 420,  # ten storages, each with programs of its own
+    "tests/storage/test_contract.py": 300,  # ten storages, each with programs of its own
     "tests/test_without_jit.py": 500,  # each operation is a program
 }
 

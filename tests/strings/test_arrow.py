@@ -1,0 +1,77 @@
+"""Packing Arrow arrays."""
+
+
+import pytest
+
+from ffjax import pack
+from tests.strings.test_pack import RAW, WORDS
+
+
+class TestArrow:
+    @pytest.fixture(autouse=True)
+    def _pyarrow(self):
+        self.pa = pytest.importorskip("pyarrow")
+
+    def kinds(self):
+        pa = self.pa
+        return [
+            pa.array(WORDS, pa.string()),
+            pa.array(WORDS, pa.large_string()),
+            pa.array(RAW, pa.binary()),
+            pa.array(RAW, pa.large_binary()),
+            pa.array(WORDS, pa.string_view()),
+            pa.array(WORDS).dictionary_encode(),
+            pa.array(["skipped", *WORDS, "too"]).slice(1, len(WORDS)),
+            pa.chunked_array([WORDS[:3], [], WORDS[3:]], pa.string()),
+        ]
+
+    def test_all_kinds(self):
+        for array in self.kinds():
+            assert pack(array) == pack(WORDS), array.type
+
+    def test_nulls_are_fillers_and_no_array_is_too_short(self):
+        batch = pack(self.pa.array(["a", None, "b"]))
+        assert batch.lengths.tolist() == [1, -1, 1, -1] and not batch.bytes[1].any()
+        assert len(pack(self.pa.array([], self.pa.string()))) == 0
+        assert len(pack(self.pa.chunked_array([], self.pa.string()))) == 0
+        assert pack(self.pa.nulls(2)).lengths.tolist() == [-1] * 4
+
+    def test_bytes_are_read_where_they_are(self, monkeypatch):
+        """The buffer that words are gathered from is pyarrow's own."""
+        from ffjax.strings import pack as packing
+
+        seen = []
+        gather = packing._gather
+        monkeypatch.setattr(
+            packing, "_gather", lambda data, *rest: (seen.append(data), gather(data, *rest))
+        )
+        array = self.pa.array(WORDS)
+        pack(array)
+        pack(self.pa.chunked_array([array]))
+        address = array.buffers()[2].address
+        assert [data.ctypes.data for data in seen] == [address, address]
+
+    def test_the_capsule_interface_is_all_that_is_asked_for(self):
+        class Stream:
+            def __init__(self, array):
+                self.array = array
+
+            def __arrow_c_stream__(self, requested_schema=None):
+                return self.array.__arrow_c_stream__(requested_schema)
+
+        assert pack(Stream(self.pa.chunked_array([WORDS]))) == pack(WORDS)
+
+    def test_other_types_are_refused(self):
+        with pytest.raises(TypeError, match="`words`: expected Arrow strings or binary, got int64"):
+            pack(self.pa.array([1, 2]))
+
+
+def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arrow = type("Arrow", (), {"__arrow_c_array__": None})()
+    with pytest.raises(
+        ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"
+    ):
+        pack(arrow)
