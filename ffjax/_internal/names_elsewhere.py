@@ -1,5 +1,8 @@
 """What gensim, fastText and spaCy call things, and what to write here instead."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def _by_name(table: dict[str, str]) -> dict[str, str]:
     return {name: instead for instead, names in table.items() for name in names.split()}
@@ -99,3 +102,17 @@ def attribute_error(owner: str, name: str, instead: str | None) -> str:
     """The message about an attribute that does not exist."""
     hint = "" if instead is None else f". Write {instead}."
     return f"{owner} has no attribute {name!r}{hint}"
+
+# What to do about arguments of `most_similar` there.
+_ARGUMENTS = {
+    "clip_start": "Take `candidates=np.arange(start, end)`.",
+    "clip_end": "Take `restrict_vocab=` for the first words.",
+    "indexer": "Search is exact and needs no index; leave it out.",
+}
+
+
+def check_no_others(arguments: Mapping[str, Any]) -> None:
+    """Raises an error for arguments of `most_similar` that only gensim has, or that nobody has."""
+    for name in arguments:
+        hint = _ARGUMENTS.get(name, "`help(ffjax.Embeddings.most_similar)` lists them.")
+        raise TypeError(f"`{name}`: expected an argument of `most_similar`. {hint}")

@@ -51,7 +51,7 @@ def quantize(
     odd); opq first learns a rotation that lowers the error. Both store the
     lengths of rows apart, and are written as finalfusion files. int8 and
     bfloat16 need no training and are written as msgpack files.
-    --max-size 20MB chooses pq or opq and the bytes per row that lose least.
+    --max-size 20MB chooses the method and the bytes per row that lose least.
 
     Prints the loss: the mean squared error, the mean cosine of rows before
     and after, and the recall: of 256 words drawn at random, the share of the
@@ -67,8 +67,6 @@ def quantize(
     format = _checked_format(target, method or "pq")
     if max_size is not None and subquantizers is not None:
         raise BadInput("expected --max-size or --subquantizers, got both.")
-    if max_size is not None and format != "finalfusion":
-        raise BadInput(f"--max-size: expected a finalfusion file as the output, got {format}.")
     most = None if max_size is None else n_bytes(max_size)
     size_before = size_of(source.file)  # the output may replace the input
     quality: Any = None
@@ -82,8 +80,9 @@ def quantize(
             from ffjax.cli.quantize_size import best_within
 
             options: Any = {"method": method, "bits": bits, "keep_lengths": not raw}
-            chosen, codes = best_within(emb, most, **options)
-            say(f"chose --method {chosen} --subquantizers {codes}.")
+            chosen, codes = best_within(emb, most, format, **options)
+            subvectors = "" if codes is None else f" --subquantizers {codes}"
+            say(f"chose --method {chosen}{subvectors}.")
         small, quality = ffjax.quantize(
             emb,
             chosen,

@@ -1,6 +1,7 @@
 """`ffjax quantize --max-size`: the settings that lose least and fit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +10,34 @@ import numpy as np
 from ffjax.cli.exit_status import BadInput
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.finalfusion.writer import finalfusion_size
-from ffjax.storage import PQ, QuantizedArray
+from ffjax.formats.snapshot.files import snapshot_size
+from ffjax.storage import PQ, Int8Array, NdArray, QuantizedArray, Storage
 from ffjax.transforms.quantize.sampling import all_unit, norms_of
 
 
 def best_within(
-    emb: Embeddings, most: int, *, method: str | None, bits: int | None, keep_lengths: bool
-) -> tuple[str, int]:
+    emb: Embeddings,
+    most: int,
+    format: str,
+    *,
+    method: str | None,
+    bits: int | None,
+    keep_lengths: bool,
+) -> tuple[str, int | None]:
     """The method and the bytes of a row of the best file of at most so many bytes."""
     centroids = 1 << (bits or 8)
     has_norms = keep_lengths and not all_unit(norms_of(emb.storage, lambda rows, total: None))
+    size_of = finalfusion_size if format == "finalfusion" else snapshot_size
     size = 0
-    for name, n_codes in _from_the_best(emb.dims):
+    for name, n_codes in _from_the_best(emb.dims, format):
         if method not in (None, name):
             continue
         shape = emb.storage.shape
-        storage = _shapes(*shape, n_codes, centroids, has_norms, rotated=name == "opq")
-        size = finalfusion_size(emb.replace(storage=storage, training=None))
+        if n_codes is None:
+            storage = _simple_shapes(*shape, name)
+        else:
+            storage = _shapes(*shape, n_codes, centroids, has_norms, rotated=name == "opq")
+        size = size_of(emb.replace(storage=storage, training=None))
         if size <= most:
             return name, n_codes
     raise BadInput(
@@ -34,11 +46,20 @@ def best_within(
     )
 
 
-def _from_the_best(dims: int) -> Iterator[tuple[str, int]]:
+def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int | None]]:
     """Methods with the bytes of a row; more bytes lose less, and for as many a rotation does."""
+    if format == "msgpack":
+        yield from (("bfloat16", None), ("int8", None))
     for n_codes in range(dims, 0, -1):
         if dims % n_codes == 0:
             yield from (("opq", n_codes), ("pq", n_codes))
+
+
+def _simple_shapes(rows: int, dims: int, method: str) -> Storage:
+    """A storage of zeros without codebooks that takes no memory."""
+    if method == "bfloat16":
+        return _as_zeros(lambda: NdArray(jnp.zeros((rows, dims), jnp.bfloat16)))
+    return _as_zeros(lambda: Int8Array(jnp.zeros((rows, dims), jnp.int8), jnp.zeros(rows)))
 
 
 def _shapes(
@@ -52,5 +73,9 @@ def _shapes(
         norms = jnp.zeros(rows) if has_norms else None
         return QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)
 
+    return _as_zeros(make)
+
+
+def _as_zeros(make: Callable[[], Any]) -> Any:
     shapes = jax.eval_shape(make)
     return jax.tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), shapes)

@@ -11,6 +11,7 @@ and `scores`, which are lists; and for the score of one label `score` alone.
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -101,8 +102,9 @@ def classify_file(
     the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents that are
     null have no label.
 
-    Each line of JSON Lines is an object; blank lines are errors. Bytes that are not UTF-8 become
-    U+FFFD, and numbers that JSON lacks, such as NaN and infinity, null.
+    A line of JSON Lines that is blank or no object gets an object of the new fields alone, without
+    a label; so do documents that are not text, and a warning counts them all. Bytes that are not
+    UTF-8 become U+FFFD, and numbers that JSON lacks, such as NaN and infinity, null.
 
     Args:
         classifier: the classifier.
@@ -126,8 +128,8 @@ def classify_file(
 
     Raises:
         TypeError: if an argument is of another type.
-        ValueError: if an option does not fit, a line is not a JSON object, or the source lacks the
-            column or has one of the new ones.
+        ValueError: if an option does not fit, the source holds no JSON objects or lacks the
+            column, or has one of the new ones.
         ImportError: for Parquet and Arrow, if the extra `arrow` is not installed.
         OSError: if a file cannot be read or written.
     """
@@ -158,11 +160,13 @@ def classify_file(
             return _write_tables(settings, batches, schema, out, column, report)
         file = stack.enter_context(open(source, "rb")) if is_path else source
         out = stack.enter_context(open_output(target))
-        n = 0
+        n, unread = 0, []
         for block in blocks(file, _READ_BYTES):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
-                answers = list(map(to_json, _json_rows(settings, lines, column, n)))
+                rows, numbers = _json_rows(settings, lines, column, n)
+                answers = list(map(to_json, rows))
+                unread += numbers
             elif target_format == "json":
                 answers = list(map(to_json, _rows(settings.fields(lines))))
             else:
@@ -170,6 +174,10 @@ def classify_file(
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
             n += len(answers)
             report(len(block), len(answers))
+    if unread:
+        message = f"no JSON object with text in {column!r}, so that they have no label"
+        what = f"{len(unread)} lines, of which line {unread[0]} is the first, hold {message}"
+        warnings.warn(what, stacklevel=2)
     return n
 
 
@@ -199,34 +207,38 @@ def _text_lines(fields: dict[str, list[Any]]) -> list[str]:
 
 def _json_rows(
     settings: Settings, text: bytes, column: str, first: int
-) -> list[dict[str, Any]]:
-    """The objects of lines of JSON with the new fields."""
-    rows = []
-    for number, line in enumerate(text.split(b"\n")[:-1], first + 1):
-        try:
-            # A byte order mark may precede the first line.
-            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"`source`: expected JSON in line {number}, got {error}.") from error
-        if not isinstance(row, dict):
-            raise ValueError(
-                f"`source`: expected an object in line {number}, got {type(row).__name__}."
-            )
-        for name in settings.names:
-            if name in row:
-                expected = f"no field {name} in line {number}, which is to be added"
-                raise ValueError(f"`source`: expected {expected}. Rename it.")
-        rows.append(row)
-    texts = [row.get(column) for row in rows]
-    for number, item in enumerate(texts, first + 1):
-        if not isinstance(item, str | None):
-            got = f"{type(item).__name__} in line {number}"
-            raise ValueError(f"`column`: expected text in the field {column!r}, got {got}.")
-    if rows and not any(column in row for row in rows):
-        names = ", ".join(rows[0])
-        expected = f"a field of line {first + 1}, one of {names}"
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of lines of JSON with the new fields; and which lines hold no text."""
+    objects = list(map(_json_object, text.split(b"\n")[:-1]))
+    rows = [row or {} for row in objects]
+    if not first and rows and not any(column in row for row in rows):
+        row = next(filter(None, rows), None)
+        if row is None:
+            raise ValueError(f"`source`: expected a JSON object in each line, got {text[:40]!r}.")
+        expected = f"a field of the objects, such as {', '.join(row)}"
         raise ValueError(f"`column`: expected {expected}, got {column!r}.")
-    return [row | fields for row, fields in zip(rows, _rows(settings.fields(texts)), strict=True)]
+    texts = [row.get(column) for row in rows]
+    for number, row in enumerate(rows, first + 1):
+        if present := row.keys() & set(settings.names):
+            expected = f"no field {', '.join(present)} in line {number}, which is to be added"
+            raise ValueError(f"`source`: expected {expected}. Rename it.")
+    unread = [
+        number
+        for number, (row, text) in enumerate(zip(objects, texts, strict=True), first + 1)
+        if row is None or not isinstance(text, str | None)
+    ]
+    fields = settings.fields([text if isinstance(text, str) else None for text in texts])
+    return [row | new for row, new in zip(rows, _rows(fields), strict=True)], unread
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    """The object in a line of JSON, `None` if it is something else."""
+    try:
+        # A byte order mark may precede the first line.
+        row = json.loads(line.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:

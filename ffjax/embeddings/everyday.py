@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_word, list_of_words, whole_number
+from ffjax._internal.names_elsewhere import check_no_others
 from ffjax.embeddings.cosines import cosines_of
 from ffjax.embeddings.similarity import (
     SimilarityResult,
@@ -212,6 +213,7 @@ class EverydayVerbs(WordSearches):
         metric: str = "cosine",
         candidates: Any = None,
         restrict_vocab: int | None = None,
+        **other: Any,
     ) -> list[SimilarityResult]:
         """The words most similar to one query that several words make, as in gensim.
 
@@ -228,6 +230,7 @@ class EverydayVerbs(WordSearches):
             metric: how to score: `"cosine"`, or one of the others of `ffjax.top_k`.
             candidates: the rows that may be answers, see `ffjax.top_k`.
             restrict_vocab: only the first so many words may be answers, as in gensim.
+            **other: gensim's other arguments, for which the error names the replacement.
 
         Returns:
             Words, best first, each with its score.
@@ -248,6 +251,7 @@ class EverydayVerbs(WordSearches):
             >>> emb.most_similar([("tea", 2.0), emb["milk"]], topn=1)[0].word
             'coffee'
         """
+        check_no_others(other)
         pairs = [*weighted("positive", positive, 1.0), *weighted("negative", negative, -1.0)]
         if not pairs:
             raise ValueError("`positive`: expected at least one word or vector, got none.")

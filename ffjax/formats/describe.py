@@ -59,7 +59,7 @@ _FACTS = (
     *("format", "chunks", "vocabulary", "words", "repeated_words", "word_rows", "ngram_lengths"),
     *("ngrams", "ngram_rows", "buckets", "hashes", "dims", "storage", "rows", "dtype"),
     *("codes_per_row", "centroids", "rotated", "row_norms", "norms", "metadata", "tokens"),
-    *("labels", "output_rows", "loss", "word_ngrams"),
+    *("labels", "first_labels", "output_rows", "loss", "word_ngrams"),
 )
 
 

@@ -143,6 +143,7 @@ def test_info_of_a_fasttext_model(ff, tmp_path, wrap):
         "rows": "302",
         "dims": "10",
         "labels": "3",
+        "first_labels": ", ".join(label.removeprefix("__label__") for label in labels),
     }
     assert expected.items() <= rows.items() and rows["storage"] == "plain"
     assert rows["tokens"] == str(2**33 + 5) and rows["output_rows"] == "3"

@@ -254,13 +254,23 @@ def test_a_size_chooses_the_settings_that_fit(ff, words_file, tmp_path):
     assert "chose --method pq --subquantizers 4" in result.err
 
 
+def test_the_largest_msgpack_file_that_fits(ff, words_file, tmp_path):
+    output, sizes = tmp_path / "small.msgpack", {}
+    for method in ("bfloat16", "int8"):
+        assert ff("quantize", words_file, output, "-m", method).status == 0
+        sizes[method] = output.stat().st_size
+    for size, method in ((sizes["bfloat16"], "bfloat16"), (sizes["bfloat16"] - 1, "int8")):
+        result = ff("quantize", words_file, output, "--max-size", size)
+        assert result.err == f"ffjax: chose --method {method}.\n"
+        assert output.stat().st_size == sizes[method] and result.status == 0
+
+
 def test_a_size_that_nothing_fits_is_bad_input(ff, words_file, tmp_path):
     output = tmp_path / "small.fifu"
     for arguments, message in (
         (("--max-size", "100"), "bytes, which the words and the smallest codes take, got 100."),
         (("--max-size", "20 elephants"), "expected a size such as 20MB, got 20 elephants."),
         (("--max-size", "1MB", "-s", 4), "expected --max-size or --subquantizers, got both."),
-        (("--max-size", "1MB", "--to", "msgpack"), "expected a finalfusion file as the output"),
     ):
         result = ff("quantize", words_file, output, *arguments)
         assert result.status == 2 and message in result.err and result.err.count("\n") == 1

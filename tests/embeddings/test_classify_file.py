@@ -57,6 +57,20 @@ def test_scores_of_one_label_and_json_for_text(classifier, tmp_path):
     assert rows[1] == {"label": None, "score": None} and len(rows) == 3
 
 
+def test_each_line_of_json_has_an_answer(classifier, tmp_path, small_blocks):
+    lines = ['{"text": "bonjour"}', "", '{"text": 1}', "{", "[1]", '{"text": null}', '{"a": 1}']
+    lines += ['{"text": "tea"}'] * 20 + ["[" * 10**5]
+    source = io.BytesIO("\n".join(lines).encode())
+    with pytest.warns(UserWarning, match="5 lines, of which line 2 is the first, hold no JSON obj"):
+        n = ffjax.classify_file(classifier, source, tmp_path / "out", format="json")
+    answers = list(map(json.loads, (tmp_path / "out").read_text().splitlines()))
+    assert n == len(answers) == len(lines)
+    labels = [answer["label"] for answer in answers]
+    assert labels[1:7] == [None] * 6 and labels[-1] is None and None not in labels[7:27]
+    assert answers[1] == answers[3] == answers[4] == {"label": None, "score": None}
+    assert answers[2] == {"text": 1, "label": None, "score": None}
+
+
 def test_json_that_is_written_is_valid(classifier, tmp_path):
     rows = [b'\xef\xbb\xbf{"text": "a", "x": 1e400, "y": [NaN]}', b'{"text": "caf\xe9"}']
     rows += [b'{"text": "a", "z": "\\ud800"}']
@@ -130,12 +144,10 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
 
     as_json = {"format": "json"}
     for source, options, message in (
-        (b'{"a": 1}', as_json, "`column`: expected a field of line 1, one of a, got 'text'"),
-        (b'{"text": 1}', as_json, "`column`: expected text in the field 'text', got int"),
-        (b'{"text": "a"}\n{', as_json, "`source`: expected JSON in line 2"),
-        (b"[]", as_json, "`source`: expected an object in line 1, got list"),
+        (b'{"a": 1}', as_json, "`column`: expected a field of the objects, such as a, got 'text'"),
+        (b"[]", as_json, r"`source`: expected a JSON object in each line, got b'\[\]"),
         (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "no field score in line 2"),
-        (b"[" * 10**6, as_json, "`source`: expected JSON in line 1"),
+        (b"[" * 10**6, as_json, "`source`: expected a JSON object in each line"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
         (b"", {"label": "klingon"}, "`label`: expected labels of the classifier, got 'klingon'"),
     ):

@@ -91,6 +91,16 @@ def test_results_are_pairs_that_compare_by_similarity(emb):
     assert first == (first.word, first.similarity) != ("other", first.similarity)
 
 
+def test_arguments_of_gensim_name_the_replacement(emb):
+    for name, message in (
+        ("indexer", "`indexer`: .* needs no index; leave it out"),
+        ("clip_end", "`clip_end`: .*`restrict_vocab=`"),
+        ("tpon", "`tpon`: expected an argument of `most_similar`"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            emb.most_similar("w3", **{name: 3})
+
+
 def test_two_numbers_of_answers_must_be_equal(emb):
     calls = (
         lambda **n: emb.most_similar("w3", **n),

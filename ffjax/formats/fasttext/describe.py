@@ -14,6 +14,7 @@ from ffjax.formats.fasttext.layout import (
 from ffjax.formats.io.binary import ByteSource, Cursor
 
 _CENTROIDS = 256
+_LABEL, _SHOWN_LABELS = 1, 8  # the type of an entry
 
 
 def describe(source: ByteSource) -> dict[str, Any]:
@@ -22,7 +23,9 @@ def describe(source: ByteSource) -> dict[str, Any]:
     version = read_version(cursor)
     config = Config.read(cursor)
     sizes = read_sizes(cursor, has_pruned=version != WITHOUT_MAGIC)
-    ends = find_ends(cursor, source.view(cursor.position, cursor.end), sizes.n_entries)
+    data = source.view(cursor.position, cursor.end)
+    ends = find_ends(cursor, data, sizes.n_entries)
+    first_labels = _first_labels(data, ends)
     cursor.skip("entries", int(ends[-1]) + TAIL_BYTES if len(ends) else 0)
     cursor.skip("n-grams", 8 * max(sizes.pruned, 0))
     lengths = config.ngram_lengths(version)
@@ -50,8 +53,17 @@ def describe(source: ByteSource) -> dict[str, Any]:
     training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
     if sizes.n_labels:
         training |= {"loss": config.loss, "word_ngrams": config.word_ngrams}
+        training["first_labels"] = first_labels
     values = {"norms": sizes.n_words, "metadata": list(config._fields)}
     return {**vocabulary, **matrix, **values, **training}
+
+
+def _first_labels(data: Any, ends: Any) -> list[str]:
+    """The first labels of a dictionary, without their prefix."""
+    (entries,) = (data[ends + TAIL_BYTES - 1] == _LABEL).nonzero()
+    bounds = [(ends[i - 1] + TAIL_BYTES if i else 0, ends[i]) for i in entries[:_SHOWN_LABELS]]
+    names = (data[start:end].tobytes().decode("utf-8", "replace") for start, end in bounds)
+    return [name.removeprefix("__label__") for name in names]
 
 
 def _skip_matrix(cursor: Cursor, dims: int, is_quantized: bool) -> tuple[int, int]:

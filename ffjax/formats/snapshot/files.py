@@ -72,6 +72,11 @@ def write_snapshot(file: File, embeddings: Embeddings) -> None:
         Output(raw).write_blocks(0, chain([first], blocks))
 
 
+def snapshot_size(embeddings: Embeddings) -> int:
+    """The bytes of the file that `write_snapshot` would write."""
+    return sum(memoryview(block).nbytes for block in _blocks(embeddings))
+
+
 def load_snapshot(file: File | Stream) -> Embeddings:
     """Reads a snapshot."""
     with open_source(file, magic=MAGIC) as source:
