@@ -175,9 +175,8 @@ def classify_file(
             n += len(answers)
             report(len(block), len(answers))
     if unread:
-        message = f"no JSON object with text in {column!r}, so that they have no label"
-        what = f"{len(unread)} lines, of which line {unread[0]} is the first, hold {message}"
-        warnings.warn(what, stacklevel=2)
+        what = f"lines without a JSON object that has text in {column!r} have no label"
+        warnings.warn(f"{what}: {len(unread)}, the first of which is line {unread[0]}", stacklevel=2)
     return n
 
 

@@ -149,8 +149,7 @@ class EverydayVerbs(WordSearches):
     def closer_than(self, a: str, b: str, *, metric: str = "cosine") -> list[str]:
         """The words that are closer to `a` than `b` is, in the order of the vocabulary.
 
-        `metric` is the cosine, or one of the others of `ffjax.top_k`, of which only `"dot"` orders
-        words differently.
+        `metric` is one of those of `ffjax.top_k`; all but `"dot"` order words as the cosine does.
 
         Raises:
             KeyError: if a word has no vector.
@@ -167,8 +166,7 @@ class EverydayVerbs(WordSearches):
             scores = all_scores(self, vector.astype(np.float32), "dot")
         else:
             scores, limit = self._row_cosines(vector), cosines_of(other[None], vector)[0]
-        row = self.vocab.row_of(b)
-        limit = limit if row is None else scores[row]
+        limit = limit if (row := self.vocab.row_of(b)) is None else scores[row]
         closer = np.flatnonzero((scores > limit)[self.vocab.host_rows])
         return [word for word in self.vocab.table.pick(closer.tolist()) if word != a]
 
@@ -282,8 +280,8 @@ class EverydayVerbs(WordSearches):
         """
         check_word("word", word)
         n = number_of_answers("k", k, "topn", topn)
-        results = self.most_similar(word, topn=n, metric=metric)
-        return [(float(result.similarity), result.word) for result in results]
+        pairs = self.most_similar(word, topn=n, metric=metric)
+        return [(float(score), word) for word, score in pairs]
 
     def get_sentence_vector(self, text: str) -> np.ndarray:
         """The vector of one line of text, as fastText computes it: float32 `[dims]`.
@@ -310,8 +308,7 @@ class EverydayVerbs(WordSearches):
 
     def _vectors(self, name: str, keys: Sequence[Any]) -> np.ndarray:
         """The vectors of words, and vectors as they are: float64 `[n, dims]`."""
-        vectors = np.zeros((len(keys), self.vector_size))
-        missing = []
+        vectors, missing = np.zeros((len(keys), self.vector_size)), []
         for row, key in zip(vectors, keys, strict=True):
             vector = self.embedding(key) if isinstance(key, str) else np.asarray(key)
             if vector is None:

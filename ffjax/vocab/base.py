@@ -131,7 +131,7 @@ class Vocab(Chunk, SnapshotValue):
     def __getattr__(self, name: str) -> Any:
         """The hash table, if building it was put off until now."""
         if name != "index" or "table" not in vars(self):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return object.__getattribute__(self, name)  # the error in a property, or of this name
         set_fields(self, index=jax.device_put(_build_index(self.table)))
         return self.index
 

@@ -56,6 +56,14 @@ def test_a_model_of_words_is_named_once(ff, tmp_path):
     assert result.err.endswith("got one of words. Open it with `ffjax similar`.\n")
 
 
+@pytest.mark.filterwarnings("default")
+def test_lines_that_are_not_json_are_counted(ff, model, tmp_path):
+    (tmp_path / "bad.jsonl").write_text('{"text": "abc"}\n{\n')
+    result = ff("classify", model, tmp_path / "bad.jsonl")
+    assert result.status == 0 and result.out.count("\n") == 2
+    assert "lines without a JSON object that has text in 'text' have no label: 1, the first" in result.err
+
+
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
@@ -63,9 +71,9 @@ def test_mistakes_are_named(ff, model, tmp_path):
     result = ff("classify", model, tmp_path / "text", "--score", "klingon")
     assert result.status == 2 and "`--score`: expected labels of the class" in result.err
     assert "such as '__label__" in result.err and "classifier." not in result.err
-    (tmp_path / "bad.jsonl").write_text('{"text": "abc"}\n{\n')
+    (tmp_path / "bad.jsonl").write_text("{\n")
     result = ff("classify", model, tmp_path / "bad.jsonl")
-    assert result.status == 2 and "FILE: expected JSON in line 2" in result.err
+    assert result.status == 2 and "FILE: expected a JSON object in each line" in result.err
     assert str(model) not in result.err
     result = ff("classify", model, tmp_path / "X.PARQUET")
     assert result.status == 2 and "expected a file for Parquet" in result.err

@@ -61,7 +61,7 @@ def test_each_line_of_json_has_an_answer(classifier, tmp_path, small_blocks):
     lines = ['{"text": "bonjour"}', "", '{"text": 1}', "{", "[1]", '{"text": null}', '{"a": 1}']
     lines += ['{"text": "tea"}'] * 20 + ["[" * 10**5]
     source = io.BytesIO("\n".join(lines).encode())
-    with pytest.warns(UserWarning, match="5 lines, of which line 2 is the first, hold no JSON obj"):
+    with pytest.warns(UserWarning, match="have no label: 5, the first of which is line 2"):
         n = ffjax.classify_file(classifier, source, tmp_path / "out", format="json")
     answers = list(map(json.loads, (tmp_path / "out").read_text().splitlines()))
     assert n == len(answers) == len(lines)
