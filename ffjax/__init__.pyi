@@ -7,6 +7,7 @@ from ffjax.embeddings.classify_file import classify_file as classify_file
 from ffjax.embeddings.from_vectors import from_vectors as from_vectors
 from ffjax.embeddings.metadata import Metadata as Metadata
 from ffjax.embeddings.similarity import SimilarityResult as SimilarityResult
+from ffjax.embeddings.static_model import StaticModel as StaticModel
 from ffjax.embeddings.text import embed_text as embed_text
 from ffjax.embeddings.text_file import embed_file as embed_file
 from ffjax.embeddings.text_search import search as search
@@ -33,6 +34,9 @@ from ffjax.formats.floret import load_floret as load_floret
 from ffjax.formats.floret import write_floret as write_floret
 from ffjax.formats.gensim.reader import load_gensim as load_gensim
 from ffjax.formats.load import load as load
+from ffjax.formats.model2vec.reader import load_static_model as load_static_model
+from ffjax.formats.model2vec.writer import write_model2vec as write_model2vec
+from ffjax.formats.model2vec.writer import write_static_model as write_static_model
 from ffjax.formats.save import save as save
 from ffjax.formats.snapshot.files import from_bytes as from_bytes
 from ffjax.formats.snapshot.files import to_bytes as to_bytes

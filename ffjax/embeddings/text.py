@@ -7,7 +7,7 @@ compiled code again sums the rows of that table line by line.
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -47,8 +47,17 @@ _TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 _WIDTH = 16
 
 
+@runtime_checkable
+class EmbedsLines(Protocol):
+    """What divides text into tokens itself: a `StaticModel`."""
+
+    def embed_lines(self, text: Any) -> tuple[Any, Any]:
+        """The vectors of the lines of a text, and how many tokens counted in each."""
+        ...
+
+
 def embed_text(
-    embeddings: EmbeddingsLike,
+    embeddings: EmbeddingsLike | EmbedsLines,
     text: Any,
     *,
     pooling: str = "mean",
@@ -71,8 +80,10 @@ def embed_text(
     words have, and of `</s>`. Such a line ends at the word `</s>` too, and labels are not words of
     it: those of the model, and unknown words that begin with `__label__`.
 
+    For a `StaticModel` the words are the model's tokens, and only `text` may be given.
+
     Args:
-        embeddings: the embeddings.
+        embeddings: the embeddings, or a static model.
         text: `bytes`, a `str` or uint8 `[n]`, with a vector for each line; or several texts, with a
             vector for each, whatever line ends it has: a list of `str` or `bytes`, NumPy or Arrow
             strings. Inside `jit` a uint8 array, with `n_words` and `n_lines`; words of more than
@@ -110,6 +121,15 @@ def embed_text(
         >>> ffjax.embed_text(ffjax.demo(), texts, **options)[1].tolist()
         [2, 2]
     """
+    if isinstance(embeddings, EmbedsLines):
+        changes = (pooling != "mean", weights is not None, unnormalize, lowercase)
+        if any((*changes, strip_punctuation, n_words is not None, n_lines is not None)):
+            raise ValueError(
+                "`embeddings`: expected no other options than `text` for a static model, whose "
+                "tokenizer says how text is divided and counted. Use `model.encode`, or inside "
+                "`jit` `model.embed_ids`."
+            )
+        return embeddings.embed_lines(text)
     check_embeddings(embeddings)
     if pooling == "fasttext" and weights is not None:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Lists of different lengths in one array, in NumPy."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,12 @@ class Ragged(NamedTuple):
     def of(cls, values: np.ndarray, counts: np.ndarray) -> "Ragged":
         """Lists of so many values each."""
         return cls(values, np.append(0, np.cumsum(counts)))
+
+    @classmethod
+    def concat(cls, lists: "Sequence[Ragged]") -> "Ragged":
+        """The lists of several, in order."""
+        counts = np.concatenate([x.counts for x in lists])
+        return cls.of(np.concatenate([x.values for x in lists]), counts)
 
     @property
     def counts(self) -> np.ndarray:

@@ -10,8 +10,9 @@ from ffjax.kernels.tokenize import LINE_END
 
 _END = np.frombuffer(LINE_END, "<u4")[0]
 _SLACK = 8
-# 1 for the bytes that divide words.
+# 1 for the bytes that divide words, for fastText and for tokenizers.
 _IS_SPACE = bytes(byte in b"\0\t\n\v\f\r " for byte in range(256))
+_IS_WHITE_SPACE = bytes(byte in b"\t\n\r " for byte in range(256))
 
 
 class LineWords(NamedTuple):
@@ -43,11 +44,7 @@ def split_lines(text: bytes) -> LineWords:
         ([1, 2, 4, 4, 1, 4], [0, 3, 4, 6])
     """
     raw = b"".join([b"\n", text.replace(b"\n", b" %b\n" % LINE_END), bytes(_SLACK)])
-    is_space = np.frombuffer(raw.translate(_IS_SPACE), bool)
-    edges = np.flatnonzero(is_space[1:] != is_space[:-1]) + 1
-    data = np.frombuffer(raw, np.uint8)
-    starts = np.ascontiguousarray(edges[::2])
-    lengths = edges[1::2] - starts
+    data, starts, lengths = _words(raw, _IS_SPACE)
     four = words_at(data)[starts]
     ends = np.flatnonzero((four == _END) & (lengths == len(LINE_END))) + 1
     n_lines = text.count(b"\n")
@@ -62,3 +59,23 @@ def split_lines(text: bytes) -> LineWords:
     splits = np.append(0, np.cumsum(counts))
     words = ranges(first, counts)
     return LineWords(data, starts[words], lengths[words], splits)
+
+
+def words_of_lines(text: bytes) -> LineWords:
+    r"""The words between ASCII white space of lines that each end with a line feed.
+
+    Examples:
+        >>> words = words_of_lines(b"a\tbc\n\nd\0\n")
+        >>> words.lengths.tolist(), words.splits.tolist()
+        ([1, 2, 2], [0, 2, 2, 3])
+    """
+    data, starts, lengths = _words(b"".join([b"\n", text, b" " * _SLACK]), _IS_WHITE_SPACE)
+    return LineWords(data, starts, lengths, np.searchsorted(starts, np.flatnonzero(data == 10)))
+
+
+def _words(raw: bytes, is_space: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bytes, starts and lengths of the words of a text that begins and ends with space."""
+    spaces = np.frombuffer(raw.translate(is_space), bool)
+    edges = np.flatnonzero(spaces[1:] != spaces[:-1]) + 1
+    starts = np.ascontiguousarray(edges[::2])
+    return np.frombuffer(raw, np.uint8), starts, edges[1::2] - starts

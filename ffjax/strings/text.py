@@ -40,6 +40,19 @@ def text_bytes(text: Any, name: str = "text") -> np.ndarray:
         ) from error
 
 
+def text_lines(text: Any, name: str = "text") -> list[str] | tuple[str, ...]:
+    r"""The lines of a text, as for `text_bytes`, or several texts as they are.
+
+    Examples:
+        >>> text_lines(b"tea\n\npot\n"), text_lines(["tea\npot"])
+        (['tea', '', 'pot'], ['tea\npot'])
+    """
+    if isinstance(text, list | tuple):
+        return as_strings(text, name)
+    lines = decode_word(text_bytes(text, name).tobytes()).split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def as_lines(
     texts: Any, lowercase: bool = False, newline: str = "error", name: str = "texts"
 ) -> bytes:
@@ -68,8 +81,7 @@ def as_lines(
                 return lines
         except (TypeError, UnicodeEncodeError):
             pass  # others than `str`, or surrogates, which stand for bytes
-    if not all(isinstance(item, str) for item in items):
-        items = [_text(name, number, item) for number, item in enumerate(items)]
+    items = as_strings(items, name)
     joined = "\n".join(items)
     if joined.count("\n") >= len(items):
         if newline == "error":
@@ -88,6 +100,14 @@ def as_lines(
             f"`{name}`: expected text that UTF-8 can hold, got {joined[error.start]!r} in text "
             f"{number} ({error.reason})."
         ) from error
+
+
+def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
+    """Texts as a list of `str`; arguments as for `as_lines`."""
+    items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
+    if all(isinstance(item, str) for item in items):
+        return items
+    return [_text(name, number, item) for number, item in enumerate(items)]
 
 
 def _listed(texts: Any, name: str) -> list[Any]:

@@ -1,0 +1,130 @@
+"""Texts to the vectors of a static model, on the host: the mean of the rows of their tokens.
+
+Rows are added in the order of the tokens, and means and lengths computed as in model2vec, so that
+the numbers are the same ones.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax._internal.arrays import ranges
+from ffjax._internal.cpus import n_cpus
+from ffjax.embeddings.token_rows import TokenRows
+from ffjax.kernels.ragged import Ragged
+from ffjax.kernels.tokenize import line_bounds
+from ffjax.strings.text import as_lines
+from ffjax.strings.tokenizer import Tokenizer
+
+# Bytes of lines, or texts, whose different words are tokenized at a time.
+_BLOCK_BYTES, _BLOCK_TEXTS = 1 << 20, 1 << 10
+# Added to the length by which a vector is divided, as in model2vec.
+_EPSILON = 1e-32
+
+
+class Rules(NamedTuple):
+    """What counts in a text, and what becomes of the mean.
+
+    Attributes:
+        most_characters: the characters of a text that are read, `None` for all.
+        most_tokens: the tokens that are read, `None` for all.
+        dropped: the number of a token that does not count, or `None`.
+        most_counted: the tokens that count in the end, `None` for all.
+        normalize: whether vectors are scaled to unit length.
+    """
+
+    most_characters: int | None
+    most_tokens: int | None
+    dropped: int | None
+    most_counted: int | None
+    normalize: bool
+
+    def choose(self, tokens: Ragged) -> Ragged:
+        """The tokens that count."""
+        tokens = _first(tokens, self.most_tokens)
+        if self.dropped is not None:
+            tokens = tokens.only(tokens.values != self.dropped)
+        return _first(tokens, self.most_counted)
+
+
+def encode(
+    tokenizer: Tokenizer, rows: TokenRows, texts: Sequence[str], rules: Rules, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of texts, and how many tokens count in each, int32 `[n]`."""
+    blocks = _blocks(tokenizer, texts, rules)
+    ends = np.cumsum([0, *(block.n_texts for block in blocks)]).tolist()
+    vectors = np.empty((len(texts), rows.rows.shape[1]), dtype)
+    counts = np.empty(len(texts), np.int32)
+
+    def encode_block(block: _Block, start: int) -> None:
+        tokens = rules.choose(block.tokens())
+        n = tokens.counts
+        counts[start : start + len(n)] = n
+        for chunk, totals in rows.sums(tokens):
+            out = vectors[start : start + len(n)][chunk]
+            totals = totals.astype(np.result_type(totals, out), copy=False)
+            divisors = np.maximum(n[chunk], 1).astype(totals.dtype)[:, None]
+            np.divide(totals, divisors, out=out, casting="unsafe")
+            if rules.normalize:
+                scale_to_unit_length(out)
+
+    _run(encode_block, blocks, ends[:-1])
+    return vectors, counts
+
+
+def scale_to_unit_length(vectors: np.ndarray) -> None:
+    """Divides vectors by their lengths in float32, as model2vec 0.10 does; zeros stay."""
+    in_float32 = vectors.astype(np.float32, copy=False)
+    norms = np.linalg.norm(in_float32, axis=1, keepdims=True) + _EPSILON
+    np.divide(in_float32, norms, out=vectors, casting="unsafe")
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> Ragged:
+    """The tokens of texts that count."""
+    lists = _run(lambda block: rules.choose(block.tokens()), _blocks(tokenizer, texts, rules))
+    return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
+
+
+class _Block(NamedTuple):
+    """Texts that are tokenized at a time: a list, or lines that end with line feeds."""
+
+    tokenizer: Tokenizer
+    texts: Any
+    n_texts: int
+
+    def tokens(self) -> Ragged:
+        is_lines = isinstance(self.texts, bytes)
+        return self.tokenizer.lines(self.texts) if is_lines else self.tokenizer.texts(self.texts)
+
+
+def _blocks(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> list[_Block]:
+    most = rules.most_characters
+    if most is not None and max(map(len, texts), default=0) > most:
+        texts = [text[:most] for text in texts]
+    if not tokenizer.settings.divides:
+        starts = range(0, len(texts), _BLOCK_TEXTS)
+        lists = [texts[start : start + _BLOCK_TEXTS] for start in starts]
+        return [_Block(tokenizer, block, len(block)) for block in lists]
+    lines = as_lines(texts, newline=" ")
+    bounds = line_bounds(np.frombuffer(lines, np.uint8), _BLOCK_BYTES)
+    stretches = [lines[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [_Block(tokenizer, block, block.count(b"\n")) for block in stretches]
+
+
+def _run(function: Callable[..., Any], blocks: Sequence[_Block], *arguments: Any) -> list[Any]:
+    """The results for all blocks, on all cores."""
+    if len(blocks) <= 1:
+        return list(map(function, blocks, *arguments))
+    with ThreadPoolExecutor(n_cpus()) as threads:
+        return list(threads.map(function, blocks, *arguments))
+
+
+def _first(tokens: Ragged, n: int | None) -> Ragged:
+    """The first tokens of each list."""
+    counts = tokens.counts
+    if n is None or counts.max(initial=0) <= n:
+        return tokens
+    counts = np.minimum(counts, n)
+    return Ragged.of(tokens.values[ranges(tokens.splits[:-1], counts)], counts)

@@ -1,0 +1,324 @@
+"""`StaticModel`: a tokenizer and a row for each of its tokens; a text is the mean of its rows."""
+
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
+
+from ffjax._internal.arguments import array_of, check_flag, whole_number
+from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, on_host
+from ffjax._internal.pytree import field_names, set_fields, value
+from ffjax.embeddings import static_encode
+from ffjax.embeddings.static_encode import Rules
+from ffjax.embeddings.token_rows import TokenRows, checked_arrays, frozen
+from ffjax.embeddings.value import Embeddings
+from ffjax.functional.token_means import mean_of_tokens
+from ffjax.storage import NdArray
+from ffjax.strings.text import as_strings, text_lines
+from ffjax.strings.tokenizer import Tokenizer
+from ffjax.strings.tokenizer_file import read_tokenizer
+from ffjax.vocab import SimpleVocab
+
+RULES, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
+# How many tokens model2vec reads where neither the caller nor the model says so, and the texts that
+# its version 0.9 takes at a time.
+MAX_LENGTH, _BATCH_TEXTS = 512, 1024
+_MODELS_OWN: Any = object()
+
+
+@value(static=("normalize", "max_length", "unknown", "rules", "unknown_id"))
+class StaticModel:
+    """A tokenizer with a row for each token: texts to vectors, as in model2vec.
+
+    `encode` runs on the host and gives the vectors of model2vec 0.10, or of sentence-transformers
+    for models in its own layout. `embed_ids` takes token numbers in compiled code. The model is an
+    immutable pytree; its tokenizer and its configuration are arrays of bytes in it.
+
+    Args:
+        rows: the rows, `[n_rows, dims]` of float32, float16, bfloat16, float64 or int8.
+        tokenizer: the content of a `tokenizer.json`.
+        mapping: the row of each token, `[n_tokens]`; by default token i has row i.
+        weights: a factor for the row of each token, `[n_tokens]`.
+        normalize: whether vectors are scaled to unit length.
+        max_length: how many tokens of a text count, `None` for all.
+        unknown: `"drop"` or `"keep"` the token for unknown text.
+        rules: whose rules hold: `"model2vec"`, which also reads no more than `max_length` times the
+            median length of a token of each text, or `"sentence-transformers"`.
+        config: the content of the model's `config.json`.
+
+    Raises:
+        FormatError: if `tokenizer` is not a tokenizer.
+        TypeError: if an argument is of another type.
+        ValueError: if there is not a row, or an entry of `mapping` and `weights`, for each token.
+
+    Examples:
+        >>> import ffjax, json, numpy as np
+        >>> vocab = {"[UNK]": 0, "tea": 1, "##pot": 2}
+        >>> tokenizer = {
+        ...     "model": {"type": "WordPiece", "vocab": vocab, "unk_token": "[UNK]"},
+        ...     "normalizer": {"type": "BertNormalizer"},
+        ...     "pre_tokenizer": {"type": "BertPreTokenizer"},
+        ... }
+        >>> rows = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+        >>> model = ffjax.StaticModel(rows, json.dumps(tokenizer).encode())
+        >>> model.encode(["A teapot", "Tea!"]).tolist()
+        [[0.5, 0.5], [1.0, 0.0]]
+    """
+
+    rows: AnyArray
+    tokenizer: UInt8[AnyArray, " bytes"]
+    mapping: Int32[AnyArray, " tokens"] | None
+    weights: Float[AnyArray, " tokens"] | None
+    config: UInt8[AnyArray, " config_bytes"]
+    normalize: bool
+    max_length: int | None
+    unknown: str
+    rules: str
+    unknown_id: int | None
+
+    def __init__(
+        self,
+        rows: Any,
+        tokenizer: Any,
+        mapping: Any = None,
+        weights: Any = None,
+        *,
+        normalize: bool = False,
+        max_length: int | None = MAX_LENGTH,
+        unknown: str = "drop",
+        rules: str = "model2vec",
+        config: Any = b"{}",
+    ) -> None:
+        if not isinstance(tokenizer, Tokenizer):
+            raw = _bytes("tokenizer", tokenizer).tobytes()
+            tokenizer = Tokenizer(read_tokenizer(raw), raw)
+        arrays = checked_arrays(rows, mapping, weights, tokenizer.settings)
+        set_fields(self, **arrays._asdict(), config=_bytes("config", config))
+        set_fields(self, tokenizer=_bytes("tokenizer", tokenizer.raw), _tokenizer=tokenizer)
+        max_length = None if max_length is None else whole_number("max_length", max_length)
+        set_fields(self, normalize=check_flag("normalize", normalize), max_length=max_length)
+        unknown, rules = _one_of("unknown", unknown, UNKNOWN), _one_of("rules", rules, RULES)
+        set_fields(self, unknown=unknown, rules=rules, unknown_id=tokenizer.settings.unknown)
+
+    @property
+    def dims(self) -> int:
+        """The number of dimensions of each vector."""
+        return self.rows.shape[1]
+
+    @property
+    def n_tokens(self) -> int:
+        """The number of tokens."""
+        return len(self._tokenizer.settings.vocab)
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens in the order of their numbers."""
+        vocab = self._tokenizer.settings.vocab
+        return sorted(vocab, key=vocab.__getitem__)
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """The tokens as words: embeddings with their weighted rows in float32."""
+        vocab = self._tokenizer.settings.vocab
+        rows = self.token_rows.read(np.sort(np.fromiter(vocab.values(), np.int64, len(vocab))))
+        return Embeddings(NdArray(rows.astype(np.float32, copy=False)), SimpleVocab(self.tokens))
+
+    def encode(
+        self,
+        texts: Any,
+        *,
+        normalize: bool | None = None,
+        max_length: int | None = _MODELS_OWN,
+        unknown: str | None = None,
+        compat: str = "0.10",
+    ) -> Float[np.ndarray, "*texts dims"]:
+        """The vectors of texts: the means of the rows of their tokens.
+
+        A text without tokens gets zeros. Models of BPE and Unigram, and of unusual WordPiece, need
+        the extra `tokenizers`.
+
+        Args:
+            texts: a `str`, or several: a list of `str` or `bytes`, NumPy or Arrow strings.
+            normalize: whether vectors are scaled to unit length; by default as the model says.
+            max_length: how many tokens of a text count, `None` for all; by default as the model
+                says.
+            unknown: `"drop"` or `"keep"` the token for unknown text; by default as the model says.
+            compat: `"0.10"`, or `"0.9"` for the answers of model2vec up to 0.9: unknown tokens are
+                dropped before text is cut, those of Unigram models not at all, and vectors of
+                halves are scaled in their own precision. Padding in `tokenizer.json`, which made
+                those answers depend on other texts, is left out.
+
+        Returns:
+            `[n, dims]`, or `[dims]` for a `str`, in the type of the rows; float32 for int8 and
+            bfloat16.
+
+        Raises:
+            ImportError: if the extra `tokenizers` is needed and missing.
+            TypeError: if `texts` or an option is of another type.
+            ValueError: if an option has another value.
+        """
+        strings = (texts,) if isinstance(texts, str) else as_strings(texts)
+        rules = self._rules(normalize, max_length, unknown, compat)
+        if compat == "0.9":
+            vectors = self._encode_as_before(strings, rules)
+        else:
+            vectors, _ = self._encode(strings, rules, self._dtype)
+        return vectors[0] if isinstance(texts, str) else vectors
+
+    def tokenize(
+        self, texts: Any, *, max_length: int | None = _MODELS_OWN, unknown: str | None = None
+    ) -> list[Int32[np.ndarray, " tokens"]]:
+        """The numbers of the tokens that count in texts; arguments as for `encode`.
+
+        Raises:
+            ImportError: if the extra `tokenizers` is needed and missing.
+            TypeError: if `texts` or an option is of another type.
+            ValueError: if an option has another value.
+        """
+        rules = self._rules(False, max_length, unknown, "0.10")
+        tokens = static_encode.tokenize(self._tokenizer, as_strings(texts), rules)
+        return np.split(tokens.values, tokens.splits[1:-1])[: len(tokens.splits) - 1]
+
+    def token_ids(self, texts: Any, width: int | None = None) -> Int32[np.ndarray, "texts width"]:
+        """The tokens of `tokenize` as a matrix for `embed_ids`, with -1 after those of each text.
+
+        Args:
+            texts: several texts, as for `encode`.
+            width: how many columns; tokens beyond are left out. By default those of the longest.
+
+        Raises:
+            ImportError: if the extra `tokenizers` is needed and missing.
+            TypeError: if an argument is of another type.
+            ValueError: if `width` is negative.
+        """
+        lists = self.tokenize(texts)
+        longest = max(map(len, lists), default=0)
+        width = longest if width is None else whole_number("width", width)
+        ids = np.full((len(lists), width), -1, np.int32)
+        for row, tokens in zip(ids, lists, strict=True):
+            row[: len(tokens)] = tokens[:width]
+        return ids
+
+    def embed_ids(self, ids: Integer[AnyArray, "*texts n"]) -> Float32[Array, "*texts dims"]:
+        """The vectors of texts by the numbers of their tokens, in compiled code.
+
+        Pure: works under `jit`, `vmap` and `grad`, with the model as an argument.
+
+        Args:
+            ids: token numbers, `[..., n]`; negative ones do not count.
+
+        Returns:
+            What `encode` answers for these tokens, float32 `[..., dims]`.
+
+        Raises:
+            TypeError: if `ids` are not whole numbers.
+        """
+        ids = as_int32(array_of("ids", ids, jnp.integer, "token numbers, [..., n]"))
+        dropped = self.unknown_id if self.unknown == "drop" else None
+        return mean_of_tokens(self.rows, self.mapping, self.weights, ids, dropped, self.normalize)
+
+    def embed_lines(
+        self, text: Any
+    ) -> tuple[Float32[np.ndarray, "lines dims"], Int32[np.ndarray, " lines"]]:
+        """What `ffjax.embed_text` answers: float32 vectors, and how many tokens counted."""
+        check_concrete((self, text))
+        lines = text_lines(text)
+        rules = self._rules(None, _MODELS_OWN, None, "0.10")
+        return self._encode(lines, rules, np.dtype(np.float32))
+
+    def replace(self, **changes: Any) -> "StaticModel":
+        """A copy with other values for any of the constructor's arguments.
+
+        Raises:
+            FormatError: if `tokenizer` is not a tokenizer.
+            TypeError: for another name, or a value of another type.
+            ValueError: if values don't fit each other.
+        """
+        fields = {name: getattr(self, name) for name in field_names(type(self))}
+        fields.pop("unknown_id")
+        fields["tokenizer"] = self._tokenizer
+        if unknown := sorted(changes.keys() - fields.keys()):
+            expected, got = ", ".join(fields), ", ".join(unknown)
+            raise TypeError(f"`replace`: expected some of {expected}, got {got}.")
+        return StaticModel(**{**fields, **changes})
+
+    def __repr__(self) -> str:
+        rows = f"{len(self.rows)} x {self.dims} {self.rows.dtype}"
+        kind = self._tokenizer.settings.kind
+        return f"StaticModel({rows}, {self.n_tokens} tokens of {kind}, {self.rules})"
+
+    def _rules(self, normalize: Any, max_length: Any, unknown: Any, compat: str) -> Rules:
+        """What the arguments of `encode` mean."""
+        _one_of("compat", compat, COMPAT)
+        normalize = self.normalize if normalize is None else check_flag("normalize", normalize)
+        unknown = _one_of("unknown", self.unknown if unknown is None else unknown, UNKNOWN)
+        if max_length is _MODELS_OWN:
+            max_length = MAX_LENGTH if compat == "0.9" else self.max_length
+        elif max_length is not None:
+            max_length = whole_number("max_length", max_length)
+        settings, most_characters = self._tokenizer.settings, None
+        if self.rules == "model2vec" and max_length is not None:
+            most_characters = max_length * self._median_length
+        dropped = self.unknown_id if unknown == "drop" else None
+        if compat == "0.10":
+            return Rules(most_characters, max_length, dropped, None, normalize)
+        if settings.kind == "Unigram":
+            dropped = None
+        return Rules(most_characters, settings.truncation, dropped, max_length, normalize)
+
+    def _encode(self, texts: Any, rules: Rules, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        return static_encode.encode(self._tokenizer, self.token_rows, texts, rules, dtype)
+
+    def _encode_as_before(self, texts: Any, rules: Rules) -> np.ndarray:
+        """The answers of model2vec up to 0.9, where a batch with an empty text is float64."""
+        dtype = self.token_rows.read(np.zeros(0, np.int64)).dtype
+        dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype
+        plain = rules._replace(normalize=False)
+        vectors, counts = self._encode(texts, plain, dtype)
+        batches = []
+        for start in range(0, len(texts), _BATCH_TEXTS):
+            batch = vectors[start : start + _BATCH_TEXTS]
+            if not counts[start : start + _BATCH_TEXTS].all():
+                batch = batch.astype(np.float64)
+            if rules.normalize:
+                batch = batch / (np.linalg.norm(batch, axis=1, keepdims=True) + 1e-32)
+            batches.append(batch)
+        return np.concatenate([vectors[:0], *batches])
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        raw = on_host(self.tokenizer).tobytes()
+        return Tokenizer(read_tokenizer(raw), raw)
+
+    @cached_property
+    def token_rows(self) -> TokenRows:
+        """The arrays of rows on the host."""
+        mapping, weights = (
+            None if array is None else on_host(array) for array in (self.mapping, self.weights)
+        )
+        return TokenRows(on_host(self.rows), mapping, weights)
+
+    @cached_property
+    def _median_length(self) -> int:
+        return int(np.median(list(map(len, self._tokenizer.settings.vocab))))
+
+    @property
+    def _dtype(self) -> np.dtype:
+        """The type of vectors."""
+        dtype = np.dtype(self.rows.dtype)
+        return dtype if dtype.kind == "f" else np.dtype(np.float32)
+
+
+def _bytes(name: str, content: Any) -> np.ndarray:
+    """The content of a file as an array."""
+    if isinstance(content, bytes):
+        return np.frombuffer(content, np.uint8)
+    return frozen(on_host(array_of(name, content, jnp.uint8, "the bytes of a file", (None,))))
+
+
+def _one_of(name: str, choice: Any, choices: tuple[str, ...]) -> str:
+    if choice not in choices:
+        raise ValueError(f"`{name}`: expected {' or '.join(map(repr, choices))}, got {choice!r}.")
+    return choice

@@ -1,0 +1,194 @@
+"""The files of a static model; importing this does not import JAX.
+
+    model2vec                        config.json, model.safetensors, tokenizer.json
+    sentence-transformers            config_sentence_transformers.json, model.safetensors,
+                                     tokenizer.json
+    sentence-transformers, nested    config_sentence_transformers.json,
+                                     0_StaticEmbedding/model.safetensors,
+                                     0_StaticEmbedding/tokenizer.json
+    without a configuration          model.safetensors, tokenizer.json
+
+The first that is complete counts. `modules.json` of sentence-transformers lists what follows the
+mean. The arrays are
+
+    embeddings, embedding.weight or 0    the rows
+    mapping                              the row of each token, I32 or I64
+    weights                              a factor for each token, F32 or F64
+"""
+
+import json
+import os
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import Stream
+from ffjax.formats.safetensors_file import Header, Tensor
+
+TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
+CONFIG, CONFIG_ST, NESTED = "config.json", "config_sentence_transformers.json", "0_StaticEmbedding/"
+ROWS = ("embeddings", "embedding.weight", "0")
+_MAX_JSON_BYTES = 1 << 30
+# How many tokens of a text count if the configuration does not say.
+_MAX_LENGTH = 512
+
+
+class Layout(NamedTuple):
+    """Which files of a folder are a model, by their paths in it.
+
+    Attributes:
+        rules: `"model2vec"` or `"sentence-transformers"`.
+        config: the configuration, if there is one.
+        tensors: the arrays.
+        tokenizer: the tokenizer.
+        modules: the list of what follows the mean, if there is one.
+    """
+
+    rules: str
+    config: str | None
+    tensors: str
+    tokenizer: str
+    modules: str | None
+
+
+class Settings(NamedTuple):
+    """What a configuration says.
+
+    Attributes:
+        config: its content.
+        normalize: whether vectors are scaled to unit length.
+        max_length: how many tokens count, `None` for all, which a tokenizer may limit.
+    """
+
+    config: bytes
+    normalize: bool
+    max_length: int | None
+
+
+def find_layout(names: list[str]) -> Layout | None:
+    """The model among files of these names, if there is one."""
+    files = set(names)
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        if last not in (CONFIG, CONFIG_ST, TOKENIZER):
+            continue
+        prefix = folder + "/" if folder else ""
+        for rules, config, nested in (
+            ("model2vec", CONFIG, ""),
+            ("sentence-transformers", CONFIG_ST, ""),
+            ("sentence-transformers", CONFIG_ST, NESTED),
+            ("sentence-transformers", None, ""),
+        ):
+            config = None if config is None else prefix + config
+            tensors, tokenizer = prefix + nested + TENSORS, prefix + nested + TOKENIZER
+            if files >= {tensors, tokenizer, config or tensors}:
+                modules = prefix + MODULES if prefix + MODULES in files else None
+                return Layout(rules, config, tensors, tokenizer, modules)
+    return None
+
+
+def is_static_model(names: list[str]) -> bool:
+    """Whether files of these names are a static model."""
+    return find_layout(names) is not None
+
+
+def layout_of(stream: Stream) -> Layout:
+    """The layout of a folder."""
+    folder = stream.expected_folder()
+    if (layout := find_layout(folder.names)) is not None:
+        return layout
+    shown = ", ".join(folder.names[:8]) or "no files"
+    hint = None
+    if any(name.endswith("pytorch_model.bin") for name in folder.names):
+        hint = "Save it again with sentence-transformers, with `safe_serialization=True`."
+    raise stream.error(None, f"files {TENSORS} and {TOKENIZER}", shown, hint=hint)
+
+
+def read_settings(folder: Folder, layout: Layout) -> Settings:
+    """Reads the configuration of a model."""
+    raw, config = b"{}", {}
+    if layout.config is not None:
+        raw = content(folder, layout.config)
+        config = _parsed(path_of(folder, layout.config), raw, dict, "an object")
+    normalize, max_length = config.get("normalize", False), None
+    if layout.rules == "model2vec":
+        max_length = config.get("max_length", _MAX_LENGTH)
+    elif (types := _module_types(folder, layout)) is not None:
+        normalize = "Normalize" in types
+    file = path_of(folder, layout.config or layout.tensors)
+    if type(normalize) is not bool:
+        raise FormatError(file, field="normalize", expected="true or false", got=repr(normalize))
+    if max_length is not None and (type(max_length) is not int or max_length < 0):
+        got = repr(max_length)
+        raise FormatError(file, field="max_length", expected="a number from 0 or null", got=got)
+    return Settings(raw, normalize, max_length)
+
+
+def _module_types(folder: Folder, layout: Layout) -> list[str] | None:
+    """The modules of sentence-transformers, if they are listed: in the folder, or above it."""
+    name, raw = layout.modules, None
+    if name is None and layout.config is None and is_directory(folder):
+        name = "../" + MODULES
+    if name is None:
+        return None
+    with suppress(FileNotFoundError):
+        raw = content(folder, name)
+    if raw is None:
+        return None
+    file = path_of(folder, name)
+    modules = _parsed(file, raw, list, "a list of modules")
+    types = [str(entry.get("type")) if isinstance(entry, dict) else "" for entry in modules]
+    types = [kind.rpartition(".")[2] for kind in types]
+    if types[:1] != ["StaticEmbedding"] or set(types[1:]) - {"Normalize"}:
+        expected = "StaticEmbedding, and perhaps Normalize"
+        raise FormatError(file, field="type", expected=expected, got=", ".join(types) or "none")
+    return types
+
+
+def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Tensor:
+    """The rows of a model, which must be a matrix."""
+    file = path_of(folder, layout.tensors)
+    name = next((name for name in ROWS if name in header.tensors), None)
+    if name is None:
+        shown = ", ".join(list(header.tensors)[:4]) or "no arrays"
+        hint = "Only static models have one. model2vec's `distill` makes them of transformers."
+        raise FormatError(file, expected=f"an array {' or '.join(ROWS)}", got=shown, hint=hint)
+    tensor = header.tensors[name]
+    if len(tensor.shape) != 2:
+        expected = "two dimensions"
+        raise FormatError(file, field=name, expected=expected, got=str(list(tensor.shape)))
+    return tensor
+
+
+def content(folder: Folder, name: str) -> bytes:
+    """The bytes of a small file of a folder."""
+    with folder.open(name) as stream:
+        data = stream.read(_MAX_JSON_BYTES + 1)
+    if len(data) > _MAX_JSON_BYTES:
+        expected = f"at most {_MAX_JSON_BYTES} bytes"
+        raise FormatError(path_of(folder, name), expected=expected, got="more")
+    return data
+
+
+def is_directory(folder: Folder) -> bool:
+    """Whether a folder is one of the file system."""
+    return folder.file is not None and os.path.isdir(folder.file)
+
+
+def path_of(folder: Folder, name: str) -> str:
+    """How errors call a file of a folder."""
+    file = folder.file
+    return name if file is None or isinstance(file, int) else f"{os.fsdecode(file)}/{name}"
+
+
+def _parsed(file: str, raw: bytes, kind: type, expected: str) -> Any:
+    """The content of a JSON file."""
+    try:
+        tree = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        offset = getattr(error, "pos", None)
+        raise FormatError(file, offset=offset, expected=expected, got=str(error)[:80]) from error
+    if not isinstance(tree, kind):
+        raise FormatError(file, expected=expected, got=repr(tree)[:64])
+    return tree

@@ -1,0 +1,132 @@
+"""Reading static models."""
+
+from typing import Any
+
+import numpy as np
+
+from ffjax._internal.arguments import whole_number
+from ffjax.embeddings.static_model import StaticModel
+from ffjax.embeddings.token_rows import TokenRows, checked_arrays
+from ffjax.errors import FormatError
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import Stream, open_source, open_stream
+from ffjax.formats.model2vec import layout as layouts
+from ffjax.formats.model2vec.layout import Layout
+from ffjax.formats.safetensors_file import read_header
+from ffjax.strings.tokenizer import Tokenizer
+from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
+
+_FROM_MODEL: Any = object()
+
+
+def load_static_model(
+    path: File | Stream,
+    *,
+    tokenizer: File | None = None,
+    dimensionality: int | None = None,
+    normalize: bool | None = None,
+    max_length: int | None = _FROM_MODEL,
+    unknown: str | None = None,
+    mmap: bool = False,
+) -> StaticModel:
+    """Reads a static model of model2vec or sentence-transformers.
+
+    A model is a folder with `model.safetensors` and `tokenizer.json`. With a `config.json` it is
+    one of model2vec, and the answers are those of model2vec 0.10. Otherwise they are those of
+    sentence-transformers: unknown tokens count, and texts are cut only if the tokenizer says so.
+    Rows may be F16, BF16, F32, F64 or I8; a `mapping` and `weights` are taken into account.
+
+    Args:
+        path: a folder, or an archive of one, such as a wheel; or a file of safetensors, whose
+            tokenizer is another file.
+        tokenizer: the path of the tokenizer, if `path` is a file.
+        dimensionality: how many of the first dimensions to keep, for models that were trained for
+            it.
+        normalize: whether vectors are scaled to unit length. By default `config.json` says it, or
+            whether `modules.json` lists `Normalize`.
+        max_length: how many tokens of a text count, `None` for all. By default `config.json` says
+            it, or else it is 512; for sentence-transformers what the tokenizer says.
+        unknown: `"drop"` or `"keep"` the token for unknown text; by default as the layout has it.
+        mmap: whether to map the rows instead of reading them. The file must not be changed in place
+            while the model is used.
+
+    Returns:
+        The model.
+
+    Raises:
+        FormatError: if a file is missing, truncated or corrupt, or is no static model's; the error
+            has the file and the field.
+        TypeError: if an argument is of another type.
+        ValueError: if `dimensionality` exceeds the dimensions, or an option has another value.
+        OSError: if a file cannot be read.
+
+    Examples:
+        >>> import ffjax, tempfile
+        >>> words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
+        >>> folder = tempfile.mkdtemp()
+        >>> ffjax.write_model2vec(folder, words)
+        >>> ffjax.load_static_model(folder).encode("Tea time").tolist()
+        [1.0, 0.5]
+    """
+    with open_stream(path, is_folder=layouts.is_static_model) as stream:
+        folder, layout = _folder(stream, tokenizer)
+        settings = layouts.read_settings(folder, layout)
+        raw = layouts.content(folder, layout.tokenizer)
+        parsed = read_tokenizer(raw, layouts.path_of(folder, layout.tokenizer))
+        arrays = _read_arrays(folder, layout, parsed, mmap)
+    from_st = layout.rules == "sentence-transformers"
+    if max_length is _FROM_MODEL:
+        max_length = parsed.truncation if from_st else settings.max_length
+    return StaticModel(
+        arrays.rows[:, : _checked_dims(dimensionality, arrays.rows.shape[1])],
+        Tokenizer(parsed, raw),
+        arrays.mapping,
+        arrays.weights,
+        normalize=settings.normalize if normalize is None else normalize,
+        max_length=max_length,
+        unknown=("keep" if from_st else "drop") if unknown is None else unknown,
+        rules=layout.rules,
+        config=settings.config,
+    )
+
+
+def _checked_dims(dimensionality: int | None, dims: int) -> int:
+    if dimensionality is None:
+        return dims
+    if not 1 <= whole_number("dimensionality", dimensionality) <= dims:
+        raise ValueError(
+            f"`dimensionality`: expected 1 to {dims}, the dimensions of the model, got "
+            f"{dimensionality}."
+        )
+    return dimensionality
+
+
+def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
+    """The files of a model: those of a folder, or two that need not be in one."""
+    if tokenizer is None or stream.folder is not None:
+        return stream.expected_folder(), layouts.layout_of(stream)
+    files: dict[str, Any] = {layouts.TENSORS: stream, layouts.TOKENIZER: tokenizer}
+    folder = Folder(stream.file, list(files), lambda name: open_stream(files[name]))
+    names = layouts.TENSORS, layouts.TOKENIZER
+    return folder, Layout("sentence-transformers", None, *names, None)
+
+
+def _read_arrays(
+    folder: Folder, layout: Layout, tokenizer: TokenizerFile, mmap: bool
+) -> TokenRows:
+    """Reads the arrays of a model, which must fit its tokenizer."""
+    with folder.open(layout.tensors) as stream, open_source(stream) as source:
+        header = read_header(source)
+        rows = layouts.rows_tensor(folder, layout, header)
+        optional = [header.tensors.get(name) for name in ("mapping", "weights")]
+        mapping, weights = (None if tensor is None else tensor.read(source) for tensor in optional)
+        matrix = rows.map(source) if mmap else rows.read(source)
+    for array in (matrix, mapping, weights):
+        if array is not None and not isinstance(array, np.memmap):
+            array.flags.writeable = False  # so that it is not copied
+    try:
+        return checked_arrays(matrix, mapping, weights, tokenizer)
+    except (TypeError, ValueError) as error:
+        file = layouts.path_of(folder, layout.tensors)
+        raise FormatError(file, got=str(error).rstrip(".")) from error

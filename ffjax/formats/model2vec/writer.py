@@ -1,0 +1,192 @@
+"""Writing static models, and words with their vectors as one."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from ffjax._internal.arguments import check_flag, check_instance
+from ffjax._internal.arrays import on_host
+from ffjax._internal.atomic_write import Path, atomic_write
+from ffjax._internal.file_arguments import check_file
+from ffjax.embeddings.static_model import RULES, StaticModel
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import Output
+from ffjax.formats.model2vec.layout import CONFIG, CONFIG_ST, MODULES, ROWS, TENSORS, TOKENIZER
+from ffjax.formats.rows import export
+from ffjax.formats.safetensors_file import write_header, write_tensors
+
+PAD, UNKNOWN = "[PAD]", "[UNK]"
+_MODULE = "sentence_transformers.models."
+
+
+def write_static_model(path: Path, model: StaticModel, *, layout: str | None = None) -> None:
+    """Writes a static model as a folder that model2vec and sentence-transformers open.
+
+    The tokenizer is written as it was read, and so are the arrays. Each old file stays complete
+    until the new one is. Whether unknown tokens count is not written: libraries decide it.
+
+    Args:
+        path: the folder, which is made if it does not exist.
+        model: what to write.
+        layout: `"model2vec"`, whose files sentence-transformers opens as well, or
+            `"sentence-transformers"`, where each token has its own row. By default as the model's
+            `rules`.
+
+    Raises:
+        TypeError: if `model` is something else.
+        ValueError: if `layout` is another.
+        OSError: if a file cannot be written.
+
+    Examples:
+        >>> import ffjax, tempfile
+        >>> folders = tempfile.mkdtemp(), tempfile.mkdtemp()
+        >>> words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
+        >>> ffjax.write_model2vec(folders[0], words)
+        >>> model = ffjax.load_static_model(folders[0], dimensionality=1)
+        >>> ffjax.write_static_model(folders[1], model, layout="sentence-transformers")
+        >>> ffjax.load_static_model(folders[1])
+        StaticModel(4 x 1 float32, 4 tokens of WordLevel, sentence-transformers)
+    """
+    check_instance("model", model, StaticModel)
+    layout = model.rules if layout is None else layout
+    if layout not in RULES:
+        expected = " or ".join(map(repr, RULES))
+        raise ValueError(f"`layout`: expected {expected}, got {layout!r}.")
+    config = json.loads(on_host(model.config).tobytes()) if layout == model.rules else {}
+    rows = model.token_rows
+    if layout == "model2vec":
+        arrays = {ROWS[0]: rows.rows, "mapping": rows.mapping, "weights": rows.weights}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        config |= {"normalize": model.normalize, "max_length": model.max_length}
+        config |= {"embedding_dtype": rows.rows.dtype.name}
+        if rows.mapping is not None:
+            config["vocabulary_quantization"] = len(rows.rows)
+    else:
+        matrix = rows.rows
+        if rows.mapping is not None or rows.weights is not None:
+            matrix = rows.read(np.arange(model.n_tokens))
+            matrix = matrix.astype(np.result_type(model.rows.dtype, np.float32), copy=False)
+        arrays = {ROWS[1]: matrix}
+    folder = _folder(path)
+    with atomic_write(os.path.join(folder, TENSORS)) as out:
+        write_tensors(Output(out), dict(sorted(arrays.items(), key=_width_and_name)))
+    _write(folder, TOKENIZER, on_host(model.tokenizer).tobytes())
+    _write_json(folder, CONFIG if layout == "model2vec" else CONFIG_ST, config)
+    _write_json(folder, MODULES, _modules(model.normalize))
+
+
+def write_model2vec(
+    path: Path,
+    embeddings: Embeddings,
+    *,
+    lowercase: bool | None = None,
+    unnormalize: bool = True,
+    **options: Unpack[export.ExportOptions],
+) -> None:
+    """Writes words and their vectors as a static model of model2vec: a folder.
+
+    The model finds complete words in text that is divided at white space and punctuation, and
+    averages their vectors. Words that hold either are written, but not found in text. Words that
+    the model does not have are tokens `[UNK]` with a vector of zeros: model2vec leaves them out,
+    and sentence-transformers counts them in the mean.
+
+    Args:
+        path: the folder, which is made if it does not exist.
+        embeddings: what to write.
+        lowercase: whether text is changed to lower case; by default if no word has upper case.
+        unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
+        **options: what to drop, as in `write_text`.
+
+    Raises:
+        TypeError: if `embeddings` is something else, or an option does not exist.
+        ValueError: if something would be lost without its option; there are no words, or vectors
+            without numbers; or a word is not UTF-8.
+        OSError: if a file cannot be written.
+
+    Examples:
+        >>> import ffjax, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
+        >>> ffjax.write_model2vec(folder, words)
+        >>> ffjax.load_static_model(folder).encode("Tea time!").tolist()
+        [1.0, 0.5]
+    """
+    vocab = export.check_plain(embeddings, "static models", options).vocab
+    if (invalid := vocab.table.first_invalid()) is not None:
+        word = vocab.table.raw(invalid.index)
+        raise ValueError(f"`embeddings`: expected words in UTF-8, got {word!r}.")
+    words = vocab.table.strings
+    special = [token for token in (PAD, UNKNOWN) if token not in vocab]
+    if lowercase is None:
+        lowercase = not any(word != word.lower() for word in words)
+    tokenizer = _word_level([*special, *words], check_flag("lowercase", lowercase))
+    config = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": False}
+    shape = len(special) + len(words), embeddings.dims
+    folder = _folder(path)
+    with atomic_write(os.path.join(folder, TENSORS)) as file:
+        out = Output(file)
+        write_header(out, {ROWS[0]: (np.float32, shape)})
+        out.write(np.zeros((len(special), embeddings.dims), "<f4"))
+        for _, rows in export.word_blocks(embeddings, unnormalize):
+            out.write(np.ascontiguousarray(rows, "<f4"))
+    _write_json(folder, TOKENIZER, tokenizer)
+    _write_json(folder, CONFIG, {**config, "embedding_dtype": "float32"})
+    _write_json(folder, MODULES, _modules(False))
+
+
+def _word_level(tokens: list[str], lowercase: bool) -> dict[str, Any]:
+    """A tokenizer whose tokens are complete words."""
+    vocab = {token: number for number, token in enumerate(tokens)}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": vocab[token], "content": token, **flags, "special": True} for token in (PAD, UNKNOWN)
+    ]
+    normalizer = {"clean_text": True, "handle_chinese_chars": False, "strip_accents": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "BertNormalizer", **normalizer, "lowercase": lowercase},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": UNKNOWN},
+    }
+
+
+def _modules(normalize: bool) -> list[dict[str, Any]]:
+    """The modules of sentence-transformers."""
+    modules = [{"idx": 0, "name": "0", "path": ".", "type": _MODULE + "StaticEmbedding"}]
+    if normalize:
+        kind = _MODULE + "Normalize"
+        modules.append({"idx": 1, "name": "1", "path": "1_Normalize", "type": kind})
+    return modules
+
+
+def _width_and_name(item: tuple[str, Any]) -> tuple[int, str]:
+    """Wide numbers first, as the `safetensors` package has them."""
+    name, array = item
+    return -array.dtype.itemsize, name
+
+
+def _folder(path: Any) -> str:
+    check_file(path)
+    if isinstance(path, int):
+        raise TypeError("`path`: expected the path of a folder, got a descriptor.")
+    folder = os.fsdecode(path)
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+def _write_json(folder: str, name: str, tree: Mapping[str, Any] | list[Any]) -> None:
+    indent = None if name == TOKENIZER else 4
+    _write(folder, name, json.dumps(tree, indent=indent, ensure_ascii=False).encode())
+
+
+def _write(folder: str, name: str, data: bytes) -> None:
+    with atomic_write(os.path.join(folder, name)) as out:
+        out.write(data)
