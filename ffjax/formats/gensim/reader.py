@@ -1,5 +1,6 @@
 """Reading models of gensim: `model` has the layout."""
 
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -87,13 +88,18 @@ def load_gensim(
 def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
     """The words, each of which is UTF-8."""
     starts, stops = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for i, word in enumerate(model.words):
-        if not isinstance(word, Raw | TextRun):
-            got = f"{type(word).__name__} as number {i}"
+    for kind, words in groupby(model.words, type):
+        if kind is TextRun:
+            for run in words:
+                starts.append(run.starts)
+                stops.append(run.stops)
+        elif kind is Raw:
+            spans = np.array([word[:2] for word in words], np.int64)
+            starts.append(spans[:, 0])
+            stops.append(spans[:, 1])
+        else:
+            got = f"{kind.__name__} as number {sum(map(len, starts))}"
             raise model.error("words", "words that are text", got)
-        start, stop, _ = word
-        starts.append(np.atleast_1d(start))
-        stops.append(np.atleast_1d(stop))
     limit = model.n_words if limit is None else limit
     begins, ends = np.concatenate(starts)[:limit], np.concatenate(stops)[:limit]
     source = model.machine.source
