@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 -
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-exhaustive test-processes test-browser explorer release-check lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive test-processes test-versions test-browser explorer release-check lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suit
 test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
 	@$(PYTEST) -m exhaustive tests $(ARGS)
 
-test-processes: $(STAMP)-test ## several processes under jax.distributed: four of them, and the script in the documentation
+test-processes: $(STAMP)-test $(STAMP)-peers ## several processes under jax.distributed: four of them, and the script in the documentation
 	@$(PYTEST) -m processes tests/test_processes.py $(ARGS)
+
+test-versions: $(STAMP)-venv ## the oldest JAX, and the newest on Python 3.11, 3.12 and 3.13; ARGS="oldest 3.13" for some
+	@$(BIN)/python tools/test_versions.py $(ARGS)
 
 test-browser: $(STAMP)-base ## test the page of `ffjax explore` in Chromium; needs npm and Debian's package chromium
 	@cd explorer && npm ci --silent
