@@ -39,6 +39,7 @@ def test_rows_divided_by_the_user_are_searched_where_they_lie():
     assert "f32[1000" not in text
 
 
+@exhaustive
 def test_within_a_mesh():
     matrix, queries = integers(0, 1000, 5), integers(1, 8, 5)
     stored = ffjax.NdArray(placed(matrix, BY_ROWS, 8))
