@@ -1,0 +1,1 @@
+"""ffjax inside other programs, which find it by entry points."""

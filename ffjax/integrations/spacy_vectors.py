@@ -1,0 +1,228 @@
+"""Embeddings as the vectors of a spaCy pipeline: `[nlp.vectors] @vectors = "ffjax.Vectors.v1"`.
+
+spaCy finds `create_vectors` by the entry point `spacy_vectors`. What it asks of vectors is more
+than its class `BaseVectors` says; the methods here are those that spaCy 3.8 calls.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ffjax.embeddings.batch_lookup import embed_words
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.load import load
+from ffjax.formats.snapshot.files import from_bytes, load_snapshot, to_bytes, write_snapshot
+from ffjax.formats.spacy.symbols import symbols
+
+_FILE = "vectors.ffjax"  # in the folder `vocab` of a pipeline
+_CACHE_BYTES = 1 << 26
+
+
+def create_vectors(
+    path: str | None = None, mmap: bool = False, attr: str | None = None
+) -> Callable[[Any], "PipelineVectors"]:
+    """What spaCy calls for `[nlp.vectors]`; returns what makes the vectors of a vocabulary.
+
+    Args:
+        path: a file or folder of embeddings that `ffjax.load` reads. It is read when vectors are
+            first asked for, and not if the pipeline was saved: a saved pipeline has its own copy.
+        mmap: as in `ffjax.load`.
+        attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
+            which the metadata names, as of tables of spaCy's, or else the text.
+    """
+    if attr is not None and attr not in symbols():
+        expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"
+        raise ValueError(f"`attr`: expected {expected}, got {attr!r}.")
+
+    def create(vocab: Any) -> PipelineVectors:
+        return PipelineVectors(vocab.strings, path, mmap=mmap, attr=attr)
+
+    return create
+
+
+class PipelineVectors:
+    """Vectors of a spaCy vocabulary that come out of `Embeddings`, those of unknown words too.
+
+    Vectors have the lengths that they had in the file. Words that were asked for before are
+    answered from a cache by their key.
+    """
+
+    mode = "ffjax"
+    is_full = True
+    n_keys = -1  # spaCy's number for tables without a list of keys
+
+    def __init__(
+        self, strings: Any, path: str | None = None, *, mmap: bool = False, attr: str | None = None
+    ) -> None:
+        self.strings, self.name = strings, None
+        self._path, self._mmap, self._attr = path, mmap, attr
+        self._embeddings: Embeddings | None = None
+        self._ops: Any = None
+        self._forget()
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embeddings, which are read when first asked for."""
+        if self._embeddings is None:
+            if self._path is None:
+                raise ValueError(
+                    '`path`: expected a file of embeddings in `[nlp.vectors]` of the config, or a '
+                    "saved pipeline, got None."
+                )
+            self._set(load(self._path, mmap=self._mmap))
+        assert self._embeddings is not None
+        return self._embeddings
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimensions; zeros while there is nothing to read."""
+        is_missing = self._path is None or not os.path.exists(self._path)
+        if self._embeddings is None and is_missing:
+            return 0, 0  # a saved pipeline asks before it reads its own
+        return self.embeddings.storage.shape
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def vectors_length(self) -> int:
+        """The dimensions."""
+        return self.shape[1]
+
+    @property
+    def data(self) -> Any:
+        """An empty matrix, of which spaCy asks where its numbers lie."""
+        return self._placed(np.zeros((0, self.shape[1]), np.float32))
+
+    @property
+    def attr(self) -> int:
+        """The number of the token attribute whose value is looked up."""
+        attr = self._attr
+        if attr is None and self.size:
+            spacy = (self.embeddings.metadata or {}).get("spacy") or {}
+            attr = spacy.get("attr")
+        return symbols().index(attr or "ORTH")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __eq__(self, other: object) -> bool:
+        """Equal embeddings; spaCy compares vectors of pipelines that components come from."""
+        if not isinstance(other, PipelineVectors):
+            return NotImplemented
+        return self.shape == other.shape and (
+            not self.size or self.embeddings == other.embeddings
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __contains__(self, key: Any) -> bool:
+        """Whether a word has a vector, by itself or by its n-grams."""
+        return bool(self._found[self._slot(key)])
+
+    def __getitem__(self, key: Any) -> Any:
+        """The vector of a word; do not change it."""
+        slot = self._slot(key)
+        if not self._found[slot]:
+            word = self.strings.as_string(key)
+            raise KeyError(f"{word!r} has no vector, and no n-grams that have one")
+        return self._placed(self._rows[slot])
+
+    def get_batch(self, keys: Any) -> Any:
+        """The vectors of words, float32 `[n, dims]`, zeros for words without one."""
+        keys = keys.tolist() if hasattr(keys, "tolist") else list(keys)
+        get = self._slots.get
+        slots = [get(key, -1) for key in keys]
+        if -1 in slots:
+            self._look_up([key for key, slot in zip(keys, slots, strict=True) if slot < 0], keys)
+            slots = [self._slots[key] for key in keys]
+        return self._placed(self._rows.take(slots, axis=0))
+
+    def add(self, key: Any, *, vector: Any = None, row: int | None = None) -> int:
+        """Does nothing but warn: embeddings do not change."""
+        message = "vectors of ffjax do not change; `ffjax.add_words` makes new ones"
+        warnings.warn(message, stacklevel=2)
+        return -1
+
+    def resize(self, shape: Any, inplace: bool = False) -> list[Any]:
+        """Does nothing; spaCy calls it before `add`."""
+        return []
+
+    def to_ops(self, ops: Any) -> None:
+        """Says where vectors are wanted, such as on a GPU."""
+        self._ops = ops
+
+    def to_bytes(self, **_: Any) -> bytes:
+        """The embeddings as a snapshot, empty if there are none."""
+        return to_bytes(self.embeddings) if self.size else b""
+
+    def from_bytes(self, data: bytes, **_: Any) -> "PipelineVectors":
+        """Takes the embeddings of a snapshot."""
+        if data:
+            self._set(from_bytes(data))
+        return self
+
+    def to_disk(self, path: str | Path, **_: Any) -> None:
+        """Writes a snapshot into the folder `vocab` of a pipeline."""
+        if self.size:
+            write_snapshot(Path(path) / _FILE, self.embeddings)
+
+    def from_disk(self, path: str | Path, **_: Any) -> "PipelineVectors":
+        """Reads the snapshot in the folder `vocab` of a pipeline."""
+        file = Path(path) / _FILE
+        if file.exists():
+            self._set(load_snapshot(file))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the cache, for processes of `nlp.pipe`."""
+        state = self.__dict__.copy()
+        for name in ("_slots", "_rows", "_found"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def _set(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+        self._forget()
+
+    def _forget(self, capacity: int = 0) -> None:
+        """Starts a new cache; vectors that were returned belong to the old one."""
+        dims = 0 if self._embeddings is None else self.shape[1]
+        capacity = max(capacity, _CACHE_BYTES // (4 * dims) if dims else 0)
+        self._slots: dict[int | str, int] = {}
+        self._rows = np.empty((capacity, dims), np.float32)
+        self._found = np.zeros(capacity, bool)
+
+    def _slot(self, key: Any) -> int:
+        slot = self._slots.get(key)
+        if slot is None:
+            self._look_up([key], [key])
+            slot = self._slots[key]
+        return slot
+
+    def _look_up(self, missing: list[int | str], keys: list[int | str]) -> None:
+        """Brings the vectors of `keys`, of which some are missing, into the cache."""
+        embeddings = self.embeddings  # which may have to be read first
+        missing = list(dict.fromkeys(missing))
+        if len(self._slots) + len(missing) > len(self._rows):
+            missing = list(dict.fromkeys(keys))
+            self._forget(len(missing))
+        words = [self.strings.as_string(key) for key in missing]
+        vectors, found = embed_words(embeddings, words, unnormalize=True)
+        first = len(self._slots)
+        self._rows[first : first + len(words)] = vectors
+        self._found[first : first + len(words)] = found
+        self._slots.update(zip(missing, range(first, first + len(words)), strict=True))
+
+    def _placed(self, array: np.ndarray) -> Any:
+        return array if self._ops is None else self._ops.asarray(array)
