@@ -1,11 +1,13 @@
 """Analogies and neighbours: what they answer, beside NumPy, finalfusion-python and gensim."""
 
+from itertools import product
+
 import jax
 import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import embeddings, plain_demo
+from tests.builders import cases, embeddings, plain_demo
 
 QUERIES = [
     ("man", "king", "woman"),
@@ -13,9 +15,9 @@ QUERIES = [
     ("good", "better", "bad"),
     ("berlin", "berlin", "tea"),
 ]
-some_kinds = pytest.mark.parametrize(
-    "kind", [("simple", "dense"), ("floret", "dense"), ("explicit", "opq")]
-)
+METHODS = ("3cosadd", "3cosmul")
+KINDS = [("simple", "dense"), ("floret", "dense"), ("explicit", "opq")]
+some_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +89,12 @@ def test_inside_jit(demo, method):
     np.testing.assert_allclose(jitted.scores, eager.scores, rtol=1e-5)
 
 
-@some_kinds
-@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
-def test_every_kind_of_embeddings(kind, method):
+PAIRS = [*product(KINDS[:1], METHODS), (KINDS[1], "3cosadd"), (KINDS[2], "3cosmul")]
+
+
+@pytest.mark.parametrize("case", cases(PAIRS, exhaustive=product(KINDS, METHODS)), ids=str)
+def test_every_kind_of_embeddings(case):
+    kind, method = case
     emb = embeddings(*kind)
     a, b, c = packed([("Paris", "Berlin", "teapot"), ("Straße", "a", "naïve")])
     best = ffjax.analogy(emb, a, b, c, 4, method=method)
@@ -119,18 +124,26 @@ def test_every_kind_of_embeddings(kind, method):
     np.testing.assert_allclose(best.scores[0][: len(order)], scores[order], rtol=2e-5)
 
 
-@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+ROWS = {
+    "first": slice(0, 300),
+    "slice": slice(100, 300),
+    "range": range(0, 10000, 7),
+    "listed": np.array([3, 9, 400, 5]),
+    "mask": np.arange(10000) % 3 == 0,
+}
+
+
 @pytest.mark.parametrize(
-    "rows",
-    [
-        slice(0, 300),
-        slice(100, 300),
-        range(0, 10000, 7),
-        np.array([3, 9, 400, 5]),
-        np.arange(10000) % 3 == 0,
-    ],
+    "case",
+    cases(
+        [*product(ROWS, METHODS[:1]), ("slice", "3cosmul"), ("listed", "3cosmul")],
+        exhaustive=product(ROWS, METHODS),
+    ),
+    ids="-".join,
 )
-def test_only_some_rows_may_be_answers(demo, ranked, method, rows):
+def test_only_some_rows_may_be_answers(demo, ranked, case):
+    name, method = case
+    rows = ROWS[name]
     allowed = set(np.arange(10000)[rows].tolist())
     expected = [[row for row in each if row in allowed][:3] for each in ranked[method]]
     assert (

@@ -1,9 +1,12 @@
 """`quantize` at its limits: few distinct rows, one bit, one dimension each, huge numbers."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 import ffjax
+from tests.builders import cases
 
 FEW = {"bits": 4, "iterations": 5}
 ALL = ("pq", "opq", "int8", "bfloat16")
@@ -29,7 +32,7 @@ def made(rows, method, **options):
 @pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("number", [0.0, 0.25, -3e5])
 def test_rows_that_are_all_the_same(method, number):
-    rows, quality = made(np.full((300, 12), number, np.float32), method, iterations=5)
+    rows, quality = made(np.full((300, 12), number, np.float32), method, **FEW)
     np.testing.assert_allclose(rows, number, rtol=1e-2 if method == "bfloat16" else 1e-5)
     assert quality.mean_cosine > 0.9999 and quality.recall == 1
 
@@ -40,11 +43,17 @@ def test_fewer_different_rows_than_centroids_are_kept(method):
     np.testing.assert_allclose(made(rows, method)[0], rows, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["pq", "opq"])
+LIMITS = {"most": ({"subquantizers": 12, "bits": 8}, 0.999), "least": ({"bits": 1}, 0.5)}
+
+
 @pytest.mark.parametrize(
-    ("options", "cosine"), [({"subquantizers": 12, "bits": 8}, 0.999), ({"bits": 1}, 0.5)]
+    "case",
+    cases([("pq", "most"), ("opq", "least")], exhaustive=product(("pq", "opq"), LIMITS)),
+    ids="-".join,
 )
-def test_the_most_and_the_least(method, options, cosine):
+def test_the_most_and_the_least(case):
+    method, limit = case
+    options, cosine = LIMITS[limit]
     rows, quality = made(matrix(), method, iterations=5, **options)
     assert rows.shape == (300, 12) and np.isfinite(rows).all() and cosine < quality.mean_cosine < 1
 
@@ -73,7 +82,7 @@ def test_half_precision(method):
     assert given[1] == pytest.approx(expected[1], rel=1e-3)
 
 
-@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("method", cases(("opq", "int8", "bfloat16"), exhaustive=ALL))
 def test_rows_that_words_share(method):
     pruned = ffjax.prune(of(matrix()), 100).embeddings
     small = ffjax.quantize(pruned, method, **(FEW if method in ("pq", "opq") else {})).embeddings
