@@ -3,6 +3,7 @@
 Nothing is written to the disk, so a member may have any name.
 """
 
+import errno
 import io
 import re
 import struct
@@ -38,7 +39,7 @@ def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIO
     """A member of a zip archive as a stream, by default the one of `default_member`."""
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
-        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+        infos = {info.filename: info for info in filter(_is_file, archive.infolist())}
     names = list(infos)
     if member is None and (foreign := foreign_archive(names)) is not None:
         expected, got, hint = "embeddings", foreign.name, foreign.advice
@@ -52,7 +53,11 @@ def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIO
 def zip_names(raw: Any, file: File | None) -> list[str]:
     """The files of a zip archive."""
     with _format_errors(file, "zip"):
-        return [info.filename for info in zipfile.ZipFile(raw).infolist() if not info.is_dir()]
+        return [info.filename for info in filter(_is_file, zipfile.ZipFile(raw).infolist())]
+
+
+def _is_file(info: zipfile.ZipInfo) -> bool:
+    return not info.filename.endswith("/")  # `is_dir` would fail if there is no name
 
 
 def stored_span(raw: Any, file: File | None, name: str) -> tuple[int, int] | None:
@@ -226,7 +231,8 @@ def _format_errors(file: File | None, kind: str) -> Iterator[None]:
     except FormatError:
         raise
     except _ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        # An archive may say that a member begins before the file does: an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         chunk, got = f"{kind} archive", str(error) or repr(error)
         raise FormatError(file, chunk=chunk, expected="a complete archive", got=got) from None

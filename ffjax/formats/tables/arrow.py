@@ -73,7 +73,6 @@ class ArrowTable(NamedTuple):
         n_rows = max(1, n_bytes // max(4 * self.dims, 1))
         with arrow_errors(self.source.name, self.format):
             for batch in _read_batches(self.source, self.format, names, n_rows):
-                batch.validate()
                 for start in range(0, batch.num_rows, n_rows):
                     yield batch.slice(start, n_rows)
 
@@ -158,6 +157,14 @@ def _read_schema(source: ByteSource, format: str) -> tuple[Any, int]:
 
 def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int) -> Iterator[Any]:
     """The batches of a file, of about `n_rows` rows if it is Parquet, with some columns."""
+    for batch in _unchecked_batches(source, format, names, n_rows):
+        batch.validate()  # slices of arrays with a wrong length would end the process
+        yield batch
+
+
+def _unchecked_batches(
+    source: ByteSource, format: str, names: list[str], n_rows: int
+) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
