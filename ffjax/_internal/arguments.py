@@ -109,6 +109,11 @@ def array_of(
     return as_int32(array) if kind is jnp.integer else array
 
 
+def is_real(dtype: np.dtype) -> bool:
+    """Whether numbers of a type are real ones, truth values aside; bfloat16 is of the last kind."""
+    return dtype.kind in "fiuV"
+
+
 def real_numbers(name: str, value: Any, what: str) -> np.ndarray:
     """Real numbers of an array or of lists on the host, in their own type."""
     expected = f"`{name}`: expected numbers ({what})"
@@ -116,7 +121,7 @@ def real_numbers(name: str, value: Any, what: str) -> np.ndarray:
         array = on_host(value) if isinstance(value, jax.Array) else np.asarray(value)
     except ValueError as error:
         raise TypeError(f"{expected}, got lists of different lengths.") from error
-    if array.dtype.kind not in "biufV":  # bfloat16 is of the last kind
+    if array.dtype.kind != "b" and not is_real(array.dtype):
         raise TypeError(f"{expected}, got {type(value).__name__} of {array.dtype}.")
     return array
 

@@ -17,7 +17,7 @@ _GATHERS_INVARYING = "to" in inspect.signature(lax.all_gather).parameters
 
 
 def varying(x: Array, axes: tuple[str, ...]) -> Array:
-    """Marks a value inside of `shard_map` as one that may differ between devices along `axes`."""
+    """Marks a value inside `shard_map` as one that may differ between devices along `axes`."""
     if hasattr(lax, "pcast"):  # JAX 0.8
         return lax.pcast(x, axes, to="varying")
     return lax.pvary(x, axes)  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def _manual_axes() -> tuple[str, ...]:
 
 
 def gathered(x: Array, axes: tuple[str, ...], n_devices: int) -> Array:
-    """The arrays `[batch, k]` of all devices along `axes` side by side; inside of `shard_map`."""
+    """The arrays `[batch, k]` of all devices along `axes` side by side; inside `shard_map`."""
     if _GATHERS_INVARYING:
         return lax.all_gather(x, axes, axis=1, tiled=True, to="invarying")
     # Each device adds its columns to zeros; the sum is the same on all of them.

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_instance
+from ffjax._internal.cpus import n_cpus
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer, line_blocks
@@ -29,7 +30,7 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 A = TypeVar("A")
 
 # Bytes of text whose words share a table, and bytes that are worth another thread.
-_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 19, 1 << 17, os.cpu_count() or 1
+_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 19, 1 << 17, n_cpus()
 _MOST_ORDER = 255
 
 

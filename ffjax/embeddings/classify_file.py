@@ -175,8 +175,9 @@ def classify_file(
             n += len(answers)
             report(len(block), len(answers))
     if unread:
-        what = f"lines without a JSON object that has text in {column!r} have no label"
-        warnings.warn(f"{what}: {len(unread)}, the first of which is line {unread[0]}", stacklevel=2)
+        lines = f"lines without a JSON object that has text in {column!r} have no label"
+        message = f"{lines}: {len(unread)}, the first of which is line {unread[0]}"
+        warnings.warn(message, stacklevel=2)
     return n
 
 

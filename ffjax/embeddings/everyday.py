@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arguments import check_word, list_of_words, whole_number
+from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
 from ffjax._internal.names_elsewhere import check_no_others
 from ffjax.embeddings.cosines import cosines_of
 from ffjax.embeddings.similarity import (
@@ -313,7 +313,7 @@ class EverydayVerbs(WordSearches):
             vector = self.embedding(key) if isinstance(key, str) else np.asarray(key)
             if vector is None:
                 missing.append(key)
-            elif vector.shape != row.shape or vector.dtype.kind not in "fiuV":  # V: bfloat16
+            elif vector.shape != row.shape or not is_real(vector.dtype):
                 expected = f"`{name}`: expected a word or a vector of {len(row)} numbers"
                 raise TypeError(f"{expected}, got {type(key).__name__} {key!r}.")
             else:

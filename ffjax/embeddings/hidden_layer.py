@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax._internal.arrays import ranges
+from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.input_rows import DECODED, HostRows, InputRows, WordMemo
 from ffjax.kernels.label_scores_numpy import logits
 from ffjax.kernels.ngrams_numpy import mark_words
@@ -36,7 +37,7 @@ _WORD_BYTES = 1 << 16
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 1000, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 24
 # Words that are kept for each thread: as many, and those whose sums take as many bytes.
-_WORDS, _SUM_BYTES, _LEAST_WORDS = 1 << 18, (1 << 27) // (os.cpu_count() or 1), 1 << 14
+_WORDS, _SUM_BYTES, _LEAST_WORDS = 1 << 18, (1 << 27) // n_cpus(), 1 << 14
 # Dimensions for each label from which on rows are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
 _SHORT = 64

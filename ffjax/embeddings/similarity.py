@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arguments import check_word, list_of_words, whole_number
+from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
 from ffjax._internal.arrays import padded_size
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional.analogy import host_answer
@@ -204,7 +204,7 @@ class WordSearches(ABC):
             ValueError: if it has another shape.
         """
         query, dims = np.asarray(query), self.storage.shape[1]
-        if query.dtype.kind not in "fiuV":  # bfloat16 is of the last kind
+        if not is_real(query.dtype):
             raise TypeError(f"`query`: expected a vector of {dims} numbers, got {query.dtype}.")
         if query.shape != (dims,):
             raise ValueError(f"`query`: expected shape {(dims,)}, got {query.shape}.")
@@ -230,7 +230,7 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
     """The words and vectors of an argument, each with its weight."""
     if keys is None:
         return
-    is_vector = getattr(keys, "ndim", 0) == 1 and np.asarray(keys).dtype.kind in "fiuV"
+    is_vector = getattr(keys, "ndim", 0) == 1 and is_real(np.asarray(keys).dtype)
     keys = [keys] if isinstance(keys, str) or is_vector else keys
     if not isinstance(keys, Iterable):
         got = f"{type(keys).__name__} {keys!r}"

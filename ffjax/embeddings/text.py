@@ -98,7 +98,7 @@ def embed_text(
         lowercase: whether to look words up in lower case. Outside of compiled code.
         strip_punctuation: whether to leave out the punctuation (Unicode's P) at both ends of words.
             Outside of compiled code.
-        n_words: in compiled code, the most words; the rest of the text is left out.
+        n_words: in compiled code, the maximum number of words; the rest of the text is left out.
         n_lines: in compiled code, how many lines to answer.
 
     Returns:

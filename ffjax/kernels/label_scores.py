@@ -111,7 +111,7 @@ def label_scores(
         logits: the products of the output matrix with the hidden vectors, float32
             `[labels, batch]`.
         tree: the tree of a model with hierarchical softmax.
-        threshold: the least probability, float32 scalar; below zero for all labels.
+        threshold: the minimum probability, float32 scalar; below zero for all labels.
     """
     if tree is not None:
         right = 1 / (1 + jnp.exp(-logits[: len(logits) - 1]))  # the last row belongs to no node

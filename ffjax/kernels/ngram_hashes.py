@@ -35,7 +35,7 @@ CODE_POINTS = "code points"
 STARTS = 16
 # Bytes around a byte that tell which character it belongs to.
 _AROUND = 4
-# Marks bytes at which no character starts: those inside of one, and those after a word.
+# Marks bytes at which no character starts: those inside one, and those after a word.
 _INSIDE, _AFTER = np.uint32(1 << 31), np.uint32(3 << 30)
 
 

@@ -22,7 +22,7 @@ def word_ngrams(hashes: Ragged, order: int, n_buckets: int) -> Ragged:
 
     Args:
         hashes: the hashes of the words of each line, uint32.
-        order: the most words in an n-gram.
+        order: the maximum number of words in an n-gram.
         n_buckets: the number of buckets.
 
     Returns:
@@ -58,7 +58,7 @@ def device_word_ngrams(hashes: Array, lines: Array, order: int, n_buckets: int) 
     Args:
         hashes: the hash of each word, uint32 `[n_words]`.
         lines: the line of each word, ascending.
-        order: the most words in an n-gram.
+        order: the maximum number of words in an n-gram.
         n_buckets: the number of buckets.
     """
     n = hashes.shape[0]

@@ -45,7 +45,7 @@ def with_ngram_sums(
     means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which of the
     masked words have n-grams with rows.
     """
-    # Inside of `shard_map` a gradient must vary over devices as its argument does.
+    # Inside `shard_map` a gradient must vary over devices as its argument does.
     args = varying_together((vectors, storage, indexer, words, mask))
     vectors, counts = _with_ngram_sums(*args, subwords, mode)
     return vectors, counts > 0

@@ -168,7 +168,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
 
     @property
     def _on_device(self) -> Any:
-        """The same with JAX arrays, inside of compiled code too."""
+        """The same with JAX arrays, inside compiled code too."""
         return jax.tree.map(jnp.asarray, self)
 
     def _unrotated(self, ids: Ids) -> Vectors:

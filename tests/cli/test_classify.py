@@ -61,7 +61,7 @@ def test_lines_that_are_not_json_are_counted(ff, model, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"text": "abc"}\n{\n')
     result = ff("classify", model, tmp_path / "bad.jsonl")
     assert result.status == 0 and result.out.count("\n") == 2
-    assert "lines without a JSON object that has text in 'text' have no label: 1, the first" in result.err
+    assert "JSON object that has text in 'text' have no label: 1, the first" in result.err
 
 
 def test_mistakes_are_named(ff, model, tmp_path):

@@ -45,7 +45,7 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     Args:
         file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: the embeddings, with a `FastTextVocab` or a `SimpleVocab`.
-        drop_metadata: whether to leave out metadata that is not a setting of fastText's.
+        drop_metadata: whether to leave out metadata that is not a fastText setting.
 
     Raises:
         TypeError: if `embeddings` is something else, or has another vocabulary, whose n-grams this

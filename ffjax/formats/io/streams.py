@@ -107,7 +107,7 @@ class Stream:
     def error(
         self, offset: int | None, expected: str | None, got: str, *, chunk: str = "", **where: Any
     ) -> FormatError:
-        """An error about the byte at `offset`, counted inside of what wraps the file."""
+        """An error about the byte at `offset`, counted inside what wraps the file."""
         what = {"expected": expected, "got": got, **where}
         if self.wrapping:
             inside = f"inside {' and '.join(self.wrapping)}"
