@@ -20,6 +20,8 @@ from ffjax.formats.convert import convert as convert
 from ffjax.formats.demo import demo as demo
 from ffjax.formats.explorer.api import ExplorerPage as ExplorerPage
 from ffjax.formats.explorer.api import explore as explore
+from ffjax.formats.explorer.exports import write_atlas as write_atlas
+from ffjax.formats.explorer.exports import write_projector as write_projector
 from ffjax.formats.fasttext.classifier import load_classifier as load_classifier
 from ffjax.formats.fasttext.reader import load_fasttext as load_fasttext
 from ffjax.formats.fasttext.writer import write_fasttext as write_fasttext

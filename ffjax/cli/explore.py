@@ -1,7 +1,7 @@
 """`ffjax explore`: a page with a map of the words."""
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
@@ -12,11 +12,13 @@ from ffjax.cli.messages import translated
 from ffjax.cli.options import Source
 from ffjax.cli.progress import working
 
+Target = Literal["html", "atlas", "projector"]
+
 
 def explore(
     source: Source,
     output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="Page of HTML to write.")
+        str, Option("--output", "-o", metavar="FILE", help="Page to write, or file or folder.")
     ],
     words: Annotated[int, Option("--words", "-n", min=1, help="Words to show.")] = 100_000,
     projection: Annotated[
@@ -29,6 +31,9 @@ def explore(
     title: Annotated[
         str | None, Option("--title", help="Heading of the page (by default the file's name).")
     ] = None,
+    to: Annotated[
+        Target, Option("--to", "-t", metavar="PROGRAM", help="html, atlas or projector.")
+    ] = "html",
     seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
 ) -> None:
     """Write a page to explore words on a map, with search, neighbours and analogies.
@@ -39,25 +44,35 @@ def explore(
 
     FILE.npy has a position for each word, in two columns.
 
+    --to atlas writes a Parquet file for embedding-atlas, and --to projector a
+    folder for TensorFlow's Embedding Projector.
+
     Examples:
       ffjax explore demo -o words.html
       ffjax explore glove.txt -o glove.html --words 40000
       ffjax explore words.fifu -o words.html --projection pca
+      ffjax explore words.fifu -o words.parquet --to atlas
     """
     check_distinct(output, source.file)
     check_writable(output)
     positions = _positions(projection)
     emb = load(source, mmap=True)
-    name = title or os.path.basename(shown(source.file))
-    options = {"words": words, "projection": positions, "neighbors": neighbors, "title": name}
-    with working("Finding neighbours") as bar, translated("explore", shown(source.file)):
+    options = {"words": words, "projection": positions, "neighbors": neighbors}
+    with working("Writing") as bar, translated("explore", shown(source.file)):
         import jax
 
-        page = ffjax.explore(emb, key=jax.random.key(seed), progress=bar.show, **options)
-        page.save(output)
+        options |= {"key": jax.random.key(seed), "progress": bar.show}
+        if to == "projector":
+            ffjax.write_projector(output, emb, words=words)
+        elif to == "atlas":
+            ffjax.write_atlas(output, emb, **options)
+        else:
+            name = title or os.path.basename(shown(source.file))
+            ffjax.explore(emb, output, title=name, **options)
     n_shown = min(words, emb.n_words)
-    size = len(page.content) / 1e6
-    say(f"{output}: {n_shown:,} of {emb.n_words:,} words, {size:.1f} MB. Open it in a browser.")
+    size = f", {os.path.getsize(output) / 1e6:.1f} MB" if os.path.isfile(output) else ""
+    hint = " Open it in a browser." if to == "html" else ""
+    say(f"{output}: {n_shown:,} of {emb.n_words:,} words{size}.{hint}")
 
 
 def _positions(projection: str) -> Any:

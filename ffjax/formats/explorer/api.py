@@ -6,14 +6,12 @@ from os import PathLike, fspath
 from typing import Any
 
 import jax
-import numpy as np
 
-from ffjax._internal.arguments import check_embeddings, key_of, whole_number
+from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.explorer.content import first_words, named_clusters, quantized
+from ffjax.formats.explorer.content import named_clusters, placed_words, quantized
 from ffjax.formats.explorer.page import filled_page
-from ffjax.transforms.projection import METHODS, nearest_words, plane
 from ffjax.transforms.quantize.settings import Report
 
 TITLES = {"umap": "UMAP", "umap-learn": "UMAP", "tsne": "t-SNE", "pca": "principal components"}
@@ -92,51 +90,19 @@ def explore(
         >>> ffjax.explore(emb, projection="pca")
         ExplorerPage(0.3 MB)
     """
-    check_embeddings(embeddings)
-    words = whole_number("words", words, 1)
-    neighbors = whole_number("neighbors", neighbors, 1)
     report = progress or (lambda what, count, total: None)
-    names, vectors, norms = first_words(embeddings, words)
-    if not names:
-        raise ValueError("`embeddings`: expected some words, got none.")
-    positions = _checked_positions(projection, len(names))
-    position_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
-    nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
-    if positions is None:
-        report_steps = partial(report, "Drawing the map")
-        positions = plane(vectors, nearest, projection, position_key, report_steps)
+    map_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
+    word_map = placed_words(embeddings, words, projection, neighbors, map_key, report)
     seed = int(jax.random.bits(cluster_key))
-    clusters = named_clusters(names, vectors, positions, seed)
-    codes = quantized(vectors, code_key, partial(report, "Quantizing"))
+    clusters = named_clusters(word_map, seed)
+    codes = quantized(word_map.vectors, code_key, partial(report, "Quantizing"))
     about = {
         "title": title or "Embeddings",
         "total": embeddings.n_words,
         "dims": embeddings.dims,
         "projection": TITLES.get(projection, "") if isinstance(projection, str) else "",
     }
-    page = ExplorerPage(filled_page(about, names, positions, nearest, clusters, codes, norms))
+    page = ExplorerPage(filled_page(about, word_map, clusters, codes))
     if path is not None:
         page.save(fspath(path))
     return page
-
-
-def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:
-    """Positions that the caller gives, or none for a method."""
-    if isinstance(projection, str):
-        if projection not in METHODS:
-            expected = ", ".join(map(repr, METHODS))
-            raise ValueError(
-                f"`projection`: expected one of {expected} or positions, got {projection!r}."
-            )
-        return None
-    positions = np.asarray(projection)
-    if positions.shape != (n_words, 2) or positions.dtype.kind not in "fiu":
-        got = f"{positions.dtype} {list(positions.shape)}"
-        raise ValueError(
-            f"`projection`: expected numbers of shape [{n_words}, 2], one row for each word, "
-            f"got {got}."
-        )
-    if not np.isfinite(positions).all():
-        row = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
-        raise ValueError(f"`projection`: expected finite positions, got {positions[row]} in {row}.")
-    return positions.astype(np.float32)

@@ -1,19 +1,22 @@
 """What the explorer's page holds: positions, exact neighbors, named clusters, quantized rows."""
 
 import warnings
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from scipy.cluster import vq
 
+from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import to_unit
 from ffjax.storage import NdArray
+from ffjax.transforms.projection import METHODS, Neighbors, nearest_words, plane
 from ffjax.transforms.quantize.pq_training import train_pq
 from ffjax.transforms.quantize.sampling import encode_rows, sample_rows
-from ffjax.transforms.quantize.settings import PQSettings
+from ffjax.transforms.quantize.settings import PQSettings, Report
 
 MAX_CODES = 60  # bytes that a word's approximate vector takes
 PQ_STEPS = 12
@@ -21,6 +24,16 @@ PQ_SAMPLE = 20_000
 WORDS_PER_CLUSTER, MAX_CLUSTERS = 150, 32
 CLUSTER_SAMPLE = 20_000
 NAMING_SHARE = 0.1  # of a cluster's words: the most frequent ones can name it
+
+
+class WordMap(NamedTuple):
+    """Words in two dimensions, with their exact neighbours."""
+
+    words: list[str]
+    vectors: np.ndarray  # of unit length, float32 [words, dims]
+    norms: np.ndarray  # float32 [words]
+    neighbors: Neighbors
+    positions: np.ndarray  # float32 [words, 2]
 
 
 class Clusters(NamedTuple):
@@ -37,22 +50,58 @@ class Codes(NamedTuple):
     codebooks: np.ndarray  # float32 [quantizers, centroids, dims of a quantizer]
 
 
-def first_words(embeddings: Embeddings, n: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The first `n` words, their unit vectors, and their norms, empty if all have one length."""
-    words = list(embeddings.vocab.words[:n])
-    vectors = np.asarray(embeddings.embedding_batch(words)[0], np.float32)
-    lengths = np.linalg.norm(vectors, axis=1)
-    norms = embeddings.norms
-    if norms is not None:
-        lengths = np.asarray(norms)[embeddings.vocab.rows_of(words)]
-    has_norms = np.ptp(lengths) > 1e-3 if len(lengths) else False
-    return words, to_unit(vectors), lengths if has_norms else lengths[:0]
+def placed_words(
+    embeddings: Embeddings,
+    words: int,
+    projection: Any,
+    neighbors: int,
+    key: jax.Array,
+    report: Report,
+) -> WordMap:
+    """The first words of embeddings, placed by a method or at positions that the caller gives."""
+    check_embeddings(embeddings)
+    words = whole_number("words", words, 1)
+    neighbors = whole_number("neighbors", neighbors, 1)
+    names = list(embeddings.vocab.words[:words])
+    if not names:
+        raise ValueError("`embeddings`: expected some words, got none.")
+    positions = _checked_positions(projection, len(names))
+    rows = np.asarray(embeddings.embedding_batch(names)[0], np.float32)
+    vectors = to_unit(rows)
+    nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
+    if positions is None:
+        drawing = partial(report, "Drawing the map")
+        positions = plane(vectors, nearest, projection, key, drawing)
+    norms = np.linalg.norm(rows, axis=1)
+    if embeddings.norms is not None:
+        norms = np.asarray(embeddings.norms)[embeddings.vocab.rows_of(names)]
+    return WordMap(names, vectors, norms, nearest, positions)
 
 
-def named_clusters(
-    words: list[str], vectors: np.ndarray, positions: np.ndarray, seed: int
-) -> Clusters:
+def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:
+    """Positions that the caller gives, or `None` for a method."""
+    if isinstance(projection, str):
+        if projection not in METHODS:
+            expected = ", ".join(map(repr, METHODS))
+            raise ValueError(
+                f"`projection`: expected one of {expected} or positions, got {projection!r}."
+            )
+        return None
+    positions = np.asarray(projection)
+    if positions.shape != (n_words, 2) or positions.dtype.kind not in "fiu":
+        raise ValueError(
+            f"`projection`: expected numbers of shape [{n_words}, 2], one row for each word, "
+            f"got {positions.dtype} {list(positions.shape)}."
+        )
+    if not np.isfinite(positions).all():
+        row = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
+        raise ValueError(f"`projection`: expected finite positions, got {positions[row]} in {row}.")
+    return positions.astype(np.float32)
+
+
+def named_clusters(word_map: WordMap, seed: int) -> Clusters:
     """Regions of the map by k-means, each named after two of its frequent words."""
+    words, vectors, positions = word_map.words, word_map.vectors, word_map.positions
     n = len(words)
     n_clusters = max(1, min(MAX_CLUSTERS, n // WORDS_PER_CLUSTER))
     rng = np.random.default_rng(seed)

@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.formats.explorer.content import Clusters, Codes
-from ffjax.transforms.projection import Neighbors
+from ffjax.formats.explorer.content import Clusters, Codes, WordMap
 
 OUTSIDE, MARGIN = 0.01, 0.07  # shares of the words, and of the map
+SAME_NORMS = 1e-3
 SIDE = 65535  # positions are whole numbers up to this one
 
 
 def filled_page(
-    about: dict[str, Any],
-    words: list[str],
-    positions: np.ndarray,
-    neighbors: Neighbors,
-    clusters: Clusters,
-    codes: Codes,
-    norms: np.ndarray,
+    about: dict[str, Any], word_map: WordMap, clusters: Clusters, codes: Codes
 ) -> bytes:
     """The page with its data, as deflated blocks in base64; `src/data.js` reads them."""
+    neighbors, norms = word_map.neighbors, word_map.norms
+    if np.ptp(norms) < SAME_NORMS:
+        norms = norms[:0]  # nothing to color by
     quantizers, centroids, width = codes.codebooks.shape
     about = about | {
         "k": neighbors.rows.shape[1],
@@ -36,8 +33,8 @@ def filled_page(
     }
     blocks = {
         "about": json.dumps(about).encode(),
-        "words": json.dumps(words, separators=(",", ":")).encode(),
-        "positions": _grid(positions).tobytes(),
+        "words": json.dumps(word_map.words, separators=(",", ":")).encode(),
+        "positions": _grid(word_map.positions).tobytes(),
         "neighbors": _planes(neighbors.rows & 0xFFFFFF, 3),
         "scores": _planes(_score_steps(neighbors.scores), 2),
         "clusters": clusters.numbers.tobytes(),

@@ -1,0 +1,124 @@
+"""Words and vectors for other programs that show embeddings."""
+
+import json
+from os import PathLike, fsdecode, fspath
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ffjax._internal.arguments import key_of
+from ffjax._internal.atomic_write import atomic_folder, open_output
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.explorer.content import placed_words
+from ffjax.transforms.quantize.settings import Report
+
+PROJECTOR_FILES = ("tensors.bytes", "metadata.tsv", "config.json", "projector_config.pbtxt")
+
+
+def write_projector(
+    folder: str | PathLike[str], embeddings: Embeddings, *, words: int = 100_000
+) -> None:
+    """Writes a folder for TensorFlow's Embedding Projector, and for TensorBoard's.
+
+    The standalone projector reads `config.json`, TensorBoard `projector_config.pbtxt`. Tabs and
+    line ends in words become spaces.
+
+    Args:
+        folder: the folder to write; one that this function wrote earlier is replaced.
+        embeddings: the embeddings.
+        words: how many words to write; the first ones of the vocabulary.
+
+    Raises:
+        FileExistsError: if the folder holds other files.
+
+    Examples:
+        >>> import ffjax, tempfile, os
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ffjax.write_projector(folder + "/tea", ffjax.demo(), words=1000)
+        ...     sorted(os.listdir(folder + "/tea"))
+        ['config.json', 'metadata.tsv', 'projector_config.pbtxt', 'tensors.bytes']
+    """
+    names = list(embeddings.vocab.words[:words])
+    rows = np.asarray(embeddings.embedding_batch(names)[0], "<f4")
+    tensor = {
+        "tensorName": "words",
+        "tensorShape": list(rows.shape),
+        "tensorPath": "tensors.bytes",
+        "metadataPath": "metadata.tsv",
+    }
+    paths = ['tensor_path: "tensors.bytes"', 'metadata_path: "metadata.tsv"']
+    fields = paths + [f"tensor_shape: {size}" for size in rows.shape]
+    board = "embeddings {\n" + "".join(f"  {field}\n" for field in fields) + "}\n"
+    lines = "".join(f"{' '.join(name.split())}\n" for name in names)  # one column has no heading
+    contents = (
+        rows.tobytes(),
+        lines.encode("utf-8", "replace"),
+        json.dumps({"embeddings": [tensor]}, indent=2).encode(),
+        board.encode(),
+    )
+    with atomic_folder(fspath(folder), PROJECTOR_FILES) as new:
+        for name, content in zip(PROJECTOR_FILES, contents, strict=True):
+            Path(fsdecode(new), name).write_bytes(content)
+
+
+def write_atlas(
+    path: str | PathLike[str],
+    embeddings: Embeddings,
+    *,
+    words: int = 100_000,
+    projection: Any = "umap",
+    neighbors: int = 20,
+    key: jax.Array | None = None,
+    progress: Report | None = None,
+) -> None:
+    """Writes a Parquet file for embedding-atlas: words, positions, neighbours and vectors.
+
+    The columns are `word`, `x`, `y`, `neighbors` (a struct of row numbers `ids` and cosine
+    `distances`) and `vector` (unit length); name them to the program, as in
+    `embedding-atlas FILE --text word --x x --y y --neighbors neighbors --vector vector`.
+
+    Args:
+        path: the file to write.
+        embeddings: the embeddings.
+        words: how many words to write; the first ones of the vocabulary.
+        projection: as in `explore`.
+        neighbors: how many neighbours of each word to write.
+        key: as in `explore`.
+        progress: as in `explore`.
+
+    Raises:
+        ImportError: if pyarrow is missing.
+
+    Examples:
+        >>> import ffjax, tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        ...     ffjax.write_atlas(file.name, ffjax.demo(), words=1000, projection="pca")
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        install = "Install it with `pip install 'ffjax[arrow]'`."
+        raise ImportError(f"`write_atlas` needs pyarrow. {install}") from error
+    report = progress or (lambda what, count, total: None)
+    word_map = placed_words(embeddings, words, projection, neighbors, key_of(key), report)
+    nearest = word_map.neighbors
+    ids = [row[row >= 0] for row in nearest.rows]
+    distances = [1 - scores[: len(row)] for scores, row in zip(nearest.scores, ids, strict=True)]
+    n_dims = word_map.vectors.shape[1]
+    table = pa.table(
+        {
+            "word": [name.encode("utf-8", "replace").decode() for name in word_map.words],
+            "x": word_map.positions[:, 0],
+            "y": word_map.positions[:, 1],
+            "neighbors": pa.StructArray.from_arrays(
+                [pa.array(ids, pa.list_(pa.int32())), pa.array(distances, pa.list_(pa.float32()))],
+                ["ids", "distances"],
+            ),
+            "vector": pa.FixedSizeListArray.from_arrays(word_map.vectors.ravel(), n_dims),
+        }
+    )
+    with open_output(path) as stream:
+        pq.write_table(table, stream)
