@@ -13,6 +13,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 NOTO = [f"Noto {name}" for name in ("Sans CJK JP", "Sans CJK SC", "Sans Devanagari", "Emoji")]
 FONTS = ["DejaVu Sans", *NOTO]
 SIZE_INCHES = (10, 7.5)
+LABEL_STEPS = 300
 DARK, LIGHT = "#333333", "#999999"
 
 
@@ -51,13 +52,14 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
     import numpy as np
 
     try:
+        import adjustText  # noqa: F401
         import matplotlib as mpl
         from matplotlib import font_manager
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        message = "`ffjax plot` needs matplotlib. Install it with `pip install 'ffjax[plot]'`."
-        raise BadInput(message) from error
+        install = "Install them with `pip install 'ffjax[plot]'`."
+        raise BadInput(f"`ffjax plot` needs matplotlib and adjustText. {install}") from error
 
     lengths = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
     positions, shares = project(vectors / np.where(lengths > 0, lengths, 1))
@@ -81,7 +83,7 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         axes.margins(0.12, 0.08)
         _draw_points(axes, points, positions)
         canvas.draw()  # fixes the layout, so that positions on the page are known
-        _draw_labels(axes, canvas.get_renderer(), points, positions)
+        _draw_labels(axes, points, positions)
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         figure.savefig(file, format=format, dpi=150, facecolor="white", metadata=metadata)
 
@@ -98,55 +100,31 @@ def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> None:
         axes.scatter(*position, s=size, color=point.color, edgecolors="white", lw=0.8, zorder=3)
 
 
-def _draw_labels(axes: Any, renderer: Any, points: Sequence[Point], positions: Any) -> None:
-    """Puts each label, queries first, where it covers least of other labels and dots."""
-    import numpy as np
+def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
+    """Puts a label beside each dot, away from other labels, and ties distant ones to their dot."""
+    from adjustText import adjust_text
 
-    pixels = axes.transData.transform(positions)
-    to_data = axes.transData.inverted().transform
-    dot = 5 * renderer.points_to_pixels(1)
-    page = axes.get_window_extent(renderer).extents
-    obstacles = _boxes(pixels, 2 * dot, 2 * dot)  # dots, and labels as they are placed
-    angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202])
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    for i in sorted(range(len(points)), key=lambda i: not points[i].is_query):
-        point = points[i]
+    texts = []
+    for point, position in zip(points, positions, strict=True):
         word = point.word.replace("$", r"\$")
-        text = axes.text(0, 0, word, fontsize=9, color=DARK, ha="center", va="center", zorder=4)
+        text = axes.text(*position, word, fontsize=9, color=DARK, ha="center", va="center")
+        text.set_zorder(4)
         if point.is_query:
             text.set(fontsize=11.5, fontweight="bold", color=point.color)
-        extent = text.get_window_extent(renderer)
-        size = np.array([extent.width + 4, extent.height + 2])
-        best, least = pixels[i], np.inf
-        for ring in range(4):
-            centers = pixels[i] + directions * (dot * (1.3 + 1.5 * ring) + size / 2)
-            boxes = _boxes(centers, *size)
-            covered = _overlaps(boxes, np.delete(obstacles, i, 0)).sum(1)
-            outside = size.prod() - _overlaps(boxes, page[None])[:, 0]
-            costs = covered + 2 * outside + 0.02 * size.prod() * ring
-            if costs.min() < least:
-                best, least = centers[costs.argmin()], costs.min()
-            if least < 0.05 * size.prod():
-                break
-        obstacles = np.concatenate([obstacles, _boxes(best[None], *size)])
-        text.set_position(to_data(best))
-        # A distant label is tied to its point.
-        if (abs(best - pixels[i]) > size * (0.5, 1) + dot * np.array([3, 2])).any():
-            axes.plot(*to_data([pixels[i], best]).T, color=LIGHT, linewidth=0.5, zorder=2)
+        texts.append(text)
+    line = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
+    # A number of steps, not seconds, so that pictures are reproducible.
+    options = {"iter_lim": LABEL_STEPS, "expand": (1.1, 1.3), "force_static": (0.4, 0.7)}
+    x, y = _rims(axes, points, positions).T
+    adjust_text(texts, x, y, ax=axes, min_arrow_len=12, arrowprops=line, **options)
 
 
-def _boxes(centers: Any, width: float, height: float) -> Any:
-    """Boxes of one size as left, bottom, right and top, shape `[n, 4]`."""
+def _rims(axes: Any, points: Sequence[Point], positions: Any) -> Any:
+    """Points around each dot, so that labels avoid all of it, shape `[n, 2]`."""
     import numpy as np
 
-    corner = np.array([width, height]) / 2
-    return np.concatenate([centers - corner, centers + corner], axis=1)
-
-
-def _overlaps(a: Any, b: Any) -> Any:
-    """The area that each of the boxes `a` shares with each of `b`, shape `[n, m]`."""
-    import numpy as np
-
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.maximum(high - low, 0).prod(-1)
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    radii = np.array([9 if point.is_query else 6 for point in points])[:, None, None]
+    pixels = axes.transData.transform(positions)[:, None] + radii * circle
+    return axes.transData.inverted().transform(pixels.reshape(-1, 2))
