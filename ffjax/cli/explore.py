@@ -54,7 +54,8 @@ def explore(
       ffjax explore words.fifu -o words.parquet --to atlas
     """
     check_distinct(output, source.file)
-    check_writable(output)
+    if to != "projector":  # a folder, which may be there
+        check_writable(output)
     positions = _positions(projection)
     emb = load(source, mmap=True)
     options = {"words": words, "projection": positions, "neighbors": neighbors}

@@ -24,3 +24,14 @@ def test_bad_input(ff, small, tmp_path):
         result = ff("explore", small["simple"], "-o", page, "--projection", projection)
         assert result.status == 2 and expected in result.err, result.err
     assert not page.exists()
+
+
+def test_other_programs(ff, small, tmp_path):
+    folder, table = tmp_path / "projector", tmp_path / "words.parquet"
+    for _ in range(2):
+        result = ff("explore", small["simple"], "-o", folder, "--to", "projector", "-n", 7)
+        assert result.status == 0, result.err
+    assert len((folder / "metadata.tsv").read_text("utf-8").splitlines()) == 7
+    options = ("-o", table, "--to", "atlas", "--projection", "pca")
+    assert ff("explore", small["simple"], *options).status == 0
+    assert table.read_bytes().startswith(b"PAR1")
