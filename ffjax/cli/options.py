@@ -30,6 +30,7 @@ Format = Literal[
     "arrow-stream",
     "npz",
     "spacy",
+    "model2vec",
 ]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]

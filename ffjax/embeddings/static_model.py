@@ -18,7 +18,7 @@ from ffjax.functional.token_means import mean_of_tokens
 from ffjax.storage import NdArray
 from ffjax.strings.text import as_strings, text_lines
 from ffjax.strings.tokenizer import Tokenizer
-from ffjax.strings.tokenizer_file import read_tokenizer
+from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 from ffjax.vocab import SimpleVocab
 
 RULES, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
@@ -111,6 +111,11 @@ class StaticModel:
     def n_tokens(self) -> int:
         """The number of tokens."""
         return len(self._tokenizer.settings.vocab)
+
+    @property
+    def settings(self) -> TokenizerFile:
+        """What the tokenizer's file says."""
+        return self._tokenizer.settings
 
     @property
     def tokens(self) -> list[str]:

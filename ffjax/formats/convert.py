@@ -171,7 +171,7 @@ def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, An
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
     save.check_options(to_format, options)
-    has_plain_rows = to_format in ("word2vec", "text", "textdims", "npy", "spacy")
+    has_plain_rows = to_format in ("word2vec", "text", "textdims", "npy", "spacy", "model2vec")
     return has_plain_rows and options.get("unnormalize", True)
 
 

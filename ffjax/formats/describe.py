@@ -19,6 +19,7 @@ from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
+from ffjax.formats.model2vec import describe as static_model
 from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.spacy import describe as spacy
@@ -40,7 +41,10 @@ _IN_PLACE = {
     "fasttext": (FASTTEXT_MAGIC, FormatError, fasttext.describe),
     "msgpack": (SNAPSHOT_MAGIC, FormatError, snapshot.describe),
 }
-_FOLDERS: dict[str, Callable[[Folder], dict[str, Any]]] = {"spacy": spacy.describe}
+_FOLDERS: dict[str, Callable[[Folder], dict[str, Any]]] = {
+    "spacy": spacy.describe,
+    "model2vec": static_model.describe,
+}
 # What people are shown for the names that files and this library use.
 _VOCABULARIES = {
     "SimpleVocab": "words",
@@ -56,9 +60,11 @@ _VOCABULARIES = {
 _STORAGES = {"NdArray": "plain", "Int8Array": "int8", "QuantizedArray": "quantized"}
 # In this order.
 _FACTS = (
-    *("format", "chunks", "vocabulary", "words", "repeated_words", "word_rows", "ngram_lengths"),
+    *("format", "layout", "tokenizer", "chunks", "vocabulary", "words", "repeated_words"),
+    *("word_rows", "ngram_lengths"),
     *("ngrams", "ngram_rows", "buckets", "hashes", "dims", "storage", "rows", "dtype"),
     *("codes_per_row", "centroids", "rotated", "row_norms", "norms", "metadata", "tokens"),
+    "normalized",
     *("labels", "first_labels", "output_rows", "loss", "word_ngrams"),
 )
 

@@ -10,6 +10,7 @@ from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
 from ffjax.formats.foreign import foreign_file
 from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
 from ffjax.formats.io.streams import Stream
+from ffjax.formats.model2vec.layout import is_static_model
 from ffjax.formats.safetensors_file import is_safetensors
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.spacy import layout as spacy
@@ -41,6 +42,7 @@ _FOLDERS: dict[str, Callable[[list[str]], bool]] = {
     "npz": is_npz,
     "pytorch": is_pytorch,
     "spacy": spacy.is_folder,
+    "model2vec": is_static_model,
 }
 FOLDER_FORMATS = tuple(_FOLDERS)
 

@@ -18,6 +18,7 @@ from ffjax.formats.gensim.reader import load_gensim
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
+from ffjax.formats.model2vec.words import load_words
 from ffjax.formats.snapshot.files import load_snapshot
 from ffjax.formats.spacy.reader import load_spacy_folder
 from ffjax.formats.tables.layout import FORMATS as TABLES
@@ -158,6 +159,8 @@ def load_stream(
             embeddings = load_word2vec(stream, lossy, limit)
         case "spacy":
             embeddings = load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
+        case "model2vec":
+            embeddings = load_words(stream, limit=limit)
         case _ if format in TABLES:
             options = {"mmap": mmap, "lossy": lossy, "limit": limit}
             embeddings = load_table(stream, format, words=words, vectors=vectors, **options)

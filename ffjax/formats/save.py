@@ -13,6 +13,8 @@ from ffjax.formats.fasttext.writer import write_fasttext
 from ffjax.formats.finalfusion.writer import write_finalfusion
 from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
+from ffjax.formats.model2vec.writer import FILES as MODEL2VEC_FILES
+from ffjax.formats.model2vec.writer import write_model2vec
 from ffjax.formats.rows.export import ColumnOptions, ExportOptions, TableOptions, losses
 from ffjax.formats.snapshot.files import write_snapshot
 from ffjax.formats.spacy.writer import FILES as SPACY_FILES
@@ -49,7 +51,9 @@ _WRITERS: dict[str, _Format] = {
     "arrow": _Format(tables.write_arrow, _COLUMNS, {"unnormalize"}),
     "arrow-stream": _Format(tables.write_arrow_stream, _COLUMNS, {"unnormalize"}),
     "spacy": _Format(write_spacy, _EXPORT, {"lang", "name", "attr"}),
+    "model2vec": _Format(write_model2vec, _EXPORT, {"unnormalize", "lowercase"}),
 }
+_FOLDERS = {"spacy": SPACY_FILES, "model2vec": MODEL2VEC_FILES}  # and the files in them
 _SHARING = {"msgpack", "spacy"}  # which hold one row for several words
 _REPEATING = {"word2vec", "text", "textdims"}  # whose writers go through words
 # By format: the names in metadata that get lost, where there is room for some.
@@ -90,10 +94,11 @@ def save(
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"npy"` (and a file of
             words beside it), `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"`, `"arrow-stream"` or
-            `"spacy"` (a folder, see `write_spacy`). Without it the name decides: `.fifu`, `.w2v`,
-            `.txt`, `.vec` or `.dims` (text with dimensions), `.floret`, `.msgpack`, `.npy`, `.npz`,
-            `.safetensors`, `.parquet`, `.arrow`, `.feather` (as `.arrow`) or `.arrows` (a stream);
-            and `.bin`, which is fastText if the vocabulary is a `FastTextVocab`.
+            `"spacy"` or `"model2vec"` (folders, see `write_spacy` and `write_model2vec`). Without
+            it the name decides: `.fifu`, `.w2v`, `.txt`, `.vec` or `.dims` (text with dimensions),
+            `.floret`, `.msgpack`, `.npy`, `.npz`, `.safetensors`, `.parquet`, `.arrow`, `.feather`
+            (as `.arrow`) or `.arrows` (a stream); and `.bin`, which is fastText if the vocabulary
+            is a `FastTextVocab`.
         unshare_rows: whether rows that several words share (see `prune`) are written once for each
             of them. Only snapshots and spaCy's folders hold one row for several words.
         **options: those of the format's own writer, for example `drop_subwords=True` of
@@ -186,8 +191,8 @@ def format_of(
 
 def target_folder(path: File, format: str | None) -> bytes | None:
     """The folder in which a file or a folder will be made, `None` for what exists and stays."""
-    if format == "spacy":
-        return folder_parent(path, SPACY_FILES)
+    if format in _FOLDERS:
+        return folder_parent(path, _FOLDERS[format])
     return output_folder(path)
 
 

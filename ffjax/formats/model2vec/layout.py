@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.folders import Folder
-from ffjax.formats.io.streams import Stream
 from ffjax.formats.safetensors_file import Header, Tensor
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
@@ -93,16 +92,15 @@ def is_static_model(names: list[str]) -> bool:
     return find_layout(names) is not None
 
 
-def layout_of(stream: Stream) -> Layout:
+def layout_in(folder: Folder) -> Layout:
     """The layout of a folder."""
-    folder = stream.expected_folder()
     if (layout := find_layout(folder.names)) is not None:
         return layout
-    shown = ", ".join(folder.names[:8]) or "no files"
     hint = None
     if any(name.endswith("pytorch_model.bin") for name in folder.names):
         hint = "Save it again with sentence-transformers, with `safe_serialization=True`."
-    raise stream.error(None, f"files {TENSORS} and {TOKENIZER}", shown, hint=hint)
+    expected, got = f"files {TENSORS} and {TOKENIZER}", ", ".join(folder.names[:8]) or "no files"
+    raise FormatError(folder.file, expected=expected, got=got, hint=hint)
 
 
 def read_settings(folder: Folder, layout: Layout) -> Settings:

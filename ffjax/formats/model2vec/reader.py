@@ -105,7 +105,8 @@ def _checked_dims(dimensionality: int | None, dims: int) -> int:
 def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
     """The files of a model: those of a folder, or two that need not be in one."""
     if tokenizer is None or stream.folder is not None:
-        return stream.expected_folder(), layouts.layout_of(stream)
+        folder = stream.expected_folder()
+        return folder, layouts.layout_in(folder)
     files: dict[str, Any] = {layouts.TENSORS: stream, layouts.TOKENIZER: tokenizer}
     folder = Folder(stream.file, list(files), lambda name: open_stream(files[name]))
     names = layouts.TENSORS, layouts.TOKENIZER

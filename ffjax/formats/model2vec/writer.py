@@ -9,8 +9,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_flag, check_instance
 from ffjax._internal.arrays import on_host
-from ffjax._internal.atomic_write import Path, atomic_write
-from ffjax._internal.file_arguments import check_file
+from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax.embeddings.static_model import RULES, StaticModel
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import Output
@@ -18,6 +17,7 @@ from ffjax.formats.model2vec.layout import CONFIG, CONFIG_ST, MODULES, ROWS, TEN
 from ffjax.formats.rows import export
 from ffjax.formats.safetensors_file import write_header, write_tensors
 
+FILES = (TENSORS, TOKENIZER, CONFIG, CONFIG_ST, MODULES)
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 _MODULE = "sentence_transformers.models."
 
@@ -25,11 +25,11 @@ _MODULE = "sentence_transformers.models."
 def write_static_model(path: Path, model: StaticModel, *, layout: str | None = None) -> None:
     """Writes a static model as a folder that model2vec and sentence-transformers open.
 
-    The tokenizer is written as it was read, and so are the arrays. Each old file stays complete
+    The tokenizer is written as it was read, and so are the arrays. An old folder stays complete
     until the new one is. Whether unknown tokens count is not written: libraries decide it.
 
     Args:
-        path: the folder, which is made if it does not exist.
+        path: the folder. It may exist if it is empty, or holds nothing but such files.
         model: what to write.
         layout: `"model2vec"`, whose files sentence-transformers opens as well, or
             `"sentence-transformers"`, where each token has its own row. By default as the model's
@@ -38,7 +38,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
     Raises:
         TypeError: if `model` is something else.
         ValueError: if `layout` is another.
-        OSError: if a file cannot be written.
+        OSError: if the folder cannot be written, or holds other files.
 
     Examples:
         >>> import ffjax, tempfile
@@ -70,12 +70,12 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
             matrix = rows.read(np.arange(model.n_tokens))
             matrix = matrix.astype(np.result_type(model.rows.dtype, np.float32), copy=False)
         arrays = {ROWS[1]: matrix}
-    folder = _folder(path)
-    with atomic_write(os.path.join(folder, TENSORS)) as out:
-        write_tensors(Output(out), dict(sorted(arrays.items(), key=_width_and_name)))
-    _write(folder, TOKENIZER, on_host(model.tokenizer).tobytes())
-    _write_json(folder, CONFIG if layout == "model2vec" else CONFIG_ST, config)
-    _write_json(folder, MODULES, _modules(model.normalize))
+    with atomic_folder(path, FILES) as folder:
+        with open(os.path.join(folder, TENSORS), "wb") as file:
+            write_tensors(Output(file), dict(sorted(arrays.items(), key=_width_and_name)))
+        _write(folder, TOKENIZER, on_host(model.tokenizer).tobytes())
+        _write_json(folder, CONFIG if layout == "model2vec" else CONFIG_ST, config)
+        _write_json(folder, MODULES, _modules(model.normalize))
 
 
 def write_model2vec(
@@ -94,7 +94,7 @@ def write_model2vec(
     and sentence-transformers counts them in the mean.
 
     Args:
-        path: the folder, which is made if it does not exist.
+        path: the folder. It may exist if it is empty, or holds nothing but such files.
         embeddings: what to write.
         lowercase: whether text is changed to lower case; by default if no word has upper case.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
@@ -104,7 +104,7 @@ def write_model2vec(
         TypeError: if `embeddings` is something else, or an option does not exist.
         ValueError: if something would be lost without its option; there are no words, or vectors
             without numbers; or a word is not UTF-8.
-        OSError: if a file cannot be written.
+        OSError: if the folder cannot be written, or holds other files.
 
     Examples:
         >>> import ffjax, tempfile
@@ -125,16 +125,16 @@ def write_model2vec(
     tokenizer = _word_level([*special, *words], check_flag("lowercase", lowercase))
     config = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": False}
     shape = len(special) + len(words), embeddings.dims
-    folder = _folder(path)
-    with atomic_write(os.path.join(folder, TENSORS)) as file:
-        out = Output(file)
-        write_header(out, {ROWS[0]: (np.float32, shape)})
-        out.write(np.zeros((len(special), embeddings.dims), "<f4"))
-        for _, rows in export.word_blocks(embeddings, unnormalize):
-            out.write(np.ascontiguousarray(rows, "<f4"))
-    _write_json(folder, TOKENIZER, tokenizer)
-    _write_json(folder, CONFIG, {**config, "embedding_dtype": "float32"})
-    _write_json(folder, MODULES, _modules(False))
+    with atomic_folder(path, FILES) as folder:
+        with open(os.path.join(folder, TENSORS), "wb") as file:
+            out = Output(file)
+            write_header(out, {ROWS[0]: (np.float32, shape)})
+            out.write(np.zeros((len(special), embeddings.dims), "<f4"))
+            for _, rows in export.word_blocks(embeddings, unnormalize):
+                out.write(np.ascontiguousarray(rows, "<f4"))
+        _write_json(folder, TOKENIZER, tokenizer)
+        _write_json(folder, CONFIG, {**config, "embedding_dtype": "float32"})
+        _write_json(folder, MODULES, _modules(False))
 
 
 def _word_level(tokens: list[str], lowercase: bool) -> dict[str, Any]:
@@ -173,20 +173,11 @@ def _width_and_name(item: tuple[str, Any]) -> tuple[int, str]:
     return -array.dtype.itemsize, name
 
 
-def _folder(path: Any) -> str:
-    check_file(path)
-    if isinstance(path, int):
-        raise TypeError("`path`: expected the path of a folder, got a descriptor.")
-    folder = os.fsdecode(path)
-    os.makedirs(folder, exist_ok=True)
-    return folder
-
-
 def _write_json(folder: str, name: str, tree: Mapping[str, Any] | list[Any]) -> None:
     indent = None if name == TOKENIZER else 4
     _write(folder, name, json.dumps(tree, indent=indent, ensure_ascii=False).encode())
 
 
 def _write(folder: str, name: str, data: bytes) -> None:
-    with atomic_write(os.path.join(folder, name)) as out:
-        out.write(data)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)

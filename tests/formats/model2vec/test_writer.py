@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 from tests.conftest import SHARED
 from tests.formats.model2vec.models import (
     TEXTS,
@@ -83,6 +84,35 @@ def test_options_of_words(tmp_path: Path) -> None:
     assert not ffjax.load_static_model(tmp_path).encode("Tea").any()
 
 
+def test_words_are_loaded_converted_and_described(tmp_path: Path) -> None:
+    ffjax.save(words(), tmp_path / "a", format="model2vec")
+    assert ffjax.load(tmp_path / "a") == words()
+    assert ffjax.load(tmp_path / "a", limit=2).vocab.words == WORDS[:2]
+    assert ffjax.convert(tmp_path / "a", tmp_path / "words.vec") == ()
+    assert ffjax.convert(tmp_path / "words.vec", tmp_path / "b", to_format="model2vec") == ()
+    facts = describe(tmp_path / "b")
+    assert (facts["format"], facts["tokenizer"], facts["tokens"]) == ("model2vec", "WordLevel", 8)
+    tensors = (tmp_path / "a" / "model.safetensors").read_bytes()
+    assert (tmp_path / "b" / "model.safetensors").read_bytes() == tensors
+
+
+def test_other_tokens_are_not_words(tmp_path: Path) -> None:
+    ffjax.write_static_model(tmp_path / "a", small(normalize=True))
+    with pytest.raises(ffjax.FormatError, match="a static model with WordPiece tokens"):
+        ffjax.load(tmp_path / "a")
+    assert describe(tmp_path / "a") == {
+        "format": "model2vec",
+        "layout": "model2vec",
+        "tokenizer": "WordPiece",
+        "dims": 5,
+        "storage": "plain",
+        "rows": len(TOKENS),
+        "dtype": "float32",
+        "tokens": len(TOKENS),
+        "normalized": True,
+    }
+
+
 @pytest.mark.usefixtures("as_users_see")
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`model`: expected StaticModel, got Embeddings"):
@@ -95,5 +125,5 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     rows = ffjax.NdArray(np.ones((1, 2), np.float32))
     with pytest.raises(ValueError, match=r"expected words in UTF-8, got b'\\xff'"):
         ffjax.write_model2vec(tmp_path, ffjax.Embeddings(rows, invalid))
-    with pytest.raises(TypeError, match="`path`: expected the path of a folder, got a descriptor"):
+    with pytest.raises(TypeError, match="`path`: expected the path of a folder to write, got des"):
         ffjax.write_static_model(1, small())

@@ -1,0 +1,29 @@
+"""What a static model holds, without its rows; importing this does not import JAX."""
+
+from typing import Any
+
+from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import open_source
+from ffjax.formats.model2vec import layout as layouts
+from ffjax.formats.safetensors_file import read_header
+from ffjax.strings.tokenizer_file import read_tokenizer
+
+
+def describe(folder: Folder) -> dict[str, Any]:
+    """The layout, the tokenizer, the number of tokens, and the shape of the rows."""
+    layout = layouts.layout_in(folder)
+    settings = layouts.read_settings(folder, layout)
+    raw = layouts.content(folder, layout.tokenizer)
+    tokenizer = read_tokenizer(raw, layouts.path_of(folder, layout.tokenizer))
+    with folder.open(layout.tensors) as stream, open_source(stream) as source:
+        rows, dims = (tensor := layouts.rows_tensor(folder, layout, read_header(source))).shape
+    return {
+        "layout": layout.rules,
+        "tokenizer": tokenizer.kind,
+        "tokens": len(tokenizer.vocab),
+        "storage": "NdArray",
+        "rows": rows,
+        "dims": dims,
+        "dtype": tensor.dtype.name,
+        "normalized": settings.normalize,
+    }
