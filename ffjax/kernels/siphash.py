@@ -126,12 +126,16 @@ def hash_spans(
     out = np.empty((2, len(starts)), np.uint32)
     for begin in range(0, len(starts), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        begins, sizes, number, firsts = chunk_spans(starts[block], lengths[block])
-        halves = _hash_spans(words, begins, sizes, number, key, rounds)
-        if len(begins) == out[:, block].shape[1]:
-            out[:, block] = halves
-        else:
-            np.add.reduceat(halves, firsts, axis=1, out=out[:, block])
+        begins, sizes = starts[block].astype(np.int64), np.maximum(lengths[block], 0)
+        number = np.zeros(len(begins), np.uint32)
+        halves = _hash_spans(words, begins, np.minimum(sizes, CHUNK), number, key, rounds)
+        # Most strings are one chunk; the others add those that follow.
+        long = np.flatnonzero(sizes > CHUNK)
+        if long.size:
+            *chunks, number, firsts = chunk_spans(begins[long] + CHUNK, sizes[long] - CHUNK)
+            further = _hash_spans(words, *chunks, number + np.uint32(1), key, rounds)
+            halves[:, long] += np.add.reduceat(further, firsts, axis=1, dtype=np.uint32)
+        out[:, block] = halves
     return out[0], out[1]
 
 
