@@ -153,8 +153,9 @@ class HiddenLayer:
         memo, rows = self._memos.pop() if self._memos else None, self.input
         if memo is None or memo.input is not rows or not memo.table.has_room(n_new):
             dims = self.dims if rows.output is None else len(rows.output)
-            capacity = max(_LEAST_WORDS, min(_WORDS, _SUM_BYTES // (4 * dims)), n_new)
-            memo = WordMemo(capacity, rows, dims)
+            most = min(_WORDS, _SUM_BYTES // (4 * dims))
+            n_words = n_new if memo is None else max(n_new, memo.table.n_words)
+            memo = WordMemo(max(_LEAST_WORDS, min(most, 8 * n_words), n_new), rows, dims)
         return memo
 
     def _learn(self, memo: WordMemo, spans: Spans) -> None:
@@ -259,7 +260,9 @@ class HiddenLayer:
         if buckets.values.size:
             features = features.joined(buckets._replace(values=buckets.values + n_words))
         ngrams = self._as_trained.ngrams
-        if (n_words + len(ngrams.storage)) * self.dims <= DECODED:
+        n_all = n_words + len(ngrams.storage)
+        is_worth_it = len(features.values) > n_all // 8 or "_all_rows" in vars(self)
+        if is_worth_it and n_all * self.dims <= DECODED:
             with self._lock:  # of several threads one decodes
                 rows = self._all_rows
             return features.sum_rows(rows)

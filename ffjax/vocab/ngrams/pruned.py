@@ -122,6 +122,8 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def have_rows(self, buckets: np.ndarray) -> np.ndarray:
         """Which buckets, uint32, have rows; bool."""
+        if buckets.size * 16 < self.upper_bound and "_bits" not in vars(self):
+            return self.host_rows(buckets) >= 0
         # A bit for each bucket stays in the cache, where a row for each does not.
         bits = self._bits[buckets >> 3] >> (buckets & 7).astype(np.uint8) & 1
         return bits.view(bool)
