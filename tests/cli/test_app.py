@@ -190,7 +190,7 @@ def test_completion_script(shell):
         (["similar"], "Missing argument 'EMBEDDINGS'. See `ffjax similar --help`."),
         (["info", "x", "--jsn"], "No such option: --jsn"),
         (["info", "no-such-file.fifu"], "no-such-file.fifu: No such file or directory"),
-        (["similar", ".", "word"], ".: Is a directory"),
+        (["similar", ".", "word"], ".: expected embeddings, got a folder with "),
         (
             ["info", "x", "-f", "pickle"],
             "Invalid value for '--format' / '--from' / '-f': 'pickle' is not one of",
