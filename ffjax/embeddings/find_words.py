@@ -11,7 +11,7 @@ from ffjax.strings.strings import Strings
 from ffjax.vocab import Vocab
 
 # Words that a program looks up, and few enough of a width that NumPy does.
-_BLOCK_WORDS, _FEW_WORDS = 1 << 15, 1 << 10
+_BLOCK_WORDS, _FEW_WORDS = 1 << 16, 1 << 10
 _WIDTHS = (16, 64)
 
 
