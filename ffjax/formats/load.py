@@ -50,7 +50,8 @@ def load(
 
     The format is recognized by the content of the file, not by its name. The file may be compressed
     (gzip, bzip2, xz, zstd) or in a zip or tar archive; compressed finalfusion and fastText files
-    and snapshots are first decompressed into a temporary file.
+    and snapshots are first decompressed into a temporary file. spaCy's vectors are a folder, also
+    in an archive.
 
     Args:
         path: a path, or a descriptor, which is closed afterwards as `open` does; or
@@ -59,9 +60,9 @@ def load(
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"gensim"` (what its
             `save` writes), `"npy"`, `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` (a file, as
-            Feather), `"arrow-stream"` or `"pytorch"`; `None` to recognize it.
-        mmap: whether to map the matrices of finalfusion, fastText and gensim's files, and of tables
-            that have floats row by row, instead of reading them. The file must not be changed in
+            Feather), `"arrow-stream"`, `"pytorch"` or `"spacy"` (a folder); `None` to recognize it.
+        mmap: whether to map the matrices of finalfusion, fastText, gensim's and spaCy's files, and of
+            tables that have floats row by row, instead of reading them. The file must not be changed in
             place while the embeddings are used. What cannot be mapped is read.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.

@@ -58,6 +58,7 @@ class PipelineVectors:
     def __init__(
         self, strings: Any, path: str | None = None, *, mmap: bool = False, attr: str | None = None
     ) -> None:
+        self._stores: list[Any] = []
         self.strings, self.name = strings, None
         self._path, self._mmap, self._attr = path, mmap, attr
         self._embeddings: Embeddings | None = None
@@ -76,6 +77,16 @@ class PipelineVectors:
             self._set(load(self._path, mmap=self._mmap))
         assert self._embeddings is not None
         return self._embeddings
+
+    @property
+    def strings(self) -> Any:
+        """The strings of the vocabulary."""
+        return self._stores[0]
+
+    @strings.setter
+    def strings(self, store: Any) -> None:
+        # A vocabulary that is unpickled sets new strings here and then takes those of before.
+        self._stores = [store, *(old for old in self._stores if old is not store)][:2]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -130,8 +141,7 @@ class PipelineVectors:
         """The vector of a word; do not change it."""
         slot = self._slot(key)
         if not self._found[slot]:
-            word = self.strings.as_string(key)
-            raise KeyError(f"{word!r} has no vector, and no n-grams that have one")
+            raise KeyError(f"{self._word(key)!r} has no vector, and no n-grams that have one")
         return self._placed(self._rows[slot])
 
     def get_batch(self, keys: Any) -> Any:
@@ -217,12 +227,16 @@ class PipelineVectors:
         if len(self._slots) + len(missing) > len(self._rows):
             missing = list(dict.fromkeys(keys))
             self._forget(len(missing))
-        words = [self.strings.as_string(key) for key in missing]
+        words = [self._word(key) for key in missing]
         vectors, found = embed_words(embeddings, words, unnormalize=True)
         first = len(self._slots)
         self._rows[first : first + len(words)] = vectors
         self._found[first : first + len(words)] = found
         self._slots.update(zip(missing, range(first, first + len(words)), strict=True))
+
+    def _word(self, key: Any) -> str:
+        store = next((store for store in self._stores if key in store), self.strings)
+        return store.as_string(key)
 
     def _placed(self, array: np.ndarray) -> Any:
         return array if self._ops is None else self._ops.asarray(array)

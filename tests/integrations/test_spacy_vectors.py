@@ -1,5 +1,6 @@
 """ffjax's embeddings inside spaCy: vectors of tokens, training, and pipelines that are saved."""
 
+import copy
 import tomllib
 from pathlib import Path
 
@@ -112,13 +113,14 @@ def test_a_saved_pipeline_has_its_own_copy(path: Path, tmp_path: Path) -> None:
 
 
 def test_copies_leave_the_cache_behind(path: Path) -> None:
-    import copy
-
-    vectors = pipeline(path).vocab.vectors
+    nlp = pipeline(path)
+    vectors = nlp.vocab.vectors
     expected = vectors.get_batch(["tea", "teapots"])
     again = copy.copy(vectors)
     assert isinstance(again, PipelineVectors) and not again._slots
     np.testing.assert_array_equal(again.get_batch(["tea", "teapots"]), expected)
+    vocab = copy.deepcopy(nlp.vocab)  # as for the processes of `nlp.pipe`
+    np.testing.assert_array_equal(vocab["teacups"].vector, nlp.vocab["teacups"].vector)
 
 
 def test_a_tagger_learns_from_vectors_of_unknown_words(path: Path, tmp_path: Path) -> None:
