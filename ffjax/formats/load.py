@@ -61,9 +61,9 @@ def load(
             first line `rows dims`), `"floret"`, `"msgpack"` (a snapshot), `"gensim"` (what its
             `save` writes), `"npy"`, `"npz"`, `"safetensors"`, `"parquet"`, `"arrow"` (a file, as
             Feather), `"arrow-stream"`, `"pytorch"` or `"spacy"` (a folder); `None` to recognize it.
-        mmap: whether to map the matrices of finalfusion, fastText, gensim's and spaCy's files, and of
-            tables that have floats row by row, instead of reading them. The file must not be changed in
-            place while the embeddings are used. What cannot be mapped is read.
+        mmap: whether to map the matrices of finalfusion, fastText, gensim's and spaCy's files, and
+            of tables that have floats row by row, instead of reading them. The file must not be
+            changed in place while the embeddings are used. What cannot be mapped is read.
         lossy: whether to replace what is not UTF-8 in words by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
