@@ -27,7 +27,7 @@ from ffjax.formats.tables.columns import VECTORS, WORDS, choose, is_words_file
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 MAGICS = ((b"PAR1", "parquet"), (b"ARROW1\0\0", "arrow"), (b"\xff\xff\xff\xff", "arrow-stream"))
 _BLOCK_BYTES = 1 << 22
-_WIDE_BYTES = 1 << 25  # of many columns at a time, since each of them costs some work
+_WIDE_BYTES = 1 << 24  # of many columns at a time, since each of them costs some work
 
 
 def import_pyarrow() -> Any:
@@ -170,7 +170,7 @@ def _unchecked_batches(
 
     buffer = pa.py_buffer(source.data)
     if format == "parquet":
-        with pq.ParquetFile(pa.BufferReader(buffer)) as file:
+        with pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False) as file:
             yield from file.iter_batches(n_rows, columns=names)
     elif format == "arrow":
         with pa.ipc.open_file(buffer) as reader:

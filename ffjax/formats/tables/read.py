@@ -164,6 +164,7 @@ class _Table:
             words = column_words(batch, layout, first) if self.words is None else self._words(block)
             norms = None if layout.norm is None else batch.column(layout.norm).to_numpy()
             yield _Batch(first, words, matrix_of(batch, layout, first), norms)
+            layout.source.release_pages(0, len(layout.source))
             first = block.stop
             if first == self.n_rows:
                 return

@@ -19,7 +19,7 @@ from ffjax.formats.tables.arrow import METADATA_KEY, VERSION_KEY, import_pyarrow
 from ffjax.formats.tables.layout import WORDS_BESIDE
 from ffjax.strings.string_table import StringTable
 
-_GROUP_BYTES = 1 << 25  # of a row group of Parquet
+_GROUP_BYTES = 1 << 24  # of a row group of Parquet
 _ALIGNMENT = 64
 _LOCAL_HEADER_BYTES = 50  # of a zip member, with its 64-bit sizes and without its name
 # Strings of NumPy take four bytes for each character of the longest: more than this is left out.
