@@ -17,8 +17,8 @@ from typing import Any
 from ffjax.errors import FormatError
 from ffjax.formats.detect import is_folder
 from ffjax.formats.io.archives import default_member
-from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import names_in
+from ffjax.formats.io.streams import IsFolder
 
 _ADDRESS = re.compile(
     r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?"
@@ -27,12 +27,13 @@ _ADDRESS = re.compile(
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "flax_model.msgpack"]
 
 
-def local_path(file: File) -> File:
+def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
     """The path of a file or folder on the hub in its local cache; any other file as it is.
 
     Args:
         file: `hf://ORG/NAME[@REVISION][/FILE]`. Without `FILE` it is the file that an archive with
             the same files would be read for, or the folder itself if its files belong together.
+        is_folder: whether files of these names belong together.
 
     Raises:
         FileNotFoundError: if the cache does not have it and `HF_HUB_OFFLINE` is set.
@@ -51,7 +52,7 @@ def local_path(file: File) -> File:
     path = None if snapshot is None else os.path.join(snapshot, match["file"] or "")
     if path is None or not os.path.exists(path):
         path = os.path.join(_download(name, revision, match["file"]), match["file"] or "")
-    return _chosen(path, address) if os.path.isdir(path) else path
+    return _chosen(path, address, is_folder) if os.path.isdir(path) else path
 
 
 def _cached(name: str, revision: str) -> str | None:
@@ -88,7 +89,7 @@ def _download(name: str, revision: str, file: str | None) -> str:
     return snapshot_download(name, revision=revision, **patterns)
 
 
-def _chosen(folder: str, address: str) -> str:
+def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
     """What to read of a folder: a file, or all of it."""
     names = names_in(folder)
     if is_folder(names):

@@ -1,6 +1,8 @@
 """`ffjax convert`, `select` and `bucket-to-explicit`: files in, files out."""
 
+import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -303,3 +305,20 @@ def test_an_empty_list_of_words(ff, small, tmp_path):
     (tmp_path / "words").write_text("\n")
     result = ff("select", small["simple"], tmp_path / "x.fifu", "-w", tmp_path / "words")
     assert result == (2, "", "ffjax: error: expected words in the list, got an empty one.\n")
+
+
+def test_members_and_columns_are_options(ff, tmp_path):
+    table, archive = tmp_path / "table.npz", tmp_path / "two.zip"
+    rows = np.eye(2, dtype=np.float32)
+    np.savez(table, a=np.array(["x", "y"]), b=np.array(["one", "two"]), c=rows, d=rows)
+    columns = ("--input-words", "b", "--input-vectors", "c")
+    assert ff("convert", table, tmp_path / "words.fifu", *columns) == (0, "", "")
+    assert ffjax.load(tmp_path / "words.fifu").vocab.words == ["one", "two"]
+    result = ff("info", table)
+    assert result.status == 2 and "Name it with `--input-vectors`." in result.err
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("a.txt", "one 0.5\n")
+        out.writestr("b.txt", "two 0.5 0.25\n")
+    assert json.loads(ff("info", archive, "--member", "b.txt", "--json").out)["dims"] == 2
+    result = ff("convert", archive, tmp_path / "words.fifu")
+    assert "got several: 'a.txt', 'b.txt'. Choose one with `--member`." in result.err

@@ -96,6 +96,14 @@ def test_downloading(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [("org/other", {"revision": "v1", "allow_patterns": patterns})]
 
 
+def test_static_models_are_folders(snapshot: Path) -> None:
+    (snapshot / "words.fifu").unlink()
+    words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
+    ffjax.write_model2vec(snapshot, words)
+    model = ffjax.load_static_model("hf://org/glove-100")
+    assert model.encode("Tea time").tolist() == [1.0, 0.5]
+
+
 @pytest.mark.parametrize("address", ["hf://org", "hf://", "hf://org/a/../../b"])
 def test_other_addresses(address: str) -> None:
     with pytest.raises(ValueError, match=r"`path`: expected hf://ORG/NAME\[@REVISION\]\[/FILE\]"):

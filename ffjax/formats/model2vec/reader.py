@@ -8,6 +8,7 @@ from ffjax._internal.arguments import whole_number
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.token_rows import TokenRows, checked_arrays
 from ffjax.errors import FormatError
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
@@ -69,6 +70,7 @@ def load_static_model(
         >>> ffjax.load_static_model(folder).encode("Tea time").tolist()
         [1.0, 0.5]
     """
+    path = local_path(path, layouts.is_static_model)
     with open_stream(path, is_folder=layouts.is_static_model) as stream:
         folder, layout = _folder(stream, tokenizer)
         settings = layouts.read_settings(folder, layout)

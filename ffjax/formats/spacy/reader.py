@@ -11,6 +11,7 @@ from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import open_stream
@@ -72,8 +73,9 @@ def load_spacy(
         [2.0, 1.0]
     """
     check_limit(limit)
-    check_file(source, "source")
-    path = source if os.path.exists(source) else _package_folder(os.fspath(source))
+    path = local_path(source)
+    check_file(path, "source")
+    path = path if os.path.exists(path) else _package_folder(os.fspath(source))
     with open_stream(path, is_folder=is_folder) as stream:
         return load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
 
