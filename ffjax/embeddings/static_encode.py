@@ -14,12 +14,11 @@ from ffjax._internal.arrays import ranges
 from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.token_rows import TokenRows
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.tokenize import line_bounds
 from ffjax.strings.text import as_lines
 from ffjax.strings.tokenizer import Tokenizer
 
-# Bytes of lines, or texts, whose different words are tokenized at a time.
-_BLOCK_BYTES, _BLOCK_TEXTS = 1 << 20, 1 << 10
+# Characters of texts, or texts, that are tokenized at a time.
+_BLOCK_CHARACTERS, _BLOCK_TEXTS = 1 << 19, 1 << 10
 # Added to the length by which a vector is divided, as in model2vec.
 _EPSILON = 1e-32
 
@@ -53,24 +52,22 @@ def encode(
     tokenizer: Tokenizer, rows: TokenRows, texts: Sequence[str], rules: Rules, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of texts, and how many tokens count in each, int32 `[n]`."""
-    blocks = _blocks(tokenizer, texts, rules)
-    ends = np.cumsum([0, *(block.n_texts for block in blocks)]).tolist()
     vectors = np.empty((len(texts), rows.rows.shape[1]), dtype)
     counts = np.empty(len(texts), np.int32)
 
-    def encode_block(block: _Block, start: int) -> None:
+    def encode_block(block: _Block) -> None:
         tokens = rules.choose(block.tokens())
-        n = tokens.counts
-        counts[start : start + len(n)] = n
+        n, lines = tokens.counts, slice(block.start, block.start + len(block.texts))
+        counts[lines] = n
         for chunk, totals in rows.sums(tokens):
-            out = vectors[start : start + len(n)][chunk]
+            out = vectors[lines][chunk]
             totals = totals.astype(np.result_type(totals, out), copy=False)
             divisors = np.maximum(n[chunk], 1).astype(totals.dtype)[:, None]
             np.divide(totals, divisors, out=out, casting="unsafe")
             if rules.normalize:
                 scale_to_unit_length(out)
 
-    _run(encode_block, blocks, ends[:-1])
+    _run(encode_block, _blocks(tokenizer, texts, rules))
     return vectors, counts
 
 
@@ -88,37 +85,43 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> Ragged
 
 
 class _Block(NamedTuple):
-    """Texts that are tokenized at a time: a list, or lines that end with line feeds."""
+    """Some texts that are tokenized at a time, of which the first has the number `start`."""
 
     tokenizer: Tokenizer
-    texts: Any
-    n_texts: int
+    texts: Sequence[str]
+    start: int
 
     def tokens(self) -> Ragged:
-        is_lines = isinstance(self.texts, bytes)
-        return self.tokenizer.lines(self.texts) if is_lines else self.tokenizer.texts(self.texts)
+        if not self.tokenizer.settings.divides:
+            return self.tokenizer.texts(self.texts)
+        try:
+            lines = as_lines(self.texts, newline=" ")
+        except ValueError:  # which names the number of the text
+            lines = as_lines([""] * self.start + list(self.texts), newline=" ")
+        return self.tokenizer.lines(lines)
 
 
 def _blocks(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> list[_Block]:
     most = rules.most_characters
-    if most is not None and max(map(len, texts), default=0) > most:
-        texts = [text[:most] for text in texts]
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    if most is not None and lengths.max(initial=0) > most:
+        texts, lengths = [text[:most] for text in texts], np.minimum(lengths, most)
+    # Texts that are tokenized by themselves are counted, others measured.
+    sizes, size = (lengths + 1, _BLOCK_CHARACTERS)
     if not tokenizer.settings.divides:
-        starts = range(0, len(texts), _BLOCK_TEXTS)
-        lists = [texts[start : start + _BLOCK_TEXTS] for start in starts]
-        return [_Block(tokenizer, block, len(block)) for block in lists]
-    lines = as_lines(texts, newline=" ")
-    bounds = line_bounds(np.frombuffer(lines, np.uint8), _BLOCK_BYTES)
-    stretches = [lines[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
-    return [_Block(tokenizer, block, block.count(b"\n")) for block in stretches]
+        sizes, size = np.ones_like(lengths), _BLOCK_TEXTS
+    number = (np.cumsum(sizes) - sizes) // size
+    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
+    spans = zip(bounds[:-1], bounds[1:], strict=True)
+    return [_Block(tokenizer, texts[start:end], start) for start, end in spans if end > start]
 
 
-def _run(function: Callable[..., Any], blocks: Sequence[_Block], *arguments: Any) -> list[Any]:
+def _run(function: Callable[[_Block], Any], blocks: Sequence[_Block]) -> list[Any]:
     """The results for all blocks, on all cores."""
     if len(blocks) <= 1:
-        return list(map(function, blocks, *arguments))
+        return list(map(function, blocks))
     with ThreadPoolExecutor(n_cpus()) as threads:
-        return list(threads.map(function, blocks, *arguments))
+        return list(threads.map(function, blocks))
 
 
 def _first(tokens: Ragged, n: int | None) -> Ragged:

@@ -13,7 +13,7 @@ from ffjax.strings.tokenizer_file import TokenizerFile
 
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
 # Numbers of vectors that are computed at a time, which stay in a CPU's cache.
-_VECTOR_NUMBERS = 1 << 17
+_VECTOR_NUMBERS = 1 << 18
 # Whole numbers up to this one are exact in float32.
 _EXACT = 1 << 24
 
