@@ -60,10 +60,9 @@ class EverydayVerbs(WordSearches):
 
     @cached_property
     def vectors(self) -> np.ndarray:
-        """The vectors of the known words in order, `[n_words, dims]`, as `emb[word]` gives them.
+        """The vectors of the known words in order, read-only `[n_words, dims]`, as `emb[word]`.
 
-        A read-only view where the rows are a matrix on the host. Other rows are decoded, composed
-        or fetched when first asked for, and kept; for a few of them use `embedding_batch`.
+        Rows other than a matrix on the host are decoded once; see `embedding_batch` for a few.
         """
         vectors = self.storage.view_rows(slice(0, self.vocab.n_word_rows))
         if self.vocab.shared_rows is not None:

@@ -52,10 +52,12 @@ class Storage(Chunk, SnapshotValue):
         row_arrays: the fields that have an entry for each row, by which rows can be divided over
             devices; empty if they cannot.
         host_cost: how long NumPy takes to read a row, compared with a row of float32.
+        is_divided: whether the value itself says how its rows are divided over devices.
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ()
     host_cost: ClassVar[float] = 4
+    is_divided: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -58,6 +58,7 @@ class ShardedArray(Storage):
     """
 
     host_cost = math.inf
+    is_divided = True
 
     padded: Storage
     n_rows: int

@@ -207,7 +207,7 @@ def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with open(path, "wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
-        if isinstance(embeddings.vocab, FloretVocab):
+        if not len(embeddings.vocab):  # floret mode: rows belong to no word
             blocks = (rows for _, rows in embeddings.storage.row_blocks())
         else:
             blocks = (rows for _, rows, _ in row_blocks(embeddings, True, by_row=True))

@@ -192,7 +192,7 @@ def eager_tiling(*trees: Any) -> Tiling | None:
 
 def _is_out_of_core(storage: Storage) -> bool:
     """Whether, outside of `jit`, rows are read or composed as they are needed."""
-    composed = not storage.row_arrays and not isinstance(storage, ShardedArray)
+    composed = not storage.row_arrays and not storage.is_divided
     return composed or storage.is_mapped
 
 
