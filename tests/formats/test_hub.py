@@ -97,7 +97,8 @@ def test_downloading(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_static_models_are_folders(snapshot: Path) -> None:
-    (snapshot / "words.fifu").unlink()
+    for name in ("words.fifu", "README.md"):
+        (snapshot / name).unlink()
     words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
     ffjax.write_model2vec(snapshot, words)
     model = ffjax.load_static_model("hf://org/glove-100")
