@@ -23,7 +23,6 @@ from ffjax._internal import mapped_trees as mapped
 from ffjax.formats import word2vec
 from ffjax.formats.convert import convert
 from ffjax.formats.rows import export as rows_out
-from ffjax.formats.rows import row_blocks as blocks
 from tests import builders
 from tests.formats.fasttext import files as fasttext_files
 
@@ -43,7 +42,7 @@ SOURCES = {
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings are shown by a setting of the process, which type checks on threads would change."""
-    monkeypatch.setattr(blocks, "_MAX_THREADS", 1)
+    monkeypatch.setenv("FFJAX_NUM_THREADS", "1")
 
 
 def outcome(work) -> tuple[str, list[str]]:
