@@ -134,7 +134,7 @@ function showCompare([a, b]) {
   get("compare-answer").replaceChildren(
     element("p", { class: "sentence" }, "Cosine ", element("b", { class: "answer" }, score), `, ${shared} of ${words.k} neighbors shared`),
     element("div", { class: "columns" }, ...[a, b].map((row, i) =>
-      element("div", {}, element("h3", {}, words.words[row]), bars(lists[i], (other) => sets[1 - i].has(other))))),
+      element("div", {}, element("h2", { class: "small" }, words.words[row]), bars(lists[i], (other) => sets[1 - i].has(other))))),
     exact ? "" : note("The cosine is approximate, from quantized vectors; the neighbors are exact."));
 }
 
