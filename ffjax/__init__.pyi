@@ -39,6 +39,7 @@ from ffjax.formats.load import load as load
 from ffjax.formats.model2vec.reader import load_static_model as load_static_model
 from ffjax.formats.model2vec.writer import write_model2vec as write_model2vec
 from ffjax.formats.model2vec.writer import write_static_model as write_static_model
+from ffjax.formats.neighbours import neighbours as neighbours
 from ffjax.formats.save import save as save
 from ffjax.formats.snapshot.files import from_bytes as from_bytes
 from ffjax.formats.snapshot.files import to_bytes as to_bytes

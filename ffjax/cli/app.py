@@ -35,7 +35,7 @@ from ffjax.errors import FormatError
 
 # The panels of `ffjax --help` and the commands in them.
 COMMANDS = {
-    "Query": "similar analogy search plot explore".split(),
+    "Query": "similar analogy search plot explore neighbours".split(),
     "Inspect": "info metadata evaluate demo".split(),
     "Embed": ["embed", "classify"],
     "Transform": "convert select prune reduce quantize reconstruct bucket_to_explicit".split(),

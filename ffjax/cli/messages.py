@@ -56,6 +56,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "key": "--seed",
         "path": "--output",
     },
+    "neighbours": {"path": "--output", "k": "-k", "metric": "--metric"},
     "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling", **_CHANGES},
     "embed_text": _CHANGES,
 }

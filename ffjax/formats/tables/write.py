@@ -236,14 +236,15 @@ def _batch(
     pa = import_pyarrow()
     numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
     columns = [
-        _word_array(embeddings.vocab.table, first, len(rows)),
+        word_array(embeddings.vocab.table, first, len(rows)),
         pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
         pa.array(norms),
     ]
     return pa.record_batch(columns[: len(schema)], schema=schema)
 
 
-def _word_array(table: StringTable, first: int, n: int) -> Any:
+def word_array(table: StringTable, first: int, n: int) -> Any:
+    """Some words of a table, without a copy."""
     pa = import_pyarrow()
     buffers = [None, pa.py_buffer(table.host_offsets), pa.py_buffer(table.host_data)]
     return pa.Array.from_buffers(pa.string(), n, buffers, offset=first)

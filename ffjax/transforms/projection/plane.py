@@ -6,14 +6,13 @@ import jax
 import numpy as np
 
 from ffjax._internal.progress import Progress
-from ffjax.functional.search.api import top_k
 from ffjax.storage import NdArray
+from ffjax.transforms.neighbours import neighbour_blocks
 from ffjax.transforms.projection.umap import N_NEIGHBORS, umap
 
 Method = Literal["umap", "pca", "tsne", "umap-learn"]
 METHODS: tuple[str, ...] = get_args(Method)
 PERPLEXITY = 30
-BLOCK_QUERIES = 1024
 
 
 class Neighbors(NamedTuple):
@@ -28,15 +27,12 @@ def nearest_words(vectors: np.ndarray, k: int, progress: Progress) -> Neighbors:
     n = len(vectors)
     k = max(0, min(k, n - 1))
     rows, scores = np.full((n, k), -1, np.int32), np.full((n, k), -1, np.float32)
-    storage = NdArray(vectors)
-    for start in range(0, n if k else 0, BLOCK_QUERIES):
-        stop = min(start + BLOCK_QUERIES, n)
-        ids = np.arange(start, start + BLOCK_QUERIES) % n  # the last block is filled up
-        top = top_k(storage, vectors[ids], k, metric="cosine", exclude=ids[:, None])
-        best = np.asarray(top.scores)[: stop - start]
-        rows[start:stop] = np.where(best > -np.inf, np.asarray(top.rows)[: stop - start], -1)
-        scores[start:stop] = np.where(best > -np.inf, best, -1)
-        progress(stop, n)
+    for block in neighbour_blocks(NdArray(vectors), k) if k else ():
+        size = block.stop - block.start
+        best = block.scores[:size]
+        rows[block.start : block.stop] = np.where(best > -np.inf, block.rows[:size], -1)
+        scores[block.start : block.stop] = np.where(best > -np.inf, best, -1)
+        progress(block.stop, n)
     return Neighbors(rows, scores)
 
 

@@ -1,0 +1,162 @@
+"""The nearest neighbours of all words as a Parquet file.
+
+While they are computed, complete blocks are appended to `FILE.partial`: a hash of the rows and the
+settings (32 bytes), then for each block int32 rows, float32 scores and a CRC-32 of both.
+"""
+
+import os
+import zlib
+from io import FileIO
+from typing import Any
+
+import numpy as np
+
+from ffjax._internal.arguments import check_embeddings, whole_number
+from ffjax._internal.atomic_write import File, Path, open_output, output_folder
+from ffjax._internal.progress import Progress
+from ffjax.embeddings.value import Embeddings
+from ffjax.formats.tables.arrow import import_pyarrow
+from ffjax.formats.tables.write import word_array
+from ffjax.functional.search import check_metric
+from ffjax.storage.rows_hash import rows_hash
+from ffjax.transforms.neighbours import BLOCK_ROWS, neighbour_blocks
+
+_GROUP_WORDS = 1 << 16
+_HASH_BYTES = 32
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def neighbours(
+    embeddings: Embeddings,
+    path: File,
+    k: int = 10,
+    *,
+    metric: str = "cosine",
+    progress: Progress | None = None,
+) -> None:
+    """Writes the exact nearest neighbours of all words to a Parquet file.
+
+    The columns are `word`, and lists with the best neighbour first: `neighbours` (words), `ids`
+    (their numbers in the vocabulary and in the file, from 0) and `scores`. A row that several words
+    share is called by the first of them, and is not its own neighbour.
+
+    Rows are searched in blocks of 1,024, in bounded memory, wherever they are: memory maps, codes
+    and sharded rows too. Complete blocks are kept in `FILE.partial` until the file is complete. If
+    the process is killed, the same call continues after the last complete block.
+
+    Args:
+        embeddings: the embeddings, with a list of words.
+        path: the file to write.
+        k: at most how many neighbours of each word, at least 1.
+        metric: `"cosine"`, or one of the others of `ffjax.top_k`.
+        progress: called with the number of rows that have their neighbours, and of all.
+
+    Raises:
+        ImportError: if pyarrow is missing.
+        TypeError: if the vocabulary does not list its words, or an argument has another type.
+        ValueError: if `k` is less than 1, the metric is unknown, or `FILE.partial` belongs to other
+            rows or settings.
+
+    Examples:
+        >>> import ffjax, tempfile, pyarrow.parquet
+        >>> emb = ffjax.select_words(ffjax.demo(), ["tea", "coffee", "berlin", "vienna"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ffjax.neighbours(emb, folder + "/near.parquet", k=1)
+        ...     pyarrow.parquet.read_table(folder + "/near.parquet")["neighbours"].to_pylist()
+        [['coffee'], ['tea'], ['vienna'], ['berlin']]
+    """
+    check_embeddings(embeddings)
+    k = whole_number("k", k, 1)
+    check_metric(metric)
+    import_pyarrow()
+    vocab = embeddings.vocab
+    if not vocab.has_words:
+        got = f"got embeddings without words, a {type(vocab).__name__}"
+        raise TypeError(f"`embeddings`: expected embeddings with a list of words, {got}.")
+    if isinstance(path, int) or output_folder(path) is None:
+        raise ValueError(f"`path`: expected the path of a file to write, got {path!r}.")
+    n_rows = vocab.n_word_rows
+    k = max(0, min(k, n_rows - 1))
+    partial = os.fsencode(path) + b".partial"
+    with FileIO(os.open(partial, _OPEN, 0o666), "r+") as file:
+        _check_partial(file, embeddings, k, metric, os.fsdecode(partial))
+        n_blocks = _cut(file, _blocks(partial, k))
+        report = progress or (lambda count, total: None)
+        report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
+        for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
+            content = block.rows.astype("<i4").tobytes() + block.scores.astype("<f4").tobytes()
+            file.write(content + zlib.crc32(content).to_bytes(4, "little"))
+            report(block.stop, n_rows)
+    _write_table(path, embeddings, _blocks(partial, k))
+    os.unlink(partial)
+
+
+def _check_partial(file: FileIO, embeddings: Embeddings, k: int, metric: str, name: str) -> None:
+    """Checks that a file is of the same rows and settings, or begins it."""
+    digest = rows_hash(embeddings.storage, embeddings.vocab.n_word_rows)
+    digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
+    head = file.read(_HASH_BYTES)
+    if len(head) < _HASH_BYTES:
+        file.seek(0)
+        file.write(digest.digest())
+    elif head != digest.digest():
+        raise ValueError(
+            f"`path`: expected {name} to be of an earlier call with the same rows, `k` and "
+            "`metric`, got one of others. Delete it, or choose another file."
+        )
+
+
+def _cut(file: FileIO, blocks: np.ndarray) -> int:
+    """The number of complete blocks at the beginning of a file, which is cut after them."""
+    n_blocks = 0
+    while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
+        n_blocks += 1
+    end = _HASH_BYTES + n_blocks * blocks.itemsize
+    file.truncate(end)
+    file.seek(end)
+    return n_blocks
+
+
+def _is_complete(block: bytes) -> bool:
+    return zlib.crc32(block[:-4]).to_bytes(4, "little") == block[-4:]
+
+
+def _block_type(k: int) -> np.dtype:
+    shape = (BLOCK_ROWS, k)
+    return np.dtype([("rows", "<i4", shape), ("scores", "<f4", shape), ("crc", "<u4")])
+
+
+def _blocks(partial: bytes, k: int) -> np.ndarray:
+    """The blocks of a file, of which the last ones may be wrong."""
+    kind = _block_type(k)
+    n = (os.path.getsize(partial) - _HASH_BYTES) // kind.itemsize
+    # An empty file cannot be mapped.
+    return np.memmap(partial, kind, "r", _HASH_BYTES, (n,)) if n else np.empty(0, kind)
+
+
+def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray) -> None:
+    """Writes the neighbours of all words, a row group for each group of words."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    vocab, n_words = embeddings.vocab, len(embeddings.vocab)
+    words = word_array(vocab.table, 0, n_words)
+    first_word = np.asarray(vocab.row_words, np.int32)
+
+    def table(rows: np.ndarray) -> Any:
+        block, line = np.divmod(rows, BLOCK_ROWS)
+        nearest, scores = blocks["rows"][block, line], blocks["scores"][block, line]
+        valid = nearest >= 0
+        offsets = np.concatenate([[0], np.cumsum(valid.sum(1))]).astype(np.int32)
+        ids = pa.array(first_word[nearest[valid]])
+        columns = {"neighbours": words.take(ids), "ids": ids, "scores": pa.array(scores[valid])}
+        return {name: pa.ListArray.from_arrays(offsets, x) for name, x in columns.items()}
+
+    lists = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
+    fields = [("word", pa.string()), *((name, pa.list_(kind)) for name, kind in lists.items())]
+    schema = pa.schema(fields)
+    with open_output(path) as stream, pq.ParquetWriter(stream, schema) as writer:
+        for start in range(0, n_words, _GROUP_WORDS):
+            columns = table(vocab.host_rows[start : start + _GROUP_WORDS])
+            columns["word"] = words[start : start + _GROUP_WORDS]
+            writer.write_table(pa.table(columns, schema))
