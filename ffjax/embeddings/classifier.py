@@ -165,7 +165,8 @@ class Classifier:
         and unknown words that begin with `__label__` are skipped.
 
         Args:
-            texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings.
+            texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings, of
+                which nulls are empty texts.
             k: the maximum number of labels; -1 for all. A model with hierarchical softmax leaves
                 out labels below 1e-5, as fastText does, unless `threshold` is negative.
             threshold: the minimum probability of a label.

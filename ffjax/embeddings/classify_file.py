@@ -22,9 +22,11 @@ from ffjax._internal.arguments import check_instance
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.file_arguments import check_source
 from ffjax._internal.json_lines import to_json
+from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.output_layer import Options, label_number
 from ffjax.embeddings.text_file import blocks
+from ffjax.strings.arrow_text import null_mask
 from ffjax.strings.text import as_lines
 
 FORMATS = ("text", "json", "parquet")
@@ -42,6 +44,25 @@ class Settings(NamedTuple):
     has_lists: bool = False
     label: str | None = None
     lowercase: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        k: int = 1,
+        threshold: float = 0.0,
+        restrict: Iterable[str] | None = None,
+        renormalize: bool = False,
+        min_score: float | None = None,
+        label: str | None = None,
+        lowercase: bool = False,
+    ) -> "Settings":
+        """The settings for the arguments of a user, which are checked."""
+        numbers = classifier.numbers
+        options = Options.of(numbers, k, threshold, restrict, renormalize, min_score)
+        if label is not None:
+            label = classifier.labels[label_number(numbers, label, "label")]
+        return cls(classifier, options, k != 1, label, lowercase)
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +97,19 @@ class Settings(NamedTuple):
             return {"labels": names, "scores": [np.asarray(row).tolist() for row in scores]}
         label = [row[0] if row else None for row in names]
         return {"label": label, "score": [float(x[0]) if len(x) else None for x in scores]}
+
+    def columns(self, texts: Any) -> list[Any]:
+        """The new columns for an Arrow array of texts."""
+        import pyarrow as pa
+
+        lines, nulls = as_lines(texts, self.lowercase, newline=" "), null_mask(texts)
+        if self.label is not None:
+            return [pa.array(self.classifier.score_lines(lines, self.label), mask=nulls)]
+        answers = self.classifier.label_lines(lines, self.options)
+        if nulls is not None:
+            answers = answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))
+        names = self.classifier.label_table.replace_invalid(distinct=True).strings
+        return list(label_columns(names, answers, has_lists=self.has_lists))
 
 
 def classify_file(
@@ -134,11 +168,8 @@ def classify_file(
         OSError: if a file cannot be read or written.
     """
     check_instance("classifier", classifier, Classifier)
-    numbers = classifier.numbers
-    options = Options.of(numbers, k, threshold, restrict, renormalize, min_score)
-    if label is not None:
-        label = classifier.labels[label_number(numbers, label, "label")]
-    settings = Settings(classifier, options, k != 1, label, lowercase)
+    chosen = k, threshold, restrict, renormalize, min_score
+    settings = Settings.of(classifier, *chosen, label, lowercase)
     is_arrow = hasattr(source, "__arrow_c_stream__")
     is_path = not is_arrow and check_source(source, target)
     format = format_of(source) if format is None else format
@@ -300,8 +331,7 @@ def _write_tables(
     n = 0
     with pq.ParquetWriter(out, schema) as writer:
         for batch in batches:
-            fields = settings.fields(batch.column(column).to_pylist())
-            new = [pa.array(fields[name], schema.field(name).type) for name in fields]
+            new = settings.columns(batch.column(column))
             writer.write_batch(pa.record_batch([*batch.columns, *new], schema=schema))
             n += batch.num_rows
             report(batch.nbytes, batch.num_rows)

@@ -14,7 +14,7 @@ from ffjax._internal.arrays import ranges
 from ffjax._internal.cpus import n_cpus
 from ffjax.embeddings.token_rows import TokenRows
 from ffjax.kernels.ragged import Ragged
-from ffjax.strings.text import as_lines
+from ffjax.strings.text import as_lines, as_strings, cut, text_lengths
 from ffjax.strings.tokenizer import Tokenizer
 
 # Characters of texts, or texts, that are tokenized at a time.
@@ -49,7 +49,7 @@ class Rules(NamedTuple):
 
 
 def encode(
-    tokenizer: Tokenizer, rows: TokenRows, texts: Sequence[str], rules: Rules, dtype: np.dtype
+    tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of texts, and how many tokens count in each, int32 `[n]`."""
     vectors = np.empty((len(texts), rows.rows.shape[1]), dtype)
@@ -78,7 +78,7 @@ def scale_to_unit_length(vectors: np.ndarray) -> None:
     np.divide(in_float32, norms, out=vectors, casting="unsafe")
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> Ragged:
+def tokenize(tokenizer: Tokenizer, texts: Any, rules: Rules) -> Ragged:
     """The tokens of texts that count."""
     lists = _run(lambda block: rules.choose(block.tokens()), _blocks(tokenizer, texts, rules))
     return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
@@ -88,7 +88,7 @@ class _Block(NamedTuple):
     """Some texts that are tokenized at a time, of which the first has the number `start`."""
 
     tokenizer: Tokenizer
-    texts: Sequence[str]
+    texts: Any
     start: int
 
     def tokens(self) -> Ragged:
@@ -101,14 +101,14 @@ class _Block(NamedTuple):
         return self.tokenizer.lines(lines)
 
 
-def _blocks(tokenizer: Tokenizer, texts: Sequence[str], rules: Rules) -> list[_Block]:
-    most = rules.most_characters
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
+    most, lengths = rules.most_characters, text_lengths(texts)
     if most is not None and lengths.max(initial=0) > most:
-        texts, lengths = [text[:most] for text in texts], np.minimum(lengths, most)
+        texts, lengths = cut(texts, most), np.minimum(lengths, most)
     # Texts that are tokenized by themselves are counted, others measured.
     sizes, size = (lengths + 1, _BLOCK_CHARACTERS)
     if not tokenizer.settings.divides:
+        texts = as_strings(texts)
         sizes, size = np.ones_like(lengths), _BLOCK_TEXTS
     number = (np.cumsum(sizes) - sizes) // size
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]

@@ -16,7 +16,7 @@ from ffjax.embeddings.token_rows import TokenRows, checked_arrays, frozen
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.token_means import mean_of_tokens
 from ffjax.storage import NdArray
-from ffjax.strings.text import as_strings, text_lines
+from ffjax.strings.text import as_texts, text_lines
 from ffjax.strings.tokenizer import Tokenizer
 from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 from ffjax.vocab import SimpleVocab
@@ -145,7 +145,8 @@ class StaticModel:
         the extra `tokenizers`.
 
         Args:
-            texts: a `str`, or several: a list of `str` or `bytes`, NumPy or Arrow strings.
+            texts: a `str`, or several: a list of `str` or `bytes`, NumPy or Arrow strings. A null
+                is an empty text.
             normalize: whether vectors are scaled to unit length; by default as the model says.
             max_length: how many tokens of a text count, `None` for all; by default as the model
                 says.
@@ -164,12 +165,12 @@ class StaticModel:
             TypeError: if `texts` or an option is of another type.
             ValueError: if an option has another value.
         """
-        strings = (texts,) if isinstance(texts, str) else as_strings(texts)
+        several = (texts,) if isinstance(texts, str) else as_texts(texts)
         rules = self._rules(normalize, max_length, unknown, compat)
         if compat == "0.9":
-            vectors = self._encode_as_before(strings, rules)
+            vectors = self._encode_as_before(several, rules)
         else:
-            vectors, _ = self._encode(strings, rules, self._dtype)
+            vectors, _ = self._encode(several, rules, self._dtype)
         return vectors[0] if isinstance(texts, str) else vectors
 
     def tokenize(
@@ -183,7 +184,7 @@ class StaticModel:
             ValueError: if an option has another value.
         """
         rules = self._rules(False, max_length, unknown, "0.10")
-        tokens = static_encode.tokenize(self._tokenizer, as_strings(texts), rules)
+        tokens = static_encode.tokenize(self._tokenizer, as_texts(texts), rules)
         return np.split(tokens.values, tokens.splits[1:-1])[: len(tokens.splits) - 1]
 
     def token_ids(self, texts: Any, width: int | None = None) -> Int32[np.ndarray, "texts width"]:
@@ -225,12 +226,24 @@ class StaticModel:
         return mean_of_tokens(self.rows, self.mapping, self.weights, ids, dropped, self.normalize)
 
     def embed_lines(
-        self, text: Any
+        self,
+        text: Any,
+        *,
+        normalize: bool | None = None,
+        max_length: int | None = _MODELS_OWN,
+        unknown: str | None = None,
     ) -> tuple[Float32[np.ndarray, "lines dims"], Int32[np.ndarray, " lines"]]:
-        """What `ffjax.embed_text` answers: float32 vectors, and how many tokens counted."""
+        """What `ffjax.embed_text` answers: float32 vectors, and how many tokens counted.
+
+        Args:
+            text: as for `ffjax.embed_text`.
+            normalize: as for `encode`, like the other options.
+            max_length: how many tokens of a text count.
+            unknown: `"drop"` or `"keep"` the token for unknown text.
+        """
         check_concrete((self, text))
         lines = text_lines(text)
-        rules = self._rules(None, _MODELS_OWN, None, "0.10")
+        rules = self._rules(normalize, max_length, unknown, "0.10")
         return self._encode(lines, rules, np.dtype(np.float32))
 
     def replace(self, **changes: Any) -> "StaticModel":

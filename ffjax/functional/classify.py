@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import array_of, real_number, whole_number
 from ffjax._internal.arrays import AnyArray, padded_size
@@ -30,7 +30,10 @@ from ffjax.kernels.word_ngrams import device_word_ngrams
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import ngram_totals
 from ffjax.storage.ngram_tiles import Subwords
+from ffjax.strings.arrow_text import null_mask
+from ffjax.strings.byte_views import is_arrow
 from ffjax.strings.strings import Strings
+from ffjax.strings.text import text_bytes
 
 # Words of up to so many bytes share a loop; longer ones have another, up to the most.
 _NARROW, _WIDE = 64, 1024
@@ -52,7 +55,7 @@ class Labels(NamedTuple):
 
 def classify(
     classifier: Any,
-    texts: Strings | UInt8[AnyArray, " n"] | bytes,
+    texts: Any,
     *,
     k: int = 1,
     threshold: Any = 0.0,
@@ -74,8 +77,8 @@ def classify(
 
     Args:
         classifier: the classifier, in memory.
-        texts: packed texts, see `pack`, in which line feeds are spaces; or one text of several
-            lines, as bytes or uint8 `[n]`.
+        texts: packed texts, see `pack`, or Arrow strings, in which line feeds are spaces; or one
+            text of several lines, as bytes or uint8 `[n]`.
         k: the maximum number of labels; -1 for all.
         threshold: the minimum probability of a label; may be traced.
         restrict: labels to choose from, or their numbers. Inside `jit` numbers, int32 `[m]`, of
@@ -86,7 +89,7 @@ def classify(
 
     Returns:
         The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`. Rows of `Strings` without a
-        text have none.
+        text have none, and nulls of Arrow's.
 
     Raises:
         TypeError: if an argument is something else.
@@ -117,8 +120,9 @@ def classify(
         n_words = n * (-(-width // 2)) if n_words is None else n_words
         labels = _classify(classifier, text, n_words=n_words, n_lines=n, **options)
         return _without(labels, jnp.asarray(texts.lengths) < 0)
-    if isinstance(texts, bytes):
-        texts = np.frombuffer(texts, np.uint8)
+    nulls = null_mask(texts) if is_arrow(texts) else None
+    if isinstance(texts, bytes) or is_arrow(texts):
+        texts = text_bytes(texts, "texts")
     array_of("texts", texts, jnp.uint8, "Strings, bytes, or one dimension of uint8", (None,))
     if n_lines is not None:
         n_words = (len(texts) + 1) // 2 if n_words is None else n_words
@@ -132,7 +136,8 @@ def classify(
     n_words = int(np.count_nonzero(in_word[1:] & ~in_word[:-1])) + 1
     n = int(np.count_nonzero(text == LINE_FEED)) + int(len(texts) > 0 and texts[-1] != LINE_FEED)
     sizes = {"n_words": padded_size(n_words), "n_lines": padded_size(n)}
-    return Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
+    labels = Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
+    return labels if nulls is None else _without(labels, jnp.asarray(nulls))
 
 
 def hidden_vectors(

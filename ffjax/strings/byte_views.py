@@ -35,7 +35,7 @@ def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
         )
     if isinstance(words, np.ndarray):
         return [_numpy(words)]
-    if hasattr(words, "__arrow_c_array__") or hasattr(words, "__arrow_c_stream__"):
+    if is_arrow(words):
         return _arrow(words)
     if not isinstance(words, Iterable):
         raise TypeError(f"`words`: expected a list of words, got {shown(words)}.")
@@ -93,12 +93,18 @@ def _numpy(words: np.ndarray) -> ByteViews:
     return ByteViews(data, np.arange(len(words), dtype=np.int64) * width, lengths)
 
 
-def _arrow(words: Any) -> list[ByteViews]:
+def is_arrow(words: Any) -> bool:
+    """Whether something is an array or a stream of Arrow's, by its PyCapsule interface."""
+    return hasattr(words, "__arrow_c_array__") or hasattr(words, "__arrow_c_stream__")
+
+
+def arrow_strings(words: Any, name: str = "words") -> Any:
+    """Arrow strings or binary as an array of pyarrow's, or a chunked one, with 32 or 64 bits."""
     try:
         import pyarrow as pa
     except ImportError as error:
         expected = "expected pyarrow to be installed for Arrow data"
-        raise ImportError(f"`words`: {expected}. Install the extra: `ffjax[arrow]`.") from error
+        raise ImportError(f"`{name}`: {expected}. Install the extra: `ffjax[arrow]`.") from error
     # Both calls share the buffers of their arguments.
     stream = not hasattr(words, "__arrow_c_array__")
     array: Any = pa.chunked_array(words) if stream else pa.array(words)
@@ -106,13 +112,18 @@ def _arrow(words: Any) -> list[ByteViews]:
         array = array.cast(array.type.value_type)
     kind, types = array.type, pa.types
     if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_null(kind):
-        array = array.cast(pa.large_binary())
-    elif kind not in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary()):
+        return array.cast(pa.large_binary())
+    if kind not in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary()):
         expected = f"expected Arrow strings or binary, got {kind}"
-        raise TypeError(f"`words`: {expected}. Cast them to `pa.string()`.")
-    wide = array.type in (pa.large_string(), pa.large_binary())
-    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    return [_arrow_chunk(chunk, np.dtype(np.int64 if wide else np.int32)) for chunk in chunks]
+        raise TypeError(f"`{name}`: {expected}. Cast them to `pa.string()`.")
+    return array
+
+
+def _arrow(words: Any) -> list[ByteViews]:
+    array = arrow_strings(words)
+    dtype = np.dtype(np.int64 if str(array.type).startswith("large") else np.int32)
+    chunks = getattr(array, "chunks", [array])
+    return [_arrow_chunk(chunk, dtype) for chunk in chunks]
 
 
 def _arrow_chunk(chunk: Any, dtype: np.dtype) -> ByteViews:

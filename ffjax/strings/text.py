@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax.strings.byte_views import byte_views
+from ffjax.strings.arrow_text import arrow_lines, byte_lengths, first_characters, line_feed_error
+from ffjax.strings.byte_views import arrow_strings, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
 NEWLINES = ("error", " ", "")
@@ -40,17 +41,35 @@ def text_bytes(text: Any, name: str = "text") -> np.ndarray:
         ) from error
 
 
-def text_lines(text: Any, name: str = "text") -> list[str] | tuple[str, ...]:
+def text_lines(text: Any, name: str = "text") -> Any:
     r"""The lines of a text, as for `text_bytes`, or several texts as they are.
 
     Examples:
         >>> text_lines(b"tea\n\npot\n"), text_lines(["tea\npot"])
         (['tea', '', 'pot'], ['tea\npot'])
     """
-    if isinstance(text, list | tuple):
-        return as_strings(text, name)
+    if isinstance(text, list | tuple) or is_arrow(text):
+        return as_texts(text, name)
     lines = decode_word(text_bytes(text, name).tobytes()).split("\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def as_texts(texts: Any, name: str = "texts") -> Any:
+    """Several texts as an array of pyarrow's, if they are Arrow's, or else as a list of `str`."""
+    return arrow_strings(texts, name) if is_arrow(texts) else as_strings(texts, name)
+
+
+def text_lengths(texts: Any) -> np.ndarray:
+    """The characters of each text, int64 `[n]`; of Arrow's, the bytes."""
+    if is_arrow(texts):
+        return byte_lengths(texts)
+    return np.fromiter(map(len, texts), np.int64, len(texts))
+
+
+def cut(texts: Any, n: int) -> Any:
+    """Texts, as `as_texts` gives them, of which only the first `n` characters remain."""
+    shorter = first_characters(texts, n) if is_arrow(texts) else None
+    return [text[:n] for text in as_strings(texts)] if shorter is None else shorter
 
 
 def as_lines(
@@ -71,6 +90,9 @@ def as_lines(
     if newline not in NEWLINES:
         expected = " or ".join(map(repr, NEWLINES))
         raise ValueError(f"`newline`: expected {expected}, got {newline!r}.")
+    if is_arrow(texts):
+        lines = arrow_lines(texts, newline, name)
+        return encode_word(decode_word(lines).lower()) if lowercase else lines
     items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
     if not items:
         return b""
@@ -86,10 +108,7 @@ def as_lines(
     if joined.count("\n") >= len(items):
         if newline == "error":
             number = next(i for i, item in enumerate(items) if "\n" in item)
-            raise ValueError(
-                f"`{name}`: expected one line each, got a line feed in text {number}. Remove it "
-                '("\\n"), or choose `newline=" "` or `newline=""`.'
-            )
+            raise ValueError(line_feed_error(name, number))
         joined = "\n".join(item.replace("\n", newline) for item in items)
     joined = joined.lower() if lowercase else joined
     try:

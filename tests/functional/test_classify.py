@@ -46,6 +46,10 @@ def test_answers_are_those_of_the_host(classifiers, name):
     text = "\n".join(TEXTS).encode()
     expected = on_host(classifier, TEXTS, 3, 0.01)
     check(ffjax.classify(classifier, text, k=3, threshold=0.01), expected)
+    pa = pytest.importorskip("pyarrow")
+    labels = ffjax.classify(classifier, pa.array([None, *TEXTS[1:]]), k=3, threshold=0.01)
+    assert TEXTS[0] == "" and int(labels.counts[0]) == 0
+    check(jax.tree.map(lambda x: x[1:], labels), jax.tree.map(lambda x: x[1:], expected))
 
 
 def test_answers_of_lid_are_those_of_the_host(lid_model):

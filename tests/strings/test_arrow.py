@@ -4,6 +4,7 @@
 import pytest
 
 from ffjax import pack
+from ffjax.strings.text import as_lines, cut
 from tests.strings.test_pack import RAW, WORDS
 
 
@@ -75,3 +76,45 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
         ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"
     ):
         pack(arrow)
+
+
+class TestLines:
+    """Texts of Arrow as lines: the bytes that a list of the same texts gives."""
+
+    TEXTS = ["tea", "", "for\ntwo", "Zürich ΟΔΟΣ", "\n", None, "a\0b", "\U0001f600" * 9]
+
+    @pytest.fixture(autouse=True)
+    def _pyarrow(self):
+        self.pa = pytest.importorskip("pyarrow")
+
+    @pytest.mark.parametrize("newline", [" ", ""])
+    @pytest.mark.parametrize("lowercase", [False, True])
+    def test_lines_are_those_of_a_list(self, newline, lowercase):
+        pa = self.pa
+        expected = as_lines([text or "" for text in self.TEXTS], lowercase, newline)
+        array = pa.array(self.TEXTS)
+        for texts in (
+            array,
+            array.cast(pa.large_string()),
+            array.cast(pa.string_view()),
+            array.cast(pa.binary()),
+            array.dictionary_encode(),
+            pa.array(["x", *self.TEXTS, "y"])[1:-1],
+            pa.chunked_array([array[:2], array[2:2], array[2:]]),
+        ):
+            assert as_lines(texts, lowercase, newline) == expected
+        assert as_lines(array[:0]) == as_lines(pa.chunked_array([], pa.string())) == b""
+
+    def test_line_feeds_are_an_error_or_kept_apart(self):
+        texts = self.pa.array(["tea", None, "for\ntwo", "\n"])
+        with pytest.raises(ValueError, match="`texts`: expected one line .*in text 2. Remove"):
+            as_lines(texts)
+        assert as_lines(texts[:2]) == b"tea\n\n"
+        raw = self.pa.array([b"\xff\n", b"\xfe"])
+        assert as_lines(raw, newline=" ") == b"\xff \n\xfe\n"
+
+    def test_texts_are_cut_after_characters(self):
+        texts = self.pa.array(["Zürich", None, "tea"])
+        for n in (0, 2, 3, 99):
+            assert cut(texts, n).to_pylist() == ["Zürich"[:n], None, "tea"[:n]]
+        assert cut(self.pa.array([b"\xff\xfe\xfd"]), 2) == ["\udcff\udcfe"]
