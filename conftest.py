@@ -8,6 +8,7 @@ import ctypes
 import gc
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a GPU run sets it
@@ -29,6 +30,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 # A shell starts background jobs with Ctrl-C ignored, and programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Modules of classes of an extra, which doctests would import.
+collect_ignore = [
+    f"ffjax/layers/{module}.py"
+    for module, package in (("equinox", "equinox"), ("nnx", "flax"))
+    if find_spec(package) is None
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,7 @@
 """The one table of public names and the modules they come from; `__init__.py` reads it too."""
 
 from ffjax import evaluate as evaluate
+from ffjax import layers as layers
 from ffjax.embeddings.classifier import Classifier as Classifier
 from ffjax.embeddings.classifier_figures import ClassifierTest as ClassifierTest
 from ffjax.embeddings.classify_file import classify_file as classify_file

@@ -25,7 +25,7 @@ MIX1, MIX2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
 _C1, _C2 = np.uint64(C1), np.uint64(C2)
 
 
-def start(seed: int, like: Any) -> State:
+def start(seed: Any, like: Any) -> State:
     """The state before the first block, in the shape of the uint32 array `like`."""
     zero = like & np.uint32(0)
     return (zero | np.uint32(seed), zero), (zero | np.uint32(seed), zero)

@@ -12,7 +12,7 @@ from ffjax._internal.file_arguments import check_file, check_limit, check_no_lim
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.hub import local_path
-from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import open_stream
 from ffjax.formats.rows.row_blocks import slice_words, to_storage
@@ -73,15 +73,17 @@ def load_spacy(
         [2.0, 1.0]
     """
     check_limit(limit)
-    path = local_path(source)
-    check_file(path, "source")
-    path = path if os.path.exists(path) else _package_folder(os.fspath(source))
-    with open_stream(path, is_folder=is_folder) as stream:
+    with open_stream(pipeline_path(source), is_folder=is_folder) as stream:
         return load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
 
 
-def _package_folder(name: str) -> str:
-    """The folder of an installed package, which is not imported."""
+def pipeline_path(source: str | os.PathLike[str]) -> File:
+    """A path, or the folder of an installed package, which is not imported."""
+    path = local_path(source)
+    check_file(path, "source")
+    if os.path.exists(path):
+        return path
+    name = os.fspath(source)
     module = name.replace("-", "_")
     spec = find_spec(module) if module.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:

