@@ -45,7 +45,7 @@ class TokenBatch(NamedTuple):
 
     Attributes:
         features: of each distinct token, as `word_features` returns them, `[n, attrs, 2]`.
-        strings: the words of these, packed, `[n]`; fillers have length -1.
+        strings: the words of these for word vectors, packed, `[n]`; fillers have length -1.
         tokens: the number of each token among these, `[documents, length]`; -1 after the end of
             a document.
     """
@@ -102,8 +102,7 @@ def word_features(
         if attr in _FLAGS:
             ids[:, column] = [_FLAGS[attr](word) for word in numbers]
         else:
-            texts = _norms(list(numbers), norms or {}) if attr == "NORM" else numbers
-            ids[:, column] = keys_of(Spans.of([_TEXTS[attr](text) for text in texts]))
+            ids[:, column] = keys_of(Spans.of(_texts(list(numbers), attr, norms)))
     ids = ids[[numbers[word] for word in words]]
     if spaces is not None and "SPACY" in attrs:
         ids[:, list(attrs).index("SPACY")] = spaces
@@ -116,6 +115,7 @@ def pack_documents(
     *,
     norms: Norms | None = None,
     spaces: Iterable[Sequence[bool]] | None = None,
+    vector_attr: str = "ORTH",
 ) -> TokenBatch:
     """Packs tokenized documents into arrays of a few sizes, with a table of their distinct tokens.
 
@@ -124,10 +124,13 @@ def pack_documents(
         attrs: as in `word_features`.
         norms: as in `word_features`.
         spaces: for each document, whether a space follows each word.
+        vector_attr: the attribute by which words are looked up in word vectors. If it is not
+            `ORTH`, embeddings of spaCy have it in their metadata, `{"spacy": {"attr": "LOWER"}}`.
 
     Raises:
         TypeError: as in `word_features`.
-        ValueError: as in `word_features`, or if `spaces` has other lengths than `documents`.
+        ValueError: as in `word_features`; or if `spaces` has other lengths than `documents`, or
+            `vector_attr` is not a text.
 
     Examples:
         >>> from ffjax import layers
@@ -136,6 +139,9 @@ def pack_documents(
         ([[0, 1, 0, -1], [-1, -1, -1, -1]], (4, 4, 2))
     """
     documents = [list_of_words(words, "documents") for words in documents]
+    if vector_attr not in _TEXTS:
+        expected = f"one of {', '.join(_TEXTS)}"
+        raise ValueError(f"`vector_attr`: expected {expected}, got {vector_attr!r}.")
     all_words = [word for words in documents for word in words]
     lengths = np.array([len(words) for words in documents], np.intp)
     if spaces is None:
@@ -149,7 +155,7 @@ def pack_documents(
     numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
     words = [word for word, _ in numbers]
     features = word_features(words, attrs, norms=norms, spaces=[space for _, space in numbers])
-    strings = pack(words, count=padded_size(len(words), 4, coarse=True))
+    strings = pack(_texts(words, vector_attr, norms), count=padded_size(len(words), 4, coarse=True))
     padding = ((0, len(strings) - len(words)), (0, 0), (0, 0))
     length = padded_size(int(lengths.max(initial=0)), _MIN_LENGTH)
     tokens = np.full((len(documents), length), -1, np.int32)
@@ -157,8 +163,11 @@ def pack_documents(
     return TokenBatch(np.pad(features, padding), strings, tokens)
 
 
-def _norms(words: list[str], norms: Norms) -> list[str]:
-    keys = keys_of(Spans.of(words)).tolist()
+def _texts(words: list[str], attr: str, norms: Norms | None) -> list[str]:
+    """The values of an attribute that is a text."""
+    if attr != "NORM":
+        return [_TEXTS[attr](word) for word in words]
+    keys, norms = keys_of(Spans.of(words)).tolist(), norms or {}
     defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
     return [
         norms.get(word, norms.get(key, default))

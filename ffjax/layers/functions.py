@@ -128,8 +128,7 @@ def static_vectors(
 
     Args:
         embeddings: embeddings with vectors of `dims` numbers.
-        strings: packed words. If the metadata has spaCy's `attr`, such as `LOWER`, pack that
-            attribute of the words.
+        strings: packed words, such as those of a `TokenBatch`.
         weight: the linear layer.
 
     Raises:

@@ -90,29 +90,40 @@ def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[s
     tables, static = arrays("hashembed", "E"), arrays("static_vectors", "W")
     columns = [node.attrs.get("columns") for node in layers("extract_features")]
     seeds = [node.attrs.get("seed") for node in layers("hashembed")]
-    windows = {node.attrs.get("window_size") for node in layers("expand_window")}
+    windows = [node.attrs.get("window_size") for node in layers("expand_window")]
     scales, shifts = arrays("layernorm", "G"), arrays("layernorm", "b")
     maxouts = list(zip(arrays("maxout", "W"), arrays("maxout", "b"), scales, shifts, strict=False))
     if (
-        len(columns) != 1
+        not tables
+        or len(columns) != 1
         or not isinstance(columns[0], list)
         or seeds != list(range(FIRST_SEED, FIRST_SEED + len(columns[0])))
         or len(static) > 1
         or not len(maxouts) == len(scales) == len(layers("maxout"))
         or len(maxouts) != 1 + len(layers("expand_window"))
-        or len(windows) > 1
+        or any(window != windows[0] for window in windows)
     ):
         names = sorted({node.name for node in nodes if node.params}) or ["no layers"]
         hint = "Name another component: those that listen to `tok2vec` have none of their own."
         expected, got = "MultiHashEmbed and MaxoutWindowEncoder", ", ".join(names)[:200]
         raise cursor.error("nodes", expected, got, offset=0, hint=hint)
-    window: Any = windows.pop() if windows else 1
-    width = tables[0].shape[-1] if tables else 0
+    window: Any = windows[0] if windows else 1
+    width = maxouts[0][1].shape[0] if maxouts[0][1].ndim else 0
     _check_shapes(cursor, width, window, tables, static, maxouts)
     mixer, *encoder = (MaxoutWeights(*weights) for weights in maxouts)
-    attrs = tuple(symbols()[c] if isinstance(c, int) else c for c in columns[0])
+    attrs = tuple(_attribute(cursor, column) for column in columns[0])
     first = static[0] if static else None
     return Tok2VecWeights(tuple(tables), first, mixer, tuple(encoder), window), attrs
+
+
+def _attribute(cursor: Cursor, column: Any) -> str:
+    """The name of an attribute, which may have been saved as its number."""
+    names = symbols()
+    if type(column) is int and 0 < column < len(names):
+        return names[column]
+    if column not in names:
+        raise cursor.error("columns", "token attributes", repr(column)[:64], offset=0)
+    return column
 
 
 def _check_shapes(
@@ -131,7 +142,8 @@ def _check_shapes(
         shapes += [(f"layernorm {i}", array, (width,)) for array in norm]
     for field, array, expected in shapes:
         pairs = zip(array.shape, expected, strict=False)
-        if len(array.shape) != len(expected) or any(m not in (n, None) for n, m in pairs):
+        is_other = len(array.shape) != len(expected) or not array.size
+        if is_other or any(m not in (n, None) for n, m in pairs):
             shape = ", ".join("any" if n is None else str(n) for n in expected)
             raise cursor.error(field, f"the shape [{shape}]", str(list(array.shape)), offset=0)
 

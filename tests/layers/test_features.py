@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import ffjax
 from ffjax import layers
 
 # Values of spaCy 3.8.
@@ -87,6 +88,8 @@ def test_a_batch_has_a_table_of_its_distinct_tokens():
     assert batch.tokens.tolist() == [[0, 1, 2, -1], [-1] * 4, [0, -1, -1, -1]]
     assert batch.strings.lengths.tolist() == [1, 1, 1, -1]
     np.testing.assert_array_equal(batch.features[:3], layers.word_features(["a", "b", "a"]))
+    lower = layers.pack_documents([["Tea", "tea"]], vector_attr="LOWER")
+    assert ffjax.unpack(lower.strings)[:2] == ["tea", "tea"] and lower.tokens[0, 1] == 1
     empty = layers.pack_documents([[]])
     assert empty.tokens.shape == (1, 4) and empty.features.shape == (4, 4, 2)
     assert layers.pack_documents([]).tokens.shape == (0, 4)
@@ -100,5 +103,7 @@ def test_bad_arguments():
         layers.word_features(["tea"], ["ORTH", "POS"])
     with pytest.raises(ValueError, match=r"`spaces`: expected one per word \(1\), got 2"):
         layers.word_features(["tea"], ["SPACY"], spaces=[True, False])
+    with pytest.raises(ValueError, match="`vector_attr`: expected one of ORTH.*got 'IS_SPACE'"):
+        layers.pack_documents([["tea"]], vector_attr="IS_SPACE")
     with pytest.raises(ValueError, match="`spaces`: expected one flag per word of each document"):
         layers.pack_documents([["tea"], []], spaces=[[], [True]])

@@ -115,6 +115,14 @@ def test_files_that_are_cut_or_changed_are_errors(pipeline, tmp_path):
             pass
 
 
+def change_columns(model, i, name):
+    model["attrs"][i][name] = msgpack.packb(["ORTH", *ATTRS[1:-1], "NOT_ONE"])
+
+
+def change_window(model, i, name):
+    model["attrs"][i][name] = msgpack.packb([1])
+
+
 def change_bytes(model, i, name):
     model["params"][i][name][b"data"] = b"1234"
 
@@ -132,10 +140,12 @@ def change_type(model, i, name):
     [
         (change_bytes, "maxout", "W", r"node \d+ \(maxout\): W: expected \d+ bytes, got 4"),
         (change_shape, "maxout", "W", r"maxout 0: W: expected the shape \[8, any, 56\]"),
+        (change_columns, "extract_features", "columns", "expected token attributes, got 'NOT_ONE'"),
+        (change_window, "expand_window", "window_size", "expected MultiHashEmbed and Maxout"),
         (change_type, "layernorm", "G", r"G: expected an array of <f2, <f4, <f8, got type 'O'"),
     ],
 )
-def test_an_array_that_does_not_fit_is_named(pipeline, tmp_path, change, node, array, message):
+def test_an_entry_that_does_not_fit_is_named(pipeline, tmp_path, change, node, array, message):
     model = model_of(pipeline[1])
     i = next(i for i, entry in enumerate(model["nodes"]) if entry["name"] == node)
     change(model, i, array)
