@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ffjax._internal.arrays import AnyArray
-from ffjax._internal.pytree import value
+from ffjax._internal.pytree import replace, value
 
 
 class MaxoutWeights(NamedTuple):
@@ -45,6 +45,14 @@ class Tok2VecWeights:
     mixer: MaxoutWeights
     layers: tuple[MaxoutWeights, ...]
     window: int = 1
+
+    def replace(self, **changes: Any) -> "Tok2VecWeights":
+        """A copy with other values for any of the attributes.
+
+        Raises:
+            TypeError: for another name.
+        """
+        return replace(self, **changes)
 
 
 def init_table(key: Array, *, rows: int, width: int) -> Float[Array, "rows width"]:
