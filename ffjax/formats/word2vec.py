@@ -27,6 +27,7 @@ from ffjax.formats.rows import export, row_blocks
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
 from ffjax.formats.word2vec_rows import SAMPLE_ROWS, SHIFT_HINT, RowChunk, find_vectors
+from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
 _MAX_WORD_BYTES = 1 << 20
@@ -131,7 +132,7 @@ class _Reader(row_blocks.BlockReader):
         """The rows of a chunk."""
         starts, ends = chunk.word_bounds
         rows = chunk.numbers(self.dims)
-        words = row_blocks.slice_words(np.frombuffer(chunk.data, np.uint8), starts, ends)
+        words = StringTable.from_spans(np.frombuffer(chunk.data, np.uint8), starts, ends)
         invalid = words.first_invalid()
         norms, n_infinite = self.norms(rows)
         data = words.host_data[: words.host_offsets[-1]]

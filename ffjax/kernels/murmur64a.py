@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Int, UInt8, UInt64
 from numpy.lib.stride_tricks import as_strided
 
+from ffjax._internal.cpus import for_each
+
 _FACTOR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
 # Strings hashed at a time: the working set should stay in the second-level cache.
 _BLOCK = 1 << 14
@@ -37,9 +39,12 @@ def murmur64a_spans(
     """
     words = words_64_at(data, "<u8")
     hashes = np.empty(len(starts), np.uint64)
-    for begin in range(0, len(starts), _BLOCK):
+
+    def hash_block(begin: int) -> None:
         block = slice(begin, begin + _BLOCK)
         hashes[block] = _hash_block(words, starts[block], lengths[block], seed)
+
+    for_each(hash_block, range(0, len(starts), _BLOCK))
     return hashes
 
 

@@ -1,4 +1,4 @@
-"""Strings that lie in one buffer, in NumPy: which are equal, and their hashes.
+"""Strings that lie in one buffer, in NumPy: which are equal, their hashes, and copies.
 
 A string is a start and a length. Eight bytes are read at a time, as the little-endian number that
 begins at a byte, so at least eight bytes must follow the last string.
@@ -6,10 +6,13 @@ begins at a byte, so at least eight bytes must follow the last string.
 
 import numpy as np
 
+from ffjax._internal.cpus import for_each
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
 _LONG = 256
+# Bytes copied at a time, and the strings whose copies should stay in the second-level cache.
+_COPIED, _BLOCK = 16, 1 << 13
 
 
 def equal_spans(
@@ -72,6 +75,46 @@ def keyed_hashes(
         raw = data[starts[row] : starts[row] + lengths[row]].tobytes()
         hashes[row] = np.uint64(hash(raw) & (1 << 64) - 1)
     return heads, hashes
+
+
+def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Copies strings to `out` one after the other, string i to `out[offsets[i]:offsets[i + 1]]`.
+
+    Any bytes may follow the last string.
+
+    Examples:
+        >>> data, out = np.frombuffer(b"green tea", np.uint8), np.empty(8, np.uint8)
+        >>> join_spans(data, np.array([6, 0]), np.array([0, 3, 8]), out)
+        >>> out.tobytes()
+        b'teagreen'
+    """
+    n = len(starts)
+    if int(starts.max(initial=0)) + _LONG + _COPIED > data.size:
+        data = np.concatenate([data, np.zeros(_LONG + _COPIED, np.uint8)])
+    source = _copied_at(data)
+
+    def join(begin: int) -> None:
+        end = min(begin + _BLOCK, n)
+        first, lengths = starts[begin:end], np.diff(offsets[begin : end + 1])
+        begins = offsets[begin:end] - offsets[begin]
+        joined = np.empty(offsets[end] - offsets[begin] + _COPIED, np.uint8)
+        target = _copied_at(joined)
+        # The last bytes of strings are copied first, as what is copied beyond the end of a string
+        # is then overwritten: by the next strings, in the same step or a later one.
+        for i in reversed(range(0, min(int(lengths.max()), _LONG), _COPIED)):
+            rows = np.flatnonzero(lengths > i)
+            target[begins[rows] + i] = source[first[rows] + i]
+        for row in np.flatnonzero(lengths > _LONG).tolist():
+            copy = slice(begins[row], begins[row] + lengths[row])
+            joined[copy] = data[first[row] : first[row] + lengths[row]]
+        out[offsets[begin] : offsets[end]] = joined[:-_COPIED]
+
+    for_each(join, range(0, n, _BLOCK))
+
+
+def _copied_at(data: np.ndarray) -> np.ndarray:
+    """The bytes that are copied at a time from each byte of a buffer on, as a view."""
+    return np.ndarray(data.size - _COPIED + 1, f"V{_COPIED}", data, strides=(1,))
 
 
 def _first_bytes(numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from ffjax._internal.arrays import AnyArray, on_host, ranges
+from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import value
 from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.siphash import hash_spans
+from ffjax.kernels.spans_numpy import join_spans
 from ffjax.strings.codec import decode_word, decode_words, join_words
 
 # A compiled program may read this many bytes past the end of the last string.
@@ -77,12 +78,21 @@ class StringTable:
         check_offsets(offsets, source.size)
         first, last = int(offsets[0]), int(offsets[-1])
         size = last - first
-        if size > _MAX_BYTES:
-            expected = "expected less than 2 GiB of strings"
-            raise ValueError(f"`data`: {expected}, got {size} bytes. Split the vocabulary.")
-        buffer = np.zeros(capacity(size, offsets.size - 1), np.uint8)
+        buffer = _buffer(size, offsets.size - 1)
         buffer[:size] = source[first:last]
         return cls(buffer, (offsets - first).astype(np.int32))
+
+    @classmethod
+    def from_spans(cls, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> "StringTable":
+        """Copies the bytes from each of `starts` to each of `ends` out of a buffer.
+
+        Raises:
+            ValueError: if the strings have 2 GiB or more.
+        """
+        offsets = _offsets(ends - starts)
+        buffer = _buffer(int(offsets[-1]), len(starts))
+        join_spans(np.ascontiguousarray(data), starts, offsets, buffer)
+        return cls(buffer, offsets.astype(np.int32))
 
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
@@ -155,9 +165,7 @@ class StringTable:
     def take(self, indices: np.ndarray) -> "StringTable":
         """A table of the strings at `indices`, in that order."""
         offsets = self.host_offsets
-        starts, lengths = offsets[:-1][indices], np.diff(offsets)[indices]
-        ends = _offsets(lengths)
-        return StringTable.from_buffer(self.host_data[ranges(starts, lengths)], ends)
+        return StringTable.from_spans(self.host_data, offsets[:-1][indices], offsets[1:][indices])
 
     def first_invalid(self) -> InvalidString | None:
         r"""The first string that is not UTF-8 by itself, or `None` if all are.
@@ -274,6 +282,14 @@ def capacity(n_bytes: int, n_strings: int) -> int:
         return 16 * n_strings + SLACK
     power = 1 << (n_bytes + SLACK - 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= n_bytes + SLACK else power
+
+
+def _buffer(n_bytes: int, n_strings: int) -> np.ndarray:
+    """Zeros in which there is room for strings."""
+    if n_bytes > _MAX_BYTES:
+        expected = "expected less than 2 GiB of strings"
+        raise ValueError(f"`data`: {expected}, got {n_bytes} bytes. Split the vocabulary.")
+    return np.zeros(capacity(n_bytes, n_strings), np.uint8)
 
 
 def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:

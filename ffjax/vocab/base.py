@@ -284,17 +284,23 @@ def _encoded(word: str) -> bytes | None:
         return None
 
 
-def init_words(vocab: Vocab, words: Iterable[str | bytes] | StringTable, rows: Any = None) -> None:
+def init_words(
+    vocab: Vocab,
+    words: Iterable[str | bytes] | StringTable,
+    rows: Any = None,
+    *,
+    is_hashed: bool = True,
+) -> None:
     """Sets the fields of words and their rows: packs the words, hashes them and checks `rows`."""
     if isinstance(words, str | bytes):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
-    index = _build_index(table)
+    fields: dict[str, Any] = {"index": _build_index(table)} if is_hashed else {}
     if rows is not None:
         rows = checked_rows("rows", rows, len(table), "word")
         rows = None if np.array_equal(rows, np.arange(len(table))) else rows
     # The device is where lookups read them; the host keeps the table that it made.
-    set_fields(vocab, **jax.device_put({"table": table, "index": index, "shared_rows": rows}))
+    set_fields(vocab, **jax.device_put({"table": table, "shared_rows": rows, **fields}))
     set_fields(vocab, n_shared_rows=None if rows is None else int(rows.max()) + 1)
 
 

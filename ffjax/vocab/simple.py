@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import numpy as np
 
 from ffjax._internal.pytree import set_fields, value
@@ -11,6 +10,9 @@ from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.rows import Rows
+
+# Hashing more words than this takes longer than opening many a file.
+_HASHED_WORDS = 1 << 15
 
 
 @value(static=("n_shared_rows",), init=False)
@@ -38,11 +40,11 @@ class SimpleVocab(Vocab, kind="SimpleVocab"):
         init_words(self, words, rows)
 
     @classmethod
-    def of_different(cls, table: StringTable) -> "SimpleVocab":
-        """The vocabulary of words that are known to differ; they are hashed when first needed."""
+    def of_different(cls, table: StringTable, rows: Any = None) -> "SimpleVocab":
+        """The vocabulary of words that are known to differ; many are hashed when first needed."""
         vocab = object.__new__(cls)
-        fields = {"subword_indexer": None, "shared_rows": None, "n_shared_rows": None}
-        set_fields(vocab, table=jax.device_put(table), **fields)
+        set_fields(vocab, subword_indexer=None)
+        init_words(vocab, table, rows, is_hashed=len(table) <= _HASHED_WORDS)
         return vocab
 
     @property

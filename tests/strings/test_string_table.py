@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ffjax import StringTable, pack
+from ffjax.kernels import spans_numpy
 from ffjax.strings import string_table
 from ffjax.strings.string_table import SLACK, capacity
 
@@ -55,6 +56,17 @@ def test_take_repeats_and_reorders():
     table = StringTable.from_strings(["a", "", "ccc", "dd"])
     assert table.take(np.array([3, 1, 1, 2])).strings == ["dd", "", "", "ccc"]
     assert table.take(np.array([], int)).strings == []
+
+
+@given(st.lists(st.one_of(st.binary(max_size=300), st.binary(max_size=4)), max_size=40), st.data())
+def test_strings_of_any_length_are_taken_in_any_order(strings, data):
+    table = StringTable.from_strings(strings)
+    order = data.draw(st.permutations(range(len(strings))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spans_numpy, "_BLOCK", 8)
+        taken = table.take(np.array(order, int))
+    assert raws(taken) == [strings[i] for i in order]
+    assert not taken.data[taken.offsets[-1] :].any()
 
 
 def test_concat_joins_tables_in_order():

@@ -16,7 +16,6 @@ from ffjax.formats.gensim.model import Model, Ngrams, open_model
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.values import Raw, TextRun
-from ffjax.formats.rows.row_blocks import slice_words
 from ffjax.formats.tables.npy import Array
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable
@@ -24,8 +23,6 @@ from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _BLOCK_ROWS = 1 << 14
-# Larger vocabularies are hashed when that is needed, which takes longer than opening the file.
-_HASHED_WORDS = 1 << 15
 
 
 def load_gensim(
@@ -113,7 +110,7 @@ def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
 def _slice(data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> StringTable:
     """The bytes of the words, which as a rule follow each other with a few bytes between."""
     if len(starts) < 2 or (starts[1:] <= stops[:-1]).any() or (stops == starts).any():
-        return slice_words(data, starts, stops)
+        return StringTable.from_spans(data, starts, stops)
     begin, end = int(starts[0]), int(stops[-1])
     steps = np.zeros(end - begin + 1, np.int8)
     steps[starts - begin], steps[stops - begin] = 1, -1
@@ -144,10 +141,10 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
 
 def _vocab(model: Model, table: StringTable, indexer: Any) -> SimpleVocab | FastTextVocab:
     # gensim has a dictionary of the words, whose keys differ.
-    if indexer is None and len(table) > _HASHED_WORDS:
-        return SimpleVocab.of_different(table)
     try:
-        return SimpleVocab(table) if indexer is None else FastTextVocab(table, indexer)
+        if indexer is None:
+            return SimpleVocab.of_different(table)
+        return FastTextVocab(table, indexer)
     except ValueError as error:
         raise model.error("words", "each word once", str(error)) from error
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty, ranges
+from ffjax._internal.arrays import aligned_empty
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
@@ -156,13 +156,6 @@ def move_to_front(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         block = ids[start : start + _MOVE_ROWS]
         rows[start : start + len(block)] = rows[block]
     return rows[: len(ids)]
-
-
-def slice_words(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> StringTable:
-    """The bytes from each of `starts` to each of `ends`."""
-    lengths = ends - starts
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return StringTable.from_buffer(data[ranges(starts, lengths)], offsets)
 
 
 def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:

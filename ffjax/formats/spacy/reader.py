@@ -15,7 +15,7 @@ from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import open_stream
-from ffjax.formats.rows.row_blocks import slice_words, to_storage
+from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
 from ffjax.formats.spacy.keys import find_keys
 from ffjax.formats.spacy.layout import (
@@ -33,6 +33,7 @@ from ffjax.formats.spacy.strings_file import Spans, read_strings
 from ffjax.formats.spacy.symbols import symbols
 from ffjax.formats.tables.npy import Array, read_npy
 from ffjax.storage import NdArray
+from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab
 from ffjax.vocab.ngrams import FloretIndexer
 
@@ -144,8 +145,8 @@ def _read_words(
     is_used[rows] = True
     rows = (np.cumsum(is_used) - 1)[rows]
     starts = words.starts[numbers]
-    table = slice_words(words.data, starts, starts + words.lengths[numbers])
-    return SimpleVocab(table, rows=rows), is_used
+    table = StringTable.from_spans(words.data, starts, starts + words.lengths[numbers])
+    return SimpleVocab.of_different(table, rows), is_used  # as their keys do
 
 
 def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:

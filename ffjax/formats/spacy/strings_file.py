@@ -17,6 +17,7 @@ from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.kernels.murmur64a import SLACK
 from ffjax.kernels.siphash import words_at
 from ffjax.strings.codec import join_words
+from ffjax.strings.string_table import StringTable
 
 _LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
 _BEGIN = int.from_bytes(b'\n  "', "little")
@@ -88,9 +89,11 @@ def _cut_lines(text: bytes) -> Spans | None:
     if not has_form.all():
         return None
     backslashes = np.flatnonzero(data == _BACKSLASH)
-    lines = np.unique(np.searchsorted(line_feeds, backslashes) - 1)
-    bounds = zip(first[lines].tolist(), (last[lines] + 1).tolist(), strict=True)
-    escaped = b",".join([text[start:end] for start, end in bounds])
+    lines = np.searchsorted(line_feeds, backslashes) - 1
+    lines = lines[np.diff(lines, prepend=-1) > 0]
+    # Each line up to its line feed is an item with a comma, which the last one lacks.
+    joined = StringTable.from_spans(data, first[lines], line_feeds[lines + 1])
+    escaped = joined.host_data[: joined.host_offsets[-1]].tobytes().rstrip(b",")
     n_quotes = np.count_nonzero(data == _QUOTE) - escaped.count(_QUOTE)
     if n_quotes != 2 * (len(first) - len(lines)):
         return None

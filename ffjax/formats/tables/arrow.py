@@ -27,7 +27,7 @@ from ffjax.formats.tables.columns import VECTORS, WORDS, choose, is_words_file
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 MAGICS = ((b"PAR1", "parquet"), (b"ARROW1\0\0", "arrow"), (b"\xff\xff\xff\xff", "arrow-stream"))
 _BLOCK_BYTES = 1 << 22
-_WIDE_BYTES = 1 << 24  # of many columns at a time, since each of them costs some work
+_WIDE_BYTES = 1 << 26  # read of many columns at a time, since each of them costs some work
 
 
 def import_pyarrow() -> Any:
@@ -70,9 +70,11 @@ class ArrowTable(NamedTuple):
         """The columns in batches of a few megabytes."""
         names = [name for name in (self.word, *self.vectors, self.norm) if name is not None]
         n_bytes = _BLOCK_BYTES if len(self.vectors) < 2 else _WIDE_BYTES
-        n_rows = max(1, n_bytes // max(4 * self.dims, 1))
+        row_bytes = max(4 * self.dims, 1)
+        n_rows = max(1, _BLOCK_BYTES // row_bytes)
         with arrow_errors(self.source.name, self.format):
-            for batch in _read_batches(self.source, self.format, names, n_rows):
+            n_read = max(1, n_bytes // row_bytes)
+            for batch in _read_batches(self.source, self.format, names, n_read):
                 for start in range(0, batch.num_rows, n_rows):
                     yield batch.slice(start, n_rows)
 
@@ -247,7 +249,7 @@ def matrix_of(batch: Any, table: ArrowTable, first: int) -> np.ndarray:
     for name, column in zip(table.vectors, columns, strict=True):
         _check_no_null(column, table, name, first)
     if types.is_floating(columns[0].type):
-        return np.stack([column.to_numpy() for column in columns]).T
+        return np.stack([column.to_numpy() for column in columns], axis=1)
     (column,) = columns
     if not types.is_fixed_size_list(column.type):
         column.validate(full=True)

@@ -132,7 +132,8 @@ class _Table:
         def block(batch: _Batch) -> Block:
             words = self._checked(batch)
             with np.errstate(over="ignore"):
-                rows = batch.rows.astype(np.float32, order="C")
+                # What lies in the file is copied.
+                rows = np.require(batch.rows, np.float32, ["C", "W"])
             if layout.is_exact:
                 norms = np.ones(len(rows)) if batch.norms is None else batch.norms
                 return Block(words, rows, norms.astype(np.float32), 0)

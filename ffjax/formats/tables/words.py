@@ -7,7 +7,6 @@ import numpy as np
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.streams import open_source, open_stream
-from ffjax.formats.rows.row_blocks import slice_words
 from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
 from ffjax.formats.tables.arrow import ArrowTable, import_pyarrow, open_arrow, row_error
 from ffjax.formats.tables.named_arrays import NamedArrays
@@ -35,7 +34,8 @@ def column_words(batch: Any, table: ArrowTable, first: int) -> StringTable:
 
 def _joined(strings: Any) -> StringTable:
     views = byte_views(strings)
-    return StringTable.concat([slice_words(x.data, x.starts, x.starts + x.lengths) for x in views])
+    from_spans = StringTable.from_spans
+    return StringTable.concat([from_spans(x.data, x.starts, x.starts + x.lengths) for x in views])
 
 
 def array_words(arrays: NamedArrays, file: Any) -> StringTable:
@@ -96,4 +96,4 @@ def _lines(source: ByteSource) -> StringTable:
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
     if len(ends) and (ends > starts).all() and (data[ends - 1] == ord("\r")).all():
         ends = ends - 1
-    return slice_words(data, starts, ends)
+    return StringTable.from_spans(data, starts, ends)

@@ -22,6 +22,7 @@ from ffjax.formats.rows import row_blocks
 from ffjax.formats.text.header import limit_hint, no_header_hint
 from ffjax.formats.text.line_chunks import LineChunk, first_lines
 from ffjax.formats.text.table import TextTable, open_table
+from ffjax.strings.string_table import StringTable
 
 
 def load_text(
@@ -132,9 +133,10 @@ class TextReader(row_blocks.BlockReader):
         if limit is not None:
             chunks = first_lines(chunks, limit)
         n_read = 0
-        for block in self.table.without_blank_lines(in_order(self._parse, chunks)):
-            n_read += len(block)
-            yield block
+        with closing(in_order(self._parse, chunks)) as parsed:
+            for block in self.table.without_blank_lines(parsed):
+                n_read += len(block)
+                yield block
         if self.n_rows is None:
             return
         least = self.n_rows if limit is None else min(limit, self.n_rows)
@@ -146,6 +148,6 @@ class TextReader(row_blocks.BlockReader):
 
     def _parse(self, chunk: LineChunk) -> tuple[row_blocks.Block, int | None]:
         lines = self.table.parse(chunk)
-        words = row_blocks.slice_words(chunk.text, lines.starts, lines.ends)
+        words = StringTable.from_spans(chunk.text, lines.starts, lines.ends)
         words = self.checked_words(words, words.first_invalid(), lines.starts, chunk.offset)
         return row_blocks.Block(words, lines.values, *self.norms(lines.values)), lines.blank
