@@ -167,7 +167,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         is_word = flat < self.n_words
         if self.ngrams is not None and not is_word.all():
             rows[~is_word] = self.ngrams.read(flat[~is_word] - self.n_words)
-        rows[is_word] = self.units(flat[is_word])[0]
+        if is_word.any():
+            rows[is_word] = self.units(flat[is_word])[0]
         return written(rows.reshape(*ids.shape, self.shape[1]), out)
 
     def take(self, ids: np.ndarray) -> Storage:

@@ -86,7 +86,8 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
     Rows on a device are added up in compiled code, one block while the caller uses the one before;
     of a memory map only the rows that are needed are read.
     """
-    lengths = np.diff(rows.table.host_offsets)[words]
+    offsets = rows.table.host_offsets
+    lengths = offsets[words + 1] - offsets[words]
     order = np.argsort(lengths, kind="stable")
     words, lengths = words[order], lengths[order]
     n_narrow = 0
