@@ -59,7 +59,7 @@ docs: $(STAMP)-dev ## build the documentation into site/; a warning or an undocu
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 release-check: $(STAMP)-dev ## build the wheel, check its contents, and run it with the oldest and the newest JAX and NumPy
-	@tools/release_check.sh $(BIN)/python 'jax==0.7.0 jaxlib==0.7.0 numpy==2.0.0' ''
+	@tools/release_check.sh $(BIN)/python 'jax==0.7.0 jaxlib==0.7.0 numpy==2.0.0 scipy==1.15.0' ''
 
 bench: $(STAMP)-test $(STAMP)-peers ## time ffjax beside its peers, for example ARGS="--list" or ARGS="--issue 5"
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -14,8 +14,8 @@ rm -rf dist
 "$python" -m check_wheel_contents --ignore W004 dist/*.whl # W004: names of modules; data/ is no module
 wheel=$(echo dist/*.whl)
 contents=$("$python" -m zipfile --list "$wheel")
-for file in data/demo.fifu data/explorer.html py.typed; do
-  grep -q "ffjax/$file" <<<"$contents" || { echo "the wheel lacks ffjax/$file" >&2; exit 1; }
+for file in $(git ls-files ffjax); do
+  grep -q "^$file " <<<"$contents" || { echo "the wheel lacks $file" >&2; exit 1; }
 done
 
 for packages in "$@"; do

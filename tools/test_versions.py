@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST = ["jax==0.7.0", "jaxlib==0.7.0", "numpy==2.0.0"]
+OLDEST = ["jax==0.7.0", "jaxlib==0.7.0", "numpy==2.0.0", "scipy==1.15.0"]
 NEWEST = ["--upgrade", "jax", "jaxlib", "numpy"]
 # The Python, and what is installed: the newest JAX is the newest that takes this Python.
 VERSIONS = {

@@ -67,7 +67,7 @@ function showWord(row) {
   if (row < 0) {
     const { projection, clusters } = words.about;
     get("word-answer").replaceChildren(
-      note(`Each point is a word; words that are used alike lie close together (${projection}). Click a point or search for a word to see its neighbors.`),
+      note(`Each point is a word; words that are used alike lie close together${projection && ` (${projection})`}. Click a point or search for a word to see its neighbors.`),
       heading("Clusters"),
       element("ul", { class: "clusters" }, ...clusterList(clusters)));
     return;
@@ -101,6 +101,10 @@ function showAnalogy([a, b, c]) {
     return [];
   }
   const answers = words.analogy(a, b, c, ANALOGIES);
+  if (!answers.length) {
+    get("analogy-answer").replaceChildren(note("This page has no other words to answer with."));
+    return [];
+  }
   const [left, minus, plus] = [a, b, c].map((row) => words.words[row]);
   get("analogy-answer").replaceChildren(
     element("p", { class: "sentence" }, element("b", {}, left), " is to ", element("b", {}, minus), " as ",
@@ -368,7 +372,7 @@ function title() {
   const { title: name, total, dims, projection } = words.about;
   get("title").textContent = name;
   const count = total > words.n ? `${number(words.n)} of ${number(total)} words` : `${number(words.n)} words`;
-  get("subtitle").textContent = `${count} · ${dims} dimensions · ${projection}`;
+  get("subtitle").textContent = [count, `${dims} dimensions`, projection].filter(Boolean).join(" · ");
 }
 
 async function start() {

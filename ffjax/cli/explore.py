@@ -12,6 +12,7 @@ from ffjax.cli.messages import translated
 from ffjax.cli.options import Source
 from ffjax.cli.progress import working
 
+METHODS = ("umap", "pca", "tsne", "umap-learn")  # written out, so that --help needs no JAX
 Target = Literal["html", "atlas", "projector"]
 
 
@@ -22,12 +23,16 @@ def explore(
     ],
     words: Annotated[int, Option("--words", "-n", min=1, help="Words to show.")] = 100_000,
     projection: Annotated[
-        str,
-        Option("--projection", metavar="METHOD", help="umap, pca, tsne, umap-learn or FILE.npy."),
-    ] = "umap",
+        str | None,
+        Option(
+            "--projection",
+            metavar="METHOD",
+            help="umap (default), pca, tsne, umap-learn or FILE.npy.",
+        ),
+    ] = None,
     neighbors: Annotated[
-        int, Option("-k", min=1, max=100, help="Number of neighbours of each word.")
-    ] = 20,
+        int | None, Option("-k", min=1, max=100, help="Neighbours of each word; default 20.")
+    ] = None,
     title: Annotated[
         str | None, Option("--title", help="Heading of the page (by default the file's name).")
     ] = None,
@@ -53,12 +58,13 @@ def explore(
       ffjax explore words.fifu -o words.html --projection pca
       ffjax explore words.fifu -o words.parquet --to atlas
     """
+    _check_options(to, {"--projection": projection, "-k": neighbors, "--title": title})
     check_distinct(output, source.file)
     if to != "projector":  # a folder, which may be there
         check_writable(output)
-    positions = _positions(projection)
+    positions = _positions(projection or "umap")
     emb = load(source, mmap=True)
-    options = {"words": words, "projection": positions, "neighbors": neighbors}
+    options = {"words": words, "projection": positions, "neighbors": neighbors or 20}
     with working("Writing") as bar, translated("explore", shown(source.file)):
         import jax
 
@@ -76,10 +82,21 @@ def explore(
     say(f"{output}: {n_shown:,} of {emb.n_words:,} words{size}.{hint}")
 
 
+def _check_options(to: str, options: dict[str, Any]) -> None:
+    """Checks that no option is given that the output would ignore."""
+    ignored = {"html": (), "atlas": ("--title",), "projector": tuple(options)}[to]
+    for name in ignored:
+        if options[name] is not None:
+            raise BadInput(f"`{name}`: expected no such option with --to {to}, which ignores it.")
+
+
 def _positions(projection: str) -> Any:
     """A method's name, or the positions in a file."""
-    if not projection.endswith(".npy"):
+    if projection in METHODS:
         return projection
+    if not os.path.isfile(projection):
+        expected = f"expected {', '.join(METHODS)} or a file of positions"
+        raise BadInput(f"`--projection`: {expected}, got {projection}.")
     import numpy as np
 
     try:

@@ -17,13 +17,22 @@ def test_bad_input(ff, small, tmp_path):
     page, text = tmp_path / "words.html", tmp_path / "text.npy"
     text.write_text("0 1")
     for projection, expected in {
-        "som": "`--projection`: expected one of 'umap', 'pca'",
+        "som": "expected umap, pca, tsne, umap-learn or a file of positions, got som",
         tmp_path / "none.npy": "none.npy",
         text: "expected an array of numbers as NumPy saves it",
     }.items():
         result = ff("explore", small["simple"], "-o", page, "--projection", projection)
         assert result.status == 2 and expected in result.err, result.err
     assert not page.exists()
+    result = ff("explore", small["simple"], "-o", page, "--to", "projector", "--title", "x")
+    assert result.status == 2 and "`--title`: expected no such option" in result.err
+
+
+def test_methods_are_those_of_the_library():
+    from ffjax.cli.explore import METHODS
+    from ffjax.transforms.projection import METHODS as ALL
+
+    assert tuple(ALL) == METHODS
 
 
 def test_other_programs(ff, small, tmp_path):

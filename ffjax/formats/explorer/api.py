@@ -12,9 +12,9 @@ from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.content import named_clusters, placed_words, quantized
 from ffjax.formats.explorer.page import filled_page
+from ffjax.transforms.projection import METHODS
 from ffjax.transforms.quantize.settings import Report
 
-TITLES = {"umap": "UMAP", "umap-learn": "UMAP", "tsne": "t-SNE", "pca": "principal components"}
 FRAME_HEIGHT = 640  # pixels, in a notebook
 
 
@@ -100,7 +100,7 @@ def explore(
         "title": title or "Embeddings",
         "total": embeddings.n_words,
         "dims": embeddings.dims,
-        "projection": TITLES.get(projection, "") if isinstance(projection, str) else "",
+        "projection": METHODS[projection] if isinstance(projection, str) else "",
     }
     page = ExplorerPage(filled_page(about, word_map, clusters, codes))
     if path is not None:

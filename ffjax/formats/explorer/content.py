@@ -59,14 +59,9 @@ def placed_words(
     report: Report,
 ) -> WordMap:
     """The first words of embeddings, placed by a method or at positions that the caller gives."""
-    check_embeddings(embeddings)
-    words = whole_number("words", words, 1)
+    names, rows = first_words(embeddings, words)
     neighbors = whole_number("neighbors", neighbors, 1)
-    names = list(embeddings.vocab.words[:words])
-    if not names:
-        raise ValueError("`embeddings`: expected some words, got none.")
     positions = _checked_positions(projection, len(names))
-    rows = np.asarray(embeddings.embedding_batch(names)[0], np.float32)
     vectors = to_unit(rows)
     nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
     if positions is None:
@@ -76,6 +71,15 @@ def placed_words(
     if embeddings.norms is not None:
         norms = np.asarray(embeddings.norms)[embeddings.vocab.rows_of(names)]
     return WordMap(names, vectors, norms, nearest, positions)
+
+
+def first_words(embeddings: Embeddings, words: int) -> tuple[list[str], np.ndarray]:
+    """The first words of embeddings and their vectors, float32 `[words, dims]`."""
+    check_embeddings(embeddings)
+    names = list(embeddings.vocab.words[: whole_number("words", words, 1)])
+    if not names:
+        raise ValueError("`embeddings`: expected some words, got none.")
+    return names, np.asarray(embeddings.embedding_batch(names)[0], np.float32)
 
 
 def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:

@@ -1,19 +1,20 @@
 """Words and vectors for other programs that show embeddings."""
 
 import json
+import re
 from os import PathLike, fsdecode, fspath
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import atomic_folder, open_output
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.explorer.content import placed_words
+from ffjax.formats.explorer.content import first_words, placed_words
 from ffjax.transforms.quantize.settings import Report
 
+_LINE_ENDS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 PROJECTOR_FILES = ("tensors.bytes", "metadata.tsv", "config.json", "projector_config.pbtxt")
 
 
@@ -23,7 +24,8 @@ def write_projector(
     """Writes a folder for TensorFlow's Embedding Projector, and for TensorBoard's.
 
     The standalone projector reads `config.json`, TensorBoard `projector_config.pbtxt`. Tabs and
-    line ends in words become spaces.
+    line ends in words become spaces, and a word of nothing but white space is written as `␣`, since
+    the projector skips empty lines.
 
     Args:
         folder: the folder to write; one that this function wrote earlier is replaced.
@@ -32,6 +34,7 @@ def write_projector(
 
     Raises:
         FileExistsError: if the folder holds other files.
+        ValueError: if there are no words.
 
     Examples:
         >>> import ffjax, tempfile, os
@@ -40,8 +43,7 @@ def write_projector(
         ...     sorted(os.listdir(folder + "/tea"))
         ['config.json', 'metadata.tsv', 'projector_config.pbtxt', 'tensors.bytes']
     """
-    names = list(embeddings.vocab.words[:words])
-    rows = np.asarray(embeddings.embedding_batch(names)[0], "<f4")
+    names, rows = first_words(embeddings, words)
     tensor = {
         "tensorName": "words",
         "tensorShape": list(rows.shape),
@@ -51,9 +53,9 @@ def write_projector(
     paths = ['tensor_path: "tensors.bytes"', 'metadata_path: "metadata.tsv"']
     fields = paths + [f"tensor_shape: {size}" for size in rows.shape]
     board = "embeddings {\n" + "".join(f"  {field}\n" for field in fields) + "}\n"
-    lines = "".join(f"{' '.join(name.split())}\n" for name in names)  # one column has no heading
+    lines = "".join(f"{_label(name)}\n" for name in names)  # one column has no heading
     contents = (
-        rows.tobytes(),
+        rows.astype("<f4").tobytes(),
         lines.encode("utf-8", "replace"),
         json.dumps({"embeddings": [tensor]}, indent=2).encode(),
         board.encode(),
@@ -61,6 +63,11 @@ def write_projector(
     with atomic_folder(fspath(folder), PROJECTOR_FILES) as new:
         for name, content in zip(PROJECTOR_FILES, contents, strict=True):
             Path(fsdecode(new), name).write_bytes(content)
+
+
+def _label(word: str) -> str:
+    """A word on a line of its own."""
+    return _LINE_ENDS.sub(" ", word) if word.strip() else "␣"
 
 
 def write_atlas(

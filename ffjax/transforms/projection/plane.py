@@ -1,6 +1,6 @@
 """Words in two dimensions by the method that a name chooses, from their exact neighbours."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -10,8 +10,8 @@ from ffjax.storage import NdArray
 from ffjax.transforms.neighbours import neighbour_blocks
 from ffjax.transforms.projection.umap import N_NEIGHBORS, umap
 
-Method = Literal["umap", "pca", "tsne", "umap-learn"]
-METHODS: tuple[str, ...] = get_args(Method)
+# What captions call them.
+METHODS = {"umap": "UMAP", "pca": "principal components", "tsne": "t-SNE", "umap-learn": "UMAP"}
 PERPLEXITY = 30
 
 

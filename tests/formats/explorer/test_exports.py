@@ -12,14 +12,27 @@ from tests.formats.explorer.test_page import EMB, ROWS, WORDS
 def test_projector(tmp_path):
     folder = tmp_path / "projector"
     for _ in range(2):  # it may be written again
-        ffjax.write_projector(folder, EMB, words=299)
+        ffjax.write_projector(folder, EMB, words=599)
     (tensor,) = json.loads((folder / "config.json").read_text())["embeddings"]
     rows = np.fromfile(folder / tensor["tensorPath"], "<f4").reshape(tensor["tensorShape"])
-    np.testing.assert_allclose(rows, EMB.embedding_batch(WORDS[:299])[0])
+    np.testing.assert_allclose(rows, EMB.embedding_batch(WORDS[:599])[0])
     lines = (folder / tensor["metadataPath"]).read_text("utf-8").split("\n")
     assert lines[:2] == WORDS[:2] and lines[-3:] == ["日本", "a b", ""]
     board = (folder / "projector_config.pbtxt").read_text()
-    assert "tensor_shape: 299" in board and "tensor_shape: 6" in board
+    assert "tensor_shape: 599" in board and "tensor_shape: 6" in board
+
+
+def test_every_word_has_a_visible_line(tmp_path):
+    words = ["a", "\u3000", "b\x85c", "d\u00a0e", " "]
+    ffjax.write_projector(tmp_path / "p", ffjax.from_vectors(words, ROWS[:5]))
+    text = (tmp_path / "p" / "metadata.tsv").read_text("utf-8")
+    assert text.split("\n") == ["a", "␣", "b c", "d\u00a0e", "␣", ""]
+
+
+@pytest.mark.parametrize("words", [-1, 0])
+def test_wrong_number_of_words(tmp_path, words):
+    with pytest.raises(ValueError, match="`words`"):
+        ffjax.write_projector(tmp_path / "p", EMB, words=words)
 
 
 def test_a_folder_with_other_files_stays(tmp_path):
