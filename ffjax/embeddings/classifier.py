@@ -30,7 +30,7 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 A = TypeVar("A")
 
 # Bytes of text whose words share a table, and bytes that are worth another thread.
-_BLOCK_BYTES, _THREAD_BYTES, _THREADS = 1 << 19, 1 << 17, n_cpus()
+_BLOCK_BYTES, _THREAD_BYTES = 1 << 19, 1 << 17
 _MOST_ORDER = 255
 
 
@@ -301,12 +301,13 @@ class Classifier:
             with np.errstate(over="ignore", invalid="ignore"):  # NaN is left out below
                 return answer(output, hidden.lines(block), options)
 
-        n_blocks = _THREADS * (len(text) // (_THREADS * _BLOCK_BYTES) + 1)
+        n_threads = n_cpus()
+        n_blocks = n_threads * (len(text) // (n_threads * _BLOCK_BYTES) + 1)
         size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
         blocks = line_blocks(text, size)
         if len(blocks) == 1:
             return [run(blocks[0])]
-        with ThreadPoolExecutor(_THREADS) as threads:
+        with ThreadPoolExecutor(n_threads) as threads:
             return list(threads.map(run, blocks))
 
     def _names(self, ids: Any, on_unicode_error: str) -> list[str]:

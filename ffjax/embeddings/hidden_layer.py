@@ -3,12 +3,11 @@
 Each different word is looked up and hashed once, and the sum of its rows and those of its n-grams
 is kept for later lines. Lines are sums of those sums. N-grams of words are added up as they come.
 
-If there are few labels, a call that adds many rows multiplies all rows by the output matrix first:
-of each row a number for each label remains, and sums are logits.
+If there are few labels, rows are multiplied by the output matrix first: of each row a number for
+each label remains, and sums are logits.
 """
 
 import os
-from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ffjax._internal.arrays import ranges
 from ffjax._internal.cpus import n_cpus
-from ffjax.embeddings.input_rows import DECODED, HostRows, InputRows, WordMemo
+from ffjax.embeddings.input_rows import DECODED, HostRows, MultipliedRows, WordMemo
 from ffjax.kernels.label_scores_numpy import logits
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.perfect_hash import HashTable
@@ -26,18 +25,19 @@ from ffjax.kernels.spans_numpy import equal_spans, fasttext_hashes
 from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
 from ffjax.kernels.tokenize_numpy import split_lines
 from ffjax.kernels.word_ngrams import word_ngrams
+from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.word_rows import word_rows
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16
-# Lines of so many rows are added up in fastText's order, some lines at a time. Without n-grams of
-# characters rows of words are in order anyway, and only those of n-grams of words are added apart.
+# Lines with more rows than this are summed in fastText's order, a group of lines at a time. Without
+# n-grams of characters rows of words are in order anyway; those of n-grams of words are not.
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 1000, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 24
-# Words that are kept for each thread: as many, and those whose sums take as many bytes.
-_WORDS, _SUM_BYTES, _LEAST_WORDS = 1 << 18, (1 << 27) // n_cpus(), 1 << 14
+# Limits of the threads' tables: words of each, and bytes of the sums of all.
+_WORDS, _LEAST_WORDS, _SUM_BYTES = 1 << 18, 1 << 14, 1 << 27
 # Dimensions for each label from which on rows are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
 _SHORT = 64
@@ -60,22 +60,15 @@ class Lines(NamedTuple):
     are_logits: bool
 
 
-class Spans(NamedTuple):
-    """Strings in one buffer.
+class Strings(NamedTuple):
+    """The words or the labels of a model."""
 
-    Attributes:
-        data: the bytes.
-        starts: where each string starts.
-        lengths: how many bytes it has.
-    """
+    index: HashTable
+    table: StringTable
 
-    data: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "Spans":
-        """Some of the strings."""
-        return Spans(self.data, self.starts[rows], self.lengths[rows])
+    def find(self, words: ByteViews) -> np.ndarray:
+        """The numbers of words, -1 for others."""
+        return find_numpy(self.index, self.table.host_data, self.table.host_offsets, *words)
 
 
 def line_blocks(text: bytes, size: int) -> list[bytes]:
@@ -97,23 +90,30 @@ class HiddenLayer:
 
     def __init__(self, classifier: Any) -> None:
         embeddings, storage = classifier.embeddings, classifier.embeddings.storage
-        self.words = embeddings.vocab.index, embeddings.vocab.table
-        self.labels = classifier.label_index, classifier.label_table
+        self.words = Strings(embeddings.vocab.index, embeddings.vocab.table)
+        self.labels = Strings(classifier.label_index, classifier.label_table)
         labels = list(map(encode_word, classifier.labels))
         self.prefix: Any = os.path.commonprefix(labels)
-        self.indexer, self.output = storage.indexer, classifier.output
+        self.indexer = storage.indexer
         ngrams = classifier.ngram_rows or storage.word_rows[:0]
         self.n_words, self.dims = storage.word_rows.shape
-        self.input = self._as_trained = InputRows(HostRows(storage.word_rows), HostRows(ngrams))
+        self.word_rows, self.ngram_rows = HostRows(storage.word_rows), HostRows(ngrams)
         self.order, self.n_buckets = classifier.word_ngrams, classifier.n_buckets
         self.buckets = classifier.ngram_buckets
         # Where words have few and short rows, these are added at once.
         has_few_rows = self.indexer is None or self.buckets is not None
         self.in_order = has_few_rows and self.dims <= _SHORT and len(ngrams) * self.dims <= DECODED
-        # How many rows are still to be added before it pays to multiply all of them.
-        has_few_labels = not self.in_order and len(self.output) * _DIMS_A_LABEL <= self.dims
-        self._until_multiplied = self.n_words + len(ngrams) if has_few_labels else 1 << 62
+        # What is added: the rows, or numbers for a few labels. Only the model decides, so that
+        # answers do not depend on the lines before.
+        self.output: np.ndarray | None = None
+        self.of_words: HostRows | MultipliedRows = self.word_rows
+        self.of_ngrams: HostRows | MultipliedRows = self.ngram_rows
+        if not self.in_order and len(classifier.output) * _DIMS_A_LABEL <= self.dims:
+            self.output = output = classifier.output.read(slice(None))
+            self.of_words = MultipliedRows(self.word_rows, output)
+            self.of_ngrams = MultipliedRows(self.ngram_rows, output)
         self._lock = Lock()
+        self._decoded: np.ndarray | None = None
         self._memos: list[WordMemo] = []  # that no thread uses
 
     def lines(self, text: bytes) -> Lines:
@@ -122,7 +122,7 @@ class HiddenLayer:
         memo = self._take_memo(len(starts))
         numbers, new = memo.table.add(data, starts, lengths)
         if new.size:
-            self._learn(memo, Spans(data, starts[new], lengths[new]))
+            self._learn(memo, ByteViews(data, starts[new], lengths[new]))
         words = Ragged(numbers, splits)
         of_words = Ragged(numbers[:0], np.zeros_like(splits))
         if not memo.are_words:
@@ -139,26 +139,28 @@ class HiddenLayer:
         else:
             totals = words.sum_rows(memo.sums[: memo.table.n_words])
             if buckets.values.size:
-                totals += memo.input.ngrams.sums(buckets)
+                totals += self.of_ngrams.sums(buckets)
             self._add_long_lines_in_order(totals, n_rows, memo, words, buckets)
-        self._multiply_rows(int(n_rows.sum()))
         self._memos.append(memo)
 
         hidden = totals * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
-        are_logits = memo.input.output is not None
-        return Lines(hidden.astype(np.float32, copy=False), n_rows, of_words, are_logits)
+        hidden = hidden.astype(np.float32, copy=False)
+        return Lines(hidden, n_rows, of_words, self.output is not None)
 
     def _take_memo(self, n_new: int) -> WordMemo:
         """Words that no other thread uses, with room for some more."""
-        memo, rows = self._memos.pop() if self._memos else None, self.input
-        if memo is None or memo.input is not rows or not memo.table.has_room(n_new):
-            dims = self.dims if rows.output is None else len(rows.output)
-            most = min(_WORDS, _SUM_BYTES // (4 * dims))
+        try:
+            memo = self._memos.pop()
+        except IndexError:
+            memo = None
+        if memo is None or not memo.table.has_room(n_new):
+            dims, dtype = self.of_words.dims, self.of_words.dtype
+            most = min(_WORDS, _SUM_BYTES // (n_cpus() * 4 * dims))
             n_words = n_new if memo is None else max(n_new, memo.table.n_words)
-            memo = WordMemo(max(_LEAST_WORDS, min(most, 8 * n_words), n_new), rows, dims)
+            memo = WordMemo(max(_LEAST_WORDS, min(most, 8 * n_words), n_new), dims, dtype)
         return memo
 
-    def _learn(self, memo: WordMemo, spans: Spans) -> None:
+    def _learn(self, memo: WordMemo, spans: ByteViews) -> None:
         """Computes what is added for new words."""
         ids, labels = self._words_and_labels(spans)
         ngrams = self._ngrams_of(spans, labels == _NO_LABEL)
@@ -167,8 +169,8 @@ class HiddenLayer:
         new = slice(end - len(ids), end)
         memo.labels[new] = labels
         if not self.in_order:
-            memo.sums[new] = memo.input.ngrams.sums(ngrams)
-            memo.sums[new][in_model] += memo.input.words.read(ids[in_model])
+            memo.sums[new] = self.of_ngrams.sums(ngrams)
+            memo.sums[new][in_model] += self.of_words.read(ids[in_model])
         memo.are_words &= bool((labels == _NO_LABEL).all())
         rows = Ragged.of(ids[in_model], in_model)
         rows = rows.joined(ngrams._replace(values=ngrams.values + np.int32(self.n_words)))
@@ -177,13 +179,13 @@ class HiddenLayer:
         if self.order > 1:
             memo.hashes[new] = fasttext_hashes(*spans)
 
-    def _words_and_labels(self, spans: Spans) -> tuple[np.ndarray, np.ndarray]:
+    def _words_and_labels(self, spans: ByteViews) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of words, -1 for others, and of labels among unknown words."""
-        ids = _find(self.words, spans)
+        ids = self.words.find(spans)
         labels = np.full(len(ids), _NO_LABEL, np.int32)
         labels[(ids < 0) & _begin_with(LABEL_PREFIX, spans)] = _SKIPPED
         candidates = np.flatnonzero((ids < 0) & _begin_with(self.prefix, spans))
-        numbers = _find(self.labels, spans.take(candidates))
+        numbers = self.labels.find(spans.take(candidates))
         labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
         return ids, labels
 
@@ -203,24 +205,9 @@ class HiddenLayer:
         group_ends = np.cumsum(n_rows[lines]) * self.dims // _GROUP_NUMBERS
         for group in np.split(lines, np.flatnonzero(np.diff(group_ends)) + 1):
             sums = self._sums_in_order(memo, words.take(group), buckets.take(group))
-            output = memo.input.output
-            totals[group] = sums if output is None else logits(output, sums).T
+            totals[group] = sums if self.output is None else logits(self.output, sums).T
 
-    def _multiply_rows(self, n_added: int) -> None:
-        """Multiplies all rows by the output matrix if more than as many have been added."""
-        self._until_multiplied -= n_added
-        if self._until_multiplied > 0 or not self._lock.acquire(blocking=False):
-            return
-        try:
-            if self.input.output is None:
-                output = self.output.read(slice(None))
-                words, ngrams, _ = self.input
-                self.input = InputRows(words.times(output), ngrams.times(output), output)
-                self._until_multiplied = 1 << 62
-        finally:
-            self._lock.release()
-
-    def _ngrams_of(self, spans: Spans, is_word: np.ndarray) -> Ragged:
+    def _ngrams_of(self, spans: ByteViews, is_word: np.ndarray) -> Ragged:
         """The rows of the n-grams of different words."""
         data, starts, lengths = spans
         counts = np.zeros(len(starts), np.int64)
@@ -259,30 +246,25 @@ class HiddenLayer:
         n_words = self.n_words
         if buckets.values.size:
             features = features.joined(buckets._replace(values=buckets.values + n_words))
-        ngrams = self._as_trained.ngrams
-        n_all = n_words + len(ngrams.storage)
-        is_worth_it = len(features.values) > n_all // 8 or "_all_rows" in vars(self)
+        n_all = n_words + len(self.ngram_rows.storage)
+        is_worth_it = self._decoded is not None or len(features.values) > n_all // 8
         if is_worth_it and n_all * self.dims <= DECODED:
-            with self._lock:  # of several threads one decodes
-                rows = self._all_rows
-            return features.sum_rows(rows)
+            return features.sum_rows(self._all_rows())
         needed, index = np.unique(features.values, return_inverse=True)
         n = int(np.searchsorted(needed, n_words))
-        pair = self._as_trained.words.read(needed[:n]), ngrams.read(needed[n:] - n_words)
+        pair = self.word_rows.read(needed[:n]), self.ngram_rows.read(needed[n:] - n_words)
         return Ragged(index, features.splits).sum_rows(np.concatenate(pair))
 
-    @cached_property
     def _all_rows(self) -> np.ndarray:
-        words, ngrams, _ = self._as_trained
-        return np.concatenate([rows.storage.read(slice(None)) for rows in (words, ngrams)])
+        """All rows, those of n-grams after those of words."""
+        with self._lock:  # of several threads one decodes
+            if self._decoded is None:
+                rows = self.word_rows.storage, self.ngram_rows.storage
+                self._decoded = np.concatenate([storage.read(slice(None)) for storage in rows])
+            return self._decoded
 
 
-def _find(table: tuple[HashTable, StringTable], spans: Spans) -> np.ndarray:
-    index, strings = table
-    return find_numpy(index, strings.host_data, strings.host_offsets, *spans)
-
-
-def _begin_with(prefix: bytes, spans: Spans) -> np.ndarray:
+def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:
     """Which words begin with some bytes."""
     data, starts, lengths = spans
     expected = np.frombuffer(prefix + bytes(8), np.uint8)

@@ -1,18 +1,19 @@
 """The rows of a classifier's input matrix on the host, and what words add up to."""
 
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ffjax._internal.arrays import Growing
-from ffjax.kernels.label_scores_numpy import logits
 from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.word_table import WordTable
 from ffjax.storage import Storage
 
 # Numbers of a matrix that is decoded at once, and not row by row when they are needed.
 DECODED = 1 << 24
+# Numbers that are multiplied at a time, which stay in a CPU's cache.
+_BLOCK_NUMBERS = 1 << 16
 
 
 class HostRows:
@@ -20,51 +21,65 @@ class HostRows:
 
     Args:
         storage: the storage.
-        matrix: the rows, if they are not those of the storage.
     """
 
-    def __init__(self, storage: Storage, matrix: np.ndarray | None = None) -> None:
-        self.storage = storage
-        self.matrix = storage.host_matrix() if matrix is None else matrix
+    def __init__(self, storage: Storage) -> None:
+        self.storage, self.dims, self.dtype = storage, storage.shape[1], np.float32
+        self._matrix = storage.host_matrix()
         self._lock = Lock()
 
     def read(self, ids: Any) -> np.ndarray:
         """Rows with these numbers."""
-        return self.storage.read(ids) if self.matrix is None else self.matrix[ids]
+        return self.storage.read(ids) if self._matrix is None else self._matrix[ids]
 
     def sums(self, ids: Ragged) -> np.ndarray:
         """The sums of the rows that each list names."""
         rows, dims = self.storage.shape
-        if self.matrix is None and rows < len(ids.values) and rows * dims <= DECODED:
+        if self._matrix is None and rows < len(ids.values) and rows * dims <= DECODED:
             with self._lock:  # of several threads one decodes
-                if self.matrix is None:
-                    self.matrix = self.storage.read(slice(None))
-        if self.matrix is not None:
-            return ids.sum_rows(self.matrix)
+                if self._matrix is None:
+                    self._matrix = self.storage.read(slice(None))
+        if self._matrix is not None:
+            return ids.sum_rows(self._matrix)
         needed, index = np.unique(ids.values, return_inverse=True)
         return Ragged(index, ids.splits).sum_rows(self.storage.read(needed))
 
-    def times(self, output: np.ndarray) -> "HostRows":
-        """The products of all rows with those of the output matrix."""
-        # In float64 it does not matter in which order they are added.
-        products = np.empty((len(self.storage), len(output)), np.float64)
-        for first, rows in self.storage.row_blocks():
-            products[first : first + len(rows)] = logits(output, rows).T
-        return HostRows(self.storage, products)
 
+class MultipliedRows:
+    """Rows times the output matrix: a number for each label, computed when first needed.
 
-class InputRows(NamedTuple):
-    """The rows of a classifier's input matrix.
-
-    Attributes:
-        words: those of words.
-        ngrams: those of n-grams.
-        output: the output matrix if they have been multiplied by it.
+    Args:
+        rows: the rows.
+        output: the output matrix.
     """
 
-    words: HostRows
-    ngrams: HostRows
-    output: np.ndarray | None = None
+    def __init__(self, rows: HostRows, output: np.ndarray) -> None:
+        self._rows, self._output = rows, output.astype(np.float64)
+        self.dims, self.dtype = len(output), np.float64
+        self._products = np.empty((len(rows.storage), len(output)))
+        self._is_computed = np.zeros(len(rows.storage), bool)
+
+    def read(self, ids: Any) -> np.ndarray:
+        """The products of rows with these numbers."""
+        self._compute(ids)
+        return self._products[ids]
+
+    def sums(self, ids: Ragged) -> np.ndarray:
+        """The sums of the products of the rows that each list names."""
+        self._compute(ids.values)
+        return ids.sum_rows(self._products)
+
+    def _compute(self, ids: np.ndarray) -> None:
+        """Computes the products of rows that have none yet; several threads may do the same."""
+        missing = np.unique(ids[~self._is_computed[ids]])
+        step = max(1, _BLOCK_NUMBERS // self._output.shape[1])
+        for start in range(0, len(missing), step):
+            block = missing[start : start + step]
+            rows = self._rows.read(block).astype(np.float64)
+            # Unlike a product of matrices by BLAS, a sum does not depend on the other rows.
+            for label, column in enumerate(self._output):
+                self._products[block, label] = (rows * column).sum(1)
+        self._is_computed[missing] = True
 
 
 class WordMemo:
@@ -72,13 +87,12 @@ class WordMemo:
 
     Args:
         capacity: how many words there may be.
-        rows: the rows that are added.
-        dims: their length.
+        dims: the length of the sums.
+        dtype: their type.
     """
 
-    def __init__(self, capacity: int, rows: InputRows, dims: int) -> None:
-        self.table, self.input = WordTable(capacity), rows
-        dtype = np.float32 if rows.output is None else np.float64
+    def __init__(self, capacity: int, dims: int, dtype: Any) -> None:
+        self.table = WordTable(capacity)
         self.sums = np.empty((capacity, dims), dtype)
         self.n_rows, self.labels = np.empty((2, capacity), np.int32)
         self.hashes = np.empty(capacity, np.uint32)

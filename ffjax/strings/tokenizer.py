@@ -61,7 +61,10 @@ class Tokenizer:
     def lines(self, text: bytes) -> Ragged:
         """The tokens of lines that each end with a line feed, if words are tokenized one by one."""
         data, starts, lengths, splits = words_of_lines(text)
-        memo = self._memos.pop() if self._memos else None
+        try:
+            memo = self._memos.pop()
+        except IndexError:
+            memo = None
         if memo is None or memo.n_bytes > _MEMO_BYTES or not memo.table.has_room(len(starts)):
             memo = WordMemo(max(_MEMO_WORDS, len(starts)))
         numbers, new = memo.table.add(data, starts, lengths)

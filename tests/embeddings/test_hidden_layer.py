@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.embeddings import hidden_layer
+from ffjax.embeddings import classifier, hidden_layer
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.vocab.ngrams.word_rows import word_rows
 from tests.embeddings.classifiers import HOSTILE, sentences
@@ -32,17 +32,35 @@ def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeyp
 def test_rows_multiplied_by_the_output_give_the_same_scores(
     classifiers, texts, name, monkeypatch
 ):
-    expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
+    plain = ffjax.load_classifier(classifiers / name)
     monkeypatch.setattr(hidden_layer, "_SHORT", 0)
     monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", 0)
     ours = ffjax.load_classifier(classifiers / name, mmap=True)
-    ours._hidden._until_multiplied = 1
-    ours.probabilities(texts)
-    assert ours._hidden.input.output is not None
-    np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
-    assert ours.predict(texts, k=3)[0] == ffjax.load_classifier(classifiers / name).predict(
-        texts, k=3
-    )[0]
+    assert ours._hidden.output is not None
+    np.testing.assert_allclose(ours.probabilities(texts), plain.probabilities(texts), atol=2e-6)
+    assert ours.predict(texts, k=3)[0] == plain.predict(texts, k=3)[0]
+
+
+@pytest.mark.parametrize("dims_a_label", [0, 1 << 30])
+def test_answers_do_not_depend_on_earlier_lines(classifiers, texts, dims_a_label, monkeypatch):
+    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
+    monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", dims_a_label)
+    first = ffjax.load_classifier(classifiers / "softmax-bigrams").probabilities(texts[:50])
+    ours = ffjax.load_classifier(classifiers / "softmax-bigrams")
+    for _ in range(20):  # more rows than the model has
+        ours.probabilities(texts)
+    np.testing.assert_array_equal(ours.probabilities(texts[:50]), first)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_the_number_of_threads_is_read_when_lines_are(classifiers, texts, n, monkeypatch):
+    ours, calls = ffjax.load_classifier(classifiers / "softmax-chars"), []
+    monkeypatch.setattr(classifier, "_THREAD_BYTES", 1)
+    monkeypatch.setattr(classifier, "line_blocks", lambda *args: calls.append(args) or [text])
+    text = b"tea\n" * 4096
+    monkeypatch.setenv("FFJAX_NUM_THREADS", str(n))
+    ours.score_lines(text, ours.labels[0])
+    assert calls == [(text, -(-len(text) // n))]
 
 
 def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch):
