@@ -7,14 +7,14 @@ from ffjax.formats.spacy.strings_file import Spans
 from ffjax.formats.spacy.symbols import symbols
 from ffjax.kernels.murmur64a import murmur64a_spans
 
-_LOW_BITS = np.uint64((1 << 16) - 1)
+_LOW_BITS = np.uint64((1 << 20) - 1)
 
 
 def keys_of(words: Spans) -> np.ndarray:
     """The key of each word, uint64 `[n]`."""
     keys = murmur64a_spans(*words)
     hashes = murmur64a_spans(*Spans.of(symbols()))
-    is_likely = np.zeros(1 << 16, bool)  # few words are symbols, and most are told by 16 bits
+    is_likely = np.zeros(1 << 20, bool)  # few words are symbols, and most are told by 20 bits
     is_likely[hashes & _LOW_BITS] = True
     likely = np.flatnonzero(is_likely[keys & _LOW_BITS])
     numbers = {key: number for number, key in enumerate(hashes.tolist())}
