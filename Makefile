@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 -
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-exhaustive test-processes test-versions test-browser explorer release-check lint types contract docs bench pre-commit clean
+.PHONY: help demo test test-exhaustive test-processes test-engines test-versions test-browser explorer release-check lint types contract docs bench pre-commit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the emb
 
 # The contracts of storages and vocabularies hold with 64-bit types too, and make no NaN.
 test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suite with its doctests
-	@$(PYTEST) -m 'not devices and not exhaustive and not processes' $(ARGS)
+	@$(PYTEST) -m 'not devices and not exhaustive and not processes and not engines' $(ARGS)
 	@$(PYTEST) -m 'devices and not exhaustive' $(ARGS) || [ $$? = 5 ] # 5: ARGS selects none
 	@$(if $(ARGS),,JAX_ENABLE_X64=1 JAX_DEBUG_NANS=1 $(PYTEST) -m 'not devices and not exhaustive' $(CONTRACTS))
 
@@ -33,6 +33,9 @@ test-exhaustive: $(STAMP)-test $(STAMP)-peers $(STAMP)-wheels ## the full produc
 
 test-processes: $(STAMP)-test $(STAMP)-peers ## several processes under jax.distributed: four of them, and the script in the documentation
 	@$(PYTEST) -m processes tests/test_processes.py $(ARGS)
+
+test-engines: $(STAMP)-test $(STAMP)-engines ## Ray, Spark, Dask, datasets and datatrove over a million lines (FFJAX_ENGINE_LINES); Spark needs Java
+	@$(PYTEST) -m engines tests/test_engines.py $(ARGS)
 
 test-versions: $(STAMP)-venv ## the oldest JAX, and the newest on Python 3.11, 3.12 and 3.13; ARGS="oldest 3.13" for some
 	@$(BIN)/python tools/test_versions.py $(ARGS)
@@ -88,6 +91,11 @@ $(STAMP)-base: pyproject.toml $(STAMP)-venv
 $(STAMP)-test: pyproject.toml $(STAMP)-venv
 	@echo 'installing what the tests need (a minute or two, once)'
 	@$(PIP) --editable '.[test,all]'
+	@touch $@
+
+$(STAMP)-engines: pyproject.toml $(STAMP)-venv
+	@echo 'installing the engines (a few minutes, once)'
+	@$(PIP) --editable '.[engines]'
 	@touch $@
 
 $(STAMP)-dev: pyproject.toml $(STAMP)-venv

@@ -66,7 +66,7 @@ def test(name: str) -> bool | None:
     subprocess.run([ours, "-c", code], check=True)
     pytest = [ours, "-m", "pytest", "-q", "--numprocesses", "2", "--dist", "loadfile"]
     runs = (
-        ["-m", "not devices and not exhaustive and not processes", *ONE_DEVICE],
+        ["-m", "not devices and not exhaustive and not processes and not engines", *ONE_DEVICE],
         ["-m", "devices", *EIGHT_DEVICES],
     )
     environment = os.environ | {"FFJAX_PEERS": ""}  # tests beside a peer are not among these
