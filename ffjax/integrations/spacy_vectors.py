@@ -4,7 +4,7 @@ spaCy finds `create_vectors` by the entry point `spacy_vectors`. What it asks of
 than its class `BaseVectors` says; the methods here are those that spaCy 3.8 calls.
 """
 
-import os
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def create_vectors(
 
     Args:
         path: a file or folder of embeddings that `ffjax.load` reads. It is read when vectors are
-            first asked for, and not if the pipeline was saved: a saved pipeline has its own copy.
+            first asked for; a saved pipeline has its own copy, and works without the file.
         mmap: as in `ffjax.load`.
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
             which the metadata names, as of tables of spaCy's, or else the text.
@@ -89,17 +89,23 @@ class PipelineVectors:
         self._stores = [store, *(old for old in self._stores if old is not store)][:2]
 
     @property
+    def _is_empty(self) -> bool:
+        return self._embeddings is None and self._path is None
+
+    @property
     def shape(self) -> tuple[int, int]:
-        """Rows and dimensions; zeros while there is nothing to read."""
-        is_missing = self._path is None or not os.path.exists(self._path)
-        if self._embeddings is None and is_missing:
-            return 0, 0  # a saved pipeline asks before it reads its own
-        return self.embeddings.storage.shape
+        """Rows and dimensions; zeros if there is no file, of which other questions are errors."""
+        if self._is_empty:
+            return 0, 0
+        try:
+            return self.embeddings.storage.shape
+        except (OSError, ImportError):
+            return 0, 0  # a saved pipeline asks before it reads its own, and need not have the file
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
-        return self.shape[0] * self.shape[1]
+        """How many numbers there are; an error if their file is missing."""
+        return 0 if self._is_empty else math.prod(self.embeddings.storage.shape)
 
     @property
     def vectors_length(self) -> int:

@@ -112,6 +112,32 @@ def test_a_saved_pipeline_has_its_own_copy(path: Path, tmp_path: Path) -> None:
         pipeline(None).vocab.vectors.get_batch(["tea"])
 
 
+def test_addresses_of_the_hub_and_missing_files(
+    emb: ffjax.Embeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    snapshot = tmp_path / "models--org--tea" / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    ffjax.save(emb, snapshot / "words.msgpack")
+    pipeline("hf://org/tea/words.msgpack").to_disk(tmp_path / "saved")  # before any look-up
+    (snapshot / "words.msgpack").unlink()
+    saved = spacy.load(tmp_path / "saved")
+    assert saved.vocab.vectors.embeddings == emb and saved.vocab.vectors_length == 4
+    for missing in ("hf://org/tea/words.msgpack", tmp_path / "typo.fifu"):
+        nlp = pipeline(missing)
+        questions = [
+            lambda nlp=nlp: nlp("tea").vector,
+            lambda nlp=nlp: nlp("tea").has_vector,
+            lambda nlp=nlp: nlp("tea")[0].has_vector,
+            lambda nlp=nlp: nlp.to_disk(tmp_path / "again"),
+            nlp.to_bytes,
+        ]
+        for question in questions:
+            with pytest.raises(FileNotFoundError, match=Path(missing).name):
+                question()
+
+
 def test_copies_leave_the_cache_behind(path: Path) -> None:
     nlp = pipeline(path)
     vectors = nlp.vocab.vectors
