@@ -4,14 +4,16 @@
       refs/REVISION           the commit of a branch or tag
       snapshots/COMMIT/...    the files
 
-The cache is `$HF_HUB_CACHE`, or `$HF_HOME/hub`, or `~/.cache/huggingface/hub`. What it has is read
-without asking the network. The rest is downloaded by `huggingface_hub`, unless `HF_HUB_OFFLINE` is
-set. See https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+The cache is `$HF_HUB_CACHE`, or `$HF_HOME/hub`, or `~/.cache/huggingface/hub`. A `FILE` that it has
+is read without asking the network. Without `FILE` the hub is asked, since the cache may lack some
+files. The rest is downloaded by `huggingface_hub`, unless `HF_HUB_OFFLINE` is set.
+See https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
 """
 
 import errno
 import os
 import re
+from importlib.util import find_spec
 from typing import Any
 
 from ffjax.errors import FormatError
@@ -21,7 +23,7 @@ from ffjax.formats.io.folders import names_in
 from ffjax.formats.io.streams import IsFolder
 
 _ADDRESS = re.compile(
-    r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?"
+    r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>refs/\w+/[^/]+|[^/]+))?(/(?P<file>.+))?"
 )
 # The same models for other programs, which nothing here reads.
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "flax_model.msgpack"]
@@ -31,8 +33,9 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
     """The path of a file or folder on the hub in its local cache; any other file as it is.
 
     Args:
-        file: `hf://ORG/NAME[@REVISION][/FILE]`. Without `FILE` it is the file that an archive with
-            the same files would be read for, or the folder itself if its files belong together.
+        file: `hf://ORG/NAME[@REVISION][/FILE]`, where `REVISION` may be `refs/pr/NUMBER`. Without
+            `FILE`, the member that would be read from an archive of these files, or the folder
+            itself if its files belong together.
         is_folder: whether files of these names belong together.
 
     Raises:
@@ -47,12 +50,23 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in address.split("/"):
         raise ValueError(f"`path`: expected hf://ORG/NAME[@REVISION][/FILE], got {address!r}.")
-    name, revision = match["name"], match["revision"] or "main"
+    name, revision, member = match["name"], match["revision"] or "main", match["file"]
     snapshot = _cached(name, revision)
-    path = None if snapshot is None else os.path.join(snapshot, match["file"] or "")
-    if path is None or not os.path.exists(path):
-        path = os.path.join(_download(name, revision, match["file"]), match["file"] or "")
+    if snapshot is None or not _has(snapshot, member):
+        snapshot = _download(name, revision, member)
+    path = os.path.join(snapshot, member or "")
     return _chosen(path, address, is_folder) if os.path.isdir(path) else path
+
+
+def _has(snapshot: str, member: str | None) -> bool:
+    """Whether a folder of the cache has a file; or all files, which it can't tell, if it must."""
+    if member is None:
+        return _is_offline() or find_spec("huggingface_hub") is None
+    return os.path.exists(os.path.join(snapshot, member))
+
+
+def _is_offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _cached(name: str, revision: str) -> str | None:
@@ -71,7 +85,7 @@ def _cached(name: str, revision: str) -> str | None:
 
 def _download(name: str, revision: str, file: str | None) -> str:
     """Downloads the files of a revision, or one with those that belong to it; the folder."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if _is_offline():
         message = "expected a file in the local cache of the hub, since HF_HUB_OFFLINE is set, got"
         address = f"hf://{name}@{revision}" + (f"/{file}" if file else "")
         raise FileNotFoundError(errno.ENOENT, message, address)
@@ -99,5 +113,7 @@ def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
     if name is None:
         got = ", ".join(map(repr, names[:20])) or "none"
         hint = f"Name one, as in `{address.rstrip('/')}/FILE`."
+        if _is_offline():
+            hint += " HF_HUB_OFFLINE is set: the local cache may not have all files."
         raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
     return os.path.join(folder, name)

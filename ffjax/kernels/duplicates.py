@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Int, Int64, UInt8, UInt32
 
+from ffjax.kernels.spans_numpy import keyed_hashes
+
+_KEY = np.uint64(0x9E3779B97F4A7C15)
 # In the order of the second of each pair.
 Pairs = Int64[np.ndarray, "pairs 2"]
 
@@ -33,3 +36,16 @@ def duplicates(
         if first != i:
             pairs.append((first, i))
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def may_repeat(data: UInt8[np.ndarray, " size"], offsets: Int[np.ndarray, " n_plus_1"]) -> bool:
+    """Whether two strings have the same hash; if not, all differ. Much faster than `duplicates`.
+
+    Example:
+        >>> may_repeat(np.frombuffer(b"aba" + bytes(8), np.uint8), np.arange(4))
+        True
+    """
+    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets)
+    _, hashes = keyed_hashes(data, starts, lengths, _KEY)
+    hashes.sort()
+    return bool((hashes[1:] == hashes[:-1]).any())

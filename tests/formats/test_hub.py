@@ -3,6 +3,7 @@
 import os
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,48 @@ def test_downloading(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ffjax.load("hf://org/other@v1/words.fifu") == simple()
     patterns = ["words.fifu", "words.fifu.*", "words.fifu/*"]
     assert calls == [("org/other", {"revision": "v1", "allow_patterns": patterns})]
+
+
+def test_a_snapshot_may_have_some_of_the_files_only(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = snapshot.with_name("complete")
+    snapshot.rename(complete)
+    snapshot.mkdir()
+    (snapshot / "config.json").write_text("{}")
+    (snapshot / "other.txt").write_text("one 0.5\n")
+
+    def snapshot_download(name: str, *, revision: str, ignore_patterns: list[str]) -> str:
+        assert (name, revision) == ("org/glove-100", "main") and "*.h5" in ignore_patterns
+        for file in complete.iterdir():
+            (snapshot / file.name).write_bytes(file.read_bytes())
+        return os.fspath(snapshot)
+
+    assert ffjax.load("hf://org/glove-100").dims == 1  # offline
+    (snapshot / "other.txt").unlink()
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    (snapshot / "a.txt").write_text("a 1\n")
+    (snapshot / "b.txt").write_text("b 1\n")
+    with pytest.raises(ffjax.FormatError, match="the local cache may not have all files"):
+        ffjax.load("hf://org/glove-100")
+    (snapshot / "a.txt").unlink()
+    (snapshot / "b.txt").unlink()
+    module = types.ModuleType("huggingface_hub")
+    module.__spec__ = ModuleSpec("huggingface_hub", None)
+    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert ffjax.load("hf://org/glove-100") == simple()
+
+
+def test_pull_requests_are_revisions(snapshot: Path) -> None:
+    refs = snapshot.parents[1] / "refs" / "refs" / "pr"
+    refs.mkdir(parents=True)
+    (refs / "1").write_text(COMMIT)
+    assert ffjax.load("hf://org/glove-100@refs/pr/1/words.fifu") == simple()
+    assert ffjax.load("hf://org/glove-100@refs/pr/1") == simple()
+    with pytest.raises(FileNotFoundError, match="hf://org/glove-100@refs/pr/2/words.fifu"):
+        ffjax.load("hf://org/glove-100@refs/pr/2/words.fifu")
 
 
 def test_static_models_are_folders(snapshot: Path) -> None:

@@ -17,6 +17,7 @@ from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.values import Raw, TextRun
 from ffjax.formats.tables.npy import Array
+from ffjax.kernels.duplicates import may_repeat
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab
@@ -64,12 +65,13 @@ def load_gensim(
     check_limit(limit)
     with open_model(file) as model:
         table = _words(model, lossy, limit)
+        _check_different(model, table)
         vectors, ngrams = model.vectors(), model.ngrams()
         if ngrams is None:
             rows = _map(vectors, len(table)) if mmap else _read(vectors, len(table))
-            return Embeddings(NdArray(rows), _vocab(model, table, None))
+            return Embeddings(NdArray(rows), SimpleVocab.of_different(table))
         indexer = _indexer(model, ngrams, table)
-        vocab = _vocab(model, table, indexer)
+        vocab = FastTextVocab(table, indexer)
         if mmap:
             word_rows = NdArray(_map(vectors, len(table)))
             ngram_rows = NdArray(_map(ngrams.rows, ngrams.rows.shape[0]))
@@ -107,6 +109,15 @@ def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
     return table
 
 
+def _check_different(model: Model, table: StringTable) -> None:
+    """Checks that no word is repeated in the list, since vocabularies are hashed only later."""
+    if not may_repeat(table.host_data, table.host_offsets):
+        return
+    if (pair := table.first_duplicate()) is not None:
+        got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
+        raise model.error("words", "each word once", got)
+
+
 def _slice(data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> StringTable:
     """The bytes of the words, which as a rule follow each other with a few bytes between."""
     if len(starts) < 2 or (starts[1:] <= stops[:-1]).any() or (stops == starts).any():
@@ -137,16 +148,6 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
     except (IndexError, OverflowError, TypeError, ValueError) as error:
         expected = "a bucket for each row of `vectors_ngrams`"
         raise model.error("hash2index", expected, str(error)) from error
-
-
-def _vocab(model: Model, table: StringTable, indexer: Any) -> SimpleVocab | FastTextVocab:
-    # gensim has a dictionary of the words, whose keys differ.
-    try:
-        if indexer is None:
-            return SimpleVocab.of_different(table)
-        return FastTextVocab(table, indexer)
-    except ValueError as error:
-        raise model.error("words", "each word once", str(error)) from error
 
 
 def _read(array: Array, n: int) -> jax.Array:

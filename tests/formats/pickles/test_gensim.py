@@ -83,9 +83,12 @@ def test_words_of_large_models_are_hashed_when_that_is_needed(path: Path, monkey
     assert [emb.vocab.idx(word) for word in WORDS] == [0, 1, 2, 3]
     with pytest.raises(AttributeError, match="'SimpleVocab' object has no attribute 'indices'"):
         _ = emb.vocab.indices
-    path.write_bytes(files.keyed_vectors([*"abca"], ROWS))
-    with pytest.raises(ValueError, match="`words`: expected each once, got 'a'"):
-        _ = ffjax.load(path).vocab.index
+    for words in ([*"abca"], [*"ab", "", ""], ["x", *["zürich" * 60] * 2, "y"]):
+        path.write_bytes(files.keyed_vectors(words, ROWS))
+        with pytest.raises(ffjax.FormatError, match="words: expected each word once, got"):
+            ffjax.load(path)
+    path.write_bytes(files.keyed_vectors(["a", "a\0", "b", "b\0"], ROWS))  # with equal hashes
+    assert ffjax.load(path).vocab.words == ["a", "a\0", "b", "b\0"]
 
 
 def test_files_next_to_a_descriptor_are_unknown(path: Path) -> None:
