@@ -1,7 +1,6 @@
 """Reading models of gensim: `model` has the layout."""
 
 from itertools import groupby
-from typing import Any
 
 import jax
 import numpy as np
