@@ -112,7 +112,7 @@ _ARGUMENTS = {
 
 
 def check_no_others(arguments: Mapping[str, Any]) -> None:
-    """Raises an error for arguments of `most_similar` that only gensim has, or that nobody has."""
+    """Raises an error for arguments of `most_similar` that only gensim has or that do not exist."""
     for name in arguments:
         hint = _ARGUMENTS.get(name, "`help(ffjax.Embeddings.most_similar)` lists them.")
         raise TypeError(f"`{name}`: expected an argument of `most_similar`. {hint}")

@@ -63,12 +63,13 @@ class Lines(NamedTuple):
 class Strings(NamedTuple):
     """The words or the labels of a model."""
 
-    index: HashTable
-    table: StringTable
+    hash_table: HashTable
+    strings: StringTable
 
     def find(self, words: ByteViews) -> np.ndarray:
         """The numbers of words, -1 for others."""
-        return find_numpy(self.index, self.table.host_data, self.table.host_offsets, *words)
+        strings = self.strings
+        return find_numpy(self.hash_table, strings.host_data, strings.host_offsets, *words)
 
 
 def line_blocks(text: bytes, size: int) -> list[bytes]:

@@ -103,9 +103,11 @@ class _Block(NamedTuple):
 
 def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
     most, lengths = rules.most_characters, text_lengths(texts)
+    if len(lengths):
+        tokenizer.prepare()  # once, before there are threads
     if most is not None and lengths.max(initial=0) > most:
         texts, lengths = cut(texts, most), np.minimum(lengths, most)
-    # Texts that are tokenized by themselves are counted, others measured.
+    # Blocks hold a number of texts if each is tokenized as a whole, else a number of characters.
     sizes, size = (lengths + 1, _BLOCK_CHARACTERS)
     if not tokenizer.settings.divides:
         texts = as_strings(texts)

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
 
 from ffjax._internal.arguments import array_of, check_flag, whole_number
 from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, on_host
-from ffjax._internal.pytree import field_names, set_fields, value
+from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.embeddings import static_encode
 from ffjax.embeddings.static_encode import Rules
-from ffjax.embeddings.token_rows import TokenRows, checked_arrays, frozen
+from ffjax.embeddings.token_rows import TokenRows, checked_arrays, file_bytes
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.token_means import mean_of_tokens
 from ffjax.storage import NdArray
@@ -26,6 +27,7 @@ RULES, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"
 # its version 0.9 takes at a time.
 MAX_LENGTH, _BATCH_TEXTS = 512, 1024
 _MODELS_OWN: Any = object()
+_ARRAYS = {"rows", "mapping", "weights"}
 
 
 @value(static=("normalize", "max_length", "unknown", "rules", "unknown_id"))
@@ -92,15 +94,21 @@ class StaticModel:
         config: Any = b"{}",
     ) -> None:
         if not isinstance(tokenizer, Tokenizer):
-            raw = _bytes("tokenizer", tokenizer).tobytes()
+            raw = file_bytes("tokenizer", tokenizer).tobytes()
             tokenizer = Tokenizer(read_tokenizer(raw), raw)
         arrays = checked_arrays(rows, mapping, weights, tokenizer.settings)
-        set_fields(self, **arrays._asdict(), config=_bytes("config", config))
-        set_fields(self, tokenizer=_bytes("tokenizer", tokenizer.raw), _tokenizer=tokenizer)
-        max_length = None if max_length is None else whole_number("max_length", max_length)
-        set_fields(self, normalize=check_flag("normalize", normalize), max_length=max_length)
-        unknown, rules = _one_of("unknown", unknown, UNKNOWN), _one_of("rules", rules, RULES)
-        set_fields(self, unknown=unknown, rules=rules, unknown_id=tokenizer.settings.unknown)
+        set_fields(
+            self,
+            **arrays._asdict(),
+            tokenizer=file_bytes("tokenizer", tokenizer.raw),
+            config=file_bytes("config", config),
+            normalize=check_flag("normalize", normalize),
+            max_length=None if max_length is None else whole_number("max_length", max_length),
+            unknown=_one_of("unknown", unknown, UNKNOWN),
+            rules=_one_of("rules", rules, RULES),
+            unknown_id=tokenizer.settings.unknown,
+            _tokenizer=tokenizer,  # the cached property, which would parse it again
+        )
 
     @property
     def dims(self) -> int:
@@ -110,7 +118,7 @@ class StaticModel:
     @property
     def n_tokens(self) -> int:
         """The number of tokens."""
-        return len(self._tokenizer.settings.vocab)
+        return len(self.settings.vocab)
 
     @property
     def settings(self) -> TokenizerFile:
@@ -120,13 +128,13 @@ class StaticModel:
     @property
     def tokens(self) -> list[str]:
         """The tokens in the order of their numbers."""
-        vocab = self._tokenizer.settings.vocab
+        vocab = self.settings.vocab
         return sorted(vocab, key=vocab.__getitem__)
 
-    @property
+    @cached_property
     def embeddings(self) -> Embeddings:
         """The tokens as words: embeddings with their weighted rows in float32."""
-        vocab = self._tokenizer.settings.vocab
+        vocab = self.settings.vocab
         rows = self.token_rows.read(np.sort(np.fromiter(vocab.values(), np.int64, len(vocab))))
         return Embeddings(NdArray(rows.astype(np.float32, copy=False)), SimpleVocab(self.tokens))
 
@@ -213,7 +221,8 @@ class StaticModel:
         Pure: works under `jit`, `vmap` and `grad`, with the model as an argument.
 
         Args:
-            ids: token numbers, `[..., n]`; negative ones do not count.
+            ids: token numbers, `[..., n]`; negative ones do not count, and those beyond the last
+                token are clipped to it.
 
         Returns:
             What `encode` answers for these tokens, float32 `[..., dims]`.
@@ -249,11 +258,15 @@ class StaticModel:
     def replace(self, **changes: Any) -> "StaticModel":
         """A copy with other values for any of the constructor's arguments.
 
+        Inside `jit`, of a traced model only arrays can be replaced, and they are not checked.
+
         Raises:
             FormatError: if `tokenizer` is not a tokenizer.
             TypeError: for another name, or a value of another type.
             ValueError: if values don't fit each other.
         """
+        if changes.keys() <= _ARRAYS and is_traced(self.tokenizer):
+            return replace(self, **changes)
         fields = {name: getattr(self, name) for name in field_names(type(self))}
         fields.pop("unknown_id")
         fields["tokenizer"] = self._tokenizer
@@ -264,7 +277,7 @@ class StaticModel:
 
     def __repr__(self) -> str:
         rows = f"{len(self.rows)} x {self.dims} {self.rows.dtype}"
-        kind = self._tokenizer.settings.kind
+        kind = self.settings.kind
         return f"StaticModel({rows}, {self.n_tokens} tokens of {kind}, {self.rules})"
 
     def _rules(self, normalize: Any, max_length: Any, unknown: Any, compat: str) -> Rules:
@@ -276,7 +289,7 @@ class StaticModel:
             max_length = MAX_LENGTH if compat == "0.9" else self.max_length
         elif max_length is not None:
             max_length = whole_number("max_length", max_length)
-        settings, most_characters = self._tokenizer.settings, None
+        settings, most_characters = self.settings, None
         if self.rules == "model2vec" and max_length is not None:
             most_characters = max_length * self._median_length
         dropped = self.unknown_id if unknown == "drop" else None
@@ -320,20 +333,13 @@ class StaticModel:
 
     @cached_property
     def _median_length(self) -> int:
-        return int(np.median(list(map(len, self._tokenizer.settings.vocab))))
+        return int(np.median(list(map(len, self.settings.vocab))))
 
     @property
     def _dtype(self) -> np.dtype:
         """The type of vectors."""
         dtype = np.dtype(self.rows.dtype)
         return dtype if dtype.kind == "f" else np.dtype(np.float32)
-
-
-def _bytes(name: str, content: Any) -> np.ndarray:
-    """The content of a file as an array."""
-    if isinstance(content, bytes):
-        return np.frombuffer(content, np.uint8)
-    return frozen(on_host(array_of(name, content, jnp.uint8, "the bytes of a file", (None,))))
 
 
 def _one_of(name: str, choice: Any, choices: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from ffjax._internal.atomic_write import atomic_write
 from ffjax._internal.file_arguments import check_source
 from ffjax._internal.progress import BlockProgress
+from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
 
@@ -27,7 +28,7 @@ _READ_BYTES = 1 << 24
 
 
 def embed_file(
-    embeddings: Embeddings,
+    embeddings: Embeddings | StaticModel,
     source: str | os.PathLike[str] | BufferedIOBase,
     target: str | os.PathLike[str],
     *,
@@ -45,7 +46,7 @@ def embed_file(
     is complete.
 
     Args:
-        embeddings: the embeddings.
+        embeddings: the embeddings, or a static model, which takes no other options of `embed_text`.
         source: the path of the text, UTF-8; or a binary file, which is read to its end.
         target: the path of the result.
         pooling: as in `embed_text`.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import array_of
+from ffjax._internal.arrays import on_host
 from ffjax.kernels.ragged import Ragged
 from ffjax.strings.tokenizer_file import TokenizerFile
 
@@ -87,6 +88,13 @@ def frozen(array: Any) -> Any:
         array = array.copy()
         array.flags.writeable = False
     return array
+
+
+def file_bytes(name: str, content: Any) -> np.ndarray:
+    """The content of a file as an array."""
+    if isinstance(content, bytes):
+        return np.frombuffer(content, np.uint8)
+    return frozen(on_host(array_of(name, content, jnp.uint8, "the bytes of a file", (None,))))
 
 
 def _per_token(name: str, array: Any, kind: Any, what: str, n_tokens: int) -> Any:

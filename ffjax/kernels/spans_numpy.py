@@ -71,8 +71,9 @@ def keyed_hashes(
         hashes[rows] = (mixed ^ mixed >> np.uint64(32)) * key
         i += 8
         rows = rows[sizes > 8]
+    prefix = key.tobytes()  # Python's own key may be fixed, by PYTHONHASHSEED
     for row in np.flatnonzero(lengths > _LONG).tolist():
-        raw = data[starts[row] : starts[row] + lengths[row]].tobytes()
+        raw = prefix + data[starts[row] : starts[row] + lengths[row]].tobytes()
         hashes[row] = np.uint64(hash(raw) & (1 << 64) - 1)
     return heads, hashes
 

@@ -12,7 +12,8 @@ import numpy as np
 from ffjax._internal.arrays import Growing, ranges
 from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 
-# Shorter words are equal if their first eight bytes and their hashes are.
+# Words up to this length are equal if their first eight bytes and their hashes are: from the other
+# eight, the hash is made by steps that can be undone.
 _EXACT = 16
 
 
@@ -79,7 +80,7 @@ class WordTable:
         return numbers, np.concatenate([np.zeros(0, np.int64), *new])
 
     def has_room(self, n: int) -> bool:
-        """Whether there may be so many words more."""
+        """Whether `n` more words fit."""
         return self.n_words + n <= self._capacity
 
     def _store(

@@ -70,9 +70,8 @@ class Tokenizer:
         numbers, new = memo.table.add(data, starts, lengths)
         if new.size:
             words = ByteViews(data, starts[new], lengths[new])
-            is_own = self.settings.bert is not None
-            tokens = self._wordpiece.tokens(words) if is_own else self._tokens_of_words(words)
-            memo.learn(words, tokens)
+            learn = self._tokens_of_words if self._wordpiece is None else self._wordpiece.tokens
+            memo.learn(words, learn(words))
         tokens = Ragged(numbers, splits).replaced(memo.tokens)
         self._memos.append(memo)
         return tokens
@@ -98,11 +97,14 @@ class Tokenizer:
         raw, bounds = data.tobytes(), zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
         return self.texts([raw[start:end].decode("utf-8", "replace") for start, end in bounds])
 
+    def prepare(self) -> None:
+        """Builds what threads share; otherwise each of them would build its own."""
+        if self._wordpiece is None:
+            _ = self._tokenizers
+
     @cached_property
-    def _wordpiece(self) -> WordPiece:
-        kind, vocab, unknown, *_, bert, added, prefix, longest = self.settings
-        assert unknown is not None and bert is not None
-        return WordPiece(vocab, unknown, prefix, longest, added, bert)
+    def _wordpiece(self) -> WordPiece | None:
+        return None if self.settings.bert is None else WordPiece(self.settings)
 
     @cached_property
     def _tokenizers(self) -> Any:

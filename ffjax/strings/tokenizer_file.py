@@ -67,11 +67,11 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
     unknown = vocab.get(model.get("unk_token") or "")
     if kind == "Unigram":
         unknown = reader.get(model, "unk_id", int, None)
-    truncation = reader.get(tree, "truncation", dict, None)
-    if truncation is not None:
-        if truncation.get("direction", "Right") != "Right":
-            raise reader.error("truncation: direction", "Right", truncation["direction"])
-        truncation = reader.get(truncation, "max_length", int)
+    truncation, cutting = None, reader.get(tree, "truncation", dict, None)
+    if cutting is not None:
+        if cutting.get("direction", "Right") != "Right":
+            raise reader.error("truncation: direction", "Right", cutting["direction"])
+        truncation = reader.get(cutting, "max_length", int)
     has_flags = any(token.get(flag) for token in added_tokens for flag in _FLAGS)
     added_in_words = not any(set(_WHITE_SPACE) & set(content) for content in added)
     bert = None
@@ -82,8 +82,17 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
         prefix = reader.get(model, "continuing_subword_prefix", str, "##")
         longest = reader.get(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
-    text = (divides, bert, added, prefix, longest)
-    return TokenizerFile(kind, vocab, unknown, truncation, *text)
+    return TokenizerFile(
+        kind=kind,
+        vocab=vocab,
+        unknown=unknown,
+        truncation=truncation,
+        divides=divides,
+        bert=bert,
+        added=added,
+        prefix=prefix,
+        longest=longest,
+    )
 
 
 class _Reader(NamedTuple):

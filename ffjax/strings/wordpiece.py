@@ -13,8 +13,8 @@ import numpy as np
 from ffjax._internal.arrays import ranges
 from ffjax.kernels.longest_match import Trie
 from ffjax.kernels.ragged import Ragged
-from ffjax.strings.bert_text import BertText
 from ffjax.strings.byte_views import ByteViews, byte_views
+from ffjax.strings.tokenizer_file import TokenizerFile
 
 # What ends runs of text and words once text is cleaned.
 _SPACE, _WORD_END = ord(" "), 0
@@ -26,34 +26,23 @@ class WordPiece:
     """A WordPiece tokenizer of words, which hold no ASCII white space.
 
     Args:
-        vocab: the number of each token.
-        unknown: the number of the token for what tokens cannot make up.
-        prefix: how tokens begin that continue a run of text; `None` if only complete runs are
-            tokens (WordLevel).
-        longest: the most code points of a run of text; longer ones are unknown.
-        added: the numbers of tokens that are found in text as it is.
-        text: how text is cleaned and divided into runs.
+        settings: the tokenizer's, with `bert` and the token for unknown text.
     """
 
-    def __init__(
-        self,
-        vocab: Mapping[str, int],
-        unknown: int,
-        prefix: str | None,
-        longest: int,
-        added: Mapping[str, int],
-        text: BertText,
-    ) -> None:
-        self._unknown, self._longest, self._text = unknown, longest, text
-        self._added = _encoded(added)
+    def __init__(self, settings: TokenizerFile) -> None:
+        assert settings.unknown is not None and settings.bert is not None
+        self._unknown, self._longest = settings.unknown, settings.longest
+        self._text = settings.bert
+        self._added = _encoded(settings.added)
         contents = map(re.escape, sorted(self._added, key=len, reverse=True))
-        self._added_tokens = re.compile(b"(%b)" % b"|".join(contents)) if added else None
+        self._added_tokens = re.compile(b"(%b)" % b"|".join(contents)) if self._added else None
         # Text is divided at spaces and NULs, so that no token with one is found.
         tokens = {
             token: number
-            for token, number in vocab.items()
+            for token, number in settings.vocab.items()
             if token and " " not in token and "\0" not in token
         }
+        prefix = settings.prefix
         rest = {} if prefix is None else _continuing(tokens, prefix)
         self._trie = Trie.build(_encoded(tokens), _encoded(rest))
 

@@ -42,6 +42,18 @@ def test_words_can_be_changed_and_a_warning_says_so(ff, tmp_path):
     np.testing.assert_allclose(np.load(out)[0], ffjax.demo()["berlin"], atol=1e-6)
 
 
+def test_static_models(ff, tmp_path):
+    model, text, out = tmp_path / "model", tmp_path / "text", tmp_path / "vectors.npy"
+    words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
+    ffjax.write_model2vec(model, words)
+    text.write_text("Tea time\n\n")
+    result = ff("embed", model, text, "-o", out)
+    assert (result.status, result.err) == (0, f"ffjax: {out}: 2 x 2 of float32.\n")
+    np.testing.assert_array_equal(np.load(out), [[1.0, 0.5], [0.0, 0.0]])
+    result = ff("embed", model, text, "-o", out, "--pooling", "max")
+    assert result.status == 2 and "for a static model" in result.err
+
+
 def test_inputs_are_never_overwritten(ff, small, tmp_path):
     text = tmp_path / "text"
     text.write_text("tea\n")

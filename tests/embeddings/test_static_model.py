@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from ml_dtypes import bfloat16
 
 import ffjax
+from ffjax.embeddings import static_encode
+from ffjax.strings import tokenizer as tokenizers
 from tests.conftest import REAL, SHARED
 from tests.formats.model2vec.models import (
     TEXTS,
@@ -219,6 +222,37 @@ def test_gradients_of_rows() -> None:
     assert not gradient[1].any()
 
 
+def test_rows_are_replaced_in_compiled_code() -> None:
+    model, ids = small(normalize=True), jnp.array([[5, 6, 1, -1]])
+
+    @jax.jit
+    def doubled(model: ffjax.StaticModel, ids: jax.Array) -> jax.Array:
+        return model.replace(rows=2 * model.rows).embed_ids(ids)
+
+    expected = model.replace(rows=2 * model.rows).embed_ids(ids)
+    np.testing.assert_allclose(doubled(model, ids), expected, atol=1e-6)
+
+
+def test_tokens_beyond_the_last_are_the_last() -> None:
+    last = len(TOKENS) - 1
+    vectors = small().embed_ids(jnp.array([[last], [last + 1], [10**6]]))
+    np.testing.assert_array_equal(vectors[1:], vectors[:2])
+
+
+def test_threads_share_a_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    class Recorded(tokenizers.WordPiece):
+        def __init__(self, *args: object) -> None:
+            threads.append(threading.current_thread())
+            super().__init__(*args)
+
+    monkeypatch.setattr(tokenizers, "WordPiece", Recorded)
+    monkeypatch.setattr(static_encode, "_BLOCK_CHARACTERS", 8)
+    small().tokenize(["a b c a b c"] * 40)
+    assert threads == [threading.main_thread()]
+
+
 def test_tokens_as_words() -> None:
     fields = mapped(np.int8)
     raw = json.dumps(tokenizer()).encode()
@@ -226,6 +260,7 @@ def test_tokens_as_words() -> None:
     number = TOKENS.index("##ing")
     row = fields["embeddings"][fields["mapping"][number]] * fields["weights"][number]
     np.testing.assert_array_equal(model.embeddings["##ing"], row)
+    assert model.embeddings is model.embeddings
     assert model.tokens == TOKENS and model.n_tokens == len(TOKENS) and model.dims == 5
 
 

@@ -8,6 +8,7 @@ import pytest
 import ffjax
 from ffjax.embeddings import text_file as text_vectors
 from tests.builders import embeddings
+from tests.formats.model2vec.models import small
 
 TEXT = "Paris Berlin\n\nnobody\n東京 Paris\nteapot".encode()
 
@@ -40,6 +41,13 @@ def test_streams_and_empty_texts(tmp_path):
     assert ffjax.embed_file(emb, io.BytesIO(b""), tmp_path / "none.npy") == 0
     assert np.load(tmp_path / "none.npy").shape == (0, 6)
     assert ffjax.embed_file(emb, io.BytesIO(TEXT), str(tmp_path / "some.npy")) == 5
+
+
+def test_static_models(tmp_path):
+    model = small(normalize=True)
+    assert ffjax.embed_file(model, io.BytesIO(TEXT), tmp_path / "vectors.npy") == 5
+    expected, _ = ffjax.embed_text(model, TEXT)
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), expected)
 
 
 def test_the_old_file_stays_where_something_fails(tmp_path):

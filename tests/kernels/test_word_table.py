@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ffjax.kernels.spans_numpy import keyed_hashes
 from ffjax.kernels.word_table import WordTable
 
 
@@ -29,3 +30,11 @@ def test_equal_words_have_one_number_over_many_blocks(letters):
     assert table.n_words == len(numbers)
     assert table.has_room(len(pool) - len(numbers))
     assert not table.has_room(len(pool) - len(numbers) + 1)
+
+
+@pytest.mark.parametrize("length", [5, 20, 300])
+def test_hashes_depend_on_the_key(length):
+    words = spans([b"x" * length])
+    keys = map(np.uint64, (3, 5))
+    first, second = (int(keyed_hashes(*words, key)[1][0]) for key in keys)
+    assert first != second
