@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -88,6 +88,14 @@ def in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def map_blocks(function: Callable[[T], U], blocks: Sequence[T]) -> list[U]:
+    """The results for all blocks, on all CPUs; a single block stays on this thread."""
+    if len(blocks) <= 1 or (n_threads := n_cpus()) == 1:
+        return list(map(function, blocks))
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="ffjax") as pool:
+        return list(pool.map(function, blocks))
 
 
 def for_each(task: Callable[[int], object], numbers: range) -> None:

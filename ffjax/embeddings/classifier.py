@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_instance
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import map_blocks, n_cpus
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer, line_blocks
@@ -304,11 +303,7 @@ class Classifier:
         n_threads = n_cpus()
         n_blocks = n_threads * (len(text) // (n_threads * _BLOCK_BYTES) + 1)
         size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
-        blocks = line_blocks(text, size)
-        if len(blocks) == 1:
-            return [run(blocks[0])]
-        with ThreadPoolExecutor(n_threads) as threads:
-            return list(threads.map(run, blocks))
+        return map_blocks(run, line_blocks(text, size))
 
     def _names(self, ids: Any, on_unicode_error: str) -> list[str]:
         """The labels with these numbers, one after the other."""

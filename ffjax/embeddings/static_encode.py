@@ -4,14 +4,12 @@ Rows are added in the order of the tokens, and means and lengths computed as in 
 the numbers are the same ones.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ffjax._internal.arrays import ranges
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import map_blocks
 from ffjax.embeddings.token_rows import TokenRows
 from ffjax.kernels.ragged import Ragged
 from ffjax.strings.text import as_lines, as_strings, cut, text_lengths
@@ -67,7 +65,7 @@ def encode(
             if rules.normalize:
                 scale_to_unit_length(out)
 
-    _run(encode_block, _blocks(tokenizer, texts, rules))
+    map_blocks(encode_block, _blocks(tokenizer, texts, rules))
     return vectors, counts
 
 
@@ -80,7 +78,7 @@ def scale_to_unit_length(vectors: np.ndarray) -> None:
 
 def tokenize(tokenizer: Tokenizer, texts: Any, rules: Rules) -> Ragged:
     """The tokens of texts that count."""
-    lists = _run(lambda block: rules.choose(block.tokens()), _blocks(tokenizer, texts, rules))
+    lists = map_blocks(lambda block: rules.choose(block.tokens()), _blocks(tokenizer, texts, rules))
     return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
 
 
@@ -116,14 +114,6 @@ def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
     spans = zip(bounds[:-1], bounds[1:], strict=True)
     return [_Block(tokenizer, texts[start:end], start) for start, end in spans if end > start]
-
-
-def _run(function: Callable[[_Block], Any], blocks: Sequence[_Block]) -> list[Any]:
-    """The results for all blocks, on all cores."""
-    if len(blocks) <= 1:
-        return list(map(function, blocks))
-    with ThreadPoolExecutor(n_cpus()) as threads:
-        return list(threads.map(function, blocks))
 
 
 def _first(tokens: Ragged, n: int | None) -> Ragged:

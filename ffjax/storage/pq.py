@@ -1,8 +1,8 @@
 """Product quantizers: codebooks, and the vectors that codes stand for."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_array, check_out, whole_number
 from ffjax._internal.arrays import AnyArray, on_host, placed_array
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import map_blocks, n_cpus
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.top_k.top_k_numpy import reciprocal_sqrt
 from ffjax.storage.base import written
@@ -188,8 +188,7 @@ class PQ:
         if len(out) < 8 * step or projection is not None or (n_threads := n_cpus()) == 1:
             return decode_rows(0, len(out))
         ends = np.linspace(0, len(out), n_threads + 1, dtype=int).tolist()
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(decode_rows, ends[:-1], ends[1:]))
+        map_blocks(lambda bounds: decode_rows(*bounds), list(pairwise(ends)))
 
     def _checked_codes(self, codes: np.ndarray) -> np.ndarray:
         """Codes that all have centroids, in a type that can be added to."""

@@ -126,3 +126,17 @@ def test_a_fork_has_threads_of_its_own():
     process.start()
     process.join(30)
     assert process.exitcode == 0 and answers.get() == 64
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_blocks_are_mapped_in_order_on_several_threads(monkeypatch, n):
+    monkeypatch.setattr(cpus, "n_cpus", lambda: n)
+    barrier = threading.Barrier(n)
+
+    def work(block: int) -> int:
+        barrier.wait(60)
+        return -block
+
+    assert cpus.map_blocks(work, [1, 2, 3]) == [-1, -2, -3]
+    assert cpus.map_blocks(lambda _: threading.current_thread(), [0]) == [threading.main_thread()]
+    assert cpus.map_blocks(work, []) == []
