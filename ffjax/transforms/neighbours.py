@@ -10,6 +10,7 @@ from ffjax.functional.search.types import EmbeddingsLike
 from ffjax.storage import Storage
 
 BLOCK_ROWS = 1024
+_UNIT = 5e-7  # by how much squares of norms may differ from 1, which is rounding
 
 
 class NeighbourBlock(NamedTuple):
@@ -26,9 +27,16 @@ def neighbour_blocks(
 ) -> Iterator[NeighbourBlock]:
     """The neighbours of the words' rows, or of all rows of a storage, from block `first` on."""
     storage, n_rows = searched_rows(embeddings)
+    if metric == "cosine" and _have_unit_length(storage, n_rows):
+        metric = "dot"  # takes seven eighths of the time, without dividing by norms
     for start in range(first * BLOCK_ROWS, n_rows, BLOCK_ROWS):
         ids = np.arange(start, start + BLOCK_ROWS, dtype=np.int32) % n_rows
         queries = storage.read(ids).astype(np.float32, copy=False)
         best = top_k(embeddings, queries, k, metric=metric, exclude=ids[:, None])
         stop = min(start + BLOCK_ROWS, n_rows)
         yield NeighbourBlock(start, stop, np.asarray(best.rows), np.asarray(best.scores))
+
+
+def _have_unit_length(storage: Storage, n_rows: int) -> bool:
+    blocks = (rows.astype(np.float64) for _, rows in storage.row_blocks(0, n_rows))
+    return all((abs(np.vecdot(rows, rows) - 1) < _UNIT).all() for rows in blocks)
