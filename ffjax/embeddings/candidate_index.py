@@ -41,14 +41,12 @@ class FaissIndex:
         index: the index.
 
     Examples:
-        >>> import ffjax, faiss
-        >>> emb = ffjax.demo()
-        >>> index = faiss.IndexFlatIP(emb.dims)
-        >>> for _, rows in emb.storage.row_blocks(stop=emb.n_words):
-        ...     index.add(rows)
-        >>> best = ffjax.search_index(ffjax.FaissIndex(index), emb, emb["tea"], k=3)
-        >>> emb.vocab.words_of_rows(best.rows.tolist())
-        ['tea', 'coffee', 'drink']
+        Rows are added in blocks, so that they may be larger than memory:
+
+            index = faiss.IndexFlatIP(emb.dims)
+            for _, rows in emb.storage.row_blocks(stop=emb.n_words):
+                index.add(rows)
+            best = ffjax.search_index(ffjax.FaissIndex(index), emb, emb["tea"], k=3)
     """
 
     def __init__(self, index: Any) -> None:
