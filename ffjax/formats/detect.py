@@ -142,7 +142,7 @@ def _detect_folder(stream: Stream, names: list[str]) -> str:
         return format
     shown_names = ", ".join(map(repr, names[:_SHOWN_NAMES]))
     ending = ", ..." if len(names) > _SHOWN_NAMES else ""
-    got = f"a folder with {shown_names}{ending}" if names else "an empty folder"
+    got = f"a folder with {shown_names}{ending}" if names else "no files in it or one level below"
     raise stream.error(None, "embeddings", got, hint="Name a file in it.")
 
 

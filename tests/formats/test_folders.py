@@ -23,7 +23,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_names_are_listed_by_level_without_hidden_folders(folder: Path) -> None:
-    assert names_in(folder) == ["z.txt", "a/one.txt", "a/b/deep.txt"]
+    assert names_in(folder) == ["z.txt", "a/one.txt"]
+    (folder / "a" / "modules.json").touch()  # which a model and its folders have
+    assert names_in(folder) == ["z.txt", "a/modules.json", "a/one.txt", "a/b/deep.txt"]
+
+
+def test_the_root_of_the_file_system_is_not_searched() -> None:
+    assert not any("/" in name for name in names_in("/"))
 
 
 def test_a_folder_is_recognized_by_its_names(
@@ -80,5 +86,5 @@ def test_other_folders_are_errors(folder: Path) -> None:
     with pytest.raises(IsADirectoryError, match="directory"):
         ffjax.load_text(folder)
     (folder / "empty").mkdir()
-    with pytest.raises(ffjax.FormatError, match="got an empty folder"):
+    with pytest.raises(ffjax.FormatError, match="got no files in it or one level below"):
         ffjax.load(folder / "empty")

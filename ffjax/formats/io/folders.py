@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ffjax.formats.io.binary import File
 
-_MOST_LEVELS = 4
-_MOST_FILES = 10_000
+# What says that the folders beside it belong to the same pipeline or model.
+_WHOLE = {"config.cfg", "meta.json", "modules.json", "vocab"}
 
 
 class Folder(NamedTuple):
@@ -39,17 +39,19 @@ class NoBytes(io.RawIOBase):
 
 
 def names_in(folder: File) -> list[str]:
-    """The files in a directory and in those below it, without hidden directories."""
-    root = os.fsdecode(folder)  # type: ignore[arg-type]
+    """The files in a directory and one level below, and further down in pipelines and models.
+
+    Hidden directories are left out, and of the root of the file system all directories.
+    """
+    root = os.path.abspath(os.fsdecode(folder))  # type: ignore[arg-type]
     names: list[str] = []
     for path, folders, files in os.walk(root):
         relative = os.path.relpath(path, root)
         above = "" if relative == os.curdir else relative.replace(os.sep, "/") + "/"
         names += (above + file for file in files)
-        visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = visible if above.count("/") + 1 < _MOST_LEVELS else []
-        if len(names) >= _MOST_FILES:
-            break
+        enters = not above or not _WHOLE.isdisjoint([*files, *folders])
+        enters &= os.path.dirname(root) != root
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if enters else []
     return by_level(names)
 
 

@@ -27,6 +27,7 @@ from ffjax.formats.safetensors_file import Header, Tensor
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
 CONFIG, CONFIG_ST, NESTED = "config.json", "config_sentence_transformers.json", "0_StaticEmbedding/"
+_FIRST_FILES = (CONFIG, CONFIG_ST, MODULES, TOKENIZER)
 ROWS = ("embeddings", "embedding.weight", "0")
 _MAX_JSON_BYTES = 1 << 30
 # How many tokens of a text count if the configuration does not say.
@@ -65,42 +66,47 @@ class Settings(NamedTuple):
     max_length: int | None
 
 
-def find_layout(names: list[str]) -> Layout | None:
-    """The model among files of these names, if there is one."""
-    files = set(names)
-    for name in names:
+def find_layouts(names: list[str]) -> list[Layout]:
+    """The models among files of these names, without those in the folder of another."""
+    files, layouts = set(names), dict[str, Layout]()
+    for name in names:  # those of the uppermost level first
         folder, _, last = name.rpartition("/")
-        if last not in (CONFIG, CONFIG_ST, TOKENIZER):
-            continue
         prefix = folder + "/" if folder else ""
+        if last not in _FIRST_FILES or any(map(prefix.startswith, layouts)):
+            continue
         for rules, config, nested in (
             ("model2vec", CONFIG, ""),
             ("sentence-transformers", CONFIG_ST, ""),
             ("sentence-transformers", CONFIG_ST, NESTED),
             ("sentence-transformers", None, ""),
+            ("sentence-transformers", None, NESTED),
         ):
             config = None if config is None else prefix + config
             tensors, tokenizer = prefix + nested + TENSORS, prefix + nested + TOKENIZER
             if files >= {tensors, tokenizer, config or tensors}:
                 modules = prefix + MODULES if prefix + MODULES in files else None
-                return Layout(rules, config, tensors, tokenizer, modules)
-    return None
+                layouts[prefix] = Layout(rules, config, tensors, tokenizer, modules)
+                break
+    return list(layouts.values())
 
 
 def is_static_model(names: list[str]) -> bool:
-    """Whether files of these names are a static model."""
-    return find_layout(names) is not None
+    """Whether files of these names are static models."""
+    return bool(find_layouts(names))
 
 
 def layout_in(folder: Folder) -> Layout:
     """The layout of a folder."""
-    if (layout := find_layout(folder.names)) is not None:
-        return layout
-    hint = None
-    if any(name.endswith("pytorch_model.bin") for name in folder.names):
+    layouts = find_layouts(folder.names)
+    if len(layouts) == 1:
+        return layouts[0]
+    expected, got, hint = f"files {TENSORS} and {TOKENIZER}", ", ".join(folder.names[:8]), None
+    if layouts:
+        expected, hint = "one static model", "Name one of them."
+        got = ", ".join(repr(os.path.dirname(layout.tensors)) for layout in layouts)
+    elif any(name.endswith("pytorch_model.bin") for name in folder.names):
         hint = "Save it again with sentence-transformers, with `safe_serialization=True`."
-    expected, got = f"files {TENSORS} and {TOKENIZER}", ", ".join(folder.names[:8]) or "no files"
-    raise FormatError(folder.file, expected=expected, got=got, hint=hint)
+    raise FormatError(folder.file, expected=expected, got=got or "no files", hint=hint)
 
 
 def read_settings(folder: Folder, layout: Layout) -> Settings:

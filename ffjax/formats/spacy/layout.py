@@ -68,14 +68,19 @@ class Settings(NamedTuple):
 
 
 def is_folder(names: list[str]) -> bool:
-    """Whether a folder with files of these names has vectors of spaCy."""
-    return bool(_roots(names))
+    """Whether a folder with files of these names has vectors of spaCy, or has lost them."""
+    return bool(_roots(names) or _key_rows(names))
+
+
+def _key_rows(names: list[str]) -> list[str]:
+    """The tables of keys, by a name that no other program uses."""
+    return [name for name in names if name.split("/")[-1] == KEY_ROWS]
 
 
 def _roots(names: list[str]) -> list[str]:
     """The paths, "" or ending with a slash, of folders with a table of keys and a matrix."""
     paths = set(names)
-    roots = {n.removesuffix(KEY_ROWS) for n in names if n.split("/")[-1] == KEY_ROWS}
+    roots = {name.removesuffix(KEY_ROWS) for name in _key_rows(names)}
     roots |= {n.removesuffix(KEYS) for n in names if n.split("/")[-1] == KEYS}
     return sorted(root for root in roots if root + VECTORS in paths)
 
@@ -85,6 +90,9 @@ class VocabFolder:
 
     def __init__(self, folder: Folder) -> None:
         roots = _roots(folder.names)
+        if not roots and (tables := _key_rows(folder.names)):
+            expected = f"{VECTORS} beside {tables[0]}"
+            raise FormatError(folder.file, expected=expected, got="no such file")
         if len(roots) != 1:
             got = ", ".join(repr(root or ".") for root in roots) or "none"
             hint = "Name one of them." if roots else None

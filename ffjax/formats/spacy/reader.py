@@ -11,6 +11,7 @@ from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
+from ffjax.errors import FormatError
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.folders import Folder
@@ -129,6 +130,10 @@ def _read_words(
         keys, rows = entries.result()
     numbers = find_keys(keys, words)
     is_word = np.flatnonzero(numbers >= 0)
+    if len(keys) and not len(is_word):
+        hint = None if files.has(STRINGS) else f"{files.root}{STRINGS} is missing."
+        expected, got = "strings for keys", f"none for {len(keys)} keys"
+        raise FormatError(files.folder.file, expected=expected, got=got, hint=hint)
     if len(is_word) < len(keys):
         n_unnamed, file = len(keys) - len(is_word), files.folder.file
         message = f"{n_unnamed} keys of {len(keys)} have no string in {STRINGS}; they are left out"

@@ -12,8 +12,9 @@ By themselves these are a folder for `Vectors.from_disk` and `Vocab.from_disk`. 
 
 import json
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -32,6 +33,7 @@ from ffjax.vocab import FloretVocab
 _LOOKUPS, _CONFIG, _TOKENIZER = "lookups.bin", "config.cfg", "tokenizer"
 _VOCAB_FILES = (VECTORS, KEY_ROWS, STRINGS, SETTINGS, _LOOKUPS)
 FILES = {META, _CONFIG, _TOKENIZER, *_VOCAB_FILES, *(f"vocab/{name}" for name in _VOCAB_FILES)}
+_LANG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _EMPTY_MAP = b"\x80"
 _CONFIG_TEXT = """[nlp]
 lang = {lang}
@@ -76,7 +78,7 @@ def write_spacy(
     Raises:
         TypeError: if `embeddings` is something else, or an option does not exist.
         ValueError: if something would be lost without its option, a word is not UTF-8, `attr` is
-            not an attribute, or a name is empty.
+            not an attribute, `lang` is not the code of a language, or a name is empty.
         OSError: if the folder cannot be written, or holds other files.
 
     Examples:
@@ -158,6 +160,8 @@ def _check_names(lang: str | None, name: str) -> None:
     for argument, value in (("lang", lang), ("name", name)):
         if value is not None and (not isinstance(value, str) or not value):
             raise ValueError(f"`{argument}`: expected a name, got {value!r}.")
+    if lang is not None and not _LANG.fullmatch(lang):
+        raise ValueError(f"`lang`: expected the code of a language, such as 'en', got {lang!r}.")
 
 
 def _keys(words: StringTable) -> np.ndarray:
@@ -187,6 +191,7 @@ def _tokenizer(lang: str, path: str) -> bytes:
         import spacy
         from spacy.tokenizer import Tokenizer
 
+        _check_language(lang, spacy.util.get_lang_class)
         tokenizer: Any = spacy.blank(lang).tokenizer
         if isinstance(tokenizer, Tokenizer):
             return tokenizer.to_bytes()
@@ -199,6 +204,14 @@ def _tokenizer(lang: str, path: str) -> bytes:
         stacklevel=4,
     )
     return _EMPTY_MAP
+
+
+def _check_language(lang: str, get_class: Callable[[str], Any]) -> None:
+    try:
+        get_class(lang)
+    except ImportError:
+        expected = "a language of spaCy, such as 'en', or 'xx' for several"
+        raise ValueError(f"`lang`: expected {expected}, got {lang!r}.") from None
 
 
 def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:

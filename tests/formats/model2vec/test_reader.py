@@ -10,6 +10,7 @@ import pytest
 from ml_dtypes import bfloat16
 
 import ffjax
+from ffjax.formats.describe import describe
 from tests.conftest import REAL
 from tests.formats.model2vec.models import (
     TEXTS,
@@ -61,6 +62,9 @@ def test_the_layouts_of_sentence_transformers(tmp_path: Path, nested: bool) -> N
     vector = model.encode(f"{'z' * 99} tea tea tea", normalize=False)
     np.testing.assert_array_equal(vector, expected)
     if nested:
+        (tmp_path / "config_sentence_transformers.json").rename(tmp_path / "unused")
+        assert ffjax.load_static_model(tmp_path) == model
+        (tmp_path / "unused").rename(tmp_path / "config_sentence_transformers.json")
         assert ffjax.load_static_model(inner) == model.replace(config=b"{}")
         shutil.make_archive(str(tmp_path / "x"), "zip", tmp_path)
         assert ffjax.load_static_model(tmp_path / "x.zip") == model
@@ -147,6 +151,16 @@ def test_broken_models_name_the_file_and_the_field(
     folder = write_folder(tmp_path, arrays() if tensors is None else tensors, tree, config)
     with pytest.raises(ffjax.FormatError, match=message):
         ffjax.load_static_model(folder)
+
+
+def test_of_several_models_one_has_to_be_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_folder(tmp_path / name, weight(), config_sentence_transformers={})
+    for read in (ffjax.load, ffjax.load_static_model, describe):
+        with pytest.raises(ffjax.FormatError, match="expected one static model, got 'a', 'b'"):
+            read(tmp_path)
+    write_folder(tmp_path, arrays(), config={})  # the uppermost counts
+    assert ffjax.load_static_model(tmp_path).rules == "model2vec"
 
 
 def test_folders_of_something_else(tmp_path: Path) -> None:

@@ -83,3 +83,14 @@ def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     for read in (lambda path: ffjax.load(path, format="spacy"), ffjax.load_spacy):
         with pytest.raises(ffjax.FormatError, match="expected a folder, or an archive of one, got"):
             read(tmp_path / "a.txt")
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    vocab = folders.write(tmp_path / "vocab", ["tea", "time"], (0, 1))
+    (vocab / "strings.json").unlink()
+    with pytest.raises(ffjax.FormatError, match=r"none for 2 keys. vocab/strings.json is missing"):
+        ffjax.load(tmp_path)
+    (vocab / "vectors").unlink()
+    for read in (ffjax.load, describe):
+        with pytest.raises(ffjax.FormatError, match="expected vectors beside vocab/key2row, got"):
+            read(tmp_path)

@@ -127,3 +127,10 @@ def test_real_pipelines(tmp_path: Path, real_file, name: str) -> None:
         similar = emb.most_similar(word, topn=10)
         ours = [1.0, *(result.similarity for result in similar[:9])]
         np.testing.assert_allclose(ours, scores[0], atol=1e-4)
+
+
+def test_a_language_that_spacy_does_not_have_is_an_error(tmp_path: Path) -> None:
+    emb = ffjax.from_vectors(["tea"], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="`lang`: expected a language of spaCy, .* got 'klingon'"):
+        ffjax.save(emb, tmp_path / "p", format="spacy", lang="klingon")
+    assert not (tmp_path / "p").exists()

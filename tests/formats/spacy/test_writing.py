@@ -91,6 +91,7 @@ def test_words_that_share_rows_stay_so_or_are_repeated(tmp_path: Path) -> None:
         (samples.simple(metadata=ffjax.Metadata({"a": 1})), {}, "Allow .* `drop_metadata=True`"),
         (samples.quantized(), {}, "with `reconstruct=True`"),
         (samples.simple(), {"lang": ""}, "`lang`: expected a name, got ''"),
+        (samples.simple(), {"lang": "../.."}, "`lang`: expected the code of a language, such as"),
         (samples.simple(), {"attr": "COLOR"}, "`attr`: expected the name of a token attribute"),
         (ffjax.Embeddings(ffjax.NdArray(ROWS[:1]), ffjax.SimpleVocab([b"\xff"])), {}, "in UTF-8"),
         (ffjax.Embeddings(ffjax.NdArray(ROWS[:0]), ffjax.SimpleVocab([])), {}, "empty vocabulary"),
