@@ -1,6 +1,7 @@
 // Chooses labels that don't overlap: those asked for, names of clusters, then words by frequency.
 
 const CELL = 6; // pixels; boxes are tested on a grid of this width
+const LONGEST = 32; // characters of a label
 const PIXELS_PER_LABEL = 9000; // of the stage, so that points remain visible
 
 class Grid {
@@ -10,13 +11,13 @@ class Grid {
     this.taken = new Uint8Array(this.columns * this.rows);
   }
 
-  /** Takes a box, if it is free or `force`; returns whether it did. */
-  take({ x, y, width, height }, force) {
+  /** Takes a box, if it is free; returns whether it did. */
+  take({ x, y, width, height }) {
     const left = Math.max(0, Math.floor(x / CELL));
     const right = Math.min(this.columns - 1, Math.floor((x + width) / CELL));
     const top = Math.max(0, Math.floor(y / CELL));
     const bottom = Math.min(this.rows - 1, Math.floor((y + height) / CELL));
-    for (let row = top; row <= bottom && !force; row++) {
+    for (let row = top; row <= bottom; row++) {
       for (let i = row * this.columns + left; i <= row * this.columns + right; i++) if (this.taken[i]) return false;
     }
     for (let row = top; row <= bottom; row++) {
@@ -43,13 +44,16 @@ export class Labels {
     const grid = new Grid(view.width, view.height);
     const labels = [];
     const offset = 0.5 * view.pointSize + 2;
-    const place = (text, kind, [x, y], row, below) => {
+    const place = (full, kind, [x, y], row, below) => {
+      const text = full.length > LONGEST ? `${full.slice(0, LONGEST - 1)}…` : full;
       const [width, height] = [this.#width(text, kind), FONTS[kind].height];
       if (x < -20 || y < -20 || x > view.width + 20 || y > view.height + 20) return;
-      const choices = below ? [y - offset - height, y + offset] : [y - height / 2];
-      for (const top of choices) {
-        if (!grid.take({ x: x - width / 2 - 3, y: top - 1, width: width + 6, height: height + 2 }, false)) continue;
-        labels.push({ text, kind, row, x, y: top + height / 2 });
+      const side = width / 2 + offset + 2;
+      const choices = below ? [[x, y - offset - height], [x, y + offset]] : [[x, y - height / 2]];
+      if (kind === "chosen" || kind === "neighbor") choices.push([x + side, y - height / 2], [x - side, y - height / 2]);
+      for (const [middle, top] of choices) {
+        if (!grid.take({ x: middle - width / 2 - 3, y: top - 1, width: width + 6, height: height + 2 })) continue;
+        labels.push({ text, kind, row, x: middle, y: top + height / 2 });
         return;
       }
     };

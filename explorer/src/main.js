@@ -82,7 +82,8 @@ function showWord(row) {
       element("button", { click: () => { setTool("compare"); setCompare([row, -1]); get("compare-b").focus(); } }, "Compare with …"),
       element("button", { click: () => { setTool("analogy"); setAnalogy([row, -1, -1]); get("analogy-b").focus(); } }, "Start an analogy")),
     element("h3", {}, `${answers.length} nearest words `, element("small", {}, "by cosine, exact")),
-    answers.length ? bars(answers) : note("This word has no direction, since its vector is zero."));
+    answers.length ? bars(answers) : note(words.n > 1
+      ? "This word has no direction, since its vector is zero." : "The page shows no other word."));
 }
 
 function clusterList(clusters) {
@@ -193,7 +194,8 @@ function chooseWord(row) {
 
 function flyToHighlight() {
   const { rows } = map.highlight;
-  if (rows.length) map.flyTo(state.tool === "compare" ? state.compare : rows);
+  const asked = { word: 1, analogy: 4, compare: 2 }[state.tool]; // words that must be in view
+  if (rows.length) map.flyTo(rows, asked);
 }
 
 function setAnalogy(rows) {
@@ -260,7 +262,7 @@ function update(isStep) {
     map.setHighlight({ rows: [answer, c, a, b], arrows: [[b, a], [c, answer]] });
   } else if (tool === "compare" && Math.min(...compare) >= 0) {
     const lines = compare.flatMap((row) => words.neighbors(row).map((answer) => [row, answer.row]));
-    map.setHighlight({ rows: [...compare, ...new Set(lines.map(([, row]) => row))], lines });
+    map.setHighlight({ rows: [...new Set([...compare, ...lines.map(([, row]) => row)])], lines });
   } else if (tool === "selection") {
     map.setHighlight({ marked: selection.slice(0, 20_000) });
   } else {
@@ -320,7 +322,11 @@ function readAddress() {
 
 function prepareInputs() {
   const complete = (text) => completion.complete(text);
-  const make = (id, choose) => combobox(get(id), complete, words.words, choose, sayUnknown);
+  const make = (id, choose) => combobox(get(id), complete, words.words, choose, (text) => {
+    if (id !== "search") choose(-1); // no answer stays that belongs to another word
+    get(id).value = text;
+    sayUnknown(text);
+  });
   make("search", chooseWord);
   get("search").addEventListener("search", () => { if (!get("search").value) chooseWord(-1); });
   ["a", "b", "c"].forEach((name, i) => make(`analogy-${name}`, (row) => setAnalogy(state.analogy.with(i, row))));

@@ -24,6 +24,15 @@ function centers(words) {
   })).filter(({ size }) => size).sort((a, b) => b.size - a.size);
 }
 
+/** What share of the square most words take, in width and in height; words lie around its middle. */
+function extents(words) {
+  return [0, 1].map((axis) => {
+    const values = Uint16Array.from({ length: words.n }, (_, row) => words.positions[2 * row + axis]).sort();
+    const spread = values[Math.floor(0.99 * (words.n - 1))] - values[Math.floor(0.01 * (words.n - 1))];
+    return Math.max(0.2, Math.min(1, (1.1 * spread) / 65535));
+  });
+}
+
 export class WordMap {
   highlight = { rows: [], lines: [], arrows: [], marked: [] };
   hovered = -1;
@@ -39,6 +48,7 @@ export class WordMap {
     this.points = pointsRenderer(this.pointsCanvas, words.positions);
     this.points.onRestored = () => this.requestDraw();
     this.clusters = centers(words);
+    this.extents = extents(words);
     this.labels = new Labels(this.context, words, this.clusters);
     this.index = new KDBush(words.n, 64, Uint16Array);
     for (let i = 0; i < words.n; i++) this.index.add(words.positions[2 * i], words.positions[2 * i + 1]);
@@ -86,7 +96,10 @@ export class WordMap {
 
   // Coordinates: of the data 0 to 1, of the stage in pixels.
 
-  get #side() { return Math.max(10, Math.min(this.width, this.height) - 2 * MARGIN); }
+  get #side() {
+    const [x, y] = this.extents;
+    return Math.max(10, Math.min((this.width - 2 * MARGIN) / x, (this.height - 2 * MARGIN) / y));
+  }
 
   project(x, y) {
     const { k, x: left, y: top } = this.transform;
@@ -143,16 +156,20 @@ export class WordMap {
   fit() { this.#move((target) => target.call(this.zoom.transform, zoomIdentity)); }
   panBy(x, y) { select(this.overlay).call(this.zoom.translateBy, x / this.transform.k, y / this.transform.k); }
 
-  /** Moves so that the words are in view and not far apart. */
-  flyTo(rows) {
-    const xs = rows.map((row) => this.words.x(row));
-    const ys = rows.map((row) => this.words.y(row));
-    const middle = (values) => values.slice().sort((a, b) => a - b)[values.length >> 1];
-    const [x, y] = rows.length > 3 ? [middle(xs), middle(ys)] : [(Math.min(...xs) + Math.max(...xs)) / 2, (Math.min(...ys) + Math.max(...ys)) / 2];
-    // Neighbors far away on the map don't count, so that the word's surroundings stay visible.
-    const distances = rows.map((_, i) => Math.hypot(xs[i] - x, ys[i] - y)).sort((a, b) => a - b);
-    const radius = Math.max(distances[Math.floor(0.8 * (rows.length - 1))], distances.at(-1) < 0.1 ? distances.at(-1) : 0, Math.hypot(xs[0] - x, ys[0] - y), 0.012);
-    this.setView(x, y, Math.min(60, 0.36 / radius), true);
+  /**
+   * Moves so that the first `asked` rows are in view, and most of the others: neighbors far away on
+   * the map don't count, so that the surroundings of the words stay visible.
+   */
+  flyTo(rows, asked) {
+    const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
+    const first = rows.slice(0, asked);
+    const x = middle(first.map((row) => this.words.x(row)));
+    const y = middle(first.map((row) => this.words.y(row)));
+    const distance = (row) => Math.hypot(this.words.x(row) - x, this.words.y(row) - y);
+    const distances = rows.map(distance).sort((a, b) => a - b);
+    const most = distances[Math.floor(0.7 * (rows.length - 1))];
+    const radius = Math.max(0.012, Math.min(0.12, most), ...first.map(distance));
+    this.setView(x, y, Math.min(60, 0.4 / radius), true);
   }
 
   setView(x, y, k, isSmooth = false) {

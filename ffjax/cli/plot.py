@@ -96,5 +96,6 @@ def _points(words: list[str], outcomes: list[Outcome]) -> tuple[list[Point], dic
 
 def _title(words: list[str], k: int) -> str:
     names = ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
-    nearest = "the nearest word" if k == 1 else f"the {k} nearest words"
-    return f"{names} and {nearest}" if k else names
+    whose = "its" if len(words) == 1 else "their"
+    nearest = "nearest word" if k == 1 else f"{k} nearest words"
+    return f"{names} and {whose} {nearest}" if k else names

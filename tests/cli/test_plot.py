@@ -45,7 +45,7 @@ def test_a_picture_shows_words_and_neighbours(ff, demo_file, tmp_path):
         for row in ff("similar", demo_file, "berlin", "tea", "-k", 4, "--metric", "cosine").rows
     ]
     shown = texts(path)
-    assert {"berlin", "tea", *near, "berlin, tea and the 4 nearest words"} <= set(shown)
+    assert {"berlin", "tea", *near, "berlin, tea and their 4 nearest words"} <= set(shown)
     assert len(shown) == len({"berlin", "tea", *near}) + 3  # and the names of the axes
     picture = path.read_text(encoding="utf-8").lower()
     assert COLORS[0].lower() in picture and COLORS[1].lower() in picture

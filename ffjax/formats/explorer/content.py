@@ -23,7 +23,7 @@ PQ_STEPS = 12
 PQ_SAMPLE = 20_000
 WORDS_PER_CLUSTER, MAX_CLUSTERS = 150, 32
 CLUSTER_SAMPLE = 20_000
-NAMING_SHARE = 0.1  # of a cluster's words: the most frequent ones can name it
+NAMING_SHARE = 0.03  # of a cluster's words: the most frequent ones can name it
 
 
 class WordMap(NamedTuple):
@@ -64,6 +64,7 @@ def placed_words(
     positions = _checked_positions(projection, len(names))
     vectors = to_unit(rows)
     nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
+    nearest.rows[~vectors.any(1)] = -1  # a zero vector has no direction
     if positions is None:
         drawing = partial(report, "Drawing the map")
         positions = plane(vectors, nearest, projection, key, drawing)
@@ -124,7 +125,9 @@ def named_clusters(word_map: WordMap, seed: int) -> Clusters:
 def _name(words: list[str], vectors: np.ndarray, members: np.ndarray, mean: np.ndarray) -> str:
     """The two frequent words that are most typical of a cluster, as opposed to all words."""
     direction = vectors[members].mean(0) - mean
-    frequent = members[: max(20, int(NAMING_SHARE * len(members)))]
+    n_frequent = max(12, int(NAMING_SHARE * len(members)))
+    frequent = [row for row in members if words[row].isalpha() and len(words[row]) > 2]
+    frequent = frequent[:n_frequent] or list(members[:n_frequent])
     order = np.argsort(-(vectors[frequent] @ direction), kind="stable")
     return " · ".join(words[frequent[i]] for i in order[:2])
 
