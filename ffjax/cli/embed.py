@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, keep_programs, load, path_of, shown, size_of
+from ffjax.cli.files import check_distinct, keep_programs, load_model, shown, size_of
 from ffjax.cli.messages import translated
 from ffjax.cli.options import (
     InputDims,
@@ -69,7 +69,7 @@ def embed(
         keep_programs()
         emb = ffjax.demo()
     else:
-        emb = _load(Source(files[0], format, lossy, input_dims, member))
+        emb = load_model(Source(files[0], format, lossy, input_dims, member))
     source: Any = sys.stdin.buffer if text == "-" else text
     size = None if text == "-" else size_of(text)
     with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
@@ -85,21 +85,3 @@ def embed(
                 progress=lambda n_bytes, _: bar.advance(n_bytes),
             )
     say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")
-
-
-def _load(source: Source) -> Any:
-    """Loads embeddings, or a static model."""
-    if source.file == "-" or source.format not in (None, "model2vec"):
-        return load(source)
-    from ffjax.formats.hub import local_path
-    from ffjax.formats.io.streams import open_stream
-    from ffjax.formats.model2vec.layout import is_static_model
-
-    name = shown(source.file)
-    with translated("load", name):
-        path = local_path(path_of(source.file))
-        with open_stream(path, source.member, is_static_model) as stream:
-            if stream.folder is None:
-                return load(source)
-    with working(f"Loading {name}"), translated("load_static_model", name):
-        return ffjax.load_static_model(path, dimensionality=source.input_dims)

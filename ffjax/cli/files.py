@@ -48,6 +48,25 @@ def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ff
         return ffjax.load(input_of(file), format=format, mmap=mmap, limit=limit, **options)
 
 
+def load_model(source: Source) -> Any:
+    """Loads embeddings, or a static model."""
+    if source.file == "-" or source.format not in (None, "model2vec"):
+        return load(source)
+    from ffjax.formats.hub import local_path
+    from ffjax.formats.io.streams import open_stream
+    from ffjax.formats.model2vec.layout import is_static_model
+
+    name = shown(source.file)
+    with translated("load", name):
+        path = local_path(path_of(source.file))
+        with open_stream(path, source.member, is_static_model) as stream:
+            is_model = stream.folder is not None
+    if not is_model:
+        return load(source)
+    with working(f"Loading {name}"), translated("load_static_model", name):
+        return ffjax.load_static_model(path, dimensionality=source.input_dims)
+
+
 def reading_options(source: Source) -> dict[str, Any]:
     """What `load`, `convert` and `describe` take besides the file and its format."""
     options = {"lossy": source.lossy, "dims": source.input_dims, "member": source.member}

@@ -64,6 +64,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.
 COMMANDS = {
+    "load_static_model": "ffjax embed",
     "load": "ffjax similar",
     "select_words": "ffjax select",
     "reconstruct": "ffjax reconstruct",

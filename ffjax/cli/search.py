@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput
-from ffjax.cli.files import DEMO, load, shown
+from ffjax.cli.files import DEMO, load_model, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.messages import translated
 from ffjax.cli.options import (
@@ -43,7 +43,7 @@ def search(
     ] = None,
     k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
     embeddings: Annotated[
-        str, Option("--embeddings", "-e", metavar="FILE", help="The words' vectors.")
+        str, Option("--embeddings", "-e", metavar="FILE", help="Word vectors or static model.")
     ] = DEMO,
     lowercase: Lowercase = False,
     strip_punctuation: StripPunctuation = False,
@@ -56,7 +56,9 @@ def search(
 
     Each line becomes the mean of the vectors of its words, and the lines
     with the largest cosines are the answers. Without --embeddings, those
-    inside the package are used: English words in lower case.
+    inside the package are used: English words in lower case. They may be a
+    static model (model2vec, sentence-transformers), whose tokenizer divides
+    the text.
 
     In a pipe each line is QUERY, NUMBER, TEXT and SIMILARITY, separated by
     tabs; lines are numbered from 1.
@@ -71,7 +73,13 @@ def search(
     batches = queries(query or [], input, 1, stdin_is_read="-" in (text, embeddings))
     if text != "-":
         os.stat(text)  # before the embeddings take their time
-    emb = load(Source(embeddings, format, lossy, member=member))
+    emb = load_model(Source(embeddings, format, lossy, member=member))
+    if (lowercase or strip_punctuation) and isinstance(emb, ffjax.StaticModel):
+        option = "--lowercase" if lowercase else "--strip-punctuation"
+        raise BadInput(
+            f"`{option}`: expected embeddings of words, got a static model, whose tokenizer "
+            "divides the text. Leave it out."
+        )
     options: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     with working(f"Reading {shown(text)}"), translated("embed_text", shown(text)):
         data = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()

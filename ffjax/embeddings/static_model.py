@@ -13,6 +13,7 @@ from ffjax._internal.jax_compat import is_traced
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.embeddings import static_encode
 from ffjax.embeddings.static_encode import Rules
+from ffjax.embeddings.static_names import EmbeddingsNames
 from ffjax.embeddings.token_rows import TokenRows, checked_arrays, file_bytes
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.token_means import mean_of_tokens
@@ -31,7 +32,7 @@ _ARRAYS = {"rows", "mapping", "weights"}
 
 
 @value(static=("normalize", "max_length", "unknown", "rules", "unknown_id"))
-class StaticModel:
+class StaticModel(EmbeddingsNames):
     """A tokenizer with a row for each token: texts to vectors, as in model2vec.
 
     `encode` runs on the host and gives the vectors of model2vec 0.10, or of sentence-transformers

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.arguments import check_embeddings
 from ffjax.embeddings.similarity import number_of_answers
-from ffjax.embeddings.text import embed_text
+from ffjax.embeddings.text import EmbedsLines, embed_text
 from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows
 from ffjax.storage.dense import check_matrix, unplaced
 
@@ -18,7 +17,7 @@ def search(
     queries: Any,
     k: int = 10,
     *,
-    embeddings: EmbeddingsLike | None = None,
+    embeddings: EmbeddingsLike | EmbedsLines | None = None,
     metric: str = "cosine",
     pooling: str = "mean",
     weights: Any = None,
@@ -39,9 +38,10 @@ def search(
         lines: text in any form that `embed_text` takes; or vectors: numbers of shape `[n, dims]`.
         queries: the same.
         k: at most how many lines for each query.
-        embeddings: the embeddings, which vectors do not need.
+        embeddings: the embeddings, or a static model; vectors do not need any.
         metric: `"cosine"`, or one of the others of `ffjax.top_k`.
-        pooling: as in `embed_text`, like the arguments after it; for text only.
+        pooling: as in `embed_text`, like the arguments after it; for text only, and not for static
+            models.
         weights: as in `embed_text`.
         unnormalize: as in `embed_text`.
         lowercase: as in `embed_text`.
@@ -110,7 +110,10 @@ def _check_no_options(options: dict[str, Any]) -> None:
 
 
 def _vectors(
-    name: str, text: Any, embeddings: EmbeddingsLike | None, options: dict[str, Any]
+    name: str,
+    text: Any,
+    embeddings: EmbeddingsLike | EmbedsLines | None,
+    options: dict[str, Any],
 ) -> Any:
     """Vectors as they are, or those of the lines of a text."""
     if _are_vectors(text):
@@ -123,5 +126,4 @@ def _vectors(
             f"`embeddings`: expected Embeddings, since `{name}` are text, got None. Pass "
             "`embeddings=ffjax.load(path)`."
         )
-    check_embeddings(embeddings)
     return embed_text(embeddings, text, **options)[0]

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from ffjax._internal.atomic_write import folder_parent, output_folder
+from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FORMATS, READ_ONLY_FORMATS, check_format
 from ffjax.formats.fasttext.layout import lost_settings
@@ -120,7 +121,14 @@ def save(
         ['tea', 'coffee']
     """
     if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+        hint = ""
+        if isinstance(embeddings, StaticModel):
+            hint = (
+                " `ffjax.write_static_model(path, model)` writes the model, and "
+                "`model.embeddings` has its tokens as words."
+            )
+        got = type(embeddings).__name__
+        raise TypeError(f"`embeddings`: expected Embeddings, got {got}.{hint}")
     format = format_for(embeddings, path, format)
     write_as(format, path, _unshared(embeddings, format, unshare_rows), options)
 

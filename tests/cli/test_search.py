@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from tests.formats.model2vec.models import arrays, write_folder
 
 LINES = ["the bank raised its rates", "", "a cup of green tea", "12345", "flights to berlin"]
 
@@ -71,3 +72,15 @@ def test_bad_usage_ends_in_one_line_and_status_2(ff):
     ):
         result = ff("search", *arguments)
         assert result.status == 2 and message in result.err and result.err.count("\n") == 1
+
+
+def test_a_static_model(ff, notes, tmp_path):
+    folder = write_folder(tmp_path / "model", arrays())
+    result = ff("search", notes, "tea", "--embeddings", folder, "-k", 2)
+    assert (result.status, result.err) == (0, "")
+    best = ffjax.search(LINES, ["tea"], 2, embeddings=ffjax.load_static_model(folder))
+    assert [int(row[1]) - 1 for row in result.rows] == best.rows[0].tolist()
+    result = ff("search", notes, "tea", "--embeddings", folder, "--lowercase")
+    assert result.status == 2 and "`--lowercase`" in result.err
+    result = ff("similar", folder, "tea")
+    assert "`ffjax embed`" in result.err

@@ -310,3 +310,27 @@ def test_options_that_do_not_fit() -> None:
         ffjax.embed_text(model, "tea", pooling="max")
     with pytest.raises(TypeError, match="expected arrays, got traced values"):
         jax.jit(lambda text: ffjax.embed_text(model, text))(jnp.zeros(3, jnp.uint8))
+
+
+def test_search_takes_a_model():
+    model = small(normalize=True)
+    lines, query = ["tea time", "abc", "talking"], ["tea"]
+    best = ffjax.search(lines, query, 3, embeddings=model)
+    cosines = model.encode(query) @ model.encode(lines).T
+    np.testing.assert_allclose(best.scores, -np.sort(-cosines), rtol=1e-5)
+    assert best.rows.tolist() == np.argsort(-cosines).tolist()
+    with pytest.raises(ValueError, match="static model"):
+        ffjax.search(lines, query, embeddings=model, lowercase=True)
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_verbs_of_embeddings_name_what_to_write(tmp_path):
+    model = small()
+    with pytest.raises(TypeError, match="`ffjax.write_static_model"):
+        ffjax.save(model, tmp_path / "model")
+    with pytest.raises(TypeError, match=r"`model.embeddings\[token\]`"):
+        model["tea"]
+    with pytest.raises(AttributeError, match=r"model.embeddings.most_similar"):
+        model.most_similar("tea")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'$"):
+        _ = model.nothing

@@ -26,7 +26,7 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import array_of, attributes, text_of
-from ffjax.formats.pickles.values import Entries, Record, TextRun, in_pairs
+from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.npy import Array, read_npy
 
 MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
@@ -39,6 +39,10 @@ _HINT = (
     "gensim and save the word vectors alone, as in `model.wv.save(path)`."
 )
 _WORDS, _VECTORS = ("index_to_key", "index2word"), ("vectors", "syn0")
+# Homemade pickles: what Python calls their values, and how to make embeddings of these.
+_KINDS: dict[type, str] = {Entries: "dict", Raw: "str or bytes"}
+_MAKE = dict.fromkeys(("tuple", "list"), "ffjax.from_vectors(words, matrix)")
+_MAKE["dict"] = "ffjax.from_vectors(list(d), list(d.values()))"
 
 
 class Ngrams(NamedTuple):
@@ -99,10 +103,14 @@ class Model:
 
     def _check_class(self, value: Any) -> Record:
         """The object with the word vectors, whose class is gensim's."""
-        name = value.callee.name if isinstance(value, Record) else type(value).__name__
+        kind = _KINDS.get(type(value), type(value).__name__)
+        name = value.callee.name if isinstance(value, Record) else kind
         if not name.startswith("gensim."):
-            expected, got = "a model of gensim's with word vectors", f"`{name}`"
-            raise self.machine.error(expected, got, field="object", offset=0)
+            expected, got, hint = "a model of gensim's with word vectors", f"`{name}`", None
+            if kind in _MAKE:
+                hint = f"If you trust the file, unpickle it, make `emb = {_MAKE[kind]}` of it"
+                hint += ", and write that with `ffjax.save`."
+            raise self.machine.error(expected, got, field="object", offset=0, hint=hint)
         if not any(word in self._attributes for word in _WORDS):
             expected, got = f"a model with word vectors (`{_WORDS[0]}`)", f"`{name}`"
             raise self.machine.error(expected, got, field="object", offset=value.offset)

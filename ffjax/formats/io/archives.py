@@ -25,8 +25,14 @@ _MOST_NAMES = 20
 _BINARY = (".fifu", ".bin")
 # Names of files that hold no vectors: what describes them, and what systems leave in archives.
 _DESCRIPTION = re.compile(
-    r"(^|/)(__MACOSX/|\.[^./]|(readme|licen[cs]e|copying|notice)\b)"
-    r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|py|sh|png)$",
+    r"\.dist-info/|(^|/)(__MACOSX/|\.[^./]|(readme|licen[cs]e|copying|notice)\b)"
+    r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|py[cdix]?|so|dll|c|cpp|h|sh|png)$",
+    re.IGNORECASE,
+)
+# Names of files that most likely hold vectors: these are listed first.
+_VECTORS = re.compile(
+    r"\.(fifu|bin|vec|txt|dims|w2v|floret|msgpack|np[yz]|safetensors|parquet|arrows?|feather|kv)"
+    r"(\.(gz|bz2|xz|zst))?$",
     re.IGNORECASE,
 )
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
@@ -220,6 +226,8 @@ def several(file: File | None, kind: str, names: list[str]) -> FormatError:
 
 
 def _listed(names: list[str]) -> str:
+    names = list(filter(_may_hold_vectors, names)) or names
+    names = sorted(names, key=lambda name: _VECTORS.search(name) is None)
     return ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
 
 

@@ -30,6 +30,7 @@ def load_static_model(
     max_length: int | None = _FROM_MODEL,
     unknown: str | None = None,
     mmap: bool = False,
+    member: str | None = None,
 ) -> StaticModel:
     """Reads a static model of model2vec or sentence-transformers.
 
@@ -51,6 +52,7 @@ def load_static_model(
         unknown: `"drop"` or `"keep"` the token for unknown text; by default as the layout has it.
         mmap: whether to map the rows instead of reading them. The file must not be changed in place
             while the model is used.
+        member: the name of the file of safetensors, if `path` is an archive of others.
 
     Returns:
         The model.
@@ -71,7 +73,7 @@ def load_static_model(
         [1.0, 0.5]
     """
     path = local_path(path, layouts.is_static_model)
-    with open_stream(path, is_folder=layouts.is_static_model) as stream:
+    with open_stream(path, member, layouts.is_static_model) as stream:
         folder, layout = _folder(stream, tokenizer)
         settings = layouts.read_settings(folder, layout)
         raw = layouts.content(folder, layout.tokenizer)
@@ -106,9 +108,11 @@ def _checked_dims(dimensionality: int | None, dims: int) -> int:
 
 def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
     """The files of a model: those of a folder, or two that need not be in one."""
-    if tokenizer is None or stream.folder is not None:
-        folder = stream.expected_folder()
-        return folder, layouts.layout_in(folder)
+    if stream.folder is not None:
+        return stream.folder, layouts.layout_in(stream.folder)
+    if tokenizer is None:
+        hint = "Of a single file give the tokenizer as well, as `tokenizer=` with its path."
+        raise stream.error(None, "a folder, or an archive of one", "a single file", hint=hint)
     files: dict[str, Any] = {layouts.TENSORS: stream, layouts.TOKENIZER: tokenizer}
     folder = Folder(stream.file, list(files), lambda name: open_stream(files[name]))
     names = layouts.TENSORS, layouts.TOKENIZER

@@ -15,8 +15,7 @@ def load_words(stream: Stream, *, limit: int | None = None) -> Embeddings:
             None,
             "word vectors",
             f"a static model with {settings.kind} tokens",
-            hint="`ffjax.load_static_model(path)` gives a model whose `encode(texts)` embeds texts "
-            "and whose `embeddings` are its tokens with their vectors.",
+            hint="It embeds texts: use `ffjax.load_static_model(path)`.",
         )
     words = model.embeddings
     chosen = [i for i, word in enumerate(words.vocab.words) if word not in settings.added][:limit]

@@ -18,6 +18,7 @@ from ffjax.formats.pickles.values import Entries, Global, Raw, Record
 _PROTOCOLS = range(2, 6)
 # Python writes a thousand items at a time, and only tuples at once.
 _MAX_STACK = 1 << 20
+_CUT = "The file is incomplete: copy or download it again."
 _MAX_LINE_BYTES = 1 << 10
 
 
@@ -77,13 +78,13 @@ class Machine:
     ) -> FormatError:
         """An error about the opcode that is being executed, or about a field elsewhere."""
         if field is None:
-            field, offset, hint = self._name, self._offset, self._hint
+            field, offset, hint = self._name, self._offset, hint or self._hint
         where = {"offset": offset, "chunk": "pickle", "field": field}
         return self.source.error(self.source.name, **where, expected=expected, got=got, hint=hint)
 
     def _unknown(self) -> FormatError:
         if self._offset >= len(self._data):
-            return self.error("more of the pickle", "the end of the file")
+            return self.error("more of the pickle", "the end of the file", hint=_CUT)
         code = self._data[self._offset]
         self._name = "opcode"
         return self.error("one that reads as data", f"0x{code:02x} ({UNREAD.get(code, 'unknown')})")
@@ -96,12 +97,14 @@ class Machine:
         code = form.rstrip("*")
         start = position + calcsize(code)
         if start > end:
-            raise self.error(f"{start - position} bytes", f"{end - position} before the end")
+            expected, got = f"{start - position} bytes", f"{end - position} before the end"
+            raise self.error(expected, got, hint=_CUT)
         (number,) = unpack_from(code, self._data, position)
         if code == form:
             return number, start
         if not 0 <= number <= end - start:
-            raise self.error(f"at most {end - start} bytes, as many as remain", str(number))
+            expected = f"at most {end - start} bytes, as many as remain"
+            raise self.error(expected, str(number), hint=_CUT)
         return (start, start + number), start + number
 
     def _lines(self, position: int, n: int) -> tuple[Any, int]:
@@ -269,7 +272,8 @@ class Machine:
     def _check_frame(self, size: int) -> None:
         remaining = len(self._data) - self._offset - 9
         if size > remaining:
-            raise self.error(f"at most {remaining} bytes, as many as remain", str(size))
+            expected = f"at most {remaining} bytes, as many as remain"
+            raise self.error(expected, str(size), hint=_CUT)
 
     def _skip_run(self, position: int) -> int:
         """Reads what follows a mark at once if it is one of two kinds that fill most files."""

@@ -89,3 +89,14 @@ def test_members_of_other_files(tmp_path: Path) -> None:
     path.write_bytes(b"one 0.5\n")
     with pytest.raises(ValueError, match="`member`: expected None .* not an archive, got 'a'"):
         ffjax.load(path, member="a")
+
+
+def test_programs_are_left_out_of_a_wheel(tmp_path: Path) -> None:
+    code = {f"lib/{name}": b"x" for name in ("a.py", "a.pyx", "a.so", "a.c", "a.cpp", "RESULTS.md")}
+    code["lib-1.0.dist-info/top_level.txt"] = b"lib"
+    path = tmp_path / "lib.whl"
+    path.write_bytes(ARCHIVES["zip"]({**code, "lib/w/rows.txt": b"tea 1.0 2.0\n"}))
+    assert ffjax.load(path).words == ["tea"]
+    path.write_bytes(ARCHIVES["zip"]({**code, "a": b"", "b.txt": b"", "c.safetensors": b""}))
+    with pytest.raises(ffjax.FormatError, match="several: 'b.txt', 'c.safetensors', 'a'. Choose"):
+        ffjax.load(path)

@@ -240,3 +240,15 @@ def test_convert_keeps_the_rows(path: Path) -> None:
     target = path.with_name("words.fifu")
     ffjax.convert(path, target, limit=3)
     np.testing.assert_array_equal(rows_of(ffjax.load(target)), ROWS[:3])
+
+
+def test_homemade_pickles_say_what_to_make_of_them(path: Path) -> None:
+    path.write_bytes(b"\x80\x02" + files.entries({"tea": files.whole(1)}) + b".")
+    with pytest.raises(ffjax.FormatError, match=r"`dict`. .*from_vectors\(list\(d\), list"):
+        ffjax.load(path)
+    path.write_bytes(b"\x80\x02" + files.texts(["tea"]) + files.whole(1) + b"\x86.")
+    with pytest.raises(ffjax.FormatError, match=r"`tuple`. .*from_vectors\(words, matrix\)"):
+        ffjax.load(path)
+    path.write_bytes(b"\x80\x04\x95" + (1000).to_bytes(8, "little") + b"}.")
+    with pytest.raises(ffjax.FormatError, match="incomplete: copy or download it again"):
+        ffjax.load(path)
