@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
@@ -125,6 +126,7 @@ def folder_parent(path: File, names: Container[str]) -> bytes:
     if not os.path.isdir(parent):
         message = "expected a folder in an existing folder, got"
         raise FileNotFoundError(errno.ENOENT, message, shown)
+    _check_writable(parent, shown)
     for folder, _, files in os.walk(target):
         for file in files:
             name = os.path.relpath(os.path.join(folder, file), target)
@@ -162,6 +164,7 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         if os.path.isdir(os.path.dirname(target)):
+            _check_writable(os.path.dirname(target), shown)
             return target, None
         message = "expected a file in an existing folder, got"
         raise FileNotFoundError(errno.ENOENT, message, shown) from None
@@ -175,6 +178,15 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
         message = "expected a file that may be written, got a read-only one"
         raise PermissionError(errno.EACCES, message, shown)
     return target, stat.S_IMODE(mode)
+
+
+def _check_writable(folder: bytes, shown: str) -> None:
+    """Makes a file without a name in a folder, since permissions do not tell all."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        message = "expected a path in a folder that may be written, got"
+        raise OSError(error.errno, message, shown) from error
 
 
 def _is_special(path: Path) -> bool:

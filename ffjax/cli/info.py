@@ -27,4 +27,6 @@ def info(source: Source, json: Json = False) -> None:
     file, format, *_ = source
     with working(f"Reading {shown(file)}"), translated("load", shown(file)):
         values = describe(input_of(file), format, **reading_options(source))
+    if "vocabulary" in values:
+        values["vocabulary"] = values["vocabulary"].replace("`words=`", "--input-words")
     facts({"file": shown(file), "bytes": size_of(file), **values}, as_json=json)

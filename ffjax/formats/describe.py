@@ -24,7 +24,7 @@ from ffjax.formats.snapshot import describe as snapshot
 from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
 from ffjax.formats.spacy import describe as spacy
 from ffjax.formats.tables.layout import FORMATS as TABLES
-from ffjax.formats.tables.layout import Layout, check_columns, open_layout
+from ffjax.formats.tables.layout import Layout, check_columns, open_layout, words_beside
 from ffjax.formats.text.fields import SAMPLE_LINES
 from ffjax.formats.text.header import (
     begin_text,
@@ -57,6 +57,7 @@ _VOCABULARIES = {
     "FloretSubwordVocab": "n-grams in floret's buckets",
     "FloretVocab": "n-grams in floret's buckets",
 }
+_NO_WORDS = "none in the file; name the words with `words=`"
 _STORAGES = {"NdArray": "plain", "Int8Array": "int8", "QuantizedArray": "quantized"}
 # In this order.
 _FACTS = (
@@ -97,6 +98,8 @@ def describe(
         elif format in TABLES:
             with open_layout(stream, format, words, vectors) as layout:
                 facts = _describe_layout(layout)
+                if words is None and not layout.has_words and not _has_words_beside(stream):
+                    facts |= {"vocabulary": _NO_WORDS, "words": 0}
         else:
             facts = _describe_table(stream, format, lossy, dims)
     check_columns(format, words, vectors)
@@ -107,6 +110,13 @@ def describe(
             facts[name] = shown.get(facts[name], facts[name])
     facts["format"] = format
     return {name: facts[name] for name in sorted(facts, key=_FACTS.index)}
+
+
+def _has_words_beside(stream: Stream) -> bool:
+    try:
+        return bool(words_beside(stream.file))
+    except ValueError:  # an error of the format too
+        return False
 
 
 def _describe_layout(layout: Layout) -> dict[str, Any]:

@@ -287,12 +287,12 @@ def test_an_input_without_a_name(ff):
 @pytest.mark.skipif(
     not os.path.isdir("/proc/self"), reason="needs a folder in which nobody can make files"
 )
-def test_errors_name_the_target_and_no_temporary_file(ff, small):
-    assert ff("convert", small["simple"], "/proc/x.fifu") == (
-        2,
-        "",
-        "ffjax: error: /proc/x.fifu: No such file or directory\n",
-    )
+def test_errors_name_the_target_and_no_temporary_file(ff, tmp_path):
+    (tmp_path / "x.txt").write_text("tea 1.0 0.5\n")
+    message = "expected a path in a folder that may be written, got /proc/x.fifu"
+    for source in (tmp_path / "x.txt", tmp_path / "missing"):  # which is not opened
+        result = ff("convert", source, "/proc/x.fifu")
+        assert result == (2, "", f"ffjax: error: {message}\n")
 
 
 def test_n_grams_that_fasttext_cannot_hold(ff, small, tmp_path):

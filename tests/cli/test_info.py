@@ -277,3 +277,12 @@ def test_info_of_a_snapshot_with_codes(ff, tmp_path, storage):
     values = json.loads(ff("info", path, "--json").out)
     assert (values["rows"], values["dims"]) == emb.storage.shape and "norms" not in values
     assert values["storage"] == ("int8" if storage == "int8" else "quantized")
+
+
+def test_vectors_without_words(ff, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(2, dtype=np.float32))
+    rows = dict(ff("info", tmp_path / "x.npy").rows)
+    assert rows["vocabulary"] == "none in the file; name the words with --input-words"
+    assert (rows["words"], rows["rows"]) == ("0", "2")
+    (tmp_path / "words.txt").write_text("tea\ntime\n")
+    assert dict(ff("info", tmp_path / "x.npy").rows)["words"] == "2"
