@@ -40,10 +40,10 @@ test-engines: $(STAMP)-test $(STAMP)-engines ## Ray, Spark, Dask, datasets and d
 test-versions: $(STAMP)-venv ## the oldest JAX, and the newest on Python 3.11, 3.12 and 3.13; ARGS="oldest 3.13" for some
 	@$(BIN)/python tools/test_versions.py $(ARGS)
 
-test-browser: $(STAMP)-base ## test the page of `ffjax explore` in Chromium; needs npm and Debian's package chromium
+test-browser: $(STAMP)-base docs ## test the page of `ffjax explore` and the documentation in Chromium; needs npm and Debian's package chromium
 	@cd explorer && npm ci --silent
 	@$(BIN)/ffjax explore demo -o explorer/demo.html
-	@cd explorer && PAGE=demo.html npm test --silent
+	@cd explorer && PAGE=demo.html SITE=$(CURDIR)/site npm test --silent
 
 explorer: ## build the page of `ffjax explore` from its sources in explorer/; needs npm
 	@cd explorer && npm ci --silent && npm run build --silent
