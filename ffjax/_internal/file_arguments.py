@@ -21,7 +21,7 @@ def check_file(file: Any, name: str = "path") -> None:
         example = f", as in `curl -LO {address}`" if address.startswith(("http", "ftp")) else ""
         raise ValueError(
             f"`{name}`: expected the path of a local file, got the address {address!r}. Download "
-            f"the file first{example}, or upload it afterwards."
+            f"the file first{example}; a file to write can be uploaded afterwards."
         )
 
 

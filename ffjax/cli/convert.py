@@ -62,7 +62,7 @@ def convert(source: Source, target: Target, lang: Lang = None) -> None:
                 progress=progress,
                 **options,
             )
-    say_dropped(names["Writing"], dropped)
+    say_dropped(names["Writing"], dropped, target.to)
 
 
 def bucket_to_explicit(source: Source, output: Output) -> None:

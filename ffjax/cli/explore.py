@@ -37,7 +37,7 @@ def explore(
         str | None, Option("--title", help="Heading of the page (by default the file's name).")
     ] = None,
     to: Annotated[
-        Target, Option("--to", "-t", metavar="PROGRAM", help="html, atlas or projector.")
+        Target, Option("--to", "-t", metavar="PROGRAM", help="Program that shows the map.")
     ] = "html",
     seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
 ) -> None:

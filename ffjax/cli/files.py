@@ -81,7 +81,7 @@ def save(emb: "ffjax.Embeddings", target: Target, *, unshare_rows: bool = False)
 
         file = output_of(target.output)
         dropped = save_what_fits(emb, file, target.to, unshare_rows=unshare_rows)
-    say_dropped(name, dropped)
+    say_dropped(name, dropped, target.to)
 
 
 def keep_programs() -> None:
@@ -102,10 +102,13 @@ def write_output(file: str, data: bytes) -> None:
         stream.write(data)
 
 
-def say_dropped(name: str, dropped: tuple[str, ...]) -> None:
+def say_dropped(name: str, dropped: tuple[str, ...], format: str | None = None) -> None:
     """Says what the format of a file cannot hold."""
     if dropped:
-        say(f"{name}: dropped {' and '.join(dropped)}: the format cannot hold this.")
+        hint = ""
+        if format == "spacy" and "n-grams" in dropped:
+            hint = " To keep n-grams, let spaCy read another file with `ffjax.Vectors.v1`."
+        say(f"{name}: dropped {' and '.join(dropped)}: the format cannot hold this.{hint}")
 
 
 def path_of(file: str) -> str:

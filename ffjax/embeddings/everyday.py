@@ -319,9 +319,10 @@ class EverydayVerbs(WordSearches):
                 row[:] = vector
         if missing:
             names = ", ".join(map(repr, missing))
+            have = "it has" if len(missing) == 1 else "they have"
             raise KeyError(
-                f"{names}: not among the {len(self.vocab)} words, and no n-grams with rows. "
-                "`get` answers None for such words."
+                f"{names}: not one of the {len(self.vocab)} words, and {have} no n-grams with "
+                "rows. Leave out words for which `emb.get(word)` is None."
             )
         return vectors
 

@@ -175,7 +175,7 @@ def format_of(
     """The format to write: `format`, which errors call `name`, or the one of the path."""
     check_format(name, format)
     if format in READ_ONLY_FORMATS:
-        hint = "gensim opens word2vec and fastText files, and PyTorch arrays of NumPy."
+        hint = "gensim opens word2vec and fastText files; PyTorch takes NumPy arrays."
         raise ValueError(f"`{name}`: expected a format that is written, got {format!r}. {hint}")
     if format is not None:
         return format

@@ -322,3 +322,8 @@ def test_members_and_columns_are_options(ff, tmp_path):
     assert json.loads(ff("info", archive, "--member", "b.txt", "--json").out)["dims"] == 2
     result = ff("convert", archive, tmp_path / "words.fifu")
     assert "got several: 'a.txt', 'b.txt'. Choose one with `--member`." in result.err
+
+
+def test_spacy_names_the_way_to_keep_ngrams(ff, tmp_path):
+    result = ff("convert", "demo", tmp_path / "x", "--to", "spacy", "--lang", "en")
+    assert result.status == 0 and "`ffjax.Vectors.v1`" in result.err

@@ -286,3 +286,4 @@ def test_a_floret_table_has_no_words_to_answer_with(ff, tmp_path, command):
     result = ff(command, path, *extra[command])
     assert result.status == 2 and result.out == "" and result.err.count("\n") == 1
     assert result.err.startswith("ffjax: error: ") and "embeddings without words" in result.err
+    assert command != "similar" or "`ffjax embed`" in result.err

@@ -55,9 +55,11 @@ def check_plain(
     lost = {o: loss for o, loss in losses(embeddings).items() if o in droppable - dropped}
     if lost:
         remedy = ", ".join(f"`{option}=True`" for option in lost)
+        *first, last = lost.values()
+        got = f"{', '.join(first)} and {last}" if first else last
         raise ValueError(
             f"`embeddings`: expected words and plain vectors, which is all that {what} hold, got "
-            f"{' and '.join(lost.values())} too. Allow what is to be lost with {remedy}."
+            f"{got} too. Allow what is to be lost with {remedy}."
         )
     return embeddings
 

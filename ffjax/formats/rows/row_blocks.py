@@ -186,7 +186,8 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         n_repeated = len(table) - len(ids)
         if not n_repeated:
             raise
-        message = f"{n_repeated} words occur again; the first vector of each counts"
+        occur = "word occurs" if n_repeated == 1 else "words occur"
+        message = f"{n_repeated} {occur} again; the first vector of each counts"
         warnings.warn(message, stacklevel=3)
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]
     if rows is not None:

@@ -89,9 +89,10 @@ def pipeline_path(source: str | os.PathLike[str]) -> File:
     module = name.replace("-", "_")
     spec = find_spec(module) if module.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
+        hint = f" `python -m spacy download {name}` installs a pipeline of spaCy."
         raise ModuleNotFoundError(
-            f"`source`: expected a path or the name of an installed package, got {name!r}. "
-            f"`python -m spacy download {name}` installs a pipeline of spaCy."
+            f"`source`: expected a path or the name of an installed package, got {name!r}."
+            + (hint if module.isidentifier() else "")
         )
     return spec.submodule_search_locations[0]
 

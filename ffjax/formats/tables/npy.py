@@ -106,7 +106,7 @@ def _dtype(cursor: Cursor, descr: Any, offset: int) -> np.dtype:
     if dtype is None or dtype.kind not in _KINDS:
         hint = None
         if isinstance(descr, str) and descr.endswith("O"):
-            hint = "Arrays of objects are pickles, which are not read. Save it as numbers or `str`."
+            hint = "Arrays of objects are pickles, which are not read. Save numbers or `str`."
         got = repr(descr)[:64]
         raise cursor.error("descr", "numbers or strings", got, offset=offset, hint=hint)
     return dtype

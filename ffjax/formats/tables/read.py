@@ -1,5 +1,6 @@
 """Reading tables: words and vectors in blocks, or mapped."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,16 @@ def read_table_blocks(
             yield blocks
 
 
+def _check_path(words: Any) -> None:
+    """Checks that `words` names a file."""
+    if not isinstance(words, str | bytes | int | os.PathLike):
+        raise TypeError(
+            "`words`: expected the path of a file with a word in each line, got "
+            f"{type(words).__name__}. Of words in memory make embeddings with "
+            "`ffjax.from_vectors(words, matrix)`."
+        )
+
+
 @contextmanager
 def _open(
     stream: Stream, format: str, lossy: bool, limit: int | None, words: Any, vectors: str | None
@@ -81,6 +92,7 @@ def _open(
         all_words, name = None, stream.file
         if not layout.has_words:
             name = words_beside(stream.file) if words is None else words
+            _check_path(name)
             all_words = read_words(name)
         elif not isinstance(layout, ArrowTable):
             all_words = array_words(layout, stream.file)

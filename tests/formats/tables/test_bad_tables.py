@@ -133,3 +133,10 @@ def test_a_table_that_claims_too_much(path: Path) -> None:
     assert path.stat().st_size < 1 << 19
     with pytest.raises(ffjax.FormatError, match="at most .* bytes of vectors, got 640 rows"):
         ffjax.load(path)
+
+
+@pytest.mark.usefixtures("as_users_see")
+def test_words_in_memory_name_from_vectors(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(2, dtype=np.float32))
+    with pytest.raises(TypeError, match="`words`: expected the path .*ffjax.from_vectors"):
+        ffjax.load(tmp_path / "x.npy", words=["a", "b"])

@@ -178,7 +178,7 @@ def test_matrices_that_cannot_be_read(tmp_path: Path) -> None:
 def test_repeated_words_and_words_that_are_not_utf8(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", words=np.array([b"a", b"b", b"a"]), vectors=ROWS)
     for mmap in (False, True):
-        with pytest.warns(UserWarning, match="1 words occur again"):
+        with pytest.warns(UserWarning, match="1 word occurs again"):
             assert ffjax.load(tmp_path / "a.npz", mmap=mmap).vocab.words == ["a", "b"]
     np.savez(tmp_path / "a.npz", words=np.array([b"a", b"caf\xe9", b"c"]), vectors=ROWS)
     with pytest.raises(ffjax.FormatError, match="row 2 of 3: word: expected UTF-8, .*`lossy=True`"):

@@ -231,7 +231,7 @@ def test_repeated_words_count_once_with_one_warning() -> None:
 
 
 def test_words_that_become_equal_by_lossy_reading() -> None:
-    with pytest.warns(UserWarning, match="1 words occur again"):
+    with pytest.warns(UserWarning, match="1 word occurs again"):
         emb = load(b"x\xff 1.0 0.0\nx\xfe 0.0 2.0\n", lossy=True)
     assert emb.vocab.words == ["x\ufffd"]
     np.testing.assert_array_equal(np.asarray(emb.norms), np.array([1], np.float32))
