@@ -78,6 +78,13 @@ def test_readers_of_one_format_say_what_other_files_are(
         getattr(ffjax, reader)(path)
 
 
+def test_archives_of_several_formats_are_listed(path: Path) -> None:
+    path.write_bytes(zipped("words.kv", "words.kv.vectors.npy"))
+    for reader in (ffjax.load, ffjax.load_spacy):
+        with pytest.raises(ffjax.FormatError, match="several: 'words.kv', 'words.kv.vectors.npy'"):
+            reader(path)
+
+
 def test_readers_name_the_reader_of_another_format(path: Path) -> None:
     ffjax.write_finalfusion(path, ffjax.from_vectors(["tea"], np.eye(1, dtype=np.float32)))
     for reader in (ffjax.load_fasttext, ffjax.load_word2vec, ffjax.load_text):

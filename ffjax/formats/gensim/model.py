@@ -61,7 +61,7 @@ class Model:
     def __init__(self, stack: ExitStack, stream: Stream) -> None:
         self._stack, self._file, self._wrapping = stack, stream.file, stream.wrapping
         source = stack.enter_context(open_source(stream, magic=b"\x80"))
-        self.machine = Machine(source, _is_readable, hint=_HINT)
+        self.machine = Machine(source, _is_readable, hint=_HINT, skips_numbers=True)
         model, end = self.machine.run()
         if end != len(source):
             raise self.machine.error("the end of the file", f"{len(source) - end} more bytes")

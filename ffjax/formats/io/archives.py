@@ -41,13 +41,19 @@ _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zl
 _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
-def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
-    """A member of a zip archive as a stream, by default the one of `default_member`."""
+def open_zip(
+    raw: Any, file: File | None, member: str | None = None, *, names_format: bool = True
+) -> io.RawIOBase:
+    """A member of a zip archive as a stream, by default the one of `default_member`.
+
+    With `names_format` errors say which format of several files an archive has.
+    """
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
         infos = {info.filename: info for info in filter(_is_file, archive.infolist())}
     names = list(infos)
-    if member is None and (foreign := foreign_archive(names)) is not None:
+    foreign = foreign_archive(names) if member is None and names_format else None
+    if foreign is not None:
         expected, got, hint = "embeddings", foreign.name, foreign.advice
         raise FormatError(file, offset=0, expected=expected, got=got, hint=hint)
     info = infos[_chosen(names, member, file, "zip")]

@@ -23,7 +23,11 @@ _MAX_LINE_BYTES = 1 << 10
 
 
 class Machine:
-    """Reads pickles of a file; `is_readable` says which classes and functions they may name."""
+    """Reads pickles of a file; `is_readable` says which classes and functions they may name.
+
+    `skips_numbers` is for files whose words are in a list: long dictionaries that number the same
+    words again are skipped.
+    """
 
     def __init__(
         self,
@@ -32,10 +36,12 @@ class Machine:
         *,
         hint: str | None = None,
         has_storages: bool = False,
+        skips_numbers: bool = False,
     ) -> None:
         self.source, self._data, self._hint = source, source.data, hint
         self._is_readable, self._has_storages = is_readable, has_storages
         names = {opcode.method for opcode in OPCODES.values()} - {"stop"}
+        self._skips_numbers = skips_numbers
         self._methods = {name: getattr(self, f"_{name}") for name in names}
         self._runs = RunFinder(source)
         self._offset, self._name = 0, ""
@@ -280,7 +286,7 @@ class Machine:
         container = self._stack[-1] if self._stack else None
         if isinstance(container, list):
             run = self._runs.texts(position, len(self._memo))
-        elif isinstance(container, Entries):
+        elif isinstance(container, Entries) and self._skips_numbers:
             run = self._runs.numbered(position)
         else:
             return position

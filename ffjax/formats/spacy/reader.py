@@ -1,5 +1,6 @@
 """Reading spaCy's vectors."""
 
+import errno
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ def load_spacy(
 
     Raises:
         FormatError: if the folder has no vectors, or several vocabularies, or a file is corrupt.
+        FileNotFoundError: if `source` is a path to nothing.
         ModuleNotFoundError: if `source` is neither a path nor the name of an installed package.
         ValueError: if `limit` is given for a table of floret, which has no words.
 
@@ -83,9 +85,14 @@ def pipeline_path(source: str | os.PathLike[str]) -> File:
     """A path, or the folder of an installed package, which is not imported."""
     path = local_path(source)
     check_file(path, "source")
+    if isinstance(path, int):
+        raise TypeError(f"`source`: expected a path or the name of a package, got {path}.")
     if os.path.exists(path):
         return path
     name = os.fspath(source)
+    if "." in name or os.path.basename(name) != name:
+        message = "expected a path or the name of an installed package, got"
+        raise FileNotFoundError(errno.ENOENT, message, name)
     module = name.replace("-", "_")
     spec = find_spec(module) if module.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:

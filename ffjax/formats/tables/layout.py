@@ -77,8 +77,13 @@ def _npz(stream: Stream, words: Any, vectors: str | None) -> Iterator[NamedArray
         for name in names:
             member = stack.enter_context(folder.open(name))
             source = stack.enter_context(open_source(member))
-            arrays[name.removesuffix(".npy")] = read_npy(source, name)
-        yield choose_arrays(arrays, words, vectors, stream.file)
+            arrays[name.removesuffix(".npy")] = read_npy(source, name, any_kind=True)
+        chosen = choose_arrays(arrays, words, vectors, stream.file)
+        for name, array in arrays.items():
+            is_of_words = array.dtype.hasobject and array.shape == (chosen.n_rows,)
+            if words is None and not chosen.has_words and is_of_words:
+                read_npy(array.source, name)  # an error, which says that words are objects
+        yield chosen
 
 
 def is_npz(names: list[str]) -> bool:

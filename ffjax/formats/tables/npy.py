@@ -27,7 +27,7 @@ _FIELDS = {"descr", "fortran_order", "shape"}
 
 
 class Array(NamedTuple):
-    """An array in a file, of at most two dimensions, which begins at byte `start`."""
+    """An array in a file, which begins at byte `start`."""
 
     source: ByteSource
     start: int
@@ -59,8 +59,11 @@ class Array(NamedTuple):
         return f"{self.dtype} {list(self.shape)}"
 
 
-def read_npy(source: ByteSource, name: str = "header") -> Array:
-    """Reads the head of an array, which errors call `name`, and checks the number of its bytes."""
+def read_npy(source: ByteSource, name: str = "header", *, any_kind: bool = False) -> Array:
+    """Reads the head of an array, which errors call `name`, and checks the number of its bytes.
+
+    With `any_kind` it may hold other things than numbers and strings, in more than two dimensions.
+    """
     cursor = Cursor(source, chunk=name)
     magic = bytes(cursor.take("magic", len(MAGIC)))
     if magic != MAGIC:
@@ -70,13 +73,13 @@ def read_npy(source: ByteSource, name: str = "header") -> Array:
     size = cursor.number("H" if major == 1 else "I", "length", 1, _MOST_HEADER_BYTES)
     offset = cursor.position
     fields = _parse(cursor, str(cursor.take("header", size), "latin-1"), offset)
-    dtype = _dtype(cursor, fields["descr"], offset)
+    dtype = _dtype(cursor, fields["descr"], offset, any_kind)
     shape = fields["shape"]
-    if not _is_shape(shape):
+    if not _is_shape(shape) or len(shape) > _MOST_NDIM and not any_kind:
         expected = f"at most {_MOST_NDIM} sizes"
         raise cursor.error("shape", expected, repr(shape)[:64], offset=offset)
     size = math.prod(shape) * dtype.itemsize
-    if size != cursor.remaining:
+    if size != cursor.remaining and not dtype.hasobject:  # whose size only the pickle tells
         expected = f"{size} bytes for {dtype} of shape {shape}"
         raise cursor.error("data", expected, f"{cursor.remaining} before the end")
     return Array(source, cursor.position, dtype, shape, fields["fortran_order"] is True)
@@ -97,13 +100,13 @@ def _bad_header(cursor: Cursor, text: str, offset: int) -> FormatError:
     return cursor.error("header", expected, repr(text[:64]), offset=offset)
 
 
-def _dtype(cursor: Cursor, descr: Any, offset: int) -> np.dtype:
+def _dtype(cursor: Cursor, descr: Any, offset: int, any_kind: bool) -> np.dtype:
     """The type of the numbers or strings."""
     try:
-        dtype = np.dtype(descr) if isinstance(descr, str) else None
+        dtype = np.dtype(descr) if any_kind or isinstance(descr, str) else None
     except (TypeError, ValueError, SyntaxError):
         dtype = None
-    if dtype is None or dtype.kind not in _KINDS:
+    if dtype is None or (dtype.kind not in _KINDS and not any_kind):
         hint = None
         if isinstance(descr, str) and descr.endswith("O"):
             hint = "Arrays of objects are pickles, which are not read. Save numbers or `str`."
@@ -113,6 +116,6 @@ def _dtype(cursor: Cursor, descr: Any, offset: int) -> np.dtype:
 
 
 def _is_shape(shape: Any) -> bool:
-    if not isinstance(shape, tuple) or len(shape) > _MOST_NDIM:
-        return False
-    return all(type(size) is int and 0 <= size < 1 << 48 for size in shape)
+    return isinstance(shape, tuple) and all(
+        type(size) is int and 0 <= size < 1 << 48 for size in shape
+    )

@@ -17,7 +17,6 @@ See https://github.com/pytorch/pytorch/blob/main/torch/serialization.py.
 """
 
 import math
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -94,7 +93,7 @@ def _placed(reader: "_Zip | _Legacy", tensor: _Tensor, array: Array) -> Array:
     dtype = tensor.dtype.newbyteorder(">" if is_big else "<")
     start += tensor.offset * dtype.itemsize
     size = math.prod(tensor.shape) * dtype.itemsize
-    if not 0 <= tensor.offset <= stop or start + size > stop:
+    if start + size > stop:
         expected = f"{size} bytes of a storage"
         got = f"{max(stop - start, 0)} before its end"
         raise reader.machine.error(expected, got, field="tensor", offset=tensor.record.offset)
@@ -102,7 +101,7 @@ def _placed(reader: "_Zip | _Legacy", tensor: _Tensor, array: Array) -> Array:
 
 
 class _Zip:
-    """A zip archive."""
+    """A zip archive, or a folder with the same files."""
 
     def __init__(self, stack: ExitStack, stream: Stream) -> None:
         self._stack, self._folder = stack, stream.expected_folder()
@@ -119,29 +118,8 @@ class _Zip:
             offset = tensor.record.offset
             raise self.machine.error("a member of the archive", name, field="key", offset=offset)
         is_big = order in self._names and bytes(self._open(order).data) == b"big"
-        stretch = self._stored(name)
-        if stretch is None:
-            source = self._open(name)
-            stretch = source, 0, len(source)
-        source, start, stop = stretch
-        return source, start, stop, is_big
-
-    def _stored(self, name: str) -> tuple[ByteSource, int, int] | None:
-        """Where a member lies in the archive, if that is a file and does not compress it."""
-        file = self._folder.file
-        if file is None or isinstance(file, int):
-            return None
-        with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
-            member = archive.getinfo(name)
-        if member.compress_type != zipfile.ZIP_STORED:
-            return None
-        source = self._stack.enter_context(open_source(file))
-        cursor = Cursor(source, member.header_offset, chunk=f"member {name!r}")
-        cursor.skip("header", 26)
-        name_bytes, extra_bytes = cursor.number("H", "name"), cursor.number("H", "extra")
-        cursor.skip("header", name_bytes + extra_bytes)
-        start = cursor.skip("data", member.file_size)
-        return source, start, start + member.file_size
+        source = self._open(name)
+        return source, 0, len(source), is_big
 
     def _open(self, name: str) -> ByteSource:
         member = self._stack.enter_context(self._folder.open(name))

@@ -1,5 +1,7 @@
 """Files of PyTorch's `torch.save`, as versions since 1.6 and before write them."""
 
+import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -78,6 +80,33 @@ def test_weights_with_words_from_a_file(path: Path, kind: str, mmap: bool) -> No
 def test_words_in_the_file(path: Path, value: bytes) -> None:
     write(path, value)
     same(ffjax.load(path))
+
+
+def test_words_that_two_dictionaries_have(path: Path) -> None:
+    words = [f"w{i}" for i in range(200)]
+    rows = np.ones((200, 3), np.float32)
+    numbers = [struct.pack("<I", i) for i in range(200)]
+    keys = (files.text(word) + b"r" + number for word, number in zip(words, numbers, strict=True))
+    first = b"".join(key + files.whole(9) for key in keys)
+    again = b"".join(b"j" + number + files.whole(i) for i, number in enumerate(numbers))
+    value = {"freqs": b"}(" + first + b"u", "stoi": b"}(" + again + b"u"}
+    value["vectors"] = files.tensor("0", "Float", (200, 3), (3, 1))
+    write(path, files.entries(value), **{"data/0": rows.tobytes()})
+    assert ffjax.load(path).vocab.words == words
+
+
+def test_other_archives_and_folders(path: Path) -> None:
+    words = write_words(path)
+    write(path, STATE)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(path.parent / "folder")
+    same(ffjax.load(path.parent / "folder", words=words, mmap=True))
+    with tarfile.open(path.parent / "model.tar.gz", "w:gz") as archive:
+        archive.add(path.parent / "folder" / "model", "model")
+    same(ffjax.load(path.parent / "model.tar.gz", words=words, mmap=True))
+    with tarfile.open(path.parent / "model.tar", "w") as archive:
+        archive.add(path.parent / "folder" / "model", "model")
+    same(ffjax.load(path.parent / "model.tar", words=words))
 
 
 def test_parameters_of_modules_have_their_names(path: Path) -> None:

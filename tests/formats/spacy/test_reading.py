@@ -59,9 +59,13 @@ def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("toy_pipeline", "toy-pipeline"):
         check(ffjax.load_spacy(name))
     assert "toy_pipeline" not in sys.modules
-    for name in ("not_installed", "not/there", "a.b"):
-        with pytest.raises(ModuleNotFoundError, match="`source`: expected a path or the name"):
+    with pytest.raises(ModuleNotFoundError, match="`source`: expected a path or the name"):
+        ffjax.load_spacy("not_installed")
+    for name in ("not/there", "./missing/vocab", "a.b"):
+        with pytest.raises(FileNotFoundError, match=f"expected a path or the name .*{name}"):
             ffjax.load_spacy(name)
+    with pytest.raises(TypeError, match="`source`: expected a path or the name of a package"):
+        ffjax.load_spacy(3)  # type: ignore[arg-type]
 
 
 def test_what_is_not_used_or_not_named(tmp_path: Path) -> None:

@@ -115,6 +115,10 @@ def test_tables_that_are_no_embeddings(columns, message: str, format: str, tmp_p
         {"w": np.array([word.encode() for word in WORDS]), "m": ROWS.astype(">f8")},
         {"vocab": np.array(WORDS), "notes": np.array(WORDS[:1]), "embeddings": ROWS.T.copy().T},
         {"words": np.array(WORDS), "data": ROWS.astype(np.float16), "ids": np.arange(3)},
+        {"w": np.array(WORDS), "m": ROWS, "cube": np.ones((2, 2, 2)), "mask": ROWS > 0},
+        {"w": np.array(WORDS), "m": ROWS, "options": np.array({"a": 1}, object), "n": np.array(3)},
+        {"w": np.array(WORDS), "m": ROWS, "day": np.array(["2026-11-29"], "M8[D]")},
+        {"w": np.array(WORDS), "m": ROWS, "pairs": np.zeros(3, [("a", "i4"), ("b", "f4")])},
     ],
 )
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -130,6 +134,11 @@ def test_arrays_that_are_named(tmp_path: Path) -> None:
     with pytest.raises(ffjax.FormatError, match=listed):
         ffjax.load(tmp_path / "a.npz")
     assert ffjax.load(tmp_path / "a.npz", words="a", vectors="c") == EXPECTED
+    np.savez(tmp_path / "a.npz", words=np.array(WORDS, object), vectors=ROWS)
+    with pytest.raises(ffjax.FormatError, match="words: descr: expected .* are not read. Save"):
+        ffjax.load(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"`words`: expected the name .* \(object \[3\]\)"):
+        ffjax.load(tmp_path / "a.npz", words="words")
 
 
 def test_words_beside_a_matrix(tmp_path: Path) -> None:
