@@ -64,7 +64,7 @@ def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("not/there", "./missing/vocab", "a.b"):
         with pytest.raises(FileNotFoundError, match=f"expected a path or the name .*{name}"):
             ffjax.load_spacy(name)
-    with pytest.raises(TypeError, match="`source`: expected a path or the name of a package"):
+    with pytest.raises(TypeError, match="source"):
         ffjax.load_spacy(3)  # type: ignore[arg-type]
 
 
