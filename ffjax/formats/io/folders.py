@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ffjax.formats.io.binary import File
 
 # What says that the folders beside it belong to the same pipeline or model.
-_WHOLE = {"config.cfg", "meta.json", "modules.json", "vocab"}
+_WHOLE = {"config.cfg", "meta.json", "modules.json", "vocab", "data.pkl"}
 
 
 class Folder(NamedTuple):
