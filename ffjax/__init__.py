@@ -7,7 +7,7 @@ from typing import Any
 
 from ffjax._internal.names_elsewhere import MODULE_NAMES, attribute_error
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # A public name is imported when it is first used (PEP 562): importing JAX takes a second, and the
 # command `ffjax` must not wait for it to show its help. `__init__.pyi` says where each name comes
