@@ -41,8 +41,10 @@ _HINT = (
 _WORDS, _VECTORS = ("index_to_key", "index2word"), ("vectors", "syn0")
 # Homemade pickles: what Python calls their values, and how to make embeddings of these.
 _KINDS: dict[type, str] = {Entries: "dict", Raw: "str or bytes"}
-_MAKE = dict.fromkeys(("tuple", "list"), "ffjax.from_vectors(words, matrix)")
-_MAKE["dict"] = "ffjax.from_vectors(list(d), list(d.values()))"
+_MAKE = {
+    "dict": "ffjax.from_vectors(list(d), list(d.values()))",
+    **dict.fromkeys(("tuple", "list"), "ffjax.from_vectors(words, matrix)"),
+}
 
 
 class Ngrams(NamedTuple):
