@@ -132,8 +132,8 @@ def hash_spans(
         # Most strings are one chunk; the others add those that follow.
         long = np.flatnonzero(sizes > CHUNK)
         if long.size:
-            *chunks, number, firsts = chunk_spans(begins[long] + CHUNK, sizes[long] - CHUNK)
-            further = _hash_spans(words, *chunks, number + np.uint32(1), key, rounds)
+            first, size, number, firsts = chunk_spans(begins[long] + CHUNK, sizes[long] - CHUNK)
+            further = _hash_spans(words, first, size, number + np.uint32(1), key, rounds)
             halves[:, long] += np.add.reduceat(further, firsts, axis=1, dtype=np.uint32)
         out[:, block] = halves
     return out[0], out[1]
