@@ -214,9 +214,8 @@ class EverydayVerbs(WordSearches):
     ) -> list[SimilarityResult]:
         """The words most similar to one query that several words make, as in gensim.
 
-        The query is the weighted mean of the words' vectors at unit length and of other vectors as
-        they are. The words that it is made of are not answers. For one answer for each of many
-        words use `most_similar_batch`.
+        The query is the weighted mean of the words' unit vectors and of other vectors as they are.
+        Its words are not answers. For answers to each of many words use `most_similar_batch`.
 
         Args:
             positive: a word, a vector of shape `[dims]`, or a list of them. A pair of one of these
