@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 
 AnyArray: TypeAlias = Array | np.ndarray
 
-# JAX's CPU device takes over a NumPy array that begins at a multiple of so many bytes, uncopied.
+# JAX's CPU device takes over, without a copy, an array that begins at a multiple of these bytes.
 ALIGNMENT = 64
 _COARSE = 1024
 

@@ -60,7 +60,7 @@ FOREIGN = (
     Foreign(rb"PK\x03\x04", "an archive in an archive", "Unpack it first."),
 )
 
-# What `ffjax.load` reads, and what it takes files out of, for readers of one format.
+# Formats and wrappings that `ffjax.load` accepts, for errors of the single-format readers.
 _READABLE = tuple(
     Foreign(magic, name, f"`ffjax.{reader}` reads it, and `ffjax.load` recognizes formats.")
     for magic, name, reader in (

@@ -35,7 +35,7 @@ from ffjax.strings.byte_views import is_arrow
 from ffjax.strings.strings import Strings
 from ffjax.strings.text import text_bytes
 
-# Words of up to so many bytes share a loop; longer ones have another, up to the most.
+# Words of up to this many bytes share a loop; longer ones have another, up to the most.
 _NARROW, _WIDE = 64, 1024
 
 

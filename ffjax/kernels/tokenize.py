@@ -43,7 +43,7 @@ def is_space(text: Any) -> Any:
 
 
 def line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
-    """Where to cut a text at ends of lines, into blocks of little more than so many bytes."""
+    """Where to cut a text at ends of lines, into blocks of little more than a number of bytes."""
     bounds = [0]
     while bounds[-1] < text.size:
         end = min(bounds[-1] + block_bytes, text.size)

@@ -154,7 +154,7 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
 
 
 def default_member(names: list[str]) -> str | None:
-    """The file of an archive to read if nobody chooses one; `None` if there is none or a choice.
+    """The member to read by default; `None` if no member, or more than one, may hold vectors.
 
     It is the only file, or the only one that may hold vectors. Of files that differ in the ending
     (`model.bin`, `model.txt`), which hold the same vectors, the binary one is read.

@@ -8,7 +8,7 @@
                                      0_StaticEmbedding/tokenizer.json
     without a configuration          model.safetensors, tokenizer.json
 
-The first that is complete counts. `modules.json` of sentence-transformers lists what follows the
+The first complete layout is used. `modules.json` of sentence-transformers lists what follows the
 mean. The arrays are
 
     embeddings, embedding.weight or 0    the rows
@@ -181,7 +181,7 @@ def is_directory(folder: Folder) -> bool:
 
 
 def path_of(folder: Folder, name: str) -> str:
-    """How errors call a file of a folder."""
+    """A file's name in error messages."""
     file = folder.file
     return name if file is None or isinstance(file, int) else f"{os.fsdecode(file)}/{name}"
 

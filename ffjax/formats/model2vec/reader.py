@@ -58,7 +58,7 @@ def load_static_model(
         The model.
 
     Raises:
-        FormatError: if a file is missing, truncated or corrupt, or is no static model's; the error
+        FormatError: if a file is missing, truncated or corrupt, or not a static model's; the error
             has the file and the field.
         TypeError: if an argument is of another type.
         ValueError: if `dimensionality` exceeds the dimensions, or an option has another value.

@@ -7,7 +7,7 @@ from ffjax.formats.model2vec.reader import load_static_model
 
 
 def load_words(stream: Stream, *, limit: int | None = None) -> Embeddings:
-    """The words of a static model and their vectors; an error if its tokens are no words."""
+    """The words of a static model and their vectors; an error if its tokens are not words."""
     model = load_static_model(stream)
     settings = model.settings
     if settings.kind != "WordLevel":

@@ -10,7 +10,8 @@ from typing import NamedTuple
 class Opcode(NamedTuple):
     """An opcode: its name, what follows it, and the method of the machine that executes it.
 
-    `argument` is empty, a number as in `struct`, `"line"`, or a number and `*`: so many bytes.
+    `argument` is empty, a number as in `struct`, `"line"`, or a number and `*` for a string of that
+    many bytes.
     """
 
     name: str

