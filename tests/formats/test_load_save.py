@@ -89,7 +89,7 @@ WRITERS = {
             lambda: fasttext().replace(
                 metadata=ffjax.Metadata({"a": 1}), training=ffjax.TrainingState([1, 2])
             ),
-            "n-grams and metadata and training data",
+            "n-grams, metadata and training data",
             {"drop_subwords", "drop_metadata", "drop_training"},
         ),
     ],
