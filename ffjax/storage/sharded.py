@@ -277,8 +277,8 @@ def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
         return jax.device_put(array, sharding)  # stays where it is, if it is divided like this
     if is_spread:
         return jax.jit(_padded, static_argnums=1, out_shardings=sharding)(array, n_padded)
-    view = host_view(array)
-    array = array if view is None else view
+    if isinstance(array, jax.Array) and (view := host_view(array)) is not None:
+        array = view
 
     def block(index: tuple[slice, ...] | None) -> np.ndarray:
         start, stop, _ = (index or (slice(None),))[0].indices(n_padded)
