@@ -4,7 +4,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -91,15 +91,22 @@ def in_order(
 
 
 def map_blocks(function: Callable[[T], U], blocks: Sequence[T]) -> list[U]:
-    """The results for all blocks, on all CPUs; a single block stays on this thread."""
-    if len(blocks) <= 1 or (n_threads := n_cpus()) == 1:
-        return list(map(function, blocks))
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="ffjax") as pool:
-        return list(pool.map(function, blocks))
+    """The results for all blocks, on all CPUs."""
+    results: dict[int, U] = {}
+
+    def run(number: int) -> None:
+        results[number] = function(blocks[number])
+
+    for_each(run, range(len(blocks)))
+    return [results[number] for number in range(len(blocks))]
 
 
 def for_each(task: Callable[[int], object], numbers: range) -> None:
-    """Calls a task for each number, in this thread and in others as far as CPUs are idle."""
+    """Calls a task for each number, in this thread and in others as far as CPUs are idle.
+
+    The others stay for the next call: what a thread has freed is kept for it by the allocator, so
+    that new threads would let the memory of a long-running process grow.
+    """
     remaining = iter(numbers)
 
     def work() -> None:
@@ -108,11 +115,16 @@ def for_each(task: Callable[[int], object], numbers: range) -> None:
 
     n_helpers = min(n_cpus(), len(numbers)) - 1
     jobs = [_threads.submit(work) for _ in range(n_helpers)]
-    work()
-    for job in jobs:
+    try:
+        work()
+    finally:
+        # After an error no thread begins another task, and none is at work when this returns.
+        deque(remaining, maxlen=0)
         # On a busy machine this thread may be done before another has begun.
-        if not job.cancel():
-            job.result()
+        begun = [job for job in jobs if not job.cancel()]
+        wait(begun)
+    for job in begun:
+        job.result()
 
 
 def _start_over() -> None:
