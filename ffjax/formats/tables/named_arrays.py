@@ -32,11 +32,7 @@ class NamedArrays(NamedTuple):
     offsets: Array | None = None  # of the words, if they are bytes
     norms: Array | None = None
     metadata: Array | None = None
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether ffjax wrote them: vectors and norms are to be read as they are."""
-        return self.offsets is not None
+    is_exact: bool = False  # whether ffjax wrote them: vectors and norms are to be read as they are
 
     @property
     def n_rows(self) -> int:
@@ -102,4 +98,4 @@ def _written_arrays(arrays: Mapping[str, Array], file: Any) -> NamedArrays:
             got = str(arrays[name])
             raise FormatError(file, field=name, expected=f"{n} numbers for {n_rows} rows", got=got)
     required = (arrays[name] for name in _REQUIRED)
-    return NamedArrays(*required, *map(arrays.get, _OPTIONAL))
+    return NamedArrays(*required, *map(arrays.get, _OPTIONAL), is_exact=True)

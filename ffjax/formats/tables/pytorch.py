@@ -19,6 +19,7 @@ See https://github.com/pytorch/pytorch/blob/main/torch/serialization.py.
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,6 @@ _HINT = (
     "alone with PyTorch, as in `torch.save(model.state_dict(), path)`."
 )
 _MAX_VALUES = 1 << 20
-_MAX_WORDS_BYTES = 1 << 30
 
 
 class _Tensor(NamedTuple):
@@ -81,10 +81,15 @@ def open_pytorch(stream: Stream, words: Any, vectors: str | None) -> Iterator[Na
             for name, tensor in tensors.items()
         }
         if strings is not None:
-            arrays[strings] = _strings(reader.machine, lists[strings])
+            n_words = len(lists[strings])
+            arrays[strings] = Array(reader.machine.source, 0, np.dtype("S"), (n_words,))
         chosen = choose_arrays(arrays, words, vectors, stream.file)
         name = next(name for name, array in arrays.items() if array is chosen.vectors)
-        yield chosen._replace(vectors=_placed(reader, tensors[name], chosen.vectors))
+        chosen = chosen._replace(vectors=_placed(reader, tensors[name], chosen.vectors))
+        if strings is not None and chosen.words is not None:
+            data, offsets = _joined_words(reader.machine, lists[strings])
+            chosen = chosen._replace(words=data, offsets=offsets)
+        yield chosen
 
 
 def _placed(reader: "_Zip | _Legacy", tensor: _Tensor, array: Array) -> Array:
@@ -185,15 +190,11 @@ def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str
             pairs = _pairs(value)
             if pairs and all(isinstance(key, Raw) and type(x) is int for key, x in pairs):
                 if sorted(x for _, x in pairs) == list(range(len(pairs))):
-                    numbered[name or "words"] = [key for key, _ in sorted(pairs, key=_number)]
+                    numbered[name or "words"] = [key for key, _ in sorted(pairs, key=itemgetter(1))]
             else:
                 named = [(_joined(name, text_of(machine, key)), item) for key, item in pairs]
                 pending += named[::-1]
     return tensors, lists | numbered
-
-
-def _number(pair: tuple[Raw, int]) -> int:
-    return pair[1]
 
 
 def _pairs(value: Any) -> list[tuple[Any, Any]]:
@@ -261,15 +262,14 @@ def _key_and_dtype(machine: Machine, reference: Any) -> tuple[str, np.dtype]:
     return text_of(machine, arguments[2]), np.dtype(_DTYPES[kind])
 
 
-def _strings(machine: Machine, spans: list[Raw]) -> Array:
-    """An array of the words, in memory."""
-    longest = max(span.stop - span.start for span in spans)
-    if longest * len(spans) > _MAX_WORDS_BYTES:
-        expected = f"words of at most {_MAX_WORDS_BYTES // len(spans)} bytes"
-        raise machine.error(expected, str(longest), field="words", offset=spans[0].start)
-    array = np.array([bytes(machine.raw(span)) for span in spans], dtype=f"S{max(longest, 1)}")
-    source = ByteSource(machine.source.name, array.tobytes())
-    return Array(source, 0, array.dtype, array.shape)
+def _joined_words(machine: Machine, spans: list[Raw]) -> tuple[Array, Array]:
+    """The bytes of all words, and where each begins, in memory."""
+    words = [bytes(machine.raw(span)) for span in spans]
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    both = np.frombuffer(b"".join(words), np.uint8), offsets
+    name = machine.source.name
+    data, starts = (Array(ByteSource(name, x.tobytes()), 0, x.dtype, x.shape) for x in both)
+    return data, starts
 
 
 def _is_readable(name: str) -> bool:

@@ -82,6 +82,12 @@ def test_words_in_the_file(path: Path, value: bytes) -> None:
     same(ffjax.load(path))
 
 
+def test_words_keep_their_zeros_and_one_may_be_long(path: Path) -> None:
+    words = ["tea", "tea\0", "\0", "x" * 100_000]
+    write(path, files.entries({"words": files.texts(words), "x": MATRIX}))
+    assert ffjax.load(path).vocab.words == words
+
+
 def test_words_that_two_dictionaries_have(path: Path) -> None:
     words = [f"w{i}" for i in range(200)]
     rows = np.ones((200, 3), np.float32)
