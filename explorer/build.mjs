@@ -14,17 +14,22 @@ async function bundle(entry) {
   return result.outputFiles[0].text.trim();
 }
 
-async function license(name) {
-  const text = await readFile(at(`node_modules/${name}/LICENSE`), "utf8");
-  return `${name}\n\n${text.trim()}`.replaceAll("--", "- -"); // "--" ends a comment
+/** The licenses of the packages, each once with the names of those that have it. */
+async function licenses() {
+  const names = new Map();
+  for (const name of BUNDLED) {
+    const text = (await readFile(at(`node_modules/${name}/LICENSE`), "utf8")).trim();
+    names.set(text, [...(names.get(text) ?? []), name]);
+  }
+  const notices = [...names].map(([text, packages]) => `${packages.join(", ")}\n\n${text}`);
+  return notices.join("\n\n\n").replaceAll("--", "- -"); // "--" ends a comment
 }
 
-const [template, script, style, ...licenses] = await Promise.all([
-  readFile(at("src/index.html"), "utf8"), bundle("src/main.js"), bundle("src/style.css"),
-  ...BUNDLED.map(license),
+const [template, script, style, notices] = await Promise.all([
+  readFile(at("src/index.html"), "utf8"), bundle("src/main.js"), bundle("src/style.css"), licenses(),
 ]);
 const page = template
-  .replace("<!-- licenses -->", () => `<!--\nThis page contains:\n\n${licenses.join("\n\n\n")}\n-->`)
+  .replace("<!-- licenses -->", () => `<!--\nThis page contains:\n\n${notices}\n-->`)
   .replace("/* style */", () => style)
   .replace("/* script */", () => script.replaceAll("</script", "<\\/script"));
 await writeFile(output, page);

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 rm -rf dist
 "$python" -m build --outdir dist . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 "$python" -m twine check --strict dist/*
-"$python" -m check_wheel_contents --ignore W004 dist/*.whl # W004: names of modules; data/ is no module
+"$python" -m check_wheel_contents --ignore W004 dist/*.whl # W004 is about names of modules; data/ is not one
 wheel=$(echo dist/*.whl)
 contents=$("$python" -m zipfile --list "$wheel")
 for file in $(git ls-files ffjax); do

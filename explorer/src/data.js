@@ -91,7 +91,7 @@ export class Words {
   nearest(vector, count, exclude) {
     const { quantizers, centroids, width } = this.about;
     const tables = new Float32Array(quantizers * centroids);
-    const squares = this.#squares ??= this.#squareLengths();
+    const lengths = this.#lengths ??= this.#vectorLengths();
     for (let entry = 0; entry < tables.length; entry++) {
       const query = Math.floor(entry / centroids) * width;
       let sum = 0;
@@ -102,7 +102,7 @@ export class Words {
     for (let row = 0, i = 0; row < this.n; row++) {
       let sum = 0;
       for (let q = 0; q < quantizers; q++) sum += tables[q * centroids + this.codes[i++]];
-      const score = sum / squares[row];
+      const score = sum / lengths[row];
       if (best.length === count && score <= best[count - 1].score) continue;
       if (exclude.includes(row)) continue;
       const at = best.findIndex((other) => other.score < score);
@@ -112,10 +112,10 @@ export class Words {
     return best;
   }
 
-  #squares;
+  #lengths;
 
   /** The length of each approximate vector. */
-  #squareLengths() {
+  #vectorLengths() {
     const { quantizers, centroids, width } = this.about;
     const squares = new Float32Array(quantizers * centroids);
     for (let i = 0; i < this.codebooks.length; i++) squares[Math.floor(i / width)] += this.codebooks[i] ** 2;

@@ -1,4 +1,4 @@
-"""Folders as inputs: which format, and what other folders are told."""
+"""Folders as inputs: which format they are, and errors about others."""
 
 import tarfile
 import zipfile

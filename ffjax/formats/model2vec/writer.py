@@ -26,7 +26,8 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
     """Writes a static model as a folder that model2vec and sentence-transformers open.
 
     The tokenizer is written as it was read, and so are the arrays. An old folder stays complete
-    until the new one is. Whether unknown tokens count is not written: libraries decide it.
+    until the new one is. No file says whether unknown tokens count: each library decides it in its
+    own way, so that a model with another choice is an error.
 
     Args:
         path: the folder. It may exist if it is empty, or holds nothing but such files.
@@ -37,7 +38,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
 
     Raises:
         TypeError: if `model` is something else.
-        ValueError: if `layout` is another.
+        ValueError: if `layout` is another, or the files cannot hold `unknown` or `max_length`.
         OSError: if the folder cannot be written, or holds other files.
 
     Examples:
@@ -55,6 +56,8 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
     if layout not in RULES:
         expected = " or ".join(map(repr, RULES))
         raise ValueError(f"`layout`: expected {expected}, got {layout!r}.")
+    if layout == model.rules:
+        _check_held(model)
     config = json.loads(on_host(model.config).tobytes()) if layout == model.rules else {}
     rows = model.token_rows
     if layout == "model2vec":
@@ -76,6 +79,20 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         _write(folder, TOKENIZER, on_host(model.tokenizer).tobytes())
         _write_json(folder, CONFIG if layout == "model2vec" else CONFIG_ST, config)
         _write_json(folder, MODULES, _modules(model.normalize))
+
+
+def _check_held(model: StaticModel) -> None:
+    """Checks that a model's files say what it does with unknown tokens and long texts."""
+    held: dict[str, Any] = {"unknown": "drop"}
+    if model.rules == "sentence-transformers":
+        held = {"unknown": "keep", "max_length": model.settings.truncation}
+    for name, value in held.items():
+        if (chosen := getattr(model, name)) != value:
+            raise ValueError(
+                f"`model`: expected `{name}={value!r}`, since files of {model.rules} cannot hold "
+                f"another choice, got {chosen!r}. Write `model.replace({name}={value!r})`, and "
+                f"give `{name}={chosen!r}` to `load_static_model`."
+            )
 
 
 def write_model2vec(

@@ -14,7 +14,7 @@ def keys_of(words: Spans) -> np.ndarray:
     """The key of each word, uint64 `[n]`."""
     keys = murmur64a_spans(*words)
     hashes = murmur64a_spans(*Spans.of(symbols()))
-    is_likely = np.zeros(1 << 20, bool)  # few words are symbols, and most are told by 20 bits
+    is_likely = np.zeros(1 << 20, bool)  # few words are symbols; 20 bits rule most out
     is_likely[hashes & _LOW_BITS] = True
     likely = np.flatnonzero(is_likely[keys & _LOW_BITS])
     numbers = {key: number for number, key in enumerate(hashes.tolist())}
