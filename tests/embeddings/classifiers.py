@@ -1,5 +1,6 @@
 """Classifiers that the real fastText trains, and comparisons of answers with its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.formats.fasttext.files import quiet_fasttext
+from tests.training import SAME_MEMORY
 
 N_LABELS = 300
 ALPHABETS = ("abcdefghij", "ийклмнопр", "αβγδεζηθ", "あいうえおかき", "कखगघङचछ", "😀😁😂é")
@@ -27,7 +29,6 @@ MODELS = {
     "softmax-qout": dict(loss="softmax", minn=2, maxn=3, quantize=dict(qout=True)),
     "no-line-end": dict(loss="softmax", wordNgrams=2, minn=2, maxn=3, ends=False),
 }
-# fastText clears its input matrix with ten threads, and with fewer starts from what is in memory.
 TRAIN = """
 import sys, fasttext, numpy as np
 fasttext.FastText.eprint = lambda *_: None
@@ -35,7 +36,7 @@ folder, models = sys.argv[1], eval(sys.argv[2])
 for name, settings in models.items():
     quantize, ends = settings.pop("quantize", None), settings.pop("ends", True)
     text = folder + ("/text" if ends else "/text-without-end")
-    options = dict(dim=10, epoch=2, lr=0.5, bucket=5000, thread=10, verbose=0, minCount=1)
+    options = dict(dim=10, epoch=2, lr=0.5, bucket=5000, thread=1, verbose=0, minCount=1)
     model = fasttext.train_supervised(text, **options, **settings)
     assert np.abs(model.get_input_matrix()).max() < 30
     if quantize is not None:
@@ -87,7 +88,7 @@ def train(folder: Path) -> Path:
     # With one line there is no `</s>` among the words.
     (folder / "text-without-end").write_text(" ".join(lines), encoding="utf8")
     command = [sys.executable, "-c", TRAIN, str(folder), repr(MODELS)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=os.environ | SAME_MEMORY)
     return folder
 
 

@@ -1,7 +1,5 @@
 """Sentence vectors of fastText models, compared with fastText and gensim."""
 
-import subprocess
-import sys
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import ffjax
 from ffjax.embeddings import text as text_module
 from tests.formats.fasttext.files import SUPERVISED, model, quiet_fasttext, trained, write
+from tests.training import train
 
 
 @pytest.fixture(scope="module")
@@ -23,25 +22,12 @@ def corpus(real_file):
         return list(islice(file, 4000))
 
 
-TRAIN = """
-import sys, fasttext, numpy as np
-path, settings = sys.argv[1], eval(sys.argv[2])
-model = fasttext.train_supervised(path + ".txt", dim=8, epoch=1, thread=1, verbose=0, **settings)
-assert np.abs(model.get_input_matrix()).max() < 10
-model.save_model(path)
-"""
-
-
 def classifier(path, text, **settings):
-    # In a process of its own: fastText starts from memory that it does not clear.
-    fasttext = quiet_fasttext()
-    path.with_name(path.name + ".txt").write_bytes(text)
-    for _ in range(15):
-        if not subprocess.run(
-            [sys.executable, "-c", TRAIN, path, repr(settings)], capture_output=True
-        ).returncode:
-            return fasttext.load_model(str(path))
-    pytest.skip("fastText trained NaN 15 times: a fault of the peer")
+    corpus = path.with_name(path.name + ".txt")
+    corpus.write_bytes(text)
+    settings = {"dim": 8, "epoch": 1, **settings}
+    train(path, corpus, library="fasttext", method="train_supervised", **settings)
+    return quiet_fasttext().load_model(str(path))
 
 
 @pytest.mark.parametrize("mmap", [False, True])

@@ -57,7 +57,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         expected = " or ".join(map(repr, RULES))
         raise ValueError(f"`layout`: expected {expected}, got {layout!r}.")
     if layout == model.rules:
-        _check_held(model)
+        _check_defaults(model)
     config = json.loads(on_host(model.config).tobytes()) if layout == model.rules else {}
     rows = model.token_rows
     if layout == "model2vec":
@@ -81,12 +81,12 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         _write_json(folder, MODULES, _modules(model.normalize))
 
 
-def _check_held(model: StaticModel) -> None:
+def _check_defaults(model: StaticModel) -> None:
     """Checks that a model's files say what it does with unknown tokens and long texts."""
-    held: dict[str, Any] = {"unknown": "drop"}
+    defaults: dict[str, Any] = {"unknown": "drop"}
     if model.rules == "sentence-transformers":
-        held = {"unknown": "keep", "max_length": model.settings.truncation}
-    for name, value in held.items():
+        defaults = {"unknown": "keep", "max_length": model.settings.truncation}
+    for name, value in defaults.items():
         if (chosen := getattr(model, name)) != value:
             raise ValueError(
                 f"`model`: expected `{name}={value!r}`, since files of {model.rules} cannot hold "

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training import train
+
 # Latin, Cyrillic, Han with kana, Arabic, Hangul, Devanagari with its signs, emoji; words of one
 # and of many characters.
 WORDS = (
@@ -86,31 +88,6 @@ def quiet_fasttext():
 
 
 def trained(path: Path, corpus: Path, **options) -> None:
-    """Trains a model with fastText.
-
-    It starts from memory that it does not clear: with a NaN there it stops, with huge numbers it
-    goes on, and is asked
-    again.
-    """
-    settings = {
-        "minCount": 1,
-        "dim": 12,
-        "bucket": 500,
-        "epoch": 2,
-        "thread": 1,
-        "verbose": 0,
-        **options,
-    }
-    for _ in range(50):
-        try:
-            found = quiet_fasttext().train_unsupervised(str(corpus), **settings)
-        except RuntimeError as error:
-            if "NaN" not in str(error):
-                raise
-        else:
-            if np.abs(found.get_input_matrix()).max() < 10:
-                found.save_model(str(path))
-                return
-    pytest.skip(
-        "fastText started 50 trainings from uncleared memory and trained NaN: its own fault"
-    )
+    """Trains a model with fastText."""
+    settings = {"minCount": 1, "dim": 12, "bucket": 500, "epoch": 2, **options}
+    train(path, corpus, library="fasttext", method="train_unsupervised", **settings)
