@@ -168,6 +168,10 @@ def _count_dims(stream: Stream, lines: list[bytes]) -> int:
         raise stream.error(0, expected, fields.shown(lines[0]))
     dims = counts.most_common(1)[0][0]
     first = lines[0]
+    are_names = [field[:1].isalpha() for field in first.split()[-dims:]]
+    if fields.count_values(first) == 0 and are_names == [True] * dims:
+        hint = "If these are names of columns, remove the line, as in `tail -n +2 OLD > NEW`."
+        raise stream.error(0, f"a word and {dims} values", fields.shown(first), hint=hint)
     match = _LONG_HEADER.fullmatch(first)
     if match and max(counts) == int(match[1]):
         got, hint = fields.shown(first), "That is a line of dimensions with too many digits."

@@ -188,3 +188,11 @@ def test_tables_of_other_forms_say_what_is_wrong(path: Path, text: str, message:
 def test_words_that_look_like_tables_stay_readable(path: Path, word: str) -> None:
     path.write_text(f"{word} 0.5 0.25 1.5\ntea 0.1 0.2 0.3\n")
     assert ffjax.load(path).vocab.words == [word, "tea"]
+
+
+@pytest.mark.parametrize("head", ["word d0 d1", " d0 d1", "\td0\td1"])
+def test_names_of_columns_are_recognized(head: str, tmp_path) -> None:
+    path = tmp_path / "table.txt"
+    path.write_text(f"{head}\ntea 0.1 0.2\ncup 0.3 0.4\n")
+    with pytest.raises(ffjax.FormatError, match=r"names of columns, remove the line, as in `tail -n \+2"):
+        ffjax.load(path)
