@@ -52,7 +52,7 @@ def spacy_vectors() -> Pair:
 )
 def spacy_tokens() -> Pair:
     spacy, folder = peer("spacy"), _pipeline()
-    factory = peer("ffjax.integrations.spacy_vectors").create_vectors
+    factory = peer("ffjax.formats.spacy.pipeline_vectors").create_vectors
     if "ffjax.Vectors.v1" not in spacy.registry.vectors:
         spacy.registry.vectors.register("ffjax.Vectors.v1", func=factory)
     vectors = {"@vectors": "ffjax.Vectors.v1", "path": str(folder / "vocab")}

@@ -53,7 +53,7 @@ class Classifier:
         >>> import ffjax
         >>> ffjax.Classifier(ffjax.demo())
         Traceback (most recent call last):
-        ValueError: `embeddings`: expected a supervised model of fastText's with labels, got ...
+        ValueError: `embeddings`: expected a supervised fastText model with labels, got ...
     """
 
     embeddings: Embeddings
@@ -70,7 +70,7 @@ class Classifier:
         training, metadata = embeddings.training, embeddings.metadata or {}
         if training is None or not len(training.label_table):
             raise ValueError(
-                "`embeddings`: expected a supervised model of fastText's with labels, got one of "
+                "`embeddings`: expected a supervised fastText model with labels, got one of "
                 "words. Open it with `ffjax.load`."
             )
         if not hasattr(embeddings.storage, "word_rows"):

@@ -56,7 +56,7 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
         Embeddings with a `FloretVocab` and an `NdArray`, without norms.
 
     Raises:
-        FormatError: if the first line is not a header of floret's, a row has fewer or more values
+        FormatError: if the first line is not a floret header, a row has fewer or more values
             than that says, a bucket is missing, or what wraps the file is corrupt.
         OSError: if the file cannot be read.
 

@@ -8,7 +8,7 @@ from ffjax.formats.io.streams import Stream, open_source
 
 
 def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
-    """Reads a classifier of fastText's, `.bin` or quantized `.ftz`.
+    """Reads a fastText classifier, `.bin` or quantized `.ftz`.
 
     Models of every loss are read: softmax, hierarchical softmax, one against all and negative
     sampling. They may be dense or quantized, the output matrix too, pruned, and have n-grams of

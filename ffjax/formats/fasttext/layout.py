@@ -84,8 +84,8 @@ class Config(NamedTuple):
         if 0 < config.sampling_threshold < _LEAST_NORMAL:  # they have a mode and hashes instead
             writer = "`save_floret_vectors`" if config.lr_update_rate == 2 else "`save_vectors`"
             hint = f"Load it with the package `floret`, and write its vectors with {writer}."
-            expected = "a model of fastText's"
-            raise cursor.error("mode", expected, "one of floret's", offset=begin, hint=hint)
+            expected = "a fastText model"
+            raise cursor.error("mode", expected, "a floret model", offset=begin, hint=hint)
         if config.max_n < 0 <= config.min_n:
             hint = (
                 "fastText takes n-grams of any length then, which would be very many. Write the "

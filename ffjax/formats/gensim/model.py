@@ -108,7 +108,7 @@ class Model:
         kind = _KINDS.get(type(value), type(value).__name__)
         name = value.callee.name if isinstance(value, Record) else kind
         if not name.startswith("gensim."):
-            expected, got, hint = "a model of gensim's with word vectors", f"`{name}`", None
+            expected, got, hint = "a gensim model with word vectors", f"`{name}`", None
             if kind in _MAKE:
                 hint = f"If you trust the file, unpickle it, make `emb = {_MAKE[kind]}` of it"
                 hint += ", and write that with `ffjax.save`."

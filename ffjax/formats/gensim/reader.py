@@ -34,7 +34,7 @@ def load_gensim(
     files of their own (`words.kv.vectors.npy`) are read from there.
 
     Rows stay as they are, bit for bit, and there are no norms. A `FastText` model has vectors and
-    norms as a model of fastText's has them (see `load_fasttext`): unknown words get the mean of the
+    norms as a fastText model has them (see `load_fasttext`): unknown words get the mean of the
     rows of their n-grams. As in gensim, `</s>` has n-grams too.
 
     Args:

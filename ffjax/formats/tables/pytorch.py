@@ -61,7 +61,7 @@ class _Tensor(NamedTuple):
 
 
 def is_pytorch(names: list[str]) -> bool:
-    """Whether these files of an archive are one of PyTorch's."""
+    """Whether these files of an archive are from PyTorch's `torch.save`."""
     return any(name.endswith(_DATA) and name.count("/") == 1 for name in names)
 
 

@@ -57,7 +57,7 @@ def array(rows: np.ndarray, module: str = "numpy._core.multiarray") -> bytes:
 
 
 def tensor(key: str, kind: str, shape: tuple, strides: tuple, offset: int = 0) -> bytes:
-    """A tensor of PyTorch's, whose numbers are in a storage with this key."""
+    """A PyTorch tensor whose numbers are in a storage with this key."""
     reference = b"(" + text("storage") + name(f"torch.{kind}Storage") + text(key) + text("cpu")
     sizes = b"".join(b"(" + b"".join(map(whole, numbers)) + b"t" for numbers in (shape, strides))
     flags = b"\x89" + name("collections.OrderedDict") + b")R"
@@ -67,7 +67,7 @@ def tensor(key: str, kind: str, shape: tuple, strides: tuple, offset: int = 0) -
 
 
 def old_file(value: bytes, storages: dict[str, np.ndarray]) -> bytes:
-    """A file of PyTorch's from before version 1.6."""
+    """A PyTorch file from before version 1.6."""
     settings = entries({"protocol_version": whole(1001), "little_endian": b"\x88"})
     pickles = [whole(1001), settings, value, texts(list(storages))]
     data = MAGIC + b"".join(b"\x80\x02" + pickle + b"." for pickle in pickles)
@@ -81,13 +81,13 @@ def pickled(value: bytes) -> bytes:
 
 
 def keyed_vectors(words: list[str], rows: np.ndarray, **more: bytes) -> bytes:
-    """A file of gensim's `KeyedVectors.save`."""
+    """A file from gensim's `KeyedVectors.save`."""
     state = {"index_to_key": texts(words), "vectors": array(rows), "__numpys": b"]", **more}
     return pickled(record("gensim.models.keyedvectors.KeyedVectors", entries(state)))
 
 
 def fasttext(words: list[str], rows: np.ndarray, ngrams: np.ndarray, **more: bytes) -> bytes:
-    """A file of gensim's `FastTextKeyedVectors.save`."""
+    """A file from gensim's `FastTextKeyedVectors.save`."""
     state = {
         "index_to_key": texts(words),
         "vectors_vocab": array(rows),

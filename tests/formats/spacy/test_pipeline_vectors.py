@@ -9,8 +9,8 @@ import pytest
 
 import ffjax
 from ffjax.embeddings.batch_lookup import embed_words
-from ffjax.integrations import spacy_vectors
-from ffjax.integrations.spacy_vectors import PipelineVectors, create_vectors
+from ffjax.formats.spacy import pipeline_vectors
+from ffjax.formats.spacy.pipeline_vectors import PipelineVectors, create_vectors
 from tests.formats.spacy import folders
 
 spacy = pytest.importorskip("spacy")
@@ -47,7 +47,7 @@ def pipeline(path: Path | None, **options):
 def test_the_entry_point_names_the_function(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     name = f"{create_vectors.__module__}:{create_vectors.__name__}"
-    assert project["entry-points"]["spacy_vectors"] == {"ffjax.Vectors.v1": name}
+    assert project["entry-points"]["pipeline_vectors"] == {"ffjax.Vectors.v1": name}
 
 
 def test_tokens_have_the_vectors_of_the_embeddings(emb: ffjax.Embeddings, path: Path) -> None:
@@ -83,7 +83,7 @@ def test_words_without_a_vector(tmp_path: Path) -> None:
 def test_the_cache_stays_small(
     emb: ffjax.Embeddings, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spacy_vectors, "_CACHE_BYTES", 4 * 4 * 5)
+    monkeypatch.setattr(pipeline_vectors, "_CACHE_BYTES", 4 * 4 * 5)
     vectors = pipeline(path).vocab.vectors
     words = [f"word{i}" for i in range(40)]
     expected, _ = embed_words(emb, words, unnormalize=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.integrations import text_stage
+from ffjax.formats import text_stage
 from tests.builders import embeddings
 from tests.formats.model2vec.models import arrays, write_folder
 

@@ -32,7 +32,7 @@ def create_vectors(
             first asked for; a saved pipeline has its own copy, and works without the file.
         mmap: as in `ffjax.load`.
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
-            which the metadata names, as of tables of spaCy's, or else the text.
+            named in the metadata (tables from spaCy have one), or else the text.
     """
     if attr is not None and attr not in symbols():
         expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"

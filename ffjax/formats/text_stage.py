@@ -54,7 +54,7 @@ class TextStage:
             for labels, `("labels", "scores")` for lists of labels, and `"score"` for the score of
             one label.
         pooling: for embeddings, as in `embed_text`; `"mean"` by default.
-        classifier: whether the file is a classifier of fastText's.
+        classifier: whether the file is a fastText classifier.
         model: whether it is a static model.
         mmap: whether to map the file, so that processes share its memory.
         **options: for embeddings `weights`, `unnormalize`, `lowercase` and `strip_punctuation`, as

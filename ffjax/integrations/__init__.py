@@ -1,1 +1,0 @@
-"""ffjax inside other programs, which find it by entry points."""
