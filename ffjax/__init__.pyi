@@ -56,6 +56,7 @@ from ffjax.formats.text.read import load_text as load_text
 from ffjax.formats.text.read import load_text_dims as load_text_dims
 from ffjax.formats.text.write import write_text as write_text
 from ffjax.formats.text.write import write_text_dims as write_text_dims
+from ffjax.formats.text_stage import TextStage as TextStage
 from ffjax.formats.word2vec import load_word2vec as load_word2vec
 from ffjax.formats.word2vec import write_word2vec as write_word2vec
 from ffjax.functional.analogy import analogy as analogy
@@ -68,7 +69,6 @@ from ffjax.functional.program_cache import cache_programs as cache_programs
 from ffjax.functional.search import TopK as TopK
 from ffjax.functional.search.api import top_k as top_k
 from ffjax.functional.search.types import EmbeddingsLike as EmbeddingsLike
-from ffjax.formats.text_stage import TextStage as TextStage
 from ffjax.kernels.normalize import normalize as normalize
 from ffjax.kernels.pool import pool as pool
 from ffjax.storage import PQ as PQ

@@ -47,7 +47,7 @@ def pipeline(path: Path | None, **options):
 def test_the_entry_point_names_the_function(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     name = f"{create_vectors.__module__}:{create_vectors.__name__}"
-    assert project["entry-points"]["pipeline_vectors"] == {"ffjax.Vectors.v1": name}
+    assert project["entry-points"]["spacy_vectors"] == {"ffjax.Vectors.v1": name}
 
 
 def test_tokens_have_the_vectors_of_the_embeddings(emb: ffjax.Embeddings, path: Path) -> None:
