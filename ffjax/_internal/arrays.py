@@ -10,6 +10,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
+from ffjax._internal.memmap import release_array_pages
+
 AnyArray: TypeAlias = Array | np.ndarray
 
 # JAX's CPU device takes over, without a copy, an array that begins at a multiple of these bytes.
@@ -23,9 +25,14 @@ def on_host(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
+def is_traced(tree: Any) -> bool:
+    """Whether a leaf is traced, so that the call is part of a caller's program."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
 def check_concrete(tree: Any) -> None:
     """Raises an error that says what to do instead if a leaf is traced."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
+    if is_traced(tree):
         raise TypeError(
             "expected arrays, got traced values: functions that take or return a `str` run on the "
             "host. Inside `jit` use `ffjax.embed(embeddings, strings)` with packed words, and the "
@@ -71,6 +78,22 @@ def as_int32(numbers: Any) -> Any:
     library = jnp if isinstance(numbers, jax.Array) else np
     clipped = library.clip(numbers, max(ends.min, old.min), min(ends.max, old.max))
     return clipped.astype(np.int32)
+
+
+def is_mapped(tree: Any) -> bool:
+    """Whether an array of the tree is a memory map."""
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(tree))
+
+
+def release_pages(tree: Any, *, keep: float = 0.0) -> None:
+    """Takes the pages of memory maps out of this process's memory.
+
+    Call this after each block when scanning a memory map; resident memory then stays at one block.
+    The pages may stay in the system's cache. Maps that take no more than the share `keep` of the
+    machine's memory are left: entering their pages again would take longer than searching them.
+    """
+    for leaf in jax.tree.leaves(tree):
+        release_array_pages(leaf, keep=keep)
 
 
 def placed_array(array: Any) -> Any:

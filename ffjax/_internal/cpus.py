@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -91,40 +91,31 @@ def in_order(
 
 
 def map_blocks(function: Callable[[T], U], blocks: Sequence[T]) -> list[U]:
-    """The results for all blocks, on all CPUs."""
-    results: dict[int, U] = {}
-
-    def run(number: int) -> None:
-        results[number] = function(blocks[number])
-
-    for_each(run, range(len(blocks)))
-    return [results[number] for number in range(len(blocks))]
-
-
-def for_each(task: Callable[[int], object], numbers: range) -> None:
-    """Calls a task for each number, in this thread and in others as far as CPUs are idle.
+    """The results for all blocks, in this thread and in others as far as CPUs are idle.
 
     The others stay for the next call: what a thread has freed is kept for it by the allocator, so
     that new threads would let the memory of a long-running process grow.
     """
-    remaining = iter(numbers)
+    results: list[Any] = [None] * len(blocks)
+    remaining = iter(range(len(blocks)))
 
     def work() -> None:
         for number in remaining:
-            task(number)
+            results[number] = function(blocks[number])
 
-    n_helpers = min(n_cpus(), len(numbers)) - 1
+    n_helpers = min(n_cpus(), len(blocks)) - 1
     jobs = [_threads.submit(work) for _ in range(n_helpers)]
     try:
         work()
     finally:
-        # After an error no thread begins another task, and none is at work when this returns.
+        # After an error no thread begins another block, and none is at work when this returns.
         deque(remaining, maxlen=0)
         # On a busy machine this thread may be done before another has begun.
         begun = [job for job in jobs if not job.cancel()]
         wait(begun)
     for job in begun:
         job.result()
+    return results
 
 
 def _start_over() -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import jax
-import jax.core
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -91,11 +90,6 @@ def gathered(x: Array, axes: tuple[str, ...], n_devices: int) -> Array:
     columns = varying(jnp.zeros((batch, n_devices * k), x.dtype), axes)
     start = lax.axis_index(axes).astype(jnp.int32) * k
     return lax.psum(lax.dynamic_update_slice_in_dim(columns, x, start, 1), axes)
-
-
-def is_traced(tree: Any) -> bool:
-    """Whether a leaf is traced, so that the call is part of a caller's program."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 # JAX 0.7 has it elsewhere.

@@ -21,7 +21,7 @@ _SHARED_MODES = ("r", "r+", "w+")
 
 
 def release_array_pages(array: Any, *, keep: float = 0.0) -> None:
-    """`mapped_trees.release_pages` for one array."""
+    """`arrays.release_pages` for one array."""
     root = _root(array)
     if not isinstance(root, np.memmap) or root.mode not in _SHARED_MODES:
         return

@@ -5,7 +5,6 @@ others of similar lengths, so that only they pay for n-grams.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import in_order
 from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
 from ffjax.functional.oov import OOV_BATCHES, oov_vectors
@@ -50,8 +49,9 @@ def embed_words(
     vectors = np.empty((n, embeddings.storage.shape[1]), embeddings.storage.dtype)
     found = np.empty(n, bool)
 
-    def read_known(start: int, block: ByteViews) -> tuple[np.ndarray, ByteViews]:
+    def read_known(numbered: tuple[int, ByteViews]) -> tuple[np.ndarray, ByteViews]:
         """Writes the vectors of the known words of a block and returns the unknown ones."""
+        start, block = numbered
         block_vectors, exist = (out[start : start + len(block.lengths)] for out in (vectors, found))
         numbers = find_words(embeddings.vocab, block)
         np.greater_equal(numbers, 0, out=exist)
@@ -61,13 +61,9 @@ def embed_words(
         missing = np.flatnonzero(~exist & (block.lengths >= 0))
         return missing + start, block.take(missing)
 
-    if n <= _BLOCK_WORDS:
-        unknown = [read_known(start, block) for start, block in blocks]
-    else:
-        # The rows of a block are read while the next one is encoded.
-        with ThreadPoolExecutor(min(2, n_cpus())) as threads:
-            waiting = [threads.submit(read_known, start, block) for start, block in blocks]
-            unknown = [future.result() for future in waiting]
+    # The rows of a block are read while the next one is encoded.
+    run = map if n <= _BLOCK_WORDS else in_order
+    unknown = list(run(read_known, blocks))
     positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])
     views = [block for _, block in unknown]
     embed_unknown(embeddings, views, positions, vectors, found, unnormalize=unnormalize)

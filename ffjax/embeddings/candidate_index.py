@@ -5,6 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ffjax._internal.extras import needs_extra
+
 
 @runtime_checkable
 class CandidateIndex(Protocol):
@@ -84,10 +86,8 @@ class UsearchIndex:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "UsearchIndex":
         """Maps a file that `save` or usearch wrote."""
-        try:
+        with needs_extra("usearch", "`UsearchIndex`"):
             from usearch.index import Index
-        except ImportError as error:
-            raise ImportError(_missing("UsearchIndex", "usearch")) from error
         return cls(Index.restore(os.fspath(path), view=True))
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
@@ -105,12 +105,6 @@ class UsearchIndex:
 
 
 def _faiss() -> Any:
-    try:
+    with needs_extra("faiss", "`FaissIndex`"):
         import faiss
-    except ImportError as error:
-        raise ImportError(_missing("FaissIndex", "faiss")) from error
     return faiss
-
-
-def _missing(name: str, extra: str) -> str:
-    return f"`{name}` needs the extra `{extra}`: pip install 'ffjax[{extra}]'"

@@ -11,7 +11,6 @@ and `scores`, which are lists; and for the score of one label `score` alone.
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -20,8 +19,10 @@ import numpy as np
 
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_source
 from ffjax._internal.json_lines import to_json
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.output_layer import Options, label_number
@@ -208,7 +209,7 @@ def classify_file(
     if unread:
         lines = f"lines without a JSON object that has text in {column!r} have no label"
         message = f"{lines}: {len(unread)}, the first of which is line {unread[0]}"
-        warnings.warn(message, stacklevel=2)
+        warn_user(message)
     return n
 
 
@@ -274,14 +275,9 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 
 def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
     """Batches of an Arrow table or stream, or of a Parquet file."""
-    try:
+    with needs_extra("arrow", "`source`: this format"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError(
-            "`source`: expected pyarrow to be installed for Parquet and Arrow. Install the extra: "
-            "`ffjax[arrow]`."
-        ) from error
     if is_arrow:
         reader = pa.RecordBatchReader.from_stream(source)
         yield reader.schema

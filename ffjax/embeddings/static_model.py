@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
 
 from ffjax._internal.arguments import array_of, check_flag, whole_number
-from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, on_host
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, is_traced, on_host
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.embeddings import static_encode
 from ffjax.embeddings.static_encode import Rules

@@ -5,7 +5,6 @@ and looks them up; the vectors of its different words are read or made once, int
 compiled code again sums the rows of that table line by line.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,9 +14,8 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.arrays import AnyArray, padded_size
-from ffjax._internal.cpus import n_cpus
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.arrays import AnyArray, is_traced, padded_size
+from ffjax._internal.cpus import map_blocks
 from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.embeddings.unique_words import unique_words
@@ -187,32 +185,30 @@ def embed_batch(
     by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
     look_up = _look_up_in_numpy if by_numpy else _look_up
     # Each step of a call is too small for several cores, so that each block gets its own thread.
-    with ThreadPoolExecutor(n_cpus()) as threads:
-        run = map if len(texts) == 1 else threads.map
-        blocks = list(run(partial(look_up, embeddings.vocab), texts))
-        first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
-        first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
-        ids = np.concatenate([ids for ids, _ in blocks])
-        lengths = np.concatenate([tokens.lengths for _, tokens in blocks])
-        starts, lines = ids.copy(), ids.copy()
-        for i, (_, tokens) in enumerate(blocks):
-            block = slice(first_word[i], first_word[i + 1])
-            starts[block] = tokens.starts + bounds[i]
-            lines[block] = tokens.lines + first_line[i]
-        words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
-        counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
-        denominators = words.denominators(rule, lines, counts)
-        table = words.vectors if by_numpy else jax.device_put(words.vectors)
-        pool = pool_rows_numpy if by_numpy else _pool
+    blocks = map_blocks(partial(look_up, embeddings.vocab), texts)
+    first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
+    first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
+    ids = np.concatenate([ids for ids, _ in blocks])
+    lengths = np.concatenate([tokens.lengths for _, tokens in blocks])
+    starts, lines = ids.copy(), ids.copy()
+    for i, (_, tokens) in enumerate(blocks):
+        block = slice(first_word[i], first_word[i + 1])
+        starts[block] = tokens.starts + bounds[i]
+        lines[block] = tokens.lines + first_line[i]
+    words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
+    counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
+    denominators = words.denominators(rule, lines, counts)
+    table = words.vectors if by_numpy else jax.device_put(words.vectors)
+    pool = pool_rows_numpy if by_numpy else _pool
 
-        def pool_block(i: int) -> None:
-            block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
-            largest = rule.pooling == "max"
-            totals = pool(table, block_ids, tokens.lines, tokens.n_lines, largest)
-            out = slice(first_line[i], first_line[i + 1])
-            rule.divide(totals, denominators[out], vectors[out])
+    def pool_block(i: int) -> None:
+        block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
+        largest = rule.pooling == "max"
+        totals = pool(table, block_ids, tokens.lines, tokens.n_lines, largest)
+        out = slice(first_line[i], first_line[i + 1])
+        rule.divide(totals, denominators[out], vectors[out])
 
-        list(run(pool_block, range(len(blocks))))
+    map_blocks(pool_block, range(len(blocks)))
 
 
 def _look_up_in_numpy(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from typing import Any
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.cpus import n_cpus
+from ffjax._internal.cpus import map_blocks
 from ffjax.embeddings.batch_lookup import read_rows
 from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
@@ -66,9 +65,7 @@ def warmup(
     calls += [
         partial(embed, embeddings, _fillers(*size), unnormalize=unnormalize) for size in sizes
     ]
-    with ThreadPoolExecutor(n_cpus()) as threads:
-        for result in threads.map(lambda call: call(), calls):
-            jax.block_until_ready(result)
+    map_blocks(lambda call: jax.block_until_ready(call()), calls)
     return time.perf_counter() - start
 
 

@@ -1,9 +1,9 @@
 """The warning about texts that get no vectors."""
 
-import warnings
 
 import numpy as np
 
+from ffjax._internal.warn import warn_user
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.strings.codec import decode_word, encode_word
 from ffjax.strings.text import simplify
@@ -22,7 +22,7 @@ def warn_of_zeros(embeddings: EmbeddingsLike, text: np.ndarray, counts: np.ndarr
     if 2 * len(unknown) > len(pairs):
         reason = _reason(embeddings, "\n".join(unknown).split()[:_SAMPLE_WORDS])
         message = "most lines have no word with a vector, so that their `counts` are 0"
-        warnings.warn(f"{message}. {reason}", stacklevel=3)
+        warn_user(f"{message}. {reason}")
 
 
 def _reason(embeddings: EmbeddingsLike, words: list[str]) -> str:

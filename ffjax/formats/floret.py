@@ -8,13 +8,13 @@
 come in order. There are no words: every word is hashed to several rows.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
@@ -79,7 +79,7 @@ def collect_table(blocks: Blocks, vocab: FloretVocab, rows: RowSink) -> Embeddin
         rows.append(block.rows)
     if n_infinite:
         message = f"{n_infinite} rows hold NaN or infinity; they are kept as they are"
-        warnings.warn(message, stacklevel=3)
+        warn_user(message)
     return Embeddings(to_storage(rows.finish()), vocab)
 
 
@@ -165,10 +165,9 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
     vocab = _floret_vocab(embeddings, options)
     storage, indexer = embeddings.storage, vocab.subword_indexer
     if indexer.min_n == 1 and not indexer.skip_edge_unigrams:
-        warnings.warn(
+        warn_user(
             "floret files cannot say that single characters at the edges of words are n-grams; "
-            "floret leaves them out, spaCy takes them",
-            stacklevel=2,
+            "floret leaves them out, spaCy takes them"
         )
     lengths = (0, 0) if indexer.min_n == headers.NO_NGRAMS else (indexer.min_n, indexer.max_n)
     header = (*storage.shape, *lengths, indexer.n_hashes, indexer.seed, vocab.bow, vocab.eow)

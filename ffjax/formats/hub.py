@@ -16,6 +16,7 @@ import re
 from importlib.util import find_spec
 from typing import Any
 
+from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
 from ffjax.formats.detect import is_folder
 from ffjax.formats.io.archives import default_member
@@ -89,13 +90,8 @@ def _download(name: str, revision: str, file: str | None) -> str:
         message = "expected a file in the local cache of the hub, since HF_HUB_OFFLINE is set, got"
         address = f"hf://{name}@{revision}" + (f"/{file}" if file else "")
         raise FileNotFoundError(errno.ENOENT, message, address)
-    try:
+    with needs_extra("hub", f"{name} is not in the local cache of the hub; downloading it"):
         from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError(
-            f"{name} is not in the local cache of the hub; downloading it needs the extra `hub`: "
-            "pip install 'ffjax[hub]'"
-        ) from error
     # gensim saves the arrays of `x.kv` as `x.kv.vectors.npy`.
     patterns: dict[str, Any] = {"ignore_patterns": _IGNORED}
     if file is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_flag, check_word
+from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import shown
 from ffjax.embeddings.arrow_columns import vector_column
 from ffjax.embeddings.classify_file import Settings
@@ -153,12 +154,8 @@ class TextStage:
             TypeError: if the batch or its column is of another type.
             ValueError: if the column is missing, or one of the new ones exists.
         """
-        try:
+        with needs_extra("arrow", "`TextStage`"):
             import pyarrow as pa
-        except ImportError as error:
-            raise ImportError(
-                "`batch`: expected pyarrow to be installed. Install the extra: `ffjax[arrow]`."
-            ) from error
         if isinstance(batch, Mapping):
             self._check_columns(list(batch))
             texts = batch[self.column]

@@ -10,8 +10,8 @@ from jax import Array, lax
 from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import array_of, real_number, whole_number
-from ffjax._internal.arrays import AnyArray, padded_size
-from ffjax._internal.jax_compat import fori_loop, is_traced
+from ffjax._internal.arrays import AnyArray, is_traced, padded_size
+from ffjax._internal.jax_compat import fori_loop
 from ffjax.functional.lookup import checked_strings
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 from ffjax.kernels.label_scores import label_scores

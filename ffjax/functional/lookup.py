@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
-from ffjax._internal.arrays import AnyArray, padded_size
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike

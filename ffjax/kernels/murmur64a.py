@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8, UInt64
 from numpy.lib.stride_tricks import as_strided
 
-from ffjax._internal.cpus import for_each
+from ffjax._internal.cpus import map_blocks
 
 _FACTOR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
 # Strings hashed at a time: the working set should stay in the second-level cache.
@@ -44,7 +44,7 @@ def murmur64a_spans(
         block = slice(begin, begin + _BLOCK)
         hashes[block] = _hash_block(words, starts[block], lengths[block], seed)
 
-    for_each(hash_block, range(0, len(starts), _BLOCK))
+    map_blocks(hash_block, range(0, len(starts), _BLOCK))
     return hashes
 
 

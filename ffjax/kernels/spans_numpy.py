@@ -6,7 +6,7 @@ begins at a byte, so at least eight bytes must follow the last string.
 
 import numpy as np
 
-from ffjax._internal.cpus import for_each
+from ffjax._internal.cpus import map_blocks
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
@@ -110,7 +110,7 @@ def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: n
             joined[copy] = data[first[row] : first[row] + lengths[row]]
         out[offsets[begin] : offsets[end]] = joined[:-_COPIED]
 
-    for_each(join, range(0, n, _BLOCK))
+    map_blocks(join, range(0, n, _BLOCK))
 
 
 def _copied_at(data: np.ndarray) -> np.ndarray:

@@ -7,15 +7,12 @@ from typing import Any
 
 from jaxtyping import Array
 
+from ffjax._internal.extras import needs_extra
 from ffjax.layers import functions
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights
 
-try:
+with needs_extra("train", "`ffjax.layers.equinox`"):
     import equinox as eqx
-except ImportError as error:
-    raise ImportError(
-        "`ffjax.layers.equinox` needs the extra `train`: pip install 'ffjax[train]'"
-    ) from error
 
 
 class HashEmbed(eqx.Module):

@@ -9,15 +9,12 @@ from typing import Any
 
 from jaxtyping import Array
 
+from ffjax._internal.extras import needs_extra
 from ffjax.layers import functions
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights
 
-try:
+with needs_extra("train", "`ffjax.layers.nnx`"):
     from flax import nnx
-except ImportError as error:
-    raise ImportError(
-        "`ffjax.layers.nnx` needs the extra `train`: pip install 'ffjax[train]'"
-    ) from error
 
 
 class Maxout(nnx.Module):

@@ -1,11 +1,11 @@
 """The weights of a spaCy pipeline's `Tok2Vec`, read without spaCy."""
 
 import os
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.warn import warn_user
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.folders import Folder
@@ -70,7 +70,7 @@ def load_tok2vec(
             weights, attrs = _tok2vec(cursor, read_model(cursor))
         if weights.static is not None and _takes_last_row(folder, f"{root}config.cfg"):
             message = "version 1 of StaticVectors gives unknown words the last row, ffjax zeros"
-            warnings.warn(f"{folder.file}: {message}", stacklevel=2)
+            warn_user(f"{folder.file}: {message}")
         return LoadedTok2Vec(weights, attrs, _read_norms(folder, root))
 
 

@@ -21,9 +21,15 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Integer
 
 from ffjax._internal.arguments import check_out, row_key
-from ffjax._internal.arrays import AnyArray, aligned_empty, host_view, with_automatic_axes
+from ffjax._internal.arrays import (
+    AnyArray,
+    aligned_empty,
+    host_view,
+    is_mapped,
+    release_pages,
+    with_automatic_axes,
+)
 from ffjax._internal.chunk import Chunk
-from ffjax._internal.mapped_trees import is_mapped, release_pages
 from ffjax._internal.pytree import replace
 from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.gather_sum import gather_sum

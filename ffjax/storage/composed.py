@@ -16,8 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ffjax._internal.arrays import as_int32, padded_size
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.arrays import as_int32, is_traced, padded_size
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.ngram_hashes import table_words

@@ -11,9 +11,15 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from ffjax._internal.arrays import AnyArray, aligned_zeros, as_int32, automatic_mesh, host_view
+from ffjax._internal.arrays import (
+    AnyArray,
+    aligned_zeros,
+    as_int32,
+    automatic_mesh,
+    host_view,
+    release_pages,
+)
 from ffjax._internal.jax_compat import abstract_mesh
-from ffjax._internal.mapped_trees import release_pages
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.storage.base import Ids, Slots, Storage, Vectors, written
 from ffjax.storage.dense import NdArray, check_matrix, unplaced

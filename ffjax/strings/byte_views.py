@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import shown
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable, check_offsets
@@ -100,11 +101,8 @@ def is_arrow(words: Any) -> bool:
 
 def arrow_strings(words: Any, name: str = "words") -> Any:
     """Arrow strings or binary as an array of pyarrow's, or a chunked one, with 32 or 64 bits."""
-    try:
+    with needs_extra("arrow", f"`{name}`: Arrow data"):
         import pyarrow as pa
-    except ImportError as error:
-        expected = "expected pyarrow to be installed for Arrow data"
-        raise ImportError(f"`{name}`: {expected}. Install the extra: `ffjax[arrow]`.") from error
     # Both calls share the buffers of their arguments.
     stream = not hasattr(words, "__arrow_c_array__")
     array: Any = pa.chunked_array(words) if stream else pa.array(words)

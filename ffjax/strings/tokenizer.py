@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arrays import Growing
+from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
 from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.tokenize_numpy import words_of_lines
@@ -108,13 +109,8 @@ class Tokenizer:
 
     @cached_property
     def _tokenizers(self) -> Any:
-        try:
+        with needs_extra("tokenizers", f"a {self.settings.kind} tokenizer of this kind"):
             import tokenizers
-        except ImportError as error:
-            raise ImportError(
-                f"expected `tokenizers` to be installed for a {self.settings.kind} tokenizer of "
-                "this kind. Install the extra: `ffjax[tokenizers]`."
-            ) from error
         try:
             tokenizer = tokenizers.Tokenizer.from_str(self.raw.decode())
         except Exception as error:

@@ -20,8 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float32
 
 from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
-from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import aligned_empty, release_pages
 from ffjax._internal.progress import Progress
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import normalize, reciprocal_power

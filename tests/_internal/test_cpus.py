@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ffjax._internal import cpus
-from ffjax._internal.cpus import for_each, in_order
+from ffjax._internal.cpus import in_order, map_blocks
 
 n_cpus = cpus.n_cpus
 
@@ -86,13 +86,13 @@ def test_in_order_is_a_map(spare):
 @pytest.mark.parametrize("n", [0, 1, 3, 100])
 def test_each_number_once(n):
     numbers = []
-    for_each(numbers.append, range(0, 7 * n, 7))
+    map_blocks(numbers.append, range(0, 7 * n, 7))
     assert sorted(numbers) == list(range(0, 7 * n, 7))
 
 
 def test_tasks_run_at_once():
     both = threading.Barrier(2)
-    for_each(lambda _: both.wait(timeout=30), range(2))
+    map_blocks(lambda _: both.wait(timeout=30), range(2))
 
 
 @pytest.mark.parametrize("wrong", [0, 63])
@@ -102,24 +102,24 @@ def test_an_error_in_any_thread_is_raised(wrong):
             raise ValueError(f"number {number}")
 
     with pytest.raises(ValueError, match=f"number {wrong}"):
-        for_each(task, range(64))
+        map_blocks(task, range(64))
 
 
 def test_tasks_within_tasks():
     numbers = []
-    for_each(lambda i: for_each(lambda j: numbers.append((i, j)), range(8)), range(8))
+    map_blocks(lambda i: map_blocks(lambda j: numbers.append((i, j)), range(8)), range(8))
     assert len(set(numbers)) == 64
 
 
 def _in_fork(answers):
     numbers = []
-    for_each(numbers.append, range(64))
+    map_blocks(numbers.append, range(64))
     answers.put(len(numbers))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
 def test_a_fork_has_threads_of_its_own():
-    for_each(lambda _: None, range(64))
+    map_blocks(lambda _: None, range(64))
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
     process = context.Process(target=_in_fork, args=(answers,))
@@ -137,6 +137,6 @@ def test_blocks_are_mapped_in_order_on_several_threads(monkeypatch, n):
         barrier.wait(60)
         return -block
 
-    assert cpus.map_blocks(work, [1, 2, 3]) == [-1, -2, -3]
-    assert cpus.map_blocks(lambda _: threading.current_thread(), [0]) == [threading.main_thread()]
-    assert cpus.map_blocks(work, []) == []
+    assert map_blocks(work, [1, 2, 3]) == [-1, -2, -3]
+    assert map_blocks(lambda _: threading.current_thread(), [0]) == [threading.main_thread()]
+    assert map_blocks(work, []) == []

@@ -10,7 +10,7 @@ import pytest
 
 import ffjax
 from ffjax._internal import memmap as _maps
-from ffjax._internal.mapped_trees import is_mapped, release_pages
+from ffjax._internal.arrays import is_mapped, release_pages
 from ffjax._internal.memmap import RowsInFile, map_file, read_ahead
 
 MATRIX = np.arange(400, dtype=np.float32).reshape(100, 4)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax._internal import mapped_trees as mapped
+from ffjax._internal import arrays as mapped
 from ffjax.formats import word2vec
 from ffjax.formats.convert import convert
 from ffjax.formats.rows import export as rows_out

@@ -73,7 +73,7 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     arrow = type("Arrow", (), {"__arrow_c_array__": None})()
     with pytest.raises(
-        ImportError, match=r"`words`: expected pyarrow to be installed.*`ffjax\[arrow\]`"
+        ImportError, match=r"`words`: Arrow data needs the extra `arrow`"
     ):
         pack(arrow)
 

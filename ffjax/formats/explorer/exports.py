@@ -10,6 +10,7 @@ import jax
 
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import atomic_folder, open_output
+from ffjax._internal.extras import needs_extra
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.content import first_words, placed_words
 from ffjax.transforms.quantize.settings import Report
@@ -103,12 +104,9 @@ def write_atlas(
         >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
         ...     ffjax.write_atlas(file.name, ffjax.demo(), words=1000, projection="pca")
     """
-    try:
+    with needs_extra("arrow", "`write_atlas`"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        install = "Install it with `pip install 'ffjax[arrow]'`."
-        raise ImportError(f"`write_atlas` needs pyarrow. {install}") from error
     report = progress or (lambda what, count, total: None)
     word_map = placed_words(embeddings, words, projection, neighbors, key_of(key), report)
     nearest = word_map.neighbors

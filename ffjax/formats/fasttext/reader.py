@@ -13,7 +13,6 @@ each word. A file never has a quantized output matrix and a dense input matrix: 
 nothing.
 """
 
-import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +20,7 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_empty, read_array
 from ffjax._internal.file_arguments import check_limit
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
@@ -322,7 +322,7 @@ def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[Nd
             n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
     if n_invalid:
         reason = "since rows of the model hold NaN or infinity"
-        warnings.warn(f"{n_invalid} vectors have no finite length, {reason}", stacklevel=6)
+        warn_user(f"{n_invalid} vectors have no finite length, {reason}")
     return NdArray(jax.device_put(rows)), Norms(norms)
 
 

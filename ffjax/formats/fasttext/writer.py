@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arrays import release_pages
 from ffjax._internal.atomic_write import open_output
-from ffjax._internal.mapped_trees import release_pages
 from ffjax._internal.pytree import equal
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings

@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import host_view, read_array
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import host_view, read_array, release_pages
 from ffjax.formats.io.binary import Cursor, Output
 
 F32 = np.dtype("<f4")

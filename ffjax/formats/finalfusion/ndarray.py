@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import release_pages
 from ffjax.formats.finalfusion import floats
 from ffjax.formats.finalfusion.header import TYPE_F32, cannot_hold
 from ffjax.formats.io.binary import Cursor, Output

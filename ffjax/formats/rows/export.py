@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import release_pages
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.unit_length import original_rows
 from ffjax.storage import Int8Array, QuantizedArray

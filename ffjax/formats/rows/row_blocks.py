@@ -5,7 +5,6 @@ A reader yields `Blocks` and keeps a few of them in memory. `collect` makes embe
 """
 
 import mmap
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -14,6 +13,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.streams import Stream
@@ -177,7 +177,7 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         message = (
             f"{n_infinite} vectors have no finite length; they are kept as they are, with norm 1"
         )
-        warnings.warn(message, stacklevel=3)
+        warn_user(message)
     table, lengths, ids = StringTable.concat(tables), np.concatenate(norms), None
     try:
         vocab = SimpleVocab(table)
@@ -188,7 +188,7 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
             raise
         occur = "word occurs" if n_repeated == 1 else "words occur"
         message = f"{n_repeated} {occur} again; the first vector of each counts"
-        warnings.warn(message, stacklevel=3)
+        warn_user(message)
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]
     if rows is not None:
         matrix = rows.finish(ids)

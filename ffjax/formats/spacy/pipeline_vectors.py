@@ -5,13 +5,13 @@ than its class `BaseVectors` says; the methods here are those that spaCy 3.8 cal
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.load import load
@@ -163,7 +163,7 @@ class PipelineVectors:
     def add(self, key: Any, *, vector: Any = None, row: int | None = None) -> int:
         """Does nothing but warn: embeddings do not change."""
         message = "vectors of ffjax do not change; `ffjax.add_words` makes new ones"
-        warnings.warn(message, stacklevel=2)
+        warn_user(message)
         return -1
 
     def resize(self, shape: Any, inplace: bool = False) -> list[Any]:

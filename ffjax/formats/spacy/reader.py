@@ -2,7 +2,6 @@
 
 import errno
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
@@ -144,12 +144,12 @@ def _read_words(
     if len(is_word) < len(keys):
         n_unnamed, file = len(keys) - len(is_word), files.folder.file
         message = f"{n_unnamed} keys of {len(keys)} have no string in {STRINGS}; they are left out"
-        warnings.warn(f"{file}: {message}", stacklevel=4)
+        warn_user(f"{file}: {message}")
     if len(is_word) and np.bincount(numbers[is_word]).max() > 1:
         first = np.sort(np.unique(numbers[is_word], return_index=True)[1])
         n_repeated = len(is_word) - len(first)
         message = f"{n_repeated} keys occur again; the first row of each counts"
-        warnings.warn(f"{files.folder.file}: {message}", stacklevel=4)
+        warn_user(f"{files.folder.file}: {message}")
         is_word = is_word[first]
     is_word = is_word[:limit]
     numbers, rows = numbers[is_word], rows[is_word]

@@ -13,13 +13,13 @@ By themselves these are a folder for `Vectors.from_disk` and `Vocab.from_disk`. 
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import numpy as np
 
 from ffjax._internal.atomic_write import Path, atomic_folder
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.rows.export import ExportOptions, TableOptions, check_plain, row_blocks
 from ffjax.formats.spacy.key_rows import KeyRows
@@ -198,10 +198,9 @@ def _tokenizer(lang: str, path: str) -> bytes:
         reason = f"that of {lang!r} has none"
     except ImportError as error:  # spaCy, or what a language needs
         reason = str(error).partition("\n")[0]
-    warnings.warn(
+    warn_user(
         f"{path}: written without the rules of a tokenizer ({reason}), so texts are split at "
-        f'spaces alone; `spacy.load({path!r}, exclude=["tokenizer"])` keeps those of the language',
-        stacklevel=4,
+        f'spaces alone; `spacy.load({path!r}, exclude=["tokenizer"])` keeps those of the language'
     )
     return _EMPTY_MAP
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
@@ -32,12 +33,8 @@ _WIDE_BYTES = 1 << 26  # read of many columns at a time, since each of them cost
 
 def import_pyarrow() -> Any:
     """The package pyarrow, which is an extra."""
-    try:
+    with needs_extra("arrow", "this format"):
         import pyarrow
-    except ImportError as error:
-        raise ImportError(
-            "Parquet and Arrow files need the extra `arrow`: pip install 'ffjax[arrow]'"
-        ) from error
     return pyarrow
 
 

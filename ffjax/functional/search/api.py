@@ -9,8 +9,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Integer
 
 from ffjax._internal.arguments import array_of, check_embeddings, whole_number
-from ffjax._internal.arrays import AnyArray
-from ffjax._internal.jax_compat import is_traced
+from ffjax._internal.arrays import AnyArray, is_traced
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.search.candidates import row_filter
 from ffjax.functional.search.on_device import search_on_device

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from ffjax._internal.arrays import padded_size
-from ffjax._internal.cpus import for_each
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import padded_size, release_pages
+from ffjax._internal.cpus import map_blocks
 from ffjax.functional.search.api import check_search, searched_rows, top_k, top_products
 from ffjax.functional.search.candidates import row_filter
 from ffjax.functional.search.out_of_core import KEEP
@@ -143,7 +142,7 @@ def scores_on_host(
         scores[:, begin:end] = storage.host_scores(key, flat, unit=metric != "dot")
         release_pages(storage, keep=KEEP)
 
-    for_each(score, range(0, n, step))
+    map_blocks(score, range(0, n, step))
     if metric == COS_MUL:
         return cos_mul(scores.reshape(len(queries), 3, n))
     return scores

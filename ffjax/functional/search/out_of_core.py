@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ffjax._internal.arrays import ALIGNMENT, AnyArray, aligned_empty
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import ALIGNMENT, AnyArray, aligned_empty, release_pages
 from ffjax._internal.memmap import read_ahead
 from ffjax.kernels.top_k.block_max import Answers, take_best
 from ffjax.kernels.top_k.row_filter import RowFilter, listed_rows

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from ffjax._internal.extras import needs_extra
 from ffjax._internal.progress import Progress
 from ffjax.storage import NdArray
 from ffjax.transforms.neighbours import neighbour_blocks
@@ -63,11 +64,9 @@ def principal_plane(vectors: np.ndarray) -> np.ndarray:
 
 def _tsne(vectors: np.ndarray, start: np.ndarray, neighbors: Neighbors, seed: int) -> np.ndarray:
     """By openTSNE, from the neighbours; perplexity is at most a third of their number."""
-    try:
+    with needs_extra("explore", '`projection="tsne"`'):
         from openTSNE import TSNE, affinity, initialization
         from openTSNE.nearest_neighbors import PrecomputedNeighbors
-    except ImportError as error:
-        raise ImportError(_missing("tsne", "openTSNE")) from error
     near = PrecomputedNeighbors(np.maximum(neighbors.rows, 0), 1 - neighbors.scores)
     k = neighbors.rows.shape[1]
     perplexity = min(PERPLEXITY, k / 3)
@@ -81,10 +80,8 @@ def _umap_learn(
     vectors: np.ndarray, start: np.ndarray, neighbors: Neighbors, seed: int
 ) -> np.ndarray:
     """By umap-learn, the reference implementation, from the neighbours."""
-    try:
+    with needs_extra("explore", '`projection="umap-learn"`'):
         from umap import UMAP
-    except ImportError as error:
-        raise ImportError(_missing("umap-learn", "umap-learn")) from error
     self_row = np.arange(len(vectors))[:, None]
     rows = np.hstack([self_row, neighbors.rows[:, : N_NEIGHBORS - 1]])
     distances = np.hstack([0 * self_row, 1 - neighbors.scores[:, : N_NEIGHBORS - 1]])
@@ -96,10 +93,3 @@ def _umap_learn(
         random_state=seed % 2**31,
     )
     return np.asarray(umap.fit_transform(vectors), np.float32)
-
-
-def _missing(method: str, package: str) -> str:
-    return (
-        f"`projection={method!r}` needs {package}. Install it with `pip install 'ffjax[explore]'`, "
-        'or choose "umap" or "pca".'
-    )

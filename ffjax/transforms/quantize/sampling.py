@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.mapped_trees import release_pages
+from ffjax._internal.arrays import aligned_empty, release_pages
 from ffjax._internal.progress import Progress
 from ffjax.storage import PQ, Storage
 from ffjax.transforms.quantize.kmeans import nearest

@@ -1,10 +1,10 @@
 """How quantizers are trained: the options of `quantize`, checked and with their defaults."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ffjax._internal.arguments import whole_number
+from ffjax._internal.warn import warn_user
 
 # As `Progress`, called with what is being done first.
 Report = Callable[[str, int, int], None]
@@ -57,10 +57,9 @@ def pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> P
     iterations = number("iterations", _ITERATIONS[method])
     settings = PQSettings(subquantizers, centroids, iterations, number("attempts", 1), sample)
     if options["subquantizers"] is None and subquantizers == dims > 1:
-        warnings.warn(
+        warn_user(
             f"`subquantizers`: {dims} dimensions have neither a half nor a third, so each is "
             f"quantized by itself, and a row takes {dims} bytes. Give `subquantizers` "
-            f"({divisors}) to choose, or reduce the vectors to {dims - 1} dimensions first.",
-            stacklevel=3,
+            f"({divisors}) to choose, or reduce the vectors to {dims - 1} dimensions first."
         )
     return settings

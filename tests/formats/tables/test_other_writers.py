@@ -198,5 +198,5 @@ def test_repeated_words_and_words_that_are_not_utf8(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ffjax.save(EXPECTED, tmp_path / "a.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"need the extra `arrow`: pip install 'ffjax\[arrow\]'"):
+    with pytest.raises(ImportError, match=r"needs the extra `arrow`: pip install 'ffjax\[arrow\]'"):
         ffjax.load(tmp_path / "a.parquet")

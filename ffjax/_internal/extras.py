@@ -1,0 +1,14 @@
+"""Optional packages, imported where they are used."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Names the extra to install if an import in the block fails."""
+    try:
+        yield
+    except ImportError as error:
+        message = f"{what} needs the extra `{extra}`: pip install 'ffjax[{extra}]'"
+        raise ImportError(message) from error
