@@ -42,6 +42,19 @@ def searched(folder: Path, sharding: NamedSharding | None) -> dict:
     return answers | {"embed": ffjax.embed(emb, WORDS)}
 
 
+def mapped(folder: Path, sharding: NamedSharding | None) -> dict:
+    """Rows and answers of files of other formats that are mapped, composed rows among them."""
+    answers = {}
+    for name in ("words.bin", "rows.npy", "rows.safetensors"):
+        emb = ffjax.load(folder / name, mmap=True, sharding=sharding)
+        if sharding is not None:
+            size = -(-len(emb.storage) // sharding.mesh.shape["rows"])
+            assert [len(x.data) for x in emb.storage.matrix.addressable_shards] == [size]
+        rows, norms = emb.storage[:].read(slice(None)), np.asarray(emb.norms)
+        answers[name] = [rows, norms, ffjax.top_k(emb, rows[:5], 3).rows]
+    return answers
+
+
 def everything(folder: Path, sharding: NamedSharding | None) -> dict:
     """Answers of what takes longer to compile."""
     emb = ffjax.load(folder / "words.fifu", mmap=True, sharding=sharding)
@@ -82,7 +95,7 @@ def all_answers(folder: Path, sharding: NamedSharding | None, *, thorough: bool)
     """The answers as a dictionary of arrays."""
     answers = searched(folder, sharding)
     if thorough:
-        answers |= everything(folder, sharding)
+        answers |= everything(folder, sharding) | mapped(folder, sharding)
         if (folder / "classifier").exists():
             answers |= classified(folder, None if sharding is None else sharding.mesh)
     leaves = jax.tree.leaves_with_path(answers)

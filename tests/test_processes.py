@@ -25,6 +25,11 @@ def folder(tmp_path_factory):
     ffjax.Embeddings(ffjax.NdArray(integers(0, 1003, 5)), words).write(path / "tied.fifu")
     ffjax.NdArray(integers(1, 7, 5)).write(path / "queries.fifu")
     builders.embeddings("buckets").write(path / "words.fifu")
+    rows = builders.storage(47)
+    ffjax.write_fasttext(path / "words.bin", ffjax.Embeddings(rows, builders.vocab("fasttext")))
+    plain = ffjax.from_vectors(builders.WORDS, np.asarray(rows)[:10])
+    ffjax.save(plain.replace(norms=None), path / "rows.npy")
+    ffjax.save(plain, path / "rows.safetensors")
     return path
 
 

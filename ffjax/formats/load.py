@@ -1,5 +1,7 @@
 """Reading embeddings in any format."""
 
+from typing import Any
+
 from jax.sharding import NamedSharding
 
 from ffjax._internal.file_arguments import (
@@ -9,6 +11,7 @@ from ffjax._internal.file_arguments import (
     check_no_limit,
     check_same_dims,
 )
+from ffjax._internal.pytree import replace
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.detect import FOLDER_FORMATS, check_format, detect, is_folder
 from ffjax.formats.fasttext.reader import load_fasttext
@@ -26,7 +29,8 @@ from ffjax.formats.tables.layout import check_columns
 from ffjax.formats.tables.read import load_table
 from ffjax.formats.text.read import load_text, load_text_dims
 from ffjax.formats.word2vec import load_word2vec
-from ffjax.storage import ShardedArray
+from ffjax.storage.norms import Norms
+from ffjax.storage.sharded import divide
 from ffjax.transforms.select import first_words
 
 # The formats whose readers need complete files, and map them.
@@ -80,8 +84,10 @@ def load(
         vectors: the column or array of a table that has the vectors; or a pattern, such as
             `"dim_*"`, of the names of columns with one number each.
         sharding: how to divide the rows over devices, which gives a `ShardedArray`;
-            `PartitionSpec()` puts all rows on every device. From a finalfusion file each device
-            gets its rows directly; other formats are read first.
+            `PartitionSpec()` puts all rows on every device. Each process reads only the rows of its
+            devices from finalfusion files and, with `mmap`, from what can be mapped; vectors that
+            are composed when they are read become rows of floats. What cannot be mapped is read
+            completely first.
 
     Returns:
         The embeddings.
@@ -89,9 +95,8 @@ def load(
     Raises:
         FormatError: if the file is in none of the formats; the error says what was tried and what
             was seen. Or if it is truncated or corrupt; the error has the byte and the field.
-        TypeError: if `path` is not a path or a descriptor, `limit` or `dims` is not an integer,
-            `member` is not a name, or `sharding` is given for rows that are composed when they are
-            read, as those of quantized fastText models with n-grams are.
+        TypeError: if `path` is not a path or a descriptor, `limit` or `dims` is not an integer, or
+            `member` is not a name.
         ValueError: if `format` is another; `path` is the address of a page; `limit` is negative, or
             given for a floret table, which has no words; the file has other `dims`; `member` is
             not in the archive; or `words` or `vectors` is not in the table.
@@ -116,18 +121,21 @@ def load(
     with open_stream(local_path(path), member, is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
-            mmap = format == "finalfusion"  # rows go from the file to their devices
+            mmap |= format == "finalfusion"  # whose rows need nothing but to be placed
         embeddings = load_stream(stream, format, mmap=mmap, **reading)
-    if sharding is None:
-        return embeddings
-    storage = embeddings.storage
-    if not storage.row_arrays:
-        raise TypeError(
-            f"`sharding`: expected rows of floats or codes, got a {type(storage).__name__}, whose "
-            "rows are composed when they are read. Load it without, and divide "
-            "`np.asarray(embeddings.storage)` with `ffjax.ShardedArray`."
-        )
-    return embeddings.replace(storage=ShardedArray(storage, sharding))
+    return embeddings if sharding is None else _divided(embeddings, sharding)
+
+
+def _divided(embeddings: Embeddings, sharding: NamedSharding) -> Embeddings:
+    storage, norms = divide(embeddings.storage, sharding)
+    changes: dict[str, Any] = {"storage": storage}
+    if norms is not None:
+        changes["norms"] = Norms(norms[: embeddings.vocab.n_word_rows])
+    training = embeddings.training
+    if training is not None and not training.labels:
+        # A map of rows that only training needs, which would go to the devices whole.
+        changes["training"] = replace(training, output=None)
+    return embeddings.replace(**changes)
 
 
 def load_stream(

@@ -118,8 +118,8 @@ class NdArray(RowArrays, kind="NdArray"):
         return RowsInFile.of(self.matrix)
 
 
-def unplaced(matrix: Float[AnyArray, "rows dims"]) -> NdArray:
-    """The storage of a matrix that was checked, which stays where it is."""
+def unplaced(matrix: Any) -> NdArray:
+    """The storage of a matrix that was checked, or of what is read as one, where it is."""
     storage = object.__new__(NdArray)
     set_fields(storage, matrix=matrix)
     return storage

@@ -8,7 +8,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import ffjax
 from ffjax._internal.jax_compat import set_mesh
-from tests.builders import WORDS, embeddings, storage
+from tests.builders import WORDS, embeddings, storage, vocab
 from tests.functional.search.reference import agree, integers, normals, reference
 
 pytestmark = pytest.mark.devices
@@ -199,6 +199,18 @@ def test_load_divides_what_is_no_map(tmp_path):
     path.write_text("".join(f"w{i} {i}.0 1.0\n" for i in range(11)))
     loaded = ffjax.load(path, sharding=sharding("rows"))
     np.testing.assert_array_equal(np.asarray(loaded.storage), np.asarray(ffjax.load(path).storage))
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_load_divides_fasttext_rows_and_their_norms(tmp_path, mmap):
+    emb = ffjax.Embeddings(storage(47), vocab("fasttext"))
+    ffjax.write_fasttext(tmp_path / "words.bin", emb)
+    alone = ffjax.load(tmp_path / "words.bin")
+    divided = ffjax.load(tmp_path / "words.bin", mmap=mmap, sharding=sharding("rows"))
+    assert isinstance(divided.storage, ffjax.ShardedArray)
+    assert divided.training.output is None
+    for ours, expected in ((divided.storage, alone.storage), (divided.norms, alone.norms)):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize(
