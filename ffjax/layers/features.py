@@ -12,8 +12,8 @@ from jaxtyping import Int32, UInt32
 from ffjax._internal.arguments import list_of_words
 from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax.formats.spacy.keys import keys_of
-from ffjax.formats.spacy.strings_file import Spans
 from ffjax.strings.pack import pack
+from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 
 ATTRS = ("NORM", "PREFIX", "SUFFIX", "SHAPE")
@@ -102,7 +102,8 @@ def word_features(
         if attr in _FLAGS:
             ids[:, column] = [_FLAGS[attr](word) for word in numbers]
         else:
-            ids[:, column] = keys_of(Spans.of(_texts(list(numbers), attr, norms)))
+            texts = StringTable.from_strings(_texts(list(numbers), attr, norms))
+            ids[:, column] = keys_of(texts)
     ids = ids[[numbers[word] for word in words]]
     if spaces is not None and "SPACY" in attrs:
         ids[:, list(attrs).index("SPACY")] = spaces
@@ -167,7 +168,8 @@ def _texts(words: list[str], attr: str, norms: Norms | None) -> list[str]:
     """The values of an attribute that is a text."""
     if attr != "NORM":
         return [_TEXTS[attr](word) for word in words]
-    keys, norms = keys_of(Spans.of(words)).tolist(), norms or {}
+    keys = keys_of(StringTable.from_strings(words)).tolist()
+    norms = norms or {}
     defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
     return [
         norms.get(word, norms.get(key, default))

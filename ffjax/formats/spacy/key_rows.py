@@ -41,25 +41,25 @@ class KeyRows(NamedTuple):
 def read_key_rows(cursor: Cursor) -> KeyRows:
     """Reads a map up to the end of the file."""
     n = read_length(cursor)
-    entries = KeyRows(np.empty(n, np.uint64), np.empty(n, np.uint64))
+    keys, rows, count = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], 0
     chains = _find_chains(cursor.source.view(0, cursor.end))
     ends = np.append(np.flatnonzero(chains.after[:-1] != chains.starts[1:]) + 1, len(chains.starts))
-    count = 0
     while count < n:
         first = int(np.searchsorted(chains.starts, cursor.position))
         if first < len(chains.starts) and chains.starts[first] == cursor.position:
             end = int(ends[np.searchsorted(ends, first, side="right")])
             end = min(end, first + n - count)
-            stretch = slice(count, count + end - first)
-            entries.keys[stretch] = chains.keys[first:end]
-            entries.rows[stretch] = chains.rows[first:end]
-            cursor.position, count = int(chains.after[end - 1]), stretch.stop
+            keys.append(chains.keys[first:end])
+            rows.append(chains.rows[first:end])
+            cursor.position = int(chains.after[end - 1])
         else:
-            entries.keys[count] = _read_number(cursor, f"key of entry {count + 1} of {n}")
-            entries.rows[count] = _read_number(cursor, f"row of entry {count + 1} of {n}")
-            count += 1
+            key = _read_number(cursor, f"key of entry {count + 1} of {n}")
+            row = _read_number(cursor, f"row of entry {count + 1} of {n}")
+            keys.append(np.array([key], np.uint64))
+            rows.append(np.array([row], np.uint64))
+        count += len(keys[-1])
     cursor.finish()
-    return entries
+    return KeyRows(np.concatenate(keys), np.concatenate(rows))
 
 
 def read_length(cursor: Cursor) -> int:

@@ -2,42 +2,53 @@
 
 import numpy as np
 
-from ffjax._internal.arrays import padded_size
-from ffjax.formats.spacy.strings_file import Spans
 from ffjax.formats.spacy.symbols import symbols
 from ffjax.kernels.murmur64a import murmur64a_spans
+from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.string_table import StringTable
 
-_LOW_BITS = np.uint64((1 << 20) - 1)
 
-
-def keys_of(words: Spans) -> np.ndarray:
+def keys_of(words: StringTable) -> np.ndarray:
     """The key of each word, uint64 `[n]`."""
-    keys = murmur64a_spans(*words)
-    hashes = murmur64a_spans(*Spans.of(symbols()))
-    is_likely = np.zeros(1 << 20, bool)  # few words are symbols; 20 bits rule most out
-    is_likely[hashes & _LOW_BITS] = True
-    likely = np.flatnonzero(is_likely[keys & _LOW_BITS])
-    numbers = {key: number for number, key in enumerate(hashes.tolist())}
-    keys[likely] = [numbers.get(key, key) for key in keys[likely].tolist()]
-    return keys
+    keys, hashes = _hashes(words), _hashes(StringTable.from_strings(symbols()))
+    numbers = _search(hashes, keys)
+    return np.where(numbers < 0, keys, numbers.astype(np.uint64))
 
 
-def find_keys(keys: np.ndarray, words: Spans) -> np.ndarray:
-    """For each key the number of the word that has it, -1 if none does."""
-    of_words = keys_of(words)
-    # Most words have a bucket of their own; of those that share one, the last is found there.
-    n_buckets = 2 * padded_size(len(of_words))  # a power of two
-    buckets = np.zeros(n_buckets, np.int32)
-    low_bits = np.uint64(n_buckets - 1)
-    bucket, in_order = of_words & low_bits, np.arange(len(of_words), dtype=np.int32)
-    buckets[bucket] = in_order
-    numbers = buckets[keys & low_bits]
-    missed = np.flatnonzero(of_words[numbers] != keys)
-    # The rest are looked up in order of their keys, as memory is then read in order too.
-    rest = np.flatnonzero(buckets[bucket] != in_order)
-    rest = rest[np.argsort(of_words[rest])]
-    missed = missed[np.argsort(keys[missed])]
-    at = np.searchsorted(of_words[rest], keys[missed])
-    candidates = np.append(rest, 0)[at]
-    numbers[missed] = np.where(of_words[candidates] == keys[missed], candidates, -1)
+def find_keys(keys: np.ndarray, words: ByteViews) -> np.ndarray:
+    """For each key the number of the word that has it, -1 if none does; int64 `[n]`.
+
+    The symbols are the last words.
+    """
+    hashes, n_symbols = murmur64a_spans(*words), len(symbols())
+    n_words, n = len(hashes), len(hashes) + len(keys)
+    low_bits = np.uint64((1 << n.bit_length()) - 1)
+    # Both are sorted with their numbers in the low bits, so that a key follows its word's hash.
+    both = np.concatenate([hashes, keys]) & ~low_bits
+    both |= np.arange(n, dtype=np.uint64)
+    both.sort()
+    order = (both & low_bits).view(np.int64)
+    alike = np.flatnonzero((both[1:] ^ both[:-1]) <= low_bits)
+    first, second = order[alike], order[alike + 1] - n_words
+    is_pair = (first < n_words) & (second >= 0)
+    numbers = np.full(len(keys), -1)
+    numbers[second[is_pair]] = first[is_pair]
+    missed = np.flatnonzero((numbers < 0) | (hashes[numbers] != keys))
+    is_symbol = keys[missed] < n_symbols
+    numbers[missed] = np.where(is_symbol, keys[missed].view(np.int64) + n_words - n_symbols, -1)
+    missed = missed[~is_symbol]
+    if len(missed):  # unknown ones, repeated ones, and those alike in the high bits alone
+        numbers[missed] = _search(hashes, keys[missed])
     return numbers
+
+
+def _hashes(words: StringTable) -> np.ndarray:
+    offsets = words.host_offsets
+    return murmur64a_spans(words.host_data, offsets[:-1], np.diff(offsets))
+
+
+def _search(hashes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """For each key the number of an equal hash, -1 if there is none."""
+    order = np.argsort(hashes)
+    numbers = order[np.searchsorted(hashes, keys, sorter=order) % len(order)]
+    return np.where(hashes[numbers] == keys, numbers, -1)

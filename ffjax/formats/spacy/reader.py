@@ -31,10 +31,11 @@ from ffjax.formats.spacy.layout import (
     VocabFolder,
     is_folder,
 )
-from ffjax.formats.spacy.strings_file import Spans, read_strings
+from ffjax.formats.spacy.strings_file import join_strings, read_strings
 from ffjax.formats.spacy.symbols import symbols
 from ffjax.formats.tables.npy import Array, read_npy
 from ffjax.storage import NdArray
+from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab
 from ffjax.vocab.ngrams import FloretIndexer
@@ -127,13 +128,10 @@ def _read_words(
     files: VocabFolder, n_rows: int, limit: int | None
 ) -> tuple[SimpleVocab, np.ndarray]:
     """The words, with their rows counted among those that words use, and which rows these are."""
-    words = Spans.of(symbols())
     name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
     with files.open(name) as key_cursor, ThreadPoolExecutor(1) as thread:
         entries = thread.submit(_read_keys, key_cursor, name, n_rows)
-        if files.has(STRINGS):
-            with files.open(STRINGS) as cursor:
-                words = read_strings(cursor.source).concat(words)
+        words = _read_strings(files)
         keys, rows = entries.result()
     numbers = find_keys(keys, words)
     is_word = np.flatnonzero(numbers >= 0)
@@ -145,9 +143,11 @@ def _read_words(
         n_unnamed, file = len(keys) - len(is_word), files.folder.file
         message = f"{n_unnamed} keys of {len(keys)} have no string in {STRINGS}; they are left out"
         warn_user(f"{file}: {message}")
-    if len(is_word) and np.bincount(numbers[is_word]).max() > 1:
+    is_named = np.zeros(len(words.starts), bool)
+    is_named[numbers[is_word]] = True
+    n_repeated = len(is_word) - np.count_nonzero(is_named)
+    if n_repeated:
         first = np.sort(np.unique(numbers[is_word], return_index=True)[1])
-        n_repeated = len(is_word) - len(first)
         message = f"{n_repeated} keys occur again; the first row of each counts"
         warn_user(f"{files.folder.file}: {message}")
         is_word = is_word[first]
@@ -159,6 +159,14 @@ def _read_words(
     starts = words.starts[numbers]
     table = StringTable.from_spans(words.data, starts, starts + words.lengths[numbers])
     return SimpleVocab.of_different(table, rows), is_used  # as their keys do
+
+
+def _read_strings(files: VocabFolder) -> ByteViews:
+    """The strings of a folder, and after them the symbols."""
+    if not files.has(STRINGS):
+        return join_strings(symbols())
+    with files.open(STRINGS) as cursor:
+        return read_strings(cursor.source, symbols())
 
 
 def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:
@@ -176,7 +184,7 @@ def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:
         i = int(beyond[0])
         expected, got = f"a row below {n_rows}", str(entries.rows[i])
         raise cursor.error(f"row of entry {i + 1} of {len(entries.keys)}", expected, got)
-    return entries
+    return entries._replace(rows=entries.rows.view(np.int64))
 
 
 def _floret_vocab(files: VocabFolder, settings: Settings, n_rows: int) -> FloretVocab:

@@ -9,13 +9,13 @@ A file in this form is cut at its line feeds, and only lines with a backslash ar
 """
 
 import json
-from typing import NamedTuple
 
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.kernels.murmur64a import SLACK
 from ffjax.kernels.siphash import words_at
+from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable
 
@@ -23,31 +23,11 @@ _LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
 _BEGIN = int.from_bytes(b'\n  "', "little")
 
 
-class Spans(NamedTuple):
-    """Strings in one buffer, in any order, with `SLACK` bytes after the last."""
-
-    data: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-
-    @classmethod
-    def of(cls, strings: list[str]) -> "Spans":
-        """The strings of a list."""
-        data, starts, lengths = join_words(strings)
-        return cls(np.concatenate([data, np.zeros(SLACK, np.uint8)]), starts, lengths)
-
-    def concat(self, other: "Spans") -> "Spans":
-        """The strings of both."""
-        data = np.concatenate([self.data, other.data])
-        starts = np.concatenate([self.starts, other.starts + len(self.data)])
-        return Spans(data, starts, np.concatenate([self.lengths, other.lengths]))
-
-
-def read_strings(source: ByteSource) -> Spans:
-    """The strings of a file."""
+def read_strings(source: ByteSource, extra: list[str]) -> ByteViews:
+    """The strings of a file, then those of `extra`, with `SLACK` bytes after the last."""
     text = bytes(source.data)
     try:
-        return _cut_lines(text) or Spans.of(_parsed(text))
+        return _cut_lines(text, extra) or join_strings(_parsed(text) + extra)
     except (ValueError, TypeError, RecursionError) as error:
         offset = getattr(error, "pos", getattr(error, "start", None))
         cursor = Cursor(source, chunk="strings.json")
@@ -63,6 +43,13 @@ def pack_strings(strings: list[str]) -> bytes:
     return f"[\n  {lines[1:-1]}\n]".encode()
 
 
+def join_strings(strings: list[str], data: bytes | np.ndarray = b"") -> ByteViews:
+    """Strings in a buffer after other bytes."""
+    joined, starts, lengths = join_words(strings)
+    buffer = np.concatenate([np.frombuffer(data, np.uint8), joined, np.zeros(SLACK, np.uint8)])
+    return ByteViews(buffer, starts + len(data), lengths)
+
+
 def _parsed(text: bytes) -> list[str]:
     strings = json.loads(text)
     if not isinstance(strings, list):
@@ -73,8 +60,8 @@ def _parsed(text: bytes) -> list[str]:
     return strings
 
 
-def _cut_lines(text: bytes) -> Spans | None:
-    """The strings of a file in the form above, `None` if it has another."""
+def _cut_lines(text: bytes, extra: list[str]) -> ByteViews | None:
+    """As `read_strings`, for a file in the form above; `None` if it has another."""
     text = text.rstrip()
     if not (text.startswith(b'[\n  "') and text.endswith(b'"\n]') and text.isascii()):
         return None
@@ -103,7 +90,9 @@ def _cut_lines(text: bytes) -> Spans | None:
         return None  # whose offset is not that in the file
     if len(strings) != len(lines):
         return None
-    spans = Spans(data, first + 1, last - first - 1).concat(Spans.of(strings))
-    starts, lengths = spans.starts[: len(first)], spans.lengths[: len(first)]
-    starts[lines], lengths[lines] = spans.starts[len(first) :], spans.lengths[len(first) :]
-    return Spans(spans.data, starts, lengths)
+    n = len(lines)
+    parsed = join_strings(strings + extra, data)
+    starts = np.append(first + 1, parsed.starts[n:])
+    lengths = np.append(last - first - 1, parsed.lengths[n:])
+    starts[lines], lengths[lines] = parsed.starts[:n], parsed.lengths[:n]
+    return ByteViews(parsed.data, starts, lengths)

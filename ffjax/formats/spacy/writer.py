@@ -25,7 +25,7 @@ from ffjax.formats.rows.export import ExportOptions, TableOptions, check_plain, 
 from ffjax.formats.spacy.key_rows import KeyRows
 from ffjax.formats.spacy.keys import keys_of
 from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings
-from ffjax.formats.spacy.strings_file import Spans, pack_strings
+from ffjax.formats.spacy.strings_file import pack_strings
 from ffjax.formats.spacy.symbols import symbols
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab
@@ -170,8 +170,7 @@ def _keys(words: StringTable) -> np.ndarray:
     if invalid is not None:
         raw = words.raw(invalid.index)
         raise ValueError(f"`embeddings`: expected words in UTF-8, got {raw!r}.")
-    offsets = words.host_offsets
-    keys = keys_of(Spans(words.host_data, offsets[:-1], np.diff(offsets)))
+    keys = keys_of(words)
     if len(np.unique(keys)) < len(keys):
         raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
     return keys

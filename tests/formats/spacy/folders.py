@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ffjax.formats.spacy.keys import keys_of
-from ffjax.formats.spacy.strings_file import Spans
+from ffjax.strings.string_table import StringTable
 
 ROWS = np.array([[3, 4], [0.5, -0.25], [1, 2]], np.float32)
 # `X` and `number` are symbols, which are in no `strings.json`.
@@ -54,7 +54,7 @@ def write(
         strings = sorted({*words, "unused"} - {"X", "number"})
     files = {
         "vectors": npy(matrix),
-        "key2row": key_rows(keys_of(Spans.of(words)), rows),
+        "key2row": key_rows(keys_of(StringTable.from_strings(words)), rows),
         "strings.json": json.dumps(strings, indent=2).encode(),
         "vectors.cfg": json.dumps(cfg or {"mode": "default"}).encode(),
     }

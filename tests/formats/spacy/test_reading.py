@@ -90,7 +90,7 @@ def test_old_layouts(tmp_path: Path) -> None:
     folder = folders.write(tmp_path / "vocab")
     (folder / "vectors.cfg").unlink()  # spaCy 3.0 and 3.1
     check(ffjax.load(folder))
-    keys = folders.keys_of(folders.Spans.of(WORDS[:3]))
+    keys = folders.keys_of(folders.StringTable.from_strings(WORDS[:3]))
     (folder / "key2row").unlink()
     (folder / "keys").write_bytes(folders.npy(keys))
     check(ffjax.load(folder), WORDS[:3], ROWS)
