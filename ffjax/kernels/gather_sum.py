@@ -32,15 +32,20 @@ def gather_sum(
     Returns:
         The sums, shape `[*batch, dims]`; zeros for an item without rows.
     """
+    # A slot to fill up reads a row that its line has, times zero: a product is compiled to vector
+    # instructions, which a choice is not. The row's number stands there as its complement.
+    highest = jnp.max(ids, -1, initial=-1, keepdims=True)
+    ids = jnp.where(ids >= 0, ids, ~jnp.maximum(highest, 0))
 
     def add(total: Array, slot: Array) -> tuple[Array, None]:
-        rows = gather(slot).astype(jnp.float32)
-        return total + jnp.where((slot >= 0)[..., None], rows, jnp.float32(0)), None
+        rows = gather(jnp.maximum(slot, ~slot)).astype(jnp.float32)
+        return total + rows * (slot >= 0).astype(jnp.float32)[..., None], None
 
     total = jnp.zeros((*ids.shape[:-1], dims), jnp.float32)
     if ids.shape[-1] == 0:
         return total
-    return scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)[0]
+    total, _ = scan(add, total, jnp.moveaxis(ids, -1, 0), unroll=unroll)
+    return jnp.where(highest >= 0, total, jnp.float32(0))
 
 
 def gather_rows(matrix: Array, ids: Integer[AnyArray, "*batch"]) -> Array:
