@@ -9,29 +9,19 @@ from collections.abc import Callable
 from copy import copy
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from typer import Argument, Option
 from typer.models import OptionInfo
 
+from ffjax.formats.registry import FORMATS
+
 # Choices are named as in the library.
-Format = Literal[
-    "finalfusion",
-    "fasttext",
-    "word2vec",
-    "text",
-    "textdims",
-    "floret",
-    "msgpack",
-    "npy",
-    "safetensors",
-    "parquet",
-    "arrow",
-    "arrow-stream",
-    "npz",
-    "spacy",
-    "model2vec",
-]
+if TYPE_CHECKING:
+    ReadFormat = WrittenFormat = str
+else:
+    ReadFormat = Literal[*FORMATS]
+    WrittenFormat = Literal[*(format.name for format in FORMATS.values() if format.write)]
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
@@ -39,7 +29,7 @@ OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    Literal[Format, "gensim", "pytorch"] | None,
+    ReadFormat | None,
     Option("--format", "--from", "-f", help="Format (detected by default)."),
 ]
 Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8.")]
@@ -85,7 +75,7 @@ class Target(NamedTuple):
 
     output: Output
     to: Annotated[
-        Format | None,
+        WrittenFormat | None,
         Option("--to", "-t", metavar="FORMAT", help="Format (by default from the name)."),
     ] = None
 

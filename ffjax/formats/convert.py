@@ -11,29 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.file_arguments import (
-    check_dims,
-    check_limit,
-    check_member,
-    check_no_limit,
-    check_same_dims,
-)
+from ffjax._internal.file_arguments import check_dims, check_limit, check_member, check_same_dims
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats import save
-from ffjax.formats.detect import check_format, detect, is_folder
-from ffjax.formats.floret import collect_table, read_floret_blocks
+from ffjax.formats import registry, save
+from ffjax.formats.detect import detect
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.load import IN_PLACE, load_stream
+from ffjax.formats.load import load_stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect, to_storage
-from ffjax.formats.tables.layout import FORMATS as TABLES
-from ffjax.formats.tables.layout import check_columns
-from ffjax.formats.tables.read import read_table_blocks
-from ffjax.formats.text.read import read_text_blocks
-from ffjax.formats.word2vec import read_word2vec_blocks
 from ffjax.storage.norms import Norms
 from ffjax.transforms.select import unshare_rows
 
@@ -109,8 +97,8 @@ def convert(
         >>> ffjax.load_finalfusion(folder / "vectors.fifu", mmap=True).vocab.words
         ['one', 'two']
     """
-    check_format("from_format", from_format)
-    check_format("to_format", to_format)
+    registry.check_format("from_format", from_format)
+    registry.check_format("to_format", to_format)
     check_limit(limit)
     check_dims(dims)
     check_member(member)
@@ -118,17 +106,20 @@ def convert(
     progress = progress or (lambda stage, position, total: None)
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors}
-    with open_stream(local_path(source), member, is_folder) as stream:
-        format = _detect(stream) if from_format is None else from_format
-        if format in IN_PLACE and format not in TABLES:
-            progress("Reading", 0, None)  # in one step
-            embeddings = load_stream(stream, format, mmap=True, **reading)
-        else:
-            unit = format == "floret" or not _holds_plain_rows(target, to_format, options)
+    with open_stream(local_path(source), member, registry.is_folder) as stream:
+        entry = registry.FORMATS[_detect(stream) if from_format is None else from_format]
+        if entry.blocks:
             progress("Reading", 0, stream.size)
-            embeddings = _read_rows(stream, format, folder, progress, unit, **reading)
+            registry.check_columns(entry, words, vectors)
+            if registry.takes(entry.blocks, "unit"):
+                reading["unit"] = not _holds_plain_rows(target, to_format, options)
+            embeddings = _read_rows(stream, entry, folder, progress, **reading)
+        else:
+            progress("Reading", 0, None)  # in one step
+            embeddings = load_stream(stream, entry.name, mmap=True, **reading)
     to_format = save.format_for(embeddings, target, to_format, "to_format")
-    if not save.holds_shared_rows(to_format):
+    entry = registry.FORMATS[to_format]
+    if not entry.shares_rows and not entry.repeats_rows:
         embeddings = _repeat_rows(embeddings, folder)
     progress("Writing", 0, None)
     if leave_out:
@@ -171,39 +162,23 @@ def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, An
             "`to_format`: expected a FloretVocab for a floret table, got a file of words."
         )
     save.check_options(to_format, options)
-    has_plain_rows = to_format in ("word2vec", "text", "textdims", "npy", "spacy", "model2vec")
-    return has_plain_rows and options.get("unnormalize", True)
+    return registry.FORMATS[to_format].is_plain and options.get("unnormalize", True)
 
 
 def _read_rows(
     stream: Stream,
-    format: str,
+    format: registry.Format,
     folder: bytes | None,
     progress: Progress,
-    unit: bool,
     dims: int | None,
-    words: File | None,
-    vectors: str | None,
     **options: Any,
 ) -> Embeddings:
     """Reads a file of rows in order; the embeddings map the temporary file that has the rows."""
-    check_columns(format, words, vectors)
-    if format == "floret":
-        check_no_limit(options["limit"])
-        with read_floret_blocks(stream) as table, FileRows(table.dims, folder) as rows:
-            check_same_dims(table.dims, dims)
-            return collect_table(_report(table, stream, progress), table.vocab, rows)
-    if format in TABLES:
-        options |= {"words": words, "vectors": vectors}
-        reading = read_table_blocks(stream, format, unit=unit, **options)
-    elif format == "word2vec":
-        reading = read_word2vec_blocks(stream, unit=unit, **options)
-    else:
-        header = format == "textdims"
-        reading = read_text_blocks(stream, header=header, dims=dims, unit=unit, **options)
-    with reading as blocks, FileRows(blocks.dims, folder) as rows:
-        check_same_dims(blocks.dims, dims)
-        return collect(_report(blocks, stream, progress), rows)
+    options |= {"format": format.name, "dims": dims}
+    with registry.call(format.blocks, stream, **options) as blocks:
+        with FileRows(blocks.dims, folder) as rows:
+            check_same_dims(blocks.dims, dims)
+            return collect(_report(blocks, stream, progress), rows)
 
 
 def _report(blocks: Blocks, stream: Stream, progress: Progress) -> Blocks:

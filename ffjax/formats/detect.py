@@ -1,24 +1,10 @@
 """Which format a file is in, by its content."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
-from ffjax.formats.fasttext.layout import MAGIC as FASTTEXT_MAGIC
-from ffjax.formats.fasttext.layout import is_without_magic
-from ffjax.formats.finalfusion.header import MAGIC as FINALFUSION_MAGIC
+from ffjax.formats import registry
 from ffjax.formats.foreign import foreign_file
-from ffjax.formats.gensim.model import MAGICS as PICKLE_MAGICS
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.model2vec.layout import is_static_model
-from ffjax.formats.safetensors_file import is_safetensors
-from ffjax.formats.snapshot.envelope import MAGIC as SNAPSHOT_MAGIC
-from ffjax.formats.spacy import layout as spacy
-from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
-from ffjax.formats.tables.layout import is_npz
-from ffjax.formats.tables.npy import MAGIC as NPY_MAGIC
-from ffjax.formats.tables.pytorch import MAGIC as PYTORCH_MAGIC
-from ffjax.formats.tables.pytorch import is_pytorch
 from ffjax.formats.text.fields import (
     are_almost_values,
     count_values,
@@ -32,34 +18,12 @@ from ffjax.formats.text.fields import (
 )
 from ffjax.formats.text.header import HEADER, is_floret_header
 
-FORMATS = ("finalfusion", "fasttext", "word2vec", "text", "textdims", "floret", "msgpack")
-FORMATS += ("npy", "safetensors", "parquet", "arrow", "arrow-stream")
-"""Formats of one file."""
-READ_ONLY_FORMATS = ("gensim", "pytorch")
-# Formats of several files: whether a directory or an archive with files of these names (paths in
-# it, those of the uppermost level first) is one.
-_FOLDERS: dict[str, Callable[[list[str]], bool]] = {
-    "npz": is_npz,
-    "pytorch": is_pytorch,
-    "spacy": spacy.is_folder,
-    "model2vec": is_static_model,
-}
-FOLDER_FORMATS = tuple(_FOLDERS)
-
 # Enough for a first line, and for a long one if it is text.
 _HEAD_BYTES = 1 << 16
 _LONG_HEAD_BYTES = 1 << 24
 _SAMPLE_LINES = 16
 _SHOWN_NAMES = 5
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
-_FORMATS_BY_MAGIC = (
-    (FINALFUSION_MAGIC, "finalfusion"),
-    (FASTTEXT_MAGIC, "fasttext"),
-    (SNAPSHOT_MAGIC, "msgpack"),
-    (PYTORCH_MAGIC, "pytorch"),
-    (PICKLE_MAGICS, "gensim"),
-)
-_TABLES_BY_MAGIC = ((NPY_MAGIC, "npy"), *ARROW_MAGICS)
 _KNOWN = (
     "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
@@ -68,24 +32,6 @@ _KNOWN = (
     "floret (a first line of six whole numbers and two markers), and text (a word and its values "
     "on each line, separated by spaces or tabs)."
 )
-
-
-def check_format(name: str, format: Any) -> None:
-    """Checks that `format`, which errors call `name`, is one of the formats or `None`."""
-    formats = tuple(dict.fromkeys((*FORMATS, *FOLDER_FORMATS, *READ_ONLY_FORMATS)))
-    if format is not None and (not isinstance(format, str) or format not in formats):
-        names = ", ".join(map(repr, formats))
-        raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
-
-
-def folder_format(names: list[str]) -> str | None:
-    """The format of a directory or an archive with files of these names, if it is one of ours."""
-    return next((format for format, is_folder in _FOLDERS.items() if is_folder(names)), None)
-
-
-def is_folder(names: list[str]) -> bool:
-    """Whether files of these names are embeddings together."""
-    return folder_format(names) is not None
 
 
 def detect(stream: Stream) -> str:
@@ -107,18 +53,10 @@ def detect(stream: Stream) -> str:
     if stream.folder is not None:
         return _detect_folder(stream, stream.folder.names)
     head = stream.head(_HEAD_BYTES)
-    for magic, format in _FORMATS_BY_MAGIC:
-        if head.startswith(magic):
-            return format
-    if is_without_magic(head):
-        return "fasttext"
     line = head.partition(b"\n")[0]
     if b"\0" in line or not count_values(line):  # a row of text begins with any word
-        for magic, format in _TABLES_BY_MAGIC:
-            if head.startswith(magic):
-                return format
-        if is_safetensors(head):
-            return "safetensors"
+        if (format := registry.by_head(head)) is not None:
+            return format.name
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD_BYTES:
         head = stream.head(_LONG_HEAD_BYTES)
     if (foreign := foreign_file(head)) is not None:
@@ -138,8 +76,8 @@ def detect(stream: Stream) -> str:
 
 
 def _detect_folder(stream: Stream, names: list[str]) -> str:
-    if (format := folder_format(names)) is not None:
-        return format
+    if (format := registry.by_names(names)) is not None:
+        return format.name
     shown_names = ", ".join(map(repr, names[:_SHOWN_NAMES]))
     ending = ", ..." if len(names) > _SHOWN_NAMES else ""
     got = f"a folder with {shown_names}{ending}" if names else "no files in it or one level below"

@@ -10,16 +10,16 @@ come in order. There are no words: every word is hashed to several rows.
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any, Unpack
 
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.file_arguments import check_no_limit
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.export import TableOptions, check_plain
-from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, RowSink, to_storage
+from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.formats.text import header as headers
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.format_floats import format_rows
@@ -30,13 +30,6 @@ from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer
 
 _BLOCK_ROWS = 1 << 12
-
-
-@dataclass(frozen=True)
-class FloretBlocks(Blocks):
-    """The rows of a floret table, with bucket numbers for words and the header's vocabulary."""
-
-    vocab: FloretVocab = None  # type: ignore[assignment]
 
 
 def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embeddings:
@@ -68,26 +61,15 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
         Embeddings(NdArray(2 x 2), FloretVocab(0 words, FloretIndexer(...), '<', '>'))
     """
     with read_floret_blocks(file, skip_edge_unigrams=skip_edge_unigrams) as blocks:
-        return collect_table(blocks, blocks.vocab, RowBuffer(blocks.dims))
-
-
-def collect_table(blocks: Blocks, vocab: FloretVocab, rows: RowSink) -> Embeddings:
-    """Makes embeddings of the blocks of a table; a warning counts rows with NaN or infinity."""
-    n_infinite = 0
-    for block in blocks:
-        n_infinite += block.n_infinite
-        rows.append(block.rows)
-    if n_infinite:
-        message = f"{n_infinite} rows hold NaN or infinity; they are kept as they are"
-        warn_user(message)
-    return Embeddings(to_storage(rows.finish()), vocab)
+        return collect(blocks)
 
 
 @contextmanager
 def read_floret_blocks(
-    file: File | Stream, *, skip_edge_unigrams: bool = True
-) -> Iterator[FloretBlocks]:
-    """Opens a floret table to read it a block of rows at a time."""
+    file: File | Stream, *, limit: int | None = None, skip_edge_unigrams: bool = True
+) -> Iterator[Blocks]:
+    """Opens a floret table to read it a block of rows at a time; `limit` must be `None`."""
+    check_no_limit(limit)
     with open_stream(file) as stream:
         headers.begin_text(stream)
         header = headers.read_floret_header(stream)
@@ -97,7 +79,7 @@ def read_floret_blocks(
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
         reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)
         with closing(reader.read()) as blocks:
-            yield FloretBlocks(dims, n_rows, _check_buckets(stream, blocks), vocab=vocab)
+            yield Blocks(dims, n_rows, _check_buckets(stream, blocks), vocab=vocab)
 
 
 def _check_buckets(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:

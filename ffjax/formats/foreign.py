@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ffjax.formats.registry import by_head
 from ffjax.formats.text.fields import count_values
 
 
@@ -60,38 +61,10 @@ FOREIGN = (
     Foreign(rb"PK\x03\x04", "an archive in an archive", "Unpack it first."),
 )
 
-# Formats and wrappings that `ffjax.load` accepts, for errors of the single-format readers.
-_READABLE = tuple(
-    Foreign(magic, name, f"`ffjax.{reader}` reads it, and `ffjax.load` recognizes formats.")
-    for magic, name, reader in (
-        (rb"FiFu", "a finalfusion file", "load_finalfusion"),
-        (rb"\xba\x16O/", "a model of fastText", "load_fasttext"),
-        (rb"\x83\xa5ffjax", "a snapshot", "load"),
-        (rb"\x80[\x02-\x05]", "a pickle, such as gensim's `save` writes", "load_gensim"),
-        (rb"\x93NUMPY", "an array of NumPy", "load"),
-        (rb"(?s:.{8})\{\s*\"", "a safetensors file", "load"),
-        (rb"PAR1", "a Parquet file", "load"),
-        (rb"ARROW1\x00\x00|\xff{4}", "an Arrow table", "load"),
-    )
-)
 _WRAPPED = Foreign(
     rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ|\x28\xb5\x2f\xfd|PK\x03\x04",
     "a compressed file or an archive",
     "`ffjax.load` reads it, or says what is in it.",
-)
-
-# By the ending of a member's name: what the archive is.
-_ARCHIVES = (
-    Foreign(
-        rb"data\.pkl",
-        "a PyTorch file (`.pt`)",
-        "`ffjax.load` reads it.",
-    ),
-    Foreign(
-        rb"\.npy",
-        "NumPy arrays (`.npz`)",
-        "`ffjax.load` reads them.",
-    ),
 )
 
 
@@ -106,14 +79,8 @@ def other_format(head: bytes, *, is_wrapped: bool = False) -> Foreign | None:
     """What a file is that the reader of one format does not read, if its first bytes tell."""
     if count_values(head.partition(b"\n")[0]):
         return None
-    kinds = (*_READABLE, _WRAPPED) if is_wrapped else _READABLE
-    kind = next((kind for kind in kinds if re.match(kind.magic, head)), None)
-    return kind or foreign_file(head)
-
-
-def foreign_archive(names: list[str]) -> Foreign | None:
-    """What an archive with members of these names is, if it is something that is not read here."""
-    for kind in _ARCHIVES:
-        if any(re.search(kind.magic + rb"\Z", name.encode()) for name in names):
-            return kind
-    return None
+    if (format := by_head(head)) is not None:
+        return Foreign(b"", format.title, format.advice)
+    if is_wrapped and re.match(_WRAPPED.magic, head):
+        return _WRAPPED
+    return foreign_file(head)

@@ -18,10 +18,10 @@ from typing import Any
 
 from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
-from ffjax.formats.detect import is_folder
 from ffjax.formats.io.archives import default_member
 from ffjax.formats.io.folders import names_in
 from ffjax.formats.io.streams import IsFolder
+from ffjax.formats.registry import is_folder
 
 _ADDRESS = re.compile(
     r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>refs/\w+/[^/]+|[^/]+))?(/(?P<file>.+))?"

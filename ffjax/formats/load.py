@@ -4,37 +4,18 @@ from typing import Any
 
 from jax.sharding import NamedSharding
 
-from ffjax._internal.file_arguments import (
-    check_dims,
-    check_limit,
-    check_member,
-    check_no_limit,
-    check_same_dims,
-)
+from ffjax._internal.file_arguments import check_dims, check_limit, check_member, check_same_dims
 from ffjax._internal.pytree import replace
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import FOLDER_FORMATS, check_format, detect, is_folder
-from ffjax.formats.fasttext.reader import load_fasttext
-from ffjax.formats.finalfusion.reader import load_finalfusion
-from ffjax.formats.floret import load_floret
-from ffjax.formats.gensim.reader import load_gensim
+from ffjax.formats import registry
+from ffjax.formats.detect import detect
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.model2vec.words import load_words
-from ffjax.formats.snapshot.files import load_snapshot
-from ffjax.formats.spacy.reader import load_spacy_folder
-from ffjax.formats.tables.layout import FORMATS as TABLES
-from ffjax.formats.tables.layout import check_columns
-from ffjax.formats.tables.read import load_table
-from ffjax.formats.text.read import load_text, load_text_dims
-from ffjax.formats.word2vec import load_word2vec
+from ffjax.formats.rows.row_blocks import collect
 from ffjax.storage.norms import Norms
 from ffjax.storage.sharded import divide
 from ffjax.transforms.select import first_words
-
-# The formats whose readers need complete files, and map them.
-IN_PLACE = ("finalfusion", "fasttext", "msgpack", "gensim", *FOLDER_FORMATS)
 
 
 def load(
@@ -113,12 +94,12 @@ def load(
         >>> ffjax.load(path, limit=1).vocab.words
         ['one']
     """
-    check_format("format", format)
+    registry.check_format("format", format)
     check_limit(limit)
     check_dims(dims)
     check_member(member)
     reading = {"lossy": lossy, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
-    with open_stream(local_path(path), member, is_folder) as stream:
+    with open_stream(local_path(path), member, registry.is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap |= format == "finalfusion"  # whose rows need nothing but to be placed
@@ -142,39 +123,22 @@ def load_stream(
     stream: Stream,
     format: str,
     *,
-    mmap: bool = False,
-    lossy: bool = False,
     limit: int | None = None,
     dims: int | None = None,
     words: File | None = None,
     vectors: str | None = None,
+    **options: Any,
 ) -> Embeddings:
     """Reads embeddings from a stream at its start, as `load` does."""
-    check_columns(format, words, vectors)
-    match format:
-        case "text":
-            return load_text(stream, lossy, limit, dims=dims)
-        case "textdims":
-            return load_text_dims(stream, lossy, limit, dims=dims)
-        case "finalfusion":
-            embeddings = first_words(load_finalfusion(stream, mmap=mmap), limit)
-        case "fasttext":
-            embeddings = load_fasttext(stream, mmap=mmap, lossy=lossy, limit=limit)
-        case "msgpack":
-            embeddings = first_words(load_snapshot(stream), limit)
-        case "gensim":
-            embeddings = load_gensim(stream, mmap=mmap, lossy=lossy, limit=limit)
-        case "word2vec":
-            embeddings = load_word2vec(stream, lossy, limit)
-        case "spacy":
-            embeddings = load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
-        case "model2vec":
-            embeddings = load_words(stream, limit=limit)
-        case _ if format in TABLES:
-            options = {"mmap": mmap, "lossy": lossy, "limit": limit}
-            embeddings = load_table(stream, format, words=words, vectors=vectors, **options)
-        case _:
-            check_no_limit(limit)
-            embeddings = load_floret(stream)
+    entry = registry.FORMATS[format]
+    registry.check_columns(entry, words, vectors)
+    options |= {"format": format, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
+    if entry.load:
+        embeddings = registry.call(entry.load, stream, **options)
+    else:
+        with registry.call(entry.blocks, stream, unit=True, **options) as blocks:
+            embeddings = collect(blocks)
+    if not registry.takes(entry.load or entry.blocks, "limit"):
+        embeddings = first_words(embeddings, limit)
     check_same_dims(embeddings.dims, dims)
     return embeddings

@@ -1,76 +1,21 @@
 """Writing embeddings in any format."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple
+from inspect import Parameter, signature
+from typing import Any, get_args
 
 from ffjax._internal.atomic_write import folder_parent, output_folder
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.detect import FORMATS, READ_ONLY_FORMATS, check_format
-from ffjax.formats.fasttext.layout import lost_settings
-from ffjax.formats.fasttext.writer import write_fasttext
-from ffjax.formats.finalfusion.writer import write_finalfusion
-from ffjax.formats.floret import write_floret
 from ffjax.formats.io.binary import File
-from ffjax.formats.model2vec.writer import FILES as MODEL2VEC_FILES
-from ffjax.formats.model2vec.writer import write_model2vec
-from ffjax.formats.rows.export import ColumnOptions, ExportOptions, TableOptions, losses
-from ffjax.formats.snapshot.files import write_snapshot
-from ffjax.formats.spacy.writer import FILES as SPACY_FILES
-from ffjax.formats.spacy.writer import other_metadata, write_spacy
-from ffjax.formats.tables import write as tables
-from ffjax.formats.text.write import check_separator, write_text, write_text_dims
-from ffjax.formats.word2vec import write_word2vec
+from ffjax.formats.registry import FORMATS, by_ending, check_format, imported
+from ffjax.formats.rows.export import losses
+from ffjax.formats.text.write import check_separator
 from ffjax.transforms.select import unshare_rows as unshare
 from ffjax.vocab import FastTextVocab
 
-
-class _Format(NamedTuple):
-    """What writes a format, the options that drop something, and all other options."""
-
-    write: Callable[..., None]
-    drop: AbstractSet[str] = frozenset()
-    other: AbstractSet[str] = frozenset()
-
-
-_COLUMNS = ColumnOptions.__optional_keys__
-_EXPORT, _TABLE = ExportOptions.__optional_keys__, TableOptions.__optional_keys__
-_WRITERS: dict[str, _Format] = {
-    "finalfusion": _Format(write_finalfusion, {"drop_training"}),
-    "fasttext": _Format(write_fasttext, {"drop_metadata"}),
-    "word2vec": _Format(write_word2vec, _EXPORT, {"unnormalize"}),
-    "text": _Format(write_text, _EXPORT, {"sep", "unnormalize"}),
-    "textdims": _Format(write_text_dims, _EXPORT, {"sep", "unnormalize"}),
-    "floret": _Format(write_floret, _TABLE),
-    "msgpack": _Format(write_snapshot),
-    "npy": _Format(tables.write_npy, _EXPORT, {"unnormalize", "words"}),
-    "npz": _Format(tables.write_npz, _COLUMNS, {"unnormalize"}),
-    "safetensors": _Format(tables.write_safetensors, _COLUMNS, {"unnormalize"}),
-    "parquet": _Format(tables.write_parquet, _COLUMNS, {"unnormalize"}),
-    "arrow": _Format(tables.write_arrow, _COLUMNS, {"unnormalize"}),
-    "arrow-stream": _Format(tables.write_arrow_stream, _COLUMNS, {"unnormalize"}),
-    "spacy": _Format(write_spacy, _EXPORT, {"lang", "name", "attr"}),
-    "model2vec": _Format(write_model2vec, _EXPORT, {"unnormalize", "lowercase"}),
-}
-_FOLDERS = {"spacy": SPACY_FILES, "model2vec": MODEL2VEC_FILES}  # and the files in them
-_SHARING = {"msgpack", "spacy"}  # which hold one row for several words
-_REPEATING = {"word2vec", "text", "textdims"}  # whose writers go through words
-# By format: the names in metadata that get lost, where there is room for some.
-_LOST_METADATA = {"fasttext": lost_settings, "spacy": other_metadata}
-_ENDINGS = {
-    ".fifu": "finalfusion",
-    ".w2v": "word2vec",
-    ".txt": "text",
-    ".vec": "textdims",
-    ".dims": "textdims",
-    ".floret": "floret",
-    ".msgpack": "msgpack",
-    **{f".{format}": format for format in ("npy", "npz", "safetensors", "parquet", "arrow")},
-    ".feather": "arrow",
-    ".arrows": "arrow-stream",
-}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}
 
 
@@ -144,21 +89,31 @@ def save_what_fits(
 ) -> tuple[str, ...]:
     """As `save`, but drops what the format cannot hold; returns the names of what it dropped."""
     format = format_for(embeddings, path, format, name)
-    embeddings = _unshared(embeddings, format, unshare_rows or format not in _SHARING)
-    drop = _WRITERS[format].drop
-    lost = {option: loss for option, loss in losses(embeddings).items() if option in drop}
-    if format == "spacy" and not embeddings.vocab.has_words:
-        lost.pop("drop_subwords", None)  # which floret mode holds
-    if format in _LOST_METADATA and not _LOST_METADATA[format](embeddings.metadata):
-        lost.pop("drop_metadata", None)
+    entry = FORMATS[format]
+    embeddings = _unshared(embeddings, format, unshare_rows or not entry.shares_rows)
+    droppable = writer_options(format)
+    if entry.keeps:
+        droppable -= imported(entry.keeps)(embeddings)
+    lost = {option: loss for option, loss in losses(embeddings).items() if option in droppable}
     write_as(format, path, embeddings, {**dict.fromkeys(lost, True), **options})
     return tuple(loss for option, loss in lost.items() if option != "reconstruct")
+
+
+def writer_options(format: str) -> AbstractSet[str]:
+    """The options of a format's writer: its keywords, and those of the class of its `options`."""
+    names: set[str] = set()
+    for parameter in list(signature(imported(FORMATS[format].write)).parameters.values())[2:]:
+        if parameter.kind is Parameter.VAR_KEYWORD:
+            names |= get_args(parameter.annotation)[0].__optional_keys__
+        else:
+            names.add(parameter.name)
+    return names
 
 
 def write_as(format: str, path: File, embeddings: Embeddings, options: Mapping[str, Any]) -> None:
     """Writes embeddings in a format, with the options of its own writer."""
     check_options(format, options)
-    _WRITERS[format].write(path, embeddings, **options)
+    imported(FORMATS[format].write)(path, embeddings, **options)
 
 
 def format_for(
@@ -174,44 +129,39 @@ def format_of(
 ) -> str:
     """The format to write: `format`, which errors call `name`, or the one of the path."""
     check_format(name, format)
-    if format in READ_ONLY_FORMATS:
-        hint = "gensim opens word2vec and fastText files; PyTorch takes NumPy arrays."
+    if format is not None and not FORMATS[format].write:
+        hint = FORMATS[format].instead
         raise ValueError(f"`{name}`: expected a format that is written, got {format!r}. {hint}")
     if format is not None:
         return format
     if isinstance(path, int):
-        names = ", ".join(map(repr, FORMATS))
+        names = ", ".join(repr(x.name) for x in FORMATS.values() if x.write and not x.files)
         raise ValueError(f"`{name}`: expected one of {names} for a descriptor, got None.")
     path = os.fsdecode(path)
     ending = os.path.splitext(path)[1].lower()
     if ending == ".bin" and fasttext:
         return "fasttext"
-    if ending in _ENDINGS:
-        return _ENDINGS[ending]
+    if ending in (formats := by_ending()):
+        return formats[ending]
     hint = f"Say which format with `{name}=`."
     if ending in _COMPRESSED:
         hint = "Files are written as they are; compress it afterwards."
     elif ending == ".bin":
         hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
-    endings = ", ".join(f"{ending} ({format})" for ending, format in _ENDINGS.items())
+    endings = ", ".join(f"{ending} ({format})" for ending, format in formats.items())
     raise ValueError(f"`path`: expected a name that ends with {endings}, got {path!r}. {hint}")
 
 
 def target_folder(path: File, format: str | None) -> bytes | None:
     """The folder in which a file or a folder will be made, `None` for what exists and stays."""
-    if format in _FOLDERS:
-        return folder_parent(path, _FOLDERS[format])
+    if format is not None and FORMATS[format].files:
+        return folder_parent(path, imported(FORMATS[format].files))
     return output_folder(path)
-
-
-def holds_shared_rows(format: str) -> bool:
-    """Whether a format holds words that share rows, or its writer repeats these by itself."""
-    return format in _SHARING or format in _REPEATING
 
 
 def check_options(format: str, options: Mapping[str, Any]) -> None:
     """Checks the options of a format's writer, before there is anything to write."""
-    available = _WRITERS[format].drop | _WRITERS[format].other
+    available = writer_options(format)
     for option in options.keys() - available:
         names = ", ".join(f"`{name}`" for name in sorted(available)) or "none"
         raise TypeError(f"`{option}`: expected an option of {format} files ({names}).")
@@ -224,15 +174,15 @@ def promised_format(name: str) -> str | None:
     ending = os.path.splitext(name)[1].lower()
     if ending == ".bin":
         return "fastText or word2vec"
-    return "compressed" if ending in _COMPRESSED else _ENDINGS.get(ending)
+    return "compressed" if ending in _COMPRESSED else by_ending().get(ending)
 
 
 def _unshared(embeddings: Embeddings, format: str, unshare_rows: bool) -> Embeddings:
     """Embeddings whose words share no rows, unless the format holds those."""
     vocab = embeddings.vocab
     if unshare_rows:
-        return embeddings if format in _REPEATING else unshare(embeddings)
-    if format not in _SHARING and vocab.shared_rows is not None:
+        return embeddings if FORMATS[format].repeats_rows else unshare(embeddings)
+    if not FORMATS[format].shares_rows and vocab.shared_rows is not None:
         raise ValueError(
             f"`embeddings`: expected a row for each word, which is all that {format} files hold, "
             f"got {len(vocab)} words that share {vocab.n_word_rows} rows. "

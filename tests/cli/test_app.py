@@ -15,7 +15,7 @@ import pytest
 
 import ffjax
 from ffjax.cli import app, options
-from ffjax.formats import detect
+from ffjax.formats.registry import FORMATS
 from tests.formats.fasttext import files as fasttext_files
 from tests.formats.pickles import pickle_files
 
@@ -124,9 +124,8 @@ def test_examples_in_the_help_are_commands_that_parse(command):
 
 
 def test_formats_on_the_command_line_are_those_of_load():
-    formats = (*detect.FORMATS, *detect.FOLDER_FORMATS)
-    written = tuple(name for name in formats if name not in detect.READ_ONLY_FORMATS)
-    assert get_args(options.Format) == written
+    assert get_args(options.ReadFormat) == tuple(FORMATS)
+    assert get_args(options.WrittenFormat) == tuple(x.name for x in FORMATS.values() if x.write)
 
 
 def test_help_completion_and_info_do_not_import_jax(small, demo_file, tmp_path):

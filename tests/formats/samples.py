@@ -7,7 +7,10 @@ import numpy as np
 
 import ffjax
 from ffjax.formats.io import streams
+from ffjax.formats.registry import FORMATS
 
+# Formats of one file that are written.
+FILES = [x.name for x in FORMATS.values() if x.write and not x.files and not x.folder]
 ROWS = np.array([[3, 4], [0.5, -0.25]], np.float32)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import ffjax
-from ffjax.formats.detect import FORMATS, detect
+from ffjax.formats.detect import detect
+from ffjax.formats.registry import FORMATS
 from tests.formats.samples import open_bytes
 
 

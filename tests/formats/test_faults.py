@@ -230,7 +230,7 @@ def test_a_model_of_floret_is_not_a_corrupt_one_of_fasttext(
     raw = path.read_bytes()
     path.write_bytes(raw[:52] + np.array([mode, 2, 100], "<i4").tobytes() + raw[56:])
     with pytest.raises(
-        ffjax.FormatError, match=f"expected a model of fastText.*floret.*`{advice}`"
+        ffjax.FormatError, match=f"expected a fastText model.*floret.*`{advice}`"
     ):
         ffjax.load(path)
 

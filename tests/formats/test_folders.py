@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import ffjax
-from ffjax.formats import detect
 from ffjax.formats.describe import describe
+from ffjax.formats.detect import detect
 from ffjax.formats.io.folders import names_in
 from ffjax.formats.io.streams import open_stream
+from ffjax.formats.registry import FORMATS, Format, is_folder
 
 
 @pytest.fixture
@@ -35,12 +36,16 @@ def test_the_root_of_the_file_system_is_not_searched() -> None:
 def test_a_folder_is_recognized_by_its_names(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(detect._FOLDERS, "toy", lambda names: "a/one.txt" in names)
-    with open_stream(folder, is_folder=detect.is_folder) as stream:
-        assert detect.detect(stream) == "toy" and stream.folder is not None
+    monkeypatch.setitem(FORMATS, "toy", Format("toy", folder=f"{__name__}:_is_toy"))
+    with open_stream(folder, is_folder=is_folder) as stream:
+        assert detect(stream) == "toy" and stream.folder is not None
         with stream.folder.open("a/one.txt") as file:
             assert file.read(100) == b"one 1.0 0.5\n"
             assert str(file.error(0, "x", "y")).startswith(str(folder / "a" / "one.txt"))
+
+
+def _is_toy(names: list[str]) -> bool:
+    return "a/one.txt" in names
 
 
 def _zipped(folder: Path, target: Path) -> Path:
@@ -65,9 +70,9 @@ def test_an_archive_may_be_a_folder(
     with pytest.raises(ffjax.FormatError, match="expected one file, got several: 'z.txt', 'a/one"):
         ffjax.load(path)
     assert ffjax.load(path, member="a/one.txt").vocab.words == ["one"]
-    monkeypatch.setitem(detect._FOLDERS, "toy", lambda names: "a/one.txt" in names)
-    with open_stream(path, is_folder=detect.is_folder) as stream:
-        assert detect.detect(stream) == "toy" and stream.folder is not None
+    monkeypatch.setitem(FORMATS, "toy", Format("toy", folder=f"{__name__}:_is_toy"))
+    with open_stream(path, is_folder=is_folder) as stream:
+        assert detect(stream) == "toy" and stream.folder is not None
         assert stream.folder.names == names_in(folder)
         for name in ("z.txt", "a/one.txt", "z.txt"):  # in any order
             with stream.folder.open(name) as file:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.formats.detect import FORMATS, detect
+from ffjax.formats.detect import detect
 from ffjax.formats.text import write as text_write
-from tests.formats.samples import ROWS, fasttext, open_bytes, quantized, simple
+from tests.formats.samples import FILES, ROWS, fasttext, open_bytes, quantized, simple
 
 
 def test_lossy(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def _empty(format: str, words: list[str], dims: int) -> ffjax.Embeddings:
     return ffjax.Embeddings(ffjax.NdArray(np.ones((n_rows, dims), np.float32)), vocab)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize(("words", "dims"), [(["one", "two"], 0), ([], 3), ([], 0)])
 def test_what_is_written_of_nothing_can_be_read(
     tmp_path: Path, format: str, words: list[str], dims: int

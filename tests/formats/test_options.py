@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.formats.detect import FORMATS
 from tests import builders
 from tests.formats.fasttext import files as fasttext_files
+from tests.formats.samples import FILES
 
 
 def zipped(data: bytes) -> bytes:
@@ -73,7 +73,7 @@ def same(one: ffjax.Embeddings, other: ffjax.Embeddings, n: int | None = None) -
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FILES)
 def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
     data = content(format, tmp_path)
     plain, path = tmp_path / "plain", tmp_path / "wrapped"
@@ -107,7 +107,7 @@ def test_options(tmp_path: Path, format: str, wrapping: str) -> None:
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FILES)
 def test_an_empty_file_is_refused_by_every_reader(
     tmp_path: Path, format: str, wrapping: str
 ) -> None:
@@ -121,10 +121,10 @@ def test_an_empty_file_is_refused_by_every_reader(
         ffjax.load(path)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FILES)
 def test_a_file_of_another_format_is_refused_by_every_reader(tmp_path: Path, format: str) -> None:
     path = tmp_path / "other"
-    for other in FORMATS:
+    for other in FILES:
         path.write_bytes(content(other, tmp_path))
         # A line of dimensions may be a row whose word is a number, and the other way round.
         if (

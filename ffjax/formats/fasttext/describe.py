@@ -4,21 +4,29 @@ from typing import Any
 
 from ffjax.formats.fasttext.entries import TAIL_BYTES, find_ends, read_sizes
 from ffjax.formats.fasttext.layout import (
+    MAGIC,
     WITHOUT_MAGIC,
     Config,
+    is_without_magic,
     read_flag,
     read_quantized,
     read_version,
     skip_dense,
 )
-from ffjax.formats.io.binary import ByteSource, Cursor
+from ffjax.formats.io.binary import ByteSource, Cursor, File
+from ffjax.formats.io.streams import Stream, open_source
 
 _CENTROIDS = 256
 _LABEL, _SHOWN_LABELS = 1, 8  # the type of an entry
 
 
-def describe(source: ByteSource) -> dict[str, Any]:
+def describe(file: File | Stream) -> dict[str, Any]:
     """The settings, the sizes of the dictionary, and the shapes of the matrices."""
+    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
+        return _describe(source)
+
+
+def _describe(source: ByteSource) -> dict[str, Any]:
     cursor = Cursor(source)
     version = read_version(cursor)
     config = Config.read(cursor)

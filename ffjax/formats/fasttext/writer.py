@@ -107,6 +107,11 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
         _write_output(output, training, config, len(vocab), matrix.codes is not None)
 
 
+def keeps(embeddings: Embeddings) -> set[str]:
+    """The options that drop nothing: a model has a place for fastText's settings."""
+    return set() if layout.lost_settings(embeddings.metadata) else {"drop_metadata"}
+
+
 def _with_fasttext_rules(indexer: _Indexer | None) -> _Indexer | None:
     """An indexer with fastText's rule for n-grams of one character, which files don't choose."""
     if indexer is None:

@@ -4,8 +4,17 @@ import struct
 import tomllib
 from typing import Any
 
-from ffjax.formats.finalfusion.header import STORAGES, VOCABS, ChunkId, ChunkInFile, find_chunks
-from ffjax.formats.io.binary import ByteSource
+from ffjax.errors import FinalfusionFormatError
+from ffjax.formats.finalfusion.header import (
+    MAGIC,
+    STORAGES,
+    VOCABS,
+    ChunkId,
+    ChunkInFile,
+    find_chunks,
+)
+from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream, open_source
 
 # The numbers with which the body of a chunk begins; the module of each chunk has its layout.
 _HEADS = {
@@ -23,9 +32,13 @@ _HEADS = {
 }
 
 
-def describe(source: ByteSource) -> dict[str, Any]:
+def describe(file: File | Stream) -> dict[str, Any]:
     """The chunks of a file, and the numbers that they begin with."""
-    chunks = find_chunks(source)
+    with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
+        return _describe(find_chunks(source))
+
+
+def _describe(chunks: list[ChunkInFile]) -> dict[str, Any]:
     first = {chunk.identifier: chunk for chunk in reversed(chunks)}
     facts: dict[str, Any] = {"chunks": [chunk.identifier.name for chunk in chunks]}
     for kind in (*VOCABS, *STORAGES, ChunkId.NdNorms):

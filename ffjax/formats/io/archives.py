@@ -16,9 +16,9 @@ from posixpath import splitext
 from typing import Any
 
 from ffjax.errors import FormatError
-from ffjax.formats.foreign import foreign_archive
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
+from ffjax.formats.registry import by_names
 
 _READ_BYTES = 1 << 16
 _MOST_NAMES = 20
@@ -41,21 +41,15 @@ _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zl
 _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
-def open_zip(
-    raw: Any, file: File | None, member: str | None = None, *, names_format: bool = True
-) -> io.RawIOBase:
-    """A member of a zip archive as a stream, by default the one of `default_member`.
-
-    With `names_format` errors say which format of several files an archive has.
-    """
+def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
+    """A member of a zip archive as a stream, by default the one of `default_member`."""
     with _format_errors(file, "zip"):
         archive = zipfile.ZipFile(raw)
         infos = {info.filename: info for info in filter(_is_file, archive.infolist())}
     names = list(infos)
-    foreign = foreign_archive(names) if member is None and names_format else None
-    if foreign is not None:
-        expected, got, hint = "embeddings", foreign.name, foreign.advice
-        raise FormatError(file, offset=0, expected=expected, got=got, hint=hint)
+    if member is None and (format := by_names(names)) is not None:
+        got, hint = format.title, format.advice
+        raise FormatError(file, offset=0, expected="one file", got=got, hint=hint)
     info = infos[_chosen(names, member, file, "zip")]
     _check_zipped(info, file)
     with _format_errors(file, "zip"):

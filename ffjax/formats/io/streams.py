@@ -282,7 +282,7 @@ def _unwrap(
         raw.seek(0)
         if is_folder is not None and is_folder(names := by_level(zip_names(raw, file))):
             return _archive(file, names, ("zip",), lambda name: _open_zipped(raw, file, name))
-        data = open_zip(raw, file, member, names_format=is_folder is None)
+        data = open_zip(raw, file, member)
         return Stream(file, stack.enter_context(data), ("zip",))
     kind = compression_of(head)
     if kind is not None:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from ffjax.formats.io.folders import Folder
-from ffjax.formats.io.streams import open_source
+from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.model2vec import layout as layouts
 from ffjax.formats.safetensors_file import read_header
 from ffjax.strings.tokenizer_file import read_tokenizer
 
 
-def describe(folder: Folder) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The layout, the tokenizer, the number of tokens, and the shape of the rows."""
+    folder = stream.expected_folder()
     layout = layouts.layout_in(folder)
     settings = layouts.read_settings(folder, layout)
     raw = layouts.content(folder, layout.tokenizer)

@@ -6,7 +6,7 @@ from ffjax.formats.io.streams import Stream
 from ffjax.formats.model2vec.reader import load_static_model
 
 
-def load_words(stream: Stream, *, limit: int | None = None) -> Embeddings:
+def read_words(stream: Stream, *, limit: int | None = None) -> Embeddings:
     """The words of a static model and their vectors; an error if its tokens are not words."""
     model = load_static_model(stream)
     settings = model.settings

@@ -22,7 +22,7 @@ from ffjax.kernels.unit_length import row_norms, unit_length
 from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import InvalidString, StringTable
-from ffjax.vocab import SimpleVocab
+from ffjax.vocab import SimpleVocab, Vocab
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -54,6 +54,7 @@ class Blocks:
     matrix: np.ndarray | None = None  # which the rows of all blocks fill, one after the other
     unit: bool = False  # whether rows are scaled to unit length
     metadata: Metadata | None = None
+    vocab: Vocab | None = None  # if words are not words but numbers of rows
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks
@@ -162,7 +163,8 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
     """Makes embeddings of blocks of rows, with norms if these have unit length.
 
     The first row of a word counts, rows with NaN or infinity stay, and warnings count both. Rows
-    are appended to `rows`, by default to one array in memory.
+    are appended to `rows`, by default to one array in memory. If blocks have a vocabulary, all rows
+    stay.
     """
     if rows is None and blocks.matrix is None:
         rows = RowBuffer(blocks.dims)
@@ -174,13 +176,13 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         if rows is not None:
             rows.append(block.rows)
     if n_infinite:
-        message = (
-            f"{n_infinite} vectors have no finite length; they are kept as they are, with norm 1"
-        )
-        warn_user(message)
+        what, norm = "vectors have no finite length", ", with norm 1"
+        if blocks.vocab is not None:
+            what, norm = "rows hold NaN or infinity", ""
+        warn_user(f"{n_infinite} {what}; they are kept as they are{norm}")
     table, lengths, ids = StringTable.concat(tables), np.concatenate(norms), None
     try:
-        vocab = SimpleVocab(table)
+        vocab = SimpleVocab(table) if blocks.vocab is None else blocks.vocab
     except ValueError:
         ids = table.first_occurrences()
         n_repeated = len(table) - len(ids)

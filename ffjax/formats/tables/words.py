@@ -7,10 +7,10 @@ import numpy as np
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.streams import open_source, open_stream
-from ffjax.formats.tables.arrow import MAGICS as ARROW_MAGICS
+from ffjax.formats.registry import by_head
+from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import ArrowTable, import_pyarrow, open_arrow, row_error
 from ffjax.formats.tables.named_arrays import NamedArrays
-from ffjax.formats.tables.npy import MAGIC as NPY_MAGIC
 from ffjax.formats.tables.npy import Array, read_npy
 from ffjax.strings.byte_views import byte_views
 from ffjax.strings.string_table import StringTable
@@ -69,16 +69,14 @@ def read_words(file: Any) -> StringTable:
         ['one', 'two']
     """
     with open_stream(file) as stream:
-        head = stream.head(8)
+        format = by_head(stream.head(8))
         with open_source(stream) as source:
-            if head.startswith(NPY_MAGIC):
+            if format is None or format.name not in ("npy", *ARROW_FORMATS):
+                return _lines(source)
+            if format.name == "npy":
                 return _array_words(_strings(read_npy(source)))
-            for magic, format in ARROW_MAGICS:
-                if head.startswith(magic):
-                    table = open_arrow(source, format, has_vectors=False)
-                    batches = (column_words(batch, table, 0) for batch in table.batches())
-                    return StringTable.concat(list(batches))
-            return _lines(source)
+            table = open_arrow(source, format.name, has_vectors=False)
+            return StringTable.concat([column_words(batch, table, 0) for batch in table.batches()])
 
 
 def _strings(array: Array) -> Array:

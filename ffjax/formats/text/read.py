@@ -12,6 +12,7 @@ and cannot read the number).
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_limit
@@ -118,6 +119,10 @@ def read_text_blocks(
         reader = TextReader(stream, table.n_rows, table.dims, lossy, unit, table)
         with closing(reader.read(limit)) as blocks:
             yield row_blocks.Blocks(table.dims, table.n_rows, blocks, unit=unit)
+
+
+read_blocks = partial(read_text_blocks, header=False)
+read_blocks_with_dims = partial(read_text_blocks, header=True)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,273 @@
+"""The formats: how each is recognized, and which functions read, describe and write it.
+
+A new format is an entry here. Functions are named by their modules, relative to `ffjax.formats`,
+which are imported when a function is called: this module imports nothing, so that `ffjax info`,
+`--help` and completion do without JAX. A function gets those of the options that it has parameters
+for.
+"""
+
+from importlib import import_module
+from inspect import signature
+from typing import Any, NamedTuple
+
+
+class Format(NamedTuple):
+    """A format, and where its functions are.
+
+    Attributes:
+        name: what `format=` and `--to` call it.
+        title: what errors about the wrong format call it.
+        heads: the bytes that its files begin with, or functions `(head) -> bool`.
+        folder: `(names) -> bool`, whether files of these names are of the format together.
+        load: `(stream, *, mmap, lossy, limit, dims, words, vectors) -> Embeddings`; called
+            `load_NAME` if it is public.
+        blocks: the same for files that are read in order, `(stream, *, unit, ...) -> Blocks` as a
+            context; `load` may be missing then.
+        describe: `(stream, *, lossy, dims, words, vectors) -> dict`, without JAX.
+        write: `(path, embeddings, **options)`; its parameters are the format's options.
+        endings: of the names of files.
+        files: the names of all files, if a folder is written.
+        keeps: `(embeddings) -> set`, options of `write` that drop nothing of these embeddings.
+        shares_rows: whether words may share a row.
+        repeats_rows: whether `write` repeats rows that words share.
+        is_plain: whether the file has the vectors themselves, and not unit vectors and norms.
+        instead: for formats without `write`, what to write.
+    """
+
+    name: str
+    title: str = ""
+    heads: tuple[str, ...] = ()
+    folder: str = ""
+    load: str = ""
+    blocks: str = ""
+    describe: str = ""
+    write: str = ""
+    endings: tuple[str, ...] = ()
+    files: str = ""
+    keeps: str = ""
+    shares_rows: bool = False
+    repeats_rows: bool = False
+    is_plain: bool = False
+    instead: str = ""
+
+    @property
+    def advice(self) -> str:
+        """Which public function reads such files."""
+        return f"`ffjax.load{self.load.partition(':load')[2]}` reads it."
+
+
+_TEXT: dict[str, Any] = {"repeats_rows": True, "is_plain": True}
+_TABLE: dict[str, Any] = {
+    "load": ".tables.read:read_table",
+    "blocks": ".tables.read:read_table_blocks",
+    "describe": ".tables.describe:describe",
+}
+
+_FORMATS = (
+    Format(
+        "finalfusion",
+        "a finalfusion file",
+        heads=(".finalfusion.header:MAGIC",),
+        load=".finalfusion.reader:load_finalfusion",
+        describe=".finalfusion.describe:describe",
+        write=".finalfusion.writer:write_finalfusion",
+        endings=(".fifu",),
+    ),
+    Format(
+        "fasttext",
+        "a fastText model",
+        heads=(".fasttext.layout:MAGIC", ".fasttext.layout:is_without_magic"),
+        load=".fasttext.reader:load_fasttext",
+        describe=".fasttext.describe:describe",
+        write=".fasttext.writer:write_fasttext",
+        keeps=".fasttext.writer:keeps",
+    ),
+    Format(
+        "word2vec",
+        load=".word2vec:load_word2vec",
+        blocks=".word2vec:read_word2vec_blocks",
+        write=".word2vec:write_word2vec",
+        endings=(".w2v",),
+        describe=".text.describe:describe_word2vec",
+        **_TEXT,
+    ),
+    Format(
+        "text",
+        blocks=".text.read:read_blocks",
+        describe=".text.describe:describe_text",
+        write=".text.write:write_text",
+        endings=(".txt",),
+        **_TEXT,
+    ),
+    Format(
+        "textdims",
+        blocks=".text.read:read_blocks_with_dims",
+        describe=".text.describe:describe_text",
+        write=".text.write:write_text_dims",
+        endings=(".vec", ".dims"),
+        **_TEXT,
+    ),
+    Format(
+        "floret",
+        blocks=".floret:read_floret_blocks",
+        describe=".text.describe:describe_floret",
+        write=".floret:write_floret",
+        endings=(".floret",),
+    ),
+    Format(
+        "msgpack",
+        "a snapshot",
+        heads=(".snapshot.envelope:MAGIC",),
+        load=".snapshot.files:read_snapshot",
+        describe=".snapshot.describe:describe",
+        write=".snapshot.files:write_snapshot",
+        endings=(".msgpack",),
+        shares_rows=True,
+    ),
+    Format(
+        "npy",
+        "an array of NumPy",
+        heads=(".tables.npy:MAGIC",),
+        write=".tables.write:write_npy",
+        endings=(".npy",),
+        is_plain=True,
+        **_TABLE,
+    ),
+    Format(
+        "npz",
+        "an archive of NumPy arrays (`.npz`)",
+        folder=".tables.layout:is_npz",
+        write=".tables.write:write_npz",
+        endings=(".npz",),
+        **_TABLE,
+    ),
+    Format(
+        "safetensors",
+        "a safetensors file",
+        heads=(".safetensors_file:is_safetensors",),
+        write=".tables.write:write_safetensors",
+        endings=(".safetensors",),
+        **_TABLE,
+    ),
+    Format(
+        "parquet",
+        "a Parquet file",
+        heads=(".tables.arrow:PARQUET_MAGIC",),
+        write=".tables.write:write_parquet",
+        endings=(".parquet",),
+        **_TABLE,
+    ),
+    Format(
+        "arrow",
+        "an Arrow table",
+        heads=(".tables.arrow:FILE_MAGIC",),
+        write=".tables.write:write_arrow",
+        endings=(".arrow", ".feather"),
+        **_TABLE,
+    ),
+    Format(
+        "arrow-stream",
+        "an Arrow table",
+        heads=(".tables.arrow:STREAM_MAGIC",),
+        write=".tables.write:write_arrow_stream",
+        endings=(".arrows",),
+        **_TABLE,
+    ),
+    Format(
+        "pytorch",
+        "a PyTorch file",
+        heads=(".tables.pytorch:MAGIC",),
+        folder=".tables.pytorch:is_pytorch",
+        instead="PyTorch takes NumPy arrays.",
+        **_TABLE,
+    ),
+    Format(
+        "gensim",
+        "a pickle, such as gensim's `save` writes",
+        heads=(".gensim.model:MAGICS",),
+        load=".gensim.reader:load_gensim",
+        describe=".gensim.describe:describe",
+        instead="gensim opens word2vec and fastText files.",
+    ),
+    Format(
+        "spacy",
+        "a folder of spaCy",
+        folder=".spacy.layout:is_folder",
+        load=".spacy.reader:load_spacy",
+        describe=".spacy.describe:describe",
+        write=".spacy.writer:write_spacy",
+        files=".spacy.writer:FILES",
+        keeps=".spacy.writer:keeps",
+        shares_rows=True,
+        is_plain=True,
+    ),
+    Format(
+        "model2vec",
+        "a static model",
+        folder=".model2vec.layout:is_static_model",
+        load=".model2vec.words:read_words",
+        describe=".model2vec.describe:describe",
+        write=".model2vec.writer:write_model2vec",
+        files=".model2vec.writer:FILES",
+        is_plain=True,
+    ),
+)
+FORMATS = {format.name: format for format in _FORMATS}
+
+
+def imported(function: str) -> Any:
+    """A function, or a constant, by its name in the registry."""
+    module, _, name = function.partition(":")
+    return getattr(import_module(module, "ffjax.formats"), name)
+
+
+def takes(function: str, option: str) -> bool:
+    """Whether a function of the registry has a parameter of this name."""
+    return option in signature(imported(function)).parameters
+
+
+def call(function: str, *arguments: Any, **options: Any) -> Any:
+    """Calls a function of the registry with those of the options that it has parameters for."""
+    chosen = {name: value for name, value in options.items() if takes(function, name)}
+    return imported(function)(*arguments, **chosen)
+
+
+def check_format(name: str, format: Any) -> None:
+    """Checks that `format`, which errors call `name`, is one of the formats or `None`."""
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
+        names = ", ".join(map(repr, FORMATS))
+        raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
+
+
+def check_columns(format: Format, words: Any, vectors: Any) -> None:
+    """Checks that `words` and `vectors` are for tables only."""
+    for name, column in (("words", words), ("vectors", vectors)):
+        if column is not None and not takes(format.describe, name):
+            expected = f"expected None for {format.name} files, which have no columns"
+            raise ValueError(f"`{name}`: {expected}, got {column!r}.")
+
+
+def by_head(head: bytes) -> Format | None:
+    """The format whose files begin like this, unless it is text."""
+    for format in FORMATS.values():
+        for name in format.heads:
+            magic = imported(name)
+            if magic(head) if callable(magic) else head.startswith(magic):
+                return format
+    return None
+
+
+def by_names(names: list[str]) -> Format | None:
+    """The format of a directory or an archive with files of these names, if it is one of ours."""
+    folders = (format for format in FORMATS.values() if format.folder)
+    return next((format for format in folders if imported(format.folder)(names)), None)
+
+
+def is_folder(names: list[str]) -> bool:
+    """Whether files of these names are embeddings together."""
+    return by_names(names) is not None
+
+
+def by_ending() -> dict[str, str]:
+    """The formats by the endings of their files."""
+    return {ending: format.name for format in FORMATS.values() for ending in format.endings}
