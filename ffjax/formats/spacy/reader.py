@@ -4,6 +4,7 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -83,8 +84,8 @@ def load_spacy(
         return _read_folder(stream.expected_folder(), mmap, lossy, limit)
 
 
-def pipeline_path(path: File | Stream) -> File | Stream:
-    """A path, or the folder of an installed package, which is not imported."""
+def pipeline_path(path: Any) -> Any:
+    """A path, or the folder of an installed package, which is not imported; a stream as it is."""
     if isinstance(path, Stream):
         return path
     path = local_path(path)

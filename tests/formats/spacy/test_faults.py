@@ -55,6 +55,17 @@ def test_corruption(tmp_path: Path, name: str, data: bytes, message: str) -> Non
         ffjax.load(folder)
 
 
+@pytest.mark.parametrize("bad", [b'"\xff"', b'"\\ud800"'])
+def test_strings_that_are_not_utf8(tmp_path: Path, bad: bytes) -> None:
+    folder = folders.write(tmp_path / "vocab")
+    strings = (folder / "strings.json").read_bytes()
+    (folder / "strings.json").write_bytes(strings.replace(b'"unused"', bad))
+    for read in (ffjax.load, ffjax.load_spacy):
+        with pytest.raises(ffjax.FormatError, match="strings"):
+            read(folder)
+        assert read(folder, lossy=True).vocab.words == WORDS
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

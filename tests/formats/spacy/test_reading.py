@@ -59,12 +59,12 @@ def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("toy_pipeline", "toy-pipeline"):
         check(ffjax.load_spacy(name))
     assert "toy_pipeline" not in sys.modules
-    with pytest.raises(ModuleNotFoundError, match="`source`: expected a path or the name"):
+    with pytest.raises(ModuleNotFoundError, match="`path`: expected a path or the name"):
         ffjax.load_spacy("not_installed")
     for name in ("not/there", "./missing/vocab", "a.b"):
         with pytest.raises(FileNotFoundError, match=f"expected a path or the name .*{name}"):
             ffjax.load_spacy(name)
-    with pytest.raises(TypeError, match="source"):
+    with pytest.raises(TypeError, match="`path`: expected a path or the name"):
         ffjax.load_spacy(3)  # type: ignore[arg-type]
 
 
