@@ -1,12 +1,17 @@
-"""Many vectors to one: the words of a line to the vector of the line."""
+"""Many vectors to one: the words of a line to the vector of the line.
 
+On CPUs words are added to their lines by a scatter. On accelerators that would be a chain of atomic
+operations, so there lines are added up by tiles of words, as lines ascend.
+"""
+
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32, Int32, Integer
+from jaxtyping import Array, Bool, Float, Float32, Int32, Integer, Num
 
 from ffjax._internal.arguments import array_of, whole_number
 from ffjax._internal.arrays import AnyArray
@@ -15,6 +20,8 @@ from ffjax.kernels.normalize import normalize
 POOLINGS = ("mean", "sum", "max", "fasttext")
 # Rows that are gathered and added at a time: they stay in a CPU's cache.
 _BLOCK_ROWS = 2048
+# Words that are added up at once without a scatter.
+_TILE = 16
 
 
 def pool(
@@ -83,25 +90,22 @@ def pool(
     if pooling == "fasttext":
         vectors, norms = normalize(vectors)
         counted = counted & (norms > 0)
-    lines = jnp.where(in_range, lines, jnp.int32(n_lines))
+    outside = jnp.where(lines < 0, jnp.int32(-1), jnp.int32(n_lines))
+    lines = jnp.where(in_range, lines.astype(jnp.int32), outside)
 
-    def line_sums(values: Array) -> Array:
-        # On a CPU this takes a fifth of the time of gathers (131,072 x 300: 9 ms against 45).
-        return jax.ops.segment_sum(values, lines, n_lines, indices_are_sorted=True)
-
-    counts = line_sums(counted.astype(jnp.int32))
+    counts = _line_totals(counted.astype(jnp.int32), lines, n_lines)
     if pooling == "max":
         vectors = jnp.where(counted[:, None], vectors, -jnp.inf)
-        largest = jax.ops.segment_max(vectors, lines, n_lines, indices_are_sorted=True)
+        largest = line_totals(vectors, lines, n_lines, True)
         return jnp.where((counts > 0)[:, None], largest, jnp.float32(0)), counts
     factors = jnp.float32(1) if weights is None else weights
     factors = jnp.where(counted, factors, jnp.float32(0))
     weighted = vectors * factors[:, None]
     # Vectors that do not count may be NaN.
-    total = line_sums(jnp.where(counted[:, None], weighted, jnp.float32(0)))
+    total = line_totals(jnp.where(counted[:, None], weighted, jnp.float32(0)), lines, n_lines)
     if pooling == "sum":
         return total, counts
-    weight = line_sums(jnp.abs(factors))[:, None]
+    weight = line_totals(jnp.abs(factors), lines, n_lines)[:, None]
     empty = weight == 0  # false for NaN: a weight of NaN makes its line NaN
     mean = total / jnp.where(empty, jnp.float32(1), weight)
     return jnp.where(empty, jnp.float32(0), mean), counts
@@ -120,24 +124,46 @@ def pool_rows(
     Only the first `n_words` are read. Negative ids are skipped; lines ascend, with `n_lines` for no
     line. With `largest`, lines without words get minus infinity.
     """
+    options = {"n_lines": n_lines, "largest": largest}
+    blocks, tiles = partial(pool_blocks, **options), partial(pool_tiles, **options)
+    arguments = table, ids, lines, jnp.asarray(n_words)
+    return lax.platform_dependent(*arguments, cpu=blocks, default=tiles)
+
+
+def pool_blocks(
+    table: Array, ids: Array, lines: Array, n_words: Array, *, n_lines: int, largest: bool
+) -> Array:
+    """As `pool_rows`, by a scatter of each block of words."""
     dims = table.shape[1]
     fill = (0, -ids.shape[0] % _BLOCK_ROWS)
     ids = jnp.pad(ids, fill, constant_values=-1)
     lines = jnp.pad(lines, fill, constant_values=n_lines)
-    neutral = jnp.float32(-jnp.inf if largest else 0)
+    neutral = _neutral(jnp.float32, largest)
 
     def add(i: Array, total: Array) -> Array:
         start = i * _BLOCK_ROWS
         block, at = (lax.dynamic_slice_in_dim(x, start, _BLOCK_ROWS) for x in (ids, lines))
-        rows = table.at[jnp.maximum(block, 0)].get(mode="promise_in_bounds")
         # Words that do not count add nothing to their line, so that lines stay in order.
-        rows = jnp.where((block >= 0)[:, None], rows.astype(jnp.float32), neutral)
+        rows = _rows_of(table, block, largest)
         target: Any = total.at[at]
         update = target.max if largest else target.add
         return update(rows, mode="drop", indices_are_sorted=True)
 
     n_blocks = (n_words + _BLOCK_ROWS - 1) // _BLOCK_ROWS
     return lax.fori_loop(0, n_blocks, add, jnp.full((n_lines, dims), neutral))
+
+
+def pool_tiles(
+    table: Array, ids: Array, lines: Array, n_words: Array, *, n_lines: int, largest: bool
+) -> Array:
+    """As `pool_rows`, of all rows at once, without a scatter."""
+    return totals_by_tiles(_rows_of(table, ids, largest), lines, n_lines, largest)
+
+
+def _rows_of(table: Array, ids: Array, largest: bool) -> Array:
+    """The rows with these numbers, or what changes nothing for those below zero."""
+    rows = table.at[jnp.maximum(ids, 0)].get(mode="promise_in_bounds").astype(jnp.float32)
+    return jnp.where((ids >= 0)[:, None], rows, _neutral(jnp.float32, largest))
 
 
 def pool_rows_numpy(
@@ -160,6 +186,107 @@ def pool_rows_numpy(
         # A line may have begun in the block before.
         totals[at[firsts]] = add(totals[at[firsts]], block)
     return totals
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def line_totals(
+    values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False
+) -> Array:
+    """The sum, or the largest entries, of the values of each line; lines ascend.
+
+    The derivative is a scatter, which is linear and whose transpose, all that a gradient computes,
+    is a gather.
+    """
+    return _line_totals(values, lines, n_lines, largest)
+
+
+@line_totals.defjvp
+def _totals_and_change(n_lines: int, largest: bool, primals: Any, tangents: Any) -> Any:
+    (values, lines), (change, _) = primals, tangents
+    totals = line_totals(values, lines, n_lines, largest)
+    if largest:
+        # Several words with the largest entry share the gradient.
+        is_largest = values == totals.at[lines].get(mode="clip")
+        n_largest = line_totals(is_largest.astype(jnp.float32), lines, n_lines)
+        shares = 1 / jnp.maximum(n_largest, 1).at[lines].get(mode="clip")
+        change = change * jnp.where(is_largest, shares, 0)
+    return totals, totals_by_scatter(change, lines, n_lines)
+
+
+@partial(jax.jit, static_argnums=(2, 3))  # so that eager calls are not traced again
+def _line_totals(
+    values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False
+) -> Array:
+    options = {"n_lines": n_lines, "largest": largest}
+    scatter, tiles = partial(totals_by_scatter, **options), partial(totals_by_tiles, **options)
+    return lax.platform_dependent(values, lines, cpu=scatter, default=tiles)
+
+
+def totals_by_scatter(
+    values: Num[AnyArray, "words *dims"],
+    lines: Int32[AnyArray, " words"],
+    n_lines: int,
+    largest: bool = False,
+) -> Num[Array, "n_lines *dims"]:
+    """As `line_totals`. On a CPU this takes a fifth of the time of gathers."""
+    reduce = jax.ops.segment_max if largest else jax.ops.segment_sum
+    return reduce(values, lines, n_lines, indices_are_sorted=True)
+
+
+def totals_by_tiles(
+    values: Num[AnyArray, "words *dims"],
+    lines: Int32[AnyArray, " words"],
+    n_lines: int,
+    largest: bool = False,
+) -> Num[Array, "n_lines *dims"]:
+    """As `line_totals`: what has run up at the last word of each line.
+
+    Sums of tiles, tiles of tiles and so on are added up, and no line's with another's, so that no
+    digits are lost in long lines nor in long texts.
+    """
+    values, lines = jnp.asarray(values), jnp.asarray(lines)
+    neutral = _neutral(values.dtype, largest)
+    if not lines.shape[0]:
+        return jnp.full((n_lines, *values.shape[1:]), neutral)
+    numbers = jnp.arange(n_lines, dtype=jnp.int32)
+    lasts = jnp.maximum(jnp.searchsorted(lines, numbers, side="right").astype(jnp.int32) - 1, 0)
+    totals = _running_totals(values, lines, lasts, largest)
+    return _where(lines[lasts] == numbers, totals, neutral)
+
+
+def _running_totals(values: Array, lines: Array, words: Array, largest: bool) -> Array:
+    """The total of a line up to each of some words."""
+    neutral = _neutral(values.dtype, largest)
+    reduce, add = partial(jnp.sum, dtype=values.dtype), jnp.add
+    if largest:
+        reduce, add = jnp.max, jnp.maximum
+    slots = words[:, None] // _TILE * _TILE + jnp.arange(_TILE, dtype=jnp.int32)[None]
+    line = lines[words]
+    is_before = (slots <= words[:, None]) & (lines.at[slots].get(mode="clip") == line[:, None])
+    totals = reduce(_where(is_before, values.at[slots].get(mode="clip"), neutral), axis=1)
+    if lines.shape[0] <= _TILE:
+        return totals
+    # The lines with which tiles end may go on in the next tile.
+    fill = (0, -lines.shape[0] % _TILE)
+    tiles = jnp.pad(values, (fill, *((0, 0),) * (values.ndim - 1)))
+    tiles = tiles.reshape(-1, _TILE, *values.shape[1:])
+    tile_lines = jnp.pad(lines, fill, constant_values=-1).reshape(-1, _TILE)
+    ends = tile_lines[:, -1]
+    tails = reduce(_where(tile_lines == ends[:, None], tiles, neutral), axis=1)
+    before = words // _TILE - 1
+    at = jnp.maximum(before, 0)
+    carried = _running_totals(tails, ends, at, largest)
+    return add(totals, _where((before >= 0) & (ends[at] == line), carried, neutral))
+
+
+def _where(mask: Array, values: Array, otherwise: Array) -> Array:
+    """`jnp.where` with a mask of the first axes."""
+    return jnp.where(jnp.expand_dims(mask, range(mask.ndim, values.ndim)), values, otherwise)
+
+
+def _neutral(dtype: Any, largest: bool) -> Array:
+    """What changes no total."""
+    return jnp.array(-jnp.inf if largest else 0, dtype)
 
 
 def check_pooling(pooling: str, weights: Any) -> None:

@@ -1,11 +1,22 @@
 """Pooling of words to lines, compared with its definition in NumPy."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ffjax
+from ffjax.kernels.pool import (
+    line_totals,
+    pool_blocks,
+    pool_rows,
+    pool_rows_numpy,
+    pool_tiles,
+    totals_by_scatter,
+    totals_by_tiles,
+)
 
 POOLINGS = ["mean", "sum", "max", "fasttext"]
 
@@ -88,6 +99,83 @@ def test_words_that_do_not_count_may_be_nan(pooling):
     expected, _ = pooled(vectors, lines, 1, pooling, None, found)
     np.testing.assert_allclose(with_nan, expected, atol=1e-6)
     assert count.tolist() == [2]
+
+
+_by_tiles = jax.jit(totals_by_tiles, static_argnums=(2, 3))
+_by_scatter = jax.jit(totals_by_scatter, static_argnums=(2, 3))
+
+
+def cut_into_lines(n_words, n_lines, longest):
+    """Ascending lines, some empty, of up to `longest` words; -1 and `n_lines` around them."""
+    rng = np.random.default_rng(longest)
+    sizes = rng.integers(0, longest + 1, n_lines) * (rng.random(n_lines) > 0.2)
+    lines = np.repeat(np.arange(-1, n_lines), [3, *sizes])[:n_words]
+    return np.pad(lines, (0, n_words - len(lines)), constant_values=n_lines).astype(np.int32)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("longest", [1, 9, 40, 600])
+def test_totals_without_a_scatter(longest, largest):
+    values = np.random.default_rng(1).standard_normal((700, 3)).astype(np.float32)
+    values[100:103] = np.nan  # a line does not change others
+    lines = cut_into_lines(700, 60, longest)
+    ours, expected = (f(values, lines, 60, largest) for f in (_by_tiles, _by_scatter))
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 17, 40])
+def test_totals_without_a_scatter_of_whole_numbers_are_exact(n):
+    values, lines = np.arange(n, dtype=np.int32), cut_into_lines(n, 12, 9)
+    ours, expected = (f(values, lines, 12, False) for f in (_by_tiles, _by_scatter))
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_no_digits_are_lost_in_long_texts_and_lines():
+    n = 1 << 18
+    values = np.random.default_rng(0).uniform(0.5, 1.5, (n, 1)).astype(np.float32)
+    starts = np.array([0, n // 2, n - 40, n - 30])
+    lines = np.repeat(np.arange(4, dtype=np.int32), np.diff([*starts, n]))
+    expected = np.add.reduceat(values.astype(np.float64), starts)
+    np.testing.assert_allclose(_by_tiles(values, lines, 4, False), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_derivatives_of_totals(largest):
+    values = np.random.default_rng(1).standard_normal((40, 2)).astype(np.float32)
+    values[20] = values[21]
+    lines = cut_into_lines(40, 12, 9)
+
+    def number(totals):
+        return lambda values: jnp.where(jnp.isfinite(t := totals(values, lines, 12, largest)), t, 0)
+
+    expected = jax.jit(jax.jacfwd(number(totals_by_scatter)))(values)
+    for derivative in (jax.jacrev, jax.jacfwd):
+        ours = jax.jit(derivative(number(line_totals)))(values)
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_rows_of_a_table_on_every_platform(largest):
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((20, 3)).astype(np.float32)
+    ids, lines = rng.integers(-1, 20, 40, dtype=np.int32), np.sort(rng.integers(0, 12, 40))
+    lines = lines.astype(np.int32)
+    expected = pool_rows_numpy(table, ids, lines, 12, largest)
+    for pool in (pool_blocks, pool_tiles):
+        arrays = jax.tree.map(jnp.asarray, (table, ids, lines, np.int32(40)))
+        ours = jax.jit(partial(pool, n_lines=12, largest=largest))(*arrays)
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_gpus_get_no_scatter(pooling):
+    vectors, lines = jnp.ones((40, 3)), jnp.zeros(40, jnp.int32)
+    gradient = jax.grad(lambda v: ffjax.pool(v, lines, 4, pooling=pooling)[0].sum())
+    of_rows = partial(pool_rows, n_words=jnp.int32(40), n_lines=4, largest=pooling == "max")
+    programs = [jax.jit(gradient).trace(vectors), jax.jit(of_rows).trace(vectors, lines, lines)]
+    for program in programs:
+        text = program.lower(lowering_platforms=("cuda",)).as_text()
+        assert "stablehlo.gather" in text and "stablehlo.scatter" not in text
 
 
 def test_an_unknown_pooling_is_an_error():
