@@ -17,8 +17,7 @@ import numpy as np
 import ffjax
 from benchmarks.files import peer, real
 from benchmarks.harness import Figure, Pair, row
-from ffjax.transforms.quantize.pq_training import train_opq, train_pq
-from ffjax.transforms.quantize.settings import PQSettings
+from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
 
 N_SUBQUANTIZERS = 50
 PQ, OPQ = "faiss `ProductQuantizer`", "faiss `OPQMatrix` + `ProductQuantizer`"

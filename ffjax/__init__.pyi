@@ -2,13 +2,13 @@
 
 from ffjax import evaluate as evaluate
 from ffjax import layers as layers
-from ffjax.embeddings.candidate_index import CandidateIndex as CandidateIndex
-from ffjax.embeddings.candidate_index import FaissIndex as FaissIndex
-from ffjax.embeddings.candidate_index import UsearchIndex as UsearchIndex
 from ffjax.embeddings.classifier import Classifier as Classifier
 from ffjax.embeddings.classifier_figures import ClassifierTest as ClassifierTest
 from ffjax.embeddings.classify_file import classify_file as classify_file
 from ffjax.embeddings.from_vectors import from_vectors as from_vectors
+from ffjax.embeddings.index_search import CandidateIndex as CandidateIndex
+from ffjax.embeddings.index_search import FaissIndex as FaissIndex
+from ffjax.embeddings.index_search import UsearchIndex as UsearchIndex
 from ffjax.embeddings.index_search import load_index as load_index
 from ffjax.embeddings.index_search import save_index as save_index
 from ffjax.embeddings.index_search import search_index as search_index

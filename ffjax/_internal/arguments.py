@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arrays import as_int32, on_host
-from ffjax._internal.file_arguments import shown
+from ffjax._internal.file_arguments import shown, wrong_type
 
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
@@ -41,7 +41,7 @@ def check_instance(name: str, value: Any, kind: type, *, optional: bool = False)
 def check_word(name: str, word: Any, hint: str = "", what: str = "a word") -> None:
     """Checks that an argument is a `str`."""
     if not isinstance(word, str):
-        raise TypeError(f"`{name}`: expected {what}, got {shown(word)}.{hint and ' '}{hint}")
+        raise wrong_type(name, what, word, hint)
 
 
 def list_of_words(words: Any, name: str = "words") -> list[str]:
@@ -75,7 +75,7 @@ def whole_number(name: str, value: Any, least: int | None = 0, hint: str = "") -
 def check_flag(name: str, value: Any) -> bool:
     """A boolean, also one of NumPy, as a `bool`."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"`{name}`: expected True or False, got {shown(value)}.")
+        raise wrong_type(name, "True or False", value)
     return bool(value)
 
 
@@ -183,10 +183,9 @@ def row_key(key: Any, n_rows: int) -> Any:
     if not ids.size:
         return ids.astype(np.int64)  # NumPy makes floats of an empty list
     if ids.dtype.kind not in "iu":
-        what = "a row number, a slice, or an array of row numbers"
-        hint = " For rows of these numbers give a list; columns are taken from the answer."
-        hint = hint if isinstance(key, tuple) else ""
-        raise TypeError(f"`key`: expected {what}, got {key!r}.{hint}")
+        hint = "For rows of these numbers give a list; columns are taken from the answer."
+        expected = "a row number, a slice, or an array of row numbers"
+        raise wrong_type("key", expected, key, hint if isinstance(key, tuple) else "")
     if ids.min() < -n_rows or ids.max() >= n_rows:
         got = f"{ids.min()} to {ids.max()}" if ids.ndim else str(ids)
         expected = f"index out of range: expected {-n_rows} to {n_rows - 1}"
@@ -199,8 +198,7 @@ def row_key(key: Any, n_rows: int) -> Any:
 def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
     """Checks the array that rows of a shape and dtype are to be written to."""
     if not isinstance(out, np.ndarray):
-        got = type(out).__name__
-        raise TypeError(f"`out`: expected a NumPy array to write to, got {got}.")
+        raise wrong_type("out", "a NumPy array to write to", out)
     if not out.flags.writeable:
         raise ValueError("`out`: expected an array that can be written to, got a read-only one.")
     if out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind"):

@@ -39,7 +39,7 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
     """
     target, mode = _checked_target(path)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, b"." + secrets.token_hex(12).encode() + _ENDING)
+    temporary = _temporary_name(folder)
     try:
         raw = FileIO(os.open(temporary, _NEW_FILE, 0o666), "w+")
         with BufferedRandom(raw, _BUFFER_BYTES) as file:
@@ -93,9 +93,7 @@ def atomic_folder(path: Path, names: Container[str]) -> Iterator[str]:
     """
     parent = folder_parent(path, names)
     target = os.path.realpath(os.fsencode(path))
-    temporary, old = (
-        os.path.join(parent, b"." + secrets.token_hex(12).encode() + _ENDING) for _ in range(2)
-    )
+    temporary, old = _temporary_name(parent), _temporary_name(parent)
     try:
         os.mkdir(temporary)
         yield os.fsdecode(temporary)
@@ -121,20 +119,22 @@ def folder_parent(path: File, names: Container[str]) -> bytes:
     target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
     parent = os.path.dirname(target)
     if os.path.lexists(target) and not os.path.isdir(target):
-        message = "expected the path of a folder to write, got a file"
-        raise NotADirectoryError(errno.ENOTDIR, message, shown)
+        raise OSError(errno.ENOTDIR, "expected the path of a folder to write, got a file", shown)
     if not os.path.isdir(parent):
-        message = "expected a folder in an existing folder, got"
-        raise FileNotFoundError(errno.ENOENT, message, shown)
+        raise OSError(errno.ENOENT, "expected a folder in an existing folder, got", shown)
     _check_writable(parent, shown)
     for folder, _, files in os.walk(target):
         for file in files:
             name = os.path.relpath(os.path.join(folder, file), target)
             name = os.fsdecode(name).replace(os.sep, "/")
             if name not in names:
-                message = f"expected a new folder, or one written before, got one with {name!r} in"
-                raise FileExistsError(errno.EEXIST, message, shown)
+                expected = "expected a new folder, or one written before"
+                raise OSError(errno.EEXIST, f"{expected}, got one with {name!r} in", shown)
     return parent
+
+
+def _temporary_name(folder: bytes) -> bytes:
+    return os.path.join(folder, b"." + secrets.token_hex(12).encode() + _ENDING)
 
 
 def _sync_files(folder: bytes) -> None:
@@ -158,7 +158,7 @@ def _name_file(error: BaseException, file: File) -> None:
 def _checked_target(path: Path) -> tuple[bytes, int | None]:
     """Where a file goes, and the permissions of the one that exists there."""
     if not os.fsencode(path):
-        raise FileNotFoundError(errno.ENOENT, "expected the path of a file to write, got", "")
+        raise OSError(errno.ENOENT, "expected the path of a file to write, got", "")
     target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
     try:
         mode = os.stat(target).st_mode
@@ -166,17 +166,16 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
         if os.path.isdir(os.path.dirname(target)):
             _check_writable(os.path.dirname(target), shown)
             return target, None
-        message = "expected a file in an existing folder, got"
-        raise FileNotFoundError(errno.ENOENT, message, shown) from None
+        expected = "expected a file in an existing folder, got"
+        raise OSError(errno.ENOENT, expected, shown) from None
     if stat.S_ISDIR(mode):
-        message = "expected the path of a file to write, got a folder"
-        raise IsADirectoryError(errno.EISDIR, message, shown)
+        raise OSError(errno.EISDIR, "expected the path of a file to write, got a folder", shown)
     if not stat.S_ISREG(mode):
         expected = "expected a regular file or a new name"
         raise ValueError(f"`path`: {expected}, got the special file {shown!r}.")
     if not os.access(target, os.W_OK):
-        message = "expected a file that may be written, got a read-only one"
-        raise PermissionError(errno.EACCES, message, shown)
+        expected = "expected a file that may be written, got a read-only one"
+        raise OSError(errno.EACCES, expected, shown)
     return target, stat.S_IMODE(mode)
 
 

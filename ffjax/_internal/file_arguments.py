@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -13,8 +14,8 @@ def check_file(file: Any, name: str = "path") -> None:
     if not isinstance(file, str | bytes | os.PathLike):
         hint = ""
         if hasattr(file, "read") or hasattr(file, "write"):
-            hint = " Give the name of an open file, or a descriptor, as in `os.dup(file.fileno())`."
-        raise TypeError(f"`{name}`: expected a path or a descriptor, got {shown(file)}.{hint}")
+            hint = "Give the name of an open file, or a descriptor, as in `os.dup(file.fileno())`."
+        raise wrong_type(name, "a path or a descriptor", file, hint)
     text = os.fsdecode(file)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not os.path.exists(file):
         address = re.sub(":/+", "://", text, count=1)  # as it was before `pathlib`
@@ -35,8 +36,16 @@ def check_source(source: Any, target: Any) -> bool:
             raise ValueError(f"`target`: expected a different file from `source`, got {path!r}.")
         return True
     if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
-        raise TypeError(f"`source`: expected a path or a binary file, got {shown(source)}.")
+        raise wrong_type("source", "a path or a binary file", source)
     return False
+
+
+def check_choice(name: str, choice: Any, choices: Iterable[str]) -> Any:
+    """An argument that is one of a few words."""
+    if choice not in tuple(choices):
+        expected = ", ".join(map(repr, choices))
+        raise ValueError(f"`{name}`: expected one of {expected}, got {choice!r}.")
+    return choice
 
 
 def check_limit(limit: Any) -> None:
@@ -59,8 +68,7 @@ def check_dims(dims: Any) -> None:
 def check_member(member: Any) -> None:
     """Checks the name of a file in an archive, which may be `None`."""
     if not isinstance(member, str | None):
-        expected = "the name of a file in an archive, or None"
-        raise TypeError(f"`member`: expected {expected}, got {shown(member)}.")
+        raise wrong_type("member", "the name of a file in an archive, or None", member)
 
 
 def check_same_dims(dims: int, expected: int | None) -> None:
@@ -70,12 +78,15 @@ def check_same_dims(dims: int, expected: int | None) -> None:
 
 
 def _check_optional(name: str, value: Any, least: int, expected: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"`{name}`: expected {expected}, got {shown(value)}.")
-    if value < least:
+    if isinstance(value, bool) or not (value is None or hasattr(type(value), "__index__")):
+        raise wrong_type(name, expected, value)
+    if value is not None and value < least:
         raise ValueError(f"`{name}`: expected {expected}, at least {least}, got {value}.")
+
+
+def wrong_type(name: str, expected: str, value: Any, hint: str = "") -> TypeError:
+    """The error about an argument of another type; `hint` is a sentence that follows."""
+    return TypeError(f"`{name}`: expected {expected}, got {shown(value)}.{hint and ' '}{hint}")
 
 
 def shown(value: Any) -> str:

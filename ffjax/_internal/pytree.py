@@ -49,7 +49,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
         compared = None if cls.__eq__ is object.__eq__ else cls.__eq__
         cls = dataclasses.dataclass(frozen=True, eq=False, repr=False, init=init)(cls)
         names = field_names(cls)
-        _check_names(cls, "static", static)
+        check_names("static", static, names)
         children = tuple(name for name in names if name not in static)
         fixed = tuple(name for name in names if name in static)
         keys = tuple(jax.tree_util.GetAttrKey(name) for name in children)
@@ -99,6 +99,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
 
         methods: dict[str, Any] = {"__repr__": __repr__, "__eq__": __eq__, "__hash__": None}
         methods |= {"__getstate__": __getstate__, "__setattr__": frozen, "__delattr__": frozen}
+        methods["_compares_itself"] = compared is not None
         for name, method in methods.items():
             setattr(cls, name, method)
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
@@ -145,9 +146,9 @@ def set_fields(self: Any, **fields: Any) -> None:
 
 def replace(self: T, **changes: Any) -> T:
     """A copy of a value with some fields changed; unlike `__init__` it checks no values."""
-    _check_names(type(self), "replace", changes)
-    copy = object.__new__(type(self))
     names = field_names(type(self))
+    check_names("replace", changes, names)
+    copy = object.__new__(type(self))
     set_fields(copy, **{name: changes.get(name, getattr(self, name)) for name in names})
     return copy
 
@@ -156,12 +157,17 @@ def equal(a: Any, b: Any) -> bool:
     """Whether two pytrees have the same types, the same static fields, and the same arrays.
 
     Arrays are the same when dtype, shape and every element are; NaN equals NaN, and 0.0 equals
-    -0.0. Where an array lives (NumPy, a memory map, a device) makes no difference.
+    -0.0. Where an array lives (NumPy, a memory map, a device) makes no difference. Values of
+    classes with an `__eq__` of their own are compared by that.
     """
     if a is b:
         return True
-    leaves_a, structure_a = jax.tree.flatten(a)
-    leaves_b, structure_b = jax.tree.flatten(b)
+
+    def compares_itself(node: Any) -> bool:
+        return node is not a and node is not b and getattr(node, "_compares_itself", False)
+
+    leaves_a, structure_a = jax.tree.flatten(a, compares_itself)
+    leaves_b, structure_b = jax.tree.flatten(b, compares_itself)
     return structure_a == structure_b and all(map(_same, leaves_a, leaves_b))
 
 
@@ -195,11 +201,8 @@ def field_names(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
-def _check_names(cls: type, argument: str, names: Iterable[str]) -> None:
-    if unknown := sorted(set(names) - set(field_names(cls))):
-        expected = f"fields of {cls.__name__} ({_listed(field_names(cls))})"
-        raise TypeError(f"`{argument}`: expected {expected}, got {_listed(unknown)}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def check_names(argument: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+    """Checks that names of fields exist."""
+    if unknown := sorted(set(names) - set(allowed)):
+        expected, got = ", ".join(allowed), ", ".join(unknown)
+        raise TypeError(f"`{argument}`: expected some of {expected}, got {got}.")

@@ -34,13 +34,9 @@ def reduce(
         from ffjax.transforms.pca import principal_components, project
 
         nonlocal share
-        word_rows = emb.vocab.n_word_rows or len(emb.storage)
-        total = word_rows + len(emb.storage)
-        components = principal_components(
-            emb, dims, center=center, progress=lambda n: bar.update(n, total)
-        )
+        components = principal_components(emb, dims, center=center, progress=bar.update)
         share = components.explained
-        return project(emb, components, progress=lambda n: bar.update(word_rows + n, total))
+        return project(emb, components, progress=bar.update)
 
     loaded = rewrite(source, target, change, "Reducing", function="reduce_dims", unit="rows")
     of = "variance" if center else "squared lengths"

@@ -15,7 +15,6 @@ import numpy as np
 
 from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
 from ffjax._internal.names_elsewhere import check_no_others
-from ffjax.embeddings.cosines import cosines_of
 from ffjax.embeddings.similarity import (
     SimilarityResult,
     WordSearches,
@@ -25,7 +24,7 @@ from ffjax.embeddings.similarity import (
 )
 from ffjax.embeddings.text import embed_text
 from ffjax.functional.search import all_scores, check_metric
-from ffjax.kernels.normalize import to_unit
+from ffjax.kernels.normalize import cosines_of, to_unit
 from ffjax.storage.word_sums import sum_of_word
 
 

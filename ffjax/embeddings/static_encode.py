@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arrays import ranges
 from ffjax._internal.cpus import map_blocks
 from ffjax.embeddings.token_rows import TokenRows
 from ffjax.kernels.ragged import Ragged
@@ -25,25 +24,25 @@ class Rules(NamedTuple):
     """What counts in a text, and what becomes of the mean.
 
     Attributes:
+        normalize: whether vectors are scaled to unit length.
         most_characters: the characters of a text that are read, `None` for all.
         most_tokens: the tokens that are read, `None` for all.
         dropped: the number of a token that does not count, or `None`.
         most_counted: the tokens that count in the end, `None` for all.
-        normalize: whether vectors are scaled to unit length.
     """
 
+    normalize: bool
     most_characters: int | None
     most_tokens: int | None
     dropped: int | None
-    most_counted: int | None
-    normalize: bool
+    most_counted: int | None = None
 
     def choose(self, tokens: Ragged) -> Ragged:
         """The tokens that count."""
-        tokens = _first(tokens, self.most_tokens)
+        tokens = tokens.first(self.most_tokens)
         if self.dropped is not None:
             tokens = tokens.only(tokens.values != self.dropped)
-        return _first(tokens, self.most_counted)
+        return tokens.first(self.most_counted)
 
 
 def encode(
@@ -62,18 +61,30 @@ def encode(
             totals = totals.astype(np.result_type(totals, out), copy=False)
             divisors = np.maximum(n[chunk], 1).astype(totals.dtype)[:, None]
             np.divide(totals, divisors, out=out, casting="unsafe")
-            if rules.normalize:
-                scale_to_unit_length(out)
+            if rules.normalize:  # in float32, as model2vec 0.10 does
+                sums = out.astype(np.float32, copy=False)
+                norms = np.linalg.norm(sums, axis=1, keepdims=True) + _EPSILON
+                np.divide(sums, norms, out=out, casting="unsafe")
 
     map_blocks(encode_block, _blocks(tokenizer, texts, rules))
     return vectors, counts
 
 
-def scale_to_unit_length(vectors: np.ndarray) -> None:
-    """Divides vectors by their lengths in float32, as model2vec 0.10 does; zeros stay."""
-    in_float32 = vectors.astype(np.float32, copy=False)
-    norms = np.linalg.norm(in_float32, axis=1, keepdims=True) + _EPSILON
-    np.divide(in_float32, norms, out=vectors, casting="unsafe")
+def encode_as_before(
+    tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules
+) -> np.ndarray:
+    """The vectors of model2vec up to 0.9: a batch of 1,024 texts with an empty one is float64."""
+    dtype = rows.read(np.zeros(0, np.int64)).dtype
+    dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype
+    vectors, counts = encode(tokenizer, rows, texts, rules._replace(normalize=False), dtype)
+    batches = [vectors[:0]]
+    for start in range(0, len(texts), 1024):
+        batch = slice(start, start + 1024)
+        sums = vectors[batch] if counts[batch].all() else vectors[batch].astype(np.float64)
+        if rules.normalize:
+            sums = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + _EPSILON)
+        batches.append(sums)
+    return np.concatenate(batches)
 
 
 def tokenize(tokenizer: Tokenizer, texts: Any, rules: Rules) -> Ragged:
@@ -114,12 +125,3 @@ def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
     spans = zip(bounds[:-1], bounds[1:], strict=True)
     return [_Block(tokenizer, texts[start:end], start) for start, end in spans if end > start]
-
-
-def _first(tokens: Ragged, n: int | None) -> Ragged:
-    """The first tokens of each list."""
-    counts = tokens.counts
-    if n is None or counts.max(initial=0) <= n:
-        return tokens
-    counts = np.minimum(counts, n)
-    return Ragged.of(tokens.values[ranges(tokens.splits[:-1], counts)], counts)

@@ -1,7 +1,7 @@
 """`StaticModel`: a tokenizer and a row for each of its tokens; a text is the mean of its rows."""
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
 
 from ffjax._internal.arguments import array_of, check_flag, whole_number
 from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, is_traced, on_host
-from ffjax._internal.pytree import field_names, replace, set_fields, value
-from ffjax.embeddings import static_encode
-from ffjax.embeddings.static_encode import Rules
-from ffjax.embeddings.static_names import EmbeddingsNames
+from ffjax._internal.file_arguments import check_choice
+from ffjax._internal.names_elsewhere import missing_attribute
+from ffjax._internal.pytree import check_names, field_names, replace, set_fields, value
+from ffjax.embeddings.static_encode import Rules, encode, encode_as_before, tokenize
 from ffjax.embeddings.token_rows import TokenRows, checked_arrays, file_bytes
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.token_means import mean_of_tokens
@@ -23,15 +23,13 @@ from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 from ffjax.vocab import SimpleVocab
 
 RULES, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
-# How many tokens model2vec reads where neither the caller nor the model says so, and the texts that
-# its version 0.9 takes at a time.
-MAX_LENGTH, _BATCH_TEXTS = 512, 1024
+MAX_LENGTH = 512  # tokens that model2vec reads where neither the caller nor the model says so
 _MODELS_OWN: Any = object()
 _ARRAYS = {"rows", "mapping", "weights"}
 
 
 @value(static=("normalize", "max_length", "unknown", "rules", "unknown_id"))
-class StaticModel(EmbeddingsNames):
+class StaticModel:
     """A tokenizer with a row for each token: texts to vectors, as in model2vec.
 
     `encode` runs on the host and gives the vectors of model2vec 0.10, or of sentence-transformers
@@ -104,8 +102,8 @@ class StaticModel(EmbeddingsNames):
             config=file_bytes("config", config),
             normalize=check_flag("normalize", normalize),
             max_length=None if max_length is None else whole_number("max_length", max_length),
-            unknown=_one_of("unknown", unknown, UNKNOWN),
-            rules=_one_of("rules", rules, RULES),
+            unknown=check_choice("unknown", unknown, UNKNOWN),
+            rules=check_choice("rules", rules, RULES),
             unknown_id=tokenizer.settings.unknown,
             _tokenizer=tokenizer,  # the cached property, which would parse it again
         )
@@ -176,9 +174,9 @@ class StaticModel(EmbeddingsNames):
         several = (texts,) if isinstance(texts, str) else as_texts(texts)
         rules = self._rules(normalize, max_length, unknown, compat)
         if compat == "0.9":
-            vectors = self._encode_as_before(several, rules)
+            vectors = encode_as_before(self._tokenizer, self.token_rows, several, rules)
         else:
-            vectors, _ = self._encode(several, rules, self._dtype)
+            vectors, _ = encode(self._tokenizer, self.token_rows, several, rules, self._dtype)
         return vectors[0] if isinstance(texts, str) else vectors
 
     def tokenize(
@@ -192,7 +190,7 @@ class StaticModel(EmbeddingsNames):
             ValueError: if an option has another value.
         """
         rules = self._rules(False, max_length, unknown, "0.10")
-        tokens = static_encode.tokenize(self._tokenizer, as_texts(texts), rules)
+        tokens = tokenize(self._tokenizer, as_texts(texts), rules)
         return np.split(tokens.values, tokens.splits[1:-1])[: len(tokens.splits) - 1]
 
     def token_ids(self, texts: Any, width: int | None = None) -> Int32[np.ndarray, "texts width"]:
@@ -253,7 +251,7 @@ class StaticModel(EmbeddingsNames):
         check_concrete((self, text))
         lines = text_lines(text)
         rules = self._rules(normalize, max_length, unknown, "0.10")
-        return self._encode(lines, rules, np.dtype(np.float32))
+        return encode(self._tokenizer, self.token_rows, lines, rules, np.dtype(np.float32))
 
     def replace(self, **changes: Any) -> "StaticModel":
         """A copy with other values for any of the constructor's arguments.
@@ -270,10 +268,21 @@ class StaticModel(EmbeddingsNames):
         fields = {name: getattr(self, name) for name in field_names(type(self))}
         fields.pop("unknown_id")
         fields["tokenizer"] = self._tokenizer
-        if unknown := sorted(changes.keys() - fields.keys()):
-            expected, got = ", ".join(fields), ", ".join(unknown)
-            raise TypeError(f"`replace`: expected some of {expected}, got {got}.")
+        check_names("replace", changes, fields)
         return StaticModel(**{**fields, **changes})
+
+    def __getitem__(self, word: Any) -> NoReturn:
+        raise TypeError(
+            "`model[...]`: expected a call, since a static model embeds texts. Write "
+            "`model.encode(text)`, or `model.embeddings[token]` for the vector of a token."
+        )
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            instead = f"model.encode(texts), or model.embeddings.{name} for the tokens as words"
+            is_verb = hasattr(Embeddings, name) and not name.startswith("_")
+            return missing_attribute(self, name, instead if is_verb else None)
 
     def __repr__(self) -> str:
         rows = f"{len(self.rows)} x {self.dims} {self.rows.dtype}"
@@ -282,41 +291,22 @@ class StaticModel(EmbeddingsNames):
 
     def _rules(self, normalize: Any, max_length: Any, unknown: Any, compat: str) -> Rules:
         """What the arguments of `encode` mean."""
-        _one_of("compat", compat, COMPAT)
+        check_choice("compat", compat, COMPAT)
         normalize = self.normalize if normalize is None else check_flag("normalize", normalize)
-        unknown = _one_of("unknown", self.unknown if unknown is None else unknown, UNKNOWN)
+        unknown = check_choice("unknown", self.unknown if unknown is None else unknown, UNKNOWN)
         if max_length is _MODELS_OWN:
             max_length = MAX_LENGTH if compat == "0.9" else self.max_length
         elif max_length is not None:
             max_length = whole_number("max_length", max_length)
-        settings, most_characters = self.settings, None
+        most_characters = None
         if self.rules == "model2vec" and max_length is not None:
             most_characters = max_length * self._median_length
         dropped = self.unknown_id if unknown == "drop" else None
         if compat == "0.10":
-            return Rules(most_characters, max_length, dropped, None, normalize)
-        if settings.kind == "Unigram":
+            return Rules(normalize, most_characters, max_length, dropped)
+        if self.settings.kind == "Unigram":
             dropped = None
-        return Rules(most_characters, settings.truncation, dropped, max_length, normalize)
-
-    def _encode(self, texts: Any, rules: Rules, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-        return static_encode.encode(self._tokenizer, self.token_rows, texts, rules, dtype)
-
-    def _encode_as_before(self, texts: Any, rules: Rules) -> np.ndarray:
-        """The answers of model2vec up to 0.9, where a batch with an empty text is float64."""
-        dtype = self.token_rows.read(np.zeros(0, np.int64)).dtype
-        dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype
-        plain = rules._replace(normalize=False)
-        vectors, counts = self._encode(texts, plain, dtype)
-        batches = []
-        for start in range(0, len(texts), _BATCH_TEXTS):
-            batch = vectors[start : start + _BATCH_TEXTS]
-            if not counts[start : start + _BATCH_TEXTS].all():
-                batch = batch.astype(np.float64)
-            if rules.normalize:
-                batch = batch / (np.linalg.norm(batch, axis=1, keepdims=True) + 1e-32)
-            batches.append(batch)
-        return np.concatenate([vectors[:0], *batches])
+        return Rules(normalize, most_characters, self.settings.truncation, dropped, max_length)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -340,9 +330,3 @@ class StaticModel(EmbeddingsNames):
         """The type of vectors."""
         dtype = np.dtype(self.rows.dtype)
         return dtype if dtype.kind == "f" else np.dtype(np.float32)
-
-
-def _one_of(name: str, choice: Any, choices: tuple[str, ...]) -> str:
-    if choice not in choices:
-        raise ValueError(f"`{name}`: expected {' or '.join(map(repr, choices))}, got {choice!r}.")
-    return choice

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.atomic_write import atomic_write
-from ffjax._internal.file_arguments import check_source
+from ffjax._internal.file_arguments import check_choice, check_source
 from ffjax._internal.progress import BlockProgress
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.text import embed_text
@@ -75,8 +75,7 @@ def embed_file(
         >>> np.load(folder / "vectors.npy").shape
         (2, 100)
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"`dtype`: expected one of {', '.join(DTYPES)}, got {dtype!r}.")
+    check_choice("dtype", dtype, DTYPES)
     options = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     options |= {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
     embed: Any = partial(embed_text, embeddings, **options)

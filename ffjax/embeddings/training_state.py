@@ -13,9 +13,15 @@ from jaxtyping import Int32, Int64, UInt32
 
 from ffjax._internal.arguments import array_of, check_instance
 from ffjax._internal.arrays import AnyArray, on_host
-from ffjax._internal.pytree import equal, set_fields, value
+from ffjax._internal.pytree import set_fields, value
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
+
+# What a snapshot keeps, in its order.
+_TREE = (
+    "counts", "n_tokens", "labels", "label_counts", "output",
+    "word_ngrams", "word_ngram_buckets", "original", "version",
+)
 
 
 @value(static=("version",))
@@ -78,17 +84,15 @@ class TrainingState:
             labels = StringTable.from_strings(labels or [])
         if label_counts is None:
             label_counts = np.zeros(len(labels), np.int64)
-        if word_ngram_buckets is not None:
+        if (buckets := word_ngram_buckets) is not None:
             what = "the bucket of each row of `word_ngrams`"
-            word_ngram_buckets = array_of(
-                "word_ngram_buckets", word_ngram_buckets, jnp.integer, what, (None,)
-            )
+            buckets = array_of("word_ngram_buckets", buckets, jnp.integer, what, (None,))
         arrays = {
             "count_halves": _halves("counts", counts),
             "label_count_halves": _halves("label_counts", label_counts),
             "token_halves": _halves("n_tokens", [n_tokens])[0],
             "label_table": labels,
-            "word_ngram_buckets": word_ngram_buckets,
+            "word_ngram_buckets": buckets,
         }
         if len(label_counts) != len(labels):
             raise ValueError(
@@ -126,43 +130,24 @@ class TrainingState:
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {
-            "counts": self.counts,
-            "n_tokens": self.n_tokens,
-            "labels": self.label_table,
-            "label_counts": self.label_counts,
-            "output": self.output,
-            "word_ngrams": self.word_ngrams,
-            "word_ngram_buckets": self.word_ngram_buckets,
-            "original": self.original,
-            "version": self.version,
-        }
+        return {name: getattr(self, name) for name in _TREE} | {"labels": self.label_table}
 
     @classmethod
     def from_tree(cls, tree: Any) -> "TrainingState":
         """The training state of a tree."""
+        storages = ("output", "word_ngrams", "original")
         return tree.made(
             cls,
             tree.array("counts", 1, "int64"),
             n_tokens=tree.whole("n_tokens"),
             labels=tree.strings("labels"),
             label_counts=tree.array("label_counts", 1, "int64"),
-            output=tree.maybe("output", tree.storage),
-            word_ngrams=tree.maybe("word_ngrams", tree.storage),
             word_ngram_buckets=tree.maybe(
                 "word_ngram_buckets", lambda name: tree.array(name, 1, "int32")
             ),
-            original=tree.maybe("original", tree.storage),
             version=tree.whole("version"),
+            **{name: tree.maybe(name, tree.storage) for name in storages},
         )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TrainingState):
-            return NotImplemented
-        # Tables compare by their strings, whatever the capacity of their buffers.
-        names = self.__dataclass_fields__.keys() - {"label_table"}
-        same = all(equal(getattr(self, name), getattr(other, name)) for name in names)
-        return same and self.label_table == other.label_table
 
     def __repr__(self) -> str:
         labels = f", {len(self.label_table)} labels" if len(self.label_table) else ""

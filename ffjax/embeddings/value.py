@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ffjax._internal.arguments import check_instance, check_out, check_word
-from ffjax._internal.names_elsewhere import ATTRIBUTES, attribute_error
-from ffjax._internal.pytree import set_fields, value
+from ffjax._internal.names_elsewhere import ATTRIBUTES, missing_attribute
+from ffjax._internal.pytree import check_names, set_fields, value
 from ffjax.embeddings.batch_lookup import embed_words, oov_vector
 from ffjax.embeddings.everyday import EverydayVerbs
 from ffjax.embeddings.metadata import Metadata
@@ -91,8 +91,8 @@ class Embeddings(EverydayVerbs):
                 f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
                 "For other words leave it out, as in `replace(vocab=..., training=None)`."
             )
-        set_fields(self, storage=storage, vocab=vocab, stored_norms=norms)
-        set_fields(self, metadata=metadata, training=training)
+        fields = {"storage": storage, "vocab": vocab, "stored_norms": norms}
+        set_fields(self, **fields, metadata=metadata, training=training)
 
     @property
     def norms(self) -> Norms | None:
@@ -124,9 +124,7 @@ class Embeddings(EverydayVerbs):
             >>> emb.replace(norms=None).norms is None
             True
         """
-        if unknown := sorted(changes.keys() - set(_ARGUMENTS)):
-            expected, got = ", ".join(_ARGUMENTS), ", ".join(unknown)
-            raise TypeError(f"`replace`: expected some of {expected}, got {got}.")
+        check_names("replace", changes, _ARGUMENTS)
         fields = {name: getattr(self, name) for name in _ARGUMENTS}
         fields["norms"] = self.stored_norms
         if "storage" in changes and "norms" not in changes and self.norms is not None:
@@ -302,12 +300,6 @@ class Embeddings(EverydayVerbs):
     def __len__(self) -> int:
         return len(self.vocab)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Embeddings):
-            return NotImplemented
-        fields = self.__dataclass_fields__
-        return all(getattr(self, name) == getattr(other, name) for name in fields)
-
     def __repr__(self) -> str:
         fields = (self.storage, self.vocab, self.norms)
         fields = [repr(field) for field in fields if field is not None]
@@ -317,10 +309,7 @@ class Embeddings(EverydayVerbs):
     if not TYPE_CHECKING:  # type checkers would take every name for an attribute
 
         def __getattr__(self, name: str) -> Any:
-            if hasattr(type(self), name):  # a property raised this: let it say so
-                return object.__getattribute__(self, name)
-            message = attribute_error("'Embeddings' object", name, ATTRIBUTES.get(name))
-            raise AttributeError(message, name=name, obj=self)
+            return missing_attribute(self, name, ATTRIBUTES.get(name))
 
     def _known_row(self, word: str) -> int | None:
         try:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.progress import Progress
+from ffjax._internal.file_arguments import check_choice
+from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.evaluate.datasets import File, Question, read_questions
 from ffjax.evaluate.known_words import KnownWords
@@ -161,10 +162,8 @@ def analogies(
         >>> result.accuracy, result.sections[0].name, result.sections[0].n_skipped
         (1.0, 'family', 1)
     """
-    for name, value, choices in (("skip", skip, SKIPS), ("method", method, METHODS)):
-        if value not in choices:
-            expected = ", ".join(map(repr, choices))
-            raise ValueError(f"`{name}`: expected one of {expected}, got {value!r}.")
+    check_choice("skip", skip, SKIPS)
+    check_choice("method", method, METHODS)
     check_embeddings(embeddings)
     if not len(embeddings.vocab):
         raise ValueError("`embeddings`: expected words to choose answers from, got no words.")
@@ -173,8 +172,8 @@ def analogies(
     questions = list(chain.from_iterable(questions for _, questions in sections))
     numbers = words.numbers(list(chain.from_iterable(questions))).reshape(-1, 4)
     is_asked = np.asarray(numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1))
-    chosen = list(compress(questions, is_asked))
-    answers = iter(_answers(embeddings, words, chosen, numbers[is_asked], method, progress))
+    chosen, numbers = list(compress(questions, is_asked)), numbers[is_asked]
+    answers = iter(_answers(embeddings, words, chosen, numbers, method, progress or ignore))
     flags, results = iter(is_asked), []
     for name, section in sections:
         section_answers = tuple(next(answers) for _ in section if next(flags))
@@ -189,7 +188,7 @@ def _answers(
     questions: list[Question],
     numbers: np.ndarray,
     method: str,
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[AnalogyAnswer]:
     """The answers to questions, whose words have these numbers."""
     vectors, positions = _vectors(emb, questions, numbers)
@@ -240,7 +239,7 @@ def _search(
     positions: np.ndarray,
     numbers: np.ndarray,
     method: str,
-    progress: Progress | None,
+    progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the best answers to each question, and their scores, `[n, _ANSWERS]`."""
     total = len(numbers)
@@ -258,8 +257,7 @@ def _search(
         excluded = exclude[batch].astype(np.int32)
         best = host_answer(storage, queries, _ANSWERS, exclude=excluded, **options)
         rows[batch], scores[batch] = best.rows, best.scores
-        if progress is not None:
-            progress(min(batch.stop, total), total)
+        progress(min(batch.stop, total), total)
     return rows, scores
 
 

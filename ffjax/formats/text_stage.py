@@ -10,7 +10,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_flag, check_word
 from ffjax._internal.extras import needs_extra
-from ffjax._internal.file_arguments import shown
+from ffjax._internal.file_arguments import check_choice, shown
 from ffjax.embeddings.arrow_columns import vector_column
 from ffjax.embeddings.classify_file import Settings
 from ffjax.embeddings.text import embed_text
@@ -107,10 +107,8 @@ class TextStage:
             expected = f"some of {', '.join(_OPTIONS[self.kind])} for `{self.kind}`"
             raise TypeError(f"`options`: expected {expected}, got {', '.join(unknown)}.")
         if self.kind == "pooling":
-            options["pooling"] = "mean" if pooling is None else pooling
-            if options["pooling"] not in POOLINGS:
-                expected = f"one of {', '.join(POOLINGS)}"
-                raise ValueError(f"`pooling`: expected {expected}, got {pooling!r}.")
+            pooling = "mean" if pooling is None else pooling
+            options["pooling"] = check_choice("pooling", pooling, POOLINGS)
         check_word("column", column, what="the name of a column")
         self.path, self.column, self.options = os.fspath(path), column, options
         self.mmap = check_flag("mmap", mmap)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.file_arguments import check_choice
 from ffjax.functional.lookup import checked_strings, encode, lookup
 from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows, top_k, top_products
 from ffjax.kernels.normalize import normalize
@@ -144,9 +145,7 @@ def target(vectors: AnyArray, metric: str) -> jax.Array:
 
 def check_method(method: str, metric: str) -> None:
     """Checks `method`, and that `metric` is not given for 3CosMul, which defines its own."""
-    if method not in METHODS:
-        expected = ", ".join(map(repr, METHODS))
-        raise ValueError(f"`method`: expected one of {expected}, got {method!r}.")
+    check_choice("method", method, METHODS)
     if method == "3cosmul" and metric not in ("dot", "cosine"):
         raise ValueError(
             "`metric`: expected 'cosine' for the method '3cosmul', which defines its own score, "

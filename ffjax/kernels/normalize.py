@@ -95,3 +95,11 @@ def to_unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors at unit length; zero vectors stay, and infinity becomes NaN."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def cosines_of(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The cosines of rows and a vector in float64, 0 for zero vectors, NaN for infinite ones."""
+    rows, vector = np.asarray(rows, np.float64), np.asarray(vector, np.float64)
+    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+    return np.divide(rows @ vector, norms, out=np.zeros(len(rows)), where=norms != 0)

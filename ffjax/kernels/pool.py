@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, Integer, Num
 
 from ffjax._internal.arguments import array_of, whole_number
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.file_arguments import check_choice
 from ffjax.kernels.normalize import normalize
 
 POOLINGS = ("mean", "sum", "max", "fasttext")
@@ -291,8 +292,7 @@ def _neutral(dtype: Any, largest: bool) -> Array:
 
 def check_pooling(pooling: str, weights: Any) -> None:
     """Checks the name of a pooling, and that it takes weights if there are any."""
-    if pooling not in POOLINGS:
-        raise ValueError(f"`pooling`: expected one of {', '.join(POOLINGS)}, got {pooling!r}.")
+    check_choice("pooling", pooling, POOLINGS)
     if weights is not None and pooling == "max":
         raise ValueError(
             '`weights`: expected None for pooling "max", got weights. '

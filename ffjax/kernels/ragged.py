@@ -53,6 +53,14 @@ class Ragged(NamedTuple):
         """The lists with only those values for which the mask is true."""
         return Ragged(self.values[mask], np.append(0, np.cumsum(mask))[self.splits])
 
+    def first(self, n: int | None) -> "Ragged":
+        """The lists cut after `n` values; as they are for `None`."""
+        counts = self.counts
+        if n is None or counts.max(initial=0) <= n:
+            return self
+        counts = np.minimum(counts, n)
+        return Ragged.of(self.values[ranges(self.splits[:-1], counts)], counts)
+
     def joined(self, other: "Ragged") -> "Ragged":
         """Each list followed by the same list of `other`."""
         splits = self.splits + other.splits

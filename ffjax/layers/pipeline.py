@@ -16,7 +16,6 @@ from ffjax.formats.spacy.thinc_model import Node, read_model, read_msgpack
 from ffjax.layers.functions import FIRST_SEED
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights
 
-_NORM = 67  # the number of the symbol
 _NORM_TABLES = {"vocab/lookups.bin": "lexeme_norm", "tokenizer": "exceptions"}
 _LAST_ROW = (b"spacy.MultiHashEmbed.v1", b"spacy.HashEmbedCNN.v1")
 
@@ -81,16 +80,17 @@ def _is_pipeline(names: list[str]) -> bool:
 def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[str, ...]]:
     """The weights and attributes, out of the layers in order."""
 
-    def layers(name: str) -> list[Node]:
-        return [node for node in nodes if node.name == name]
+    def arrays(layer: str, name: str) -> list[np.ndarray]:
+        empty = np.zeros(0, np.float32)
+        return [node.params.get(name, empty) for node in nodes if node.name == layer]
 
-    def arrays(name: str, array: str) -> list[np.ndarray]:
-        return [node.params.get(array, np.zeros(0, np.float32)) for node in layers(name)]
+    def attributes(layer: str, name: str) -> list[Any]:
+        return [node.attrs.get(name) for node in nodes if node.name == layer]
 
     tables, static = arrays("hashembed", "E"), arrays("static_vectors", "W")
-    columns = [node.attrs.get("columns") for node in layers("extract_features")]
-    seeds = [node.attrs.get("seed") for node in layers("hashembed")]
-    windows = [node.attrs.get("window_size") for node in layers("expand_window")]
+    columns = attributes("extract_features", "columns")
+    seeds = attributes("hashembed", "seed")
+    windows = attributes("expand_window", "window_size")
     scales, shifts = arrays("layernorm", "G"), arrays("layernorm", "b")
     maxouts = list(zip(arrays("maxout", "W"), arrays("maxout", "b"), scales, shifts, strict=False))
     if (
@@ -99,21 +99,20 @@ def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[s
         or not isinstance(columns[0], list)
         or seeds != list(range(FIRST_SEED, FIRST_SEED + len(columns[0])))
         or len(static) > 1
-        or not len(maxouts) == len(scales) == len(layers("maxout"))
-        or len(maxouts) != 1 + len(layers("expand_window"))
+        or not len(maxouts) == len(scales) == len(arrays("maxout", "W"))
+        or len(maxouts) != 1 + len(windows)
         or any(window != windows[0] for window in windows)
     ):
         names = sorted({node.name for node in nodes if node.params}) or ["no layers"]
         hint = "Name another component: those that listen to `tok2vec` have none of their own."
         expected, got = "MultiHashEmbed and MaxoutWindowEncoder", ", ".join(names)[:200]
         raise cursor.error("nodes", expected, got, offset=0, hint=hint)
+    mixer, *layers = (MaxoutWeights(*weights) for weights in maxouts)
     window: Any = windows[0] if windows else 1
-    width = maxouts[0][1].shape[0] if maxouts[0][1].ndim else 0
-    _check_shapes(cursor, width, window, tables, static, maxouts)
-    mixer, *encoder = (MaxoutWeights(*weights) for weights in maxouts)
-    attrs = tuple(_attribute(cursor, column) for column in columns[0])
     first = static[0] if static else None
-    return Tok2VecWeights(tuple(tables), first, mixer, tuple(encoder), window), attrs
+    weights = Tok2VecWeights(tuple(tables), first, mixer, tuple(layers), window)
+    _check_shapes(cursor, weights)
+    return weights, tuple(_attribute(cursor, column) for column in columns[0])
 
 
 def _attribute(cursor: Cursor, column: Any) -> str:
@@ -126,20 +125,24 @@ def _attribute(cursor: Cursor, column: Any) -> str:
     return column
 
 
-def _check_shapes(
-    cursor: Cursor, width: int, window: Any, tables: list, static: list, maxouts: list
-) -> None:
+def _check_shapes(cursor: Cursor, weights: Tok2VecWeights) -> None:
     """Checks that each layer takes what the one before it gives."""
+    window, layers = weights.window, (weights.mixer, *weights.layers)
     if type(window) is not int or window < 0:
         raise cursor.error("window_size", "a number from 0", repr(window)[:64], offset=0)
-    shapes: list[tuple[str, np.ndarray, tuple]] = []
-    shapes += [(f"table {i}", table, (None, width)) for i, table in enumerate(tables)]
-    shapes += [("static_vectors: W", weight, (width, None)) for weight in static]
-    inputs = [width * (len(tables) + len(static))] + [width * (2 * window + 1)] * len(maxouts)
-    for i, (weight, bias, *norm) in enumerate(maxouts):
-        shapes.append((f"maxout {i}: W", weight, (width, None, inputs[i])))
+    bias = weights.mixer.bias
+    width = bias.shape[0] if bias.ndim else 0
+    shapes: list[tuple[str, Any, tuple]] = []
+    shapes += [(f"table {i}", table, (None, width)) for i, table in enumerate(weights.tables)]
+    n_inputs = width * len(shapes)
+    if weights.static is not None:
+        shapes.append(("static_vectors: W", weights.static, (width, None)))
+        n_inputs += width
+    for i, (weight, bias, scale, shift) in enumerate(layers):
+        shapes.append((f"maxout {i}: W", weight, (width, None, n_inputs)))
         shapes.append((f"maxout {i}: b", bias, weight.shape[:2]))
-        shapes += [(f"layernorm {i}", array, (width,)) for array in norm]
+        shapes += [(f"layernorm {i}", array, (width,)) for array in (scale, shift)]
+        n_inputs = width * (2 * window + 1)
     for field, array, expected in shapes:
         pairs = zip(array.shape, expected, strict=False)
         is_other = len(array.shape) != len(expected) or not array.size
@@ -169,9 +172,7 @@ def _read_norms(folder: Folder, root: str) -> dict[str | int, str]:
         if not isinstance(entries, dict):
             raise cursor.error(table, "a map", type(entries).__name__, offset=0)
         for key, value in entries.items():
-            if isinstance(value, list):  # an exception: maps of attributes, one per token
-                is_token = len(value) == 1 and isinstance(value[0], dict)
-                value = value[0].get(_NORM) if is_token else None
-            if isinstance(value, str):
-                norms[key] = value
+            match value:  # for an exception maps of attributes, one per token; 67 is `NORM`
+                case str(norm) | [{67: str(norm)}]:
+                    norms[key] = norm
     return norms

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ffjax._internal.file_arguments import check_choice
 from ffjax.strings.arrow_text import arrow_lines, byte_lengths, first_characters, line_feed_error
 from ffjax.strings.byte_views import arrow_strings, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
@@ -87,9 +88,7 @@ def as_lines(
         >>> as_lines(["Tea", "for\ntwo"], lowercase=True, newline=" ")
         b'tea\nfor two\n'
     """
-    if newline not in NEWLINES:
-        expected = " or ".join(map(repr, NEWLINES))
-        raise ValueError(f"`newline`: expected {expected}, got {newline!r}.")
+    check_choice("newline", newline, NEWLINES)
     if is_arrow(texts):
         lines = arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines

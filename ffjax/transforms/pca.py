@@ -11,7 +11,7 @@ float32 and added up in float64; the eigenvectors of that small matrix are found
 float64.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -21,15 +21,12 @@ from jaxtyping import Array, Float32
 
 from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
 from ffjax._internal.arrays import aligned_empty, release_pages
-from ffjax._internal.progress import Progress
+from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import normalize, reciprocal_power
 from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
-
-# Called with the number of rows done so far.
-RowsDone = Callable[[int], None]
 
 _BLOCK_ROWS = 8192
 
@@ -81,24 +78,22 @@ def reduce_dims(
         (50, 'munich')
     """
     check_embeddings(embeddings)
-    center = check_flag("center", center)
-    n_trained = _n_trained(embeddings)
-    total = n_trained + len(embeddings.storage)
-
-    def report(rows: int) -> None:
-        if progress is not None:
-            progress(rows, total)
-
-    components = principal_components(embeddings, dims, center=center, progress=report)
-    return project(embeddings, components, progress=lambda rows: report(n_trained + rows))
+    center, progress = check_flag("center", center), progress or ignore
+    components = principal_components(embeddings, dims, center=center, progress=progress)
+    return project(embeddings, components, progress=progress)
 
 
 def principal_components(
-    embeddings: Embeddings, dims: int, *, center: bool = False, progress: RowsDone = lambda _: None
+    embeddings: Embeddings, dims: int, *, center: bool = False, progress: Progress = ignore
 ) -> Components:
     """The components of the words' vectors, or of all rows where there are no words."""
     n, old_dims = _n_trained(embeddings), embeddings.dims
-    dims = _checked_dims(embeddings, dims, n)
+    dims = whole_number("dims", dims, 1)
+    if n == 0:
+        raise ValueError("`embeddings`: expected at least one row, got none.")
+    if dims > old_dims:
+        expected = f"expected 1 to {old_dims}, which is what the embeddings have"
+        raise ValueError(f"`dims`: {expected}, got {dims}.")
     moments, sums = np.zeros((old_dims, old_dims)), np.zeros(old_dims)
     shift = np.zeros(old_dims, np.float32)
     for start, block, count in _blocks(embeddings, n):
@@ -109,7 +104,7 @@ def principal_components(
         scale = np.float64(power)
         moments += np.asarray(block_moments, np.float64) * scale**2
         sums += np.asarray(block_sums, np.float64) * scale
-        progress(start + count)
+        progress(start + count, n + len(embeddings.storage))
     mean = sums / n if center else np.zeros(old_dims)
     values, vectors = np.linalg.eigh(moments / n - np.outer(mean, mean))
     values, basis = np.maximum(values[::-1], 0), vectors[:, ::-1][:, :dims]
@@ -121,10 +116,11 @@ def principal_components(
 
 
 def project(
-    embeddings: Embeddings, components: Components, *, progress: RowsDone = lambda _: None
+    embeddings: Embeddings, components: Components, *, progress: Progress = ignore
 ) -> Embeddings:
     """Embeddings whose rows are projected onto components, as `reduce_dims` says."""
     storage, n_words = embeddings.storage, embeddings.vocab.n_word_rows
+    n_trained = _n_trained(embeddings)
     matrix = aligned_empty((len(storage), components.basis.shape[1]), storage.dtype)
     norms = None if embeddings.norms is None else aligned_empty((n_words,), np.float32)
     basis, center = jnp.asarray(components.basis), jnp.asarray(components.center)
@@ -136,7 +132,7 @@ def project(
             unit, row_norms = normalize(rows)
             norms[start : start + words] = np.asarray(row_norms)[:words]
             matrix[start : start + words] = np.asarray(unit)[:words]
-        progress(stop)
+        progress(n_trained + stop, n_trained + len(storage))
     new_norms = None if norms is None else Norms(norms)
     new_storage = NdArray(jax.device_put(matrix))
     return Embeddings(new_storage, embeddings.vocab, new_norms, embeddings.metadata)
@@ -145,16 +141,6 @@ def project(
 def _n_trained(embeddings: Embeddings) -> int:
     """How many rows, from the first one on, the components are found from."""
     return embeddings.vocab.n_word_rows or len(embeddings.storage)
-
-
-def _checked_dims(embeddings: Embeddings, dims: Any, n: int) -> int:
-    dims = whole_number("dims", dims, 1)
-    if n == 0:
-        raise ValueError("`embeddings`: expected at least one row, got none.")
-    if dims > (most := embeddings.dims):
-        expected = f"expected 1 to {most}, which is what the embeddings have"
-        raise ValueError(f"`dims`: {expected}, got {dims}.")
-    return dims
 
 
 def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, int]]:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.progress import Progress
+from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
 from ffjax.storage import Storage
@@ -74,7 +74,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Progress | None = None) -
     for _ in storage.row_blocks(0, n_rows, rows=_BATCH_ROWS, finite=name):
         pass  # before a search that may take long: NaN and infinity have no cosine
     order = np.argsort(first_word, kind="stable")  # rows in the order of their first words
-    targets, cosines = _nearest(storage, order[:n], order[n:], progress)
+    targets, cosines = _nearest(storage, order[:n], order[n:], progress or ignore)
     new_rows, scores = np.empty(n_rows, np.int64), np.empty(n_rows, np.float32)
     new_rows[order] = np.concatenate([np.arange(n), targets])
     scores[order[n:]] = cosines
@@ -90,7 +90,7 @@ def prune(embeddings: Embeddings, n: int, *, progress: Progress | None = None) -
 
 
 def _nearest(
-    storage: Storage, rows: np.ndarray, dropped: np.ndarray, progress: Progress | None
+    storage: Storage, rows: np.ndarray, dropped: np.ndarray, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of `rows` to each dropped row, by its number in `rows`; their cosines."""
     n, remaining = len(dropped), storage.take(rows)
@@ -104,6 +104,5 @@ def _nearest(
         best = top_k(remaining, queries, 1, metric="cosine")
         targets[start:stop] = np.asarray(best.rows)[: stop - start, 0]
         cosines[start:stop] = np.asarray(best.scores)[: stop - start, 0]
-        if progress is not None:
-            progress(stop, n)
+        progress(stop, n)
     return targets, cosines

@@ -113,7 +113,7 @@ def test_a_class_may_compare_in_its_own_way():
 
 
 def test_registration_names_unknown_static_fields():
-    with pytest.raises(TypeError, match=r"`static`: expected fields of Small \(`x`\), got `y`"):
+    with pytest.raises(TypeError, match="`static`: expected some of x, got y"):
 
         @value(static=("y",))
         class Small:
@@ -129,7 +129,7 @@ def test_replace_keeps_the_rest_and_runs_no_constructor():
 
 
 def test_replace_names_unknown_fields():
-    message = r"expected fields of Node \(`x`, `name`, `child`\), got `w`, `y`"
+    message = "expected some of x, name, child, got w, y"
     with pytest.raises(TypeError, match=message):
         replace(node([1]), y=1, w=2)
 

@@ -165,7 +165,7 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         ({"restrict": ["klingon"]}, "`restrict`: expected labels of the classifier, got 'klingon'"),
         ({"restrict": []}, "`restrict`: expected at least one label"),
         ({"renormalize": True}, "`restrict`: expected labels with `renormalize=True`"),
-        ({"newline": "x"}, "`newline`: expected 'error' or ' ' or '', got 'x'"),
+        ({"newline": "x"}, "`newline`: expected one of 'error', ' ', '', got 'x'"),
     ):
         with pytest.raises(ValueError, match=message):
             ours.predict("a", **options)

@@ -123,7 +123,7 @@ def test_ranks_by_the_dot_product(raw):
         closer = [WORDS[i] for i in np.flatnonzero(scores > scores[2]) if i != 1]
         assert raw.closer_than("w1", "w2", metric=kind) == closer
         assert raw.rank("w1", "w2", metric=kind) == len(closer) + 1
-    with pytest.raises(ValueError, match="`metric`: expected one of dot, cosine"):
+    with pytest.raises(ValueError, match="`metric`: expected one of 'dot', 'cosine'"):
         raw.rank("w1", "w2", metric="cos")
 
 

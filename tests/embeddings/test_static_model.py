@@ -284,8 +284,8 @@ def test_models_are_values() -> None:
         ({"mapping": np.full(41, 41)}, ValueError, "`mapping`: expected numbers from 0 to 38, got"),
         ({"mapping": np.zeros(9, int)}, ValueError, "`mapping`: expected a row for each of 39 tok"),
         ({"weights": np.ones(38)}, ValueError, "`weights`: expected a factor for each of 39 token"),
-        ({"unknown": "lose"}, ValueError, "`unknown`: expected 'drop' or 'keep', got 'lose'"),
-        ({"rules": "bert"}, ValueError, "`rules`: expected 'model2vec' or 'sentence-transformers'"),
+        ({"unknown": "lose"}, ValueError, "`unknown`: expected one of 'drop', 'keep', got 'lose'"),
+        ({"rules": "bert"}, ValueError, "`rules`: expected one of 'model2vec', 's"),
         ({"max_length": -1}, ValueError, "`max_length`: expected 0 or more, got -1"),
         ({"tokenizer": b"{"}, ffjax.FormatError, "byte 1: expected JSON"),
         ({"colour": 1}, TypeError, "`replace`: expected some of rows, tokenizer, .* got colour"),
@@ -299,7 +299,7 @@ def test_arguments_that_do_not_fit(change: dict, error: type, message: str) -> N
 @pytest.mark.usefixtures("as_users_see")
 def test_options_that_do_not_fit() -> None:
     model = small()
-    with pytest.raises(ValueError, match="`compat`: expected '0.10' or '0.9', got '1'"):
+    with pytest.raises(ValueError, match="`compat`: expected one of '0.10', '0.9', got '1'"):
         model.encode("tea", compat="1")
     with pytest.raises(TypeError, match="`texts`: expected str or bytes, got int 3 as text 0"):
         model.encode([3])

@@ -178,7 +178,7 @@ def in_jit(emb, **options):
         (
             lambda e: ffjax.embed_text(e, b"", pooling="median"),
             ValueError,
-            "`pooling`: expected one of mean, sum, max",
+            "`pooling`: expected one of 'mean', 'sum', 'max'",
         ),
         (
             lambda e: ffjax.embed_text(e, b"", weights=[1.0]),

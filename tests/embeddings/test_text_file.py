@@ -61,7 +61,7 @@ def test_the_old_file_stays_where_something_fails(tmp_path):
     target.write_bytes(b"old")
     with pytest.raises(OSError, match="broken"):
         ffjax.embed_file(embeddings(), Broken(TEXT), target)
-    with pytest.raises(ValueError, match="`dtype`: expected one of float32, float16, got 'int8'"):
+    with pytest.raises(ValueError, match="`dtype`: expected one of 'float32', .*got 'int8'"):
         ffjax.embed_file(embeddings(), io.BytesIO(TEXT), target, dtype="int8")
     assert target.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 

@@ -156,7 +156,7 @@ def test_errors(path):
         ({"into": 5}, TypeError, "`into`: expected the name of a column or a pair, got int 5"),
         ({"into": ("a", "a")}, ValueError, "`into`: expected at most 2 names, which differ"),
         ({"into": "text"}, ValueError, "`into`: expected at most 2 names, which differ"),
-        ({"pooling": "best"}, ValueError, "`pooling`: expected one of mean, .*got 'best'"),
+        ({"pooling": "best"}, ValueError, "`pooling`: expected one of 'mean', .*got 'best'"),
         ({"pooling": "sum", "model": True}, ValueError, "`pooling` and `model`: expected one of"),
         ({"model": 1}, TypeError, "`model`: expected True or False, got int 1"),
         ({"k": 3}, TypeError, "`options`: expected some of weights, .* for `pooling`, got k"),

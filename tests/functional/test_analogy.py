@@ -219,7 +219,7 @@ def test_most_similar_batch_is_gensims(demo, gensim_demo):
         (
             lambda e: e.most_similar_batch(["Paris"], metric="far"),
             ValueError,
-            "`metric`: expected one of dot",
+            "`metric`: expected one of 'dot'",
         ),
         (
             lambda e: ffjax.analogy(

@@ -197,7 +197,7 @@ def test_copies_and_pickles_hold_no_caches(kind):
         (
             lambda e: ffjax.top_k(e, jnp.ones(6), 1, metric="far"),
             ValueError,
-            "`metric`: expected one of dot",
+            "`metric`: expected one of 'dot'",
         ),
         (lambda e: e.word_similarity("Paris", k=-1), ValueError, "`k`: expected 0 or more"),
         (

@@ -179,5 +179,5 @@ def test_gpus_get_no_scatter(pooling):
 
 
 def test_an_unknown_pooling_is_an_error():
-    with pytest.raises(ValueError, match="`pooling`: expected one of mean, sum, max"):
+    with pytest.raises(ValueError, match="`pooling`: expected one of 'mean', 'sum', 'max'"):
         ffjax.pool(jnp.ones((1, 2)), jnp.zeros(1, int), 1, pooling="median")

@@ -90,7 +90,7 @@ TEXT = jnp.zeros(3, jnp.uint8)
             (VECTORS, LINES, 2),
             {"pooling": ["mean"]},
             ValueError,
-            r"`pooling`: expected one of mean, .* got \['mean'\]",
+            r"`pooling`: expected one of 'mean', .* got \['mean'\]",
         ),
     ],
 )

@@ -9,11 +9,11 @@ import jax
 
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import open_output
+from ffjax._internal.progress import Report, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.content import named_clusters, placed_words, quantized
 from ffjax.formats.explorer.page import filled_page
 from ffjax.transforms.projection import METHODS
-from ffjax.transforms.quantize.settings import Report
 
 FRAME_HEIGHT = 640  # pixels, in a notebook
 
@@ -90,7 +90,7 @@ def explore(
         >>> ffjax.explore(emb, projection="pca")
         ExplorerPage(0.3 MB)
     """
-    report = progress or (lambda what, count, total: None)
+    report = progress or ignore
     map_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
     word_map = placed_words(embeddings, words, projection, neighbors, map_key, report)
     seed = int(jax.random.bits(cluster_key))

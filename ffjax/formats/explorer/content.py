@@ -9,14 +9,13 @@ import numpy as np
 from scipy.cluster import vq
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.progress import Progress
+from ffjax._internal.progress import Progress, Report
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import to_unit
 from ffjax.storage import NdArray
 from ffjax.transforms.projection import METHODS, Neighbors, nearest_words, plane
-from ffjax.transforms.quantize.pq_training import train_pq
+from ffjax.transforms.quantize.pq_training import PQSettings, train_pq
 from ffjax.transforms.quantize.sampling import encode_rows, sample_rows
-from ffjax.transforms.quantize.settings import PQSettings, Report
 
 MAX_CODES = 60  # bytes that a word's approximate vector takes
 PQ_STEPS = 12

@@ -11,9 +11,9 @@ import jax
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import atomic_folder, open_output
 from ffjax._internal.extras import needs_extra
+from ffjax._internal.progress import Report, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.content import first_words, placed_words
-from ffjax.transforms.quantize.settings import Report
 
 _LINE_ENDS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 PROJECTOR_FILES = ("tensors.bytes", "metadata.tsv", "config.json", "projector_config.pbtxt")
@@ -107,7 +107,7 @@ def write_atlas(
     with needs_extra("arrow", "`write_atlas`"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    report = progress or (lambda what, count, total: None)
+    report = progress or ignore
     word_map = placed_words(embeddings, words, projection, neighbors, key_of(key), report)
     nearest = word_map.neighbors
     ids = [row[row >= 0] for row in nearest.rows]

@@ -10,6 +10,7 @@ import numpy as np
 from ffjax._internal.arguments import check_flag, check_instance
 from ffjax._internal.arrays import on_host
 from ffjax._internal.atomic_write import Path, atomic_folder
+from ffjax._internal.file_arguments import check_choice
 from ffjax.embeddings.static_model import RULES, StaticModel
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import Output
@@ -53,9 +54,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
     """
     check_instance("model", model, StaticModel)
     layout = model.rules if layout is None else layout
-    if layout not in RULES:
-        expected = " or ".join(map(repr, RULES))
-        raise ValueError(f"`layout`: expected {expected}, got {layout!r}.")
+    check_choice("layout", layout, RULES)
     if layout == model.rules:
         _check_defaults(model)
     config = json.loads(on_host(model.config).tobytes()) if layout == model.rules else {}

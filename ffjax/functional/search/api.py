@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Integer
 
 from ffjax._internal.arguments import array_of, check_embeddings, whole_number
 from ffjax._internal.arrays import AnyArray, is_traced
+from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.search.candidates import row_filter
 from ffjax.functional.search.on_device import search_on_device
@@ -218,8 +219,7 @@ def check_search(storage: Storage, queries: Any, metric: str) -> None:
 
 def check_metric(metric: str) -> None:
     """Checks the name of a metric."""
-    if metric not in METRICS:
-        raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
+    check_choice("metric", metric, METRICS)
 
 
 def _check_options(shape: tuple[int, ...], exclude: Any, approximate: float | None) -> None:

@@ -1,22 +1,28 @@
 """`quantize`: embeddings of half the size, or of far less."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import check_embeddings, key_of
-from ffjax._internal.file_arguments import shown
+from ffjax._internal.arguments import check_embeddings, key_of, whole_number
+from ffjax._internal.file_arguments import check_choice, wrong_type
+from ffjax._internal.progress import Report, ignore
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.value import Embeddings
 from ffjax.storage import QuantizedArray, Storage
 from ffjax.transforms.quantize import sampling
 from ffjax.transforms.quantize.narrow import to_bfloat16, to_int8
-from ffjax.transforms.quantize.pq_training import train_opq, train_pq
+from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
 from ffjax.transforms.quantize.quality import QuantizationQuality, quality
-from ffjax.transforms.quantize.settings import PQSettings, Report, pq_settings
 
-METHODS = ("pq", "opq", "int8", "bfloat16")
+_TRAINED = {"pq": train_pq, "opq": train_opq}
+_NARROWED = {"int8": to_int8, "bfloat16": to_bfloat16}
+METHODS = (*_TRAINED, *_NARROWED)
+_ITERATIONS = {"pq": 25, "opq": 50}
+# Training rows for each centroid by default; faiss takes as many.
+_ROWS_PER_CENTROID = 256
 # The squares of numbers of shorter rows would not be normal floats.
 _SHORTEST = 1e-15
 
@@ -103,35 +109,72 @@ def quantize(
         (True, (100,))
     """
     check_embeddings(embeddings)
-    if method not in METHODS:
-        expected = ", ".join(map(repr, METHODS))
-        raise ValueError(f"`method`: expected one of {expected}, got {method!r}.")
+    check_choice("method", method, METHODS)
     if not isinstance(normalize, bool | None):
         got = type(normalize).__name__
         raise TypeError(f"`normalize`: expected True, False or None, got {got}.")
     if progress is not None and not callable(progress):
-        raise TypeError(f"`progress`: expected a function, got {shown(progress)}.")
-    options = {"subquantizers": subquantizers, "bits": bits, "iterations": iterations}
-    options |= {"attempts": attempts, "sample": sample, "normalize": normalize}
+        raise wrong_type("progress", "a function", progress)
+    storage, report = embeddings.storage, progress or ignore
     training_key, quality_key = jax.random.split(key_of(key))
-    report = progress or (lambda what, count, total: None)
-    storage = embeddings.storage
     if 0 in storage.shape:
         got = f"a storage of shape {storage.shape}"
         raise ValueError(f"`embeddings`: expected some rows, got {got}.")
-    if method in ("pq", "opq"):
-        settings = pq_settings(method, *storage.shape, options)
-        storage = _trained(
-            storage, method, settings, normalize is not False, training_key, report
-        )
-    elif names := [name for name, option in options.items() if option is not None]:
-        expected = f"expected None with {method!r}, which is not trained"
-        raise TypeError(f"`{names[0]}`: {expected}, got {options[names[0]]!r}.")
-    else:
-        narrow = to_int8 if method == "int8" else to_bfloat16
+    options = {"subquantizers": subquantizers, "bits": bits, "iterations": iterations}
+    options |= {"attempts": attempts, "sample": sample, "normalize": normalize}
+    if narrow := _NARROWED.get(method):
+        for name, option in options.items():
+            if option is not None:
+                expected = f"expected None with {method!r}, which is not trained"
+                raise TypeError(f"`{name}`: {expected}, got {option!r}.")
         storage = narrow(storage, partial(report, "Encoding"))
+    else:
+        settings = _pq_settings(method, *storage.shape, options)
+        keep_norms = normalize is not False
+        storage = _trained(storage, method, settings, keep_norms, training_key, report)
     quantized = embeddings.replace(storage=storage)
     return QuantizeResult(quantized, quality(embeddings, quantized, quality_key, report))
+
+
+def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> PQSettings:
+    """The checked options of `"pq"` or `"opq"`, with defaults where they are `None`."""
+
+    def number(name: str, default: int) -> int:
+        if options[name] is None:
+            return default
+        hint = "Leave it out, or give None, for the default."
+        return whole_number(name, options[name], 1, hint)
+
+    # Half of the dimensions or a third, or all of them where they have neither.
+    default = next((dims // divisor for divisor in (2, 3) if dims % divisor == 0), dims)
+    subquantizers = number("subquantizers", default)
+    bits = number("bits", 8)
+    if bits > 8:
+        raise ValueError(f"`bits`: expected 1 to 8, since a code is a byte, got {bits}.")
+    divisors = ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
+    if dims % subquantizers:
+        expected = f"expected a divisor of the {dims} dimensions ({divisors})"
+        raise ValueError(f"`subquantizers`: {expected}, got {subquantizers}.")
+    centroids = 1 << bits
+    if rows < centroids:
+        hint = f" Take `bits={rows.bit_length() - 1}` or less." if rows > 1 else ""
+        raise ValueError(
+            f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} "
+            f"bits, got {rows}.{hint}"
+        )
+    sample = number("sample", _ROWS_PER_CENTROID * centroids)
+    if sample < centroids:
+        expected = f"expected at least {centroids} rows, one for each centroid"
+        raise ValueError(f"`sample`: {expected}, got {sample}.")
+    iterations = number("iterations", _ITERATIONS[method])
+    settings = PQSettings(subquantizers, centroids, iterations, number("attempts", 1), sample)
+    if options["subquantizers"] is None and subquantizers == dims > 1:
+        warn_user(
+            f"`subquantizers`: {dims} dimensions have neither a half nor a third, so each is "
+            f"quantized by itself, and a row takes {dims} bytes. Give `subquantizers` "
+            f"({divisors}) to choose, or reduce the vectors to {dims - 1} dimensions first."
+        )
+    return settings
 
 
 def _trained(
@@ -150,9 +193,8 @@ def _trained(
         )
     divisors = None if not normalize or sampling.all_unit(norms) else norms
     sample_key, codebook_key = jax.random.split(key)
-    train = train_opq if method == "opq" else train_pq
     rows = sampling.sample_rows(storage, settings.sample, divisors, sample_key)
     report("Training", 0, 1)  # programs are compiled before the first step ends
-    pq = train(rows, settings, codebook_key, partial(report, "Training"))
+    pq = _TRAINED[method](rows, settings, codebook_key, partial(report, "Training"))
     codes = sampling.encode_rows(storage, pq, divisors, partial(report, "Encoding"))
     return QuantizedArray(pq, codes, divisors)

@@ -5,7 +5,7 @@ Ke and Sun, "Optimized Product Quantization" (2013): steps of k-means on rotated
 the rotation that brings rows nearest to what their codes stand for (orthogonal Procrustes).
 """
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from ffjax._internal.progress import Progress
 from ffjax.storage import PQ
 from ffjax.transforms.quantize import kmeans
 from ffjax.transforms.quantize.kmeans import Codebooks, Points, errors, step
-from ffjax.transforms.quantize.settings import PQSettings
 
 # Rows are columns here.
 Columns: TypeAlias = Float32[Array, "dims rows"]
@@ -28,6 +27,16 @@ _FIRST_STEPS, _LAST_STEPS = 10, 10
 
 _first_centroids = jax.jit(kmeans.first_centroids, static_argnames="centroids")
 _moved, _decoded = jax.jit(kmeans.moved), jax.jit(kmeans.decoded)
+
+
+class PQSettings(NamedTuple):
+    """How codebooks are trained."""
+
+    subquantizers: int  # vectors that a row is divided into
+    centroids: int  # in each codebook, a power of two
+    iterations: int  # steps of k-means, or rotations
+    attempts: int  # how often to start again, to keep the best
+    sample: int  # rows to train on
 
 
 def train_pq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progress) -> PQ:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ffjax._internal.progress import Report
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
-from ffjax.transforms.quantize.settings import Report
 
 _QUERIES, _NEIGHBOURS = 256, 10
 

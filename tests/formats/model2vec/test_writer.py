@@ -133,7 +133,7 @@ def test_other_tokens_are_not_words(tmp_path: Path) -> None:
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`model`: expected StaticModel, got Embeddings"):
         ffjax.write_static_model(tmp_path, words())
-    with pytest.raises(ValueError, match="`layout`: expected 'model2vec' or 'sentence-tra"):
+    with pytest.raises(ValueError, match="`layout`: expected one of 'model2vec', 'sentence-tra"):
         ffjax.write_static_model(tmp_path, small(), layout="onnx")
     with pytest.raises(ValueError, match="got metadata too. Allow .* `drop_metadata=True`"):
         ffjax.write_model2vec(tmp_path, words().replace(metadata=ffjax.Metadata({"a": 1})))

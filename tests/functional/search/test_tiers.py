@@ -155,7 +155,7 @@ def test_edges(in_both):
         assert host.rows.shape == (len(queries), k)
         np.testing.assert_array_equal(host.rows, device.rows)
         assert host.scores.dtype == np.float32 and host.rows.dtype == np.int32
-    with pytest.raises(ValueError, match="`metric`: expected one of dot, cosine"):
+    with pytest.raises(ValueError, match="`metric`: expected one of 'dot', 'cosine'"):
         nearest_rows(storage, QUERIES, 1, metric="manhattan")
     with pytest.raises(ValueError, match="`queries`: expected 6 dimensions"):
         nearest_rows(storage, QUERIES[:, :5], 1)

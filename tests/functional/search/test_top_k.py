@@ -255,7 +255,7 @@ def test_a_program_never_holds_all_rows_or_scores(kind, batch):
         (
             {"metric": "far"},
             ValueError,
-            "`metric`: expected one of dot, cosine, euclidean, angular, got 'far'",
+            "`metric`: expected one of 'dot', 'cosine', 'euclidean', 'angular', got 'far'",
         ),
         (
             {"exclude": np.ones((2, 1), np.int32)},
