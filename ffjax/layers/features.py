@@ -17,11 +17,12 @@ from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings
 
 ATTRS = ("NORM", "PREFIX", "SUFFIX", "SHAPE")
-Norms = Mapping[Any, str]
+Norms = Mapping[Any, Any]
 
 _LONG = 100
 _RUN = 4
 _MIN_LENGTH = 4
+_MAX_DIVIDED = 8  # tokens of one word
 # https://github.com/explosion/spaCy/blob/v3.8.0/spacy/lang/norm_exceptions.py
 _VARIANTS = {
     "'s": "'s 'S ’s ’S",
@@ -73,9 +74,11 @@ def word_features(
             (the last three), `SHAPE` (such as `Xxxxx`), which become hashes of text; `SPACY`
             (whether a space follows), `IS_SPACE`, `IS_ALPHA`, `IS_ASCII`, `IS_DIGIT`, `IS_LOWER`,
             `IS_TITLE`, `IS_UPPER`, which become 0 or 1.
-        norms: norms of words, by word or by spaCy's key of it, as `load_tok2vec` returns them.
-            Others have the norms that all languages of spaCy share, or else their lower case.
-        spaces: for `SPACY`, whether a space follows each word; by default one always does.
+        norms: norms of words, by word or by spaCy's key of it, and of the tokens of a word that
+            is divided, such as `("ca", "n't")`, as `load_tok2vec` returns them. Others have the
+            norms that all languages of spaCy share, or else their lower case.
+        spaces: whether a space follows each word: for `SPACY`, which is 1 by default, and to
+            tell which tokens are those of one word, which by default may be all.
 
     Returns:
         uint32 `[n, attrs, 2]`.
@@ -96,18 +99,9 @@ def word_features(
         raise ValueError(f"`attrs`: expected {expected}, got {unknown[0]!r}.")
     if spaces is not None and len(spaces) != len(words):
         raise ValueError(f"`spaces`: expected one per word ({len(words)}), got {len(spaces)}.")
-    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
-    ids = np.zeros((len(numbers), len(attrs)), np.uint64)
-    for column, attr in enumerate(attrs):
-        if attr in _FLAGS:
-            ids[:, column] = [_FLAGS[attr](word) for word in numbers]
-        else:
-            texts = StringTable.from_strings(_texts(list(numbers), attr, norms))
-            ids[:, column] = keys_of(texts)
-    ids = ids[[numbers[word] for word in words]]
-    if spaces is not None and "SPACY" in attrs:
-        ids[:, list(attrs).index("SPACY")] = spaces
-    return ids.astype("<u8").view("<u4").reshape(len(words), len(attrs), 2)
+    tokens = _tokens(words, spaces, norms)
+    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    return _features(list(numbers), attrs, norms)[[numbers[token] for token in tokens]]
 
 
 def pack_documents(
@@ -143,37 +137,78 @@ def pack_documents(
     if vector_attr not in _TEXTS:
         expected = f"one of {', '.join(_TEXTS)}"
         raise ValueError(f"`vector_attr`: expected {expected}, got {vector_attr!r}.")
-    all_words = [word for words in documents for word in words]
     lengths = np.array([len(words) for words in documents], np.intp)
-    if spaces is None:
-        all_spaces = [True] * len(all_words)
-    else:
-        spaces = [list(flags) for flags in spaces]
-        if [len(flags) for flags in spaces] != lengths.tolist():
+    flags: list[Any] = [None] * len(documents)
+    if spaces is not None:
+        flags = [list(flags) for flags in spaces]
+        if [len(x) for x in flags] != lengths.tolist():
             raise ValueError("`spaces`: expected one flag per word of each document, got others.")
-        all_spaces = [bool(flag) for flags in spaces for flag in flags]
-    pairs = list(zip(all_words, all_spaces, strict=True))
-    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-    words = [word for word, _ in numbers]
-    features = word_features(words, attrs, norms=norms, spaces=[space for _, space in numbers])
-    strings = pack(_texts(words, vector_attr, norms), count=padded_size(len(words), 4, coarse=True))
-    padding = ((0, len(strings) - len(words)), (0, 0), (0, 0))
+    pairs = zip(documents, flags, strict=True)
+    tokens = [token for words, ends in pairs for token in _tokens(words, ends, norms)]
+    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    table = list(numbers)
+    features = _features(table, attrs, norms)
+    texts = _texts(table, vector_attr, norms)
+    strings = pack(texts, count=padded_size(len(table), 4, coarse=True))
+    padding = ((0, len(strings) - len(table)), (0, 0), (0, 0))
     length = padded_size(int(lengths.max(initial=0)), _MIN_LENGTH)
-    tokens = np.full((len(documents), length), -1, np.int32)
-    tokens[np.arange(length) < lengths[:, None]] = [numbers[pair] for pair in pairs]
-    return TokenBatch(np.pad(features, padding), strings, tokens)
+    rows = np.full((len(documents), length), -1, np.int32)
+    rows[np.arange(length) < lengths[:, None]] = [numbers[token] for token in tokens]
+    return TokenBatch(np.pad(features, padding), strings, rows)
 
 
-def _texts(words: list[str], attr: str, norms: Norms | None) -> list[str]:
+class _Token(NamedTuple):
+    """A word in its context."""
+
+    word: str
+    space: bool  # whether one follows
+    norm: str | None  # where the context decides it
+
+
+def _tokens(
+    words: Sequence[str], spaces: Sequence[bool] | None, norms: Norms | None
+) -> list[_Token]:
+    """The words of a document, with the norms that tokens have where a tokenizer divides words."""
+    n, norms = len(words), norms or {}
+    decided: list[str | None] = [None] * n
+    # Without `spaces`, any words may have been one.
+    ends = [False] * n if spaces is None else spaces
+    start = 0
+    while norms and start < n:
+        stop = start + 1
+        while stop < n and stop - start < _MAX_DIVIDED and not ends[stop - 1]:
+            stop += 1
+        while stop > start + 1 and tuple(words[start:stop]) not in norms:
+            stop -= 1
+        if stop > start + 1:
+            decided[start:stop] = norms[tuple(words[start:stop])]
+        start = stop
+    flags = [True] * n if spaces is None else map(bool, spaces)
+    return list(map(_Token, words, flags, decided))
+
+
+def _features(tokens: list[_Token], attrs: Sequence[str], norms: Norms | None) -> np.ndarray:
+    """`word_features` of tokens."""
+    ids = np.zeros((len(tokens), len(attrs)), np.uint64)
+    for column, attr in enumerate(attrs):
+        if attr in _FLAGS:
+            ids[:, column] = [_FLAGS[attr](token) for token in tokens]
+        else:
+            ids[:, column] = keys_of(StringTable.from_strings(_texts(tokens, attr, norms)))
+    return ids.astype("<u8").view("<u4").reshape(len(tokens), len(attrs), 2)
+
+
+def _texts(tokens: list[_Token], attr: str, norms: Norms | None) -> list[str]:
     """The values of an attribute that is a text."""
+    words = [token.word for token in tokens]
     if attr != "NORM":
         return [_TEXTS[attr](word) for word in words]
     keys = keys_of(StringTable.from_strings(words)).tolist()
     norms = norms or {}
     defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
     return [
-        norms.get(word, norms.get(key, default))
-        for word, key, default in zip(words, keys, defaults, strict=True)
+        norms.get(word, norms.get(key, default)) if norm is None else norm
+        for (word, _, norm), key, default in zip(tokens, keys, defaults, strict=True)
     ]
 
 
@@ -202,13 +237,13 @@ _TEXTS: dict[str, Callable[[str], str]] = {
     "SUFFIX": lambda word: word[-3:],
     "SHAPE": _shape,
 }
-_FLAGS: dict[str, Callable[[str], bool]] = {
-    "SPACY": lambda word: True,
-    "IS_SPACE": str.isspace,
-    "IS_ALPHA": str.isalpha,
-    "IS_ASCII": str.isascii,
-    "IS_DIGIT": str.isdigit,
-    "IS_LOWER": str.islower,
-    "IS_TITLE": str.istitle,
-    "IS_UPPER": str.isupper,
+_FLAGS: dict[str, Callable[[_Token], bool]] = {
+    "SPACY": lambda token: token.space,
+    "IS_SPACE": lambda token: token.word.isspace(),
+    "IS_ALPHA": lambda token: token.word.isalpha(),
+    "IS_ASCII": lambda token: token.word.isascii(),
+    "IS_DIGIT": lambda token: token.word.isdigit(),
+    "IS_LOWER": lambda token: token.word.islower(),
+    "IS_TITLE": lambda token: token.word.istitle(),
+    "IS_UPPER": lambda token: token.word.isupper(),
 }

@@ -1,7 +1,8 @@
 """The layers of spaCy's `Tok2Vec` as pure functions of weights and arrays.
 
 `MultiHashEmbed` embeds hashes of each token's features, and `MaxoutWindowEncoder` mixes in its
-neighbours. Shapes and seeds are those of thinc and spaCy 3, so that weights of pipelines fit: https://github.com/explosion/spaCy/blob/v3.8.0/spacy/ml/models/tok2vec.py
+neighbours. Shapes and seeds are those of thinc and spaCy 3, so that weights of pipelines fit, see
+https://github.com/explosion/spaCy/blob/v3.8.0/spacy/ml/models/tok2vec.py
 """
 
 from collections.abc import Sequence

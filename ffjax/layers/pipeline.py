@@ -27,13 +27,13 @@ class LoadedTok2Vec(NamedTuple):
         weights: for `tok2vec` and the modules.
         attrs: the token attributes of its tables, for `pack_documents`.
         norms: norms of words by word or by spaCy's key of it, for `pack_documents`: those of the
-            vocabulary, and of the tokenizer's exceptions that are one token. Norms of exceptions
-            that are several tokens, such as `can't`, depend on the text, and are not among them.
+            vocabulary, and of the tokenizer's exceptions. An exception of several tokens, such as
+            `can't`, has the norms of its tokens, `("can", "not")`, by the tokens, `("ca", "n't")`.
     """
 
     weights: Tok2VecWeights
     attrs: tuple[str, ...]
-    norms: dict[str | int, str]
+    norms: dict[Any, Any]
 
 
 def load_tok2vec(
@@ -159,8 +159,8 @@ def _takes_last_row(folder: Folder, name: str) -> bool:
     return any(architecture in config for architecture in _LAST_ROW)
 
 
-def _read_norms(folder: Folder, root: str) -> dict[str | int, str]:
-    """The norms of the vocabulary, and of the tokenizer's exceptions that are one token."""
+def _read_norms(folder: Folder, root: str) -> dict[Any, Any]:
+    """The norms of the vocabulary and of the tokenizer's exceptions."""
     norms = {}
     for file_name, table in _NORM_TABLES.items():
         name = root + file_name
@@ -172,7 +172,11 @@ def _read_norms(folder: Folder, root: str) -> dict[str | int, str]:
         if not isinstance(entries, dict):
             raise cursor.error(table, "a map", type(entries).__name__, offset=0)
         for key, value in entries.items():
-            match value:  # for an exception maps of attributes, one per token; 67 is `NORM`
+            match value:  # of an exception, maps of attributes: 65 is `ORTH`, 67 is `NORM`
                 case str(norm) | [{67: str(norm)}]:
                     norms[key] = norm
+                case [_, _, *_] if all(isinstance(token, dict) for token in value):
+                    words, texts = (tuple(token.get(n) for token in value) for n in (65, 67))
+                    if all(isinstance(x, str) for x in words) and any(texts):
+                        norms[words] = texts
     return norms

@@ -65,6 +65,16 @@ def test_norms_by_word_by_key_of_the_language_or_in_lower_case():
     assert ids(words[2:4], "NORM", norms={"\u20ac": ""}) == ids(["", "-"], "ORTH")
 
 
+def test_norms_of_divided_words():
+    norms = {("ca", "n't"): ("can", None), "n't": "not", "ca": "circa"}
+    words = ["ca", "n't", "ca"]
+    assert ids(words, "NORM", norms=norms) == ids(["can", "not", "circa"], "ORTH")
+    apart = ids(words, "NORM", norms=norms, spaces=[True, False, False])
+    assert apart == ids(["circa", "not", "circa"], "ORTH")
+    batch = layers.pack_documents([words, ["n't"]], ["NORM"], norms=norms)
+    assert batch.tokens[:, :3].tolist() == [[0, 1, 2], [1, -1, -1]]
+
+
 def test_spaces():
     assert ids(["a", "b", "a"], "SPACY") == [1, 1, 1]
     assert ids(["a", "b", "a"], "SPACY", spaces=[True, False, False]) == [1, 0, 0]

@@ -17,6 +17,7 @@ TEXTS = [
     "  \n\n  runs   of\t\tspaces ",
     "\u200b e\u0301 \U0001f3f3\ufe0f\u200d\U0001f308 \u0130STANBUL \ufb01n \u2167 \u01c5 \x00",
     "a" * 120 + " iPhone12 AAAAA-bbb",
+    "I can't, \u201cshouldn't've\u201d: ca n't cannot (he's 10 a.m. y'all'd)",
 ]
 ATTRS = ["NORM", "PREFIX", "SUFFIX", "SHAPE", "SPACY", "IS_SPACE"]
 tok2vec = jax.jit(layers.tok2vec)
