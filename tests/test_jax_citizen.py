@@ -37,7 +37,7 @@ def test_words_to_skip_may_come_from_a_generator():
     rest = emb.analogy(*WORDS[:3], 2, skip=generator(answers[0]))
     assert [result.word for result in rest] == answers[1:]
     for call in (emb.embedding_similarity, lambda _, skip: emb.analogy(*WORDS[:3], skip=skip)):
-        with pytest.raises(TypeError, match="`skip`: expected words to leave out, got NoneType"):
+        with pytest.raises(TypeError, match="`skip`: expected a list of words, got NoneType"):
             call(emb["a"], skip=[None])
 
 

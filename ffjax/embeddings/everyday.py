@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
+from ffjax._internal.file_arguments import wrong_type
 from ffjax._internal.names_elsewhere import check_no_others
 from ffjax.embeddings.similarity import (
     SimilarityResult,
@@ -311,8 +312,7 @@ class EverydayVerbs(WordSearches):
             if vector is None:
                 missing.append(key)
             elif vector.shape != row.shape or not is_real(vector.dtype):
-                expected = f"`{name}`: expected a word or a vector of {len(row)} numbers"
-                raise TypeError(f"{expected}, got {type(key).__name__} {key!r}.")
+                raise wrong_type(name, f"a word or a vector of {len(row)} numbers", key)
             else:
                 row[:] = vector
         if missing:

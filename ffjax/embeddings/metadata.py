@@ -13,6 +13,7 @@ from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arrays import AnyArray, on_host, padded_size
 from ffjax._internal.chunk import Chunk
+from ffjax._internal.file_arguments import wrong_type
 from ffjax._internal.pytree import set_fields, value
 
 _MIN_BYTES = 1024
@@ -44,9 +45,8 @@ class Metadata(Chunk, Mapping):  # bare: a checker of types would look at items,
 
     def __init__(self, values: Mapping[str, Any] | None = None, **keywords: Any) -> None:
         if not (values is None or isinstance(values, Mapping)):
-            hint = " For text use `Metadata.from_toml`." if isinstance(values, str) else ""
-            got = f"{type(values).__name__} {values!r}"
-            raise TypeError(f"`values`: expected a mapping, got {got}.{hint}")
+            hint = "For text use `Metadata.from_toml`." if isinstance(values, str) else ""
+            raise wrong_type("values", "a mapping", values, hint)
         values = {**(values or {}), **keywords}
         try:
             text = tomli_w.dumps(values)

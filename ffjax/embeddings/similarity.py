@@ -11,6 +11,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
 from ffjax._internal.arrays import padded_size
+from ffjax._internal.file_arguments import wrong_type
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional.analogy import host_answer
 from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, nearest_rows
@@ -233,8 +234,7 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
     is_vector = getattr(keys, "ndim", 0) == 1 and is_real(np.asarray(keys).dtype)
     keys = [keys] if isinstance(keys, str) or is_vector else keys
     if not isinstance(keys, Iterable):
-        got = f"{type(keys).__name__} {keys!r}"
-        raise TypeError(f"`{name}`: expected words or vectors, got {got}.")
+        raise wrong_type(name, "words or vectors", keys)
     for key in keys:
         if not isinstance(key, tuple):
             yield key, weight
@@ -312,16 +312,7 @@ def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]
 
 def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
     """The rows of known words, padded with -1, shape `[1, n]`."""
-    if isinstance(skip, str):
-        raise TypeError(
-            f"`skip`: expected words, got the single word {skip!r}. Write {{{skip!r}}}."
-        )
-    skipped = list(skip) if isinstance(skip, Iterable) else [skip]
-    for word in skipped:
-        if not isinstance(word, str):
-            got = f"{type(word).__name__} {word!r}"
-            raise TypeError(f"`skip`: expected words to leave out, got {got}.")
-    rows = embeddings.vocab.rows_of(skipped)
+    rows = embeddings.vocab.rows_of(list_of_words(skip, "skip"))
     exclude = np.full(padded_size(len(rows), 4, coarse=True), -1, np.int32)
     exclude[: len(rows)] = rows
     return exclude[None]

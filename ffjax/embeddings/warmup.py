@@ -11,6 +11,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.cpus import map_blocks
+from ffjax._internal.file_arguments import wrong_type
 from ffjax.embeddings.batch_lookup import read_rows
 from ffjax.embeddings.find_words import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule
@@ -99,6 +100,5 @@ def _fillers(count: int, width: int) -> Strings:
 
 def _sizes(name: str, values: Iterable[int], least: int) -> list[int]:
     if not isinstance(values, Iterable) or isinstance(values, str):
-        got = f"{type(values).__name__} {values!r}"
-        raise TypeError(f"`{name}`: expected a list of sizes, got {got}.")
+        raise wrong_type(name, "a list of sizes", values)
     return [whole_number(name, value, least) for value in values]

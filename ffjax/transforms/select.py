@@ -37,7 +37,7 @@ def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
     """
     words = list_of_words(words)
     check_embeddings(embeddings)
-    positions = dict(zip(embeddings.vocab.words, range(len(embeddings.vocab)), strict=True))
+    positions = embeddings.key_to_index
     if unknown := [word for word in words if word not in positions]:
         plural = " and other unknown ones" if len(unknown) > 1 else ""
         raise ValueError(

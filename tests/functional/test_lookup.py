@@ -203,7 +203,7 @@ def test_copies_and_pickles_hold_no_caches(kind):
         (
             lambda e: e.analogy("a", "a", "a", skip="a"),
             TypeError,
-            "`skip`: expected words, got the single word 'a'",
+            "`skip`: expected a list of words, got the single word 'a'",
         ),
         (
             lambda e: e.embedding("Paris", out=np.zeros(5, np.float32)),

@@ -165,7 +165,7 @@ def test_methods_with_words(emb) -> None:
             lambda skip=skip: emb.analogy("man", "king", "woman", skip=skip),
             lambda skip=skip: emb.embedding_similarity(QUERIES[0], skip=skip),
         ):
-            with pytest.raises(TypeError, match="`skip`: expected words to leave out, got"):
+            with pytest.raises(TypeError, match="`skip`: expected a list of words, got"):
                 call()
     for word in (3, None, ["tea"]):
         with pytest.raises(TypeError, match="`query`: expected a word, got"):
