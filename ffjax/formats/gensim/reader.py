@@ -101,7 +101,7 @@ def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
     limit = model.n_words if limit is None else limit
     begins, ends = np.concatenate(starts)[:limit], np.concatenate(stops)[:limit]
     source = model.machine.source
-    table = _slice(source.view(0, len(source)), begins, ends)
+    table = StringTable.from_spans(source.view(0, len(source)), begins, ends)
     if lossy:
         return table.replace_invalid(distinct=True)
     check_utf8(Cursor(source, chunk="pickle"), table, begins, "word")
@@ -115,18 +115,6 @@ def _check_different(model: Model, table: StringTable) -> None:
     if (pair := table.first_duplicate()) is not None:
         got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
         raise model.error("words", "each word once", got)
-
-
-def _slice(data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> StringTable:
-    """The bytes of the words, which as a rule follow each other with a few bytes between."""
-    if len(starts) < 2 or (starts[1:] <= stops[:-1]).any() or (stops == starts).any():
-        return StringTable.from_spans(data, starts, stops)
-    begin, end = int(starts[0]), int(stops[-1])
-    steps = np.zeros(end - begin + 1, np.int8)
-    steps[starts - begin], steps[stops - begin] = 1, -1
-    is_word = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
-    offsets = np.concatenate([[0], np.cumsum(stops - starts)])
-    return StringTable.from_buffer(data[begin:end][is_word], offsets)
 
 
 def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexer | PrunedIndexer:

@@ -1,30 +1,54 @@
 """Long runs of opcodes that are read at once: a model has millions of them, all alike.
 
-    the words         SHORT_BINUNICODE text MEMOIZE   ...   APPENDS
-    words to numbers  BINGET or LONG_BINGET, BININT, BININT1 or BININT2   ...   SETITEMS
+    texts             SHORT_BINUNICODE text MEMOIZE; or BINUNICODE text BINPUT or LONG_BINPUT
+    texts seen before BINGET or LONG_BINGET
+    words to numbers  BINGET or LONG_BINGET, BININT, BININT1 or BININT2
 
-A FRAME may stand between two opcodes. What does not look like this is read opcode by opcode.
+Texts fill a list up to APPENDS, and words with numbers a dictionary up to SETITEMS. Python writes
+a thousand at a time; after a MARK the next ones follow. A FRAME may stand between two opcodes. What
+does not look like this is read opcode by opcode.
 """
 
 import re
 from bisect import bisect_right
+from typing import NamedTuple
 
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.io.chains import Chains
 from ffjax.formats.pickles.values import Raw, Skipped, TextRun
+from ffjax.kernels.siphash import words_at
 
-_TEXT, _MEMOIZE, _FRAME, _APPENDS = 0x8C, 0x94, 0x95, 0x65
-_FRAME_BYTES = 9
-_WINDOW_BYTES = 1 << 20
-_MOST_AT_ONCE = 1 << 12
+_FRAME, _APPENDS, _MARK, _MEMOIZE, _BINPUT, _LONG_BINPUT = 0x95, 0x65, 0x28, 0x94, 0x71, 0x72
+_FRAME_BYTES, _WINDOW_BYTES = 9, 1 << 19
+_NONE = np.zeros(0, np.int64)
 # Shorter ones are read as usual, so that lists of names are lists of texts.
-_LEAST_TEXTS, _LEAST_NUMBERED_BYTES = 32, 512
+_LEAST_TEXTS, _LEAST_BYTES, _LEAST_NUMBERED_BYTES = 32, 8, 512
 _FRAME_OR_NONE = rb"(?:\x95.{8})?"
 # Most are long ones, without a frame; the pattern begins with these.
-_NUMBERED = re.compile(
-    rb"(?:j....J....|%b(?:j....|h.)%b(?:J....|M..|K.))++%bu" % ((_FRAME_OR_NONE,) * 3), re.DOTALL
-)
+_PAIRS = rb"(?:j....J....|%b(?:j....|h.)%b(?:J....|M..|K.))++%bu" % ((_FRAME_OR_NONE,) * 3)
+_NUMBERED = re.compile(rb"(?:%b\()*%b" % (_PAIRS, _PAIRS), re.DOTALL)
+_SEEN = re.compile(rb"((?:h.)*+)((?:j....)*+)e", re.DOTALL)
+
+
+class _Form(NamedTuple):
+    """How texts are written: after an opcode their length, and before one that numbers them."""
+
+    head_bytes: int
+    length_bits: int
+    put_bytes: np.ndarray  # by the first byte; 0 for other opcodes
+
+
+def _form(head_bytes: int, length_bits: int, put_bytes: dict[int, int]) -> _Form:
+    sizes = [put_bytes.get(code, 0) for code in range(256)]
+    return _Form(head_bytes, length_bits, np.array(sizes))
+
+
+_FORMS = {
+    0x8C: _form(2, 0xFF, {_MEMOIZE: 1}),
+    0x58: _form(5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
+}
 
 
 class RunFinder:
@@ -40,15 +64,11 @@ class RunFinder:
         self._runs: list[TextRun] = []
         self._firsts: list[int] = []
         self.n_texts = 0
-        self._window = (0, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def text(self, number: int) -> Raw | None:
         """The text with a number of the memo, if it is in a run."""
-        i = bisect_right(self._firsts, number) - 1
-        if i < 0 or number - self._firsts[i] >= len(self._runs[i].starts):
-            return None
-        run, j = self._runs[i], number - self._firsts[i]
-        return Raw(int(run.starts[j]), int(run.stops[j]), True)
+        run = self._numbered_texts(np.array([number]))
+        return None if run is None else Raw(int(run.starts[0]), int(run.stops[0]), True)
 
     def numbered(self, start: int) -> tuple[Skipped, int] | None:
         """A run of values seen before, each with a whole number, and where it ends."""
@@ -59,52 +79,67 @@ class RunFinder:
 
     def texts(self, start: int, n_memo: int) -> tuple[TextRun, int] | None:
         """A run of texts, and where it ends; `n_memo` is how many other values have numbers."""
-        data, blocks, position = self._data, [], start
-        try:
-            while data[position] != _APPENDS:
-                if data[position] == _FRAME:
-                    position += _FRAME_BYTES
-                elif data[position] == _TEXT:
-                    block, position = self._consecutive(position)
-                    blocks.append(block)
-                    if data[position - 1] != _MEMOIZE:
-                        return None
-                else:
-                    return None
-        except IndexError:  # the end of the file
+        if len(self._data) - start < _LEAST_BYTES:
             return None
-        if sum(map(len, blocks)) < _LEAST_TEXTS:
+        code = self._data[start]
+        if code not in _FORMS:
+            return self._seen(start)
+        form, first = _FORMS[code], n_memo + self.n_texts
+        opcodes = start + np.flatnonzero(self._bytes[start : start + _WINDOW_BYTES] == code)
+        stops = opcodes + form.head_bytes + (self._u32_at(opcodes + 1) & form.length_bits)
+        is_text = form.put_bytes[self._at(stops)] > 0
+        opcodes, stops = opcodes[is_text], stops[is_text]
+        ends = stops + form.put_bytes[self._at(stops)]
+        ends += np.where(self._at(ends) == _FRAME, _FRAME_BYTES, 0)
+        is_last = self._at(ends) == _APPENDS
+        has_next = is_last & (self._at(ends + 1) == _MARK) & (self._at(ends + 2) == code)
+        chains, order, position = Chains(opcodes, ends + 2 * has_next), [_NONE], start
+        while (stretch := chains.at(position)).stop:
+            order.append(np.arange(stretch.start, stretch.stop))
+            position = int(chains.ends[stretch.stop - 1])
+        texts = np.concatenate(order)
+        texts = texts[: self._n_in_order(stops[texts], first)]
+        texts = texts[: np.flatnonzero(np.append(True, is_last[texts]))[-1]]
+        if len(texts) < _LEAST_TEXTS:
             return None
-        opcodes = np.concatenate(blocks)
-        first, starts = n_memo + self.n_texts, opcodes + 2
-        run = TextRun(starts, starts + self._bytes[opcodes + 1], first)
+        run = TextRun(opcodes[texts] + form.head_bytes, stops[texts])
         self._runs.append(run)
         self._firsts.append(first)
-        self.n_texts += len(starts)
-        return run, position + 1
+        self.n_texts += len(texts)
+        return run, int(ends[texts[-1]]) + 1
 
-    def _consecutive(self, position: int) -> tuple[np.ndarray, int]:
-        """Opcodes of texts from `position` on, without anything between, and where they end."""
-        after = position + 3 + self._data[position + 1]
-        candidates, ends = self._candidates(after)
-        i = int(np.searchsorted(candidates, after))
-        first = np.array([position])
-        if i == len(candidates) or candidates[i] != after:
-            return first, after
-        n = len(candidates[i + 1 : i + _MOST_AT_ONCE])
-        follows = ends[i : i + n] == candidates[i + 1 : i + 1 + n]
-        n = n if follows.all() else int(np.argmin(follows))
-        return np.concatenate([first, candidates[i : i + n + 1]]), int(ends[i + n])
+    def _n_in_order(self, puts: np.ndarray, first: int) -> int:
+        """How many of the opcodes that number texts count on from the first number."""
+        numbers, codes = self._u32_at(puts + 1), self._at(puts)
+        numbers &= np.where(codes == _BINPUT, 0xFF, 0xFFFFFFFF)
+        is_next = (codes == _MEMOIZE) | (numbers == first + np.arange(len(puts)))
+        return int(np.argmin(np.append(is_next, False)))
 
-    def _candidates(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where texts may begin near a position (a word may hold the same bytes), and end."""
-        begin, end, candidates, ends = self._window
-        if not begin <= position < end:
-            # The byte before the first one, and the length of the last.
-            begin, end = position, position + _WINDOW_BYTES
-            window = self._bytes[begin - 1 : end]
-            is_text = (window[:-2] == _MEMOIZE) & (window[1:-1] == _TEXT)
-            candidates = np.flatnonzero(is_text) + begin
-            ends = candidates + 3 + self._bytes[candidates + 1]
-            self._window = begin, end, candidates, ends
-        return candidates, ends
+    def _seen(self, start: int) -> tuple[TextRun, int] | None:
+        """Texts of one run, by their numbers."""
+        match = _SEEN.match(self._data, start)
+        if match is None:
+            return None
+        short, long = (np.frombuffer(group, np.uint8) for group in match.groups())
+        numbers = long.reshape(-1, 5)[:, 1:].reshape(-1).view("<u4")
+        run = self._numbered_texts(np.append(short[1::2], numbers).astype(np.int64))
+        return None if run is None or len(run.starts) < _LEAST_TEXTS else (run, match.end())
+
+    def _numbered_texts(self, numbers: np.ndarray) -> TextRun | None:
+        """The texts with some numbers of the memo, if they are all in one run."""
+        i = bisect_right(self._firsts, int(numbers[0])) - 1 if len(numbers) else -1
+        if i < 0:
+            return None
+        run, numbers = self._runs[i], numbers - self._firsts[i]
+        if numbers.min() < 0 or numbers.max() >= len(run.starts):
+            return None
+        return TextRun(run.starts[numbers], run.stops[numbers])
+
+    def _at(self, positions: np.ndarray) -> np.ndarray:
+        """Bytes of the file; beyond its end the last one."""
+        return self._bytes.take(positions, mode="clip")
+
+    def _u32_at(self, positions: np.ndarray) -> np.ndarray:
+        """Numbers of four bytes, int64."""
+        words = words_at(self._bytes)
+        return words[np.minimum(positions, len(words) - 1)].astype(np.int64)

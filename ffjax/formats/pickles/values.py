@@ -38,7 +38,6 @@ class TextRun(NamedTuple):
 
     starts: np.ndarray
     stops: np.ndarray
-    first: int  # the number that the first one has in the memo
 
 
 @dataclass(slots=True, eq=False)
