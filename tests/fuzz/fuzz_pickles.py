@@ -16,12 +16,15 @@ from tests.formats.pickles.pickle_files import old_file
 _ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
 _NUMBERS = b"}(" + b"".join(b"h" + bytes([i, 75, i]) for i in range(1, 7)) + b"u"
 _RUN = b"\x80\x04" + files.memoized_texts([*"abcd", "\u350c", ""], frame_after=2)
+_PUT = [files.text(x) + b"q" + bytes([i]) for i, x in enumerate("abcde")]
+_OLD = b"\x80\x02](" + b"".join(_PUT) + b"e"
 SEEDS = [
     files.keyed_vectors(["tea", "pot"], _ROWS[:2]),
     files.fasttext(["tea", "pot"], _ROWS[:2], _ROWS[2:]),
     old_file(files.tensor("0", "Float", (2, 2), (2, 1)), {"0": _ROWS[:2]}),
     _RUN + b".",
     _RUN + b"0" + files.memoized_texts([*"efghi"]) + _NUMBERS + b"\x86h\x03\x86.",
+    _OLD + b"0](h\1h\0h\4e.",
 ]
 _PATH = Path(tempfile.mkdtemp(prefix="fuzz-pickles-")) / "words.kv"
 _WORDS = _PATH.with_name("words.txt")

@@ -229,7 +229,7 @@ class Machine:
         self._memo[number] = self._top(object)
 
     def _memoize(self, _: Any) -> None:
-        self._memo[len(self._memo) + self._runs.n_texts] = self._top(object)
+        self._memo[len(self._memo) + self._runs.n_values] = self._top(object)
 
     # Names, calls and objects, all of which stay records.
 
@@ -287,7 +287,7 @@ class Machine:
         if isinstance(container, list):
             run = self._runs.texts(position, len(self._memo))
         elif isinstance(container, Entries) and self._skips_numbers:
-            run = self._runs.numbered(position)
+            run = self._runs.numbered(position) or self._runs.objects(position, len(self._memo))
         else:
             return position
         if run is None:

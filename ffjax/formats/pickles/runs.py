@@ -3,14 +3,14 @@
     texts             SHORT_BINUNICODE text MEMOIZE; or BINUNICODE text BINPUT or LONG_BINPUT
     texts seen before BINGET or LONG_BINGET
     words to numbers  BINGET or LONG_BINGET, BININT, BININT1 or BININT2
+    words to objects  a text, new or seen before; a class, and its attributes, which are numbers
 
-Texts fill a list up to APPENDS, and words with numbers a dictionary up to SETITEMS. Python writes
+Texts fill a list up to APPENDS, and words with values a dictionary up to SETITEMS. Python writes
 a thousand at a time; after a MARK the next ones follow. A FRAME may stand between two opcodes. What
 does not look like this is read opcode by opcode.
 """
 
 import re
-from bisect import bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +24,18 @@ _FRAME, _APPENDS, _MARK, _MEMOIZE, _BINPUT, _LONG_BINPUT = 0x95, 0x65, 0x28, 0x9
 _FRAME_BYTES, _WINDOW_BYTES = 9, 1 << 19
 _NONE = np.zeros(0, np.int64)
 # Shorter ones are read as usual, so that lists of names are lists of texts.
-_LEAST_TEXTS, _LEAST_BYTES, _LEAST_NUMBERED_BYTES = 32, 8, 512
+_LEAST_TEXTS, _LEAST_BYTES, _LEAST_NUMBERED_BYTES, _MOST_OBJECTS = 32, 8, 512, 1 << 14
 _FRAME_OR_NONE = rb"(?:\x95.{8})?"
 # Most are long ones, without a frame; the pattern begins with these.
 _PAIRS = rb"(?:j....J....|%b(?:j....|h.)%b(?:J....|M..|K.))++%bu" % ((_FRAME_OR_NONE,) * 3)
 _NUMBERED = re.compile(rb"(?:%b\()*%b" % (_PAIRS, _PAIRS), re.DOTALL)
+# After a word: GLOBAL, EMPTY_TUPLE, NEWOBJ, EMPTY_DICT, MARK, attributes, SETITEMS, BUILD.
+_GET, _PUT = rb"(?:h.|j....)", rb"(?:q.|r....)"
+_OBJECT = re.compile(
+    rb"(?:%b|%b)%b\)\x81%b\}%b\(" % (_PUT, _GET, _GET, _PUT, _PUT)
+    + rb"(?:%b(?:K.|M..|J....|G.{8}|\x8a\x05.{5}))++ub(u\(?)?" % _GET,
+    re.DOTALL,
+)
 _SEEN = re.compile(rb"((?:h.)*+)((?:j....)*+)e", re.DOTALL)
 
 
@@ -61,9 +68,8 @@ class RunFinder:
 
     def clear(self) -> None:
         """Forgets the memo: another pickle begins."""
-        self._runs: list[TextRun] = []
-        self._firsts: list[int] = []
-        self.n_texts = 0
+        self._runs: list[tuple[np.ndarray, TextRun]] = []  # with numbers, which ascend
+        self.n_values = 0
 
     def text(self, number: int) -> Raw | None:
         """The text with a number of the memo, if it is in a run."""
@@ -84,7 +90,7 @@ class RunFinder:
         code = self._data[start]
         if code not in _FORMS:
             return self._seen(start)
-        form, first = _FORMS[code], n_memo + self.n_texts
+        form = _FORMS[code]
         opcodes = start + np.flatnonzero(self._bytes[start : start + _WINDOW_BYTES] == code)
         stops = opcodes + form.head_bytes + (self._u32_at(opcodes + 1) & form.length_bits)
         is_text = form.put_bytes[self._at(stops)] > 0
@@ -98,22 +104,47 @@ class RunFinder:
             order.append(np.arange(stretch.start, stretch.stop))
             position = int(chains.ends[stretch.stop - 1])
         texts = np.concatenate(order)
-        texts = texts[: self._n_in_order(stops[texts], first)]
+        numbers = n_memo + self.n_values + np.arange(len(texts))
+        texts = texts[: np.argmin(np.append(self._have(stops[texts], numbers), False))]
         texts = texts[: np.flatnonzero(np.append(True, is_last[texts]))[-1]]
         if len(texts) < _LEAST_TEXTS:
             return None
         run = TextRun(opcodes[texts] + form.head_bytes, stops[texts])
-        self._runs.append(run)
-        self._firsts.append(first)
-        self.n_texts += len(texts)
+        self._runs.append((numbers[: len(texts)], run))
+        self.n_values += len(texts)
         return run, int(ends[texts[-1]]) + 1
 
-    def _n_in_order(self, puts: np.ndarray, first: int) -> int:
-        """How many of the opcodes that number texts count on from the first number."""
-        numbers, codes = self._u32_at(puts + 1), self._at(puts)
-        numbers &= np.where(codes == _BINPUT, 0xFF, 0xFFFFFFFF)
-        is_next = (codes == _MEMOIZE) | (numbers == first + np.arange(len(puts)))
-        return int(np.argmin(np.append(is_next, False)))
+    def objects(self, start: int, n_memo: int) -> tuple[Skipped, int] | None:
+        """A run of words, each with an object, and where it ends; the words are remembered."""
+        spans, batches, position = [], [(0, start)], start
+        while len(spans) < _MOST_OBJECTS:
+            begin, end = -1, position
+            if self._data[position : position + 1] == b"X":
+                begin = position + _FORMS[0x58].head_bytes
+                end = begin + int.from_bytes(self._data[position + 1 : begin], "little")
+            if (match := _OBJECT.match(self._data, end)) is None:
+                break
+            spans.append((begin, end))
+            position = match.end()
+            if match[1]:
+                batches.append((len(spans), match.start(1) + 1))
+        starts, stops = np.array(spans, np.int64).reshape(-1, 2).T
+        is_new = starts >= 0
+        numbers = n_memo + self.n_values + 2 * np.arange(len(spans)) + np.cumsum(is_new) - is_new
+        n_right = np.argmin(np.append(self._have(stops, numbers) | ~is_new, False))
+        n, stop = [batch for batch in batches if batch[0] <= n_right][-1]
+        if n < _LEAST_TEXTS:
+            return None
+        new = np.flatnonzero(is_new[:n])
+        self._runs.append((numbers[new], TextRun(starts[new], stops[new])))
+        self.n_values += 2 * n + len(new)
+        return Skipped(start, stop), stop
+
+    def _have(self, puts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Which of the opcodes after texts give them these numbers."""
+        codes = self._at(puts)
+        bits = np.where(codes == _BINPUT, 0xFF, 0xFFFFFFFF)
+        return (codes == _MEMOIZE) | (self._u32_at(puts + 1) & bits == numbers)
 
     def _seen(self, start: int) -> tuple[TextRun, int] | None:
         """Texts of one run, by their numbers."""
@@ -127,13 +158,12 @@ class RunFinder:
 
     def _numbered_texts(self, numbers: np.ndarray) -> TextRun | None:
         """The texts with some numbers of the memo, if they are all in one run."""
-        i = bisect_right(self._firsts, int(numbers[0])) - 1 if len(numbers) else -1
-        if i < 0:
-            return None
-        run, numbers = self._runs[i], numbers - self._firsts[i]
-        if numbers.min() < 0 or numbers.max() >= len(run.starts):
-            return None
-        return TextRun(run.starts[numbers], run.stops[numbers])
+        for all_numbers, run in reversed(self._runs):
+            rows = np.searchsorted(all_numbers, numbers)
+            rows[rows == len(all_numbers)] = 0
+            if len(rows) and (all_numbers[rows] == numbers).all():
+                return TextRun(run.starts[rows], run.stops[rows])
+        return None
 
     def _at(self, positions: np.ndarray) -> np.ndarray:
         """Bytes of the file; beyond its end the last one."""

@@ -5,8 +5,7 @@
     row    00 to 7f, cc u8, cd u16, ce u32 or cf u64
 
 A million entries are read at once: wherever the byte `cf` stands, a number of 8 bytes and another
-number may follow. Entries that end where the next one begins are linked, and a walk along such
-chains, from the end of the head, visits every entry.
+number may follow. Of what looks like an entry, a chain from the end of the head has all that are.
 """
 
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import msgpack
 import numpy as np
 
 from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.chains import Chains
 from ffjax.kernels.murmur64a import words_64_at
 
 _U64, _KEY_BYTES = 0xCF, 9
@@ -42,16 +42,13 @@ def read_key_rows(cursor: Cursor) -> KeyRows:
     """Reads a map up to the end of the file."""
     n = read_length(cursor)
     keys, rows, count = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], 0
-    chains = _find_chains(cursor.source.view(0, cursor.end))
-    ends = np.append(np.flatnonzero(chains.after[:-1] != chains.starts[1:]) + 1, len(chains.starts))
+    entries, chains = _find_entries(cursor.source.view(0, cursor.end))
     while count < n:
-        first = int(np.searchsorted(chains.starts, cursor.position))
-        if first < len(chains.starts) and chains.starts[first] == cursor.position:
-            end = int(ends[np.searchsorted(ends, first, side="right")])
-            end = min(end, first + n - count)
-            keys.append(chains.keys[first:end])
-            rows.append(chains.rows[first:end])
-            cursor.position = int(chains.after[end - 1])
+        stretch = chains.at(cursor.position)
+        if stretch.stop:
+            keys.append(entries.keys[stretch][: n - count])
+            rows.append(entries.rows[stretch][: n - count])
+            cursor.position = int(chains.ends[stretch.start + len(keys[-1]) - 1])
         else:
             key = _read_number(cursor, f"key of entry {count + 1} of {n}")
             row = _read_number(cursor, f"row of entry {count + 1} of {n}")
@@ -86,24 +83,15 @@ def _read_number(cursor: Cursor, field: str) -> int:
     return int.from_bytes(cursor.take(field, _NUMBER_BYTES[first]), "big")
 
 
-class _Chains(NamedTuple):
-    """Where an entry may begin, where the next one begins, and what it holds."""
-
-    starts: np.ndarray
-    after: np.ndarray
-    keys: np.ndarray
-    rows: np.ndarray
-
-
-def _find_chains(data: np.ndarray) -> _Chains:
-    """What looks like an entry that is followed by another one."""
+def _find_entries(data: np.ndarray) -> tuple[KeyRows, Chains]:
+    """What looks like an entry that is followed by another one, and where it lies."""
     starts = np.flatnonzero(data[:-_KEY_BYTES] == _U64)
     first = data[starts + _KEY_BYTES]
-    after = starts + _KEY_BYTES + _SIZES[first]
-    is_number = (after > starts + _KEY_BYTES) & (after < len(data))
-    linked = np.flatnonzero(is_number & (data[np.minimum(after, len(data) - 1)] == _U64))
-    starts, after, first = starts[linked], after[linked], first[linked]
+    ends = starts + _KEY_BYTES + _SIZES[first]
+    is_number = (ends > starts + _KEY_BYTES) & (ends < len(data))
+    linked = np.flatnonzero(is_number & (data[np.minimum(ends, len(data) - 1)] == _U64))
+    starts, ends, first = starts[linked], ends[linked], first[linked]
     if not len(starts):
-        return _Chains(starts, after, starts, starts)
+        return KeyRows(starts, starts), Chains(starts, ends)
     words = words_64_at(data, ">u8")
-    return _Chains(starts, after, words[starts + 1], words[after - 8] & _BITS[first])
+    return KeyRows(words[starts + 1], words[ends - 8] & _BITS[first]), Chains(starts, ends)

@@ -133,6 +133,67 @@ def test_runs_of_texts_are_read_at_once(frame_after: int) -> None:
     assert strings(plain, run(plain)) == [word.encode() for word in words]
 
 
+def put(number: int) -> bytes:
+    return b"q" + bytes([number]) if number < 256 else b"r" + number.to_bytes(4, "little")
+
+
+def get(number: int) -> bytes:
+    return {b"q": b"h", b"r": b"j"}[put(number)[:1]] + put(number)[1:]
+
+
+def of_protocol_2(words: list[bytes]) -> bytes:
+    """A dictionary of words and objects with numbers, and a list of the words, as gensim 3 has."""
+    data, number, numbers = b"\x80\x02X\5\0\0\0countq\0cgensim\nVocab\nq\1}q\2(", 3, []
+    for i, word in enumerate(words):
+        if word == b"count":
+            numbers.append(0)
+            data += get(0)
+        else:
+            numbers.append(number)
+            data += b"X" + len(word).to_bytes(4, "little") + word + put(number)
+            number += 1
+        data += get(1) + b")\x81" + put(number) + b"}" + put(number + 1)
+        data += b"(" + get(0) + b"K\7ub" + b"u(" * (i % 40 == 39)
+        number += 2
+    data += b"u](" + b"e(".join(
+        b"".join(map(get, numbers[start : start + 40])) for start in range(0, len(numbers), 40)
+    )
+    return data + b"e\x86."
+
+
+def test_words_with_objects_are_skipped_and_remembered() -> None:
+    words = [b"word%d" % i + b"r?j\0\0" * (i % 7 == 3) for i in range(230)]
+    for words[100] in (b"a", b"count", b"", b"long" * 500):
+        data = of_protocol_2(words)
+        machine = Machine(ByteSource(None, data), lambda name: True, skips_numbers=True)
+        objects, listed = machine.run()[0]
+        assert any(type(item) is Skipped for item in objects.items)
+        assert strings(data, listed) == words
+        assert any(type(item) is TextRun for item in listed)
+        # Opcode by opcode.
+        assert strings(data, run(data)[1]) == words
+
+
+@pytest.mark.parametrize("head", [b"](", b"}q\0h\0\x86]("])
+def test_runs_of_longer_texts(head: bytes) -> None:
+    words = [b"%d" % i + b"X" * (i % 300) for i in range(400)]
+    data, first = b"\x80\x02" + head, head.count(b"q")
+    for i, word in enumerate(words):
+        data += b"X" + len(word).to_bytes(4, "little") + word + put(first + i)
+        data += b"e(" * (i % 100 == 99 and i < 399)
+    data += b"e" + get(first + 399) + b"\x86."
+    value = run(data)
+    (items, last), runs = value, [x for x in value[0] if type(x) is TextRun]
+    assert [len(x.starts) for x in runs] == [400]
+    assert strings(data, [*items, last]) == [*words, words[-1]]
+    # With a number out of order, only up to the batch before it.
+    other = data.replace(b"250" + b"X" * 250 + put(first + 250), b"250" + b"X" * 250 + put(255))
+    items = run(other)[0]
+    assert len(items[0].starts) == 200 and strings(other, items) == words
+
+
+
+
 def test_numbers_of_words_are_skipped() -> None:
     pairs = b"".join(b"h\x00J" + i.to_bytes(4, "little") for i in range(80))
     data = b"\x80\x04Nq\x000}(" + pairs + b"u."
