@@ -64,13 +64,13 @@ def explore(
         check_writable(output)
     positions = _positions(projection or "umap")
     emb = load(source, mmap=True)
-    options = {"words": words, "projection": positions, "neighbors": neighbors or 20}
+    options = {"limit": words, "projection": positions, "neighbors": neighbors or 20}
     with working("Writing") as bar, translated("explore", shown(source.file)):
         import jax
 
         options |= {"key": jax.random.key(seed), "progress": bar.show}
         if to == "projector":
-            ffjax.write_projector(output, emb, words=words)
+            ffjax.write_projector(output, emb, limit=words)
         elif to == "atlas":
             ffjax.write_atlas(output, emb, **options)
         else:

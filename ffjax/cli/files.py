@@ -64,7 +64,7 @@ def load_model(source: Source) -> Any:
     if not is_model:
         return load(source)
     with working(f"Loading {name}"), translated("load_static_model", name):
-        return ffjax.load_static_model(path, dimensionality=source.input_dims)
+        return ffjax.load_static_model(path, dims=source.input_dims)
 
 
 def reading_options(source: Source) -> dict[str, Any]:

@@ -51,7 +51,8 @@ OPTIONS: dict[str, dict[str, str]] = {
         "target": "--output",
     },
     "explore": {
-        **{name: f"--{name}" for name in ("words", "projection", "title")},
+        "limit": "--words",
+        **{name: f"--{name}" for name in ("projection", "title")},
         "neighbors": "-k",
         "key": "--seed",
         "path": "--output",

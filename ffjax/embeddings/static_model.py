@@ -22,13 +22,13 @@ from ffjax.strings.tokenizer import Tokenizer
 from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 from ffjax.vocab import SimpleVocab
 
-RULES, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
+LAYOUTS, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
 MAX_LENGTH = 512  # tokens that model2vec reads where neither the caller nor the model says so
 _MODELS_OWN: Any = object()
 _ARRAYS = {"rows", "mapping", "weights"}
 
 
-@value(static=("normalize", "max_length", "unknown", "rules", "unknown_id"))
+@value(static=("normalize", "max_length", "unknown", "layout", "unknown_id"))
 class StaticModel:
     """A tokenizer with a row for each token: texts to vectors, as in model2vec.
 
@@ -44,8 +44,8 @@ class StaticModel:
         normalize: whether vectors are scaled to unit length.
         max_length: how many tokens of a text count, `None` for all.
         unknown: `"drop"` or `"keep"` the token for unknown text.
-        rules: whose rules hold: `"model2vec"`, which also reads no more than `max_length` times the
-            median length of a token of each text, or `"sentence-transformers"`.
+        layout: whose rules hold: `"model2vec"`, which also reads no more of a text than
+            `max_length` times the median length of a token, or `"sentence-transformers"`.
         config: the content of the model's `config.json`.
 
     Raises:
@@ -75,7 +75,7 @@ class StaticModel:
     normalize: bool
     max_length: int | None
     unknown: str
-    rules: str
+    layout: str
     unknown_id: int | None
 
     def __init__(
@@ -88,7 +88,7 @@ class StaticModel:
         normalize: bool = False,
         max_length: int | None = MAX_LENGTH,
         unknown: str = "drop",
-        rules: str = "model2vec",
+        layout: str = "model2vec",
         config: Any = b"{}",
     ) -> None:
         if not isinstance(tokenizer, Tokenizer):
@@ -103,7 +103,7 @@ class StaticModel:
             normalize=check_flag("normalize", normalize),
             max_length=None if max_length is None else whole_number("max_length", max_length),
             unknown=check_choice("unknown", unknown, UNKNOWN),
-            rules=check_choice("rules", rules, RULES),
+            layout=check_choice("layout", layout, LAYOUTS),
             unknown_id=tokenizer.settings.unknown,
             _tokenizer=tokenizer,  # the cached property, which would parse it again
         )
@@ -287,7 +287,7 @@ class StaticModel:
     def __repr__(self) -> str:
         rows = f"{len(self.rows)} x {self.dims} {self.rows.dtype}"
         kind = self.settings.kind
-        return f"StaticModel({rows}, {self.n_tokens} tokens of {kind}, {self.rules})"
+        return f"StaticModel({rows}, {self.n_tokens} tokens of {kind}, {self.layout})"
 
     def _rules(self, normalize: Any, max_length: Any, unknown: Any, compat: str) -> Rules:
         """What the arguments of `encode` mean."""
@@ -299,7 +299,7 @@ class StaticModel:
         elif max_length is not None:
             max_length = whole_number("max_length", max_length)
         most_characters = None
-        if self.rules == "model2vec" and max_length is not None:
+        if self.layout == "model2vec" and max_length is not None:
             most_characters = max_length * self._median_length
         dropped = self.unknown_id if unknown == "drop" else None
         if compat == "0.10":

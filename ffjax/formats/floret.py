@@ -32,7 +32,7 @@ from ffjax.vocab.ngrams import FloretIndexer
 _BLOCK_ROWS = 1 << 12
 
 
-def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embeddings:
+def load_floret(path: File | Stream, *, skip_edge_unigrams: bool = True) -> Embeddings:
     r"""Reads a floret table.
 
     Rows are not scaled, and there are no norms: a word's vector is the mean of several rows. The
@@ -40,7 +40,7 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
     with NaN or infinity are kept, with one warning.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         skip_edge_unigrams: whether n-grams of one character at either end of a marked word are
             left out, as floret does and spaCy does not. The file does not say; it matters if its
             `minn` is 1.
@@ -60,17 +60,17 @@ def load_floret(file: File | Stream, *, skip_edge_unigrams: bool = True) -> Embe
         >>> ffjax.load_floret(path)
         Embeddings(NdArray(2 x 2), FloretVocab(0 words, FloretIndexer(...), '<', '>'))
     """
-    with read_floret_blocks(file, skip_edge_unigrams=skip_edge_unigrams) as blocks:
+    with read_floret_blocks(path, skip_edge_unigrams=skip_edge_unigrams) as blocks:
         return collect(blocks)
 
 
 @contextmanager
 def read_floret_blocks(
-    file: File | Stream, *, limit: int | None = None, skip_edge_unigrams: bool = True
+    path: File | Stream, *, limit: int | None = None, skip_edge_unigrams: bool = True
 ) -> Iterator[Blocks]:
     """Opens a floret table to read it a block of rows at a time; `limit` must be `None`."""
     check_no_limit(limit)
-    with open_stream(file) as stream:
+    with open_stream(path) as stream:
         headers.begin_text(stream)
         header = headers.read_floret_header(stream)
         n_rows, dims = header.n_rows, header.dims
@@ -115,7 +115,7 @@ def _vocab(stream: Stream, header: headers.FloretHeader, skip_edge_unigrams: boo
         raise stream.error(0, None, f"{shown(header.line)}: {error}", chunk="header") from error
 
 
-def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOptions]) -> None:
+def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOptions]) -> None:
     """Writes a floret table, which floret's own tools and spaCy read.
 
     Numbers are the shortest that read back as the same float32. The old file stays complete until
@@ -123,7 +123,7 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
     permits dropping it.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write, with a `FloretVocab`.
         **options: what to drop: `drop_metadata` the metadata, `drop_training` the counts, labels
             and output matrix. `reconstruct` writes quantized vectors as the plain ones that they
@@ -153,7 +153,7 @@ def write_floret(file: File, embeddings: Embeddings, **options: Unpack[TableOpti
         )
     lengths = (0, 0) if indexer.min_n == headers.NO_NGRAMS else (indexer.min_n, indexer.max_n)
     header = (*storage.shape, *lengths, indexer.n_hashes, indexer.seed, vocab.bow, vocab.eow)
-    with open_output(file) as out:
+    with open_output(path) as out:
         out.write((" ".join(map(str, header)) + "\n").encode())
         for start, rows in storage.row_blocks(rows=_BLOCK_ROWS):
             values = format_rows(rows)

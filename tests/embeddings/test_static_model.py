@@ -285,7 +285,7 @@ def test_models_are_values() -> None:
         ({"mapping": np.zeros(9, int)}, ValueError, "`mapping`: expected a row for each of 39 tok"),
         ({"weights": np.ones(38)}, ValueError, "`weights`: expected a factor for each of 39 token"),
         ({"unknown": "lose"}, ValueError, "`unknown`: expected one of 'drop', 'keep', got 'lose'"),
-        ({"rules": "bert"}, ValueError, "`rules`: expected one of 'model2vec', 's"),
+        ({"layout": "bert"}, ValueError, "`layout`: expected one of 'model2vec', 's"),
         ({"max_length": -1}, ValueError, "`max_length`: expected 0 or more, got -1"),
         ({"tokenizer": b"{"}, ffjax.FormatError, "byte 1: expected JSON"),
         ({"colour": 1}, TypeError, "`replace`: expected some of rows, tokenizer, .* got colour"),

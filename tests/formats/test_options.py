@@ -54,7 +54,7 @@ def content(format: str, folder: Path) -> bytes:
         return fasttext_files.model(["tea", "pot", "cr\u00e8me"], dims=4, buckets=20)
     path = folder / "made"
     emb = builders.embeddings("floret" if format == "floret" else "simple")
-    words = {"words": folder / "words.txt"} if format == "npy" else {}
+    words = {"words_path": folder / "words.txt"} if format == "npy" else {}
     ffjax.save(emb, path, format=format, **words)
     data = path.read_bytes()
     path.unlink()

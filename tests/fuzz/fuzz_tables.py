@@ -17,7 +17,7 @@ with open(os.path.join(_FOLDER, "words.txt"), "w") as _words:
 
 
 def _saved(format: str) -> bytes:
-    options = {"words": _PATH + ".txt"} if format == "npy" else {}
+    options = {"words_path": _PATH + ".txt"} if format == "npy" else {}
     ffjax.save(simple(), _PATH, format=format, **options)
     with open(_PATH, "rb") as file:
         return file.read()

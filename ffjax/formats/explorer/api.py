@@ -51,7 +51,7 @@ def explore(
     embeddings: Embeddings,
     path: str | PathLike[str] | None = None,
     *,
-    words: int = 100_000,
+    limit: int = 100_000,
     projection: Any = "umap",
     neighbors: int = 20,
     title: str | None = None,
@@ -67,7 +67,7 @@ def explore(
     Args:
         embeddings: the embeddings.
         path: where to write the page, if it is to be written.
-        words: how many words to show; the first ones of the vocabulary, usually the most frequent.
+        limit: how many words to show; the first ones of the vocabulary, usually the most frequent.
         projection: `"umap"` (in compiled JAX, from the exact neighbours), `"pca"`, `"tsne"`
             (openTSNE) or `"umap-learn"`, or an array of positions, `[words, 2]`.
         neighbors: how many neighbours of each word the page holds.
@@ -92,7 +92,7 @@ def explore(
     """
     report = progress or ignore
     map_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
-    word_map = placed_words(embeddings, words, projection, neighbors, map_key, report)
+    word_map = placed_words(embeddings, limit, projection, neighbors, map_key, report)
     seed = int(jax.random.bits(cluster_key))
     clusters = named_clusters(word_map, seed)
     codes = quantized(word_map.vectors, code_key, partial(report, "Quantizing"))

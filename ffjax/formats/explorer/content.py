@@ -51,14 +51,14 @@ class Codes(NamedTuple):
 
 def placed_words(
     embeddings: Embeddings,
-    words: int,
+    limit: int,
     projection: Any,
     neighbors: int,
     key: jax.Array,
     report: Report,
 ) -> WordMap:
     """The first words of embeddings, placed by a method or at positions that the caller gives."""
-    names, rows = first_words(embeddings, words)
+    names, rows = first_words(embeddings, limit)
     neighbors = whole_number("neighbors", neighbors, 1)
     positions = _checked_positions(projection, len(names))
     vectors = to_unit(rows)
@@ -73,10 +73,10 @@ def placed_words(
     return WordMap(names, vectors, norms, nearest, positions)
 
 
-def first_words(embeddings: Embeddings, words: int) -> tuple[list[str], np.ndarray]:
+def first_words(embeddings: Embeddings, limit: int) -> tuple[list[str], np.ndarray]:
     """The first words of embeddings and their vectors, float32 `[words, dims]`."""
     check_embeddings(embeddings)
-    names = list(embeddings.vocab.words[: whole_number("words", words, 1)])
+    names = list(embeddings.vocab.words[: whole_number("limit", limit, 1)])
     if not names:
         raise ValueError("`embeddings`: expected some words, got none.")
     return names, np.asarray(embeddings.embedding_batch(names)[0], np.float32)

@@ -20,7 +20,7 @@ PROJECTOR_FILES = ("tensors.bytes", "metadata.tsv", "config.json", "projector_co
 
 
 def write_projector(
-    folder: str | PathLike[str], embeddings: Embeddings, *, words: int = 100_000
+    path: str | PathLike[str], embeddings: Embeddings, *, limit: int = 100_000
 ) -> None:
     """Writes a folder for TensorFlow's Embedding Projector, and for TensorBoard's.
 
@@ -29,9 +29,9 @@ def write_projector(
     the projector skips empty lines.
 
     Args:
-        folder: the folder to write; one that this function wrote earlier is replaced.
+        path: the folder to write; one that this function wrote earlier is replaced.
         embeddings: the embeddings.
-        words: how many words to write; the first ones of the vocabulary.
+        limit: how many words to write; the first ones of the vocabulary.
 
     Raises:
         FileExistsError: if the folder holds other files.
@@ -40,11 +40,11 @@ def write_projector(
     Examples:
         >>> import ffjax, tempfile, os
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     ffjax.write_projector(folder + "/tea", ffjax.demo(), words=1000)
+        ...     ffjax.write_projector(folder + "/tea", ffjax.demo(), limit=1000)
         ...     sorted(os.listdir(folder + "/tea"))
         ['config.json', 'metadata.tsv', 'projector_config.pbtxt', 'tensors.bytes']
     """
-    names, rows = first_words(embeddings, words)
+    names, rows = first_words(embeddings, limit)
     tensor = {
         "tensorName": "words",
         "tensorShape": list(rows.shape),
@@ -61,7 +61,7 @@ def write_projector(
         json.dumps({"embeddings": [tensor]}, indent=2).encode(),
         board.encode(),
     )
-    with atomic_folder(fspath(folder), PROJECTOR_FILES) as new:
+    with atomic_folder(fspath(path), PROJECTOR_FILES) as new:
         for name, content in zip(PROJECTOR_FILES, contents, strict=True):
             Path(fsdecode(new), name).write_bytes(content)
 
@@ -75,7 +75,7 @@ def write_atlas(
     path: str | PathLike[str],
     embeddings: Embeddings,
     *,
-    words: int = 100_000,
+    limit: int = 100_000,
     projection: Any = "umap",
     neighbors: int = 20,
     key: jax.Array | None = None,
@@ -90,7 +90,7 @@ def write_atlas(
     Args:
         path: the file to write.
         embeddings: the embeddings.
-        words: how many words to write; the first ones of the vocabulary.
+        limit: how many words to write; the first ones of the vocabulary.
         projection: as in `explore`.
         neighbors: how many neighbours of each word to write.
         key: as in `explore`.
@@ -102,13 +102,13 @@ def write_atlas(
     Examples:
         >>> import ffjax, tempfile
         >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        ...     ffjax.write_atlas(file.name, ffjax.demo(), words=1000, projection="pca")
+        ...     ffjax.write_atlas(file.name, ffjax.demo(), limit=1000, projection="pca")
     """
     with needs_extra("arrow", "`write_atlas`"):
         import pyarrow as pa
         import pyarrow.parquet as pq
     report = progress or ignore
-    word_map = placed_words(embeddings, words, projection, neighbors, key_of(key), report)
+    word_map = placed_words(embeddings, limit, projection, neighbors, key_of(key), report)
     nearest = word_map.neighbors
     ids = [row[row >= 0] for row in nearest.rows]
     distances = [1 - scores[: len(row)] for scores, row in zip(nearest.scores, ids, strict=True)]

@@ -7,7 +7,7 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source
 
 
-def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
+def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
     """Reads a fastText classifier, `.bin` or quantized `.ftz`.
 
     Models of every loss are read: softmax, hierarchical softmax, one against all and negative
@@ -16,7 +16,7 @@ def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
     embeddings alone.
 
     Args:
-        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        path: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the matrices instead of reading them: then opening takes little time,
             and processes share the file's memory. The file must not be changed in place while the
             classifier is used.
@@ -35,7 +35,7 @@ def load_classifier(file: File | Stream, *, mmap: bool = False) -> Classifier:
         >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
         (('__label__fr',), array([0.99...]))
     """
-    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
+    with open_source(path, magic=MAGIC, without_magic=is_without_magic) as source:
         embeddings = read_embeddings(source, mmap=mmap, as_trained=True)
         try:
             return Classifier(embeddings)

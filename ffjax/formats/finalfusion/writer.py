@@ -29,14 +29,14 @@ class MeasuredChunk(NamedTuple):
     length: int
 
 
-def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
+def write_finalfusion(path: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
     """Writes embeddings as a finalfusion file; `Embeddings.write` is this.
 
     The old file stays complete until the new one is. Descriptors, pipes and devices are written to
     directly.
 
     Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
+        path: the path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write. A `ComposedArray` is written as the rows that it composes, a
             block at a time.
         drop_training: whether to leave out `training` (counts, labels, the output matrix), for
@@ -75,17 +75,17 @@ def write_finalfusion(file: File, embeddings: Embeddings, *, drop_training: bool
             # The norms come out of composing the rows, which should happen once.
             if len(chunk.norms) == embeddings.vocab.n_word_rows:
                 chunks[-1] = chunk.norms
-    _write(file, chunks)
+    _write(path, chunks)
 
 
-def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
+def write_chunks(path: File, chunks: Sequence[Chunk]) -> None:
     """Writes metadata, vocabularies, storages or norms by themselves as a finalfusion file.
 
     `load_metadata`, `load_vocab`, `load_storage` and `load_norms` read them.
     `write_chunks(file, [vocab])` is what finalfusion-python calls `vocab.write(file)`.
 
     Args:
-        file: the path, or a descriptor, which is closed afterwards as `open` does.
+        path: the path, or a descriptor, which is closed afterwards as `open` does.
         chunks: the parts, in the order in which the file is to hold them; at least one.
 
     Raises:
@@ -106,17 +106,17 @@ def write_chunks(file: File, chunks: Sequence[Chunk]) -> None:
         raise TypeError(f"`chunks`: expected a list of chunks, got one {name}. Write `[chunk]`.")
     if not chunks:
         raise ValueError("`chunks`: expected at least one, got none.")
-    _write(file, [_as_written(chunk) for chunk in chunks])
+    _write(path, [_as_written(chunk) for chunk in chunks])
 
 
-def measure_chunk(value: Any, position: int, file: File | None = None) -> MeasuredChunk:
+def measure_chunk(value: Any, position: int, path: File | None = None) -> MeasuredChunk:
     """Finds out how to write a chunk whose header begins at `position`, and its length."""
-    chunk, start = _type_of(value, file), position + CHUNK_HEADER_BYTES
+    chunk, start = _type_of(value, path), position + CHUNK_HEADER_BYTES
     dry_run = Output(None, start)
     try:
         chunk.write(dry_run, value)
     except FinalfusionFormatError as error:
-        error.file, error.chunk = file, chunk.identifier.name
+        error.file, error.chunk = path, chunk.identifier.name
         raise
     return MeasuredChunk(chunk, value, dry_run.position - start)
 
@@ -138,22 +138,22 @@ def finalfusion_size(embeddings: Embeddings) -> int:
     return head.position + sum(CHUNK_HEADER_BYTES + chunk.length for chunk in chunks)
 
 
-def _write(file: File, values: Sequence[Any]) -> None:
+def _write(path: File, values: Sequence[Any]) -> None:
     # What cannot be stored is an error before there is a file.
-    chunks = _measured(values, file)
-    with open_output(file) as raw:
+    chunks = _measured(values, path)
+    with open_output(path) as raw:
         out = Output(raw)
         write_header(out, [chunk.type.identifier for chunk in chunks])
         for chunk in chunks:
             write_chunk(out, chunk)
 
 
-def _measured(values: Sequence[Any], file: File | None = None) -> list[MeasuredChunk]:
+def _measured(values: Sequence[Any], path: File | None = None) -> list[MeasuredChunk]:
     out = Output(None)
     write_header(out, [ChunkId.NdArray] * len(values))
     chunks: list[MeasuredChunk] = []
     for value in values:
-        chunks.append(measure_chunk(value, out.position, file))
+        chunks.append(measure_chunk(value, out.position, path))
         out.position += CHUNK_HEADER_BYTES + chunks[-1].length
     return chunks
 
@@ -162,7 +162,7 @@ def _as_written(chunk: Any) -> Any:
     return _AS_WRITTEN.get(type(chunk), lambda value: value)(chunk)
 
 
-def _type_of(value: Any, file: File | None) -> ChunkType:
+def _type_of(value: Any, path: File | None) -> ChunkType:
     for kind in type(value).__mro__:
         if kind in _WRITERS:
             return _WRITERS[kind]
@@ -176,7 +176,7 @@ def _type_of(value: Any, file: File | None) -> ChunkType:
             "Write a snapshot, which keeps them (`ffjax.save(..., format='msgpack')`), or plain "
             "vectors (`ffjax.reconstruct(embeddings)`).",
         )
-        error.file, error.chunk = file, ChunkId.NdArray.name
+        error.file, error.chunk = path, ChunkId.NdArray.name
         raise error
     names = ", ".join(kind.__name__ for kind in _WRITERS if kind is not ComposedRows)
     raise TypeError(f"`chunks`: expected {names}, got {name}.")

@@ -26,7 +26,7 @@ _BLOCK_ROWS = 1 << 14
 
 
 def load_gensim(
-    file: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+    path: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
 ) -> Embeddings:
     """Reads word vectors that gensim saved: `KeyedVectors`, `Word2Vec`, `FastText` or `Doc2Vec`.
 
@@ -38,7 +38,7 @@ def load_gensim(
     rows of their n-grams. As in gensim, `</s>` has n-grams too.
 
     Args:
-        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        path: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the arrays instead of reading them. Files must not be changed in place
             while the embeddings are used. Arrays that can't be mapped, such as those of pickles of
             protocol 2 or of 64-bit floats, are copied to a temporary file.
@@ -62,7 +62,7 @@ def load_gensim(
         >>> emb = ffjax.load_gensim("words.kv", mmap=True)  # doctest: +SKIP
     """
     check_limit(limit)
-    with open_model(file) as model:
+    with open_model(path) as model:
         table = _words(model, lossy, limit)
         _check_different(model, table)
         vectors, ngrams = model.vectors(), model.ngrams()

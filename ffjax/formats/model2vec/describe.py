@@ -18,7 +18,7 @@ def describe(stream: Stream) -> dict[str, Any]:
     with folder.open(layout.tensors) as stream, open_source(stream) as source:
         rows, dims = (tensor := layouts.rows_tensor(folder, layout, read_header(source))).shape
     return {
-        "layout": layout.rules,
+        "layout": layout.name,
         "tokenizer": tokenizer.kind,
         "tokens": len(tokenizer.vocab),
         "storage": "NdArray",

@@ -38,14 +38,14 @@ class Layout(NamedTuple):
     """Which files of a folder are a model, by their paths in it.
 
     Attributes:
-        rules: `"model2vec"` or `"sentence-transformers"`.
+        name: `"model2vec"` or `"sentence-transformers"`.
         config: the configuration, if there is one.
         tensors: the arrays.
         tokenizer: the tokenizer.
         modules: the list of what follows the mean, if there is one.
     """
 
-    rules: str
+    name: str
     config: str | None
     tensors: str
     tokenizer: str
@@ -74,7 +74,7 @@ def find_layouts(names: list[str]) -> list[Layout]:
         prefix = folder + "/" if folder else ""
         if last not in _FIRST_FILES or any(map(prefix.startswith, layouts)):
             continue
-        for rules, config, nested in (
+        for library, config, nested in (
             ("model2vec", CONFIG, ""),
             ("sentence-transformers", CONFIG_ST, ""),
             ("sentence-transformers", CONFIG_ST, NESTED),
@@ -85,7 +85,7 @@ def find_layouts(names: list[str]) -> list[Layout]:
             tensors, tokenizer = prefix + nested + TENSORS, prefix + nested + TOKENIZER
             if files >= {tensors, tokenizer, config or tensors}:
                 modules = prefix + MODULES if prefix + MODULES in files else None
-                layouts[prefix] = Layout(rules, config, tensors, tokenizer, modules)
+                layouts[prefix] = Layout(library, config, tensors, tokenizer, modules)
                 break
     return list(layouts.values())
 
@@ -116,7 +116,7 @@ def read_settings(folder: Folder, layout: Layout) -> Settings:
         raw = content(folder, layout.config)
         config = _parsed(path_of(folder, layout.config), raw, dict, "an object")
     normalize, max_length = config.get("normalize", False), None
-    if layout.rules == "model2vec":
+    if layout.name == "model2vec":
         max_length = config.get("max_length", _MAX_LENGTH)
     elif (types := _module_types(folder, layout)) is not None:
         normalize = "Normalize" in types

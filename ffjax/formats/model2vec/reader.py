@@ -25,7 +25,7 @@ def load_static_model(
     path: File | Stream,
     *,
     tokenizer: File | None = None,
-    dimensionality: int | None = None,
+    dims: int | None = None,
     normalize: bool | None = None,
     max_length: int | None = _FROM_MODEL,
     unknown: str | None = None,
@@ -43,8 +43,7 @@ def load_static_model(
         path: a folder, or an archive of one, such as a wheel; or a file of safetensors, whose
             tokenizer is another file.
         tokenizer: the path of the tokenizer, if `path` is a file.
-        dimensionality: how many of the first dimensions to keep, for models that were trained for
-            it.
+        dims: how many of the first dimensions to keep, for models that were trained for it.
         normalize: whether vectors are scaled to unit length. By default `config.json` says it, or
             whether `modules.json` lists `Normalize`.
         max_length: how many tokens of a text count, `None` for all. By default `config.json` says
@@ -61,7 +60,7 @@ def load_static_model(
         FormatError: if a file is missing, truncated or corrupt, or not a static model's; the error
             has the file and the field.
         TypeError: if an argument is of another type.
-        ValueError: if `dimensionality` exceeds the dimensions, or an option has another value.
+        ValueError: if `dims` exceeds the dimensions, or an option has another value.
         OSError: if a file cannot be read.
 
     Examples:
@@ -79,31 +78,28 @@ def load_static_model(
         raw = layouts.content(folder, layout.tokenizer)
         parsed = read_tokenizer(raw, layouts.path_of(folder, layout.tokenizer))
         arrays = _read_arrays(folder, layout, parsed, mmap)
-    from_st = layout.rules == "sentence-transformers"
+    from_st = layout.name == "sentence-transformers"
     if max_length is _FROM_MODEL:
         max_length = parsed.truncation if from_st else settings.max_length
     return StaticModel(
-        arrays.rows[:, : _checked_dims(dimensionality, arrays.rows.shape[1])],
+        arrays.rows[:, : _checked_dims(dims, arrays.rows.shape[1])],
         Tokenizer(parsed, raw),
         arrays.mapping,
         arrays.weights,
         normalize=settings.normalize if normalize is None else normalize,
         max_length=max_length,
         unknown=("keep" if from_st else "drop") if unknown is None else unknown,
-        rules=layout.rules,
+        layout=layout.name,
         config=settings.config,
     )
 
 
-def _checked_dims(dimensionality: int | None, dims: int) -> int:
-    if dimensionality is None:
-        return dims
-    if not 1 <= whole_number("dimensionality", dimensionality) <= dims:
-        raise ValueError(
-            f"`dimensionality`: expected 1 to {dims}, the dimensions of the model, got "
-            f"{dimensionality}."
-        )
-    return dimensionality
+def _checked_dims(dims: int | None, most: int) -> int:
+    if dims is None:
+        return most
+    if not 1 <= whole_number("dims", dims) <= most:
+        raise ValueError(f"`dims`: expected 1 to {most}, the dimensions of the model, got {dims}.")
+    return dims
 
 
 def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:

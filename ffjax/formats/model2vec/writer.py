@@ -11,7 +11,7 @@ from ffjax._internal.arguments import check_flag, check_instance
 from ffjax._internal.arrays import on_host
 from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax._internal.file_arguments import check_choice
-from ffjax.embeddings.static_model import RULES, StaticModel
+from ffjax.embeddings.static_model import LAYOUTS, StaticModel
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import Output
 from ffjax.formats.model2vec.layout import CONFIG, CONFIG_ST, MODULES, ROWS, TENSORS, TOKENIZER
@@ -34,8 +34,8 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         path: the folder. It may exist if it is empty, or holds nothing but such files.
         model: what to write.
         layout: `"model2vec"`, whose files sentence-transformers opens as well, or
-            `"sentence-transformers"`, where each token has its own row. By default as the model's
-            `rules`.
+            `"sentence-transformers"`, where each token has its own row. By default the model's
+            own.
 
     Raises:
         TypeError: if `model` is something else.
@@ -47,17 +47,17 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         >>> folders = tempfile.mkdtemp(), tempfile.mkdtemp()
         >>> words = ffjax.from_vectors(["tea", "time"], [[2.0, 0.0], [0.0, 1.0]])
         >>> ffjax.write_model2vec(folders[0], words)
-        >>> model = ffjax.load_static_model(folders[0], dimensionality=1)
+        >>> model = ffjax.load_static_model(folders[0], dims=1)
         >>> ffjax.write_static_model(folders[1], model, layout="sentence-transformers")
         >>> ffjax.load_static_model(folders[1])
         StaticModel(4 x 1 float32, 4 tokens of WordLevel, sentence-transformers)
     """
     check_instance("model", model, StaticModel)
-    layout = model.rules if layout is None else layout
-    check_choice("layout", layout, RULES)
-    if layout == model.rules:
+    layout = model.layout if layout is None else layout
+    check_choice("layout", layout, LAYOUTS)
+    if layout == model.layout:
         _check_defaults(model)
-    config = json.loads(on_host(model.config).tobytes()) if layout == model.rules else {}
+    config = json.loads(on_host(model.config).tobytes()) if layout == model.layout else {}
     rows = model.token_rows
     if layout == "model2vec":
         arrays = {ROWS[0]: rows.rows, "mapping": rows.mapping, "weights": rows.weights}
@@ -83,12 +83,12 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
 def _check_defaults(model: StaticModel) -> None:
     """Checks that a model's files say what it does with unknown tokens and long texts."""
     defaults: dict[str, Any] = {"unknown": "drop"}
-    if model.rules == "sentence-transformers":
+    if model.layout == "sentence-transformers":
         defaults = {"unknown": "keep", "max_length": model.settings.truncation}
     for name, value in defaults.items():
         if (chosen := getattr(model, name)) != value:
             raise ValueError(
-                f"`model`: expected `{name}={value!r}`, since files of {model.rules} cannot hold "
+                f"`model`: expected `{name}={value!r}`, since files of {model.layout} cannot hold "
                 f"another choice, got {chosen!r}. Write `model.replace({name}={value!r})`, and "
                 f"give `{name}={chosen!r}` to `load_static_model`."
             )

@@ -64,11 +64,11 @@ def from_bytes(data: bytes | bytearray | memoryview) -> Embeddings:
     return _read(ByteSource(None, memoryview(data).cast("B")))
 
 
-def write_snapshot(file: File, embeddings: Embeddings) -> None:
+def write_snapshot(path: File, embeddings: Embeddings) -> None:
     """Writes embeddings as a snapshot; the old file stays complete until the new one is."""
     blocks = _blocks(embeddings)
     first = next(blocks)  # what cannot be stored is an error before there is a file
-    with open_output(file) as raw:
+    with open_output(path) as raw:
         Output(raw).write_blocks(0, chain([first], blocks))
 
 
@@ -77,9 +77,9 @@ def snapshot_size(embeddings: Embeddings) -> int:
     return sum(memoryview(block).nbytes for block in _blocks(embeddings))
 
 
-def read_snapshot(file: File | Stream) -> Embeddings:
+def read_snapshot(path: File | Stream) -> Embeddings:
     """Reads a snapshot."""
-    with open_source(file, magic=MAGIC) as source:
+    with open_source(path, magic=MAGIC) as source:
         return _read(source)
 
 

@@ -27,10 +27,10 @@ _MOST_STRING_BYTES = 1 << 26
 
 
 def write_npy(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    words: File | None = None,
+    words_path: File | None = None,
     unnormalize: bool = True,
     **options: Unpack[export.ExportOptions],
 ) -> None:
@@ -38,30 +38,30 @@ def write_npy(
     embeddings = export.check_plain(embeddings, "`.npy` files", options)
     table = embeddings.vocab.table
     export.check_line_feeds(table, "files of words")
-    if words is None:
-        if isinstance(file, int):
-            raise ValueError("`words`: expected the path of a file for the words, got None.")
-        words = WORDS_BESIDE.format(os.fsdecode(file).removesuffix(".npy"))
-    with open_output(file) as out:
+    if words_path is None:
+        if isinstance(path, int):
+            raise ValueError("`words_path`: expected the path of a file for the words, got None.")
+        words_path = WORDS_BESIDE.format(os.fsdecode(path).removesuffix(".npy"))
+    with open_output(path) as out:
         _write_npy_header(out, "<f4", (len(table), embeddings.dims))
         for _, rows, _ in export.row_blocks(embeddings, unnormalize):
             out.write(np.ascontiguousarray(rows, "<f4").data)
-        with open_output(words) as lines:  # complete before the vectors are
+        with open_output(words_path) as lines:  # complete before the vectors are
             raw_words = export.raw_words(table, slice(0, len(table)))
             lines.write(b"".join(word + b"\n" for word in raw_words))
 
 
 def write_npz(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    unnormalize: bool = False,
+    norms: bool = True,
     **options: Unpack[export.ColumnOptions],
 ) -> None:
     """Writes named arrays into an uncompressed zip archive, as `numpy.savez` does."""
-    arrays = _named_arrays(embeddings, "`.npz` files", unnormalize, options)
+    arrays = _named_arrays(embeddings, "`.npz` files", not norms, options)
     table = embeddings.vocab.table
-    with open_output(file) as out, zipfile.ZipFile(out, "w") as archive:
+    with open_output(path) as out, zipfile.ZipFile(out, "w") as archive:
         for name, (dtype, shape, blocks) in arrays.items():
             with _npz_member(archive, name, out) as member:
                 _write_npy_header(member, dtype, shape)
@@ -75,15 +75,15 @@ def write_npz(
 
 
 def write_safetensors(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    unnormalize: bool = False,
+    norms: bool = True,
     **options: Unpack[export.ColumnOptions],
 ) -> None:
     """Writes named arrays as a safetensors file."""
-    arrays = _named_arrays(embeddings, "safetensors files", unnormalize, options)
-    with open_output(file) as raw:
+    arrays = _named_arrays(embeddings, "safetensors files", not norms, options)
+    with open_output(path) as raw:
         out = Output(raw)
         shapes = {name: (dtype, shape) for name, (dtype, shape, _) in arrays.items()}
         write_header(out, shapes, {"format": "ffjax"})
@@ -93,53 +93,53 @@ def write_safetensors(
 
 
 def write_parquet(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    unnormalize: bool = False,
+    norms: bool = True,
     **options: Unpack[export.ColumnOptions],
 ) -> None:
     """Writes a Parquet file: columns of words, vectors and norms."""
     import_pyarrow()
     import pyarrow.parquet as pq
 
-    schema = _schema(embeddings, "Parquet files", unnormalize, options)
+    schema = _schema(embeddings, "Parquet files", not norms, options)
     # Bytes of the same weight in all numbers of a column come together, and compress.
     layout: Any = {"use_dictionary": False, "use_byte_stream_split": ["vector.list.element"]}
     layout |= {"compression": "zstd", "compression_level": 1}
-    with open_output(file) as out, pq.ParquetWriter(out, schema, **layout) as writer:
-        for batch in _batches(embeddings, schema, unnormalize):
+    with open_output(path) as out, pq.ParquetWriter(out, schema, **layout) as writer:
+        for batch in _batches(embeddings, schema, not norms):
             writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
 
 
 def write_arrow(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    unnormalize: bool = False,
+    norms: bool = True,
     **options: Unpack[export.ColumnOptions],
 ) -> None:
     """Writes an Arrow file with one batch of rows, so that they can be mapped."""
     pa = import_pyarrow()
-    schema = _schema(embeddings, "Arrow files", unnormalize, options)
-    with FileRows(embeddings.dims, output_folder(file)) as spool, open_output(file) as out:
-        batch = _one_batch(embeddings, schema, unnormalize, spool)
+    schema = _schema(embeddings, "Arrow files", not norms, options)
+    with FileRows(embeddings.dims, output_folder(path)) as spool, open_output(path) as out:
+        batch = _one_batch(embeddings, schema, not norms, spool)
         with pa.ipc.new_file(out, schema) as writer:
             writer.write_batch(batch)
 
 
 def write_arrow_stream(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     *,
-    unnormalize: bool = False,
+    norms: bool = True,
     **options: Unpack[export.ColumnOptions],
 ) -> None:
     """Writes an Arrow stream of batches of rows."""
     pa = import_pyarrow()
-    schema = _schema(embeddings, "Arrow streams", unnormalize, options)
-    with open_output(file) as out, pa.ipc.new_stream(out, schema) as writer:
-        for batch in _batches(embeddings, schema, unnormalize):
+    schema = _schema(embeddings, "Arrow streams", not norms, options)
+    with open_output(path) as out, pa.ipc.new_stream(out, schema) as writer:
+        for batch in _batches(embeddings, schema, not norms):
             writer.write_batch(batch)
 
 
@@ -235,12 +235,12 @@ def _batch(
 ) -> Any:
     pa = import_pyarrow()
     numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
-    columns = [
-        word_array(embeddings.vocab.table, first, len(rows)),
-        pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
-        pa.array(norms),
-    ]
-    return pa.record_batch(columns[: len(schema)], schema=schema)
+    columns = {
+        "word": word_array(embeddings.vocab.table, first, len(rows)),
+        "vector": pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
+        "norm": pa.array(norms),
+    }
+    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
 def word_array(table: StringTable, first: int, n: int) -> Any:

@@ -16,7 +16,7 @@ from ffjax.formats.text.table import is_aligned, misread_hint, surplus_check
 
 
 def write_text(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     sep: str = " ",
     *,
@@ -31,7 +31,7 @@ def write_text(
     dropping it.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         sep: what stands between a word and its values; spaces stand between values.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
@@ -55,11 +55,11 @@ def write_text(
         >>> path.read_text().splitlines()
         ['one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(file, embeddings, sep, unnormalize, options, header=False)
+    _write(path, embeddings, sep, unnormalize, options, header=False)
 
 
 def write_text_dims(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     sep: str = " ",
     *,
@@ -71,7 +71,7 @@ def write_text_dims(
     Everything else is as in `write_text`.
 
     Args:
-        file: a path, or a descriptor, which is closed afterwards as `open` does.
+        path: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         sep: what stands between a word and its values; spaces stand between values.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
@@ -90,7 +90,7 @@ def write_text_dims(
         >>> path.read_text().splitlines()
         ['2 2', 'one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(file, embeddings, sep, unnormalize, options, header=True)
+    _write(path, embeddings, sep, unnormalize, options, header=True)
 
 
 def check_separator(sep: Any) -> None:
@@ -102,7 +102,7 @@ def check_separator(sep: Any) -> None:
 
 
 def _write(
-    file: File,
+    path: File,
     embeddings: Embeddings,
     sep: str,
     unnormalize: bool,
@@ -119,7 +119,7 @@ def _write(
         word = table.raw(i)
         if is_surplus(word) or (len(sep) > 1 and b" ".join(fields.FIELD.findall(word)) != word):
             raise _ambiguous(word)
-    with open_output(file) as out:
+    with open_output(path) as out:
         if header:
             out.write(f"{len(table)} {embeddings.dims}\n".encode())
         for words, rows in export.word_blocks(embeddings, unnormalize):

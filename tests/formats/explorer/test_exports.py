@@ -12,7 +12,7 @@ from tests.formats.explorer.test_page import EMB, ROWS, WORDS
 def test_projector(tmp_path):
     folder = tmp_path / "projector"
     for _ in range(2):  # it may be written again
-        ffjax.write_projector(folder, EMB, words=599)
+        ffjax.write_projector(folder, EMB, limit=599)
     (tensor,) = json.loads((folder / "config.json").read_text())["embeddings"]
     rows = np.fromfile(folder / tensor["tensorPath"], "<f4").reshape(tensor["tensorShape"])
     np.testing.assert_allclose(rows, EMB.embedding_batch(WORDS[:599])[0])
@@ -29,10 +29,10 @@ def test_every_word_has_a_visible_line(tmp_path):
     assert text.split("\n") == ["a", "␣", "b c", "d\u00a0e", "␣", ""]
 
 
-@pytest.mark.parametrize("words", [-1, 0])
-def test_wrong_number_of_words(tmp_path, words):
-    with pytest.raises(ValueError, match="`words`"):
-        ffjax.write_projector(tmp_path / "p", EMB, words=words)
+@pytest.mark.parametrize("limit", [-1, 0])
+def test_wrong_number_of_words(tmp_path, limit):
+    with pytest.raises(ValueError, match="`limit`"):
+        ffjax.write_projector(tmp_path / "p", EMB, limit=limit)
 
 
 def test_a_folder_with_other_files_stays(tmp_path):

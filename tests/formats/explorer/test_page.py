@@ -126,7 +126,7 @@ def test_words_that_share_a_row_are_all_shown():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"words": 0}, ValueError, "`words`"),
+        ({"limit": 0}, ValueError, "`limit`"),
         ({"projection": "som"}, ValueError, "'umap', 'pca', 'tsne', 'umap-learn' or positions"),
         ({"projection": np.zeros((3, 2))}, ValueError, r"shape \[600, 2\].*got float64 \[3, 2\]"),
         ({"projection": np.full((N, 2), np.nan)}, ValueError, "finite"),

@@ -40,7 +40,7 @@ def test_the_layout_of_model2vec(tmp_path: Path) -> None:
     # model2vec itself does not read the list of modules.
     folder = write_folder(tmp_path, mapped(np.float16), config=config, modules=modules("x"))
     model = ffjax.load_static_model(folder)
-    assert (model.rules, model.unknown, model.normalize) == ("model2vec", "drop", True)
+    assert (model.layout, model.unknown, model.normalize) == ("model2vec", "drop", True)
     assert model.max_length == 7 and model.rows.dtype == np.float16
     assert json.loads(model.config.tobytes()) == config
     model = ffjax.load_static_model(write_folder(tmp_path, arrays(), config={}))
@@ -55,7 +55,7 @@ def test_the_layouts_of_sentence_transformers(tmp_path: Path, nested: bool) -> N
     listed = modules(STATIC, NORMALIZE)
     (tmp_path / "modules.json").write_text(json.dumps(listed))
     model = ffjax.load_static_model(tmp_path)
-    assert (model.rules, model.unknown) == ("sentence-transformers", "keep")
+    assert (model.layout, model.unknown) == ("sentence-transformers", "keep")
     assert (model.normalize, model.max_length) == (True, 3)
     # Four tokens, of which one is unknown; characters are not counted.
     expected = rows(len(TOKENS))[[1, 5, 5]].mean(0)
@@ -80,18 +80,18 @@ def test_a_model_in_two_files(tmp_path: Path) -> None:
     source = tmp_path / "rows.safetensors"
     (tmp_path / "x" / "model.safetensors").rename(source)
     model = ffjax.load_static_model(source, tokenizer=tmp_path / "x" / "tokenizer.json")
-    assert model.rules == "sentence-transformers"
+    assert model.layout == "sentence-transformers"
     np.testing.assert_array_equal(model.encode("tea"), model.rows[5])
 
 
 def test_options(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, arrays(), config={"normalize": True})
-    options = {"normalize": False, "max_length": None, "unknown": "keep", "dimensionality": 2}
+    options = {"normalize": False, "max_length": None, "unknown": "keep", "dims": 2}
     model = ffjax.load_static_model(folder, **options)
     assert (model.normalize, model.max_length, model.unknown) == (False, None, "keep")
     np.testing.assert_array_equal(model.encode("tea zz"), rows(len(TOKENS))[[5, 1], :2].mean(0))
-    with pytest.raises(ValueError, match="`dimensionality`: expected 1 to 5, .* got 6"):
-        ffjax.load_static_model(folder, dimensionality=6)
+    with pytest.raises(ValueError, match="`dims`: expected 1 to 5, .* got 6"):
+        ffjax.load_static_model(folder, dims=6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, bfloat16, np.int8])
@@ -160,7 +160,7 @@ def test_of_several_models_one_has_to_be_named(tmp_path: Path) -> None:
         with pytest.raises(ffjax.FormatError, match="expected one static model, got 'a', 'b'"):
             read(tmp_path)
     write_folder(tmp_path, arrays(), config={})  # the uppermost counts
-    assert ffjax.load_static_model(tmp_path).rules == "model2vec"
+    assert ffjax.load_static_model(tmp_path).layout == "model2vec"
 
 
 def test_folders_of_something_else(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_layout_of_sentence_transformers(tmp_path: Path) -> None:
     )
     ffjax.write_static_model(tmp_path, model, layout="sentence-transformers")
     again = ffjax.load_static_model(tmp_path)
-    assert again.rules == "sentence-transformers" and again.normalize
+    assert again.layout == "sentence-transformers" and again.normalize
     assert again.rows.shape == (len(TOKENS), 5) and again.mapping is None
     texts = [text for text in TEXTS if text]
     vectors = again.encode(texts, unknown="drop")

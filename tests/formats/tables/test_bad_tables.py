@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def saved(format: str, path: Path) -> bytes:
-    options = {"words": path.with_name("words.txt")} if format == "npy" else {}
+    options = {"words_path": path.with_name("words.txt")} if format == "npy" else {}
     emb = ffjax.from_vectors(["one", "two", "three"], ROWS)
     ffjax.save(emb, path, format=format, **options)
     return path.read_bytes()
