@@ -16,6 +16,7 @@ import numpy as np
 # Smaller files are in memory after a while, which does no harm and is faster.
 _LARGE_BYTES = 1 << 28
 _MOVE_BYTES = 1 << 22
+_ROWS_AT_ONCE = 256
 # The pages of a private map hold what was written to it: releasing them would lose that.
 _SHARED_MODES = ("r", "r+", "w+")
 
@@ -49,7 +50,7 @@ def map_file(
 ) -> np.memmap:
     """A read-only map of an array at byte `start` of a file, which may be closed afterwards."""
     array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
-    if array.nbytes >= _LARGE_BYTES and hasattr(os, "preadv"):
+    if array.nbytes >= _LARGE_BYTES and hasattr(os, "pread"):
         # An attribute of the map, and not of its slices, which refer to it as their base.
         array.open_file = _OpenFile(os.dup(file.fileno()), start)  # type: ignore[attr-defined]
     return array
@@ -84,15 +85,18 @@ class RowsInFile(NamedTuple):
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """The rows with these numbers, `[n, dims]`, all of which exist."""
-        rows = np.empty((len(ids), self.matrix.shape[1]), self.matrix.dtype)
-        size = rows.shape[1] * rows.itemsize
-        buffer = memoryview(rows.view(np.uint8).reshape(-1))
-        preadv, descriptor, start = os.preadv, self.file.descriptor, self.start
-        for i, row in enumerate(ids.tolist()):
-            target = buffer[i * size : i * size + size]
-            if preadv(descriptor, [target], start + row * size) != size:
+        matrix, descriptor, start = self.matrix, self.file.descriptor, self.start
+        rows = np.empty((len(ids), matrix.shape[1]), matrix.dtype)
+        size, pread = rows.shape[1] * rows.itemsize, os.pread
+        for first in range(0, len(ids), _ROWS_AT_ONCE):
+            block = ids[first : first + _ROWS_AT_ONCE].tolist()
+            read = [pread(descriptor, size, start + row * size) for row in block]
+            raw = b"".join(read)
+            if len(raw) != len(block) * size:
+                row = next(row for row, raw in zip(block, read, strict=True) if len(raw) != size)
                 expected = f"expected row {row}, got the end of the file"
-                raise OSError(f"{self.matrix.filename}: {expected}. It has been cut.")
+                raise OSError(f"{matrix.filename}: {expected}. It has been cut.")
+            rows[first : first + len(block)].reshape(-1)[:] = np.frombuffer(raw, rows.dtype)
         return rows
 
 

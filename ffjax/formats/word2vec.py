@@ -131,7 +131,8 @@ class _Reader(row_blocks.BlockReader):
     def parse(self, chunk: RowChunk) -> row_blocks.Block:
         """The rows of a chunk."""
         starts, ends = chunk.word_bounds
-        rows = chunk.numbers(self.dims)
+        matrix, end = self.matrix, chunk.row + len(starts)
+        rows = chunk.numbers(self.dims, None if matrix is None else matrix[chunk.row : end])
         words = StringTable.from_spans(np.frombuffer(chunk.data, np.uint8), starts, ends)
         invalid = words.first_invalid()
         norms, n_infinite = self.norms(rows)
@@ -139,8 +140,6 @@ class _Reader(row_blocks.BlockReader):
         is_utf8 = invalid is None
         chunk.check_shift(data, words.host_offsets, rows, norms, n_infinite, is_utf8=is_utf8)
         words = self.checked_words(words, invalid, starts, chunk.offset)
-        if self.matrix is not None:
-            self.matrix[chunk.row : chunk.row + len(rows)] = rows
         return row_blocks.Block(words, rows, norms, n_infinite)
 
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:

@@ -11,6 +11,7 @@ alone. Buckets of up to 32 bits are therefore computed in 32-bit arithmetic on a
 Parameters of FNV: https://datatracker.ietf.org/doc/html/rfc9923.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ OFFSET_32, PRIME_32 = 0x811C9DC5, 0x01000193
 OFFSET_64, PRIME_64 = 0xCBF29CE484222325, 0x100000001B3
 
 
-def length_state(n: int) -> int:
+@lru_cache(256)
+def length_state(n: int) -> np.uint64:
     """The 64-bit FNV-1a state of an n-gram of `n` characters before its first character."""
     state = OFFSET_64
     for byte in n.to_bytes(8, "little"):
         state = ((state ^ byte) * PRIME_64) % 2**64
-    return state
+    return np.uint64(state)
 
 
 def finalfusion_extend(state: Any, code: Any) -> Any:

@@ -9,17 +9,28 @@ N-grams come word by word, in finalfusion's order: by their first character, lon
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ffjax._internal.arrays import ranges
-from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
+from ffjax.kernels.fnv import (
+    OFFSET_32,
+    PRIME_32,
+    PRIME_64,
+    fasttext_extend,
+    length_state,
+)
 from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
 
 # N-grams that start in so many characters are taken at a time: a long word needs little memory.
 CHUNK = 1 << 13
+# Bytes of ASCII words whose characters and n-grams are remembered.
+_SHORT = 64
+# UTF-8 has no longer characters; further bytes of invalid ones are few.
+_CHARACTER_BYTES = 4
 
 
 class Line(NamedTuple):
@@ -119,6 +130,26 @@ def encode(text: str) -> bytes:
         raise ValueError(
             f"`word`: expected text that UTF-8 can hold, got {text!r} ({error.reason})."
         ) from error
+
+
+def ascii_word(
+    text: str, rule: str, min_n: int, max_n: int, skip_edges: bool
+) -> tuple[Line, Ngrams] | None:
+    """A short marked word as characters, and its n-grams; `None` unless it is of ASCII alone."""
+    n = len(text)
+    if n > _SHORT or not text.isascii():
+        return None
+    line, ngrams = _of_bytes(n, min_n, max_n, skip_edges)
+    data = np.frombuffer(text.encode(), np.uint8)
+    codes = data.astype(np.uint32) if rule == CODE_POINTS else None
+    return line._replace(data=data, codes=codes), ngrams
+
+
+@lru_cache(1024)
+def _of_bytes(n: int, min_n: int, max_n: int, skip_edges: bool) -> tuple[Line, Ngrams]:
+    """The characters of a word of `n` bytes of ASCII, without them, and its n-grams."""
+    line = characters(np.zeros(n, np.uint8), np.array([0, n]), BYTES)
+    return line, ngrams_of(line, slice(0, n), min_n, max_n, skip_edges)
 
 
 def _text_line(raw: str | bytes) -> Line:
@@ -223,46 +254,79 @@ def finalfusion_hashes(
     lengths = range(top, min_n - 1, -1)
     if not lengths:
         return np.zeros(0, np.uint64)
-    states = np.array([[length_state(n)] for n in lengths], np.uint64).repeat(n_starts, axis=1)
+    states = np.repeat([length_state(n) for n in lengths], n_starts).reshape(-1, n_starts)
+    once, twice, all_at_once = (np.uint64(PRIME_64**n % 2**64) for n in (1, 2, 4))
+    steps = [(codes, all_at_once)]  # the upper bytes are zero as a rule
+    if codes.max(initial=0) > 0xFF:
+        low, middle = (codes >> np.uint64(bits) & np.uint64(0xFF) for bits in (0, 8))
+        steps = [(low, once), (middle, once), (codes >> np.uint64(16), twice)]
     for k in range(top):
-        rows = min(len(lengths), top - k)
-        states[:rows] = finalfusion_extend(states[:rows], codes[k : k + n_starts])
+        unfinished = states[: min(len(lengths), top - k)]
+        for values, factor in steps:
+            unfinished ^= values[k : k + n_starts]
+            unfinished *= factor
     return states[top - ngrams.lengths, ngrams.starts - span.start]
 
 
 def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
     """FastText's hashes, uint32 `[n]`."""
-    states = fasttext_states(line, span, min_n, max_n)
-    return states[ngrams.starts - span.start, ngrams.lengths - min_n]
+    top = min(max_n, max(line.counts.tolist(), default=0))
+    begins, ends = (x[span.start : span.stop + top] for x in (line.begins, line.ends))
+    states = np.empty((max(top - min_n + 1, 0), len(begins)), np.uint32)
+    for n, state in enumerate(fasttext_states(line.data, begins, ends - begins, top), 1):
+        if n >= min_n:
+            states[n - min_n] = state
+    return states[ngrams.lengths - min_n, ngrams.starts - span.start]
 
 
-def fasttext_states(line: Line, span: slice, min_n: int, max_n: int) -> np.ndarray:
-    """FastText's hashes by first character and length, the shortest first.
+def fasttext_states(
+    data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, max_n: int
+) -> Iterator[np.ndarray]:
+    """FastText's hashes of the n-grams of 1 to `max_n` characters that start at each character.
 
-    Where a word ends before an n-gram of this length the hash means nothing.
+    All are hashed at once, those beyond the end of a word too, since arithmetic on arrays that stay
+    in the cache takes less time than choosing among them.
+
+    Args:
+        data: marked words, one after the other.
+        begins: where each character begins.
+        sizes: the bytes of each.
+        max_n: the length of the longest n-grams.
+
+    Yields:
+        uint32 `[characters]` for each length; the array is changed to be that of the next length.
     """
-    top = min(max_n, int(line.remaining[span].max(initial=0)))
-    n_starts = span.stop - span.start
-    begins = np.zeros(n_starts + top, np.int64)
-    sizes = np.zeros(n_starts + top, np.int32)
-    values = line.begins[span.start : span.stop + top]
-    begins[: len(values)] = values
-    sizes[: len(values)] = line.ends[span.start : span.stop + top] - values
-    largest = int(sizes.max(initial=0))
-    first = line.data[begins].astype(np.uint32) if len(line.data) else begins.astype(np.uint32)
-    longer = [np.flatnonzero(sizes > i) for i in range(1, largest)]
-    further = [line.data[begins[at] + i].astype(np.uint32) for i, at in enumerate(longer, 1)]
-    state = np.full(n_starts, OFFSET_32, np.uint32)
-    states = np.empty((n_starts, max(top - min_n + 1, 0)), np.uint32)
-    for k in range(top):
-        state = fasttext_extend(state, first[k : k + n_starts])
-        for at, bytes_at in zip(longer, further, strict=True):
-            i, j = np.searchsorted(at, [k, k + n_starts])
-            rows = at[i:j] - k
-            state[rows] = fasttext_extend(state[rows], bytes_at[i:j])
-        if k + 1 >= min_n:
-            states[:, k + 1 - min_n] = state
-    return states
+    n = len(begins)
+    largest = 1 if n == len(data) else int(sizes.max(initial=0))
+    # Sign-extended bytes of characters, and what their hash is multiplied by: 1 if there are none.
+    signed = data.view(np.int8)
+    values = [_padded(signed[begins], max_n)]
+    factors: list[Any] = [np.uint32(PRIME_32)]
+    for i in range(1, min(largest, _CHARACTER_BYTES)):
+        exist = sizes > i
+        values.append(_padded(signed.take(begins + i, mode="clip") * exist, max_n))
+        factors.append(_padded(exist * np.int32(PRIME_32 - 1) + 1, max_n))
+    further = [np.flatnonzero(sizes > i) for i in range(len(values), largest)]
+
+    state = np.full(n, OFFSET_32, np.uint32)
+    for k in range(max_n):
+        window = slice(k, k + n)
+        for x, factor in zip(values, factors, strict=True):
+            state ^= x[window]
+            state *= factor[window] if factor.ndim else factor
+        for i, characters in enumerate(further, len(values)):
+            begin, end = np.searchsorted(characters, [k, k + n])
+            at = characters[begin:end]
+            x = data[begins[at] + i].astype(np.uint32)
+            state[at - k] = fasttext_extend(state[at - k], x)
+        yield state
+
+
+def _padded(values: np.ndarray, n: int) -> np.ndarray:
+    """Numbers as uint32, and zeros after them."""
+    padded = np.zeros(len(values) + n, np.int32)
+    padded[: len(values)] = values
+    return padded.view(np.uint32)
 
 
 def murmur3_hashes(line: Line, ngrams: Ngrams, seed: int) -> np.ndarray:

@@ -30,8 +30,9 @@ from ffjax.vocab.rows import Rows, checked_rows
 
 D = TypeVar("D")
 
-# Words that are looked up one by one before the `dict` of all words is made.
-_PROBED_WORDS = 2048
+# Words that are looked up before the `dict` of all words is made: as many as take as long as making
+# it, each as long as so many entries.
+_PROBED_WORDS, _PROBE_ENTRIES = 128, 256
 # Words that are searched for in all of them before a hash table that was put off is built.
 _SCANNED_WORDS = 16
 
@@ -204,7 +205,8 @@ class Vocab(Chunk, SnapshotValue):
                 encoded = map(_encoded, words)
                 numbers = [-1 if raw is None else self.table.search(raw) for raw in encoded]
                 return self.rows_of_numbers(np.array(numbers, np.int32))
-            if probed <= _PROBED_WORDS and host_view(self.index.rows) is not None:
+            limit = max(_PROBED_WORDS, len(self) // _PROBE_ENTRIES)
+            if probed <= limit and host_view(self.index.rows) is not None:
                 return self._probed(words)
             set_fields(self, row_of=self.host_index.get)
         get = self.host_index.get

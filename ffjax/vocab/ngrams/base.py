@@ -20,6 +20,7 @@ from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
 from ffjax.kernels.ngrams_numpy import (
     Line,
     Ngrams,
+    ascii_word,
     characters,
     encode,
     ngram_texts,
@@ -101,7 +102,13 @@ class NgramIndexer(SnapshotValue):
 
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, `[n_ids]`."""
-        return np.concatenate([*self.marked_id_chunks(text)])
+        settings = self.rule, self.min_n, self.max_n, self.skip_edge_unigrams
+        word = None if self.extra_slots() else ascii_word(text, *settings)
+        if word is None:
+            return np.concatenate([*self.marked_id_chunks(text)])
+        line, ngrams = word
+        ids = self.host_ids(line, slice(0, len(text)), ngrams)
+        return ids[ids >= 0] if ids.dtype.kind == "i" else ids
 
     def marked_id_chunks(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
         """The same in chunks, for a word of any length; adds the n-grams to `names`."""

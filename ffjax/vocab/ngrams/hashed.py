@@ -205,8 +205,9 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
         hashes = host.fasttext_hashes(line, span, ngrams, self.min_n, self.max_n)
-        ids = (hashes % np.uint32(self.n_buckets)).astype(np.int64)
-        if self.bare_eos:
+        ids = hashes % np.uint32(self.n_buckets)
+        if self.bare_eos and _EOS.tobytes() in line.data.tobytes():
+            ids = ids.astype(np.int64)
             ids[host.of_word(line, ngrams, _EOS)] = -1
         return ids
 
