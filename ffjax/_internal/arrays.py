@@ -135,8 +135,10 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
         >>> ranges(np.array([5, 0]), np.array([3, 2])).tolist()
         [5, 6, 7, 0, 1]
     """
-    before = np.cumsum(counts) - counts
-    return np.repeat(starts - before, counts) + np.arange(counts.sum())
+    ends = np.cumsum(counts, dtype=starts.dtype)
+    numbers = np.repeat(starts - ends + counts, counts)
+    numbers += np.arange(len(numbers), dtype=numbers.dtype)
+    return numbers
 
 
 def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:

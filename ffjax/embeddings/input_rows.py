@@ -1,19 +1,20 @@
 """The rows of a classifier's input matrix on the host, and what words add up to."""
 
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arrays import Growing
+from ffjax._internal.arrays import Growing, ranges
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.word_table import WordTable
+from ffjax.kernels.word_table import KeyedWords, WordTable
 from ffjax.storage import Storage
 
 # Numbers of a matrix that is decoded at once, and not row by row when they are needed.
 DECODED = 1 << 24
 # Numbers that are multiplied at a time, which stay in a CPU's cache.
 _BLOCK_NUMBERS = 1 << 16
+NO_LABEL = -1
 
 
 class HostRows:
@@ -82,8 +83,24 @@ class MultipliedRows:
         self._is_computed[missing] = True
 
 
+class Learned(NamedTuple):
+    """What is added for words.
+
+    Attributes:
+        rows: the rows of each word, those of n-grams after those of words.
+        sums: the sums of those rows.
+        labels: the number of a label that is not a word.
+        hashes: fastText's hashes.
+    """
+
+    rows: Ragged
+    sums: np.ndarray
+    labels: np.ndarray
+    hashes: np.ndarray
+
+
 class WordMemo:
-    """Words of recent lines, and what is added for them.
+    """Words of recent lines, and what is added for them; threads share it.
 
     Args:
         capacity: how many words there may be.
@@ -96,6 +113,23 @@ class WordMemo:
         self.sums = np.empty((capacity, dims), dtype)
         self.n_rows, self.labels = np.empty((2, capacity), np.int32)
         self.hashes = np.empty(capacity, np.uint32)
-        self.are_words = True  # and none is a label
-        # The rows themselves, those of n-grams after those of words.
-        self.rows, self.first_rows = Growing(np.int32), np.empty(capacity, np.int64)
+        self.has_labels = False
+        self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
+
+    def add(self, words: KeyedWords, learned: Learned) -> np.ndarray:
+        """The numbers of words, of which some may be equal, or have been added before."""
+        numbers, new = self.table.add(words)
+        end = self.table.n_words
+        span = slice(end - len(new), end)
+        rows = learned.rows.take(new)
+        self.sums[span], self.n_rows[span] = learned.sums[new], rows.counts
+        self.labels[span], self.hashes[span] = learned.labels[new], learned.hashes[new]
+        self.has_labels |= bool((learned.labels[new] != NO_LABEL).any())
+        self._starts[span] = rows.splits[:-1] + self._rows.append(rows.values)
+        return numbers
+
+    def rows_of(self, words: Ragged) -> Ragged:
+        """The rows of the words of each line."""
+        starts, counts = self._starts[words.values], self.n_rows[words.values]
+        ends = np.append(0, np.cumsum(counts))
+        return Ragged(self._rows.values[ranges(starts, counts)], ends[words.splits])

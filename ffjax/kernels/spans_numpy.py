@@ -11,6 +11,8 @@ from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
 _LONG = 256
+# How far numbers of eight bytes are shifted so that 0 to 8 bytes remain.
+_SHIFTS = np.arange(64, -8, -8, dtype=np.uint64)
 # Bytes copied at a time, and the strings whose copies should stay in the second-level cache.
 _COPIED, _BLOCK = 16, 1 << 13
 
@@ -64,13 +66,16 @@ def keyed_hashes(
     numbers = _numbers_at(data)
     heads = _first_bytes(numbers[starts], lengths)
     hashes = (heads ^ heads >> np.uint64(32)) * key
-    rows, i = np.flatnonzero((lengths > 8) & (lengths <= _LONG)), 8
+    rows = np.flatnonzero((lengths > 8) & (lengths <= _LONG))
+    begins, sizes, mixed = starts.take(rows), lengths.take(rows), hashes.take(rows)
     while rows.size:
-        sizes = lengths[rows] - i
-        mixed = hashes[rows] ^ _first_bytes(numbers[starts[rows] + i], sizes)
-        hashes[rows] = (mixed ^ mixed >> np.uint64(32)) * key
-        i += 8
-        rows = rows[sizes > 8]
+        begins += 8
+        sizes -= 8
+        mixed ^= _first_bytes(numbers[begins], sizes)
+        mixed = (mixed ^ mixed >> np.uint64(32)) * key
+        hashes[rows] = mixed
+        longer = np.flatnonzero(sizes > 8)
+        rows, begins, sizes, mixed = (x.take(longer) for x in (rows, begins, sizes, mixed))
     prefix = key.tobytes()  # Python's own key may be fixed, by PYTHONHASHSEED
     for row in np.flatnonzero(lengths > _LONG).tolist():
         raw = prefix + data[starts[row] : starts[row] + lengths[row]].tobytes()
@@ -120,7 +125,7 @@ def _copied_at(data: np.ndarray) -> np.ndarray:
 
 def _first_bytes(numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The first bytes of numbers of eight, without those that follow."""
-    return numbers << (64 - 8 * np.minimum(sizes, 8)).astype(np.uint64)
+    return numbers << _SHIFTS.take(sizes, mode="clip")
 
 
 def _numbers_at(data: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ it, with all that are equal to it; the others try the next slot.
 """
 
 import secrets
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,31 @@ from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 # Words up to this length are equal if their first eight bytes and their hashes are: from the other
 # eight, the hash is made by steps that can be undone.
 _EXACT = 16
+class KeyedWords(NamedTuple):
+    """Words in a buffer, at least eight bytes of which follow the last one, and their keys."""
+
+    data: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    heads: np.ndarray
+    hashes: np.ndarray
+
+    @classmethod
+    def of(
+        cls, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, key: np.uint64
+    ) -> "KeyedWords":
+        """Words of a byte or more, without zeros, with keys that depend on an odd number."""
+        return cls(data, starts, lengths, *keyed_hashes(data, starts, lengths, key))
+
+    def take(self, rows: np.ndarray) -> "KeyedWords":
+        """Some of the words."""
+        return KeyedWords(self.data, *(x.take(rows) for x in self[1:]))
 
 
 class WordTable:
     """Distinct words, numbered from 0 as they come.
+
+    Several threads may `find` words while one adds others.
 
     Args:
         capacity: how many words there may be.
@@ -26,74 +47,85 @@ class WordTable:
     Examples:
         >>> data = np.frombuffer(b"to be or not to be" + bytes(8), np.uint8)
         >>> starts, lengths = np.array([0, 3, 6, 9, 13, 16]), np.array([2, 2, 2, 3, 2, 2])
-        >>> numbers, new = WordTable(6).add(data, starts, lengths)
+        >>> words = KeyedWords.of(data, starts, lengths, random_key())
+        >>> table = WordTable(6)
+        >>> numbers, new = table.add(words)
         >>> bool(numbers[0] == numbers[4]), int(numbers.max()), new.size
         (True, 3, 4)
+        >>> bool((table.find(words) == numbers).all())
+        True
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity, self.n_words = capacity, 0
-        self._bits = (2 * capacity).bit_length()
-        self._key = np.uint64(secrets.randbits(64) | 1)
-        self._slots = np.zeros(1 << self._bits, np.int32)  # numbers from 1 on, 0 in empty slots
-        # Of each word the first eight bytes, the hash, the length, and where its bytes are stored.
-        self._words = np.empty((capacity, 4), np.uint64)
+        self._bits = np.uint64(64 - capacity.bit_length() - 1)
+        self._slots = np.zeros(2 << capacity.bit_length(), np.int32)  # numbers from 1, 0 if empty
+        self._claims = np.empty_like(self._slots)
+        # By these numbers: head, hash, length, and where the bytes of a long word are stored.
+        self._words = np.zeros((capacity + 1, 4), np.uint64)
         self._data = Growing(np.uint8)
 
-    def add(
-        self, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, int32 `[n]`, and where new ones are, in the order of their numbers.
+    def find(self, words: KeyedWords) -> np.ndarray:
+        """The numbers of words, int32 `[n]`, -1 for those that the table lacks."""
+        slots = self._slots_of(words)
+        numbers = self._slots[slots]
+        rows = self._differ(words, numbers)
+        while (rows := rows[numbers[rows] > 0]).size:
+            slots[rows] = self._next(slots[rows])
+            numbers[rows] = self._slots[slots[rows]]
+            rows = rows[self._differ(words.take(rows), numbers[rows])]
+        return numbers - 1
 
-        Words have no zeros. At least eight bytes follow the last one.
-        """
-        heads, hashes = keyed_hashes(data, starts, lengths, self._key)
-        slots = (hashes >> np.uint64(64 - self._bits)).astype(np.int64)
-        numbers, new = np.empty(len(starts), np.int32), []
-        rows: Any = slice(None)  # all at first
-        n_rows = np.arange(len(starts))
-        while slots.size:
+    def add(self, words: KeyedWords) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of words, int32 `[n]`, and where new ones are, in the order of numbers."""
+        slots, rows = self._slots_of(words), np.arange(len(words.starts))
+        numbers, new = np.empty(len(rows), np.int32), [rows[:0]]
+        while rows.size:
+            empty = np.flatnonzero(self._slots[slots] == 0)
+            self._claims[slots[empty]] = empty
+            chosen = empty[self._claims[slots[empty]] == empty]
+            self._slots[slots[chosen]] = self._store(words.take(chosen))
+            new.append(rows[chosen])
             candidates = self._slots[slots]
-            empty = np.flatnonzero(candidates == 0)
-            if empty.size:
-                marks = -empty.astype(np.int32) - 1
-                self._slots[slots[empty]] = marks
-                chosen = empty[self._slots[slots[empty]] == marks]
-                words = n_rows[rows][chosen]
-                new.append(words)
-                spans = data, starts[words], lengths[words]
-                self._slots[slots[chosen]] = self._store(heads[words], hashes[words], *spans)
-                candidates = self._slots[slots]
-            candidates -= 1
-            head, hash, length, begin = self._words.take(candidates, 0).T
-            same = (hash == hashes[rows]) & (head == heads[rows])
-            same &= length.view(np.int64) == lengths[rows]
-            long = np.flatnonzero(same & (length > _EXACT))
-            if long.size:
-                words = n_rows[rows][long]
-                stored = self._data.values, begin[long].view(np.int64) + 8
-                same[long] = equal_spans(data, starts[words] + 8, *stored, lengths[words] - 8)
-            differ = np.flatnonzero(~same)
-            numbers[rows] = candidates  # those that differ are overwritten later
-            rows = n_rows[rows][differ]
-            slots = (slots[differ] + 1) & ((1 << self._bits) - 1)
-        return numbers, np.concatenate([np.zeros(0, np.int64), *new])
+            numbers[rows] = candidates - 1  # those that differ are overwritten later
+            differ = self._differ(words, candidates)
+            rows, slots, words = rows[differ], self._next(slots[differ]), words.take(differ)
+        return numbers, np.concatenate(new)
 
     def has_room(self, n: int) -> bool:
         """Whether `n` more words fit."""
         return self.n_words + n <= self._capacity
 
-    def _store(
-        self,
-        heads: np.ndarray,
-        hashes: np.ndarray,
-        data: np.ndarray,
-        starts: np.ndarray,
-        lengths: np.ndarray,
-    ) -> np.ndarray:
+    def _slots_of(self, words: KeyedWords) -> np.ndarray:
+        return (words.hashes >> self._bits).astype(np.int64)
+
+    def _next(self, slots: np.ndarray) -> np.ndarray:
+        return slots + 1 & len(self._slots) - 1
+
+    def _differ(self, words: KeyedWords, numbers: np.ndarray) -> np.ndarray:
+        """Which words are not those with these numbers."""
+        head, hash, length, begin = self._words.take(numbers, 0).T
+        same = (hash == words.hashes) & (head == words.heads)
+        same &= length.view(np.int64) == words.lengths
+        long = np.flatnonzero(same & (length > _EXACT))
+        if long.size:
+            # Their first eight bytes are known to be equal.
+            starts, sizes = words.starts[long] + 8, words.lengths[long] - 8
+            stored = self._data.values, begin[long].view(np.int64) + 8
+            same[long] = equal_spans(words.data, starts, *stored, sizes)
+        return np.flatnonzero(~same)
+
+    def _store(self, words: KeyedWords) -> np.ndarray:
         """Stores distinct new words; their numbers from 1 on."""
-        first, self.n_words = self.n_words, self.n_words + len(starts)
+        data, starts, lengths, heads, hashes = words
+        first, self.n_words = self.n_words + 1, self.n_words + len(starts)
+        new = slice(first, self.n_words + 1)
         sizes = np.where(lengths > _EXACT, lengths, 0)
         begins = self._data.append(data[ranges(starts, sizes)]) + np.cumsum(sizes) - sizes
-        self._words[first : self.n_words].T[:] = heads, hashes, lengths, begins
-        return np.arange(first + 1, self.n_words + 1, dtype=np.int32)
+        self._words[new].T[:] = heads, hashes, lengths, begins
+        return np.arange(first, self.n_words + 1, dtype=np.int32)
+
+
+def random_key() -> np.uint64:
+    """A key that nobody can prepare colliding words for."""
+    return np.uint64(secrets.randbits(64) | 1)

@@ -14,7 +14,7 @@ from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
 from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.tokenize_numpy import words_of_lines
-from ffjax.kernels.word_table import WordTable
+from ffjax.kernels.word_table import KeyedWords, WordTable, random_key
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.tokenizer_file import TokenizerFile
 from ffjax.strings.wordpiece import WordPiece
@@ -31,7 +31,7 @@ class WordMemo:
     """
 
     def __init__(self, capacity: int) -> None:
-        self.table, self.n_bytes = WordTable(capacity), 0
+        self.table, self.key, self.n_bytes = WordTable(capacity), random_key(), 0
         self._values, self._ends = Growing(np.int32), Growing(np.int64)
         self._ends.append(np.zeros(1, np.int64))
 
@@ -68,7 +68,7 @@ class Tokenizer:
             memo = None
         if memo is None or memo.n_bytes > _MEMO_BYTES or not memo.table.has_room(len(starts)):
             memo = WordMemo(max(_MEMO_WORDS, len(starts)))
-        numbers, new = memo.table.add(data, starts, lengths)
+        numbers, new = memo.table.add(KeyedWords.of(data, starts, lengths, memo.key))
         if new.size:
             words = ByteViews(data, starts[new], lengths[new])
             learn = self._tokens_of_words if self._wordpiece is None else self._wordpiece.tokens

@@ -20,10 +20,11 @@ def texts():
     "name", ["softmax-bigrams", "hs-trigrams", "hs-pruned", "softmax-pruned-bigrams"]
 )
 def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
-    expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
-    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
+    with monkeypatch.context() as in_order:
+        in_order.setattr(hidden_layer, "_MANY_ROWS", -1)
+        in_order.setattr(hidden_layer, "_MANY_WORDS", -1)
+        expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
     ours = ffjax.load_classifier(classifiers / name)
-    assert not ours._hidden.in_order
     for _ in range(2):  # the second time all words are remembered
         np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
 
@@ -33,7 +34,6 @@ def test_rows_multiplied_by_the_output_give_the_same_scores(
     classifiers, texts, name, monkeypatch
 ):
     plain = ffjax.load_classifier(classifiers / name)
-    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
     monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", 0)
     ours = ffjax.load_classifier(classifiers / name, mmap=True)
     assert ours._hidden.output is not None
@@ -43,7 +43,6 @@ def test_rows_multiplied_by_the_output_give_the_same_scores(
 
 @pytest.mark.parametrize("dims_a_label", [0, 1 << 30])
 def test_answers_do_not_depend_on_earlier_lines(classifiers, texts, dims_a_label, monkeypatch):
-    monkeypatch.setattr(hidden_layer, "_SHORT", 0)
     monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", dims_a_label)
     first = ffjax.load_classifier(classifiers / "softmax-bigrams").probabilities(texts[:50])
     ours = ffjax.load_classifier(classifiers / "softmax-bigrams")
@@ -65,7 +64,6 @@ def test_the_number_of_threads_is_read_when_lines_are(classifiers, texts, n, mon
 
 def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch):
     expected = ffjax.load_classifier(classifiers / "softmax-chars").probabilities(texts)
-    monkeypatch.setattr(hidden_layer, "_LEAST_WORDS", 8)
     monkeypatch.setattr(hidden_layer, "_WORDS", 8)
     ours = ffjax.load_classifier(classifiers / "softmax-chars")
     got = [ours.probabilities(texts[i : i + 3]) for i in range(0, len(texts), 3)]
