@@ -185,6 +185,7 @@ _FORMATS = (
         "gensim",
         "a pickle, such as gensim's `save` writes",
         heads=(".gensim.model:MAGICS",),
+        folder=".gensim.model:is_folder",
         load=".gensim.reader:load_gensim",
         describe=".gensim.describe:describe",
         instead="gensim opens word2vec and fastText files.",

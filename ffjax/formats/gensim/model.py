@@ -13,12 +13,15 @@ A file of `save` is the pickle of one object. The word vectors are the object it
 
 Those are arrays of 10 * 2**20 numbers or more. The file of `vectors` is `words.kv.vectors.npy` next
 to `words.kv`, and `words.model.wv.vectors.npy` next to `words.model`. Next to a file whose name
-ends in `.gz` or `.bz2` it is an `.npz` archive with the array `val`.
+ends in `.gz` or `.bz2` it is an `.npz` archive with the array `val`. A directory or an archive may
+hold the files of one model.
 """
 
+import errno
 import os
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
@@ -38,6 +41,7 @@ _HINT = (
     "Pickles are read as data, and nothing in them is run. If you trust the file, load it with "
     "gensim and save the word vectors alone, as in `model.wv.save(path)`."
 )
+_APART = re.compile(r"(.+?)\.(?:wv\.)?(?:vectors|syn0|vectors_vocab|vectors_ngrams)\.npy")
 _WORDS, _VECTORS = ("index_to_key", "index2word"), ("vectors", "syn0")
 # Homemade pickles: what Python calls their values, and how to make embeddings of these.
 _KINDS: dict[type, str] = {Entries: "dict", Raw: "str or bytes"}
@@ -45,6 +49,16 @@ _MAKE = {
     "dict": "ffjax.from_vectors(list(d), list(d.values()))",
     **dict.fromkeys(("tuple", "list"), "ffjax.from_vectors(words, matrix)"),
 }
+
+
+def is_folder(names: list[str]) -> bool:
+    """Whether files of these names are those of one model, whose arrays lie apart."""
+    return len(_models(names)) == 1
+
+
+def _models(names: list[str]) -> list[str]:
+    """The files that have an array next to them."""
+    return sorted({match[1] for match in map(_APART.fullmatch, names) if match} & set(names))
 
 
 class Ngrams(NamedTuple):
@@ -61,7 +75,15 @@ class Model:
     """The word vectors of a model; their rows are not read yet."""
 
     def __init__(self, stack: ExitStack, stream: Stream) -> None:
-        self._stack, self._file, self._wrapping = stack, stream.file, stream.wrapping
+        self._stack, self._folder = stack, stream.folder
+        self._path = None if {"zip", "tar"} & set(stream.wrapping) else stream.file
+        if self._folder is not None:
+            models = _models(self._folder.names)
+            if len(models) != 1:
+                expected, got = "one model with its arrays next to it", ", ".join(models) or "none"
+                raise stream.error(None, expected, got)
+            self._path = models[0]
+            stream = stack.enter_context(self._folder.open(self._path))
         source = stack.enter_context(open_source(stream, magic=b"\x80"))
         self.machine = Machine(source, _is_readable, hint=_HINT, skips_numbers=True)
         model, end = self.machine.run()
@@ -152,15 +174,16 @@ class Model:
 
     def _array_apart(self, name: str) -> Array:
         """A matrix in a file of its own."""
-        if isinstance(self._file, int | None) or {"zip", "tar"} & set(self._wrapping):
-            hint = "Save the files next to each other, and give the path of the first."
+        if isinstance(self._path, int | None):
+            hint = "Leave out `member`, or give the path of a file with the array next to it."
             raise self.error(name, "a file next to this one", "no path", hint=hint)
-        path = os.fsdecode(self._file)
-        ending = "npz" if path.endswith((".gz", ".bz2")) else "npy"
+        path = os.fsdecode(self._path)
+        ending, member = ("npy", None)
+        if path.endswith((".gz", ".bz2")):
+            ending, member = ("npz", "val.npy")
         path = f"{path}.{self._prefix}{name}.{ending}"
-        member = "val.npy" if ending == "npz" else None
         try:
-            stream = self._stack.enter_context(open_stream(path, member))
+            stream = self._stack.enter_context(self._beside(path, member))
         except FileNotFoundError as error:
             hint = "gensim saves large arrays in files of their own. Move it there as well."
             raise self.error(name, f"the file {path}", "no such file", hint=hint) from error
@@ -168,6 +191,13 @@ class Model:
         if array.dtype.kind != "f" or len(array.shape) != 2:
             raise FormatError(path, expected="floats of 2 dimensions", got=str(array))
         return array
+
+    def _beside(self, path: str, member: str | None) -> AbstractContextManager[Stream]:
+        if self._folder is None:
+            return open_stream(path, member)
+        if path not in self._folder:
+            raise FileNotFoundError(errno.ENOENT, "expected in the same folder", path)
+        return self._folder.open(path)
 
     def error(self, field: str, expected: str, got: str, **hint: str) -> FormatError:
         """An error about an attribute."""
@@ -178,7 +208,7 @@ class Model:
 def open_model(file: File | Stream) -> Iterator[Model]:
     """Opens a file and reads it but for the rows."""
     with ExitStack() as stack:
-        yield Model(stack, stack.enter_context(open_stream(file)))
+        yield Model(stack, stack.enter_context(open_stream(file, is_folder=is_folder)))
 
 
 def _is_readable(name: str) -> bool:

@@ -35,6 +35,7 @@ _VECTORS = re.compile(
     r"(\.(gz|bz2|xz|zst))?$",
     re.IGNORECASE,
 )
+_WITH_ARRAYS = (".kv", ".model", ".npy")  # gensim's, and others next to them
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # What `tarfile` and `zipfile` raise if an archive is not what they expect.
 _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -82,13 +83,13 @@ def stored_span(raw: Any, file: File | None, name: str) -> tuple[int, int] | Non
         return start, stop
 
 
-def begins_small(head: bytes, limit: int) -> bool:
-    """Whether the first file of a tar archive has fewer bytes than a limit."""
+def may_be_folder(head: bytes, limit: int) -> bool:
+    """Whether the first file of a tar archive has fewer bytes than a limit, or arrays beside it."""
     try:
         with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
             while (info := archive.next()) is not None and info.isdir():
                 pass
-            return info is not None and info.size < limit
+            return info is not None and (info.size < limit or info.name.endswith(_WITH_ARRAYS))
     except _ERRORS:
         return False
 

@@ -24,7 +24,7 @@ from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.archives import (
-    begins_small,
+    may_be_folder,
     open_tar,
     open_zip,
     several,
@@ -290,7 +290,7 @@ def _unwrap(
         stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)
     if _is_tar(head):
-        if is_folder is not None and begins_small(stream.head(_TAR_BYTES), _SMALL_BYTES):
+        if is_folder is not None and may_be_folder(stream.head(_TAR_BYTES), _SMALL_BYTES):
             copy = _copied(stack, stream)
             if is_folder(names := by_level(tar_names(copy, file))):
                 wrapping = (*stream.wrapping, "tar")

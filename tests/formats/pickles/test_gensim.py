@@ -4,12 +4,14 @@ import bz2
 import gzip
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 from ffjax.vocab import simple
 from tests.formats.pickles import pickle_files as files
 
@@ -66,6 +68,30 @@ def test_arrays_in_files_of_their_own(path: Path, mmap: bool) -> None:
         compressed.write_bytes(compress(kv))
         np.savez_compressed(f"{compressed}.vectors.npz", val=ROWS * 4)
         np.testing.assert_array_equal(rows_of(ffjax.load(compressed, mmap=mmap)), ROWS * 4)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_arrays_next_to_it_in_a_folder_or_an_archive(tmp_path: Path, mmap: bool) -> None:
+    kv = files.keyed_vectors(WORDS, ROWS, __numpys=files.texts(["vectors"]))
+    model = files.pickled(files.record("gensim.models.word2vec.Word2Vec", wv(kv)))
+    for name, data, array in (("w.kv", kv, "vectors"), ("w.model", model, "wv.vectors")):
+        folder = tmp_path / f"{name}s"
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+        np.save(folder / f"{name}.{array}.npy", ROWS * 2)
+        (folder / "README").touch()
+        paths = [folder]
+        for kind in ("zip", "tar", "gztar"):
+            paths.append(Path(shutil.make_archive(str(folder), kind, tmp_path, folder.name)))
+        for path in paths:
+            emb = ffjax.load(path, mmap=mmap)
+            np.testing.assert_array_equal(rows_of(emb), ROWS * 2)
+            assert emb.vocab.words == WORDS and ffjax.load_gensim(path, limit=1).n_words == 1
+            assert describe(path)["words"] == len(WORDS)
+    with pytest.raises(ffjax.FormatError, match="one model with its arrays next to it, got w.kvs"):
+        ffjax.load_gensim(tmp_path / "w.kvs" / "..")
+    with pytest.raises(ffjax.FormatError, match="Leave out `member`, or"):
+        ffjax.load(tmp_path / "w.kvs.zip", member="w.kvs/w.kv")
 
 
 def wv(kv: bytes) -> bytes:
