@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput
-from ffjax.cli.inputs import Query
+from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import Json, MethodOption, Search, Source
 from ffjax.cli.similar import Outcome, answer_queries, limits, outcomes
 
@@ -18,8 +18,7 @@ def analogy(
     source: Source,
     search: Search,
     words: Annotated[
-        list[str] | None,
-        Argument(metavar="A B C", help="Three words per query; standard input if - or none."),
+        list[str] | None, Argument(metavar="A B C", help="Words; standard input if - or none.")
     ] = None,
     include: Annotated[
         list[str] | None,
@@ -51,7 +50,7 @@ def analogy(
     def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
         return analogies(emb, batch, search, included, method)
 
-    answer_queries(source, search.input, words or [], 3, answer, as_json=json)
+    answer_queries(source, queries(words, search.input, 3, source.file), answer, as_json=json)
 
 
 def repeat_include(arguments: Sequence[str]) -> list[str]:

@@ -18,18 +18,9 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from ffjax import __version__
+from ffjax.cli import exit_status
 from ffjax.cli.analogy import repeat_include
-from ffjax.cli.exit_status import (
-    BAD_INPUT,
-    BROKEN_PIPE,
-    INTERRUPTED,
-    BadInput,
-    drop_unwritten_output,
-    explain,
-    interruptible,
-    open_closed_streams,
-    say,
-)
+from ffjax.cli.exit_status import BadInput, explain, say
 from ffjax.cli.options import expand
 from ffjax.errors import FormatError
 
@@ -63,7 +54,7 @@ def app() -> typer.Typer:
         for name in names:
             module = import_module(f"ffjax.cli.{MODULES.get(name, name)}")
             add = application.command(name.replace("_", "-"), rich_help_panel=panel)
-            add(interruptible(expand(getattr(module, name))))
+            add(exit_status.interruptible(expand(getattr(module, name))))
     return application
 
 
@@ -72,7 +63,7 @@ def ffjax(
         bool, typer.Option("--version", metavar="", help="Show the version.", is_eager=True)
     ] = False,
 ) -> None:
-    """Static word embeddings: finalfusion, fastText, word2vec, GloVe and floret files.
+    """Word embeddings of finalfusion, fastText, word2vec, GloVe, gensim, spaCy and others.
 
     Results are tables on a terminal, tab-separated lines in a pipe, and JSON
     lines with --json. A file named - is standard input or output, and demo
@@ -92,7 +83,7 @@ def ffjax(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command with arguments, `sys.argv[1:]` by default; returns its exit status."""
-    open_closed_streams()
+    exit_status.open_closed_streams()
     _use_utf8()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["analogy"]:
@@ -110,19 +101,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = message.replace("Value error, ", "")
         end = "" if message.endswith((".", "?")) else "."
         say(f"error: {message}{end} See `{path} --help`.")
-        return BAD_INPUT
+        return exit_status.BAD_INPUT
     except typer.Abort:
-        return INTERRUPTED
+        return exit_status.INTERRUPTED
     except BrokenPipeError:
-        return BROKEN_PIPE
+        return exit_status.BROKEN_PIPE
     except SystemExit as error:
         # Help for a reader that has gone away ends like this.
         if not isinstance(error.__context__, BrokenPipeError):
             raise
-        return BROKEN_PIPE
+        return exit_status.BROKEN_PIPE
     except (BadInput, FormatError, OSError, MemoryError) as error:
         say(f"error: {explain(error)}")
-        return BAD_INPUT
+        return exit_status.BAD_INPUT
     return status if isinstance(status, int) else 0
 
 
@@ -130,8 +121,8 @@ def command() -> NoReturn:
     """Entry point of the shell command: runs `main` and ends the process with its status."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking at them takes 0.1 s
     status = main()
-    drop_unwritten_output()
-    if status == INTERRUPTED:
+    exit_status.drop_unwritten_output()
+    if status == exit_status.INTERRUPTED:
         # Computations may still run on other threads; Python's exit would take what they use.
         with suppress(OSError, ValueError):
             sys.stderr.flush()

@@ -1,17 +1,14 @@
 """`ffjax classify`: label text with a fastText classifier."""
 
-import os
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import input_of, keep_programs, output_of, shown, size_of
-from ffjax.cli.messages import translated
-from ffjax.cli.options import Json
-from ffjax.cli.progress import working
+from ffjax.cli.files import input_of, keep_programs, output_of, size_of, task, text_source
+from ffjax.cli.options import OUTPUT_HELP, Json
 
 _Corpus = Literal["text", "json", "parquet"]
 
@@ -19,9 +16,7 @@ _Corpus = Literal["text", "json", "parquet"]
 def classify(
     model: Annotated[str, Argument(metavar="MODEL", help="fastText classifier.")],
     file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
-    output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="File to write; - for standard output.")
-    ] = "-",
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help=OUTPUT_HELP)] = "-",
     k: Annotated[int, Option("-k", min=-1, help="Maximum number of labels; -1 for all.")] = 1,
     threshold: Annotated[float, Option(help="Minimum probability of a label.")] = 0.0,
     restrict: Annotated[
@@ -57,31 +52,27 @@ def classify(
     is_parquet = (format or format_of(file)) == "parquet"
     if output == "-" and is_parquet:
         raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
-    if file != "-":
-        os.stat(file)  # before the model takes its time
-    name = shown(model)
-    with working(f"Loading {name}"), translated("load_classifier", name):
+    source = text_source(file)
+    with task("Loading", model, "load_classifier"):
         keep_programs()
         classifier = ffjax.load_classifier(input_of(model), mmap=True)
     # Of Parquet the compressed size says little.
     size, unit = (None, "documents") if is_parquet else (size_of(file), "bytes")
-    source: Any = sys.stdin.buffer if file == "-" else file
     sys.stdout.flush()
-    with working(f"Classifying {shown(file)}", size, unit=unit) as bar:
-        with translated("classify_file", shown(file)):
-            n = ffjax.classify_file(
-                classifier,
-                source,
-                output_of(output),
-                column=column,
-                k=k,
-                threshold=threshold,
-                restrict=restrict and restrict.split(","),
-                label=score,
-                lowercase=lowercase,
-                format=format,
-                target_format="json" if json and not is_parquet else None,
-                progress=lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes),
-            )
+    with task("Classifying", file, "classify_file", size, unit=unit) as bar:
+        n = ffjax.classify_file(
+            classifier,
+            source,
+            output_of(output),
+            column=column,
+            k=k,
+            threshold=threshold,
+            restrict=restrict and restrict.split(","),
+            label=score,
+            lowercase=lowercase,
+            format=format,
+            target_format="json" if json and not is_parquet else None,
+            progress=lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes),
+        )
     if output != "-":
         say(f"{output}: {n:,} documents.")

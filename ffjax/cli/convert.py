@@ -6,8 +6,8 @@ from typer import Option
 
 import ffjax
 from ffjax.cli.files import (
-    check_finalfusion,
     check_target,
+    finalfusion_target,
     input_of,
     keep_programs,
     output_of,
@@ -77,5 +77,5 @@ def bucket_to_explicit(source: Source, output: Output) -> None:
       ffjax bucket-to-explicit buckets.fifu explicit.fifu
       ffjax bucket-to-explicit cc.de.300.bin explicit.fifu -f fasttext
     """
-    target = check_finalfusion(output, "explicit n-grams")
+    target = finalfusion_target(output, "explicit n-grams")
     rewrite(source, target, lambda emb, _: emb.bucket_to_explicit(), "Collecting n-grams")

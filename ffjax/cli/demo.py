@@ -4,13 +4,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import ffjax
 from ffjax.cli.files import keep_programs
 from ffjax.cli.output import answer_table, console
-
-T = TypeVar("T")
 
 WORDS = ("berlin", "coffee", "jazz", "physics")
 OTHER_WORDS = ("tokyo", "bread", "poetry", "biology")
@@ -123,7 +121,7 @@ def _say(text: str) -> None:
     console().print(text)
 
 
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     begin = time.perf_counter()
     result = work()
     return time.perf_counter() - begin, result

@@ -1,25 +1,13 @@
 """`ffjax embed`: the lines of a text as vectors."""
 
-import os
-import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 import ffjax
+from ffjax.cli import options
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, keep_programs, load_model, shown, size_of
-from ffjax.cli.messages import translated
-from ffjax.cli.options import (
-    InputDims,
-    InputFormat,
-    Lossy,
-    Lowercase,
-    Member,
-    Source,
-    StripPunctuation,
-)
-from ffjax.cli.progress import working
+from ffjax.cli.files import check_output, keep_programs, load_model, size_of, task, text_source
 
 Pooling = Literal["mean", "sum", "max", "fasttext"]
 Number = Literal["float32", "float16"]
@@ -31,13 +19,13 @@ def embed(
     ],
     output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
     pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
-    lowercase: Lowercase = False,
-    strip_punctuation: StripPunctuation = False,
+    lowercase: options.Lowercase = False,
+    strip_punctuation: options.StripPunctuation = False,
     dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    input_dims: InputDims = None,
-    member: Member = None,
+    format: options.InputFormat = None,
+    lossy: options.Lossy = False,
+    input_dims: options.InputDims = None,
+    member: options.Member = None,
 ) -> None:
     """Write a vector for each line of a text to a .npy file.
 
@@ -61,27 +49,23 @@ def embed(
     if output == "-":
         raise BadInput("expected a file for the vectors, got standard output.")
     text = files[-1]
-    if text != "-":
-        os.stat(text)  # before the embeddings take their time
-    check_distinct(output, *files)
+    source, size = text_source(text), size_of(text)
+    check_output(output, *files)
     if len(files) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
         keep_programs()
         emb = ffjax.demo()
     else:
-        emb = load_model(Source(files[0], format, lossy, input_dims, member))
-    source: Any = sys.stdin.buffer if text == "-" else text
-    size = None if text == "-" else size_of(text)
-    with working(f"Embedding {shown(text)}", size, unit="bytes") as bar:
-        with translated("embed_file", shown(files[0])):
-            n_lines = ffjax.embed_file(
-                emb,
-                source,
-                output,
-                pooling=pooling,
-                lowercase=lowercase,
-                strip_punctuation=strip_punctuation,
-                dtype=dtype,
-                progress=lambda n_bytes, _: bar.advance(n_bytes),
-            )
+        emb = load_model(options.Source(files[0], format, lossy, input_dims, member))
+    with task("Embedding lines with", files[0], "embed_file", size, unit="bytes") as bar:
+        n_lines = ffjax.embed_file(
+            emb,
+            source,
+            output,
+            pooling=pooling,
+            lowercase=lowercase,
+            strip_punctuation=strip_punctuation,
+            dtype=dtype,
+            progress=lambda n_bytes, _: bar.advance(n_bytes),
+        )
     say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")

@@ -9,11 +9,9 @@ from typer import Argument, Option
 
 import ffjax
 from ffjax._internal.json_lines import to_json
-from ffjax.cli.files import load
-from ffjax.cli.messages import translated
+from ffjax.cli.files import load, task
 from ffjax.cli.options import Json, MethodOption, Source
 from ffjax.cli.output import console, plain_table, short, tabbed
-from ffjax.cli.progress import working
 
 ANALOGY_COLUMNS = ("section", "right", "asked", "accuracy", "skipped")
 SIMILARITY_COLUMNS = ("pearson", "spearman", "pairs", "skipped")
@@ -27,8 +25,7 @@ def evaluate(
         list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
     ],
     restrict: Annotated[
-        int,
-        Option("--restrict", "-r", min=0, help="Use only the first N words; 0 for all."),
+        int, Option("--restrict", "-r", min=0, help="Use only the first N words; 0 for all.")
     ] = 300_000,
     case_sensitive: Annotated[
         bool, Option("--case-sensitive", help="Distinguish upper and lower case.")
@@ -62,13 +59,17 @@ def evaluate(
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     skip = "answer" if count_unknown else "any"
     for file, is_analogies in zip(files, kinds, strict=True):
-        with translated("evaluate", file):
+        with task("Answering", file, "evaluate", unit="questions") as bar:
             if is_analogies:
-                names, rows = ANALOGY_COLUMNS, _analogies(emb, file, skip, method, options)
+                names, progress = ANALOGY_COLUMNS, bar.update
+                result = ffjax.evaluate.analogies(
+                    emb, file, skip=skip, method=method, progress=progress, **options
+                )
+                sections = (*result.sections, result.total)
+                rows = [(s.name, s.n_correct, s.n_asked, s.accuracy, s.n_skipped) for s in sections]
             else:
-                pairs = ffjax.evaluate.similarity(emb, file, **options)
-                row = (pairs.pearson, pairs.spearman, len(pairs.pairs), pairs.n_skipped)
-                names, rows = SIMILARITY_COLUMNS, [row]
+                names, pairs = SIMILARITY_COLUMNS, ffjax.evaluate.similarity(emb, file, **options)
+                rows = [(pairs.pearson, pairs.spearman, len(pairs.pairs), pairs.n_skipped)]
         if json:
             for row in rows:
                 print(to_json({"file": file, **dict(zip(names, map(_short, row), strict=True))}))
@@ -77,17 +78,6 @@ def evaluate(
         else:
             for row in rows:
                 print(tabbed(file, *(f"{x:.4f}" if isinstance(x, float) else x for x in row)))
-
-
-def _analogies(emb: "ffjax.Embeddings", file: str, skip: str, method: str, options: Any) -> Rows:
-    with working(f"Answering {file}", unit="questions") as bar:
-        result = ffjax.evaluate.analogies(
-            emb, file, skip=skip, method=method, progress=bar.update, **options
-        )
-    return [
-        (section.name, section.n_correct, section.n_asked, section.accuracy, section.n_skipped)
-        for section in (*result.sections, result.total)
-    ]
 
 
 def _table(file: str, names: Sequence[str], rows: Rows) -> None:

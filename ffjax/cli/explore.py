@@ -7,10 +7,8 @@ from typer import Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, load, shown
-from ffjax.cli.messages import translated
+from ffjax.cli.files import check_distinct, check_output, load, shown, task
 from ffjax.cli.options import Source
-from ffjax.cli.progress import working
 
 METHODS = ("umap", "pca", "tsne", "umap-learn")  # written out, so that --help needs no JAX
 Target = Literal["html", "atlas", "projector"]
@@ -19,22 +17,18 @@ Target = Literal["html", "atlas", "projector"]
 def explore(
     source: Source,
     output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="Page to write, or file or folder.")
+        str, Option("--output", "-o", metavar="FILE", help="Page, file or folder to write.")
     ],
     words: Annotated[int, Option("--words", "-n", min=1, help="Words to show.")] = 100_000,
     projection: Annotated[
         str | None,
-        Option(
-            "--projection",
-            metavar="METHOD",
-            help="umap (default), pca, tsne, umap-learn or FILE.npy.",
-        ),
+        Option(metavar="METHOD", help="umap (default), pca, tsne, umap-learn or FILE.npy."),
     ] = None,
     neighbors: Annotated[
         int | None, Option("-k", min=1, max=100, help="Neighbours of each word; default 20.")
     ] = None,
     title: Annotated[
-        str | None, Option("--title", help="Heading of the page (by default the file's name).")
+        str | None, Option(help="Heading of the page (by default the file's name).")
     ] = None,
     to: Annotated[
         Target, Option("--to", "-t", metavar="PROGRAM", help="Program that shows the map.")
@@ -59,13 +53,12 @@ def explore(
       ffjax explore words.fifu -o words.parquet --to atlas
     """
     _check_options(to, {"--projection": projection, "-k": neighbors, "--title": title})
-    check_distinct(output, source.file)
-    if to != "projector":  # a folder, which may be there
-        check_writable(output)
+    check = check_distinct if to == "projector" else check_output  # a folder may exist
+    check(output, source.file)
     positions = _positions(projection or "umap")
     emb = load(source, mmap=True)
     options = {"limit": words, "projection": positions, "neighbors": neighbors or 20}
-    with working("Writing") as bar, translated("explore", shown(source.file)):
+    with task("Reading", source.file, "explore") as bar:
         import jax
 
         options |= {"key": jax.random.key(seed), "progress": bar.show}

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ffjax
@@ -13,6 +13,17 @@ from ffjax.cli.options import Source, Target
 from ffjax.cli.progress import Bar, working
 
 DEMO = "demo"
+
+
+@contextmanager
+def task(
+    doing: str, file: str, function: str, total: int | None = None, *, unit: str | None = None
+) -> Iterator[Bar]:
+    """Shows a bar while a function of the library works on a file, and translates its errors."""
+    name = shown(file)
+    with working(f"{doing} {os.path.basename(name)}", total, unit=unit) as bar:
+        with translated(function, name):
+            yield bar
 
 
 def rewrite(
@@ -29,7 +40,7 @@ def rewrite(
     """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
     check_target(target)
     loaded = load(source, mmap=True, limit=limit)
-    with working(doing, unit=unit) as bar, translated(function, shown(source.file)):
+    with task(doing, source.file, function, unit=unit) as bar:
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
         say("dropped the training data (counts, labels, output matrix) of the full vocabulary.")
@@ -41,11 +52,10 @@ def rewrite(
 
 def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ffjax.Embeddings":
     """Loads embeddings."""
-    file, format, *_ = source
-    options = reading_options(source)
-    with working(f"Loading {shown(file)}"), translated("load", shown(file)):
+    with task("Loading", source.file, "load"):
         keep_programs()
-        return ffjax.load(input_of(file), format=format, mmap=mmap, limit=limit, **options)
+        options = reading_options(source) | {"format": source.format, "mmap": mmap, "limit": limit}
+        return ffjax.load(input_of(source.file), **options)
 
 
 def load_model(source: Source) -> Any:
@@ -56,14 +66,13 @@ def load_model(source: Source) -> Any:
     from ffjax.formats.io.streams import open_stream
     from ffjax.formats.model2vec.layout import is_static_model
 
-    name = shown(source.file)
-    with translated("load", name):
+    with translated("load", source.file):
         path = local_path(path_of(source.file))
         with open_stream(path, source.member, is_static_model) as stream:
             is_model = stream.folder is not None
     if not is_model:
         return load(source)
-    with working(f"Loading {name}"), translated("load_static_model", name):
+    with task("Loading", source.file, "load_static_model"):
         return ffjax.load_static_model(path, dims=source.input_dims)
 
 
@@ -76,7 +85,7 @@ def reading_options(source: Source) -> dict[str, Any]:
 def save(emb: "ffjax.Embeddings", target: Target, *, unshare_rows: bool = False) -> None:
     """Saves embeddings, and says what the format drops."""
     name = shown(target.output, output=True)
-    with working(f"Writing {name}"), translated("save", name):
+    with working(f"Writing {os.path.basename(name)}"), translated("save", name):
         from ffjax.formats.save import save_what_fits
 
         file = output_of(target.output)
@@ -121,7 +130,7 @@ def path_of(file: str) -> str:
 def size_of(file: str) -> int | None:
     """The size of a regular file."""
     path = path_of(file)
-    return os.path.getsize(path) if os.path.isfile(path) else None
+    return os.path.getsize(path) if file != "-" and os.path.isfile(path) else None
 
 
 def input_of(file: str) -> str | int:
@@ -134,13 +143,21 @@ def output_of(file: str) -> str | int:
     return os.dup(sys.stdout.fileno()) if file == "-" else file
 
 
+def text_source(file: str) -> Any:
+    """The path of a text, which exists, or standard input for `-`."""
+    if file == "-":
+        return sys.stdin.buffer
+    os.stat(file)  # an error before embeddings are loaded
+    return file
+
+
 def shown(file: str, output: bool = False) -> str:
     """What messages call a file."""
     name = "standard output" if output else "standard input"
     return name if file == "-" else file
 
 
-def check_finalfusion(output: str, content: str) -> Target:
+def finalfusion_target(output: str, content: str) -> Target:
     """The output of a command that writes finalfusion files only."""
     from ffjax.formats.save import promised_format
 
@@ -170,12 +187,13 @@ def check_target(target: Target) -> None:
         format_of(target.output, target.to, fasttext=True)
 
 
-def check_writable(file: str | None) -> None:
-    """Checks that a file can be written, as far as possible before anything is read."""
-    if file not in (None, "-"):
+def check_output(output: str, *inputs: str) -> None:
+    """Checks before anything is read that a file can be written, and is none of the inputs."""
+    check_distinct(output, *inputs)
+    if output != "-":
         from ffjax._internal.atomic_write import output_folder
 
-        output_folder(file)
+        output_folder(output)
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:

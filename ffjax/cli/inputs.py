@@ -17,18 +17,19 @@ Query = tuple[str, ...]
 
 
 def queries(
-    words: Sequence[str], file: str | None, size: int, *, stdin_is_read: bool = False
+    words: Sequence[str] | None, file: str | None, size: int, *other_inputs: str
 ) -> Iterator[list[Query]]:
     """Batches of queries of `size` words each, from arguments, a file opened now, or stdin."""
+    words = words or []
     if words and file is not None:
         raise BadInput(f"expected words or --input, got both. Drop --input {file} or the words.")
-    if words and list(words) != ["-"]:
+    if words and words != ["-"]:
         if len(words) % size:
             got = " ".join(words)
             raise BadInput(f"expected {size} words per query, got {len(words)}: {got}.")
         return _batches(zip(*[iter(words)] * size, strict=True), BATCH)
     file = file or "-"
-    if stdin_is_read and file == "-":
+    if file == "-" and "-" in other_inputs:
         raise BadInput(
             "expected queries as words or with --input, since standard input holds the embeddings."
         )

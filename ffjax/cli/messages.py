@@ -12,53 +12,33 @@ from contextlib import contextmanager
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.errors import FormatError
 
-_CHANGES = {"lowercase": "--lowercase", "strip_punctuation": "--strip-punctuation"}
+
+def _flags(names: str) -> dict[str, str]:
+    """Arguments whose options have the same name."""
+    return {name: f"--{name.replace('_', '-')}" for name in names.split()}
+
+
+_READING = _flags("lossy member") | {
+    "dims": "--input-dims",
+    "words": "--input-words",
+    "vectors": "--input-vectors",
+}
+_CHANGES = _flags("lowercase strip_punctuation")
 # By function of the library: its arguments, and the options of the command that set them.
 OPTIONS: dict[str, dict[str, str]] = {
-    "load": {
-        "format": "-f",
-        "lossy": "--lossy",
-        "limit": "--first",
-        "dims": "--input-dims",
-        "member": "--member",
-        "words": "--input-words",
-        "vectors": "--input-vectors",
-    },
+    "load": {"format": "-f", "limit": "--first"} | _READING,
     "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
-    "convert": {
-        "target": "OUTPUT",
-        "from_format": "-f",
-        "to_format": "--to",
-        "lossy": "--lossy",
-        "dims": "--input-dims",
-        "member": "--member",
-        "words": "--input-words",
-        "vectors": "--input-vectors",
-    },
+    "convert": {"target": "OUTPUT", "from_format": "-f", "to_format": "--to"} | _READING,
     "prune": {"n": "--rows"},
-    "reduce_dims": {"dims": "--dims", "center": "--center"},
-    "quantize": {
-        **{name: f"--{name}" for name in ("method", "subquantizers", "bits")},
-        **{name: f"--{name}" for name in ("iterations", "attempts", "sample")},
-        "normalize": "--no-keep-lengths",
-        "key": "--seed",
-    },
-    "classify_file": {
-        **{name: f"--{name}" for name in ("column", "threshold", "restrict", "format")},
-        "k": "-k",
-        "label": "--score",
-        "source": "FILE",
-        "target": "--output",
-    },
-    "explore": {
-        "limit": "--words",
-        **{name: f"--{name}" for name in ("projection", "title")},
-        "neighbors": "-k",
-        "key": "--seed",
-        "path": "--output",
-    },
-    "neighbours": {"path": "--output", "k": "-k", "metric": "--metric"},
-    "embed_file": {"source": "TEXT", "target": "--output", "pooling": "--pooling", **_CHANGES},
+    "reduce_dims": _flags("dims center"),
+    "quantize": _flags("method subquantizers bits iterations attempts sample")
+    | {"normalize": "--no-keep-lengths", "key": "--seed"},
+    "classify_file": _flags("column threshold restrict format")
+    | {"k": "-k", "label": "--score", "source": "FILE", "target": "--output"},
+    "explore": _flags("projection title")
+    | {"limit": "--words", "neighbors": "-k", "key": "--seed", "path": "--output"},
+    "neighbours": _flags("metric") | {"path": "--output", "k": "-k"},
+    "embed_file": _flags("pooling") | {"source": "TEXT", "target": "--output"} | _CHANGES,
     "embed_text": _CHANGES,
 }
 # In advice, which may be for a command without the option.

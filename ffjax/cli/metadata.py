@@ -7,7 +7,7 @@ from typer import Argument, Exit, Option
 import ffjax
 from ffjax._internal.json_lines import to_json
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
-from ffjax.cli.files import check_distinct, check_finalfusion, load, save, shown
+from ffjax.cli.files import check_distinct, finalfusion_target, load, save, shown
 from ffjax.cli.inputs import text_of
 from ffjax.cli.messages import translated
 from ffjax.cli.options import OUTPUT_HELP, Json, Source
@@ -17,8 +17,7 @@ def metadata(
     source: Source,
     output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
     replace: Annotated[
-        str | None,
-        Option("--replace", metavar="TOML", help="New metadata; - for standard input."),
+        str | None, Option("--replace", metavar="TOML", help="New metadata; - for standard input.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -52,7 +51,7 @@ def _replace(source: Source, output: str, replace: str) -> None:
     if source.file == replace == "-":
         raise BadInput("expected EMBEDDINGS or --replace on standard input, got both.")
     check_distinct(output, replace)
-    target = check_finalfusion(output, "metadata unchanged")
+    target = finalfusion_target(output, "metadata unchanged")
     text = text_of(replace)
     emb = load(source, mmap=True)
     with translated("from_toml", shown(replace)):

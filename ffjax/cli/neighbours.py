@@ -6,10 +6,8 @@ from typer import Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, load, shown
-from ffjax.cli.messages import translated
+from ffjax.cli.files import check_output, load, task
 from ffjax.cli.options import MetricOption, Source
-from ffjax.cli.progress import working
 
 
 def neighbours(
@@ -35,10 +33,8 @@ def neighbours(
     """
     if output == "-":
         raise BadInput("expected a file for Parquet, got standard output.")
-    check_distinct(output, source.file)
-    check_writable(output)
+    check_output(output, source.file)
     emb = load(source, mmap=True)
-    with working("Finding neighbours", unit="rows") as bar:
-        with translated("neighbours", shown(source.file)):
-            ffjax.neighbours(emb, output, k, metric=metric, progress=bar.update)
+    with task("Finding neighbours in", source.file, "neighbours", unit="rows") as bar:
+        ffjax.neighbours(emb, output, k, metric=metric, progress=bar.update)
     say(f"{output}: neighbours of {emb.n_words:,} words.")

@@ -20,31 +20,23 @@ _BAR_WIDTH = 20
 _NO_CANDIDATE = "no other candidate word has a finite vector."
 
 
-class Answers:
-    """Prints the answers to queries as they come, and counts the queries without an answer."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
-        self.unanswered = 0
-        self._console = None if as_json or not sys.stdout.isatty() else console()
-
-    def add(self, query: Sequence[str], answers: Sequence[Answer] | None, problem: str) -> None:
-        """Prints the answers to one query, or why there are none on standard error."""
-        if not answers:
-            self.unanswered += 1
-            sys.stdout.flush()
-            words = " ".join(word or repr(word) for word in query)
-            say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
-        answers = answers or []
-        if self.as_json:
-            name = query[0] if len(query) == 1 else query
-            print(to_json({"query": name, "results": answers or None}))
-        elif answers and self._console is not None:
-            title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
-            self._console.print(answer_table(answers, title.format(*query)))
-        else:
-            for answer in answers:
-                print(tabbed(*query, *answer.values()))
+def show_answers(
+    query: Sequence[str], answers: Sequence[Answer] | None, problem: str, *, as_json: bool
+) -> None:
+    """Prints the answers to one query, or why there are none on standard error."""
+    if not answers:
+        sys.stdout.flush()
+        words = " ".join(word or repr(word) for word in query)
+        say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
+    if as_json:
+        name = query[0] if len(query) == 1 else query
+        print(to_json({"query": name, "results": answers or None}))
+    elif answers and sys.stdout.isatty():
+        title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
+        console().print(answer_table(answers, title.format(*query)))
+    else:
+        for answer in answers or []:
+            print(tabbed(*query, *answer.values()))
 
 
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
@@ -52,18 +44,17 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(to_json(values))
         return
-    texts = {name: _plain(value) for name, value in values.items() if value is not None}
+    present = {name: value for name, value in values.items() if value is not None}
     if not sys.stdout.isatty():
-        for name, text in texts.items():
-            print(tabbed(name, text))
+        for name, value in present.items():
+            print(tabbed(name, _plain(value)))
         return
     table = plain_table(show_header=False)
     table.add_column(style="bold cyan")
     table.add_column(overflow="fold")
-    for name, text in texts.items():
-        value = values[name]
-        is_large = isinstance(value, int) and value >= 10_000
-        table.add_row(name, f"{value:,}" if is_large else text)
+    for name, value in present.items():
+        text = f"{value:,}" if type(value) is int else _plain(value)
+        table.add_row(name, text)
     console().print(table)
 
 

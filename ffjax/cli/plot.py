@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from typer import Argument, Exit, Option
 
 from ffjax.cli.exit_status import UNANSWERED, BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, load, write_output
+from ffjax.cli.files import check_output, load, write_output
 from ffjax.cli.options import MetricOption, Restrict, Search, Source
 from ffjax.cli.plot_layout import Point, draw
 from ffjax.cli.progress import working
@@ -27,8 +27,7 @@ def plot(
     metric: MetricOption = "cosine",
     restrict: Restrict = None,
     to: Annotated[
-        Picture | None,
-        Option("--to", "-t", metavar="FORMAT", help="Format (by default from the name)."),
+        Picture | None, Option("--to", "-t", help="Format (by default from the name).")
     ] = None,
 ) -> None:
     """Draw words and their neighbours.
@@ -45,8 +44,7 @@ def plot(
       ffjax plot words.fifu tea -o - --to svg > tea.svg
     """
     picture_format = _format(output, to)
-    check_distinct(output, source.file)
-    check_writable(output)
+    check_output(output, source.file)
     emb = load(source)
     check_words(emb, source)
     words = list(dict.fromkeys(words))

@@ -12,8 +12,10 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 # Fonts for scripts that the first one lacks, if they are installed.
 NOTO = [f"Noto {name}" for name in ("Sans CJK JP", "Sans CJK SC", "Sans Devanagari", "Emoji")]
 FONTS = ["DejaVu Sans", *NOTO]
-SIZE_INCHES = (10, 7.5)
+MAX_INCHES, INCHES_OF_FEW, INCHES_PER_WORD = 10.0, 5.5, 0.15
 LABEL_STEPS = 300
+LABEL_OFFSET = (18, 12)  # pixels between a dot and the first place of its label
+NEARBY = 60  # pixels
 DARK, LIGHT = "#333333", "#999999"
 
 
@@ -57,6 +59,7 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         from matplotlib import font_manager
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         install = "Install them with `pip install 'ffjax[plot]'`."
         raise BadInput(f"`ffjax plot` needs matplotlib and adjustText. {install}") from error
@@ -71,7 +74,9 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
     }
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
-        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        width = min(MAX_INCHES, INCHES_OF_FEW + INCHES_PER_WORD * len(points))
+        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)
+        figure = Figure(figsize=(width, 0.75 * width), layout=layout)
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=DARK, pad=12)
@@ -104,10 +109,12 @@ def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
     """Puts a label beside each dot, away from other labels, and ties distant ones to their dot."""
     from adjustText import adjust_text
 
+    pixels = axes.transData.transform(positions)
+    starts = axes.transData.inverted().transform(pixels + LABEL_OFFSET * _outward(pixels))
     texts = []
-    for point, position in zip(points, positions, strict=True):
+    for point, start in zip(points, starts, strict=True):
         word = point.word.replace("$", r"\$")
-        text = axes.text(*position, word, fontsize=9, color=DARK, ha="center", va="center")
+        text = axes.text(*start, word, fontsize=9, color=DARK, ha="center", va="center")
         text.set_zorder(4)
         if point.is_query:
             text.set(fontsize=11.5, fontweight="bold", color=point.color)
@@ -115,16 +122,27 @@ def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
     line = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
     # A number of steps, not seconds, so that pictures are reproducible.
     options = {"iter_lim": LABEL_STEPS, "expand": (1.1, 1.3), "force_static": (0.4, 0.7)}
-    x, y = _rims(axes, points, positions).T
-    adjust_text(texts, x, y, ax=axes, min_arrow_len=12, arrowprops=line, **options)
+    options |= {"prevent_crossings": False, "min_arrow_len": 18, "arrowprops": line}
+    x, y = _rims(axes, points, pixels).T
+    adjust_text(texts, x, y, ax=axes, target_x=positions[:, 0], target_y=positions[:, 1], **options)
 
 
-def _rims(axes: Any, points: Sequence[Point], positions: Any) -> Any:
+def _outward(pixels: Any) -> Any:
+    """Unit vectors away from the dots nearby, downwards if there are none, shape `[n, 2]`."""
+    import numpy as np
+
+    away = pixels[:, None] - pixels
+    nearness = np.exp(-(away**2).sum(-1) / (2 * NEARBY**2))
+    directions = (nearness[:, :, None] * away).sum(1) - (0, 1e-3)
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def _rims(axes: Any, points: Sequence[Point], pixels: Any) -> Any:
     """Points around each dot, so that labels avoid all of it, shape `[n, 2]`."""
     import numpy as np
 
     angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     radii = np.array([9 if point.is_query else 6 for point in points])[:, None, None]
-    pixels = axes.transData.transform(positions)[:, None] + radii * circle
-    return axes.transData.inverted().transform(pixels.reshape(-1, 2))
+    rims = pixels[:, None] + radii * circle
+    return axes.transData.inverted().transform(rims.reshape(-1, 2))

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 DELAY = 2.0
@@ -14,9 +13,9 @@ class Bar:
     """A bar of a `rich.progress.Progress`, or a count of steps without one; no unit, no numbers."""
 
     def __init__(self, what: str, total: int | None, unit: str | None, progress: Any) -> None:
-        self._unit, self._update = unit, None
+        self._unit, self._progress = unit, progress
         if progress is not None:
-            self._update = partial(progress.update, progress.add_task(what, count=""))
+            progress.add_task(what, total=total, count="")
         self.show(what, 0, total)
 
     def advance(self, steps: int = 1) -> None:
@@ -30,10 +29,12 @@ class Bar:
     def show(self, what: str, steps: int, total: int | None) -> None:
         """Sets what the command is doing, too."""
         self.what, self.steps, self.total = what, steps, total
-        if self._update is not None:
+        if self._progress is not None:
             count = f"{steps:,}" if total is None else f"{steps:,} of {total:,}"
             count = f"{count} {self._unit}" if self._unit else ""
-            self._update(description=what, completed=steps, total=total, count=count)
+            (task,) = self._progress.tasks
+            task.total = total  # `update` takes `None` for "as before"; without a total bars pulse
+            self._progress.update(task.id, description=what, completed=steps, count=count)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typer import Option
 
 import ffjax
 from ffjax.cli.exit_status import BadInput, say
-from ffjax.cli.files import check_distinct, check_writable, rewrite, write_output
+from ffjax.cli.files import check_output, rewrite, write_output
 from ffjax.cli.options import Source, Target
 from ffjax.cli.output import number, tabbed
 from ffjax.cli.progress import Bar
@@ -17,8 +17,7 @@ def prune(
     target: Target,
     rows: Annotated[int, Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
-        str | None,
-        Option("--mapping", metavar="FILE", help="Write dropped words with their replacements."),
+        str | None, Option(metavar="FILE", help="Write dropped words with their replacements.")
     ] = None,
     unshare_rows: Annotated[
         bool, Option("--repeat-rows", help="Keep all words, with a row for each.")
@@ -40,8 +39,7 @@ def prune(
     """
     if target.output == mapping == "-":
         raise BadInput("expected OUTPUT or --mapping on standard output, got both.")
-    check_distinct(mapping or "-", source.file, target.output)
-    check_writable(mapping)
+    check_output(mapping or "-", source.file, target.output)
     replacements = {}
 
     def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":

@@ -23,21 +23,17 @@ def quantize(
         Quantizer | None, Option("--method", "-m", help="Quantization method (pq by default).")
     ] = None,
     max_size: Annotated[
-        str | None,
-        Option("--max-size", metavar="SIZE", help="Choose what fits a file of, say, 20MB."),
+        str | None, Option(metavar="SIZE", help="Choose what fits a file of, say, 20MB.")
     ] = None,
     subquantizers: Annotated[
-        int | None,
-        Option("--subquantizers", "-s", min=1, help="Bytes per row; by default dims / 2."),
+        int | None, Option("--subquantizers", "-s", min=1, help="Bytes per row; default dims / 2.")
     ] = None,
     bits: Annotated[int | None, Option(min=1, max=8, help="Bits per code; default 8.")] = None,
     iterations: Annotated[
         int | None, Option("--iterations", "-i", min=1, help="Training steps: 25, or 50 with opq.")
     ] = None,
     attempts: Annotated[int | None, Option(min=1, help="Trainings; the best counts.")] = None,
-    sample: Annotated[
-        int | None, Option(min=1, help="Rows to train on; by default 256 per centroid.")
-    ] = None,
+    sample: Annotated[int | None, Option(min=1, help="Training rows; 256 per centroid.")] = None,
     raw: Annotated[
         bool, Option("--no-keep-lengths", help="Quantize rows as they are, not unit vectors.")
     ] = False,
@@ -81,8 +77,7 @@ def quantize(
 
             options: Any = {"method": method, "bits": bits, "keep_lengths": not raw}
             chosen, codes = best_within(emb, most, format, **options)
-            subvectors = "" if codes is None else f" --subquantizers {codes}"
-            say(f"chose --method {chosen}{subvectors}.")
+            say(f"chose --method {chosen}" + (f" --subquantizers {codes}." if codes else "."))
         small, quality = ffjax.quantize(
             emb,
             chosen,

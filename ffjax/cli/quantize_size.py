@@ -1,7 +1,7 @@
 """`ffjax quantize --max-size`: the settings that lose least and fit."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,57 +25,45 @@ def best_within(
     keep_lengths: bool,
 ) -> tuple[str, int | None]:
     """The method and the bytes of a row of the best file of at most so many bytes."""
-    centroids = 1 << (bits or 8)
     has_norms = keep_lengths and not all_unit(norms_of(emb.storage, lambda rows, total: None))
     size_of = finalfusion_size if format == "finalfusion" else snapshot_size
     size = 0
     for name, n_codes in _from_the_best(emb.dims, format):
         if method not in (None, name):
             continue
-        shape = emb.storage.shape
-        if n_codes is None:
-            storage = _simple_shapes(*shape, name)
-        else:
-            storage = _shapes(*shape, n_codes, centroids, has_norms, rotated=name == "opq")
+        make = partial(_zeros, name, emb.storage.shape, n_codes, 1 << (bits or 8), has_norms)
+        # Zeros that are broadcast, which take no memory.
+        storage: Storage = jax.tree.map(
+            lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), jax.eval_shape(make)
+        )
         size = size_of(emb.replace(storage=storage, training=None))
         if size <= most:
-            return name, n_codes
+            return name, n_codes or None
     raise BadInput(
         f"--max-size: expected at least {size:,} bytes, which the words and the smallest codes "
         f"take, got {most:,}. Keep fewer words first, as with `ffjax select --first 20000`."
     )
 
 
-def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int | None]]:
-    """Methods with the bytes of a row; more bytes lose less, and for as many a rotation does."""
+def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int]]:
+    """Methods with the codes of a row; more codes lose less, and for as many a rotation does."""
     if format == "msgpack":
-        yield from (("bfloat16", None), ("int8", None))
+        yield from (("bfloat16", 0), ("int8", 0))
     for n_codes in range(dims, 0, -1):
         if dims % n_codes == 0:
             yield from (("opq", n_codes), ("pq", n_codes))
 
 
-def _simple_shapes(rows: int, dims: int, method: str) -> Storage:
-    """A storage of zeros without codebooks that takes no memory."""
+def _zeros(
+    method: str, shape: tuple[int, int], n_codes: int, centroids: int, has_norms: bool
+) -> Storage:
+    """A storage of zeros of the shapes that a method gives."""
+    rows, dims = shape
     if method == "bfloat16":
-        return _as_zeros(lambda: NdArray(jnp.zeros((rows, dims), jnp.bfloat16)))
-    return _as_zeros(lambda: Int8Array(jnp.zeros((rows, dims), jnp.int8), jnp.zeros(rows)))
-
-
-def _shapes(
-    rows: int, dims: int, n_codes: int, centroids: int, has_norms: bool, *, rotated: bool
-) -> QuantizedArray:
-    """A storage of zeros that takes no memory."""
-
-    def make() -> QuantizedArray:
-        projection = jnp.zeros((dims, dims)) if rotated else None
-        pq = PQ(jnp.zeros((n_codes, centroids, dims // n_codes)), projection)
-        norms = jnp.zeros(rows) if has_norms else None
-        return QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)
-
-    return _as_zeros(make)
-
-
-def _as_zeros(make: Callable[[], Any]) -> Any:
-    shapes = jax.eval_shape(make)
-    return jax.tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), shapes)
+        return NdArray(jnp.zeros(shape, jnp.bfloat16))
+    if method == "int8":
+        return Int8Array(jnp.zeros(shape, jnp.int8), jnp.zeros(rows))
+    projection = jnp.zeros((dims, dims)) if method == "opq" else None
+    pq = PQ(jnp.zeros((n_codes, centroids, dims // n_codes)), projection)
+    norms = jnp.zeros(rows) if has_norms else None
+    return QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)

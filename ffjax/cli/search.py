@@ -1,7 +1,5 @@
 """`ffjax search`: the lines of a text that are most similar to a query."""
 
-import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,21 +7,12 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 import ffjax
+from ffjax.cli import options
 from ffjax.cli.exit_status import BadInput
-from ffjax.cli.files import DEMO, load_model, shown
+from ffjax.cli.files import DEMO, load_model, shown, task, text_source
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.messages import translated
-from ffjax.cli.options import (
-    InputFormat,
-    Json,
-    Lossy,
-    Lowercase,
-    Member,
-    Source,
-    StripPunctuation,
-)
 from ffjax.cli.output import Answer, number
-from ffjax.cli.progress import working
 from ffjax.cli.similar import Outcome, print_answers
 from ffjax.strings.codec import decode_word
 
@@ -38,21 +27,20 @@ def search(
         list[str] | None, Argument(metavar="QUERY", help="Queries; standard input if - or none.")
     ] = None,
     input: Annotated[
-        str | None,
-        Option("--input", metavar="FILE", help="One query per line; - for standard input."),
+        str | None, Option(metavar="FILE", help="One query per line; - for standard input.")
     ] = None,
     k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
     embeddings: Annotated[
         str, Option("--embeddings", "-e", metavar="FILE", help="Word vectors or static model.")
     ] = DEMO,
-    lowercase: Lowercase = False,
-    strip_punctuation: StripPunctuation = False,
-    format: InputFormat = None,
-    lossy: Lossy = False,
-    member: Member = None,
-    json: Json = False,
+    lowercase: options.Lowercase = False,
+    strip_punctuation: options.StripPunctuation = False,
+    format: options.InputFormat = None,
+    lossy: options.Lossy = False,
+    member: options.Member = None,
+    json: options.Json = False,
 ) -> None:
-    """Find the lines of a text that mean most nearly the same as a query.
+    """Find the lines of a text that are closest in meaning to a query.
 
     Each line becomes the mean of the vectors of its words, and the lines
     with the largest cosines are the answers. Without --embeddings, those
@@ -70,25 +58,24 @@ def search(
     """
     if text == embeddings == "-":
         raise BadInput("expected TEXT or --embeddings on standard input, got both.")
-    batches = queries(query or [], input, 1, stdin_is_read="-" in (text, embeddings))
-    if text != "-":
-        os.stat(text)  # before the embeddings take their time
-    emb = load_model(Source(embeddings, format, lossy, member=member))
+    batches = queries(query, input, 1, text, embeddings)
+    source = text_source(text)
+    emb = load_model(options.Source(embeddings, format, lossy, member=member))
     if (lowercase or strip_punctuation) and isinstance(emb, ffjax.StaticModel):
         option = "--lowercase" if lowercase else "--strip-punctuation"
         raise BadInput(
             f"`{option}`: expected embeddings of words, got a static model, whose tokenizer "
             "divides the text. Leave it out."
         )
-    options: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
-    with working(f"Reading {shown(text)}"), translated("embed_text", shown(text)):
-        data = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()
+    changes: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+    with task("Reading", text, "embed_text"):
+        data = source.read() if text == "-" else Path(text).read_bytes()
         if b"\0" in data[:_HEAD_BYTES]:
             raise BadInput(
                 f"{shown(text)}: expected text, got a binary file. Embeddings go with "
                 "--embeddings; `ffjax similar` finds words in them."
             )
-        vectors, counts = ffjax.embed_text(emb, data, **options)
+        vectors, counts = ffjax.embed_text(emb, data, **changes)
     lines = data.split(b"\n")
     numbers = counts.nonzero()[0]  # of the lines that have a vector
     vectors = vectors[numbers]
@@ -102,7 +89,7 @@ def search(
     def answer(batch: list[Query]) -> list[Outcome]:
         with translated("embed_text", shown(input or "-")), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each query without a vector is reported below
-            targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **options)
+            targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **changes)
             best = ffjax.search(vectors, targets, k)
         outcomes = map(answers, best.rows.tolist(), best.scores.tolist())
         return [

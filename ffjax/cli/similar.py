@@ -1,7 +1,8 @@
 """`ffjax similar`: nearest neighbours; and batches of queries, for `ffjax analogy` too."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import compress
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from ffjax.cli.exit_status import UNANSWERED, BadInput
 from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import Json, Search, Source
-from ffjax.cli.output import Answer, Answers, number
+from ffjax.cli.output import Answer, number, show_answers
 from ffjax.cli.progress import working
 
 UNKNOWN = "an unknown word without known n-grams."
@@ -29,15 +30,14 @@ def similar(
     source: Source,
     search: Search = _BY_COSINE,
     words: Annotated[
-        list[str] | None,
-        Argument(metavar="WORD", help="Words; standard input if - or none."),
+        list[str] | None, Argument(metavar="WORD", help="Words; standard input if - or none.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Find the words that are most similar to each word.
 
-    Similarity is the cosine. --metric chooses another, such as the dot
-    product, which is finalfusion's: of quantized vectors it differs a little.
+    Similarity is the cosine. --metric chooses another, such as finalfusion's
+    dot product, which differs a little for quantized vectors.
     An unknown word is looked up through its n-grams if the embeddings have
     any. A word without a vector or an answer is reported on standard error,
     and the exit status is 1.
@@ -55,37 +55,31 @@ def similar(
     def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
         return neighbours(emb, [word for (word,) in batch], search)
 
-    answer_queries(source, search.input, words or [], 1, answer, as_json=json)
+    answer_queries(source, queries(words, search.input, 1, source.file), answer, as_json=json)
 
 
 def answer_queries(
-    source: Source,
-    file: str | None,
-    words: Sequence[str],
-    size: int,
-    answer: Answering,
-    *,
-    as_json: bool,
+    source: Source, batches: Iterator[list[Query]], answer: Answering, *, as_json: bool
 ) -> None:
-    """Loads embeddings, and answers queries of `size` words a batch at a time."""
-    batches = queries(words, file, size, stdin_is_read=source.file == "-")
+    """Loads embeddings, and answers queries a batch at a time."""
     emb = load(source)
     check_words(emb, source)
-    print_answers(batches, lambda batch: answer(emb, batch), as_json=as_json)
+    print_answers(batches, partial(answer, emb), as_json=as_json)
 
 
 def print_answers(
-    batches: Any, answer: Callable[[list[Query]], list[Outcome]], *, as_json: bool
+    batches: Iterator[list[Query]], answer: Callable[[list[Query]], list[Outcome]], *, as_json: bool
 ) -> None:
     """Answers queries a batch at a time, and ends with the status that says whether all were."""
-    answers = Answers(as_json=as_json)
+    n_unanswered = 0
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
         for batch in batches:
             for query, (best, problem) in zip(batch, answer(batch), strict=True):
-                answers.add(query, best, problem)
+                show_answers(query, best, problem, as_json=as_json)
+                n_unanswered += not best
             sys.stdout.flush()
             bar.advance(len(batch))
-    if answers.unanswered:
+    if n_unanswered:
         raise Exit(UNANSWERED)
 
 
