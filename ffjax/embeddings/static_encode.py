@@ -24,6 +24,7 @@ class Rules(NamedTuple):
     """What counts in a text, and what becomes of the mean.
 
     Attributes:
+        prompt: what is put before every text.
         normalize: whether vectors are scaled to unit length.
         most_characters: the characters of a text that are read, `None` for all.
         most_tokens: the tokens that are read, `None` for all.
@@ -31,6 +32,7 @@ class Rules(NamedTuple):
         most_counted: the tokens that count in the end, `None` for all.
     """
 
+    prompt: str
     normalize: bool
     most_characters: int | None
     most_tokens: int | None
@@ -111,6 +113,8 @@ class _Block(NamedTuple):
 
 
 def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
+    if rules.prompt:
+        texts = [rules.prompt + text for text in as_strings(texts)]
     most, lengths = rules.most_characters, text_lengths(texts)
     if len(lengths):
         tokenizer.prepare()  # once, before there are threads

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
 
-from ffjax._internal.arguments import array_of, check_flag, whole_number
+from ffjax._internal.arguments import array_of, check_flag, check_instance, whole_number
 from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, is_traced, on_host
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.names_elsewhere import missing_attribute
@@ -28,7 +28,7 @@ _MODELS_OWN: Any = object()
 _ARRAYS = {"rows", "mapping", "weights"}
 
 
-@value(static=("normalize", "max_length", "unknown", "layout", "unknown_id"))
+@value(static=("normalize", "max_length", "unknown", "layout", "prompt", "unknown_id"))
 class StaticModel:
     """A tokenizer with a row for each token: texts to vectors, as in model2vec.
 
@@ -46,6 +46,7 @@ class StaticModel:
         unknown: `"drop"` or `"keep"` the token for unknown text.
         layout: whose rules hold: `"model2vec"`, which also reads no more of a text than
             `max_length` times the median length of a token, or `"sentence-transformers"`.
+        prompt: what is put before every text.
         config: the content of the model's `config.json`.
 
     Raises:
@@ -76,6 +77,7 @@ class StaticModel:
     max_length: int | None
     unknown: str
     layout: str
+    prompt: str
     unknown_id: int | None
 
     def __init__(
@@ -89,11 +91,13 @@ class StaticModel:
         max_length: int | None = MAX_LENGTH,
         unknown: str = "drop",
         layout: str = "model2vec",
+        prompt: str = "",
         config: Any = b"{}",
     ) -> None:
         if not isinstance(tokenizer, Tokenizer):
             raw = file_bytes("tokenizer", tokenizer).tobytes()
             tokenizer = Tokenizer(read_tokenizer(raw), raw)
+        check_instance("prompt", prompt, str)
         arrays = checked_arrays(rows, mapping, weights, tokenizer.settings)
         set_fields(
             self,
@@ -104,6 +108,7 @@ class StaticModel:
             max_length=None if max_length is None else whole_number("max_length", max_length),
             unknown=check_choice("unknown", unknown, UNKNOWN),
             layout=check_choice("layout", layout, LAYOUTS),
+            prompt=prompt,
             unknown_id=tokenizer.settings.unknown,
             _tokenizer=tokenizer,  # the cached property, which would parse it again
         )
@@ -303,10 +308,11 @@ class StaticModel:
             most_characters = max_length * self._median_length
         dropped = self.unknown_id if unknown == "drop" else None
         if compat == "0.10":
-            return Rules(normalize, most_characters, max_length, dropped)
+            return Rules(self.prompt, normalize, most_characters, max_length, dropped)
         if self.settings.kind == "Unigram":
             dropped = None
-        return Rules(normalize, most_characters, self.settings.truncation, dropped, max_length)
+        most_tokens = self.settings.truncation
+        return Rules(self.prompt, normalize, most_characters, most_tokens, dropped, max_length)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

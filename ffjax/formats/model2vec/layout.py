@@ -59,11 +59,13 @@ class Settings(NamedTuple):
         config: its content.
         normalize: whether vectors are scaled to unit length.
         max_length: how many tokens count, `None` for all, which a tokenizer may limit.
+        prompt: what sentence-transformers puts before every text.
     """
 
     config: bytes
     normalize: bool
     max_length: int | None
+    prompt: str
 
 
 def find_layouts(names: list[str]) -> list[Layout]:
@@ -126,7 +128,13 @@ def read_settings(folder: Folder, layout: Layout) -> Settings:
     if max_length is not None and (type(max_length) is not int or max_length < 0):
         got = repr(max_length)
         raise FormatError(file, field="max_length", expected="a number from 0 or null", got=got)
-    return Settings(raw, normalize, max_length)
+    prompts, name, prompt = config.get("prompts"), config.get("default_prompt_name"), ""
+    if layout.name == "sentence-transformers" and name is not None:
+        prompt = prompts.get(str(name)) if isinstance(prompts, dict) else None
+    if not isinstance(prompt, str):
+        expected = f"a text named {name!r}, the `default_prompt_name`"
+        raise FormatError(file, field="prompts", expected=expected, got=repr(prompts)[:64])
+    return Settings(raw, normalize, max_length, prompt)
 
 
 def _module_types(folder: Folder, layout: Layout) -> list[str] | None:

@@ -36,7 +36,8 @@ def load_static_model(
 
     A model is a folder with `model.safetensors` and `tokenizer.json`. With a `config.json` it is
     one of model2vec, and the answers are those of model2vec 0.10. Otherwise they are those of
-    sentence-transformers: unknown tokens count, and texts are cut only if the tokenizer says so.
+    sentence-transformers: unknown tokens count, texts are cut only if the tokenizer says so, and
+    the default prompt, if there is one, is put before every text.
     Rows may be F16, BF16, F32, F64 or I8; a `mapping` and `weights` are taken into account.
 
     Args:
@@ -90,6 +91,7 @@ def load_static_model(
         max_length=max_length,
         unknown=("keep" if from_st else "drop") if unknown is None else unknown,
         layout=layout.name,
+        prompt=settings.prompt,
         config=settings.config,
     )
 

@@ -39,7 +39,8 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
 
     Raises:
         TypeError: if `model` is something else.
-        ValueError: if `layout` is another, or the files cannot hold `unknown` or `max_length`.
+        ValueError: if `layout` is another, or files cannot hold `unknown`, `max_length` or
+            `prompt`.
         OSError: if the folder cannot be written, or holds other files.
 
     Examples:
@@ -55,8 +56,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
     check_instance("model", model, StaticModel)
     layout = model.layout if layout is None else layout
     check_choice("layout", layout, LAYOUTS)
-    if layout == model.layout:
-        _check_defaults(model)
+    _check_defaults(model, layout)
     config = json.loads(on_host(model.config).tobytes()) if layout == model.layout else {}
     rows = model.token_rows
     if layout == "model2vec":
@@ -72,6 +72,7 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
             matrix = rows.read(np.arange(model.n_tokens))
             matrix = matrix.astype(np.result_type(model.rows.dtype, np.float32), copy=False)
         arrays = {ROWS[1]: matrix}
+        config |= _prompts(config, model.prompt)
     with atomic_folder(path, FILES) as folder:
         with open(os.path.join(folder, TENSORS), "wb") as file:
             write_tensors(Output(file), dict(sorted(arrays.items(), key=_width_and_name)))
@@ -80,17 +81,30 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         _write_json(folder, MODULES, _modules(model.normalize))
 
 
-def _check_defaults(model: StaticModel) -> None:
-    """Checks that a model's files say what it does with unknown tokens and long texts."""
-    defaults: dict[str, Any] = {"unknown": "drop"}
-    if model.layout == "sentence-transformers":
-        defaults = {"unknown": "keep", "max_length": model.settings.truncation}
+def _prompts(config: dict[str, Any], prompt: str) -> dict[str, Any]:
+    """What a configuration of sentence-transformers says about prompts, with another default."""
+    if not prompt:
+        return {"default_prompt_name": None} if config.get("default_prompt_name") else {}
+    prompts = config.get("prompts") or {}
+    name = next((name for name, text in prompts.items() if text == prompt), "default")
+    return {"prompts": {**prompts, name: prompt}, "default_prompt_name": name}
+
+
+def _check_defaults(model: StaticModel, layout: str) -> None:
+    """Checks that a model's files can say how it reads texts."""
+    defaults: dict[str, Any] = {}
+    if layout == "model2vec":
+        defaults["prompt"] = ""
+    if layout == model.layout == "model2vec":
+        defaults["unknown"] = "drop"
+    elif layout == model.layout:
+        defaults |= {"unknown": "keep", "max_length": model.settings.truncation}
     for name, value in defaults.items():
         if (chosen := getattr(model, name)) != value:
             raise ValueError(
-                f"`model`: expected `{name}={value!r}`, since files of {model.layout} cannot hold "
-                f"another choice, got {chosen!r}. Write `model.replace({name}={value!r})`, and "
-                f"give `{name}={chosen!r}` to `load_static_model`."
+                f"`model`: expected `{name}={value!r}`, since files of {layout} cannot hold "
+                f"another choice, got {chosen!r}. Write `model.replace({name}={value!r})`; after "
+                f"loading, `replace` sets `{name}={chosen!r}` again."
             )
 
 
