@@ -206,12 +206,12 @@ def _scored(
         scores = np.vecdot(rows, (unit_queries(queries) if unit else queries)[:, None])
         if unit:
             scores *= reciprocal_norms(rows.reshape(-1, rows.shape[-1])).reshape(ids.shape)
-    is_answer = (ids >= 0) & (scores > -np.inf)  # never NaN
-    scores = np.where(is_answer, scores, np.float32(-np.inf))
+    is_missing = (ids < 0) | ~(scores > -np.inf)  # NaN too
+    scores[is_missing], ids[is_missing] = -np.inf, -1
     scores += np.float32(0)  # negative zeros become zeros
-    order = np.argsort(-scores, axis=1, kind="stable")
-    ids = np.where(is_answer, ids, -1)
-    return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
+    lines = np.arange(len(ids))[:, None]  # `take_along_axis` takes as long as a few queries' scores
+    order = (-scores).argsort(1, kind="stable")
+    return scores[lines, order], ids[lines, order]
 
 
 def save_index(
