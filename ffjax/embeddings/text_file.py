@@ -14,6 +14,7 @@ from io import BufferedIOBase
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import write_array_header_1_0
 
 from ffjax._internal.atomic_write import atomic_write
 from ffjax._internal.file_arguments import check_choice, check_source
@@ -23,7 +24,6 @@ from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
 
 DTYPES = ("float32", "float16")
-_HEADER_BYTES = 128
 _READ_BYTES = 1 << 24
 
 
@@ -81,23 +81,28 @@ def embed_file(
     embed: Any = partial(embed_text, embeddings, **options)
     embed(b"")  # raises the errors of wrong settings before anything is opened
     is_path = check_source(source, target)
-    header_dtype = np.dtype(dtype).newbyteorder("<")
+    descr = np.dtype(dtype).newbyteorder("<").str
     n_lines = 0
     with ExitStack() as stack:
         file: Any = source
         if is_path:
             file = stack.enter_context(open(file, "rb"))
         out = stack.enter_context(atomic_write(target))
-        out.write(bytes(_HEADER_BYTES))
+        write_npy_header(out, descr, (0, embeddings.dims))
         for block in blocks(file):
             vectors, _ = embed(block)
-            out.write(np.ascontiguousarray(vectors, header_dtype).data)
+            out.write(np.ascontiguousarray(vectors, descr).data)
             n_lines += len(vectors)
             if progress is not None:
                 progress(len(block), len(vectors))
         out.seek(0)
-        out.write(header(n_lines, embeddings.dims, header_dtype))
+        write_npy_header(out, descr, (n_lines, embeddings.dims))
     return n_lines
+
+
+def write_npy_header(out: Any, dtype: str, shape: tuple[int, ...]) -> None:
+    """NumPy's header, whose size does not depend on the number of rows: NumPy pads it for that."""
+    write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
 
 
 def blocks(file: Any, size: int = _READ_BYTES) -> Iterator[bytes]:
@@ -117,15 +122,3 @@ def blocks(file: Any, size: int = _READ_BYTES) -> Iterator[bytes]:
         chunks.append(data[end:])
     if last := b"".join(chunks):
         yield last
-
-
-def header(rows: int, dims: int, dtype: np.dtype) -> bytes:
-    """NumPy's header for a matrix, always of 128 bytes.
-
-    Examples:
-        >>> len(header(10**15, 300, np.dtype("<f4")))
-        128
-    """
-    fields = f"'descr': {dtype.str!r}, 'fortran_order': False, 'shape': ({rows}, {dims}), "
-    text = f"{{{fields}}}".ljust(_HEADER_BYTES - 11) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()

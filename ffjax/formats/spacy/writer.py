@@ -20,6 +20,7 @@ import numpy as np
 
 from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax._internal.warn import warn_user
+from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.rows.export import ExportOptions, TableOptions, check_plain, row_blocks
 from ffjax.formats.spacy.key_rows import KeyRows
@@ -215,10 +216,8 @@ def _check_language(lang: str, get_class: Callable[[str], Any]) -> None:
 
 def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:
     """Writes the matrix as a `.npy` array, in blocks."""
-    shape = (n_rows, embeddings.dims)
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with open(path, "wb") as out:
-        np.lib.format.write_array_header_1_0(out, header)
+        write_npy_header(out, "<f4", (n_rows, embeddings.dims))
         if not len(embeddings.vocab):  # floret mode: rows belong to no word
             blocks = (rows for _, rows in embeddings.storage.row_blocks())
         else:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.lib.format import write_array_header_1_0
 
 from ffjax._internal.atomic_write import open_output, output_folder
 from ffjax._internal.memmap import FileRows
+from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows import export
@@ -43,7 +43,7 @@ def write_npy(
             raise ValueError("`words_path`: expected the path of a file for the words, got None.")
         words_path = WORDS_BESIDE.format(os.fsdecode(path).removesuffix(".npy"))
     with open_output(path) as out:
-        _write_npy_header(out, "<f4", (len(table), embeddings.dims))
+        write_npy_header(out, "<f4", (len(table), embeddings.dims))
         for _, rows, _ in export.row_blocks(embeddings, unnormalize):
             out.write(np.ascontiguousarray(rows, "<f4").data)
         with open_output(words_path) as lines:  # complete before the vectors are
@@ -64,7 +64,7 @@ def write_npz(
     with open_output(path) as out, zipfile.ZipFile(out, "w") as archive:
         for name, (dtype, shape, blocks) in arrays.items():
             with _npz_member(archive, name, out) as member:
-                _write_npy_header(member, dtype, shape)
+                write_npy_header(member, dtype, shape)
                 for block in blocks:
                     member.write(block)
         longest = int(np.diff(table.host_offsets).max(initial=1))
@@ -168,10 +168,6 @@ def _named_arrays(
         arrays["metadata"] = ("|u1", (len(toml),), iter([toml]))
     arrays["words.bytes"] = ("|u1", data.shape, iter([data.data]))
     return arrays
-
-
-def _write_npy_header(out: Any, dtype: str, shape: tuple[int, ...]) -> None:
-    write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
 
 
 @contextmanager
