@@ -250,6 +250,8 @@ class HiddenLayer:
         needed, index = np.unique(features.values, return_inverse=True)
         n = int(np.searchsorted(needed, n_words))
         pair = self.word_rows.read(needed[:n]), self.ngram_rows.read(needed[n:] - n_words)
+        self.word_rows.release()
+        self.ngram_rows.release()
         return Ragged(index, features.splits).sum_rows(np.concatenate(pair))
 
     def _all_rows(self) -> np.ndarray:

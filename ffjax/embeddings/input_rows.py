@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax._internal.arrays import Growing, ranges
+from ffjax._internal.memmap import release_array_pages
 from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.word_table import KeyedWords, WordTable
 from ffjax.storage import Storage
@@ -14,6 +15,8 @@ from ffjax.storage import Storage
 DECODED = 1 << 24
 # Numbers that are multiplied at a time, which stay in a CPU's cache.
 _BLOCK_NUMBERS = 1 << 16
+# All rows are multiplied when more than this fraction has been; so many between releases of pages.
+_FEW, _RELEASED_ROWS = 64, 1 << 16
 NO_LABEL = -1
 
 
@@ -33,6 +36,10 @@ class HostRows:
         """Rows with these numbers."""
         return self.storage.read(ids) if self._matrix is None else self._matrix[ids]
 
+    def release(self) -> None:
+        """Takes the pages of a map out of memory."""
+        release_array_pages(self._matrix)
+
     def sums(self, ids: Ragged) -> np.ndarray:
         """The sums of the rows that each list names."""
         rows, dims = self.storage.shape
@@ -49,6 +56,9 @@ class HostRows:
 class MultipliedRows:
     """Rows times the output matrix: a number for each label, computed when first needed.
 
+    Once many rows have been needed all are computed, in the order of the file, which takes less
+    time for a row; a map of the file then leaves memory.
+
     Args:
         rows: the rows.
         output: the output matrix.
@@ -58,7 +68,8 @@ class MultipliedRows:
         self._rows, self._output = rows, output.astype(np.float64)
         self.dims, self.dtype = len(output), np.float64
         self._products = np.empty((len(rows.storage), len(output)))
-        self._is_computed = np.zeros(len(rows.storage), bool)
+        self._is_computed, self._n_computed = np.zeros(len(rows.storage), bool), 0
+        self._lock = Lock()
 
     def read(self, ids: Any) -> np.ndarray:
         """The products of rows with these numbers."""
@@ -72,15 +83,30 @@ class MultipliedRows:
 
     def _compute(self, ids: np.ndarray) -> None:
         """Computes the products of rows that have none yet; several threads may do the same."""
+        n_rows = len(self._products)
+        if self._n_computed == n_rows:
+            return
         missing = np.unique(ids[~self._is_computed[ids]])
         step = max(1, _BLOCK_NUMBERS // self._output.shape[1])
-        for start in range(0, len(missing), step):
-            block = missing[start : start + step]
-            rows = self._rows.read(block).astype(np.float64)
-            # Unlike a product of matrices by BLAS, a sum does not depend on the other rows.
-            for label, column in enumerate(self._output):
-                self._products[block, label] = (rows * column).sum(1)
-        self._is_computed[missing] = True
+        if self._n_computed + len(missing) <= n_rows // _FEW:
+            for start in range(0, len(missing), step):
+                self._multiply(missing[start : start + step])
+            with self._lock:
+                self._n_computed += len(missing)
+            return
+        with self._lock:
+            for start in range(0, n_rows, step) if self._n_computed < n_rows else ():
+                self._multiply(np.arange(start, min(start + step, n_rows)))
+                if start % _RELEASED_ROWS < step:
+                    self._rows.release()
+            self._n_computed = n_rows
+            self._rows.release()
+
+    def _multiply(self, ids: np.ndarray) -> None:
+        rows = self._rows.read(ids).astype(np.float64)
+        # Unlike a product of matrices by BLAS, it does not depend on the other rows.
+        self._products[ids] = np.einsum("ij,kj->ik", rows, self._output)
+        self._is_computed[ids] = True
 
 
 class Learned(NamedTuple):
