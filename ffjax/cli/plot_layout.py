@@ -32,26 +32,10 @@ class Point(NamedTuple):
         return COLORS[self.group % len(COLORS)]
 
 
-def project(vectors: Any) -> tuple[Any, Any]:
-    """Vectors `[n, dims]` on their two principal components, and the variance these explain."""
-    import numpy as np
-
-    centered = np.asarray(vectors, np.float64)
-    centered = centered - centered.mean(0)
-    left_vectors, sizes, right = np.linalg.svd(centered, full_matrices=False)
-    # The largest entry of a component is positive, so that pictures are reproducible.
-    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])
-    positions, shares = np.zeros((len(centered), 2)), np.zeros(2)
-    n = min(2, len(sizes))
-    positions[:, :n] = (left_vectors * sizes * signs)[:, :n]
-    if sizes.any():
-        shares[:n] = (sizes**2 / (sizes**2).sum())[:n]
-    return positions, shares
-
-
 def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: str) -> None:
     """Draws points at the two principal components of their vectors, scaled to unit length."""
-    import numpy as np
+    from ffjax.kernels.normalize import to_unit
+    from ffjax.transforms.projection.plane import principal_plane
 
     try:
         import adjustText  # noqa: F401
@@ -64,8 +48,7 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         install = "Install them with `pip install 'ffjax[plot]'`."
         raise BadInput(f"`ffjax plot` needs matplotlib and adjustText. {install}") from error
 
-    lengths = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
-    positions, shares = project(vectors / np.where(lengths > 0, lengths, 1))
+    positions, shares = principal_plane(to_unit(vectors.astype("float32")))
     installed = {font.name for font in font_manager.fontManager.ttflist}
     settings: dict[Any, Any] = {
         "font.family": [name for name in FONTS if name in installed],

@@ -22,6 +22,7 @@ from ffjax._internal.atomic_write import open_output
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_source
 from ffjax._internal.json_lines import to_json
+from ffjax._internal.progress import ignore
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
@@ -183,7 +184,7 @@ def classify_file(
             f"`format`, `target_format`: expected one of {', '.join(FORMATS)} for both, or text "
             f"and json, got {format!r} and {target_format!r}."
         )
-    report = progress or (lambda n_bytes, n: None)
+    report = progress or ignore
     with ExitStack() as stack:
         if format == "parquet":
             batches = _arrow_batches(source, is_arrow)

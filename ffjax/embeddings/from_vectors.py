@@ -43,11 +43,16 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
         >>> emb.most_similar("tea", topn=1)[0].word
         'coffee'
     """
-    words, rows = list_of_words(words), _rows(matrix)
-    if len(rows) != len(words):
-        raise ValueError(
-            f"`matrix`: expected {len(words)} vectors, one for each word, got {len(rows)}."
-        )
+    words = list_of_words(words)
+    array = real_numbers("matrix", matrix, "a vector for each word, [n_words, dims]")
+    if array.ndim != 2:
+        raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
+    if len(array) != len(words):
+        expected = f"expected {len(words)} vectors, one for each word"
+        raise ValueError(f"`matrix`: {expected}, got {len(array)}.")
+    rows = aligned_empty(array.shape, np.float32)
+    with np.errstate(over="ignore"):
+        rows[:] = array
     norms, n_infinite = unit_length(rows)
     if n_infinite:
         raise ValueError(
@@ -56,14 +61,3 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
         )
     rows, norms = jax.device_put((rows, norms))
     return Embeddings(NdArray(rows), SimpleVocab(words), Norms(norms))
-
-
-def _rows(matrix: Any) -> np.ndarray:
-    """A copy of a matrix as float32."""
-    array = real_numbers("matrix", matrix, "a vector for each word, [n_words, dims]")
-    if array.ndim != 2:
-        raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
-    rows = aligned_empty(array.shape, np.float32)
-    with np.errstate(over="ignore"):
-        rows[:] = array
-    return rows

@@ -14,7 +14,7 @@ from ffjax._internal.arrays import padded_size
 from ffjax._internal.file_arguments import wrong_type
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional.analogy import host_answer
-from ffjax.functional.search import EmbeddingsLike, TopK, checked_k, nearest_rows
+from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
@@ -115,9 +115,12 @@ class WordSearches(ABC):
         vectors = [self.embedding(word) for word in words.values()]
         if any(vector is None for vector in vectors):
             return None
-        skip = set(words.values()) if skip is None else skip
         n = number_of_answers("k", k, "topn", topn, default=1)
-        return nearest_to_analogy(self, np.array(vectors), n, skip, method, metric)
+        exclude = _excluded_rows(self, words.values() if skip is None else skip)
+        options = {"method": method, "metric": metric, "exclude": exclude}
+        queries = np.array(vectors, np.float32)[:, None]
+        best = host_answer(self, queries, min(n, self.vocab.n_word_rows), **options)
+        return named(self, best)[0]
 
     def word_similarity(
         self, query: str, k: int = 10, *, metric: str = "dot", topn: int | None = None
@@ -177,8 +180,16 @@ class WordSearches(ABC):
             >>> [result.word for result in berlin], number
             (['munich', 'vienna'], None)
         """
-        n = number_of_answers("k", k, "topn", topn)
-        return _most_similar_batch(self, list_of_words(words), n, metric)
+        words = list_of_words(words)
+        n = min(number_of_answers("k", k, "topn", topn), self.vocab.n_word_rows)
+        answers: list[list[SimilarityResult] | None] = []
+        for start in range(0, len(words), _SEARCHED_WORDS):
+            block = words[start : start + _SEARCHED_WORDS]
+            vectors, rows, found = vectors_of(self, block)
+            best = nearest_rows(self, vectors, n, metric=metric, exclude=rows[:, None])
+            results = zip(named(self, best), found.tolist(), strict=True)
+            answers += [result if has_vector else None for result, has_vector in results]
+        return answers
 
     def embedding_similarity(
         self,
@@ -254,43 +265,10 @@ def nearest(
     candidates: Any = None,
 ) -> list[SimilarityResult]:
     """The words nearest to one vector, except those in `skip`."""
-    k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    queries = np.asarray(query, np.float32)[None]
+    k, queries = min(k, embeddings.vocab.n_word_rows), np.asarray(query, np.float32)[None]
     exclude = _excluded_rows(embeddings, skip)
     options = {"metric": metric, "exclude": exclude, "candidates": candidates}
     return named(embeddings, nearest_rows(embeddings, queries, k, **options))[0]
-
-
-def nearest_to_analogy(
-    embeddings: EmbeddingsLike,
-    vectors: np.ndarray,
-    k: int,
-    skip: Iterable[str],
-    method: str,
-    metric: str = "dot",
-) -> list[SimilarityResult]:
-    """As `nearest`, for the answer to an analogy of three vectors, shape `[3, dims]`."""
-    k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    exclude = _excluded_rows(embeddings, skip)
-    vectors = np.asarray(vectors, np.float32)[:, None]
-    options = {"method": method, "metric": metric, "exclude": exclude}
-    best = host_answer(embeddings, vectors, k, **options)
-    return named(embeddings, best)[0]
-
-
-def _most_similar_batch(
-    embeddings: EmbeddingsLike, words: Sequence[str], k: int, metric: str
-) -> list[list[SimilarityResult] | None]:
-    """The other words most similar to each word; `None` for words without a vector."""
-    k = min(checked_k(k), embeddings.vocab.n_word_rows)
-    answers: list[list[SimilarityResult] | None] = []
-    for start in range(0, len(words), _SEARCHED_WORDS):
-        block = words[start : start + _SEARCHED_WORDS]
-        vectors, rows, found = vectors_of(embeddings, block)
-        best = nearest_rows(embeddings, vectors, k, metric=metric, exclude=rows[:, None])
-        results = zip(named(embeddings, best), found.tolist(), strict=True)
-        answers += [result if has_vector else None for result, has_vector in results]
-    return answers
 
 
 def vectors_of(

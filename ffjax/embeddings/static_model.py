@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Integer, UInt8
@@ -24,7 +25,7 @@ from ffjax.vocab import SimpleVocab
 
 LAYOUTS, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "keep"), ("0.10", "0.9")
 MAX_LENGTH = 512  # tokens that model2vec reads where neither the caller nor the model says so
-_MODELS_OWN: Any = object()
+_MODEL_DEFAULT: Any = object()
 _ARRAYS = {"rows", "mapping", "weights"}
 
 
@@ -146,7 +147,7 @@ class StaticModel:
         texts: Any,
         *,
         normalize: bool | None = None,
-        max_length: int | None = _MODELS_OWN,
+        max_length: int | None = _MODEL_DEFAULT,
         unknown: str | None = None,
         compat: str = "0.10",
     ) -> Float[np.ndarray, "*texts dims"]:
@@ -185,7 +186,7 @@ class StaticModel:
         return vectors[0] if isinstance(texts, str) else vectors
 
     def tokenize(
-        self, texts: Any, *, max_length: int | None = _MODELS_OWN, unknown: str | None = None
+        self, texts: Any, *, max_length: int | None = _MODEL_DEFAULT, unknown: str | None = None
     ) -> list[Int32[np.ndarray, " tokens"]]:
         """The numbers of the tokens that count in texts; arguments as for `encode`.
 
@@ -242,7 +243,7 @@ class StaticModel:
         text: Any,
         *,
         normalize: bool | None = None,
-        max_length: int | None = _MODELS_OWN,
+        max_length: int | None = _MODEL_DEFAULT,
         unknown: str | None = None,
     ) -> tuple[Float32[np.ndarray, "lines dims"], Int32[np.ndarray, " lines"]]:
         """What `ffjax.embed_text` answers: float32 vectors, and how many tokens counted.
@@ -299,7 +300,7 @@ class StaticModel:
         check_choice("compat", compat, COMPAT)
         normalize = self.normalize if normalize is None else check_flag("normalize", normalize)
         unknown = check_choice("unknown", self.unknown if unknown is None else unknown, UNKNOWN)
-        if max_length is _MODELS_OWN:
+        if max_length is _MODEL_DEFAULT:
             max_length = MAX_LENGTH if compat == "0.9" else self.max_length
         elif max_length is not None:
             max_length = whole_number("max_length", max_length)
@@ -322,10 +323,7 @@ class StaticModel:
     @cached_property
     def token_rows(self) -> TokenRows:
         """The arrays of rows on the host."""
-        mapping, weights = (
-            None if array is None else on_host(array) for array in (self.mapping, self.weights)
-        )
-        return TokenRows(on_host(self.rows), mapping, weights)
+        return TokenRows(*jax.tree.map(on_host, (self.rows, self.mapping, self.weights)))
 
     @cached_property
     def _median_length(self) -> int:

@@ -7,10 +7,6 @@ from ffjax.evaluate.analogies import AnalogyAnswer, AnalogyResult, AnalogySectio
 from ffjax.evaluate.similarity import PairsResult, similarity
 
 __all__ = [
-    "AnalogyAnswer",
-    "AnalogyResult",
-    "AnalogySection",
-    "PairsResult",
-    "analogies",
-    "similarity",
+    "AnalogyAnswer", "AnalogyResult", "AnalogySection", "PairsResult",
+    "analogies", "similarity",
 ]

@@ -15,7 +15,6 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.evaluate.datasets import File, Question, read_questions
 from ffjax.evaluate.known_words import KnownWords
 from ffjax.functional.analogy import METHODS, host_answer
-from ffjax.storage import Storage
 
 SKIPS = ("any", "answer")
 # As in gensim: if the best answers are the question's words in another case, the next ones count.
@@ -248,7 +247,9 @@ def _search(
     candidates, n_rows = words.rows, emb.vocab.n_word_rows
     if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
         candidates, n_rows = None, candidates.stop
-    storage = _in_memory(emb.storage, n_rows)
+    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
+    # In device memory: rows are read or composed once, not for each batch.
+    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
     exclude = np.where(numbers[:, :3] >= 0, emb.vocab.host_rows[numbers[:, :3]], -1)
     options = {"method": method, "metric": "cosine", "candidates": candidates}
     for start in range(0, total, _BATCH_QUESTIONS):
@@ -259,9 +260,3 @@ def _search(
         rows[batch], scores[batch] = best.rows, best.scores
         progress(min(batch.stop, total), total)
     return rows, scores
-
-
-def _in_memory(storage: Storage, n_rows: int) -> Storage:
-    """The first rows in device memory: read or composed once, not for each batch."""
-    in_arrays = len(storage) == n_rows and storage.row_arrays
-    return jax.tree.map(jnp.asarray, storage if in_arrays else storage[:n_rows])

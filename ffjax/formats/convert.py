@@ -13,6 +13,7 @@ import numpy as np
 
 from ffjax._internal.file_arguments import check_dims, check_limit, check_member, check_same_dims
 from ffjax._internal.memmap import FileRows
+from ffjax._internal.progress import ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats import registry, save
@@ -103,7 +104,7 @@ def convert(
     check_dims(dims)
     check_member(member)
     folder = save.target_folder(target, to_format)
-    progress = progress or (lambda stage, position, total: None)
+    progress = progress or ignore
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors}
     with open_stream(local_path(source), member, registry.is_folder) as stream:

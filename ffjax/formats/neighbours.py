@@ -13,7 +13,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.atomic_write import File, Path, open_output, output_folder
-from ffjax._internal.progress import Progress
+from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.tables.arrow import import_pyarrow
 from ffjax.formats.tables.write import word_array
@@ -81,7 +81,7 @@ def neighbours(
     with FileIO(os.open(partial, _OPEN, 0o666), "r+") as file:
         _check_partial(file, embeddings, k, metric, os.fsdecode(partial))
         n_blocks = _cut(file, _blocks(partial, k))
-        report = progress or (lambda count, total: None)
+        report = progress or ignore
         report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
         for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
             content = block.rows.astype("<i4").tobytes() + block.scores.astype("<f4").tobytes()

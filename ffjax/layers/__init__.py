@@ -25,22 +25,8 @@ from ffjax.layers.weights import (
 )
 
 __all__ = [
-    "LoadedTok2Vec",
-    "MaxoutWeights",
-    "Tok2VecWeights",
-    "TokenBatch",
-    "hash_embed",
-    "hash_rows",
-    "init_maxout",
-    "init_table",
-    "init_tok2vec",
-    "layer_norm",
-    "load_tok2vec",
-    "maxout",
-    "maxout_window_encoder",
-    "multi_hash_embed",
-    "pack_documents",
-    "static_vectors",
-    "tok2vec",
-    "word_features",
+    "LoadedTok2Vec", "MaxoutWeights", "Tok2VecWeights", "TokenBatch",
+    "hash_embed", "hash_rows", "init_maxout", "init_table", "init_tok2vec", "layer_norm",
+    "load_tok2vec", "maxout", "maxout_window_encoder", "multi_hash_embed", "pack_documents",
+    "static_vectors", "tok2vec", "word_features",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int32, UInt32
 
 from ffjax._internal.arguments import whole_number
@@ -115,7 +116,7 @@ def layer_norm(
     x = jnp.asarray(x)
     centred = x - x.mean(-1, keepdims=True)
     variance = (centred * centred).mean(-1, keepdims=True) + _VARIANCE_EPSILON
-    normal = centred * jax.lax.rsqrt(variance)
+    normal = centred * lax.rsqrt(variance)
     return normal * _like(scale, normal) + _like(shift, normal)
 
 
@@ -198,7 +199,7 @@ def maxout_window_encoder(
     x = _pad_length(jnp.where(mask[..., None], x, 0), reach)
     for weights in layers:
         x = x + _maxout_norm(_windows(x, window), weights)
-    x = jax.lax.slice_in_dim(x, reach, x.shape[-2] - reach, axis=-2)
+    x = lax.slice_in_dim(x, reach, x.shape[-2] - reach, axis=-2)
     return jnp.where(mask[..., None], x, 0)
 
 
@@ -250,7 +251,7 @@ def _hash_rows(ids: Array, seeds: tuple[int, ...], sizes: tuple[int, ...]) -> Ar
 
 @jax.jit
 def _project(vectors: Array, found: Array, weight: Array) -> Array:
-    vectors = jax.lax.stop_gradient(vectors).astype(weight.dtype)
+    vectors = lax.stop_gradient(vectors).astype(weight.dtype)
     return jnp.where(found[..., None], vectors @ weight.T, 0)
 
 

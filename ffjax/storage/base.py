@@ -29,9 +29,8 @@ from ffjax._internal.arrays import (
     release_pages,
     with_automatic_axes,
 )
-from ffjax._internal.chunk import Chunk
+from ffjax._internal.chunk import Chunk, SnapshotValue
 from ffjax._internal.pytree import replace
-from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.top_k.row_source import RowSource
 from ffjax.kernels.top_k.top_k_numpy import row_scores

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float32
 
 from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
@@ -106,13 +107,20 @@ def principal_components(
         sums += np.asarray(block_sums, np.float64) * scale
         progress(start + count, n + len(embeddings.storage))
     mean = sums / n if center else np.zeros(old_dims)
-    values, vectors = np.linalg.eigh(moments / n - np.outer(mean, mean))
-    values, basis = np.maximum(values[::-1], 0), vectors[:, ::-1][:, :dims]
+    variances, axes = principal_axes(moments / n - np.outer(mean, mean))
+    total = variances.sum()
+    explained = float(variances[:dims].sum() / total) if total > 0 else 1.0
+    basis, origin = axes[:, :dims].astype(np.float32), (shift + mean).astype(np.float32)
+    return Components(basis, origin, explained)
+
+
+def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances from the largest on, and their axes as columns."""
+    variances, axes = np.linalg.eigh(covariance)
+    variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
     # An eigenvector may point either way; its largest entry decides.
-    largest = basis[np.abs(basis).argmax(axis=0), np.arange(dims)]
-    basis = basis * np.where(largest < 0, -1, 1)
-    explained = float(values[:dims].sum() / values.sum()) if values.sum() > 0 else 1.0
-    return Components(basis.astype(np.float32), (shift + mean).astype(np.float32), explained)
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))]
+    return variances, axes * np.where(largest < 0, -1, 1)
 
 
 def project(
@@ -171,9 +179,9 @@ def _moments(block: Array, shift: Array, count: Any) -> tuple[Array, Array, Arra
     moved = jnp.where(valid[:, None], block - shift[None], jnp.float32(0))
     power = 1 / reciprocal_power(jnp.abs(moved).max(initial=0.0))
     moved = moved / power
-    return jnp.matmul(moved.T, moved, precision=jax.lax.Precision.HIGHEST), moved.sum(0), power
+    return jnp.matmul(moved.T, moved, precision=lax.Precision.HIGHEST), moved.sum(0), power
 
 
 @jax.jit
 def _projected(block: Array, center: Array, basis: Array) -> Array:
-    return jnp.matmul(block - center[None], basis, precision=jax.lax.Precision.HIGHEST)
+    return jnp.matmul(block - center[None], basis, precision=lax.Precision.HIGHEST)

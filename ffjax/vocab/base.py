@@ -17,9 +17,8 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, host_view, on_host
-from ffjax._internal.chunk import Chunk
+from ffjax._internal.chunk import Chunk, SnapshotValue
 from ffjax._internal.pytree import replace, set_fields
-from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
 from ffjax.strings.byte_views import ByteViews

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from ffjax.cli.plot_layout import COLORS, project
+from ffjax.cli.plot_layout import COLORS
+from ffjax.transforms.projection.plane import principal_plane
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +22,17 @@ def texts(path):
 def test_principal_components_are_those_of_the_covariance():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 8)) * np.arange(1, 9)
-    positions, shares = project(x)
+    positions, shares = principal_plane(x)
     variances, axes = np.linalg.eigh(np.cov(x.T))
     np.testing.assert_allclose(positions.var(0, ddof=1), variances[::-1][:2])
     np.testing.assert_allclose(shares, variances[::-1][:2] / variances.sum())
     np.testing.assert_allclose(np.abs(positions), np.abs((x - x.mean(0)) @ axes[:, ::-1][:, :2]))
-    np.testing.assert_allclose(project(x[::-1])[0], positions[::-1])
+    np.testing.assert_allclose(principal_plane(x[::-1])[0], positions[::-1])
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_vectors(n):
-    positions, shares = project(np.eye(n, 5))
+    positions, shares = principal_plane(np.eye(n, 5))
     assert positions.shape == (n, 2) and np.isfinite(positions).all()
     np.testing.assert_allclose(shares, [n - 1, 0], atol=1e-12)
 

@@ -36,7 +36,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.snapshot_value import SnapshotValue, classes_by_kind
+from ffjax._internal.chunk import SnapshotValue, classes_by_kind
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings

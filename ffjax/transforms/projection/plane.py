@@ -9,6 +9,7 @@ from ffjax._internal.extras import needs_extra
 from ffjax._internal.progress import Progress
 from ffjax.storage import NdArray
 from ffjax.transforms.neighbours import neighbour_blocks
+from ffjax.transforms.pca import principal_axes
 from ffjax.transforms.projection.umap import N_NEIGHBORS, umap
 
 # What captions call them.
@@ -41,7 +42,7 @@ def plane(
     vectors: np.ndarray, neighbors: Neighbors, method: str, key: jax.Array, progress: Progress
 ) -> np.ndarray:
     """Unit vectors `[n, dims]` in two dimensions, float32 `[n, 2]`."""
-    start = principal_plane(vectors)
+    start = principal_plane(vectors)[0].astype(np.float32)
     if method == "pca" or len(vectors) < N_NEIGHBORS:
         return start
     if method == "umap":
@@ -50,16 +51,15 @@ def plane(
     return (_tsne if method == "tsne" else _umap_learn)(vectors, start, neighbors, seed)
 
 
-def principal_plane(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `[n, dims]` on their two principal components, float32 `[n, 2]`."""
+def principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors on their two principal components, `[n, 2]`, and the variance these explain."""
     centered = vectors - vectors.mean(0, dtype=np.float64)
-    _, axes = np.linalg.eigh(centered.T @ centered)
-    axes = axes[:, :-3:-1]
-    # The largest entry of an axis is positive, so that pictures are reproducible.
-    axes = axes * np.sign(axes[abs(axes).argmax(0), np.arange(axes.shape[1])])
-    positions = np.zeros((len(vectors), 2), np.float32)
-    positions[:, : axes.shape[1]] = centered @ axes
-    return positions
+    variances, axes = principal_axes(centered.T @ centered)
+    positions, shares = np.zeros((len(vectors), 2)), np.zeros(2)
+    n = min(2, len(axes))
+    positions[:, :n] = centered @ axes[:, :n]
+    shares[:n] = variances[:n] / max(variances.sum(), np.finfo(float).tiny)
+    return positions, shares
 
 
 def _tsne(vectors: np.ndarray, start: np.ndarray, neighbors: Neighbors, seed: int) -> np.ndarray:

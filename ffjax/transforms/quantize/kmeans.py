@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float32, Int32
 
 Points: TypeAlias = Float32[Array, "spaces dims_each rows"]
@@ -84,7 +85,7 @@ def first_centroids(points: Points, centroids: int, key: Array) -> Codebooks:
 
     weights = jnp.where(valid, jnp.ones((spaces, 1, 1), jnp.float32), jnp.float32(0))
     codebooks = jnp.zeros((spaces, centroids, dims_each), jnp.float32)
-    return jax.lax.fori_loop(0, centroids, add, (codebooks, weights))[0]
+    return lax.fori_loop(0, centroids, add, (codebooks, weights))[0]
 
 
 def moved(points: Points, codebooks: Codebooks) -> tuple[Codebooks, Codes]:
@@ -95,12 +96,12 @@ def moved(points: Points, codebooks: Codebooks) -> tuple[Codebooks, Codes]:
     here the first stays, so that nothing is lost.
     """
     codes = nearest(points, codebooks)
-    return jax.lax.map(lambda space: _means(*space), (points, codes, codebooks)), codes
+    return lax.map(lambda space: _means(*space), (points, codes, codebooks)), codes
 
 
 def decoded(codebooks: Codebooks, codes: Codes) -> Points:
     """The centroids that codes name, in the order of the points."""
-    return jax.lax.map(lambda space: space[0].T[:, space[1]], (codebooks, codes))
+    return lax.map(lambda space: space[0].T[:, space[1]], (codebooks, codes))
 
 
 @partial(jax.jit, donate_argnames="codebooks")
@@ -131,21 +132,21 @@ def _nearest_in(points: Array, codebook: Array) -> Array:
         integers finds both.
         """
         first = number * chunk
-        compared = jax.lax.dynamic_slice_in_dim(codebook, first, chunk)
+        compared = lax.dynamic_slice_in_dim(codebook, first, chunk)
         product = None
         if squares is not None:
-            product = -2 * jnp.matmul(compared, points, precision=jax.lax.Precision.HIGHEST)
+            product = -2 * jnp.matmul(compared, points, precision=lax.Precision.HIGHEST)
             product = product + squares[None] + (compared * compared).sum(1)[:, None]
             # What rounding takes below zero is as near as can be.
             product = jnp.maximum(product, 0).reshape(chunk, _LINES, -1)
         for j in range(chunk):
             distance = _distance(lines, compared[j]) if product is None else product[j]
-            bits = jax.lax.bitcast_convert_type(distance, jnp.int32)
+            bits = lax.bitcast_convert_type(distance, jnp.int32)
             best = jnp.minimum(best, (bits & ~(centroids - 1)) | (first + j))
         return best
 
     start = jnp.full(lines.shape[1:], jnp.iinfo(jnp.int32).max, jnp.int32)
-    best = jax.lax.fori_loop(0, centroids // chunk, compare, start)
+    best = lax.fori_loop(0, centroids // chunk, compare, start)
     return best.reshape(rows) & (centroids - 1)
 
 

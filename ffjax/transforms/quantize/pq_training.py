@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float32
 
 from ffjax._internal.progress import Progress
@@ -21,7 +22,7 @@ from ffjax.transforms.quantize.kmeans import Codebooks, Points, errors, step
 Columns: TypeAlias = Float32[Array, "dims rows"]
 Rotation: TypeAlias = Float32[Array, "dims dims"]
 
-_EXACT = jax.lax.Precision.HIGHEST
+_EXACT = lax.Precision.HIGHEST
 # Steps of k-means before the first rotation and after the last one.
 _FIRST_STEPS, _LAST_STEPS = 10, 10
 
@@ -43,21 +44,18 @@ def train_pq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progr
     """Codebooks for rows in random order; of several attempts each subquantizer keeps its best."""
     points = _columns(rows).reshape(settings.subquantizers, -1, rows.shape[0])
     n_steps = settings.attempts * settings.iterations
-    best_errors, best = jnp.float32(jnp.inf), None
+    results: list[Array] = []
     for attempt in range(settings.attempts):
         attempt_key = jax.random.fold_in(key, attempt)
         codebooks = _first_centroids(points, settings.centroids, attempt_key)
         for number in range(settings.iterations):
             codebooks = jax.block_until_ready(step(points, codebooks))
             progress(attempt * settings.iterations + number + 1, n_steps)
-        if settings.attempts == 1:
-            return PQ(codebooks)
-        attempt_errors = errors(points, codebooks)
-        if best is not None:
-            better = attempt_errors < best_errors
-            codebooks = jnp.where(better[:, None, None], codebooks, best)
-        best_errors, best = jnp.minimum(attempt_errors, best_errors), codebooks
-    return PQ(best)
+        results.append(codebooks)
+    if settings.attempts == 1:
+        return PQ(results[0])
+    best = np.argmin([errors(points, codebooks) for codebooks in results], axis=0)
+    return PQ(jnp.asarray(np.stack(results)[best, np.arange(len(best))]))
 
 
 def train_opq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progress) -> PQ:

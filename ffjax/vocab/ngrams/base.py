@@ -13,8 +13,8 @@ from jaxtyping import Int32, UInt8
 
 from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import AnyArray
+from ffjax._internal.chunk import SnapshotValue
 from ffjax._internal.jax_compat import fori_loop
-from ffjax._internal.snapshot_value import SnapshotValue
 from ffjax.kernels.compaction import move_left, n_slots
 from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
 from ffjax.kernels.ngrams_numpy import (
