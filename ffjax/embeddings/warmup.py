@@ -62,18 +62,15 @@ def warmup(
     check_embeddings(embeddings)
     sizes = list(product(_sizes("counts", counts, 0), _sizes("widths", widths, 1)))
     start = time.perf_counter()
-    calls = [*_larger_than_numpy_does(embeddings, unnormalize)]
-    calls += [
-        partial(embed, embeddings, _fillers(*size), unnormalize=unnormalize) for size in sizes
-    ]
+    calls = list(_host_calls(embeddings, unnormalize))
+    for size in sizes:
+        calls.append(partial(embed, embeddings, _fillers(*size), unnormalize=unnormalize))
     map_blocks(lambda call: jax.block_until_ready(call()), calls)
     return time.perf_counter() - start
 
 
-def _larger_than_numpy_does(
-    embeddings: EmbeddingsLike, unnormalize: bool
-) -> Iterator[Callable[[], Any]]:
-    """Calls of host functions with a little more work than is done in NumPy."""
+def _host_calls(embeddings: EmbeddingsLike, unnormalize: bool) -> Iterator[Callable[[], Any]]:
+    """Calls of host functions, each with a little more work than is left to NumPy."""
     storage, vocab = embeddings.storage, embeddings.vocab
     queries = np.zeros((_QUERIES, storage.shape[1]), np.float32)
     exclude = np.full((_QUERIES, 1), -1, np.int32)

@@ -59,7 +59,7 @@ def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report) -> float:
     n_words = original.vocab.n_word_rows
     # A floret table has rows but no words.
-    searched = [x if n_words else x.storage for x in (original, quantized)]
+    searched = (original, quantized) if n_words else (original.storage, quantized.storage)
     n_rows = n_words or len(original.storage)
     k = min(_NEIGHBOURS, n_rows - 1)
     if k < 1:
