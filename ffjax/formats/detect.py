@@ -54,7 +54,8 @@ def detect(stream: Stream) -> str:
         return _detect_folder(stream, stream.folder.names)
     head = stream.head(_HEAD_BYTES)
     line = head.partition(b"\n")[0]
-    if b"\0" in line or not count_values(line):  # a row of text begins with any word
+    # A row of text begins with any word, such as `FiFu`.
+    if b"\0" in line or not head[:4].isalnum() or not count_values(line):
         if (format := registry.by_head(head)) is not None:
             return format.name
     if b"\n" not in head and b"\x00" not in head and len(head) == _HEAD_BYTES:
