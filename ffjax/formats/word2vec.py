@@ -132,7 +132,7 @@ class _Reader(row_blocks.BlockReader):
         """The rows of a chunk."""
         starts, ends = chunk.word_bounds
         matrix, end = self.matrix, chunk.row + len(starts)
-        rows = chunk.numbers(self.dims, None if matrix is None else matrix[chunk.row : end])
+        rows = chunk.numbers(None if matrix is None else matrix[chunk.row : end])
         words = StringTable.from_spans(np.frombuffer(chunk.data, np.uint8), starts, ends)
         invalid = words.first_invalid()
         norms, n_infinite = self.norms(rows)

@@ -42,11 +42,11 @@ class RowChunk:
     offset: int  # of the bytes in the file
     row: int  # the number of the first row
 
-    def numbers(self, dims: int, out: np.ndarray | None = None) -> np.ndarray:
-        """The first numbers of the vectors, copied, float32 `[n, dims]`."""
-        windows = sliding_window_view(np.frombuffer(self.data, np.uint8), 4 * dims)
-        out = np.empty((len(self.vectors), dims), np.float32) if out is None else out
-        vectors, step = np.array(self.vectors), max(1, _COPIED_NUMBERS // dims)
+    def numbers(self, out: np.ndarray | None = None) -> np.ndarray:
+        """The vectors, copied, float32 `[n, dims]`."""
+        windows = sliding_window_view(np.frombuffer(self.data, np.uint8), 4 * self.dims)
+        out = np.empty((len(self.vectors), self.dims), np.float32) if out is None else out
+        vectors, step = np.array(self.vectors), max(1, _COPIED_NUMBERS // self.dims)
         for start in range(0, len(vectors), step):
             out[start : start + step] = windows[vectors[start : start + step]].view("<f4")
         return out
@@ -85,7 +85,7 @@ class RowChunk:
         words = [self.word(i) for i in range(len(self.vectors))]
         data = np.frombuffer(b"".join(words), np.uint8)
         offsets = np.cumsum([0, *map(len, words)])
-        rows = self.numbers(self.dims)
+        rows = self.numbers()
         is_utf8 = all(map(is_plain, words))
         self.check_shift(data, offsets, rows, *row_norms(rows), is_utf8=is_utf8)
 
@@ -116,8 +116,9 @@ class RowChunk:
                 raise self._shifted(i, "and a vector of absurd length")
         # A shift by whole numbers leaves lengths as they are. The space after the rest of the word
         # then is the high byte of a number of 1e-19.
-        first = self.numbers(min(self.dims, _MAX_SHIFT)).view("<u4")
-        for i, j in np.argwhere(first >> 24 == _SPACE).tolist():
+        shape = len(self.data) - 4 * self.dims + 1, min(self.dims, _MAX_SHIFT)
+        high_bytes = np.ndarray(shape, np.uint8, self.data, offset=3, strides=(1, 4))
+        for i, j in np.argwhere(high_bytes[self.vectors] == _SPACE).tolist():
             if lengths[i] > _TINY and self._begins_with_text(i, 4 * j + 4):
                 raise self._shifted(i, "and a vector that begins with text")
         # After a longer shift comes a word that has bytes of a vector, or the end of the chunk.

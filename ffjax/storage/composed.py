@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Float32
 
 from ffjax._internal.arrays import as_int32, is_traced, padded_size
 from ffjax._internal.pytree import set_fields, value
@@ -33,7 +34,7 @@ from ffjax.storage.base import (
 from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import MEAN_WITH_WORD, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
-from ffjax.storage.word_sums import NgramRows, compose
+from ffjax.storage.word_sums import HOST_WORDS, NgramRows, compose
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
@@ -66,8 +67,6 @@ class ComposedArray(Storage, kind="ComposedArray"):
         >>> storage.shape, storage[1], storage[2]
         ((5, 2), array([0.4472136, 0.8944272], dtype=float32), array([1., 1.], dtype=float32))
     """
-
-    host_cost = 256
 
     word_rows: Storage
     table: StringTable
@@ -114,6 +113,11 @@ class ComposedArray(Storage, kind="ComposedArray"):
     def n_words(self) -> int:
         """How many rows are composed."""
         return len(self.table)
+
+    @property
+    def host_cost(self) -> float:  # type: ignore[override]
+        """Rows of a memory map are composed in NumPy in any case; a program for others is large."""
+        return 1.0 if self.is_mapped else 32.0
 
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers; numbers outside are clipped into range."""
@@ -169,6 +173,15 @@ class ComposedArray(Storage, kind="ComposedArray"):
         if is_word.any():
             rows[is_word] = self.units(flat[is_word])[0]
         return written(rows.reshape(*ids.shape, self.shape[1]), out)
+
+    def host_scores(
+        self, rows: slice | np.ndarray, queries: np.ndarray, *, unit: bool
+    ) -> Float32[np.ndarray, "batch n"]:
+        """The products, of so few rows at a time that they are composed in NumPy."""
+        ids = np.arange(len(self))[rows]
+        blocks = (ids[i : i + HOST_WORDS] for i in range(0, len(ids) or 1, HOST_WORDS))
+        scores = [super(ComposedArray, self).host_scores(x, queries, unit=unit) for x in blocks]
+        return np.concatenate(scores, axis=1)
 
     def take(self, ids: np.ndarray) -> Storage:
         """A dense storage of the rows with these numbers, in this order."""

@@ -26,7 +26,7 @@ from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer
 
 # Words whose sums are computed at a time, by one program and in NumPy.
-_PROGRAM_WORDS, _HOST_WORDS = 4096, 1024
+_PROGRAM_WORDS, HOST_WORDS = 4096, 1024
 # Words of more bytes have their n-grams hashed in NumPy.
 _WIDEST = 64
 _CACHED_ROWS = 2048
@@ -91,11 +91,11 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
     order = np.argsort(lengths, kind="stable")
     words, lengths = words[order], lengths[order]
     n_narrow = 0
-    if not rows.storage.is_mapped and len(words) > _HOST_WORDS:
+    if not rows.storage.is_mapped and len(words) > HOST_WORDS:
         n_narrow = int(np.searchsorted(lengths, _WIDEST, side="right"))
         yield from _sums_by_program(rows, words[:n_narrow], lengths[:n_narrow])
-    for begin in range(n_narrow, len(words), _HOST_WORDS):
-        block = words[begin : begin + _HOST_WORDS]
+    for begin in range(n_narrow, len(words), HOST_WORDS):
+        block = words[begin : begin + HOST_WORDS]
         yield WordSums(block, *_sums_of(rows, block))
 
 

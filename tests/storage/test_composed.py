@@ -167,7 +167,7 @@ def test_it_is_a_pytree(composed):
 def test_blocks_of_every_size_give_the_same(composed, monkeypatch):
     storage, rows, lengths = composed
     for words in (3, 64):
-        monkeypatch.setattr(composition, "_HOST_WORDS", words)
+        monkeypatch.setattr(composition, "HOST_WORDS", words)
         seen = []
         for block in composition.compose(
             storage.word_rows, storage._word_ngrams(), np.arange(len(WORDS))
