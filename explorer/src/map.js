@@ -7,6 +7,7 @@ import { css } from "./colors.js";
 import { FONTS, Labels } from "./labels.js";
 import { pointsRenderer } from "./points.js";
 
+const CROWD = 300; // words of a selection
 const MARGIN = 36; // pixels around the map when it is shown whole
 const MAX_ZOOM = 400;
 const REACH = 14; // pixels from the pointer within which a point is hit
@@ -272,8 +273,10 @@ export function paint(pen, map) {
     pen.line(map.toScreen(from), map.toScreen(to), ink.accent, 1.2, 0.35);
   }
   const size = map.pointSize;
+  const isCrowded = highlight.marked.length > CROWD; // dots with halos would hide each other
   for (const row of [...highlight.marked, ...highlight.rows]) {
-    pen.dot(map.toScreen(row), Math.max(3, 0.6 * size), css(map.colors.subarray(3 * row, 3 * row + 3)), ink.halo);
+    const color = css(map.colors.subarray(3 * row, 3 * row + 3));
+    pen.dot(map.toScreen(row), Math.max(isCrowded ? 1.7 : 3, 0.6 * size), color, isCrowded ? "transparent" : ink.halo);
   }
   for (const [from, to] of highlight.arrows) pen.arrow(map.toScreen(from), map.toScreen(to), ink.accent);
   const wanted = highlight.rows.slice();
