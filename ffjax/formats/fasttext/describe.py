@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from ffjax.formats.fasttext import quantized
 from ffjax.formats.fasttext.entries import TAIL_BYTES, find_ends, read_sizes
 from ffjax.formats.fasttext.layout import (
     MAGIC,
     WITHOUT_MAGIC,
     Config,
     is_without_magic,
-    read_flag,
     read_quantized,
     read_version,
     skip_dense,
@@ -16,7 +16,6 @@ from ffjax.formats.fasttext.layout import (
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 
-_CENTROIDS = 256
 _LABEL, _SHOWN_LABELS = 1, 8  # the type of an entry
 
 
@@ -76,21 +75,4 @@ def _first_labels(data: Any, ends: Any) -> list[str]:
 
 def _skip_matrix(cursor: Cursor, dims: int, is_quantized: bool) -> tuple[int, int]:
     """Steps over a matrix; returns its rows and the codes of a row."""
-    if not is_quantized:
-        return skip_dense(cursor, dims)[0], 0
-    has_norms = read_flag(cursor, "norms")
-    rows, _ = cursor.number("q", "rows"), cursor.number("q", "dims")
-    size = cursor.number("i", "size of codes")
-    if rows < 0 or size < 0:
-        raise cursor.error("rows, size of codes", "0 or more", f"{rows} and {size}")
-    cursor.skip("codes", size)
-    _skip_quantizer(cursor, dims)
-    if has_norms:
-        cursor.skip("norm codes", rows)
-        _skip_quantizer(cursor, 1)
-    return rows, size // max(rows, 1)
-
-
-def _skip_quantizer(cursor: Cursor, dims: int) -> None:
-    cursor.skip("dims, n_codes, width, last", 16)
-    cursor.skip("centroids", 4 * _CENTROIDS * dims)
+    return quantized.read(cursor, dims).shape if is_quantized else (skip_dense(cursor, dims)[0], 0)

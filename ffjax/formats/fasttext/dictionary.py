@@ -45,9 +45,8 @@ def read(cursor: Cursor, n_buckets: int, *, has_pruned: bool = True) -> Dictiona
     data = cursor.source.view(begin, cursor.end)
     ends = find_ends(cursor, data, size)
     starts = np.concatenate([[0], ends + TAIL_BYTES])
-    n_bytes = int(starts[-1])
+    cursor.skip("entries", int(starts[-1]))
     starts = starts[:-1]
-    cursor.skip("entries", n_bytes)
     tails = tails_of(data)[ends].view(_TAIL_FIELDS)
     is_wrong = tails["type"] != (np.arange(size) >= n_words)
     if is_wrong.any():
@@ -59,13 +58,9 @@ def read(cursor: Cursor, n_buckets: int, *, has_pruned: bool = True) -> Dictiona
         got = str(tails["type"][i])
         raise cursor.error(f"type of entry {i}", expected, got, offset=type_at)
 
-    is_text = np.ones(n_bytes, bool)
-    tails_of(is_text)[ends] = np.zeros((), TAIL)
-    text = data[:n_bytes][is_text]
-    bounds = np.concatenate([[0], np.cumsum(ends - starts)])
     return Dictionary(
-        StringTable.from_buffer(text, bounds[: n_words + 1]),
-        StringTable.from_buffer(text, bounds[n_words:]),
+        StringTable.from_spans(data, starts[:n_words], ends[:n_words]),
+        StringTable.from_spans(data, starts[n_words:], ends[n_words:]),
         tails["count"].astype(np.int64),
         sizes.n_tokens,
         None if sizes.pruned < 0 else _read_buckets(cursor, sizes.pruned, n_buckets),

@@ -22,19 +22,27 @@ dimensions that come of them. The norms of rows are decoded when they are read; 
 encoded again.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ffjax.formats.fasttext.layout import read_flag
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.storage import PQ, QuantizedArray
 
 CENTROIDS = 256
 
 
-def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
-    """Reads a quantized matrix of as many dimensions as the settings say, or maps its codes."""
+class Codes(NamedTuple):
+    """A quantized matrix, whose codes begin at byte `start` of the file."""
+
+    start: int
+    shape: tuple[int, int]
+    codebooks: np.ndarray
+    norms: np.ndarray | None
+
+
+def read(cursor: Cursor, dims: int) -> Codes:
+    """Reads a quantized matrix of as many dimensions as the settings say, but for its codes."""
     has_norms = read_flag(cursor, "norms")
     start = cursor.position
     rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
@@ -45,7 +53,7 @@ def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
     if rows < 0 or size < 0 or (rows and size % rows) or (not rows and size):
         expected, got = "as many codes for each row", f"{rows} and {size}"
         raise cursor.error("rows, size of codes", expected, got, offset=start)
-    codes_at = cursor.skip("codes", size)
+    first = cursor.skip("codes", size)
     quantizer_at = cursor.position
     codebooks = _read_quantizer(cursor, dims)
     shape = (rows, len(codebooks))
@@ -57,15 +65,10 @@ def read(cursor: Cursor, dims: int, *, mmap: bool = False) -> QuantizedArray:
     if has_norms:
         norm_codes = np.frombuffer(cursor.take("norm codes", rows), np.uint8)
         norms = _read_quantizer(cursor, 1).reshape(CENTROIDS)[norm_codes]
-    if mmap and cursor.source.mappable and size:
-        codes: Any = cursor.source.map(codes_at, shape, np.uint8)
-    else:
-        codes = np.empty(shape, np.uint8)
-        cursor.source.read_into(codes_at, codes)
-    return QuantizedArray(PQ(codebooks, dims=dims), codes, norms)
+    return Codes(first, shape, codebooks, norms)
 
 
-def write(output: Output, storage: QuantizedArray, dims: int) -> None:
+def write(output: Output, storage: Any, dims: int) -> None:
     """Writes a quantized matrix that the format `can_hold`."""
     rows, n_codes = storage.codes.shape
     output.pack("?qqi", storage.norms is not None, rows, dims, rows * n_codes)
@@ -82,7 +85,7 @@ def write(output: Output, storage: QuantizedArray, dims: int) -> None:
 def can_hold(storage: Any) -> bool:
     """Whether the format can hold rows as codes: 256 centroids, no rotation, at most 256 norms."""
     return (
-        isinstance(storage, QuantizedArray)
+        getattr(storage, "kind", None) == "QuantizedArray"
         and storage.projection is None
         and storage.codebooks.shape[1] == CENTROIDS
         and storage.codes.size < 2**31
@@ -90,7 +93,7 @@ def can_hold(storage: Any) -> bool:
     )
 
 
-def row_norms(storage: QuantizedArray) -> np.ndarray:
+def row_norms(storage: Any) -> np.ndarray:
     """The norm of each row, float32 `[rows]`, without reconstructing one."""
     squares = np.square(np.asarray(storage.codebooks, np.float64)).sum(-1)
     codes = np.asarray(storage.codes)

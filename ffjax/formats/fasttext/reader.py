@@ -13,6 +13,7 @@ each word. A file never has a quantized output matrix and a dense input matrix: 
 nothing.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +38,7 @@ from ffjax.formats.fasttext.layout import (
 )
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
-from ffjax.storage import ComposedArray, NdArray, QuantizedArray, Storage
+from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.storage.word_sums import NgramRows, compose
 from ffjax.strings.string_table import StringTable
@@ -226,11 +227,20 @@ def _read_matrix(
     """Reads the head of a matrix and steps over its rows; a quantized one is read."""
     cursor.chunk = chunk
     if read_quantized(cursor, version) and may_be_quantized:
-        start = cursor.position
-        codes = quantized.read(cursor, dims, mmap=mmap)
+        start, codes = cursor.position, _read_codes(cursor, dims, mmap)
         return _Matrix(cursor.source, start, len(codes), dims, mmap, codes)
     rows, start = layout.skip_dense(cursor, dims)
     return _Matrix(cursor.source, start, rows, dims, mmap, None)
+
+
+def _read_codes(cursor: Cursor, dims: int, mmap: bool) -> QuantizedArray:
+    start, shape, codebooks, norms = quantized.read(cursor, dims)
+    if mmap and math.prod(shape):
+        codes: Any = cursor.source.map(start, shape, np.uint8)
+    else:
+        codes = np.empty(shape, np.uint8)
+        cursor.source.read_into(start, codes)
+    return QuantizedArray(PQ(codebooks, dims=dims), codes, norms)
 
 
 def _check_rows(
