@@ -29,6 +29,9 @@ from tests.formats.samples import open_bytes
         (b"5 3\n6 2\n", "text"),  # numbers for words, and one value each
         (b"x 0.5 1\n", "text"),
         (b"x 0.5", "text"),
+        (b"PAR1 0.5 1\n", "text"),
+        (b"FiFu 0.5 1\n", "text"),
+        (b"\x83\xa5ffjax\x01\xa6a = 1\n", "msgpack"),
         (b"5 0.5\n", "text"),
         (b"broken\nx 0.5 1\n", "text"),
         ("\u00a0 0.5 1\n".encode(), "text"),

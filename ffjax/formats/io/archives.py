@@ -10,7 +10,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from posixpath import splitext
 from typing import Any
@@ -42,45 +42,50 @@ _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zl
 _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
-def open_zip(raw: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
-    """A member of a zip archive as a stream, by default the one of `default_member`."""
-    with _format_errors(file, "zip"):
-        archive = zipfile.ZipFile(raw)
-        infos = {info.filename: info for info in filter(_is_file, archive.infolist())}
-    names = list(infos)
-    if member is None and (format := by_names(names)) is not None:
-        got, hint = format.title, format.advice
-        raise FormatError(file, offset=0, expected="one file", got=got, hint=hint)
-    info = infos[_chosen(names, member, file, "zip")]
-    _check_zipped(info, file)
-    with _format_errors(file, "zip"):
-        return _Member(archive.open(info), archive, file, "zip")
+class Zip:
+    """An open zip archive."""
 
+    def __init__(self, raw: Any, file: File | None) -> None:
+        self._raw, self._file = raw, file
+        with _format_errors(file, "zip"):
+            self._archive = zipfile.ZipFile(raw)
+            infos = self._archive.infolist()
+        # `is_dir` would fail if there is no name.
+        self._infos = {x.filename: x for x in infos if not x.filename.endswith("/")}
+        self.names = list(self._infos)
 
-def zip_names(raw: Any, file: File | None) -> list[str]:
-    """The files of a zip archive."""
-    with _format_errors(file, "zip"):
-        return [info.filename for info in filter(_is_file, zipfile.ZipFile(raw).infolist())]
+    def open(self, member: str | None = None) -> io.RawIOBase:
+        """A file as a stream, by default the one of `default_member`."""
+        if member is None and (format := by_names(self.names)) is not None:
+            got, hint = format.title, format.advice
+            raise FormatError(self._file, offset=0, expected="one file", got=got, hint=hint)
+        info = self._infos[_chosen(self.names, member, self._file, "zip")]
+        _check_zipped(info, self._file)
+        with _format_errors(self._file, "zip"):
+            return _Member(self._archive.open(info), self._file, "zip")
 
-
-def _is_file(info: zipfile.ZipInfo) -> bool:
-    return not info.filename.endswith("/")  # `is_dir` would fail if there is no name
-
-
-def stored_span(raw: Any, file: File | None, name: str) -> tuple[int, int] | None:
-    """Where the bytes of a member begin and end in a zip archive; `None` if it is compressed."""
-    with _format_errors(file, "zip"):
-        info = zipfile.ZipFile(raw).getinfo(name)
+    def span(self, name: str) -> tuple[int, int] | None:
+        """Where the bytes of a file begin and end in the archive; `None` if it is compressed."""
+        info = self._infos[name]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             return None
-        raw.seek(max(0, info.header_offset))
-        magic, name_bytes, extra_bytes = struct.unpack("<4s22xHH", raw.read(30))
+        with _format_errors(self._file, "zip"):
+            self._raw.seek(max(0, info.header_offset))
+            magic, name_bytes, extra_bytes = struct.unpack("<4s22xHH", self._raw.read(30))
         start = info.header_offset + 30 + name_bytes + extra_bytes
-        stop, size = start + info.file_size, raw.seek(0, io.SEEK_END)
-        if magic != b"PK\3\4" or stop > size:
-            expected, got = f"{info.file_size} bytes at byte {start}", f"a file of {size}"
-            raise _bad_member(file, "zip", name, expected, got)
-        return start, stop
+        if magic != b"PK\3\4":
+            raise _bad_member(self._file, "zip", name, "a header", repr(magic))
+        return _checked_span(self._raw, self._file, "zip", name, start, info.file_size)
+
+
+def _checked_span(
+    raw: Any, file: File | None, kind: str, name: str, start: int, size: int
+) -> tuple[int, int]:
+    length = raw.seek(0, io.SEEK_END)
+    if start + size > length:
+        expected, got = f"{size} bytes at byte {start}", f"a file of {length}"
+        raise _bad_member(file, kind, name, expected, got)
+    return start, start + size
 
 
 def may_be_folder(head: bytes, limit: int) -> bool:
@@ -94,11 +99,13 @@ def may_be_folder(head: bytes, limit: int) -> bool:
         return False
 
 
-def tar_names(raw: Any, file: File | None) -> list[str]:
-    """The regular files of a tar archive that can be sought."""
+def tar_spans(raw: Any, file: File | None) -> dict[str, tuple[int, int]]:
+    """Where the regular files of a tar archive that can be sought begin and end, by their names."""
     raw.seek(0)
     with _format_errors(file, "tar"), tarfile.open(fileobj=raw, mode="r:") as archive:
-        return [info.name for info in archive if info.isreg()]
+        files = [info for info in archive if info.isreg() and not info.issparse()]
+    bounds = ((info.name, info.offset_data, info.size) for info in files)
+    return {name: _checked_span(raw, file, "tar", name, *at) for name, *at in bounds}
 
 
 def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
@@ -145,7 +152,7 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
         raise several(file, "tar", names)
     if not info.isreg() or info.issparse():
         raise _bad_member(file, "tar", info.name, "a regular file", "another kind")
-    return _Member(archive.extractfile(info), archive, file, "tar", finish)
+    return _Member(archive.extractfile(info), file, "tar", finish, archive.close)
 
 
 def default_member(names: list[str]) -> str | None:
@@ -184,10 +191,15 @@ class _Member(io.RawIOBase):
     """The data of one member; `at_end` is called once they have been read."""
 
     def __init__(
-        self, data: Any, archive: Any, file: Any, kind: str, at_end: Any = lambda: None
+        self,
+        data: Any,
+        file: Any,
+        kind: str,
+        at_end: Callable[[], None] = lambda: None,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._data, self._archive, self._at_end = data, archive, at_end
-        self._file, self._kind = file, kind
+        self._data, self._file, self._kind = data, file, kind
+        self._at_end, self._close = at_end, close
 
     def readable(self) -> bool:
         """Always true."""
@@ -205,10 +217,10 @@ class _Member(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Closes the archive too."""
+        """Closes a tar archive too."""
         if not self.closed:
             self._data.close()
-            self._archive.close()
+            self._close()
         super().close()
 
 

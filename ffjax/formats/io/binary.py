@@ -31,14 +31,20 @@ class ByteSource:
         error: type[FormatError] = FormatError,
         file: Any = None,
         span: tuple[int, int | None] = (0, None),
+        inside: str = "",
     ) -> None:
-        self.name, self.error, self._file = name, error, file
+        self.name, self._error, self._file, self._inside = name, error, file, inside
         self.data = memoryview(data)[slice(*span)]
         self._map = data if isinstance(data, mmap.mmap) else None
         self._start = span[0]  # of the bytes, in a file that has others too
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def error(self, *, chunk: str | None = None, **what: Any) -> FormatError:
+        """An error about the bytes; offsets count inside what wraps them."""
+        chunk = ": ".join(filter(None, (self._inside, chunk)))
+        return self._error(self.name, chunk=chunk or None, **what)
 
     @property
     def mappable(self) -> bool:
@@ -70,7 +76,7 @@ class ByteSource:
             if not count:
                 expected = f"{len(target) - filled} more bytes"
                 got = "the end of the file, which has become shorter since it was opened"
-                raise self.error(self.name, offset=start + filled, expected=expected, got=got)
+                raise self.error(offset=start + filled, expected=expected, got=got)
             filled += count
 
     def map(self, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
@@ -108,7 +114,7 @@ class Cursor:
         """An error about a field that begins at `offset`, by default at the position."""
         offset = self.position if offset is None else offset
         what = {"field": field, "expected": expected, "got": got, "hint": hint}
-        return self.source.error(self.source.name, offset=offset, chunk=self.chunk, **what)
+        return self.source.error(offset=offset, chunk=self.chunk, **what)
 
     def claim(self, field: str, count: int, size: int = 1, *, offset: int | None = None) -> int:
         """The bytes that `count` elements of `size` bytes take."""

@@ -17,21 +17,13 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
-from ffjax.formats.io.archives import (
-    may_be_folder,
-    open_tar,
-    open_zip,
-    several,
-    stored_span,
-    tar_names,
-    zip_names,
-)
+from ffjax.formats.io.archives import Zip, may_be_folder, open_tar, several, tar_spans
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import Decompressed
 from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
@@ -109,10 +101,13 @@ class Stream:
     ) -> FormatError:
         """An error about the byte at `offset`, counted inside what wraps the file."""
         what = {"expected": expected, "got": got, **where}
-        if self.wrapping:
-            inside = f"inside {' and '.join(self.wrapping)}"
-            chunk = f"{inside}: {chunk}" if chunk else inside
+        chunk = ": ".join(filter(None, (self.inside, chunk)))
         return FormatError(self.file, offset=offset, chunk=chunk or None, **what)
+
+    @property
+    def inside(self) -> str:
+        """What wraps the file, as errors call it; empty for a file by itself."""
+        return f"inside {' and '.join(self.wrapping)}" if self.wrapping else ""
 
 
 # Whether files of these names, of a directory or an archive, are embeddings together.
@@ -172,16 +167,16 @@ def open_source(
             kind = other_format(stream.head(_HEAD_BYTES), is_wrapped=not stream.wrapping)
             if kind is not None:
                 got, hint = kind.name, kind.advice
-            raise error(stream.file, **where, expected=repr(magic), got=got, hint=hint)
-        raw = stream.raw
-        if stream.wrapping or stream.size is None:
-            raw = _copied(stack, stream)
-        span = (0, None)
+            source = ByteSource(stream.file, b"", error, inside=stream.inside)
+            raise source.error(**where, expected=repr(magic), got=got, hint=hint)
+        raw, span = stream.raw, (0, None)
         if isinstance(raw, _Section):
             raw, span = raw.file, (raw.start, raw.stop)
+        else:
+            raw = _in_place(stack, stream)
         size = os.fstat(raw.fileno()).st_size
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        yield ByteSource(stream.file, data, error, raw, span)
+        yield ByteSource(stream.file, data, error, raw, span, stream.inside)
         # The map goes when its last view does: a failed read's traceback may still hold one.
 
 
@@ -205,8 +200,10 @@ class _Section(io.RawIOBase):
         return count
 
 
-def _copied(stack: ExitStack, stream: Stream) -> Any:
-    """The rest of a stream in a temporary file."""
+def _in_place(stack: ExitStack, stream: Stream) -> Any:
+    """The file of a stream, or the rest of it in a temporary file if it has none by itself."""
+    if stream.size is not None and not stream.wrapping:
+        return stream.raw
     file = stack.enter_context(tempfile.TemporaryFile())
     while data := stream.read(_COPY_BYTES):
         file.write(data)
@@ -218,30 +215,20 @@ def _archive(
     file: File | None,
     names: list[str],
     wrapping: tuple[str, ...],
-    open_member: Callable[[str], AbstractContextManager[Any]],
+    open_member: Callable[[str], Any],
 ) -> Stream:
     """An archive as the stream of a folder."""
+    *outer, kind = wrapping
 
     @contextmanager
     def open_file(name: str) -> Iterator[Stream]:
+        inside = (*outer, f"{kind} ({name})")
         with open_member(name) as data:
-            if isinstance(data, _Section):  # which can be read in place
-                yield Stream(file, data, (), data.stop - data.start)
-            else:
-                yield Stream(file, data, wrapping)
+            size = data.stop - data.start if isinstance(data, _Section) else None
+            yield Stream(file, data, inside, size)
 
-    error = several(file, wrapping[-1], names)
+    error = several(file, kind, names)
     return Stream(file, NoBytes(error), wrapping, folder=Folder(file, names, open_file))
-
-
-def _open_zipped(raw: Any, file: File | None, name: str) -> Any:
-    span = stored_span(raw, file, name)
-    return open_zip(raw, file, name) if span is None else _Section(raw, *span)
-
-
-def _open_copied(tar: Any, file: File | None, name: str) -> Any:
-    tar.seek(0)
-    return open_tar(tar, file, name)
 
 
 def _directory(path: Any) -> Stream:
@@ -276,14 +263,16 @@ def _unwrap(
     file, head = stream.file, stream.head(_HEAD_BYTES)
     is_folder = is_folder if member is None else None
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        if stream.size is None:
-            raise stream.error(0, "a zip archive in a regular file", "one in a pipe")
-        raw = stream.raw
-        raw.seek(0)
-        if is_folder is not None and is_folder(names := by_level(zip_names(raw, file))):
-            return _archive(file, names, ("zip",), lambda name: _open_zipped(raw, file, name))
-        data = open_zip(raw, file, member)
-        return Stream(file, stack.enter_context(data), ("zip",))
+        raw = _in_place(stack, stream)
+        archive = Zip(raw, file)
+        if is_folder is not None and is_folder(names := by_level(archive.names)):
+
+            def open_zipped(name: str) -> Any:
+                span = archive.span(name)
+                return archive.open(name) if span is None else _Section(raw, *span)
+
+            return _archive(file, names, ("zip",), open_zipped)
+        return Stream(file, stack.enter_context(archive.open(member)), ("zip",))
     kind = compression_of(head)
     if kind is not None:
         data = stack.enter_context(Decompressed(stream, kind, file))
@@ -291,10 +280,11 @@ def _unwrap(
         head = stream.head(_HEAD_BYTES)
     if _is_tar(head):
         if is_folder is not None and may_be_folder(stream.head(_TAR_BYTES), _SMALL_BYTES):
-            copy = _copied(stack, stream)
-            if is_folder(names := by_level(tar_names(copy, file))):
+            copy = _in_place(stack, stream)
+            spans = tar_spans(copy, file)
+            if is_folder(names := by_level(list(spans))):
                 wrapping = (*stream.wrapping, "tar")
-                return _archive(file, names, wrapping, lambda name: _open_copied(copy, file, name))
+                return _archive(file, names, wrapping, lambda name: _Section(copy, *spans[name]))
             copy.seek(0)
             stream = Stream(file, copy, stream.wrapping)
         data = stack.enter_context(open_tar(stream, file, member))

@@ -86,7 +86,7 @@ class Machine:
         if field is None:
             field, offset, hint = self._name, self._offset, hint or self._hint
         where = {"offset": offset, "chunk": "pickle", "field": field}
-        return self.source.error(self.source.name, **where, expected=expected, got=got, hint=hint)
+        return self.source.error(**where, expected=expected, got=got, hint=hint)
 
     def _unknown(self) -> FormatError:
         if self._offset >= len(self._data):

@@ -29,8 +29,7 @@ def _describe(source: ByteSource) -> dict[str, Any]:
             facts |= _training(tree["training"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         expected, got = "the tree of embeddings", f"an error: {error!r}"
-        name, chunk = source.name, "snapshot"
-        raise source.error(name, chunk=chunk, expected=expected, got=got) from error
+        raise source.error(chunk="snapshot", expected=expected, got=got) from error
     return facts
 
 

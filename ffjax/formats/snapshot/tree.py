@@ -63,8 +63,7 @@ class TreeNode:
 
     def error(self, field: str | None, expected: str, got: str) -> FormatError:
         """An error about an entry, or about the map; the caller raises it."""
-        name = self.source.name
-        return self.source.error(name, chunk=self.path, field=field, expected=expected, got=got)
+        return self.source.error(chunk=self.path, field=field, expected=expected, got=got)
 
     def text(self, name: str) -> str:
         """An entry that is text."""

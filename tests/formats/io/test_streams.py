@@ -269,19 +269,17 @@ def test_a_stream_can_be_taken_over_in_place(tmp_path: Path) -> None:
                 assert bytes(source.data) == TEXT
                 assert source.mappable and source.name == path
                 assert bytes(source.map(4, (3,), np.uint8)) == TEXT[4:7]
-            with pytest.raises(
-                ffjax.FormatError, match="file: byte 0: header: magic: expected b'other', got"
-            ):
+            message = "byte 0: (inside .*: )?header: magic: expected b'other', got"
+            with pytest.raises(ffjax.FormatError, match=message):
                 open_source(stream, magic=b"other").__enter__()
 
 
 def test_zip_in_a_pipe() -> None:
-    reader, writer = os.pipe()
-    os.write(writer, zipped({"a": b"x 0.5\n"}))
-    os.close(writer)
-    with pytest.raises(
-        ffjax.FormatError, match="expected a zip archive in a regular file, got one in a pipe"
-    ):
+    raw = zipped({"a": b"x 0.5\n", "b": b"y 0.5 1\n"})
+    for member, dims in (("a", 1), ("b", 2)):
+        with piped(raw) as reader:
+            assert ffjax.load(reader, member=member).dims == dims
+    with piped(raw) as reader, pytest.raises(ffjax.FormatError, match="got several: 'a', 'b'"):
         ffjax.load(reader)
 
 

@@ -135,6 +135,16 @@ def test_a_table_that_claims_too_much(path: Path) -> None:
         ffjax.load(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_errors_name_the_member_of_an_archive(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("vectors.npy", b"not an array")
+    message = r"bad.npz: byte 0: inside zip \(vectors.npy\): vectors.npy: "
+    with pytest.raises(ffjax.FormatError, match=message):
+        ffjax.load(path)
+
+
 @pytest.mark.usefixtures("as_users_see")
 def test_words_in_memory_name_from_vectors(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.eye(2, dtype=np.float32))
