@@ -229,7 +229,7 @@ class Classifier:
     def score(
         self, texts: Any, label: str, *, lowercase: bool = False, newline: str = "error"
     ) -> Any:
-        """The score of one label, as `predict` gives it, whatever the best labels are.
+        """The score of one label for each text, as `predict` gives it, even if others are better.
 
         Args:
             texts: as for `predict`.

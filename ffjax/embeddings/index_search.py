@@ -46,8 +46,9 @@ class CandidateIndex(Protocol):
 class FaissIndex:
     """An index of faiss, with rows added in their order.
 
-    It needs the extra `faiss`: `pip install 'ffjax[faiss]'`. What the index looks through is set on
-    it, such as `index.nprobe`. To save an index on a GPU, convert it with `faiss.index_gpu_to_cpu`.
+    It needs the extra `faiss`: `pip install 'ffjax[faiss]'`. Search parameters are set on the
+    index, such as `index.nprobe`. To save an index on a GPU, convert it with
+    `faiss.index_gpu_to_cpu`.
 
     Args:
         index: the index.

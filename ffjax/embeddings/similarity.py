@@ -34,7 +34,7 @@ def _by_similarity(compare: Callable[[float, float], bool]) -> Any:
 
 
 class SimilarityResult(NamedTuple):
-    """A word and how similar it is to the query; results compare by similarity alone.
+    """A word and its similarity to the query; results compare by similarity only.
 
     A result is a tuple like the pairs of gensim.
 
@@ -165,7 +165,7 @@ class WordSearches(ABC):
         Args:
             words: the words.
             k: at most how many words for each.
-            metric: `"cosine"`, or one of the others of `ffjax.top_k`.
+            metric: `"cosine"`, or another metric of `ffjax.top_k`.
             topn: another name for `k`.
 
         Returns:

@@ -24,7 +24,7 @@ class Rules(NamedTuple):
     """What counts in a text, and what becomes of the mean.
 
     Attributes:
-        prompt: what is put before every text.
+        prompt: words put before every text.
         normalize: whether vectors are scaled to unit length.
         most_characters: the characters of a text that are read, `None` for all.
         most_tokens: the tokens that are read, `None` for all.

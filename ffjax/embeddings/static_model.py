@@ -47,7 +47,7 @@ class StaticModel:
         unknown: `"drop"` or `"keep"` the token for unknown text.
         layout: whose rules hold: `"model2vec"`, which also reads no more of a text than
             `max_length` times the median length of a token, or `"sentence-transformers"`.
-        prompt: what is put before every text.
+        prompt: words put before every text.
         config: the content of the model's `config.json`.
 
     Raises:

@@ -39,7 +39,7 @@ def search(
         queries: the same.
         k: at most how many lines for each query.
         embeddings: the embeddings, or a static model; vectors do not need any.
-        metric: `"cosine"`, or one of the others of `ffjax.top_k`.
+        metric: `"cosine"`, or another metric of `ffjax.top_k`.
         pooling: as in `embed_text`, like the arguments after it; for text only, and not for static
             models.
         weights: as in `embed_text`.

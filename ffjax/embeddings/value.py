@@ -34,7 +34,7 @@ class Embeddings(EverydayVerbs):
 
     A word has a vector if it is known, or through its n-grams. `emb[word]`, `similarity`,
     `most_similar` and the other verbs of gensim and fastText raise `KeyError` for a word without
-    one; `get` and finalfusion's methods answer `None`; batches say so for each word.
+    one; `get` and finalfusion's methods return `None`; batches mark each such word.
 
     Args:
         storage: the rows, taken as they are; `from_vectors` scales them to unit length.
@@ -251,7 +251,7 @@ class Embeddings(EverydayVerbs):
 
         Args:
             path: the path. `training` is left out, since the format cannot hold it;
-                `write_finalfusion` asks first.
+                `write_finalfusion` requires `drop_training`.
         """
         # Formats import embeddings, so that this import is not at the top.
         from ffjax.formats.finalfusion.writer import write_finalfusion

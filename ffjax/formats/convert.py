@@ -65,7 +65,7 @@ def convert(
         target: likewise.
         from_format: the format of the source as in `load`; `None` to recognize it.
         to_format: the format of the target as in `save`; without it the name decides.
-        lossy: whether to replace what is not UTF-8 in words by U+FFFD.
+        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to convert at most; n-grams are all kept.
         dims: how many dimensions the source has, as in `load`.
         member: the name of the file in an archive, as in `load`.

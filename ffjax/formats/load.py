@@ -49,7 +49,7 @@ def load(
         mmap: whether to map the matrices of finalfusion, fastText, gensim's and spaCy's files, and
             of tables that have floats row by row, instead of reading them. The file must not be
             changed in place while the embeddings are used. What cannot be mapped is read.
-        lossy: whether to replace what is not UTF-8 in words by U+FFFD.
+        lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
             `python 2.7 0.5 0.25`; other formats say it themselves.

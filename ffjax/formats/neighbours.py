@@ -48,7 +48,7 @@ def neighbours(
         embeddings: the embeddings, with a list of words.
         path: the file to write.
         k: at most how many neighbours of each word, at least 1.
-        metric: `"cosine"`, or one of the others of `ffjax.top_k`.
+        metric: `"cosine"`, or another metric of `ffjax.top_k`.
         progress: called with the number of rows that have their neighbours, and of all.
 
     Raises:

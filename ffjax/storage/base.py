@@ -125,7 +125,7 @@ class Storage(Chunk, SnapshotValue):
         """
 
     def view_rows(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Rows on the host that the caller must not change: no copies of what is there as rows."""
+        """Rows on the host that the caller must not change: not copied if they exist as rows."""
         return self.read(rows)
 
     def host_scores(

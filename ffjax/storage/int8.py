@@ -25,7 +25,7 @@ _LARGEST = 127
 @final
 @value()
 class Int8Array(RowArrays, kind="Int8Array"):
-    """Rows of 8-bit whole numbers, each times its row's scale when it is read.
+    """Rows of 8-bit integers, multiplied by the scale of their row when read.
 
     NumPy arrays are copied to the default device, so that they cannot change; a memory map stays
     one, and a JAX array stays where it is. Only `np.asarray(storage)` makes floats of all rows at
@@ -33,7 +33,7 @@ class Int8Array(RowArrays, kind="Int8Array"):
 
     Args:
         codes: the numbers, int8 `[rows, dims]`.
-        scales: what to multiply those of each row by, float32 `[rows]`.
+        scales: the factor of each row, float32 `[rows]`.
 
     Raises:
         TypeError: if an array has another type or rank.

@@ -51,7 +51,7 @@ def batches(
     """Divides lines and their labels into minibatches, which all have one shape.
 
     So a step of training compiles once. Words are divided, and changed if asked, as `embed_text`
-    does; words of more than 64 bytes become fillers. The order depends on the key alone: the same
+    does; words of more than 64 bytes become fillers. The order depends only on the key: the same
     key gives the same batches. For another order in each epoch fold its number into the key.
 
     Args:

@@ -24,7 +24,7 @@ class SubwordVocab(Vocab):
     """What vocabularies with n-grams share: first the rows of words, then those of n-grams.
 
     Attributes:
-        markers: what is put before and after a word when its n-grams are taken.
+        markers: the strings put before and after a word when its n-grams are taken.
     """
 
     markers: ClassVar[tuple[str, str]] = ("<", ">")
@@ -86,7 +86,7 @@ class SubwordVocab(Vocab):
             yield ids.astype(np.int64) + self.n_word_rows
 
     def encode(self, strings: Strings) -> Rows:
-        """The row of each known word, the rows of the n-grams of the others."""
+        """The row of each known word, and the rows of the n-grams of each unknown one."""
         words = self.find(strings)
         ids = self.ngram_rows(jnp.asarray(strings.bytes), jnp.asarray(strings.lengths))
         return Rows(words, jnp.where((words < 0)[..., None], ids, jnp.int32(-1)))
@@ -171,7 +171,7 @@ class FastTextVocab(BucketVocab, kind="FastTextVocab"):
 
     Args:
         words: the words, each once.
-        indexer: the n-gram range and number of buckets, and which of them remain where some have
+        indexer: the n-gram range and number of buckets, and which of them remain if some have
             been dropped; by default n-grams of 3 to 6 characters in 2,000,000 buckets.
         rows: the row of each word if words share rows, shape `[n_words]`.
 

@@ -19,7 +19,7 @@ FRAME_HEIGHT = 640  # pixels, in a notebook
 
 
 class ExplorerPage:
-    """A page of HTML that needs nothing else: shown in a notebook, or saved as a file.
+    """A self-contained HTML page: shown in a notebook, or saved as a file.
 
     Attributes:
         content: the page, as UTF-8.

@@ -74,7 +74,7 @@ def load_fasttext(
             the words take, and vectors are composed when they are read. The file must not be
             changed in place while the embeddings are used. What is not a regular file is copied to
             a temporary one.
-        lossy: whether to replace what is not UTF-8 in words by U+FFFD. A word that would then equal
+        lossy: whether to replace bytes that are not UTF-8 by U+FFFD. A word that would then equal
             another keeps its bytes. Vectors are those of the words as they were trained either way.
         limit: how many words to keep, from the first; n-grams are all kept.
 

@@ -21,7 +21,7 @@ class QuantizationQuality(NamedTuple):
         mean_cosine: of each row with its reconstruction; zero rows are left out.
         recall: the share of the 10 rows nearest to a row, by the cosine, that are among the 10
             nearest afterwards: the mean over 256 rows drawn at random, with the original row as the
-            query and itself left out. Among words' rows, where there are any.
+            query and left out of the answers. Only rows of words count, if there are any.
     """
 
     mean_squared_error: float

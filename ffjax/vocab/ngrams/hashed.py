@@ -141,8 +141,8 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
 
     fastText leaves out n-grams of one character at either end of `<word>`, that is, the brackets by
     themselves; finalfusion-python does not. The two differ if `min_n` is 1, and
-    `skip_edge_unigrams` chooses. To fastText `</s>`, the end of a line, is a sign and not a word;
-    `bare_eos` chooses that.
+    `skip_edge_unigrams` chooses. fastText takes `</s>`, the end of a line, for a sign and not a
+    word; `bare_eos` chooses that.
 
     Args:
         n_buckets: the number of buckets, 1 to `2**32 - 1`; on a device at most `2**31`.
@@ -178,7 +178,7 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
 
     @property
     def hashing(self) -> "FastTextIndexer":
-        """The indexer itself; of a `PrunedIndexer` what finds the buckets."""
+        """This indexer; for a `PrunedIndexer`, the one that finds the buckets."""
         return self
 
     def __call__(self, ngram: str) -> int:
