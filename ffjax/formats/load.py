@@ -13,8 +13,8 @@ from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import collect
+from ffjax.storage.divide import divide
 from ffjax.storage.norms import Norms
-from ffjax.storage.sharded import divide
 from ffjax.transforms.select import first_words
 
 

@@ -19,7 +19,6 @@ from jax.sharding import (
     get_abstract_mesh,
 )
 
-from ffjax._internal.pytree import set_fields
 from ffjax.storage.base import Storage
 from ffjax.storage.sharded import ShardedArray
 
@@ -81,6 +80,4 @@ def _divided(tree: Any) -> Any:
     automatic = {axis: AxisType.Auto for axis in sharding.mesh.axis_names}
     mesh = sharding.mesh.update_axis_types(automatic)
     axes = rows if isinstance(rows, tuple) else (rows,)
-    storage = object.__new__(ShardedArray)
-    set_fields(storage, padded=tree, n_rows=len(tree), mesh=mesh, axes=axes)
-    return storage
+    return ShardedArray.of_divided(tree, mesh, axes)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from ffjax._internal.arrays import (
     AnyArray,
@@ -22,7 +22,6 @@ from ffjax._internal.arrays import (
 from ffjax._internal.jax_compat import abstract_mesh
 from ffjax._internal.pytree import field_names, replace, set_fields, value
 from ffjax.storage.base import Ids, Slots, Storage, Vectors, written
-from ffjax.storage.composed import ComposedArray
 from ffjax.storage.dense import NdArray, check_matrix, unplaced
 
 # Bytes that are read from a memory map at a time.
@@ -104,6 +103,13 @@ class ShardedArray(Storage):
             lambda array: jax.device_put(array, everywhere),
         )
         set_fields(self, padded=padded, n_rows=len(matrix), mesh=mesh, axes=axes)
+
+    @classmethod
+    def of_divided(cls, rows: Storage, mesh: Any, axes: tuple[str, ...]) -> "ShardedArray":
+        """Rows that are divided already, evenly."""
+        storage = object.__new__(cls)
+        set_fields(storage, padded=rows, n_rows=len(rows), mesh=mesh, axes=axes)
+        return storage
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -226,38 +232,6 @@ class ShardedArray(Storage):
                 return mapped(*arguments)
 
         return call
-
-
-def divide(
-    storage: Storage, sharding: NamedSharding
-) -> tuple[ShardedArray, Float32[np.ndarray, " rows"] | None]:
-    """The rows of a storage, divided; and the norms of rows that are composed when they are read.
-
-    Each process composes the rows of its own devices. All processes get all norms.
-    """
-    if not isinstance(storage, ComposedArray):
-        return ShardedArray(storage, sharding), None
-    rows = _ComposedRows(storage)
-    divided = ShardedArray(unplaced(rows), sharding)
-    # Their blocks are those of the rows, so that each process gives the norms that it has computed.
-    norms = ShardedArray(rows.norms, sharding)
-    return divided, norms.read(slice(None))[:, 0]
-
-
-class _ComposedRows:
-    """The rows of a storage as an array that composes those that are read and notes their norms."""
-
-    def __init__(self, storage: ComposedArray) -> None:
-        self._storage, self.shape, self.dtype = storage, storage.shape, storage.dtype
-        self.norms = np.ones((len(storage), 1), np.float32)
-
-    def __getitem__(self, key: slice) -> np.ndarray:
-        storage, (start, stop, _) = self._storage, key.indices(self.shape[0])
-        border = min(max(start, storage.n_words), stop)
-        units, self.norms[start:border, 0] = storage.units(np.arange(start, border))
-        rows = np.concatenate([units, storage.read(slice(border, stop))])
-        release_pages(storage)
-        return rows
 
 
 @jax.jit
