@@ -75,14 +75,7 @@ def read_header(source: ByteSource) -> Header:
     size = cursor.number("Q", "length", 2, _MAX_HEADER_BYTES)
     cursor.claim("length", size, offset=0)
     start = cursor.position
-    text = cursor.text("JSON", size)
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        got = f"{text[:32]!r} ({error})"
-        raise cursor.error("JSON", "an object of arrays", got, offset=start) from error
-    if not isinstance(entries, dict):
-        raise cursor.error("JSON", "an object of arrays", repr(text[:32]), offset=start)
+    entries = cursor.json("JSON", size, dict, "an object of arrays")
     metadata = entries.pop(_METADATA, {})
     if not _is_object_of_strings(metadata):
         got = repr(metadata)[:64]

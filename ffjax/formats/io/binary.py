@@ -5,6 +5,7 @@ position in a stretch of it. Each read is checked against the end of the stretch
 `Cursor.claim` checks a declared number of elements before the caller allocates anything for them.
 """
 
+import json
 import mmap
 import os
 import struct
@@ -166,6 +167,18 @@ class Cursor:
             got = f"byte 0x{raw[error.start]:02x} ({error.reason})"
             offset = self.position - count + error.start
             raise self.error(field, "UTF-8", got, offset=offset) from error
+
+    def json(self, field: str, count: int, kind: type, expected: str) -> Any:
+        """The next `count` bytes as JSON, whose outermost value is of one type."""
+        start, text = self.position, self.text(field, count)
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            offset = start + len(text[: getattr(error, "pos", 0)].encode())
+            raise self.error(field, expected, f"an error: {error}"[:80], offset=offset) from error
+        if not isinstance(tree, kind):
+            raise self.error(field, expected, repr(tree)[:64], offset=start)
+        return tree
 
     def finish(self) -> None:
         """Checks that the stretch has been read to its end."""

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 
+_MAX_BYTES = 1 << 30  # of a file that is read at once
 # What says that the folders beside it belong to the same pipeline or model.
 _WHOLE = {"config.cfg", "meta.json", "modules.json", "vocab", "data.pkl"}
 
@@ -25,6 +27,26 @@ class Folder(NamedTuple):
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one of the file system."""
+        return self.file is not None and os.path.isdir(self.file)
+
+    def path_of(self, name: str) -> str:
+        """A file's name in error messages."""
+        if self.file is None or isinstance(self.file, int):
+            return name
+        return f"{os.fsdecode(self.file)}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a small file."""
+        with self.open(name) as stream:
+            data = stream.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            expected = f"at most {_MAX_BYTES} bytes"
+            raise FormatError(self.path_of(name), expected=expected, got="more")
+        return data
 
 
 class NoBytes(io.RawIOBase):

@@ -13,8 +13,8 @@ def describe(stream: Stream) -> dict[str, Any]:
     folder = stream.expected_folder()
     layout = layouts.layout_in(folder)
     settings = layouts.read_settings(folder, layout)
-    raw = layouts.content(folder, layout.tokenizer)
-    tokenizer = read_tokenizer(raw, layouts.path_of(folder, layout.tokenizer))
+    raw = folder.read(layout.tokenizer)
+    tokenizer = read_tokenizer(raw, folder.path_of(layout.tokenizer))
     with folder.open(layout.tensors) as stream, open_source(stream) as source:
         rows, dims = (tensor := layouts.rows_tensor(folder, layout, read_header(source))).shape
     return {

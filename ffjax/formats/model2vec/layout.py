@@ -16,12 +16,11 @@ mean. The arrays are
     weights                              a factor for each token, F32 or F64
 """
 
-import json
 import os
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
+from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.safetensors_file import Header, Tensor
 
@@ -29,7 +28,6 @@ TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.js
 CONFIG, CONFIG_ST, NESTED = "config.json", "config_sentence_transformers.json", "0_StaticEmbedding/"
 _FIRST_FILES = (CONFIG, CONFIG_ST, MODULES, TOKENIZER)
 ROWS = ("embeddings", "embedding.weight", "0")
-_MAX_JSON_BYTES = 1 << 30
 # How many tokens of a text count if the configuration does not say.
 _MAX_LENGTH = 512
 
@@ -115,14 +113,13 @@ def read_settings(folder: Folder, layout: Layout) -> Settings:
     """Reads the configuration of a model."""
     raw, config = b"{}", {}
     if layout.config is not None:
-        raw = content(folder, layout.config)
-        config = _parsed(path_of(folder, layout.config), raw, dict, "an object")
+        raw, config = _json(folder, layout.config, dict, "an object")
     normalize, max_length = config.get("normalize", False), None
     if layout.name == "model2vec":
         max_length = config.get("max_length", _MAX_LENGTH)
     elif (types := _module_types(folder, layout)) is not None:
         normalize = "Normalize" in types
-    file = path_of(folder, layout.config or layout.tensors)
+    file = folder.path_of(layout.config or layout.tensors)
     if type(normalize) is not bool:
         raise FormatError(file, field="normalize", expected="true or false", got=repr(normalize))
     if max_length is not None and (type(max_length) is not int or max_length < 0):
@@ -139,28 +136,27 @@ def read_settings(folder: Folder, layout: Layout) -> Settings:
 
 def _module_types(folder: Folder, layout: Layout) -> list[str] | None:
     """The modules of sentence-transformers, if they are listed: in the folder, or above it."""
-    name, raw = layout.modules, None
-    if name is None and layout.config is None and is_directory(folder):
+    name = layout.modules
+    if name is None and layout.config is None and folder.is_directory:
         name = "../" + MODULES
     if name is None:
         return None
-    with suppress(FileNotFoundError):
-        raw = content(folder, name)
-    if raw is None:
+    try:
+        _, modules = _json(folder, name, list, "a list of modules")
+    except FileNotFoundError:
         return None
-    file = path_of(folder, name)
-    modules = _parsed(file, raw, list, "a list of modules")
     types = [str(entry.get("type")) if isinstance(entry, dict) else "" for entry in modules]
     types = [kind.rpartition(".")[2] for kind in types]
     if types[:1] != ["StaticEmbedding"] or set(types[1:]) - {"Normalize"}:
         expected = "StaticEmbedding, and perhaps Normalize"
+        file = folder.path_of(name)
         raise FormatError(file, field="type", expected=expected, got=", ".join(types) or "none")
     return types
 
 
 def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Tensor:
     """The rows of a model, which must be a matrix."""
-    file = path_of(folder, layout.tensors)
+    file = folder.path_of(layout.tensors)
     name = next((name for name in ROWS if name in header.tensors), None)
     if name is None:
         shown = ", ".join(list(header.tensors)[:4]) or "no arrays"
@@ -173,34 +169,8 @@ def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Tensor:
     return tensor
 
 
-def content(folder: Folder, name: str) -> bytes:
-    """The bytes of a small file of a folder."""
-    with folder.open(name) as stream:
-        data = stream.read(_MAX_JSON_BYTES + 1)
-    if len(data) > _MAX_JSON_BYTES:
-        expected = f"at most {_MAX_JSON_BYTES} bytes"
-        raise FormatError(path_of(folder, name), expected=expected, got="more")
-    return data
-
-
-def is_directory(folder: Folder) -> bool:
-    """Whether a folder is one of the file system."""
-    return folder.file is not None and os.path.isdir(folder.file)
-
-
-def path_of(folder: Folder, name: str) -> str:
-    """A file's name in error messages."""
-    file = folder.file
-    return name if file is None or isinstance(file, int) else f"{os.fsdecode(file)}/{name}"
-
-
-def _parsed(file: str, raw: bytes, kind: type, expected: str) -> Any:
-    """The content of a JSON file."""
-    try:
-        tree = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        offset = getattr(error, "pos", None)
-        raise FormatError(file, offset=offset, expected=expected, got=str(error)[:80]) from error
-    if not isinstance(tree, kind):
-        raise FormatError(file, expected=expected, got=repr(tree)[:64])
-    return tree
+def _json(folder: Folder, name: str, kind: type, expected: str) -> tuple[bytes, Any]:
+    """The bytes of a JSON file, and what they say."""
+    raw = folder.read(name)
+    source = ByteSource(folder.path_of(name), raw)
+    return raw, Cursor(source).json("JSON", len(raw), kind, expected)

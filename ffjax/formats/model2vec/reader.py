@@ -76,8 +76,8 @@ def load_static_model(
     with open_stream(path, member, layouts.is_static_model) as stream:
         folder, layout = _folder(stream, tokenizer)
         settings = layouts.read_settings(folder, layout)
-        raw = layouts.content(folder, layout.tokenizer)
-        parsed = read_tokenizer(raw, layouts.path_of(folder, layout.tokenizer))
+        raw = folder.read(layout.tokenizer)
+        parsed = read_tokenizer(raw, folder.path_of(layout.tokenizer))
         arrays = _read_arrays(folder, layout, parsed, mmap)
     from_st = layout.name == "sentence-transformers"
     if max_length is _FROM_MODEL:
@@ -133,5 +133,5 @@ def _read_arrays(
     try:
         return checked_arrays(matrix, mapping, weights, tokenizer)
     except (TypeError, ValueError) as error:
-        file = layouts.path_of(folder, layout.tensors)
+        file = folder.path_of(layout.tensors)
         raise FormatError(file, got=str(error).rstrip(".")) from error

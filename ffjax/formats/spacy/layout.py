@@ -34,13 +34,8 @@ class Settings(NamedTuple):
     @classmethod
     def read(cls, cursor: Cursor) -> "Settings":
         """Reads the file."""
-        text = bytes(cursor.take("settings", min(cursor.remaining, _MOST_SETTINGS_BYTES)))
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise cursor.error("settings", "JSON", f"an error: {error}", offset=0) from error
-        if not isinstance(values, dict):
-            raise cursor.error("settings", "an object of JSON", repr(values)[:64], offset=0)
+        size = min(cursor.remaining, _MOST_SETTINGS_BYTES)
+        values = cursor.json("settings", size, dict, "an object of JSON")
         settings = cls(**{name: values[name] for name in cls._fields if name in values})
         for name, default in cls._field_defaults.items():
             value = getattr(settings, name)

@@ -124,7 +124,7 @@ def test_wordllama_in_two_files(tmp_path: Path) -> None:
     [
         (None, None, {"normalize": 1}, "config.json: normalize: expected true or false, got 1"),
         (None, None, {"max_length": "x"}, "config.json: max_length: expected a number from 0 or"),
-        (None, None, [], r"config.json: expected an object, got \[\]"),
+        (None, None, [], r"config.json: byte 0: JSON: expected an object, got \[\]"),
         ({"x": rows(3)}, None, {}, "model.safetensors: expected an array embeddings or .* got x"),
         ({"embeddings": rows(3)[0]}, None, {}, r"embeddings: expected two dimensions, got \[5\]"),
         ({"embeddings": rows(3)}, None, {}, "safetensors: got `rows`: expected one for each token"),
