@@ -297,8 +297,7 @@ class Classifier:
         output, hidden = self._output, self._hidden  # once, before there are threads
 
         def run(block: bytes) -> A:
-            with np.errstate(over="ignore", invalid="ignore"):  # NaN is left out below
-                return answer(output, hidden.lines(block), options)
+            return answer(output, hidden.lines(block), options)
 
         n_threads = n_cpus()
         n_blocks = n_threads * (len(text) // (n_threads * _BLOCK_BYTES) + 1)

@@ -44,7 +44,7 @@ _WORD_BYTES = 1 << 16
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 1000, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 24
 # Words that are remembered, and bytes of their sums.
-_WORDS, _SUM_BYTES = 1 << 19, 1 << 27
+_WORDS, _SUM_BYTES = 1 << 20, 1 << 27
 # Dimensions for each label from which on rows are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
 _SKIPPED = -2

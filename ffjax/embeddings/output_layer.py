@@ -95,6 +95,7 @@ class OutputLayer:
             scores[:, lines.counts[block] == 0] = 0
             yield block, scores
 
+    @np.errstate(over="ignore", invalid="ignore")
     def all_scores(self, lines: Lines, options: Options) -> np.ndarray:
         """The scores of lines, float32 `[n, labels]`."""
         n_labels = len(self.matrix) if options.columns is None else len(options.columns)
@@ -103,6 +104,7 @@ class OutputLayer:
             matrix[block] = scores.T
         return matrix
 
+    @np.errstate(over="ignore", invalid="ignore")
     def labels(self, lines: Lines, options: Options) -> Labels:
         """The best labels of lines."""
         n = len(lines.counts)

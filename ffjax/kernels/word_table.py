@@ -58,8 +58,9 @@ class WordTable:
 
     def __init__(self, capacity: int) -> None:
         self._capacity, self.n_words = capacity, 0
-        self._bits = np.uint64(64 - capacity.bit_length() - 1)
-        self._slots = np.zeros(2 << capacity.bit_length(), np.int32)  # numbers from 1, 0 if empty
+        bits = (2 * capacity - 1).bit_length()
+        self._shift = np.uint64(64 - bits)
+        self._slots = np.zeros(1 << bits, np.int32)  # numbers from 1 on, 0 in empty slots
         self._claims = np.empty_like(self._slots)
         # By these numbers: head, hash, length, and where the bytes of a long word are stored.
         self._words = np.zeros((capacity + 1, 4), np.uint64)
@@ -97,7 +98,7 @@ class WordTable:
         return self.n_words + n <= self._capacity
 
     def _slots_of(self, words: KeyedWords) -> np.ndarray:
-        return (words.hashes >> self._bits).astype(np.int64)
+        return (words.hashes >> self._shift).astype(np.int64)
 
     def _next(self, slots: np.ndarray) -> np.ndarray:
         return slots + 1 & len(self._slots) - 1

@@ -97,7 +97,7 @@ def as_lines(
         return b""
     if not lowercase:
         try:
-            lines = b"\n".join([*map(str.encode, items), b""])
+            lines = ("\n".join(items) + "\n").encode()
             if lines.count(b"\n") == len(items):
                 return lines
         except (TypeError, UnicodeEncodeError):
