@@ -4,6 +4,7 @@ Which characters are letters is a matter of Unicode, so this is Python, once per
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,6 @@ Norms = Mapping[Any, Any]
 _LONG = 100
 _RUN = 4
 _MIN_LENGTH = 4
-_MAX_DIVIDED = 8  # tokens of one word
 # https://github.com/explosion/spaCy/blob/v3.8.0/spacy/lang/norm_exceptions.py
 _VARIANTS = {
     "'s": "'s 'S ’s ’S",
@@ -99,9 +99,9 @@ def word_features(
         raise ValueError(f"`attrs`: expected {expected}, got {unknown[0]!r}.")
     if spaces is not None and len(spaces) != len(words):
         raise ValueError(f"`spaces`: expected one per word ({len(words)}), got {len(spaces)}.")
-    tokens = _tokens(words, spaces, norms)
-    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    return _features(list(numbers), attrs, norms)[[numbers[token] for token in tokens]]
+    tokens = _tokens([words], None if spaces is None else [spaces], norms or {})
+    table, numbers = _distinct(tokens)
+    return _features(table, attrs, norms)[numbers]
 
 
 def pack_documents(
@@ -138,77 +138,88 @@ def pack_documents(
         expected = f"one of {', '.join(_TEXTS)}"
         raise ValueError(f"`vector_attr`: expected {expected}, got {vector_attr!r}.")
     lengths = np.array([len(words) for words in documents], np.intp)
-    flags: list[Any] = [None] * len(documents)
     if spaces is not None:
-        flags = [list(flags) for flags in spaces]
-        if [len(x) for x in flags] != lengths.tolist():
+        spaces = [list(flags) for flags in spaces]
+        if [len(flags) for flags in spaces] != lengths.tolist():
             raise ValueError("`spaces`: expected one flag per word of each document, got others.")
-    pairs = zip(documents, flags, strict=True)
-    tokens = [token for words, ends in pairs for token in _tokens(words, ends, norms)]
-    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    table = list(numbers)
+    tokens = _tokens(documents, spaces, norms or {})
+    table, numbers = _distinct(tokens)
     features = _features(table, attrs, norms)
     texts = _texts(table, vector_attr, norms)
-    strings = pack(texts, count=padded_size(len(table), 4, coarse=True))
-    padding = ((0, len(strings) - len(table)), (0, 0), (0, 0))
+    strings = pack(texts, count=padded_size(len(texts), 4, coarse=True))
+    padding = ((0, len(strings) - len(texts)), (0, 0), (0, 0))
     length = padded_size(int(lengths.max(initial=0)), _MIN_LENGTH)
     rows = np.full((len(documents), length), -1, np.int32)
-    rows[np.arange(length) < lengths[:, None]] = [numbers[token] for token in tokens]
+    rows[np.arange(length) < lengths[:, None]] = numbers
     return TokenBatch(np.pad(features, padding), strings, rows)
 
 
-class _Token(NamedTuple):
-    """A word in its context."""
+class _Table(NamedTuple):
+    """Distinct tokens: words in their context, a list for each field."""
 
-    word: str
-    space: bool  # whether one follows
-    norm: str | None  # where the context decides it
+    words: list[str]
+    spaces: list[bool]  # whether one follows
+    norms: list[str | None]  # of the tokens of divided words
 
 
 def _tokens(
-    words: Sequence[str], spaces: Sequence[bool] | None, norms: Norms | None
-) -> list[_Token]:
-    """The words of a document, with the norms that tokens have where a tokenizer divides words."""
-    n, norms = len(words), norms or {}
-    decided: list[str | None] = [None] * n
-    # Without `spaces`, any words may have been one.
-    ends = [False] * n if spaces is None else spaces
-    start = 0
-    while norms and start < n:
-        stop = start + 1
-        while stop < n and stop - start < _MAX_DIVIDED and not ends[stop - 1]:
-            stop += 1
-        while stop > start + 1 and tuple(words[start:stop]) not in norms:
-            stop -= 1
-        if stop > start + 1:
-            decided[start:stop] = norms[tuple(words[start:stop])]
-        start = stop
-    flags = [True] * n if spaces is None else map(bool, spaces)
-    return list(map(_Token, words, flags, decided))
+    documents: list[list[str]], spaces: Sequence[Sequence[bool]] | None, norms: Norms
+) -> list[tuple]:
+    """Each word and whether a space follows; for tokens of a divided word also the norm."""
+    words = list(chain.from_iterable(documents))
+    flags = [True] * len(words)
+    if spaces is not None:
+        flags = list(map(bool, chain.from_iterable(spaces)))
+    tokens: list[tuple] = list(zip(words, flags, strict=True))
+    divided: dict[str, list[tuple[str, ...]]] = {}
+    for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
+        divided.setdefault(key[0], []).append(key)
+    offset = 0
+    for document in documents if divided else ():
+        for first in [i for i, word in enumerate(document) if word in divided]:
+            start = offset + first
+            for key in divided[document[first]]:
+                # Without `spaces`, any words may have been one.
+                is_one = spaces is None or not any(flags[start : start + len(key) - 1])
+                if is_one and tuple(document[first : first + len(key)]) == key:
+                    for i, norm in enumerate(norms[key], start):
+                        tokens[i] = tokens[i] if norm is None else (*tokens[i][:2], norm)
+                    break
+        offset += len(document)
+    return tokens
 
 
-def _features(tokens: list[_Token], attrs: Sequence[str], norms: Norms | None) -> np.ndarray:
-    """`word_features` of tokens."""
-    ids = np.zeros((len(tokens), len(attrs)), np.uint64)
+def _distinct(tokens: list[tuple]) -> tuple[_Table, list[int]]:
+    """The distinct tokens, and the number of each token among them."""
+    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    words, spaces = [token[0] for token in numbers], [token[1] for token in numbers]
+    norms = [token[2] if len(token) == 3 else None for token in numbers]
+    return _Table(words, spaces, norms), [numbers[token] for token in tokens]
+
+
+def _features(table: _Table, attrs: Sequence[str], norms: Norms | None) -> np.ndarray:
+    """`word_features` of a table."""
+    ids = np.zeros((len(table.words), len(attrs)), np.uint64)
     for column, attr in enumerate(attrs):
-        if attr in _FLAGS:
-            ids[:, column] = [_FLAGS[attr](token) for token in tokens]
+        if attr == "SPACY":
+            ids[:, column] = table.spaces
+        elif attr in _FLAGS:
+            ids[:, column] = list(map(_FLAGS[attr], table.words))
         else:
-            ids[:, column] = keys_of(StringTable.from_strings(_texts(tokens, attr, norms)))
-    return ids.astype("<u8").view("<u4").reshape(len(tokens), len(attrs), 2)
+            ids[:, column] = keys_of(StringTable.from_strings(_texts(table, attr, norms)))
+    return ids.astype("<u8").view("<u4").reshape(len(table.words), len(attrs), 2)
 
 
-def _texts(tokens: list[_Token], attr: str, norms: Norms | None) -> list[str]:
+def _texts(table: _Table, attr: str, norms: Norms | None) -> list[str]:
     """The values of an attribute that is a text."""
-    words = [token.word for token in tokens]
+    words = table.words
     if attr != "NORM":
-        return [_TEXTS[attr](word) for word in words]
-    keys = keys_of(StringTable.from_strings(words)).tolist()
-    norms = norms or {}
+        return list(map(_TEXTS[attr], words))
+    keys, norms = keys_of(StringTable.from_strings(words)).tolist(), norms or {}
     defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
     return [
         norms.get(word, norms.get(key, default)) if norm is None else norm
-        for (word, _, norm), key, default in zip(tokens, keys, defaults, strict=True)
+        for word, norm, key, default in zip(words, table.norms, keys, defaults, strict=True)
     ]
 
 
@@ -237,13 +248,13 @@ _TEXTS: dict[str, Callable[[str], str]] = {
     "SUFFIX": lambda word: word[-3:],
     "SHAPE": _shape,
 }
-_FLAGS: dict[str, Callable[[_Token], bool]] = {
-    "SPACY": lambda token: token.space,
-    "IS_SPACE": lambda token: token.word.isspace(),
-    "IS_ALPHA": lambda token: token.word.isalpha(),
-    "IS_ASCII": lambda token: token.word.isascii(),
-    "IS_DIGIT": lambda token: token.word.isdigit(),
-    "IS_LOWER": lambda token: token.word.islower(),
-    "IS_TITLE": lambda token: token.word.istitle(),
-    "IS_UPPER": lambda token: token.word.isupper(),
+_FLAGS: dict[str, Callable[[str], bool]] = {
+    "SPACY": bool,  # of the context
+    "IS_SPACE": str.isspace,
+    "IS_ALPHA": str.isalpha,
+    "IS_ASCII": str.isascii,
+    "IS_DIGIT": str.isdigit,
+    "IS_LOWER": str.islower,
+    "IS_TITLE": str.istitle,
+    "IS_UPPER": str.isupper,
 }
