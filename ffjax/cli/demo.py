@@ -49,7 +49,7 @@ def demo() -> None:
     _say(f"float32 rows would take {size:.1f} MB; these codes have recall@10 {recall:.3f}")
 
     _head("Look up", f'>>> emb["{WORDS[0]}"].shape')
-    seconds, vector = _timed(lambda: emb[WORDS[0]])
+    seconds, vector = _timed(emb.__getitem__, WORDS[0])
     _say(f"{vector.shape} in {_time(seconds)}")
 
     for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
@@ -72,7 +72,7 @@ def demo() -> None:
     _head("Save and load again", SAVED)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "mine.fifu")
-        write_seconds, _ = _timed(lambda: emb.write(path))
+        write_seconds, _ = _timed(emb.write, path)
         size = os.path.getsize(path) / 1e6
         seconds, mapped = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
         is_equal = mapped == emb
@@ -97,8 +97,7 @@ def _compiled(emb: "ffjax.Embeddings") -> None:
     def call(words: Any) -> Any:
         return jax.block_until_ready(neighbours(emb, ffjax.pack(words)))
 
-    first, best = _timed(lambda: call(WORDS))
-    second, _ = _timed(lambda: call(OTHER_WORDS))
+    (first, best), (second, _) = _timed(call, WORDS), _timed(call, OTHER_WORDS)
     words = emb.vocab.words
     for word, ids in zip(WORDS, best.rows.tolist(), strict=False):
         _say(f"{word:8} {', '.join(words[row] for row in ids if words[row] != word)}")
@@ -121,9 +120,9 @@ def _say(text: str) -> None:
     console().print(text)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     begin = time.perf_counter()
-    result = work()
+    result = work(*arguments)
     return time.perf_counter() - begin, result
 
 

@@ -12,6 +12,7 @@ from ffjax.cli.options import Source
 
 METHODS = ("umap", "pca", "tsne", "umap-learn")  # written out, so that --help needs no JAX
 Target = Literal["html", "atlas", "projector"]
+IGNORED = {"html": [], "atlas": ["--title"], "projector": ["--projection", "-k", "--title"]}
 
 
 def explore(
@@ -52,7 +53,10 @@ def explore(
       ffjax explore words.fifu -o words.html --projection pca
       ffjax explore words.fifu -o words.parquet --to atlas
     """
-    _check_options(to, {"--projection": projection, "-k": neighbors, "--title": title})
+    chosen = {"--projection": projection, "-k": neighbors, "--title": title}
+    for name in IGNORED[to]:
+        if chosen[name] is not None:
+            raise BadInput(f"`{name}`: expected no such option with --to {to}, which ignores it.")
     check = check_distinct if to == "projector" else check_output  # a folder may exist
     check(output, source.file)
     positions = _positions(projection or "umap")
@@ -73,14 +77,6 @@ def explore(
     size = f", {os.path.getsize(output) / 1e6:.1f} MB" if os.path.isfile(output) else ""
     hint = " Open it in a browser." if to == "html" else ""
     say(f"{output}: {n_shown:,} of {emb.n_words:,} words{size}.{hint}")
-
-
-def _check_options(to: str, options: dict[str, Any]) -> None:
-    """Checks that no option is given that the output would ignore."""
-    ignored = {"html": (), "atlas": ("--title",), "projector": tuple(options)}[to]
-    for name in ignored:
-        if options[name] is not None:
-            raise BadInput(f"`{name}`: expected no such option with --to {to}, which ignores it.")
 
 
 def _positions(projection: str) -> Any:

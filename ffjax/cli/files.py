@@ -101,13 +101,10 @@ def keep_programs() -> None:
 
 def write_output(file: str, data: bytes) -> None:
     """Writes a file at once, or standard output for `-`."""
-    if file == "-":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        return
     from ffjax._internal.atomic_write import open_output
 
-    with open_output(file) as stream:
+    sys.stdout.flush()
+    with open_output(output_of(file)) as stream:
         stream.write(data)
 
 

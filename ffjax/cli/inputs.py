@@ -34,11 +34,10 @@ def queries(
             "expected queries as words or with --input, since standard input holds the embeddings."
         )
     stream = open_text(file)
-    parsed = _parsed(stream, size, file)
-    if not stream.isatty():
-        return _batches(parsed, BATCH)
-    say(f"reading {'a word' if size == 1 else f'{size} words'} per line; end with Ctrl-D.")
-    return _batches(parsed, 1)  # so that each line is answered before the next
+    if stream.isatty():
+        say(f"reading {'a word' if size == 1 else f'{size} words'} per line; end with Ctrl-D.")
+    # On a terminal each line is answered before the next.
+    return _batches(_parsed(stream, size, file), 1 if stream.isatty() else BATCH)
 
 
 def text_of(file: str) -> str:

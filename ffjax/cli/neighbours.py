@@ -12,9 +12,7 @@ from ffjax.cli.options import MetricOption, Source
 
 def neighbours(
     source: Source,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
-    ],
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="Parquet file to write.")],
     k: Annotated[int, Option("-k", min=1, help="Number of neighbours of each word.")] = 10,
     metric: MetricOption = "cosine",
 ) -> None:

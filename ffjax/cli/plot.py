@@ -43,7 +43,10 @@ def plot(
       ffjax plot words.fifu king queen -k 20 -o royal.svg --restrict 20000
       ffjax plot words.fifu tea -o - --to svg > tea.svg
     """
-    picture_format = _format(output, to)
+    picture_format = to or os.path.splitext(output)[1].lower().lstrip(".")
+    if picture_format not in get_args(Picture):
+        expected = "a picture whose name ends with .png or .svg"
+        raise BadInput(f"expected {expected}, got {output}. Give the format with --to.")
     check_output(output, source.file)
     emb = load(source)
     check_words(emb, source)
@@ -64,16 +67,6 @@ def plot(
     write_output(output, picture.getvalue())
     if problems:
         raise Exit(UNANSWERED)
-
-
-def _format(output: str, to: Picture | None) -> str:
-    if to is not None:
-        return to
-    ending = os.path.splitext(output)[1].lower().lstrip(".")
-    if ending not in get_args(Picture):
-        expected = "a picture whose name ends with .png or .svg"
-        raise BadInput(f"expected {expected}, got {output}. Give the format with --to.")
-    return ending
 
 
 def _points(words: list[str], outcomes: list[Outcome]) -> tuple[list[Point], dict[str, str]]:

@@ -15,9 +15,7 @@ def reduce(
     source: Source,
     target: Target,
     dims: Annotated[int, Option("--dims", "-d", min=1, help="Dimensions to keep.")],
-    center: Annotated[
-        bool, Option("--center", help="Subtract the mean of the word vectors first.")
-    ] = False,
+    center: Annotated[bool, Option("--center", help="Subtract the mean vector first.")] = False,
 ) -> None:
     """Project the vectors onto their first principal components.
 
