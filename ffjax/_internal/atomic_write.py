@@ -8,6 +8,7 @@ one, `.<random>.ffjax-tmp`.
 
 import errno
 import os
+import pathlib
 import secrets
 import shutil
 import stat
@@ -85,7 +86,7 @@ def output_folder(file: File) -> bytes | None:
 
 
 @contextmanager
-def atomic_folder(path: Path, names: Container[str]) -> Iterator[str]:
+def atomic_folder(path: Path, names: Container[str]) -> Iterator[pathlib.Path]:
     """Makes a folder that appears at `path` when the block ends, or never.
 
     A folder that exists may hold files of these names only, paths in it with slashes; it is renamed
@@ -96,7 +97,7 @@ def atomic_folder(path: Path, names: Container[str]) -> Iterator[str]:
     temporary, old = _temporary_name(parent), _temporary_name(parent)
     try:
         os.mkdir(temporary)
-        yield os.fsdecode(temporary)
+        yield pathlib.Path(os.fsdecode(temporary))
         _sync_files(temporary)
         if os.path.isdir(target):
             os.rename(target, old)

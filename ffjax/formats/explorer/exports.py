@@ -2,8 +2,7 @@
 
 import json
 import re
-from os import PathLike, fsdecode, fspath
-from pathlib import Path
+from os import PathLike, fspath
 from typing import Any
 
 import jax
@@ -63,7 +62,7 @@ def write_projector(
     )
     with atomic_folder(fspath(path), PROJECTOR_FILES) as new:
         for name, content in zip(PROJECTOR_FILES, contents, strict=True):
-            Path(fsdecode(new), name).write_bytes(content)
+            (new / name).write_bytes(content)
 
 
 def _label(word: str) -> str:

@@ -1,7 +1,7 @@
 """Writing static models, and words with their vectors as one."""
 
 import json
-import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -74,11 +74,11 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         arrays = {ROWS[1]: matrix}
         config |= _prompts(config, model.prompt)
     with atomic_folder(path, FILES) as folder:
-        with open(os.path.join(folder, TENSORS), "wb") as file:
+        with (folder / TENSORS).open("wb") as file:
             write_tensors(Output(file), dict(sorted(arrays.items(), key=_width_and_name)))
-        _write(folder, TOKENIZER, on_host(model.tokenizer).tobytes())
-        _write_json(folder, CONFIG if layout == "model2vec" else CONFIG_ST, config)
-        _write_json(folder, MODULES, _modules(model.normalize))
+        (folder / TOKENIZER).write_bytes(on_host(model.tokenizer).tobytes())
+        _write_json(folder / (CONFIG if layout == "model2vec" else CONFIG_ST), config)
+        _write_json(folder / MODULES, _modules(model.normalize))
 
 
 def _prompts(config: dict[str, Any], prompt: str) -> dict[str, Any]:
@@ -156,15 +156,15 @@ def write_model2vec(
     config = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": False}
     shape = len(special) + len(words), embeddings.dims
     with atomic_folder(path, FILES) as folder:
-        with open(os.path.join(folder, TENSORS), "wb") as file:
+        with (folder / TENSORS).open("wb") as file:
             out = Output(file)
             write_header(out, {ROWS[0]: (np.float32, shape)})
             out.write(np.zeros((len(special), embeddings.dims), "<f4"))
             for _, rows in export.word_blocks(embeddings, unnormalize):
                 out.write(np.ascontiguousarray(rows, "<f4"))
-        _write_json(folder, TOKENIZER, tokenizer)
-        _write_json(folder, CONFIG, {**config, "embedding_dtype": "float32"})
-        _write_json(folder, MODULES, _modules(False))
+        _write_json(folder / TOKENIZER, tokenizer)
+        _write_json(folder / CONFIG, {**config, "embedding_dtype": "float32"})
+        _write_json(folder / MODULES, _modules(False))
 
 
 def _word_level(tokens: list[str], lowercase: bool) -> dict[str, Any]:
@@ -203,11 +203,6 @@ def _width_and_name(item: tuple[str, Any]) -> tuple[int, str]:
     return -array.dtype.itemsize, name
 
 
-def _write_json(folder: str, name: str, tree: Mapping[str, Any] | list[Any]) -> None:
-    indent = None if name == TOKENIZER else 4
-    _write(folder, name, json.dumps(tree, indent=indent, ensure_ascii=False).encode())
-
-
-def _write(folder: str, name: str, data: bytes) -> None:
-    with open(os.path.join(folder, name), "wb") as file:
-        file.write(data)
+def _write_json(path: pathlib.Path, tree: Mapping[str, Any] | list[Any]) -> None:
+    indent = None if path.name == TOKENIZER else 4
+    path.write_bytes(json.dumps(tree, indent=indent, ensure_ascii=False).encode())

@@ -128,12 +128,14 @@ class RunFinder:
             position = match.end()
             if match[1]:
                 batches.append((len(spans), match.start(1) + 1))
-        starts, stops = np.array(spans, np.int64).reshape(-1, 2).T
+        if len(spans) < _LEAST_TEXTS:
+            return None
+        starts, stops = np.array(spans).T
         is_new = starts >= 0
         numbers = n_memo + self.n_values + 2 * np.arange(len(spans)) + np.cumsum(is_new) - is_new
         n_right = np.argmin(np.append(self._have(stops, numbers) | ~is_new, False))
         n, stop = [batch for batch in batches if batch[0] <= n_right][-1]
-        if n < _LEAST_TEXTS:
+        if not n:
             return None
         new = np.flatnonzero(is_new[:n])
         self._runs.append((numbers[new], TextRun(starts[new], stops[new])))

@@ -12,6 +12,7 @@ By themselves these are a folder for `Vectors.from_disk` and `Vocab.from_disk`. 
 
 import json
 import os
+import pathlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
@@ -95,22 +96,22 @@ def write_spacy(
     words = embeddings.vocab.table
     keys = _keys(words)
     n_rows = len(embeddings.storage) if settings.mode == "floret" else embeddings.vocab.n_word_rows
-    tokenizer = None if lang is None else _tokenizer(lang, os.fsdecode(path))
+    tokenizer = b"" if lang is None else _tokenizer(lang, os.fsdecode(path))
     with atomic_folder(path, FILES) as folder:
         vocab = folder
         if lang is not None:
-            vocab = os.path.join(folder, "vocab")
-            os.mkdir(vocab)
-            _write(folder, _TOKENIZER, tokenizer)
-            _write(folder, _CONFIG, _CONFIG_TEXT.format(lang=json.dumps(lang)).encode())
+            vocab = folder / "vocab"
+            vocab.mkdir()
+            (folder / _TOKENIZER).write_bytes(tokenizer)
+            (folder / _CONFIG).write_bytes(_CONFIG_TEXT.format(lang=json.dumps(lang)).encode())
             shape = n_rows, embeddings.dims
-            _write(folder, META, _meta(lang, name, shape, len(words), settings.mode))
+            (folder / META).write_bytes(_meta(lang, name, shape, len(words), settings.mode))
         rows = embeddings.vocab.host_rows.astype(np.uint64)
-        _write(vocab, KEY_ROWS, KeyRows(keys, rows).pack())
-        _write(vocab, STRINGS, pack_strings(sorted(set(words.strings) - set(symbols()))))
-        _write(vocab, SETTINGS, settings.pack())
-        _write(vocab, _LOOKUPS, _EMPTY_MAP)
-        _write_rows(os.path.join(vocab, VECTORS), embeddings, n_rows)
+        (vocab / KEY_ROWS).write_bytes(KeyRows(keys, rows).pack())
+        (vocab / STRINGS).write_bytes(pack_strings(sorted(set(words.strings) - set(symbols()))))
+        (vocab / SETTINGS).write_bytes(settings.pack())
+        (vocab / _LOOKUPS).write_bytes(_EMPTY_MAP)
+        _write_rows(vocab / VECTORS, embeddings, n_rows)
 
 
 def keeps(embeddings: Embeddings) -> set[str]:
@@ -214,9 +215,9 @@ def _check_language(lang: str, get_class: Callable[[str], Any]) -> None:
         raise ValueError(f"`lang`: expected {expected}, got {lang!r}.") from None
 
 
-def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:
+def _write_rows(path: pathlib.Path, embeddings: Embeddings, n_rows: int) -> None:
     """Writes the matrix as a `.npy` array, in blocks."""
-    with open(path, "wb") as out:
+    with path.open("wb") as out:
         write_npy_header(out, "<f4", (n_rows, embeddings.dims))
         if not len(embeddings.vocab):  # floret mode: rows belong to no word
             blocks = (rows for _, rows in embeddings.storage.row_blocks())
@@ -224,9 +225,3 @@ def _write_rows(path: str, embeddings: Embeddings, n_rows: int) -> None:
             blocks = (rows for _, rows, _ in row_blocks(embeddings, True, by_row=True))
         for rows in blocks:
             out.write(np.ascontiguousarray(rows, "<f4"))
-
-
-def _write(folder: str, name: str, data: bytes | None) -> None:
-    if data is not None:
-        with open(os.path.join(folder, name), "wb") as out:
-            out.write(data)
