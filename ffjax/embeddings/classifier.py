@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, TypeVar
 
 import jax
@@ -14,13 +14,14 @@ from ffjax._internal.arguments import check_instance
 from ffjax._internal.cpus import map_blocks, n_cpus
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
-from ffjax.embeddings.hidden_layer import HiddenLayer, line_blocks
+from ffjax.embeddings.hidden_layer import HiddenLayer
 from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number, lists_of
 from ffjax.embeddings.text_file import blocks
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
 from ffjax.kernels.perfect_hash import HashTable
+from ffjax.kernels.tokenize import line_bounds
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.text import as_lines
@@ -302,7 +303,8 @@ class Classifier:
         n_threads = n_cpus()
         n_blocks = n_threads * (len(text) // (n_threads * _BLOCK_BYTES) + 1)
         size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
-        return map_blocks(run, line_blocks(text, size))
+        bounds = line_bounds(np.frombuffer(text, np.uint8), size)
+        return map_blocks(run, [text[i:j] for i, j in pairwise(bounds)] or [text])
 
     def _names(self, ids: Any, on_unicode_error: str) -> list[str]:
         """The labels with these numbers, one after the other."""

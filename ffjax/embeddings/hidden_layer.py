@@ -78,16 +78,6 @@ class Strings(NamedTuple):
         return find_numpy(self.hash_table, strings.host_data, strings.host_offsets, *words)
 
 
-def line_blocks(text: bytes, size: int) -> list[bytes]:
-    """A text in blocks of complete lines, of at least `size` bytes but the last; at least one."""
-    blocks, start = [], 0
-    while start < len(text) or not blocks:
-        end = text.find(b"\n", start + size - 1) + 1 or len(text)
-        blocks.append(text[start:end])
-        start = end
-    return blocks
-
-
 class HiddenLayer:
     """The arrays of a classifier that the host reads.
 

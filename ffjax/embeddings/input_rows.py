@@ -82,31 +82,25 @@ class MultipliedRows:
         return ids.sum_rows(self._products)
 
     def _compute(self, ids: np.ndarray) -> None:
-        """Computes the products of rows that have none yet; several threads may do the same."""
+        """Computes the products of these rows that have none yet, or of all such rows."""
         n_rows = len(self._products)
         if self._n_computed == n_rows:
             return
-        missing = np.unique(ids[~self._is_computed[ids]])
-        step = max(1, _BLOCK_NUMBERS // self._output.shape[1])
-        if self._n_computed + len(missing) <= n_rows // _FEW:
-            for start in range(0, len(missing), step):
-                self._multiply(missing[start : start + step])
-            with self._lock:
-                self._n_computed += len(missing)
-            return
         with self._lock:
-            for start in range(0, n_rows, step) if self._n_computed < n_rows else ():
-                self._multiply(np.arange(start, min(start + step, n_rows)))
+            missing = np.unique(ids[~self._is_computed[ids]])
+            if self._n_computed + len(missing) > n_rows // _FEW:
+                missing = np.flatnonzero(~self._is_computed)
+            step = max(1, _BLOCK_NUMBERS // self._output.shape[1])
+            for start in range(0, len(missing), step):
+                block = missing[start : start + step]
+                rows = self._rows.read(block).astype(np.float64)
+                # Unlike a product of matrices by BLAS, it does not depend on the other rows.
+                self._products[block] = np.einsum("ij,kj->ik", rows, self._output)
                 if start % _RELEASED_ROWS < step:
                     self._rows.release()
-            self._n_computed = n_rows
             self._rows.release()
-
-    def _multiply(self, ids: np.ndarray) -> None:
-        rows = self._rows.read(ids).astype(np.float64)
-        # Unlike a product of matrices by BLAS, it does not depend on the other rows.
-        self._products[ids] = np.einsum("ij,kj->ik", rows, self._output)
-        self._is_computed[ids] = True
+            self._is_computed[missing] = True
+            self._n_computed += len(missing)
 
 
 class Learned(NamedTuple):

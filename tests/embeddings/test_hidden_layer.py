@@ -57,11 +57,13 @@ def test_answers_do_not_depend_on_earlier_lines(classifiers, texts, dims_a_label
 def test_the_number_of_threads_is_read_when_lines_are(classifiers, texts, n, monkeypatch):
     ours, calls = ffjax.load_classifier(classifiers / "softmax-chars"), []
     monkeypatch.setattr(classifier, "_THREAD_BYTES", 1)
-    monkeypatch.setattr(classifier, "line_blocks", lambda *args: calls.append(args) or [text])
     text = b"tea\n" * 4096
+    monkeypatch.setattr(
+        classifier, "line_bounds", lambda _, size: calls.append(size) or [0, len(text)]
+    )
     monkeypatch.setenv("FFJAX_NUM_THREADS", str(n))
     ours.score_lines(text, ours.labels[0])
-    assert calls == [(text, -(-len(text) // n))]
+    assert calls == [-(-len(text) // n)]
 
 
 def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch):
