@@ -12,6 +12,7 @@ from jaxtyping import Int32, UInt32
 
 from ffjax._internal.arguments import list_of_words
 from ffjax._internal.arrays import AnyArray, padded_size
+from ffjax._internal.file_arguments import check_choice
 from ffjax.formats.spacy.keys import keys_of
 from ffjax.strings.pack import pack
 from ffjax.strings.string_table import StringTable
@@ -134,9 +135,7 @@ def pack_documents(
         ([[0, 1, 0, -1], [-1, -1, -1, -1]], (4, 4, 2))
     """
     documents = [list_of_words(words, "documents") for words in documents]
-    if vector_attr not in _TEXTS:
-        expected = f"one of {', '.join(_TEXTS)}"
-        raise ValueError(f"`vector_attr`: expected {expected}, got {vector_attr!r}.")
+    check_choice("vector_attr", vector_attr, _TEXTS)
     lengths = np.array([len(words) for words in documents], np.intp)
     if spaces is not None:
         spaces = [list(flags) for flags in spaces]

@@ -113,7 +113,7 @@ def test_bad_arguments():
         layers.word_features(["tea"], ["ORTH", "POS"])
     with pytest.raises(ValueError, match=r"`spaces`: expected one per word \(1\), got 2"):
         layers.word_features(["tea"], ["SPACY"], spaces=[True, False])
-    with pytest.raises(ValueError, match="`vector_attr`: expected one of ORTH.*got 'IS_SPACE'"):
+    with pytest.raises(ValueError, match="`vector_attr`: expected one of 'ORTH'.*got 'IS_SPACE'"):
         layers.pack_documents([["tea"]], vector_attr="IS_SPACE")
     with pytest.raises(ValueError, match="`spaces`: expected one flag per word of each document"):
         layers.pack_documents([["tea"], []], spaces=[[], [True]])
