@@ -252,9 +252,9 @@ def _pool(
         fill = (0, padded_size(end - begin, _TEXT_WORDS) - (end - begin))
         block_ids = np.pad(ids[begin:end], fill, constant_values=-1)
         block_lines = np.pad(lines[begin:end] - first, fill, constant_values=_POOL_LINES)
-        sizes = np.int32(end - begin), _POOL_LINES, largest
         block = totals[first : first + _POOL_LINES]
-        block[...] = np.asarray(_pool_rows(table, block_ids, block_lines, *sizes))[: len(block)]
+        pooled = _pool_rows(table, block_ids, block_lines, _POOL_LINES, largest)
+        block[...] = np.asarray(pooled)[: len(block)]
     return totals
 
 

@@ -116,26 +116,23 @@ def pool_rows(
     table: Float[Array, "rows dims"],
     ids: Int32[Array, " words"],
     lines: Int32[Array, " words"],
-    n_words: Int32[AnyArray, ""],
     n_lines: int,
     largest: bool,
 ) -> Float32[Array, "n_lines dims"]:
     """The sum, or the largest entries, of the rows of each line, gathered block by block.
 
-    Only the first `n_words` are read. Negative ids are skipped; lines ascend, with `n_lines` for no
-    line. With `largest`, lines without words get minus infinity.
+    Negative ids are skipped; lines ascend, with `n_lines` for no line. With `largest`, lines
+    without words get minus infinity.
     """
     options = {"n_lines": n_lines, "largest": largest}
     blocks, tiles = partial(pool_blocks, **options), partial(pool_tiles, **options)
-    arguments = table, ids, lines, jnp.asarray(n_words)
-    return lax.platform_dependent(*arguments, cpu=blocks, default=tiles)
+    return lax.platform_dependent(table, ids, lines, cpu=blocks, default=tiles)
 
 
-def pool_blocks(
-    table: Array, ids: Array, lines: Array, n_words: Array, *, n_lines: int, largest: bool
-) -> Array:
+def pool_blocks(table: Array, ids: Array, lines: Array, *, n_lines: int, largest: bool) -> Array:
     """As `pool_rows`, by a scatter of each block of words."""
-    dims = table.shape[1]
+    # Blocks after the last line are not read.
+    n_blocks = -(-jnp.searchsorted(lines, n_lines) // _BLOCK_ROWS)
     fill = (0, -ids.shape[0] % _BLOCK_ROWS)
     ids = jnp.pad(ids, fill, constant_values=-1)
     lines = jnp.pad(lines, fill, constant_values=n_lines)
@@ -150,13 +147,11 @@ def pool_blocks(
         update = target.max if largest else target.add
         return update(rows, mode="drop", indices_are_sorted=True)
 
-    n_blocks = (n_words + _BLOCK_ROWS - 1) // _BLOCK_ROWS
-    return lax.fori_loop(0, n_blocks, add, jnp.full((n_lines, dims), neutral))
+    totals = jnp.full((n_lines, table.shape[1]), neutral)
+    return lax.fori_loop(0, n_blocks, add, totals)
 
 
-def pool_tiles(
-    table: Array, ids: Array, lines: Array, n_words: Array, *, n_lines: int, largest: bool
-) -> Array:
+def pool_tiles(table: Array, ids: Array, lines: Array, *, n_lines: int, largest: bool) -> Array:
     """As `pool_rows`, of all rows at once, without a scatter."""
     return totals_by_tiles(_rows_of(table, ids, largest), lines, n_lines, largest)
 
@@ -190,9 +185,7 @@ def pool_rows_numpy(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def line_totals(
-    values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False
-) -> Array:
+def line_totals(values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False) -> Array:
     """The sum, or the largest entries, of the values of each line; lines ascend.
 
     The derivative is a scatter, which is linear and whose transpose, all that a gradient computes,
@@ -215,9 +208,7 @@ def _totals_and_change(n_lines: int, largest: bool, primals: Any, tangents: Any)
 
 
 @partial(jax.jit, static_argnums=(2, 3))  # so that eager calls are not traced again
-def _line_totals(
-    values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False
-) -> Array:
+def _line_totals(values: AnyArray, lines: AnyArray, n_lines: int, largest: bool = False) -> Array:
     options = {"n_lines": n_lines, "largest": largest}
     scatter, tiles = partial(totals_by_scatter, **options), partial(totals_by_tiles, **options)
     return lax.platform_dependent(values, lines, cpu=scatter, default=tiles)

@@ -162,7 +162,7 @@ def test_rows_of_a_table_on_every_platform(largest):
     lines = lines.astype(np.int32)
     expected = pool_rows_numpy(table, ids, lines, 12, largest)
     for pool in (pool_blocks, pool_tiles):
-        arrays = jax.tree.map(jnp.asarray, (table, ids, lines, np.int32(40)))
+        arrays = map(jnp.asarray, (table, ids, lines))
         ours = jax.jit(partial(pool, n_lines=12, largest=largest))(*arrays)
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
@@ -171,7 +171,7 @@ def test_rows_of_a_table_on_every_platform(largest):
 def test_gpus_get_no_scatter(pooling):
     vectors, lines = jnp.ones((40, 3)), jnp.zeros(40, jnp.int32)
     gradient = jax.grad(lambda v: ffjax.pool(v, lines, 4, pooling=pooling)[0].sum())
-    of_rows = partial(pool_rows, n_words=jnp.int32(40), n_lines=4, largest=pooling == "max")
+    of_rows = partial(pool_rows, n_lines=4, largest=pooling == "max")
     programs = [jax.jit(gradient).trace(vectors), jax.jit(of_rows).trace(vectors, lines, lines)]
     for program in programs:
         text = program.lower(lowering_platforms=("cuda",)).as_text()
