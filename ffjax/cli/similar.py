@@ -86,11 +86,8 @@ def print_answers(
 def check_words(emb: "ffjax.Embeddings", source: Source) -> None:
     """Checks that the embeddings have words to answer with."""
     if not len(emb.vocab):
-        name = shown(source.file)
-        raise BadInput(
-            f"{name}: expected words to choose from, got embeddings without words. `ffjax "
-            "similarity` compares given words, and `ffjax embed` embeds text."
-        )
+        expected = "expected words to choose from, got embeddings without words"
+        raise BadInput(f"{shown(source.file)}: {expected}. `ffjax embed` embeds text with them.")
 
 
 def limits(emb: "ffjax.Embeddings", search: Search) -> dict[str, Any]:
