@@ -15,13 +15,13 @@ from jaxtyping import Bool, Float
 from ffjax._internal.cpus import in_order
 from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
+from ffjax.functional.lookup_numpy import WIDE, known_vectors, unknown_vectors
 from ffjax.functional.oov import OOV_BATCHES, oov_vectors
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import LOOKUP_NUMBERS, NGRAMS, in_numpy
-from ffjax.kernels.normalize import unit_rows, unit_vector
-from ffjax.storage.word_sums import sum_of_word, sums_of_words
+from ffjax.kernels.normalize import unit_vector
+from ffjax.storage.word_sums import sum_of_word
 from ffjax.strings.byte_views import ByteViews, byte_views
-from ffjax.strings.codec import decode_word
 from ffjax.strings.pack import pack_views, take_views
 from ffjax.vocab import Rows
 
@@ -29,9 +29,7 @@ from ffjax.vocab import Rows
 _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
 # Wider words are rare and a program for them takes seconds to compile, so that few of them are
 # embedded in NumPy, and very long ones always.
-_NARROW, _WIDE = 64, 1024
-# Bytes of words whose n-grams are added up in NumPy at a time.
-_HOST_BYTES = 1 << 14
+_NARROW = 64
 
 
 def embed_words(
@@ -85,14 +83,7 @@ def read_rows(
         out = np.empty((n, storage.shape[1]), storage.dtype)
     work = n * storage.shape[1] * storage.host_cost
     if storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage):
-        exist = np.flatnonzero(ids >= 0)
-        norms = embeddings.norms if unnormalize else None
-        if norms is None:
-            out[exist] = storage.read(ids[exist])
-        else:
-            rows, scale = norms.with_rows(storage, ids[exist])
-            out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
-        return out
+        return known_vectors(embeddings, ids, out, unnormalize=unnormalize)
     for start in range(0, n, _BLOCK_ROWS):
         block = ids[start : start + _BLOCK_ROWS]
         rows = np.full(_BLOCK_ROWS, -1, np.int32)
@@ -122,7 +113,7 @@ def embed_unknown(
     lengths = np.concatenate([view.lengths for view in words])
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
-    by_numpy |= lengths > _WIDE
+    by_numpy |= lengths > WIDE
     narrower = -1
     for width, size in OOV_BATCHES.items():
         fitting = np.flatnonzero(~by_numpy & (lengths > narrower) & (lengths <= width))
@@ -138,12 +129,8 @@ def embed_unknown(
             found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
     if rest.size:
-        blocks = _embed_in_numpy(embeddings, take_views(words, rest), unnormalize)
-        start = 0
-        for new, counts in blocks:
-            block = positions[rest[start : start + len(new)]]
-            start += len(new)
-            vectors[block], found[block] = new, counts > 0
+        new, counts = unknown_vectors(embeddings, take_views(words, rest), unnormalize=unnormalize)
+        vectors[positions[rest]], found[positions[rest]] = new, counts > 0
 
 
 def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
@@ -168,35 +155,3 @@ def _blocks(words: Any) -> tuple[int, Iterator[tuple[int, ByteViews]]]:
             blocks.append((n, block))
             n += len(block.lengths)
     return n, iter(blocks)
-
-
-def _embed_in_numpy(
-    embeddings: EmbeddingsLike, words: list[ByteViews], unnormalize: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The vectors of blocks of words outside of the vocabulary, and how many n-grams each has."""
-    vocab: Any = embeddings.vocab
-    storage, offset = embeddings.storage.ngram_rows(vocab.n_word_rows)
-    markers = [marker.encode() for marker in vocab.markers]
-    for view in words:
-        for block in _of_few_bytes(view):
-            if block.lengths[0] > _WIDE:
-                raw = block.data[block.starts[0] :][: block.lengths[0]].tobytes()
-                word = decode_word(raw)
-                total, count = sum_of_word(embeddings.storage, vocab, word)
-                sums, counts = total[None].astype(np.float32), np.array([count])
-            else:
-                sums, counts = sums_of_words(storage, offset, vocab.subword_indexer, block, markers)
-            if unnormalize:
-                sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
-            yield sums if unnormalize else unit_rows(sums)[0], counts
-
-
-def _of_few_bytes(words: ByteViews) -> Iterator[ByteViews]:
-    """Blocks of short words, and each very long word by itself."""
-    long = words.lengths > _WIDE
-    blocks = np.cumsum(np.where(long, 0, words.lengths), dtype=np.int64) // _HOST_BYTES
-    cuts = (np.diff(blocks) > 0) | long[1:] | long[:-1]
-    ends = [*(np.flatnonzero(cuts) + 1).tolist(), len(long)]
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        if end > start:
-            yield words.take(slice(start, end))

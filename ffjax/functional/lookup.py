@@ -15,9 +15,10 @@ from jaxtyping import Array, Bool, Float
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.symbolic import in_blocks, is_symbolic
+from ffjax.functional.lookup_numpy import embed_in_numpy
 from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.functional.tier import all_on_host
+from ffjax.functional.tier import FOUND_WORDS, all_on_host, in_numpy
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.explicit import takes_explicit
@@ -142,6 +143,9 @@ def embed(
     storage, vocab = embeddings.storage, embeddings.vocab
     norms = embeddings.norms if unnormalize else None
     if storage.is_mapped:
+        if not is_traced(strings) and in_numpy(len(strings), FOUND_WORDS, vocab, strings):
+            arrays = embed_in_numpy(embeddings, strings, unnormalize=unnormalize)
+            return jnp.asarray(arrays[0]), jnp.asarray(arrays[1])
         rows = encode(vocab, strings)
         return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
     trees = storage, vocab, strings, _lengths(norms)

@@ -320,7 +320,7 @@ def test_wrong_types_are_refused(tmp_path):
     storage = ffjax.ComposedArray(own, table, ngrams, indexer)
     with pytest.raises(
         TypeError,
-        match="`key`: expected a row number, a slice, or an array of row numbers, got 'a'",
+        match="`key`: expected a row number, a slice, or an array of row numbers, got str 'a'",
     ):
         storage.embedding("a")
     with pytest.raises(IndexError, match="`key`: .*expected -51 to 50, got 0 to 51"):

@@ -1,0 +1,90 @@
+"""The vectors of words in NumPy: rows that the host reads, and sums of the rows of n-grams."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ffjax.functional.search import EmbeddingsLike
+from ffjax.kernels.normalize import unit_rows
+from ffjax.storage.word_sums import sum_of_word, sums_of_words
+from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.codec import decode_word
+from ffjax.strings.strings import Strings
+
+# Words of more bytes are embedded one by one.
+WIDE = 1024
+# Bytes of words whose n-grams are added up at a time.
+_HOST_BYTES = 1 << 14
+
+
+def embed_in_numpy(
+    embeddings: EmbeddingsLike, strings: Strings, *, unnormalize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """`embed` for a batch on the host."""
+    storage, vocab = embeddings.storage, embeddings.vocab
+    n, width = strings.bytes.shape
+    lengths, starts = np.asarray(strings.lengths), width * np.arange(n)
+    words = ByteViews(np.asarray(strings.bytes).reshape(-1), starts, lengths)
+    ids, is_word = np.full(n, -1, np.int32), (lengths >= 0) & (lengths <= width)
+    ids[is_word] = vocab.rows_of_numbers(vocab.find_on_host(words.take(is_word)))
+    vectors, found = np.zeros((n, storage.shape[1]), storage.dtype), ids >= 0
+    known_vectors(embeddings, ids, vectors, unnormalize=unnormalize)
+    unknown = np.flatnonzero(is_word & ~found)
+    if vocab.subword_indexer is not None and unknown.size:
+        views = [words.take(unknown)]
+        new, counts = unknown_vectors(embeddings, views, unnormalize=unnormalize)
+        vectors[unknown], found[unknown] = new, counts > 0
+    return vectors, found
+
+
+def known_vectors(
+    embeddings: EmbeddingsLike, ids: np.ndarray, out: np.ndarray, *, unnormalize: bool
+) -> np.ndarray:
+    """Writes the vectors of known words, by their rows; those of ids below zero stay."""
+    exist = np.flatnonzero(ids >= 0)
+    norms = embeddings.norms if unnormalize else None
+    if norms is None:
+        out[exist] = embeddings.storage.read(ids[exist])
+    else:
+        rows, scale = norms.with_rows(embeddings.storage, ids[exist])
+        out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
+    return out
+
+
+def unknown_vectors(
+    embeddings: EmbeddingsLike, words: list[ByteViews], *, unnormalize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of words outside of the vocabulary, and how many n-grams each has."""
+    blocks = [block for view in words for block in _of_few_bytes(view)]
+    n, dims = sum(len(block.lengths) for block in blocks), embeddings.storage.shape[1]
+    sums, counts, start = np.empty((n, dims), np.float32), np.empty(n, np.int64), 0
+    for block in blocks:
+        span = slice(start, start + len(block.lengths))
+        sums[span], counts[span] = _sums(embeddings, block)
+        start = span.stop
+    if unnormalize:
+        return sums / np.maximum(counts, 1)[:, None].astype(np.float32), counts
+    return unit_rows(sums)[0], counts
+
+
+def _sums(embeddings: EmbeddingsLike, words: ByteViews) -> tuple[Any, Any]:
+    """The sums of the rows of words' n-grams, and how many n-grams each has."""
+    vocab: Any = embeddings.vocab
+    if words.lengths[0] > WIDE:
+        raw = words.data[words.starts[0] :][: words.lengths[0]].tobytes()
+        return sum_of_word(embeddings.storage, vocab, decode_word(raw))
+    storage, offset = embeddings.storage.ngram_rows(vocab.n_word_rows)
+    markers = [marker.encode() for marker in vocab.markers]
+    return sums_of_words(storage, offset, vocab.subword_indexer, words, markers)
+
+
+def _of_few_bytes(words: ByteViews) -> Iterator[ByteViews]:
+    """Blocks of short words, and each very long word by itself."""
+    long = words.lengths > WIDE
+    blocks = np.cumsum(np.where(long, 0, words.lengths), dtype=np.int64) // _HOST_BYTES
+    cuts = (np.diff(blocks) > 0) | long[1:] | long[:-1]
+    ends = [*(np.flatnonzero(cuts) + 1).tolist(), len(long)]
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        if end > start:
+            yield words.take(slice(start, end))
