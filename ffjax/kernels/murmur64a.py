@@ -7,9 +7,9 @@ Definition: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash2.cpp
 
 import numpy as np
 from jaxtyping import Int, UInt8, UInt64
-from numpy.lib.stride_tricks import as_strided
 
 from ffjax._internal.cpus import map_blocks
+from ffjax.kernels.byte_words import words_at
 
 _FACTOR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
 # Strings hashed at a time: the working set should stay in the second-level cache.
@@ -37,7 +37,7 @@ def murmur64a_spans(
         >>> murmur64a_spans(data, np.array([0, 4]), np.array([3, 6])).tolist()
         [6041671307218480733, 3197928453018144401]
     """
-    words = words_64_at(data, "<u8")
+    words = words_at(data, "<u8")
     hashes = np.empty(len(starts), np.uint64)
 
     def hash_block(begin: int) -> None:
@@ -46,12 +46,6 @@ def murmur64a_spans(
 
     map_blocks(hash_block, range(0, len(starts), _BLOCK))
     return hashes
-
-
-def words_64_at(data: UInt8[np.ndarray, " size"], dtype: str) -> UInt64[np.ndarray, " positions"]:
-    """The 64-bit word at every byte of a buffer of at least eight, as a view of it."""
-    first = np.ascontiguousarray(data)[:8].view(dtype)
-    return as_strided(first, (data.size - 7,), (1,), writeable=False)
 
 
 def _hash_block(

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, Int32, UInt8, UInt32
-from numpy.lib.stride_tricks import as_strided
 
 from ffjax._internal.arrays import AnyArray
+from ffjax.kernels.byte_words import words_at
 
 CHUNK = 16
 # Strings hashed at a time on the host: the working set should stay in the second-level cache.
@@ -137,12 +137,6 @@ def hash_spans(
             halves[:, long] += np.add.reduceat(further, firsts, axis=1, dtype=np.uint32)
         out[:, block] = halves
     return out[0], out[1]
-
-
-def words_at(data: UInt8[np.ndarray, " size"]) -> UInt32[np.ndarray, " positions"]:
-    """The little-endian 32-bit word at every byte of a buffer of at least four, as a view of it."""
-    first = np.ascontiguousarray(data)[:4].view("<u4")
-    return as_strided(first, (data.size - 3,), (1,), writeable=False)
 
 
 def chunk_spans(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:

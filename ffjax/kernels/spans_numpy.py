@@ -7,6 +7,7 @@ begins at a byte, so at least eight bytes must follow the last string.
 import numpy as np
 
 from ffjax._internal.cpus import map_blocks
+from ffjax.kernels.byte_words import words_at
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
@@ -21,7 +22,7 @@ def equal_spans(
     a: np.ndarray, a_starts: np.ndarray, b: np.ndarray, b_starts: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
     """Which strings of two buffers are equal, bool `[n]`; both strings of a pair are as long."""
-    a_numbers, b_numbers = _numbers_at(a), _numbers_at(b)
+    a_numbers, b_numbers = words_at(a, "<u8"), words_at(b, "<u8")
     equal = np.ones(len(lengths), bool)
     rows, i = np.flatnonzero((lengths > 0) & (lengths <= _LONG)), 0
     while rows.size:
@@ -63,7 +64,7 @@ def keyed_hashes(
     Strings have a byte or more, and no zeros. Two of the same length of up to 16 bytes are equal if
     both their numbers are.
     """
-    numbers = _numbers_at(data)
+    numbers = words_at(data, "<u8")
     heads = _first_bytes(numbers[starts], lengths)
     hashes = (heads ^ heads >> np.uint64(32)) * key
     rows = np.flatnonzero((lengths > 8) & (lengths <= _LONG))
@@ -97,14 +98,14 @@ def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: n
     n = len(starts)
     if int(starts.max(initial=0)) + _LONG + _COPIED > data.size:
         data = np.concatenate([data, np.zeros(_LONG + _COPIED, np.uint8)])
-    source = _copied_at(data)
+    source = words_at(data, f"V{_COPIED}")
 
     def join(begin: int) -> None:
         end = min(begin + _BLOCK, n)
         first, lengths = starts[begin:end], np.diff(offsets[begin : end + 1])
         begins = offsets[begin:end] - offsets[begin]
         joined = np.empty(offsets[end] - offsets[begin] + _COPIED, np.uint8)
-        target = _copied_at(joined)
+        target = words_at(joined, f"V{_COPIED}")
         # The last bytes of strings are copied first, as what is copied beyond the end of a string
         # is then overwritten: by the next strings, in the same step or a later one.
         for i in reversed(range(0, min(int(lengths.max()), _LONG), _COPIED)):
@@ -118,16 +119,7 @@ def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: n
     map_blocks(join, range(0, n, _BLOCK))
 
 
-def _copied_at(data: np.ndarray) -> np.ndarray:
-    """The bytes that are copied at a time from each byte of a buffer on, as a view."""
-    return np.ndarray(data.size - _COPIED + 1, f"V{_COPIED}", data, strides=(1,))
-
-
 def _first_bytes(numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The first bytes of numbers of eight, without those that follow."""
     return numbers << _SHIFTS.take(sizes, mode="clip")
 
-
-def _numbers_at(data: np.ndarray) -> np.ndarray:
-    """The number of eight bytes that begins at every byte of a buffer, as a view."""
-    return np.ndarray(data.size - 7, "<u8", np.ascontiguousarray(data), strides=(1,))

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ffjax.formats.fasttext.entries import TAIL, TAIL_BYTES, find_ends, read_sizes, tails_of
+from ffjax.formats.fasttext.entries import TAIL, TAIL_BYTES, find_ends, read_sizes
 from ffjax.formats.io.binary import Cursor, Output
+from ffjax.kernels.byte_words import words_at
 from ffjax.strings.string_table import StringTable
 
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
@@ -47,7 +48,7 @@ def read(cursor: Cursor, n_buckets: int, *, has_pruned: bool = True) -> Dictiona
     starts = np.concatenate([[0], ends + TAIL_BYTES])
     cursor.skip("entries", int(starts[-1]))
     starts = starts[:-1]
-    tails = tails_of(data)[ends].view(_TAIL_FIELDS)
+    tails = words_at(data, TAIL)[ends].view(_TAIL_FIELDS)
     is_wrong = tails["type"] != (np.arange(size) >= n_words)
     if is_wrong.any():
         i = int(np.argmax(is_wrong))
@@ -124,9 +125,9 @@ def _entries(table: StringTable, counts: np.ndarray, kind: int) -> np.ndarray:
     entries = np.zeros(len(text) + TAIL_BYTES * n, np.uint8)
     ends = offsets[1:] + TAIL_BYTES * np.arange(n)
     is_text = np.ones(entries.size, bool)
-    tails_of(is_text)[ends] = np.zeros((), TAIL)
+    words_at(is_text, TAIL)[ends] = np.zeros((), TAIL)
     entries[is_text] = text
     tails = np.zeros(n, _TAIL_FIELDS)
     tails["count"], tails["type"] = counts, kind
-    tails_of(entries)[ends] = tails.view(TAIL)
+    words_at(entries, TAIL)[ends] = tails.view(TAIL)
     return entries

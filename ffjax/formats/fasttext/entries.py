@@ -9,9 +9,9 @@ are guessed at once and then checked; what follows the first wrong guess is read
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ffjax.formats.io.binary import Cursor
+from ffjax.kernels.byte_words import words_at
 
 # What follows the word in an entry: a zero, a count and a type.
 TAIL_BYTES = 10
@@ -50,14 +50,6 @@ def read_sizes(cursor: Cursor, *, has_pruned: bool = True) -> Sizes:
     cursor.claim("size", size, TAIL_BYTES, offset=start)
     cursor.claim("pruned", max(pruned, 0), 8, offset=pruned_at)
     return Sizes(n_words, n_labels, n_tokens, pruned)
-
-
-def tails_of(data: np.ndarray) -> np.ndarray:
-    """For each byte of the data, as one element, what would follow a word that ends there."""
-    if data.size < TAIL_BYTES:
-        return np.zeros(0, TAIL)
-    tail = data[:TAIL_BYTES].view(TAIL)
-    return as_strided(tail, (data.size - TAIL_BYTES + 1,), (1,))
 
 
 def find_ends(cursor: Cursor, data: np.ndarray, size: int) -> np.ndarray:
@@ -112,7 +104,7 @@ def _guess_ends(window: np.ndarray) -> np.ndarray:
     if n == 0:
         return _NO_ENDS
     # Words have no zeros if the tails have all of them.
-    tails = tails_of(window)[ends[:n]].view(np.uint8)
+    tails = words_at(window, TAIL)[ends[:n]].view(np.uint8)
     if np.count_nonzero(zero[: ends[n - 1] + TAIL_BYTES]) != np.count_nonzero(tails == 0):
         bounds = np.stack([starts[:n], ends[:n]], axis=1).reshape(-1)
         has_no_zero = np.minimum.reduceat(window, bounds)[::2] > 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.chains import Chains
-from ffjax.kernels.murmur64a import words_64_at
+from ffjax.kernels.byte_words import words_at
 
 _U64, _KEY_BYTES = 0xCF, 9
 _NUMBER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, _U64: 8}
@@ -93,5 +93,5 @@ def _find_entries(data: np.ndarray) -> tuple[KeyRows, Chains]:
     starts, ends, first = starts[linked], ends[linked], first[linked]
     if not len(starts):
         return KeyRows(starts, starts), Chains(starts, ends)
-    words = words_64_at(data, ">u8")
+    words = words_at(data, ">u8")
     return KeyRows(words[starts + 1], words[ends - 8] & _BITS[first]), Chains(starts, ends)

@@ -13,8 +13,8 @@ import json
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Cursor
+from ffjax.kernels.byte_words import words_at
 from ffjax.kernels.murmur64a import SLACK
-from ffjax.kernels.siphash import words_at
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable
