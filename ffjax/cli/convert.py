@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from typer import Option
 
 import ffjax
+from ffjax.cli.exit_status import BadInput
 from ffjax.cli.files import (
     check_target,
     finalfusion_target,
@@ -39,8 +40,10 @@ def convert(source: Source, target: Target, lang: Lang = None) -> None:
       ffjax convert cc.de.300.bin cc.de.300.fifu --from fasttext
       ffjax convert words.fifu - --to text | head -n 3
     """
-    check_target(target)
+    format = check_target(target)
     options: Any = {} if lang is None else {"lang": lang}
+    if lang is not None and format != "spacy":
+        raise BadInput(f"`--lang`: expected an output for spaCy (--to spacy), got {format}.")
     names = {"Reading": shown(source.file), "Writing": shown(target.output, output=True)}
     stage = "Reading"
 

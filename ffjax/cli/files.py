@@ -171,17 +171,17 @@ def finalfusion_target(output: str, content: str) -> Target:
     return target
 
 
-def check_target(target: Target) -> None:
-    """Checks before anything is read that an output can be written, and has a format."""
+def check_target(target: Target) -> str:
+    """Checks before anything is read that an output can be written; the format it will have."""
     if target.output == "-":
         if target.to is None:
             raise BadInput("expected a format for standard output, got none. Give one with --to.")
-        return
+        return target.to
     from ffjax.formats.save import format_of, target_folder
 
     target_folder(target.output, target.to)
     with translated("save", target.output):
-        format_of(target.output, target.to, fasttext=True)
+        return format_of(target.output, target.to, fasttext=True)
 
 
 def check_output(output: str, *inputs: str) -> None:

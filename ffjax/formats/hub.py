@@ -27,6 +27,7 @@ _ADDRESS = re.compile(
     r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>refs/\w+/[^/]+|[^/]+))?(/(?P<file>.+))?"
 )
 # The same models for other programs, which nothing here reads.
+_SHOWN_NAMES = 20
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "flax_model.msgpack"]
 
 
@@ -40,9 +41,10 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
         is_folder: whether files of these names belong together.
 
     Raises:
-        FileNotFoundError: if the cache does not have it and `HF_HUB_OFFLINE` is set.
+        FileNotFoundError: if the hub does not have it, or the cache where `HF_HUB_OFFLINE` is set.
         FormatError: if there are several files, and none is named.
         ImportError: if the cache does not have it, and the extra `hub` is not installed.
+        OSError: if it cannot be downloaded.
         ValueError: if the address has another form.
     """
     if not isinstance(file, str | os.PathLike) or not re.match("hf:/", os.fsdecode(file)):
@@ -53,16 +55,27 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
         raise ValueError(f"`path`: expected hf://ORG/NAME[@REVISION][/FILE], got {address!r}.")
     name, revision, member = match["name"], match["revision"] or "main", match["file"]
     snapshot = _cached(name, revision)
-    if snapshot is None or not _has(snapshot, member):
+    if not _is_offline() and (snapshot is None or not _has(snapshot, member)):
         snapshot = _download(name, revision, member)
-    path = os.path.join(snapshot, member or "")
+    path = os.path.join(snapshot or "", member) if member else snapshot
+    if path is None or not os.path.exists(path):
+        expected = "a file on the hub"
+        if _is_offline():
+            expected = "a file in the local cache of the hub, since HF_HUB_OFFLINE is set"
+        if snapshot is not None:
+            expected += f" (there are {_listed(names_in(snapshot))})"
+        raise FileNotFoundError(errno.ENOENT, f"expected {expected}, got", address)
     return _chosen(path, address, is_folder) if os.path.isdir(path) else path
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:_SHOWN_NAMES])) or "none"
 
 
 def _has(snapshot: str, member: str | None) -> bool:
     """Whether a folder of the cache has a file; or all files, which it can't tell, if it must."""
     if member is None:
-        return _is_offline() or find_spec("huggingface_hub") is None
+        return find_spec("huggingface_hub") is None
     return os.path.exists(os.path.join(snapshot, member))
 
 
@@ -86,17 +99,17 @@ def _cached(name: str, revision: str) -> str | None:
 
 def _download(name: str, revision: str, file: str | None) -> str:
     """Downloads the files of a revision, or one with those that belong to it; the folder."""
-    if _is_offline():
-        message = "expected a file in the local cache of the hub, since HF_HUB_OFFLINE is set, got"
-        address = f"hf://{name}@{revision}" + (f"/{file}" if file else "")
-        raise FileNotFoundError(errno.ENOENT, message, address)
     with needs_extra("hub", f"{name} is not in the local cache of the hub; downloading it"):
         from huggingface_hub import snapshot_download
     # gensim saves the arrays of `x.kv` as `x.kv.vectors.npy`.
     patterns: dict[str, Any] = {"ignore_patterns": _IGNORED}
     if file is not None:
         patterns = {"allow_patterns": [file, f"{file}.*", f"{file}/*"]}
-    return snapshot_download(name, revision=revision, **patterns)
+    try:
+        return snapshot_download(name, revision=revision, **patterns)
+    except Exception as error:  # those of the network are of many kinds
+        got = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise OSError(f"hf://{name}: expected to download files, got {got}") from error
 
 
 def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
@@ -104,12 +117,10 @@ def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
     names = names_in(folder)
     if is_folder(names):
         return folder
-    names = [name for name in names if not any(name.startswith(f"{x}.") for x in names)]
     name = default_member(names)
     if name is None:
-        got = ", ".join(map(repr, names[:20])) or "none"
-        hint = f"Name one, as in `{address.rstrip('/')}/FILE`."
+        hint = f"Name one, as in `{address.rstrip('/')}/FILE`; `member=` names files in archives."
         if _is_offline():
             hint += " HF_HUB_OFFLINE is set: the local cache may not have all files."
-        raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
+        raise FormatError(address, expected="one file of vectors", got=_listed(names), hint=hint)
     return os.path.join(folder, name)

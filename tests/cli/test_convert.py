@@ -324,6 +324,11 @@ def test_members_and_columns_are_options(ff, tmp_path):
     assert "got several: 'a.txt', 'b.txt'. Choose one with `--member`." in result.err
 
 
+def test_a_language_is_for_spacy(ff, tmp_path):
+    result = ff("convert", "demo", tmp_path / "x.txt", "--lang", "en")
+    assert result.status == 2 and "`--lang`: expected an output for spaCy" in result.err
+
+
 def test_spacy_names_the_way_to_keep_ngrams(ff, tmp_path):
     result = ff("convert", "demo", tmp_path / "x", "--to", "spacy", "--lang", "en")
     assert result.status == 0 and "`ffjax.Vectors.v1`" in result.err

@@ -68,13 +68,15 @@ def test_several_files(snapshot: Path) -> None:
 def test_arrays_of_gensim_belong_to_their_file(snapshot: Path) -> None:
     (snapshot / "words.fifu").rename(snapshot / "words.kv")
     (snapshot / "words.kv.vectors.npy").write_bytes(b"")
-    assert local_path("hf://org/glove-100") == str(snapshot / "words.kv")
+    assert local_path("hf://org/glove-100") == str(snapshot)
 
 
 def test_what_the_cache_does_not_have(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for address in ("hf://org/glove-100/x.txt", "hf://org/other", "hf://org/glove-100@v2"):
-        with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE is set"):
+        with pytest.raises(FileNotFoundError, match=f"HF_HUB_OFFLINE is set.*'{address}'"):
             ffjax.load(address)
+    with pytest.raises(FileNotFoundError, match=r"\(there are 'README.md', 'words.fifu'\)"):
+        ffjax.load("hf://org/glove-100/x.txt")
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r"org/other is not in .*pip install 'ffjax\[hub\]'"):
@@ -95,6 +97,21 @@ def test_downloading(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ffjax.load("hf://org/other@v1/words.fifu") == simple()
     patterns = ["words.fifu", "words.fifu.*", "words.fifu/*"]
     assert calls == [("org/other", {"revision": "v1", "allow_patterns": patterns})]
+    with pytest.raises(FileNotFoundError, match="expected a file on the hub .*'hf://org/other/x'"):
+        ffjax.load("hf://org/other/x")
+
+
+def test_errors_of_the_network(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(name: str, **options: object) -> str:
+        raise RuntimeError("Name or service not known\nAn error happened")
+
+    module = types.ModuleType("huggingface_hub")
+    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    message = "hf://org/other: expected to download files, got RuntimeError: Name or service not"
+    with pytest.raises(OSError, match=message):
+        ffjax.load("hf://org/other")
 
 
 def test_a_snapshot_may_have_some_of_the_files_only(
