@@ -56,12 +56,22 @@ class Format(NamedTuple):
         return f"`ffjax.load{self.load.partition(':load')[2]}` reads it."
 
 
-_TEXT: dict[str, Any] = {"repeats_rows": True, "is_plain": True}
-_TABLE: dict[str, Any] = {
-    "load": ".tables.read:read_table",
-    "blocks": ".tables.read:read_table_blocks",
-    "describe": ".tables.describe:describe",
-}
+
+def _text(name: str, **functions: Any) -> Format:
+    """A format of words and vectors in order."""
+    return Format(name, repeats_rows=True, is_plain=True, **functions)
+
+
+def _table(name: str, title: str, **fields: Any) -> Format:
+    """A format of arrays or columns."""
+    functions: dict[str, Any] = {
+        "load": ".tables.read:read_table",
+        "blocks": ".tables.read:read_table_blocks",
+        "describe": ".tables.describe:describe",
+        "write": f".tables.write:write_{name.replace('-', '_')}",
+    }
+    return Format(name, title, **functions | fields)
+
 
 _FORMATS = (
     Format(
@@ -82,30 +92,27 @@ _FORMATS = (
         write=".fasttext.writer:write_fasttext",
         keeps=".fasttext.writer:keeps",
     ),
-    Format(
+    _text(
         "word2vec",
         load=".word2vec:load_word2vec",
         blocks=".word2vec:read_word2vec_blocks",
+        describe=".text.describe:describe_word2vec",
         write=".word2vec:write_word2vec",
         endings=(".w2v",),
-        describe=".text.describe:describe_word2vec",
-        **_TEXT,
     ),
-    Format(
+    _text(
         "text",
         blocks=".text.read:read_blocks",
         describe=".text.describe:describe_text",
         write=".text.write:write_text",
         endings=(".txt",),
-        **_TEXT,
     ),
-    Format(
+    _text(
         "textdims",
         blocks=".text.read:read_blocks_with_dims",
         describe=".text.describe:describe_text",
         write=".text.write:write_text_dims",
         endings=(".vec", ".dims"),
-        **_TEXT,
     ),
     Format(
         "floret",
@@ -124,62 +131,38 @@ _FORMATS = (
         endings=(".msgpack",),
         shares_rows=True,
     ),
-    Format(
-        "npy",
-        "an array of NumPy",
-        heads=(".tables.npy:MAGIC",),
-        write=".tables.write:write_npy",
-        endings=(".npy",),
-        is_plain=True,
-        **_TABLE,
+    _table(
+        "npy", "a NumPy array", heads=(".tables.npy:MAGIC",), endings=(".npy",), is_plain=True
     ),
-    Format(
-        "npz",
-        "an archive of NumPy arrays (`.npz`)",
-        folder=".tables.layout:is_npz",
-        write=".tables.write:write_npz",
-        endings=(".npz",),
-        **_TABLE,
-    ),
-    Format(
+    _table("npz", "NumPy arrays (`.npz`)", folder=".tables.layout:is_npz", endings=(".npz",)),
+    _table(
         "safetensors",
         "a safetensors file",
         heads=(".safetensors_file:is_safetensors",),
-        write=".tables.write:write_safetensors",
         endings=(".safetensors",),
-        **_TABLE,
     ),
-    Format(
-        "parquet",
-        "a Parquet file",
-        heads=(".tables.arrow:PARQUET_MAGIC",),
-        write=".tables.write:write_parquet",
-        endings=(".parquet",),
-        **_TABLE,
+    _table(
+        "parquet", "a Parquet file", heads=(".tables.arrow:PARQUET_MAGIC",), endings=(".parquet",)
     ),
-    Format(
+    _table(
         "arrow",
         "an Arrow table",
         heads=(".tables.arrow:FILE_MAGIC",),
-        write=".tables.write:write_arrow",
         endings=(".arrow", ".feather"),
-        **_TABLE,
     ),
-    Format(
+    _table(
         "arrow-stream",
         "an Arrow table",
         heads=(".tables.arrow:STREAM_MAGIC",),
-        write=".tables.write:write_arrow_stream",
         endings=(".arrows",),
-        **_TABLE,
     ),
-    Format(
+    _table(
         "pytorch",
         "a PyTorch file",
         heads=(".tables.pytorch:MAGIC",),
         folder=".tables.pytorch:is_pytorch",
+        write="",
         instead="PyTorch takes NumPy arrays.",
-        **_TABLE,
     ),
     Format(
         "gensim",
