@@ -45,28 +45,18 @@ class ArrowTable(NamedTuple):
     source: ByteSource
     format: str
     schema: Any
-    word: str | None  # `None` if words come from elsewhere
+    words: str | None  # `None` if words come from elsewhere
     vectors: list[str]
-    norm: str | None
+    norms: str | None
     dims: int
     dtype: str
     n_rows: int
     toml: str | None  # the metadata
     is_exact: bool  # whether ffjax wrote the file: vectors and norms are to be read as they are
 
-    @property
-    def has_words(self) -> bool:
-        """Whether the file has words too."""
-        return self.word is not None
-
-    @property
-    def has_norms(self) -> bool:
-        """Whether the file has norms too."""
-        return self.norm is not None
-
     def batches(self) -> Iterator[Any]:
         """The columns in batches of a few megabytes."""
-        names = [name for name in (self.word, *self.vectors, self.norm) if name is not None]
+        names = [name for name in (self.words, *self.vectors, self.norms) if name is not None]
         n_bytes = _BLOCK_BYTES if len(self.vectors) < 2 else _WIDE_BYTES
         row_bytes = max(4 * self.dims, 1)
         n_rows = max(1, _BLOCK_BYTES // row_bytes)
@@ -136,50 +126,39 @@ def open_arrow(
     )
 
 
-def _read_schema(source: ByteSource, format: str) -> tuple[Any, int]:
-    """The schema of a file, and how many rows it has."""
+def _reader(source: ByteSource, format: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     buffer = pa.py_buffer(source.data)
     if format == "parquet":
-        with pq.ParquetFile(pa.BufferReader(buffer)) as file:
+        return pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False)
+    return pa.ipc.open_file(buffer) if format == "arrow" else pa.ipc.open_stream(buffer)
+
+
+def _read_schema(source: ByteSource, format: str) -> tuple[Any, int]:
+    """The schema of a file, and how many rows it has."""
+    with _reader(source, format) as file:
+        if format == "parquet":
             return file.schema_arrow, file.metadata.num_rows
-    if format == "arrow":
-        with pa.ipc.open_file(buffer) as reader:
-            schema = reader.schema
-    else:
-        with pa.ipc.open_stream(buffer) as reader:
-            schema = reader.schema
+        schema = file.schema
     batches = _read_batches(source, format, schema.names[:1], 0)
     return schema, sum(batch.num_rows for batch in batches)
 
 
 def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int) -> Iterator[Any]:
     """The batches of a file, of about `n_rows` rows if it is Parquet, with some columns."""
-    for batch in _unchecked_batches(source, format, names, n_rows):
-        batch.validate()  # slices of arrays with a wrong length would end the process
-        yield batch
-
-
-def _unchecked_batches(
-    source: ByteSource, format: str, names: list[str], n_rows: int
-) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = pa.py_buffer(source.data)
-    if format == "parquet":
-        with pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False) as file:
-            yield from file.iter_batches(n_rows, columns=names)
-    elif format == "arrow":
-        with pa.ipc.open_file(buffer) as reader:
-            for i in range(reader.num_record_batches):
-                yield reader.get_batch(i).select(names)
-    else:
-        with pa.ipc.open_stream(buffer) as reader:
-            for batch in reader:
-                yield batch.select(names)
+    with _reader(source, format) as file:
+        if format == "parquet":
+            batches = file.iter_batches(n_rows, columns=names)
+        elif format == "arrow":
+            numbers = range(file.num_record_batches)
+            batches = (file.get_batch(i).select(names) for i in numbers)
+        else:
+            batches = (batch.select(names) for batch in file)
+        for batch in batches:
+            batch.validate()  # slices of arrays with a wrong length would end the process
+            yield batch
 
 
 def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:

@@ -17,11 +17,11 @@ def describe(
         n_rows = layout.n_rows
         facts = {"vocabulary": "SimpleVocab", "words": n_rows, "storage": "NdArray"}
         facts |= {"rows": n_rows, "dims": layout.dims, "dtype": layout.dtype}
-        if layout.has_norms or not layout.is_exact:
+        if layout.norms is not None or not layout.is_exact:
             facts["norms"] = n_rows
         if layout.toml is not None:
             facts["metadata"] = list(tomllib.loads(layout.toml))
-        if words is None and not layout.has_words and not _has_words_beside(stream):
+        if words is None and layout.words is None and not _has_words_beside(stream):
             facts |= {"vocabulary": _NO_WORDS, "words": 0}
         return facts
 

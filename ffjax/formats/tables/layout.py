@@ -73,7 +73,7 @@ def _npz(stream: Stream, words: Any, vectors: str | None) -> Iterator[NamedArray
         chosen = choose_arrays(arrays, words, vectors, stream.file)
         for name, array in arrays.items():
             is_of_words = array.dtype.hasobject and array.shape == (chosen.n_rows,)
-            if words is None and not chosen.has_words and is_of_words:
+            if words is None and chosen.words is None and is_of_words:
                 read_npy(array.source, name)  # an error, which says that words are objects
         yield chosen
 

@@ -50,16 +50,6 @@ class NamedArrays(NamedTuple):
         return self.vectors.dtype.name
 
     @property
-    def has_words(self) -> bool:
-        """Whether the file has words too."""
-        return self.words is not None
-
-    @property
-    def has_norms(self) -> bool:
-        """Whether the file has norms too."""
-        return self.norms is not None
-
-    @property
     def toml(self) -> str | None:
         """The metadata."""
         if self.metadata is None:

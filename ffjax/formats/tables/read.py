@@ -90,7 +90,7 @@ def _open(
 ) -> Iterator["_Table"]:
     with open_layout(stream, format, words, vectors) as layout:
         all_words, name = None, stream.file
-        if not layout.has_words:
+        if layout.words is None:
             name = words_beside(stream.file) if words is None else words
             _check_path(name)
             all_words = read_words(name)
@@ -126,7 +126,7 @@ class _Table:
         if not self.layout.is_exact:
             storage = ComposedArray(storage, table)
             norms = Norms.of_storage(storage, len(table))
-        elif self.layout.has_norms:
+        elif self.layout.norms is not None:
             lengths = [np.empty(0), *(batch.norms for batch in batches)]
             norms = Norms(np.concatenate(lengths).astype(np.float32))
         try:
@@ -139,7 +139,7 @@ class _Table:
     def blocks(self, unit: bool) -> Iterator[Blocks]:
         """All rows in blocks, scaled to unit length if `unit`, unless ffjax wrote the file."""
         layout = self.layout
-        is_unit = layout.has_norms if layout.is_exact else unit
+        is_unit = layout.norms is not None if layout.is_exact else unit
 
         def block(batch: _Batch) -> Block:
             words = self._checked(batch)
@@ -175,7 +175,7 @@ class _Table:
             batch = batch.slice(0, self.n_rows - first)
             block = slice(first, first + batch.num_rows)
             words = column_words(batch, layout, first) if self.words is None else self._words(block)
-            norms = None if layout.norm is None else batch.column(layout.norm).to_numpy()
+            norms = None if layout.norms is None else batch.column(layout.norms).to_numpy()
             yield _Batch(first, words, matrix_of(batch, layout, first), norms)
             layout.source.release_pages(0, len(layout.source))
             first = block.stop

@@ -19,7 +19,7 @@ from ffjax.strings.string_table import StringTable
 def column_words(batch: Any, table: ArrowTable, first: int) -> StringTable:
     """The words of a batch that begins with row `first`."""
     pa = import_pyarrow()
-    column = batch.column(table.word)
+    column = batch.column(table.words)
     if pa.types.is_dictionary(column.type):
         column.validate(full=True)
         column = column.cast(column.type.value_type)
@@ -28,7 +28,7 @@ def column_words(batch: Any, table: ArrowTable, first: int) -> StringTable:
     column.validate(full=True)
     if column.null_count:
         i = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise row_error(table, first + i, "a word", "null", table.word)
+        raise row_error(table, first + i, "a word", "null", table.words)
     return _joined(column)
 
 
