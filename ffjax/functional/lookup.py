@@ -233,9 +233,7 @@ def _embed_unknown(
     strings: Strings,
     unnormalize: bool,
 ) -> tuple[Array, Array]:
-    args = vectors, storage, vocab, strings, ~found
-    vectors, exist = with_oov_words(*args, means=unnormalize)
-    return vectors, found | exist
+    return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)
 
 
 @partial(jax.jit, static_argnames="unnormalize")

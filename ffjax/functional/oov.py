@@ -22,26 +22,17 @@ OOV_BATCHES = {16: 1024, 64: 1024, 256: 256, 1024: 256}
 
 def with_oov_words(
     vectors: Float[Array, "batch dims"],
+    found: Bool[Array, " batch"],
     storage: Storage,
     vocab: SubwordVocab,
     strings: Strings,
-    mask: Bool[Array, " batch"],
     *,
     means: bool,
 ) -> tuple[Float[Array, "batch dims"], Bool[Array, " batch"]]:
-    """Writes the vectors of out-of-vocabulary words to their positions; compiled code.
+    """The vectors of all words, with those of out-of-vocabulary words; and which have one.
 
-    Args:
-        vectors: those of the known words, zeros for the others.
-        storage: the rows.
-        vocab: which n-grams a word has.
-        strings: the batch.
-        mask: which words are out of the vocabulary.
-        means: whether to give the mean of the n-grams' rows, and not their sum at unit length.
-
-    Returns:
-        `(vectors, exist)`: the vectors of all words; and which of those asked for have n-grams with
-        rows.
+    `found` says which words are known; only these have a vector yet. Compiled code; `means` is for
+    the mean of the n-grams' rows, and not their sum at unit length.
     """
     data, lengths = jnp.asarray(strings.bytes), jnp.asarray(strings.lengths)
     words = Words(data, None, lengths)
@@ -49,7 +40,7 @@ def with_oov_words(
     storage, offset = storage.ngram_rows(vocab.n_word_rows)
     subwords = Subwords(data.shape[1], offset, bow, eow)
     mode = MEAN if means else UNIT
-    return with_ngram_sums(vectors, storage, vocab.subword_indexer, words, mask, subwords, mode)
+    return with_ngram_sums(vectors, found, storage, vocab.subword_indexer, words, subwords, mode)
 
 
 @partial(jax.jit, static_argnames="unnormalize")
@@ -59,8 +50,8 @@ def oov_vectors(
 ) -> tuple[Array, Array]:
     """The vectors of a batch of words that are all out of the vocabulary, and which have one."""
     vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
-    unknown = jnp.asarray(strings.lengths) >= 0
-    return with_oov_words(vectors, storage, vocab, strings, unknown, means=unnormalize)
+    found = jnp.zeros(len(strings), bool)
+    return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)
 
 
 def oov_batch(data: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> Strings | None:

@@ -4,7 +4,7 @@ One program serves words of every length: it takes the n-grams that start in `ST
 word, and runs again for the next `STARTS`. Arrays have the batch in their last axis:
 
     Tile.bytes       uint32 [n_starts + reach + 4, batch]     a word's bytes from the first start on
-    Tile.characters  uint32 [n_starts + reach + 1, batch]     the character at each byte
+    Tile.characters  uint32 [n_starts + reach + 4, batch]     the character at each byte
     sizes            int32  [n_starts, spread, batch]          bytes in each n-gram, 0 for none
 
 N-grams stand in finalfusion's order: by their first character, longest first. What a character is
@@ -33,8 +33,8 @@ CODE_POINTS = "code points"
 
 # Bytes of a word whose n-grams are taken at a time.
 STARTS = 16
-# Bytes around a byte that tell which character it belongs to.
-_AROUND = 4
+# Bytes before and after a byte that tell which character it belongs to.
+_AROUND = 3
 # Marks bytes at which no character starts: those inside one, and those after a word.
 _INSIDE, _AFTER = np.uint32(1 << 31), np.uint32(3 << 30)
 
@@ -70,24 +70,23 @@ class Tile(NamedTuple):
     """The bytes of marked words from the first of some starts on.
 
     Attributes:
-        bytes: uint32 `[n_starts + reach + 4, batch]`, zeros after each word.
+        bytes: uint32 `[size, batch]`, zeros after each word.
         characters: the character that starts at each byte, or a number above `_INSIDE`; the end of
-            a word counts as the start of a character.
+            a word counts as the start of a character; uint32 `[size, batch]`.
         start: the first start, counted from the beginning of a marked word, int32 scalar.
         remaining: bytes from there to the end of each word, int32 `[batch]`.
+        longest: the largest of these, or more; int32 scalar.
         n_starts: how many starts.
+        reach: bytes in the longest n-gram that fits.
     """
 
     bytes: Array
     characters: Array
     start: Array
     remaining: Array
+    longest: Array
     n_starts: int
-
-    @property
-    def reach(self) -> int:
-        """Bytes in the longest n-gram that fits."""
-        return self.characters.shape[0] - self.n_starts - 1
+    reach: int
 
     def at(self, plane: Array, offset: Array | int) -> Array:
         """The rows of `bytes` or `characters` at `offset` from each start, `[n_starts, batch]`."""
@@ -97,6 +96,7 @@ class Tile(NamedTuple):
 def read_tile(
     words: Words,
     start: Array,
+    longest: Array,
     width: int,
     max_n: int,
     rule: str,
@@ -110,9 +110,10 @@ def read_tile(
     # A code point has at most four bytes; by the other rule a character may have any number.
     reach = min(marked, 4 * max_n) if rule == CODE_POINTS else marked
     size = n_starts + reach + 1  # so that a byte follows each n-gram
-    shape = (size + 2 * _AROUND, words.lengths.shape[0])
+    around = _AROUND if rule == CODE_POINTS else 0
+    shape = (size + around + _AROUND, words.lengths.shape[0])
     totals = jnp.where(words.lengths < 0, -1, words.lengths + len(bow) + len(eow))[None]
-    position = start - _AROUND + lax.broadcasted_iota(jnp.int32, shape, 0)
+    position = start - around + lax.broadcasted_iota(jnp.int32, shape, 0)
     inner = jnp.clip(position - len(bow), 0, jnp.maximum(words.lengths - 1, 0)[None])
     begins = jnp.asarray(words.begins)[None]
     data = words.data.at[begins + inner].get(mode="clip").astype(jnp.uint32)
@@ -121,30 +122,34 @@ def read_tile(
     for i, byte in enumerate(reversed(eow), start=1):
         data = jnp.where(position == totals - i, np.uint32(byte), data)
     inside = (position >= 0) & (position < totals)
-    data = computed_once(jnp.where(inside, data, np.uint32(0)))
-
-    characters_of = _code_points if rule == CODE_POINTS else _byte_characters
-    rows = np.arange(_AROUND, _AROUND + size, dtype=np.int32)
-    characters = characters_of(lambda by: jnp.take(data, rows + by, axis=0, mode="clip"))
-    end = position[_AROUND : _AROUND + size] - totals
+    data = jnp.where(inside, data, np.uint32(0))
+    if rule == CODE_POINTS:
+        data = computed_once(data)
+        characters = _code_points(data)
+    else:
+        characters = jnp.where(_is_continuation(data), data | _INSIDE, data)
+    end = position - totals
     characters = jnp.where(end == 0, np.uint32(0), jnp.where(end > 0, _AFTER, characters))
-    characters = computed_once(characters)
-    return Tile(data[_AROUND : _AROUND + size + 3], characters, start, totals[0] - start, n_starts)
+    characters = computed_once(characters[around:])
+    # Both planes in one kernel, if characters have their bytes.
+    data = data[around:] if rule == CODE_POINTS else characters & np.uint32(0xFF)
+    return Tile(data, characters, start, totals[0] - start, longest, n_starts, reach)
 
 
 def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
     """Bytes in the n-grams at each start, 0 where there is none."""
     zeros = np.zeros(max_n - min_n + 1, np.uint32)
-    sizes, valid = _walk(tile, min_n, max_n, zeros, lambda sizes, _: sizes + np.uint32(1))
-    return jnp.where(valid, sizes.astype(jnp.int32), 0)
+    sizes, exist = _walk(tile, min_n, max_n, zeros, lambda sizes, _: sizes + np.uint32(1))
+    return jnp.where(exist, sizes.astype(jnp.int32), 0)
 
 
 def short_ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
     """`ngram_sizes` for n-grams of code points, which have few bytes: without a loop."""
     lengths = np.arange(max_n, min_n - 1, -1, dtype=np.int32)[None, :, None]
     sizes, count = jnp.int32(1), jnp.int32(0)
+    shape = tile.n_starts, lengths.size, tile.remaining.shape[0]
     for k in range(1, tile.reach + 1):
-        ends = tile.characters[k : k + tile.n_starts, None] < _INSIDE
+        ends = jnp.broadcast_to(tile.characters[k : k + tile.n_starts, None], shape) < _INSIDE
         count += ends.astype(jnp.int32)
         sizes += (count < lengths).astype(jnp.int32)
     exist = (tile.characters[: tile.n_starts, None] < _INSIDE) & (count >= lengths)
@@ -191,18 +196,17 @@ def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, A
         return k + 16, murmur3.absorb(hashes, words, full)
 
     # After an n-gram's end all words are zeros, which leave its hash as it is.
-    longest = jnp.max(sizes, initial=0)
     state = jnp.int32(0), murmur3.start(seed, unsigned)
-    _, hashes = while_loop(lambda state: state[0] <= longest, absorb, state)
+    _, hashes = while_loop(lambda state: state[0] <= tile.longest, absorb, state)
     return murmur3.finish(hashes, unsigned)
 
 
 def packed_words(tile: Tile) -> Array:
     """The four bytes from each byte of a tile on, little endian, uint32 like `tile.characters`."""
-    rows = np.arange(tile.characters.shape[0], dtype=np.int32)[:, None] + np.arange(4)[None]
-    shifts = 8 * np.arange(4, dtype=np.uint32)[None, :, None]
+    rows = np.arange(tile.bytes.shape[0] - 3, dtype=np.int32)[:, None] + np.arange(4)[None]
+    factors = np.array([1, 1 << 8, 1 << 16, 1 << 24], np.uint32)[None, :, None]
     # Unlike an `or` of four slices, a sum isn't repeated in the kernels that use it.
-    return (jnp.take(tile.bytes, rows, axis=0, mode="clip") << shifts).sum(1, dtype=jnp.uint32)
+    return (jnp.take(tile.bytes, rows, axis=0, mode="clip") * factors).sum(1, dtype=jnp.uint32)
 
 
 def _walk(
@@ -246,12 +250,17 @@ def _walk(
     return values[:, :-1], starts & (counts >= lengths[:, :-1])
 
 
-def _byte_characters(shifted: Callable[[int], Array]) -> Array:
-    data = shifted(0)
-    return jnp.where((data & np.uint32(0xC0)) == np.uint32(0x80), data | _INSIDE, data)
+def _is_continuation(data: Array) -> Array:
+    """Whether bytes are continuation bytes."""
+    return (data & np.uint32(0xC0)) == np.uint32(0x80)
 
 
-def _code_points(shifted: Callable[[int], Array]) -> Array:
+def _code_points(data: Array) -> Array:
+    rows = np.arange(data.shape[0], dtype=np.int32)
+
+    def shifted(by: int) -> Array:
+        return jnp.take(data, rows + by, axis=0, mode="clip")
+
     def size(by: int) -> Array:
         # Table 3-7 of the Unicode standard: the range of the second byte depends on the first.
         lead, second, third, fourth = (shifted(by + i) for i in range(4))
@@ -260,7 +269,7 @@ def _code_points(shifted: Callable[[int], Array]) -> Array:
         highest = jnp.where(lead == 0xED, np.uint32(0x9F), np.uint32(0xBF))
         highest = jnp.where(lead == 0xF4, np.uint32(0x8F), highest)
         valid = (second >= lowest) & (second <= highest)
-        third, fourth = ((b & np.uint32(0xC0)) == np.uint32(0x80) for b in (third, fourth))
+        third, fourth = map(_is_continuation, (third, fourth))
         size = jnp.where(valid & (lead >= 0xC2) & (lead <= 0xDF), np.uint32(2), np.uint32(1))
         size = jnp.where(valid & third & (lead >> 4 == 0xE), np.uint32(3), size)
         four = valid & third & fourth & (lead >= 0xF0) & (lead <= 0xF4)

@@ -49,7 +49,7 @@ def _normalize(x: Array) -> tuple[Array, Array]:
     squares = (scaled * scaled).sum(-1, keepdims=True)
     nonzero = squares != 0  # true for NaN, which must not become zero
     root = jnp.where(squares < jnp.inf, jnp.sqrt(jnp.where(nonzero, squares, 1.0)), jnp.nan)
-    unit = jnp.where(nonzero, scaled / root, 0.0)
+    unit = scaled / jnp.where(nonzero, root, jnp.inf)
     norms = jnp.where(nonzero, root / scale, 0.0)
     return unit.astype(x.dtype), norms[..., 0].astype(x.dtype)
 

@@ -48,6 +48,8 @@ from ffjax.kernels.siphash import (
 _MAX_KEYS = 64
 # Strings for which reading aligned words is worth its larger program.
 _LARGE_BATCH = 1 << 16
+# Bytes of a batch whose strings are all hashed as if they were long: a loop is more to compile.
+_SMALL_BATCH = 1 << 16
 # Groups of strings in which long ones are looked for at a time.
 _COLUMNS, _MOST_AHEAD = 1024, 8
 
@@ -152,28 +154,32 @@ def find(
         return jnp.full(lengths.shape, -1, jnp.int32)
     strings, lengths = jnp.asarray(strings), jnp.asarray(lengths)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
-    numbers = probe.find(strings[:, :CHUNK], lengths)
-    if strings.shape[-1] > CHUNK:
-        numbers = _find_long(probe, strings, lengths, numbers)
-    return numbers
+    if strings.shape[-1] <= CHUNK:
+        return probe.find(strings, lengths)
+    if strings.size <= _SMALL_BATCH:
+        numbers = probe.find_chunked(strings, lengths)
+        return computed_once(jnp.where(lengths <= strings.shape[-1], numbers, -1))
+    return _find_long(probe, strings, lengths, probe.find(strings[:, :CHUNK], lengths))
 
 
 def find_words(
     table: HashTable,
     data: UInt8[AnyArray, " capacity"],
     offsets: Int32[AnyArray, " n_plus_1"],
+    values: Int32[AnyArray, " n"],
     words: list[Array],
     lengths: Int32[AnyArray, "*batch"],
 ) -> Int32[Array, "*batch"]:
-    """As `find`, for strings whose bytes come four to a little-endian uint32."""
+    """The value of each string in the table, or -1; strings come as little-endian uint32 words."""
     if offsets.shape[0] <= 1 or not words:
         return jnp.full(lengths.shape, -1, jnp.int32)
     probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
     sizes = jnp.asarray(lengths).reshape(-1)
     words = [jnp.broadcast_to(word, lengths.shape).reshape(-1) for word in words]
     ids, begin = probe.candidates(hash_words(words, sizes, table.key), sizes)
-    numbers = jnp.where(probe.differences(begin, words, sizes) == 0, ids, -1)
-    return computed_once(numbers).reshape(lengths.shape)
+    values = jnp.where(ids >= 0, _gather(jnp.asarray(values), ids.astype(jnp.uint32)), -1)
+    values = jnp.where(probe.differences(begin, words, sizes) == 0, values, -1)
+    return values.reshape(lengths.shape)
 
 
 class _Probe(NamedTuple):

@@ -213,7 +213,7 @@ def _hash_spans(
 
 
 def _start(key: AnyArray, number: A) -> State:
-    k0, k1 = number * 0 + key[0], number ^ key[1]
+    k0, k1 = (number & ~number) + key[0], number ^ key[1]
     return k0, k1, k0 ^ 0x6C796765, k1 ^ 0x74656462
 
 

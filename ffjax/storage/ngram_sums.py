@@ -12,7 +12,7 @@ derivatives of what the map depends on.)
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,73 +26,83 @@ from ffjax.storage.ngram_batching import as_one_batch
 from ffjax.storage.ngram_tiles import Subwords, Tile, all_ids, block_size, over_tiles
 from ffjax.vocab.ngrams.base import NgramIndexer
 
+C = TypeVar("C")
+
 # What becomes of a sum of rows.
 UNIT, MEAN, MEAN_WITH_WORD = "unit", "mean", "mean with word"
+# Positions beyond a batch stand for no word.
+_SCATTER: Any = {"mode": "drop", "unique_indices": True, "wrap_negative_indices": False}
 
 
 def with_ngram_sums(
     vectors: Array,
+    found: Array,
     storage: Storage,
     indexer: NgramIndexer,
     words: Words,
-    mask: Array,
     subwords: Subwords,
     mode: str,
 ) -> tuple[Array, Array]:
-    """Replaces the vectors of the masked words by what the rows of their n-grams add up to.
+    """Gives words that have not been found the vectors that the rows of their n-grams add up to.
 
     `mode` is `UNIT` for sums at unit length, `MEAN` for means of rows, or `MEAN_WITH_WORD` for
-    means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which of the
-    masked words have n-grams with rows.
+    means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which words
+    have been found now.
     """
     # Inside `shard_map` a gradient must vary over devices as its argument does.
-    args = varying_together((vectors, storage, indexer, words, mask))
-    vectors, counts = _with_ngram_sums(*args, subwords, mode)
-    return vectors, counts > 0
+    args = varying_together((vectors, found, storage, indexer, words))
+    return _with_ngram_sums(*args, subwords, mode)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(5, 6))
 def _with_ngram_sums(
     vectors: Array,
+    found: Array,
     storage: Storage,
     indexer: NgramIndexer,
     words: Words,
-    mask: Array,
     subwords: Subwords,
     mode: str,
 ) -> tuple[Array, Array]:
-    return as_one_batch(_forward, storage, indexer, words, (mask, vectors), subwords, mode)
+    return as_one_batch(_forward, storage, indexer, words, (vectors, found), subwords, mode)
 
 
 @_with_ngram_sums.defjvp
 def _(subwords: Subwords, mode: str, primals: Any, tangents: Any) -> Any:
-    vectors, storage, *batch = primals
-    mask = batch[-1]
+    vectors, found, storage, indexer, words = primals
 
     def replaced(vectors: Array, leaves: Any) -> tuple[Array, Array]:
         rows = with_float_leaves(storage, leaves)
-        totals, counts = _totals(rows, *batch, subwords)
+        totals, counts = _totals(rows, indexer, words, ~found, subwords)
         new = _finish(rows, totals, counts, vectors if mode == MEAN_WITH_WORD else None, mode)
-        return jnp.where(mask[:, None], new.astype(vectors.dtype), vectors), counts
+        vectors = jnp.where(found[:, None], vectors, new.astype(vectors.dtype))
+        return vectors, found | (counts > 0)
 
     values = vectors, float_leaves(storage)
-    directions = tangents[0], float_leaves(tangents[1])
+    directions = tangents[0], float_leaves(tangents[2])
     return jax.jvp(replaced, values, directions)
 
 
 def _forward(
     storage: Storage, indexer: NgramIndexer, words: Words, batch: Any, subwords: Subwords, mode: str
 ) -> tuple[Array, Array]:
-    mask, vectors = batch
+    vectors, found = batch
+    counts = None if mode == UNIT else jnp.zeros(len(found), jnp.int32)
 
-    def write(rows: Array, positions: Array, total: Array, counts: Array) -> Array:
-        word = None
+    def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+        new, found, counts = rows
+        word, count = None, n
+        if counts is not None:
+            counts = _add(counts, positions, n)
+            count = jnp.take(counts, positions, mode="clip")
         if mode == MEAN_WITH_WORD:
             word = jnp.take(vectors, positions, axis=0, mode="clip")
-        new = _finish(storage, total, counts, word, mode)
-        return _set(rows, positions, new.astype(vectors.dtype))
+        new = _set(new, positions, _finish(storage, total, count, word, mode).astype(new.dtype))
+        return new, found.at[positions].max(n > 0, **_SCATTER), counts
 
-    return _sums(storage, indexer, words, mask, subwords, vectors, write)
+    rows = vectors, found, counts
+    vectors, found, _ = _sums(storage, indexer, words, ~found, subwords, rows, write)
+    return vectors, found
 
 
 def _finish(
@@ -123,12 +133,15 @@ def _totals(
 
 
 def _batch_totals(storage: Any, indexer: Any, words: Words, mask: Any, subwords: Subwords) -> Any:
-    zeros = jnp.zeros((len(mask), *_total_shape(storage, 1)[1:]), jnp.float32)
+    totals = jnp.zeros((len(mask), *_total_shape(storage, 1)[1:]), jnp.float32)
 
-    def write(totals: Array, positions: Array, total: Array, _: Array) -> Array:
-        return _set(totals, positions, total)
+    def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+        totals, counts = rows
+        return _set(totals, positions, total), _add(counts, positions, n)
 
-    return _sums(storage, indexer, words, mask, subwords, zeros, write)
+    rows = totals, jnp.zeros(len(mask), jnp.int32)
+    totals, counts = _sums(storage, indexer, words, mask, subwords, rows, write)
+    return totals, counts.astype(jnp.float32)  # which have tangents like any other
 
 
 @_totals.defjvp
@@ -202,7 +215,7 @@ def _gradient(storage: Storage, indexer: Any, words: Words, batch: Any, subwords
     def add_tile(gradient: Any, tile: Tile) -> Any:
         incoming = jnp.take(cotangents, tile.positions, axis=0, mode="fill", fill_value=0)
         return tile.over_steps(
-            lambda i, ids, gradient: storage.add_gradient(gradient, ids.T, incoming), gradient
+            lambda _, ids, gradient: storage.add_gradient(gradient, ids.T, incoming), gradient
         )
 
     return over_tiles(indexer, words, mask, subwords, gradient, add_tile)
@@ -214,36 +227,30 @@ def _sums(
     words: Words,
     mask: Array,
     subwords: Subwords,
-    rows: Array,
-    write: Callable[[Array, Array, Array, Array], Array],
-) -> tuple[Array, Array]:
-    """Calls `write(rows, positions, total, counts)` as sums of blocks grow.
+    rows: C,
+    write: Callable[[C, Array, Array, Array], C],
+) -> C:
+    """Calls `rows = write(rows, positions, total, n)` as sums of blocks grow by `n` rows a word."""
 
-    Returns the rows, and the counts of all words as floats, which have tangents like any other.
-    """
-    size = block_size(len(mask), subwords)
+    def add(is_first: Array, ids: Array, total: Array) -> Array:
+        return jnp.where(is_first, 0, total) + storage.partial_sum(ids.T)
 
-    def add_tile(state: tuple[Array, ...], tile: Tile) -> tuple[Array, ...]:
-        def add(i: Array, ids: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-            total, counts = (jnp.where(tile.is_first & (i == 0), 0, x) for x in sums)
-            n = (ids >= 0).sum(0, dtype=jnp.int32)
-            return total + storage.partial_sum(ids.T), counts + n
+    def add_tile(state: tuple[Array, C], tile: Tile) -> tuple[Array, C]:
+        total, rows = state
+        total = tile.over_steps(add, total)
+        n = (tile.ids >= 0).sum((0, 1), dtype=jnp.int32)
+        return total, write(rows, tile.positions, total, n)
 
-        total, counts, all_counts, rows = state
-        total, counts = tile.over_steps(add, (total, counts))
-        all_counts = _set(all_counts, tile.positions, counts)
-        return total, counts, all_counts, write(rows, tile.positions, total, counts)
-
-    total = jnp.zeros(_total_shape(storage, size), jnp.float32)
-    state = total, jnp.zeros(size, jnp.int32), jnp.zeros(len(mask), jnp.int32), rows
-    _, _, counts, rows = over_tiles(indexer, words, mask, subwords, state, add_tile)
-    return rows, counts.astype(jnp.float32)
+    total = jnp.zeros(_total_shape(storage, block_size(len(mask), subwords)), jnp.float32)
+    return over_tiles(indexer, words, mask, subwords, (total, rows), add_tile)[1]
 
 
 def _set(rows: Array, positions: Array, new: Array) -> Array:
-    return rows.at[positions].set(
-        new, mode="drop", unique_indices=True, wrap_negative_indices=False
-    )
+    return rows.at[positions].set(new, **_SCATTER)
+
+
+def _add(numbers: Array, positions: Array, new: Array) -> Array:
+    return numbers.at[positions].add(new, **_SCATTER)
 
 
 def _total_shape(storage: Any, n: int) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from jax import Array, lax
 
 from ffjax._internal.jax_compat import while_loop
 from ffjax.kernels.ngram_hashes import STARTS, Words
+from ffjax.kernels.siphash import computed_once
 from ffjax.vocab.ngrams.base import NgramIndexer
 
 C = TypeVar("C")
@@ -61,30 +62,35 @@ class Tile(NamedTuple):
 
     Attributes:
         positions: the words' positions in the batch, beyond it after the last word.
-        is_first: whether these are the first bytes, bool scalar.
-        ids: the rows of the n-grams, -1 for none, `[slots, words]`.
-        remaining: bytes from the first start to the end of the longest word, int32 scalar.
-        steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `remaining`.
+        ids: the rows of the n-grams, -1 for none, `[starts + 1, slots, words]`.
+        order: the slots of all starts by where their n-grams end, filled up to full steps.
+        at: the first word of the block, the first start, and the next step, from 1; int32 `[3]`.
+        n_steps: in how many steps of `_ROWS_AT_ONCE` slots there are rows, by `at`.
     """
 
     positions: Array
-    is_first: Array
     ids: Array
-    remaining: Array
-    steps: np.ndarray
+    order: np.ndarray
+    at: Array
+    n_steps: Callable[[Array], Array]
 
     def over_steps(self, add: Callable[[Array, Array, C], C], carry: C) -> C:
-        """Calls `add(i, ids, carry)` for each step that has rows, and for the first."""
+        """Calls `add(is_first, ids, carry)` for each step that has rows, and for the first."""
 
         def has_rows(state: tuple[Array, C]) -> Array:
-            return state[0] < jnp.take(self.steps, self.remaining, mode="clip")
+            return state[0][2] <= self.n_steps(state[0])
 
         def step(state: tuple[Array, C]) -> tuple[Array, C]:
-            i, carry = state
-            ids = lax.dynamic_slice_in_dim(self.ids, i * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
-            return i + 1, add(i, ids, carry)
+            at, carry = state
+            first = (at[2] - 1) * _ROWS_AT_ONCE
+            slots = lax.dynamic_slice_in_dim(jnp.asarray(self.order), first, _ROWS_AT_ONCE)
+            ids = jnp.take(slot_ids, slots, axis=0, mode="clip")
+            # Of the state, since XLA makes a kernel of each scalar that a loop doesn't change.
+            is_first = (at[1] == 0) & (at[2] == 1)
+            return at + np.array([0, 0, 1], np.int32), add(is_first, ids, carry)
 
-        return while_loop(has_rows, step, (jnp.int32(0), carry))[1]
+        slot_ids = self.ids.reshape(-1, self.ids.shape[-1])
+        return while_loop(has_rows, step, (self.at, carry))[1]
 
 
 def block_size(n: int, subwords: Subwords) -> int:
@@ -110,34 +116,43 @@ def over_tiles(
     number_bits = max(n - 1, 1).bit_length()
     longest = min((1 << (32 - number_bits)) - 2, width)
     keys = _ordered(words.lengths, mask, number_bits, longest, -n % size + size)
-    # The loop's counter has the tile in its lower bits, and above them the first word of the block.
-    tile_bits = (subwords.marked // STARTS + 1).bit_length()
+
+    def in_keys(block: Array) -> Array:
+        """Bytes in words, negative for no word; `longest` may stand for more."""
+        return longest - (block >> number_bits).astype(jnp.int32)
+
+    def remaining(at: Array) -> Array:
+        """Bytes from the first start to the end of the longest word, the first of its block."""
+        length = in_keys(lax.dynamic_index_in_dim(keys, at[0], keepdims=False))
+        length = length if longest == width else jnp.where(length < longest, length, width)
+        return length + (subwords.marked - width) - at[1]
+
+    def n_steps(at: Array) -> Array:
+        return jnp.take(steps, remaining(at), mode="clip")
 
     def of_tile(state: tuple[Array, C]) -> tuple[Array, C]:
-        counter, carry = state
-        start, number = counter >> tile_bits, counter & ((1 << tile_bits) - 1)
-        block = lax.dynamic_slice_in_dim(keys, start, size)
+        at, carry = state
+        block = lax.dynamic_slice_in_dim(keys, at[0], size)
         index = (block & ((1 << number_bits) - 1)).astype(jnp.int32)
         positions = jnp.where(block == _NO_WORD, n + np.arange(size, dtype=np.int32), index)
-        lengths = jnp.take(words.lengths, positions, mode="fill", fill_value=-1)
-        block_words = Words(data, words.begin(index), jnp.minimum(lengths, width))
-        # Bytes to the end of the longest word, which is the first of the block.
-        length = longest - (block[0] >> number_bits).astype(jnp.int32)
-        length = length if longest == width else jnp.where(length < longest, length, width)
-        remaining = length + (subwords.marked - width) - number * STARTS
-        ids = indexer.tile_ids(block_words, number * STARTS, width, subwords.bow, subwords.eow)
+        lengths = in_keys(block)
+        if longest < width:
+            lengths = jnp.minimum(jnp.take(words.lengths, positions, fill_value=-1), width)
+        block_words = Words(data, words.begin(index), lengths)
+        markers = subwords.bow, subwords.eow
+        ids = indexer.tile_ids(block_words, at[1], remaining(at), width, *markers)
         ids = jnp.where(ids < 0, -1, ids + subwords.offset)
-        ids = jnp.pad(ids, ((0, 1), (0, 0)), constant_values=-1)  # a slot to fill up with
-        ids = jnp.take(ids, order, axis=0, mode="clip")
-        carry = add_tile(carry, Tile(positions, number == 0, ids, remaining, steps))
-        is_last = remaining < STARTS + min(indexer.min_n, subwords.marked)
-        return jnp.where(is_last, (start + size) << tile_bits, counter + 1), carry
+        # A start without n-grams, to fill up with.
+        ids = computed_once(jnp.pad(ids, ((0, 1), (0, 0), (0, 0)), constant_values=-1))
+        carry = add_tile(carry, Tile(positions, ids, order, at, n_steps))
+        is_last = remaining(at) < STARTS + min(indexer.min_n, subwords.marked)
+        next_block = at * np.array([1, 0, 1], np.int32) + np.array([size, 0, 0], np.int32)
+        return jnp.where(is_last, next_block, at + np.array([0, STARTS, 0], np.int32)), carry
 
     def has_words(state: tuple[Array, C]) -> Array:
-        start = state[0] >> tile_bits
-        return lax.dynamic_index_in_dim(keys, start, keepdims=False) != _NO_WORD
+        return lax.dynamic_index_in_dim(keys, state[0][0], keepdims=False) != _NO_WORD
 
-    return while_loop(has_words, of_tile, (jnp.int32(0), carry))[1]
+    return while_loop(has_words, of_tile, (jnp.array([0, 0, 1], jnp.int32), carry))[1]
 
 
 def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,14 +187,14 @@ def _ordered(lengths: Array, mask: Array, number_bits: int, longest: int, n_fill
 
 def all_ids(indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords) -> Array:
     """The rows of the n-grams of all words at once, -1 for none, `[batch, slots]`."""
-    n_tiles = -(-subwords.marked // STARTS)
-    n_slots = len(_slot_order(indexer, subwords.marked)[0])
-    ids = jnp.full((len(mask), n_tiles, n_slots), -1, jnp.int32)
+    marked = subwords.marked
+    n_slots = (min(STARTS, max(marked, 1)) + 1) * indexer.slots(marked)
+    ids = jnp.full((len(mask), -(-marked // STARTS), n_slots), -1, jnp.int32)
 
     def add_tile(state: tuple[Array, Array], tile: Tile) -> tuple[Array, Array]:
         number, ids = state
-        number = jnp.where(tile.is_first, 0, number + 1)
-        ids = ids.at[tile.positions, number].set(tile.ids.T, mode="drop")
+        number = jnp.where(tile.at[1] == 0, 0, number + 1)
+        ids = ids.at[tile.positions, number].set(tile.ids.reshape(n_slots, -1).T, mode="drop")
         return number, ids
 
     state = jnp.int32(0), ids

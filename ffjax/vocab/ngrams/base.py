@@ -201,12 +201,14 @@ class NgramIndexer(SnapshotValue):
         return _indices(self, data, lengths, bow, eow)
 
     def tile_ids(
-        self, words: Words, start: Array, width: int, bow: bytes, eow: bytes
-    ) -> Int32[Array, "slots batch"]:
-        """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them."""
-        tile = read_tile(words, start, width, self.max_n, self.rule, bow, eow)
-        ids = self.device_ids(tile)
-        return ids.reshape(-1, ids.shape[-1])
+        self, words: Words, start: Array, longest: Array, width: int, bow: bytes, eow: bytes
+    ) -> Int32[Array, "starts slots batch"]:
+        """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them.
+
+        At most `longest` bytes follow from `start` on, of words of at most `width` bytes.
+        """
+        size = self.max_n, self.rule
+        return self.device_ids(read_tile(words, start, longest, width, *size, bow, eow))
 
     def slots(self, marked: int) -> int:
         """How many slots a start has in the answer of `tile_ids`."""
@@ -234,19 +236,20 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
 
     def block(words: tuple[Array, Array]) -> Array:
         begins, lengths = words
-        shape = jax.eval_shape(tile, jnp.int32(0), begins, lengths).shape
         total = jnp.max(lengths) + len(bow) + len(eow)
 
-        def add(i: Array, ids: Array) -> Array:
-            return lax.dynamic_update_index_in_dim(ids, tile(i * STARTS, begins, lengths), i, 0)
+        def tile(start: Array) -> Array:
+            args = Words(flat, begins, lengths), start, total - start, width, bow, eow
+            return indexer.tile_ids(*args).reshape(-1, size)
 
+        def add(i: Array, ids: Array) -> Array:
+            return lax.dynamic_update_index_in_dim(ids, tile(i * STARTS), i, 0)
+
+        shape = jax.eval_shape(tile, jnp.int32(0)).shape
         ids = jnp.full((n_tiles, *shape), -1, jnp.int32)
         ids = fori_loop(0, -(-total // STARTS) if marked else 1, add, ids)
         ids = ids.reshape(n_tiles * shape[0], size)
         return move_left(ids + 1, ids >= 0)[:slots] - 1
-
-    def tile(start: Array, begins: Array, lengths: Array) -> Array:
-        return indexer.tile_ids(Words(flat, begins, lengths), start, width, bow, eow)
 
     ids = lax.map(block, (begins.reshape(n_blocks, size), lengths.reshape(n_blocks, size)))
     return ids.swapaxes(1, 2).reshape(n_blocks * size, slots)[:batch]

@@ -82,17 +82,14 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
         sizes = short_ngram_sizes(tile, self.min_n, self.longest(tile.reach))
         words = packed_words(tile)
-        numbers = find_words(
+        return find_words(
             self.index,
             self.table.data,
             self.table.offsets,
+            self.rows,
             [tile.at(words, i)[:, None] for i in range(0, tile.reach, 4)],
             jnp.where(sizes > 0, sizes, -1),
         )
-        if len(self.table) == 0:
-            return numbers
-        rows = jnp.take(jnp.asarray(self.rows), numbers, mode="clip")
-        return jnp.where(numbers >= 0, rows, -1)
 
     def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""

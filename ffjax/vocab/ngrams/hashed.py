@@ -268,7 +268,11 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
         starts = tile.start + jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
         word = jnp.where(starts == 0, tile.remaining[None, None], -1)
         sizes = jnp.concatenate([word, jnp.where(sizes == 0, -1, sizes)], axis=1)
-        hashes = jnp.stack(device.murmur3_hashes(tile, sizes, self.seed)[: self.n_hashes], axis=2)
+        quarters = device.murmur3_hashes(tile, sizes, self.seed)
+        number = np.arange(self.n_hashes)[None, None, :, None]
+        hashes = quarters[0][:, :, None]
+        for i in range(1, self.n_hashes):  # XLA doesn't vectorize `stack`
+            hashes = jnp.where(number == i, quarters[i][:, :, None], hashes)
         buckets = (hashes % np.uint32(self.n_buckets)).astype(jnp.int32)
         ids = jnp.where(sizes[:, :, None] >= 0, buckets, -1)
         return ids.reshape(tile.n_starts, -1, ids.shape[-1])
