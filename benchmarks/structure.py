@@ -146,8 +146,12 @@ def fusions() -> dict[str, str]:
 
     import ffjax
 
+    buckets = _embeddings(ffjax.FinalfusionBucketVocab, ffjax.FinalfusionHashIndexer(10, 3, 6))
+    floret = _embeddings(lambda _, indexer: ffjax.FloretVocab(indexer), ffjax.FloretIndexer(1000))
+    fasttext = _fasttext_embeddings()
+    names = {"demo": ffjax.demo(), "fastText": fasttext, "buckets": buckets, "floret": floret}
     counts = {}
-    for name, emb in (("demo", ffjax.demo()), ("fastText", _fasttext_embeddings())):
+    for name, emb in names.items():
         for width in (16, 64):
             strings = ffjax.pack(["tea"] * 1024, width=width)
             program = jax.jit(ffjax.embed).lower(emb, strings).compile()
@@ -160,8 +164,13 @@ def _fasttext_embeddings() -> Any:
     """Small embeddings whose unknown words have n-grams."""
     import ffjax
 
-    words = ["tea", "coffee", "pot"]
-    vocab = ffjax.FastTextVocab(words, ffjax.FastTextIndexer(1000, 3, 6))
+    return _embeddings(ffjax.FastTextVocab, ffjax.FastTextIndexer(1000, 3, 6))
+
+
+def _embeddings(kind: Callable[..., Any], indexer: Any) -> Any:
+    import ffjax
+
+    vocab = kind(["tea", "coffee", "pot"], indexer)
     rows = np.random.default_rng(0).standard_normal((vocab.upper_bound, 8))
     return ffjax.Embeddings(ffjax.NdArray(rows.astype(np.float32)), vocab)
 

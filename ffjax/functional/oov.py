@@ -50,8 +50,8 @@ def oov_vectors(
 ) -> tuple[Array, Array]:
     """The vectors of a batch of words that are all out of the vocabulary, and which have one."""
     vectors = jnp.zeros((len(strings), storage.shape[1]), storage.dtype)
-    found = jnp.zeros(len(strings), bool)
-    return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)
+    is_known = jnp.zeros(len(strings), bool)
+    return with_oov_words(vectors, is_known, storage, vocab, strings, means=unnormalize)
 
 
 def oov_batch(data: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> Strings | None:

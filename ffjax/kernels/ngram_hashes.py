@@ -75,7 +75,7 @@ class Tile(NamedTuple):
             a word counts as the start of a character; uint32 `[size, batch]`.
         start: the first start, counted from the beginning of a marked word, int32 scalar.
         remaining: bytes from there to the end of each word, int32 `[batch]`.
-        longest: the largest of these, or more; int32 scalar.
+        longest: gives the largest of these, where a loop asks for it: that saves a kernel.
         n_starts: how many starts.
         reach: bytes in the longest n-gram that fits.
     """
@@ -84,7 +84,7 @@ class Tile(NamedTuple):
     characters: Array
     start: Array
     remaining: Array
-    longest: Array
+    longest: Callable[[], Array]
     n_starts: int
     reach: int
 
@@ -96,7 +96,7 @@ class Tile(NamedTuple):
 def read_tile(
     words: Words,
     start: Array,
-    longest: Array,
+    longest: Callable[[], Array],
     width: int,
     max_n: int,
     rule: str,
@@ -188,17 +188,21 @@ def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, A
     quads = jnp.pad(packed_words(tile), ((0, 16), (0, 0)))
     unsigned = sizes.astype(jnp.uint32)
 
+    def seeded(hashes: murmur3.State) -> murmur3.State:
+        return tuple((low ^ np.uint32(seed), high) for low, high in hashes)  # type: ignore
+
     def absorb(state: tuple[Array, murmur3.State]) -> tuple[Array, murmur3.State]:
         k, hashes = state
         rest = sizes - k
         words = [tile.at(quads, k + i)[:, None] & low_bytes(rest - i) for i in range(0, 16, 4)]
         full = jnp.where(rest >= 16, np.uint32(0xFFFFFFFF), np.uint32(0))
-        return k + 16, murmur3.absorb(hashes, words, full)
+        return k + 16, seeded(murmur3.absorb(seeded(hashes), words, full))
 
-    # After an n-gram's end all words are zeros, which leave its hash as it is.
-    state = jnp.int32(0), murmur3.start(seed, unsigned)
-    _, hashes = while_loop(lambda state: state[0] <= tile.longest, absorb, state)
-    return murmur3.finish(hashes, unsigned)
+    # After an n-gram's end all words are zeros, which leave its hash as it is. Between steps the
+    # seed is left out, so that all arrays begin as the same zeros, in one kernel.
+    state = jnp.int32(0), murmur3.start(0, unsigned)
+    _, hashes = while_loop(lambda state: state[0] <= tile.longest(), absorb, state)
+    return murmur3.finish(seeded(hashes), unsigned)
 
 
 def packed_words(tile: Tile) -> Array:
@@ -220,16 +224,16 @@ def _walk(
 ) -> tuple[Array, Array]:
     """Takes each n-gram's value one byte further until it ends, and says which n-grams exist.
 
-    The number of characters that have ended stands after the values, since each array of a loop's
-    state is a kernel.
+    After the values stand the number of bytes taken, and how many characters have ended, since each
+    array of a loop's state is a kernel.
     """
-    lengths = np.append(np.arange(max_n, min_n - 1, -1), 0)[None, :, None].astype(np.uint32)
-    is_count = lengths == 0
+    lengths = np.append(np.arange(max_n, min_n - 1, -1), [0, 0])[None, :, None].astype(np.uint32)
+    is_counter = lengths == 0
+    is_byte = np.arange(lengths.size)[None, :, None] == lengths.size - 2
     shape = (tile.n_starts, lengths.size, tile.remaining.shape[0])
 
-    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        k, values = state
-        counts = values[:, -1:]
+    def step(values: Array) -> Array:
+        k, counts = values[0, -2, 0].astype(jnp.int32), values[:, -1:]
         character, following = (tile.at(tile.characters, k + i)[:, None] for i in (0, 1))
         # After a word all n-grams end; the lower half of a count remains as it is.
         ended = jnp.where(following == _AFTER, np.uint32(1 << 16), np.uint32(0))
@@ -237,17 +241,18 @@ def _walk(
         changes = counts < lengths
         if by_character:
             changes &= character < _INSIDE
-        changed = jnp.where(is_count, values + ended, extend(values, character))
-        return k + 1, jnp.where(changes | is_count, changed, values)
+        counted = values + jnp.where(is_byte, np.uint32(1), ended)
+        changed = jnp.where(is_counter, counted, extend(values, character))
+        return jnp.where(changes | is_counter, changed, values)
 
-    def is_unfinished(state: tuple[Array, Array]) -> Array:
-        return (state[1][:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
+    def is_unfinished(values: Array) -> Array:
+        return (values[:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
 
-    values = jnp.broadcast_to(np.append(first, np.uint32(0))[None, :, None], shape)
-    _, values = while_loop(is_unfinished, step, (jnp.int32(0), values))
+    first = np.append(first, np.zeros(2, np.uint32))
+    values = while_loop(is_unfinished, step, jnp.broadcast_to(first[None, :, None], shape))
     counts = values[:, -1:] & np.uint32(0xFFFF)
     starts = tile.characters[: tile.n_starts, None] < _INSIDE
-    return values[:, :-1], starts & (counts >= lengths[:, :-1])
+    return values[:, :-2], starts & (counts >= lengths[:, :-2])
 
 
 def _is_continuation(data: Array) -> Array:

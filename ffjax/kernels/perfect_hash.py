@@ -263,9 +263,14 @@ def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Arr
         last, ids = state
         group, bit = last // size, last % size
         rest = jnp.take(flags, group, mode="clip") & (~np.uint32(1) << bit.astype(jnp.uint32))
-        for _ in range(ahead):
-            group = jnp.where(rest == 0, group + columns, group)
-            rest = jnp.where(rest == 0, jnp.take(flags, group, mode="fill", fill_value=0), rest)
+        # The farthest group first: each is read once, where a chain of groups would be read anew
+        # for each link.
+        later, later_rest = group + columns * ahead, jnp.uint32(0)
+        for i in range(ahead, 0, -1):
+            bits = jnp.take(flags, group + columns * i, mode="fill", fill_value=0)
+            later = jnp.where(bits == 0, later, group + columns * i)
+            later_rest = jnp.where(bits == 0, later_rest, bits)
+        group, rest = (jnp.where(rest == 0, *x) for x in ((later, group), (later_rest, rest)))
         # Without a long string the last of the group is looked at, in vain.
         bit = lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
         index = computed_once(group * size + jnp.minimum(bit, size - 1))

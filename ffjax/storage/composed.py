@@ -255,6 +255,6 @@ class ComposedArray(Storage, kind="ComposedArray"):
         if self.indexer is None or self.ngrams is None:
             return word_rows
         spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
-        found, subwords = jnp.zeros(words.shape, bool), Subwords(self.width, 0)
+        is_complete, subwords = jnp.zeros(words.shape, bool), Subwords(self.width, 0)
         args = self.ngrams, self.indexer, spans, subwords, MEAN_WITH_WORD
-        return with_ngram_sums(word_rows, found, *args)[0]  # type: ignore[misc]
+        return with_ngram_sums(word_rows, is_complete, *args)[0]  # type: ignore[misc]

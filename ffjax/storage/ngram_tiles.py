@@ -10,6 +10,7 @@ blocks and starts share a loop.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -140,7 +141,7 @@ def over_tiles(
             lengths = jnp.minimum(jnp.take(words.lengths, positions, fill_value=-1), width)
         block_words = Words(data, words.begin(index), lengths)
         markers = subwords.bow, subwords.eow
-        ids = indexer.tile_ids(block_words, at[1], remaining(at), width, *markers)
+        ids = indexer.tile_ids(block_words, at[1], partial(remaining, at), width, *markers)
         ids = jnp.where(ids < 0, -1, ids + subwords.offset)
         # A start without n-grams, to fill up with.
         ids = computed_once(jnp.pad(ids, ((0, 1), (0, 0), (0, 0)), constant_values=-1))
@@ -152,7 +153,9 @@ def over_tiles(
     def has_words(state: tuple[Array, C]) -> Array:
         return lax.dynamic_index_in_dim(keys, state[0][0], keepdims=False) != _NO_WORD
 
-    return while_loop(has_words, of_tile, (jnp.array([0, 0, 1], jnp.int32), carry))[1]
+    # Made of the keys, so that it varies over the devices of a `shard_map` as those do.
+    zero = 0 * keys[0].astype(jnp.int32)
+    return while_loop(has_words, of_tile, (jnp.stack([zero, zero, zero + 1]), carry))[1]
 
 
 def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:

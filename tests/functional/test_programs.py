@@ -24,24 +24,23 @@ def words(width):
 
 
 @pytest.mark.parametrize(
-    ("kind", "narrow", "wide"),
-    [("simple", 5, 16), ("buckets", 35, 46), ("fasttext", 34, 45), ("explicit", 47, 58)],
+    ("kind", "most"), [("simple", 5), ("buckets", 29), ("fasttext", 28), ("explicit", 35)]
 )
-def test_embed(kind, narrow, wide):
+def test_embed(kind, most):
     emb = builders.embeddings(kind)
-    assert n_kernels(ffjax.embed, emb, words(16)) <= narrow
-    assert n_kernels(ffjax.embed, emb, words(64)) <= wide
+    assert n_kernels(ffjax.embed, emb, words(16)) <= most
+    assert n_kernels(ffjax.embed, emb, words(64)) <= most
 
 
 def test_embed_without_a_list_of_words():
-    assert n_kernels(ffjax.embed, builders.embeddings("floret"), words(64)) <= 47
+    assert n_kernels(ffjax.embed, builders.embeddings("floret"), words(64)) <= 35
 
 
 def test_embed_of_the_demo():
-    assert n_kernels(ffjax.embed, ffjax.demo(), words(16)) <= 45
+    assert n_kernels(ffjax.embed, ffjax.demo(), words(16)) <= 35
 
 
-@pytest.mark.parametrize(("width", "most"), [(16, 3), (64, 14)])
+@pytest.mark.parametrize(("width", "most"), [(16, 3), (64, 3)])
 def test_finding_words(width, most):
     vocab = builders.vocab("simple")
     assert n_kernels(ffjax.encode, vocab, words(width)) <= most

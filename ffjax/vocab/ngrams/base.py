@@ -1,7 +1,7 @@
 """What all indexers share: from words to the rows of their n-grams, on the host and on a device."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar
 
@@ -201,14 +201,17 @@ class NgramIndexer(SnapshotValue):
         return _indices(self, data, lengths, bow, eow)
 
     def tile_ids(
-        self, words: Words, start: Array, longest: Array, width: int, bow: bytes, eow: bytes
+        self,
+        words: Words,
+        start: Array,
+        longest: Callable[[], Array],
+        width: int,
+        bow: bytes,
+        eow: bytes,
     ) -> Int32[Array, "starts slots batch"]:
-        """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them.
-
-        At most `longest` bytes follow from `start` on, of words of at most `width` bytes.
-        """
-        size = self.max_n, self.rule
-        return self.device_ids(read_tile(words, start, longest, width, *size, bow, eow))
+        """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them."""
+        args = words, start, longest, width, self.max_n, self.rule, bow, eow
+        return self.device_ids(read_tile(*args))
 
     def slots(self, marked: int) -> int:
         """How many slots a start has in the answer of `tile_ids`."""
@@ -234,12 +237,13 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
     begins = jnp.arange(n_blocks * size, dtype=jnp.int32) * width
     lengths = jnp.pad(jnp.minimum(lengths, width), (0, n_blocks * size - batch), constant_values=-1)
 
-    def block(words: tuple[Array, Array]) -> Array:
-        begins, lengths = words
+    def block(spans: tuple[Array, Array]) -> Array:
+        begins, lengths = spans
         total = jnp.max(lengths) + len(bow) + len(eow)
 
         def tile(start: Array) -> Array:
-            args = Words(flat, begins, lengths), start, total - start, width, bow, eow
+            words = Words(flat, begins, lengths)
+            args = words, start, lambda: total - start, width, bow, eow
             return indexer.tile_ids(*args).reshape(-1, size)
 
         def add(i: Array, ids: Array) -> Array:
