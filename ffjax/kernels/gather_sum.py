@@ -6,7 +6,6 @@ the program.
 """
 
 from collections.abc import Callable
-from functools import reduce
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, Integer
@@ -35,10 +34,7 @@ def gather_sum(
     """
     # A slot to fill up reads a row that its line has, times zero: a product is compiled to vector
     # instructions, which a choice is not. The row's number stands there as its complement.
-    if 0 < ids.shape[-1] <= unroll:  # unlike a reduction part of the kernel that uses it
-        highest = reduce(jnp.maximum, jnp.split(ids, ids.shape[-1], -1))
-    else:
-        highest = jnp.max(ids, -1, initial=-1, keepdims=True)
+    highest = jnp.max(ids, -1, initial=-1, keepdims=True)
     ids = jnp.where(ids >= 0, ids, ~jnp.maximum(highest, 0))
 
     def add(total: Array, slot: Array) -> tuple[Array, None]:
