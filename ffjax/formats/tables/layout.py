@@ -32,12 +32,9 @@ def open_layout(
 
     `words` may also be the path of a file with the words, which the caller reads.
     """
-    if format == "npz":
-        with _npz(stream, words, vectors) as arrays:
-            yield arrays
-        return
-    if format == "pytorch":
-        with open_pytorch(stream, words, vectors) as arrays:
+    if format in ("npz", "pytorch"):
+        open_arrays = _npz if format == "npz" else open_pytorch
+        with open_arrays(stream, words, vectors) as arrays:
             yield arrays
         return
     with open_source(stream) as source:
