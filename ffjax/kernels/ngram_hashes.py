@@ -149,8 +149,9 @@ def short_ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
     sizes, count = jnp.int32(1), jnp.int32(0)
     shape = tile.n_starts, lengths.size, tile.remaining.shape[0]
     for k in range(1, tile.reach + 1):
+        # In the shape of the result, so that XLA makes no kernel of what the lengths share.
         ends = jnp.broadcast_to(tile.characters[k : k + tile.n_starts, None], shape) < _INSIDE
-        count += ends.astype(jnp.int32)
+        count = jnp.where(ends, count + 1, count)
         sizes += (count < lengths).astype(jnp.int32)
     exist = (tile.characters[: tile.n_starts, None] < _INSIDE) & (count >= lengths)
     return computed_once(jnp.where(exist, sizes, 0))
