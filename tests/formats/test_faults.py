@@ -79,10 +79,13 @@ def test_readers_of_one_format_say_what_other_files_are(
 
 
 def test_archives_of_several_formats_are_listed(path: Path) -> None:
-    path.write_bytes(zipped("words.kv", "words.kv.vectors.npy"))
+    path.write_bytes(zipped("vectors.npy", "vocab.txt"))
     for reader in (ffjax.load, ffjax.load_spacy):
-        with pytest.raises(ffjax.FormatError, match="several: 'words.kv', 'words.kv.vectors.npy'"):
+        with pytest.raises(ffjax.FormatError, match="several: 'vectors.npy', 'vocab.txt'"):
             reader(path)
+    path.write_bytes(zipped("words.kv", "words.kv.vectors.npy"))
+    with pytest.raises(ffjax.FormatError, match="got a pickle.*`ffjax.load_gensim` reads it"):
+        ffjax.load_spacy(path)
 
 
 def test_readers_name_the_reader_of_another_format(path: Path) -> None:
