@@ -121,7 +121,7 @@ class _Reader(row_blocks.BlockReader):
                 carry, row = data[vectors[-1] + size :], row + len(vectors)
             elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
                 if chunk is not None:
-                    self.parse(chunk)  # an error there is the cause of this one
+                    self._check(chunk)
                 raise self._incomplete(data, offset, row)
             else:
                 carry = data
@@ -141,6 +141,10 @@ class _Reader(row_blocks.BlockReader):
         chunk.check_shift(data, words.host_offsets, rows, norms, n_infinite, is_utf8=is_utf8)
         words = self.checked_words(words, invalid, starts, chunk.offset)
         return row_blocks.Block(words, rows, norms, n_infinite)
+
+    def _check(self, chunk: RowChunk) -> None:
+        """Raises the error of a chunk, if it has one, which causes those after it."""
+        replace(self, matrix=None).parse(chunk)  # another thread may be writing its rows
 
     def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
         rest = data.lstrip(b"\n")
@@ -164,7 +168,7 @@ class _Reader(row_blocks.BlockReader):
             if not (rest := self.stream.read(_READ_BYTES)):
                 return
         if last is not None:
-            self.parse(last)  # an error there is the cause of this one
+            self._check(last)
         expected = f"the end after {self.n_rows} rows, as the first line says"
         hint = f"`limit={self.n_rows}` reads these rows. {SHIFT_HINT}"
         offset, got = self.stream.position - len(surplus), f"{shown(surplus)} and more"
