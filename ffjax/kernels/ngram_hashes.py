@@ -225,16 +225,16 @@ def _walk(
 ) -> tuple[Array, Array]:
     """Takes each n-gram's value one byte further until it ends, and says which n-grams exist.
 
-    After the values stand the number of bytes taken, and how many characters have ended, since each
-    array of a loop's state is a kernel.
+    The number of characters that have ended stands after the values, since each array of a loop's
+    state is a kernel.
     """
-    lengths = np.append(np.arange(max_n, min_n - 1, -1), [0, 0])[None, :, None].astype(np.uint32)
-    is_counter = lengths == 0
-    is_byte = np.arange(lengths.size)[None, :, None] == lengths.size - 2
+    lengths = np.append(np.arange(max_n, min_n - 1, -1), 0)[None, :, None].astype(np.uint32)
+    is_count = lengths == 0
     shape = (tile.n_starts, lengths.size, tile.remaining.shape[0])
 
-    def step(values: Array) -> Array:
-        k, counts = values[0, -2, 0].astype(jnp.int32), values[:, -1:]
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        k, values = state
+        counts = values[:, -1:]
         character, following = (tile.at(tile.characters, k + i)[:, None] for i in (0, 1))
         # After a word all n-grams end; the lower half of a count remains as it is.
         ended = jnp.where(following == _AFTER, np.uint32(1 << 16), np.uint32(0))
@@ -242,18 +242,17 @@ def _walk(
         changes = counts < lengths
         if by_character:
             changes &= character < _INSIDE
-        counted = values + jnp.where(is_byte, np.uint32(1), ended)
-        changed = jnp.where(is_counter, counted, extend(values, character))
-        return jnp.where(changes | is_counter, changed, values)
+        changed = jnp.where(is_count, values + ended, extend(values, character))
+        return k + 1, jnp.where(changes | is_count, changed, values)
 
-    def is_unfinished(values: Array) -> Array:
-        return (values[:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
+    def is_unfinished(state: tuple[Array, Array]) -> Array:
+        return (state[1][:, -1] < np.uint32(max_n)).astype(jnp.float32).sum() > 0
 
-    first = np.append(first, np.zeros(2, np.uint32))
-    values = while_loop(is_unfinished, step, jnp.broadcast_to(first[None, :, None], shape))
+    values = jnp.broadcast_to(np.append(first, np.uint32(0))[None, :, None], shape)
+    _, values = while_loop(is_unfinished, step, (jnp.int32(0), values))
     counts = values[:, -1:] & np.uint32(0xFFFF)
     starts = tile.characters[: tile.n_starts, None] < _INSIDE
-    return values[:, :-2], starts & (counts >= lengths[:, :-2])
+    return values[:, :-1], starts & (counts >= lengths[:, :-1])
 
 
 def _is_continuation(data: Array) -> Array:
