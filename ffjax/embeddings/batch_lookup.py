@@ -129,8 +129,8 @@ def embed_unknown(
             found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
     if rest.size:
-        new, counts = unknown_vectors(embeddings, take_views(words, rest), unnormalize=unnormalize)
-        vectors[positions[rest]], found[positions[rest]] = new, counts > 0
+        views, positions = take_views(words, rest), positions[rest]
+        unknown_vectors(embeddings, views, positions, vectors, found, unnormalize=unnormalize)
 
 
 def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:

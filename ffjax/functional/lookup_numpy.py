@@ -1,6 +1,7 @@
 """The vectors of words in NumPy: rows that the host reads, and sums of the rows of n-grams."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,7 @@ def embed_in_numpy(
     unknown = np.flatnonzero(is_word & ~found)
     if vocab.subword_indexer is not None and unknown.size:
         views = [words.take(unknown)]
-        new, counts = unknown_vectors(embeddings, views, unnormalize=unnormalize)
-        vectors[unknown], found[unknown] = new, counts > 0
+        unknown_vectors(embeddings, views, unknown, vectors, found, unnormalize=unnormalize)
     return vectors, found
 
 
@@ -53,27 +53,34 @@ def known_vectors(
 
 
 def unknown_vectors(
-    embeddings: EmbeddingsLike, words: list[ByteViews], *, unnormalize: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of words outside of the vocabulary, and how many n-grams each has."""
-    blocks = [block for view in words for block in _of_few_bytes(view)]
-    n, dims = sum(len(block.lengths) for block in blocks), embeddings.storage.shape[1]
-    sums, counts, start = np.empty((n, dims), np.float32), np.empty(n, np.int64), 0
-    for block in blocks:
-        span = slice(start, start + len(block.lengths))
-        sums[span], counts[span] = _sums(embeddings, block)
-        start = span.stop
-    if unnormalize:
-        return sums / np.maximum(counts, 1)[:, None].astype(np.float32), counts
-    return unit_rows(sums)[0], counts
+    embeddings: EmbeddingsLike,
+    words: list[ByteViews],
+    positions: np.ndarray,
+    vectors: np.ndarray,
+    found: np.ndarray,
+    *,
+    unnormalize: bool,
+) -> None:
+    """Writes the vectors of unknown words to their positions, and which have n-grams."""
+    start = 0
+    for block in chain.from_iterable(map(_of_few_bytes, words)):
+        block_positions = positions[start : start + len(block.lengths)]
+        start += len(block_positions)
+        sums, counts = _sums(embeddings, block)
+        if unnormalize:
+            sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
+        else:
+            unit_rows(sums)
+        vectors[block_positions], found[block_positions] = sums, counts > 0
 
 
-def _sums(embeddings: EmbeddingsLike, words: ByteViews) -> tuple[Any, Any]:
+def _sums(embeddings: EmbeddingsLike, words: ByteViews) -> tuple[np.ndarray, np.ndarray]:
     """The sums of the rows of words' n-grams, and how many n-grams each has."""
     vocab: Any = embeddings.vocab
     if words.lengths[0] > WIDE:
         raw = words.data[words.starts[0] :][: words.lengths[0]].tobytes()
-        return sum_of_word(embeddings.storage, vocab, decode_word(raw))
+        total, count = sum_of_word(embeddings.storage, vocab, decode_word(raw))
+        return total[None].astype(np.float32), np.array([count])
     storage, offset = embeddings.storage.ngram_rows(vocab.n_word_rows)
     markers = [marker.encode() for marker in vocab.markers]
     return sums_of_words(storage, offset, vocab.subword_indexer, words, markers)

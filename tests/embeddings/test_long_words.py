@@ -95,3 +95,17 @@ def test_memory_of_a_word_of_a_megabyte():
     assert np.isclose(np.linalg.norm(vector), 1, atol=1e-5)
     # Four million rows of 256 bytes would be a gigabyte, their ids alone 32 MB.
     assert most < 16 << 20
+
+
+def test_unknown_words_take_little_memory_besides_their_vectors(monkeypatch):
+    monkeypatch.setenv("FFJAX_COMPILE", "never")
+    vocab = builders.vocab("buckets")
+    emb = ffjax.Embeddings(builders.storage(vocab.upper_bound, 256), vocab)
+    words = [f"word{i}" for i in range(16_000)]
+    for unnormalize in (False, True):
+        batch_lookup.embed_words(emb, words[:10], unnormalize=unnormalize)
+        tracemalloc.start()
+        vectors, found = batch_lookup.embed_words(emb, words, unnormalize=unnormalize)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found.all() and peak < vectors.nbytes + 16e6
