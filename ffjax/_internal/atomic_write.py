@@ -61,7 +61,7 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
 @contextmanager
 def open_output(file: File) -> Iterator[BufferedIOBase]:
     """Opens a path atomically; a descriptor (closed afterwards), a pipe or a device directly."""
-    check_file(file)
+    check_file(file, is_target=True)
     if not isinstance(file, int) and not _is_special(file):
         with atomic_write(file) as out:
             yield out
@@ -74,12 +74,12 @@ def open_output(file: File) -> Iterator[BufferedIOBase]:
         raise
 
 
-def output_folder(file: File) -> bytes | None:
+def output_folder(file: File, name: str = "path") -> bytes | None:
     """The folder in which `open_output` makes a file, `None` if it writes to something existing.
 
     Raises an error if the file could not be written, as far as that is known beforehand.
     """
-    check_file(file)
+    check_file(file, name, is_target=True)
     if isinstance(file, int) or _is_special(file):
         return None
     return os.path.dirname(_checked_target(file)[0])
@@ -112,11 +112,12 @@ def atomic_folder(path: Path, names: Container[str]) -> Iterator[pathlib.Path]:
     _sync_folder(parent)
 
 
-def folder_parent(path: File, names: Container[str]) -> bytes:
+def folder_parent(path: File, names: Container[str], argument: str = "path") -> bytes:
     """The folder in which `atomic_folder` makes one; an error if it could not, as far as known."""
     if isinstance(path, int):
-        raise TypeError(f"`path`: expected the path of a folder to write, got descriptor {path}.")
-    check_file(path)
+        expected = "expected the path of a folder to write"
+        raise TypeError(f"`{argument}`: {expected}, got descriptor {path}.")
+    check_file(path, argument, is_target=True)
     target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
     parent = os.path.dirname(target)
     if os.path.lexists(target) and not os.path.isdir(target):

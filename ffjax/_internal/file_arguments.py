@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def check_file(file: Any, name: str = "path") -> None:
+def check_file(file: Any, name: str = "path", *, is_target: bool = False) -> None:
     """Checks that an argument is the path of a file, or the number of an open descriptor."""
     if isinstance(file, int) and not isinstance(file, bool):
         return
@@ -20,15 +20,16 @@ def check_file(file: Any, name: str = "path") -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not os.path.exists(file):
         address = re.sub(":/+", "://", text, count=1)  # as it was before `pathlib`
         example = f", as in `curl -LO {address}`" if address.startswith(("http", "ftp")) else ""
-        raise ValueError(
-            f"`{name}`: expected the path of a local file, got the address {address!r}. Download "
-            f"the file first{example}; a file to write can be uploaded afterwards."
-        )
+        advice = f"Download the file first{example}."
+        if is_target:
+            advice = "Write a local file and upload it afterwards."
+        expected = "expected the path of a local file"
+        raise ValueError(f"`{name}`: {expected}, got the address {address!r}. {advice}")
 
 
 def check_source(source: Any, target: Any) -> bool:
     """Whether a source is a path, and not a binary file; checks that it is not the target."""
-    check_file(target, "target")
+    check_file(target, "target", is_target=True)
     if isinstance(source, str | os.PathLike):
         both_exist = os.path.exists(source) and os.path.exists(target)
         if not isinstance(target, int) and both_exist and os.path.samefile(source, target):

@@ -10,6 +10,7 @@ from typer import Argument, Option
 import ffjax
 from ffjax._internal.json_lines import to_json
 from ffjax.cli.files import load, task
+from ffjax.cli.messages import translated
 from ffjax.cli.options import Json, MethodOption, Source
 from ffjax.cli.output import console, plain_table, short, tabbed
 
@@ -54,7 +55,10 @@ def evaluate(
     """
     from ffjax.evaluate.datasets import holds_analogies
 
-    kinds = [holds_analogies(file) for file in files]  # a missing file fails before the long work
+    kinds = []
+    for file in files:  # a missing file fails before the long work
+        with translated("evaluate", file):
+            kinds.append(holds_analogies(file))
     emb = load(source)
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     skip = "answer" if count_unknown else "any"

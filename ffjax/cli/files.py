@@ -179,8 +179,8 @@ def check_target(target: Target) -> str:
         return target.to
     from ffjax.formats.save import format_of, target_folder
 
-    target_folder(target.output, target.to)
     with translated("save", target.output):
+        target_folder(target.output, target.to)
         return format_of(target.output, target.to, fasttext=True)
 
 
@@ -190,7 +190,8 @@ def check_output(output: str, *inputs: str) -> None:
     if output != "-":
         from ffjax._internal.atomic_write import output_folder
 
-        output_folder(output)
+        with translated("save", output):
+            output_folder(output)
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:

@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     | {"normalize": "--no-keep-lengths", "key": "--seed"},
     "classify_file": _flags("column threshold restrict format")
     | {"k": "-k", "label": "--score", "source": "FILE", "target": "--output"},
+    "evaluate": {"path": "FILE"},
     "explore": _flags("projection title")
     | {"limit": "--words", "neighbors": "-k", "key": "--seed", "path": "--output"},
     "neighbours": _flags("metric") | {"path": "--output", "k": "-k"},

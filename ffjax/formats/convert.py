@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.file_arguments import check_dims, check_limit, check_member, check_same_dims
+from ffjax._internal.file_arguments import (
+    check_dims,
+    check_file,
+    check_limit,
+    check_member,
+    check_same_dims,
+)
 from ffjax._internal.memmap import FileRows
 from ffjax._internal.progress import ignore
 from ffjax.embeddings.value import Embeddings
@@ -103,11 +109,13 @@ def convert(
     check_limit(limit)
     check_dims(dims)
     check_member(member)
-    folder = save.target_folder(target, to_format)
+    folder = save.target_folder(target, to_format, "target")
     progress = progress or ignore
     reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors}
-    with open_stream(local_path(source), member, registry.is_folder) as stream:
+    path = local_path(source)
+    check_file(path, "source")
+    with open_stream(path, member, registry.is_folder) as stream:
         entry = registry.FORMATS[_detect(stream) if from_format is None else from_format]
         if entry.blocks:
             progress("Reading", 0, stream.size)

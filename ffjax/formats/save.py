@@ -149,14 +149,15 @@ def format_of(
     elif ending == ".bin":
         hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
     endings = ", ".join(f"{ending} ({format})" for ending, format in formats.items())
-    raise ValueError(f"`path`: expected a name that ends with {endings}, got {path!r}. {hint}")
+    file = "target" if name == "to_format" else "path"  # the argument of `convert` or of `save`
+    raise ValueError(f"`{file}`: expected a name that ends with {endings}, got {path!r}. {hint}")
 
 
-def target_folder(path: File, format: str | None) -> bytes | None:
+def target_folder(path: File, format: str | None, name: str = "path") -> bytes | None:
     """The folder in which a file or a folder will be made, `None` for what exists and stays."""
     if format is not None and FORMATS[format].files:
-        return folder_parent(path, imported(FORMATS[format].files))
-    return output_folder(path)
+        return folder_parent(path, imported(FORMATS[format].files), name)
+    return output_folder(path, name)
 
 
 def check_options(format: str, options: Mapping[str, Any]) -> None:

@@ -53,3 +53,32 @@ def test_a_wrong_first_line_names_select(ff, tmp_path):
     assert "`ffjax select --first 2` reads the 2 that there are" in result.err
     assert ff("select", path, target, "--first", "2").status == 0
     assert ffjax.load(target).n_words == 2
+
+
+ADDRESS = "https://example.org/vectors.fifu"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "demo", ADDRESS],
+        ["convert", "demo", ADDRESS, "--to", "spacy"],
+        ["select", "demo", ADDRESS, "--first", "2"],
+        ["prune", "demo", ADDRESS, "--rows", "2"],
+        ["prune", "demo", "pruned.fifu", "--rows", "2", "--mapping", ADDRESS],
+        ["metadata", "demo", ADDRESS, "--replace", __file__],
+        ["embed", __file__, "--output", ADDRESS],
+        ["plot", "demo", "tea", "--output", ADDRESS, "--to", "svg"],
+        ["explore", "demo", "--output", ADDRESS],
+        ["neighbours", "demo", "--output", ADDRESS],
+        ["evaluate", "demo", ADDRESS],
+    ],
+    ids=lambda command: command[0],
+)
+def test_addresses_are_not_files(ff, command):
+    status, out, err = ff(*command)
+    assert (status, out) == (2, "")
+    file = "FILE" if command[0] == "evaluate" else "OUTPUT"
+    expected = f"error: {file}: expected the path of a local file, got the address '{ADDRESS}'."
+    assert expected in err
+    assert ("Download the file first" in err) == (file == "FILE")

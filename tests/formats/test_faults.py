@@ -129,7 +129,7 @@ def test_true_is_not_standard_output(path: Path) -> None:
         lambda file: ffjax.convert(path, file, to_format="text"),
     ):
         with pytest.raises(
-            TypeError, match="`path`: expected a path or a descriptor, got bool True"
+            TypeError, match="`(path|target)`: expected a path or a descriptor, got bool True"
         ):
             call(True)
     os.fstat(1)  # standard output is still open
@@ -141,6 +141,13 @@ def test_addresses_are_not_paths(file: str | Path) -> None:
         ValueError, match="`path`: .*address 'https://host/a.vec'. .*`curl -LO https"
     ):
         ffjax.load(file)
+    message = "`target`: .*address 'https://host/a.vec'. Write a local file and upload it"
+    with pytest.raises(ValueError, match=message):
+        ffjax.convert("source.txt", file)
+    with pytest.raises(ValueError, match="`source`: .*address 'https://host/a.vec'. Download"):
+        ffjax.convert(file, "target.fifu", to_format="finalfusion")
+    with pytest.raises(TypeError, match="`target`: expected the path of a folder to write, got"):
+        ffjax.convert("source.txt", 1, to_format="model2vec")
 
 
 def word2vec(words: list[str], rows: np.ndarray, feed: bytes) -> bytes:

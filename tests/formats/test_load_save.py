@@ -59,6 +59,10 @@ def test_names_that_say_nothing(tmp_path: Path, name: str, message: str) -> None
     with pytest.raises(ValueError, match=message):
         ffjax.save(simple(), tmp_path / name)
     assert not list(tmp_path.iterdir())
+    ffjax.save(simple(), tmp_path / "source.txt")
+    message = message.replace("`path`", "`target`").replace("format=", "to_format=")
+    with pytest.raises(ValueError, match=message):
+        ffjax.convert(tmp_path / "source.txt", tmp_path / name)
 
 
 def test_bad_formats(tmp_path: Path) -> None:
