@@ -21,7 +21,7 @@ from ffjax.formats.pickles.values import Raw, Skipped, TextRun
 from ffjax.kernels.byte_words import words_at
 
 _FRAME, _APPENDS, _MARK, _MEMOIZE, _BINPUT, _LONG_BINPUT = 0x95, 0x65, 0x28, 0x94, 0x71, 0x72
-_FRAME_BYTES, _WINDOW_BYTES = 9, 1 << 19
+_FRAME_BYTES, _LEAST_WINDOW_BYTES, _MOST_WINDOW_BYTES = 9, 1 << 10, 1 << 19
 _NONE = np.zeros(0, np.int64)
 # Shorter ones are read as usual, so that lists of names are lists of texts.
 _LEAST_TEXTS, _LEAST_BYTES, _LEAST_NUMBERED_BYTES, _MOST_OBJECTS = 32, 8, 512, 1 << 14
@@ -69,6 +69,7 @@ class RunFinder:
     def clear(self) -> None:
         """Forgets the memo: another pickle begins."""
         self._runs: list[tuple[np.ndarray, TextRun]] = []  # with numbers, which ascend
+        self._window_bytes = _LEAST_WINDOW_BYTES
         self.n_values = 0
 
     def text(self, number: int) -> Raw | None:
@@ -87,32 +88,21 @@ class RunFinder:
         """A run of texts, and where it ends; `n_memo` is how many other values have numbers."""
         if len(self._data) - start < _LEAST_BYTES:
             return None
-        code = self._data[start]
-        if code not in _FORMS:
+        if self._data[start] not in _FORMS:
             return self._seen(start)
-        form = _FORMS[code]
-        opcodes = start + np.flatnonzero(self._bytes[start : start + _WINDOW_BYTES] == code)
-        stops = opcodes + form.head_bytes + (self._u32_at(opcodes + 1) & form.length_bits)
-        is_text = form.put_bytes[self._at(stops)] > 0
-        opcodes, stops = opcodes[is_text], stops[is_text]
-        ends = stops + form.put_bytes[self._at(stops)]
-        ends += np.where(self._at(ends) == _FRAME, _FRAME_BYTES, 0)
-        is_last = self._at(ends) == _APPENDS
-        has_next = is_last & (self._at(ends + 1) == _MARK) & (self._at(ends + 2) == code)
-        chains, order, position = Chains(opcodes, ends + 2 * has_next), [_NONE], start
-        while (stretch := chains.at(position)).stop:
-            order.append(np.arange(stretch.start, stretch.stop))
-            position = int(chains.ends[stretch.stop - 1])
-        texts = np.concatenate(order)
-        numbers = n_memo + self.n_values + np.arange(len(texts))
-        texts = texts[: np.argmin(np.append(self._have(stops[texts], numbers), False))]
-        texts = texts[: np.flatnonzero(np.append(True, is_last[texts]))[-1]]
-        if len(texts) < _LEAST_TEXTS:
+        run, ends, is_last = self._window(start, n_memo)
+        while (n_bytes := int(ends[-1]) - start) >= self._window_bytes < _MOST_WINDOW_BYTES:
+            self._window_bytes = min(8 * self._window_bytes, _MOST_WINDOW_BYTES)
+            run, ends, is_last = self._window(start, n_memo)
+        # There may be many short lists; the next one is probably about as long as this one.
+        self._window_bytes = min(max(_LEAST_WINDOW_BYTES, 4 * n_bytes), _MOST_WINDOW_BYTES)
+        n = int(np.flatnonzero(np.append(True, is_last))[-1])
+        if n < _LEAST_TEXTS:
             return None
-        run = TextRun(opcodes[texts] + form.head_bytes, stops[texts])
-        self._runs.append((numbers[: len(texts)], run))
-        self.n_values += len(texts)
-        return run, int(ends[texts[-1]]) + 1
+        run = TextRun(run.starts[:n], run.stops[:n])
+        self._runs.append((n_memo + self.n_values + np.arange(n), run))
+        self.n_values += n
+        return run, int(ends[n]) + 1
 
     def objects(self, start: int, n_memo: int) -> tuple[Skipped, int] | None:
         """A run of words, each with an object, and where it ends; the words are remembered."""
@@ -141,6 +131,29 @@ class RunFinder:
         self._runs.append((numbers[new], TextRun(starts[new], stops[new])))
         self.n_values += 2 * n + len(new)
         return Skipped(start, stop), stop
+
+    def _window(self, start: int, n_memo: int) -> tuple[TextRun, np.ndarray, np.ndarray]:
+        """The texts of a run that begin in the window, the bounds of all, and which end a list."""
+        code = self._data[start]
+        form = _FORMS[code]
+        window = self._bytes[start : start + self._window_bytes]
+        opcodes = start + np.flatnonzero(window == code)
+        stops = opcodes + form.head_bytes + (self._u32_at(opcodes + 1) & form.length_bits)
+        is_text = form.put_bytes[self._at(stops)] > 0
+        opcodes, stops = opcodes[is_text], stops[is_text]
+        ends = stops + form.put_bytes[self._at(stops)]
+        ends += np.where(self._at(ends) == _FRAME, _FRAME_BYTES, 0)
+        is_last = self._at(ends) == _APPENDS
+        has_next = is_last & (self._at(ends + 1) == _MARK) & (self._at(ends + 2) == code)
+        chains, order, position = Chains(opcodes, ends + 2 * has_next), [_NONE], start
+        while (stretch := chains.at(position)).stop:
+            order.append(np.arange(stretch.start, stretch.stop))
+            position = int(chains.ends[stretch.stop - 1])
+        texts = np.concatenate(order)
+        numbers = n_memo + self.n_values + np.arange(len(texts))
+        texts = texts[: np.argmin(np.append(self._have(stops[texts], numbers), False))]
+        run = TextRun(opcodes[texts] + form.head_bytes, stops[texts])
+        return run, np.append(start, ends[texts]), is_last[texts]
 
     def _have(self, puts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Which of the opcodes after texts give them these numbers."""

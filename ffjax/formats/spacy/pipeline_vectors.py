@@ -7,6 +7,7 @@ than its class `BaseVectors` says; the methods here are those that spaCy 3.8 cal
 import math
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class PipelineVectors:
         self._path, self._mmap, self._attr = path, mmap, attr
         self._embeddings: Embeddings | None = None
         self._ops: Any = None
+        self._lock = RLock()  # threads share the cache
         self._forget()
 
     @property
@@ -141,29 +143,34 @@ class PipelineVectors:
 
     def __contains__(self, key: Any) -> bool:
         """Whether a word has a vector, by itself or by its n-grams."""
-        return bool(self._found[self._slot(key)])
+        with self._lock:
+            return bool(self._found[self._slot(key)])
 
     def __getitem__(self, key: Any) -> Any:
         """The vector of a word; do not change it."""
-        slot = self._slot(key)
-        if not self._found[slot]:
+        with self._lock:
+            slot = self._slot(key)
+            row = self._rows[slot] if self._found[slot] else None
+        if row is None:
             raise KeyError(f"{self._word(key)!r} has no vector, and no n-grams that have one")
-        return self._placed(self._rows[slot])
+        return self._placed(row)
 
     def get_batch(self, keys: Any) -> Any:
         """The vectors of words, float32 `[n, dims]`, zeros for words without one."""
         keys = keys.tolist() if hasattr(keys, "tolist") else list(keys)
-        get = self._slots.get
-        slots = [get(key, -1) for key in keys]
-        if -1 in slots:
-            self._look_up([key for key, slot in zip(keys, slots, strict=True) if slot < 0], keys)
-            slots = [self._slots[key] for key in keys]
-        return self._placed(self._rows.take(slots, axis=0))
+        with self._lock:
+            get = self._slots.get
+            slots = [get(key, -1) for key in keys]
+            if -1 in slots:
+                missing = [key for key, slot in zip(keys, slots, strict=True) if slot < 0]
+                self._look_up(missing, keys)
+                slots = [self._slots[key] for key in keys]
+            rows = self._rows.take(slots, axis=0)
+        return self._placed(rows)
 
     def add(self, key: Any, *, vector: Any = None, row: int | None = None) -> int:
         """Does nothing but warn: embeddings do not change."""
-        message = "vectors of ffjax do not change; `ffjax.add_words` makes new ones"
-        warn_user(message)
+        warn_user("vectors of ffjax do not change; `ffjax.add_words` makes new ones")
         return -1
 
     def resize(self, shape: Any, inplace: bool = False) -> list[Any]:
@@ -197,19 +204,21 @@ class PipelineVectors:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the cache, for processes of `nlp.pipe`."""
+        """All but the cache and its lock, for processes of `nlp.pipe`."""
         state = self.__dict__.copy()
-        for name in ("_slots", "_rows", "_found"):
+        for name in ("_slots", "_rows", "_found", "_lock"):
             del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._lock = RLock()
         self._forget()
 
     def _set(self, embeddings: Embeddings) -> None:
-        self._embeddings = embeddings
-        self._forget()
+        with self._lock:
+            self._embeddings = embeddings
+            self._forget()
 
     def _forget(self, capacity: int = 0) -> None:
         """Starts a new cache; vectors that were returned belong to the old one."""

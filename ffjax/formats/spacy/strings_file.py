@@ -9,6 +9,7 @@ A file in this form is cut at its line feeds, and only lines with a backslash ar
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,14 +24,14 @@ _LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
 _BEGIN = int.from_bytes(b'\n  "', "little")
 
 
-def read_strings(source: ByteSource, extra: list[str], *, lossy: bool = False) -> ByteViews:
+def read_strings(source: ByteSource, extra: Sequence[str], *, lossy: bool = False) -> ByteViews:
     """The strings of a file, then those of `extra`, with `SLACK` bytes after the last.
 
     With `lossy` what is not UTF-8 becomes U+FFFD.
     """
     text = bytes(source.data)
     try:
-        return _cut_lines(text, extra) or join_strings(_parsed(text, lossy) + extra)
+        return _cut_lines(text, extra) or join_strings([*_parsed(text, lossy), *extra])
     except (ValueError, TypeError, RecursionError) as error:
         offset = getattr(error, "pos", getattr(error, "start", None))
         cursor = Cursor(source, chunk="strings.json")
@@ -46,7 +47,7 @@ def pack_strings(strings: list[str]) -> bytes:
     return f"[\n  {lines[1:-1]}\n]".encode()
 
 
-def join_strings(strings: list[str], data: bytes | np.ndarray = b"") -> ByteViews:
+def join_strings(strings: Sequence[str], data: bytes | np.ndarray = b"") -> ByteViews:
     """Strings in a buffer after other bytes."""
     joined, starts, lengths = join_words(strings)
     buffer = np.concatenate([np.frombuffer(data, np.uint8), joined, np.zeros(SLACK, np.uint8)])
@@ -66,7 +67,7 @@ def _parsed(text: bytes, lossy: bool = False) -> list[str]:
     return strings
 
 
-def _cut_lines(text: bytes, extra: list[str]) -> ByteViews | None:
+def _cut_lines(text: bytes, extra: Sequence[str]) -> ByteViews | None:
     """As `read_strings`, for a file in the form above; `None` if it has another."""
     text = text.rstrip()
     if not (text.startswith(b'[\n  "') and text.endswith(b'"\n]') and text.isascii()):
@@ -97,7 +98,7 @@ def _cut_lines(text: bytes, extra: list[str]) -> ByteViews | None:
     if len(strings) != len(lines):
         return None
     n = len(lines)
-    parsed = join_strings(strings + extra, data)
+    parsed = join_strings([*strings, *extra], data)
     starts = np.append(first + 1, parsed.starts[n:])
     lengths = np.append(last - first - 1, parsed.lengths[n:])
     starts[lines], lengths[lines] = parsed.starts[:n], parsed.lengths[:n]

@@ -14,6 +14,7 @@ from ffjax.formats.load import load
 from ffjax.formats.pickles import machine
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.opcodes import OPCODES, UNREAD
+from ffjax.formats.pickles.runs import RunFinder
 from ffjax.formats.pickles.values import Raw, Skipped, TextRun
 from tests.formats.pickles import pickle_files as files
 
@@ -194,6 +195,22 @@ def test_runs_of_longer_texts(head: bytes) -> None:
     assert len(items[0].starts) == 200 and strings(other, items) == words
 
 
+@pytest.mark.parametrize("n_texts", [2, 40, 600])
+def test_many_lists_of_texts_take_time_in_proportion_to_the_file(
+    n_texts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned, window = [], RunFinder._window
+
+    def counted(self: RunFinder, *arguments):
+        scanned.append(self._window_bytes)
+        return window(self, *arguments)
+
+    monkeypatch.setattr(RunFinder, "_window", counted)
+    n_lists = 6000 // n_texts
+    texts = files.memoized_texts([f"{i}" for i in range(n_texts)])
+    data = b"\x80\x04](" + n_lists * texts + b"e."
+    assert [type(texts[0]) is TextRun for texts in run(data)] == [n_texts > 2] * n_lists
+    assert sum(scanned) < 5 * len(data) + 1024 * n_lists
 
 
 def test_numbers_of_words_are_skipped() -> None:

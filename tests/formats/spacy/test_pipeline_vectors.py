@@ -1,7 +1,9 @@
 """ffjax's embeddings inside spaCy: vectors of tokens, training, and pipelines that are saved."""
 
 import copy
+import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings.batch_lookup import embed_words
-from ffjax.formats.spacy import pipeline_vectors
+from ffjax.formats.spacy import pipeline_vectors, symbols
 from ffjax.formats.spacy.pipeline_vectors import PipelineVectors, create_vectors
 from tests.formats.spacy import folders
 
@@ -94,6 +96,38 @@ def test_the_cache_stays_small(
             np.testing.assert_array_equal(batch[:-1], expected[chosen])
             np.testing.assert_array_equal(batch[-1], expected[start])
     assert len(vectors._slots) <= 40
+
+
+def test_threads_share_the_cache(
+    emb: ffjax.Embeddings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_vectors, "_CACHE_BYTES", 4 * 4 * 50)
+    vectors = pipeline(path).vocab.vectors
+    words = [f"word{i}" for i in range(200)]
+    expected, _ = embed_words(emb, words, unnormalize=True)
+
+    def look_up(first: int) -> None:
+        order = range(first, first + len(words))
+        one_by_one = [vectors[words[i % len(words)]] for i in order]
+        batches = [vectors.get_batch([words[i % len(words)], "word0"])[0] for i in order]
+        np.testing.assert_array_equal(one_by_one, np.roll(expected, -first, axis=0))
+        np.testing.assert_array_equal(batches, np.roll(expected, -first, axis=0))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for answer in [threads.submit(look_up, 13 * i) for i in range(4)]:
+                answer.result()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_the_file_of_symbols_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = pipeline(path, attr="LOWER").vocab.vectors
+    assert vectors.attr == spacy.attrs.LOWER
+    monkeypatch.setattr(symbols, "files", None)
+    assert vectors.attr == spacy.attrs.LOWER
 
 
 def test_a_saved_pipeline_has_its_own_copy(path: Path, tmp_path: Path) -> None:
