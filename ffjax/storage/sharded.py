@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, final
 
 import jax
@@ -208,7 +209,7 @@ class ShardedArray(Storage):
     def _details(self) -> str:
         n_blocks = math.prod(self.mesh.shape[axis] for axis in self.axes)
         kind = "" if isinstance(self.padded, NdArray) else f"{type(self.padded).__name__}, "
-        return f", {kind}{n_blocks} parts"
+        return f", {kind}{n_blocks} blocks"
 
     @property
     def specs(self) -> Any:
@@ -293,8 +294,8 @@ def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
     if isinstance(array, jax.Array) and (view := host_view(array)) is not None:
         array = view
 
-    def block(index: tuple[slice, ...] | None) -> np.ndarray:
-        start, stop, _ = (index or (slice(None),))[0].indices(n_padded)
+    @cache  # devices along axes that do not divide the rows have the same block
+    def block(start: int, stop: int) -> np.ndarray:
         rows = aligned_zeros((stop - start, *array.shape[1:]), array.dtype)
         step = max(1, _READ_BYTES // max(1, rows[:1].nbytes))
         for first in range(start, min(stop, n_rows), step):
@@ -303,7 +304,11 @@ def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
             release_pages(array)
         return rows
 
-    return jax.make_array_from_callback((n_padded, *array.shape[1:]), sharding, block)
+    def block_at(index: tuple[slice, ...] | None) -> np.ndarray:
+        start, stop, _ = (index or (slice(None),))[0].indices(n_padded)
+        return block(start, stop)
+
+    return jax.make_array_from_callback((n_padded, *array.shape[1:]), sharding, block_at)
 
 
 def _padded(array: Array, n_rows: int) -> Array:

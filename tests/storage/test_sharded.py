@@ -23,7 +23,7 @@ def test_rows_sums_chunks_and_host_access(n_rows):
     stored = ffjax.ShardedArray(matrix, NamedSharding(mesh(), PartitionSpec("b")))
     assert stored.shape == matrix.shape
     assert stored.dtype == np.float32
-    assert repr(stored) == f"ShardedArray({n_rows} x 3, 4 parts)"
+    assert repr(stored) == f"ShardedArray({n_rows} x 3, 4 blocks)"
     np.testing.assert_array_equal(np.asarray(stored), matrix)
     np.testing.assert_array_equal(stored.embedding(slice(1, 9, 2)), matrix[1:9:2])
     if not n_rows:

@@ -170,7 +170,10 @@ def test_under_a_mesh_that_the_caller_has_set():
 # Files
 
 
-def test_load_hands_each_device_its_rows_from_the_map(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("rows", [121, *[126] * 7]), ("queries and rows", [250, 251, 251, 251])]
+)
+def test_load_reads_each_block_from_the_map_once(name, sizes, tmp_path, monkeypatch):
     matrix = integers(0, 1003, 5)
     emb = ffjax.Embeddings(ffjax.NdArray(matrix), ffjax.SimpleVocab([f"w{i}" for i in range(1003)]))
     emb.write(tmp_path / "e.fifu")
@@ -183,10 +186,10 @@ def test_load_hands_each_device_its_rows_from_the_map(tmp_path, monkeypatch):
         return asarray(array, *args, **kwargs)
 
     monkeypatch.setattr(np, "asarray", watched)
-    loaded = ffjax.load(tmp_path / "e.fifu", sharding=sharding("rows"))
+    loaded = ffjax.load(tmp_path / "e.fifu", sharding=sharding(name))
     monkeypatch.undo()
     assert isinstance(loaded.storage, ffjax.ShardedArray)
-    assert sorted(taken) == [121, *[126] * 7]
+    assert sorted(taken) == sizes
     for shard in loaded.storage.matrix.addressable_shards:
         rows = matrix[shard.index[0]]
         np.testing.assert_array_equal(np.asarray(shard.data)[: len(rows)], rows)
