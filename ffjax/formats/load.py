@@ -39,7 +39,7 @@ def load(
     in an archive.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does; or
+        path: a path; a descriptor, read from its position on and closed afterwards; or
             `hf://ORG/NAME[@REVISION][/FILE]`, a file on Hugging Face's hub. That is read from the
             hub's local cache, or downloaded if the extra `hub` is installed.
         format: `"finalfusion"`, `"fasttext"`, `"word2vec"`, `"text"`, `"textdims"` (text with a

@@ -1,5 +1,9 @@
 """`load` and `save`: which format a name asks for, and what is not lost in silence."""
 
+import gzip
+import io
+import os
+import tarfile
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -198,3 +202,22 @@ def test_what_is_written_of_nothing_can_be_read(
             assert read.storage.shape == emb.storage.shape and read.vocab.words == emb.vocab.words
         return
     assert not path.exists()
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_descriptors_are_read_from_their_position(
+    tmp_path: Path, finalfusion_files: Path, mmap: bool
+) -> None:
+    names = ("embeddings.fifu", "fasttext.bin", "embeddings.w2v")
+    raws = [(finalfusion_files / name).read_bytes() for name in names]
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.add(finalfusion_files / names[0], names[0])
+    raws += [tar.getvalue(), gzip.compress(raws[0]), b"one 0.5\n"]
+    for i, raw in enumerate(raws):
+        path, longer = tmp_path / f"{i}", tmp_path / f"{i}-longer"
+        path.write_bytes(raw)
+        longer.write_bytes(b"before" + raw)
+        descriptor = os.open(longer, os.O_RDONLY)
+        os.lseek(descriptor, len(b"before"), os.SEEK_SET)
+        assert ffjax.load(descriptor, mmap=mmap) == ffjax.load(path, mmap=mmap)

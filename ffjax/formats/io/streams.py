@@ -159,7 +159,7 @@ def open_source(
     `without_magic` accepts is an error of class `error`.
     """
     with ExitStack() as stack:
-        stream = file if isinstance(file, Stream) else _open(stack, file, rewind=True)
+        stream = file if isinstance(file, Stream) else _open(stack, file)
         head = stream.head(len(magic))
         if head != magic and not without_magic(stream.head(_HEAD_BYTES)):
             where = {"offset": 0, "chunk": "header", "field": "magic"}
@@ -202,7 +202,7 @@ class _Section(io.RawIOBase):
 
 def _in_place(stack: ExitStack, stream: Stream) -> Any:
     """The file of a stream, or the rest of it in a temporary file if it has none by itself."""
-    if stream.size is not None and not stream.wrapping:
+    if stream.size is not None and not stream.wrapping and not isinstance(stream.raw, _Section):
         return stream.raw
     file = stack.enter_context(tempfile.TemporaryFile())
     while data := stream.read(_COPY_BYTES):
@@ -245,16 +245,16 @@ def _directory(path: Any) -> Stream:
     return Stream(path, NoBytes(error), folder=Folder(path, names_in(path), open_file))
 
 
-def _open(stack: ExitStack, file: File, *, rewind: bool = False) -> Stream:
-    """Opens a file as it is."""
+def _open(stack: ExitStack, file: File) -> Stream:
+    """Opens a file as it is; of a descriptor, the bytes from its position on."""
     check_file(file)
     raw = stack.enter_context(open(file, "rb", buffering=0))
     status = os.fstat(raw.fileno())
     if not stat.S_ISREG(status.st_mode):
         return Stream(file, raw)
-    if rewind:
-        raw.seek(0)
-    return Stream(file, raw, (), max(0, status.st_size - raw.tell()))
+    start = raw.tell()
+    size = max(0, status.st_size - start)
+    return Stream(file, _Section(raw, start, start + size) if start else raw, (), size)
 
 
 def _unwrap(
