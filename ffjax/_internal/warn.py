@@ -1,10 +1,11 @@
 """Warnings that point at the user's line."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def warn_user(message: str) -> None:

@@ -166,12 +166,13 @@ def _detect(stream: Stream) -> str:
 def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, Any]) -> bool:
     """Whether the target has rows as text has them; checks it and its options for words alone."""
     to_format = save.format_of(target, to_format, name="to_format")
-    if to_format == "floret":
+    entry = registry.FORMATS[to_format]
+    if entry.vocab:
         raise TypeError(
-            "`to_format`: expected a FloretVocab for a floret table, got a file of words."
+            f"`to_format`: expected a {entry.vocab} for {to_format} files, got a file of words."
         )
     save.check_options(to_format, options)
-    return registry.FORMATS[to_format].is_plain and options.get("unnormalize", True)
+    return entry.is_plain and options.get("unnormalize", True)
 
 
 def _read_rows(

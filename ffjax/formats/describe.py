@@ -49,13 +49,14 @@ def describe(
     check_member(member)
     with open_stream(local_path(path), member, registry.is_folder) as stream:
         entry = registry.FORMATS[detect(stream) if format is None else format]
+        registry.check_columns(entry, words, vectors)
         options = {"lossy": lossy, "dims": dims, "words": words, "vectors": vectors}
         facts = registry.call(entry.describe, stream, format=entry.name, **options)
-    registry.check_columns(entry, words, vectors)
     if "dims" in facts:
         check_same_dims(facts["dims"], dims)
     for name, shown in (("vocabulary", _VOCABULARIES), ("storage", _STORAGES)):
         if name in facts:
             facts[name] = shown.get(facts[name], facts[name])
     facts["format"] = entry.name
-    return {name: facts[name] for name in sorted(facts, key=_FACTS.index)}
+    # Facts of other formats come last.
+    return {name: facts[name] for name in dict.fromkeys((*_FACTS, *facts)) if name in facts}

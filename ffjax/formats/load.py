@@ -102,7 +102,7 @@ def load(
     with open_stream(local_path(path), member, registry.is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
-            mmap |= format == "finalfusion"  # whose rows need nothing but to be placed
+            mmap |= registry.FORMATS[format].maps_rows
         embeddings = load_stream(stream, format, mmap=mmap, **reading)
     return embeddings if sharding is None else _divided(embeddings, sharding)
 

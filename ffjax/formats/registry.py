@@ -30,6 +30,8 @@ class Format(NamedTuple):
         keeps: `(embeddings) -> set`, options of `write` that drop nothing of these embeddings.
         shares_rows: whether words may share a row.
         repeats_rows: whether `write` repeats rows that words share.
+        maps_rows: whether mapped rows are what devices get when they are divided.
+        vocab: the only kind of vocabulary that the file holds, if not words alone.
         is_plain: whether the file has the vectors themselves, and not unit vectors and norms.
         instead: for formats without `write`, what to write.
     """
@@ -47,6 +49,8 @@ class Format(NamedTuple):
     keeps: str = ""
     shares_rows: bool = False
     repeats_rows: bool = False
+    maps_rows: bool = False
+    vocab: str = ""
     is_plain: bool = False
     instead: str = ""
 
@@ -54,7 +58,6 @@ class Format(NamedTuple):
     def advice(self) -> str:
         """Which public function reads such files."""
         return f"`ffjax.load{self.load.partition(':load')[2]}` reads it."
-
 
 
 def _text(name: str, **functions: Any) -> Format:
@@ -82,6 +85,7 @@ _FORMATS = (
         describe=".finalfusion.describe:describe",
         write=".finalfusion.writer:write_finalfusion",
         endings=(".fifu",),
+        maps_rows=True,
     ),
     Format(
         "fasttext",
@@ -120,6 +124,7 @@ _FORMATS = (
         describe=".text.describe:describe_floret",
         write=".floret:write_floret",
         endings=(".floret",),
+        vocab="FloretVocab",
     ),
     Format(
         "msgpack",

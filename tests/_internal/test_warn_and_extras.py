@@ -1,6 +1,8 @@
 """Tests of warnings and errors that are about the user's program."""
 
+import os
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +16,12 @@ def test_a_warning_points_at_the_line_that_called_the_library():
     namespace = runpy.run_path(warn.__file__)
     source = "def reader():\n    warn_user('odd rows')\ndef load():\n    reader()"
     exec(compile(source, ffjax.__file__, "exec"), namespace)
-    with pytest.warns(UserWarning, match="odd rows") as caught:
-        namespace["load"]()
-    assert caught[0].filename == __file__
+    plugin = f"{Path(ffjax.__file__).parent}_plugin{os.sep}read.py"
+    exec(compile("def plugin():\n    load()", plugin, "exec"), namespace)
+    for name, file in (("load", __file__), ("plugin", plugin)):
+        with pytest.warns(UserWarning, match="odd rows") as caught:
+            namespace[name]()
+        assert caught[0].filename == file
 
 
 def test_a_missing_package_names_its_extra():

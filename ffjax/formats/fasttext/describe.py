@@ -13,56 +13,52 @@ from ffjax.formats.fasttext.layout import (
     read_version,
     skip_dense,
 )
-from ffjax.formats.io.binary import ByteSource, Cursor, File
+from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.streams import Stream, open_source
 
 _LABEL, _SHOWN_LABELS = 1, 8  # the type of an entry
 
 
-def describe(file: File | Stream) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The settings, the sizes of the dictionary, and the shapes of the matrices."""
-    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
-        return _describe(source)
+    with open_source(stream, magic=MAGIC, without_magic=is_without_magic) as source:
+        cursor = Cursor(source)
+        version = read_version(cursor)
+        config = Config.read(cursor)
+        sizes = read_sizes(cursor, has_pruned=version != WITHOUT_MAGIC)
+        data = source.view(cursor.position, cursor.end)
+        ends = find_ends(cursor, data, sizes.n_entries)
+        first_labels = _first_labels(data, ends)
+        cursor.skip("entries", int(ends[-1]) + TAIL_BYTES if len(ends) else 0)
+        cursor.skip("n-grams", 8 * max(sizes.pruned, 0))
+        lengths = config.ngram_lengths(version)
+        vocabulary = {"vocabulary": "SimpleVocab", "words": sizes.n_words}
+        if lengths is not None:
+            vocabulary["vocabulary"] = "FastTextVocab"
+            vocabulary["ngram_lengths"] = "{} to {}".format(*lengths)
+            vocabulary["buckets"] = config.buckets if sizes.pruned <= 0 else sizes.pruned
 
-
-def _describe(source: ByteSource) -> dict[str, Any]:
-    cursor = Cursor(source)
-    version = read_version(cursor)
-    config = Config.read(cursor)
-    sizes = read_sizes(cursor, has_pruned=version != WITHOUT_MAGIC)
-    data = source.view(cursor.position, cursor.end)
-    ends = find_ends(cursor, data, sizes.n_entries)
-    first_labels = _first_labels(data, ends)
-    cursor.skip("entries", int(ends[-1]) + TAIL_BYTES if len(ends) else 0)
-    cursor.skip("n-grams", 8 * max(sizes.pruned, 0))
-    lengths = config.ngram_lengths(version)
-    vocabulary = {"vocabulary": "SimpleVocab", "words": sizes.n_words}
-    if lengths is not None:
-        vocabulary["vocabulary"] = "FastTextVocab"
-        vocabulary["ngram_lengths"] = "{} to {}".format(*lengths)
-        vocabulary["buckets"] = config.buckets if sizes.pruned <= 0 else sizes.pruned
-
-    cursor.chunk = "input matrix"
-    is_quantized = read_quantized(cursor, version)
-    rows, n_codes = _skip_matrix(cursor, config.dims, is_quantized)
-    matrix: dict[str, Any] = {
-        "dims": config.dims,
-        "storage": "QuantizedArray" if is_quantized else "NdArray",
-        "rows": rows if lengths else sizes.n_words,
-    }
-    matrix |= {"codes_per_row": n_codes} if is_quantized else {"dtype": "float32"}
-    output_rows = None
-    # finalfusion-python writes the input matrix once more, without a head.
-    if sizes.pruned != 0 or cursor.remaining != 4 * rows * config.dims:
-        cursor.chunk = "output matrix"
-        is_quantized = read_quantized(cursor, version) and is_quantized
-        output_rows, _ = _skip_matrix(cursor, config.dims, is_quantized)
-    training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
-    if sizes.n_labels:
-        training |= {"loss": config.loss, "word_ngrams": config.word_ngrams}
-        training["first_labels"] = first_labels
-    values = {"norms": sizes.n_words, "metadata": list(config._fields)}
-    return {**vocabulary, **matrix, **values, **training}
+        cursor.chunk = "input matrix"
+        is_quantized = read_quantized(cursor, version)
+        rows, n_codes = _skip_matrix(cursor, config.dims, is_quantized)
+        matrix: dict[str, Any] = {
+            "dims": config.dims,
+            "storage": "QuantizedArray" if is_quantized else "NdArray",
+            "rows": rows if lengths else sizes.n_words,
+        }
+        matrix |= {"codes_per_row": n_codes} if is_quantized else {"dtype": "float32"}
+        output_rows = None
+        # finalfusion-python writes the input matrix once more, without a head.
+        if sizes.pruned != 0 or cursor.remaining != 4 * rows * config.dims:
+            cursor.chunk = "output matrix"
+            is_quantized = read_quantized(cursor, version) and is_quantized
+            output_rows, _ = _skip_matrix(cursor, config.dims, is_quantized)
+        training = {"tokens": sizes.n_tokens, "labels": sizes.n_labels, "output_rows": output_rows}
+        if sizes.n_labels:
+            training |= {"loss": config.loss, "word_ngrams": config.word_ngrams}
+            training["first_labels"] = first_labels
+        values = {"norms": sizes.n_words, "metadata": list(config._fields)}
+        return {**vocabulary, **matrix, **values, **training}
 
 
 def _first_labels(data: Any, ends: Any) -> list[str]:

@@ -13,7 +13,6 @@ from ffjax.formats.finalfusion.header import (
     ChunkInFile,
     find_chunks,
 )
-from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source
 
 # The numbers with which the body of a chunk begins; the module of each chunk has its layout.
@@ -32,23 +31,20 @@ _HEADS = {
 }
 
 
-def describe(file: File | Stream) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The chunks of a file, and the numbers that they begin with."""
-    with open_source(file, magic=MAGIC, error=FinalfusionFormatError) as source:
-        return _describe(find_chunks(source))
-
-
-def _describe(chunks: list[ChunkInFile]) -> dict[str, Any]:
-    first = {chunk.identifier: chunk for chunk in reversed(chunks)}
-    facts: dict[str, Any] = {"chunks": [chunk.identifier.name for chunk in chunks]}
-    for kind in (*VOCABS, *STORAGES, ChunkId.NdNorms):
-        if kind in first:
-            facts |= _head(first[kind])
-    if "ngrams" in facts and "rows" in facts:
-        facts["ngram_rows"] = facts["rows"] - facts["words"]
-    if ChunkId.Metadata in first:
-        facts["metadata"] = _metadata_keys(first[ChunkId.Metadata])
-    return facts
+    with open_source(stream, magic=MAGIC, error=FinalfusionFormatError) as source:
+        chunks = find_chunks(source)
+        first = {chunk.identifier: chunk for chunk in reversed(chunks)}
+        facts: dict[str, Any] = {"chunks": [chunk.identifier.name for chunk in chunks]}
+        for kind in (*VOCABS, *STORAGES, ChunkId.NdNorms):
+            if kind in first:
+                facts |= _head(first[kind])
+        if "ngrams" in facts and "rows" in facts:
+            facts["ngram_rows"] = facts["rows"] - facts["words"]
+        if ChunkId.Metadata in first:
+            facts["metadata"] = _metadata_keys(first[ChunkId.Metadata])
+        return facts
 
 
 def _head(chunk: ChunkInFile) -> dict[str, Any]:

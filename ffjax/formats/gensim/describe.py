@@ -3,13 +3,12 @@
 from typing import Any
 
 from ffjax.formats.gensim.model import open_model
-from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream
 
 
-def describe(file: File | Stream) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The number of words, the shape of the rows, and how n-grams are hashed."""
-    with open_model(file) as model:
+    with open_model(stream) as model:
         vectors, ngrams = model.vectors(), model.ngrams()
         rows, dims = vectors.shape
         dtype = "float16" if vectors.dtype.itemsize == 2 else "float32"

@@ -18,7 +18,7 @@ from typing import Any
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
-from ffjax.formats.registry import by_names
+from ffjax.formats.registry import by_ending, by_names
 
 _READ_BYTES = 1 << 16
 _MOST_NAMES = 20
@@ -29,12 +29,7 @@ _DESCRIPTION = re.compile(
     r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|py[cdix]?|so|dll|c|cpp|h|sh|png)$",
     re.IGNORECASE,
 )
-# Names of files that most likely hold vectors: these are listed first.
-_VECTORS = re.compile(
-    r"\.(fifu|bin|vec|txt|dims|w2v|floret|msgpack|np[yz]|safetensors|parquet|arrows?|feather|kv)"
-    r"(\.(gz|bz2|xz|zst))?$",
-    re.IGNORECASE,
-)
+_COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")
 _WITH_ARRAYS = (".kv", ".model", ".npy")  # gensim's, and others next to them
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # What `tarfile` and `zipfile` raise if an archive is not what they expect.
@@ -240,7 +235,10 @@ def several(file: File | None, kind: str, names: list[str]) -> FormatError:
 
 def _listed(names: list[str]) -> str:
     names = list(filter(_may_hold_vectors, names)) or names
-    names = sorted(names, key=lambda name: _VECTORS.search(name) is None)
+    endings = {*by_ending(), ".bin", ".kv"}  # of files that most likely hold vectors, listed first
+    names = sorted(
+        names, key=lambda name: splitext(_COMPRESSED.sub("", name.lower()))[1] not in endings
+    )
     return ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
 
 

@@ -3,7 +3,7 @@
 import tomllib
 from typing import Any
 
-from ffjax.formats.io.binary import ByteSource, File
+from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.snapshot.arrays import StoredArray
 from ffjax.formats.snapshot.envelope import MAGIC, read_tree
@@ -11,26 +11,22 @@ from ffjax.formats.snapshot.envelope import MAGIC, read_tree
 Tree = dict[str, Any]
 
 
-def describe(file: File | Stream) -> dict[str, Any]:
+def describe(stream: Stream) -> dict[str, Any]:
     """The kinds and shapes of the values in a snapshot; its arrays are not read."""
-    with open_source(file, magic=MAGIC) as source:
-        return _describe(source)
-
-
-def _describe(source: ByteSource) -> dict[str, Any]:
-    tree = read_tree(source)
-    try:
-        facts = _vocab(source, tree["vocab"]) | _storage(tree["storage"])
-        if tree["norms"] is not None:
-            facts["norms"] = _length(tree["norms"])
-        if tree["metadata"] is not None:
-            facts["metadata"] = list(tomllib.loads(tree["metadata"]))
-        if tree["training"] is not None:
-            facts |= _training(tree["training"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        expected, got = "the tree of embeddings", f"an error: {error!r}"
-        raise source.error(chunk="snapshot", expected=expected, got=got) from error
-    return facts
+    with open_source(stream, magic=MAGIC) as source:
+        tree = read_tree(source)
+        try:
+            facts = _vocab(source, tree["vocab"]) | _storage(tree["storage"])
+            if tree["norms"] is not None:
+                facts["norms"] = _length(tree["norms"])
+            if tree["metadata"] is not None:
+                facts["metadata"] = list(tomllib.loads(tree["metadata"]))
+            if tree["training"] is not None:
+                facts |= _training(tree["training"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            expected, got = "the tree of embeddings", f"an error: {error!r}"
+            raise source.error(chunk="snapshot", expected=expected, got=got) from error
+        return facts
 
 
 def _vocab(source: ByteSource, tree: Tree) -> Tree:

@@ -1,10 +1,9 @@
 """What a table holds, by its head; importing this does not import JAX."""
 
-import tomllib
 from typing import Any
 
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.tables.layout import open_layout, words_beside
+from ffjax.formats.tables.layout import metadata_in, open_layout, words_beside
 
 _NO_WORDS = "none in the file; name the words with `words=`"
 
@@ -19,8 +18,8 @@ def describe(
         facts |= {"rows": n_rows, "dims": layout.dims, "dtype": layout.dtype}
         if layout.norms is not None or not layout.is_exact:
             facts["norms"] = n_rows
-        if layout.toml is not None:
-            facts["metadata"] = list(tomllib.loads(layout.toml))
+        if (metadata := metadata_in(layout, stream.file)) is not None:
+            facts["metadata"] = list(metadata)
         if words is None and layout.words is None and not _has_words_beside(stream):
             facts |= {"vocabulary": _NO_WORDS, "words": 0}
         return facts

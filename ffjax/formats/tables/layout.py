@@ -1,12 +1,13 @@
 """What the head of a table says: where its words and vectors are; without JAX."""
 
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import read_header
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
@@ -44,6 +45,17 @@ def open_layout(
             yield _safetensors(source, words, vectors)
         else:
             yield NamedArrays(_matrix(source))
+
+
+def metadata_in(layout: Layout, file: File | None) -> dict[str, Any] | None:
+    """The metadata of a table; an error if it is not TOML."""
+    if layout.toml is None:
+        return None
+    try:
+        return tomllib.loads(layout.toml)
+    except (ValueError, RecursionError) as error:
+        expected, got = "a TOML document", f"an error: {error}"
+        raise FormatError(file, field="metadata", expected=expected, got=got) from error
 
 
 def _matrix(source: ByteSource) -> Array:

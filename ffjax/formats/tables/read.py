@@ -15,7 +15,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect
 from ffjax.formats.tables.arrow import ArrowTable, arrow_errors, matrix_of, row_error
-from ffjax.formats.tables.layout import Layout, open_layout, words_beside
+from ffjax.formats.tables.layout import Layout, metadata_in, open_layout, words_beside
 from ffjax.formats.tables.words import array_words, column_words, read_words
 from ffjax.kernels.unit_length import row_norms, unit_length
 from ffjax.storage import ComposedArray, NdArray
@@ -207,12 +207,7 @@ class _Table:
         )
 
     def _metadata(self) -> Metadata | None:
-        if (toml := self.layout.toml) is None:
+        toml = self.layout.toml
+        if metadata_in(self.layout, self.stream.file) is None or toml is None:
             return None
-        try:
-            return Metadata.from_toml(toml)
-        except ValueError as error:
-            expected, got = "a TOML document", str(error)
-            raise FormatError(
-                self.stream.file, field="metadata", expected=expected, got=got
-            ) from error
+        return Metadata.from_toml(toml)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 
 pytest.importorskip("pyarrow")
 
@@ -51,6 +52,22 @@ def check_changed(format: str, path: Path, step: int) -> None:
             assert "table" in str(error)
             n_errors += 1
     assert n_errors
+
+
+@pytest.mark.parametrize("format", ["npz", "safetensors", "arrow"])
+def test_metadata_that_is_not_toml(format: str, path: Path) -> None:
+    emb = ffjax.from_vectors(["one"], ROWS[:1]).replace(metadata=ffjax.Metadata({"a": 1}))
+    ffjax.save(emb, path, format=format)
+    if format == "npz":
+        arrays = dict(np.load(path)) | {"metadata": np.frombuffer(b"a = ?", np.uint8)}
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+    else:
+        path.write_bytes(path.read_bytes().replace(b"a = 1", b"a = ?"))
+    message = "table: metadata: expected a TOML document, got an error: Invalid value"
+    for read in (ffjax.load, describe):
+        with pytest.raises(ffjax.FormatError, match=message):
+            read(path)
 
 
 @pytest.mark.parametrize("format", FORMATS)
