@@ -153,8 +153,8 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
 def default_member(names: list[str]) -> str | None:
     """The member to read by default; `None` if no member, or more than one, may hold vectors.
 
-    It is the only file, or the only one that may hold vectors. Of files that differ in the ending
-    (`model.bin`, `model.txt`), which hold the same vectors, the binary one is read.
+    It is the only file, or the only one that may hold vectors. A binary file is read rather than
+    its text (`model.bin`, `model.txt`), which holds the same vectors.
 
     Examples:
         >>> default_member(["meta.json", "model.txt", "model.bin", "README"])
@@ -164,7 +164,8 @@ def default_member(names: list[str]) -> str | None:
     candidates = names if len(names) == 1 else list(filter(_may_hold_vectors, names))
     if len({splitext(name)[0] for name in candidates}) != 1:
         return None
-    return min(candidates, key=lambda name: splitext(name)[1].lower() not in _BINARY)
+    binary = [name for name in candidates if splitext(name)[1].lower() in _BINARY]
+    return binary[0] if binary else candidates[0] if len(candidates) == 1 else None
 
 
 def _may_hold_vectors(name: str) -> bool:

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 _U = np.uint64
 # Numbers outside of this range are written with an exponent, one row at a time.
 _LOW, _HIGH = np.float32(1e-5), np.float32(1e7)
+_COARSE, _FINE = np.float32(2**-10), np.float32(1e-3)
 _TENS = 10.0 ** np.arange(16)
 _BLOCK_NUMBERS = 1 << 14  # what fits the cache
 _WIDTH = 18  # a sign, sixteen digits and a point less a leading zero, a space
@@ -70,6 +71,10 @@ def _shortest(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     decimals = 6 - exponents
     mantissas, same = _rounded(wide, size, decimals)
     remaining = np.flatnonzero(~same)
+    # Seven digits are finer than these float32: two decimals may fit, and the nearest hide a zero.
+    coarse = np.flatnonzero((size >= _COARSE) & (size < _FINE))
+    six, fits = _rounded(wide[coarse], size[coarse], decimals[coarse] - 1)
+    mantissas[coarse] = np.where(fits, 10 * six, mantissas[coarse])
     for zeros, power in ((4, 10**4), (2, 100), (1, 10), (1, 10)):
         quotient = mantissas // power
         short = same & (quotient * power == mantissas) & (decimals > zeros)

@@ -22,7 +22,8 @@ ARCHIVES = {"zip": zipped, "tar": tarred, "tar.gz": lambda members: tarred(membe
         (["README", "a/LICENSE.txt", "a/vectors.txt"], "a/vectors.txt"),
         (["meta.json", "model.bin", "model.txt", "README"], "model.bin"),
         (["wiki.en.vec", "wiki.en.bin"], "wiki.en.bin"),
-        (["words.txt", "words.vec"], "words.txt"),
+        (["words.txt", "words.bin", "words.vec"], "words.bin"),
+        (["words.txt", "words.vec"], None),
         (["__MACOSX/._words.vec", ".DS_Store", "words.vec"], "words.vec"),
         (["../words.vec", "a/meta.json"], "../words.vec"),
         (list(GLOVE), None),
@@ -54,6 +55,14 @@ def test_errors_list_the_members(kind: str, tmp_path: Path) -> None:
         ffjax.load(path)
     with pytest.raises(ValueError, match=f"`member`: expected a file of .* has {listed}, got 'x'"):
         ffjax.load(path, member="x")
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_neither_of_two_texts_is_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.write_bytes(ARCHIVES[kind]({"qa.txt": b"tea 0.5\n", "qa.vec": b"cup 0.25\n"}))
+    with pytest.raises(ffjax.FormatError, match="several: 'qa.txt', 'qa.vec'. Choose one"):
+        ffjax.load(path)
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)

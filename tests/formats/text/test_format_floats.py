@@ -38,6 +38,20 @@ def test_digits_are_the_shortest(scale: float) -> None:
     assert [digits_of(text) for text in got] == [digits_of(text) for text in expected]
 
 
+def test_digits_are_the_shortest_in_every_binade() -> None:
+    first, last = np.array([1e-5, 1e7], np.float32).view(np.uint32) >> 23
+    random = np.random.default_rng(0).integers(0, 1 << 23, 500)
+    fractions = np.concatenate([random, np.arange(20), (1 << 23) - 1 - np.arange(20)])
+    binades = (np.arange(first, last + 1)[:, None] << 23) | fractions
+    tens = (10.0 ** np.arange(-5, 8)).astype(np.float32).view(np.uint32)[:, None]
+    bits = np.concatenate([binades.ravel(), (tens + np.arange(-50, 50)).ravel()])
+    numbers = bits.astype(np.uint32).view(np.float32)
+    numbers = numbers[(numbers >= np.float32(1e-5)) & (numbers < 1e7)]
+    got = [line.decode() for line in format_rows(numbers[:, None])]
+    assert got == [np.format_float_positional(x, unique=True, trim="0") for x in numbers]
+    assert format_rows(np.array([[0.000987, -0.00098]], np.float32)) == [b"0.000987 -0.00098"]
+
+
 def test_short_decimals_stay_as_they_were() -> None:
     texts = "0.1 -0.25 3.0 -0.0 0.0 1.5 0.418 -0.038194 12345.678 0.00001 9999999.0".split()
     texts += ["1000000.0", "0.3333333"]
