@@ -253,7 +253,8 @@ def _json_rows(
     texts = [row.get(column) for row in rows]
     for number, row in enumerate(rows, first + 1):
         if present := row.keys() & set(settings.names):
-            expected = f"no field {', '.join(present)} in line {number}, which is to be added"
+            fields = ", ".join(sorted(present))
+            expected = f"no field {fields} in line {number}, which is to be added"
             raise ValueError(f"`source`: expected {expected}. Rename it.")
     unread = [
         number

@@ -231,8 +231,8 @@ def save_index(
     """
     _check_index(index)
     with atomic_folder(os.fspath(path), _FILES) as folder:
-        index.save(os.path.join(folder, _FILES[0]))
-        Path(folder, _FILES[1]).write_text(_hash(embeddings), "utf-8")
+        index.save(str(folder / _FILES[0]))
+        (folder / _FILES[1]).write_text(_hash(embeddings), "utf-8")
 
 
 def load_index(

@@ -120,12 +120,20 @@ def embed_text(
         [2, 2]
     """
     if isinstance(embeddings, EmbedsLines):
-        changes = (pooling != "mean", weights is not None, unnormalize, lowercase)
-        if any((*changes, strip_punctuation, n_words is not None, n_lines is not None)):
+        options = {
+            "pooling": pooling != "mean",
+            "weights": weights is not None,
+            "unnormalize": unnormalize,
+            "lowercase": lowercase,
+            "strip_punctuation": strip_punctuation,
+            "n_words": n_words is not None,
+            "n_lines": n_lines is not None,
+        }
+        if (name := next(filter(options.get, options), None)) is not None:
             raise ValueError(
-                "`embeddings`: expected no other options than `text` for a static model, whose "
-                "tokenizer says how text is divided and counted. Use `model.encode`, or inside "
-                "`jit` `model.embed_ids`."
+                f"`{name}`: expected no such option for a static model, whose tokenizer says how "
+                "text is divided and counted. Use `model.encode`, or inside `jit` "
+                "`model.embed_ids`."
             )
         return embeddings.embed_lines(text)
     check_embeddings(embeddings)

@@ -100,8 +100,9 @@ class TextStage:
         }
         chosen = [name for name, choice in choices.items() if choice]
         if len(chosen) > 1:
-            got = " and ".join(f"`{name}`" for name in chosen)
-            raise ValueError(f"{got}: expected one of them, which says what the file is, got both.")
+            names, got = ", ".join(f"`{name}`" for name in chosen), len(chosen)
+            expected = "expected one of them, which says what the file is"
+            raise ValueError(f"{names}: {expected}, got {got}.")
         self.kind = chosen[0] if chosen else "pooling"
         if unknown := sorted(options.keys() - set(_OPTIONS[self.kind])):
             expected = f"some of {', '.join(_OPTIONS[self.kind])} for `{self.kind}`"

@@ -5,7 +5,7 @@ of the vector becomes a part of the next word. Importing this does not import JA
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -73,12 +73,9 @@ class RowChunk:
         """The last `n` rows, or fewer."""
         first = max(0, len(self.vectors) - n)
         begin = self.vectors[first - 1] + 4 * self.dims if first else 0
-        return RowChunk(
-            *(self.stream, self.n_rows, self.dims, self.data[begin:]),
-            [start - begin for start in self.vectors[first:]],
-            self.offset + begin,
-            self.row + first,
-        )
+        vectors = [start - begin for start in self.vectors[first:]]
+        offset, row = self.offset + begin, self.row + first
+        return replace(self, data=self.data[begin:], vectors=vectors, offset=offset, row=row)
 
     def check_sample(self) -> None:
         """Raises an error if rows that are not read for their values are shifted."""

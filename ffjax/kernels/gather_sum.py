@@ -23,6 +23,8 @@ def gather_sum(
 ) -> Float32[Array, "*batch dims"]:
     """Adds the rows named in each line of `ids`, in float32; ids below zero add nothing.
 
+    In a line with ids below zero, an infinity in the row of its highest id becomes NaN.
+
     Args:
         gather: gives the rows `[*batch, dims]` for ids `[*batch]`, clipped into range.
         ids: rows to add for each item, -1 to fill up, shape `[*batch, slots]`.

@@ -172,7 +172,7 @@ def pool_rows_numpy(
     """As `pool_rows`, in NumPy."""
     neutral, add = (-np.inf, np.maximum) if largest else (0, np.add)
     totals = np.full((n_lines, table.shape[1]), neutral, np.float32)
-    counted = ids >= 0
+    counted = (ids >= 0) & (lines < n_lines)
     ids, lines = ids[counted], lines[counted]
     for start in range(0, len(ids), _BLOCK_ROWS):
         at = lines[start : start + _BLOCK_ROWS]
@@ -233,8 +233,8 @@ def totals_by_tiles(
 ) -> Num[Array, "n_lines *dims"]:
     """As `line_totals`: what has run up at the last word of each line.
 
-    Sums of tiles, tiles of tiles and so on are added up, and no line's with another's, so that no
-    digits are lost in long lines nor in long texts.
+    Sums of tiles, of tiles of tiles and so on are added up, never across lines, so that long lines
+    and long texts lose no digits.
     """
     values, lines = jnp.asarray(values), jnp.asarray(lines)
     neutral = _neutral(values.dtype, largest)

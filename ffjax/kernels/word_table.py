@@ -15,6 +15,8 @@ from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 # Words up to this length are equal if their first eight bytes and their hashes are: from the other
 # eight, the hash is made by steps that can be undone.
 _EXACT = 16
+
+
 class KeyedWords(NamedTuple):
     """Words in a buffer, at least eight bytes of which follow the last one, and their keys."""
 

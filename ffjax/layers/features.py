@@ -164,12 +164,12 @@ class _Table(NamedTuple):
 def _tokens(
     documents: list[list[str]], spaces: Sequence[Sequence[bool]] | None, norms: Norms
 ) -> list[tuple]:
-    """Each word and whether a space follows; for tokens of a divided word also the norm."""
+    """Each word, whether a space follows, and the norm of a token of a divided word or `None`."""
     words = list(chain.from_iterable(documents))
     flags = [True] * len(words)
     if spaces is not None:
         flags = list(map(bool, chain.from_iterable(spaces)))
-    tokens: list[tuple] = list(zip(words, flags, strict=True))
+    tokens: list[tuple] = [(word, flag, None) for word, flag in zip(words, flags, strict=True)]
     divided: dict[str, list[tuple[str, ...]]] = {}
     for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
         divided.setdefault(key[0], []).append(key)
@@ -182,7 +182,7 @@ def _tokens(
                 is_one = spaces is None or not any(flags[start : start + len(key) - 1])
                 if is_one and tuple(document[first : first + len(key)]) == key:
                     for i, norm in enumerate(norms[key], start):
-                        tokens[i] = tokens[i] if norm is None else (*tokens[i][:2], norm)
+                        tokens[i] = (words[i], flags[i], norm)
                     break
         offset += len(document)
     return tokens
@@ -191,8 +191,7 @@ def _tokens(
 def _distinct(tokens: list[tuple]) -> tuple[_Table, list[int]]:
     """The distinct tokens, and the number of each token among them."""
     numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    words, spaces = [token[0] for token in numbers], [token[1] for token in numbers]
-    norms = [token[2] if len(token) == 3 else None for token in numbers]
+    words, spaces, norms = ([token[field] for token in numbers] for field in range(3))
     return _Table(words, spaces, norms), [numbers[token] for token in tokens]
 
 

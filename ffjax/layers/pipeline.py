@@ -93,16 +93,13 @@ def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[s
     windows = attributes("expand_window", "window_size")
     scales, shifts = arrays("layernorm", "G"), arrays("layernorm", "b")
     maxouts = list(zip(arrays("maxout", "W"), arrays("maxout", "b"), scales, shifts, strict=False))
-    if (
-        not tables
-        or len(columns) != 1
-        or not isinstance(columns[0], list)
-        or seeds != list(range(FIRST_SEED, FIRST_SEED + len(columns[0])))
-        or len(static) > 1
-        or not len(maxouts) == len(scales) == len(arrays("maxout", "W"))
-        or len(maxouts) != 1 + len(windows)
-        or any(window != windows[0] for window in windows)
-    ):
+    first_seeds = list(range(FIRST_SEED, FIRST_SEED + len(tables)))
+    has_tables = len(tables) > 0 and len(static) <= 1 and seeds == first_seeds
+    has_attributes = [len(x) if isinstance(x, list) else 0 for x in columns] == [len(tables)]
+    n_layers = len(arrays("maxout", "W"))
+    is_complete = n_layers == len(maxouts) == len(scales) == 1 + len(windows)
+    has_one_window = all(window == windows[0] for window in windows)
+    if not (has_tables and has_attributes and is_complete and has_one_window):
         names = sorted({node.name for node in nodes if node.params}) or ["no layers"]
         hint = "Name another component: those that listen to `tok2vec` have none of their own."
         expected, got = "MultiHashEmbed and MaxoutWindowEncoder", ", ".join(names)[:200]

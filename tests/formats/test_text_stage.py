@@ -150,6 +150,7 @@ def test_stages_are_settings_and_share_the_file(path, monkeypatch):
 
 @pytest.mark.usefixtures("as_users_see")
 def test_errors(path):
+    every = {"pooling": "sum", "classifier": True, "model": True}
     for arguments, error, message in (
         ({"path": 3}, TypeError, "`path`: expected a path, got int 3"),
         ({"column": None}, TypeError, "`column`: expected the name of a column, got None"),
@@ -157,7 +158,8 @@ def test_errors(path):
         ({"into": ("a", "a")}, ValueError, "`into`: expected at most 2 names, which differ"),
         ({"into": "text"}, ValueError, "`into`: expected at most 2 names, which differ"),
         ({"pooling": "best"}, ValueError, "`pooling`: expected one of 'mean', .*got 'best'"),
-        ({"pooling": "sum", "model": True}, ValueError, "`pooling` and `model`: expected one of"),
+        ({"pooling": "sum", "model": True}, ValueError, "`pooling`, `model`: expected one of"),
+        (every, ValueError, "`pooling`, `classifier`, `model`: expected one of them.*, got 3"),
         ({"model": 1}, TypeError, "`model`: expected True or False, got int 1"),
         ({"k": 3}, TypeError, "`options`: expected some of weights, .* for `pooling`, got k"),
     ):

@@ -158,7 +158,7 @@ def test_derivatives_of_totals(largest):
 def test_rows_of_a_table_on_every_platform(largest):
     rng = np.random.default_rng(0)
     table = rng.standard_normal((20, 3)).astype(np.float32)
-    ids, lines = rng.integers(-1, 20, 40, dtype=np.int32), np.sort(rng.integers(0, 12, 40))
+    ids, lines = rng.integers(-1, 20, 40, dtype=np.int32), np.sort(rng.integers(0, 13, 40))
     lines = lines.astype(np.int32)
     expected = pool_rows_numpy(table, ids, lines, 12, largest)
     for pool in (pool_blocks, pool_tiles):
