@@ -10,7 +10,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 HEADER = (
     "row",
     "work",
-    "beside",
+    "compared with",
     "ours",
     "peer",
     "ratio",
