@@ -186,7 +186,7 @@ def _check_writable(folder: bytes, shown: str) -> None:
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        message = "expected a path in a folder that may be written, got"
+        message = "expected a path in a writable folder, got"
         raise OSError(error.errno, message, shown) from error
 
 

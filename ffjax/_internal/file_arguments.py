@@ -90,6 +90,11 @@ def wrong_type(name: str, expected: str, value: Any, hint: str = "") -> TypeErro
     return TypeError(f"`{name}`: expected {expected}, got {shown(value)}.{hint and ' '}{hint}")
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things, such as `1 word` or `2 words`."""
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
 def shown(value: Any) -> str:
     """A value with its type, for errors."""
     return f"{type(value).__name__} {value!r}"

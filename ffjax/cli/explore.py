@@ -56,7 +56,7 @@ def explore(
     chosen = {"--projection": projection, "-k": neighbors, "--title": title}
     for name in IGNORED[to]:
         if chosen[name] is not None:
-            raise BadInput(f"`{name}`: expected no such option with --to {to}, which ignores it.")
+            raise BadInput(f"--to {to} doesn't take `{name}`.")
     check = check_distinct if to == "projector" else check_output  # a folder may exist
     check(output, source.file)
     positions = _positions(projection or "umap")

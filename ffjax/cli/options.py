@@ -56,7 +56,10 @@ class Source(NamedTuple):
 
     file: Annotated[
         str,
-        Argument(metavar="EMBEDDINGS", help="File; - for standard input, demo for those inside."),
+        Argument(
+            metavar="EMBEDDINGS",
+            help="File; - for standard input, demo for the built-in embeddings.",
+        ),
     ]
     format: InputFormat = None
     lossy: Lossy = False

@@ -60,4 +60,4 @@ def prune(
             for word, (replacement, score) in replacements.items()
         ]
         write_output(mapping, "".join(lines).encode("utf-8", "surrogateescape"))
-    say(f"{len(replacements):,} of {loaded.n_words:,} words were mapped to another word's row.")
+    say(f"mapped {len(replacements):,} of {loaded.n_words:,} words to another word's row.")

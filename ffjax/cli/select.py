@@ -67,7 +67,7 @@ def _positions(emb: "ffjax.Embeddings", listed: set[str], file: str) -> Any:
     if missing:
         names = ", ".join(missing[:MAX_LISTED_WORDS])
         dots = ", ..." if len(missing) > MAX_LISTED_WORDS else ""
-        say(f"{len(missing):,} of {len(listed):,} listed words are missing: {names}{dots}")
+        say(f"missing {len(missing):,} of {len(listed):,} listed words: {names}{dots}")
     if not positions:
-        raise BadInput("expected embeddings with a listed word, got none of them.")
+        raise BadInput(f"{file}: none of the listed words is in the file.")
     return np.array(positions, np.int64)

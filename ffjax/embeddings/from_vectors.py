@@ -8,6 +8,7 @@ import numpy as np
 
 from ffjax._internal.arguments import list_of_words, real_numbers
 from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.file_arguments import counted
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.unit_length import unit_length
 from ffjax.storage import NdArray
@@ -48,7 +49,7 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
     if array.ndim != 2:
         raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
     if len(array) != len(words):
-        expected = f"expected {len(words)} vectors, one for each word"
+        expected = f"expected {counted(len(words), 'vector')}, one for each word"
         raise ValueError(f"`matrix`: {expected}, got {len(array)}.")
     rows = aligned_empty(array.shape, np.float32)
     with np.errstate(over="ignore"):
@@ -56,8 +57,9 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
     norms, n_infinite = unit_length(rows)
     if n_infinite:
         raise ValueError(
-            f"`matrix`: expected finite numbers that float32 holds, got {n_infinite} vectors with "
-            "NaN, infinity or larger numbers. Leave these words out."
+            "`matrix`: expected finite numbers that float32 holds, got "
+            f"{counted(n_infinite, 'vector')} with NaN, infinity or larger numbers. "
+            "Leave these words out."
         )
     rows, norms = jax.device_put((rows, norms))
     return Embeddings(NdArray(rows), SimpleVocab(words), Norms(norms))

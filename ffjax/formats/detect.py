@@ -25,12 +25,17 @@ _SAMPLE_LINES = 16
 _SHOWN_NAMES = 5
 _NUMBERS = re.compile(rb"[0-9eEaAfFiInN+. \t\r\n-]*")
 _KNOWN = (
-    "If it is one of them after all, say which with `format=`. Recognized are finalfusion (begins "
+    "If it is a supported format, name it with `format=`. Recognized are finalfusion (begins "
     "with `FiFu`), fastText (begins with the bytes ba 16 4f 2f), a snapshot (begins with the bytes "
     "83 a5 and `ffjax`), gensim (begins with the bytes 80 02 to 80 05), tables (NumPy, Parquet, "
     "Arrow, safetensors, PyTorch), word2vec or text with dimensions (a first line `rows dims`), "
     "floret (a first line of six whole numbers and two markers), and text (a word and its values "
     "on each line, separated by spaces or tabs)."
+)
+
+_NO_TABLE = (
+    "It is text, but not a table of vectors: a word and its values on each line, separated by "
+    "spaces or tabs."
 )
 
 
@@ -73,7 +78,7 @@ def detect(stream: Stream) -> str:
     if not head:
         raise stream.error(0, "embeddings", "an empty file")
     got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}"
-    raise stream.error(0, "embeddings", got, hint=_separator_hint(head) or _KNOWN)
+    raise stream.error(0, "embeddings", got, hint=_text_hint(head) if is_plain(head) else _KNOWN)
 
 
 def _detect_folder(stream: Stream, names: list[str]) -> str:
@@ -96,17 +101,29 @@ def _is_text(head: bytes) -> bool:
     return 2 * sum(map(bool, counts)) >= len(lines) > 0
 
 
-def _separator_hint(head: bytes) -> str | None:
+def _text_hint(head: bytes) -> str:
     """What to do about a table with other separators, or with numbers in another form."""
     for line in (_line(head, 0).strip(), _line(head, 1).strip()):
-        if (separator := other_separator(line)) is not None:
-            example = f"`tr '{separator}' ' ' < OLD > NEW`"
-            problem = f"Values are separated by spaces or tabs, and here by {separator!r}."
-            return f"{problem} Replace it, as in {example}."
+        number, _, numbered = line.partition(b",")
+        brackets = "".join(bracket for bracket in "[](){}" if bracket.encode() in line)
         values = line.split()[1:]
-        if values and are_almost_values(values):
-            return f"{shown(values[-1])} is not a number. {number_hint(values[-1])}"
-    return None
+        if (separator := other_separator(line)) is not None:
+            signs = brackets + separator
+            # Only where spaces follow the separator may it be left out.
+            change = f"-d '{signs}'" if are_almost_values(values) and values else f"'{signs}' ' '"
+            remedy = f"Replace it, as in `tr {change} < OLD > NEW`."
+        elif number.isdigit() and (separator := other_separator(numbered)) == ",":
+            remedy = (
+                "A number precedes the word. Remove it and replace the commas, as in "
+                "`cut -d, -f2- OLD | tr ',' ' ' > NEW`."
+            )
+        elif values and are_almost_values(values):
+            remedy = f"Remove them, as in `tr -d '{brackets}' < OLD > NEW`." if brackets else ""
+            return f"{shown(values[-1])} is not a number. {remedy or number_hint(values[-1])}"
+        else:
+            continue
+        return f"Values are separated by spaces or tabs, and here by {separator!r}. {remedy}"
+    return _NO_TABLE
 
 
 def _is_floret(head: bytes) -> bool:

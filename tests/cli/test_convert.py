@@ -171,7 +171,7 @@ def test_dropped_data_is_reported(ff, small, tmp_path, kind, name, lost):
     assert result == (
         0,
         "",
-        f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold this.\n" if lost else "",
+        f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold them.\n" if lost else "",
     )
     same_vectors(ffjax.load_finalfusion(small[kind]), load(tmp_path / name), ["tea", "pot"])
 
@@ -289,7 +289,7 @@ def test_an_input_without_a_name(ff):
 )
 def test_errors_name_the_target_and_no_temporary_file(ff, tmp_path):
     (tmp_path / "x.txt").write_text("tea 1.0 0.5\n")
-    message = "expected a path in a folder that may be written, got /proc/x.fifu"
+    message = "expected a path in a writable folder, got /proc/x.fifu"
     for source in (tmp_path / "x.txt", tmp_path / "missing"):  # which is not opened
         result = ff("convert", source, "/proc/x.fifu")
         assert result == (2, "", f"ffjax: error: {message}\n")

@@ -14,7 +14,7 @@ def test_the_first_words_and_the_mapping(ff, small, tmp_path, kind):
     result = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
     assert (result.status, result.err) == (
         0,
-        "ffjax: 6 of 10 words were mapped to another word's row.\n",
+        "ffjax: mapped 6 of 10 words to another word's row.\n",
     )
     old, new = ffjax.load(small[kind]), ffjax.load(output)
     assert new.vocab.words == WORDS[:4] and new.metadata == old.metadata
@@ -48,7 +48,7 @@ def test_snapshots_keep_all_words_and_share_rows(ff, small, tmp_path, kind, to):
     result = ff("prune", small[kind], output, "-n", 4, *to)
     assert (result.status, result.err) == (
         0,
-        "ffjax: 6 of 10 words were mapped to another word's row.\n",
+        "ffjax: mapped 6 of 10 words to another word's row.\n",
     )
     new = ffjax.load(output)
     assert new == ffjax.prune(ffjax.load(small[kind]), 4).embeddings
@@ -62,7 +62,7 @@ def test_a_snapshot_keeps_training_data(ff, tmp_path):
     result = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
     assert (result.status, result.err) == (
         0,
-        "ffjax: 1 of 3 words were mapped to another word's row.\n",
+        "ffjax: mapped 1 of 3 words to another word's row.\n",
     )
     assert ffjax.load(tmp_path / "x.msgpack").training == ffjax.load(model, mmap=True).training
 
@@ -84,7 +84,7 @@ def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
     output = tmp_path / "same.fifu"
     assert (
         ff("prune", small["buckets"], output, "-n", 10).err
-        == "ffjax: 0 of 10 words were mapped to another word's row.\n"
+        == "ffjax: mapped 0 of 10 words to another word's row.\n"
     )
     assert output.read_bytes() == small["buckets"].read_bytes()
 

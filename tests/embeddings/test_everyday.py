@@ -266,8 +266,8 @@ def test_a_word_without_a_vector_is_a_key_error(emb, call):
         (lambda e: ffjax.from_vectors("ab", [[1.0]]), TypeError, "single word 'ab'"),
         (lambda e: ffjax.from_vectors(["a"], [["b"]]), TypeError, "`matrix`: expected numbers"),
         (lambda e: ffjax.from_vectors(["a"], [1.0]), ValueError, r"shape \[n_words, dims\]"),
-        (lambda e: ffjax.from_vectors(["a"], np.eye(2)), ValueError, "expected 1 vectors.*got 2"),
-        (lambda e: ffjax.from_vectors(["a"], [[1e40]]), ValueError, "got 1 vectors with NaN"),
+        (lambda e: ffjax.from_vectors(["a"], np.eye(2)), ValueError, "expected 1 vector,.*got 2"),
+        (lambda e: ffjax.from_vectors(["a"], [[1e40]]), ValueError, "got 1 vector with NaN"),
         (lambda e: ffjax.from_vectors(["a", "a"], np.eye(2)), ValueError, "'a'"),
     ],
 )

@@ -65,7 +65,7 @@ def test_detection(raw: bytes, format: str) -> None:
         (b"", "got an empty file$"),
         (
             b"\x00\x01\x02",
-            r"got b'\\x00\\x01\\x02'. If it is one of them after all, say which with `format=`. "
+            r"got b'\\x00\\x01\\x02'. If it is a supported format, name it with `format=`. "
             "Recognized are finalfusion .*, fastText .*, word2vec or text .*, floret .*, and text",
         ),
         (b"no numbers here\nand none there\n", "got b'no numbers here"),

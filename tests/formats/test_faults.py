@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
         (json.dumps([[0.5]], indent=1).encode(), "got JSON"),
         (b"7z\xbc\xaf\x27\x1c", "got a 7z archive. Unpack it first"),
         ("x 0.5\n".encode("utf-16-le"), "got text, probably in UTF-16. Convert it"),
-        (b"some prose\nwritten in\nthe year 1984\nby one\n", "If it is one of them after all"),
+        (b"some prose\nwritten in\nthe year 1984\nby one\n", "text, but not a table of vectors"),
     ],
 )
 def test_foreign_files_say_what_they_are(path: Path, raw: bytes, message: str) -> None:

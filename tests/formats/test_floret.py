@@ -96,7 +96,7 @@ def test_truncation_at_every_byte() -> None:
 
 
 def test_nan_is_kept_with_one_warning() -> None:
-    with pytest.warns(UserWarning, match="1 rows hold NaN or infinity; they are kept as they are"):
+    with pytest.warns(UserWarning, match="1 row with NaN or infinity; kept as read"):
         emb = load(TABLE.replace(b"0.25", b"nan"))
     assert np.isnan(np.asarray(emb.storage)[1, 0])
 

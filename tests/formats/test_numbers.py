@@ -61,7 +61,7 @@ def test_six_digits_survive_every_path(
         assert source.read_bytes() == first
 
 
-@pytest.mark.filterwarnings("ignore:.*no finite length")
+@pytest.mark.filterwarnings("ignore:.*a finite length")
 @settings(max_examples=10, deadline=None)
 @given(rows=hnp.arrays("<f4", (5, 3), elements=st.floats(width=32, allow_nan=False)))
 def test_convert_keeps_every_bit(tmp_path_factory: pytest.TempPathFactory, rows) -> None:

@@ -141,7 +141,7 @@ def test_repeated_words_count_once_with_one_warning() -> None:
 
 def test_nan_and_infinity_are_kept_with_one_warning() -> None:
     rows = np.array([[np.nan, 1], [np.inf, -2], [3, 4]], np.float32)
-    with pytest.warns(UserWarning, match="2 vectors have no finite length"):
+    with pytest.warns(UserWarning, match="2 vectors without a finite length"):
         emb = load(encode(["a", "b", "c"], rows))
     np.testing.assert_array_equal(np.asarray(emb.storage)[:2], rows[:2])
 

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty, read_array
-from ffjax._internal.file_arguments import check_limit
+from ffjax._internal.file_arguments import check_limit, counted
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
@@ -332,7 +332,7 @@ def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[Nd
             n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
     if n_invalid:
         reason = "since rows of the model hold NaN or infinity"
-        warn_user(f"{n_invalid} vectors have no finite length, {reason}")
+        warn_user(f"{counted(n_invalid, 'vector')} without a finite length, {reason}")
     return NdArray(jax.device_put(rows)), Norms(norms)
 
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
+from ffjax._internal.file_arguments import counted
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -176,10 +177,10 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         if rows is not None:
             rows.append(block.rows)
     if n_infinite:
-        what, norm = "vectors have no finite length", ", with norm 1"
+        what, state = "vector", "without a finite length; kept as read, with norm 1"
         if blocks.vocab is not None:
-            what, norm = "rows hold NaN or infinity", ""
-        warn_user(f"{n_infinite} {what}; they are kept as they are{norm}")
+            what, state = "row", "with NaN or infinity; kept as read"
+        warn_user(f"{counted(n_infinite, what)} {state}")
     table, lengths, ids = StringTable.concat(tables), np.concatenate(norms), None
     try:
         vocab = SimpleVocab(table) if blocks.vocab is None else blocks.vocab
@@ -188,9 +189,9 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         n_repeated = len(table) - len(ids)
         if not n_repeated:
             raise
-        occur = "word occurs" if n_repeated == 1 else "words occur"
-        message = f"{n_repeated} {occur} again; the first vector of each counts"
-        warn_user(message)
+        occur = "occurs" if n_repeated == 1 else "occur"
+        words = counted(n_repeated, "word")
+        warn_user(f"{words} {occur} again; the first vector of each counts")
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]
     if rows is not None:
         matrix = rows.finish(ids)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit
+from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit, counted
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -147,10 +147,10 @@ def _read_words(
         warn_user(f"{file}: {message}")
     is_named = np.zeros(len(words.starts), bool)
     is_named[numbers[is_word]] = True
-    n_repeated = len(is_word) - np.count_nonzero(is_named)
+    n_repeated = len(is_word) - int(np.count_nonzero(is_named))
     if n_repeated:
         first = np.sort(np.unique(numbers[is_word], return_index=True)[1])
-        message = f"{n_repeated} keys occur again; the first row of each counts"
+        message = f"{counted(n_repeated, 'key')} repeated; the first row of each counts"
         warn_user(f"{files.folder.file}: {message}")
         is_word = is_word[first]
     is_word = is_word[:limit]

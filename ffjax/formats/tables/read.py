@@ -79,7 +79,7 @@ def _check_path(words: Any) -> None:
     if not isinstance(words, str | bytes | int | os.PathLike):
         raise TypeError(
             "`words`: expected the path of a file with a word in each line, got "
-            f"{type(words).__name__}. Of words in memory make embeddings with "
+            f"{type(words).__name__}. For words in memory, use "
             "`ffjax.from_vectors(words, matrix)`."
         )
 

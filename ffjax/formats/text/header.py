@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from ffjax._internal.file_arguments import counted
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import ends_with_cr, mark_bytes, shown
@@ -51,7 +52,7 @@ def check_next_line(stream: Stream, rows: int, dims: int) -> None:
     """Checks that the line `rows dims`, which has been read, does not occur again."""
     match = HEADER.match(stream.head(HEADER_BYTES))
     if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (rows, dims):
-        expected, got = f"a word and {dims} values", "the line of dimensions again"
+        expected, got = f"a word and {counted(dims, 'value')}", "the line of dimensions again"
         hint = "Remove one of them."
         raise stream.error(stream.position, expected, got, chunk="line 2", hint=hint)
 
@@ -72,7 +73,7 @@ def check_rows(
     if remaining is not None and n_read * row_bytes > remaining + 1:
         most = (remaining + 1) // row_bytes
         expected = f"at most {most}, as many as {remaining} bytes can hold"
-        hint = hint or "If the file is complete, `limit=` the number of its rows reads them."
+        hint = hint or "If the file is complete, pass the number of its rows as `limit=`."
         raise stream.error(0, expected, str(n_rows), chunk="first line", field="rows", hint=hint)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ffjax._internal.file_arguments import counted
 from ffjax.errors import FormatError
 from ffjax.formats.text.fields import (
     FIELD,
@@ -90,11 +91,6 @@ def parse_lines(
     block.read_long()
     lines = block.finish()
     return lines if n_bytes_parsed == n_bytes else replace(lines, blank=n_bytes_parsed)
-
-
-def n_values(n: int) -> str:
-    """A number of values in words."""
-    return f"{n} value{'s' * (n != 1)}"
 
 
 class _Block:
@@ -207,7 +203,7 @@ class _Block:
                 n = line
         blank = int(self.starts[n]) - PAD if n < self.n else None
         if n < self.n and FIELD.search(self.buffer[self.starts[n] : self.starts[self.n]]):
-            expected = f"a word and {n_values(self.dims)}"
+            expected = f"a word and {counted(self.dims, 'value')}"
             raise self.fail(blank, expected, "an empty line")
         values = None if self.values is None else self.values[:n]
         return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, blank)
@@ -225,7 +221,7 @@ class _Block:
             if separator is not None:
                 hint = f"Values are separated by spaces or tabs, and here by {separator!r}."
             got = f"{count} in {shown(text)}"
-            raise self.fail(offset, f"{n_values(dims)} after the word", got, hint=hint)
+            raise self.fail(offset, f"{counted(dims, 'value')} after the word", got, hint=hint)
         word = text[: fields[-dims].start() - 1]
         self._check_word(line, start + len(word))
         for column, field in enumerate(fields[-dims:] if self.values is not None else ()):
@@ -251,7 +247,7 @@ class _Block:
             )
         elif holds_values(word):
             hint = f"A line feed may be missing. {hint}"
-        expected, text = f"{n_values(self.dims)} after the word", self._line(line)
+        expected, text = f"{counted(self.dims, 'value')} after the word", self._line(line)
         raise self.fail(start - PAD, expected, f"more in {shown(text)}", hint=hint)
 
     def _line(self, line: int) -> bytes:

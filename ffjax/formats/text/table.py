@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ffjax._internal.cpus import in_order
-from ffjax._internal.file_arguments import check_dims
+from ffjax._internal.file_arguments import check_dims, counted
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import not_utf8
 from ffjax.formats.text import fields, header
 from ffjax.formats.text.line_chunks import LineChunk, cut_lines, squeeze
-from ffjax.formats.text.lines import IsSurplus, Lines, n_values, parse_lines
+from ffjax.formats.text.lines import IsSurplus, Lines, parse_lines
 
 Rows = TypeVar("Rows", bound=Sized)
 
@@ -66,7 +66,7 @@ class TextTable:
         blank = None
         for rows, end in parsed:
             if blank is not None and len(rows):
-                expected = f"a word and {n_values(self.dims)}"
+                expected = f"a word and {counted(self.dims, 'value')}"
                 raise self.stream.error(blank, expected, "an empty line")
             blank = end if blank is None else blank
             if len(rows):
@@ -143,7 +143,8 @@ def open_table(
     dims = _count_dims(stream, sample) if dims is None else dims
     words = [fields.word_before(line, dims) for line in sample]
     if not exact and not has_header and (hint := misread_hint(words, dims)):
-        raise stream.error(0, f"a word and {dims} values", fields.shown(sample[0]), hint=hint)
+        expected = f"a word and {counted(dims, 'value')}"
+        raise stream.error(0, expected, fields.shown(sample[0]), hint=hint)
     return TextTable(
         stream,
         dims,
@@ -163,22 +164,25 @@ def _first_lines(chunk: LineChunk) -> list[bytes]:
 def _count_dims(stream: Stream, lines: list[bytes]) -> int:
     """How many values most lines have."""
     counts = Counter(filter(None, map(fields.count_values, lines)))
-    if not counts:
+    first, n_lines = lines[0], sum(bool(line.strip()) for line in lines)
+    if not counts or 2 * counts.total() < n_lines:
         expected = "a word and its values on each line"
-        raise stream.error(0, expected, fields.shown(lines[0]))
-    dims = counts.most_common(1)[0][0]
-    first = lines[0]
+        hint = "It is text, but not a table of vectors." if counts else None
+        raise stream.error(0, expected, fields.shown(first), hint=hint)
+    dims, n_rows = counts.most_common(1)[0]
+    expected = f"a word and {counted(dims, 'value')}"
     are_names = [field[:1].isalpha() for field in first.split()[-dims:]]
-    if fields.count_values(first) == 0 and are_names == [True] * dims:
+    is_table = 2 * n_rows > n_lines
+    if is_table and fields.count_values(first) == 0 and are_names == [True] * dims:
         hint = "If these are names of columns, remove the line, as in `tail -n +2 OLD > NEW`."
-        raise stream.error(0, f"a word and {dims} values", fields.shown(first), hint=hint)
+        raise stream.error(0, expected, fields.shown(first), hint=hint)
     match = _LONG_HEADER.fullmatch(first)
     if match and max(counts) == int(match[1]):
         got, hint = fields.shown(first), "That is a line of dimensions with too many digits."
-        raise stream.error(0, f"a word and {max(counts)} values", got, hint=hint)
+        raise stream.error(0, f"a word and {counted(max(counts), 'value')}", got, hint=hint)
     if dims > 1 and fields.count_values(first) == 1 and header.HEADER.fullmatch(first + b"\n"):
         hint = "That is a line of dimensions; `load_text_dims` reads files with one."
-        raise stream.error(0, f"a word and {dims} values", fields.shown(first), hint=hint)
+        raise stream.error(0, expected, fields.shown(first), hint=hint)
     return dims
 
 

@@ -157,7 +157,9 @@ def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> 
         raise ValueError(f"`subquantizers`: {expected}, got {subquantizers}.")
     centroids = 1 << bits
     if rows < centroids:
-        hint = f" Take `bits={rows.bit_length() - 1}` or less." if rows > 1 else ""
+        bits_of_rows = rows.bit_length() - 1
+        less = " or less" if bits_of_rows > 1 else ""
+        hint = f" Take `bits={bits_of_rows}`{less}." if rows > 1 else ""
         raise ValueError(
             f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} "
             f"bits, got {rows}.{hint}"

@@ -339,7 +339,7 @@ def test_nan_and_infinity_are_read_with_one_warning(tmp_path, value):
     data[place : place + 4] = np.float32(value).tobytes()
     path = files.write(tmp_path, "odd.bin", bytes(data))
     with pytest.warns(
-        UserWarning, match="[23] vectors have no finite length, since rows of the model hold"
+        UserWarning, match="[23] vectors without a finite length, since rows of the model hold"
     ) as caught:
         emb = ffjax.load_fasttext(path)
     assert len(caught) == 1

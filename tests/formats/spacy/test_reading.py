@@ -82,7 +82,7 @@ def test_what_is_not_used_or_not_named(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="2 keys of 3 have no string"):
         check(ffjax.load(folder), ["X"], ROWS[1:2])
     folder = folders.write(tmp_path / "c", ["tea", "pot", "tea"], [0, 1, 2])
-    with pytest.warns(UserWarning, match="1 keys occur again; the first row of each counts"):
+    with pytest.warns(UserWarning, match="1 key repeated; the first row of each counts"):
         check(ffjax.load(folder), ["tea", "pot"], ROWS[:2])
 
 

@@ -174,6 +174,11 @@ def test_signaling_nan_gives_our_warning_alone(path: Path) -> None:
         ("a 0.1, 0.2,\nb 0.1, 0.3,\n", "'0.2,' is not a number"),
         ('a "0.1" "0.2"\nb "0.1" "0.3"\n', "'\"0.2\"' is not a number"),
         ("word,x,y\na,0.1,0.2\n", "separated by spaces or tabs, and here by ','"),
+        ("a [0.1, 0.2]\nb [0.3, 0.4]\n", "as in `tr -d '[],' < OLD"),
+        ("a [0.1 0.2]\nb [0.3 0.4]\n", "'0.2]' is not a number. Remove them, as in `tr -d '[]'"),
+        ("a,[0.1,0.2]\nb,[0.3,0.4]\n", "as in `tr '[],' ' ' < OLD"),
+        ("0,a,0.1,0.2\n1,b,0.3,0.4\n", "`cut -d, -f2- OLD | tr ',' ' ' > NEW`"),
+        ("# Notes\n\nDimension 300\nof words\n", "text, but not a table of vectors"),
         ("99999999999999999999 3\na 1 2 3\n", "a line of dimensions with too many digits"),
     ],
 )
@@ -196,3 +201,10 @@ def test_names_of_columns_are_recognized(head: str, tmp_path) -> None:
     path.write_text(f"{head}\ntea 0.1 0.2\ncup 0.3 0.4\n")
     with pytest.raises(ffjax.FormatError, match=r"names of columns.*`tail -n \+2"):
         ffjax.load(path)
+
+
+def test_prose_with_a_number_is_no_table(tmp_path) -> None:
+    path = tmp_path / "README.txt"
+    path.write_text("# Notes\n\nDimension 300\nof words\n")
+    with pytest.raises(ffjax.FormatError, match="values on each line.*not a table of vectors"):
+        ffjax.load_text(path)

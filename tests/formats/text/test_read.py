@@ -240,7 +240,7 @@ def test_words_that_become_equal_by_lossy_reading() -> None:
 def test_nan_and_infinity_are_kept_with_one_warning() -> None:
     raw = b"a nan 1.0\nb inf -2.0\nc 3.0 4.0\nd 1e39 0.5\ne -NaN -Infinity\n"
     with pytest.warns(
-        UserWarning, match="4 vectors have no finite length; they are kept as they are, with norm 1"
+        UserWarning, match="4 vectors without a finite length; kept as read, with norm 1"
     ) as caught:
         emb = load(raw)
     assert len(caught) == 1
