@@ -16,12 +16,8 @@ import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase, BufferedRandom, FileIO
-from typing import TypeAlias
 
-from ffjax._internal.file_arguments import check_file
-
-Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-File: TypeAlias = Path | int
+from ffjax._internal.file_arguments import File, Path, check_file
 
 _BUFFER_BYTES = 1 << 20
 _ENDING = b".ffjax-tmp"

@@ -4,7 +4,11 @@ import io
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+# A path, or the number of an open descriptor, which is closed afterwards as `open` does.
+File: TypeAlias = Path | int
 
 
 def check_file(file: Any, name: str = "path", *, is_target: bool = False) -> None:

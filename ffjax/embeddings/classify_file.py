@@ -11,7 +11,7 @@ and `scores`, which are lists; and for the score of one label `score` alone.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from ffjax._internal.atomic_write import open_output
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_source
 from ffjax._internal.json_lines import to_json
-from ffjax._internal.progress import ignore
+from ffjax._internal.progress import BlockProgress, ignore
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
@@ -34,8 +34,6 @@ from ffjax.strings.text import as_lines
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 _READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
-
-Progress = Callable[[int, int], None]
 
 
 class Settings(NamedTuple):
@@ -129,7 +127,7 @@ def classify_file(
     lowercase: bool = False,
     format: str | None = None,
     target_format: str | None = None,
-    progress: Progress | None = None,
+    progress: BlockProgress | None = None,
 ) -> int:
     r"""Writes the labels of each document of a corpus, in constant memory.
 
@@ -209,8 +207,7 @@ def classify_file(
             report(len(block), len(answers))
     if unread:
         lines = f"lines without a JSON object that has text in {column!r} have no label"
-        message = f"{lines}: {len(unread)}, the first of which is line {unread[0]}"
-        warn_user(message)
+        warn_user(f"{lines}: {len(unread)}, the first of which is line {unread[0]}")
     return n
 
 
@@ -320,7 +317,12 @@ def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
 
 
 def _write_tables(
-    settings: Settings, batches: Iterator[Any], schema: Any, out: Any, column: str, report: Progress
+    settings: Settings,
+    batches: Iterator[Any],
+    schema: Any,
+    out: Any,
+    column: str,
+    report: BlockProgress,
 ) -> int:
     """Writes a Parquet file of batches with the new columns."""
     import pyarrow as pa

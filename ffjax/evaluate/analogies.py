@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.file_arguments import check_choice
+from ffjax._internal.file_arguments import Path, check_choice
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.evaluate.datasets import File, Question, read_questions
+from ffjax.evaluate.datasets import Question, read_questions
 from ffjax.evaluate.known_words import KnownWords
 from ffjax.functional.analogy import METHODS, host_answer
 
@@ -119,7 +119,7 @@ class AnalogyResult:
 
 def analogies(
     embeddings: Embeddings,
-    path: File,
+    path: Path,
     *,
     restrict: int | None = 300_000,
     fold_case: bool = True,

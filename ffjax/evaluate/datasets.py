@@ -13,13 +13,11 @@ begin with `#`.
 import codecs
 import re
 from collections.abc import Iterator
-from os import PathLike, fspath
+from os import fspath
 from typing import NamedTuple
 
-from ffjax._internal.file_arguments import check_file
+from ffjax._internal.file_arguments import Path, check_file
 from ffjax.errors import FormatError
-
-File = str | bytes | PathLike[str] | PathLike[bytes]
 
 _SPACE = " \t\r\n"  # other white space may belong to words
 _ASCII_SPACE = re.compile(f"[{_SPACE}]+")
@@ -42,7 +40,7 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def read_questions(path: File) -> list[tuple[str, list[Question]]]:
+def read_questions(path: Path) -> list[tuple[str, list[Question]]]:
     """The sections of a file of analogies with their questions, in order."""
     sections: list[tuple[str, list[Question]]] = []
     for offset, line in _lines(path):
@@ -62,7 +60,7 @@ def read_questions(path: File) -> list[tuple[str, list[Question]]]:
     return sections
 
 
-def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
+def read_pairs(path: Path, delimiter: str = "\t") -> list[Pair]:
     """The pairs of a file, without comments and without a line of headings."""
     expected = f"two words and a number with {delimiter!r} between"
     pairs: list[Pair] = []
@@ -83,13 +81,13 @@ def read_pairs(path: File, delimiter: str = "\t") -> list[Pair]:
     return pairs
 
 
-def holds_analogies(path: File) -> bool:
+def holds_analogies(path: Path) -> bool:
     """Whether a file begins with a section of analogies."""
     lines = (line for _, line in _lines(path) if line.strip() and not line.startswith("#"))
     return next(lines, "").startswith(":")
 
 
-def _lines(path: File) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines with the offsets of their first bytes, without a byte order mark."""
     check_file(path)
     offset = 0

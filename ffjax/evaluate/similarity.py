@@ -6,8 +6,9 @@ from itertools import compress
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings
+from ffjax._internal.file_arguments import Path
 from ffjax.embeddings.value import Embeddings
-from ffjax.evaluate.datasets import File, Pair, read_pairs
+from ffjax.evaluate.datasets import Pair, read_pairs
 from ffjax.evaluate.known_words import KnownWords
 from ffjax.kernels.normalize import to_unit
 
@@ -39,7 +40,7 @@ class PairsResult:
 
 def similarity(
     embeddings: Embeddings,
-    path: File,
+    path: Path,
     *,
     restrict: int | None = 300_000,
     fold_case: bool = True,

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ffjax.formats.io.compression import MAGICS
 from ffjax.formats.registry import by_head
 from ffjax.formats.text.fields import count_values
 
@@ -18,8 +19,9 @@ class Foreign:
 
 _UTF16 = "Convert it to UTF-8, as in `iconv -f UTF-16 -t UTF-8 OLD > NEW`."
 _AS_VECTORS = "Read it with the program that wrote it, and write words and vectors as text."
+_COMPRESSED = b"|".join(MAGICS.values())
 
-FOREIGN = (
+_FOREIGN = (
     Foreign(
         rb"version https://git-lfs",
         "the pointer of a Git LFS file, not the file itself",
@@ -53,16 +55,12 @@ FOREIGN = (
     Foreign(rb"%PDF", "a PDF document", "Download the file of vectors instead."),
     Foreign(rb"\xff\xfe|\xfe\xff", "text, probably in UTF-16", _UTF16),
     Foreign(rb"[\x20-\x7e]\x00[\x20-\x7e]\x00", "text, probably in UTF-16", _UTF16),
-    Foreign(
-        rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd",
-        "compressed twice, or in an unknown way",
-        "Decompress it first.",
-    ),
+    Foreign(_COMPRESSED, "compressed twice, or in an unknown way", "Decompress it first."),
     Foreign(rb"PK\x03\x04", "an archive in an archive", "Unpack it first."),
 )
 
 _WRAPPED = Foreign(
-    rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ|\x28\xb5\x2f\xfd|PK\x03\x04",
+    _COMPRESSED + rb"|PK\x03\x04",
     "a compressed file or an archive",
     "`ffjax.load` reads it, or says what is in it.",
 )
@@ -72,15 +70,15 @@ def foreign_file(head: bytes) -> Foreign | None:
     """What the first bytes of a file announce, if it is something that is not read here."""
     if count_values(head.partition(b"\n")[0]):
         return None  # a row, whatever its word looks like
-    return next((kind for kind in FOREIGN if re.match(kind.magic, head, re.DOTALL)), None)
+    return next((kind for kind in _FOREIGN if re.match(kind.magic, head, re.DOTALL)), None)
 
 
-def other_format(head: bytes, *, is_wrapped: bool = False) -> Foreign | None:
+def other_format(head: bytes, *, may_be_wrapped: bool = False) -> Foreign | None:
     """What a file is that the reader of one format does not read, if its first bytes tell."""
     if count_values(head.partition(b"\n")[0]):
         return None
     if (format := by_head(head)) is not None:
         return Foreign(b"", format.title, format.advice)
-    if is_wrapped and re.match(_WRAPPED.magic, head):
+    if may_be_wrapped and re.match(_WRAPPED.magic, head):
         return _WRAPPED
     return foreign_file(head)

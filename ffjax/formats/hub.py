@@ -18,7 +18,7 @@ from typing import Any
 
 from ffjax._internal.extras import needs_extra
 from ffjax.errors import FormatError
-from ffjax.formats.io.archives import default_member
+from ffjax.formats.io.archives import default_member, listed
 from ffjax.formats.io.folders import names_in
 from ffjax.formats.io.streams import IsFolder
 from ffjax.formats.registry import is_folder
@@ -27,7 +27,6 @@ _ADDRESS = re.compile(
     r"hf:/{1,2}(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>refs/\w+/[^/]+|[^/]+))?(/(?P<file>.+))?"
 )
 # The same models for other programs, which nothing here reads.
-_SHOWN_NAMES = 20
 _IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "flax_model.msgpack"]
 
 
@@ -63,17 +62,16 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
         if _is_offline():
             expected = "a file in the local cache of the hub, since HF_HUB_OFFLINE is set"
         if snapshot is not None:
-            expected += f" (there are {_listed(names_in(snapshot))})"
+            expected += f" (it has {listed(names_in(snapshot)) or 'none'})"
         raise FileNotFoundError(errno.ENOENT, f"expected {expected}, got", address)
     return _chosen(path, address, is_folder) if os.path.isdir(path) else path
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:_SHOWN_NAMES])) or "none"
-
-
 def _has(snapshot: str, member: str | None) -> bool:
-    """Whether a folder of the cache has a file; or all files, which it can't tell, if it must."""
+    """Whether a folder of the cache has a file.
+
+    Whether it has all files only the hub knows, which is asked if its library is installed.
+    """
     if member is None:
         return find_spec("huggingface_hub") is None
     return os.path.exists(os.path.join(snapshot, member))
@@ -107,8 +105,10 @@ def _download(name: str, revision: str, file: str | None) -> str:
         patterns = {"allow_patterns": [file, f"{file}.*", f"{file}/*"]}
     try:
         return snapshot_download(name, revision=revision, **patterns)
+    except MemoryError:
+        raise
     except Exception as error:  # those of the network are of many kinds
-        got = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        got = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         raise OSError(f"hf://{name}: expected to download files, got {got}") from error
 
 
@@ -122,5 +122,6 @@ def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
         hint = f"Name one, as in `{address.rstrip('/')}/FILE`; `member=` names files in archives."
         if _is_offline():
             hint += " HF_HUB_OFFLINE is set: the local cache may not have all files."
-        raise FormatError(address, expected="one file of vectors", got=_listed(names), hint=hint)
+        got = listed(names) or "none"
+        raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
     return os.path.join(folder, name)

@@ -77,7 +77,7 @@ def read_header(source: ByteSource) -> Header:
     start = cursor.position
     entries = cursor.json("JSON", size, dict, "an object of arrays")
     metadata = entries.pop(_METADATA, {})
-    if not _is_object_of_strings(metadata):
+    if not isinstance(metadata, dict) or not all(type(x) is str for x in metadata.values()):
         got = repr(metadata)[:64]
         raise cursor.error(_METADATA, "an object of strings", got, offset=start)
     tensors, stops = {}, {}
@@ -125,10 +125,6 @@ def _are_sizes(numbers: Any) -> bool:
     if not isinstance(numbers, list) or len(numbers) > _MAX_NDIM:
         return False
     return all(type(n) is int and 0 <= n <= _MAX_SIZE for n in numbers)
-
-
-def _is_object_of_strings(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values())
 
 
 def _error(cursor: Cursor, name: str, field: str, expected: str, got: Any) -> FormatError:

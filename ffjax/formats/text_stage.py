@@ -183,7 +183,8 @@ class TextStage:
     def _answers(self, texts: Any) -> tuple[Any, ...]:
         """The new columns: arrays of NumPy or of Arrow."""
         texts = arrow_strings(texts, self.column)
-        value = _shared(self.kind, self.path, self.mmap)
+        with _opening:  # once in a process, by one of several threads
+            value = _open(self.kind, self.path, self.mmap)
         if self.kind == "classifier":
             answers = Settings.of(value, **self.options).columns(texts)
         elif self.kind == "model":
@@ -195,12 +196,6 @@ class TextStage:
     def __repr__(self) -> str:
         options = "".join(f", {name}={value!r}" for name, value in self.options.items())
         return f"TextStage({self.path!r}, column={self.column!r}, into={self.into}{options})"
-
-
-def _shared(kind: str, path: str, mmap: bool) -> Any:
-    """What a file holds, opened once in a process, by one of several threads."""
-    with _opening:
-        return _open(kind, path, mmap)
 
 
 @lru_cache(_MOST_FILES)

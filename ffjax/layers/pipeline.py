@@ -55,7 +55,9 @@ def load_tok2vec(
             corrupt.
         ModuleNotFoundError: if `path` is neither a path nor the name of an installed package.
     """
-    with open_stream(pipeline_path(path), is_folder=_is_pipeline) as stream:
+    with open_stream(
+        pipeline_path(path), is_folder=lambda names: any(name.endswith("/model") for name in names)
+    ) as stream:
         folder = stream.expected_folder()
         end = f"{component}/model"
         models = [name for name in folder.names if f"/{name}".endswith(f"/{end}")]
@@ -71,10 +73,6 @@ def load_tok2vec(
             message = "version 1 of StaticVectors gives unknown words the last row, ffjax zeros"
             warn_user(f"{folder.file}: {message}")
         return LoadedTok2Vec(weights, attrs, _read_norms(folder, root))
-
-
-def _is_pipeline(names: list[str]) -> bool:
-    return any(name.endswith("/model") for name in names)
 
 
 def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[str, ...]]:

@@ -56,7 +56,7 @@ def _outcome(data: bytes, shortest: int) -> list | str:
     runs._LEAST_TEXTS = shortest
     runs._LEAST_NUMBERED_BYTES = shortest
     try:
-        value, _ = Machine(ByteSource(None, data), lambda name: True).run()
+        value, _ = Machine(ByteSource(None, data), ("gensim", "torch")).run()
     except ffjax.FormatError as error:
         return str(error)
     texts: list[tuple[int, int]] = []

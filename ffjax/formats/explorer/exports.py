@@ -53,7 +53,8 @@ def write_projector(
     paths = ['tensor_path: "tensors.bytes"', 'metadata_path: "metadata.tsv"']
     fields = paths + [f"tensor_shape: {size}" for size in rows.shape]
     board = "embeddings {\n" + "".join(f"  {field}\n" for field in fields) + "}\n"
-    lines = "".join(f"{_label(name)}\n" for name in names)  # one column has no heading
+    labels = (_LINE_ENDS.sub(" ", name) if name.strip() else "␣" for name in names)
+    lines = "".join(f"{label}\n" for label in labels)  # one column has no heading
     contents = (
         rows.astype("<f4").tobytes(),
         lines.encode("utf-8", "replace"),
@@ -63,11 +64,6 @@ def write_projector(
     with atomic_folder(fspath(path), PROJECTOR_FILES) as new:
         for name, content in zip(PROJECTOR_FILES, contents, strict=True):
             (new / name).write_bytes(content)
-
-
-def _label(word: str) -> str:
-    """A word on a line of its own."""
-    return _LINE_ENDS.sub(" ", word) if word.strip() else "␣"
 
 
 def write_atlas(

@@ -33,10 +33,7 @@ from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.npy import Array, read_npy
 
 MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
-# What classes and functions models name. They stay names: nothing is imported.
-_PACKAGES = frozenset("gensim numpy scipy collections copyreg copy_reg _codecs".split())
-_BUILTINS = frozenset("object int long float set frozenset list dict tuple bytearray hash".split())
-_OF_PYTHON_34 = "UserString.defaultdict"  # how it wrote `collections.defaultdict` in protocol 2
+_PACKAGES = ("gensim", "scipy")
 _HINT = (
     "Pickles are read as data, and nothing in them is run. If you trust the file, load it with "
     "gensim and save the word vectors alone, as in `model.wv.save(path)`."
@@ -85,7 +82,7 @@ class Model:
             self._path = models[0]
             stream = stack.enter_context(self._folder.open(self._path))
         source = stack.enter_context(open_source(stream, magic=b"\x80"))
-        self.machine = Machine(source, _is_readable, hint=_HINT, skips_numbers=True)
+        self.machine = Machine(source, _PACKAGES, hint=_HINT, skips_numbers=True)
         model, end = self.machine.run()
         if end != len(source):
             raise self.machine.error("the end of the file", f"{len(source) - end} more bytes")
@@ -178,9 +175,9 @@ class Model:
             hint = "Leave out `member`, or give the path of a file with the array next to it."
             raise self.error(name, "a file next to this one", "no path", hint=hint)
         path = os.fsdecode(self._path)
-        ending, member = ("npy", None)
+        ending, member = "npy", None
         if path.endswith((".gz", ".bz2")):
-            ending, member = ("npz", "val.npy")
+            ending, member = "npz", "val.npy"
         path = f"{path}.{self._prefix}{name}.{ending}"
         try:
             stream = self._stack.enter_context(self._beside(path, member))
@@ -209,9 +206,3 @@ def open_model(file: File | Stream) -> Iterator[Model]:
     """Opens a file and reads it but for the rows."""
     with ExitStack() as stack:
         yield Model(stack, stack.enter_context(open_stream(file, is_folder=is_folder)))
-
-
-def _is_readable(name: str) -> bool:
-    module, _, rest = name.partition(".")
-    is_builtin = module in ("builtins", "__builtin__") and rest in _BUILTINS
-    return module in _PACKAGES or is_builtin or name == _OF_PYTHON_34

@@ -1,4 +1,4 @@
 """Bytes of files: streams, compression, archives, and cursors over files in place.
 
-Imports `_internal` and `errors` only: nothing here knows words or vectors.
+Nothing here reads words or vectors; errors about files of another format come from the registry.
 """

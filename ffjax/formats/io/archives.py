@@ -178,7 +178,7 @@ def _chosen(names: list[str], member: str | None, file: File | None, kind: str) 
     if name is None:
         raise several(file, kind, names)
     if name not in names:
-        expected = f"a file of the {kind} archive, which has {_listed(names)}"
+        expected = f"a file of the {kind} archive, which has {listed(names)}"
         raise ValueError(f"`member`: expected {expected}, got {name!r}.")
     return name
 
@@ -229,12 +229,13 @@ def _bad_member(
 
 def several(file: File | None, kind: str, names: list[str]) -> FormatError:
     """An error about an archive of several files, or of none."""
-    got = f"several: {_listed(names)}" if names else "none"
+    got = f"several: {listed(names)}" if names else "none"
     hint = "Choose one with `member=`." if names else None
     return FormatError(file, chunk=f"{kind} archive", expected="one file", got=got, hint=hint)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first of some names, for errors; those of files that may hold vectors."""
     names = list(filter(_may_hold_vectors, names)) or names
     endings = {*by_ending(), ".bin", ".kv"}  # of files that most likely hold vectors, listed first
     names = sorted(

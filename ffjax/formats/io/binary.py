@@ -7,19 +7,16 @@ position in a stretch of it. Each read is checked against the end of the stretch
 
 import json
 import mmap
-import os
 import struct
 from collections.abc import Iterable
 from io import BufferedIOBase, RawIOBase
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from ffjax._internal.file_arguments import File
 from ffjax._internal.memmap import map_file
 from ffjax.errors import FormatError
-
-# A path, or the number of an open descriptor, which is closed afterwards as `open` does.
-File: TypeAlias = str | bytes | int | os.PathLike[str] | os.PathLike[bytes]
 
 
 class ByteSource:

@@ -25,7 +25,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.archives import Zip, may_be_folder, open_tar, several, tar_spans
 from ffjax.formats.io.binary import ByteSource, File
-from ffjax.formats.io.compression import Decompressed
+from ffjax.formats.io.compression import Decompressed, compression_of
 from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
 
 _HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
@@ -33,13 +33,6 @@ _COPY_BYTES = 1 << 20
 # A tar archive that begins with a smaller file may be a folder, and is copied to list its files.
 _SMALL_BYTES = 1 << 20
 _TAR_BYTES = 1 << 14
-_COMPRESSED = {
-    "gzip": rb"\x1f\x8b\x08",
-    # The level is followed by a block or, in an empty stream, by the end.
-    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
-    "xz": rb"\xfd7zXZ\x00",
-    "zstd": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\*M\x18",
-}
 
 
 class Stream:
@@ -164,7 +157,7 @@ def open_source(
         if head != magic and not without_magic(stream.head(_HEAD_BYTES)):
             where = {"offset": 0, "chunk": "header", "field": "magic"}
             got, hint = repr(head) if head else "an empty file", "The file is of another format."
-            kind = other_format(stream.head(_HEAD_BYTES), is_wrapped=not stream.wrapping)
+            kind = other_format(stream.head(_HEAD_BYTES), may_be_wrapped=not stream.wrapping)
             if kind is not None:
                 got, hint = kind.name, kind.advice
             source = ByteSource(stream.file, b"", error, inside=stream.inside)
@@ -293,11 +286,6 @@ def _unwrap(
         expected = "expected None for a file that is not an archive"
         raise ValueError(f"`member`: {expected}, got {member!r}.")
     return stream
-
-
-def compression_of(head: bytes) -> str | None:
-    """The compression that the first bytes of a file announce."""
-    return next((kind for kind, magic in _COMPRESSED.items() if re.match(magic, head)), None)
 
 
 def _is_tar(head: bytes) -> bool:

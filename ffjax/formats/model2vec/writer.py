@@ -145,9 +145,7 @@ def write_model2vec(
         [1.0, 0.5]
     """
     vocab = export.check_plain(embeddings, "static models", options).vocab
-    if (invalid := vocab.table.first_invalid()) is not None:
-        word = vocab.table.raw(invalid.index)
-        raise ValueError(f"`embeddings`: expected words in UTF-8, got {word!r}.")
+    export.check_utf8(vocab.table)
     words = vocab.table.strings
     special = [token for token in (PAD, UNKNOWN) if token not in vocab]
     if lowercase is None:

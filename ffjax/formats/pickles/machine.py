@@ -5,7 +5,7 @@ stay where they are in the file. The machine never recurses, so that depth does 
 it allocates is bounded by the bytes that it has read.
 """
 
-from collections.abc import Callable
+from collections.abc import Container
 from struct import calcsize, unpack_from
 from typing import Any
 
@@ -18,12 +18,19 @@ from ffjax.formats.pickles.values import Entries, Global, Raw, Record
 _PROTOCOLS = range(2, 6)
 # Python writes a thousand items at a time, and only tuples at once.
 _MAX_STACK = 1 << 20
+# What classes and functions files name besides those of their library. They stay names: nothing is
+# imported.
+_PACKAGES = frozenset("numpy collections copyreg copy_reg _codecs".split())
+_BUILTINS = frozenset(
+    "object int long float set frozenset list dict tuple bytearray hash slice".split()
+)
+_OF_PYTHON_34 = "UserString.defaultdict"  # how it wrote `collections.defaultdict` in protocol 2
 _CUT = "The file is incomplete: copy or download it again."
 _MAX_LINE_BYTES = 1 << 10
 
 
 class Machine:
-    """Reads pickles of a file; `is_readable` says which classes and functions they may name.
+    """Reads pickles of a file, which may name classes and functions of these packages.
 
     `skips_numbers` is for files whose words are in a list: long dictionaries that number the same
     words again are skipped.
@@ -32,14 +39,14 @@ class Machine:
     def __init__(
         self,
         source: ByteSource,
-        is_readable: Callable[[str], bool],
+        packages: Container[str],
         *,
         hint: str | None = None,
         has_storages: bool = False,
         skips_numbers: bool = False,
     ) -> None:
         self.source, self._data, self._hint = source, source.data, hint
-        self._is_readable, self._has_storages = is_readable, has_storages
+        self._packages, self._has_storages = packages, has_storages
         names = {opcode.method for opcode in OPCODES.values()} - {"stop"}
         self._skips_numbers = skips_numbers
         self._methods = {name: getattr(self, f"_{name}") for name in names}
@@ -235,7 +242,10 @@ class Machine:
 
     def _push_global(self, lines: list[str]) -> None:
         name = ".".join(lines)
-        if not self._is_readable(name):
+        module, _, rest = name.partition(".")
+        is_builtin = module in ("builtins", "__builtin__") and rest in _BUILTINS
+        is_package = module in _PACKAGES or module in self._packages
+        if not (is_package or is_builtin or name == _OF_PYTHON_34):
             raise self.error("a class or function that reads as data", f"`{name}`")
         self._push(Global(name))
 

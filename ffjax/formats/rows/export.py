@@ -37,6 +37,13 @@ class ColumnOptions(TypedDict, total=False):
     reconstruct: bool
 
 
+def check_utf8(words: StringTable) -> None:
+    """Checks that words are UTF-8, which the format demands."""
+    if (invalid := words.first_invalid()) is not None:
+        raw = words.raw(invalid.index)
+        raise ValueError(f"`embeddings`: expected words in UTF-8, got {raw!r}.")
+
+
 def check_plain(
     embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
 ) -> Embeddings:

@@ -23,7 +23,13 @@ from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.rows.export import ExportOptions, TableOptions, check_plain, row_blocks
+from ffjax.formats.rows.export import (
+    ExportOptions,
+    TableOptions,
+    check_plain,
+    check_utf8,
+    row_blocks,
+)
 from ffjax.formats.spacy.key_rows import KeyRows
 from ffjax.formats.spacy.keys import keys_of
 from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings
@@ -169,10 +175,7 @@ def _check_names(lang: str | None, name: str) -> None:
 
 def _keys(words: StringTable) -> np.ndarray:
     """The key of each word, all different."""
-    invalid = words.first_invalid()
-    if invalid is not None:
-        raw = words.raw(invalid.index)
-        raise ValueError(f"`embeddings`: expected words in UTF-8, got {raw!r}.")
+    check_utf8(words)
     keys = keys_of(words)
     if len(np.unique(keys)) < len(keys):
         raise ValueError("`embeddings`: expected words with different hashes, got two with one.")

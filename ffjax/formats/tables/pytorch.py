@@ -40,8 +40,7 @@ _DTYPES = {
     **{"Long": np.int64, "Int": np.int32, "Short": np.int16, "Char": np.int8, "Byte": np.uint8},
     **{"Bool": np.bool_, "ComplexFloat": np.complex64, "ComplexDouble": np.complex128},
 }
-_PACKAGES = frozenset("torch torchtext collections numpy _codecs copyreg copy_reg argparse".split())
-_BUILTINS = frozenset("object int float set frozenset list dict tuple bytearray slice".split())
+_PACKAGES = ("torch", "torchtext", "argparse")
 _HINT = (
     "Pickles are read as data, and nothing in them is run. If you trust the file, save the weights "
     "alone with PyTorch, as in `torch.save(model.state_dict(), path)`."
@@ -113,7 +112,7 @@ class _Zip:
         self._names = self._folder.names
         data = next(name for name in self._names if name.endswith(_DATA))
         self._prefix = data.removesuffix("data.pkl")
-        self.machine = Machine(self._open(data), _is_readable, hint=_HINT, has_storages=True)
+        self.machine = Machine(self._open(data), _PACKAGES, hint=_HINT, has_storages=True)
         self.value, _ = self.machine.run()
 
     def storage(self, tensor: _Tensor) -> tuple[ByteSource, int, int, bool]:
@@ -136,7 +135,7 @@ class _Legacy:
 
     def __init__(self, stack: ExitStack, stream: Stream) -> None:
         source = stack.enter_context(open_source(stream, magic=MAGIC))
-        self.machine = Machine(source, _is_readable, hint=_HINT, has_storages=True)
+        self.machine = Machine(source, _PACKAGES, hint=_HINT, has_storages=True)
         position, values = 0, []
         for _ in range(5):
             value, position = self.machine.run(position)
@@ -270,9 +269,3 @@ def _joined_words(machine: Machine, spans: list[Raw]) -> tuple[Array, Array]:
     name = machine.source.name
     data, starts = (Array(ByteSource(name, x.tobytes()), 0, x.dtype, x.shape) for x in both)
     return data, starts
-
-
-def _is_readable(name: str) -> bool:
-    module, _, rest = name.partition(".")
-    is_builtin = module in ("builtins", "__builtin__") and rest in _BUILTINS
-    return module in _PACKAGES or is_builtin

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import ffjax
 from ffjax.formats.io import compression
-from ffjax.formats.io.compression import Decompressed
-from ffjax.formats.io.streams import compression_of, open_source, open_stream
+from ffjax.formats.io.compression import Decompressed, compression_of
+from ffjax.formats.io.streams import open_source, open_stream
 from tests.formats.samples import open_bytes
 
 TEXT = b"".join(b"word%d 0.5 -0.25 %d.125\n" % (i, i) for i in range(2000))
