@@ -73,7 +73,7 @@ def load_model(source: Source) -> Any:
     if not is_model:
         return load(source)
     with task("Loading", source.file, "load_static_model"):
-        return ffjax.load_static_model(path, dims=source.input_dims)
+        return ffjax.load_static_model(path, dims=source.input_dims, member=source.member)
 
 
 def reading_options(source: Source) -> dict[str, Any]:

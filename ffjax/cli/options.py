@@ -37,7 +37,7 @@ InputDims = Annotated[
     int | None, Option("--input-dims", min=1, help="Dimensions, if text is ambiguous.")
 ]
 Member = Annotated[
-    str | None, Option("--member", metavar="NAME", help="File to read in an archive.")
+    str | None, Option("--member", metavar="NAME", help="File or folder to read in an archive.")
 ]
 Lowercase = Annotated[bool, Option("--lowercase", help="Look words up in lower case.")]
 StripPunctuation = Annotated[

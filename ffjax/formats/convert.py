@@ -74,7 +74,7 @@ def convert(
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to convert at most; n-grams are all kept.
         dims: how many dimensions the source has, as in `load`.
-        member: the name of the file in an archive, as in `load`.
+        member: the name of the file or folder in an archive, as in `load`.
         words: the column or the file of words, as in `load`.
         vectors: the column or columns of vectors, as in `load`.
         leave_out: whether to drop what the target cannot hold, as if all options that permit it

@@ -53,11 +53,11 @@ def load(
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
             `python 2.7 0.5 0.25`; other formats say it themselves.
-        member: the name of the file to read in an archive. By default it is the only one that may
-            hold vectors, as its name says (a README, a license or `meta.json` does not). Of files
-            that differ in the ending alone (`model.bin`, `model.txt`) the binary one is read; of a
-            tar archive, which is read in order, the first. Other archives of several files, such
-            as `glove.6B.zip`, raise an error that lists them.
+        member: the name of the file or folder to read in an archive. By default it is the only file
+            that may hold vectors, as its name says (a README, a license or `meta.json` does not).
+            Of files that differ in the ending alone (`model.bin`, `model.txt`) the binary one is
+            read; of a tar archive, which is read in order, the first. Other archives of several
+            files, such as `glove.6B.zip`, raise an error that lists them.
         words: the column or array of a table that has the words, if its type and its name do not
             tell; or a file with a word in each line. For `NAME.npy` that file is by default
             `NAME.words.txt`, `NAME.words`, `NAME.vocab`, `NAME.vocab.txt`, `NAME.words.npy`,

@@ -1,5 +1,7 @@
 """`ffjax embed`: the lines of a text to vectors in a file."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,13 @@ def test_static_models(ff, tmp_path):
     result = ff("embed", model, text, "-o", out)
     assert (result.status, result.err) == (0, f"ffjax: {out}: 2 x 2 of float32.\n")
     np.testing.assert_array_equal(np.load(out), [[1.0, 0.5], [0.0, 0.0]])
+    (tmp_path / "models").mkdir()
+    twice = ffjax.from_vectors(["tea", "time"], [[4.0, 0.0], [0.0, 2.0]])
+    ffjax.write_model2vec(tmp_path / "models" / "a", words)
+    ffjax.write_model2vec(tmp_path / "models" / "b", twice)
+    path = shutil.make_archive(str(tmp_path / "models"), "gztar", tmp_path, "models")
+    result = ff("embed", path, text, "-o", out, "--member", "models/b")
+    assert result.status == 0 and np.load(out)[0].tolist() == [2.0, 1.0]
     result = ff("embed", model, text, "-o", out, "--pooling", "max")
     assert result.status == 2 and "for a static model" in result.err
 

@@ -83,8 +83,13 @@ def _checked_span(
     return start, start + size
 
 
-def may_be_folder(head: bytes, limit: int) -> bool:
-    """Whether the first file of a tar archive has fewer bytes than a limit, or arrays beside it."""
+def may_be_folder(head: bytes, limit: int, member: str | None) -> bool:
+    """Whether to list the files of a tar archive, as a member may be a folder.
+
+    Without `member`, whether the first file has fewer bytes than a limit, or arrays beside it.
+    """
+    if member is not None:
+        return not _ends_as_vectors(member)
     try:
         with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
             while (info := archive.next()) is not None and info.isdir():
@@ -172,6 +177,12 @@ def _may_hold_vectors(name: str) -> bool:
     return _DESCRIPTION.search(name) is None
 
 
+def _ends_as_vectors(name: str) -> bool:
+    """Whether a name has an ending of files that most likely hold vectors."""
+    ending = splitext(_COMPRESSED.sub("", name.lower()))[1]
+    return ending in {*by_ending(), ".bin", ".kv"}
+
+
 def _chosen(names: list[str], member: str | None, file: File | None, kind: str) -> str:
     """The name of the member to read."""
     name = default_member(names) if member is None else member
@@ -237,10 +248,7 @@ def several(file: File | None, kind: str, names: list[str]) -> FormatError:
 def listed(names: list[str]) -> str:
     """The first of some names, for errors; those of files that may hold vectors."""
     names = list(filter(_may_hold_vectors, names)) or names
-    endings = {*by_ending(), ".bin", ".kv"}  # of files that most likely hold vectors, listed first
-    names = sorted(
-        names, key=lambda name: splitext(_COMPRESSED.sub("", name.lower()))[1] not in endings
-    )
+    names = sorted(names, key=lambda name: not _ends_as_vectors(name))
     return ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
 
 

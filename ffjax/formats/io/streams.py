@@ -113,9 +113,9 @@ def open_stream(
 ) -> Iterator[Stream]:
     r"""Opens a file, decompresses it and takes it out of its archive; a stream stays open.
 
-    `member` is the name of the file in the archive, `None` for `archives.default_member`. A
-    directory, or an archive with several files, that `is_folder` accepts comes as a folder; without
-    `is_folder` a directory is an error.
+    `member` is the name of the file or folder in the archive, `None` for
+    `archives.default_member`. A directory, or an archive with several files, that `is_folder`
+    accepts comes as a folder; without `is_folder` a directory is an error.
 
     Examples:
         >>> import gzip, tempfile, pathlib
@@ -254,11 +254,10 @@ def _unwrap(
     stack: ExitStack, stream: Stream, member: str | None = None, is_folder: IsFolder | None = None
 ) -> Stream:
     file, head = stream.file, stream.head(_HEAD_BYTES)
-    is_folder = is_folder if member is None else None
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         raw = _in_place(stack, stream)
         archive = Zip(raw, file)
-        if is_folder is not None and is_folder(names := by_level(archive.names)):
+        if names := _folder_names(archive.names, member, is_folder):
 
             def open_zipped(name: str) -> Any:
                 span = archive.span(name)
@@ -272,10 +271,10 @@ def _unwrap(
         stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)
     if _is_tar(head):
-        if is_folder is not None and may_be_folder(stream.head(_TAR_BYTES), _SMALL_BYTES):
+        if is_folder is not None and may_be_folder(stream.head(_TAR_BYTES), _SMALL_BYTES, member):
             copy = _in_place(stack, stream)
             spans = tar_spans(copy, file)
-            if is_folder(names := by_level(list(spans))):
+            if names := _folder_names(list(spans), member, is_folder):
                 wrapping = (*stream.wrapping, "tar")
                 return _archive(file, names, wrapping, lambda name: _Section(copy, *spans[name]))
             copy.seek(0)
@@ -286,6 +285,16 @@ def _unwrap(
         expected = "expected None for a file that is not an archive"
         raise ValueError(f"`member`: {expected}, got {member!r}.")
     return stream
+
+
+def _folder_names(
+    names: list[str], member: str | None, is_folder: IsFolder | None
+) -> list[str] | None:
+    """The files of an archive, or of a folder in it, that are embeddings together."""
+    if member is not None:
+        names = [name for name in names if name.startswith(member.rstrip("/") + "/")]
+    names = by_level(names)
+    return names if is_folder is not None and is_folder(names) else None
 
 
 def _is_tar(head: bytes) -> bool:

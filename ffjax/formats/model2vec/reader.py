@@ -52,7 +52,8 @@ def load_static_model(
         unknown: `"drop"` or `"keep"` the token for unknown text; by default as the layout has it.
         mmap: whether to map the rows instead of reading them. The file must not be changed in place
             while the model is used.
-        member: the name of the file of safetensors, if `path` is an archive of others.
+        member: the name of the model's folder, or of the file of safetensors, if `path` is an
+            archive of others.
 
     Returns:
         The model.

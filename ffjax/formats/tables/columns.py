@@ -32,12 +32,10 @@ def choose(
 
     `columns` says what each column of the file is, for errors; `argument` is what names one.
     """
-    listed = ", ".join(f"{name!r} ({what})" for name, what in list(columns.items())[:_MOST_NAMES])
-    listed += ", ..." if len(columns) > _MOST_NAMES else ""
     if name is not None:
         if name in candidates:
             return name
-        expected = f"expected the name of {argument} in {listed}"
+        expected = f"expected the name of {argument} in {_listed(columns)}"
         raise ValueError(f"`{argument}`: {expected}, got {name!r}.")
     if len(candidates) == 1:
         return candidates[0]
@@ -46,6 +44,13 @@ def choose(
         if likely in by_name:
             return by_name[likely]
     expected = f"one column of {argument}"
-    got = f"{len(candidates) or 'none'} in {listed or 'an empty table'}"
-    hint = f"Name it with `{argument}=`." if candidates else None
+    got, hint = f"none in {_listed(columns) or 'an empty table'}", None
+    if candidates:
+        got = f"{len(candidates)}: {_listed({name: columns[name] for name in candidates})}"
+        hint = f"Name it with `{argument}=`."
     raise FormatError(file, field=argument, expected=expected, got=got, hint=hint)
+
+
+def _listed(columns: Mapping[str, Any]) -> str:
+    listed = ", ".join(f"{name!r} ({what})" for name, what in list(columns.items())[:_MOST_NAMES])
+    return listed + (", ..." if len(columns) > _MOST_NAMES else "")

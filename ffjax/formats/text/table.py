@@ -150,7 +150,7 @@ def open_table(
         dims,
         n_rows,
         chunks if first is None else chain([first], chunks),
-        None if exact else surplus_check(sample, dims, has_header=has_header),
+        None if exact else surplus_check(sample, dims, n_rows),
         is_aligned(sample, dims, exact=exact),
     )
 
@@ -203,16 +203,17 @@ def misread_hint(words: list[bytes], dims: int) -> str | None:
     return None
 
 
-def surplus_check(lines: list[bytes], dims: int, *, has_header: bool) -> IsSurplus:
+def surplus_check(lines: list[bytes], dims: int, n_rows: int | None) -> IsSurplus:
     """Which words of several fields have values in them.
 
     A first line `rows dims` settles that the `2.7` of `python 2.7` belongs to the word, unless most
-    lines have more numbers than it says.
+    lines have more numbers than it says. If these are all the rows, one line that agrees suffices.
     """
-    if not has_header:
+    if n_rows is None:
         return fields.ends_with_value
-    n_long = sum(fields.count_values(line) > dims for line in lines)
-    if 2 * n_long <= len(lines):
+    counts = [fields.count_values(line) for line in lines if line.strip()]
+    n_long = sum(count > dims for count in counts)
+    if 2 * n_long <= len(lines) or (dims in counts and len(counts) == n_rows):
         return fields.holds_values
     return fields.ends_with_number if n_long > 1 else fields.ends_with_value
 

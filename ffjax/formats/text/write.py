@@ -150,7 +150,7 @@ def _check_first_lines(
         raise _ambiguous(words[0])
     if len(separator) == 1 and is_aligned(lines, dims, exact=False):
         raise _ambiguous(next(word for word in words if word[-1:] in (b" ", b"\t")))
-    is_surplus = surplus_check(lines, dims, has_header=header)
+    is_surplus = surplus_check(lines, dims, len(embeddings.vocab) if header else None)
     counts = list(map(fields.count_values, lines))
     usual = Counter(filter(None, counts)).most_common(1)
     if not header and usual and usual[0][0] != dims:

@@ -1,6 +1,7 @@
 """Folders of spaCy's vectors: what is read, in every layout, and from archives."""
 
 import json
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -50,6 +51,24 @@ def test_archives(tmp_path: Path, mmap: bool) -> None:
         check(ffjax.load(tmp_path / name, mmap=mmap))
         assert describe(tmp_path / name)["words"] == len(WORDS)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_one_of_several_folders_in_an_archive(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folders.write(tmp_path / "all" / name / "vocab")
+    (tmp_path / "all" / "two" / "words.txt").write_bytes(b"tea 0.5\n")
+    for kind in ("zip", "gztar"):
+        path = shutil.make_archive(str(tmp_path / kind), kind, tmp_path, "all")
+        with pytest.raises(ffjax.FormatError, match="'all/one/vocab/', 'all/two/vocab/'. Name one"):
+            ffjax.load(path)
+        for member in ("all/one", "all/two/", "all/two/vocab/"):
+            check(ffjax.load(path, member=member))
+        assert describe(path, member="all/two")["words"] == len(WORDS)
+        ffjax.convert(path, tmp_path / "two.fifu", member="all/two")
+        check(ffjax.load(tmp_path / "two.fifu"))
+        assert ffjax.load(path, member="all/two/words.txt").words == ["tea"]
+        with pytest.raises(ValueError, match="`member`: expected a file of the .* archive"):
+            ffjax.load(path, member="all/t")
 
 
 def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,8 @@ def test_columns_that_are_named(tmp_path: Path) -> None:
     columns = {"a": WORDS, "b": ["x", "y", "z"], "u": lists(), "v_0": ROWS[:, 0], "v_1": ROWS[:, 1]}
     path = write(pa.table(columns), tmp_path / "words", "parquet")
     listed = r"'a' \(string\), 'b' \(string\), 'u' \(fixed_size_list.*\), 'v_0' \(float\), .*"
-    with pytest.raises(ffjax.FormatError, match=f"one column of words, got 2 in {listed}"):
+    got = r"one column of words, got 2: 'a' \(string\), 'b' \(string\)\. "
+    with pytest.raises(ffjax.FormatError, match=got):
         ffjax.load(path)
     with pytest.raises(ValueError, match=f"`words`: expected the name .* in {listed}, got 'c'"):
         ffjax.load(path, words="c")
@@ -130,7 +131,7 @@ def test_npz_of_others(arrays, save, tmp_path: Path) -> None:
 
 def test_arrays_that_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=np.array(WORDS), b=np.array(["x", "y", "z"]), c=ROWS, d=ROWS + 1)
-    listed = r"one column of vectors, got 2 in 'a' \(<U6 \[3\]\), .*'d' \(float32"
+    listed = r"one column of vectors, got 2: 'c' \(float32 [^)]*\), 'd' \(float32 [^)]*\)\. "
     with pytest.raises(ffjax.FormatError, match=listed):
         ffjax.load(tmp_path / "a.npz")
     assert ffjax.load(tmp_path / "a.npz", words="a", vectors="c") == EXPECTED

@@ -82,6 +82,26 @@ def test_dims_settles_words_that_end_with_values(path: Path) -> None:
         ffjax.load(path.with_suffix(".fifu"), dims=3)
 
 
+def test_a_first_line_that_agrees_with_rows_settles_words_that_end_with_values(path: Path) -> None:
+    raw = b"python 2.7 0.5 0.25\nwindows 3.11 0.3 0.4\nx 1 2"
+    words = ["python 2.7", "windows 3.11", "x"]
+    for end in (b"", b"\n", b"\r\n", b"\n\n"):
+        emb = load(path, b"3 2\n" + raw + end)
+        assert emb.words == words
+    ffjax.save(emb, path, format="textdims")
+    assert ffjax.load(path) == emb
+    faults = {
+        b"4 2\n" + raw: "expected 2 values after the word, got more",
+        b"2 2\n" + raw: "expected 2 values after the word, got more",
+        b"3 2\n" + raw.replace(b"x 1", b"x 3 1"): "expected 2 values after the word, got more",
+        b"3 2\n3 2\n" + raw: "the line of dimensions again",
+        raw: "line 3: expected 3 values after the word, got 2 in 'x 1 2'",
+    }
+    for fault, message in faults.items():
+        with pytest.raises(ffjax.FormatError, match=message):
+            load(path, fault)
+
+
 @pytest.mark.parametrize(
     "raw",
     [
