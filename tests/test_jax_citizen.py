@@ -236,7 +236,7 @@ def test_text_on_the_host_inside_jit():
 def test_what_is_not_a_word_or_a_mapping():
     emb = embeddings("buckets")
     for call in (emb.__getitem__, emb.embedding, emb.embedding_with_norm):
-        with pytest.raises(TypeError, match="`word`: expected a word, got list .*embedding_batch"):
+        with pytest.raises(TypeError, match="`word`: .*, got list .*embedding_batch"):
             call(["a", "b"])
     with pytest.raises(TypeError, match="`values`: expected a mapping, got str 'a = 1'.*from_toml"):
         ffjax.Metadata("a = 1")

@@ -38,10 +38,15 @@ def check_instance(name: str, value: Any, kind: type, *, optional: bool = False)
         raise TypeError(f"`{name}`: expected {expected}, got {type(value).__name__}.")
 
 
-def check_word(name: str, word: Any, hint: str = "", what: str = "a word") -> None:
+def check_word(name: str, word: Any, hint: str = "", what: str = "a word (str)") -> None:
     """Checks that an argument is a `str`."""
     if not isinstance(word, str):
-        raise wrong_type(name, what, word, hint)
+        raise wrong_type(name, what, word, decode_hint(word) or hint)
+
+
+def decode_hint(word: Any) -> str:
+    """What to do about a word that is bytes."""
+    return "Decode it, as in `word.decode()`." if isinstance(word, bytes) else ""
 
 
 def list_of_words(words: Any, name: str = "words") -> list[str]:
@@ -54,7 +59,7 @@ def list_of_words(words: Any, name: str = "words") -> list[str]:
     listed = list(words)
     for word in listed:
         if not isinstance(word, str):
-            raise TypeError(f"{expected}, got {shown(word)} in it.")
+            raise TypeError(f"{expected}, got {shown(word)} in it. {decode_hint(word)}".rstrip())
     return listed
 
 

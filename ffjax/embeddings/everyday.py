@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
-from ffjax._internal.file_arguments import wrong_type
+from ffjax._internal.arguments import check_word, decode_hint, is_real, list_of_words, whole_number
+from ffjax._internal.file_arguments import counted, wrong_type
 from ffjax._internal.names_elsewhere import check_no_others
 from ffjax.embeddings.similarity import (
     SimilarityResult,
@@ -312,7 +312,8 @@ class EverydayVerbs(WordSearches):
             if vector is None:
                 missing.append(key)
             elif vector.shape != row.shape or not is_real(vector.dtype):
-                raise wrong_type(name, f"a word or a vector of {len(row)} numbers", key)
+                expected = f"a word or a vector of {counted(len(row), 'number')}"
+                raise wrong_type(name, expected, key, decode_hint(key))
             else:
                 row[:] = vector
         if missing:

@@ -243,7 +243,7 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
     if keys is None:
         return
     is_vector = getattr(keys, "ndim", 0) == 1 and is_real(np.asarray(keys).dtype)
-    keys = [keys] if isinstance(keys, str) or is_vector else keys
+    keys = [keys] if isinstance(keys, str | bytes) or is_vector else keys
     if not isinstance(keys, Iterable):
         raise wrong_type(name, "words or vectors", keys)
     for key in keys:

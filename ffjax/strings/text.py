@@ -132,8 +132,10 @@ def _listed(texts: Any, name: str) -> list[Any]:
     items = []
     try:
         views = byte_views(texts)
-    except TypeError as error:  # which speaks of words
-        message = str(error).replace("`words`", f"`{name}`").replace("of words", "of texts")
+    except TypeError as error:  # which speaks of words, and of an argument that texts don't have
+        message = re.sub(r"(, or|\. For a buffer of bytes) pass `offsets`.*", ".", str(error))
+        message = message.replace("`words`", f"`{name}`").replace("of words", "of texts")
+        message = message.replace("single word", "single text")
         raise TypeError(message) from error
     for data, starts, lengths in views:
         raw = data.tobytes()

@@ -107,7 +107,7 @@ class SubwordVocab(Vocab):
         return indexer
 
     def _marked(self, item: str, bracket: bool = True) -> str:
-        check_word("item", item, what="a str to take n-grams of")
+        check_word("word", item)
         bow, eow = self.markers
         return f"{bow}{item}{eow}" if bracket else item
 

@@ -268,6 +268,10 @@ def test_a_word_without_a_vector_is_a_key_error(emb, call):
         (lambda e: ffjax.from_vectors(["a"], [1.0]), ValueError, r"shape \[n_words, dims\]"),
         (lambda e: ffjax.from_vectors(["a"], np.eye(2)), ValueError, "expected 1 vector,.*got 2"),
         (lambda e: ffjax.from_vectors(["a"], [[1e40]]), ValueError, "got 1 vector with NaN"),
+        (lambda e: e.most_similar(b"w1"), TypeError, "got bytes b'w1'. Decode it, as in"),
+        (lambda e: e.doesnt_match([b"w1"]), TypeError, "got bytes b'w1' in it. Decode it"),
+        (lambda e: ffjax.demo()[0], TypeError, r"`word`: expected a word \(str\), got int 0"),
+        (lambda e: ffjax.demo().get(b"w"), TypeError, "`word`: .* got bytes b'w'. Decode it"),
         (lambda e: ffjax.from_vectors(["a", "a"], np.eye(2)), ValueError, "'a'"),
     ],
 )
@@ -306,10 +310,9 @@ def test_results_unpack_and_index_as_pairs(emb):
 
 # What their classes have for building and evaluating models, or between versions of their own.
 INTERNAL = """
-    add_lifecycle_event adjust_vectors allocate_vecattrs attr bow clear eow expandos get_line
-    get_meter hash_count hash_seed init_post_load is_full log_accuracy log_evaluate_word_pairs
-    mapfile_path mode next_index recalc_char_ngram_buckets set_args set_matrices
-    similarity_unseen_docs
+    add_lifecycle_event adjust_vectors allocate_vecattrs bow clear eow expandos
+    get_meter hash_count hash_seed init_post_load log_accuracy mapfile_path next_index
+    recalc_char_ngram_buckets set_args similarity_unseen_docs
 """.split()
 
 
@@ -323,12 +326,13 @@ def test_every_name_of_the_peers_exists_or_has_a_hint(emb):
     assert sorted(name for name in names - set(ATTRIBUTES) if not hasattr(emb, name)) == []
 
 
-def test_names_elsewhere_say_what_to_write(emb):
+def test_names_elsewhere_say_what_to_use(emb):
+    assert {"dim", "max_n", "min_n", "vectors_ngrams", "vectors_vocab"} <= set(ATTRIBUTES)
     tables = ((emb, "'Embeddings' object", ATTRIBUTES), (ffjax, "module 'ffjax'", MODULE_NAMES))
     for owner, title, names in tables:
         for name, instead in names.items():
             assert not hasattr(owner, name)
-            message = f"{title} has no attribute {name!r}. Write {instead}."
+            message = f"{title} has no attribute {name!r}. Use {instead}."
             with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
                 getattr(owner, name)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):

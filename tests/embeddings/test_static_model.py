@@ -301,6 +301,8 @@ def test_options_that_do_not_fit() -> None:
     model = small()
     with pytest.raises(ValueError, match="`compat`: expected one of '0.10', '0.9', got '1'"):
         model.encode("tea", compat="1")
+    with pytest.raises(TypeError, match=r"the single text b.tea.. Write \[b.tea.\]\.$"):
+        model.encode(b"tea")
     with pytest.raises(TypeError, match="`texts`: expected str or bytes, got int 3 as text 0"):
         model.encode([3])
     with pytest.raises(TypeError, match="`ids`: expected whole numbers, got float32"):

@@ -8,6 +8,7 @@ from ffjax._internal.arguments import whole_number
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.token_rows import TokenRows, checked_arrays
 from ffjax.errors import FormatError
+from ffjax.formats.foreign import other_format
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.folders import Folder
@@ -18,6 +19,7 @@ from ffjax.formats.safetensors_file import read_header
 from ffjax.strings.tokenizer import Tokenizer
 from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 
+_HEAD_BYTES = 1 << 12  # enough to recognize another format
 _FROM_MODEL: Any = object()
 
 
@@ -110,8 +112,12 @@ def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
     if stream.folder is not None:
         return stream.folder, layouts.layout_in(stream.folder)
     if tokenizer is None:
-        hint = "Of a single file give the tokenizer as well, as `tokenizer=` with its path."
-        raise stream.error(None, "a folder, or an archive of one", "a single file", hint=hint)
+        got, hint = "a single file", "For a single file, also pass `tokenizer=PATH`."
+        kind = other_format(stream.head(_HEAD_BYTES))
+        if kind is not None and "safetensors" not in kind.name:
+            got, hint = kind.name, kind.advice
+        expected = "the folder of a static model, or an archive of it"
+        raise stream.error(None, expected, got, hint=hint)
     files: dict[str, Any] = {layouts.TENSORS: stream, layouts.TOKENIZER: tokenizer}
     folder = Folder(stream.file, list(files), lambda name: open_stream(files[name]))
     names = layouts.TENSORS, layouts.TOKENIZER

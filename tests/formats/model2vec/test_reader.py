@@ -169,8 +169,11 @@ def test_folders_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(ffjax.FormatError, match="with `safe_serialization=True`"):
         ffjax.load_static_model(tmp_path)
-    with pytest.raises(ffjax.FormatError, match="expected a folder, or an archive of one, got a"):
+    with pytest.raises(ffjax.FormatError, match="the folder of a static model, .*`tokenizer=PATH`"):
         ffjax.load_static_model(tmp_path / "pytorch_model.bin")
+    ffjax.save(ffjax.demo(), tmp_path / "a.fifu")
+    with pytest.raises(ffjax.FormatError, match="got a finalfusion file. `ffjax.load_finalfusion`"):
+        ffjax.load_static_model(tmp_path / "a.fifu")
     listed = modules(STATIC, "sentence_transformers.models.Dense")
     folder = write_folder(tmp_path, weight(), config_sentence_transformers={}, modules=listed)
     with pytest.raises(ffjax.FormatError, match="expected StaticEmbedding, .* got Static"):
