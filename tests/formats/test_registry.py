@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,11 @@ def test_errors_know_it(toy: Path) -> None:
         ffjax.load(toy, words="word")
     with pytest.raises(TypeError, match=r"expected an option of toy files \(`drop_subwords`\)"):
         ffjax.save(ffjax.load(toy), toy, sep="\t")
+    with zipfile.ZipFile(toy.with_name("a.zip"), "w") as archive:
+        for name in ("a.one", "b.toy", "c.toy.gz"):
+            archive.write(toy, name)
+    with pytest.raises(ffjax.FormatError, match=r"got several: 'b.toy', 'c.toy.gz', 'a.one'\."):
+        ffjax.load(toy.with_name("a.zip"))
     with pytest.raises(ValueError, match=r"ends with .*\.toy \(toy\), got"):
         ffjax.save(ffjax.load(toy), toy.with_suffix(".other"))
 
