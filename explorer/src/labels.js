@@ -1,6 +1,7 @@
 // Chooses labels that don't overlap: those asked for, names of clusters, then words by frequency.
 
 const CELL = 6; // pixels; boxes are tested on a grid of this width
+const EDGE = 4; // pixels between a label and the edge
 const LONGEST = 32; // characters of a label
 const PIXELS_PER_LABEL = 9000; // of the stage, so that points remain visible
 
@@ -37,21 +38,26 @@ export class Labels {
 
   /**
    * Labels as `{text, x, y, kind, row}`, with x and y at the middle of the label.
-   * @param view with `width`, `height`, `transform`, `pointSize`, `project(x, y)` and `toScreen(row)`
+   * @param view with `width`, `height`, `covered`, `transform`, `pointSize`, `project(x, y)` and `toScreen(row)`
    * @param {number[]} wanted rows whose labels come first
    */
   place(view, wanted) {
     const grid = new Grid(view.width, view.height);
+    for (const box of view.covered) grid.take(box);
     const labels = [];
     const offset = 0.5 * view.pointSize + 2;
     const place = (full, kind, [x, y], row, below) => {
       const text = full.length > LONGEST ? `${full.slice(0, LONGEST - 1)}…` : full;
       const [width, height] = [this.#width(text, kind), FONTS[kind].height];
-      if (x < -20 || y < -20 || x > view.width + 20 || y > view.height + 20) return;
+      if (x < 0 || y < 0 || x > view.width || y > view.height) return;
+      const inside = (center) => Math.max(width / 2 + EDGE, Math.min(view.width - width / 2 - EDGE, center));
       const side = width / 2 + offset + 2;
-      const choices = below ? [[x, y - offset - height], [x, y + offset]] : [[x, y - height / 2]];
+      const tops = below ? [y - offset - height, y + offset] : [y - height / 2, y - 1.5 * height, y + 0.5 * height];
+      const choices = tops.map((top) => [x, top]);
       if (kind === "chosen" || kind === "neighbor") choices.push([x + side, y - height / 2], [x - side, y - height / 2]);
-      for (const [middle, top] of choices) {
+      for (const [center, top] of choices) {
+        if (top < 0 || top + height > view.height) continue;
+        const middle = inside(center); // a label at the side moves in
         if (!grid.take({ x: middle - width / 2 - 3, y: top - 1, width: width + 6, height: height + 2 })) continue;
         labels.push({ text, kind, row, x: middle, y: top + height / 2 });
         return;
@@ -59,7 +65,7 @@ export class Labels {
     };
     wanted.forEach((row, i) => place(this.words.words[row], i ? "neighbor" : "chosen", view.toScreen(row), row, true));
     if (view.transform.k < 5 && !wanted.length) {
-      for (const { name, x, y } of this.clusters) place(name, "cluster", view.project(x, y), -1, false);
+      for (const { name, x, y } of this.clusters) place(name.toUpperCase(), "cluster", view.project(x, y), -1, false);
     }
     const limit = labels.length + (view.width * view.height) / PIXELS_PER_LABEL * Math.min(1, 0.3 + 0.25 * view.transform.k) * (wanted.length ? 0.5 : 1);
     const chosen = new Set(wanted);

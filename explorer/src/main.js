@@ -8,6 +8,7 @@ import { WordMap } from "./map.js";
 
 const get = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
+const countWords = (n) => `${number(n)} ${n === 1 ? "word" : "words"}`;
 const MANY = 1000; // listed words of a selection; the file has all
 const ANALOGIES = 10;
 const TOOLS = ["word", "analogy", "compare", "selection"];
@@ -57,7 +58,7 @@ function say(text) {
 
 function sayUnknown(text) {
   const { total, title } = words.about;
-  const among = total > words.n ? `the ${number(words.n)} of ${number(total)} words that this page shows` : `the ${number(words.n)} words of ${title}`;
+  const among = total > words.n ? `the ${number(words.n)} of ${number(total)} words that this page shows` : `the ${countWords(words.n)} of ${title}`;
   say(`“${text}” is not among ${among}.`);
 }
 
@@ -67,7 +68,7 @@ function showWord(row) {
   if (row < 0) {
     const { projection, clusters } = words.about;
     get("word-answer").replaceChildren(
-      note(`Each point is a word; words that are used alike lie close together${projection && ` (${projection})`}. Click a point or search for a word to see its neighbors.`),
+      note(`Each point is a word; words that are used alike lie close together${projection && ` (${projection})`}. Click a point or search for a word to see its neighbours.`),
       heading("Clusters"),
       element("ul", { class: "clusters" }, ...clusterList(clusters)));
     return;
@@ -128,7 +129,7 @@ function examples() {
 
 function showCompare([a, b]) {
   if (Math.min(a, b) < 0) {
-    get("compare-answer").replaceChildren(note("The neighbors of two words side by side; those that they share are marked."));
+    get("compare-answer").replaceChildren(note("The neighbours of two words side by side; those that they share are marked."));
     return;
   }
   const lists = [a, b].map((row) => words.neighbors(row));
@@ -137,10 +138,10 @@ function showCompare([a, b]) {
   const exact = lists[0].find(({ row }) => row === b) ?? lists[1].find(({ row }) => row === a);
   const score = exact ? exact.score.toFixed(3) : `about ${words.similarity(a, b).toFixed(2)}`;
   get("compare-answer").replaceChildren(
-    element("p", { class: "sentence" }, "Cosine ", element("b", { class: "answer" }, score), `, ${shared} of ${words.k} neighbors shared`),
+    element("p", { class: "sentence" }, "Cosine ", element("b", { class: "answer" }, score), `, ${shared} of ${words.k} neighbours shared`),
     element("div", { class: "columns" }, ...[a, b].map((row, i) =>
       element("div", {}, element("h2", { class: "small" }, words.words[row]), bars(lists[i], (other) => sets[1 - i].has(other))))),
-    exact ? "" : note("The cosine is approximate, from quantized vectors; the neighbors are exact."));
+    exact ? "" : note("The cosine is approximate, from quantized vectors; the neighbours are exact."));
 }
 
 function showSelection() {
@@ -152,7 +153,7 @@ function showSelection() {
   }
   const items = selection.slice(0, MANY).map((row) => element("li", {}, wordButton(row)));
   get("selection-answer").replaceChildren(
-    heading(`${number(selection.length)} ${selection.length === 1 ? "word" : "words"}`),
+    heading(countWords(selection.length)),
     element("div", { class: "actions" },
       element("button", { id: "copy", click: copySelection }, "Copy"),
       element("button", { id: "csv", click: saveCsv }, "Save as CSV"),
@@ -215,7 +216,7 @@ function setCompare(rows) {
 function setSelection(rows) {
   selection = rows;
   setTool("selection");
-  say(rows.length ? `${number(rows.length)} words selected` : "");
+  say(rows.length ? `${countWords(rows.length)} selected` : "");
 }
 
 function setTool(tool) {
@@ -377,8 +378,8 @@ function onKey(event) {
 function title() {
   const { title: name, total, dims, projection } = words.about;
   get("title").textContent = name;
-  const count = total > words.n ? `${number(words.n)} of ${number(total)} words` : `${number(words.n)} words`;
-  get("subtitle").textContent = [count, `${dims} dimensions`, projection].filter(Boolean).join(" · ");
+  const count = total > words.n ? `${number(words.n)} of ${number(total)} words` : countWords(words.n);
+  get("subtitle").textContent = [count, `${dims} ${dims === 1 ? "dimension" : "dimensions"}`, projection].filter(Boolean).join(" · ");
 }
 
 async function start() {

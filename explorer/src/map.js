@@ -8,8 +8,12 @@ import { FONTS, Labels } from "./labels.js";
 import { pointsRenderer } from "./points.js";
 
 const CROWD = 300; // words of a selection
+const FAR = 5; // times the median distance: neighbours beyond it need not be in view
+const FRAME = 64; // pixels around words that the map flies to: labels, buttons
 const MARGIN = 36; // pixels around the map when it is shown whole
+const MAX_FLIGHT = 40; // zoom to which the map flies by itself
 const MAX_ZOOM = 400;
+const MIN_ZOOM = 0.6;
 const REACH = 14; // pixels from the pointer within which a point is hit
 const STEP = 60; // pixels that an arrow key moves the map
 
@@ -24,6 +28,8 @@ function centers(words) {
     y: middle(members[cluster].map((row) => words.y(row))),
   })).filter(({ size }) => size).sort((a, b) => b.size - a.size);
 }
+
+const range = (values) => [Math.min(...values), Math.max(...values)];
 
 /** What share of the square most words take, in width and in height; words lie around its middle. */
 function extents(words) {
@@ -46,6 +52,7 @@ export class WordMap {
     this.callbacks = callbacks;
     [this.pointsCanvas, this.overlay] = stage.querySelectorAll("canvas");
     this.context = this.overlay.getContext("2d");
+    this.controls = [...stage.querySelectorAll("#toolbar, #legend")];
     this.points = pointsRenderer(this.pointsCanvas, words.positions);
     this.points.onRestored = () => this.requestDraw();
     this.clusters = centers(words);
@@ -56,7 +63,7 @@ export class WordMap {
     this.index.finish();
     this.transform = zoomIdentity;
     this.zoom = zoom()
-      .scaleExtent([0.6, MAX_ZOOM])
+      .scaleExtent([MIN_ZOOM, MAX_ZOOM])
       .filter((event) => !this.isLasso && !event.button && (!event.ctrlKey || event.type === "wheel"))
       .on("zoom", (event) => { this.transform = event.transform; this.requestDraw(); })
       .on("end", () => callbacks.onView());
@@ -111,7 +118,17 @@ export class WordMap {
     ];
   }
 
+  /** The boxes of the stage that controls cover. */
+  get covered() {
+    return this.controls.map(({ offsetLeft: x, offsetTop: y, offsetWidth: width, offsetHeight: height }) => ({ x, y, width, height }));
+  }
+
   toScreen(row) { return this.project(this.words.x(row), this.words.y(row)); }
+
+  isInView(row) {
+    const [x, y] = this.toScreen(row);
+    return x >= 0 && y >= 0 && x <= this.width && y <= this.height;
+  }
 
   #toData(left, top) {
     const [x, y] = this.transform.invert([left, top]);
@@ -158,19 +175,22 @@ export class WordMap {
   panBy(x, y) { select(this.overlay).call(this.zoom.translateBy, x / this.transform.k, y / this.transform.k); }
 
   /**
-   * Moves so that the first `asked` rows are in view, and most of the others: neighbors far away on
-   * the map don't count, so that the surroundings of the words stay visible.
+   * Moves so that the first `asked` rows are in view, with those of the others that lie near: if a
+   * few lie very far away, showing them too would heap the rest on one spot.
    */
   flyTo(rows, asked) {
-    const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
+    const { words } = this;
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const first = rows.slice(0, asked);
-    const x = middle(first.map((row) => this.words.x(row)));
-    const y = middle(first.map((row) => this.words.y(row)));
-    const distance = (row) => Math.hypot(this.words.x(row) - x, this.words.y(row) - y);
-    const distances = rows.map(distance).sort((a, b) => a - b);
-    const most = distances[Math.floor(0.7 * (rows.length - 1))];
-    const radius = Math.max(0.012, Math.min(0.12, most), ...first.map(distance));
-    this.setView(x, y, Math.min(60, 0.4 / radius), true);
+    const [x, y] = [mean(first.map((row) => words.x(row))), mean(first.map((row) => words.y(row)))];
+    const distances = rows.map((row) => Math.hypot(words.x(row) - x, words.y(row) - y));
+    const limit = FAR * distances.toSorted((a, b) => a - b)[rows.length >> 1];
+    const near = rows.filter((_, i) => i < asked || distances[i] <= limit);
+    const [left, right] = range(near.map((row) => words.x(row)));
+    const [top, bottom] = range(near.map((row) => words.y(row)));
+    const zooms = [(this.width - 2 * FRAME) / (right - left), (this.height - 2 * FRAME) / (bottom - top)];
+    const k = Math.min(MAX_FLIGHT, ...zooms.map((zoom) => zoom / this.#side));
+    this.setView((left + right) / 2, (top + bottom) / 2, Math.max(MIN_ZOOM, k), true);
   }
 
   setView(x, y, k, isSmooth = false) {
@@ -270,6 +290,7 @@ export function paint(pen, map) {
   const { words, highlight, theme, hovered } = map;
   const ink = INK[theme];
   for (const [from, to] of highlight.lines) {
+    if (!map.isInView(from) || !map.isInView(to)) continue; // a line that leaves the window tells nothing
     pen.line(map.toScreen(from), map.toScreen(to), ink.accent, 1.2, 0.35);
   }
   const size = map.pointSize;
@@ -287,7 +308,7 @@ export function paint(pen, map) {
   if (highlight.rows.length) pen.ring(map.toScreen(highlight.rows[0]), Math.max(6, size), ink.accent);
   for (const { text, kind, x, y } of map.labels.place(map, wanted)) {
     const alpha = kind === "word" && highlight.rows.length ? 0.55 : 1;
-    pen.text(kind === "cluster" ? text.toUpperCase() : text, x, y, FONTS[kind], ink.text, ink.halo, alpha);
+    pen.text(text, x, y, FONTS[kind], ink.text, ink.halo, alpha);
   }
 }
 

@@ -126,6 +126,11 @@ test("an analogy is answered, drawn and said to be approximate", () => visit({ n
 test("two words are compared", () => visit({ hash: "#tool=compare&compare=tea&compare=coffee", name: "compare" }, async (page) => {
   assert.equal(await page.locator("#compare-answer .answer").textContent(), "0.773");
   assert.ok((await texts(page, "#compare-answer .shared .word")).includes("drink"));
+  const [inView, all] = await page.evaluate(() => {
+    const { map } = explorer;
+    return [map.highlight.rows.filter((row) => map.isInView(row)).length, map.highlight.rows.length];
+  });
+  assert.ok(inView > 0.8 * all, `${inView} of ${all}`);
 }));
 
 test("a lasso lists words and saves them", () => visit({ acceptDownloads: true, name: "lasso" }, async (page) => {
@@ -228,6 +233,21 @@ test("a phone shows map and panel without scrolling sideways", () => visit({ vie
   assert.ok(stage.height > 300, stage.height);
   const [x, y] = await position(page, "coffee");
   assert.ok(x > 0 && x < stage.width && y > 0 && y < stage.height);
+}));
+
+test("labels stay within a phone's map and clear of its buttons", () => visit({ viewport: PHONE, name: "phone-map" }, async (page) => {
+  const hidden = await page.evaluate(() => {
+    const { map } = explorer;
+    const boxes = map.labels.place(map, []).filter(({ kind }) => kind === "cluster").map(({ text, x, y }) => {
+      map.context.font = "600 13px sans-serif";
+      const half = 0.45 * map.context.measureText(text).width;
+      return [text, x - half, y - 5, x + half, y + 5];
+    });
+    const isCovered = ([, x0, y0, x1, y1]) => map.covered.some(({ x, y, width, height }) =>
+      x0 < x + width && x1 > x && y0 < y + height && y1 > y);
+    return boxes.filter((box) => box[1] < 0 || box[3] > map.width || isCovered(box)).map(([text]) => text);
+  });
+  assert.deepEqual(hidden, []);
 }));
 
 test("without WebGL a canvas shows the points", () => visit({ query: "?canvas", name: "canvas" }, async (page) => {
