@@ -15,7 +15,6 @@ import numpy as np
 
 # Smaller files are in memory after a while, which does no harm and is faster.
 _LARGE_BYTES = 1 << 28
-_MOVE_BYTES = 1 << 22
 _ROWS_AT_ONCE = 256
 # The pages of a private map hold what was written to it: releasing them would lose that.
 _SHARED_MODES = ("r", "r+", "w+")
@@ -123,20 +122,12 @@ class FileRows:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def finish(self, ids: np.ndarray | None = None) -> np.ndarray:
-        """All rows, or those with these ascending numbers, as a map of the file."""
+    def finish(self) -> np.ndarray:
+        """All rows, as a map of the file."""
         shape = (self._n, self._dims)
         if not self._n * self._dims:
             return np.empty(shape, np.float32)  # there is nothing to map
-        rows = np.memmap(self._file, np.float32, "r+", shape=shape)  # type: ignore[call-overload]
-        if ids is None:
-            return rows
-        step = max(1, _MOVE_BYTES // (4 * self._dims))
-        for start in range(0, len(ids), step):
-            block = ids[start : start + step]
-            rows[start : start + len(block)] = rows[block]
-            release_array_pages(rows)
-        return rows[: len(ids)]
+        return np.memmap(self._file, np.float32, "r+", shape=shape)  # type: ignore[call-overload]
 
 
 def _root(array: Any) -> Any:

@@ -76,7 +76,8 @@ def evaluate(
                 rows = [(pairs.pearson, pairs.spearman, len(pairs.pairs), pairs.n_skipped)]
         if json:
             for row in rows:
-                print(to_json({"file": file, **dict(zip(names, map(_short, row), strict=True))}))
+                values = [short(x) if isinstance(x, float) else x for x in row]
+                print(to_json({"file": file, **dict(zip(names, values, strict=True))}))
         elif sys.stdout.isatty():
             _table(os.path.basename(file), names, rows)
         else:
@@ -93,10 +94,6 @@ def _table(file: str, names: Sequence[str], rows: Rows) -> None:
         cells = [_cell(value, is_share="accuracy" in names) for value in row]
         table.add_row(*cells, style="bold" if row[0] == "total" else None)
     console().print(table)
-
-
-def _short(value: Any) -> Any:
-    return short(value) if isinstance(value, float) else value
 
 
 def _cell(value: Any, is_share: bool) -> str:

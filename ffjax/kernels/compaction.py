@@ -28,7 +28,8 @@ def move_left(values: Array, keep: Array) -> Array:
     if slots < 2:
         return jnp.where(keep, values, zero)
     dtype = jnp.uint8 if slots < 256 else jnp.uint32
-    _, gaps = scan(_count_gaps, jnp.zeros((batch,), jnp.int32), keep)
+    no_gaps = jnp.zeros((batch,), jnp.int32)
+    _, gaps = scan(lambda gaps, keep: (gaps + (~keep).astype(jnp.int32), gaps), no_gaps, keep)
     gaps = jnp.where(keep, gaps, 0).astype(dtype)
     values = jnp.where(keep, values, zero)
     steps = (slots - 1).bit_length()
@@ -46,7 +47,3 @@ def move_left(values: Array, keep: Array) -> Array:
         return values, jnp.where(arrives, incoming, jnp.where(leaves, jnp.zeros((), dtype), gaps))
 
     return fori_loop(0, steps, move, (values, gaps))[0]
-
-
-def _count_gaps(gaps: Array, keep: Array) -> tuple[Array, Array]:
-    return gaps + (~keep).astype(jnp.int32), gaps

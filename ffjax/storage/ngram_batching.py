@@ -33,8 +33,11 @@ def as_one_batch(
     @call.def_vmap
     def _(size: int, mapped: Any, *args: Any) -> tuple[Any, Any]:
         if not joins or any(jax.tree.leaves(mapped[:2])):
-            numbers = jnp.arange(size, dtype=jnp.int32)
-            out = lax.map(lambda i: call(*_pick(i, args, mapped)), numbers)
+
+            def call_one(i: Array) -> Any:
+                return call(*jax.tree.map(lambda x, many: x[i] if many else x, args, tuple(mapped)))
+
+            out = lax.map(call_one, jnp.arange(size, dtype=jnp.int32))
         else:
             flat, batch = _joined(size, mapped[2:], args[2:])
             out = call(*args[:2], flat, batch)
@@ -42,10 +45,6 @@ def as_one_batch(
         return out, jax.tree.map(lambda _: True, out)
 
     return call(storage, indexer, words, batch)
-
-
-def _pick(i: Array, args: Any, mapped: Any) -> Any:
-    return jax.tree.map(lambda x, is_mapped: x[i] if is_mapped else x, args, tuple(mapped))
 
 
 def _joined(size: int, mapped: Any, args: Any) -> Any:

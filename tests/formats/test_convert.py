@@ -196,7 +196,7 @@ def test_small_blocks_and_many_repeated_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ffjax.formats.text.line_chunks._READ_BYTES", 256)
-    monkeypatch.setattr("ffjax._internal.memmap._MOVE_BYTES", 64)
+    monkeypatch.setattr("ffjax.formats.rows.row_blocks._MOVE_BYTES", 64)
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 64)
     rng = np.random.default_rng(0)
     lines = [f"w{rng.integers(0, 300)} {i} 0.5 {-i / 7:.6g}\n" for i in range(1000)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import counted
+from ffjax._internal.memmap import release_array_pages
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -29,7 +30,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _FIRST_BYTES = 1 << 24
-_MOVE_ROWS = 1 << 14
+_MOVE_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ class RowSink(Protocol):
     def append(self, rows: np.ndarray) -> None:
         """Appends rows."""
 
-    def finish(self, ids: np.ndarray | None = None) -> np.ndarray:
-        """All rows, or those with some numbers (ascending)."""
+    def finish(self) -> np.ndarray:
+        """All rows."""
         ...
 
 
@@ -116,10 +117,9 @@ class RowBuffer:
         self.array[self._n : stop] = rows
         self._n = stop
 
-    def finish(self, ids: np.ndarray | None = None) -> np.ndarray:
-        """All rows, or those with some numbers (ascending)."""
-        rows = self.array[: self._n]
-        return rows if ids is None else move_to_front(rows, ids)
+    def finish(self) -> np.ndarray:
+        """All rows."""
+        return self.array[: self._n]
 
     def _grow(self, capacity: int) -> None:
         n_bytes = max(capacity * self._dims * 4, 1)
@@ -154,9 +154,11 @@ class RowBuffer:
 
 def move_to_front(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Moves the rows with some numbers (ascending) to the front in place; a view of them."""
-    for start in range(0, len(ids), _MOVE_ROWS):
-        block = ids[start : start + _MOVE_ROWS]
+    step = max(1, _MOVE_BYTES // max(1, rows[:1].nbytes))
+    for start in range(0, len(ids), step):
+        block = ids[start : start + step]
         rows[start : start + len(block)] = rows[block]
+        release_array_pages(rows)
     return rows[: len(ids)]
 
 
@@ -193,11 +195,10 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         words = counted(n_repeated, "word")
         warn_user(f"{words} {occur} again; the first vector of each counts")
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]
-    if rows is not None:
-        matrix = rows.finish(ids)
-    else:
-        assert blocks.matrix is not None
-        matrix = blocks.matrix if ids is None else move_to_front(blocks.matrix, ids)
+    matrix = blocks.matrix if rows is None else rows.finish()
+    assert matrix is not None
+    if ids is not None:
+        matrix = move_to_front(matrix, ids)
     norms = Norms(lengths) if blocks.unit else None
     return Embeddings(to_storage(matrix), vocab, norms, blocks.metadata)
 

@@ -62,7 +62,9 @@ def _search_sharded(
     stop_row = jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows)
     ends = jnp.stack([first_row, stop_row])
     missing = -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)
-    queries, exclude = jax.tree.map(lambda x: _pad_batch(x, missing), (queries, exclude))
+    queries, exclude = jax.tree.map(
+        lambda x: jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1))), (queries, exclude)
+    )
 
     def local(
         shard: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array
@@ -104,7 +106,3 @@ def _padded_mask(row_filter: RowFilter, n_rows: int, n_padded: int) -> Array | N
     ids = jnp.asarray(row_filter.ids)
     ids = jnp.where((ids < 0) | (ids >= n_rows), n_padded, ids)
     return jnp.zeros(n_padded, bool).at[ids].set(True, mode="drop")
-
-
-def _pad_batch(array: Array, missing: int) -> Array:
-    return jnp.pad(array, ((0, missing), *((0, 0),) * (array.ndim - 1)))
