@@ -50,7 +50,7 @@ def embed(
         raise BadInput("expected a file for the vectors, got standard output.")
     text = files[-1]
     source, size = text_source(text), size_of(text)
-    check_output(output, *files)
+    check_output(output, *files, ending=".npy")
     if len(files) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
         keep_programs()

@@ -12,7 +12,12 @@ from ffjax.cli.options import Source
 
 METHODS = ("umap", "pca", "tsne", "umap-learn")  # written out, so that --help needs no JAX
 Target = Literal["html", "atlas", "projector"]
-IGNORED = {"html": [], "atlas": ["--title"], "projector": ["--projection", "-k", "--title"]}
+IGNORED = {
+    "html": [],
+    "atlas": ["--title"],
+    "projector": ["--projection", "-k", "--title", "--seed"],
+}
+ENDINGS = {"html": ".html", "atlas": ".parquet"}
 
 
 def explore(
@@ -34,7 +39,9 @@ def explore(
     to: Annotated[
         Target, Option("--to", "-t", metavar="PROGRAM", help="Program that shows the map.")
     ] = "html",
-    seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
+    seed: Annotated[
+        int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed; default 0.")
+    ] = None,
 ) -> None:
     """Write a page to explore words on a map, with search, neighbours and analogies.
 
@@ -53,19 +60,24 @@ def explore(
       ffjax explore words.fifu -o words.html --projection pca
       ffjax explore words.fifu -o words.parquet --to atlas
     """
-    chosen = {"--projection": projection, "-k": neighbors, "--title": title}
+    chosen = {"--projection": projection, "-k": neighbors, "--title": title, "--seed": seed}
     for name in IGNORED[to]:
         if chosen[name] is not None:
             raise BadInput(f"--to {to} doesn't take `{name}`.")
-    check = check_distinct if to == "projector" else check_output  # a folder may exist
-    check(output, source.file)
+    if to == "atlas" and seed is not None and projection not in {None, *METHODS} - {"pca"}:
+        # A page may need it for its groups of words.
+        raise BadInput(f"--to atlas doesn't take `--seed` with --projection {projection}.")
+    if to == "projector":
+        check_distinct(output, source.file)  # a folder may exist
+    else:
+        check_output(output, source.file, ending=ENDINGS[to])
     positions = _positions(projection or "umap")
     emb = load(source, mmap=True)
     options = {"limit": words, "projection": positions, "neighbors": neighbors or 20}
     with task("Reading", source.file, "explore") as bar:
         import jax
 
-        options |= {"key": jax.random.key(seed), "progress": bar.show}
+        options |= {"key": jax.random.key(seed or 0), "progress": bar.show}
         if to == "projector":
             ffjax.write_projector(output, emb, limit=words)
         elif to == "atlas":

@@ -184,9 +184,14 @@ def check_target(target: Target) -> str:
         return format_of(target.output, target.to, fasttext=True)
 
 
-def check_output(output: str, *inputs: str) -> None:
-    """Checks before anything is read that a file can be written, and is none of the inputs."""
+def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
+    """Checks before anything is read that a file can be written, and is none of the inputs.
+
+    A name with another ending than that of the format is an error; a name without one is not.
+    """
     check_distinct(output, *inputs)
+    if ending is not None and os.path.splitext(output)[1].lower() not in ("", ending):
+        raise BadInput(f"expected a name that ends with {ending}, got {output}.")
     if output != "-":
         from ffjax._internal.atomic_write import output_folder
 

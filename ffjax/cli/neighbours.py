@@ -31,7 +31,7 @@ def neighbours(
     """
     if output == "-":
         raise BadInput("expected a file for Parquet, got standard output.")
-    check_output(output, source.file)
+    check_output(output, source.file, ending=".parquet")
     emb = load(source, mmap=True)
     with task("Finding neighbours in", source.file, "neighbours", unit="rows") as bar:
         ffjax.neighbours(emb, output, k, metric=metric, progress=bar.update)

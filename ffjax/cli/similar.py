@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Exit
 
 import ffjax
-from ffjax.cli.exit_status import UNANSWERED, BadInput
+from ffjax.cli.exit_status import UNANSWERED, BadInput, say
 from ffjax.cli.files import load, shown
 from ffjax.cli.inputs import Query, queries
 from ffjax.cli.options import Json, Search, Source
@@ -53,9 +53,20 @@ def similar(
     """
 
     def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
-        return neighbours(emb, [word for (word,) in batch], search)
+        words = [word for (word,) in batch]
+        _say_lower_case(emb, words)
+        return neighbours(emb, words, search)
 
     answer_queries(source, queries(words, search.input, 1, source.file), answer, as_json=json)
+
+
+def _say_lower_case(emb: "ffjax.Embeddings", words: list[str]) -> None:
+    """Says which unknown words are known in lower case."""
+    unknown = [word for word, row in zip(words, emb.vocab.rows_of(words), strict=True) if row < 0]
+    lower = [word.lower() for word in unknown]
+    for word, name, row in zip(unknown, lower, emb.vocab.rows_of(lower), strict=True):
+        if row >= 0:
+            say(f"{word} is unknown, but {name} is a word.")
 
 
 def answer_queries(

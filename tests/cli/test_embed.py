@@ -63,6 +63,13 @@ def test_static_models(ff, tmp_path):
     assert result.status == 2 and "for a static model" in result.err
 
 
+@pytest.mark.parametrize("name", ["e.parquet", "e.txt"])
+def test_other_endings(ff, name, tmp_path):
+    result = ff("embed", "-", "-o", tmp_path / name, stdin="tea\n")
+    assert result.status == 2 and "expected a name that ends with .npy, got" in result.err
+    assert not (tmp_path / name).exists()
+
+
 def test_inputs_are_never_overwritten(ff, small, tmp_path):
     text = tmp_path / "text"
     text.write_text("tea\n")

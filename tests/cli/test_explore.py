@@ -26,6 +26,27 @@ def test_bad_input(ff, small, tmp_path):
     assert not page.exists()
     result = ff("explore", small["simple"], "-o", page, "--to", "projector", "--title", "x")
     assert result.status == 2 and "doesn't take `--title`" in result.err
+    for options, expected in {
+        ("words.txt", "--projection", "pca"): "expected a name that ends with .html, got",
+        ("k2.html", "--to", "atlas"): "expected a name that ends with .parquet, got",
+        ("folder", "--to", "projector", "--seed", 1): "--to projector doesn't take `--seed`.",
+        ("k.parquet", "--to", "atlas", "--projection", "pca", "--seed", 0): (
+            "--to atlas doesn't take `--seed` with --projection pca."
+        ),
+    }.items():
+        result = ff("explore", small["simple"], "-o", tmp_path / options[0], *options[1:])
+        assert result.status == 2 and expected in result.err, result.err
+        assert not (tmp_path / options[0]).exists()
+
+
+def test_groups_of_words_in_a_page_depend_on_the_seed(ff, small, tmp_path):
+    pages = []
+    for seed in (0, 1):
+        page = tmp_path / f"{seed}.html"
+        options = ("--projection", "pca", "--seed", seed, "--title", "x")
+        assert ff("explore", small["simple"], "-o", page, *options).status == 0
+        pages.append(page.read_bytes())
+    assert pages[0] != pages[1]
 
 
 def test_methods_are_those_of_the_library():

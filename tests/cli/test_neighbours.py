@@ -12,7 +12,9 @@ def test_neighbours(ff, small, tmp_path):
     assert table["neighbours"][0] == [row[1] for row in nearest]
 
 
-def test_bad_input(ff, small):
+def test_bad_input(ff, small, tmp_path):
+    result = ff("neighbours", small["simple"], "-o", tmp_path / "n.csv")
+    assert result.status == 2 and "expected a name that ends with .parquet, got" in result.err
     result = ff("neighbours", small["simple"], "-o", "-")
     assert (result.status, result.err) == (
         2,

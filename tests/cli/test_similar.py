@@ -287,3 +287,9 @@ def test_a_floret_table_has_no_words_to_answer_with(ff, tmp_path, command):
     assert result.status == 2 and result.out == "" and result.err.count("\n") == 1
     assert result.err.startswith("ffjax: error: ") and "embeddings without words" in result.err
     assert command != "similar" or "`ffjax embed`" in result.err
+
+
+def test_unknown_words_that_are_known_in_lower_case(ff):
+    result = ff("similar", "demo", "Berlin", "berlin", "Berlinn", "-k", 1)
+    assert result.status == 0 and len(result.rows) == 3
+    assert result.err == "ffjax: Berlin is unknown, but berlin is a word.\n"
