@@ -110,6 +110,7 @@ class HiddenLayer:
         self._decoded: np.ndarray | None = None
         self._key, self._memo = random_key(), self._new_memo(0)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def lines(self, text: bytes) -> Lines:
         """The hidden vectors of lines that each end with a line feed."""
         data, starts, lengths, splits = split_lines(text)
