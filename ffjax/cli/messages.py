@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from ffjax.cli.exit_status import BadInput, say
 from ffjax.errors import FormatError
+from ffjax.formats.registry import FORMATS
 
 
 def _flags(names: str) -> dict[str, str]:
@@ -47,10 +48,13 @@ HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.
 COMMANDS = {
     "load_static_model": "ffjax embed",
+    "load_classifier": "ffjax classify",
     "load": "ffjax similar",
     "select_words": "ffjax select",
     "reconstruct": "ffjax reconstruct",
 }
+
+_LOADERS = {f"load{format.load.partition(':load')[2]}" for format in FORMATS.values()}
 
 # What people are shown for a class and its repr.
 CLASSES = {
@@ -88,7 +92,8 @@ def in_terms(message: str, options: dict[str, str]) -> str:
         return f"`{name}`" if value in (None, "", "True") else f"`{name} {value}`"
 
     def command(match: re.Match[str]) -> str:
-        return f"`{COMMANDS[match[1]]}`" if match[1] in COMMANDS else match[0]
+        name = "load" if match[1] in _LOADERS else match[1]
+        return f"`{COMMANDS[name]}`" if name in COMMANDS else match[0]
 
     message = _CLASS.sub(lambda match: CLASSES[match[1]], message)
     return _FUNCTION.sub(command, _ARGUMENT.sub(option, message))

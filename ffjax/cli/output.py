@@ -17,7 +17,7 @@ Answer = dict[str, Any]
 _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _BAR_WIDTH = 20
 # Why a query has no answer although all its words have vectors.
-_NO_CANDIDATE = "no other candidate word has a finite vector."
+_NO_CANDIDATE = "there is no other word with a finite vector to choose from."
 
 
 def show_answers(

@@ -21,7 +21,7 @@ def warn_of_zeros(embeddings: EmbeddingsLike, text: np.ndarray, counts: np.ndarr
     unknown = [line for line, n in pairs if n == 0]
     if 2 * len(unknown) > len(pairs):
         reason = _reason(embeddings, "\n".join(unknown).split()[:_SAMPLE_WORDS])
-        message = "most lines have no word with a vector, so that their `counts` are 0"
+        message = "most lines have no word with a vector, so their vectors are zeros"
         warn_user(f"{message}. {reason}")
 
 

@@ -108,8 +108,11 @@ def _download(name: str, revision: str, file: str | None) -> str:
     except MemoryError:
         raise
     except Exception as error:  # those of the network are of many kinds
-        got = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise OSError(f"hf://{name}: expected to download files, got {got}") from error
+        reason = (str(error).splitlines() or [""])[0].removeprefix("Got: ").rstrip(".")
+        raise OSError(
+            f"hf://{name}: expected to download files, got {type(error).__name__} ({reason}). "
+            "Check the name and the connection."
+        ) from error
 
 
 def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:

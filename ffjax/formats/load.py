@@ -1,5 +1,8 @@
 """Reading embeddings in any format."""
 
+import errno
+import os
+from importlib.util import find_spec
 from typing import Any
 
 from jax.sharding import NamedSharding
@@ -99,12 +102,21 @@ def load(
     check_dims(dims)
     check_member(member)
     reading = {"lossy": lossy, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
+    _check_no_package(path)
     with open_stream(local_path(path), member, registry.is_folder) as stream:
         format = detect(stream) if format is None else format
         if sharding is not None:
             mmap |= registry.FORMATS[format].maps_rows
         embeddings = load_stream(stream, format, mmap=mmap, **reading)
     return embeddings if sharding is None else _divided(embeddings, sharding)
+
+
+def _check_no_package(path: Any) -> None:
+    """Checks that a name is not that of an installed package, such as one of a spaCy pipeline."""
+    is_name = isinstance(path, str) and path.isidentifier() and not os.path.exists(path)
+    if is_name and find_spec(path):
+        expected = "expected a path, got an installed package; `ffjax.load_spacy` reads pipelines"
+        raise FileNotFoundError(errno.ENOENT, expected, path)
 
 
 def _divided(embeddings: Embeddings, sharding: NamedSharding) -> Embeddings:

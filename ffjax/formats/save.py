@@ -150,7 +150,10 @@ def format_of(
         hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
     endings = ", ".join(f"{ending} ({format})" for ending, format in formats.items())
     file = "target" if name == "to_format" else "path"  # the argument of `convert` or of `save`
-    raise ValueError(f"`{file}`: expected a name that ends with {endings}, got {path!r}. {hint}")
+    raise ValueError(
+        f"`{file}`: expected a name whose ending tells the format, got {path!r}. {hint} "
+        f"Endings are {endings}."
+    )
 
 
 def target_folder(path: File, format: str | None, name: str = "path") -> bytes | None:

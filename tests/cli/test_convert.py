@@ -263,7 +263,7 @@ def test_other_names_are_finalfusion_files(ff, small, tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("x.unknown", "expected a name that ends with .fifu"),
+        ("x.unknown", "expected a name whose ending tells"),
         ("no-folder/x.fifu", "expected a file in an existing folder, got no-folder/x.fifu"),
         ("", "expected the path of a file to write, got an empty name"),
         (".", "expected the path of a file to write, got a folder"),

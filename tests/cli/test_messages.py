@@ -54,6 +54,7 @@ def test_each_function_that_is_a_command_exists(function):
         ("`mmap`: expected a bool.", "`mmap`: expected a bool."),
         ("Drop it with `ffjax.select_words`.", "Drop it with `ffjax select`."),
         ("Use `ffjax.reconstruct(embeddings)`.", "Use `ffjax reconstruct`."),
+        ("`ffjax.load_finalfusion` reads it.", "`ffjax similar` reads it."),
         ("Call `ffjax.pack(words)`.", "Call `ffjax.pack(words)`."),
         ("expected a SimpleVocab, got FloretVocab(0 words, F(...), '<').", "expected a plain "
          "vocabulary, got floret table."),

@@ -213,7 +213,7 @@ def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
 
 # Vectors without an answer
 
-NO_CANDIDATE = "no other candidate word has a finite vector."
+NO_CANDIDATE = "there is no other word with a finite vector to choose from."
 
 
 @pytest.fixture

@@ -282,8 +282,8 @@ def _unwrap(
         data = stack.enter_context(open_tar(stream, file, member))
         return Stream(file, data, (*stream.wrapping, "tar"))
     if member is not None:
-        expected = "expected None for a file that is not an archive"
-        raise ValueError(f"`member`: {expected}, got {member!r}.")
+        expected = "expected the name of a file in an archive, and this file is not one"
+        raise ValueError(f"`member`: {expected}, got {member!r}. Leave it out.")
     return stream
 
 

@@ -15,7 +15,8 @@ def read_words(stream: Stream, *, limit: int | None = None) -> Embeddings:
             None,
             "word vectors",
             f"a static model with {settings.kind} tokens",
-            hint="It embeds texts: use `ffjax.load_static_model(path)`.",
+            hint="It embeds texts: use `ffjax.load_static_model(path)`. In Python, "
+            "`ffjax.load_static_model(path).embeddings` has its tokens as words.",
         )
     words = model.embeddings
     chosen = [i for i, word in enumerate(words.vocab.words) if word not in settings.added][:limit]

@@ -4,7 +4,9 @@ spaCy finds `create_vectors` by the entry point `spacy_vectors`. What it asks of
 than its class `BaseVectors` says; the methods here are those that spaCy 3.8 calls.
 """
 
+import errno
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
@@ -15,6 +17,7 @@ import numpy as np
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.embeddings.value import Embeddings
+from ffjax.formats.demo import demo
 from ffjax.formats.load import load
 from ffjax.formats.snapshot.files import from_bytes, read_snapshot, to_bytes, write_snapshot
 from ffjax.formats.spacy.symbols import symbols
@@ -29,7 +32,8 @@ def create_vectors(
     """What spaCy calls for `[nlp.vectors]`; returns what makes the vectors of a vocabulary.
 
     Args:
-        path: a file or folder of embeddings that `ffjax.load` reads. It is read when vectors are
+        path: a file or folder of embeddings that `ffjax.load` reads, or `"demo"` for the built-in
+            embeddings. It is read when vectors are
             first asked for; a saved pipeline has its own copy, and works without the file.
         mmap: as in `ffjax.load`.
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
@@ -76,7 +80,7 @@ class PipelineVectors:
                     '`path`: expected a file of embeddings in `[nlp.vectors]` of the config, or a '
                     "saved pipeline, got None."
                 )
-            self._set(load(self._path, mmap=self._mmap))
+            self._set(self._load(self._path))
         assert self._embeddings is not None
         return self._embeddings
 
@@ -127,6 +131,10 @@ class PipelineVectors:
             spacy = (self.embeddings.metadata or {}).get("spacy") or {}
             attr = spacy.get("attr")
         return symbols().index(attr or "ORTH")
+
+    def __repr__(self) -> str:
+        content = self._path if self._embeddings is None else self._embeddings
+        return f"PipelineVectors({content!r})"
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -214,6 +222,15 @@ class PipelineVectors:
         self.__dict__.update(state)
         self._lock = RLock()
         self._forget()
+
+    def _load(self, path: str) -> Embeddings:
+        if path == "demo" and not os.path.exists(path):
+            return demo()
+        try:
+            return load(path, mmap=self._mmap)
+        except FileNotFoundError as error:
+            message = "`path` of `[nlp.vectors]`: expected an existing file or folder, got"
+            raise FileNotFoundError(errno.ENOENT, message, path) from error
 
     def _set(self, embeddings: Embeddings) -> None:
         with self._lock:

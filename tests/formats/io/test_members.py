@@ -96,7 +96,7 @@ def test_what_is_not_a_regular_file_is_skipped_unless_it_is_chosen(tmp_path: Pat
 def test_members_of_other_files(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_bytes(b"one 0.5\n")
-    with pytest.raises(ValueError, match="`member`: expected None .* not an archive, got 'a'"):
+    with pytest.raises(ValueError, match="`member`: .* is not one, got 'a'. Leave"):
         ffjax.load(path, member="a")
 
 

@@ -214,3 +214,14 @@ def test_a_tagger_learns_from_vectors_of_unknown_words(path: Path, tmp_path: Pat
     for trained in (nlp, spacy.load(tmp_path / "tagger")):
         doc = trained("teapots sipping tea pouring")
         assert [token.tag_ for token in doc] == ["N", "V", "N", "V"]
+
+
+def test_paths_that_are_not_files(tmp_path: Path) -> None:
+    vectors = create_vectors("demo")(spacy.blank("en").vocab)
+    assert repr(vectors) == "PipelineVectors('demo')"
+    assert vectors.shape == (ffjax.demo().storage.shape) and "Embeddings" in repr(vectors)
+    missing = create_vectors(str(tmp_path / "x.bin"))(spacy.blank("en").vocab)
+    with pytest.raises(FileNotFoundError, match=r"`path` of `\[nlp.vectors\]`: expected"):
+        _ = missing.embeddings
+    with pytest.raises(FileNotFoundError, match="got an installed package; `ffjax.load_spacy`"):
+        ffjax.load("spacy")
