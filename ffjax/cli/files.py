@@ -190,13 +190,13 @@ def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
     A name with another ending than that of the format is an error; a name without one is not.
     """
     check_distinct(output, *inputs)
-    if ending is not None and os.path.splitext(output)[1].lower() not in ("", ending):
-        raise BadInput(f"expected a name that ends with {ending}, got {output}.")
     if output != "-":
         from ffjax._internal.atomic_write import output_folder
 
         with translated("save", output):
             output_folder(output)
+    if ending is not None and os.path.splitext(output)[1].lower() not in ("", ending):
+        raise BadInput(f"expected a name that ends with {ending}, got {output}.")
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:
