@@ -52,7 +52,7 @@ def test_bin_is_fasttext_for_vocabularies_of_fasttext(tmp_path: Path) -> None:
     [
         (
             "a.bin",
-            "`path`: expected a name whose ending .*`.bin` may be word2vec.* Endings are .fifu .fin",
+            "`path`: expected a name whose ending .*`.bin` may be word2vec.* Endings are .fifu",
         ),
         ("a", "Say which format with `format=`"),
         ("a.xyz", "Say which format with `format=`"),
