@@ -12,13 +12,13 @@ T = TypeVar("T", bound="SnapshotValue")
 class Chunk:
     """What a finalfusion file may hold by itself: metadata, a vocabulary, a storage or norms."""
 
-    def write(self, path: str | bytes | int | PathLike[Any]) -> None:
+    def write(self, file: str | bytes | int | PathLike[Any]) -> None:
         """Writes a finalfusion file with only this chunk; an old file is replaced at the end.
 
         `load_metadata`, `load_vocab`, `load_storage` and `load_norms` read such files.
 
         Args:
-            path: a path, or a descriptor, which is closed afterwards as `open` does.
+            file: a path, or a descriptor, which is closed afterwards as `open` does.
 
         Raises:
             FinalfusionFormatError: if the format cannot hold it.
@@ -33,7 +33,7 @@ class Chunk:
         # Formats import the values; this method reaches up.
         from ffjax.formats.finalfusion.writer import write_chunks
 
-        write_chunks(path, [self])  # type: ignore[list-item]
+        write_chunks(file, [self])  # type: ignore[list-item]
 
 
 class SnapshotValue(ABC):

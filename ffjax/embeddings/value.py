@@ -246,17 +246,17 @@ class Embeddings(EverydayVerbs):
         chunks = (self.metadata, self.vocab, self.storage, self.norms)
         return [chunk for chunk in chunks if chunk is not None]
 
-    def write(self, path: str | bytes | int | PathLike[str]) -> None:
+    def write(self, file: str | bytes | int | PathLike[str]) -> None:
         """Writes a finalfusion file; an existing file is replaced when the new one is complete.
 
         Args:
-            path: the path. `training` is left out, since the format cannot hold it;
+            file: the path. `training` is left out, since the format cannot hold it;
                 `write_finalfusion` requires `drop_training`.
         """
         # Formats import embeddings, so that this import is not at the top.
         from ffjax.formats.finalfusion.writer import write_finalfusion
 
-        write_finalfusion(path, self, drop_training=True)
+        write_finalfusion(file, self, drop_training=True)
 
     def explore(self, path: Any = None, **options: Any) -> Any:
         """A page to explore the words on a map; see `ffjax.explore` for the arguments.

@@ -34,7 +34,7 @@ _MAX_WORD_BYTES = 1 << 20
 _SPACE = b" "[0]
 
 
-def load_word2vec(path: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
+def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
     r"""Reads embeddings in word2vec's binary format.
 
     Vectors are scaled to unit length, and `norms` holds the lengths that they had; zero vectors
@@ -45,7 +45,7 @@ def load_word2vec(path: File | Stream, lossy: bool = False, limit: int | None = 
     kept with norm 1, with one warning.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
 
@@ -67,7 +67,7 @@ def load_word2vec(path: File | Stream, lossy: bool = False, limit: int | None = 
         (['one'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
     options = {"lossy": lossy, "limit": limit}
-    with read_word2vec_blocks(path, unit=True, in_place=True, **options) as blocks:
+    with read_word2vec_blocks(file, unit=True, in_place=True, **options) as blocks:
         return row_blocks.collect(blocks)
 
 
@@ -176,7 +176,7 @@ class _Reader(row_blocks.BlockReader):
 
 
 def write_word2vec(
-    path: File,
+    file: File,
     embeddings: Embeddings,
     *,
     unnormalize: bool = True,
@@ -188,7 +188,7 @@ def write_word2vec(
     an error naming the option that permits dropping it.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
         **options: what to drop, as in `write_text`.
@@ -216,7 +216,7 @@ def write_word2vec(
             "`embeddings`: expected words without spaces, since word2vec files can't hold them, "
             f"got {table[int(with_space[0])]!r}. Text files can."
         )
-    with open_output(path) as out:
+    with open_output(file) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
         for words, rows in export.word_blocks(embeddings, unnormalize):
             out.write(_encode(words, rows))

@@ -53,7 +53,7 @@ _MAX_NGRAMS = 1 << 24
 
 
 def load_fasttext(
-    path: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
+    file: File | Stream, *, mmap: bool = False, lossy: bool = False, limit: int | None = None
 ) -> Embeddings:
     """Reads a fastText model, `.bin` or quantized `.ftz`.
 
@@ -69,7 +69,7 @@ def load_fasttext(
     warning says how many. Where vectors are composed when they are read, there is no warning.
 
     Args:
-        path: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the matrices instead of reading them: opening then takes the time that
             the words take, and vectors are composed when they are read. The file must not be
             changed in place while the embeddings are used. What is not a regular file is copied to
@@ -102,7 +102,7 @@ def load_fasttext(
         (['tea', 'coffee'], 3, 6, (3,))
     """
     check_limit(limit)
-    with open_source(path, magic=MAGIC, without_magic=is_without_magic) as source:
+    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 

@@ -31,7 +31,7 @@ _Indexer = FastTextIndexer | PrunedIndexer
 _BLOCK_ROWS = 8192
 
 
-def write_fasttext(path: File, embeddings: Embeddings, *, drop_metadata: bool = False) -> None:
+def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = False) -> None:
     """Writes embeddings as a model that fastText opens.
 
     The vectors that fastText computes are the embeddings' before they were scaled to unit length
@@ -43,7 +43,7 @@ def write_fasttext(path: File, embeddings: Embeddings, *, drop_metadata: bool = 
     old file stays complete until the new one is.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: the embeddings, with a `FastTextVocab` or a `SimpleVocab`.
         drop_metadata: whether to leave out metadata that is not a fastText setting.
 
@@ -94,7 +94,7 @@ def write_fasttext(path: File, embeddings: Embeddings, *, drop_metadata: bool = 
     counts = np.concatenate([training.counts, training.label_counts])
     labels, n_tokens = training.label_table, training.n_tokens
     buckets = None if buckets is None else np.asarray(buckets)
-    with open_output(path) as raw:
+    with open_output(file) as raw:
         output = Output(raw)
         layout.write_version(output, version)
         config.write(output)

@@ -21,7 +21,7 @@ from ffjax.vocab import Vocab
 _READERS = {chunk.identifier: chunk.read for chunk in CHUNKS}
 
 
-def load_finalfusion(path: File | Stream, mmap: bool = False) -> Embeddings:
+def load_finalfusion(file: File | Stream, mmap: bool = False) -> Embeddings:
     """Reads embeddings from a finalfusion file.
 
     The file holds metadata (if it has any), a vocabulary, a storage and norms (if it has any), in
@@ -29,7 +29,7 @@ def load_finalfusion(path: File | Stream, mmap: bool = False) -> Embeddings:
     files.
 
     Args:
-        path: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        file: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
         mmap: whether to map the matrix, or the codes of a quantized one, instead of reading it into
             memory. The file must not be changed in place while the embeddings are used. What is not
             a regular file is copied to a temporary one.
@@ -50,15 +50,15 @@ def load_finalfusion(path: File | Stream, mmap: bool = False) -> Embeddings:
         >>> ffjax.load_finalfusion(path)["two"]
         array([0., 1., 0.], dtype=float32)
     """
-    with _open(path) as source:
+    with _open(file) as source:
         return read_embeddings(source, mmap=mmap)
 
 
-def load_vocab(path: File) -> Vocab:
+def load_vocab(file: File) -> Vocab:
     """Reads the vocabulary of a finalfusion file, the first one if it has several.
 
     Args:
-        path: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
         FinalfusionFormatError: if the file is corrupt, or has no vocabulary; the error names the
@@ -71,14 +71,14 @@ def load_vocab(path: File) -> Vocab:
         >>> ffjax.load_vocab(path)
         SimpleVocab(2 words)
     """
-    return _load_first(path, "a vocabulary", VOCABS)
+    return _load_first(file, "a vocabulary", VOCABS)
 
 
-def load_storage(path: File, mmap: bool = False) -> Storage:
+def load_storage(file: File, mmap: bool = False) -> Storage:
     """Reads the storage of a finalfusion file, the first one if it has several.
 
     Args:
-        path: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: the path, or a descriptor, which is closed afterwards as `open` does.
         mmap: whether to map it, as in `load_finalfusion`.
 
     Raises:
@@ -92,14 +92,14 @@ def load_storage(path: File, mmap: bool = False) -> Storage:
         >>> ffjax.load_storage(path, mmap=True)
         NdArray(2 x 3)
     """
-    return _load_first(path, "a storage", STORAGES, mmap)
+    return _load_first(file, "a storage", STORAGES, mmap)
 
 
-def load_norms(path: File) -> Norms:
+def load_norms(file: File) -> Norms:
     """Reads the norms of a finalfusion file, the first ones if it has several.
 
     Args:
-        path: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
         FinalfusionFormatError: if the file is corrupt, or has no norms; the error names the chunks
@@ -112,14 +112,14 @@ def load_norms(path: File) -> Norms:
         >>> ffjax.load_norms(path)
         Norms(3)
     """
-    return _load_first(path, "norms", (ChunkId.NdNorms,))
+    return _load_first(file, "norms", (ChunkId.NdNorms,))
 
 
-def load_metadata(path: File) -> Metadata:
+def load_metadata(file: File) -> Metadata:
     """Reads the metadata of a finalfusion file, the first if it has several.
 
     Args:
-        path: the path, or a descriptor, which is closed afterwards as `open` does.
+        file: the path, or a descriptor, which is closed afterwards as `open` does.
 
     Raises:
         FinalfusionFormatError: if the file is corrupt, or has no metadata; the error names the
@@ -132,7 +132,7 @@ def load_metadata(path: File) -> Metadata:
         >>> ffjax.load_metadata(path)["corpus"]
         'news'
     """
-    return _load_first(path, "metadata", (ChunkId.Metadata,))
+    return _load_first(file, "metadata", (ChunkId.Metadata,))
 
 
 def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:

@@ -27,7 +27,7 @@ from ffjax.strings.string_table import StringTable
 
 
 def load_text(
-    path: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
+    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
 ) -> Embeddings:
     r"""Reads embeddings in text without a line of dimensions, such as GloVe's.
 
@@ -40,7 +40,7 @@ def load_text(
     with NaN or infinity are kept with norm 1, with one warning.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
         dims: how many values each line has. This settles lines like `python 2.7 0.5 0.25`, whose
@@ -65,19 +65,19 @@ def load_text(
         (['one', 'New York'], [0.6000000238418579, 0.800000011920929], 5.0)
     """
     options = {"dims": dims, "lossy": lossy, "limit": limit}
-    with read_text_blocks(path, header=False, unit=True, **options) as blocks:
+    with read_text_blocks(file, header=False, unit=True, **options) as blocks:
         return row_blocks.collect(blocks)
 
 
 def load_text_dims(
-    path: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
+    file: File | Stream, lossy: bool = False, limit: int | None = None, *, dims: int | None = None
 ) -> Embeddings:
     r"""Reads text with a first line `rows dims`, as word2vec and fastText (`.vec`) write it.
 
     Everything else is as in `load_text`.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; all of them by default.
         dims: the dimensions of the file, given to say that surplus fields belong to the word,
@@ -98,7 +98,7 @@ def load_text_dims(
         Embeddings(NdArray(1 x 2), SimpleVocab(1 words), Norms(1))
     """
     options = {"dims": dims, "lossy": lossy, "limit": limit}
-    with read_text_blocks(path, header=True, unit=True, **options) as blocks:
+    with read_text_blocks(file, header=True, unit=True, **options) as blocks:
         return row_blocks.collect(blocks)
 
 

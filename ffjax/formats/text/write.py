@@ -16,7 +16,7 @@ from ffjax.formats.text.table import is_aligned, misread_hint, surplus_check
 
 
 def write_text(
-    path: File,
+    file: File,
     embeddings: Embeddings,
     sep: str = " ",
     *,
@@ -31,7 +31,7 @@ def write_text(
     dropping it.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         sep: what stands between a word and its values; spaces stand between values.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
@@ -55,11 +55,11 @@ def write_text(
         >>> path.read_text().splitlines()
         ['one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(path, embeddings, sep, unnormalize, options, header=False)
+    _write(file, embeddings, sep, unnormalize, options, header=False)
 
 
 def write_text_dims(
-    path: File,
+    file: File,
     embeddings: Embeddings,
     sep: str = " ",
     *,
@@ -71,7 +71,7 @@ def write_text_dims(
     Everything else is as in `write_text`.
 
     Args:
-        path: a path, or a descriptor, which is closed afterwards as `open` does.
+        file: a path, or a descriptor, which is closed afterwards as `open` does.
         embeddings: what to write.
         sep: what stands between a word and its values; spaces stand between values.
         unnormalize: whether to multiply the vectors by their norms. Otherwise norms are lost.
@@ -90,7 +90,7 @@ def write_text_dims(
         >>> path.read_text().splitlines()
         ['2 2', 'one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(path, embeddings, sep, unnormalize, options, header=True)
+    _write(file, embeddings, sep, unnormalize, options, header=True)
 
 
 def check_separator(sep: Any) -> None:
