@@ -54,11 +54,11 @@ def test_pq_on_the_host():
         (lambda: ffjax.NdArray(np.zeros((2, 2), ">f4")), TypeError, "`matrix`: .*got 2 of >f4"),
         (lambda: storage(2)[None], TypeError, "`key`: .*got None"),
         (lambda: storage(2, kind="pq")[None], TypeError, "`key`: .*got None"),
-        (lambda: storage(2, kind="pq")[1, 0], TypeError, r"`key`: .*got \(1, 0\). .* give a list"),
+        (lambda: storage(2, kind="pq")[1, 0], TypeError, r"`key`: .*got tuple \(1, 0\). .* give a list"),
         (
             lambda: storage(2, kind="int8")[1, 0],
             TypeError,
-            r"`key`: .*got \(1, 0\). .* give a list",
+            r"`key`: .*got tuple \(1, 0\). .* give a list",
         ),
         (lambda: storage(2)[2], IndexError, "2"),
         (
