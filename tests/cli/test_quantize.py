@@ -206,7 +206,7 @@ def test_reconstruct(ff, small, tmp_path):
     [
         ("x.vec", (), "expected a format that can store pq codes, finalfusion or msgpack"),
         ("x.fifu", ("--method", "int8"), "expected a format that can store int8 codes, msgpack"),
-        ("x.xyz", (), "expected a name that ends"),
+        ("x.xyz", (), "expected a name whose ending tells the format"),
         ("none/x.fifu", (), "none"),
     ],
 )

@@ -248,7 +248,7 @@ def test_formats_by_name_and_arguments_are_checked_before_reading(tmp_path: Path
 def test_an_unknown_source_names_the_argument(tmp_path: Path) -> None:
     path = tmp_path / "source"
     path.write_bytes(b"\x00\x01")
-    with pytest.raises(ffjax.FormatError, match="say which with `from_format=`"):
+    with pytest.raises(ffjax.FormatError, match="name it with `from_format=`"):
         convert(path, tmp_path / "x.fifu")
 
 
