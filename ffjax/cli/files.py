@@ -185,7 +185,7 @@ def check_target(target: Target) -> str:
 
 
 def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
-    """Checks before anything is read that a file can be written, and is none of the inputs.
+    """Checks before anything is read that a file can be written and is not an input.
 
     A name with another ending than that of the format is an error; a name without one is not.
     """

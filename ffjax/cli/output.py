@@ -23,7 +23,7 @@ _NO_CANDIDATE = "there is no other word with a finite vector to choose from."
 def show_answers(
     query: Sequence[str], answers: Sequence[Answer] | None, problem: str, *, as_json: bool
 ) -> None:
-    """Prints the answers to one query, or why there are none on standard error."""
+    """Prints the answers to one query, or on standard error why nothing was found."""
     if not answers:
         sys.stdout.flush()
         words = " ".join(word or repr(word) for word in query)

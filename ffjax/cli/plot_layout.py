@@ -111,7 +111,7 @@ def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
 
 
 def _outward(pixels: Any) -> Any:
-    """Unit vectors away from the dots nearby, downwards if there are none, shape `[n, 2]`."""
+    """Unit vectors away from nearby dots, downwards without any, shape `[n, 2]`."""
     import numpy as np
 
     away = pixels[:, None] - pixels

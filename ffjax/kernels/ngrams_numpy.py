@@ -298,7 +298,7 @@ def fasttext_states(
     """
     n = len(begins)
     largest = 1 if n == len(data) else int(sizes.max(initial=0))
-    # Sign-extended bytes of characters, and what their hash is multiplied by: 1 if there are none.
+    # Sign-extended bytes of characters, and the factor of their hash, which is 1 without bytes.
     signed = data.view(np.int8)
     values = [_padded(signed[begins], max_n)]
     factors: list[Any] = [np.uint32(PRIME_32)]

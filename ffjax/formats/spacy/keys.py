@@ -48,7 +48,7 @@ def _hashes(words: StringTable) -> np.ndarray:
 
 
 def _search(hashes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """For each key the number of an equal hash, -1 if there is none."""
+    """For each key, the number of the hash equal to it, or -1."""
     order = np.argsort(hashes)
     numbers = order[np.searchsorted(hashes, keys, sorter=order) % len(order)]
     return np.where(hashes[numbers] == keys, numbers, -1)
