@@ -33,8 +33,8 @@ def create_vectors(
 
     Args:
         path: a file or folder of embeddings that `ffjax.load` reads, or `"demo"` for the built-in
-            embeddings. It is read when vectors are
-            first asked for; a saved pipeline has its own copy, and works without the file.
+            embeddings. It is read when a vector is first needed; a saved pipeline has its own
+            copy and works without the file.
         mmap: as in `ffjax.load`.
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
             named in the metadata (tables from spaCy have one), or else the text.
