@@ -1,4 +1,4 @@
-"""The command `ffjax`, one module a subcommand."""
+"""The command `ffjax`: the subcommands are in modules by what they do."""
 
 from ffjax.cli.app import command, main
 

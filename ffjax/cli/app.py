@@ -1,8 +1,8 @@
 """The command: collects the subcommands and runs one.
 
-A subcommand is a function, whose docstring is its help, in the module of the same name; add its
-name below. Nothing may import JAX before a function runs, so that `--help` and shell completion are
-quick: write `import ffjax`, whose names are imported when they are used.
+A subcommand is a function, whose docstring is its help; add its name below. Nothing may import JAX
+before a function runs, so that `--help` and shell completion are quick: write `import ffjax`, whose
+names are imported when they are used.
 """
 
 import gc
@@ -18,21 +18,24 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from ffjax import __version__
-from ffjax.cli import exit_status
-from ffjax.cli.analogy import repeat_include
-from ffjax.cli.exit_status import BadInput, explain, say
-from ffjax.cli.options import expand
+from ffjax.cli import messages
+from ffjax.cli.messages import BadInput, explain, say
+from ffjax.cli.options import expand, repeat_include
 from ffjax.errors import FormatError
 
-# The panels of `ffjax --help` and the commands in them.
-COMMANDS = {
-    "Query": "similar analogy search plot explore neighbours".split(),
-    "Inspect": "info metadata evaluate demo".split(),
-    "Embed": ["embed", "classify"],
-    "Transform": "convert select prune reduce quantize reconstruct bucket_to_explicit".split(),
-}
-# Commands in the module of another one.
-MODULES = {"reconstruct": "quantize", "bucket_to_explicit": "convert"}
+# In the order of `ffjax --help`: the panel, the module and the commands in it.
+COMMANDS = (
+    ("Query", "query", "similar analogy search"),
+    ("Query", "plot", "plot"),
+    ("Query", "explore", "explore neighbours"),
+    ("Inspect", "inspect", "info metadata evaluate"),
+    ("Inspect", "demo", "demo"),
+    ("Embed", "text", "embed classify"),
+    ("Transform", "transform", "convert select prune reduce"),
+    ("Transform", "quantize", "quantize reconstruct"),
+    ("Transform", "transform", "bucket-to-explicit"),
+)
+MODULES = {name: module for _, module, names in COMMANDS for name in names.split()}
 
 _HELP = ["-h", "--help"]
 
@@ -40,8 +43,13 @@ _HELP = ["-h", "--help"]
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
 
-def app() -> typer.Typer:
-    """The typer application with all subcommands."""
+def function_of(name: str) -> Any:
+    """The function of a subcommand."""
+    return getattr(import_module(f"ffjax.cli.{MODULES[name]}"), name.replace("-", "_"))
+
+
+def app(only: str | None = None) -> typer.Typer:
+    """The typer application with all subcommands, or with one, which is quicker."""
     application = typer.Typer(
         name="ffjax",
         callback=ffjax,
@@ -50,11 +58,11 @@ def app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": _HELP},
     )
-    for panel, names in COMMANDS.items():
-        for name in names:
-            module = import_module(f"ffjax.cli.{MODULES.get(name, name)}")
-            add = application.command(name.replace("_", "-"), rich_help_panel=panel)
-            add(exit_status.interruptible(expand(getattr(module, name))))
+    for panel, _, names in COMMANDS:
+        for name in names.split():
+            if only not in MODULES or name == only:
+                add = application.command(name, rich_help_panel=panel)
+                add(expand(function_of(name)))
     return application
 
 
@@ -83,16 +91,16 @@ def ffjax(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command with arguments, `sys.argv[1:]` by default; returns its exit status."""
-    exit_status.open_closed_streams()
-    _use_utf8()
+    _prepare_streams()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments[:1] == ["analogy"]:
+    arguments = arguments or ["--help"]
+    if arguments[0] == "analogy":
         arguments = repeat_include(arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: say(str(message))
-            group = _without_types(typer.main.get_command(app()))
-            status = group.main(arguments or ["--help"], "ffjax", standalone_mode=False)
+            group = _without_types(typer.main.get_command(app(arguments[0])))
+            status = group.main(arguments, "ffjax", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
         context = getattr(error, "ctx", None)
@@ -101,19 +109,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = message.replace("Value error, ", "")
         end = "" if message.endswith((".", "?")) else "."
         say(f"error: {message}{end} See `{path} --help`.")
-        return exit_status.BAD_INPUT
-    except typer.Abort:
-        return exit_status.INTERRUPTED
+        return messages.BAD_INPUT
+    except (typer.Abort, KeyboardInterrupt):
+        return messages.INTERRUPTED
     except BrokenPipeError:
-        return exit_status.BROKEN_PIPE
+        return messages.BROKEN_PIPE
     except SystemExit as error:
-        # Help for a reader that has gone away ends like this.
+        # typer ends like this if the reader of the output has gone away.
         if not isinstance(error.__context__, BrokenPipeError):
             raise
-        return exit_status.BROKEN_PIPE
+        return messages.BROKEN_PIPE
     except (BadInput, FormatError, OSError, MemoryError) as error:
         say(f"error: {explain(error)}")
-        return exit_status.BAD_INPUT
+        return messages.BAD_INPUT
     return status if isinstance(status, int) else 0
 
 
@@ -121,8 +129,13 @@ def command() -> NoReturn:
     """Entry point of the shell command: runs `main` and ends the process with its status."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking at them takes 0.1 s
     status = main()
-    exit_status.drop_unwritten_output()
-    if status == exit_status.INTERRUPTED:
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would complain at exit about output that cannot be written
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+    if status == messages.INTERRUPTED:
         # Computations may still run on other threads; Python's exit would take what they use.
         with suppress(OSError, ValueError):
             sys.stderr.flush()
@@ -142,10 +155,18 @@ def _without_types(group: Any) -> Any:
     return group
 
 
-def _use_utf8() -> None:
-    """Makes the standard streams UTF-8; bytes that are not UTF-8 pass through unchanged."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
+def _prepare_streams() -> None:
+    """Opens standard streams that the caller closed, and makes all of them UTF-8."""
+    # A file would get the descriptor of a closed stream. Standard output becomes read-only, so a
+    # command that prints fails.
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for name, mode in modes.items():
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, mode)  # the lowest free number, which is its own
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", closefd=False))
+        stream = getattr(sys, name)
         if isinstance(stream, TextIOWrapper):
-            errors = "backslashreplace" if stream is sys.stderr else "surrogateescape"
+            # Bytes that are not UTF-8 pass through unchanged.
+            errors = "backslashreplace" if name == "stderr" else "surrogateescape"
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors=errors)

@@ -1,17 +1,60 @@
-"""Errors and warnings of the library in the words of the command line.
+"""Messages on standard error, and errors and warnings of the library in the command's words.
+
+| exit status | meaning |
+| --- | --- |
+| 0 | success: every query has an answer |
+| 1 | a query has no answer, or the file lacks what was requested; the rest was done |
+| 2 | bad input: wrong usage, a missing or unreadable file, an unsuitable format or value |
+| 130 | interrupted (Ctrl-C); files are as they were before |
+| 141 | the reader of the output went away, as in `ffjax ... | head` |
 
 The library names its arguments in backticks: `` `limit`: expected ... ``, ``Use `lossy=True` ``.
 `OPTIONS` says what each argument is called here.
 """
 
+import errno
+import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from ffjax.cli.exit_status import BadInput, say
 from ffjax.errors import FormatError
 from ffjax.formats.registry import FORMATS
+
+UNANSWERED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class BadInput(Exception):
+    """The user's input is unusable; the message is one line that says why and what to do."""
+
+
+def say(message: str) -> None:
+    """Prints one line on standard error, if it is open."""
+    with suppress(OSError):
+        print(f"ffjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def explain(error: BaseException) -> str:
+    """An error as one line for people."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = error.filename
+    if name is None:
+        is_closed = error.errno == errno.EBADF
+        return "standard output is closed" if is_closed else error.strerror
+    name = f"file descriptor {name}" if isinstance(name, int) else os.fsdecode(name)
+    name = name or "an empty name"
+    # Messages of ffjax end with the name; those of the system do not have it.
+    if error.strerror.endswith((" got", ":")):
+        return f"{error.strerror} {name}"
+    return f"{name}: {error.strerror}"
 
 
 def _flags(names: str) -> dict[str, str]:

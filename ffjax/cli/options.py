@@ -5,7 +5,7 @@ of the group, see `expand`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
@@ -129,6 +129,21 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = escape(cleandoc(command.__doc__ or ""))
     return run
+
+
+def repeat_include(arguments: Sequence[str]) -> list[str]:
+    """Repeats `--include` for each role that follows it, since an option takes one value."""
+    repeated: list[str] = []
+    follows = False  # whether the last argument is `--include` or one of its values
+    for i, argument in enumerate(arguments):
+        if argument == "--":
+            return [*repeated, *arguments[i:]]
+        if follows and argument in "abc" and repeated[-1] in "abc":
+            repeated.append("--include")
+        elif not (follows and repeated[-1] in ("--include", "-i")):
+            follows = argument in ("--include", "-i")
+        repeated.append(argument)
+    return repeated
 
 
 def escape(text: str) -> str:

@@ -1,16 +1,17 @@
 """`ffjax quantize` and `ffjax reconstruct`: codes in place of numbers, and back."""
 
 import os
+from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from typer import Option
 
 import ffjax
-from ffjax.cli.exit_status import BadInput, say
 from ffjax.cli.files import check_target, rewrite, shown, size_of
+from ffjax.cli.messages import BadInput, say
 from ffjax.cli.options import Json, Source, Target
-from ffjax.cli.output import facts, short
-from ffjax.cli.progress import Bar
+from ffjax.cli.output import Progress, facts, short
 
 Quantizer = Literal["pq", "opq", "int8", "bfloat16"]
 TRAINED = ("pq", "opq")
@@ -67,16 +68,13 @@ def quantize(
     size_before = size_of(source.file)  # the output may replace the input
     quality: Any = None
 
-    def change(emb: "ffjax.Embeddings", bar: Bar) -> "ffjax.Embeddings":
+    def change(emb: "ffjax.Embeddings", bar: Progress) -> "ffjax.Embeddings":
         import jax
 
         nonlocal quality
         chosen, codes = method or "pq", subquantizers
         if most is not None:
-            from ffjax.cli.quantize_size import best_within
-
-            options: Any = {"method": method, "bits": bits, "keep_lengths": not raw}
-            chosen, codes = best_within(emb, most, format, **options)
+            chosen, codes = _best_within(emb, most, format, method, bits or 8, not raw)
             say(f"chose --method {chosen}" + (f" --subquantizers {codes}." if codes else "."))
         small, quality = ffjax.quantize(
             emb,
@@ -104,7 +102,7 @@ def quantize(
         "mean cosine": short(quality.mean_cosine),
         "recall of 10 nearest": short(quality.recall),
     }
-    facts(values, as_json=json)
+    facts(values, json)
 
 
 def reconstruct(source: Source, target: Target) -> None:
@@ -151,3 +149,60 @@ def _checked_format(target: Target, method: str) -> str:
         f"{shown(target.output, output=True)}: expected a format that can store {method} codes, "
         f"{expected}, got {format}. `ffjax reconstruct` gives plain vectors."
     )
+
+
+def _best_within(
+    emb: "ffjax.Embeddings", most: int, format: str, method: str | None, bits: int, norms: bool
+) -> tuple[str, int | None]:
+    """The method and the bytes of a row of the best file of at most so many bytes."""
+    import jax
+    import numpy as np
+
+    from ffjax.formats.finalfusion.writer import finalfusion_size
+    from ffjax.formats.snapshot.files import snapshot_size
+    from ffjax.transforms.quantize.sampling import all_unit, norms_of
+
+    norms = norms and not all_unit(norms_of(emb.storage, lambda rows, total: None))
+    size_of = finalfusion_size if format == "finalfusion" else snapshot_size
+    size = 0
+    for name, n_codes in _from_the_best(emb.dims, format):
+        if method not in (None, name):
+            continue
+        make = partial(_zeros, name, emb.storage.shape, n_codes, 1 << bits, norms)
+        # Zeros that are broadcast, which take no memory.
+        storage: Any = jax.tree.map(
+            lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), jax.eval_shape(make)
+        )
+        size = size_of(emb.replace(storage=storage, training=None))
+        if size <= most:
+            return name, n_codes or None
+    raise BadInput(
+        f"--max-size: expected at least {size:,} bytes, which the words and the smallest codes "
+        f"take, got {most:,}. Keep fewer words first, as with `ffjax select --first 20000`."
+    )
+
+
+def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int]]:
+    """Methods with the codes of a row; more codes lose less, and for as many a rotation does."""
+    if format == "msgpack":
+        yield from (("bfloat16", 0), ("int8", 0))
+    for n_codes in range(dims, 0, -1):
+        if dims % n_codes == 0:
+            yield from (("opq", n_codes), ("pq", n_codes))
+
+
+def _zeros(
+    method: str, shape: tuple[int, int], n_codes: int, centroids: int, has_norms: bool
+) -> "ffjax.Storage":
+    """A storage of zeros of the shapes that a method gives."""
+    import jax.numpy as jnp
+
+    rows, dims = shape
+    if method == "bfloat16":
+        return ffjax.NdArray(jnp.zeros(shape, jnp.bfloat16))
+    if method == "int8":
+        return ffjax.Int8Array(jnp.zeros(shape, jnp.int8), jnp.zeros(rows))
+    projection = jnp.zeros((dims, dims)) if method == "opq" else None
+    pq = ffjax.PQ(jnp.zeros((n_codes, centroids, dims // n_codes)), projection)
+    norms = jnp.zeros(rows) if has_norms else None
+    return ffjax.QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)

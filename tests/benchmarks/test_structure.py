@@ -10,10 +10,10 @@ def test_code_lines_are_those_without_docstrings_comments_and_blanks():
 
 
 def test_files_entered_are_those_of_the_package_whose_functions_run():
-    from ffjax.cli.exit_status import explain
+    from ffjax.cli.messages import explain
 
     entered = structure.files_entered(lambda: [explain(MemoryError()), structure.code_lines("")])
-    assert [name.rpartition("ffjax/")[2] for name in entered] == ["cli/exit_status.py"]
+    assert [name.rpartition("ffjax/")[2] for name in entered] == ["cli/messages.py"]
 
 
 def test_sizes_are_counted():

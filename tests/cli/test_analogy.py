@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.cli.analogy import repeat_include, roles
-from ffjax.cli.exit_status import BadInput
+from ffjax.cli.options import repeat_include
 
 QUERIES = ["man king woman", "paris france berlin", "good better bad", "tokyo japan rome"]
 
@@ -114,10 +113,11 @@ def test_include_takes_several_roles_like_ffp_analogy(arguments, expected):
     assert " ".join(repeat_include(arguments.split())) == expected
 
 
-def test_roles_are_a_b_and_c():
-    assert roles([]) == set() and roles(["a,b", "c"]) == {"a", "b", "c"}
-    with pytest.raises(BadInput, match="expected any of a, b and c, got d"):
-        roles(["a", "d"])
+def test_roles_are_a_b_and_c(ff, demo_file):
+    query = ["analogy", demo_file, "good", "better", "bad", "-k", 2]
+    assert ff(*query, "-i", "a,b", "-i", "c") == ff(*query, "--include", "a", "b", "c")
+    result = ff(*query, "-i", "d")
+    assert result.status == 2 and "expected any of a, b and c, got d" in result.err
 
 
 def test_methods_metrics_and_the_first_words(ff, demo_file):

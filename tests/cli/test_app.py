@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +18,7 @@ from ffjax.formats.registry import FORMATS
 from tests.formats.fasttext import files as fasttext_files
 from tests.formats.pickles import pickle_files
 
-COMMANDS = [name.replace("_", "-") for names in app.COMMANDS.values() for name in names]
+COMMANDS = [*app.MODULES]
 ROOT = Path(ffjax.__file__).parents[1]
 
 
@@ -60,8 +59,7 @@ def test_help_breaks_no_word_at_80_columns(ff, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = words_of(ff(command, "--help").out)
     parser = typer.main.get_command(app.app()).get_command(None, command)
-    module = import_module(f"ffjax.cli.{app.MODULES.get(command.replace('-', '_'), command)}")
-    assert words_of(getattr(module, command.replace("-", "_")).__doc__) <= shown
+    assert words_of(app.function_of(command).__doc__) <= shown
     for parameter in parser.params:
         assert words_of(parameter.help or "") <= shown
         options = [",".join(name for name in parameter.opts if name.startswith("--"))]

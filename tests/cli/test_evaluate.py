@@ -5,7 +5,7 @@ import json
 import pytest
 
 import ffjax
-from ffjax.cli.evaluate import _table
+from ffjax.cli.inspect import _table
 
 QUESTIONS = ": family\nMan King Woman Queen\nboy girl 12345 x\n: grammar\ngood better bad worse\n"
 PAIRS = "# judged\ntea\tcoffee\t9\ntea\tphysics\t1\ntea\tbread\t5\ntea\t12345\t3\n"

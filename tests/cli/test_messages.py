@@ -9,7 +9,7 @@ import typer
 
 import ffjax
 from ffjax.cli import app, messages
-from ffjax.cli.exit_status import BadInput
+from ffjax.cli.messages import BadInput
 from ffjax.errors import FormatError
 
 PARAMETERS = {

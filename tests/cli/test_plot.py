@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ffjax.cli.plot_layout import COLORS
+from ffjax.cli.plot import COLORS
 from ffjax.transforms.projection.plane import principal_plane
 
 

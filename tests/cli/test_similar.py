@@ -206,7 +206,7 @@ def test_more_queries_than_are_searched_at_once(ff, demo_file, monkeypatch):
     monkeypatch.setenv("FFJAX_COMPILE", "always")  # few words would be answered by NumPy
     words = ffjax.demo().vocab.words[:150]
     expected = ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows
-    monkeypatch.setattr("ffjax.cli.inputs.BATCH", 64)
+    monkeypatch.setattr("ffjax.cli.files.BATCH", 64)
     assert ff("similar", demo_file, "-k", 1, stdin="\n".join(words)).rows == expected
     assert [row[0] for row in expected] == words
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.cli import exit_status as status
-from ffjax.cli import progress
-from ffjax.cli.inputs import BATCH
+from ffjax.cli import messages as status
+from ffjax.cli import output
+from ffjax.cli.files import BATCH
 
 FFJAX = [sys.executable, "-m", "ffjax"]
 
@@ -173,11 +173,11 @@ class Terminal:
     ],
 )
 def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, settings, shows):
-    monkeypatch.setattr(progress, "DELAY", delay)
+    monkeypatch.setattr(output, "DELAY", delay)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.working("Counting", **settings) as bar:
+    with output.working("Counting", **settings) as bar:
         bar.advance(2)
         deadline = time.monotonic() + (10 if shows else 0.5)
         while (
@@ -189,11 +189,11 @@ def test_a_bar_shows_on_a_terminal_once_the_work_takes_long(monkeypatch, delay, 
 
 
 def test_a_bar_shows_the_current_step(monkeypatch):
-    monkeypatch.setattr(progress, "DELAY", 0.01)
+    monkeypatch.setattr(output, "DELAY", 0.01)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.working("Reading", unit="bytes") as bar:
+    with output.working("Reading", unit="bytes") as bar:
         for what, steps, total, shows in (
             ("Reading", 3, 7, "Reading.*3.* bytes"),
             ("Writing", 0, None, "Writing.*0"),
@@ -207,11 +207,11 @@ def test_a_bar_shows_the_current_step(monkeypatch):
 
 
 def test_a_bar_keeps_out_of_the_way_of_answers_and_messages(monkeypatch, capfd):
-    monkeypatch.setattr(progress, "DELAY", 0.01)
+    monkeypatch.setattr(output, "DELAY", 0.01)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.working("Counting"):
+    with output.working("Counting"):
         deadline = time.monotonic() + 10
         while "Counting" not in terminal.text and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -222,8 +222,8 @@ def test_a_bar_keeps_out_of_the_way_of_answers_and_messages(monkeypatch, capfd):
 
 
 def test_no_bar_shows_where_there_is_no_terminal(monkeypatch, capfd):
-    monkeypatch.setattr(progress, "DELAY", 0.0)
-    with progress.working("Counting"):
+    monkeypatch.setattr(output, "DELAY", 0.0)
+    with output.working("Counting"):
         time.sleep(0.3)
     assert capfd.readouterr() == ("", "")
 

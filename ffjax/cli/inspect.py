@@ -1,0 +1,165 @@
+"""`ffjax info`, `metadata` and `evaluate`: what files hold, and how good it is."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Exit, Option
+
+import ffjax
+from ffjax._internal.json_lines import to_json
+from ffjax.cli import files as inputs
+from ffjax.cli.files import input_of, load, shown, task
+from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
+from ffjax.cli.options import OUTPUT_HELP, Json, MethodOption, Source
+from ffjax.cli.output import console, facts, plain_table, short, tabbed
+
+_ANALOGY_COLUMNS = ("section", "right", "asked", "accuracy", "skipped")
+_SIMILARITY_COLUMNS = ("pearson", "spearman", "pairs", "skipped")
+
+
+def info(source: Source, json: Json = False) -> None:
+    """Show what a file of embeddings holds.
+
+    Only the heads of a file and of its chunks are read. Text without a line of
+    dimensions is scanned for its words, and repeated_words is the number of
+    lines whose word occurred before. Finalfusion files with single chunks,
+    such as a vocabulary, are shown too.
+
+    In a pipe each line is a name and a value, separated by a tab.
+
+    Examples:
+      ffjax info words.fifu
+      ffjax info words.fifu --json | jq .words
+      ffjax info cc.de.300.bin
+    """
+    from ffjax.formats.describe import describe
+
+    file = source.file
+    with task("Reading", file, "load"):
+        values = describe(input_of(file), source.format, **inputs.reading_options(source))
+    if "vocabulary" in values:
+        values["vocabulary"] = values["vocabulary"].replace("`words=`", "--input-words")
+    facts({"file": shown(file), "bytes": inputs.size_of(file), **values}, json)
+
+
+def metadata(
+    source: Source,
+    output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
+    replace: Annotated[
+        str | None, Option("--replace", metavar="TOML", help="New metadata; - for standard input.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the metadata of embeddings, or write a copy with other metadata.
+
+    Metadata is a TOML document, printed exactly as it is in the file. If there
+    is none, the exit status is 1. The copy is a finalfusion file and may
+    replace the original.
+
+    Examples:
+      ffjax metadata words.fifu
+      ffjax metadata words.fifu --json | jq .source
+      ffjax metadata words.fifu --replace new.toml copy.fifu
+    """
+    if (output is None) != (replace is None):
+        raise BadInput("expected both --replace TOML and OUTPUT, or neither, got one of them.")
+    if output is not None and replace is not None:
+        if source.file == replace == "-":
+            raise BadInput("expected EMBEDDINGS or --replace on standard input, got both.")
+        inputs.check_distinct(output, replace)
+        target = inputs.finalfusion_target(output, "metadata unchanged")
+        is_stdin = replace == "-"
+        text = sys.stdin.read() if is_stdin else Path(replace).read_text("utf-8", "surrogateescape")
+        emb = load(source, mmap=True)
+        with translated("from_toml", shown(replace)):
+            document = ffjax.Metadata.from_toml(text)
+        inputs.save(emb.replace(metadata=document), target)
+        return
+    document = load(source, mmap=True).metadata
+    if document is None:
+        say(f"{shown(source.file)}: no metadata.")
+        raise Exit(UNANSWERED)
+    if json:
+        print(to_json(dict(document)))
+    else:
+        print(document.toml, end="" if document.toml.endswith("\n") else "\n")
+
+
+def evaluate(
+    source: Source,
+    files: Annotated[
+        list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
+    ],
+    restrict: Annotated[
+        int, Option("--restrict", "-r", min=0, help="Use only the first N words; 0 for all.")
+    ] = 300_000,
+    case_sensitive: Annotated[
+        bool, Option("--case-sensitive", help="Distinguish upper and lower case.")
+    ] = False,
+    count_unknown: Annotated[
+        bool, Option("--count-unknown", help="Skip an analogy only if its answer is unknown.")
+    ] = False,
+    method: MethodOption = "3cosadd",
+    json: Json = False,
+) -> None:
+    """Answer the questions of benchmarks and report the accuracy.
+
+    A file of analogies has lines ": SECTION" and lines of four words, like
+    Google's questions-words.txt. A file of pairs has lines of two words and
+    their similarity as judged by people, separated by tabs, like WordSim-353.
+    The results are those of gensim: questions with unknown words are skipped
+    and counted, and case is ignored.
+
+    In a pipe each line is FILE, SECTION, RIGHT, ASKED, ACCURACY and SKIPPED
+    for analogies, and FILE, PEARSON, SPEARMAN, PAIRS and SKIPPED for pairs.
+
+    Examples:
+      ffjax evaluate glove.fifu questions-words.txt
+      ffjax evaluate glove.fifu wordsim353.tsv simlex999.txt --json
+      ffjax evaluate words.fifu questions-words.txt -r 0 --case-sensitive --count-unknown
+    """
+    from ffjax.evaluate.datasets import holds_analogies
+
+    kinds = []
+    for file in files:  # a missing file fails before the long work
+        with translated("evaluate", file):
+            kinds.append(holds_analogies(file))
+    emb = load(source)
+    options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
+    asking: Any = {"skip": "answer" if count_unknown else "any", "method": method, **options}
+    for file, is_analogies in zip(files, kinds, strict=True):
+        with task("Answering", file, "evaluate", unit="questions") as bar:
+            rows: list[tuple[Any, ...]]
+            if is_analogies:
+                result = ffjax.evaluate.analogies(emb, file, progress=bar.update, **asking)
+                sections = (*result.sections, result.total)
+                rows = [(s.name, s.n_correct, s.n_asked, s.accuracy, s.n_skipped) for s in sections]
+            else:
+                pairs = ffjax.evaluate.similarity(emb, file, **options)
+                rows = [(pairs.pearson, pairs.spearman, len(pairs.pairs), pairs.n_skipped)]
+        names = _ANALOGY_COLUMNS if is_analogies else _SIMILARITY_COLUMNS
+        if sys.stdout.isatty() and not json:
+            _table(os.path.basename(file), names, rows)
+            continue
+        for row in rows:
+            if json:
+                values = [short(x) if isinstance(x, float) else x for x in row]
+                print(to_json({"file": file, **dict(zip(names, values, strict=True))}))
+            else:
+                print(tabbed(file, *(f"{x:.4f}" if isinstance(x, float) else x for x in row)))
+
+
+def _table(file: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    table = plain_table(header_style="dim", title=file, title_style="bold")
+    for name in names:
+        style, justify = ("cyan", "left") if name == "section" else (None, "right")
+        table.add_column(name, style=style, justify=justify)
+    for row in rows:
+        cells = [f"{x:,}" if isinstance(x, int) else x for x in row]
+        for i, value in enumerate(row):
+            if isinstance(value, float):
+                cells[i] = f"{100 * value:.1f} %" if names[i] == "accuracy" else f"{value:.4f}"
+        table.add_row(*cells, style="bold" if row[0] == "total" else None)
+    console().print(table)

@@ -1,0 +1,148 @@
+"""`ffjax embed` and `ffjax classify`: texts as vectors, or with labels."""
+
+import sys
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+import ffjax
+from ffjax.cli import options
+from ffjax.cli.files import (
+    check_output,
+    input_of,
+    keep_programs,
+    load_model,
+    output_of,
+    size_of,
+    task,
+    text_source,
+)
+from ffjax.cli.messages import BadInput, say
+from ffjax.cli.options import OUTPUT_HELP, Json, Source
+
+Pooling = Literal["mean", "sum", "max", "fasttext"]
+Number = Literal["float32", "float16"]
+Corpus = Literal["text", "json", "parquet"]
+
+
+def embed(
+    files: Annotated[
+        list[str], Argument(metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input.")
+    ],
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
+    pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
+    lowercase: options.Lowercase = False,
+    strip_punctuation: options.StripPunctuation = False,
+    dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
+    format: options.InputFormat = None,
+    lossy: options.Lossy = False,
+    input_dims: options.InputDims = None,
+    member: options.Member = None,
+) -> None:
+    """Write a vector for each line of a text to a .npy file.
+
+    Words are separated by white space; unknown words get vectors from their
+    n-grams if the embeddings have any. A line without a known word gets zeros.
+    --pooling fasttext gives the vectors of fastText's print-sentence-vectors.
+    Without EMBEDDINGS, those inside the package are used. The text may be
+    larger than memory. EMBEDDINGS may be a static model, whose tokenizer
+    divides the text.
+
+    Examples:
+      ffjax embed corpus.txt -o vectors.npy
+      ffjax embed cc.de.300.bin corpus.txt -o vectors.npy --pooling fasttext
+      zcat corpus.gz | ffjax embed words.fifu - -o vectors.npy --dtype float16
+    """
+    if len(files) > 2:
+        names = " ".join(files)
+        raise BadInput(f"expected embeddings and a text, got {len(files)} files: {names}.")
+    if files == ["-", "-"]:
+        raise BadInput("expected embeddings or a text on standard input, got both.")
+    if output == "-":
+        raise BadInput("expected a file for the vectors, got standard output.")
+    text = files[-1]
+    source, size = text_source(text), size_of(text)
+    check_output(output, *files, ending=".npy")
+    if len(files) == 1:
+        say("no embeddings given: using the 40,000 words inside the package.")
+        keep_programs()
+        emb = ffjax.demo()
+    else:
+        emb = load_model(Source(files[0], format, lossy, input_dims, member))
+    with task("Embedding lines with", files[0], "embed_file", size, unit="bytes") as bar:
+        n_lines = ffjax.embed_file(
+            emb,
+            source,
+            output,
+            pooling=pooling,
+            lowercase=lowercase,
+            strip_punctuation=strip_punctuation,
+            dtype=dtype,
+            progress=lambda n_bytes, _: bar.advance(n_bytes),
+        )
+    say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")
+
+
+def classify(
+    model: Annotated[str, Argument(metavar="MODEL", help="fastText classifier.")],
+    file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
+    output: Annotated[str, Option("--output", "-o", metavar="FILE", help=OUTPUT_HELP)] = "-",
+    k: Annotated[int, Option("-k", min=-1, help="Maximum number of labels; -1 for all.")] = 1,
+    threshold: Annotated[float, Option(help="Minimum probability of a label.")] = 0.0,
+    restrict: Annotated[
+        str | None, Option(metavar="LABELS", help="Comma-separated labels to choose from.")
+    ] = None,
+    score: Annotated[
+        str | None, Option(metavar="LABEL", help="Write the score of this label alone.")
+    ] = None,
+    lowercase: Annotated[bool, Option("--lowercase", help="Change text to lower case.")] = False,
+    column: Annotated[str, Option(help="Field or column with the text.")] = "text",
+    format: Annotated[
+        Corpus | None, Option("--format", "-f", help="What FILE is; by default from its name.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Label each line of a text, or each row of JSON Lines or Parquet.
+
+    Answers are those of fastText's predict-prob. There is one line for each
+    line of the text, empty if there is no label. JSON and Parquet get two
+    more fields, label and score; or labels and scores, which are lists, for
+    several labels. Files may be larger than memory.
+
+    Examples:
+      ffjax classify lid.176.ftz corpus.txt
+      ffjax classify lid.176.ftz corpus.parquet -o labelled.parquet
+      zcat corpus.jsonl.gz | ffjax classify quality.bin - -f json --score hq
+      ffjax classify lid.176.bin corpus.txt --json -k 3 --restrict en,de,fr
+    """
+    if model == file == "-":
+        raise BadInput("expected a model or a text on standard input, got both.")
+    from ffjax.embeddings.classify_file import format_of
+
+    is_parquet = (format or format_of(file)) == "parquet"
+    if output == "-" and is_parquet:
+        raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
+    source = text_source(file)
+    with task("Loading", model, "load_classifier"):
+        keep_programs()
+        classifier = ffjax.load_classifier(input_of(model), mmap=True)
+    # Of Parquet the compressed size says little.
+    size, unit = (None, "documents") if is_parquet else (size_of(file), "bytes")
+    sys.stdout.flush()
+    with task("Classifying", file, "classify_file", size, unit=unit) as bar:
+        n = ffjax.classify_file(
+            classifier,
+            source,
+            output_of(output),
+            column=column,
+            k=k,
+            threshold=threshold,
+            restrict=restrict and restrict.split(","),
+            label=score,
+            lowercase=lowercase,
+            format=format,
+            target_format="json" if json and not is_parquet else None,
+            progress=lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes),
+        )
+    if output != "-":
+        say(f"{output}: {n:,} documents.")
