@@ -92,7 +92,7 @@ _FORMATS = (
         "a fastText model",
         heads=(".fasttext.layout:MAGIC", ".fasttext.layout:is_without_magic"),
         load=".fasttext.reader:load_fasttext",
-        describe=".fasttext.describe:describe",
+        describe=".fasttext.layout:describe",
         write=".fasttext.writer:write_fasttext",
         keeps=".fasttext.writer:keeps",
     ),

@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 
 import ffjax
-from ffjax.formats.fasttext import entries, reader
+from ffjax.formats.fasttext import dictionary, reader
 from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests.formats.fasttext import files
@@ -33,7 +33,7 @@ SEEDS = [
 
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
 reader.compose = lambda *_: iter(())
-entries._MIN_WINDOW_BYTES = 32
+dictionary._MIN_WINDOW_BYTES = 32
 
 
 def target(data: bytes) -> None:

@@ -1,103 +1,98 @@
 """The dictionary of a fastText file, after the settings: words, labels, and the remaining n-grams.
 
-size      i32              entries: words and labels
-n_words   i32              the entries that come first
-n_labels  i32              the others
-n_tokens  i64              words in the training text
-pruned    i64              n-grams that remain after pruning; negative if nothing was pruned
-size times:
-word  bytes, 0         any bytes but 0; not always UTF-8
-count i64              how often it occurred
-type  i8               0 a word, 1 a label
-pruned times, if that is positive:
-bucket i32             an n-gram's bucket
-row    i32             its row, counted from the first after the words' rows
+    size      i32              entries: words and labels
+    n_words   i32              the entries that come first
+    n_labels  i32              the others
+    n_tokens  i64              words in the training text
+    pruned    i64              n-grams that remain after pruning; negative if nothing was pruned
+    size times:
+    word  bytes, 0         any bytes but 0; not always UTF-8
+    count i64              how often it occurred
+    type  i8               0 a word, 1 a label
+    pruned times, if that is positive:
+    bucket i32             an n-gram's bucket
+    row    i32             its row, counted from the first after the words' rows
+
+Entries have no lengths and lie without gaps, so an entry's start is known only when the one before
+has been read. But where a count is below 2**32, a word begins after five zeros (the upper half of
+the count before and the type), and nowhere else do five zeros precede something else. So all starts
+are guessed at once and then checked; what follows the first wrong guess is read entry by entry.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.formats.fasttext.entries import TAIL, TAIL_BYTES, find_ends, read_sizes
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.kernels.byte_words import words_at
-from ffjax.strings.string_table import StringTable
 
+# What follows the word in an entry: a zero, a count and a type.
+_TAIL_BYTES = 10
+_TAIL = np.dtype((np.void, _TAIL_BYTES))
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
-_NO_OFFSETS = np.zeros(0, np.int64)
+_N_ZEROS = 5
+_MIN_WINDOW_BYTES = 1 << 16
+_ENTRY_BYTES = 24  # more than the mean
+_NO_ENDS = np.zeros(0, np.int64)
 
 
 class Dictionary(NamedTuple):
-    """What a dictionary holds; `offsets` of the entries in the file are not written."""
+    """Words, then labels, which begin at `starts` and end at `ends` in `data`.
 
-    words: StringTable
-    labels: StringTable
+    `data` begins at byte `begin` of the file; `buckets` are `None` if nothing was pruned.
+    """
+
+    data: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
     counts: np.ndarray
+    n_words: int
     n_tokens: int
     buckets: np.ndarray | None
-    offsets: np.ndarray = _NO_OFFSETS
+    begin: int
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Where entries begin in the file."""
+        return self.begin + self.starts
 
 
 def read(cursor: Cursor, n_buckets: int, *, has_pruned: bool = True) -> Dictionary:
     """Reads a dictionary; `n_buckets` is what the settings say."""
-    sizes = read_sizes(cursor, has_pruned=has_pruned)
-    size, n_words = sizes.n_entries, sizes.n_words
+    cursor.chunk = "dictionary"
+    start = cursor.position
+    size, n_words, n_labels = (cursor.number("i", name) for name in ("size", "n_words", "n_labels"))
+    if min(size, n_words, n_labels) < 0 or size != n_words + n_labels:
+        expected, got = "a size that is the sum of the others", f"{size}, {n_words} and {n_labels}"
+        raise cursor.error("size, n_words, n_labels", expected, got, offset=start)
+    n_tokens = cursor.number("q", "n_tokens")
+    pruned_at = cursor.position
+    pruned = cursor.number("q", "pruned") if has_pruned else -1
+    cursor.claim("size", size, _TAIL_BYTES, offset=start)
+    cursor.claim("pruned", max(pruned, 0), 8, offset=pruned_at)
+
     begin = cursor.position
     data = cursor.source.view(begin, cursor.end)
-    ends = find_ends(cursor, data, size)
-    starts = np.concatenate([[0], ends + TAIL_BYTES])
+    ends = _find_ends(cursor, data, size)
+    starts = np.concatenate([[0], ends + _TAIL_BYTES])
     cursor.skip("entries", int(starts[-1]))
-    starts = starts[:-1]
-    tails = words_at(data, TAIL)[ends].view(_TAIL_FIELDS)
+    tails = words_at(data, _TAIL)[ends].view(_TAIL_FIELDS)
     is_wrong = tails["type"] != (np.arange(size) >= n_words)
     if is_wrong.any():
         i = int(np.argmax(is_wrong))
-        expected = "1, a label, after the words"
-        if i < n_words:
-            expected = f"0, a word: {n_words} come first"
-        type_at = begin + int(ends[i]) + TAIL_BYTES - 1
-        got = str(tails["type"][i])
-        raise cursor.error(f"type of entry {i}", expected, got, offset=type_at)
-
-    return Dictionary(
-        StringTable.from_spans(data, starts[:n_words], ends[:n_words]),
-        StringTable.from_spans(data, starts[n_words:], ends[n_words:]),
-        tails["count"].astype(np.int64),
-        sizes.n_tokens,
-        None if sizes.pruned < 0 else _read_buckets(cursor, sizes.pruned, n_buckets),
-        begin + starts,
-    )
-
-
-def write(output: Output, dictionary: Dictionary) -> None:
-    """Writes a dictionary."""
-    words, labels, counts, n_tokens, buckets, _ = dictionary
-    pruned = -1 if buckets is None else len(buckets)
-    output.pack("iiiqq", len(words) + len(labels), len(words), len(labels), n_tokens, pruned)
-    output.write(_entries(words, counts[: len(words)], 0))
-    output.write(_entries(labels, counts[len(words) :], 1))
-    if buckets is not None:
-        pairs = np.stack([buckets, np.arange(len(buckets))], axis=1)
-        output.write(np.ascontiguousarray(pairs, "<i4"))
-
-
-def check_utf8(cursor: Cursor, table: StringTable, offsets: np.ndarray, noun: str) -> None:
-    """Checks that every string is UTF-8; `offsets` are where they begin in the file."""
-    if invalid := table.first_invalid():
-        raise cursor.error(
-            f"{noun} {invalid.index}",
-            "UTF-8",
-            repr(table.raw(invalid.index)),
-            offset=int(offsets[invalid.index]) + invalid.offset,
-            hint="Use `lossy=True` to replace what is not UTF-8 by U+FFFD.",
-        )
+        expected = f"0, a word: {n_words} come first" if i < n_words else "1, a label"
+        offset, got = begin + int(ends[i]) + _TAIL_BYTES - 1, str(tails["type"][i])
+        raise cursor.error(f"type of entry {i}", expected, got, offset=offset)
+    counts = tails["count"].astype(np.int64)
+    buckets = None if pruned < 0 else _read_buckets(cursor, pruned, n_buckets)
+    return Dictionary(data, starts[:-1], ends, counts, n_words, n_tokens, buckets, begin)
 
 
 def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
     """The bucket of each row of n-grams, int32 `[pruned]`."""
     start = cursor.position
-    size = cursor.claim("n-grams", pruned, 8)
-    pairs = np.frombuffer(cursor.take("n-grams", size), "<i4").reshape(-1, 2).astype(np.int64)
+    raw = cursor.take("n-grams", cursor.claim("n-grams", pruned, 8))
+    pairs = np.frombuffer(raw, "<i4").reshape(-1, 2).astype(np.int64)
     for column, name, bound in ((0, "bucket", n_buckets), (1, "row", pruned)):
         values = pairs[:, column]
         is_outside = (values < 0) | (values >= bound)
@@ -112,7 +107,78 @@ def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
     return buckets
 
 
-def _entries(table: StringTable, counts: np.ndarray, kind: int) -> np.ndarray:
+def _find_ends(cursor: Cursor, data: np.ndarray, size: int) -> np.ndarray:
+    """Where the word of each entry ends, counted from the first entry."""
+    blocks = [_NO_ENDS]
+    position, remaining, window_bytes = 0, size, _MIN_WINDOW_BYTES
+    while remaining:
+        window = data[position : position + max(window_bytes, remaining * _ENTRY_BYTES)]
+        ends = _ends_in(window, remaining)
+        if len(ends) == 0:
+            if position + window.size == data.size:
+                expected = "a word, a count and a type" if window.size else "an entry"
+                offset, got = cursor.position + position, "the end of the file"
+                raise cursor.error(f"entry {size - remaining}", expected, got, offset=offset)
+            window_bytes = 4 * window.size
+            continue
+        blocks.append(ends + position)
+        remaining -= len(ends)
+        position += int(ends[-1]) + _TAIL_BYTES
+    return np.concatenate(blocks)
+
+
+def _ends_in(window: np.ndarray, most: int) -> np.ndarray:
+    """The ends of the words of those entries that lie within the window."""
+    guessed = _guess_ends(window)[:most]
+    start = int(guessed[-1]) + _TAIL_BYTES if len(guessed) else 0
+    raw, stepped = window[start:].tobytes(), []
+    position, last = 0, len(raw) - _TAIL_BYTES
+    for _ in range(most - len(guessed)):
+        end = raw.find(0, position)
+        if end < 0 or end > last:
+            break
+        stepped.append(end)
+        position = end + _TAIL_BYTES
+    return np.concatenate([guessed, np.array(stepped, np.int64) + start])
+
+
+def _guess_ends(window: np.ndarray) -> np.ndarray:
+    """The ends of words up to the first that is not where a guess has it."""
+    if window.size <= _TAIL_BYTES:
+        return _NO_ENDS
+    zero = window == 0
+    two = zero[:-1] & zero[1:]
+    four = two[:-2] & two[2:]
+    word_starts = np.flatnonzero(four[:-2] & zero[4:-1] & ~zero[_N_ZEROS:]) + _N_ZEROS
+    starts = np.concatenate([[0], word_starts])[:-1]
+    ends = word_starts - _TAIL_BYTES
+    is_right = (ends > starts) & zero[ends]
+    n = len(is_right) if is_right.all() else int(np.argmin(is_right))
+    if n == 0:
+        return _NO_ENDS
+    # Words have no zeros if the tails have all of them.
+    tails = words_at(window, _TAIL)[ends[:n]].view(np.uint8)
+    if np.count_nonzero(zero[: ends[n - 1] + _TAIL_BYTES]) != np.count_nonzero(tails == 0):
+        bounds = np.stack([starts[:n], ends[:n]], axis=1).reshape(-1)
+        has_no_zero = np.minimum.reduceat(window, bounds)[::2] > 0
+        n = int(np.argmin(has_no_zero))
+    return ends[:n]
+
+
+def write(
+    out: Output, words: Any, labels: Any, counts: np.ndarray, n_tokens: int, buckets: Any
+) -> None:
+    """Writes tables of words and labels, with the counts of both."""
+    pruned = -1 if buckets is None else len(buckets)
+    out.pack("iiiqq", len(words) + len(labels), len(words), len(labels), n_tokens, pruned)
+    out.write(_entries(words, counts[: len(words)], 0))
+    out.write(_entries(labels, counts[len(words) :], 1))
+    if buckets is not None:
+        pairs = np.stack([buckets, np.arange(pruned)], axis=1)
+        out.write(np.ascontiguousarray(pairs, "<i4"))
+
+
+def _entries(table: Any, counts: np.ndarray, kind: int) -> np.ndarray:
     """The bytes of entries of one type."""
     offsets, n = table.host_offsets.astype(np.int64), len(table)
     text = table.host_data[: offsets[-1]]
@@ -122,12 +188,12 @@ def _entries(table: StringTable, counts: np.ndarray, kind: int) -> np.ndarray:
             "`embeddings`: expected words without a zero byte, with which words end in fastText's "
             f"format, got {table[i]!r}. Leave it out with `ffjax.select_words`."
         )
-    entries = np.zeros(len(text) + TAIL_BYTES * n, np.uint8)
-    ends = offsets[1:] + TAIL_BYTES * np.arange(n)
+    entries = np.zeros(len(text) + _TAIL_BYTES * n, np.uint8)
+    ends = offsets[1:] + _TAIL_BYTES * np.arange(n)
     is_text = np.ones(entries.size, bool)
-    words_at(is_text, TAIL)[ends] = np.zeros((), TAIL)
+    words_at(is_text, _TAIL)[ends] = np.zeros((), _TAIL)
     entries[is_text] = text
     tails = np.zeros(n, _TAIL_FIELDS)
     tails["count"], tails["type"] = counts, kind
-    words_at(entries, TAIL)[ends] = tails.view(TAIL)
+    words_at(entries, _TAIL)[ends] = tails.view(_TAIL)
     return entries

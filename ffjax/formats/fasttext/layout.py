@@ -27,10 +27,14 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ffjax.formats.io.binary import Cursor, Output
+from ffjax.formats.fasttext import dictionary, quantized
+from ffjax.formats.fasttext.dictionary import Dictionary
+from ffjax.formats.fasttext.quantized import Matrix
+from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.streams import Stream, open_source
 
 MAGIC = (793_712_314).to_bytes(4, "little")
-VERSIONS = (11, 12)
+OLDER, NEWER = 11, 12  # versions
 WITHOUT_MAGIC = 0
 """The version of files from before there was a magic number, in early 2017."""
 _OLD_HEAD = struct.Struct("<12id3iq")  # up to the number of tokens
@@ -43,11 +47,9 @@ _NAMES = {
 # Whole numbers in the place of a threshold are smaller.
 _LEAST_NORMAL = 2.0**-1022
 _I32 = range(-(2**31), 2**31)
-_BOUNDS = {
-    "dims": (1, _I32[-1]),
-    "buckets": (0, _I32[-1]),
-    **{name: (1, len(names)) for name, names in _NAMES.items()},
-}
+_BOUNDS = {name: (1, len(names)) for name, names in _NAMES.items()}
+_BOUNDS |= {"dims": (1, _I32[-1]), "buckets": (0, _I32[-1])}
+_SHOWN_LABELS = 8
 
 
 class Config(NamedTuple):
@@ -74,11 +76,7 @@ class Config(NamedTuple):
         begin = cursor.position
         values: dict[str, Any] = {}
         for name in cls._fields:
-            start = cursor.position
-            value = cursor.number(_code(name), name)
-            least, most = _BOUNDS.get(name, (value, value))
-            if not least <= value <= most:
-                raise cursor.error(name, f"{least} to {most}", str(value), offset=start)
+            value = cursor.number(_code(name), name, *_BOUNDS.get(name, (None, None)))
             values[name] = _NAMES[name][value - 1] if name in _NAMES else value
         config = cls(**values)
         if 0 < config.sampling_threshold < _LEAST_NORMAL:  # they have a mode and hashes instead
@@ -94,28 +92,25 @@ class Config(NamedTuple):
             raise cursor.error("max_n", "0 or more", str(config.max_n), offset=begin, hint=hint)
         return config
 
-    def write(self, output: Output) -> None:
-        """Writes the settings."""
+    def packed(self) -> bytes:
+        """The settings as a file has them."""
+        numbers = []
         for name, value in self._asdict().items():
-            number = _NAMES[name].index(value) + 1 if name in _NAMES else value
-            output.pack(_code(name), number)
+            numbers.append(_NAMES[name].index(value) + 1 if name in _NAMES else value)
+        return struct.pack("<" + "".join(map(_code, self._fields)), *numbers)
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None, dims: int) -> "Config":
         """The settings in metadata, with defaults for what is missing or does not fit."""
-        fitting = {
-            name: value
-            for name, value in (metadata or {}).items()
-            if name in cls._fields and _fits(name, value)
-        }
-        return cls(**{**fitting, "dims": dims})
+        settings = {name: value for name, value in (metadata or {}).items() if _fits(name, value)}
+        return cls(**{**settings, "dims": dims})
 
     def ngram_lengths(self, version: int) -> tuple[int, int] | None:
         """The shortest and longest n-grams; `None` for a model without n-grams of characters."""
         min_n = max(self.min_n, 1)  # fastText counts characters from 1
         # fastText compares without signs: nothing is as long as a negative min_n.
         is_empty = self.buckets == 0 or self.max_n < min_n or self.min_n < 0
-        is_old_classifier = version <= 11 and self.model == SUPERVISED
+        is_old_classifier = version <= OLDER and self.model == SUPERVISED
         return None if is_empty or is_old_classifier else (min_n, self.max_n)
 
 
@@ -140,57 +135,9 @@ def is_without_magic(head: bytes) -> bool:
     )
 
 
-def read_version(cursor: Cursor) -> int:
-    """Steps over the magic number, which opening the file has checked, and reads the version."""
-    cursor.chunk = "header"
-    if cursor.remaining >= len(MAGIC) and bytes(cursor.source.data[: len(MAGIC)]) != MAGIC:
-        return WITHOUT_MAGIC
-    cursor.skip("magic", len(MAGIC))
-    start = cursor.position
-    version = cursor.number("i", "version")
-    if version not in VERSIONS:
-        expected = " or ".join(map(str, VERSIONS))
-        raise cursor.error("version", expected, str(version), offset=start)
-    return version
-
-
-def write_version(output: Output, version: int) -> None:
-    """Writes magic number and version."""
-    output.write(MAGIC)
-    output.pack("i", version)
-
-
-def read_quantized(cursor: Cursor, version: int) -> bool:
-    """Whether the matrix that follows is quantized."""
-    return version != WITHOUT_MAGIC and read_flag(cursor, "quantized")
-
-
-def read_flag(cursor: Cursor, field: str) -> bool:
-    """Reads a byte that is 0 or 1."""
-    start = cursor.position
-    flag = cursor.number("B", field)
-    if flag > 1:
-        raise cursor.error(field, "0 or 1", str(flag), offset=start)
-    return bool(flag)
-
-
-def skip_dense(cursor: Cursor, dims: int) -> tuple[int, int]:
-    """Steps over a dense matrix: its rows, and where their numbers begin."""
-    start = cursor.position
-    rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
-    if rows < 0 or (columns != dims and rows):
-        expected, got = f"0 or more, and {dims}", f"{rows} and {columns}"
-        raise cursor.error("rows, dims", expected, got, offset=start)
-    return rows, cursor.skip("rows", cursor.claim("rows", rows, 4 * dims, offset=start))
-
-
 def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:
     """The names in metadata for which a file has no place."""
-    return [
-        name
-        for name, value in (metadata or {}).items()
-        if name not in Config._fields or not _fits(name, value)
-    ]
+    return [name for name, value in (metadata or {}).items() if not _fits(name, value)]
 
 
 def _code(name: str) -> str:
@@ -198,10 +145,106 @@ def _code(name: str) -> str:
 
 
 def _fits(name: str, value: Any) -> bool:
+    """Whether metadata of this name is a setting."""
+    if name not in Config._fields:
+        return False
     if name in _NAMES:
         return value in _NAMES[name]
-    if isinstance(value, bool):
-        return False
-    if name == "sampling_threshold":
-        return isinstance(value, int | float)
-    return isinstance(value, int) and value in _I32
+    if _code(name) == "d":
+        return type(value) in (int, float)
+    return type(value) is int and value in _I32
+
+
+class Model(NamedTuple):
+    """What a file says, but for the numbers of its matrices; `output` is missing in some."""
+
+    version: int
+    config: Config
+    entries: Dictionary
+    buckets: Any  # of the remaining n-grams; `None` if nothing was pruned
+    input: Matrix
+    output: Matrix | None
+
+
+def read_model(cursor: Cursor) -> Model:
+    """Reads a file up to its end, without the rows of matrices."""
+    cursor.chunk, version = "header", WITHOUT_MAGIC
+    if cursor.remaining < len(MAGIC) or bytes(cursor.source.data[: len(MAGIC)]) == MAGIC:
+        cursor.skip("magic", len(MAGIC))
+        version = cursor.number("i", "version", OLDER, NEWER)
+    config = Config.read(cursor)
+    entries = dictionary.read(cursor, config.buckets, has_pruned=version != WITHOUT_MAGIC)
+    matrix = _read_matrix(cursor, "input matrix", config.dims, version)
+    is_quantized = matrix.codebooks is not None
+    # finalfusion-python writes 0, "every n-gram pruned", into files that have all of them, and no
+    # head for the output: the input matrix once more.
+    buckets, output = entries.buckets, None
+    is_finalfusions = not is_quantized and buckets is not None and len(buckets) == 0
+    if is_finalfusions:
+        buckets = None
+    _check_rows(cursor, config, version, entries.n_words, buckets, matrix)
+    if not is_finalfusions or cursor.remaining != 4 * matrix.rows * config.dims:
+        output = _read_matrix(cursor, "output matrix", config.dims, version, is_quantized)
+        cursor.finish()
+    return Model(version, config, entries, buckets, matrix, output)
+
+
+def _read_matrix(
+    cursor: Cursor, chunk: str, dims: int, version: int, may_be_quantized: bool = True
+) -> Matrix:
+    """Reads a matrix, but for its rows or codes."""
+    cursor.chunk = chunk
+    is_quantized = version != WITHOUT_MAGIC and cursor.number("B", "quantized", 0, 1)
+    if is_quantized and may_be_quantized:
+        return quantized.read(cursor, dims)
+    head = cursor.position
+    rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
+    if rows < 0 or (columns != dims and rows):
+        expected, got = f"0 or more, and {dims}", f"{rows} and {columns}"
+        raise cursor.error("rows, dims", expected, got, offset=head)
+    start = cursor.skip("rows", cursor.claim("rows", rows, 4 * dims, offset=head))
+    return Matrix(head, start, rows)
+
+
+def _check_rows(
+    cursor: Cursor, config: Config, version: int, n_words: int, buckets: Any, matrix: Matrix
+) -> None:
+    """Checks that the input matrix has the rows that the dictionary promises."""
+    if matrix.codebooks is None and buckets is not None:
+        offset, hint = matrix.head - 1, "fastText can't read it either."
+        expected = "1, since n-grams have been pruned"
+        raise cursor.error("quantized", expected, "0", offset=offset, hint=hint)
+    n_ngrams = config.buckets if buckets is None else len(buckets)
+    has_words_alone = matrix.rows == n_words and config.ngram_lengths(version) is None
+    if matrix.rows != n_words + n_ngrams and not has_words_alone:
+        expected = f"{n_words} for words and {n_ngrams} for n-grams"
+        raise cursor.error("rows", expected, str(matrix.rows), offset=matrix.head)
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """The settings, the sizes of the dictionary, and the shapes of the matrices."""
+    with open_source(stream, magic=MAGIC, without_magic=is_without_magic) as source:
+        version, config, entries, buckets, matrix, output = read_model(Cursor(source))
+        n_words = entries.n_words
+        shown = slice(n_words, n_words + _SHOWN_LABELS)
+        bounds = zip(entries.starts[shown], entries.ends[shown], strict=True)
+        labels = [entries.data[slice(*at)].tobytes() for at in bounds]
+    lengths = config.ngram_lengths(version)
+    facts: dict[str, Any] = {"vocabulary": "SimpleVocab", "words": n_words}
+    if lengths is not None:
+        facts["vocabulary"] = "FastTextVocab"
+        facts["ngram_lengths"] = "{} to {}".format(*lengths)
+        facts["buckets"] = len(buckets) if buckets is not None and len(buckets) else config.buckets
+    facts |= {"dims": config.dims, "storage": "NdArray", "dtype": "float32"}
+    facts["rows"] = matrix.rows if lengths else n_words
+    if matrix.codebooks is not None:
+        del facts["dtype"]
+        facts |= {"storage": "QuantizedArray", "codes_per_row": len(matrix.codebooks)}
+    facts |= {"norms": n_words, "metadata": list(config._fields), "tokens": entries.n_tokens}
+    n_labels = len(entries.starts) - n_words
+    facts |= {"labels": n_labels, "output_rows": None if output is None else output.rows}
+    if labels:
+        names = [label.decode("utf-8", "replace") for label in labels]
+        facts |= {"loss": config.loss, "word_ngrams": config.word_ngrams}
+        facts["first_labels"] = [name.removeprefix("__label__") for name in names]
+    return facts

@@ -26,24 +26,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.formats.fasttext.layout import read_flag
 from ffjax.formats.io.binary import Cursor, Output
 
 CENTROIDS = 256
 
 
-class Codes(NamedTuple):
-    """A quantized matrix, whose codes begin at byte `start` of the file."""
+class Matrix(NamedTuple):
+    """A matrix of a file, whose head, numbers (or codes) begin at bytes `head` and `start`."""
 
+    head: int
     start: int
-    shape: tuple[int, int]
-    codebooks: np.ndarray
-    norms: np.ndarray | None
+    rows: int
+    codebooks: np.ndarray | None = None
+    norms: np.ndarray | None = None
 
 
-def read(cursor: Cursor, dims: int) -> Codes:
+def read(cursor: Cursor, dims: int) -> Matrix:
     """Reads a quantized matrix of as many dimensions as the settings say, but for its codes."""
-    has_norms = read_flag(cursor, "norms")
+    head = cursor.position
+    has_norms = cursor.number("B", "norms", 0, 1)
     start = cursor.position
     rows, columns = cursor.number("q", "rows"), cursor.number("q", "dims")
     size = cursor.number("i", "size of codes")
@@ -53,19 +54,17 @@ def read(cursor: Cursor, dims: int) -> Codes:
     if rows < 0 or size < 0 or (rows and size % rows) or (not rows and size):
         expected, got = "as many codes for each row", f"{rows} and {size}"
         raise cursor.error("rows, size of codes", expected, got, offset=start)
-    first = cursor.skip("codes", size)
+    start = cursor.skip("codes", size)
     quantizer_at = cursor.position
-    codebooks = _read_quantizer(cursor, dims)
-    shape = (rows, len(codebooks))
+    codebooks, norms = _read_quantizer(cursor, dims), None
     if size != rows * len(codebooks):
-        got = f"{len(codebooks)} for {rows} rows and {size} codes"
         expected = str(size // max(rows, 1))
+        got = f"{len(codebooks)} for {rows} rows and {size} codes"
         raise cursor.error("codes of a row", expected, got, offset=quantizer_at)
-    norms = None
     if has_norms:
         norm_codes = np.frombuffer(cursor.take("norm codes", rows), np.uint8)
         norms = _read_quantizer(cursor, 1).reshape(CENTROIDS)[norm_codes]
-    return Codes(first, shape, codebooks, norms)
+    return Matrix(head, start, rows, codebooks, norms)
 
 
 def write(output: Output, storage: Any, dims: int) -> None:

@@ -14,6 +14,7 @@ nothing.
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,24 +26,15 @@ from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.fasttext import dictionary, layout, quantized
-from ffjax.formats.fasttext.dictionary import Dictionary
-from ffjax.formats.fasttext.layout import (
-    MAGIC,
-    SUPERVISED,
-    WITHOUT_MAGIC,
-    Config,
-    is_without_magic,
-    read_quantized,
-    read_version,
-)
+from ffjax.formats.fasttext import layout, quantized
+from ffjax.formats.fasttext.layout import MAGIC, Config, is_without_magic
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.storage.word_sums import NgramRows, compose
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab import FastTextVocab, SimpleVocab, Vocab
+from ffjax.vocab import FastTextVocab, SimpleVocab
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 _F32 = np.dtype("<f4")
@@ -120,54 +112,45 @@ def read_embeddings(
     """
     mmap = mmap and source.mappable
     cursor = Cursor(source)
-    version = read_version(cursor)
-    config = Config.read(cursor)
-    dictionary_at = cursor.position
-    has_pruned = version != WITHOUT_MAGIC
-    entries = dictionary.read(cursor, config.buckets, has_pruned=has_pruned)
-    hashing = hashing_of(config, version)
+    model = layout.read_model(cursor)
+    config, entries, n_words = model.config, model.entries, model.entries.n_words
+    spans = entries.starts, entries.ends
+    labels = StringTable.from_spans(entries.data, *(x[n_words:] for x in spans))
+    words = StringTable.from_spans(entries.data, *(x[:n_words][:limit] for x in spans))
+    cursor.chunk = "dictionary"
+    hashing = hashing_of(config, model.version)
+    indexer: Any = hashing
     if hashing is not None:
-        check_ngrams(cursor, hashing, entries.words, dictionary_at)
+        longest = int((entries.ends - entries.starts)[:n_words].max(initial=0))
+        check_ngrams(cursor, hashing, longest, entries.begin)
+        if model.buckets is not None:
+            indexer = PrunedIndexer(hashing, model.buckets)
+    texts = words.replace_invalid(distinct=True) if lossy else words
+    if not lossy and not as_trained:
+        check_utf8(cursor, words, entries.offsets, "word")
+        check_utf8(cursor, labels, entries.offsets[n_words:], "label")
+    try:
+        vocab = SimpleVocab(texts) if indexer is None else FastTextVocab(texts, indexer)
+    except ValueError as error:
+        offset = int(entries.offsets[0])
+        raise cursor.error("words", "each word once", str(error), offset=offset) from error
 
-    matrix = _read_matrix(cursor, "input matrix", config.dims, version, mmap)
-    buckets, n_words = entries.buckets, len(entries.words)
-    # finalfusion-python writes 0, "every n-gram pruned", into files that have all of them, and no
-    # head for the output.
-    is_finalfusions = matrix.codes is None and buckets is not None and len(buckets) == 0
-    if is_finalfusions:
-        buckets = None
-    n_ngrams = config.buckets if buckets is None else len(buckets)
-    _check_rows(cursor, matrix, n_words, n_ngrams, buckets is not None, hashing is not None)
-    output, n_bytes = None, matrix.rows * config.dims * _F32.itemsize
-    if not is_finalfusions or cursor.remaining != n_bytes:  # else the input matrix once more
-        is_quantized = matrix.codes is not None
-        matrix_out = _read_matrix(
-            cursor, "output matrix", config.dims, version, mmap, is_quantized
-        )
-        cursor.finish()
-        if config.model == SUPERVISED or mmap:
-            output = matrix_out.read(0, matrix_out.rows)
-
-    limit = n_words if limit is None else min(limit, n_words)
-    table = entries.words
-    if limit < n_words:
-        table = StringTable.from_buffer(table.host_data, table.host_offsets[: limit + 1])
-    indexer = hashing
-    if hashing is not None and buckets is not None:
-        indexer = PrunedIndexer(hashing, buckets)
-    vocab = _build_vocab(cursor, table, indexer, entries, lossy, as_trained)
-    storage, norms, original = _build_storage(matrix, n_words, table, indexer, as_trained)
-    has_word_ngrams = indexer is None and matrix.rows > n_words
+    file = _Rows(source, model.input, config.dims, mmap)
+    storage, norms, original = _storage(file, n_words, words, indexer, as_trained)
+    output, n_rows = None, model.input.rows
+    if model.output is not None and (config.model == layout.SUPERVISED or mmap):
+        output = file._replace(matrix=model.output).read(0, model.output.rows)
+    has_word_ngrams = indexer is None and n_rows > n_words
     training = TrainingState(
-        entries.counts[:limit],
+        entries.counts[:n_words][:limit],
         n_tokens=entries.n_tokens,
-        labels=entries.labels,
+        labels=labels,
         label_counts=entries.counts[n_words:],
         output=output,
-        word_ngrams=matrix.read(n_words, matrix.rows) if has_word_ngrams else None,
-        word_ngram_buckets=buckets if indexer is None else None,
+        word_ngrams=file.read(n_words, n_rows) if has_word_ngrams else None,
+        word_ngram_buckets=model.buckets if indexer is None else None,
         original=original,
-        version=version or layout.VERSIONS[0],
+        version=model.version or layout.OLDER,
     )
     return Embeddings(storage, vocab, norms, Metadata(config._asdict()), training)
 
@@ -178,142 +161,70 @@ def hashing_of(config: Config, version: int) -> FastTextIndexer | None:
     if lengths is None:
         return None
     # To gensim, which reads files without a magic number too, `</s>` is a word like any other.
-    bare_eos = version != WITHOUT_MAGIC
+    bare_eos = version != layout.WITHOUT_MAGIC
     return FastTextIndexer(config.buckets, *lengths, skip_edge_unigrams=True, bare_eos=bare_eos)
 
 
-class _Matrix(NamedTuple):
-    """A matrix of a file, which begins at `start`; quantized ones are read at once."""
-
-    source: ByteSource
-    start: int
-    rows: int
-    dims: int
-    mmap: bool
-    codes: QuantizedArray | None
-
-    def read(self, first: int, stop: int) -> Any:
-        """A storage of the rows from `first` up to `stop`, as they are in the file."""
-        if self.codes is not None:
-            return self.codes[first:stop]
-        shape, start = (stop - first, self.dims), self.row_start(first)
-        if self.mmap and stop > first:  # an empty map does not exist
-            return NdArray(self.source.map(start, shape, _F32))
-        return NdArray(read_array(self.source, start, shape, _F32))
-
-    def row_start(self, row: int) -> int:
-        """Where a row begins in the file."""
-        return self.start + row * self.dims * _F32.itemsize
-
-
-def check_ngrams(cursor: Cursor, indexer: FastTextIndexer, words: StringTable, at: int) -> None:
-    """Checks that the longest word doesn't have too many n-grams."""
-    longest = int(np.diff(words.host_offsets).max(initial=0)) + 2
-    most = min(indexer.max_n, longest)
-    if most > _MAX_CHARACTERS or longest * (most - indexer.min_n + 1) > _MAX_NGRAMS:
+def check_ngrams(cursor: Cursor, indexer: FastTextIndexer, longest: int, at: int) -> None:
+    """Checks that the longest word, of so many bytes, doesn't have too many n-grams."""
+    most = min(indexer.max_n, longest + 2)
+    if most > _MAX_CHARACTERS or (longest + 2) * (most - indexer.min_n + 1) > _MAX_NGRAMS:
         bounds = f"{_MAX_CHARACTERS} characters, at most {_MAX_NGRAMS} in a word"
-        got = f"{indexer.min_n} and {indexer.max_n}, and a word of {longest - 2} bytes"
+        got = f"{indexer.min_n} and {indexer.max_n}, and a word of {longest} bytes"
         raise cursor.error("min_n, max_n", f"n-grams of at most {bounds}", got, offset=at)
 
 
-def _read_matrix(
-    cursor: Cursor,
-    chunk: str,
-    dims: int,
-    version: int,
-    mmap: bool,
-    may_be_quantized: bool = True,
-) -> _Matrix:
-    """Reads the head of a matrix and steps over its rows; a quantized one is read."""
-    cursor.chunk = chunk
-    if read_quantized(cursor, version) and may_be_quantized:
-        start, codes = cursor.position, _read_codes(cursor, dims, mmap)
-        return _Matrix(cursor.source, start, len(codes), dims, mmap, codes)
-    rows, start = layout.skip_dense(cursor, dims)
-    return _Matrix(cursor.source, start, rows, dims, mmap, None)
+def check_utf8(cursor: Cursor, table: StringTable, offsets: np.ndarray, noun: str) -> None:
+    """Checks that every string is UTF-8; `offsets` are where they begin in the file."""
+    if invalid := table.first_invalid():
+        offset, got = int(offsets[invalid.index]) + invalid.offset, repr(table.raw(invalid.index))
+        hint = "Use `lossy=True` to replace what is not UTF-8 by U+FFFD."
+        raise cursor.error(f"{noun} {invalid.index}", "UTF-8", got, offset=offset, hint=hint)
 
 
-def _read_codes(cursor: Cursor, dims: int, mmap: bool) -> QuantizedArray:
-    start, shape, codebooks, norms = quantized.read(cursor, dims)
-    if mmap and math.prod(shape):
-        codes: Any = cursor.source.map(start, shape, np.uint8)
-    else:
-        codes = np.empty(shape, np.uint8)
-        cursor.source.read_into(start, codes)
-    return QuantizedArray(PQ(codebooks, dims=dims), codes, norms)
+class _Rows(NamedTuple):
+    """The rows of a matrix in a file."""
+
+    source: ByteSource
+    matrix: quantized.Matrix
+    dims: int
+    mmap: bool
+
+    def read(self, first: int, stop: int) -> Any:
+        """A storage of the rows from `first` up to `stop`, as they are in the file."""
+        books, norms = self.matrix.codebooks, self.matrix.norms
+        dtype, width = (_F32, self.dims) if books is None else (np.dtype("u1"), len(books))
+        shape, start = (stop - first, width), self.matrix.start + first * width * dtype.itemsize
+        can_map = self.mmap and math.prod(shape)  # an empty map does not exist
+        read: Any = self.source.map if can_map else partial(read_array, self.source)
+        rows = read(start, shape, dtype)
+        if books is None:
+            return NdArray(rows)
+        norms = None if norms is None else norms[first:stop]
+        return QuantizedArray(PQ(books, dims=self.dims), rows, norms)
 
 
-def _check_rows(
-    cursor: Cursor, matrix: _Matrix, n_words: int, n_ngrams: int, is_pruned: bool, has_ngrams: bool
-) -> None:
-    """Checks that the input matrix has the rows that the dictionary promises."""
-    if matrix.codes is None and is_pruned:
-        offset, hint = matrix.start - 17, "fastText can't read it either."
-        expected = "1, since n-grams have been pruned"
-        raise cursor.error("quantized", expected, "0", offset=offset, hint=hint)
-    words_alone = matrix.rows == n_words and not has_ngrams
-    if matrix.rows != n_words + n_ngrams and not words_alone:
-        expected = f"{n_words} for words and {n_ngrams} for n-grams"
-        offset = matrix.start - (16 if matrix.codes is None else 0)
-        raise cursor.error("rows", expected, str(matrix.rows), offset=offset)
-
-
-def _build_vocab(
-    cursor: Cursor,
-    table: StringTable,
-    indexer: FastTextIndexer | PrunedIndexer | None,
-    entries: Dictionary,
-    lossy: bool,
-    any_bytes: bool,
-) -> Vocab:
-    cursor.chunk = "dictionary"
-    if lossy:
-        table = table.replace_invalid(distinct=True)
-    elif not any_bytes:
-        labels_at = entries.offsets[len(entries.words) :]
-        dictionary.check_utf8(cursor, table, entries.offsets, "word")
-        dictionary.check_utf8(cursor, entries.labels, labels_at, "label")
-    try:
-        return SimpleVocab(table) if indexer is None else FastTextVocab(table, indexer)
-    except ValueError as error:
-        offset = int(entries.offsets[0])
-        raise cursor.error("words", "each word once", str(error), offset=offset) from error
-
-
-def _build_storage(
-    matrix: _Matrix,
-    n_words: int,
-    table: StringTable,
-    indexer: FastTextIndexer | PrunedIndexer | None,
-    as_trained: bool,
+def _storage(
+    file: _Rows, n_words: int, table: StringTable, indexer: Any, as_trained: bool
 ) -> tuple[Storage, Norms | None, Storage | None]:
     """The storage; norms that it does not have itself; the rows in the file if it scales them."""
-    if matrix.codes is not None and indexer is None and not as_trained:
-        return _scale(matrix.read(0, len(table)))
-    if matrix.codes is None and not matrix.mmap and not as_trained:
-        return *_compose(matrix, n_words, table, indexer), None
-    ngrams = None if indexer is None else matrix.read(n_words, matrix.rows)
-    return ComposedArray(matrix.read(0, len(table)), table, ngrams, indexer), None, None
-
-
-def _scale(rows: QuantizedArray) -> tuple[QuantizedArray, Norms, QuantizedArray]:
-    """Codes of rows at unit length, the norms, and the codes as they were."""
-    norms = quantized.row_norms(rows)
-    scale = np.ones_like(norms) if rows.norms is None else np.asarray(rows.norms)
-    scale = np.divide(scale, norms, out=np.zeros_like(norms), where=norms > 0)
-    return QuantizedArray(rows.quantizer, rows.codes, scale), Norms(norms), rows
-
-
-def _compose(
-    matrix: _Matrix, n_words: int, table: StringTable, indexer: Any
-) -> tuple[NdArray, Norms]:
-    """Reads a matrix and replaces words' rows by their vectors, without a second matrix."""
-    n = len(table)
+    matrix, n = file.matrix, len(table)
+    is_quantized = matrix.codebooks is not None
+    if as_trained or (file.mmap and not is_quantized) or (is_quantized and indexer is not None):
+        ngrams = None if indexer is None else file.read(n_words, matrix.rows)
+        return ComposedArray(file.read(0, n), table, ngrams, indexer), None, None
+    if is_quantized:  # the same codes, with norms that make rows of unit length
+        rows = file.read(0, n)
+        norms = quantized.row_norms(rows)
+        scale = np.ones_like(norms) if rows.norms is None else np.asarray(rows.norms)
+        scale = np.divide(scale, norms, out=np.zeros_like(norms), where=norms > 0)
+        return QuantizedArray(rows.quantizer, rows.codes, scale), Norms(norms), rows
+    # Words' rows are replaced by their vectors, without a second matrix.
     stop = n_words if indexer is None else matrix.rows
-    rows = aligned_empty((n + stop - n_words, matrix.dims), _F32)
-    matrix.source.read_into(matrix.row_start(0), rows[:n])
-    matrix.source.read_into(matrix.row_start(n_words), rows[n:])
-    return compose_rows(rows, table, indexer)
+    rows = aligned_empty((n + stop - n_words, file.dims), _F32)
+    file.source.read_into(matrix.start, rows[:n])
+    file.source.read_into(matrix.start + n_words * rows[:1].nbytes, rows[n:])
+    return *compose_rows(rows, table, indexer), None
 
 
 def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[NdArray, Norms]:

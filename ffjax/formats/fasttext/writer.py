@@ -18,7 +18,6 @@ from ffjax._internal.pytree import equal
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import dictionary, layout, quantized
-from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.reader import hashing_of
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows.export import check_has_dims
@@ -96,9 +95,10 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     buckets = None if buckets is None else np.asarray(buckets)
     with open_output(file) as raw:
         output = Output(raw)
-        layout.write_version(output, version)
-        config.write(output)
-        dictionary.write(output, Dictionary(vocab.table, labels, counts, n_tokens, buckets))
+        output.write(layout.MAGIC)
+        output.pack("i", version)
+        output.write(config.packed())
+        dictionary.write(output, vocab.table, labels, counts, n_tokens, buckets)
         output.pack("?", matrix.codes is not None)
         if matrix.codes is not None:
             quantized.write(output, matrix.codes, embeddings.dims)
@@ -219,7 +219,7 @@ def _config(
         buckets = 0 if training.word_ngrams is None else len(training.word_ngrams)
         return config._replace(buckets=buckets, min_n=0, max_n=0), version
     config = config._replace(buckets=hashing.n_buckets, min_n=hashing.min_n, max_n=hashing.max_n)
-    return config, layout.VERSIONS[-1]  # the older has no n-grams of characters in classifiers
+    return config, layout.NEWER  # the older has no n-grams of characters in classifiers
 
 
 def _write_output(

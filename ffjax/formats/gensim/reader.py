@@ -9,8 +9,7 @@ from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_limit
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.fasttext.dictionary import check_utf8
-from ffjax.formats.fasttext.reader import check_ngrams, compose_rows
+from ffjax.formats.fasttext.reader import check_ngrams, check_utf8, compose_rows
 from ffjax.formats.gensim.model import Model, Ngrams, open_model
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.streams import Stream
@@ -123,7 +122,8 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
         ngrams.n_buckets, ngrams.min_n, ngrams.max_n, skip_edge_unigrams=True, bare_eos=False
     )
     cursor = Cursor(model.machine.source, model.record.offset, chunk="pickle")
-    check_ngrams(cursor, hashing, table, cursor.position)
+    longest = int(np.diff(table.host_offsets).max(initial=0))
+    check_ngrams(cursor, hashing, longest, cursor.position)
     if ngrams.row_of_bucket is None:
         return hashing
     pairs = ngrams.row_of_bucket

@@ -129,8 +129,9 @@ class Cursor:
         start = self.skip(field, struct.calcsize("<" + code))
         number = struct.unpack_from("<" + code, self.source.data, start)[0]
         if least is not None and number < least or most is not None and number > most:
-            bounds = f"at least {least}" if most is None else f"{least} to {most}"
-            expected = str(least) if least == most else bounds
+            expected = f"at least {least}" if most is None else f"{least} to {most}"
+            if most is not None and most - (least or 0) < 2:
+                expected = " or ".join(map(str, range(least or 0, most + 1)))
             raise self.error(field, expected, str(number), offset=start)
         return number
 

@@ -52,22 +52,29 @@ def encoded(
     return out
 
 
+def texts(entries: Dictionary) -> list[bytes]:
+    """The words and labels of a dictionary."""
+    bounds = zip(entries.starts, entries.ends, strict=True)
+    return [entries.data[start:end].tobytes() for start, end in bounds]
+
+
 @given(ENTRIES, ENTRIES, st.binary(max_size=30))
 def test_read_and_write(words, labels, behind):
     data = encoded(words, labels)
     cursor = Cursor(ByteSource(None, b"head" + data + behind), 4)
     found = dictionary.read(cursor, 10)
     assert cursor.position == 4 + len(data)
-    assert [found.words.raw(i) for i in range(len(found.words))] == [word for word, _ in words]
-    assert [found.labels.raw(i) for i in range(len(found.labels))] == [word for word, _ in labels]
+    assert texts(found) == [word for word, _ in words + labels] and found.n_words == len(words)
     assert found.counts.tolist() == [count for _, count in words + labels]
     assert found.n_tokens == 99 and found.buckets is None
     offsets = [4 + 28]
     for word, _ in words + labels:
         offsets.append(offsets[-1] + len(word) + 10)
     assert found.offsets.tolist() == offsets[:-1]
-    file = io.BytesIO()
-    dictionary.write(Output(file), found)
+    file, n = io.BytesIO(), found.n_words
+    spans = ((found.starts[block], found.ends[block]) for block in (slice(n), slice(n, None)))
+    tables = (StringTable.from_spans(found.data, *bounds) for bounds in spans)
+    dictionary.write(Output(file), *tables, found.counts, found.n_tokens, None)
     assert file.getvalue() == data
 
 
@@ -78,7 +85,7 @@ def test_long_words_and_many_entries():
         (b"y" * 100_000, 2**40),
     ]
     found = dictionary.read(Cursor(ByteSource(None, encoded(words, []))), 0)
-    assert [found.words.raw(i) for i in range(len(words))] == [word for word, _ in words]
+    assert texts(found) == [word for word, _ in words]
     assert found.counts.tolist() == [count for _, count in words]
 
 
@@ -91,7 +98,7 @@ def test_remaining_ngrams_are_in_the_order_of_their_rows():
     table = StringTable.from_strings(["tea"])
     empty = StringTable.from_strings([])
     buckets = np.array([0, 4, 7], np.int32)
-    dictionary.write(Output(file), Dictionary(table, empty, np.array([3]), 99, buckets))
+    dictionary.write(Output(file), table, empty, np.array([3]), 99, buckets)
     assert file.getvalue() == encoded([(b"tea", 3)], [], pruned=3) + struct.pack(
         "<6i", 0, 0, 4, 1, 7, 2
     )
