@@ -15,7 +15,7 @@ _FACTOR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
 # Strings hashed at a time: the working set should stay in the second-level cache.
 _BLOCK = 1 << 14
 _LOW_BYTES = np.array([(1 << 8 * n) - 1 for n in range(8)], np.uint64)
-SLACK = 8
+SLACK = 16
 
 
 def murmur64a_spans(

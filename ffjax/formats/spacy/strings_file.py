@@ -20,8 +20,9 @@ from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable
 
-_LF, _QUOTE, _COMMA, _BACKSLASH = b'\n",\\'
-_BEGIN = int.from_bytes(b'\n  "', "little")
+_LF, _QUOTE, _BACKSLASH = b'\n"\\'
+_BETWEEN = int.from_bytes(b'",\n  "', "little")
+_BETWEEN_BYTES = np.uint64((1 << 48) - 1)
 
 
 def read_strings(source: ByteSource, extra: Sequence[str], *, lossy: bool = False) -> ByteViews:
@@ -73,14 +74,21 @@ def _cut_lines(text: bytes, extra: Sequence[str]) -> ByteViews | None:
     if not (text.startswith(b'[\n  "') and text.endswith(b'"\n]') and text.isascii()):
         return None
     data = np.frombuffer(text, np.uint8)
-    line_feeds = np.flatnonzero(data == _LF)
+    # Half the time of `flatnonzero(data == _LF)`: four bytes hold at most one line feed,
+    # and the product has its place in the highest byte.
+    mask = np.zeros(len(data) + 3 & ~3, bool)
+    n_line_feeds = np.count_nonzero(np.equal(data, _LF, out=mask[: len(data)]))
+    fours = mask.view("<u4")
+    line_feeds = np.flatnonzero(fours != 0)
+    if len(line_feeds) < n_line_feeds:
+        return None
+    line_feeds = 4 * line_feeds + (fours[line_feeds] * np.uint32(0x00010203) >> 24)
     first, last = line_feeds[:-1] + 3, line_feeds[1:] - 2  # the quotes of each line
     last[-1] += 1  # which has no comma
-    words = words_at(data)  # of four bytes
-    has_form = words[line_feeds[:-1]] == _BEGIN
-    has_form &= (data[last] == _QUOTE) & (first < last)
-    has_form[:-1] &= data[last[:-1] + 1] == _COMMA
-    if not has_form.all():
+    if not (first < last).all():
+        return None
+    between = words_at(data, "<u8")[line_feeds[1:-1] - 2] & _BETWEEN_BYTES
+    if not (between == _BETWEEN).all():
         return None
     backslashes = np.flatnonzero(data == _BACKSLASH)
     lines = np.searchsorted(line_feeds, backslashes) - 1
