@@ -140,7 +140,7 @@ def test_an_interrupted_conversion_leaves_the_old_file(ff, small, tmp_path, monk
         raise KeyboardInterrupt
 
     # The header and the matrix are written by then, the norms not.
-    monkeypatch.setattr("ffjax.formats.finalfusion.floats.release_pages", interrupt)
+    monkeypatch.setattr("ffjax.formats.finalfusion.arrays.release_pages", interrupt)
     assert ff("convert", small["simple"], target) == (130, "", "")
     assert target.read_bytes() == b"old" and os.listdir(tmp_path) == ["old.fifu"]
 

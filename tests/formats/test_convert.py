@@ -137,7 +137,7 @@ def test_fasttext_sources(
     path = tmp_path / "source"
     path.write_bytes(fasttext_files.model(**MODELS[kind]))
     monkeypatch.setattr(rows_out, "_BLOCK_BYTES", 4 * 10 * 7)
-    monkeypatch.setattr("ffjax.formats.finalfusion.ndarray._BLOCK_BYTES", 4 * 10 * 7)
+    monkeypatch.setattr("ffjax.formats.finalfusion.arrays._BLOCK_BYTES", 4 * 10 * 7)
     names = {"finalfusion": ["drop_training"], "fasttext": []}
     options = dict.fromkeys(
         names.get(to, ["drop_training", "drop_metadata", "drop_subwords"]), True
@@ -265,7 +265,7 @@ def test_progress(tmp_path: Path) -> None:
     [
         "formats.text.table.parse_lines",
         "_internal.memmap.FileRows.append",
-        "formats.finalfusion.floats.release_pages",
+        "formats.finalfusion.arrays.release_pages",
     ],
 )
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

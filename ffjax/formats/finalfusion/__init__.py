@@ -1,1 +1,1 @@
-"""finalfusion files (`.fifu`): a header, then chunks; one module a chunk."""
+"""finalfusion files (`.fifu`): a header, then chunks; `header` has the layout."""

@@ -1,4 +1,4 @@
-"""The beginning of a finalfusion file and of each chunk. All numbers are little endian.
+"""The beginnings of a finalfusion file and of its chunks. All numbers are little endian.
 
     magic      4 bytes        FiFu
     version    u32            0
@@ -13,21 +13,22 @@ Each chunk begins with
 The header lists every chunk that follows; old versions of finalfusion left out norms.
 """
 
+import struct
+import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum, unique
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor, Output
+from ffjax.formats.io.streams import Stream, open_source
 
 MAGIC = b"FiFu"
 VERSION = 0
 CHUNK_HEADER_BYTES = 12
 # Programs write at most four chunks; a list of millions would only keep a reader busy.
 MAX_CHUNKS = 256
-TYPE_U8 = 1
-TYPE_F32 = 10
 
 
 @unique
@@ -53,6 +54,20 @@ VOCABS = (
     ChunkId.FloretSubwordVocab,
 )
 STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
+# The numbers with which the body of a chunk begins.
+_HEADS = {
+    ChunkId.SimpleVocab: ("Q", ["words"]),
+    ChunkId.BucketSubwordVocab: ("QIII", ["words", "min_n", "max_n", "exponent"]),
+    ChunkId.FastTextSubwordVocab: ("QIII", ["words", "min_n", "max_n", "buckets"]),
+    ChunkId.ExplicitSubwordVocab: ("QQII", ["words", "ngrams", "min_n", "max_n"]),
+    ChunkId.FloretSubwordVocab: ("IIQI", ["min_n", "max_n", "buckets", "hashes"]),
+    ChunkId.NdArray: ("QI", ["rows", "dims"]),
+    ChunkId.QuantizedArray: (
+        "IIIIIQ",
+        ["rotated", "row_norms", "codes_per_row", "dims", "centroids", "rows"],
+    ),
+    ChunkId.NdNorms: ("Q", ["norms"]),
+}
 
 
 class ChunkInFile(NamedTuple):
@@ -110,6 +125,22 @@ def find_chunks(source: ByteSource) -> list[ChunkInFile]:
         raise
 
 
+def describe(stream: Stream) -> dict[str, Any]:
+    """The chunks of a file, and the numbers that they begin with."""
+    with open_source(stream, magic=MAGIC, error=FinalfusionFormatError) as source:
+        chunks = find_chunks(source)
+        first = {chunk.identifier: chunk for chunk in reversed(chunks)}
+        facts: dict[str, Any] = {"chunks": [chunk.identifier.name for chunk in chunks]}
+        for kind in (*VOCABS, *STORAGES, ChunkId.NdNorms):
+            if kind in first:
+                facts |= _head(first[kind])
+        if "ngrams" in facts and "rows" in facts:
+            facts["ngram_rows"] = facts["rows"] - facts["words"]
+        if ChunkId.Metadata in first:
+            facts["metadata"] = _metadata_keys(first[ChunkId.Metadata])
+        return facts
+
+
 def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFile]:
     cursor = Cursor(source)
     listed = read_header(cursor)
@@ -138,3 +169,31 @@ def _read_identifier(cursor: Cursor) -> ChunkId:
 def cannot_hold(field: str, expected: str, got: str, hint: str | None = None) -> FormatError:
     """The error about a value that a chunk cannot hold."""
     return FinalfusionFormatError(None, field=field, expected=expected, got=got, hint=hint)
+
+
+def _head(chunk: ChunkInFile) -> dict[str, Any]:
+    kind = chunk.identifier
+    code, names = _HEADS[kind]
+    raw = chunk.body.take("head", struct.calcsize(f"<{code}"))
+    facts: dict[str, Any] = dict(zip(names, struct.unpack(f"<{code}", raw), strict=True))
+    if kind in VOCABS:
+        facts = {"vocabulary": kind.name, "words": 0, **facts}
+    if "min_n" in facts:
+        facts["ngram_lengths"] = f"{facts.pop('min_n')} to {facts.pop('max_n')}"
+    if kind == ChunkId.BucketSubwordVocab:
+        facts["buckets"] = 1 << min(facts.pop("exponent"), 63)
+    if kind in STORAGES:
+        facts["storage"] = kind.name
+    if kind == ChunkId.NdArray:
+        facts["dtype"] = "float32"
+    if kind == ChunkId.QuantizedArray:
+        facts |= {name: bool(facts[name]) for name in ("rotated", "row_norms")}
+    return facts
+
+
+def _metadata_keys(chunk: ChunkInFile) -> list[str]:
+    text = chunk.body.text("text", chunk.body.remaining)
+    try:
+        return list(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise chunk.body.error("text", "a TOML document", f"an error: {error}") from error

@@ -9,9 +9,15 @@ from typing import Any
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.finalfusion import header
 from ffjax.formats.finalfusion.chunks import CHUNKS
-from ffjax.formats.finalfusion.header import STORAGES, VOCABS, ChunkId, ChunkInFile
+from ffjax.formats.finalfusion.header import (
+    MAGIC,
+    STORAGES,
+    VOCABS,
+    ChunkId,
+    ChunkInFile,
+    find_chunks,
+)
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage
@@ -137,7 +143,7 @@ def load_metadata(file: File) -> Metadata:
 
 def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     """Reads embeddings from an open file or from bytes; `load_finalfusion` is this for a path."""
-    chunks = header.find_chunks(source)
+    chunks = find_chunks(source)
     remaining = list(chunks)
 
     def following(*kinds: ChunkId) -> ChunkInFile | None:
@@ -153,24 +159,24 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
         return cursor.error("chunks of embeddings", expected, got, hint=hint)
 
     metadata_chunk = following(ChunkId.Metadata)
-    vocab_chunk = following(*VOCABS)
-    if vocab_chunk is None:
+    if (vocab_chunk := following(*VOCABS)) is None:
         raise not_embeddings("a vocabulary")
-    storage_chunk = following(*STORAGES)
-    if storage_chunk is None:
+    if (storage_chunk := following(*STORAGES)) is None:
         raise not_embeddings("a storage after the vocabulary")
     norms_chunk = following(ChunkId.NdNorms)
     if remaining:
         raise not_embeddings("nothing more, or norms after the storage")
 
-    metadata = None if metadata_chunk is None else _read(metadata_chunk)
+    metadata = metadata_chunk and _read(metadata_chunk)
     vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
-    expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
-    _check_count(storage_chunk, "rows", len(storage), vocab.upper_bound, expected)
-    norms = None
-    if norms_chunk is not None:
-        norms, expected = _read(norms_chunk), f"{vocab.n_word_rows}, one for each word"
-        _check_count(norms_chunk, "number of norms", len(norms), vocab.n_word_rows, expected)
+    if len(storage) != vocab.upper_bound:
+        expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
+        body, start = storage_chunk.body, storage_chunk.start
+        raise body.error("rows", expected, str(len(storage)), offset=start)
+    norms = norms_chunk and _read(norms_chunk)
+    if norms_chunk and len(norms) != vocab.n_word_rows:
+        expected, body = f"{vocab.n_word_rows}, one for each word", norms_chunk.body
+        raise body.error("number of norms", expected, str(len(norms)), offset=norms_chunk.start)
     return Embeddings(storage, vocab, norms, metadata)
 
 
@@ -181,22 +187,17 @@ def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
 
 
 def _open(path: File | Stream) -> Any:
-    return open_source(path, magic=header.MAGIC, error=FinalfusionFormatError)
+    return open_source(path, magic=MAGIC, error=FinalfusionFormatError)
 
 
 def _load_first(path: File, what: str, kinds: Sequence[ChunkId], mmap: bool = False) -> Any:
     with _open(path) as source:
-        chunks = header.find_chunks(source)
+        chunks = find_chunks(source)
         for chunk in chunks:
             if chunk.identifier in kinds:
                 return _read(chunk, mmap)
         expected = f"{what} in the file"
         raise FinalfusionFormatError(source.name, expected=expected, got=_names(chunks))
-
-
-def _check_count(chunk: ChunkInFile, field: str, count: int, right: int, expected: str) -> None:
-    if count != right:
-        raise chunk.body.error(field, expected, str(count), offset=chunk.start)
 
 
 def _names(chunks: Sequence[ChunkInFile]) -> str:

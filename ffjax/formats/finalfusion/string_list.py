@@ -1,4 +1,4 @@
-"""Lists of words and of n-grams, as vocabulary chunks hold them, and what those chunks check.
+"""Lists of words and of n-grams, as vocabulary chunks hold them.
 
     length  u32            bytes of the string, for each string
     string  u8[length]     UTF-8
@@ -12,9 +12,9 @@ bytes or has zero bytes in it), single strings are stepped over until it goes on
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from ffjax._internal.arrays import aligned_empty, aligned_zeros
 from ffjax.formats.finalfusion.header import cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.strings.string_table import SLACK, StringTable, capacity
-from ffjax.vocab import Vocab
-
-T = TypeVar("T")
 
 _SCAN_BYTES = 1 << 18
 _BLOCK_STRINGS = 1 << 16
@@ -72,27 +69,15 @@ def read_strings(cursor: Cursor, count: int, noun: str, *, with_rows: bool = Fal
     return strings
 
 
-def _check_duplicates(cursor: Cursor, strings: StringList) -> None:
-    """Checks that no string of a list occurs twice."""
-    if duplicate := strings.table.first_duplicate():
-        first, second = duplicate
-        noun, raw = strings.noun, strings.table.raw(second)
-        got = f"{raw!r} for the second time, after {noun} {first}"
-        offset = strings.offset(second)
-        raise cursor.error(f"{noun} {second}", f"each {noun} once", got, offset=offset)
-
-
-def check_utf8(table: StringTable, noun: str) -> None:
-    """Checks that strings are UTF-8, before they are written."""
+def write_strings(
+    out: Output, table: StringTable, noun: str, rows: np.ndarray | None = None
+) -> None:
+    """Writes a list of strings, each with its row if there are rows; errors call one `noun`."""
     if invalid := table.first_invalid():
-        raw, problem = table.raw(invalid.index), _describe_byte(table, *invalid)
+        got = f"{table.raw(invalid.index)!r} with {_describe_byte(table, *invalid)}"
         expected = "UTF-8, which is all that finalfusion holds"
         hint = "Read the original file with `lossy=True`, or leave the word out."
-        raise cannot_hold(f"{noun} {invalid.index}", expected, f"{raw!r} with {problem}", hint)
-
-
-def write_strings(out: Output, table: StringTable, rows: np.ndarray | None = None) -> None:
-    """Writes a list of strings, each with its row if there are rows."""
+        raise cannot_hold(f"{noun} {invalid.index}", expected, got, hint)
     numbers = _LENGTH_BYTES + (0 if rows is None else _ROW_BYTES)
     size = int(table.host_offsets[-1]) + len(table) * numbers
     out.write_blocks(size, _with_numbers(table, rows))
@@ -224,54 +209,3 @@ def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np
 
 def _describe_byte(table: StringTable, index: int, offset: int, reason: str) -> str:
     return f"byte 0x{table.raw(index)[offset]:02x} ({reason})"
-
-
-def read_range(cursor: Cursor) -> tuple[int, int]:
-    """Reads the lengths of the shortest and the longest n-grams, in characters."""
-    min_n, start = cursor.number("I", "min_n", 1), cursor.position
-    max_n = cursor.u32("max_n")
-    if max_n < min_n:
-        least = f"at least min_n, which is {min_n}"
-        raise cursor.error("max_n", least, str(max_n), offset=start)
-    return min_n, max_n
-
-
-def build(cursor: Cursor, strings: StringList, make: Callable[..., T], *args: Any) -> T:
-    """Calls `make`, which fails on strings that occur twice; the error then says where they are."""
-    try:
-        return make(strings.table, *args)
-    except ValueError as error:
-        _check_duplicates(cursor, strings)
-        noun = f"{strings.noun}s"
-        raise cursor.error(noun, "a vocabulary", str(error), offset=strings.start) from error
-
-
-def check_words(vocab: Vocab) -> None:
-    """Checks that finalfusion can hold the words: a row for each, and UTF-8."""
-    if vocab.shared_rows is not None:
-        raise cannot_hold(
-            "words",
-            "a row for each word, since finalfusion gives word i row i",
-            f"{len(vocab)} words that share {vocab.n_word_rows} rows",
-            "Give each word a row with `ffjax.unshare_rows(embeddings)`, or "
-            "`ffjax.save(..., unshare_rows=True)`.",
-        )
-    check_utf8(vocab.table, "word")
-
-
-def check_indexer(indexer: Any) -> None:
-    """Checks that an indexer has a row for each bucket and takes the n-grams finalfusion takes."""
-    if indexer.upper_bound != indexer.n_buckets:
-        raise cannot_hold(
-            "number of buckets",
-            "a row for each bucket",
-            f"{indexer.upper_bound} rows for {indexer.n_buckets} buckets, the others pruned",
-            "A finalfusion file cannot hold this indexer; `write_fasttext` can.",
-        )
-    if indexer.skip_edge_unigrams and indexer.min_n == 1:
-        raise cannot_hold(
-            "min_n",
-            "at least 2, or an indexer that takes all n-grams, as finalfusion does",
-            "1, and an indexer with `skip_edge_unigrams=True`",
-            "A finalfusion file cannot hold this indexer; unknown words would get other vectors.",
-        )

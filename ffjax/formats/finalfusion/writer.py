@@ -1,24 +1,21 @@
 """Writing finalfusion files: whole embeddings, or chunks by themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion import explicit_vocab
+from ffjax.formats.finalfusion.arrays import ComposedRows
 from ffjax.formats.finalfusion.chunks import CHUNKS, ChunkType
 from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, cannot_hold, write_header
-from ffjax.formats.finalfusion.ndarray import ComposedRows
+from ffjax.formats.finalfusion.vocabs import declared_length
 from ffjax.formats.io.binary import File, Output
 from ffjax.storage import ComposedArray, ShardedArray, Storage
 
 _WRITERS = {chunk.holds: chunk for chunk in CHUNKS}
 # Storages that are written as something else: rows on several devices in one place.
-_AS_WRITTEN: dict[type, Callable[[Any], Any]] = {
-    ComposedArray: ComposedRows,
-    ShardedArray: lambda storage: storage[:],
-}
+_AS_WRITTEN: Any = {ComposedArray: ComposedRows, ShardedArray: lambda storage: storage[:]}
 
 
 class MeasuredChunk(NamedTuple):
@@ -123,24 +120,18 @@ def measure_chunk(value: Any, position: int, path: File | None = None) -> Measur
 
 def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
     """Writes a chunk with its header."""
-    identifier, length = chunk.type.identifier, chunk.length
-    if identifier == ChunkId.ExplicitSubwordVocab:
-        length = explicit_vocab.declared_length(chunk.value, length)
-    out.pack("IQ", identifier, length)
+    out.pack("IQ", chunk.type.identifier, declared_length(chunk.value, chunk.length))
     chunk.type.write(out, chunk.value)
 
 
 def finalfusion_size(embeddings: Embeddings) -> int:
     """The bytes of the file that `write_finalfusion` would write, by the shapes of arrays alone."""
-    chunks = _measured([_as_written(chunk) for chunk in embeddings.chunks()])
-    head = Output(None)
-    write_header(head, [chunk.type.identifier for chunk in chunks])
-    return head.position + sum(CHUNK_HEADER_BYTES + chunk.length for chunk in chunks)
+    return _measured([_as_written(chunk) for chunk in embeddings.chunks()])[1]
 
 
 def _write(path: File, values: Sequence[Any]) -> None:
     # What cannot be stored is an error before there is a file.
-    chunks = _measured(values, path)
+    chunks, _ = _measured(values, path)
     with open_output(path) as raw:
         out = Output(raw)
         write_header(out, [chunk.type.identifier for chunk in chunks])
@@ -148,14 +139,17 @@ def _write(path: File, values: Sequence[Any]) -> None:
             write_chunk(out, chunk)
 
 
-def _measured(values: Sequence[Any], path: File | None = None) -> list[MeasuredChunk]:
+def _measured(
+    values: Sequence[Any], path: File | None = None
+) -> tuple[list[MeasuredChunk], int]:
+    """The chunks of a file, and its size."""
     out = Output(None)
     write_header(out, [ChunkId.NdArray] * len(values))
     chunks: list[MeasuredChunk] = []
     for value in values:
         chunks.append(measure_chunk(value, out.position, path))
         out.position += CHUNK_HEADER_BYTES + chunks[-1].length
-    return chunks
+    return chunks, out.position
 
 
 def _as_written(chunk: Any) -> Any:

@@ -14,17 +14,8 @@ from hypothesis.extra import numpy as hnp
 import ffjax
 from ffjax import FinalfusionFormatError
 from ffjax._internal.pytree import equal
-from ffjax.formats.finalfusion import (
-    bucket_vocab,
-    explicit_vocab,
-    floats,
-    floret_vocab,
-    metadata,
-    ndarray,
-    norms,
-    quantized,
-    simple_vocab,
-)
+from ffjax.formats.finalfusion import arrays, vocabs
+from ffjax.formats.finalfusion.chunks import read_metadata
 from ffjax.formats.finalfusion.header import (
     MAX_CHUNKS,
     ChunkId,
@@ -41,24 +32,24 @@ text_lists = st.lists(st.text(max_size=8), max_size=12, unique=True)
 floats32 = st.floats(width=32)
 
 CHUNKS = {
-    "metadata": (metadata.read, ffjax.Metadata({"a": 1, "b": {"c": "ü"}})),
-    "no metadata": (metadata.read, ffjax.Metadata.from_toml("")),
-    "simple": (simple_vocab.read, builders.vocab("simple")),
-    "no words": (simple_vocab.read, ffjax.SimpleVocab([])),
-    "buckets": (bucket_vocab.read, builders.vocab("buckets")),
-    "fasttext": (bucket_vocab.read_fasttext, builders.vocab("fasttext")),
-    "explicit": (explicit_vocab.read, builders.vocab("explicit")),
-    "no n-grams": (explicit_vocab.read, ffjax.ExplicitVocab(["a"], ffjax.ExplicitIndexer([]))),
-    "floret": (floret_vocab.read, builders.vocab("floret")),
-    "dense": (ndarray.read, builders.storage(5)),
-    "no rows": (ndarray.read, ffjax.NdArray(np.zeros((0, 3), np.float32))),
-    "no dims": (ndarray.read, ffjax.NdArray(np.zeros((3, 0), np.float32))),
-    "pq": (quantized.read, builders.storage(5, kind="pq")),
-    "opq": (quantized.read, builders.storage(5, kind="opq")),
-    "pq_norms": (quantized.read, builders.storage(5, kind="pq_norms")),
-    "no codes": (quantized.read, builders.storage(0, kind="pq_norms")),
-    "norms": (norms.read, ffjax.Norms(np.array([1.0, 2.5, np.nan], np.float32))),
-    "no norms": (norms.read, ffjax.Norms(np.zeros(0, np.float32))),
+    "metadata": (read_metadata, ffjax.Metadata({"a": 1, "b": {"c": "ü"}})),
+    "no metadata": (read_metadata, ffjax.Metadata.from_toml("")),
+    "simple": (vocabs.read_simple, builders.vocab("simple")),
+    "no words": (vocabs.read_simple, ffjax.SimpleVocab([])),
+    "buckets": (vocabs.read_buckets, builders.vocab("buckets")),
+    "fasttext": (vocabs.read_fasttext, builders.vocab("fasttext")),
+    "explicit": (vocabs.read_explicit, builders.vocab("explicit")),
+    "no n-grams": (vocabs.read_explicit, ffjax.ExplicitVocab(["a"], ffjax.ExplicitIndexer([]))),
+    "floret": (vocabs.read_floret, builders.vocab("floret")),
+    "dense": (arrays.read_matrix, builders.storage(5)),
+    "no rows": (arrays.read_matrix, ffjax.NdArray(np.zeros((0, 3), np.float32))),
+    "no dims": (arrays.read_matrix, ffjax.NdArray(np.zeros((3, 0), np.float32))),
+    "pq": (arrays.read_quantized, builders.storage(5, kind="pq")),
+    "opq": (arrays.read_quantized, builders.storage(5, kind="opq")),
+    "pq_norms": (arrays.read_quantized, builders.storage(5, kind="pq_norms")),
+    "no codes": (arrays.read_quantized, builders.storage(0, kind="pq_norms")),
+    "norms": (arrays.read_norms, ffjax.Norms(np.array([1.0, 2.5, np.nan], np.float32))),
+    "no norms": (arrays.read_norms, ffjax.Norms(np.zeros(0, np.float32))),
 }
 
 
@@ -109,7 +100,7 @@ def test_a_length_that_is_off_by_one_is_refused(name, length):
     if right + length < 0:
         pytest.skip("no length is less than nothing")
     struct.pack_into("<Q", data, 4, right + length)
-    if read is metadata.read:
+    if read is read_metadata:
         # Its text goes to the end of the chunk: a blank more or a line break less is TOML too.
         read_back(read, bytes(data))
         return
@@ -141,7 +132,7 @@ def test_explicit_vocab_layout_and_shared_rows():
     vocab = ffjax.ExplicitVocab(["a"], ffjax.ExplicitIndexer(list(rows), 2, 3, rows))
     expected = fifu.chunk(8, struct.pack("<QQII", 1, 3, 2, 3) + fifu.words("a") + fifu.ngrams(rows))
     assert written(vocab) == expected
-    again = read_back(explicit_vocab.read, expected)
+    again = read_back(vocabs.read_explicit, expected)
     assert dict(again.subword_indexer.ngram_index) == rows
     assert again.upper_bound == 3
 
@@ -155,13 +146,13 @@ def test_floret_vocab_layout():
 def test_finalfusion_takes_all_ngrams_of_one_character():
     body = struct.pack("<IIQII", 1, 3, 50, 2, 7) + fifu.words("<", ">")
     assert (
-        read_back(floret_vocab.read, fifu.chunk(9, body)).subword_indexer.skip_edge_unigrams
+        read_back(vocabs.read_floret, fifu.chunk(9, body)).subword_indexer.skip_edge_unigrams
         is False
     )
     body = struct.pack("<QIII", 1, 1, 3, 50) + fifu.words("a")
     assert (
         read_back(
-            bucket_vocab.read_fasttext, fifu.chunk(7, body)
+            vocabs.read_fasttext, fifu.chunk(7, body)
         ).subword_indexer.skip_edge_unigrams
         is False
     )
@@ -188,7 +179,7 @@ def test_quantized_layout(position, kind):
 def test_metadata_keeps_its_text():
     text = "# why not\n[ a ]\nb   = 1 # one\n"
     data = fifu.chunk(5, text.encode())
-    found = read_back(metadata.read, data)
+    found = read_back(read_metadata, data)
     assert found.toml == text
     assert dict(found) == {"a": {"b": 1}}
     assert written(found) == data
@@ -219,7 +210,7 @@ def test_a_header_lists_some_chunks_but_not_too_many(count):
 @given(text_lists)
 def test_words_come_back(words):
     vocab = ffjax.SimpleVocab(words)
-    assert read_back(simple_vocab.read, written(vocab)).words == words
+    assert read_back(vocabs.read_simple, written(vocab)).words == words
 
 
 @given(text_lists, st.integers(1, 63), st.integers(1, 9), st.integers(0, 9))
@@ -227,14 +218,14 @@ def test_bucket_vocabularies_come_back(words, exponent, min_n, more):
     vocab = ffjax.FinalfusionBucketVocab(
         words, ffjax.FinalfusionHashIndexer(exponent, min_n, min_n + more)
     )
-    again = read_back(bucket_vocab.read, written(vocab))
+    again = read_back(vocabs.read_buckets, written(vocab))
     assert again == vocab and again.words == words
 
 
 @given(text_lists, st.integers(1, 2**32 - 1), st.integers(1, 9), st.integers(0, 9))
 def test_fasttext_vocabularies_come_back(words, buckets, min_n, more):
     vocab = ffjax.FastTextVocab(words, ffjax.FastTextIndexer(buckets, min_n, min_n + more))
-    again = read_back(bucket_vocab.read_fasttext, written(vocab))
+    again = read_back(vocabs.read_fasttext, written(vocab))
     assert again == vocab and again.words == words
 
 
@@ -248,7 +239,7 @@ def test_explicit_vocabularies_come_back(words, ngrams, data):
     vocab = ffjax.ExplicitVocab(
         words, ffjax.ExplicitIndexer(ngrams, 2, 4, dict(zip(ngrams, rows, strict=True)))
     )
-    again = read_back(explicit_vocab.read, written(vocab))
+    again = read_back(vocabs.read_explicit, written(vocab))
     assert again == vocab
     assert dict(again.subword_indexer.ngram_index) == dict(zip(ngrams, rows, strict=True))
 
@@ -259,7 +250,7 @@ def test_explicit_vocabularies_come_back(words, ngrams, data):
 )
 def test_matrices_come_back_bit_by_bit(matrix, position):
     data = written(ffjax.NdArray(matrix), position)
-    again = read_back(ndarray.read, b"?" * position + data, position)
+    again = read_back(arrays.read_matrix, b"?" * position + data, position)
     assert again.shape == matrix.shape
     assert np.asarray(again.matrix).tobytes() == matrix.tobytes()
 
@@ -268,7 +259,7 @@ def test_matrices_come_back_bit_by_bit(matrix, position):
 def test_norms_come_back_bit_by_bit(array, position):
     data = written(ffjax.Norms(array), position)
     assert (
-        np.asarray(read_back(norms.read, b"?" * position + data, position)).tobytes()
+        np.asarray(read_back(arrays.read_norms, b"?" * position + data, position)).tobytes()
         == array.tobytes()
     )
 
@@ -288,7 +279,7 @@ def test_quantized_matrices_come_back(data):
     storage = ffjax.QuantizedArray(ffjax.PQ(books, projection), codes, lengths)
     position = data.draw(st.integers(0, 15))
     raw = written(storage, position)
-    assert read_back(quantized.read, b"?" * position + raw, position) == storage
+    assert read_back(arrays.read_quantized, b"?" * position + raw, position) == storage
 
 
 toml = st.recursive(
@@ -304,7 +295,7 @@ toml = st.recursive(
 
 @given(st.dictionaries(st.text(), toml, max_size=4))
 def test_metadata_come_back(values):
-    found = read_back(metadata.read, written(ffjax.Metadata(values)))
+    found = read_back(read_metadata, written(ffjax.Metadata(values)))
     assert dict(found) == values
 
 
@@ -315,7 +306,7 @@ def test_metadata_come_back(values):
 def test_a_matrix_on_another_device_or_sharded_is_written_in_blocks(monkeypatch):
     if len(jax.devices()) < 8:
         pytest.skip("needs eight devices")
-    monkeypatch.setattr(floats, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", 64)
     array = np.arange(80, dtype=np.float32).reshape(16, 5)
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
     sharded = jax.device_put(

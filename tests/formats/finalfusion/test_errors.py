@@ -8,7 +8,7 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.finalfusion import quantized
+from ffjax.formats.finalfusion.arrays import read_quantized
 from ffjax.formats.finalfusion.header import read_chunk_header
 from ffjax.formats.finalfusion.reader import read_embeddings
 from ffjax.formats.io.binary import Cursor
@@ -213,7 +213,7 @@ def quantized_chunk(**changes: int) -> bytes:
 )
 def test_fields_of_a_quantized_matrix_must_fit(changes, offset, field):
     def read(data: bytes):
-        return quantized.read(read_chunk_header(Cursor(fifu.memory(data)))[1])
+        return read_quantized(read_chunk_header(Cursor(fifu.memory(data)))[1])
 
     assert read(quantized_chunk()).shape == (2, 4)
     with pytest.raises(

@@ -9,7 +9,7 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
-from ffjax.formats.finalfusion import quantized
+from ffjax.formats.finalfusion.arrays import read_quantized
 from ffjax.formats.finalfusion.header import read_chunk_header
 from ffjax.formats.finalfusion.writer import measure_chunk, write_chunk
 from ffjax.formats.io.binary import Cursor, Output
@@ -83,7 +83,7 @@ def test_a_chunk_without_a_file_around_it(finalfusion_files):
     # finalfusion-rust keeps this chunk by itself, without a header.
     data = (finalfusion_files / "quantized_storage.bin").read_bytes()
     _, body = read_chunk_header(Cursor(fifu.memory(data)))
-    storage = quantized.read(body)
+    storage = read_quantized(body)
     assert body.position == len(data)
     out = io.BytesIO()
     write_chunk(Output(out), measure_chunk(storage, 0))

@@ -118,16 +118,15 @@ def test_what_is_written_is_the_layout(block, given, rows):
         table = StringTable.from_strings(given)
         for with_rows in (False, True):
             out = io.BytesIO()
-            write_strings(
-                Output(out), table, np.array(rows[: len(given)], np.uint64) if with_rows else None
-            )
+            ids = np.array(rows[: len(given)], np.uint64) if with_rows else None
+            write_strings(Output(out), table, "word", ids)
             tails = [struct.pack("<Q", row) if with_rows else b"" for row in rows]
             expected = b"".join(
                 fifu.words(word) + tail for word, tail in zip(given, tails, strict=False)
             )
             assert out.getvalue() == expected
             dry_run = Output(None, 5)
-            write_strings(dry_run, table, np.zeros(len(given), np.uint64) if with_rows else None)
+            write_strings(dry_run, table, "word", ids)
             assert dry_run.position == 5 + len(expected)
 
 
@@ -174,7 +173,7 @@ def test_long_lists_cross_the_real_blocks():
     found = read_strings(Cursor(fifu.memory(data)), len(given), "word")
     assert found.table.strings == given
     out = io.BytesIO()
-    write_strings(Output(out), found.table)
+    write_strings(Output(out), found.table, "word")
     assert out.getvalue() == data
 
 
