@@ -35,7 +35,7 @@ from ffjax.kernels.word_table import KeyedWords, random_key
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab.ngrams.word_rows import word_rows
+from ffjax.vocab.ngrams.pruned import word_rows
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16

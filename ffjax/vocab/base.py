@@ -164,7 +164,7 @@ class Vocab(Chunk, SnapshotValue):
     def from_tree(cls, tree: Any) -> "Vocab":
         """The vocabulary of a tree."""
         words = tree.strings("words")
-        rows = tree.maybe("rows", lambda name: np.asarray(tree.array(name, 1, "int32")))
+        rows = tree.maybe("rows", lambda name: tree.vector(name, "int32"))
         indexer = [tree.indexer("indexer")] if cls.indexers else []
         return tree.made(cls, words, *indexer, rows=rows)
 
@@ -184,14 +184,15 @@ class Vocab(Chunk, SnapshotValue):
     @cached_property
     def row_of(self) -> Callable[[str], int | None]:
         """`row_of(word)` is the row of a known word, `None` for others."""
-        return self._first_row_of
 
-    def _first_row_of(self, word: Any) -> int | None:
-        """`row_of` until the `dict` is worth making."""
-        if not isinstance(word, str):
-            return {}.get(word)  # an error for a list, as from any `dict`
-        row = int(self.rows_of([word])[0])
-        return None if row < 0 else row
+        def row_of(word: Any) -> int | None:
+            # Until the `dict` is worth making.
+            if not isinstance(word, str):
+                return {}.get(word)  # an error for a list, as from any `dict`
+            row = int(self.rows_of([word])[0])
+            return None if row < 0 else row
+
+        return row_of
 
     def rows_of(self, words: Sequence[str]) -> Int32[np.ndarray, " n"]:
         """The row of each known word, -1 for the others, on the host."""

@@ -6,7 +6,7 @@ import pytest
 import ffjax
 from ffjax.embeddings import classifier, hidden_layer, input_rows
 from ffjax.kernels.ngrams_numpy import mark_words
-from ffjax.vocab.ngrams.word_rows import word_rows
+from ffjax.vocab.ngrams.pruned import word_rows
 from tests.embeddings.classifiers import HOSTILE, sentences
 
 

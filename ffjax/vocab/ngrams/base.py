@@ -1,9 +1,12 @@
-"""What all indexers share: from words to the rows of their n-grams, on the host and on a device."""
+"""N-grams of words, and what all indexers share: the rows of n-grams, on the host and on a device.
+
+The n-grams of a word are its stretches of `min_n` to `max_n` characters, by start, longest first.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +14,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
-from ffjax._internal.arguments import whole_number
+from ffjax._internal.arguments import check_word, whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import SnapshotValue
 from ffjax._internal.jax_compat import fori_loop
@@ -27,10 +30,52 @@ from ffjax.kernels.ngrams_numpy import (
     ngrams_of,
     text_lines,
 )
-from ffjax.vocab.ngrams.definition import check_ngram
 
 # Words whose ids are ordered together: the work of a block stays in a CPU's cache.
 _BLOCK_WORDS = 8192
+
+
+def ngrams(word: str, min_n: int = 3, max_n: int = 6, bracket: bool = True) -> list[str]:
+    """The n-grams of a word, by start, longest first.
+
+    Args:
+        word: the word.
+        min_n: the length of the shortest n-grams, in characters (code points).
+        max_n: the length of the longest.
+        bracket: whether to put `<` and `>` around the word first.
+
+    Returns:
+        The n-grams; none if the word is shorter than `min_n`, its brackets counted.
+
+    Raises:
+        TypeError: if `word` is not a `str`, or a length is not a whole number.
+        ValueError: unless `1 <= min_n <= max_n`.
+
+    Examples:
+        >>> import ffjax
+        >>> ffjax.ngrams("tea", 3, 4)
+        ['<tea', '<te', 'tea>', 'tea', 'ea>']
+    """
+    check_ngram(word)
+    min_n, max_n = check_range(min_n, max_n)
+    word = f"<{word}>" if bracket else word
+    starts = range(len(word) - min_n + 1)
+    sizes = range(min(max_n, len(word)), min_n - 1, -1)
+    return [word[i : i + n] for i in starts for n in sizes if i + n <= len(word)]
+
+
+def check_range(min_n: Any, max_n: Any) -> tuple[int, int]:
+    """The n-gram range as two `int`; an error unless `1 <= min_n <= max_n < 2**32`."""
+    least, most = whole_number("min_n", min_n, None), whole_number("max_n", max_n, None)
+    if not 1 <= least <= most < 2**32:
+        expected = "expected 1 <= min_n <= max_n < 2**32"
+        raise ValueError(f"`min_n`, `max_n`: {expected}, got min_n={least} and max_n={most}.")
+    return least, most
+
+
+def check_ngram(word: object) -> None:
+    """Checks that a word or an n-gram is a `str`."""
+    check_word("word", word, what="a str to take n-grams of")
 
 
 class NgramIndexer(SnapshotValue):

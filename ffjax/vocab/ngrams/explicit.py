@@ -16,8 +16,7 @@ from ffjax.kernels.ngram_hashes import CODE_POINTS, Tile, packed_words, short_ng
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, ngram_texts
 from ffjax.kernels.perfect_hash import HashTable, find_words
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab.ngrams.base import NgramIndexer
-from ffjax.vocab.ngrams.definition import check_range
+from ffjax.vocab.ngrams.base import NgramIndexer, check_range
 from ffjax.vocab.rows import checked_rows
 
 
@@ -129,7 +128,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
     @classmethod
     def from_tree(cls, tree: Any) -> "ExplicitIndexer":
         """The indexer of a tree."""
-        ngrams, rows = tree.strings("ngrams"), np.asarray(tree.array("rows", 1, "int32"))
+        ngrams, rows = tree.strings("ngrams"), tree.vector("rows", "int32")
         return tree.made(cls, ngrams, tree.whole("min_n"), tree.whole("max_n"), rows)
 
     @cached_property

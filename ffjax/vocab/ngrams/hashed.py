@@ -25,8 +25,7 @@ from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
 from ffjax.kernels.tokenize import LINE_END
-from ffjax.vocab.ngrams.base import NgramIndexer
-from ffjax.vocab.ngrams.definition import check_ngram, check_range
+from ffjax.vocab.ngrams.base import NgramIndexer, check_ngram, check_range
 
 # What fastText puts at the end of a line, with markers.
 _EOS = np.frombuffer(b"<%b>" % LINE_END, np.uint8)
@@ -39,8 +38,6 @@ _LIMITS = {
     "n_hashes": (1, 4, "A hash of 128 bits has four quarters."),
     "seed": (0, 2**32 - 1, "The seed has 32 bits."),
 }
-# The name that a setting had at first, which snapshots keep.
-_SNAPSHOT_NAMES = {"buckets_exp": "bucket_exp"}
 
 
 class HashIndexer(NgramIndexer):
@@ -68,14 +65,17 @@ class HashIndexer(NgramIndexer):
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {_SNAPSHOT_NAMES.get(name, name): x for name, x in super().to_tree().items()}
+        tree = super().to_tree()
+        if "buckets_exp" in tree:  # the name that it had at first
+            tree["bucket_exp"] = tree.pop("buckets_exp")
+        return tree
 
     @classmethod
     def from_tree(cls, tree: Any) -> "HashIndexer":
         """The indexer of a tree."""
-        names: Any = {name: field for field, name in _SNAPSHOT_NAMES.items()}
-        settings: dict[str, Any] = {names.get(k, k): x for k, x in tree.entries.items()}
-        del settings["kind"]
+        settings = {name: x for name, x in tree.entries.items() if name != "kind"}
+        if "bucket_exp" in settings:
+            settings["buckets_exp"] = settings.pop("bucket_exp")
         return tree.made(cls, **settings)
 
 

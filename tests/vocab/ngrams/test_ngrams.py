@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.vocab.ngrams.definition import check_ngram, check_range
+from ffjax.vocab.ngrams.base import check_ngram, check_range
 from tests.vocab.ngrams.reference import stretches
 from tests.vocab.ngrams.words import SPECIAL, some_words
 
