@@ -28,8 +28,7 @@ from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.output_layer import Options, label_number
 from ffjax.embeddings.text_file import blocks
-from ffjax.strings.arrow_text import null_mask
-from ffjax.strings.text import as_lines
+from ffjax.strings.text import as_lines, null_mask
 
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}

@@ -15,14 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax._internal.arrays import ranges
-from ffjax.kernels.fnv import (
-    OFFSET_32,
-    PRIME_32,
-    PRIME_64,
-    fasttext_extend,
-    length_state,
-)
-from ffjax.kernels.murmur3 import murmur3_spans
+from ffjax.kernels.fnv import OFFSET_32, PRIME_32, PRIME_64, fasttext_extend, length_state
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
 
 # N-grams that start in so many characters are taken at a time: a long word needs little memory.
@@ -327,8 +320,3 @@ def _padded(values: np.ndarray, n: int) -> np.ndarray:
     padded = np.zeros(len(values) + n, np.int32)
     padded[: len(values)] = values
     return padded.view(np.uint32)
-
-
-def murmur3_hashes(line: Line, ngrams: Ngrams, seed: int) -> np.ndarray:
-    """The four quarters of MurmurHash3's 128 bits, uint32 `[n, 4]`."""
-    return murmur3_spans(line.data, *byte_spans(line, ngrams), seed)

@@ -32,8 +32,7 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import while_loop
 from ffjax._internal.pytree import value
-from ffjax.kernels.duplicates import duplicates
-from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
+from ffjax.kernels.perfect_hash_numpy import key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
     chunks_of,
@@ -44,6 +43,7 @@ from ffjax.kernels.siphash import (
     low_bytes,
     words_of,
 )
+from ffjax.kernels.spans_numpy import duplicates
 
 _MAX_KEYS = 64
 # Strings for which reading aligned words is worth its larger program.

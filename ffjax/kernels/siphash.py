@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Int, Int32, UInt8, UInt32
 
 from ffjax._internal.arrays import AnyArray
-from ffjax.kernels.byte_words import words_at
+from ffjax.kernels.spans_numpy import words_at
 
 CHUNK = 16
 # Strings hashed at a time on the host: the working set should stay in the second-level cache.

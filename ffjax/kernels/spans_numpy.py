@@ -1,13 +1,14 @@
 """Strings that lie in one buffer, in NumPy: which are equal, their hashes, and copies.
 
-A string is a start and a length. Eight bytes are read at a time, as the little-endian number that
+Importing this does not import JAX. A string is a start and a length. Eight bytes are read at a time, as the little-endian number that
 begins at a byte, so at least eight bytes must follow the last string.
 """
+
+from typing import Any
 
 import numpy as np
 
 from ffjax._internal.cpus import map_blocks
-from ffjax.kernels.byte_words import words_at
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 
 # Longer strings are few; each is taken by itself.
@@ -17,6 +18,24 @@ _SHIFTS = np.arange(64, -8, -8, dtype=np.uint64)
 # Bytes copied at a time, and the strings whose copies should stay in the second-level cache.
 _COPIED, _BLOCK = 16, 1 << 13
 _PAIR = np.dtype("c16")  # NumPy copies complex numbers twice as fast as 16 bytes without a type
+# Bytes that follow the last string.
+SLACK = 16
+_MURMUR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
+# Strings hashed at a time: the working set should stay in the second-level cache.
+_MURMUR_BLOCK = 1 << 14
+_LOW_BYTES = np.array([(1 << 8 * n) - 1 for n in range(8)], np.uint64)
+_REPEAT_KEY = np.uint64(0x9E3779B97F4A7C15)
+
+
+def words_at(data: np.ndarray, dtype: Any = "<u4") -> np.ndarray:
+    """The value of a type that begins at every byte of a buffer, as a view of the buffer.
+
+    Examples:
+        >>> words_at(np.frombuffer(b"tea", np.uint8), "<u2").tolist()
+        [25972, 24933]
+    """
+    size = max(0, data.size - np.dtype(dtype).itemsize + 1)
+    return np.ndarray(size, dtype, np.ascontiguousarray(data), strides=(1,))
 
 
 def equal_spans(
@@ -83,6 +102,85 @@ def keyed_hashes(
         raw = prefix + data[starts[row] : starts[row] + lengths[row]].tobytes()
         hashes[row] = np.uint64(hash(raw) & (1 << 64) - 1)
     return heads, hashes
+
+
+def murmur64a_spans(
+    data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seed: int = 1
+) -> np.ndarray:
+    """MurmurHash64A, with which spaCy makes a number of each word, uint64 `[n]`; its seed is 1.
+
+    Definition: https://github.com/aappleby/smhasher/blob/master/src/MurmurHash2.cpp
+
+    Examples:
+        >>> data = np.frombuffer(b"tea coffee" + bytes(SLACK), np.uint8)
+        >>> murmur64a_spans(data, np.array([0, 4]), np.array([3, 6])).tolist()
+        [6041671307218480733, 3197928453018144401]
+    """
+    words = words_at(data, "<u8")
+    hashes = np.empty(len(starts), np.uint64)
+
+    def hash_block(begin: int) -> None:
+        block = slice(begin, begin + _MURMUR_BLOCK)
+        hashes[block] = _murmur64a(words, starts[block], lengths[block], seed)
+
+    map_blocks(hash_block, range(0, len(starts), _MURMUR_BLOCK))
+    return hashes
+
+
+def _murmur64a(
+    words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seed: int
+) -> np.ndarray:
+    hashes = np.uint64(seed) ^ lengths.astype(np.uint64) * _MURMUR
+    n_words = lengths >> 3
+    for i in range(int(n_words.max(initial=0))):
+        longer = np.flatnonzero(n_words > i)  # strings with another word of 8 bytes
+        word = words[starts[longer] + 8 * i] * _MURMUR
+        word = (word ^ word >> _SHIFT) * _MURMUR
+        hashes[longer] = (hashes[longer] ^ word) * _MURMUR
+    rest = lengths & 7
+    last = words[starts + (lengths - rest)] & _LOW_BYTES[rest]  # as if zeros followed
+    hashes = np.where(rest > 0, (hashes ^ last) * _MURMUR, hashes)
+    hashes = (hashes ^ hashes >> _SHIFT) * _MURMUR
+    return hashes ^ hashes >> _SHIFT
+
+
+def duplicates(
+    data: np.ndarray, offsets: np.ndarray, hashes: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Pairs `(first, again)` for each string that occurred before, by `again`, int64 `[n, 2]`.
+
+    Only strings with equal hashes are compared, so that few are looked at.
+
+    Example:
+        >>> data, zeros = np.frombuffer(b"aba", np.uint8), np.zeros(3, np.uint32)
+        >>> duplicates(data, np.arange(4), (zeros, zeros)).tolist()
+        [[0, 2]]
+    """
+    both = (hashes[0].astype(np.uint64) << np.uint64(32)) | hashes[1]
+    order = np.argsort(both)
+    ordered = both[order]
+    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+    candidates = np.union1d(order[equal], order[equal + 1]).tolist()
+    first_of: dict[bytes, int] = {}
+    pairs = []
+    for i in candidates:
+        first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
+        if first != i:
+            pairs.append((first, i))
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def may_repeat(data: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether two strings have the same hash; if not, all differ. Much faster than `duplicates`.
+
+    Example:
+        >>> may_repeat(np.frombuffer(b"aba" + bytes(8), np.uint8), np.arange(4))
+        True
+    """
+    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets)
+    _, hashes = keyed_hashes(data, starts, lengths, _REPEAT_KEY)
+    hashes.sort()
+    return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:

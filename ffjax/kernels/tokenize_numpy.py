@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ffjax._internal.arrays import ranges
-from ffjax.kernels.byte_words import words_at
+from ffjax.kernels.spans_numpy import words_at
 from ffjax.kernels.tokenize import LINE_END
 
 _END = np.frombuffer(LINE_END, "<u4")[0]

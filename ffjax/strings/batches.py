@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int32
 from ffjax._internal.arguments import key_of, whole_number
 from ffjax._internal.arrays import padded_size
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.tokenize import Tokens, tokenize_on_host
+from ffjax.kernels.tokenize import tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import pack_views
 from ffjax.strings.strings import Strings
@@ -106,32 +106,22 @@ def batches(
         raise ValueError(
             f"`n_words`: expected at least {most}, the words of the largest batch, got {n_words}."
         )
-    # A generator would check its arguments only when the first batch is taken.
-    return _batches(text, tokens, counts, labels, rows, size, (n_words, width))
-
-
-def _batches(
-    text: np.ndarray,
-    tokens: Tokens,
-    counts: np.ndarray,
-    labels: np.ndarray | None,
-    rows: list[np.ndarray],
-    size: int,
-    shape: tuple[int, int],
-) -> Iterator[Batch]:
     words_of_lines = Ragged.of(np.arange(tokens.n_words), counts)
     views = ByteViews(text, tokens.starts, tokens.lengths)
-    n_words, width = shape
-    for ids in rows:
+
+    def batch(ids: np.ndarray) -> Batch:
         words = words_of_lines.take(ids).values
         strings = pack_views([views.take(words)], n_words, width, longest=width)
-        lines = np.full(n_words, size, np.int32)
-        lines[: len(words)] = np.repeat(np.arange(len(ids)), counts[ids])
+        numbers = np.full(n_words, size, np.int32)
+        numbers[: len(words)] = np.repeat(np.arange(len(ids)), counts[ids])
         batch_labels = None
         if labels is not None:
             batch_labels = np.zeros((size, *labels.shape[1:]), labels.dtype)
             batch_labels[: len(ids)] = labels[ids]
-        yield Batch(strings, lines, batch_labels, np.arange(size) < len(ids))
+        return Batch(strings, numbers, batch_labels, np.arange(size) < len(ids))
+
+    # Were this a generator, its arguments would be checked only when the first batch is taken.
+    return map(batch, rows)
 
 
 def _checked_labels(labels: Any, n_lines: int) -> np.ndarray:

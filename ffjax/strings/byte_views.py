@@ -37,7 +37,9 @@ def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
     if isinstance(words, np.ndarray):
         return [_numpy(words)]
     if is_arrow(words):
-        return _arrow(words)
+        array = arrow_strings(words)
+        dtype = np.dtype(np.int64 if str(array.type).startswith("large") else np.int32)
+        return [_arrow_chunk(chunk, dtype) for chunk in getattr(array, "chunks", [array])]
     if not isinstance(words, Iterable):
         raise TypeError(f"`words`: expected a list of words, got {shown(words)}.")
     return [ByteViews(*join_words(list(words)))]
@@ -115,13 +117,6 @@ def arrow_strings(words: Any, name: str = "words") -> Any:
         expected = f"expected Arrow strings or binary, got {kind}"
         raise TypeError(f"`{name}`: {expected}. Cast them to `pa.string()`.")
     return array
-
-
-def _arrow(words: Any) -> list[ByteViews]:
-    array = arrow_strings(words)
-    dtype = np.dtype(np.int64 if str(array.type).startswith("large") else np.int32)
-    chunks = getattr(array, "chunks", [array])
-    return [_arrow_chunk(chunk, dtype) for chunk in chunks]
 
 
 def _arrow_chunk(chunk: Any, dtype: np.dtype) -> ByteViews:

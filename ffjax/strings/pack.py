@@ -136,11 +136,7 @@ def pack_ragged(words: Any, *, offsets: Any = None) -> list[RaggedBatch]:
         >>> [(batch.positions.tolist(), batch.strings.bytes.shape) for batch in batches]
         [([0, 1, 2], (4, 16)), ([1], (1, 8192))]
     """
-    return ragged_batches(byte_views(words, offsets))
-
-
-def ragged_batches(views: list[ByteViews]) -> list[RaggedBatch]:
-    """`pack_ragged` for words that are views already."""
+    views = byte_views(words, offsets)
     lengths = _lengths(views)
     n_rows = padded_size(len(lengths), 0, coarse=True)
     width = _common_width(lengths, n_rows)
@@ -242,7 +238,11 @@ def _gather(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, out: np.n
     """Copies each word into its row; `data` may end with the last word."""
     width = out.shape[1]
     last_start = data.size - width
-    masks, unit = _masks(width)
+    masks, unit = None, np.dtype(np.uint8)
+    if width % 8 == 0 and width <= 256:
+        # Masks that keep the first bytes of a row, eight bytes in a number.
+        in_word = np.arange(width) < np.arange(width + 1)[:, None]
+        masks, unit = (in_word * np.uint8(255)).view(np.uint64), np.dtype(np.uint64)
     rows = out.view(unit)
     # Overlapping rows of `width` bytes, one from each byte of the buffer that has so many.
     shape, strides = (max(last_start + 1, 0), width // unit.itemsize), (1, unit.itemsize)
@@ -262,12 +262,3 @@ def _gather(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, out: np.n
         for i in np.flatnonzero((first > last_start) & (n_bytes > 0)) + begin:
             row = data[starts[i] : starts[i] + lengths[i]]
             out[i, : row.size], out[i, row.size :] = row, 0
-
-
-def _masks(width: int) -> tuple[np.ndarray | None, np.dtype]:
-    """Masks that keep the first bytes of a row, and the dtype in which rows are masked."""
-    if width % 8 or width > 256:
-        return None, np.dtype(np.uint8)
-    in_word = np.arange(width) < np.arange(width + 1)[:, None]
-    masks = np.where(in_word, np.uint8(255), np.uint8(0))
-    return masks.view(np.uint64), np.dtype(np.uint64)

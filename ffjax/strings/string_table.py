@@ -16,9 +16,8 @@ from jaxtyping import Int32, Int64, UInt8
 
 from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.pytree import value
-from ffjax.kernels.duplicates import duplicates
 from ffjax.kernels.siphash import hash_spans
-from ffjax.kernels.spans_numpy import join_spans
+from ffjax.kernels.spans_numpy import duplicates, join_spans
 from ffjax.strings.codec import decode_word, decode_words, join_words
 
 # A compiled program may read this many bytes past the end of the last string.
@@ -198,7 +197,9 @@ class StringTable:
             return self
         replaced: dict[int, bytes] = {}
         taken: set[bytes] = set()
-        for index in self._non_ascii():
+        positions = np.flatnonzero(self.host_data[: self.host_offsets[-1]] >= 0x80)
+        not_ascii = np.unique(np.searchsorted(self.host_offsets, positions, side="right") - 1)
+        for index in not_ascii.tolist():
             raw = self.raw(index)
             text = raw.decode("utf-8", "replace").encode()
             if text != raw:
@@ -210,7 +211,12 @@ class StringTable:
                 if text in taken:
                     del replaced[index]
                 taken.add(text)
-        return self._with_strings(replaced)
+        if not replaced:
+            return self
+        index = np.arange(len(self))
+        index[list(replaced)] = len(self) + np.arange(len(replaced))
+        new = StringTable.from_strings(replaced.values())
+        return StringTable.concat([self, new]).take(index)
 
     def first_duplicate(self) -> tuple[int, int] | None:
         """The first string that occurred before, as `(earlier, later)`; `None` if all differ.
@@ -258,21 +264,6 @@ class StringTable:
             cut = (self.host_data[offsets[:-1]] & 0xC0) == 0x80
             candidates += (np.flatnonzero(cut)[:1] - 1).tolist()
         return sorted(index for index in candidates if index >= 0)
-
-    def _non_ascii(self) -> list[int]:
-        """The numbers of the strings with bytes beyond ASCII."""
-        offsets = self.host_offsets
-        positions = np.flatnonzero(self.host_data[: offsets[-1]] >= 0x80)
-        return np.unique(np.searchsorted(offsets, positions, side="right") - 1).tolist()
-
-    def _with_strings(self, replaced: dict[int, bytes]) -> "StringTable":
-        """The table with other bytes for some strings."""
-        if not replaced:
-            return self
-        index = np.arange(len(self))
-        index[list(replaced)] = len(self) + np.arange(len(replaced))
-        new = StringTable.from_strings(replaced.values())
-        return StringTable.concat([self, new]).take(index)
 
 
 def capacity(n_bytes: int, n_strings: int) -> int:

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from ffjax._internal.file_arguments import check_choice
-from ffjax.strings.arrow_text import arrow_lines, byte_lengths, first_characters, line_feed_error
 from ffjax.strings.byte_views import arrow_strings, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
@@ -63,14 +62,20 @@ def as_texts(texts: Any, name: str = "texts") -> Any:
 def text_lengths(texts: Any) -> np.ndarray:
     """The characters of each text, int64 `[n]`; of Arrow's, the bytes."""
     if is_arrow(texts):
-        return byte_lengths(texts)
+        _, pc = _pyarrow()
+        return np.asarray(pc.fill_null(pc.binary_length(texts), 0)).astype(np.int64)
     return np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 def cut(texts: Any, n: int) -> Any:
     """Texts, as `as_texts` gives them, of which only the first `n` characters remain."""
-    shorter = first_characters(texts, n) if is_arrow(texts) else None
-    return [text[:n] for text in as_strings(texts)] if shorter is None else shorter
+    if is_arrow(texts):
+        pa, pc = _pyarrow()
+        try:
+            return pc.utf8_slice_codeunits(texts.cast(pa.large_string()), 0, n)
+        except pa.ArrowInvalid:
+            pass  # not UTF-8
+    return [text[:n] for text in as_strings(texts)]
 
 
 def as_lines(
@@ -90,7 +95,7 @@ def as_lines(
     """
     check_choice("newline", newline, NEWLINES)
     if is_arrow(texts):
-        lines = arrow_lines(texts, newline, name)
+        lines = _arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines
     items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
     if not items:
@@ -107,7 +112,7 @@ def as_lines(
     if joined.count("\n") >= len(items):
         if newline == "error":
             number = next(i for i, item in enumerate(items) if "\n" in item)
-            raise ValueError(line_feed_error(name, number))
+            raise ValueError(_line_feed_error(name, number))
         joined = "\n".join(item.replace("\n", newline) for item in items)
     joined = joined.lower() if lowercase else joined
     try:
@@ -125,7 +130,11 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
     items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
     if set(map(type, items)) <= {str}:  # faster than to ask each
         return items
-    return [_text(name, number, item) for number, item in enumerate(items)]
+    for number, item in enumerate(items):
+        if not isinstance(item, str | bytes):
+            got = f"{type(item).__name__} {item!r} as text {number}"
+            raise TypeError(f"`{name}`: expected str or bytes, got {got}.")
+    return [decode_word(item) if isinstance(item, bytes) else item for item in items]
 
 
 def _listed(texts: Any, name: str) -> list[Any]:
@@ -144,28 +153,20 @@ def _listed(texts: Any, name: str) -> list[Any]:
     return items
 
 
-def _text(name: str, number: int, item: Any) -> str:
-    if isinstance(item, str):
-        return item
-    if isinstance(item, bytes):
-        return decode_word(item)
-    got = f"{type(item).__name__} {item!r} as text {number}"
-    raise TypeError(f"`{name}`: expected str or bytes, got {got}.")
-
-
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:
     """A text in lower case, without the punctuation at the ends of words; lines stay."""
     if not (lowercase or strip_punctuation):
         return text
     string = decode_word(text.tobytes())
     string = string.lower() if lowercase else string
-    string = _strip_words(string) if strip_punctuation else string
+    if strip_punctuation:
+        string = _strip_words(f" {string} ")[1:-1]
     return np.frombuffer(encode_word(string), np.uint8)
 
 
 def _strip_words(text: str) -> str:
-    """A text without the punctuation that begins or ends its words."""
-    text, marks = f" {text} ", _punctuation()
+    """A text, between two spaces, without the punctuation that begins or ends its words."""
+    marks, runs = _punctuation()
 
     def stripped(match: re.Match[str]) -> str:
         run, (start, end) = match[0], match.span()
@@ -175,18 +176,68 @@ def _strip_words(text: str) -> str:
         run = run.lstrip(marks) if begins else run
         return run.rstrip(marks) if ends else run
 
-    return _candidates().sub(stripped, text)[1:-1]
+    return runs.sub(stripped, text)
 
 
 @cache
-def _punctuation() -> str:
-    """All punctuation: Unicode's categories P."""
+def _punctuation() -> tuple[str, re.Pattern[str]]:
+    """All punctuation, Unicode's categories P, and a pattern of runs of it."""
     characters = map(chr, range(sys.maxunicode + 1))
-    return "".join(c for c in characters if unicodedata.category(c)[0] == "P")
+    marks = "".join(c for c in characters if unicodedata.category(c)[0] == "P")
+    # And runs of what lies above U+FFFF, where sets are slow.
+    narrow = re.escape("".join(c for c in marks if c <= "\uffff"))
+    return marks, re.compile(f"[{narrow}\U00010000-\U0010ffff]+")
 
 
-@cache
-def _candidates() -> re.Pattern[str]:
-    """Matches runs of punctuation, and of what lies above U+FFFF, where sets are slow."""
-    marks = re.escape("".join(c for c in _punctuation() if c <= "\uffff"))
-    return re.compile(f"[{marks}\U00010000-\U0010ffff]+")
+def _arrow_lines(texts: Any, newline: str, name: str) -> bytes:
+    r"""Texts of an Arrow array as lines, empty ones for nulls; arguments as for `as_lines`.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> _arrow_lines(pa.array(["tea", None, "for\ntwo"]), " ", "texts")
+        b'tea\n\nfor two\n'
+    """
+    texts = arrow_strings(texts, name)
+    pa, pc = _pyarrow()
+    array = texts.cast(pa.large_binary())
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    lines = _joined(array)
+    if lines.count(b"\n") > len(array):
+        if newline == "error":
+            number = pc.index(pc.match_substring(array, "\n"), True).as_py()
+            raise ValueError(_line_feed_error(name, number))
+        lines = _joined(pc.replace_substring(array, "\n", newline))
+    return lines
+
+
+def _line_feed_error(name: str, number: int) -> str:
+    """The message for a text that is not one line."""
+    return (
+        f"`{name}`: expected one line each, got a line feed in text {number}. Remove it "
+        '("\\n"), or choose `newline=" "` or `newline=""`.'
+    )
+
+
+def null_mask(texts: Any) -> np.ndarray | None:
+    """Which texts of an Arrow array are null, or `None` if it has no nulls."""
+    array = arrow_strings(texts)
+    return np.asarray(array.is_null()) if array.null_count else None
+
+
+def _joined(array: Any) -> bytes:
+    """The strings of an array with a line feed after each."""
+    pa, pc = _pyarrow()
+    if not len(array):
+        return b""
+    # Joined with an empty string, each string gets a line feed, in a buffer without gaps.
+    empty, feed = pa.scalar(b"", array.type), pa.scalar(b"\n", array.type)
+    options = {"null_handling": "replace", "null_replacement": b""}
+    return pc.binary_join_element_wise(array, empty, feed, **options).buffers()[2].to_pybytes()
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    """pyarrow, and its functions of arrays, which it makes when it is imported."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pa, pc

@@ -225,7 +225,7 @@ class Vocab(Chunk, SnapshotValue):
         if not len(words.starts):
             return np.zeros(0, np.int32)
         first, last = int(words.starts.min()), int((words.starts + words.lengths).max())
-        data = np.concatenate([words.data[first:last], np.zeros(4, np.uint8)])
+        data = np.concatenate([words.data[first:last], np.zeros(8, np.uint8)])
         table = self.table.host_data, self.table.host_offsets
         return find_numpy(self.index, *table, data, words.starts - first, words.lengths)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ffjax.kernels import perfect_hash as hash_table
-from ffjax.kernels import perfect_hash_build as hash_build
+from ffjax.kernels import perfect_hash_numpy as hash_build
 from ffjax.kernels.perfect_hash import HashTable
-from ffjax.kernels.perfect_hash_build import key_of, place, slot_of
+from ffjax.kernels.perfect_hash_numpy import key_of, place, slot_of
 from ffjax.kernels.siphash import hash_spans
 from tests.kernels.hash_tables import batch, blob, check, find_jit
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffjax.kernels.murmur64a import SLACK, murmur64a_spans
+from ffjax.kernels.spans_numpy import SLACK, murmur64a_spans
 
 KNOWN = {
     "a": 11901859001352538922,

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.kernels.byte_words import words_at
+from ffjax.kernels.spans_numpy import words_at
 
 # What follows the word in an entry: a zero, a count and a type.
 _TAIL_BYTES = 10

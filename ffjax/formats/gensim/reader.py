@@ -15,7 +15,7 @@ from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.values import Raw, TextRun
 from ffjax.formats.tables.npy import Array
-from ffjax.kernels.duplicates import may_repeat
+from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab

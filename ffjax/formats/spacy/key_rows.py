@@ -15,7 +15,7 @@ import numpy as np
 
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.chains import Chains
-from ffjax.kernels.byte_words import words_at
+from ffjax.kernels.spans_numpy import words_at
 
 _U64, _KEY_BYTES = 0xCF, 9
 _NUMBER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, _U64: 8}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ffjax.formats.spacy.symbols import symbols
-from ffjax.kernels.murmur64a import murmur64a_spans
+from ffjax.kernels.spans_numpy import murmur64a_spans
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 

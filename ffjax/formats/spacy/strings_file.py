@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Cursor
-from ffjax.kernels.byte_words import words_at
-from ffjax.kernels.murmur64a import SLACK
+from ffjax.kernels.spans_numpy import SLACK, words_at
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable
