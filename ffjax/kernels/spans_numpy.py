@@ -1,7 +1,8 @@
 """Strings that lie in one buffer, in NumPy: which are equal, their hashes, and copies.
 
-Importing this does not import JAX. A string is a start and a length. Eight bytes are read at a time, as the little-endian number that
-begins at a byte, so at least eight bytes must follow the last string.
+Importing this does not import JAX. A string is a start and a length. Eight bytes are read at a
+time, as the little-endian number that begins at a byte, so at least eight bytes must follow the
+last string.
 """
 
 from typing import Any

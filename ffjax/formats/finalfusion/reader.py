@@ -173,10 +173,13 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
         expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
         body, start = storage_chunk.body, storage_chunk.start
         raise body.error("rows", expected, str(len(storage)), offset=start)
-    norms = norms_chunk and _read(norms_chunk)
-    if norms_chunk and len(norms) != vocab.n_word_rows:
-        expected, body = f"{vocab.n_word_rows}, one for each word", norms_chunk.body
-        raise body.error("number of norms", expected, str(len(norms)), offset=norms_chunk.start)
+    norms = None
+    if norms_chunk is not None:
+        norms = _read(norms_chunk)
+        if len(norms) != vocab.n_word_rows:
+            expected, got = f"{vocab.n_word_rows}, one for each word", str(len(norms))
+            body, start = norms_chunk.body, norms_chunk.start
+            raise body.error("number of norms", expected, got, offset=start)
     return Embeddings(storage, vocab, norms, metadata)
 
 

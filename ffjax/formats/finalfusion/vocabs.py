@@ -79,13 +79,13 @@ def write_simple(out: Output, vocab: SimpleVocab) -> None:
 
 def read_buckets(cursor: Cursor) -> FinalfusionBucketVocab:
     """Reads the body of chunk 3."""
-    words, *settings = _read_hashed(cursor, "bucket exponent", 63)
+    words, settings = _read_hashed(cursor, "bucket exponent", 63)
     return _build(cursor, words, FinalfusionBucketVocab, FinalfusionHashIndexer(*settings))
 
 
 def read_fasttext(cursor: Cursor) -> FastTextVocab:
     """Reads the body of chunk 7."""
-    words, *settings = _read_hashed(cursor, "number of buckets", 2**32 - 1)
+    words, settings = _read_hashed(cursor, "number of buckets", 2**32 - 1)
     return _build(cursor, words, FastTextVocab, FastTextIndexer(*settings))
 
 
@@ -157,14 +157,14 @@ def write_floret(out: Output, vocab: FloretVocab) -> None:
         out.write(raw)
 
 
-def _read_hashed(cursor: Cursor, field: str, most: int) -> tuple[StringList, int, int, int]:
-    """Words, buckets, and the lengths of the shortest and the longest n-grams."""
+def _read_hashed(cursor: Cursor, field: str, most: int) -> tuple[StringList, Any]:
+    """Words, and an indexer's settings: buckets and the lengths of n-grams."""
     n_words = cursor.u64("number of words")
     min_n, max_n = _read_range(cursor)
     buckets = cursor.number("I", field, 1, most)
     words = read_strings(cursor, n_words, "word")
     cursor.finish()
-    return words, buckets, min_n, max_n
+    return words, (buckets, min_n, max_n)
 
 
 def _read_range(cursor: Cursor) -> tuple[int, int]:
