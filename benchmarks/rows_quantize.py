@@ -17,7 +17,7 @@ import numpy as np
 import ffjax
 from benchmarks.files import peer, real
 from benchmarks.harness import Figure, Pair, row
-from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
+from ffjax.transforms.pq_training import PQSettings, encode_rows, train_opq, train_pq
 
 N_SUBQUANTIZERS = 50
 PQ, OPQ = "faiss `ProductQuantizer`", "faiss `OPQMatrix` + `ProductQuantizer`"
@@ -55,8 +55,6 @@ def _theirs(rows: np.ndarray, method: str, seed: int = 1234) -> tuple[Any, Any]:
 
 
 def _our_error(quantizer: ffjax.PQ, rows: np.ndarray) -> float:
-    from ffjax.transforms.quantize.sampling import encode_rows
-
     codes = encode_rows(ffjax.NdArray(rows), quantizer, None, lambda *_: None)
     return float(((quantizer.reconstruct(np.asarray(codes)) - rows) ** 2).sum(1).mean())
 

@@ -120,7 +120,7 @@ def _title(words: list[str], k: int) -> str:
 def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: str) -> None:
     """Draws points at the two principal components of their vectors, scaled to unit length."""
     from ffjax.kernels.normalize import to_unit
-    from ffjax.transforms.projection.plane import principal_plane
+    from ffjax.transforms.projection import principal_plane
 
     try:
         import adjustText  # noqa: F401

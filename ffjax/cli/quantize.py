@@ -160,7 +160,7 @@ def _best_within(
 
     from ffjax.formats.finalfusion.writer import finalfusion_size
     from ffjax.formats.snapshot.files import snapshot_size
-    from ffjax.transforms.quantize.sampling import all_unit, norms_of
+    from ffjax.transforms.pq_training import all_unit, norms_of
 
     norms = norms and not all_unit(norms_of(emb.storage, lambda rows, total: None))
     size_of = finalfusion_size if format == "finalfusion" else snapshot_size

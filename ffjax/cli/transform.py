@@ -101,7 +101,7 @@ def _listed(emb: "ffjax.Embeddings", listed: set[str], file: str) -> "ffjax.Embe
     """The embeddings of the listed words; says which are missing."""
     import numpy as np
 
-    from ffjax.transforms.select import take_words
+    from ffjax.transforms.words import take_words
 
     words = emb.vocab.words
     if not words:

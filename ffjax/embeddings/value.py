@@ -283,7 +283,7 @@ class Embeddings(EverydayVerbs):
             TypeError: if the vocabulary has no hashed n-grams.
         """
         # Transforms import embeddings, so that this import is not at the top.
-        from ffjax.transforms.explicit_ngrams import explicit_ngrams
+        from ffjax.transforms.words import explicit_ngrams
 
         return Embeddings(*explicit_ngrams(self.storage, self.vocab), self.norms)
 

@@ -30,7 +30,7 @@ from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.load import load_stream
 from ffjax.formats.rows.row_blocks import Block, Blocks, collect, to_storage
 from ffjax.storage.norms import Norms
-from ffjax.transforms.select import unshare_rows
+from ffjax.transforms.words import unshare_rows
 
 _BLOCK_ROWS = 1 << 12
 

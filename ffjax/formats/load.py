@@ -18,7 +18,7 @@ from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import collect
 from ffjax.storage.divide import divide
 from ffjax.storage.norms import Norms
-from ffjax.transforms.select import first_words
+from ffjax.transforms.words import first_words
 
 
 def load(

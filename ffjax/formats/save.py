@@ -13,7 +13,7 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.registry import FORMATS, by_ending, check_format, imported
 from ffjax.formats.rows.export import losses
 from ffjax.formats.text.write import check_separator
-from ffjax.transforms.select import unshare_rows as unshare
+from ffjax.transforms.words import unshare_rows as unshare
 from ffjax.vocab import FastTextVocab
 
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz"}

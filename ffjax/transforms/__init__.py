@@ -4,9 +4,9 @@ Written against `Storage` and `Vocab`; may import everything below: embeddings, 
 vocab, strings and kernels.
 """
 
-from ffjax.transforms.add import add_words as add_words
 from ffjax.transforms.pca import reduce_dims as reduce_dims
-from ffjax.transforms.prune import PruneResult as PruneResult
-from ffjax.transforms.prune import prune as prune
-from ffjax.transforms.select import select_words as select_words
-from ffjax.transforms.select import unshare_rows as unshare_rows
+from ffjax.transforms.words import PruneResult as PruneResult
+from ffjax.transforms.words import add_words as add_words
+from ffjax.transforms.words import prune as prune
+from ffjax.transforms.words import select_words as select_words
+from ffjax.transforms.words import unshare_rows as unshare_rows

@@ -9,7 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.formats.load import load
-from ffjax.transforms.select import take_words as selected
+from ffjax.transforms.words import take_words as selected
 from tests.cli.conftest import WORDS
 
 

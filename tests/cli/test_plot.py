@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ffjax.cli.plot import COLORS
-from ffjax.transforms.projection.plane import principal_plane
+from ffjax.transforms.projection import principal_plane
 
 
 @pytest.fixture(autouse=True)

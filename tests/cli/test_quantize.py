@@ -130,7 +130,7 @@ def test_an_interrupted_run_leaves_the_old_file(ff, small, tmp_path, monkeypatch
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ffjax.transforms.quantize.pq_training.step", stop)
+    monkeypatch.setattr("ffjax.transforms.pq_training.step", stop)
     assert ff("quantize", small["simple"], output, *FEW).status == 130
     assert [path.name for path in tmp_path.iterdir()] == [
         "small.fifu"
@@ -146,7 +146,7 @@ def test_ctrl_c_in_training_leaves_nothing(tmp_path, output):
     )
     # Says when the training has begun, which would take days.
     code = (
-        "import sys, ffjax.transforms.quantize.pq_training as pq\n"
+        "import sys, ffjax.transforms.pq_training as pq\n"
         "step = pq.step\n"
         "pq.step = lambda *a: print('training', flush=True) or step(*a)\n"
         "sys.exit(__import__('ffjax.cli').cli.main(sys.argv[1:]))"

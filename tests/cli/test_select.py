@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.transforms.select import take_words as selected
+from ffjax.transforms.words import take_words as selected
 from tests import builders
 from tests.cli.conftest import WORDS
 from tests.cli.test_convert import same_vectors

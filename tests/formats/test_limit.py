@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.transforms.select import first_words
+from ffjax.transforms.words import first_words
 from tests.formats.samples import ROWS, quantized, simple
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import ffjax
-from ffjax.transforms.quantize import narrow as narrow_numbers
+from ffjax.transforms import quantize as narrow_numbers
 from tests.builders import embeddings, storage
 
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from ffjax.kernels.normalize import to_unit
-from ffjax.transforms.projection import nearest_words, plane
-from ffjax.transforms.projection.umap import N_NEIGHBORS, fuzzy_graph
+from ffjax.transforms.projection import N_NEIGHBORS, fuzzy_graph, nearest_words, plane
 
 N = 400
 RNG = np.random.default_rng(3)

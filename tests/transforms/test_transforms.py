@@ -1,16 +1,13 @@
 """Fewer words, more words, and words that share rows."""
 
-import importlib
-
 import jax
 import numpy as np
 import pytest
 
 import ffjax
+from ffjax.transforms import words as module
 from tests.builders import WORDS, embeddings, plain_demo
 
-# The package has a function of the module's name.
-pruning = importlib.import_module("ffjax.transforms.prune")
 KINDS = [("simple", "dense"), ("buckets", "dense"), ("explicit", "pq_norms")]
 kinds = pytest.mark.parametrize("kind", KINDS, ids="-".join)
 
@@ -56,7 +53,7 @@ def test_pruning_is_spacys(n):
 
 @kinds
 def test_pruned_words_have_the_row_of_the_word_they_are_mapped_to(kind, monkeypatch):
-    monkeypatch.setattr(pruning, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(module, "_BATCH_ROWS", 3)
     emb, steps = embeddings(*kind), []
     new, mapped = ffjax.prune(emb, 4, progress=lambda done, total: steps.append((done, total)))
     assert list(mapped) == WORDS[4:] and new.vocab.words == WORDS and new.vocab.n_word_rows == 4
@@ -104,8 +101,8 @@ def test_pruning_twice(kind):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 2, 5, 9])
 def test_a_word_without_a_finite_vector_is_named_before_any_search(value, place, monkeypatch):
-    monkeypatch.setattr(pruning, "_BATCH_ROWS", 3)
-    monkeypatch.setattr(pruning, "top_k", None)
+    monkeypatch.setattr(module, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(module, "top_k", None)
     rows = np.array(embeddings().storage)
     rows[place, 3] = value
     emb = embeddings().replace(storage=ffjax.NdArray(rows))

@@ -13,9 +13,8 @@ from ffjax._internal.progress import Progress, Report
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import to_unit
 from ffjax.storage import NdArray
+from ffjax.transforms.pq_training import PQSettings, encode_rows, sample_rows, train_pq
 from ffjax.transforms.projection import METHODS, Neighbors, nearest_words, plane
-from ffjax.transforms.quantize.pq_training import PQSettings, train_pq
-from ffjax.transforms.quantize.sampling import encode_rows, sample_rows
 
 MAX_CODES = 60  # bytes that a word's approximate vector takes
 PQ_STEPS = 12

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ffjax.transforms.quantize.kmeans import decoded, errors, first_centroids, moved, nearest, step
+from ffjax.transforms.kmeans import decoded, errors, first_centroids, moved, nearest, step
 
 
 def problem(spaces=3, each=2, rows=200, centroids=16, seed=0):

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax.transforms.quantize.kmeans import decoded, errors, moved, step
-from ffjax.transforms.quantize.pq_training import (
+from ffjax.transforms.kmeans import decoded, errors, moved, step
+from ffjax.transforms.pq_training import (
     alternate,
     balanced_rotation,
     random_rotation,

@@ -1,4 +1,4 @@
-"""Training codebooks: product quantization, plain or after a learned rotation.
+"""Product quantization: a sample of the rows, codebooks trained on it, and the codes of all rows.
 
 With a rotation the subquantizers lose less. It is found by the non-parametric solution of Ge, He,
 Ke and Sun, "Optimized Product Quantization" (2013): steps of k-means on rotated rows alternate with
@@ -13,10 +13,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32
 
+from ffjax._internal.arrays import aligned_empty, release_pages
 from ffjax._internal.progress import Progress
-from ffjax.storage import PQ
-from ffjax.transforms.quantize import kmeans
-from ffjax.transforms.quantize.kmeans import Codebooks, Points, errors, step
+from ffjax.storage import PQ, Storage
+from ffjax.transforms import kmeans
+from ffjax.transforms.kmeans import Codebooks, Points, errors, nearest, step
 
 # Rows are columns here.
 Columns: TypeAlias = Float32[Array, "dims rows"]
@@ -25,6 +26,10 @@ Rotation: TypeAlias = Float32[Array, "dims dims"]
 _EXACT = lax.Precision.HIGHEST
 # Steps of k-means before the first rotation and after the last one.
 _FIRST_STEPS, _LAST_STEPS = 10, 10
+# Squares of larger numbers, added up, leave the range of float32.
+_LARGEST = 1e17
+# How far float32 rounding leaves norms from 1.
+_UNIT = 1e-4
 
 _first_centroids = jax.jit(kmeans.first_centroids, static_argnames="centroids")
 _moved, _decoded = jax.jit(kmeans.moved), jax.jit(kmeans.decoded)
@@ -40,19 +45,55 @@ class PQSettings(NamedTuple):
     sample: int  # rows to train on
 
 
+def norms_of(storage: Storage, progress: Progress) -> np.ndarray:
+    """The norm of each row; an error if a row has numbers that k-means could not square."""
+    norms = np.empty(len(storage), np.float32)
+    for start, block in storage.row_blocks():
+        largest = np.maximum(block.max(1, initial=0), -block.min(1, initial=0))
+        valid = largest < _LARGEST  # neither is NaN
+        if not valid.all():
+            row = int(np.argmin(valid))
+            got = f"{largest[row]:g}" if np.isfinite(largest[row]) else "NaN or infinity"
+            raise ValueError(
+                f"`embeddings`: expected finite numbers below {_LARGEST:g}, got {got} in row "
+                f"{start + row}. Leave out such rows, or replace their numbers."
+            )
+        squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        norms[start : start + len(block)] = np.sqrt(squares)
+        progress(start + len(block), len(storage))
+    return norms
+
+
+def all_unit(norms: np.ndarray) -> bool:
+    """Whether rows with these norms are unit vectors, up to rounding."""
+    return bool((np.abs(norms - 1) < _UNIT).all())
+
+
+def sample_rows(storage: Storage, n: int, norms: np.ndarray | None, key: Array) -> np.ndarray:
+    """Up to `n` different rows in random order, divided by their norms if these are given."""
+    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+    ids = rng.permutation(len(storage))[:n]
+    order = np.argsort(ids)
+    rows = np.empty((len(ids), storage.shape[1]), np.float32)
+    rows[order] = storage.read(ids[order])  # read in the order of the file
+    release_pages(storage)
+    return rows if norms is None else _divided(rows, norms[ids])
+
+
 def train_pq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Progress) -> PQ:
     """Codebooks for rows in random order; of several attempts each subquantizer keeps its best."""
-    points = _columns(rows).reshape(settings.subquantizers, -1, rows.shape[0])
+    columns = jnp.array(np.ascontiguousarray(rows.T))
+    points = columns.reshape(settings.subquantizers, -1, len(rows))
     n_steps = settings.attempts * settings.iterations
     results: list[Array] = []
-    for attempt in range(settings.attempts):
-        attempt_key = jax.random.fold_in(key, attempt)
+    for first in range(0, n_steps, settings.iterations):
+        attempt_key = jax.random.fold_in(key, len(results))
         codebooks = _first_centroids(points, settings.centroids, attempt_key)
         for number in range(settings.iterations):
             codebooks = jax.block_until_ready(step(points, codebooks))
-            progress(attempt * settings.iterations + number + 1, n_steps)
+            progress(first + number + 1, n_steps)
         results.append(codebooks)
-    if settings.attempts == 1:
+    if len(results) == 1:
         return PQ(results[0])
     best = np.argmin([errors(points, codebooks) for codebooks in results], axis=0)
     return PQ(jnp.asarray(np.stack(results)[best, np.arange(len(best))]))
@@ -65,7 +106,7 @@ def train_opq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Prog
     with random rotations. Starting with the rows as they are would be bad where the first numbers
     vary more than the last: no step leads away from it.
     """
-    columns = _columns(rows)
+    columns = jnp.array(np.ascontiguousarray(rows.T))
     dims, attempts = columns.shape[0], settings.attempts
     shape = settings.subquantizers, settings.centroids, dims // settings.subquantizers
     rotating = range(_FIRST_STEPS, _FIRST_STEPS + settings.iterations)
@@ -73,9 +114,8 @@ def train_opq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Prog
     results: list[tuple[float, PQ]] = []
     for attempt in range(attempts):
         rotation_key, centroid_key = jax.random.split(jax.random.fold_in(key, attempt))
-        if attempt:
-            rotation = random_rotation(dims, rotation_key)
-        else:
+        rotation = random_rotation(dims, rotation_key)
+        if attempt == 0:
             rotation = balanced_rotation(columns, settings.subquantizers)
         points = rotated(columns, rotation, jnp.zeros(shape, jnp.float32))
         codebooks = _first_centroids(points, settings.centroids, centroid_key)
@@ -145,5 +185,32 @@ def _aligned(rows: Array, targets: Array) -> Array:
     return jnp.matmul(u, vt, precision=_EXACT)
 
 
-def _columns(rows: np.ndarray) -> Array:
-    return jnp.array(np.ascontiguousarray(rows.T))
+def encode_rows(
+    storage: Storage, pq: PQ, norms: np.ndarray | None, progress: Progress
+) -> Array:
+    """The codes of all rows, which are first divided by their norms if these are given."""
+    codes = aligned_empty((len(storage), pq.codebooks.shape[0]), np.uint8)
+    padded = np.zeros(0)
+    for start, block in storage.row_blocks():
+        n, stop = len(block), start + len(block)
+        if start == 0:
+            padded = np.zeros_like(block)  # of one size, so that one program is compiled
+        padded[:n] = block if norms is None else _divided(block, norms[start:stop])
+        codes[start:stop] = np.asarray(_codes(jnp.array(padded), pq))[:n]
+        progress(stop, len(storage))
+    return jax.device_put(codes)
+
+
+@jax.jit
+def _codes(rows: Array, pq: PQ) -> Array:
+    codebooks = jnp.asarray(pq.codebooks)
+    if pq.projection is None:
+        points = rows.T.reshape(codebooks.shape[0], codebooks.shape[2], -1)
+    else:
+        points = rotated(rows.T, jnp.asarray(pq.projection), codebooks)
+    return nearest(points, codebooks).T.astype(jnp.uint8)
+
+
+def _divided(rows: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Rows at unit length; zero rows stay zero."""
+    return rows / np.where(norms > 0, norms, np.float32(1))[:, None]

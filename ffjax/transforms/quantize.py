@@ -1,30 +1,51 @@
-"""`quantize`: embeddings of half the size, or of far less."""
+"""`quantize`: embeddings of half the size, or of far less; and back to float32 rows.
 
+All of it reads rows a block at a time, so that a mapped file needs memory only for the result.
+"""
+
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, key_of, whole_number
+from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_choice, wrong_type
-from ffjax._internal.progress import Report, ignore
+from ffjax._internal.progress import Progress, Report, ignore
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.value import Embeddings
-from ffjax.storage import QuantizedArray, Storage
-from ffjax.transforms.quantize import sampling
-from ffjax.transforms.quantize.narrow import to_bfloat16, to_int8
-from ffjax.transforms.quantize.pq_training import PQSettings, train_opq, train_pq
-from ffjax.transforms.quantize.quality import QuantizationQuality, quality
+from ffjax.functional.search.api import top_k
+from ffjax.storage import Int8Array, NdArray, QuantizedArray, Storage
+from ffjax.storage.int8 import rounded
+from ffjax.transforms import pq_training as pq
+from ffjax.transforms.pq_training import PQSettings
 
-_TRAINED = {"pq": train_pq, "opq": train_opq}
-_NARROWED = {"int8": to_int8, "bfloat16": to_bfloat16}
-METHODS = (*_TRAINED, *_NARROWED)
+METHODS = ("pq", "opq", "int8", "bfloat16")
 _ITERATIONS = {"pq": 25, "opq": 50}
 # Training rows for each centroid by default; faiss takes as many.
 _ROWS_PER_CENTROID = 256
 # The squares of numbers of shorter rows would not be normal floats.
 _SHORTEST = 1e-15
+_QUERIES, _NEIGHBOURS = 256, 10
+
+
+class QuantizationQuality(NamedTuple):
+    """How near quantized embeddings are to the original ones.
+
+    Attributes:
+        mean_squared_error: of the numbers of all rows.
+        mean_cosine: of each row with its reconstruction; zero rows are left out.
+        recall: the share of the 10 rows nearest to a row, by the cosine, that are among the 10
+            nearest afterwards: the mean over 256 rows drawn at random, with the original row as the
+            query and left out of the answers. Only rows of words count, if there are any.
+    """
+
+    mean_squared_error: float
+    mean_cosine: float
+    recall: float
 
 
 class QuantizeResult(NamedTuple):
@@ -122,17 +143,18 @@ def quantize(
         raise ValueError(f"`embeddings`: expected some rows, got {got}.")
     options = {"subquantizers": subquantizers, "bits": bits, "iterations": iterations}
     options |= {"attempts": attempts, "sample": sample, "normalize": normalize}
-    if narrow := _NARROWED.get(method):
+    if method in _ITERATIONS:
+        settings = _pq_settings(method, *storage.shape, options)
+        train = pq.train_pq if method == "pq" else pq.train_opq
+        narrow = _trained(storage, train, settings, normalize is not False, training_key, report)
+    else:
         for name, option in options.items():
             if option is not None:
                 expected = f"expected None with {method!r}, which is not trained"
                 raise TypeError(f"`{name}`: {expected}, got {option!r}.")
-        storage = narrow(storage, partial(report, "Encoding"))
-    else:
-        settings = _pq_settings(method, *storage.shape, options)
-        keep_norms = normalize is not False
-        storage = _trained(storage, method, settings, keep_norms, training_key, report)
-    quantized = embeddings.replace(storage=storage)
+        convert = to_int8 if method == "int8" else to_bfloat16
+        narrow = convert(storage, partial(report, "Encoding"))
+    quantized = embeddings.replace(storage=narrow)
     return QuantizeResult(quantized, quality(embeddings, quantized, quality_key, report))
 
 
@@ -140,15 +162,12 @@ def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> 
     """The checked options of `"pq"` or `"opq"`, with defaults where they are `None`."""
 
     def number(name: str, default: int) -> int:
-        if options[name] is None:
-            return default
-        hint = "Leave it out, or give None, for the default."
-        return whole_number(name, options[name], 1, hint)
+        value, hint = options[name], "Leave it out, or give None, for the default."
+        return default if value is None else whole_number(name, value, 1, hint)
 
     # Half of the dimensions or a third, or all of them where they have neither.
     default = next((dims // divisor for divisor in (2, 3) if dims % divisor == 0), dims)
-    subquantizers = number("subquantizers", default)
-    bits = number("bits", 8)
+    subquantizers, bits = number("subquantizers", default), number("bits", 8)
     if bits > 8:
         raise ValueError(f"`bits`: expected 1 to 8, since a code is a byte, got {bits}.")
     divisors = ", ".join(str(n) for n in range(1, dims + 1) if dims % n == 0)
@@ -157,9 +176,8 @@ def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> 
         raise ValueError(f"`subquantizers`: {expected}, got {subquantizers}.")
     centroids = 1 << bits
     if rows < centroids:
-        bits_of_rows = rows.bit_length() - 1
-        less = " or less" if bits_of_rows > 1 else ""
-        hint = f" Take `bits={bits_of_rows}`{less}." if rows > 1 else ""
+        most = rows.bit_length() - 1
+        hint = f" Take `bits={most}`{' or less' if most > 1 else ''}." if rows > 1 else ""
         raise ValueError(
             f"`embeddings`: expected at least {centroids} rows, one for each centroid of {bits} "
             f"bits, got {rows}.{hint}"
@@ -181,22 +199,130 @@ def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> 
 
 def _trained(
     storage: Storage,
-    method: str,
+    train: Any,
     settings: PQSettings,
     normalize: bool,
     key: jax.Array,
     report: Report,
 ) -> QuantizedArray:
-    norms = sampling.norms_of(storage, partial(report, "Reading"))
+    """Codes of all rows, and their norms unless all are 1, by codebooks trained on a sample."""
+    norms = pq.norms_of(storage, partial(report, "Reading"))
     if not normalize and 0 < norms.max() < _SHORTEST:
         raise ValueError(
             f"`normalize`: expected True with rows as short as these, none longer than "
             f"{norms.max():g}, whose numbers k-means could not square, got False."
         )
-    divisors = None if not normalize or sampling.all_unit(norms) else norms
+    divisors = None if not normalize or pq.all_unit(norms) else norms
     sample_key, codebook_key = jax.random.split(key)
-    rows = sampling.sample_rows(storage, settings.sample, divisors, sample_key)
+    rows = pq.sample_rows(storage, settings.sample, divisors, sample_key)
     report("Training", 0, 1)  # programs are compiled before the first step ends
-    pq = _TRAINED[method](rows, settings, codebook_key, partial(report, "Training"))
-    codes = sampling.encode_rows(storage, pq, divisors, partial(report, "Encoding"))
-    return QuantizedArray(pq, codes, divisors)
+    codebooks = train(rows, settings, codebook_key, partial(report, "Training"))
+    codes = pq.encode_rows(storage, codebooks, divisors, partial(report, "Encoding"))
+    return QuantizedArray(codebooks, codes, divisors)
+
+
+def to_int8(storage: Storage, progress: Progress) -> Int8Array:
+    """The rows as 8-bit numbers with a scale each, a quarter of the size of float32."""
+    codes = aligned_empty(storage.shape, np.int8)
+    scales = aligned_empty(storage.shape[:1], np.float32)
+    for rows, block in _blocks(storage, progress):
+        codes[rows], scales[rows] = rounded(block)
+    return Int8Array(*jax.device_put((codes, scales)))
+
+
+def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
+    """The rows as bfloat16, half the size of float32: 8 significant bits, float32's exponents."""
+    matrix = aligned_empty(storage.shape, jnp.bfloat16)
+    for rows, block in _blocks(storage, progress):
+        matrix[rows] = block.astype(jnp.bfloat16)
+        finite = np.isfinite(matrix[rows].astype(np.float32)).all(axis=1)
+        if not finite.all():
+            row, largest = int(finite.argmin()), float(jnp.finfo(jnp.bfloat16).max)
+            raise ValueError(
+                f"`embeddings`: expected numbers up to {largest:.4g}, the largest of bfloat16, "
+                f"got {np.abs(block[row]).max():.4g} in row {rows.start + row}. "
+                "Scale the rows first."
+            )
+    return NdArray(jax.device_put(matrix))
+
+
+def _blocks(storage: Storage, progress: Progress) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows, and which rows they are."""
+    for start, block in storage.row_blocks(finite="row {}".format):
+        stop = start + len(block)
+        yield slice(start, stop), block
+        progress(stop, len(storage))
+
+
+def reconstruct(embeddings: Embeddings) -> Embeddings:
+    """The same embeddings with a float32 matrix: each row is what its codes stand for.
+
+    Storages of all kinds become dense: codes are decoded, narrow numbers widened, composed rows
+    computed, mapped files read. Vocabulary, norms and metadata stay. Memory is needed for the
+    matrix and a block of rows.
+
+    Args:
+        embeddings: the embeddings.
+
+    Returns:
+        Embeddings whose storage is an `NdArray`.
+
+    Raises:
+        TypeError: if `embeddings` is something else.
+
+    Examples:
+        >>> import ffjax
+        >>> emb = ffjax.reconstruct(ffjax.demo())
+        >>> emb.storage
+        NdArray(43500 x 100)
+    """
+    check_embeddings(embeddings)
+    matrix = aligned_empty(embeddings.storage.shape, np.float32)
+    for start, rows in embeddings.storage.row_blocks():
+        matrix[start : start + len(rows)] = rows
+    return embeddings.replace(storage=NdArray(jax.device_put(matrix)))
+
+
+def quality(
+    original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report
+) -> QuantizationQuality:
+    """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
+    n_rows, dims = original.storage.shape
+    squares, cosines, n_cosines = 0.0, 0.0, 0
+    dots = partial(np.einsum, "ij,ij->i", dtype=np.float64)
+    for start, rows in original.storage.row_blocks():
+        stop = start + len(rows)
+        approximate = quantized.storage.read(slice(start, stop)).astype(np.float32, copy=False)
+        # In float64, since squares may leave the range of float32.
+        differences = np.subtract(rows, approximate, dtype=np.float64)
+        squares += float(dots(differences, differences).sum())
+        before, after = dots(rows, rows), dots(approximate, approximate)
+        valid = (before > 0) & (after > 0)
+        products = dots(rows, approximate)[valid]
+        cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
+        n_cosines += int((before > 0).sum())
+        report("Measuring", stop, n_rows)
+    mean_cosine = cosines / n_cosines if n_cosines else 1.0
+    recall = _recall(original, quantized, key, report)
+    return QuantizationQuality(squares / (n_rows * dims), mean_cosine, recall)
+
+
+def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report) -> float:
+    n_words = original.vocab.n_word_rows
+    # A floret table has rows but no words.
+    searched = (original, quantized) if n_words else (original.storage, quantized.storage)
+    n_rows = n_words or len(original.storage)
+    k = min(_NEIGHBOURS, n_rows - 1)
+    if k < 1:
+        return 1.0
+    ids = jax.random.choice(key, n_rows, (min(_QUERIES, n_rows),), replace=False)
+    ids = np.asarray(ids).astype(np.int32)
+    queries = jnp.array(original.storage.read(ids)).astype(jnp.float32)
+    neighbours = []
+    for number, rows in enumerate(searched):
+        report("Searching", number, 2)
+        best = top_k(rows, queries, k, metric="cosine", exclude=ids[:, None])
+        neighbours.append(np.asarray(best.rows))
+    report("Searching", 2, 2)
+    before, after = neighbours
+    return float((before[:, :, None] == after[:, None, :]).any(2).mean())
