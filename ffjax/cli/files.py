@@ -16,6 +16,7 @@ DEMO = "demo"
 # Queries answered by one call of a compiled program: several blocks of the search.
 BATCH = 1024
 _SEPARATORS = " \t\r\n"
+_UNITS = {"prune": "words", "reduce_dims": "rows"}  # of progress
 
 Query = tuple[str, ...]
 
@@ -38,13 +39,13 @@ def rewrite(
     doing: str,
     *,
     function: str = "",
-    unit: str | None = None,
     limit: int | None = None,
     unshare_rows: bool = False,
 ) -> "ffjax.Embeddings":
     """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
     check_target(target)
     loaded = load(source, mmap=True, limit=limit)
+    unit = _UNITS.get(function)
     with task(doing, source.file, function, unit=unit) as bar:
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
@@ -55,20 +56,20 @@ def rewrite(
     return loaded
 
 
-def load(source: Source, *, mmap: bool = False, limit: int | None = None) -> "ffjax.Embeddings":
-    """Loads embeddings."""
+def load(source: Source, **options: Any) -> "ffjax.Embeddings":
+    """Loads embeddings, with more options of `ffjax.load`."""
+    options |= reading_options(source)
     with task("Loading", source.file, "load"):
         keep_programs()
-        options = reading_options(source) | {"format": source.format, "mmap": mmap, "limit": limit}
-        return ffjax.load(input_of(source.file), **options)
+        return ffjax.load(input_of(source.file), format=source.format, **options)
 
 
 def load_words(source: Source) -> "ffjax.Embeddings":
     """Loads embeddings, which have words to answer with."""
     emb = load(source)
     if not len(emb.vocab):
-        expected = "expected words to choose from, got embeddings without words"
-        raise BadInput(f"{shown(source.file)}: {expected}. `ffjax embed` embeds text with them.")
+        got = "expected words to choose from, got embeddings without words"
+        raise BadInput(f"{shown(source.file)}: {got}. `ffjax embed` embeds text with them.")
     return emb
 
 
@@ -83,9 +84,8 @@ def load_model(source: Source) -> Any:
     with translated("load", source.file):
         path = local_path(path_of(source.file))
         with open_stream(path, source.member, is_static_model) as stream:
-            is_model = stream.folder is not None
-    if not is_model:
-        return load(source)
+            if stream.folder is None:
+                return load(source)
     with task("Loading", source.file, "load_static_model"):
         return ffjax.load_static_model(path, dims=source.input_dims, member=source.member)
 

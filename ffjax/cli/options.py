@@ -25,6 +25,7 @@ else:
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
+_ROLES = ("a", "b", "c")
 OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
@@ -138,7 +139,7 @@ def repeat_include(arguments: Sequence[str]) -> list[str]:
     for i, argument in enumerate(arguments):
         if argument == "--":
             return [*repeated, *arguments[i:]]
-        if follows and argument in "abc" and repeated[-1] in "abc":
+        if follows and argument in _ROLES and repeated[-1] in _ROLES:
             repeated.append("--include")
         elif not (follows and repeated[-1] in ("--include", "-i")):
             follows = argument in ("--include", "-i")

@@ -157,8 +157,9 @@ def prune(
             return pruned
         return ffjax.select_words(pruned, [w for w in pruned.vocab.words if w not in mapped])
 
-    options = {"function": "prune", "unit": "words", "unshare_rows": unshare_rows}
-    loaded = rewrite(source, target, change, "Pruning", **options)
+    loaded = rewrite(
+        source, target, change, "Pruning", function="prune", unshare_rows=unshare_rows
+    )
     if mapping is not None:
         lines = [tabbed(word, best, number(cos)) for word, (best, cos) in replacements.items()]
         text = "".join(f"{line}\n" for line in lines)
@@ -191,7 +192,7 @@ def reduce(
         share = components.explained
         return project(emb, components, progress=bar.update)
 
-    loaded = rewrite(source, target, change, "Reducing", function="reduce_dims", unit="rows")
+    loaded = rewrite(source, target, change, "Reducing", function="reduce_dims")
     of = "variance" if center else "squared lengths"
     say(f"{dims} of {loaded.dims} dimensions keep {100 * share:.1f} % of the {of}.")
 
