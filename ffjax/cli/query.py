@@ -212,9 +212,7 @@ def _print_answers(
         raise Exit(UNANSWERED)
 
 
-def neighbours(
-    emb: "ffjax.Embeddings", batch: Sequence[Query], search: Search
-) -> list[Outcome]:
+def neighbours(emb: "ffjax.Embeddings", batch: Sequence[Query], search: Search) -> list[Outcome]:
     """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
     from ffjax.functional.search import nearest_rows
 

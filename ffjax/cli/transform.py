@@ -157,9 +157,7 @@ def prune(
             return pruned
         return ffjax.select_words(pruned, [w for w in pruned.vocab.words if w not in mapped])
 
-    loaded = rewrite(
-        source, target, change, "Pruning", function="prune", unshare_rows=unshare_rows
-    )
+    loaded = rewrite(source, target, change, "Pruning", function="prune", unshare_rows=unshare_rows)
     if mapping is not None:
         lines = [tabbed(word, best, number(cos)) for word, (best, cos) in replacements.items()]
         text = "".join(f"{line}\n" for line in lines)

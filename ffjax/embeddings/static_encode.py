@@ -72,9 +72,7 @@ def encode(
     return vectors, counts
 
 
-def encode_as_before(
-    tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules
-) -> np.ndarray:
+def encode_as_before(tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules) -> np.ndarray:
     """The vectors of model2vec up to 0.9: a batch of 1,024 texts with an empty one is float64."""
     dtype = rows.read(np.zeros(0, np.int64)).dtype
     dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype

@@ -100,9 +100,9 @@ def word_features(
         raise ValueError(f"`attrs`: expected {expected}, got {unknown[0]!r}.")
     if spaces is not None and len(spaces) != len(words):
         raise ValueError(f"`spaces`: expected one per word ({len(words)}), got {len(spaces)}.")
-    tokens = _tokens([words], None if spaces is None else [spaces], norms or {})
-    table, numbers = _distinct(tokens)
-    return _features(table, attrs, norms)[numbers]
+    norms = norms or {}
+    tokens, numbers = _distinct([words], None if spaces is None else [spaces], norms)
+    return _features(tokens, attrs, norms)[numbers]
 
 
 def pack_documents(
@@ -141,10 +141,10 @@ def pack_documents(
         spaces = [list(flags) for flags in spaces]
         if [len(flags) for flags in spaces] != lengths.tolist():
             raise ValueError("`spaces`: expected one flag per word of each document, got others.")
-    tokens = _tokens(documents, spaces, norms or {})
-    table, numbers = _distinct(tokens)
-    features = _features(table, attrs, norms)
-    texts = _texts(table, vector_attr, norms)
+    norms = norms or {}
+    tokens, numbers = _distinct(documents, spaces, norms)
+    features = _features(tokens, attrs, norms)
+    texts = _texts(tokens, vector_attr, norms)
     strings = pack(texts, count=padded_size(len(texts), 4, coarse=True))
     padding = ((0, len(strings) - len(texts)), (0, 0), (0, 0))
     length = padded_size(int(lengths.max(initial=0)), _MIN_LENGTH)
@@ -153,23 +153,19 @@ def pack_documents(
     return TokenBatch(np.pad(features, padding), strings, rows)
 
 
-class _Table(NamedTuple):
-    """Distinct tokens: words in their context, a list for each field."""
-
-    words: list[str]
-    spaces: list[bool]  # whether one follows
-    norms: list[str | None]  # of the tokens of divided words
+# A word, whether a space follows, and its norm if it is a token of a divided word.
+_Token = tuple[str, bool, str | None]
 
 
-def _tokens(
+def _distinct(
     documents: list[list[str]], spaces: Sequence[Sequence[bool]] | None, norms: Norms
-) -> list[tuple]:
-    """Each word, whether a space follows, and the norm of a token of a divided word or `None`."""
+) -> tuple[list[_Token], list[int]]:
+    """The distinct tokens, and the number of each token among them."""
     words = list(chain.from_iterable(documents))
     flags = [True] * len(words)
     if spaces is not None:
         flags = list(map(bool, chain.from_iterable(spaces)))
-    tokens: list[tuple] = [(word, flag, None) for word, flag in zip(words, flags, strict=True)]
+    tokens: list[_Token] = [(word, flag, None) for word, flag in zip(words, flags, strict=True)]
     divided: dict[str, list[tuple[str, ...]]] = {}
     for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
         divided.setdefault(key[0], []).append(key)
@@ -185,40 +181,34 @@ def _tokens(
                         tokens[i] = (words[i], flags[i], norm)
                     break
         offset += len(document)
-    return tokens
-
-
-def _distinct(tokens: list[tuple]) -> tuple[_Table, list[int]]:
-    """The distinct tokens, and the number of each token among them."""
     numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    words, spaces, norms = ([token[field] for token in numbers] for field in range(3))
-    return _Table(words, spaces, norms), [numbers[token] for token in tokens]
+    return list(numbers), [numbers[token] for token in tokens]
 
 
-def _features(table: _Table, attrs: Sequence[str], norms: Norms | None) -> np.ndarray:
-    """`word_features` of a table."""
-    ids = np.zeros((len(table.words), len(attrs)), np.uint64)
+def _features(tokens: list[_Token], attrs: Sequence[str], norms: Norms) -> np.ndarray:
+    """`word_features` of distinct tokens."""
+    ids = np.zeros((len(tokens), len(attrs)), np.uint64)
     for column, attr in enumerate(attrs):
         if attr == "SPACY":
-            ids[:, column] = table.spaces
+            ids[:, column] = [follows for _, follows, _ in tokens]
         elif attr in _FLAGS:
-            ids[:, column] = list(map(_FLAGS[attr], table.words))
+            ids[:, column] = [_FLAGS[attr](word) for word, _, _ in tokens]
         else:
-            ids[:, column] = keys_of(StringTable.from_strings(_texts(table, attr, norms)))
-    return ids.astype("<u8").view("<u4").reshape(len(table.words), len(attrs), 2)
+            ids[:, column] = keys_of(StringTable.from_strings(_texts(tokens, attr, norms)))
+    return ids.astype("<u8").view("<u4").reshape(len(tokens), len(attrs), 2)
 
 
-def _texts(table: _Table, attr: str, norms: Norms | None) -> list[str]:
+def _texts(tokens: list[_Token], attr: str, norms: Norms) -> list[str]:
     """The values of an attribute that is a text."""
-    words = table.words
+    words = [word for word, _, _ in tokens]
     if attr != "NORM":
         return list(map(_TEXTS[attr], words))
-    keys, norms = keys_of(StringTable.from_strings(words)).tolist(), norms or {}
-    defaults = [_BASE_NORMS.get(word) or word.lower() for word in words]
-    return [
-        norms.get(word, norms.get(key, default)) if norm is None else norm
-        for word, norm, key, default in zip(words, table.norms, keys, defaults, strict=True)
-    ]
+    keys = keys_of(StringTable.from_strings(words)).tolist()
+    texts = []
+    for (word, _, norm), key in zip(tokens, keys, strict=True):
+        default = _BASE_NORMS.get(word) or word.lower()
+        texts.append(norm or norms.get(word, norms.get(key, default)))
+    return texts
 
 
 def _shape(word: str) -> str:

@@ -198,7 +198,9 @@ def maxout_window_encoder(
     reach = window * len(layers)
     x = _pad_length(jnp.where(mask[..., None], x, 0), reach)
     for weights in layers:
-        x = x + _maxout_norm(_windows(x, window), weights)
+        padded, length = _pad_length(x, window), x.shape[-2]
+        shifted = [padded[..., i : i + length, :] for i in range(2 * window + 1)]
+        x = x + _maxout_norm(jnp.concatenate(shifted, -1), weights)
     x = lax.slice_in_dim(x, reach, x.shape[-2] - reach, axis=-2)
     return jnp.where(mask[..., None], x, 0)
 
@@ -264,14 +266,6 @@ def _tok2vec(weights: Tok2VecWeights, features: Array, tokens: Array, vectors: A
 
 def _maxout_norm(x: Array, weights: MaxoutWeights) -> Array:
     return layer_norm(maxout(x, weights.weight, weights.bias), weights.scale, weights.shift)
-
-
-def _windows(x: Array, window: int) -> Array:
-    """The rows around each row, left to right, in one."""
-    length = x.shape[-2]
-    padded = _pad_length(x, window)
-    shifted = [padded[..., i : i + length, :] for i in range(2 * window + 1)]
-    return jnp.concatenate(shifted, -1)
 
 
 def _pad_length(x: Array, n: int) -> Array:

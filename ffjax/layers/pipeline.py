@@ -36,9 +36,7 @@ class LoadedTok2Vec(NamedTuple):
     norms: dict[Any, Any]
 
 
-def load_tok2vec(
-    path: str | os.PathLike[str], *, component: str = "tok2vec"
-) -> LoadedTok2Vec:
+def load_tok2vec(path: str | os.PathLike[str], *, component: str = "tok2vec") -> LoadedTok2Vec:
     """Reads the `Tok2Vec` of a spaCy pipeline; spaCy need not be installed.
 
     It consists of `MultiHashEmbed` and `MaxoutWindowEncoder`, as in most pipelines of spaCy that
@@ -55,9 +53,11 @@ def load_tok2vec(
             corrupt.
         ModuleNotFoundError: if `path` is neither a path nor the name of an installed package.
     """
-    with open_stream(
-        pipeline_path(path), is_folder=lambda names: any(name.endswith("/model") for name in names)
-    ) as stream:
+
+    def has_models(names: Any) -> bool:
+        return any(name.endswith("/model") for name in names)
+
+    with open_stream(pipeline_path(path), is_folder=has_models) as stream:
         folder = stream.expected_folder()
         end = f"{component}/model"
         models = [name for name in folder.names if f"/{name}".endswith(f"/{end}")]
@@ -69,33 +69,34 @@ def load_tok2vec(
         with folder.open(models[0]) as file, open_source(file) as data:
             cursor = Cursor(data, chunk=models[0])
             weights, attrs = _tok2vec(cursor, read_model(cursor))
-        if weights.static is not None and _takes_last_row(folder, f"{root}config.cfg"):
-            message = "version 1 of StaticVectors gives unknown words the last row, ffjax zeros"
-            warn_user(f"{folder.file}: {message}")
+        if weights.static is not None and (name := f"{root}config.cfg") in folder:
+            with folder.open(name) as file:
+                config = file.read(1 << 20)
+            if any(architecture in config for architecture in _LAST_ROW):
+                message = "version 1 of StaticVectors gives unknown words the last row, ffjax zeros"
+                warn_user(f"{folder.file}: {message}")
         return LoadedTok2Vec(weights, attrs, _read_norms(folder, root))
 
 
 def _tok2vec(cursor: Cursor, nodes: list[Node]) -> tuple[Tok2VecWeights, tuple[str, ...]]:
     """The weights and attributes, out of the layers in order."""
 
-    def arrays(layer: str, name: str) -> list[np.ndarray]:
-        empty = np.zeros(0, np.float32)
-        return [node.params.get(name, empty) for node in nodes if node.name == layer]
+    def fields(layer: str, name: str) -> list[Any]:
+        """An array, such as `W`, or a setting of each layer of a name."""
+        missing = np.zeros(0, np.float32) if len(name) == 1 else None
+        values = [node.params | node.attrs for node in nodes if node.name == layer]
+        return [value.get(name, missing) for value in values]
 
-    def attributes(layer: str, name: str) -> list[Any]:
-        return [node.attrs.get(name) for node in nodes if node.name == layer]
-
-    tables, static = arrays("hashembed", "E"), arrays("static_vectors", "W")
-    columns = attributes("extract_features", "columns")
-    seeds = attributes("hashembed", "seed")
-    windows = attributes("expand_window", "window_size")
-    scales, shifts = arrays("layernorm", "G"), arrays("layernorm", "b")
-    maxouts = list(zip(arrays("maxout", "W"), arrays("maxout", "b"), scales, shifts, strict=False))
+    tables, seeds = fields("hashembed", "E"), fields("hashembed", "seed")
+    static, columns = fields("static_vectors", "W"), fields("extract_features", "columns")
+    windows = fields("expand_window", "window_size")
+    scales, shifts = fields("layernorm", "G"), fields("layernorm", "b")
+    matrices, biases = fields("maxout", "W"), fields("maxout", "b")
+    maxouts = list(zip(matrices, biases, scales, shifts, strict=False))
     first_seeds = list(range(FIRST_SEED, FIRST_SEED + len(tables)))
     has_tables = len(tables) > 0 and len(static) <= 1 and seeds == first_seeds
     has_attributes = [len(x) if isinstance(x, list) else 0 for x in columns] == [len(tables)]
-    n_layers = len(arrays("maxout", "W"))
-    is_complete = n_layers == len(maxouts) == len(scales) == 1 + len(windows)
+    is_complete = len(matrices) == len(maxouts) == len(scales) == 1 + len(windows)
     has_one_window = all(window == windows[0] for window in windows)
     if not (has_tables and has_attributes and is_complete and has_one_window):
         names = sorted({node.name for node in nodes if node.params}) or ["no layers"]
@@ -144,14 +145,6 @@ def _check_shapes(cursor: Cursor, weights: Tok2VecWeights) -> None:
         if is_other or any(m not in (n, None) for n, m in pairs):
             shape = ", ".join("any" if n is None else str(n) for n in expected)
             raise cursor.error(field, f"the shape [{shape}]", str(list(array.shape)), offset=0)
-
-
-def _takes_last_row(folder: Folder, name: str) -> bool:
-    if name not in folder:
-        return False
-    with folder.open(name) as file:
-        config = file.read(1 << 20)
-    return any(architecture in config for architecture in _LAST_ROW)
 
 
 def _read_norms(folder: Folder, root: str) -> dict[Any, Any]:
