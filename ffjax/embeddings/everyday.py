@@ -4,7 +4,6 @@ Each is a thin shell: words to vectors, one search or product, rows back to word
 the cosine. A word without a vector is a `KeyError`; `get` answers `None` instead.
 """
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
@@ -31,10 +30,6 @@ from ffjax.storage.word_sums import sum_of_word
 
 class EverydayVerbs(WordSearches):
     """The everyday verbs of `Embeddings`, on the host."""
-
-    @abstractmethod
-    def __getitem__(self, item: str) -> np.ndarray:
-        """The vector of a word."""
 
     @property
     def words(self) -> list[str]:
@@ -215,7 +210,8 @@ class EverydayVerbs(WordSearches):
         """The words most similar to one query that several words make, as in gensim.
 
         The query is the weighted mean of the words' unit vectors and of other vectors as they are.
-        Its words are not answers. For answers to each of many words use `most_similar_batch`.
+        Its words are not answers. A query of zeros has the cosine 0 with every word. For answers to
+        each of many words use `most_similar_batch`.
 
         Args:
             positive: a word, a vector of shape `[dims]`, or a list of them. A pair of one of these

@@ -182,7 +182,9 @@ class StaticModel:
         if compat == "0.9":
             vectors = encode_as_before(self._tokenizer, self.token_rows, several, rules)
         else:
-            vectors, _ = encode(self._tokenizer, self.token_rows, several, rules, self._dtype)
+            dtype = np.dtype(self.rows.dtype)
+            dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)
+            vectors, _ = encode(self._tokenizer, self.token_rows, several, rules, dtype)
         return vectors[0] if isinstance(texts, str) else vectors
 
     def tokenize(
@@ -328,9 +330,3 @@ class StaticModel:
     @cached_property
     def _median_length(self) -> int:
         return int(np.median(list(map(len, self.settings.vocab))))
-
-    @property
-    def _dtype(self) -> np.dtype:
-        """The type of vectors."""
-        dtype = np.dtype(self.rows.dtype)
-        return dtype if dtype.kind == "f" else np.dtype(np.float32)
