@@ -109,7 +109,7 @@ class _Reader(row_blocks.BlockReader):
             offset = self.stream.position - len(carry)
             data = carry + self.stream.read(max(_READ_BYTES, size))
             vectors = find_vectors(data, self.dims, n_read - row)
-            if vectors:
+            if len(vectors):
                 where = offset, row
                 chunk = RowChunk(self.stream, self.n_rows, self.dims, data, vectors, *where)
                 if not self.is_complete and row + len(vectors) == n_read:
@@ -118,7 +118,7 @@ class _Reader(row_blocks.BlockReader):
                     vectors_after = find_vectors(data, self.dims, n_rows)
                     replace(chunk, vectors=vectors_after).last(2 * SAMPLE_ROWS).check_sample()
                 yield chunk
-                carry, row = data[vectors[-1] + size :], row + len(vectors)
+                carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
             elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
                 if chunk is not None:
                     self._check(chunk)

@@ -38,7 +38,7 @@ class RowChunk:
     n_rows: int  # of the file, as it declares
     dims: int
     data: bytes
-    vectors: list[int]  # where the vectors begin
+    vectors: np.ndarray  # where the vectors begin
     offset: int  # of the bytes in the file
     row: int  # the number of the first row
 
@@ -46,18 +46,17 @@ class RowChunk:
         """The vectors, copied, float32 `[n, dims]`."""
         windows = sliding_window_view(np.frombuffer(self.data, np.uint8), 4 * self.dims)
         out = np.empty((len(self.vectors), self.dims), np.float32) if out is None else out
-        vectors, step = np.array(self.vectors), max(1, _COPIED_NUMBERS // self.dims)
-        for start in range(0, len(vectors), step):
-            out[start : start + step] = windows[vectors[start : start + step]].view("<f4")
+        step = max(1, _COPIED_NUMBERS // self.dims)
+        for start in range(0, len(out), step):
+            out[start : start + step] = windows[self.vectors[start : start + step]].view("<f4")
         return out
 
     @cached_property
     def word_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Where words start, after the line feed that may follow a vector, and where they end."""
         data = np.frombuffer(self.data, np.uint8)
-        vectors = np.array(self.vectors, np.int64)
-        ends = vectors - 1
-        starts = np.concatenate([[0], vectors[:-1] + 4 * self.dims])
+        ends = self.vectors - 1
+        starts = np.append(0, self.vectors[:-1] + 4 * self.dims)
         starts += (data[starts] == _LF) & (starts < ends)
         for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
             word = self.data[starts[i] : ends[i]]
@@ -72,10 +71,10 @@ class RowChunk:
     def last(self, n: int) -> "RowChunk":
         """The last `n` rows, or fewer."""
         first = max(0, len(self.vectors) - n)
-        begin = self.vectors[first - 1] + 4 * self.dims if first else 0
-        vectors = [start - begin for start in self.vectors[first:]]
-        offset, row = self.offset + begin, self.row + first
-        return replace(self, data=self.data[begin:], vectors=vectors, offset=offset, row=row)
+        begin = self._start(first)
+        vectors, offset = self.vectors[first:] - begin, self.offset + begin
+        data, row = self.data[begin:], self.row + first
+        return replace(self, data=data, vectors=vectors, offset=offset, row=row)
 
     def check_sample(self) -> None:
         """Raises an error if rows that are not read for their values are shifted."""
@@ -115,28 +114,34 @@ class RowChunk:
         # then is the high byte of a number of 1e-19.
         shape = len(self.data) - 4 * self.dims + 1, min(self.dims, _MAX_SHIFT)
         high_bytes = np.ndarray(shape, np.uint8, self.data, offset=3, strides=(1, 4))
-        for i, j in np.argwhere(high_bytes[self.vectors] == _SPACE).tolist():
+        for number in np.flatnonzero(high_bytes[self.vectors] == _SPACE).tolist():
+            i, j = divmod(number, shape[1])
             if lengths[i] > _TINY and self._begins_with_text(i, 4 * j + 4):
                 raise self._shifted(i, "and a vector that begins with text")
         # After a longer shift comes a word that has bytes of a vector, or the end of the chunk.
         after = np.searchsorted(offsets, controls, side="right") - 1
         for i in {*(after[after > 0] - 1).tolist(), len(norms) - 1}:
-            n_bytes = self.data.find(b" ", self.vectors[i]) - self.vectors[i]
+            start = int(self.vectors[i])
+            n_bytes = self.data.find(b" ", start) - start
             if 4 * _MAX_SHIFT < n_bytes < 4 * self.dims and self._begins_with_text(i, n_bytes):
                 raise self._shifted(i, "and a vector that begins with text")
+
+    def _start(self, i: int) -> int:
+        """Where row `i` begins, after the vector before it."""
+        return int(self.vectors[i - 1]) + 4 * self.dims if i else 0
 
     def _begins_with_text(self, i: int, n_bytes: int) -> bool:
         text = self.data[self.vectors[i] : self.vectors[i] + n_bytes]
         return is_plain(text) and b"\n" not in text
 
     def _shifted(self, i: int, problem: str) -> FormatError:
-        offset = self.offset + (self.vectors[i - 1] + 4 * self.dims if i else 0)
+        offset = self.offset + self._start(i)
         where = {"chunk": f"row {self.row + i + 1} of {self.n_rows}", "field": "word"}
         got, hint = f"{shown(self.word(i))}, {problem}", f"The rows are shifted. {SHIFT_HINT}"
         return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
 
 
-def find_vectors(data: bytes, dims: int, limit: int) -> list[int]:
+def find_vectors(data: bytes, dims: int, limit: int) -> np.ndarray:
     """Where the vectors of complete rows begin: after the first space that follows a vector."""
     vectors: list[int] = []
     size, space = 4 * dims, -1 - 4 * dims
@@ -146,13 +151,14 @@ def find_vectors(data: bytes, dims: int, limit: int) -> list[int]:
             vectors.append(space + 1)
     while vectors and vectors[-1] > len(data) - size:
         vectors.pop()
-    return vectors
+    return np.array(vectors, np.int64)
 
 
 def check_head(stream: Stream, n_rows: int, dims: int) -> None:
     """Raises an error if the first of the rows that follow are shifted."""
     data = stream.head(SAMPLE_ROWS * (4 * dims + _WORD_BYTES))
-    if vectors := find_vectors(data, dims, min(n_rows, SAMPLE_ROWS)):
+    vectors = find_vectors(data, dims, min(n_rows, SAMPLE_ROWS))
+    if len(vectors):
         RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check_sample()
 
 
