@@ -13,9 +13,9 @@ import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.atomic_write import File, Path, open_output, output_folder
+from ffjax._internal.extras import pa, pq
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.tables.arrow import import_pyarrow
 from ffjax.formats.tables.write import word_array
 from ffjax.functional.search import check_metric
 from ffjax.storage.rows_hash import rows_hash
@@ -68,7 +68,8 @@ def neighbours(
     check_embeddings(embeddings)
     k = whole_number("k", k, 1)
     check_metric(metric)
-    import_pyarrow()
+    # The first use of pyarrow, whose absence is an error before anything is computed.
+    columns = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
     vocab = embeddings.vocab
     if not vocab.has_words:
         got = f"got embeddings without words, a {type(vocab).__name__}"
@@ -87,7 +88,7 @@ def neighbours(
             content = block.rows.astype("<i4").tobytes() + block.scores.astype("<f4").tobytes()
             file.write(content + zlib.crc32(content).to_bytes(4, "little"))
             report(block.stop, n_rows)
-    _write_table(path, embeddings, _blocks(partial, k))
+    _write_table(path, embeddings, _blocks(partial, k), columns)
     os.unlink(partial)
 
 
@@ -134,11 +135,8 @@ def _blocks(partial: bytes, k: int) -> np.ndarray:
     return np.memmap(partial, kind, "r", _HASH_BYTES, (n,)) if n else np.empty(0, kind)
 
 
-def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray) -> None:
+def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray, kinds: Any) -> None:
     """Writes the neighbours of all words, a row group for each group of words."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     vocab, n_words = embeddings.vocab, len(embeddings.vocab)
     words = word_array(vocab.table, 0, n_words)
     first_word = np.asarray(vocab.row_words, np.int32)
@@ -152,8 +150,7 @@ def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray) -> None
         columns = {"neighbours": words.take(ids), "ids": ids, "scores": pa.array(scores[valid])}
         return {name: pa.ListArray.from_arrays(offsets, x) for name, x in columns.items()}
 
-    lists = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
-    fields = [("word", pa.string()), *((name, pa.list_(kind)) for name, kind in lists.items())]
+    fields = [("word", pa.string()), *((name, pa.list_(kind)) for name, kind in kinds.items())]
     schema = pa.schema(fields)
     with open_output(path) as stream, pq.ParquetWriter(stream, schema) as writer:
         for start in range(0, n_words, _GROUP_WORDS):

@@ -70,7 +70,7 @@ def _table(name: str, title: str, **fields: Any) -> Format:
     functions: dict[str, Any] = {
         "load": ".tables.read:read_table",
         "blocks": ".tables.read:read_table_blocks",
-        "describe": ".tables.describe:describe",
+        "describe": ".tables.layout:describe",
         "write": f".tables.write:write_{name.replace('-', '_')}",
     }
     return Format(name, title, **functions | fields)

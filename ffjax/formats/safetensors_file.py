@@ -19,6 +19,7 @@ from ml_dtypes import bfloat16, float8_e4m3fn, float8_e5m2
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor, Output
+from ffjax.formats.tables.npy import Array
 
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_NDIM, _MAX_SIZE = 8, 1 << 62
@@ -34,31 +35,10 @@ _DTYPES = {
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
-class Tensor(NamedTuple):
-    """An array in a file, which begins at byte `start`."""
-
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    start: int
-
-    def read(self, source: ByteSource) -> np.ndarray:
-        """The array in memory."""
-        array = np.empty(self.shape, self.dtype)
-        if array.size:
-            source.read_into(self.start, array)
-        return array
-
-    def map(self, source: ByteSource) -> np.ndarray:
-        """The array as a memory map, if it is not empty."""
-        if not math.prod(self.shape):
-            return np.empty(self.shape, self.dtype)
-        return source.map(self.start, self.shape, self.dtype)
-
-
 class Header(NamedTuple):
     """What the head of a file says: its arrays by name, and its metadata."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Array]
     metadata: dict[str, str]
 
 
@@ -80,16 +60,14 @@ def read_header(source: ByteSource) -> Header:
     if not isinstance(metadata, dict) or not all(type(x) is str for x in metadata.values()):
         got = repr(metadata)[:64]
         raise cursor.error(_METADATA, "an object of strings", got, offset=start)
-    tensors, stops = {}, {}
-    for name, entry in entries.items():
-        tensors[name], stops[name] = _tensor(cursor, name, entry)
-
-    position, start = cursor.position, cursor.position
-    for name in sorted(tensors, key=lambda name: (tensors[name].start, stops[name])):
-        if tensors[name].start != position:
+    tensors = {name: _tensor(cursor, name, entry) for name, entry in entries.items()}
+    position = start = cursor.position
+    in_order = sorted(tensors.items(), key=lambda item: (item[1].start, item[1].nbytes))
+    for name, tensor in in_order:
+        if tensor.start != position:
             expected = f"{position - start} for the first, where the array before ends"
-            raise _error(cursor, name, "data_offsets", expected, tensors[name].start - start)
-        position = stops[name]
+            raise _error(cursor, name, "data_offsets", expected, tensor.start - start)
+        position += tensor.nbytes
     if position != cursor.end:
         got = f"{cursor.end - start} bytes of data"
         expected = f"{position - start}, where the last array ends"
@@ -97,8 +75,8 @@ def read_header(source: ByteSource) -> Header:
     return Header(tensors, metadata)
 
 
-def _tensor(cursor: Cursor, name: str, entry: Any) -> tuple[Tensor, int]:
-    """The array of an entry, and where it ends."""
+def _tensor(cursor: Cursor, name: str, entry: Any) -> Array:
+    """The array of an entry."""
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         raise _error(cursor, name, "entry", "an object of `dtype`, `shape`, `data_offsets`", entry)
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -108,17 +86,18 @@ def _tensor(cursor: Cursor, name: str, entry: Any) -> tuple[Tensor, int]:
         raise _error(cursor, name, "shape", f"at most {_MAX_NDIM} sizes", shape)
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise _error(cursor, name, "data_offsets", "the first byte and the one after", offsets)
-    dtype, (start, stop) = np.dtype(_DTYPES[kind]), offsets
-    size = math.prod(shape) * dtype.itemsize
     if math.prod(n or 1 for n in shape) > _MAX_SIZE:
         raise _error(cursor, name, "shape", f"at most {_MAX_SIZE} numbers", shape)
-    if stop - start != size:
-        expected = f"{size} bytes for {kind} of shape {shape}"
+    start, stop = offsets
+    dtype = np.dtype(_DTYPES[kind])
+    array = Array(cursor.source, cursor.position + start, dtype, tuple(shape))
+    if stop - start != array.nbytes:
+        expected = f"{array.nbytes} bytes for {kind} of shape {shape}"
         raise _error(cursor, name, "data_offsets", expected, offsets)
     if stop > cursor.remaining:
         expected = f"at most {cursor.remaining}, the bytes of data"
         raise _error(cursor, name, "data_offsets", expected, stop)
-    return Tensor(dtype, tuple(shape), cursor.position + start), cursor.position + stop
+    return array
 
 
 def _are_sizes(numbers: Any) -> bool:

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.io.folders import Folder
-from ffjax.formats.safetensors_file import Header, Tensor
+from ffjax.formats.safetensors_file import Header
+from ffjax.formats.tables.npy import Array
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
 CONFIG, CONFIG_ST, NESTED = "config.json", "config_sentence_transformers.json", "0_StaticEmbedding/"
@@ -154,7 +155,7 @@ def _module_types(folder: Folder, layout: Layout) -> list[str] | None:
     return types
 
 
-def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Tensor:
+def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Array:
     """The rows of a model, which must be a matrix."""
     file = folder.path_of(layout.tensors)
     name = next((name for name in ROWS if name in header.tensors), None)

@@ -132,8 +132,9 @@ def _read_arrays(
         header = read_header(source)
         rows = layouts.rows_tensor(folder, layout, header)
         optional = [header.tensors.get(name) for name in ("mapping", "weights")]
-        mapping, weights = (None if tensor is None else tensor.read(source) for tensor in optional)
-        matrix = rows.map(source) if mmap else rows.read(source)
+        mapping, weights = (None if tensor is None else tensor.read() for tensor in optional)
+        can_map = mmap and rows.nbytes
+        matrix = source.map(rows.start, rows.shape, rows.dtype) if can_map else rows.read()
     for array in (matrix, mapping, weights):
         if array is not None and not isinstance(array, np.memmap):
             array.flags.writeable = False  # so that it is not copied

@@ -32,6 +32,7 @@ class ExportOptions(TableOptions, total=False):
 class ColumnOptions(TypedDict, total=False):
     """What a writer of words, vectors, norms and metadata may leave out."""
 
+    norms: bool  # true by default
     drop_subwords: bool
     drop_training: bool
     reconstruct: bool

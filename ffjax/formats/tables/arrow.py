@@ -19,24 +19,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.extras import needs_extra
+from ffjax._internal.extras import pa, pq
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
-from ffjax.formats.tables.columns import VECTORS, WORDS, choose, is_words_file
+from ffjax.formats.tables.columns import Batch, choose, is_words_file
 
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 PARQUET_MAGIC, FILE_MAGIC, STREAM_MAGIC = b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff"
 FORMATS = ("parquet", "arrow", "arrow-stream")
 _BLOCK_BYTES = 1 << 22
 _WIDE_BYTES = 1 << 26  # read of many columns at a time, since each of them costs some work
-
-
-def import_pyarrow() -> Any:
-    """The package pyarrow, which is an extra."""
-    with needs_extra("arrow", "this format"):
-        import pyarrow
-    return pyarrow
+_STRINGS = {"string", "large_string", "string_view"}
 
 
 class ArrowTable(NamedTuple):
@@ -44,7 +38,6 @@ class ArrowTable(NamedTuple):
 
     source: ByteSource
     format: str
-    schema: Any
     words: str | None  # `None` if words come from elsewhere
     vectors: list[str]
     norms: str | None
@@ -54,17 +47,26 @@ class ArrowTable(NamedTuple):
     toml: str | None  # the metadata
     is_exact: bool  # whether ffjax wrote the file: vectors and norms are to be read as they are
 
-    def batches(self) -> Iterator[Any]:
-        """The columns in batches of a few megabytes."""
+    def batches(self, n_rows: int) -> Iterator[Batch]:
+        """The first rows in batches of a few megabytes."""
         names = [name for name in (self.words, *self.vectors, self.norms) if name is not None]
-        n_bytes = _BLOCK_BYTES if len(self.vectors) < 2 else _WIDE_BYTES
         row_bytes = max(4 * self.dims, 1)
-        n_rows = max(1, _BLOCK_BYTES // row_bytes)
+        step = max(1, _BLOCK_BYTES // row_bytes)
+        n_read = step if len(self.vectors) < 2 else max(1, _WIDE_BYTES // row_bytes)
+        first = 0
         with arrow_errors(self.source.name, self.format):
-            n_read = max(1, n_bytes // row_bytes)
-            for batch in _read_batches(self.source, self.format, names, n_read):
-                for start in range(0, batch.num_rows, n_rows):
-                    yield batch.slice(start, n_rows)
+            for data in _read_batches(self.source, self.format, names, n_read):
+                for start in range(0, data.num_rows, step):
+                    batch = data.slice(start, min(step, n_rows - first))
+                    words = None if self.words is None else self._words(batch, first)
+                    norms = None if self.norms is None else batch.column(self.norms).to_numpy()
+                    yield Batch(words, self._matrix(batch, first), norms)
+                    self.source.release_pages(0, len(self.source))
+                    first += batch.num_rows
+                    if first == n_rows:
+                        return
+            if first < n_rows:
+                raise self._error(first, "a row", "the end of the file")
 
     def map(self) -> np.ndarray | None:
         """The vectors as a memory map, if an Arrow file has them as floats in one batch."""
@@ -75,16 +77,59 @@ class ArrowTable(NamedTuple):
             batches = [batch for batch in batches if batch.num_rows]
             if len(batches) != 1 or self.dtype not in ("float32", "float16") or not self.dims:
                 return None
-            rows = matrix_of(batches[0], self, 0)
+            rows = self._matrix(batches[0], 0)
         start = rows.ctypes.data - self.source.view(0, 1).ctypes.data
         is_in_file = 0 <= start <= len(self.source) - rows.nbytes  # not decompressed
         return self.source.map(start, rows.shape, rows.dtype) if is_in_file else None
+
+    def _words(self, batch: Any, first: int) -> Any:
+        """The words of a batch that begins with row `first`."""
+        column = batch.column(self.words)
+        if pa.types.is_dictionary(column.type):
+            column.validate(full=True)
+            column = column.cast(column.type.value_type)
+        # As bytes, of which Arrow checks the bounds, and not whether they are UTF-8.
+        column = column.cast(pa.binary() if column.type == pa.string() else pa.large_binary())
+        column.validate(full=True)
+        self._check_no_null(column, self.words, first)
+        return column
+
+    def _matrix(self, batch: Any, first: int) -> np.ndarray:
+        """The vectors of a batch, in place if they lie so."""
+        if not self.vectors:
+            return np.empty((batch.num_rows, 0), np.float32)
+        columns = [batch.column(name) for name in self.vectors]
+        for name, column in zip(self.vectors, columns, strict=True):
+            self._check_no_null(column, name, first)
+        if pa.types.is_floating(columns[0].type):
+            return np.stack([column.to_numpy() for column in columns], axis=1)
+        (column,) = columns
+        if not pa.types.is_fixed_size_list(column.type):
+            column.validate(full=True)
+            lengths = column.value_lengths().to_numpy()
+            if (lengths != self.dims).any():
+                i = int(np.argmax(lengths != self.dims))
+                raise self._error(first + i, f"{self.dims} numbers", str(lengths[i]))
+        numbers = column.flatten()
+        self._check_no_null(numbers, self.vectors[0], first, self.dims)
+        return numbers.to_numpy(zero_copy_only=False).reshape(-1, self.dims)
+
+    def _check_no_null(self, column: Any, name: Any, first: int, width: int = 1) -> None:
+        """Checks values of a column, of which `width` belong to a row."""
+        if column.null_count:
+            i = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+            expected = "a word" if name == self.words else "a value"
+            raise self._error(first + i // width, expected, "null", name)
+
+    def _error(self, row: int, expected: str, got: str, field: str | None = None) -> FormatError:
+        """An error about a row, counted from 0."""
+        field, chunk = field or self.vectors[0], f"row {row + 1} of {self.n_rows}"
+        return FormatError(self.source.name, chunk=chunk, field=field, expected=expected, got=got)
 
 
 @contextmanager
 def arrow_errors(file: File | None, format: str) -> Iterator[None]:
     """Raises the errors of pyarrow as `FormatError`; those of the disk pass."""
-    pa = import_pyarrow()
     try:
         yield
     except FormatError:
@@ -106,30 +151,26 @@ def open_arrow(
     has_vectors: bool = True,
 ) -> ArrowTable:
     """Opens a file and finds its columns; `words` may be a file with the words instead."""
-    with arrow_errors(source.name, format):
+    file = source.name
+    with arrow_errors(file, format):
         schema, n_rows = _read_schema(source, format)
         fields = {field.name: field.type for field in schema}
     tags = schema.metadata or {}
     is_exact = VERSION_KEY in tags and words is vectors is None
-    word = None if is_words_file(words, fields) else _word_column(fields, words, source.name)
-    columns = _vector_columns(fields, vectors, source.name) if has_vectors else []
+    word = None if is_words_file(words, fields) else _word_column(fields, words, file)
+    columns = _vector_columns(fields, vectors, file) if has_vectors else []
     norm = "norm" if is_exact and "norm" in fields else None
-    with arrow_errors(source.name, format):
+    with arrow_errors(file, format):
         dims, dtype = _dims(source, format, fields, columns) if has_vectors else (0, "")
     limit = ALLOWANCE_BYTES + RATIO * len(source)
     if not 0 <= 4 * n_rows * dims <= limit:
         got = f"{n_rows} rows of {dims} numbers"
-        raise FormatError(source.name, expected=f"at most {limit} bytes of vectors", got=got)
-    metadata = tags[METADATA_KEY].decode("utf-8", "replace") if METADATA_KEY in tags else None
-    return ArrowTable(
-        source, format, schema, word, columns, norm, dims, dtype, n_rows, metadata, is_exact
-    )
+        raise FormatError(file, expected=f"at most {limit} bytes of vectors", got=got)
+    toml = tags[METADATA_KEY].decode("utf-8", "replace") if METADATA_KEY in tags else None
+    return ArrowTable(source, format, word, columns, norm, dims, dtype, n_rows, toml, is_exact)
 
 
 def _reader(source: ByteSource, format: str) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     buffer = pa.py_buffer(source.data)
     if format == "parquet":
         return pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False)
@@ -162,94 +203,48 @@ def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int
 
 
 def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
-    types = import_pyarrow().types
-
-    def is_string(kind: Any) -> bool:
-        if types.is_dictionary(kind):
-            kind = kind.value_type
-        tests = (types.is_string, types.is_large_string, types.is_string_view)
-        return any(test(kind) for test in tests)
-
-    strings = [column for column, kind in fields.items() if is_string(kind)]
-    return choose("words", name, strings, WORDS, fields, file)
+    strings = []
+    for column, kind in fields.items():
+        text = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if str(text) in _STRINGS:
+            strings.append(column)
+    return choose("words", name, strings, fields, file)
 
 
 def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list[str]:
     """The column of lists, or the columns of floats; `name` may be a pattern of these."""
-    types = import_pyarrow().types
+    types = pa.types
 
     def is_list(kind: Any) -> bool:
         tests = (types.is_fixed_size_list, types.is_list, types.is_large_list)
-        return any(test(kind) for test in tests) and _is_number(kind.value_type)
+        if not any(test(kind) for test in tests):
+            return False
+        return types.is_floating(kind.value_type) or types.is_integer(kind.value_type)
 
     lists = [column for column, kind in fields.items() if is_list(kind)]
-    floats = [column for column, kind in fields.items() if types.is_floating(kind)]
-    if name is None and not lists:
-        columns = floats
-    else:
-        columns = [column for column in floats if name is not None and fnmatchcase(column, name)]
-    return columns or [choose("vectors", name, lists, VECTORS, fields, file)]
-
-
-def _is_number(kind: Any) -> bool:
-    types = import_pyarrow().types
-    return types.is_floating(kind) or types.is_integer(kind)
+    columns = [column for column, kind in fields.items() if types.is_floating(kind)]
+    if name is not None:
+        columns = [column for column in columns if fnmatchcase(column, name)]
+    elif lists:
+        columns = []
+    return columns or [choose("vectors", name, lists, fields, file)]
 
 
 def _dims(
     source: ByteSource, format: str, fields: dict[str, Any], columns: list[str]
 ) -> tuple[int, str]:
     """The dimensions of vectors and the type of their numbers."""
-    types = import_pyarrow().types
-    kind = fields[columns[0]]
-    if types.is_floating(kind):
-        return len(columns), _dtype(kind)
-    if types.is_fixed_size_list(kind):
-        if kind.list_size < 1:
-            got = f"{kind.list_size} numbers"
+    kind, dims = fields[columns[0]], 0
+    if pa.types.is_floating(kind):
+        return len(columns), kind.to_pandas_dtype().__name__
+    if pa.types.is_fixed_size_list(kind):
+        dims = kind.list_size
+        if dims < 1:
+            got = f"{dims} numbers"
             raise FormatError(source.name, field=columns[0], expected="vectors", got=got)
-        return kind.list_size, _dtype(kind.value_type)
-    for batch in _read_batches(source, format, columns, 1):
-        if batch.num_rows and batch.column(0)[0].is_valid:
-            return len(batch.column(0)[0]), _dtype(kind.value_type)
-    return 0, _dtype(kind.value_type)
-
-
-def _dtype(kind: Any) -> str:
-    return np.dtype(kind.to_pandas_dtype()).name
-
-
-def matrix_of(batch: Any, table: ArrowTable, first: int) -> np.ndarray:
-    """The vectors of a batch that begins with row `first`, in place if they lie so."""
-    types = import_pyarrow().types
-    columns = [batch.column(name) for name in table.vectors]
-    for name, column in zip(table.vectors, columns, strict=True):
-        _check_no_null(column, table, name, first)
-    if types.is_floating(columns[0].type):
-        return np.stack([column.to_numpy() for column in columns], axis=1)
-    (column,) = columns
-    if not types.is_fixed_size_list(column.type):
-        column.validate(full=True)
-        lengths = column.value_lengths().to_numpy()
-        if (lengths != table.dims).any():
-            i = int(np.argmax(lengths != table.dims))
-            raise row_error(table, first + i, f"{table.dims} numbers", str(lengths[i]))
-    numbers = column.flatten()
-    _check_no_null(numbers, table, table.vectors[0], first, table.dims)
-    return numbers.to_numpy(zero_copy_only=False).reshape(-1, table.dims)
-
-
-def _check_no_null(column: Any, table: ArrowTable, name: str, first: int, width: int = 1) -> None:
-    """Checks values of a column, of which `width` belong to a row."""
-    if column.null_count:
-        i = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise row_error(table, first + i // width, "a value", "null", name)
-
-
-def row_error(
-    table: ArrowTable, row: int, expected: str, got: str, field: str | None = None
-) -> FormatError:
-    """An error about a row, counted from 0."""
-    field = field or table.vectors[0]
-    chunk = f"row {row + 1} of {table.n_rows}"
-    return FormatError(table.source.name, chunk=chunk, field=field, expected=expected, got=got)
+    else:
+        for batch in _read_batches(source, format, columns, 1):
+            if batch.num_rows and batch.column(0)[0].is_valid:
+                dims = len(batch.column(0)[0])
+                break
+    return dims, kind.value_type.to_pandas_dtype().__name__

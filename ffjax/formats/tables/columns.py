@@ -1,16 +1,48 @@
-"""Which columns of a table, or arrays of a file, hold the words and the vectors."""
+"""Which columns of a table, or arrays of a file, hold the words and the vectors.
+
+ffjax writes these arrays into npz and safetensors files:
+
+    embeddings      float [n, dims]   the vectors
+    words.bytes     uint8             the words in UTF-8, one after the other
+    words.offsets   int64 [n + 1]     where each word begins, and where the last ends
+    norms           float32 [n]       the norms before vectors were scaled, if there are any
+    metadata        uint8             a TOML document, if there is one
+
+Files of others have a matrix and an array of strings, which are found by their types, and by their
+names if there are several.
+"""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ffjax.errors import FormatError
+from ffjax.formats.tables.npy import Array
 
-WORDS = ("word", "words", "token", "tokens", "key", "keys", "term", "text", "vocab", "vocabulary")
-WORDS += ("label", "labels", "name", "names", "index", "__index_level_0__")
-VECTORS = ("vector", "vectors", "embedding", "embeddings", "matrix", "emb", "data", "weight")
-VECTORS += ("weights", "embedding.weight", "embeddings.weight", "values", "arr_0")
+_USUAL = {
+    "words": "word words token tokens key keys term text vocab vocabulary label labels name names "
+    "index __index_level_0__",
+    "vectors": "vector vectors embedding embeddings matrix emb data weight weights "
+    "embedding.weight embeddings.weight values arr_0",
+}
 _MOST_NAMES = 20
+_BLOCK_BYTES = 1 << 22
+_MATRIX, _BYTES, _OFFSETS = "embeddings", "words.bytes", "words.offsets"
+_OPTIONAL = {"norms": ("f4", 1), "metadata": ("u1", 1)}
+_REQUIRED = {_MATRIX: ("f4", 2), _BYTES: ("u1", 1), _OFFSETS: ("i8", 1)}
+
+
+class Batch(NamedTuple):
+    """Rows of a table as they lie in the file.
+
+    `words` are strings of Arrow or NumPy, or bytes and offsets; `None` if they come from elsewhere.
+    """
+
+    words: Any
+    rows: np.ndarray
+    norms: np.ndarray | None
 
 
 def is_words_file(words: Any, columns: Mapping[str, Any]) -> bool:
@@ -24,7 +56,6 @@ def choose(
     argument: str,
     name: str | None,
     candidates: Sequence[str],
-    usual: Sequence[str],
     columns: Mapping[str, Any],
     file: Any,
 ) -> str:
@@ -40,17 +71,108 @@ def choose(
     if len(candidates) == 1:
         return candidates[0]
     by_name = {candidate.lower(): candidate for candidate in reversed(candidates)}
-    for likely in usual:
+    for likely in _USUAL[argument].split():
         if likely in by_name:
             return by_name[likely]
-    expected = f"one column of {argument}"
     got, hint = f"none in {_listed(columns) or 'an empty table'}", None
     if candidates:
         got = f"{len(candidates)}: {_listed({name: columns[name] for name in candidates})}"
         hint = f"Name it with `{argument}=`."
+    expected = f"one column of {argument}"
     raise FormatError(file, field=argument, expected=expected, got=got, hint=hint)
 
 
 def _listed(columns: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{name!r} ({what})" for name, what in list(columns.items())[:_MOST_NAMES])
     return listed + (", ..." if len(columns) > _MOST_NAMES else "")
+
+
+class NamedArrays(NamedTuple):
+    """The arrays of a file that are embeddings; `words` is `None` if no array holds them."""
+
+    vectors: Array
+    words: Array | None = None
+    offsets: Array | None = None  # of the words, if they are bytes
+    norms: Array | None = None
+    metadata: Array | None = None
+    is_exact: bool = False  # whether ffjax wrote them: vectors and norms are to be read as they are
+
+    @property
+    def n_rows(self) -> int:
+        """The number of vectors."""
+        return self.vectors.shape[0]
+
+    @property
+    def dims(self) -> int:
+        """The numbers of a vector."""
+        return self.vectors.shape[1]
+
+    @property
+    def dtype(self) -> str:
+        """The type of the numbers."""
+        return self.vectors.dtype.name
+
+    @property
+    def toml(self) -> str | None:
+        """The metadata."""
+        array = self.metadata
+        return None if array is None else array.view().tobytes().decode("utf-8", "replace")
+
+    def map(self) -> np.ndarray | None:
+        """The vectors as a memory map, if that is possible."""
+        return self.vectors.map()
+
+    def batches(self, n_rows: int) -> Iterator[Batch]:
+        """The first rows in batches of a few megabytes."""
+        arrays = self.vectors, self.words, self.offsets, self.norms
+        rows, words, offsets, norms = (None if x is None else x.view() for x in arrays)
+        assert rows is not None
+        source = self.vectors.source
+        step = max(1, _BLOCK_BYTES // max(1, 4 * self.dims))
+        for start in range(0, n_rows, step):
+            stop = min(start + step, n_rows)
+            strings: Any = None if words is None else words[start:stop]
+            if offsets is not None:
+                strings = words, offsets[start : stop + 1]
+            lengths = None if norms is None else norms[start:stop]
+            yield Batch(strings, rows[start:stop], lengths)
+            source.release_pages(0, len(source))
+
+
+def choose_arrays(
+    arrays: Mapping[str, Array], words: Any, vectors: str | None, file: Any
+) -> NamedArrays:
+    """The arrays that are embeddings; `words` may be a file with the words instead."""
+    if words is vectors is None and _REQUIRED.keys() <= arrays.keys():
+        return _written_arrays(arrays, file)
+    matrices = [name for name, x in arrays.items() if x.has_numbers and len(x.shape) == 2]
+    strings = [name for name, x in arrays.items() if x.dtype.kind in "SU" and len(x.shape) == 1]
+    matrix = arrays[choose("vectors", vectors, matrices, arrays, file)]
+    if is_words_file(words, arrays) or (words is None and not strings):
+        return NamedArrays(matrix)
+    texts = arrays[choose("words", words, strings, arrays, file)]
+    check_count(file, texts.shape[0], matrix.shape[0])
+    return NamedArrays(matrix, texts)
+
+
+def check_count(file: Any, n_words: int, n_rows: int) -> None:
+    """Checks that there is a word for each vector."""
+    if n_words != n_rows:
+        expected = f"{n_rows} words, one for each vector"
+        raise FormatError(file, field="words", expected=expected, got=str(n_words))
+
+
+def _written_arrays(arrays: Mapping[str, Array], file: Any) -> NamedArrays:
+    """The arrays of a file that ffjax wrote, with their sizes checked."""
+    layout = _REQUIRED | {name: kind for name, kind in _OPTIONAL.items() if name in arrays}
+    for name, (dtype, ndim) in layout.items():
+        if arrays[name].dtype != dtype or len(arrays[name].shape) != ndim:
+            expected = f"{dtype} of {ndim} dimensions"
+            raise FormatError(file, field=name, expected=expected, got=str(arrays[name]))
+    n_rows = arrays[_MATRIX].shape[0]
+    for name, n in ((_OFFSETS, n_rows + 1), ("norms", n_rows)):
+        if name in arrays and arrays[name].shape != (n,):
+            got = str(arrays[name])
+            raise FormatError(file, field=name, expected=f"{n} numbers for {n_rows} rows", got=got)
+    required = (arrays[name] for name in _REQUIRED)
+    return NamedArrays(*required, *map(arrays.get, _OPTIONAL), is_exact=True)

@@ -12,8 +12,8 @@ from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import read_header
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import ArrowTable, open_arrow
-from ffjax.formats.tables.named_arrays import NamedArrays, choose_arrays
-from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.formats.tables.columns import NamedArrays, choose_arrays
+from ffjax.formats.tables.npy import read_npy
 from ffjax.formats.tables.pytorch import open_pytorch
 
 Layout: TypeAlias = NamedArrays | ArrowTable
@@ -21,8 +21,9 @@ Layout: TypeAlias = NamedArrays | ArrowTable
 WORDS_BESIDE = "{}.words.txt"
 # What a file of words is called that belongs to `NAME.npy`, the first that exists.
 _BESIDE = (WORDS_BESIDE, "{}.words", "{}.vocab", "{}.vocab.txt", "{}.words.npy")
-_BESIDE_ALL = ("words.txt", "vocab.txt")
+_BESIDE += ("words.txt", "vocab.txt")
 _MOST_ARRAYS = 64
+_NO_WORDS = "none in the file; name the words with `words=`"
 
 
 @contextmanager
@@ -33,18 +34,50 @@ def open_layout(
 
     `words` may also be the path of a file with the words, which the caller reads.
     """
-    if format in ("npz", "pytorch"):
-        open_arrays = _npz if format == "npz" else open_pytorch
-        with open_arrays(stream, words, vectors) as arrays:
-            yield arrays
-        return
-    with open_source(stream) as source:
-        if format in ARROW_FORMATS:
-            yield open_arrow(source, format, words, vectors)
-        elif format == "safetensors":
-            yield _safetensors(source, words, vectors)
+    with ExitStack() as stack:
+        if format == "npz":
+            yield _npz(stack, stream, words, vectors)
+        elif format == "pytorch":
+            yield open_pytorch(stack, stream, words, vectors)
         else:
-            yield NamedArrays(_matrix(source))
+            source = stack.enter_context(open_source(stream))
+            if format in ARROW_FORMATS:
+                yield open_arrow(source, format, words, vectors)
+            elif format == "safetensors":
+                yield choose_arrays(read_header(source).tensors, words, vectors, source.name)
+            else:
+                yield _npy(source)
+
+
+def _npy(source: ByteSource) -> NamedArrays:
+    array = read_npy(source)
+    if len(array.shape) != 2 or not array.has_numbers:
+        expected = "a matrix of numbers, a row for each word"
+        raise FormatError(source.name, field="shape", expected=expected, got=str(array))
+    return NamedArrays(array)
+
+
+def _npz(stack: ExitStack, stream: Stream, words: Any, vectors: str | None) -> NamedArrays:
+    folder = stream.expected_folder()
+    if len(folder.names) > _MOST_ARRAYS:
+        got = str(len(folder.names))
+        raise stream.error(None, f"at most {_MOST_ARRAYS} arrays", got)
+    arrays = {}
+    for name in folder.names:
+        member = stack.enter_context(folder.open(name))
+        source = stack.enter_context(open_source(member))
+        arrays[name.removesuffix(".npy")] = read_npy(source, name, any_kind=True)
+    chosen = choose_arrays(arrays, words, vectors, stream.file)
+    for name, array in arrays.items():
+        is_of_words = array.dtype.hasobject and array.shape == (chosen.n_rows,)
+        if words is None and chosen.words is None and is_of_words:
+            read_npy(array.source, name)  # an error, which says that words are objects
+    return chosen
+
+
+def is_npz(names: list[str]) -> bool:
+    """Whether these files of a folder are arrays, all of them."""
+    return bool(names) and all(name.endswith(".npy") and "/" not in name for name in names)
 
 
 def metadata_in(layout: Layout, file: File | None) -> dict[str, Any] | None:
@@ -58,46 +91,6 @@ def metadata_in(layout: Layout, file: File | None) -> dict[str, Any] | None:
         raise FormatError(file, field="metadata", expected=expected, got=got) from error
 
 
-def _matrix(source: ByteSource) -> Array:
-    array = read_npy(source)
-    if len(array.shape) != 2 or not array.has_numbers:
-        expected = "a matrix of numbers, a row for each word"
-        raise FormatError(source.name, field="shape", expected=expected, got=str(array))
-    return array
-
-
-@contextmanager
-def _npz(stream: Stream, words: Any, vectors: str | None) -> Iterator[NamedArrays]:
-    folder = stream.expected_folder()
-    names = folder.names
-    if len(names) > _MOST_ARRAYS:
-        expected = f"at most {_MOST_ARRAYS} arrays"
-        raise stream.error(None, expected, str(len(names)))
-    arrays = {}
-    with ExitStack() as stack:
-        for name in names:
-            member = stack.enter_context(folder.open(name))
-            source = stack.enter_context(open_source(member))
-            arrays[name.removesuffix(".npy")] = read_npy(source, name, any_kind=True)
-        chosen = choose_arrays(arrays, words, vectors, stream.file)
-        for name, array in arrays.items():
-            is_of_words = array.dtype.hasobject and array.shape == (chosen.n_rows,)
-            if words is None and chosen.words is None and is_of_words:
-                read_npy(array.source, name)  # an error, which says that words are objects
-        yield chosen
-
-
-def is_npz(names: list[str]) -> bool:
-    """Whether these files of a folder are arrays, all of them."""
-    return bool(names) and all(name.endswith(".npy") and "/" not in name for name in names)
-
-
-def _safetensors(source: ByteSource, words: Any, vectors: str | None) -> NamedArrays:
-    tensors = read_header(source).tensors
-    arrays = {name: Array(source, x.start, x.dtype, x.shape) for name, x in tensors.items()}
-    return choose_arrays(arrays, words, vectors, source.name)
-
-
 def words_beside(file: Any) -> str:
     """The file of words that belongs to a file of vectors alone."""
     if isinstance(file, int) or file is None:
@@ -105,16 +98,31 @@ def words_beside(file: Any) -> str:
             "`words`: expected the path of a file with the words, one a line, since the file of "
             "vectors has none, got None."
         )
-    path = os.fsdecode(file)
-    folder, stem = os.path.split(path.removesuffix(".npy"))
-    names = [name.format(stem) for name in _BESIDE] + list(_BESIDE_ALL)
+    folder, stem = os.path.split(os.fsdecode(file).removesuffix(".npy"))
+    names = [name.format(stem) for name in _BESIDE]
     for name in names:
         if os.path.exists(os.path.join(folder, name)):
             return os.path.join(folder, name)
-    raise FormatError(
-        file,
-        field="words",
-        expected=f"a file of words beside it, one of {', '.join(names)}",
-        got="none of these",
-        hint="Name one, with a word in each line, as `words=`.",
-    )
+    expected = f"a file of words beside it, one of {', '.join(names)}"
+    hint = "Name one, with a word in each line, as `words=`."
+    raise FormatError(file, field="words", expected=expected, got="none of these", hint=hint)
+
+
+def describe(
+    stream: Stream, *, format: str, words: Any = None, vectors: str | None = None
+) -> dict[str, Any]:
+    """The number of rows, their shape and type, and what lies beside them."""
+    with open_layout(stream, format, words, vectors) as layout:
+        n_rows = layout.n_rows
+        facts = {"vocabulary": "SimpleVocab", "words": n_rows, "storage": "NdArray"}
+        facts |= {"rows": n_rows, "dims": layout.dims, "dtype": layout.dtype}
+        if layout.norms is not None or not layout.is_exact:
+            facts["norms"] = n_rows
+        if (metadata := metadata_in(layout, stream.file)) is not None:
+            facts["metadata"] = list(metadata)
+        if words is None and layout.words is None:
+            try:
+                words_beside(stream.file)
+            except ValueError:  # an error of the format too
+                facts |= {"vocabulary": _NO_WORDS, "words": 0}
+        return facts

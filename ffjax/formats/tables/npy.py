@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor
 
 MAGIC = b"\x93NUMPY"
@@ -40,18 +39,29 @@ class Array(NamedTuple):
         """Whether it holds numbers; those of `ml_dtypes`, such as bfloat16, have no kind."""
         return self.dtype.kind in "fiu" or "float" in self.dtype.name
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def view(self) -> np.ndarray:
         """The array in place, read-only."""
-        size = math.prod(self.shape)
-        if not size * self.dtype.itemsize:
+        if not self.nbytes:
             return np.zeros(self.shape, self.dtype)
-        numbers = np.frombuffer(self.source.data, self.dtype, size, self.start)
+        numbers = np.frombuffer(self.source.data, self.dtype, math.prod(self.shape), self.start)
         return numbers.reshape(self.shape, order="F" if self.fortran_order else "C")
+
+    def read(self) -> np.ndarray:
+        """The array in memory, in C order."""
+        array = np.empty(self.shape, self.dtype)
+        if array.size:
+            self.source.read_into(self.start, array)
+        return array
 
     def map(self) -> np.ndarray | None:
         """The array as a memory map, if it has rows of floats as a storage has them."""
         is_float = self.dtype in (np.float32, np.float16) and self.dtype.isnative
-        if self.fortran_order or not is_float or not math.prod(self.shape):
+        if self.fortran_order or not is_float or not self.nbytes:
             return None
         return self.source.map(self.start, self.shape, self.dtype) if self.source.mappable else None
 
@@ -71,33 +81,24 @@ def read_npy(source: ByteSource, name: str = "header", *, any_kind: bool = False
     major = cursor.number("B", "version", 1, 3)
     cursor.number("B", "version", 0, 0)
     size = cursor.number("H" if major == 1 else "I", "length", 1, _MOST_HEADER_BYTES)
-    offset = cursor.position
-    fields = _parse(cursor, str(cursor.take("header", size), "latin-1"), offset)
-    dtype = _dtype(cursor, fields["descr"], offset, any_kind)
-    shape = fields["shape"]
-    if not _is_shape(shape) or len(shape) > _MOST_NDIM and not any_kind:
-        expected = f"at most {_MOST_NDIM} sizes"
-        raise cursor.error("shape", expected, repr(shape)[:64], offset=offset)
-    size = math.prod(shape) * dtype.itemsize
-    if size != cursor.remaining and not dtype.hasobject:  # whose size only the pickle tells
-        expected = f"{size} bytes for {dtype} of shape {shape}"
-        raise cursor.error("data", expected, f"{cursor.remaining} before the end")
-    return Array(source, cursor.position, dtype, shape, fields["fortran_order"] is True)
-
-
-def _parse(cursor: Cursor, text: str, offset: int) -> dict[str, Any]:
+    offset, text = cursor.position, str(cursor.take("header", size), "latin-1")
     try:
         fields = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
-        raise _bad_header(cursor, text, offset) from error
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        fields = None
     if not isinstance(fields, dict) or set(fields) != _FIELDS:
-        raise _bad_header(cursor, text, offset)
-    return fields
-
-
-def _bad_header(cursor: Cursor, text: str, offset: int) -> FormatError:
-    expected = f"a dict of {', '.join(sorted(_FIELDS))}"
-    return cursor.error("header", expected, repr(text[:64]), offset=offset)
+        expected = f"a dict of {', '.join(sorted(_FIELDS))}"
+        raise cursor.error("header", expected, repr(text[:64]), offset=offset)
+    shape, dtype = fields["shape"], _dtype(cursor, fields["descr"], offset, any_kind)
+    is_shape = isinstance(shape, tuple) and all(type(n) is int and 0 <= n < 1 << 48 for n in shape)
+    if not is_shape or len(shape) > _MOST_NDIM and not any_kind:
+        expected = f"at most {_MOST_NDIM} sizes"
+        raise cursor.error("shape", expected, repr(shape)[:64], offset=offset)
+    array = Array(source, cursor.position, dtype, shape, fields["fortran_order"] is True)
+    if array.nbytes != cursor.remaining and not dtype.hasobject:  # only the pickle tells their size
+        expected = f"{array.nbytes} bytes for {dtype} of shape {shape}"
+        raise cursor.error("data", expected, f"{cursor.remaining} before the end")
+    return array
 
 
 def _dtype(cursor: Cursor, descr: Any, offset: int, any_kind: bool) -> np.dtype:
@@ -107,15 +108,8 @@ def _dtype(cursor: Cursor, descr: Any, offset: int, any_kind: bool) -> np.dtype:
     except (TypeError, ValueError, SyntaxError):
         dtype = None
     if dtype is None or (dtype.kind not in _KINDS and not any_kind):
-        hint = None
+        hint, got = None, repr(descr)[:64]
         if isinstance(descr, str) and descr.endswith("O"):
             hint = "Arrays of objects are pickles, which are not read. Save numbers or `str`."
-        got = repr(descr)[:64]
         raise cursor.error("descr", "numbers or strings", got, offset=offset, hint=hint)
     return dtype
-
-
-def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, tuple) and all(
-        type(size) is int and 0 <= size < 1 << 48 for size in shape
-    )

@@ -17,8 +17,7 @@ See https://github.com/pytorch/pytorch/blob/main/torch/serialization.py.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import text_of
 from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
-from ffjax.formats.tables.named_arrays import NamedArrays, choose_arrays
+from ffjax.formats.tables.columns import NamedArrays, choose_arrays
 from ffjax.formats.tables.npy import Array
 
 MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
@@ -64,31 +63,35 @@ def is_pytorch(names: list[str]) -> bool:
     return any(name.endswith(_DATA) and name.count("/") == 1 for name in names)
 
 
-@contextmanager
-def open_pytorch(stream: Stream, words: Any, vectors: str | None) -> Iterator[NamedArrays]:
+def open_pytorch(
+    stack: ExitStack, stream: Stream, words: Any, vectors: str | None
+) -> NamedArrays:
     """The matrix and, if the file has a list of them, the words."""
-    with ExitStack() as stack:
-        reader = _Zip(stack, stream) if stream.folder is not None else _Legacy(stack, stream)
-        tensors, lists = _collect(reader.machine, reader.value)
-        sizes = {tensor.shape[0] for tensor in tensors.values()}
-        strings = next((name for name, texts in lists.items() if len(texts) in sizes), None)
-        if strings is not None and vectors is None:
-            n_words = len(lists[strings])
-            tensors = {name: x for name, x in tensors.items() if x.shape[0] == n_words}
-        arrays = {
-            name: Array(reader.machine.source, 0, tensor.dtype, tensor.shape, tensor.is_fortran)
-            for name, tensor in tensors.items()
-        }
-        if strings is not None:
-            n_words = len(lists[strings])
-            arrays[strings] = Array(reader.machine.source, 0, np.dtype("S"), (n_words,))
-        chosen = choose_arrays(arrays, words, vectors, stream.file)
-        name = next(name for name, array in arrays.items() if array is chosen.vectors)
-        chosen = chosen._replace(vectors=_placed(reader, tensors[name], chosen.vectors))
-        if strings is not None and chosen.words is not None:
-            data, offsets = _joined_words(reader.machine, lists[strings])
-            chosen = chosen._replace(words=data, offsets=offsets)
-        yield chosen
+    reader = _Zip(stack, stream) if stream.folder is not None else _Legacy(stack, stream)
+    machine = reader.machine
+    tensors, lists = _collect(machine, reader.value)
+    sizes = {tensor.shape[0] for tensor in tensors.values()}
+    strings = next((name for name, texts in lists.items() if len(texts) in sizes), None)
+    texts = [] if strings is None else lists[strings]
+    if strings is not None and vectors is None:
+        tensors = {name: x for name, x in tensors.items() if x.shape[0] == len(texts)}
+    arrays = {
+        name: Array(machine.source, 0, tensor.dtype, tensor.shape, tensor.is_fortran)
+        for name, tensor in tensors.items()
+    }
+    if strings is not None:
+        arrays[strings] = Array(machine.source, 0, np.dtype("S"), (len(texts),))
+    chosen = choose_arrays(arrays, words, vectors, stream.file)
+    name = next(name for name, array in arrays.items() if array is chosen.vectors)
+    chosen = chosen._replace(vectors=_placed(reader, tensors[name], chosen.vectors))
+    if chosen.words is None:
+        return chosen
+    raw = [bytes(machine.raw(text)) for text in texts]
+    offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+    joined = (np.frombuffer(b"".join(raw), np.uint8), offsets)
+    file = stream.file
+    data, starts = (Array(ByteSource(file, x.tobytes()), 0, x.dtype, x.shape) for x in joined)
+    return chosen._replace(words=data, offsets=starts)
 
 
 def _placed(reader: "_Zip | _Legacy", tensor: _Tensor, array: Array) -> Array:
@@ -259,13 +262,3 @@ def _key_and_dtype(machine: Machine, reference: Any) -> tuple[str, np.dtype]:
         expected, got = "a storage of numbers", repr(kind)
         raise machine.error(expected, got, field="storage", offset=reference.offset)
     return text_of(machine, arguments[2]), np.dtype(_DTYPES[kind])
-
-
-def _joined_words(machine: Machine, spans: list[Raw]) -> tuple[Array, Array]:
-    """The bytes of all words, and where each begins, in memory."""
-    words = [bytes(machine.raw(span)) for span in spans]
-    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
-    both = np.frombuffer(b"".join(words), np.uint8), offsets
-    name = machine.source.name
-    data, starts = (Array(ByteSource(name, x.tobytes()), 0, x.dtype, x.shape) for x in both)
-    return data, starts

@@ -2,20 +2,22 @@
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Unpack
 
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output, output_folder
+from ffjax._internal.extras import pa, pq
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File, Output
 from ffjax.formats.rows import export
+from ffjax.formats.rows.export import ColumnOptions
 from ffjax.formats.safetensors_file import write_header
-from ffjax.formats.tables.arrow import METADATA_KEY, VERSION_KEY, import_pyarrow
+from ffjax.formats.tables.arrow import METADATA_KEY, VERSION_KEY
 from ffjax.formats.tables.layout import WORDS_BESIDE
 from ffjax.strings.string_table import StringTable
 
@@ -35,8 +37,7 @@ def write_npy(
     **options: Unpack[export.ExportOptions],
 ) -> None:
     """Writes the vectors as a matrix of NumPy, and the words into a file beside it, one a line."""
-    embeddings = export.check_plain(embeddings, "`.npy` files", options)
-    table = embeddings.vocab.table
+    table = export.check_plain(embeddings, "`.npy` files", options).vocab.table
     export.check_line_feeds(table, "files of words")
     if words_path is None:
         if isinstance(path, int):
@@ -51,15 +52,9 @@ def write_npy(
             lines.write(b"".join(word + b"\n" for word in raw_words))
 
 
-def write_npz(
-    path: File,
-    embeddings: Embeddings,
-    *,
-    norms: bool = True,
-    **options: Unpack[export.ColumnOptions],
-) -> None:
+def write_npz(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes named arrays into an uncompressed zip archive, as `numpy.savez` does."""
-    arrays = _named_arrays(embeddings, "`.npz` files", not norms, options)
+    arrays = _named_arrays(embeddings, "`.npz` files", options)
     table = embeddings.vocab.table
     with open_output(path) as out, zipfile.ZipFile(out, "w") as archive:
         for name, (dtype, shape, blocks) in arrays.items():
@@ -74,15 +69,9 @@ def write_npz(
                 np.lib.format.write_array(member, strings)
 
 
-def write_safetensors(
-    path: File,
-    embeddings: Embeddings,
-    *,
-    norms: bool = True,
-    **options: Unpack[export.ColumnOptions],
-) -> None:
+def write_safetensors(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes named arrays as a safetensors file."""
-    arrays = _named_arrays(embeddings, "safetensors files", not norms, options)
+    arrays = _named_arrays(embeddings, "safetensors files", options)
     with open_output(path) as raw:
         out = Output(raw)
         shapes = {name: (dtype, shape) for name, (dtype, shape, _) in arrays.items()}
@@ -92,62 +81,47 @@ def write_safetensors(
                 out.write(block)
 
 
-def write_parquet(
-    path: File,
-    embeddings: Embeddings,
-    *,
-    norms: bool = True,
-    **options: Unpack[export.ColumnOptions],
-) -> None:
+def write_parquet(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes a Parquet file: columns of words, vectors and norms."""
-    import_pyarrow()
-    import pyarrow.parquet as pq
-
-    schema = _schema(embeddings, "Parquet files", not norms, options)
+    schema = _schema(embeddings, "Parquet files", options)
     # Bytes of the same weight in all numbers of a column come together, and compress.
     layout: Any = {"use_dictionary": False, "use_byte_stream_split": ["vector.list.element"]}
     layout |= {"compression": "zstd", "compression_level": 1}
     with open_output(path) as out, pq.ParquetWriter(out, schema, **layout) as writer:
-        for batch in _batches(embeddings, schema, not norms):
+        for batch in _batches(embeddings, schema, options):
             writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
 
 
-def write_arrow(
-    path: File,
-    embeddings: Embeddings,
-    *,
-    norms: bool = True,
-    **options: Unpack[export.ColumnOptions],
-) -> None:
+def write_arrow(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes an Arrow file with one batch of rows, so that they can be mapped."""
-    pa = import_pyarrow()
-    schema = _schema(embeddings, "Arrow files", not norms, options)
+    schema = _schema(embeddings, "Arrow files", options)
     with FileRows(embeddings.dims, output_folder(path)) as spool, open_output(path) as out:
-        batch = _one_batch(embeddings, schema, not norms, spool)
+        batch = _one_batch(embeddings, schema, _unnormalizes(options), spool)
         with pa.ipc.new_file(out, schema) as writer:
             writer.write_batch(batch)
 
 
 def write_arrow_stream(
-    path: File,
-    embeddings: Embeddings,
-    *,
-    norms: bool = True,
-    **options: Unpack[export.ColumnOptions],
+    path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]
 ) -> None:
     """Writes an Arrow stream of batches of rows."""
-    pa = import_pyarrow()
-    schema = _schema(embeddings, "Arrow streams", not norms, options)
+    schema = _schema(embeddings, "Arrow streams", options)
     with open_output(path) as out, pa.ipc.new_stream(out, schema) as writer:
-        for batch in _batches(embeddings, schema, not norms):
+        for batch in _batches(embeddings, schema, options):
             writer.write_batch(batch)
 
 
+def _unnormalizes(options: Mapping[str, Any]) -> bool:
+    """Whether vectors are multiplied by their norms, since these are not written."""
+    return not options.get("norms", True)
+
+
 def _named_arrays(
-    embeddings: Embeddings, what: str, unnormalize: bool, options: Any
+    embeddings: Embeddings, what: str, options: Mapping[str, Any]
 ) -> dict[str, tuple[str, tuple[int, ...], Iterator[Any]]]:
-    """The arrays of `named_arrays`: the type, the shape and the bytes of each."""
-    embeddings = export.check_plain(embeddings, what, options, export.ColumnOptions)
+    """The arrays of `columns`: the type, the shape and the bytes of each."""
+    embeddings = export.check_plain(embeddings, what, options, ColumnOptions)
+    unnormalize = _unnormalizes(options)
     table, n = embeddings.vocab.table, len(embeddings.vocab)
     norms: list[np.ndarray] = []
 
@@ -181,13 +155,12 @@ def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Iterator[Any]:
         yield member
 
 
-def _schema(embeddings: Embeddings, what: str, unnormalize: bool, options: Any) -> Any:
+def _schema(embeddings: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
     """The columns of a table, after a check of what they can hold."""
-    pa = import_pyarrow()
-    embeddings = export.check_plain(embeddings, what, options, export.ColumnOptions)
+    embeddings = export.check_plain(embeddings, what, options, ColumnOptions)
     number = pa.field("element", pa.float32(), nullable=False)
     columns = {"word": pa.string(), "vector": pa.list_(number, embeddings.dims)}
-    if embeddings.norms is not None and not unnormalize:
+    if embeddings.norms is not None and not _unnormalizes(options):
         columns["norm"] = pa.float32()
     tags = {VERSION_KEY: b"1"}
     if embeddings.metadata is not None:
@@ -196,20 +169,20 @@ def _schema(embeddings: Embeddings, what: str, unnormalize: bool, options: Any) 
     return pa.schema(fields, tags)
 
 
-def _batches(embeddings: Embeddings, schema: Any, unnormalize: bool) -> Iterator[Any]:
+def _batches(embeddings: Embeddings, schema: Any, options: Mapping[str, Any]) -> Iterator[Any]:
     """The rows in batches of `_GROUP_BYTES`, at least one."""
     dims, n = embeddings.dims, len(embeddings.vocab)
     step = max(1, _GROUP_BYTES // (4 * dims))
     rows, norms = np.empty((min(step, n), dims), np.float32), np.ones(min(step, n), np.float32)
     first = stop = 0
-    for block, vectors, scale in export.row_blocks(embeddings, unnormalize):
+    for block, vectors, scale in export.row_blocks(embeddings, _unnormalizes(options)):
         if block.stop - first > step:
-            yield _batch(embeddings, schema, first, rows[: stop - first], norms[: stop - first])
+            yield _batch(embeddings, schema, first, rows[: stop - first], norms)
             first = stop
         stop = block.stop
         rows[block.start - first : stop - first] = vectors
         norms[block.start - first : stop - first] = 1 if scale is None else scale
-    yield _batch(embeddings, schema, first, rows[: stop - first], norms[: stop - first])
+    yield _batch(embeddings, schema, first, rows[: stop - first], norms)
 
 
 def _one_batch(embeddings: Embeddings, schema: Any, unnormalize: bool, spool: FileRows) -> Any:
@@ -229,18 +202,16 @@ def _one_batch(embeddings: Embeddings, schema: Any, unnormalize: bool, spool: Fi
 def _batch(
     embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: np.ndarray
 ) -> Any:
-    pa = import_pyarrow()
     numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
     columns = {
         "word": word_array(embeddings.vocab.table, first, len(rows)),
         "vector": pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
-        "norm": pa.array(norms),
+        "norm": pa.array(norms[: len(rows)]),
     }
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
 def word_array(table: StringTable, first: int, n: int) -> Any:
     """Some words of a table, without a copy."""
-    pa = import_pyarrow()
     buffers = [None, pa.py_buffer(table.host_offsets), pa.py_buffer(table.host_data)]
     return pa.Array.from_buffers(pa.string(), n, buffers, offset=first)
