@@ -183,7 +183,7 @@ _FORMATS = (
         "a folder of spaCy",
         folder=".spacy.layout:is_folder",
         load=".spacy.reader:load_spacy",
-        describe=".spacy.describe:describe",
+        describe=".spacy.layout:describe",
         write=".spacy.writer:write_spacy",
         files=".spacy.writer:FILES",
         keeps=".spacy.writer:keeps",

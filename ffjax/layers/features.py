@@ -13,7 +13,7 @@ from jaxtyping import Int32, UInt32
 from ffjax._internal.arguments import list_of_words
 from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.file_arguments import check_choice
-from ffjax.formats.spacy.keys import keys_of
+from ffjax.formats.spacy.words import keys_of
 from ffjax.strings.pack import pack
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.strings import Strings

@@ -10,8 +10,8 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import open_source, open_stream
+from ffjax.formats.spacy.layout import symbols
 from ffjax.formats.spacy.reader import pipeline_path
-from ffjax.formats.spacy.symbols import symbols
 from ffjax.formats.spacy.thinc_model import Node, read_model, read_msgpack
 from ffjax.layers.functions import FIRST_SEED
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights

@@ -5,6 +5,6 @@
     strings.json  JSON: an array of strings, among them the words
     vectors.cfg   JSON: {"mode": "default"}, or floret's settings with an empty `key2row`
 
-The key of a word is a hash of it (`keys`). Folders of spaCy 3.0 and 3.1 have no `vectors.cfg`, and
+The key of a word is a hash of it (`words`). Folders of spaCy 3.0 and 3.1 have no `vectors.cfg`, and
 those of 2 may have `keys`, the keys as a .npy array in the order of the rows, for `key2row`.
 """

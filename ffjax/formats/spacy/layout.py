@@ -1,15 +1,21 @@
-"""Which files a vocabulary of spaCy has, and what its settings are; without JAX."""
+"""Which files a vocabulary of spaCy has, its settings and symbols, and what it holds; no JAX.
+
+Symbols are 457 names of attributes, tags and labels, such as `number` and `X`, whose numbers have
+been the same since spaCy 3.0. They are in no `strings.json`.
+"""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.folders import Folder
-from ffjax.formats.io.streams import open_source
-from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.spacy.key_rows import read_length
 from ffjax.formats.tables.npy import Array, read_npy
 
 VECTORS, KEY_ROWS, KEYS = "vectors", "key2row", "keys"
@@ -17,6 +23,13 @@ STRINGS, SETTINGS, META = "strings.json", "vectors.cfg", "meta.json"
 ORTH = 65
 _MODES = ("default", "floret")
 _MOST_SETTINGS_BYTES = 1 << 16
+
+
+@cache
+def symbols() -> tuple[str, ...]:
+    """The names of spaCy's symbols, by their numbers."""
+    text = files("ffjax").joinpath("data", "spacy_symbols.txt").read_text(encoding="utf-8")
+    return tuple(text.split("\n")[:-1])
 
 
 class Settings(NamedTuple):
@@ -56,28 +69,21 @@ class Settings(NamedTuple):
             values["attr"] = self.attr
         return json.dumps(values).encode()
 
-    @property
-    def attr_name(self) -> str:
-        """The name of the attribute."""
-        return symbols()[self.attr]
-
 
 def is_folder(names: list[str]) -> bool:
     """Whether a folder with files of these names has vectors of spaCy, or has lost them."""
-    return bool(_roots(names) or _key_rows(names))
+    return bool(_roots(names) or _folders_with(names, KEY_ROWS))
 
 
-def _key_rows(names: list[str]) -> list[str]:
-    """The tables of keys, by a name that no other program uses."""
-    return [name for name in names if name.split("/")[-1] == KEY_ROWS]
+def _folders_with(names: list[str], file: str) -> set[str]:
+    """The paths, "" or ending with a slash, of folders with a file of some name."""
+    return {name.removesuffix(file) for name in names if name.split("/")[-1] == file}
 
 
 def _roots(names: list[str]) -> list[str]:
-    """The paths, "" or ending with a slash, of folders with a table of keys and a matrix."""
-    paths = set(names)
-    roots = {name.removesuffix(KEY_ROWS) for name in _key_rows(names)}
-    roots |= {n.removesuffix(KEYS) for n in names if n.split("/")[-1] == KEYS}
-    return sorted(root for root in roots if root + VECTORS in paths)
+    """The folders with a table of keys and a matrix."""
+    roots = _folders_with(names, KEY_ROWS) | _folders_with(names, KEYS)
+    return sorted(roots & _folders_with(names, VECTORS))
 
 
 class VocabFolder:
@@ -85,15 +91,15 @@ class VocabFolder:
 
     def __init__(self, folder: Folder) -> None:
         roots = _roots(folder.names)
-        if not roots and (tables := _key_rows(folder.names)):
-            expected = f"{VECTORS} beside {tables[0]}"
+        if not roots and (incomplete := _folders_with(folder.names, KEY_ROWS)):
+            expected = f"{VECTORS} beside {min(incomplete)}{KEY_ROWS}"
             raise FormatError(folder.file, expected=expected, got="no such file")
         if len(roots) != 1:
+            expected, hint = "one folder with `key2row` and `vectors`", None
             got = ", ".join(repr(root or ".") for root in roots) or "none"
-            hint = "Name one of them." if roots else None
-            raise FormatError(
-                folder.file, expected="one folder with `key2row` and `vectors`", got=got, hint=hint
-            )
+            if roots:
+                hint = "Name one of them."
+            raise FormatError(folder.file, expected=expected, got=got, hint=hint)
         self.folder, self.root = folder, roots[0]
 
     def has(self, name: str) -> bool:
@@ -122,3 +128,25 @@ class VocabFolder:
             hint = "Small pipelines (`_sm`) have no vectors; take a medium or large one."
             raise cursor.error("shape", "rows of vectors", str(array), hint=hint)
         return array
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """The settings, the number of keys, and the shape of the matrix."""
+    files = VocabFolder(stream.expected_folder())
+    settings = files.settings()
+    with files.open(VECTORS) as cursor:
+        array = files.matrix(cursor)
+    rows, dims = array.shape
+    facts: dict[str, Any] = {"vocabulary": "SimpleVocab", "words": 0}
+    if settings.mode == "floret":
+        facts["vocabulary"] = "FloretVocab"
+        facts["ngram_lengths"] = f"{settings.minn} to {settings.maxn}"
+        facts |= {"buckets": rows, "hashes": settings.hash_count}
+    elif files.has(KEY_ROWS):
+        with files.open(KEY_ROWS) as cursor:
+            facts["words"] = read_length(cursor)
+    else:
+        with files.open(KEYS) as cursor:
+            facts["words"] = read_npy(cursor.source, name=KEYS).shape[0]
+    facts |= {"storage": "NdArray", "rows": rows, "dims": dims, "dtype": array.dtype.name}
+    return facts if settings.attr == ORTH else {**facts, "metadata": ["spacy"]}

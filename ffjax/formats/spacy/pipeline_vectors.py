@@ -20,7 +20,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.demo import demo
 from ffjax.formats.load import load
 from ffjax.formats.snapshot.files import from_bytes, read_snapshot, to_bytes, write_snapshot
-from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.spacy.layout import symbols
 
 _FILE = "vectors.ffjax"  # in the folder `vocab` of a pipeline
 _CACHE_BYTES = 1 << 26

@@ -19,24 +19,12 @@ from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import to_storage
+from ffjax.formats.spacy import layout
 from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
-from ffjax.formats.spacy.keys import find_keys
-from ffjax.formats.spacy.layout import (
-    KEY_ROWS,
-    KEYS,
-    ORTH,
-    SETTINGS,
-    STRINGS,
-    VECTORS,
-    Settings,
-    VocabFolder,
-    is_folder,
-)
-from ffjax.formats.spacy.strings_file import join_strings, read_strings
-from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.spacy.layout import KEY_ROWS, KEYS, STRINGS, VocabFolder, symbols
+from ffjax.formats.spacy.words import find_keys, join_strings, read_strings
 from ffjax.formats.tables.npy import Array, read_npy
 from ffjax.storage import NdArray
-from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab
 from ffjax.vocab.ngrams import FloretIndexer
@@ -80,7 +68,7 @@ def load_spacy(
         [2.0, 1.0]
     """
     check_limit(limit)
-    with open_stream(pipeline_path(path), is_folder=is_folder) as stream:
+    with open_stream(pipeline_path(path), is_folder=layout.is_folder) as stream:
         return _read_folder(stream.expected_folder(), mmap, lossy, limit)
 
 
@@ -98,24 +86,22 @@ def pipeline_path(path: Any) -> Any:
     if "." in name or os.path.basename(name) != name:
         message = "expected a path or the name of an installed package, got"
         raise FileNotFoundError(errno.ENOENT, message, name)
-    module = name.replace("-", "_")
-    spec = find_spec(module) if module.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
+    module, hint = name.replace("-", "_"), ""
+    if module.isidentifier():
+        if (spec := find_spec(module)) is not None and spec.submodule_search_locations:
+            return spec.submodule_search_locations[0]
         hint = f" `python -m spacy download {name}` installs a pipeline of spaCy."
-        raise ModuleNotFoundError(
-            f"`path`: expected a path or the name of an installed package, got {name!r}."
-            + (hint if module.isidentifier() else "")
-        )
-    return spec.submodule_search_locations[0]
+    raise ModuleNotFoundError(
+        f"`path`: expected a path or the name of an installed package, got {name!r}.{hint}"
+    )
 
 
 def _read_folder(folder: Folder, mmap: bool, lossy: bool, limit: int | None) -> Embeddings:
     files = VocabFolder(folder)
-    settings = files.settings()
-    metadata = None
-    if settings.attr != ORTH:
-        metadata = Metadata({"spacy": {"attr": settings.attr_name}})
-    with files.open(VECTORS) as cursor:
+    settings, metadata = files.settings(), None
+    if settings.attr != layout.ORTH:
+        metadata = Metadata({"spacy": {"attr": symbols()[settings.attr]}})
+    with files.open(layout.VECTORS) as cursor:
         array = files.matrix(cursor)
         n_rows = array.shape[0]
         if settings.mode == "floret":
@@ -130,29 +116,31 @@ def _read_words(
     files: VocabFolder, n_rows: int, lossy: bool, limit: int | None
 ) -> tuple[SimpleVocab, np.ndarray]:
     """The words, with their rows counted among those that words use, and which rows these are."""
+    file, words = files.folder.file, join_strings(symbols())
     name = KEY_ROWS if files.has(KEY_ROWS) else KEYS
-    with files.open(name) as key_cursor, ThreadPoolExecutor(1) as thread:
-        entries = thread.submit(_read_keys, key_cursor, name, n_rows)
-        words = _read_strings(files, lossy)
+    with files.open(name) as cursor, ThreadPoolExecutor(1) as thread:
+        entries = thread.submit(_read_keys, cursor, n_rows)
+        if files.has(STRINGS):
+            with files.open(STRINGS) as strings:
+                words = read_strings(strings.source, lossy=lossy)
         keys, rows = entries.result()
     numbers = find_keys(keys, words)
     is_word = np.flatnonzero(numbers >= 0)
+    n_unnamed = len(keys) - len(is_word)
     if len(keys) and not len(is_word):
         hint = None if files.has(STRINGS) else f"{files.root}{STRINGS} is missing."
         expected, got = "strings for keys", f"none for {len(keys)} keys"
-        raise FormatError(files.folder.file, expected=expected, got=got, hint=hint)
-    if len(is_word) < len(keys):
-        n_unnamed, file = len(keys) - len(is_word), files.folder.file
+        raise FormatError(file, expected=expected, got=got, hint=hint)
+    if n_unnamed:
         message = f"{n_unnamed} keys of {len(keys)} have no string in {STRINGS}; they are left out"
         warn_user(f"{file}: {message}")
     is_named = np.zeros(len(words.starts), bool)
     is_named[numbers[is_word]] = True
     n_repeated = len(is_word) - int(np.count_nonzero(is_named))
     if n_repeated:
-        first = np.sort(np.unique(numbers[is_word], return_index=True)[1])
+        is_word = is_word[np.sort(np.unique(numbers[is_word], return_index=True)[1])]
         message = f"{counted(n_repeated, 'key')} repeated; the first row of each counts"
-        warn_user(f"{files.folder.file}: {message}")
-        is_word = is_word[first]
+        warn_user(f"{file}: {message}")
     is_word = is_word[:limit]
     numbers, rows = numbers[is_word], rows[is_word]
     is_used = np.zeros(n_rows, bool)
@@ -163,64 +151,45 @@ def _read_words(
     return SimpleVocab.of_different(table, rows), is_used  # as their keys do
 
 
-def _read_strings(files: VocabFolder, lossy: bool) -> ByteViews:
-    """The strings of a folder, and after them the symbols."""
-    if not files.has(STRINGS):
-        return join_strings(symbols())
-    with files.open(STRINGS) as cursor:
-        return read_strings(cursor.source, symbols(), lossy=lossy)
-
-
-def _read_keys(cursor: Cursor, name: str, n_rows: int) -> KeyRows:
+def _read_keys(cursor: Cursor, n_rows: int) -> KeyRows:
     """The keys in order, each with a row below `n_rows`."""
-    if name == KEY_ROWS:
-        entries = read_key_rows(cursor)
+    if cursor.chunk == KEY_ROWS:
+        keys, rows = read_key_rows(cursor)
     else:
         array = read_npy(cursor.source, name=KEYS)
         if array.dtype.kind != "u" or len(array.shape) != 1:
             raise cursor.error("keys", "a list of unsigned numbers", str(array))
         keys = array.view().astype(np.uint64)
-        entries = KeyRows(keys, np.arange(len(keys), dtype=np.uint64))
-    beyond = np.flatnonzero(entries.rows >= n_rows)
+        rows = np.arange(len(keys), dtype=np.uint64)
+    beyond = np.flatnonzero(rows >= n_rows)
     if len(beyond):
         i = int(beyond[0])
-        expected, got = f"a row below {n_rows}", str(entries.rows[i])
-        raise cursor.error(f"row of entry {i + 1} of {len(entries.keys)}", expected, got)
-    return entries._replace(rows=entries.rows.view(np.int64))
+        expected, got = f"a row below {n_rows}", str(rows[i])
+        raise cursor.error(f"row of entry {i + 1} of {len(keys)}", expected, got)
+    return KeyRows(keys, rows.view(np.int64))
 
 
-def _floret_vocab(files: VocabFolder, settings: Settings, n_rows: int) -> FloretVocab:
-    with files.open(SETTINGS) as cursor:
+def _floret_vocab(files: VocabFolder, settings: layout.Settings, n_rows: int) -> FloretVocab:
+    _, _, *numbers, bow, eow = settings
+    with files.open(layout.SETTINGS) as cursor:
         if not settings.minn:
-            raise cursor.error(
-                "minn",
-                "1 or more",
-                "0, for which spaCy hashes empty n-grams",
-                offset=0,
-                hint="Read the table of floret itself, if there is one.",
-            )
+            got = "0, for which spaCy hashes empty n-grams"
+            hint = "Read the table of floret itself, if there is one."
+            raise cursor.error("minn", "1 or more", got, offset=0, hint=hint)
         try:
-            indexer = FloretIndexer(
-                n_rows,
-                settings.minn,
-                settings.maxn,
-                settings.hash_count,
-                settings.hash_seed,
-                skip_edge_unigrams=False,
-            )
-            return FloretVocab(indexer, bow=settings.bow, eow=settings.eow)
+            indexer = FloretIndexer(n_rows, *numbers, skip_edge_unigrams=False)
+            return FloretVocab(indexer, bow=bow, eow=eow)
         except ValueError as error:
             raise cursor.error("settings", "those of floret", str(error), offset=0) from error
 
 
 def _storage(array: Array, is_used: np.ndarray, mmap: bool) -> NdArray:
     """The rows in use: float16 or float32, in place if possible."""
-    rows: slice | np.ndarray = np.flatnonzero(is_used)
+    rows: Any = np.flatnonzero(is_used)
     if not len(rows) or rows[-1] == len(rows) - 1:
         rows = slice(0, len(rows))
-    mapped = array.map() if mmap and isinstance(rows, slice) else None
-    if mapped is not None:
-        return to_storage(mapped[rows])
+        if mmap and (mapped := array.map()) is not None:
+            return to_storage(mapped[rows])
     values = array.view()[rows]
     dtype = np.float16 if array.dtype == np.float16 else np.float32
     matrix = aligned_empty(values.shape, dtype)

@@ -31,10 +31,8 @@ from ffjax.formats.rows.export import (
     row_blocks,
 )
 from ffjax.formats.spacy.key_rows import KeyRows
-from ffjax.formats.spacy.keys import keys_of
-from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings
-from ffjax.formats.spacy.strings_file import pack_strings
-from ffjax.formats.spacy.symbols import symbols
+from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings, symbols
+from ffjax.formats.spacy.words import keys_of, pack_strings
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.formats.spacy.keys import keys_of
+from ffjax.formats.spacy.words import keys_of
 from ffjax.strings.string_table import StringTable
 
 ROWS = np.array([[3, 4], [0.5, -0.25], [1, 2]], np.float32)

@@ -11,7 +11,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings.batch_lookup import embed_words
-from ffjax.formats.spacy import pipeline_vectors, symbols
+from ffjax.formats.spacy import layout, pipeline_vectors
 from ffjax.formats.spacy.pipeline_vectors import PipelineVectors, create_vectors
 from tests.formats.spacy import folders
 
@@ -126,7 +126,7 @@ def test_threads_share_the_cache(
 def test_the_file_of_symbols_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = pipeline(path, attr="LOWER").vocab.vectors
     assert vectors.attr == spacy.attrs.LOWER
-    monkeypatch.setattr(symbols, "files", None)
+    monkeypatch.setattr(layout, "files", None)
     assert vectors.attr == spacy.attrs.LOWER
 
 

@@ -1,4 +1,6 @@
-r"""spaCy's `strings.json`: a JSON array of strings, usually one a line.
+r"""spaCy's words: `strings.json`, and the keys of words in `key2row`.
+
+The file is a JSON array of strings, usually one a line.
 
     [\n
       "word",\n
@@ -6,6 +8,7 @@ r"""spaCy's `strings.json`: a JSON array of strings, usually one a line.
     ]
 
 A file in this form is cut at its line feeds, and only lines with a backslash are parsed as JSON.
+The key of a word is the number of a symbol, or the word's MurmurHash64A with seed 1.
 """
 
 import json
@@ -14,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Cursor
-from ffjax.kernels.spans_numpy import SLACK, words_at
+from ffjax.formats.spacy.layout import symbols
+from ffjax.kernels.spans_numpy import SLACK, murmur64a_spans, words_at
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable
@@ -24,19 +28,19 @@ _BETWEEN = int.from_bytes(b'",\n  "', "little")
 _BETWEEN_BYTES = np.uint64((1 << 48) - 1)
 
 
-def read_strings(source: ByteSource, extra: Sequence[str], *, lossy: bool = False) -> ByteViews:
-    """The strings of a file, then those of `extra`, with `SLACK` bytes after the last.
+def read_strings(source: ByteSource, *, lossy: bool = False) -> ByteViews:
+    """The strings of a file and then the symbols, with `SLACK` bytes after the last.
 
     With `lossy` what is not UTF-8 becomes U+FFFD.
     """
     text = bytes(source.data)
     try:
-        return _cut_lines(text, extra) or join_strings([*_parsed(text, lossy), *extra])
+        return _cut_lines(text) or join_strings([*_parsed(text, lossy), *symbols()])
     except (ValueError, TypeError, RecursionError) as error:
         offset = getattr(error, "pos", getattr(error, "start", None))
+        expected, got = "an array of strings in JSON", f"an error: {error}"
         cursor = Cursor(source, chunk="strings.json")
-        expected = "an array of strings in JSON"
-        raise cursor.error("strings", expected, f"an error: {error}", offset=offset) from error
+        raise cursor.error("strings", expected, got, offset=offset) from error
 
 
 def pack_strings(strings: list[str]) -> bytes:
@@ -67,7 +71,7 @@ def _parsed(text: bytes, lossy: bool = False) -> list[str]:
     return strings
 
 
-def _cut_lines(text: bytes, extra: Sequence[str]) -> ByteViews | None:
+def _cut_lines(text: bytes) -> ByteViews | None:
     """As `read_strings`, for a file in the form above; `None` if it has another."""
     text = text.rstrip()
     if not (text.startswith(b'[\n  "') and text.endswith(b'"\n]') and text.isascii()):
@@ -101,12 +105,54 @@ def _cut_lines(text: bytes, extra: Sequence[str]) -> ByteViews | None:
     try:
         strings = _parsed(b"[%b]" % escaped)
     except ValueError:
-        return None  # whose offset is not that in the file
+        return None  # its offset is not that in the file
     if len(strings) != len(lines):
         return None
-    n = len(lines)
-    parsed = join_strings([*strings, *extra], data)
-    starts = np.append(first + 1, parsed.starts[n:])
-    lengths = np.append(last - first - 1, parsed.lengths[n:])
-    starts[lines], lengths[lines] = parsed.starts[:n], parsed.lengths[:n]
-    return ByteViews(parsed.data, starts, lengths)
+    data, starts, lengths = join_strings([*strings, *symbols()], data)
+    begins = np.append(first + 1, starts[len(lines) :])
+    sizes = np.append(last - first - 1, lengths[len(lines) :])
+    begins[lines], sizes[lines] = starts[: len(lines)], lengths[: len(lines)]
+    return ByteViews(data, begins, sizes)
+
+
+def keys_of(words: StringTable) -> np.ndarray:
+    """The key of each word, uint64 `[n]`."""
+    offsets = words.host_offsets
+    keys = murmur64a_spans(words.host_data, offsets[:-1], np.diff(offsets))
+    numbers = _search(murmur64a_spans(*join_strings(symbols())), keys)
+    return np.where(numbers < 0, keys, numbers.astype(np.uint64))
+
+
+def find_keys(keys: np.ndarray, words: ByteViews) -> np.ndarray:
+    """For each key the number of the word that has it, -1 if none does; int64 `[n]`.
+
+    The symbols are the last words.
+    """
+    hashes, n_symbols = murmur64a_spans(*words), len(symbols())
+    n_words = len(hashes)
+    n = n_words + len(keys)
+    low_bits = np.uint64((1 << n.bit_length()) - 1)
+    # Both are sorted with their numbers in the low bits, so that a key follows its word's hash.
+    both = np.concatenate([hashes, keys]) & ~low_bits
+    both |= np.arange(n, dtype=np.uint64)
+    both.sort()
+    order = (both & low_bits).view(np.int64)
+    alike = np.flatnonzero((both[1:] ^ both[:-1]) <= low_bits)
+    first, second = order[alike], order[alike + 1] - n_words
+    is_pair = (first < n_words) & (second >= 0)
+    numbers = np.full(len(keys), -1)
+    numbers[second[is_pair]] = first[is_pair]
+    missed = np.flatnonzero((numbers < 0) | (hashes[numbers] != keys))
+    is_symbol = keys[missed] < n_symbols
+    numbers[missed] = np.where(is_symbol, keys[missed].view(np.int64) + n_words - n_symbols, -1)
+    missed = missed[~is_symbol]
+    if len(missed):  # unknown ones, repeated ones, and those alike in the high bits alone
+        numbers[missed] = _search(hashes, keys[missed])
+    return numbers
+
+
+def _search(hashes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """For each key, the number of the hash equal to it, or -1."""
+    order = np.argsort(hashes)
+    numbers = order[np.searchsorted(hashes, keys, sorter=order) % len(order)]
+    return np.where(hashes[numbers] == keys, numbers, -1)
