@@ -19,7 +19,7 @@ from ffjax.formats.spacy.key_rows import read_length
 from ffjax.formats.tables.npy import Array, read_npy
 
 VECTORS, KEY_ROWS, KEYS = "vectors", "key2row", "keys"
-STRINGS, SETTINGS, META = "strings.json", "vectors.cfg", "meta.json"
+STRINGS, SETTINGS = "strings.json", "vectors.cfg"
 ORTH = 65
 _MODES = ("default", "floret")
 _MOST_SETTINGS_BYTES = 1 << 16
@@ -30,6 +30,14 @@ def symbols() -> tuple[str, ...]:
     """The names of spaCy's symbols, by their numbers."""
     text = files("ffjax").joinpath("data", "spacy_symbols.txt").read_text(encoding="utf-8")
     return tuple(text.split("\n")[:-1])
+
+
+def check_attr(name: str) -> int:
+    """The number of a token attribute, whose name is checked."""
+    if name not in symbols()[1:]:
+        expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"
+        raise ValueError(f"`attr`: expected {expected}, got {name!r}.")
+    return symbols().index(name)
 
 
 class Settings(NamedTuple):

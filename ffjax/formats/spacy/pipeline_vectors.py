@@ -20,7 +20,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.formats.demo import demo
 from ffjax.formats.load import load
 from ffjax.formats.snapshot.files import from_bytes, read_snapshot, to_bytes, write_snapshot
-from ffjax.formats.spacy.layout import symbols
+from ffjax.formats.spacy.layout import check_attr, symbols
 
 _FILE = "vectors.ffjax"  # in the folder `vocab` of a pipeline
 _CACHE_BYTES = 1 << 26
@@ -39,14 +39,9 @@ def create_vectors(
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
             named in the metadata (tables from spaCy have one), or else the text.
     """
-    if attr is not None and attr not in symbols():
-        expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"
-        raise ValueError(f"`attr`: expected {expected}, got {attr!r}.")
-
-    def create(vocab: Any) -> PipelineVectors:
-        return PipelineVectors(vocab.strings, path, mmap=mmap, attr=attr)
-
-    return create
+    if attr is not None:
+        check_attr(attr)
+    return lambda vocab: PipelineVectors(vocab.strings, path, mmap=mmap, attr=attr)
 
 
 class PipelineVectors:
@@ -75,12 +70,15 @@ class PipelineVectors:
     def embeddings(self) -> Embeddings:
         """The embeddings, which are read when first asked for."""
         if self._embeddings is None:
-            if self._path is None:
-                raise ValueError(
-                    '`path`: expected a file of embeddings in `[nlp.vectors]` of the config, or a '
-                    "saved pipeline, got None."
-                )
-            self._set(self._load(self._path))
+            if (path := self._path) is None:
+                expected = "a file of embeddings in `[nlp.vectors]` of the config"
+                raise ValueError(f"`path`: expected {expected}, or a saved pipeline, got None.")
+            try:
+                is_demo = path == "demo" and not os.path.exists(path)
+                self._set(demo() if is_demo else load(path, mmap=self._mmap))
+            except FileNotFoundError as error:
+                message = "`path` of `[nlp.vectors]`: expected an existing file or folder, got"
+                raise FileNotFoundError(errno.ENOENT, message, path) from error
         assert self._embeddings is not None
         return self._embeddings
 
@@ -128,8 +126,7 @@ class PipelineVectors:
         """The number of the token attribute whose value is looked up."""
         attr = self._attr
         if attr is None and self.size:
-            spacy = (self.embeddings.metadata or {}).get("spacy") or {}
-            attr = spacy.get("attr")
+            attr = ((self.embeddings.metadata or {}).get("spacy") or {}).get("attr")
         return symbols().index(attr or "ORTH")
 
     def __repr__(self) -> str:
@@ -143,9 +140,7 @@ class PipelineVectors:
         """Equal embeddings; spaCy compares vectors of pipelines that components come from."""
         if not isinstance(other, PipelineVectors):
             return NotImplemented
-        return self.shape == other.shape and (
-            not self.size or self.embeddings == other.embeddings
-        )
+        return self.shape == other.shape and (not self.size or self.embeddings == other.embeddings)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -158,10 +153,9 @@ class PipelineVectors:
         """The vector of a word; do not change it."""
         with self._lock:
             slot = self._slot(key)
-            row = self._rows[slot] if self._found[slot] else None
-        if row is None:
-            raise KeyError(f"{self._word(key)!r} has no vector, and no n-grams that have one")
-        return self._placed(row)
+            if not self._found[slot]:
+                raise KeyError(f"{self._word(key)!r} has no vector, and no n-grams that have one")
+            return self._placed(self._rows[slot])
 
     def get_batch(self, keys: Any) -> Any:
         """The vectors of words, float32 `[n, dims]`, zeros for words without one."""
@@ -223,15 +217,6 @@ class PipelineVectors:
         self._lock = RLock()
         self._forget()
 
-    def _load(self, path: str) -> Embeddings:
-        if path == "demo" and not os.path.exists(path):
-            return demo()
-        try:
-            return load(path, mmap=self._mmap)
-        except FileNotFoundError as error:
-            message = "`path` of `[nlp.vectors]`: expected an existing file or folder, got"
-            raise FileNotFoundError(errno.ENOENT, message, path) from error
-
     def _set(self, embeddings: Embeddings) -> None:
         with self._lock:
             self._embeddings = embeddings
@@ -259,12 +244,10 @@ class PipelineVectors:
         if len(self._slots) + len(missing) > len(self._rows):
             missing = list(dict.fromkeys(keys))
             self._forget(len(missing))
-        words = [self._word(key) for key in missing]
-        vectors, found = embed_words(embeddings, words, unnormalize=True)
-        first = len(self._slots)
-        self._rows[first : first + len(words)] = vectors
-        self._found[first : first + len(words)] = found
-        self._slots.update(zip(missing, range(first, first + len(words)), strict=True))
+        slots = slice(len(self._slots), len(self._slots) + len(missing))
+        words = list(map(self._word, missing))
+        self._rows[slots], self._found[slots] = embed_words(embeddings, words, unnormalize=True)
+        self._slots.update(zip(missing, range(slots.start, slots.stop), strict=True))
 
     def _word(self, key: Any) -> str:
         store = next((store for store in self._stores if key in store), self.strings)

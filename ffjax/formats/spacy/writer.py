@@ -12,9 +12,8 @@ By themselves these are a folder for `Vectors.from_disk` and `Vocab.from_disk`. 
 
 import json
 import os
-import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -23,22 +22,16 @@ from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.rows.export import (
-    ExportOptions,
-    TableOptions,
-    check_plain,
-    check_utf8,
-    row_blocks,
-)
+from ffjax.formats.rows import export
+from ffjax.formats.spacy import layout
 from ffjax.formats.spacy.key_rows import KeyRows
-from ffjax.formats.spacy.layout import KEY_ROWS, META, SETTINGS, STRINGS, VECTORS, Settings, symbols
+from ffjax.formats.spacy.layout import Settings, check_attr, symbols
 from ffjax.formats.spacy.words import keys_of, pack_strings
-from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab
 
-_LOOKUPS, _CONFIG, _TOKENIZER = "lookups.bin", "config.cfg", "tokenizer"
-_VOCAB_FILES = (VECTORS, KEY_ROWS, STRINGS, SETTINGS, _LOOKUPS)
-FILES = {META, _CONFIG, _TOKENIZER, *_VOCAB_FILES, *(f"vocab/{name}" for name in _VOCAB_FILES)}
+_LOOKUPS, _META, _CONFIG, _TOKENIZER = "lookups.bin", "meta.json", "config.cfg", "tokenizer"
+_VOCAB_FILES = (layout.VECTORS, layout.KEY_ROWS, layout.STRINGS, layout.SETTINGS, _LOOKUPS)
+FILES = {_META, _CONFIG, _TOKENIZER, *_VOCAB_FILES, *(f"vocab/{name}" for name in _VOCAB_FILES)}
 _LANG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _EMPTY_MAP = b"\x80"
 _CONFIG_TEXT = """[nlp]
@@ -60,7 +53,7 @@ def write_spacy(
     lang: str | None = None,
     name: str = "vectors",
     attr: str | None = None,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[export.ExportOptions],
 ) -> None:
     """Writes a folder of vectors that spaCy opens, with the same vectors.
 
@@ -96,10 +89,18 @@ def write_spacy(
         ['key2row', 'lookups.bin', 'strings.json', 'vectors', 'vectors.cfg']
     """
     embeddings, settings = _checked(embeddings, attr, options)
-    _check_names(lang, name)
-    words = embeddings.vocab.table
-    keys = _keys(words)
-    n_rows = len(embeddings.storage) if settings.mode == "floret" else embeddings.vocab.n_word_rows
+    for argument, value in (("lang", lang), ("name", name)):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ValueError(f"`{argument}`: expected a name, got {value!r}.")
+    if lang is not None and not _LANG.fullmatch(lang):
+        raise ValueError(f"`lang`: expected the code of a language, such as 'en', got {lang!r}.")
+    words, dims, mode = embeddings.vocab.table, embeddings.dims, settings.mode
+    export.check_utf8(words)
+    keys = keys_of(words)
+    if len(np.unique(keys)) < len(keys):
+        raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
+    is_floret = mode == "floret"
+    n_rows = len(embeddings.storage) if is_floret else embeddings.vocab.n_word_rows
     tokenizer = b"" if lang is None else _tokenizer(lang, os.fsdecode(path))
     with atomic_folder(path, FILES) as folder:
         vocab = folder
@@ -108,14 +109,23 @@ def write_spacy(
             vocab.mkdir()
             (folder / _TOKENIZER).write_bytes(tokenizer)
             (folder / _CONFIG).write_bytes(_CONFIG_TEXT.format(lang=json.dumps(lang)).encode())
-            shape = n_rows, embeddings.dims
-            (folder / META).write_bytes(_meta(lang, name, shape, len(words), settings.mode))
+            vectors = {"width": dims, "vectors": n_rows, "keys": -1 if is_floret else len(words)}
+            vectors |= {"mode": mode, "name": f"{lang}_{name}.vectors"}
+            meta = {"lang": lang, "name": name, "version": "0.0.0", "vectors": vectors}
+            (folder / _META).write_bytes(json.dumps(meta, indent=2).encode())
         rows = embeddings.vocab.host_rows.astype(np.uint64)
-        (vocab / KEY_ROWS).write_bytes(KeyRows(keys, rows).pack())
-        (vocab / STRINGS).write_bytes(pack_strings(sorted(set(words.strings) - set(symbols()))))
-        (vocab / SETTINGS).write_bytes(settings.pack())
+        (vocab / layout.KEY_ROWS).write_bytes(KeyRows(keys, rows).pack())
+        (vocab / layout.STRINGS).write_bytes(pack_strings(sorted(set(words.strings) - set(symbols()))))
+        (vocab / layout.SETTINGS).write_bytes(settings.pack())
         (vocab / _LOOKUPS).write_bytes(_EMPTY_MAP)
-        _write_rows(vocab / VECTORS, embeddings, n_rows)
+        if is_floret:  # rows belong to no word
+            blocks = (rows for _, rows in embeddings.storage.row_blocks())
+        else:
+            blocks = (rows for _, rows, _ in export.row_blocks(embeddings, True, by_row=True))
+        with (vocab / layout.VECTORS).open("wb") as out:
+            write_npy_header(out, "<f4", (n_rows, dims))
+            for rows in blocks:
+                out.write(np.ascontiguousarray(rows, "<f4"))
 
 
 def keeps(embeddings: Embeddings) -> set[str]:
@@ -129,9 +139,9 @@ def _checked(
 ) -> tuple[Embeddings, Settings]:
     """Embeddings without the metadata that is written, and the settings."""
     vocab = getattr(embeddings, "vocab", None)
-    kind, settings = ExportOptions, Settings()
+    kind, settings = export.ExportOptions, Settings()
     if isinstance(vocab, FloretVocab):
-        indexer, kind = vocab.subword_indexer, TableOptions
+        indexer, kind = vocab.subword_indexer, export.TableOptions
         numbers = indexer.min_n, indexer.max_n, indexer.n_hashes, indexer.seed
         settings = Settings("floret", settings.attr, *numbers, vocab.bow, vocab.eow)
         if indexer.skip_edge_unigrams and indexer.min_n == 1:
@@ -155,37 +165,9 @@ def _checked(
         attr = spacy.get("attr") if isinstance(spacy, Mapping) else None
     if metadata is not None and set(metadata) <= {"spacy"}:
         embeddings = embeddings.replace(metadata=None)
-    names = symbols()
-    if attr is not None and attr not in names[1:]:
-        expected = "the name of a token attribute, such as 'ORTH' or 'LOWER'"
-        raise ValueError(f"`attr`: expected {expected}, got {attr!r}.")
-    settings = settings if attr is None else settings._replace(attr=names.index(attr))
-    return check_plain(embeddings, "spaCy's folders", options, kind), settings
-
-
-def _check_names(lang: str | None, name: str) -> None:
-    for argument, value in (("lang", lang), ("name", name)):
-        if value is not None and (not isinstance(value, str) or not value):
-            raise ValueError(f"`{argument}`: expected a name, got {value!r}.")
-    if lang is not None and not _LANG.fullmatch(lang):
-        raise ValueError(f"`lang`: expected the code of a language, such as 'en', got {lang!r}.")
-
-
-def _keys(words: StringTable) -> np.ndarray:
-    """The key of each word, all different."""
-    check_utf8(words)
-    keys = keys_of(words)
-    if len(np.unique(keys)) < len(keys):
-        raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
-    return keys
-
-
-def _meta(lang: str, name: str, shape: tuple[int, int], n_words: int, mode: str) -> bytes:
-    keys = -1 if mode == "floret" else n_words
-    vectors = {"width": shape[1], "vectors": shape[0], "keys": keys, "mode": mode}
-    vectors["name"] = f"{lang}_{name}.vectors"
-    meta = {"lang": lang, "name": name, "version": "0.0.0", "vectors": vectors}
-    return json.dumps(meta, indent=2).encode()
+    if attr is not None:
+        settings = settings._replace(attr=check_attr(attr))
+    return export.check_plain(embeddings, "spaCy's folders", options, kind), settings
 
 
 def _tokenizer(lang: str, path: str) -> bytes:
@@ -194,7 +176,11 @@ def _tokenizer(lang: str, path: str) -> bytes:
         import spacy
         from spacy.tokenizer import Tokenizer
 
-        _check_language(lang, spacy.util.get_lang_class)
+        try:
+            spacy.util.get_lang_class(lang)
+        except ImportError:
+            expected = "a language of spaCy, such as 'en', or 'xx' for several"
+            raise ValueError(f"`lang`: expected {expected}, got {lang!r}.") from None
         tokenizer: Any = spacy.blank(lang).tokenizer
         if isinstance(tokenizer, Tokenizer):
             return tokenizer.to_bytes()
@@ -206,23 +192,3 @@ def _tokenizer(lang: str, path: str) -> bytes:
         f'spaces alone; `spacy.load({path!r}, exclude=["tokenizer"])` keeps those of the language'
     )
     return _EMPTY_MAP
-
-
-def _check_language(lang: str, get_class: Callable[[str], Any]) -> None:
-    try:
-        get_class(lang)
-    except ImportError:
-        expected = "a language of spaCy, such as 'en', or 'xx' for several"
-        raise ValueError(f"`lang`: expected {expected}, got {lang!r}.") from None
-
-
-def _write_rows(path: pathlib.Path, embeddings: Embeddings, n_rows: int) -> None:
-    """Writes the matrix as a `.npy` array, in blocks."""
-    with path.open("wb") as out:
-        write_npy_header(out, "<f4", (n_rows, embeddings.dims))
-        if not len(embeddings.vocab):  # floret mode: rows belong to no word
-            blocks = (rows for _, rows in embeddings.storage.row_blocks())
-        else:
-            blocks = (rows for _, rows, _ in row_blocks(embeddings, True, by_row=True))
-        for rows in blocks:
-            out.write(np.ascontiguousarray(rows, "<f4"))
