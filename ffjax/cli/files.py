@@ -59,8 +59,9 @@ def rewrite(
 def load(source: Source, **options: Any) -> "ffjax.Embeddings":
     """Loads embeddings, with more options of `ffjax.load`."""
     options |= reading_options(source)
-    with task("Loading", source.file, "load"):
+    with task("Loading", source.file, "load") as bar:
         keep_programs()
+        options["progress"] = lambda _, *steps: bar.update(*steps)
         return ffjax.load(input_of(source.file), format=source.format, **options)
 
 

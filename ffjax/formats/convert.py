@@ -5,37 +5,24 @@ target, since most formats say before the rows how many there are; so do rows th
 the target needs a row for each word. finalfusion and fastText files and spaCy's folders are mapped.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ffjax._internal.file_arguments import (
-    check_dims,
-    check_file,
-    check_limit,
-    check_member,
-    check_same_dims,
-)
 from ffjax._internal.memmap import FileRows
 from ffjax._internal.progress import ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.errors import FormatError
-from ffjax.formats import registry, save
-from ffjax.formats.detect import detect
-from ffjax.formats.hub import local_path
+from ffjax.formats import save
+from ffjax.formats.detect import open_file
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.load import load_stream
-from ffjax.formats.rows.row_blocks import Block, Blocks, collect, to_storage
+from ffjax.formats.load import Progress, load_stream
+from ffjax.formats.registry import FORMATS, check_format, takes
+from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import unshare_rows
 
 _BLOCK_ROWS = 1 << 12
-
-# Gets the stage (`"Reading"` or `"Writing"`), how much of it is finished, and its total if known.
-Progress = Callable[[str, int, int | None], None]
 
 
 def convert(
@@ -104,30 +91,19 @@ def convert(
         >>> ffjax.load_finalfusion(folder / "vectors.fifu", mmap=True).vocab.words
         ['one', 'two']
     """
-    registry.check_format("from_format", from_format)
-    registry.check_format("to_format", to_format)
-    check_limit(limit)
-    check_dims(dims)
-    check_member(member)
+    check_format("to_format", to_format)
     folder = save.target_folder(target, to_format, "target")
     progress = progress or ignore
-    reading: dict[str, Any] = {"lossy": lossy, "limit": limit, "dims": dims}
-    reading |= {"words": words, "vectors": vectors}
-    path = local_path(source)
-    check_file(path, "source")
-    with open_stream(path, member, registry.is_folder) as stream:
-        entry = registry.FORMATS[_detect(stream) if from_format is None else from_format]
-        if entry.blocks:
-            progress("Reading", 0, stream.size)
-            registry.check_columns(entry, words, vectors)
-            if registry.takes(entry.blocks, "unit"):
-                reading["unit"] = not _holds_plain_rows(target, to_format, options)
-            embeddings = _read_rows(stream, entry, folder, progress, **reading)
-        else:
-            progress("Reading", 0, None)  # in one step
-            embeddings = load_stream(stream, entry.name, mmap=True, **reading)
+    reading: dict[str, Any] = {"mmap": True, "lossy": lossy, "limit": limit, "dims": dims}
+    reading |= {"words": words, "vectors": vectors, "unit": True}
+    names = "source", "from_format"
+    with open_file(source, from_format, member, reading, names) as (stream, entry):
+        if entry.blocks and takes(entry.blocks, "unit"):
+            reading["unit"] = not _holds_plain_rows(target, to_format, options)
+        rows = partial(FileRows, folder=folder)
+        embeddings = load_stream(stream, entry, reading, progress, rows)
     to_format = save.format_for(embeddings, target, to_format, "to_format")
-    entry = registry.FORMATS[to_format]
+    entry = FORMATS[to_format]
     if not entry.shares_rows and not entry.repeats_rows:
         embeddings = _repeat_rows(embeddings, folder)
     progress("Writing", 0, None)
@@ -155,53 +131,13 @@ def _repeat_rows(embeddings: Embeddings, folder: bytes | None) -> Embeddings:
     )
 
 
-def _detect(stream: Stream) -> str:
-    try:
-        return detect(stream)
-    except FormatError as error:
-        error.hint = error.hint and error.hint.replace("`format=`", "`from_format=`")
-        raise
-
-
 def _holds_plain_rows(target: File, to_format: str | None, options: dict[str, Any]) -> bool:
     """Whether the target has rows as text has them; checks it and its options for words alone."""
     to_format = save.format_of(target, to_format, name="to_format")
-    entry = registry.FORMATS[to_format]
+    entry = FORMATS[to_format]
     if entry.vocab:
         raise TypeError(
             f"`to_format`: expected a {entry.vocab} for {to_format} files, got a file of words."
         )
     save.check_options(to_format, options)
     return entry.is_plain and options.get("unnormalize", True)
-
-
-def _read_rows(
-    stream: Stream,
-    format: registry.Format,
-    folder: bytes | None,
-    progress: Progress,
-    dims: int | None,
-    **options: Any,
-) -> Embeddings:
-    """Reads a file of rows in order; the embeddings map the temporary file that has the rows."""
-    options |= {"format": format.name, "dims": dims}
-    with registry.call(format.blocks, stream, **options) as blocks:
-        with FileRows(blocks.dims, folder) as rows:
-            check_same_dims(blocks.dims, dims)
-            return collect(_report(blocks, stream, progress), rows)
-
-
-def _report(blocks: Blocks, stream: Stream, progress: Progress) -> Blocks:
-    """The same blocks, with a call of `progress` after each."""
-
-    def reported() -> Iterator[Block]:
-        n_rows = 0
-        for block in blocks:
-            yield block
-            n_rows += len(block)
-            if stream.position:
-                progress("Reading", stream.position, stream.size)
-            else:  # a file that is read in place
-                progress("Reading", n_rows, blocks.n_rows)
-
-    return replace(blocks, blocks=reported())

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from ffjax._internal.file_arguments import check_dims, check_member, check_same_dims
+from ffjax._internal.file_arguments import check_same_dims
 from ffjax.formats import registry
-from ffjax.formats.detect import detect
-from ffjax.formats.hub import local_path
+from ffjax.formats.detect import open_file
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import open_stream
 
 # What people are shown for the names that files and this library use.
 _VOCABULARIES = {
@@ -44,13 +42,8 @@ def describe(
     vectors: str | None = None,
 ) -> dict[str, Any]:
     """The format of a file and what it holds; only text without a header is read as a whole."""
-    registry.check_format("format", format)
-    check_dims(dims)
-    check_member(member)
-    with open_stream(local_path(path), member, registry.is_folder) as stream:
-        entry = registry.FORMATS[detect(stream) if format is None else format]
-        registry.check_columns(entry, words, vectors)
-        options = {"lossy": lossy, "dims": dims, "words": words, "vectors": vectors}
+    options = {"lossy": lossy, "dims": dims, "words": words, "vectors": vectors}
+    with open_file(path, format, member, options) as (stream, entry):
         facts = registry.call(entry.describe, stream, format=entry.name, **options)
     if "dims" in facts:
         check_same_dims(facts["dims"], dims)

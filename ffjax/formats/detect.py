@@ -1,19 +1,23 @@
 """Which format a file is in, by its content."""
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+from ffjax._internal.file_arguments import check_dims, check_file, check_limit, check_member
+from ffjax.errors import FormatError
 from ffjax.formats import registry
 from ffjax.formats.foreign import foreign_file
-from ffjax.formats.io.streams import Stream
+from ffjax.formats.hub import local_path
+from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.text.fields import (
-    are_almost_values,
     count_values,
     ends_with_value,
     is_plain,
+    line_of,
     mark_bytes,
-    number_hint,
-    other_separator,
-    shown,
+    table_hint,
     word_before,
 )
 from ffjax.formats.text.header import HEADER, is_floret_header
@@ -33,10 +37,36 @@ _KNOWN = (
     "on each line, separated by spaces or tabs)."
 )
 
-_NO_TABLE = (
-    "It is text, but not a table of vectors: a word and its values on each line, separated by "
-    "spaces or tabs."
-)
+
+@contextmanager
+def open_file(
+    path: Any,
+    format: str | None,
+    member: str | None,
+    options: Mapping[str, Any],
+    names: tuple[str, str] = ("path", "format"),
+) -> Iterator[tuple[Stream, registry.Format]]:
+    """Opens embeddings, and recognizes their format if it is not given; checks reading options.
+
+    `names` are what errors call `path` and `format`.
+    """
+    registry.check_format(names[1], format)
+    check_limit(options.get("limit"))
+    check_dims(options["dims"])
+    check_member(member)
+    path = local_path(path)
+    check_file(path, names[0])
+    with open_stream(path, member, registry.is_folder) as stream:
+        try:
+            entry = registry.FORMATS[detect(stream) if format is None else format]
+        except FormatError as error:
+            error.hint = error.hint and error.hint.replace("`format=`", f"`{names[1]}=`")
+            raise
+        for name in ("words", "vectors"):
+            if options[name] is not None and not registry.takes(entry.describe, name):
+                expected = f"expected None for {entry.name} files, which have no columns"
+                raise ValueError(f"`{name}`: {expected}, got {options[name]!r}.")
+        yield stream, entry
 
 
 def detect(stream: Stream) -> str:
@@ -56,7 +86,12 @@ def detect(stream: Stream) -> str:
         ['textdims', 'text']
     """
     if stream.folder is not None:
-        return _detect_folder(stream, stream.folder.names)
+        names = stream.folder.names
+        if (format := registry.by_names(names)) is not None:
+            return format.name
+        shown = ", ".join(map(repr, names[:_SHOWN_NAMES])) + ", ..." * (len(names) > _SHOWN_NAMES)
+        got = f"a folder with {shown}" if names else "no files in it or one level below"
+        raise stream.error(None, "embeddings", got, hint="Name a file in it.")
     head = stream.head(_HEAD_BYTES)
     line = head.partition(b"\n")[0]
     # A row of text begins with any word, such as `FiFu`.
@@ -78,16 +113,7 @@ def detect(stream: Stream) -> str:
     if not head:
         raise stream.error(0, "embeddings", "an empty file")
     got = f"{head[:32]!r}{'...' if len(head) > 32 else ''}"
-    raise stream.error(0, "embeddings", got, hint=_text_hint(head) if is_plain(head) else _KNOWN)
-
-
-def _detect_folder(stream: Stream, names: list[str]) -> str:
-    if (format := registry.by_names(names)) is not None:
-        return format.name
-    shown_names = ", ".join(map(repr, names[:_SHOWN_NAMES]))
-    ending = ", ..." if len(names) > _SHOWN_NAMES else ""
-    got = f"a folder with {shown_names}{ending}" if names else "no files in it or one level below"
-    raise stream.error(None, "embeddings", got, hint="Name a file in it.")
+    raise stream.error(0, "embeddings", got, hint=table_hint(head) if is_plain(head) else _KNOWN)
 
 
 def _is_text(head: bytes) -> bool:
@@ -99,31 +125,6 @@ def _is_text(head: bytes) -> bool:
         words = map(word_before, lines, counts)
         return 0 < len(lines) == sum(map(bool, counts)) and not any(map(ends_with_value, words))
     return 2 * sum(map(bool, counts)) >= len(lines) > 0
-
-
-def _text_hint(head: bytes) -> str:
-    """What to do about a table with other separators, or with numbers in another form."""
-    for line in (_line(head, 0).strip(), _line(head, 1).strip()):
-        number, _, numbered = line.partition(b",")
-        brackets = "".join(bracket for bracket in "[](){}" if bracket.encode() in line)
-        values = line.split()[1:]
-        if (separator := other_separator(line)) is not None:
-            signs = brackets + separator
-            # Only where spaces follow the separator may it be left out.
-            change = f"-d '{signs}'" if are_almost_values(values) and values else f"'{signs}' ' '"
-            remedy = f"Replace it, as in `tr {change} < OLD > NEW`."
-        elif number.isdigit() and (separator := other_separator(numbered)) == ",":
-            remedy = (
-                "A number precedes the word. Remove it and replace the commas, as in "
-                "`cut -d, -f2- OLD | tr ',' ' ' > NEW`."
-            )
-        elif values and are_almost_values(values):
-            remedy = f"Remove them, as in `tr -d '{brackets}' < OLD > NEW`." if brackets else ""
-            return f"{shown(values[-1])} is not a number. {remedy or number_hint(values[-1])}"
-        else:
-            continue
-        return f"Values are separated by spaces or tabs, and here by {separator!r}. {remedy}"
-    return _NO_TABLE
 
 
 def _is_floret(head: bytes) -> bool:
@@ -149,7 +150,7 @@ def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
     if values == 1 and dims > 1 and HEADER.fullmatch(line + b"\n"):
         # The line of dimensions twice, or vectors of one number and numbers for words.
         is_twice = line.split() == stream.head(start).split()
-        return "textdims" if is_twice and count_values(_line(head, 1)) >= dims else "text"
+        return "textdims" if is_twice and count_values(line_of(head, 1)) >= dims else "text"
     if values and (counts := _value_counts(head)):
         lines = head.removesuffix(b"\n").count(b"\n") + 1
         return "text" if set(counts) == {1} and dims > 1 and lines != n_rows else "textdims"
@@ -159,10 +160,6 @@ def _with_dims(stream: Stream, n_rows: int, dims: int, start: int) -> str:
         return "textdims"
     has_separators = re.search(rb"[\s,;:|]", vector or line) is not None
     return "textdims" if has_separators and is_plain(head) else "word2vec"
-
-
-def _line(text: bytes, i: int) -> bytes:
-    return (text.split(b"\n", i + 1) + [b""] * (i + 1))[i]
 
 
 def _value_counts(head: bytes) -> list[int]:

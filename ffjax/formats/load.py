@@ -1,24 +1,31 @@
 """Reading embeddings in any format."""
 
+import dataclasses
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
 from jax.sharding import NamedSharding
 
-from ffjax._internal.file_arguments import check_dims, check_limit, check_member, check_same_dims
+from ffjax._internal.file_arguments import check_same_dims
+from ffjax._internal.progress import ignore
 from ffjax._internal.pytree import replace
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats import registry
-from ffjax.formats.detect import detect
-from ffjax.formats.hub import local_path
+from ffjax.formats.detect import open_file
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.row_blocks import collect
+from ffjax.formats.io.streams import Stream
+from ffjax.formats.registry import Format
+from ffjax.formats.rows.row_blocks import Block, Blocks, RowSink, collect
 from ffjax.storage.divide import divide
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import first_words
+
+# Gets the stage (`"Reading"` or `"Writing"`), how much of it is finished, and its total if known.
+Progress = Callable[[str, int, int | None], None]
 
 
 def load(
@@ -33,6 +40,7 @@ def load(
     words: File | None = None,
     vectors: str | None = None,
     sharding: NamedSharding | None = None,
+    progress: Progress | None = None,
 ) -> Embeddings:
     r"""Reads embeddings: finalfusion, fastText, word2vec, GloVe, gensim's files, tables, others.
 
@@ -72,6 +80,8 @@ def load(
             devices from finalfusion files and, with `mmap`, from what can be mapped; vectors that
             are composed when they are read become rows of floats. What cannot be mapped is read
             completely first.
+        progress: called now and then with the stage, `"Reading"`, how much of it is finished (bytes
+            or rows), and the total or `None`.
 
     Returns:
         The embeddings.
@@ -97,26 +107,16 @@ def load(
         >>> ffjax.load(path, limit=1).vocab.words
         ['one']
     """
-    registry.check_format("format", format)
-    check_limit(limit)
-    check_dims(dims)
-    check_member(member)
-    reading = {"lossy": lossy, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
-    _check_no_package(path)
-    with open_stream(local_path(path), member, registry.is_folder) as stream:
-        format = detect(stream) if format is None else format
-        if sharding is not None:
-            mmap |= registry.FORMATS[format].maps_rows
-        embeddings = load_stream(stream, format, mmap=mmap, **reading)
-    return embeddings if sharding is None else _divided(embeddings, sharding)
-
-
-def _check_no_package(path: Any) -> None:
-    """Checks that a name is not that of an installed package, such as one of a spaCy pipeline."""
     is_name = isinstance(path, str) and path.isidentifier() and not os.path.exists(path)
-    if is_name and find_spec(path):
+    if is_name and find_spec(str(path)):
         expected = "expected a path, got an installed package; `ffjax.load_spacy` reads pipelines"
         raise FileNotFoundError(errno.ENOENT, expected, path)
+    options = {"mmap": mmap, "lossy": lossy, "limit": limit, "dims": dims, "unit": True}
+    options |= {"words": words, "vectors": vectors}
+    with open_file(path, format, member, options) as (stream, entry):
+        options["mmap"] |= sharding is not None and entry.maps_rows
+        embeddings = load_stream(stream, entry, options, progress or ignore)
+    return embeddings if sharding is None else _divided(embeddings, sharding)
 
 
 def _divided(embeddings: Embeddings, sharding: NamedSharding) -> Embeddings:
@@ -133,24 +133,44 @@ def _divided(embeddings: Embeddings, sharding: NamedSharding) -> Embeddings:
 
 def load_stream(
     stream: Stream,
-    format: str,
-    *,
-    limit: int | None = None,
-    dims: int | None = None,
-    words: File | None = None,
-    vectors: str | None = None,
-    **options: Any,
+    format: Format,
+    options: dict[str, Any],
+    progress: Progress,
+    rows: Callable[[int], AbstractContextManager[RowSink]] | None = None,
 ) -> Embeddings:
-    """Reads embeddings from a stream at its start, as `load` does."""
-    entry = registry.FORMATS[format]
-    registry.check_columns(entry, words, vectors)
-    options |= {"format": format, "limit": limit, "dims": dims, "words": words, "vectors": vectors}
-    if entry.load:
-        embeddings = registry.call(entry.load, stream, **options)
+    """Reads embeddings from a stream at its start, as `load` does.
+
+    Formats that can be read in order are, if `rows` makes what rows of so many dimensions are
+    appended to.
+    """
+    reader, in_order = format.load, format.blocks and (rows is not None or not format.load)
+    if in_order:
+        reader = format.blocks
+        progress("Reading", 0, stream.size)
+        with registry.call(reader, stream, format=format.name, **options) as blocks:
+            check_same_dims(blocks.dims, options["dims"])
+            with nullcontext() if rows is None else rows(blocks.dims) as sink:
+                embeddings = collect(_reported(blocks, stream, progress), sink)
     else:
-        with registry.call(entry.blocks, stream, unit=True, **options) as blocks:
-            embeddings = collect(blocks)
-    if not registry.takes(entry.load or entry.blocks, "limit"):
-        embeddings = first_words(embeddings, limit)
-    check_same_dims(embeddings.dims, dims)
+        progress("Reading", 0, None)  # in one step
+        embeddings = registry.call(reader, stream, format=format.name, **options)
+    if not registry.takes(reader, "limit"):
+        embeddings = first_words(embeddings, options["limit"])
+    check_same_dims(embeddings.dims, options["dims"])
     return embeddings
+
+
+def _reported(blocks: Blocks, stream: Stream, progress: Progress) -> Blocks:
+    """The same blocks, with a call of `progress` after each."""
+
+    def reported() -> Iterator[Block]:
+        n_rows = 0
+        for block in blocks:
+            yield block
+            n_rows += len(block)
+            if stream.position:
+                progress("Reading", stream.position, stream.size)
+            else:  # a file that is read in place
+                progress("Reading", n_rows, blocks.n_rows)
+
+    return dataclasses.replace(blocks, blocks=reported())

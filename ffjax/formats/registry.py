@@ -194,7 +194,7 @@ _FORMATS = (
         "model2vec",
         "a static model",
         folder=".model2vec.layout:is_static_model",
-        load=".model2vec.words:read_words",
+        blocks=".model2vec.words:read_word_blocks",
         describe=".model2vec.describe:describe",
         write=".model2vec.writer:write_model2vec",
         files=".model2vec.writer:FILES",
@@ -226,14 +226,6 @@ def check_format(name: str, format: Any) -> None:
     if format is not None and (not isinstance(format, str) or format not in FORMATS):
         names = ", ".join(map(repr, FORMATS))
         raise ValueError(f"`{name}`: expected one of {names}, or None, got {format!r}.")
-
-
-def check_columns(format: Format, words: Any, vectors: Any) -> None:
-    """Checks that `words` and `vectors` are for tables only."""
-    for name, column in (("words", words), ("vectors", vectors)):
-        if column is not None and not takes(format.describe, name):
-            expected = f"expected None for {format.name} files, which have no columns"
-            raise ValueError(f"`{name}`: {expected}, got {column!r}.")
 
 
 def by_head(head: bytes) -> Format | None:

@@ -15,7 +15,7 @@ from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.model2vec import layout as layouts
 from ffjax.formats.model2vec.layout import Layout
-from ffjax.formats.safetensors_file import read_header
+from ffjax.formats.safetensors_file import is_safetensors, read_header
 from ffjax.strings.tokenizer import Tokenizer
 from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 
@@ -112,10 +112,12 @@ def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
     if stream.folder is not None:
         return stream.folder, layouts.layout_in(stream.folder)
     if tokenizer is None:
-        got, hint = "a single file", "For a single file, also pass `tokenizer=PATH`."
-        kind = other_format(stream.head(_HEAD_BYTES))
-        if kind is not None and "safetensors" not in kind.name:
-            got, hint = kind.name, kind.advice
+        head = stream.head(_HEAD_BYTES)
+        got, hint = "a single file", "For a file of safetensors, also pass `tokenizer=PATH`."
+        if not is_safetensors(head):
+            kind = other_format(head)
+            got = "a file that is none" if kind is None else kind.name
+            hint = f"`ffjax.load` reads word vectors. {hint}" if kind is None else kind.advice
         expected = "the folder of a static model, or an archive of it"
         raise stream.error(None, expected, got, hint=hint)
     files: dict[str, Any] = {layouts.TENSORS: stream, layouts.TOKENIZER: tokenizer}

@@ -149,3 +149,36 @@ def shown(text: bytes, limit: int = 60) -> str:
     """Bytes for an error message."""
     word = text.decode("utf-8", errors="backslashreplace")
     return repr(word if len(word) <= limit else word[: limit - 3] + "...")
+
+
+def line_of(text: bytes, i: int) -> bytes:
+    """The line with a number, empty if there are fewer."""
+    return (text.split(b"\n", i + 1) + [b""] * (i + 1))[i]
+
+
+def table_hint(head: bytes) -> str:
+    """What to do about a table with other separators, or with numbers in another form."""
+    for line in (line_of(head, 0).strip(), line_of(head, 1).strip()):
+        number, _, numbered = line.partition(b",")
+        brackets = "".join(bracket for bracket in "[](){}" if bracket.encode() in line)
+        values = line.split()[1:]
+        if (separator := other_separator(line)) is not None:
+            signs = brackets + separator
+            # Only where spaces follow the separator may it be left out.
+            change = f"-d '{signs}'" if are_almost_values(values) and values else f"'{signs}' ' '"
+            remedy = f"Replace it, as in `tr {change} < OLD > NEW`."
+        elif number.isdigit() and (separator := other_separator(numbered)) == ",":
+            remedy = (
+                "A number precedes the word. Remove it and replace the commas, as in "
+                "`cut -d, -f2- OLD | tr ',' ' ' > NEW`."
+            )
+        elif values and are_almost_values(values):
+            remedy = f"Remove them, as in `tr -d '{brackets}' < OLD > NEW`." if brackets else ""
+            return f"{shown(values[-1])} is not a number. {remedy or number_hint(values[-1])}"
+        else:
+            continue
+        return f"Values are separated by spaces or tabs, and here by {separator!r}. {remedy}"
+    return (
+        "It is text, but not a table of vectors: a word and its values on each line, separated by "
+        "spaces or tabs."
+    )

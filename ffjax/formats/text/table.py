@@ -167,7 +167,8 @@ def _count_dims(stream: Stream, lines: list[bytes]) -> int:
     first, n_lines = lines[0], sum(bool(line.strip()) for line in lines)
     if not counts or 2 * counts.total() < n_lines:
         expected = "a word and its values on each line"
-        hint = "It is text, but not a table of vectors." if counts else None
+        text = b"\n".join(lines)
+        hint = fields.table_hint(text) if fields.is_plain(text) else None
         raise stream.error(0, expected, fields.shown(first), hint=hint)
     dims, n_rows = counts.most_common(1)[0]
     expected = f"a word and {counted(dims, 'value')}"
