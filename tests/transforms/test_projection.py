@@ -1,5 +1,7 @@
 """Projections to two dimensions: UMAP beside the reference implementation, principal components."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -52,8 +54,17 @@ def nearest_in_plane(positions):
     return distances.argmin(1)
 
 
-def test_the_graph_is_that_of_the_reference(neighbors):
-    umap = pytest.importorskip("umap.umap_")
+@pytest.fixture
+def umap(monkeypatch):
+    """umap-learn in plain Python, since Numba compiles it for up to twenty seconds."""
+    monkeypatch.setattr(pytest.importorskip("numba").config, "DISABLE_JIT", True)
+    yield pytest.importorskip("umap.umap_")
+    # Other tests import it compiled.
+    for name in [name for name in sys.modules if name.split(".")[0] in ("umap", "pynndescent")]:
+        del sys.modules[name]
+
+
+def test_the_graph_is_that_of_the_reference(neighbors, umap):
     k = N_NEIGHBORS - 1
     rows, scores = neighbors.rows[:, :k], neighbors.scores[:, :k]
     graph = fuzzy_graph(rows, scores).toarray()

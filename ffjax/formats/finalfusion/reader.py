@@ -145,27 +145,14 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
     """Reads embeddings from an open file or from bytes; `load_finalfusion` is this for a path."""
     chunks = find_chunks(source)
     remaining = list(chunks)
-
-    def following(*kinds: ChunkId) -> ChunkInFile | None:
-        return remaining.pop(0) if remaining and remaining[0].identifier in kinds else None
-
-    def not_embeddings(expected: str) -> FormatError:
-        name, offset = "the end of the file", len(source)
-        if remaining:
-            name, offset = remaining[0].identifier.name, remaining[0].start
-        got = f"{name} (the file has {_names(chunks)})"
-        hint = "Read one chunk with `load_vocab`, `load_storage`, `load_norms` or `load_metadata`."
-        cursor = Cursor(source, offset)
-        return cursor.error("chunks of embeddings", expected, got, hint=hint)
-
-    metadata_chunk = following(ChunkId.Metadata)
-    if (vocab_chunk := following(*VOCABS)) is None:
-        raise not_embeddings("a vocabulary")
-    if (storage_chunk := following(*STORAGES)) is None:
-        raise not_embeddings("a storage after the vocabulary")
-    norms_chunk = following(ChunkId.NdNorms)
+    metadata_chunk = _next(remaining, ChunkId.Metadata)
+    if (vocab_chunk := _next(remaining, *VOCABS)) is None:
+        raise _not_embeddings(source, chunks, remaining, "a vocabulary")
+    if (storage_chunk := _next(remaining, *STORAGES)) is None:
+        raise _not_embeddings(source, chunks, remaining, "a storage after the vocabulary")
+    norms_chunk = _next(remaining, ChunkId.NdNorms)
     if remaining:
-        raise not_embeddings("nothing more, or norms after the storage")
+        raise _not_embeddings(source, chunks, remaining, "nothing more, or norms after the storage")
 
     metadata = metadata_chunk and _read(metadata_chunk)
     vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
@@ -181,6 +168,22 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
             body, start = norms_chunk.body, norms_chunk.start
             raise body.error("number of norms", expected, got, offset=start)
     return Embeddings(storage, vocab, norms, metadata)
+
+
+def _next(chunks: list[ChunkInFile], *kinds: ChunkId) -> ChunkInFile | None:
+    """Takes the first chunk from a list if it is of one of these kinds."""
+    return chunks.pop(0) if chunks and chunks[0].identifier in kinds else None
+
+
+def _not_embeddings(
+    source: ByteSource, chunks: list[ChunkInFile], remaining: list[ChunkInFile], expected: str
+) -> FormatError:
+    name, offset = "the end of the file", len(source)
+    if remaining:
+        name, offset = remaining[0].identifier.name, remaining[0].start
+    got = f"{name} (the file has {_names(chunks)})"
+    hint = "Read one chunk with `load_vocab`, `load_storage`, `load_norms` or `load_metadata`."
+    return Cursor(source, offset).error("chunks of embeddings", expected, got, hint=hint)
 
 
 def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:

@@ -11,6 +11,8 @@ from ffjax.vocab.ngrams import FastTextIndexer, FinalfusionHashIndexer, FloretIn
 from tests.training import train
 from tests.vocab.ngrams.words import INVALID, SPECIAL, decoded, some_bytes, some_words
 
+# Checks of annotations would take most of the time of so many calls.
+pytestmark = pytest.mark.usefixtures("as_users_see")
 N_BUCKETS = 20_011
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 60
 
