@@ -1,4 +1,4 @@
-"""Stream compaction: moving the values to keep to the front of each column, in order."""
+"""Stream compaction: values to keep, moved to the front of each column; positions of set bits."""
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -47,3 +47,18 @@ def move_left(values: Array, keep: Array) -> Array:
         return values, jnp.where(arrives, incoming, jnp.where(leaves, jnp.zeros((), dtype), gaps))
 
     return fori_loop(0, steps, move, (values, gaps))[0]
+
+
+def bit_position(words: Array, ordinal: Array, n_bits: int = 32) -> Array:
+    """The position, below `n_bits`, of the bit that has `ordinal` set bits below it."""
+    position = jnp.zeros_like(ordinal)
+    width = n_bits // 2
+    while width:
+        lower = words & jnp.uint32((1 << width) - 1)
+        below = lax.population_count(lower).astype(jnp.int32)
+        upper = ordinal >= below
+        position = jnp.where(upper, position + width, position)
+        ordinal = jnp.where(upper, ordinal - below, ordinal)
+        words = jnp.where(upper, words >> width, lower)
+        width //= 2
+    return position

@@ -17,7 +17,7 @@ follows one of two rules, which differ only where the bytes are not UTF-8:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +25,7 @@ from jax import Array, lax
 
 from ffjax._internal.jax_compat import while_loop
 from ffjax.kernels import murmur3
+from ffjax.kernels.compaction import bit_position
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, finalfusion_extend, length_state
 from ffjax.kernels.siphash import computed_once, low_bytes
 
@@ -37,6 +38,8 @@ STARTS = 16
 _AROUND = 3
 # Marks bytes at which no character starts: those inside one, and those after a word.
 _INSIDE, _AFTER = np.uint32(1 << 31), np.uint32(3 << 30)
+# Stands for the length of a word among those of n-grams.
+_WORD = np.uint32(1 << 31)
 
 
 class Words(NamedTuple):
@@ -136,15 +139,8 @@ def read_tile(
     return Tile(data, characters, start, totals[0] - start, longest, n_starts, reach)
 
 
-def ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
-    """Bytes in the n-grams at each start, 0 where there is none."""
-    zeros = np.zeros(max_n - min_n + 1, np.uint32)
-    sizes, exist = _walk(tile, min_n, max_n, zeros, lambda sizes, _: sizes + np.uint32(1))
-    return jnp.where(exist, sizes.astype(jnp.int32), 0)
-
-
 def short_ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
-    """`ngram_sizes` for n-grams of code points, which have few bytes: without a loop."""
+    """Bytes in the n-grams of code points at each start, 0 where there is none; without a loop."""
     lengths = np.arange(max_n, min_n - 1, -1, dtype=np.int32)[None, :, None]
     sizes, count = jnp.int32(1), jnp.int32(0)
     shape = tile.n_starts, lengths.size, tile.remaining.shape[0]
@@ -159,12 +155,11 @@ def short_ngram_sizes(tile: Tile, min_n: int, max_n: int) -> Array:
 
 def edge_unigrams(tile: Tile, spread: int) -> Array:
     """Whether an n-gram is the first or last character of its word; unigrams come last."""
-    sizes = ngram_sizes(tile, 1, 1)
-    row = jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
-    starts = (tile.characters[: tile.n_starts, None] < _INSIDE).astype(jnp.int32)
-    first = (tile.start == 0) & (jnp.cumsum(starts, axis=0) == 1)
-    edges = first | (row + sizes == tile.remaining[None, None])
-    return edges & (jnp.arange(spread)[None, :, None] == spread - 1)
+    starts = (tile.characters[:, None] < _INSIDE).astype(jnp.int32)
+    counts = jnp.cumsum(starts[: tile.n_starts], axis=0)
+    first = (tile.start == 0) & (counts == 1)
+    last = counts == starts.sum(0, dtype=jnp.int32)[None] - 1  # the end counts as a start
+    return (first | last) & (jnp.arange(spread)[None, :, None] == spread - 1)
 
 
 def finalfusion_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
@@ -184,26 +179,60 @@ def fasttext_hashes(tile: Tile, min_n: int, max_n: int) -> tuple[Array, Array]:
     return _walk(tile, min_n, max_n, starts, extend)
 
 
-def murmur3_hashes(tile: Tile, sizes: Array, seed: int) -> tuple[Array, Array, Array, Array]:
-    """The four quarters of MurmurHash3's 128 bits, each uint32 like `sizes`."""
+def murmur3_hashes(
+    tile: Tile, min_n: int, max_n: int, seed: int
+) -> tuple[tuple[Array, Array, Array, Array], Array]:
+    """MurmurHash3 of the marked word and of the n-grams, uint32 `[n_starts, 1 + spread, batch]`.
+
+    Returns the four quarters of each hash's 128 bits, and which exist.
+    """
     quads = jnp.pad(packed_words(tile), ((0, 16), (0, 0)))
-    unsigned = sizes.astype(jnp.uint32)
+    borders = _borders(tile)
+    lengths = np.append(_WORD, np.arange(max_n, min_n - 1, -1))[None, :, None].astype(np.uint32)
+    shape = (tile.n_starts, lengths.size, tile.remaining.shape[0])
 
     def seeded(hashes: murmur3.State) -> murmur3.State:
         return tuple((low ^ np.uint32(seed), high) for low, high in hashes)  # type: ignore
 
-    def absorb(state: tuple[Array, murmur3.State]) -> tuple[Array, murmur3.State]:
-        k, hashes = state
-        rest = sizes - k
-        words = [tile.at(quads, k + i)[:, None] & low_bytes(rest - i) for i in range(0, 16, 4)]
-        full = jnp.where(rest >= 16, np.uint32(0xFFFFFFFF), np.uint32(0))
-        return k + 16, seeded(murmur3.absorb(seeded(hashes), words, full))
+    def absorb(state: tuple[Array, Array, Array, murmur3.State]) -> Any:
+        k, counts, sizes, hashes = state
+        bits = tile.at(borders, k)[:, None]
+        n_more = lax.population_count(bits)
+        missing = jnp.maximum(lengths, counts) - counts
+        last = bit_position(bits, missing.astype(jnp.int32) - 1, 16).astype(jnp.uint32)
+        n = jnp.where(missing > n_more, np.uint32(16), last + 1)
+        rest = jnp.clip(tile.remaining - k, 0, 16).astype(jnp.uint32)
+        n = jnp.where(lengths == _WORD, rest[None, None], jnp.where(missing == 0, 0, n))
+        new_sizes = computed_once(sizes + n)
+        n = (new_sizes - sizes).astype(jnp.int32)
+        words = [tile.at(quads, k + i)[:, None] & low_bytes(n - i) for i in range(0, 16, 4)]
+        full = jnp.where(n == 16, np.uint32(0xFFFFFFFF), np.uint32(0))
+        hashes = seeded(murmur3.absorb(seeded(hashes), words, full))
+        return k + 16, counts + n_more, new_sizes, hashes
 
     # After an n-gram's end all words are zeros, which leave its hash as it is. Between steps the
     # seed is left out, so that all arrays begin as the same zeros, in one kernel.
-    state = jnp.int32(0), murmur3.start(0, unsigned)
-    _, hashes = while_loop(lambda state: state[0] <= tile.longest(), absorb, state)
-    return murmur3.finish(seeded(hashes), unsigned)
+    zeros = jnp.zeros(shape, jnp.uint32)
+    state = jnp.int32(0), zeros, zeros, murmur3.start(0, zeros)
+    state = while_loop(lambda state: state[0] <= tile.longest(), absorb, state)
+    _, counts, sizes, hashes = state
+    starts = tile.start + jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
+    is_word = (starts == 0) & (tile.remaining >= 0)[None, None]
+    is_ngram = (tile.characters[: tile.n_starts, None] < _INSIDE) & (counts >= lengths)
+    exist = jnp.where(lengths == _WORD, is_word, is_ngram)
+    return murmur3.finish(seeded(hashes), sizes), exist
+
+
+def _borders(tile: Tile) -> Array:
+    """For each byte, a bit for each of the 16 after it: whether a character or the word ends there.
+
+    So bit i says whether it ends after i + 1 bytes.
+    """
+    bits = np.arange(16, dtype=np.uint32)
+    rows = np.arange(tile.characters.shape[0], dtype=np.int32)[:, None] + 1 + bits.astype(np.int32)
+    following = jnp.take(tile.characters, rows, axis=0, mode="clip")
+    powers = (np.uint32(1) << bits)[None, :, None]
+    return jnp.where(following < _INSIDE, powers, np.uint32(0)).sum(1, dtype=jnp.uint32)
 
 
 def packed_words(tile: Tile) -> Array:

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float32, Int32
 
 from ffjax._internal.jax_compat import while_loop
+from ffjax.kernels.compaction import bit_position
 
 Bounds = tuple[Array, Array, Array, Array]  # step, low, high, how many keys reach low
 
@@ -113,23 +114,10 @@ def _running_sums(counts: Array) -> Array:
     return lax.scan(add, counts[:, 0] * 0, counts.swapaxes(0, 1))[1].swapaxes(0, 1)
 
 
-def _position_in_word(words: Array, ordinal: Array) -> Array:
-    """The position, at most 31, of the bit that has `ordinal` set bits below it."""
-    position = jnp.zeros_like(ordinal)
-    for width in (16, 8, 4, 2, 1):
-        lower = words & jnp.uint32((1 << width) - 1)
-        below = _bit_counts(lower)
-        upper = ordinal >= below
-        position = jnp.where(upper, position + width, position)
-        ordinal = jnp.where(upper, ordinal - below, ordinal)
-        words = jnp.where(upper, words >> width, lower)
-    return position
-
-
 def _lowest_bits(words: Array, n: Array) -> Array:
     """The words with at most their `n` lowest set bits."""
     n = jnp.clip(n, 0, _WORD_BITS)
-    end = _position_in_word(words, n).astype(jnp.uint32)
+    end = bit_position(words, n).astype(jnp.uint32)
     below = (jnp.uint32(1) << end) - jnp.uint32(1)
     return jnp.where(_bit_counts(words) <= n, words, words & below)
 
@@ -151,5 +139,5 @@ def _positions(words: Array, totals: Array, capacity: int) -> Array:
     inside = jnp.minimum(word, n_words - 1)
     bits = words.at[inside, columns].get(mode="promise_in_bounds")
     total = totals.at[inside, columns].get(mode="promise_in_bounds")
-    position = _position_in_word(bits, ordinal - (total - _bit_counts(bits)))
+    position = bit_position(bits, ordinal - (total - _bit_counts(bits)))
     return jnp.where(word < n_words, inside * _WORD_BITS + position, -1)

@@ -260,21 +260,16 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
 
     def device_ids(self, tile: Tile) -> Array:
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
-        top = self.longest(tile.reach)
-        sizes = device.ngram_sizes(tile, self.min_n, top)
+        settings = self.min_n, self.longest(tile.reach), self.seed
+        quarters, exist = device.murmur3_hashes(tile, *settings)
         if self.skip_edge_unigrams and self.min_n == 1:
-            sizes = jnp.where(device.edge_unigrams(tile, sizes.shape[1]), 0, sizes)
-        # The word itself comes before the n-grams at its first start.
-        starts = tile.start + jnp.arange(tile.n_starts, dtype=jnp.int32)[:, None, None]
-        word = jnp.where(starts == 0, tile.remaining[None, None], -1)
-        sizes = jnp.concatenate([word, jnp.where(sizes == 0, -1, sizes)], axis=1)
-        quarters = device.murmur3_hashes(tile, sizes, self.seed)
+            exist &= ~device.edge_unigrams(tile, exist.shape[1])
         number = np.arange(self.n_hashes)[None, None, :, None]
         hashes = quarters[0][:, :, None]
         for i in range(1, self.n_hashes):  # XLA doesn't vectorize `stack`
             hashes = jnp.where(number == i, quarters[i][:, :, None], hashes)
         buckets = (hashes % np.uint32(self.n_buckets)).astype(jnp.int32)
-        ids = jnp.where(sizes[:, :, None] >= 0, buckets, -1)
+        ids = jnp.where(exist[:, :, None], buckets, -1)
         return ids.reshape(tile.n_starts, -1, ids.shape[-1])
 
     def extra_slots(self) -> int:
