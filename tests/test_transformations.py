@@ -94,7 +94,7 @@ def test_forward_mode_outside_jit():
 def test_second_derivatives_of_sums_of_products():
     emb = embeddings("buckets", "pq_norms")
     data, lengths = (jnp.asarray(x) for x in (STRINGS.bytes, STRINGS.lengths))
-    rest = emb.vocab.subword_indexer, Words(data, None, lengths), lengths >= 0
+    rest = emb.vocab.subword_indexer, Words(data, None, lengths)
     subwords = Subwords(data.shape[1], len(emb.vocab))
 
     def total(leaves):

@@ -158,12 +158,11 @@ def hidden_vectors(
     end_row, end_count = _word_rows(storage, end_id, jnp.ones(1, bool))
     rows, counts = _word_rows(storage, ids, is_word)
     if storage.indexer is not None:
-        words = Words(padded, tokens.starts, jnp.where(is_word, tokens.lengths, -1))
         for width, least in ((_NARROW, 0), (_WIDE, _NARROW + 1)):
-            mask = is_word & (words.lengths >= least)
-            mask &= (words.lengths <= width) | (width == _WIDE)
-            args = storage.ngrams, storage.indexer, words, mask
-            sums, n = ngram_totals(*args, Subwords(width, 0))
+            mask = is_word & (tokens.lengths >= least)
+            mask &= (tokens.lengths <= width) | (width == _WIDE)
+            words = Words(padded, tokens.starts, jnp.where(mask, tokens.lengths, -1))
+            sums, n = ngram_totals(storage.ngrams, storage.indexer, words, Subwords(width, 0))
             rows, counts = rows + sums, counts + n
 
     def add(values: Array) -> Array:

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_batching import custom_vmap
 
 from ffjax._internal.jax_compat import varying_together
 from ffjax.kernels.ngram_hashes import Words
 from ffjax.kernels.normalize import normalize
 from ffjax.storage.base import Storage, float_leaves, with_float_leaves
-from ffjax.storage.ngram_batching import as_one_batch
 from ffjax.storage.ngram_tiles import Subwords, Tile, all_ids, block_size, over_tiles
 from ffjax.vocab.ngrams.base import NgramIndexer
 
@@ -49,6 +49,7 @@ def with_ngram_sums(
     means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which words
     have been found now.
     """
+    words = words._replace(lengths=jnp.where(found, -1, words.lengths))
     # Inside `shard_map` a gradient must vary over devices as its argument does.
     args = varying_together((vectors, found, storage, indexer, words))
     return _with_ngram_sums(*args, subwords, mode)
@@ -56,15 +57,26 @@ def with_ngram_sums(
 
 @partial(jax.custom_jvp, nondiff_argnums=(5, 6))
 def _with_ngram_sums(
-    vectors: Array,
-    found: Array,
-    storage: Storage,
-    indexer: NgramIndexer,
-    words: Words,
-    subwords: Subwords,
-    mode: str,
+    vectors: Array, found: Array, storage: Any, indexer: Any, words: Words, subwords: Any, mode: str
 ) -> tuple[Array, Array]:
-    return as_one_batch(_forward, storage, indexer, words, (vectors, found), subwords, mode)
+    def forward(storage: Storage, indexer: Any, words: Words, batch: Any) -> tuple[Array, Array]:
+        vectors, found = batch
+        counts = None if mode == UNIT else jnp.zeros(len(found), jnp.int32)
+
+        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+            new, found, counts = rows
+            word, count = None, n
+            if counts is not None:
+                counts = _add(counts, positions, n)
+                count = jnp.take(counts, positions, mode="clip")
+            if mode == MEAN_WITH_WORD:
+                word = jnp.take(vectors, positions, axis=0, mode="clip")
+            new = _set(new, positions, _finish(storage, total, count, word, mode).astype(new.dtype))
+            return new, found.at[positions].max(n > 0, **_SCATTER), counts
+
+        return _sums(storage, indexer, words, subwords, (vectors, found, counts), write)[:2]
+
+    return _as_one_batch(forward, storage, indexer, words, (vectors, found))
 
 
 @_with_ngram_sums.defjvp
@@ -73,7 +85,7 @@ def _(subwords: Subwords, mode: str, primals: Any, tangents: Any) -> Any:
 
     def replaced(vectors: Array, leaves: Any) -> tuple[Array, Array]:
         rows = with_float_leaves(storage, leaves)
-        totals, counts = _totals(rows, indexer, words, ~found, subwords)
+        totals, counts = _totals(rows, indexer, words, subwords)
         new = _finish(rows, totals, counts, vectors if mode == MEAN_WITH_WORD else None, mode)
         vectors = jnp.where(found[:, None], vectors, new.astype(vectors.dtype))
         return vectors, found | (counts > 0)
@@ -81,28 +93,6 @@ def _(subwords: Subwords, mode: str, primals: Any, tangents: Any) -> Any:
     values = vectors, float_leaves(storage)
     directions = tangents[0], float_leaves(tangents[2])
     return jax.jvp(replaced, values, directions)
-
-
-def _forward(
-    storage: Storage, indexer: NgramIndexer, words: Words, batch: Any, subwords: Subwords, mode: str
-) -> tuple[Array, Array]:
-    vectors, found = batch
-    counts = None if mode == UNIT else jnp.zeros(len(found), jnp.int32)
-
-    def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
-        new, found, counts = rows
-        word, count = None, n
-        if counts is not None:
-            counts = _add(counts, positions, n)
-            count = jnp.take(counts, positions, mode="clip")
-        if mode == MEAN_WITH_WORD:
-            word = jnp.take(vectors, positions, axis=0, mode="clip")
-        new = _set(new, positions, _finish(storage, total, count, word, mode).astype(new.dtype))
-        return new, found.at[positions].max(n > 0, **_SCATTER), counts
-
-    rows = vectors, found, counts
-    vectors, found, _ = _sums(storage, indexer, words, ~found, subwords, rows, write)
-    return vectors, found
 
 
 def _finish(
@@ -117,57 +107,56 @@ def _finish(
 
 
 def ngram_totals(
-    storage: Storage, indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords
+    storage: Storage, indexer: NgramIndexer, words: Words, subwords: Subwords
 ) -> tuple[Array, Array]:
     """The sums of the rows of words' n-grams, `[batch, dims]`, and how many each word has."""
-    totals, counts = _totals(storage, indexer, words, mask, subwords)
+    totals, counts = _totals(storage, indexer, words, subwords)
     return storage.finish_sum(totals), counts.astype(jnp.int32)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(4,))
-def _totals(
-    storage: Storage, indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords
-) -> tuple[Array, Array]:
+def _batch_totals(storage: Any, indexer: Any, words: Words, subwords: Subwords) -> Any:
     """The sums of words' n-grams before `finish_sum`, and how many each word has."""
-    return as_one_batch(_batch_totals, storage, indexer, words, mask, subwords)
+
+    def totals(storage: Any, indexer: Any, words: Words, _: None) -> tuple[Array, Array]:
+        n = len(words.lengths)
+        rows = jnp.zeros((n, *_total_shape(storage, 1)[1:])), jnp.zeros(n, jnp.int32)
+
+        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+            return _set(rows[0], positions, total), _add(rows[1], positions, n)
+
+        totals, counts = _sums(storage, indexer, words, subwords, rows, write)
+        return totals, counts.astype(jnp.float32)  # which have tangents like any other
+
+    return _as_one_batch(totals, storage, indexer, words, None)
 
 
-def _batch_totals(storage: Any, indexer: Any, words: Words, mask: Any, subwords: Subwords) -> Any:
-    totals = jnp.zeros((len(mask), *_total_shape(storage, 1)[1:]), jnp.float32)
-
-    def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
-        totals, counts = rows
-        return _set(totals, positions, total), _add(counts, positions, n)
-
-    rows = totals, jnp.zeros(len(mask), jnp.int32)
-    totals, counts = _sums(storage, indexer, words, mask, subwords, rows, write)
-    return totals, counts.astype(jnp.float32)  # which have tangents like any other
+_totals = jax.custom_jvp(_batch_totals, nondiff_argnums=(3,))
 
 
 @_totals.defjvp
 def _(subwords: Subwords, primals: Any, tangents: Any) -> Any:
-    storage, indexer, words, mask = primals
-    batch = indexer, words, mask
-    out = totals, counts = _totals(storage, *batch, subwords)
+    storage, indexer, words = primals
+    out = totals, counts = _totals(storage, indexer, words, subwords)
     if storage.sums_are_linear:
         storage = lax.stop_gradient(storage)
 
     def solve(_: Any, right_side: Any) -> Any:
         direction, start = right_side
         rows = _Direction(storage, direction)
-        return direction, start + as_one_batch(_batch_totals, rows, *batch, subwords)[0]
+        return direction, start + _batch_totals(rows, indexer, words, subwords)[0]
 
     def transposed(_: Any, right_side: Any) -> Any:
         gradient, cotangents = right_side
-        args = storage, indexer, words, (mask, gradient, cotangents), subwords
-        return as_one_batch(_gradient, *args, joins=False), cotangents
+        add = partial(_add_gradient, subwords)
+        batch = gradient, cotangents
+        return _as_one_batch(add, storage, indexer, words, batch, joins=False), cotangents
 
     def matvec(right_side: Any) -> Any:
         """What the other two solve for, in operations of JAX: for derivatives of these only."""
         direction, start = right_side
         if storage.sums_are_linear:
             return right_side
-        ids = all_ids(*batch, subwords)
+        ids = all_ids(indexer, words, subwords)
         return direction, start - _Direction(storage, direction).partial_sum(ids)
 
     # Narrow rows too are added up in float32.
@@ -204,13 +193,15 @@ class _Direction(NamedTuple):
         return jax.jvp(partial_sum, (leaves,), (direction,))[1]
 
 
-def _gradient(storage: Storage, indexer: Any, words: Words, batch: Any, subwords: Subwords) -> Any:
+def _add_gradient(
+    subwords: Subwords, storage: Storage, indexer: Any, words: Words, batch: Any
+) -> Any:
     """Adds the cotangents of words' sums to a gradient, float32 for each leaf of floats.
 
     What `jax.grad` makes of a sum of rows is an array like the whole storage for each step of the
     sum. Here one such array is added to.
     """
-    mask, gradient, cotangents = batch
+    gradient, cotangents = batch
 
     def add_tile(gradient: Any, tile: Tile) -> Any:
         incoming = jnp.take(cotangents, tile.positions, axis=0, mode="fill", fill_value=0)
@@ -218,14 +209,13 @@ def _gradient(storage: Storage, indexer: Any, words: Words, batch: Any, subwords
             lambda _, ids, gradient: storage.add_gradient(gradient, ids.T, incoming), gradient
         )
 
-    return over_tiles(indexer, words, mask, subwords, gradient, add_tile)
+    return over_tiles(indexer, words, subwords, gradient, add_tile)
 
 
 def _sums(
     storage: Any,
     indexer: NgramIndexer,
     words: Words,
-    mask: Array,
     subwords: Subwords,
     rows: C,
     write: Callable[[C, Array, Array, Array], C],
@@ -241,8 +231,52 @@ def _sums(
         n = (tile.ids >= 0).sum((0, 1), dtype=jnp.int32)
         return total, write(rows, tile.positions, total, n)
 
-    total = jnp.zeros(_total_shape(storage, block_size(len(mask), subwords)), jnp.float32)
-    return over_tiles(indexer, words, mask, subwords, (total, rows), add_tile)[1]
+    n = block_size(len(words.lengths), subwords)
+    total = jnp.zeros(_total_shape(storage, n), jnp.float32)
+    return over_tiles(indexer, words, subwords, (total, rows), add_tile)[1]
+
+
+def _as_one_batch(work: Callable[..., Any], *args: Any, joins: bool = True) -> Any:
+    """`work(storage, indexer, words, batch)`, which under `vmap` over words alone runs once.
+
+    All words are one batch then, if `work` `joins` them. Left to itself, `vmap` would turn each
+    choice in the loops into doing both.
+    """
+    call = custom_vmap(work)
+
+    @call.def_vmap
+    def _(size: int, mapped: Any, *args: Any) -> tuple[Any, Any]:
+        if not joins or any(jax.tree.leaves(mapped[:2])):
+
+            def call_one(i: Array) -> Any:
+                return call(*jax.tree.map(lambda x, many: x[i] if many else x, args, tuple(mapped)))
+
+            out = lax.map(call_one, jnp.arange(size, dtype=jnp.int32))
+        else:
+            out = call(*args[:2], *_joined(size, mapped[2:], args[2:]))
+            out = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), out)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return call(*args)
+
+
+def _joined(size: int, mapped: Any, args: Any) -> Any:
+    """The words of all batches as one, and what belongs to each."""
+
+    def join(x: Array, is_mapped: bool) -> Array:
+        x = x if is_mapped else jnp.broadcast_to(x, (size, *x.shape))
+        return x.reshape(-1, *x.shape[2:])
+
+    (data, begins, lengths), (data_mapped, begins_mapped, lengths_mapped) = args[0], mapped[0]
+    if begins is None:
+        data = join(data, data_mapped)
+    else:
+        begins = join(begins, begins_mapped)
+        if data_mapped:
+            starts = data.shape[1] * jnp.arange(size, dtype=jnp.int32)
+            begins += jnp.repeat(starts, len(begins) // size)
+    words = Words(data, begins, join(lengths, lengths_mapped))
+    return words, jax.tree.map(join, args[1], mapped[1])
 
 
 def _set(rows: Array, positions: Array, new: Array) -> Array:

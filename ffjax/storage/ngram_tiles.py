@@ -103,20 +103,19 @@ def block_size(n: int, subwords: Subwords) -> int:
 def over_tiles(
     indexer: NgramIndexer,
     words: Words,
-    mask: Array,
     subwords: Subwords,
     carry: C,
     add_tile: Callable[[C, Tile], C],
 ) -> C:
-    """Calls `add_tile(carry, tile)` for the tiles of each block of the requested words."""
-    n, width = len(mask), subwords.width
+    """Calls `add_tile(carry, tile)` for the tiles of each block of words."""
+    n, width = len(words.lengths), subwords.width
     if n == 0 or subwords.marked == 0:
         return carry
     size, data = block_size(n, subwords), words.data.reshape(-1)
     order, steps = _slot_order(indexer, subwords.marked)
     number_bits = max(n - 1, 1).bit_length()
     longest = min((1 << (32 - number_bits)) - 2, width)
-    keys = _ordered(words.lengths, mask, number_bits, longest, -n % size + size)
+    keys = _ordered(words.lengths, number_bits, longest, -n % size + size)
 
     def in_keys(block: Array) -> Array:
         """Bytes in words, negative for no word; `longest` may stand for more."""
@@ -177,22 +176,22 @@ def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndar
     return np.pad(slots, (0, fill), constant_values=len(start)).astype(np.int32), steps
 
 
-def _ordered(lengths: Array, mask: Array, number_bits: int, longest: int, n_fill: int) -> Array:
-    """Keys of the requested words, the longest words first, and then at least a block `_NO_WORD`.
+def _ordered(lengths: Array, number_bits: int, longest: int, n_fill: int) -> Array:
+    """Keys of the words, the longest first, and then at least a block of `_NO_WORD`.
 
     A key has the word's number in its lower bits and above them the bytes it is short of `longest`.
     """
-    number = jnp.arange(len(mask), dtype=jnp.uint32)
+    number = jnp.arange(len(lengths), dtype=jnp.uint32)
     keys = (longest - jnp.clip(lengths, 0, longest)).astype(jnp.uint32) << number_bits | number
-    keys = jnp.where(mask & (lengths >= 0), keys, _NO_WORD)
+    keys = jnp.where(lengths >= 0, keys, _NO_WORD)
     return jnp.sort(jnp.pad(keys, (0, n_fill), constant_values=_NO_WORD))
 
 
-def all_ids(indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords) -> Array:
+def all_ids(indexer: NgramIndexer, words: Words, subwords: Subwords) -> Array:
     """The rows of the n-grams of all words at once, -1 for none, `[batch, slots]`."""
-    marked = subwords.marked
+    n, marked = len(words.lengths), subwords.marked
     n_slots = (min(STARTS, max(marked, 1)) + 1) * indexer.slots(marked)
-    ids = jnp.full((len(mask), -(-marked // STARTS), n_slots), -1, jnp.int32)
+    ids = jnp.full((n, -(-marked // STARTS), n_slots), -1, jnp.int32)
 
     def add_tile(state: tuple[Array, Array], tile: Tile) -> tuple[Array, Array]:
         number, ids = state
@@ -201,5 +200,5 @@ def all_ids(indexer: NgramIndexer, words: Words, mask: Array, subwords: Subwords
         return number, ids
 
     state = jnp.int32(0), ids
-    _, ids = over_tiles(indexer, words, mask, subwords, state, add_tile)
-    return ids.reshape(len(mask), -1)
+    _, ids = over_tiles(indexer, words, subwords, state, add_tile)
+    return ids.reshape(n, -1)

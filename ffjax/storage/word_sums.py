@@ -152,7 +152,7 @@ def _program_sums(
 ) -> tuple[Array, Array]:
     data, offsets = table
     words = table_words(data, offsets, ids)
-    return ngram_totals(storage, indexer, words, ids >= 0, subwords)
+    return ngram_totals(storage, indexer, words, subwords)
 
 
 def _sums_of(rows: NgramRows, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
