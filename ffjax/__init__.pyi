@@ -68,7 +68,7 @@ from ffjax.functional.lookup import lookup as lookup
 from ffjax.functional.program_cache import cache_programs as cache_programs
 from ffjax.functional.search import TopK as TopK
 from ffjax.functional.search.api import top_k as top_k
-from ffjax.functional.search.types import EmbeddingsLike as EmbeddingsLike
+from ffjax.functional.search.arguments import EmbeddingsLike as EmbeddingsLike
 from ffjax.kernels.normalize import normalize as normalize
 from ffjax.kernels.pool import pool as pool
 from ffjax.storage import PQ as PQ

@@ -20,7 +20,7 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.registry import Format
 from ffjax.formats.rows.row_blocks import Block, Blocks, RowSink, collect
-from ffjax.storage.divide import divide
+from ffjax.storage.composed import divide
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import first_words
 

@@ -1,14 +1,17 @@
-"""Unit length, with zero vectors left at zero."""
+"""Unit length, with zero vectors left at zero; reciprocal norms, which make products cosines."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from ffjax._internal.arguments import array_of
 
 # Sums of many squares outside of these would overflow, or the squares of small entries vanish.
 _LARGE, _SMALL = 1e12, 1e-12
+# Between these, neither a square that matters nor the sum of squares leaves the range of float32.
+MIN_SQUARES, MAX_SQUARES = 1e-26, 1e30
 
 
 def normalize(
@@ -41,7 +44,7 @@ def normalize(
 @jax.jit
 def _normalize(x: Array) -> tuple[Array, Array]:
     wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
-    largest = jax.lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
+    largest = lax.stop_gradient(jnp.abs(wide).max(-1, keepdims=True, initial=0.0))
     extreme = (largest > _LARGE) | ((largest < _SMALL) & (largest > 0))
     # A power of two, so that scaling there and back changes no bit of the result.
     scale = jnp.where(extreme, reciprocal_power(largest), 1.0)
@@ -57,9 +60,36 @@ def _normalize(x: Array) -> tuple[Array, Array]:
 def reciprocal_power(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """One over the power of two below each number, so that a product with it is exact."""
     info = jnp.finfo(x.dtype)
-    bits = jax.lax.bitcast_convert_type(x, f"int{info.bits}")
+    bits = lax.bitcast_convert_type(x, f"int{info.bits}")
     exponent = jnp.clip(bits >> info.nmant, 1, 2 * info.maxexp - 3)
-    return jax.lax.bitcast_convert_type((2 * info.maxexp - 2 - exponent) << info.nmant, x.dtype)
+    return lax.bitcast_convert_type((2 * info.maxexp - 2 - exponent) << info.nmant, x.dtype)
+
+
+def reciprocal_norms(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batch"]:
+    """One over the norm of each row; 0 for rows of zeros, anything for rows with NaN or infinity.
+
+    Examples:
+        >>> reciprocal_norms(jnp.array([[3e30, 4e30], [3e-30, 4e-30], [0.0, 0.0]])).tolist()
+        [1.9999...e-31, 2.0000...e+29, 0.0]
+    """
+    rows = rows.astype(jnp.float32)
+    squares = (rows * rows).sum(-1)
+
+    def scaled() -> Array:
+        largest = lax.stop_gradient(jnp.abs(rows).max(-1, keepdims=True, initial=0.0))
+        power = reciprocal_power(largest)
+        small = rows * power
+        return reciprocal_sqrt((small * small).sum(-1)) * power[..., 0]
+
+    # The second pass is made only where a row needs it (rows of zeros do).
+    in_range = (squares > MIN_SQUARES) & (squares < MAX_SQUARES)
+    return lax.cond(in_range.all(), lambda: reciprocal_sqrt(squares), scaled)
+
+
+def reciprocal_sqrt(squares: Float32[Array, "*batch"]) -> Float32[Array, "*batch"]:
+    """One over the square roots, 0 for zeros."""
+    positive = squares > 0
+    return jnp.where(positive, lax.rsqrt(jnp.where(positive, squares, 1.0)), 0.0)
 
 
 def unit_rows(

@@ -25,8 +25,8 @@ from jax import lax
 from jaxtyping import Array, Float32, UInt8
 
 from ffjax.kernels.gather_sum import gather_rows
-from ffjax.kernels.reciprocal_norms import reciprocal_norms, reciprocal_sqrt
-from ffjax.kernels.top_k.row_source import ChunkReader, RowSource
+from ffjax.kernels.normalize import reciprocal_norms, reciprocal_sqrt
+from ffjax.kernels.top_k.rows import ChunkReader, RowSource
 
 # How far, relatively, norms before and after a rotation may differ: rounding of OPQ's matrices.
 _ROUNDING = 1e-5

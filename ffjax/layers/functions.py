@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int32, UInt32
 from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax.functional.lookup import embed
-from ffjax.functional.search.types import EmbeddingsLike
+from ffjax.functional.search.arguments import EmbeddingsLike
 from ffjax.kernels.murmur3 import absorb, finish, start
 from ffjax.layers.features import TokenBatch
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights

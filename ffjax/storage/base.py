@@ -32,14 +32,15 @@ from ffjax._internal.arrays import (
 from ffjax._internal.chunk import Chunk, SnapshotValue
 from ffjax._internal.pytree import replace
 from ffjax.kernels.gather_sum import gather_sum
-from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.kernels.top_k.top_k_numpy import row_scores
+from ffjax.kernels.top_k.rows import RowSource
+from ffjax.kernels.top_k.top_k_numpy import Queries, Scores, row_scores
 
 Ids: TypeAlias = Integer[AnyArray, "*batch"]
 Slots: TypeAlias = Int32[Array, "*batch slots"]
 Vectors: TypeAlias = Float[Array, "*batch dims"]
 NewRows: TypeAlias = Float[np.ndarray, "n dims"]
 Gradient: TypeAlias = tuple[Array, ...]
+RowKey: TypeAlias = slice | np.ndarray
 
 # Numbers of a block of rows: 16 MiB of float32.
 _BLOCK_NUMBERS = 1 << 22
@@ -58,21 +59,19 @@ class Storage(Chunk, SnapshotValue):
             devices; empty if they cannot.
         host_cost: how long NumPy takes to read a row, compared with a row of float32.
         is_divided: whether the value itself says how its rows are divided over devices.
+        sums_are_linear: whether `partial_sum` is linear in the leaves of floats, so has no second
+            derivatives.
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ()
     host_cost: ClassVar[float] = 4
     is_divided: ClassVar[bool] = False
+    sums_are_linear: ClassVar[bool] = False
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
-
-    @property
-    def sums_are_linear(self) -> bool:
-        """Whether `partial_sum` is linear in the leaves of floats, so has no second derivatives."""
-        return False
 
     @property
     def dtype(self) -> np.dtype:
@@ -105,7 +104,10 @@ class Storage(Chunk, SnapshotValue):
         The gradient is a float32 array for each leaf of floats, in the order of the leaves.
         """
         _, pull_back = jax.vjp(lambda storage: storage.partial_sum(ids), self)
-        return add_leaves(gradient, pull_back(cotangent)[0])
+        leaves = jax.tree.leaves(pull_back(cotangent))
+        leaves = [leaf for leaf in leaves if leaf.dtype != jax.dtypes.float0]
+        pairs = zip(gradient, leaves, strict=True)
+        return tuple(total + leaf.astype(jnp.float32) for total, leaf in pairs)
 
     def row_source(self, n_rows: int) -> RowSource:
         """The first `n_rows` rows as search reads them: decoded in chunks, never as a whole."""
@@ -124,13 +126,11 @@ class Storage(Chunk, SnapshotValue):
             out: an array of the answer's shape to write the rows to.
         """
 
-    def view_rows(self, rows: slice | np.ndarray) -> np.ndarray:
+    def view_rows(self, rows: RowKey) -> np.ndarray:
         """Rows on the host that the caller must not change: not copied if they exist as rows."""
         return self.read(rows)
 
-    def host_scores(
-        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
-    ) -> Float32[np.ndarray, "batch n"]:
+    def host_scores(self, rows: RowKey, queries: Queries, *, unit: bool) -> Scores:
         """The products of some rows with queries in NumPy, divided by rows' norms if `unit`."""
         return row_scores(self.view_rows(rows), queries, unit=unit)
 
@@ -266,7 +266,15 @@ class RowArrays(Storage):
 
     def take(self, ids: np.ndarray) -> Storage:
         """A storage in memory of the rows with these numbers, in this order."""
-        return self._with_row_arrays(lambda array: _taken(array, ids))
+
+        def taken(array: Any) -> Array:
+            source = np.asarray(array)
+            out = aligned_empty((len(ids), *source.shape[1:]), source.dtype)
+            if len(ids):
+                np.take(source, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
+            return jax.device_put(out)
+
+        return self._with_row_arrays(taken)
 
     def slice_rows(self, key: slice) -> Storage:
         """A storage of the rows of a slice, views where that is possible."""
@@ -275,8 +283,13 @@ class RowArrays(Storage):
     def concat(self, rows: NewRows, at: int | None = None) -> Storage:
         """A storage in memory with more rows: from row `at` on, or after the last."""
         at = len(self) if at is None else at
-        added = self.encode(rows).items()
-        return replace(self, **{name: _inserted(getattr(self, name), x, at) for name, x in added})
+        stop, fields = at + len(rows), self.encode(rows)
+        for name, new in fields.items():
+            old = np.asarray(getattr(self, name))
+            out = aligned_empty((len(old) + len(rows), *old.shape[1:]), old.dtype)
+            out[:at], out[at:stop], out[stop:] = old[:at], new, old[at:]
+            fields[name] = jax.device_put(out)
+        return replace(self, **fields)
 
     def read_arrays(self, ids: Any) -> list[Any]:
         """Entries of the row arrays on the host; of another device's only these are fetched."""
@@ -323,26 +336,3 @@ def with_float_leaves(tree: Any, leaves: Any) -> Any:
     new = iter(leaves)
     is_float = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)  # noqa: E731
     return jax.tree.map(lambda leaf: next(new) if is_float(leaf) else leaf, tree)
-
-
-def add_leaves(gradient: Gradient, cotangent: Any) -> Gradient:
-    """Adds the leaves of floats of a storage of cotangents to a gradient."""
-    leaves = [x for x in jax.tree.leaves(cotangent) if x.dtype != jax.dtypes.float0]
-    pairs = zip(gradient, leaves, strict=True)
-    return tuple(total + leaf.astype(jnp.float32) for total, leaf in pairs)
-
-
-def _taken(array: Any, ids: np.ndarray) -> Any:
-    source = np.asarray(array)
-    out = aligned_empty((len(ids), *source.shape[1:]), source.dtype)
-    if len(ids):
-        np.take(source, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
-    return jax.device_put(out)
-
-
-def _inserted(array: Any, rows: np.ndarray, at: int) -> Any:
-    source = np.asarray(array)
-    out = aligned_empty((len(source) + len(rows), *source.shape[1:]), source.dtype)
-    stop = at + len(rows)
-    out[:at], out[at:stop], out[stop:] = source[:at], rows, source[at:]
-    return jax.device_put(out)

@@ -9,22 +9,26 @@ of its n-grams. The first rows are those of the words, at unit length, and the n
 So a memory map or the codes of a quantizer stay as they are, and nothing is computed in advance.
 """
 
+from functools import partial
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
+from jax.sharding import NamedSharding
 from jaxtyping import Float32
 
-from ffjax._internal.arrays import as_int32, is_traced, padded_size
+from ffjax._internal.arrays import as_int32, is_traced, padded_size, release_pages
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.normalize import normalize, unit_vector
+from ffjax.kernels.top_k.top_k_numpy import Queries, Scores
 from ffjax.storage.base import (
     Gradient,
     Ids,
+    RowKey,
     Slots,
     Storage,
     Vectors,
@@ -34,6 +38,7 @@ from ffjax.storage.base import (
 from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import MEAN_WITH_WORD, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.sharded import ShardedArray
 from ffjax.storage.word_sums import HOST_WORDS, NgramRows, compose
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
@@ -133,21 +138,21 @@ class ComposedArray(Storage, kind="ComposedArray"):
     def means(self, words: Ids) -> Vectors:
         """Words' rows before they are scaled to unit length; numbers are clipped into range."""
         flat = jnp.clip(as_int32(words), 0, max(self.n_words - 1, 0)).reshape(-1)
-        return self._means(flat).reshape(*words.shape, self.shape[1])
+        means = self.word_rows.gather(flat).astype(jnp.float32)
+        if self.indexer is not None and self.ngrams is not None:
+            table = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
+            args = self.ngrams, self.indexer, table_words(*table, flat), Subwords(self.width, 0)
+            means, _ = with_ngram_sums(means, jnp.zeros(flat.shape, bool), *args, MEAN_WITH_WORD)
+        return means.reshape(*words.shape, self.shape[1])
 
     def partial_sum(self, ids: Slots) -> Vectors:
         """As `gather_sum`: there is nothing to finish."""
         n, dims = self.n_words, self.shape[1]
-
-        def of_ngrams() -> Array:
-            if self.ngrams is None:
-                return jnp.zeros((*ids.shape[:-1], dims), jnp.float32)
-            return self.ngrams.gather_sum(jnp.where(ids >= n, ids - n, -1))
-
-        def with_words() -> Array:
-            return gather_sum(self.gather, ids, dims, unroll=1)
-
+        with_words = partial(gather_sum, self.gather, ids, dims, unroll=1)
+        if (ngrams := self.ngrams) is None:
+            return with_words()
         # As a rule n-grams are added up; composing words costs much more than reading n-grams.
+        of_ngrams = lambda: ngrams.gather_sum(jnp.where(ids >= n, ids - n, -1))  # noqa: E731
         return lax.cond(((ids >= 0) & (ids < n)).any(), with_words, of_ngrams)
 
     def add_gradient(self, gradient: Gradient, ids: Slots, cotangent: Vectors) -> Gradient:
@@ -174,9 +179,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
             rows[is_word] = self.units(flat[is_word])[0]
         return written(rows.reshape(*ids.shape, self.shape[1]), out)
 
-    def host_scores(
-        self, rows: slice | np.ndarray, queries: np.ndarray, *, unit: bool
-    ) -> Float32[np.ndarray, "batch n"]:
+    def host_scores(self, rows: RowKey, queries: Queries, *, unit: bool) -> Scores:
         """The products, of so few rows at a time that they are composed in NumPy."""
         ids = np.arange(len(self))[rows]
         blocks = (ids[i : i + HOST_WORDS] for i in range(0, len(ids) or 1, HOST_WORDS))
@@ -225,7 +228,7 @@ class ComposedArray(Storage, kind="ComposedArray"):
         for an array.
         """
         if is_traced(self):
-            return normalize(self._means(jnp.arange(self.n_words, dtype=jnp.int32)))[1][key]
+            return normalize(self.means(jnp.arange(self.n_words, dtype=jnp.int32)))[1][key]
         if isinstance(key, int | np.integer):
             return self._one(range(self.n_words)[int(key)])[1]
         ids = np.arange(self.n_words)[key]
@@ -250,11 +253,34 @@ class ComposedArray(Storage, kind="ComposedArray"):
             vector = (vector + total) / np.float32(1 + len(ids))
         return unit_vector(vector)
 
-    def _means(self, words: Array) -> Array:
-        word_rows = self.word_rows.gather(words).astype(jnp.float32)
-        if self.indexer is None or self.ngrams is None:
-            return word_rows
-        spans = table_words(jnp.asarray(self.table.data), jnp.asarray(self.table.offsets), words)
-        is_complete, subwords = jnp.zeros(words.shape, bool), Subwords(self.width, 0)
-        args = self.ngrams, self.indexer, spans, subwords, MEAN_WITH_WORD
-        return with_ngram_sums(word_rows, is_complete, *args)[0]  # type: ignore[misc]
+
+def divide(
+    storage: Storage, sharding: NamedSharding
+) -> tuple[ShardedArray, Float32[np.ndarray, " rows"] | None]:
+    """The rows of a storage, divided; and the norms of rows that are composed when they are read.
+
+    Each process composes the rows of its own devices. All processes get all norms.
+    """
+    if not isinstance(storage, ComposedArray):
+        return ShardedArray(storage, sharding), None
+    rows = _ComposedRows(storage)
+    divided = ShardedArray(unplaced(rows), sharding)
+    # Their blocks are those of the rows, so that each process gives the norms that it has computed.
+    norms = ShardedArray(rows.norms, sharding)
+    return divided, norms.read(slice(None))[:, 0]
+
+
+class _ComposedRows:
+    """The rows of a storage as an array that composes those that are read and notes their norms."""
+
+    def __init__(self, storage: ComposedArray) -> None:
+        self._storage, self.shape, self.dtype = storage, storage.shape, storage.dtype
+        self.norms = np.ones((len(storage), 1), np.float32)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        storage, (start, stop, _) = self._storage, key.indices(self.shape[0])
+        border = min(max(start, storage.n_words), stop)
+        units, self.norms[start:border, 0] = storage.units(np.arange(start, border))
+        rows = np.concatenate([units, storage.read(slice(border, stop))])
+        release_pages(storage)
+        return rows

@@ -1,19 +1,30 @@
-"""Dense storage: a matrix."""
+"""Dense storage: a matrix; and the few rows of any storage that a batch needs, as one."""
 
+import hashlib
 from functools import cached_property
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int32, Integer
 
-from ffjax._internal.arrays import AnyArray, placed_array
+from ffjax._internal.arrays import AnyArray, padded_size, placed_array
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add
-from ffjax.kernels.top_k.row_source import RowSource, of_matrix
-from ffjax.storage.base import Gradient, Ids, NewRows, RowArrays, Slots, Vectors, written
+from ffjax.kernels.top_k.rows import RowSource, of_matrix
+from ffjax.storage.base import (
+    Gradient,
+    Ids,
+    NewRows,
+    RowArrays,
+    RowKey,
+    Slots,
+    Storage,
+    Vectors,
+    written,
+)
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -40,6 +51,7 @@ class NdArray(RowArrays, kind="NdArray"):
     """
 
     row_arrays = ("matrix",)
+    sums_are_linear = True
     host_cost = 1
 
     matrix: Float[AnyArray, "rows dims"]
@@ -57,11 +69,6 @@ class NdArray(RowArrays, kind="NdArray"):
     def dtype(self) -> np.dtype:
         """The type of the numbers."""
         return self.matrix.dtype
-
-    @property
-    def sums_are_linear(self) -> bool:
-        """Whether sums are linear in the leaves of floats: yes."""
-        return True
 
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers, in the storage's own dtype; numbers are clipped."""
@@ -92,7 +99,7 @@ class NdArray(RowArrays, kind="NdArray"):
             return rows.copy()  # a view of the matrix
         return written(rows, out)
 
-    def view_rows(self, rows: slice | np.ndarray) -> np.ndarray:
+    def view_rows(self, rows: RowKey) -> np.ndarray:
         """Rows on the host; a slice of a matrix there is not copied."""
         (matrix,) = self._readable
         return np.asarray(matrix[rows]) if isinstance(rows, slice) else self.read(rows)
@@ -138,3 +145,29 @@ def check_matrix(matrix: Any) -> None:
             f"{matrix.ndim} of {matrix.dtype}. "
             "Convert it first, as in `np.asarray(x, dtype=np.float32)`."
         )
+
+
+class RowSubset(NamedTuple):
+    """Some rows of a storage."""
+
+    rows: NdArray  # padded so that batches share compiled programs
+    ids: Integer[np.ndarray, " n_rows"]  # their numbers in the storage
+    positions: Int32[np.ndarray, "*batch"]  # of what was requested; -1 where that was negative
+
+
+def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubset:
+    """Reads the rows that `ids` name, each once; negative ids name none."""
+    unique = np.unique(ids[ids >= 0])
+    positions = np.where(ids < 0, -1, np.searchsorted(unique, ids)).astype(np.int32)
+    size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
+    padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway
+    return RowSubset(NdArray(storage.embedding(padded)), padded, positions)
+
+
+def rows_hash(storage: Storage, n_rows: int | None = None) -> Any:
+    """A hash of the first rows as float32, wherever and however they are stored."""
+    n_rows = len(storage) if n_rows is None else n_rows
+    digest = hashlib.blake2b(f"{n_rows} x {storage.shape[1]}".encode(), digest_size=32)
+    for _, rows in storage.row_blocks(0, n_rows):
+        digest.update(rows.astype("<f4", order="C", copy=False).data)
+    return digest

@@ -16,7 +16,7 @@ from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, placed_array
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add
-from ffjax.kernels.top_k.row_source import RowSource
+from ffjax.kernels.top_k.rows import RowSource
 from ffjax.storage.base import Gradient, Ids, NewRows, RowArrays, Slots, Vectors
 
 _LARGEST = 127
@@ -48,6 +48,7 @@ class Int8Array(RowArrays, kind="Int8Array"):
     """
 
     row_arrays = ("codes", "scales")
+    sums_are_linear = True  # in the scales
 
     codes: Int8[AnyArray, "rows dims"]
     scales: Float32[AnyArray, " rows"]
@@ -62,11 +63,6 @@ class Int8Array(RowArrays, kind="Int8Array"):
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
         return self.codes.shape  # type: ignore[return-value]
-
-    @property
-    def sums_are_linear(self) -> bool:
-        """Whether sums are linear in the leaves of floats: yes, in the scales."""
-        return True
 
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers; numbers are clipped into range."""

@@ -12,7 +12,7 @@ from ffjax._internal.arguments import check_array, check_out, whole_number
 from ffjax._internal.arrays import AnyArray, on_host, placed_array
 from ffjax._internal.cpus import map_blocks, n_cpus
 from ffjax._internal.pytree import set_fields, value
-from ffjax.kernels.top_k.top_k_numpy import reciprocal_sqrt
+from ffjax.kernels.top_k.top_k_numpy import Queries, Scores, reciprocal_sqrt
 from ffjax.storage.base import written
 
 # Codes decoded at a time on the host: their centroids stay in the cache until they are read.
@@ -120,9 +120,7 @@ class PQ:
         """`reconstruct(codes[ids])`, decoding codes while they are in the cache; clips `ids`."""
         return self._decoded(codes, ids.reshape(-1), ids.shape, out)
 
-    def code_scores(
-        self, codes: np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
-    ) -> Float32[np.ndarray, "batch n"]:
+    def code_scores(self, codes: np.ndarray, queries: Queries, *, unit: bool) -> Scores:
         """Products of the vectors of codes with queries, by tables, see `kernels.pq_scan`.
 
         With `unit` they are divided by the vectors' norms, for quantizers that keep norms.

@@ -18,9 +18,9 @@ from ffjax._internal.arrays import AnyArray, placed_array
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, gather_sum
 from ffjax.kernels.pq_scan import decode, pq_source, rotate
-from ffjax.kernels.top_k.row_source import RowSource
-from ffjax.kernels.top_k.top_k_numpy import row_scores
-from ffjax.storage.base import Ids, NewRows, RowArrays, Slots, Vectors
+from ffjax.kernels.top_k.rows import RowSource
+from ffjax.kernels.top_k.top_k_numpy import Queries, Scores, row_scores
+from ffjax.storage.base import Ids, NewRows, RowArrays, RowKey, Slots, Vectors
 from ffjax.storage.pq import PQ
 
 
@@ -71,7 +71,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         return self.codes.shape[0], self.quantizer.reconstructed_len
 
     @property
-    def sums_are_linear(self) -> bool:
+    def sums_are_linear(self) -> bool:  # type: ignore[override]
         """Whether sums are linear in the leaves of floats: centroids are multiplied by norms."""
         return self.norms is None
 
@@ -119,9 +119,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
             rows *= np.asarray(norms[ids])[..., None]
         return rows
 
-    def host_scores(
-        self, rows: slice | np.ndarray, queries: Float32[np.ndarray, "batch dims"], *, unit: bool
-    ) -> Float32[np.ndarray, "batch n"]:
+    def host_scores(self, rows: RowKey, queries: Queries, *, unit: bool) -> Scores:
         """The products of some rows with queries in NumPy, by tables if that is possible."""
         if unit and not self.quantizer.keeps_norms:
             return row_scores(self.read(rows), queries, unit=True)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ffjax.functional.search.api import searched_rows, top_k
-from ffjax.functional.search.types import EmbeddingsLike
+from ffjax.functional.search.api import top_k
+from ffjax.functional.search.arguments import EmbeddingsLike, searched_rows
 from ffjax.storage import Storage
 
 BLOCK_ROWS = 1024

@@ -1,5 +1,6 @@
 """`top_k`: exact nearest rows of embeddings or of a storage."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,20 +9,30 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Integer
 
-from ffjax._internal.arguments import array_of, check_embeddings, whole_number
+from ffjax._internal.arguments import array_of, whole_number
 from ffjax._internal.arrays import AnyArray, is_traced
-from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.symbolic import in_blocks, is_symbolic
-from ffjax.functional.search.candidates import row_filter
+from ffjax.functional.search.arguments import (
+    EmbeddingsLike,
+    TopK,
+    check_options,
+    check_search,
+    checked_k,
+    row_filter,
+    searched_rows,
+)
 from ffjax.functional.search.on_device import search_on_device
 from ffjax.functional.search.out_of_core import search_out_of_core
-from ffjax.functional.search.rerank import check_rerank, read_and_rerank, rerank_rows
-from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
 from ffjax.kernels.top_k.block_max import Answers
-from ffjax.kernels.top_k.metrics import COS_MUL, METRICS
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.metrics import COS_MUL
+from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.search import best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling, tiling_of
 from ffjax.storage import ShardedArray, Storage
+from ffjax.storage.dense import read_subset
+from ffjax.storage.explicit import takes_explicit
+
+_QUERIES = 1024  # queries whose rows are read from a file at a time
 
 
 def top_k(
@@ -105,8 +116,8 @@ def top_k(
         what = "row numbers for each query, padded with -1"
         exclude = array_of("exclude", exclude, jnp.integer, what)
     check_search(storage, queries, metric)
-    _check_options(np.shape(queries), exclude, approximate)
-    exact = check_rerank(rerank, storage, n_rows)
+    check_options(np.shape(queries), exclude, approximate)
+    exact = _check_rerank(rerank, storage, n_rows)
     factor = whole_number("rerank_factor", rerank_factor, 1)
     batch = queries.shape[:-1]
     queries = queries.reshape(-1, queries.shape[-1])
@@ -121,7 +132,7 @@ def top_k(
     )
     if exact is not None:
         read = tiling is not None and _is_out_of_core(exact)
-        rerank_by = read_and_rerank if read else rerank_rows
+        rerank_by = _read_and_rerank if read else _rerank_rows
         scores, rows = rerank_by(exact, queries, rows, k=k, **options)
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), recall)
 
@@ -178,14 +189,6 @@ def search(
     return *answers, 1.0 if recall is None else recall
 
 
-def searched_rows(embeddings: EmbeddingsLike | Storage) -> tuple[Storage, int]:
-    """The storage, and how many rows of it are searched."""
-    if isinstance(embeddings, Storage):
-        return embeddings, len(embeddings)
-    check_embeddings(embeddings, expected="Embeddings or a storage")
-    return embeddings.storage, embeddings.vocab.n_word_rows
-
-
 def eager_tiling(*trees: Any) -> Tiling | None:
     """The tiling for arguments of a search, or `None` if one of them is traced."""
     return None if is_traced(trees) else tiling_of(jax.tree.leaves(trees))
@@ -207,31 +210,50 @@ def _is_divided(storage: Storage) -> bool:
     return bool(spec) and spec[0] is not None and not any(spec[1:])
 
 
-def check_search(storage: Storage, queries: Any, metric: str) -> None:
-    """Checks the dimensions of queries and the name of a metric."""
-    shape, dims = np.shape(queries), storage.shape[1]
-    if not shape or shape[-1] != dims:
-        raise ValueError(f"`queries`: expected {dims} dimensions, got shape {shape}.")
-    if not dims:
-        raise ValueError("`embeddings`: expected rows of at least one dimension, got 0.")
-    check_metric(metric)
-
-
-def check_metric(metric: str) -> None:
-    """Checks the name of a metric."""
-    check_choice("metric", metric, METRICS)
-
-
-def _check_options(shape: tuple[int, ...], exclude: Any, approximate: float | None) -> None:
-    if exclude is not None and exclude.shape[:-1] != shape[:-1]:
+def _check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
+    """The storage to rerank by, if any, with the same rows and dimensions."""
+    if rerank is None:
+        return None
+    if isinstance(rerank, Storage):
+        exact, same_rows = rerank, len(rerank) in (n_rows, len(storage))
+    elif isinstance(rerank, EmbeddingsLike):
+        exact, same_rows = rerank.storage, rerank.vocab.n_word_rows == n_rows
+    else:
+        raise TypeError(f"`rerank`: expected embeddings or a storage, got {type(rerank).__name__}.")
+    if not same_rows or exact.shape[1] != storage.shape[1]:
         raise ValueError(
-            f"`exclude`: expected shape {shape[:-1]} and one more axis, a list of rows for each "
-            f"query, got {exclude.shape}."
+            f"`rerank`: expected the same rows, {n_rows} of {storage.shape[1]} dimensions, got "
+            f"{exact!r}. It must have a row for each row that is searched."
         )
-    if approximate is None:
-        return
-    expected = "`approximate`: expected a recall above 0 and up to 1, or None"
-    if isinstance(approximate, bool) or not isinstance(approximate, float | int | np.number):
-        raise TypeError(f"{expected}, got {type(approximate).__name__} {approximate!r}.")
-    if not 0 < approximate <= 1:
-        raise ValueError(f"{expected}, got {approximate}.")
+    return exact
+
+
+@partial(jax.jit, static_argnames=("k", "metric", "tiling"))
+@takes_explicit
+def _rerank_rows(
+    exact: Storage,
+    queries: Array,
+    rows: Array,
+    *,
+    k: int,
+    metric: str,
+    tiling: Tiling | None = None,
+) -> Answers:
+    """The best `k` of some rows, `(scores, rows)`, equal scores in the order of the rows."""
+    return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric, tiling)
+
+
+def _read_and_rerank(exact: Storage, queries: Any, rows: Array, **options) -> Answers:
+    """As `_rerank_rows`, outside of `jit`: reads only the rows listed, once for many queries."""
+    starts = range(0, max(1, queries.shape[0]), _QUERIES)
+    blocks = [slice(start, start + _QUERIES) for start in starts]
+    answers = []
+    for block in blocks:
+        subset = read_subset(exact, np.asarray(rows[block]))
+        positions = jnp.asarray(subset.positions)
+        scores, best = _rerank_rows(subset.rows, queries[block], positions, **options)
+        best = np.asarray(best)
+        ids = np.append(subset.ids, -1)  # -1, no row: the last
+        answers.append((scores, jnp.asarray(ids[best].astype(np.int32))))
+    scores, best = (jnp.concatenate(both) for both in zip(*answers, strict=True))
+    return scores, best

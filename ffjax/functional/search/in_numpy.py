@@ -7,13 +7,19 @@ from jaxtyping import Float32, Int32
 
 from ffjax._internal.arrays import padded_size, release_pages
 from ffjax._internal.cpus import map_blocks
-from ffjax.functional.search.api import check_search, searched_rows, top_k, top_products
-from ffjax.functional.search.candidates import row_filter
+from ffjax.functional.search.api import top_k, top_products
+from ffjax.functional.search.arguments import (
+    EmbeddingsLike,
+    TopK,
+    check_search,
+    checked_k,
+    row_filter,
+    searched_rows,
+)
 from ffjax.functional.search.out_of_core import KEEP
-from ffjax.functional.search.types import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.tier import SEARCH_NUMBERS, in_numpy
 from ffjax.kernels.top_k.metrics import COS_MUL
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.top_k_numpy import (
     Answers,
     best_rows,

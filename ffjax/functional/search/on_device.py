@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from ffjax._internal.jax_compat import gathered
 from ffjax.kernels.top_k.block_max import Answers, take_best
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.search import no_answers, top_k_rows
 from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import ShardedArray, Storage

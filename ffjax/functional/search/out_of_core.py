@@ -17,8 +17,7 @@ from jaxtyping import Array
 from ffjax._internal.arrays import ALIGNMENT, AnyArray, aligned_empty, release_pages
 from ffjax._internal.memmap import read_ahead
 from ffjax.kernels.top_k.block_max import Answers, take_best
-from ffjax.kernels.top_k.row_filter import RowFilter, listed_rows
-from ffjax.kernels.top_k.row_source import of_flat
+from ffjax.kernels.top_k.rows import RowFilter, listed_rows, of_flat
 from ffjax.kernels.top_k.search import no_answers, top_k_rows
 from ffjax.kernels.top_k.tiling import Tiling
 from ffjax.storage import NdArray, Storage

@@ -30,8 +30,7 @@ from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.top_k.metrics import Scorer
-from ffjax.kernels.top_k.row_filter import RowFilter
-from ffjax.kernels.top_k.row_source import ChunkReader
+from ffjax.kernels.top_k.rows import ChunkReader, RowFilter
 from ffjax.kernels.top_k.threshold_select import capacity_for, largest
 from ffjax.kernels.top_k.tiling import Tiling
 

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float32
 
 from ffjax.kernels.normalize import normalize
-from ffjax.kernels.top_k.row_source import ChunkReader, RowSource
+from ffjax.kernels.top_k.rows import ChunkReader, RowSource
 from ffjax.kernels.top_k.tiling import Tiling
 
 METRICS = ("dot", "cosine", "euclidean", "angular")

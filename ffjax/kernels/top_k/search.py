@@ -14,8 +14,7 @@ from ffjax.kernels.top_k.block_max import (
     take_best,
 )
 from ffjax.kernels.top_k.metrics import Scorer, from_cosine, prepared_queries
-from ffjax.kernels.top_k.row_filter import RowFilter, listed_rows
-from ffjax.kernels.top_k.row_source import RowSource, of_listed
+from ffjax.kernels.top_k.rows import RowFilter, RowSource, listed_rows, of_listed
 from ffjax.kernels.top_k.tiling import ACCELERATOR, Tiling, for_platform
 
 

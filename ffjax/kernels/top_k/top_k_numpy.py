@@ -4,24 +4,27 @@ The score of a row depends on that row and the query alone, never on where the r
 equal rows tie exactly.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Int64
 
 from ffjax._internal.arrays import AnyArray
-from ffjax.kernels.normalize import unit_rows
+from ffjax.kernels.normalize import MAX_SQUARES, MIN_SQUARES, unit_rows
 
 # Numbers of rows that stay in a core's cache while all queries are multiplied with them.
 _CACHED_NUMBERS = 1 << 18
-# Between these, neither a square that matters nor the sum of squares leaves the range of float32.
-_MIN_SQUARES, _MAX_SQUARES = 1e-26, 1e30
 _EPSILON = 1e-6
 # Scores of which the largest is taken first when the best are chosen.
 _GROUP_SIZE = 128
 
 
-def row_scores(
-    rows: Float[AnyArray, "n dims"], queries: Float32[np.ndarray, "batch dims"], *, unit: bool
-) -> Float32[np.ndarray, "batch n"]:
+Queries: TypeAlias = Float32[np.ndarray, "batch dims"]
+Scores: TypeAlias = Float32[np.ndarray, "batch n"]
+Answers: TypeAlias = tuple[Float32[np.ndarray, "batch k"], Int32[np.ndarray, "batch k"]]
+
+
+def row_scores(rows: Float[AnyArray, "n dims"], queries: Queries, *, unit: bool) -> Scores:
     """The products of rows with queries, divided by the norms of the rows if `unit`."""
     scores = np.empty((len(queries), len(rows)), np.float32)
     step = max(1, _CACHED_NUMBERS // max(1, rows.shape[1]))
@@ -39,7 +42,7 @@ def row_scores(
 
 
 def reciprocal_norms(rows: Float32[np.ndarray, "n dims"]) -> Float32[np.ndarray, " n"]:
-    """As `ffjax.kernels.reciprocal_norms`.
+    """As `ffjax.kernels.normalize`.
 
     Examples:
         >>> reciprocal_norms(np.array([[3e30, 4e30], [3e-30, 4e-30], [0, 0]], np.float32)).tolist()
@@ -47,7 +50,7 @@ def reciprocal_norms(rows: Float32[np.ndarray, "n dims"]) -> Float32[np.ndarray,
     """
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.vecdot(rows, rows)
-    extreme = np.flatnonzero(~((squares > _MIN_SQUARES) & (squares < _MAX_SQUARES)))
+    extreme = np.flatnonzero(~((squares > MIN_SQUARES) & (squares < MAX_SQUARES)))
     reciprocals = reciprocal_sqrt(squares)
     if extreme.size:
         wide = rows[extreme].astype(np.float64)
@@ -66,7 +69,7 @@ def unit_queries(queries: Float32[np.ndarray, "*batch dims"]) -> Float32[np.ndar
     return units.reshape(queries.shape)
 
 
-def cos_mul(cosines: Float32[np.ndarray, "batch 3 n"]) -> Float32[np.ndarray, "batch n"]:
+def cos_mul(cosines: Float32[np.ndarray, "batch 3 n"]) -> Scores:
     """3CosMul, as in `ffjax.kernels.top_k.metrics`, of the cosines with a, b and c."""
     a, b, c = np.moveaxis((1 + cosines) / 2, 1, 0)
     return b * c / (a + np.float32(_EPSILON))
@@ -110,12 +113,7 @@ def best_positions(scores: Float32[np.ndarray, " n"], k: int) -> Int64[np.ndarra
     return positions[np.argsort(-scores[positions], kind="stable")[:k]]
 
 
-Answers = tuple[Float32[np.ndarray, "batch k"], Int32[np.ndarray, "batch k"]]
-
-
-def best_rows(
-    scores: Float32[np.ndarray, "batch n"], rows: Int32[np.ndarray, " n"] | int, k: int
-) -> Answers:
+def best_rows(scores: Scores, rows: Int32[np.ndarray, " n"] | int, k: int) -> Answers:
     """The `k` best of the scores of some rows, or of rows from a first one on, for each query."""
     best = np.full((len(scores), k), -np.inf, np.float32)
     numbers = np.full((len(scores), k), -1, np.int32)

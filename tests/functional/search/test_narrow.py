@@ -8,7 +8,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 import ffjax
 from ffjax.functional.search.on_device import search_on_device
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.tiling import CPU
 from tests.builders import storage
 from tests.functional.search.reference import normals

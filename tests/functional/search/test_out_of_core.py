@@ -9,7 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.functional.search import out_of_core as blocks
-from ffjax.functional.search.candidates import row_filter
+from ffjax.functional.search.arguments import row_filter
 from ffjax.functional.search.out_of_core import map_slice, search_out_of_core
 from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference

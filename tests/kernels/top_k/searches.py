@@ -5,8 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ffjax.kernels.top_k.row_filter import RowFilter
-from ffjax.kernels.top_k.row_source import of_matrix
+from ffjax.kernels.top_k.rows import RowFilter, of_matrix
 from ffjax.kernels.top_k.search import top_k_rows
 from ffjax.kernels.top_k.tiling import CPU
 

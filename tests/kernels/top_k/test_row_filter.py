@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.rows import RowFilter
 from tests.functional.search.reference import agree, integers, reference
 from tests.kernels.top_k.searches import TILINGS, TINY, search
 

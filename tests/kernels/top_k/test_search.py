@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import export, lax
 
-from ffjax.kernels.top_k.row_filter import RowFilter
+from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.tiling import ACCELERATOR, CPU
 from tests.functional.search.reference import agree, integers, normals, reference
 from tests.kernels.top_k.searches import TINY, search
