@@ -72,12 +72,13 @@ class NotedStage(TextStage):
 at_begin = []
 Thread(target=watch, daemon=True).start()
 ray.init(num_cpus=4)
+ray.data.DataContext.get_current().target_max_block_size = 8 << 20
 ray.data.read_parquet(f"{folder}/lines").map_batches(
     NotedStage,
     fn_constructor_args=(f"{folder}/demo.fifu",),
     batch_format="pyarrow",
     batch_size=16384,
-    concurrency=2,
+    compute=ray.data.ActorPoolStrategy(size=2),
 ).write_parquet(f"{folder}/vectors")
 print(time.time(), cpu_seconds() - at_begin[0])
 """
