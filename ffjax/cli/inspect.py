@@ -9,8 +9,8 @@ from typer import Argument, Exit, Option
 
 import ffjax
 from ffjax._internal.json_lines import to_json
-from ffjax.cli import files as inputs
-from ffjax.cli.files import input_of, load, shown, task
+from ffjax.cli import files
+from ffjax.cli.files import load, shown, task
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import OUTPUT_HELP, Json, MethodOption, Source
 from ffjax.cli.output import console, facts, plain_table, short, tabbed
@@ -38,10 +38,10 @@ def info(source: Source, json: Json = False) -> None:
 
     file = source.file
     with task("Reading", file, "load"):
-        values = describe(input_of(file), source.format, **inputs.reading_options(source))
+        values = describe(files.input_of(file), source.format, **files.reading_options(source))
     if "vocabulary" in values:
         values["vocabulary"] = values["vocabulary"].replace("`words=`", "--input-words")
-    facts({"file": shown(file), "bytes": inputs.size_of(file), **values}, json)
+    facts({"file": shown(file), "bytes": files.size_of(file), **values}, json)
 
 
 def metadata(
@@ -68,14 +68,14 @@ def metadata(
     if output is not None and replace is not None:
         if source.file == replace == "-":
             raise BadInput("expected EMBEDDINGS or --replace on standard input, got both.")
-        inputs.check_distinct(output, replace)
-        target = inputs.finalfusion_target(output, "metadata unchanged")
+        files.check_distinct(output, replace)
+        target = files.finalfusion_target(output, "metadata unchanged")
         is_stdin = replace == "-"
         text = sys.stdin.read() if is_stdin else Path(replace).read_text("utf-8", "surrogateescape")
         emb = load(source, mmap=True)
         with translated("from_toml", shown(replace)):
             document = ffjax.Metadata.from_toml(text)
-        inputs.save(emb.replace(metadata=document), target)
+        files.save(emb.replace(metadata=document), target)
         return
     document = load(source, mmap=True).metadata
     if document is None:
@@ -89,7 +89,7 @@ def metadata(
 
 def evaluate(
     source: Source,
-    files: Annotated[
+    paths: Annotated[
         list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
     ],
     restrict: Annotated[
@@ -123,13 +123,13 @@ def evaluate(
     from ffjax.evaluate.datasets import holds_analogies
 
     kinds = []
-    for file in files:  # a missing file fails before the long work
+    for file in paths:  # a missing file fails before the long work
         with translated("evaluate", file):
             kinds.append(holds_analogies(file))
     emb = load(source)
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     asking: Any = {"skip": "answer" if count_unknown else "any", "method": method, **options}
-    for file, is_analogies in zip(files, kinds, strict=True):
+    for file, is_analogies in zip(paths, kinds, strict=True):
         with task("Answering", file, "evaluate", unit="questions") as bar:
             rows: list[tuple[Any, ...]]
             if is_analogies:

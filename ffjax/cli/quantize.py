@@ -76,18 +76,10 @@ def quantize(
         if most is not None:
             chosen, codes = _best_within(emb, most, format, method, bits or 8, not raw)
             say(f"chose --method {chosen}" + (f" --subquantizers {codes}." if codes else "."))
-        small, quality = ffjax.quantize(
-            emb,
-            chosen,
-            subquantizers=codes,
-            bits=bits,
-            iterations=iterations,
-            attempts=attempts,
-            sample=sample,
-            normalize=False if raw else chosen in TRAINED or None,
-            key=jax.random.key(seed),
-            progress=bar.show,
-        )
+        options: Any = {"subquantizers": codes, "bits": bits, "iterations": iterations}
+        options |= {"attempts": attempts, "sample": sample, "key": jax.random.key(seed)}
+        options["normalize"] = False if raw else chosen in TRAINED or None
+        small, quality = ffjax.quantize(emb, chosen, progress=bar.show, **options)
         return small
 
     rewrite(source, target, change, "Quantizing", function="quantize")

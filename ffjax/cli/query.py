@@ -3,7 +3,6 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import chain, compress
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,16 +52,19 @@ def similar(
       ffjax similar words.fifu berlin --metric angular --restrict 50000
       echo tea | ffjax similar words.fifu - | cut -f 2
     """
+    batches = queries(words, search.input, 1, source.file)
+    emb = load_words(source)
 
-    def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
-        unknown = [word for (word,) in batch if emb.vocab.row_of(word) is None]
+    def answer(batch: list[Query]) -> list[Outcome]:
+        rows = emb.vocab.rows_of([word for (word,) in batch])
+        unknown = [word for (word,), row in zip(batch, rows, strict=True) if row < 0]
         lower = [word.lower() for word in unknown]
         for word, name, row in zip(unknown, lower, emb.vocab.rows_of(lower), strict=True):
             if row >= 0:
                 say(f"{word} is unknown, but {name} is a word.")
         return neighbours(emb, batch, search)
 
-    _answer_queries(source, queries(words, search.input, 1, source.file), answer, json)
+    _print_answers(batches, answer, json)
 
 
 def analogy(
@@ -101,8 +103,10 @@ def analogy(
         raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {search.metric}.")
     # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     excluded = [i for i, role in enumerate("abc") if role not in included]
+    batches = queries(words, search.input, 3, source.file)
+    emb = load_words(source)
 
-    def answer(emb: "ffjax.Embeddings", batch: list[Query]) -> list[Outcome]:
+    def answer(batch: list[Query]) -> list[Outcome]:
         from ffjax.functional.analogy import host_answer
 
         vectors, ids, has_vector = _looked_up(emb, batch)
@@ -111,7 +115,7 @@ def analogy(
         best = host_answer(emb, terms, method=method, exclude=exclude, **_limits(emb, search))
         return _outcomes(emb, batch, vectors, has_vector, best)
 
-    _answer_queries(source, queries(words, search.input, 3, source.file), answer, json)
+    _print_answers(batches, answer, json)
 
 
 def search(
@@ -165,6 +169,7 @@ def search(
         vectors, counts = ffjax.embed_text(emb, data, **changes)
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     numbers = counts.nonzero()[0]  # of the lines that have a vector
+    vectors = vectors[numbers]
 
     def answers(rows: Any, scores: Any) -> list[Answer]:
         return [
@@ -176,24 +181,13 @@ def search(
         with translated("embed_text", shown(input or "-")), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each query without a vector is reported below
             targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **changes)
-            best = ffjax.search(vectors[numbers], targets, k)
+            best = ffjax.search(vectors, targets, k)
         return [
             (answers(rows, scores), _NO_LINE) if count else (None, _NO_VECTOR)
             for rows, scores, count in zip(best.rows, best.scores, counts, strict=True)
         ]
 
     _print_answers(batches, answer, json)
-
-
-def _answer_queries(
-    source: Source,
-    batches: Iterator[list[Query]],
-    answer: Callable[["ffjax.Embeddings", list[Query]], list[Outcome]],
-    as_json: bool,
-) -> None:
-    """Loads embeddings, and answers queries a batch at a time."""
-    emb = load_words(source)
-    _print_answers(batches, partial(answer, emb), as_json)
 
 
 def _print_answers(

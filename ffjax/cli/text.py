@@ -1,22 +1,12 @@
 """`ffjax embed` and `ffjax classify`: texts as vectors, or with labels."""
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
 import ffjax
-from ffjax.cli import options
-from ffjax.cli.files import (
-    check_output,
-    input_of,
-    keep_programs,
-    load_model,
-    output_of,
-    size_of,
-    task,
-    text_source,
-)
+from ffjax.cli import files, options
 from ffjax.cli.messages import BadInput, say
 from ffjax.cli.options import OUTPUT_HELP, Json, Source
 
@@ -26,7 +16,7 @@ Corpus = Literal["text", "json", "parquet"]
 
 
 def embed(
-    files: Annotated[
+    paths: Annotated[
         list[str], Argument(metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input.")
     ],
     output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
@@ -53,33 +43,27 @@ def embed(
       ffjax embed cc.de.300.bin corpus.txt -o vectors.npy --pooling fasttext
       zcat corpus.gz | ffjax embed words.fifu - -o vectors.npy --dtype float16
     """
-    if len(files) > 2:
-        names = " ".join(files)
-        raise BadInput(f"expected embeddings and a text, got {len(files)} files: {names}.")
-    if files == ["-", "-"]:
+    if len(paths) > 2:
+        names = " ".join(paths)
+        raise BadInput(f"expected embeddings and a text, got {len(paths)} files: {names}.")
+    if paths == ["-", "-"]:
         raise BadInput("expected embeddings or a text on standard input, got both.")
     if output == "-":
         raise BadInput("expected a file for the vectors, got standard output.")
-    text = files[-1]
-    source, size = text_source(text), size_of(text)
-    check_output(output, *files, ending=".npy")
-    if len(files) == 1:
+    text = paths[-1]
+    source, size = files.text_source(text), files.size_of(text)
+    files.check_output(output, *paths, ending=".npy")
+    if len(paths) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
-        keep_programs()
+        files.keep_programs()
         emb = ffjax.demo()
     else:
-        emb = load_model(Source(files[0], format, lossy, input_dims, member))
-    with task("Embedding lines with", files[0], "embed_file", size, unit="bytes") as bar:
-        n_lines = ffjax.embed_file(
-            emb,
-            source,
-            output,
-            pooling=pooling,
-            lowercase=lowercase,
-            strip_punctuation=strip_punctuation,
-            dtype=dtype,
-            progress=lambda n_bytes, _: bar.advance(n_bytes),
-        )
+        emb = files.load_model(Source(paths[0], format, lossy, input_dims, member))
+    with files.task("Embedding lines with", paths[0], "embed_file", size, unit="bytes") as bar:
+        choices: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+        choices |= {"pooling": pooling, "dtype": dtype}
+        choices["progress"] = lambda n_bytes, _: bar.advance(n_bytes)
+        n_lines = ffjax.embed_file(emb, source, output, **choices)
     say(f"{output}: {n_lines:,} x {emb.dims} of {dtype}.")
 
 
@@ -122,27 +106,19 @@ def classify(
     is_parquet = (format or format_of(file)) == "parquet"
     if output == "-" and is_parquet:
         raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
-    source = text_source(file)
-    with task("Loading", model, "load_classifier"):
-        keep_programs()
-        classifier = ffjax.load_classifier(input_of(model), mmap=True)
+    source = files.text_source(file)
+    with files.task("Loading", model, "load_classifier"):
+        files.keep_programs()
+        classifier = ffjax.load_classifier(files.input_of(model), mmap=True)
     # Of Parquet the compressed size says little.
-    size, unit = (None, "documents") if is_parquet else (size_of(file), "bytes")
+    size, unit = (None, "documents") if is_parquet else (files.size_of(file), "bytes")
     sys.stdout.flush()
-    with task("Classifying", file, "classify_file", size, unit=unit) as bar:
-        n = ffjax.classify_file(
-            classifier,
-            source,
-            output_of(output),
-            column=column,
-            k=k,
-            threshold=threshold,
-            restrict=restrict and restrict.split(","),
-            label=score,
-            lowercase=lowercase,
-            format=format,
-            target_format="json" if json and not is_parquet else None,
-            progress=lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes),
-        )
+    with files.task("Classifying", file, "classify_file", size, unit=unit) as bar:
+        choices: Any = {"column": column, "lowercase": lowercase, "format": format}
+        choices |= {"k": k, "threshold": threshold, "label": score}
+        choices["restrict"] = restrict and restrict.split(",")
+        choices["target_format"] = "json" if json and not is_parquet else None
+        choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
+        n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)
     if output != "-":
         say(f"{output}: {n:,} documents.")

@@ -180,9 +180,7 @@ class Embeddings(EverydayVerbs):
             >>> emb.embedding("berlin").shape, emb.embedding("12345") is None
             ((100,), True)
         """
-        if out is not None:
-            check_out(out, (self.dims,), self.storage.dtype)
-        row = self._known_row(word)
+        row = self._known_row(word, out)
         if row is not None:
             return self.storage.read(row, out)
         answer = oov_vector(self, word)
@@ -211,14 +209,10 @@ class Embeddings(EverydayVerbs):
         """
         if self.norms is None:
             raise TypeError("`norms`: embeddings don't contain norms. Add them with `replace`.")
-        if out is not None:
-            check_out(out, (self.dims,), self.storage.dtype)
-        row = self._known_row(word)
+        row = self._known_row(word, out)
         if row is not None:
             return self.storage.read(row, out), self.norms[row]
-        answer = oov_vector(self, word)
-        if answer is None:
-            answer = default
+        answer = oov_vector(self, word) or default
         return None if answer is None else (_written(answer[0], out), answer[1])
 
     def embedding_batch(self, words: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -311,7 +305,10 @@ class Embeddings(EverydayVerbs):
         def __getattr__(self, name: str) -> Any:
             return missing_attribute(self, name, ATTRIBUTES.get(name))
 
-    def _known_row(self, word: str) -> int | None:
+    def _known_row(self, word: str, out: np.ndarray | None) -> int | None:
+        """The row of a known word; checks both arguments."""
+        if out is not None:
+            check_out(out, (self.dims,), self.storage.dtype)
         try:
             return self.vocab.row_of(word)
         except TypeError:

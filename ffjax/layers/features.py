@@ -236,13 +236,7 @@ _TEXTS: dict[str, Callable[[str], str]] = {
     "SUFFIX": lambda word: word[-3:],
     "SHAPE": _shape,
 }
-_FLAGS: dict[str, Callable[[str], bool]] = {
-    "SPACY": bool,  # of the context
-    "IS_SPACE": str.isspace,
-    "IS_ALPHA": str.isalpha,
-    "IS_ASCII": str.isascii,
-    "IS_DIGIT": str.isdigit,
-    "IS_LOWER": str.islower,
-    "IS_TITLE": str.istitle,
-    "IS_UPPER": str.isupper,
-}
+# `IS_SPACE` is `str.isspace`, and so on; `SPACY` depends on the context.
+_KINDS = ("space", "alpha", "ascii", "digit", "lower", "title", "upper")
+_FLAGS: dict[str, Callable[[str], bool]] = {"SPACY": bool}
+_FLAGS |= {f"IS_{kind.upper()}": getattr(str, f"is{kind}") for kind in _KINDS}
