@@ -22,26 +22,18 @@ ENDINGS = {"html": ".html", "atlas": ".parquet"}
 
 def explore(
     source: Source,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="Page, file or folder to write.")
-    ],
-    words: Annotated[int, Option("--words", "-n", min=1, help="Words to show.")] = 100_000,
+    output: Annotated[str, Option("-o", metavar="FILE", help="Page, file or folder to write.")],
+    words: Annotated[int, Option("-n", min=1, help="Words to show.")] = 100_000,
     projection: Annotated[
         str | None,
         Option(metavar="METHOD", help="umap (default), pca, tsne, umap-learn or FILE.npy."),
     ] = None,
-    neighbors: Annotated[
+    k: Annotated[
         int | None, Option("-k", min=1, max=100, help="Neighbours of each word; default 20.")
     ] = None,
-    title: Annotated[
-        str | None, Option(help="Heading of the page (by default the file's name).")
-    ] = None,
-    to: Annotated[
-        Target, Option("--to", "-t", metavar="PROGRAM", help="Program that shows the map.")
-    ] = "html",
-    seed: Annotated[
-        int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed; default 0.")
-    ] = None,
+    title: Annotated[str | None, Option(help="Heading (by default the file's name).")] = None,
+    to: Annotated[Target, Option("-t", metavar="PROGRAM", help="Program for the map.")] = "html",
+    seed: Annotated[int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed, or 0.")] = None,
 ) -> None:
     """Write a page to explore words on a map, with search, neighbours and analogies.
 
@@ -60,7 +52,7 @@ def explore(
       ffjax explore words.fifu -o words.html --projection pca
       ffjax explore words.fifu -o words.parquet --to atlas
     """
-    chosen = {"--projection": projection, "-k": neighbors, "--title": title, "--seed": seed}
+    chosen = {"--projection": projection, "-k": k, "--title": title, "--seed": seed}
     for name in IGNORED[to]:
         if chosen[name] is not None:
             raise BadInput(f"--to {to} doesn't take `{name}`.")
@@ -73,7 +65,7 @@ def explore(
         check_output(output, source.file, ending=ENDINGS[to])
     positions = _positions(projection or "umap")
     emb = load(source, mmap=True)
-    options = {"limit": words, "projection": positions, "neighbors": neighbors or 20}
+    options = {"limit": words, "projection": positions, "neighbors": k or 20}
     with task("Reading", source.file, "explore") as bar:
         import jax
 
@@ -93,7 +85,7 @@ def explore(
 
 def neighbours(
     source: Source,
-    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="Parquet file to write.")],
+    output: Annotated[str, Option("-o", metavar="FILE", help="Parquet file to write.")],
     k: Annotated[int, Option("-k", min=1, help="Number of neighbours of each word.")] = 10,
     metric: MetricOption = "cosine",
 ) -> None:

@@ -48,7 +48,7 @@ def metadata(
     source: Source,
     output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
     replace: Annotated[
-        str | None, Option("--replace", metavar="TOML", help="New metadata; - for standard input.")
+        str | None, Option(metavar="TOML", help="New metadata; - for standard input.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -89,18 +89,12 @@ def metadata(
 
 def evaluate(
     source: Source,
-    paths: Annotated[
-        list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
-    ],
+    paths: Annotated[list[str], Argument(metavar="FILE...", help="Analogies or word pairs.")],
     restrict: Annotated[
-        int, Option("--restrict", "-r", min=0, help="Use only the first N words; 0 for all.")
+        int, Option("-r", min=0, help="Use only the first N words; 0 for all.")
     ] = 300_000,
-    case_sensitive: Annotated[
-        bool, Option("--case-sensitive", help="Distinguish upper and lower case.")
-    ] = False,
-    count_unknown: Annotated[
-        bool, Option("--count-unknown", help="Skip an analogy only if its answer is unknown.")
-    ] = False,
+    case_sensitive: Annotated[bool, Option(help="Distinguish upper and lower case.")] = False,
+    count_unknown: Annotated[bool, Option(help="Skip only if the answer is unknown.")] = False,
     method: MethodOption = "3cosadd",
     json: Json = False,
 ) -> None:

@@ -33,23 +33,15 @@ InputFormat = Annotated[
     ReadFormat | None,
     Option("--format", "--from", "-f", help="Format (detected by default)."),
 ]
-Lossy = Annotated[bool, Option("--lossy", help="Replace bytes that are not UTF-8.")]
-InputDims = Annotated[
-    int | None, Option("--input-dims", min=1, help="Dimensions, if text is ambiguous.")
-]
-Member = Annotated[
-    str | None, Option("--member", metavar="NAME", help="File or folder to read in an archive.")
-]
-Lowercase = Annotated[bool, Option("--lowercase", help="Look words up in lower case.")]
-StripPunctuation = Annotated[
-    bool, Option("--strip-punctuation", help="Ignore punctuation around words.")
-]
-Json = Annotated[bool, Option("--json", help="Print JSON, one object per line.")]
-MetricOption = Annotated[Metric, Option("--metric", "-m", help="Similarity metric.")]
+Lossy = Annotated[bool, Option(help="Replace bytes that are not UTF-8.")]
+InputDims = Annotated[int | None, Option(min=1, help="Dimensions, if text is ambiguous.")]
+Member = Annotated[str | None, Option(metavar="NAME", help="File or folder to read in an archive.")]
+Lowercase = Annotated[bool, Option(help="Look words up in lower case.")]
+StripPunctuation = Annotated[bool, Option(help="Ignore punctuation around words.")]
+Json = Annotated[bool, Option(help="Print JSON, one object per line.")]
+MetricOption = Annotated[Metric, Option("-m", help="Similarity metric.")]
 MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]
-Restrict = Annotated[
-    int | None, Option("--restrict", "-r", min=1, help="Search only the first N words.")
-]
+Restrict = Annotated[int | None, Option("-r", min=1, help="Search only the first N words.")]
 
 
 class Source(NamedTuple):
@@ -67,10 +59,10 @@ class Source(NamedTuple):
     input_dims: InputDims = None
     member: Member = None
     input_words: Annotated[
-        str | None, Option("--input-words", metavar="NAME", help="Column, array or file of words.")
+        str | None, Option(metavar="NAME", help="Column, array or file of words.")
     ] = None
     input_vectors: Annotated[
-        str | None, Option("--input-vectors", metavar="NAME", help="Column or array of vectors.")
+        str | None, Option(metavar="NAME", help="Column or array of vectors.")
     ] = None
 
 
@@ -80,7 +72,7 @@ class Target(NamedTuple):
     output: Output
     to: Annotated[
         WrittenFormat | None,
-        Option("--to", "-t", metavar="FORMAT", help="Format (by default from the name)."),
+        Option("-t", metavar="FORMAT", help="Format (by default from the name)."),
     ] = None
 
 
@@ -89,7 +81,7 @@ class Search(NamedTuple):
 
     input: Annotated[
         str | None,
-        Option("--input", metavar="FILE", help="One query per line; - for standard input."),
+        Option(metavar="FILE", help="One query per line; - for standard input."),
     ] = None
     k: Annotated[int, Option("-k", min=1, help="Number of answers to each query.")] = 10
     metric: MetricOption = "dot"
@@ -153,17 +145,27 @@ def escape(text: str) -> str:
 
 
 def _shown(parameter: Parameter) -> Any:
-    """An annotation with a short name for the values of an option; its help lists choices."""
+    """An annotation with the long name of an option, if it has none, and one for its values.
+
+    Its help lists choices.
+    """
+    name = parameter.name
     kind, shared = get_args(parameter.annotation)
     info: Any = copy(shared)
+    is_option = type(shared) is OptionInfo
+    flags = info.param_decls or ()
+    # typer takes the first flag for a default until it reads the annotation.
+    has_long = any(str(flag).startswith("--") for flag in (info.default, *flags))
+    if is_option and len(name) > 1 and not has_long:
+        info.param_decls = (*flags, f"--{name.replace('_', '-')}")
     types = {kind, *get_args(kind)}  # of `int | None` too
     literals = [option for option in types if get_origin(option) is Literal]
     choices = [choice for literal in literals for choice in get_args(literal)]
     if choices:
-        info.metavar = info.metavar or parameter.name.upper()
+        info.metavar = info.metavar or name.upper()
         *first, last = choices
         info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
-    elif isinstance(info, OptionInfo):
+    elif is_option:
         shown = {bool: "", int: "N", float: "NUMBER"}
         names = [shown[option] for option in types if option in shown]
         info.metavar = names[0] if names else info.metavar or "TEXT"

@@ -45,15 +45,11 @@ class Point(NamedTuple):
 def plot(
     source: Source,
     words: Annotated[list[str], Argument(metavar="WORD...", help="Words to draw.")],
-    output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="Picture; - for standard output.")
-    ],
+    output: Annotated[str, Option("-o", metavar="FILE", help="Picture; - for standard output.")],
     k: Annotated[int, Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
     metric: MetricOption = "cosine",
     restrict: Restrict = None,
-    to: Annotated[
-        Picture | None, Option("--to", "-t", help="Format (by default from the name).")
-    ] = None,
+    to: Annotated[Picture | None, Option("-t", help="Format (by default from the name).")] = None,
 ) -> None:
     """Draw words and their neighbours.
 

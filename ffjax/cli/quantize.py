@@ -20,18 +20,16 @@ TRAINED = ("pq", "opq")
 def quantize(
     source: Source,
     target: Target,
-    method: Annotated[
-        Quantizer | None, Option("--method", "-m", help="Quantization method (pq by default).")
-    ] = None,
+    method: Annotated[Quantizer | None, Option("-m", help="Quantization (pq by default).")] = None,
     max_size: Annotated[
         str | None, Option(metavar="SIZE", help="Choose what fits a file of, say, 20MB.")
     ] = None,
     subquantizers: Annotated[
-        int | None, Option("--subquantizers", "-s", min=1, help="Bytes per row; default dims / 2.")
+        int | None, Option("-s", min=1, help="Bytes per row; default dims / 2.")
     ] = None,
     bits: Annotated[int | None, Option(min=1, max=8, help="Bits per code; default 8.")] = None,
     iterations: Annotated[
-        int | None, Option("--iterations", "-i", min=1, help="Training steps: 25, or 50 with opq.")
+        int | None, Option("-i", min=1, help="Training steps: 25, or 50 with opq.")
     ] = None,
     attempts: Annotated[int | None, Option(min=1, help="Trainings; the best counts.")] = None,
     sample: Annotated[int | None, Option(min=1, help="Training rows; 256 per centroid.")] = None,

@@ -128,7 +128,7 @@ def search(
     ] = None,
     k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
     embeddings: Annotated[
-        str, Option("--embeddings", "-e", metavar="FILE", help="Word vectors or static model.")
+        str, Option("-e", metavar="FILE", help="Word vectors or static model.")
     ] = DEMO,
     lowercase: options.Lowercase = False,
     strip_punctuation: options.StripPunctuation = False,

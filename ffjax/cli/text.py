@@ -19,7 +19,7 @@ def embed(
     paths: Annotated[
         list[str], Argument(metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input.")
     ],
-    output: Annotated[str, Option("--output", "-o", metavar="FILE", help="The .npy file.")],
+    output: Annotated[str, Option("-o", metavar="FILE", help="The .npy file.")],
     pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
     lowercase: options.Lowercase = False,
     strip_punctuation: options.StripPunctuation = False,
@@ -70,7 +70,7 @@ def embed(
 def classify(
     model: Annotated[str, Argument(metavar="MODEL", help="fastText classifier.")],
     file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
-    output: Annotated[str, Option("--output", "-o", metavar="FILE", help=OUTPUT_HELP)] = "-",
+    output: Annotated[str, Option("-o", metavar="FILE", help=OUTPUT_HELP)] = "-",
     k: Annotated[int, Option("-k", min=-1, help="Maximum number of labels; -1 for all.")] = 1,
     threshold: Annotated[float, Option(help="Minimum probability of a label.")] = 0.0,
     restrict: Annotated[
@@ -79,10 +79,10 @@ def classify(
     score: Annotated[
         str | None, Option(metavar="LABEL", help="Write the score of this label alone.")
     ] = None,
-    lowercase: Annotated[bool, Option("--lowercase", help="Change text to lower case.")] = False,
+    lowercase: Annotated[bool, Option(help="Change text to lower case.")] = False,
     column: Annotated[str, Option(help="Field or column with the text.")] = "text",
     format: Annotated[
-        Corpus | None, Option("--format", "-f", help="What FILE is; by default from its name.")
+        Corpus | None, Option("-f", help="What FILE is; by default from its name.")
     ] = None,
     json: Json = False,
 ) -> None:

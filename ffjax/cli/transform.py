@@ -17,9 +17,7 @@ _LISTED_WORDS = 5  # in a message
 def convert(
     source: Source,
     target: Target,
-    lang: Annotated[
-        str | None, Option("--lang", metavar="CODE", help="Language of a pipeline for spaCy.")
-    ] = None,
+    lang: Annotated[str | None, Option(metavar="CODE", help="Language of the pipeline.")] = None,
 ) -> None:
     """Convert embeddings from one format to another.
 
@@ -62,11 +60,9 @@ def select(
     target: Target,
     words: Annotated[
         str | None,
-        Option("--words", "-w", metavar="FILE", help="Words to keep; - for standard input."),
+        Option("-w", metavar="FILE", help="Words to keep; - for standard input."),
     ] = None,
-    first: Annotated[
-        int | None, Option("--first", "-n", min=1, help="Number of words to keep.")
-    ] = None,
+    first: Annotated[int | None, Option("-n", min=1, help="Number of words to keep.")] = None,
 ) -> None:
     """Keep only the words in a list, or only the first N.
 
@@ -120,7 +116,7 @@ def _listed(emb: "ffjax.Embeddings", listed: set[str], file: str) -> "ffjax.Embe
 def prune(
     source: Source,
     target: Target,
-    rows: Annotated[int, Option("--rows", "-n", min=1, help="Number of word rows to keep.")],
+    rows: Annotated[int, Option("-n", min=1, help="Number of word rows to keep.")],
     mapping: Annotated[
         str | None, Option(metavar="FILE", help="Write dropped words with their replacements.")
     ] = None,
@@ -168,8 +164,8 @@ def prune(
 def reduce(
     source: Source,
     target: Target,
-    dims: Annotated[int, Option("--dims", "-d", min=1, help="Dimensions to keep.")],
-    center: Annotated[bool, Option("--center", help="Subtract the mean vector first.")] = False,
+    dims: Annotated[int, Option("-d", min=1, help="Dimensions to keep.")],
+    center: Annotated[bool, Option(help="Subtract the mean vector first.")] = False,
 ) -> None:
     """Project the vectors onto their first principal components.
 
