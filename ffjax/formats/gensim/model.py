@@ -29,7 +29,7 @@ from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import array_of, attributes, text_of
-from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
+from ffjax.formats.pickles.opcodes import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.npy import Array, read_npy
 
 MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
@@ -206,3 +206,21 @@ def open_model(file: File | Stream) -> Iterator[Model]:
     """Opens a file and reads it but for the rows."""
     with ExitStack() as stack:
         yield Model(stack, stack.enter_context(open_stream(file, is_folder=is_folder)))
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """The number of words, the shape of the rows, and how n-grams are hashed."""
+    with open_model(stream) as model:
+        vectors, ngrams = model.vectors(), model.ngrams()
+        rows, dims = vectors.shape
+        dtype = "float16" if vectors.dtype.itemsize == 2 else "float32"
+        facts: dict[str, Any] = {"vocabulary": "SimpleVocab", "words": model.n_words}
+        if ngrams is not None:
+            facts |= {
+                "vocabulary": "FastTextVocab",
+                "ngram_lengths": f"{ngrams.min_n} to {ngrams.max_n}",
+                "buckets": ngrams.n_buckets,
+                "norms": model.n_words,
+            }
+            rows, dtype = model.n_words + ngrams.rows.shape[0], "float32"
+        return facts | {"dims": dims, "storage": "NdArray", "rows": rows, "dtype": dtype}

@@ -11,9 +11,8 @@ from typing import Any
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
-from ffjax.formats.pickles.opcodes import OPCODES, UNREAD, Opcode
+from ffjax.formats.pickles.opcodes import OPCODES, UNREAD, Entries, Global, Opcode, Raw, Record
 from ffjax.formats.pickles.runs import RunFinder
-from ffjax.formats.pickles.values import Entries, Global, Raw, Record
 
 _PROTOCOLS = range(2, 6)
 # Python writes a thousand items at a time, and only tuples at once.
@@ -118,7 +117,7 @@ class Machine:
         if not 0 <= number <= end - start:
             expected = f"at most {end - start} bytes, as many as remain"
             raise self.error(expected, str(number), hint=_CUT)
-        return (start, start + number), start + number
+        return Raw(start, start + number, opcode.value is True), start + number
 
     def _lines(self, position: int, n: int) -> tuple[Any, int]:
         lines = bytes(self._data[position : position + _MAX_LINE_BYTES]).split(b"\n", n)
@@ -140,7 +139,10 @@ class Machine:
             raise self.error("a value on the stack", "none")
         return self._stack.pop()
 
-    def _pop_to_mark(self) -> list[Any]:
+    def _take(self, n: int) -> list[Any]:
+        """The last `n` values, or those after the last mark if `n` is 0."""
+        if n:
+            return [self._pop() for _ in range(n)][::-1]
         if not self._marks:
             raise self.error("a mark on the stack", "none")
         start = self._marks.pop()
@@ -168,9 +170,6 @@ class Machine:
         else:
             self._pop()
 
-    def _drop_to_mark(self, _: Any) -> None:
-        self._pop_to_mark()
-
     # Numbers, texts, bytes and containers.
 
     def _push_decimal(self, lines: list[str]) -> None:
@@ -179,41 +178,21 @@ class Machine:
             raise self.error("a whole number of at most 20 digits", repr(lines[0]))
         self._push({"00": False, "01": True}.get(lines[0], int(lines[0])))
 
-    def _push_long(self, span: tuple[int, int]) -> None:
-        self._push(int.from_bytes(self._data[slice(*span)], "little", signed=True))
+    def _push_long(self, span: Raw) -> None:
+        self._push(int.from_bytes(self.raw(span), "little", signed=True))
 
-    def _push_text(self, span: tuple[int, int]) -> None:
-        self._push(Raw(*span, True))
+    def _push_new(self, kind: type) -> None:
+        self._push(kind())
 
-    def _push_bytes(self, span: tuple[int, int]) -> None:
-        self._push(Raw(*span, False))
+    def _push_tuple(self, n: int) -> None:
+        self._push(tuple(self._take(n)))
 
-    def _push_tuple(self, _: Any) -> None:
-        self._push(tuple(self._pop_to_mark()))
-
-    def _push_last(self, n: int) -> None:
-        self._push(tuple([self._pop() for _ in range(n)][::-1]))
-
-    def _push_list(self, _: Any) -> None:
-        self._push([])
-
-    def _push_entries(self, _: Any) -> None:
-        self._push(Entries())
-
-    def _append(self, _: Any) -> None:
-        value = self._pop()
-        self._items(list, Record).append(value)
-
-    def _extend(self, _: Any) -> None:
-        values = self._pop_to_mark()
+    def _extend(self, n: int) -> None:
+        values = self._take(n)
         self._items(list, Record).extend(values)
 
-    def _set_item(self, _: Any) -> None:
-        value, key = self._pop(), self._pop()
-        self._items(Entries, Record).extend((key, value))
-
-    def _set_items(self, _: Any) -> None:
-        values = self._pop_to_mark()
+    def _set_items(self, n: int) -> None:
+        values = self._take(n)
         if len(values) % 2:
             raise self.error("a value for each key", f"{len(values)} keys and values")
         self._items(Entries, Record).extend(values)
@@ -250,7 +229,7 @@ class Machine:
         self._push(Global(name))
 
     def _push_stack_global(self, _: Any) -> None:
-        names = [self._pop(), self._pop()][::-1]
+        names = self._take(2)
         for name in names:
             if not isinstance(name, Raw) or name.stop - name.start > _MAX_LINE_BYTES:
                 raise self.error("the names of a module and a class", type(name).__name__)

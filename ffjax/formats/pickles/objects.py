@@ -16,7 +16,7 @@ import numpy as np
 
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.values import Entries, Raw, Record, in_pairs
+from ffjax.formats.pickles.opcodes import Entries, Raw, Record, in_pairs
 from ffjax.formats.tables.npy import Array
 
 _MAX_NAME_BYTES = 256
@@ -40,20 +40,18 @@ def text_of(machine: Machine, text: Any) -> str:
 
 def array_of(machine: Machine, field: str, value: Any, ndim: int = 2) -> Array:
     """An array of floats, in the file, or in memory if its bytes are encoded there as text."""
-    offset = value.offset if isinstance(value, Record) else 0
+    where = {"field": field, "offset": value.offset if isinstance(value, Record) else 0}
     shape, dtype, order, data = _fields(value)
     if not _is_shape(shape, ndim):
-        expected = f"an array of {ndim} dimensions"
-        raise machine.error(expected, "something else", field=field, offset=offset)
+        raise machine.error(f"an array of {ndim} dimensions", "something else", **where)
     code = _code(machine, dtype)
     if code is None:
-        expected = "floats of 16, 32 or 64 bits"
-        raise machine.error(expected, "numbers of another type", field=field, offset=offset)
+        raise machine.error("floats of 16, 32 or 64 bits", "numbers of another type", **where)
     source, start, stop = _bytes_of(machine, data)
     n_bytes = math.prod(shape) * np.dtype(code).itemsize
     if stop - start != n_bytes:
         expected = f"{n_bytes} bytes for {' x '.join(map(str, shape))}"
-        raise machine.error(expected, str(stop - start), field=field, offset=offset)
+        raise machine.error(expected, str(stop - start), **where)
     is_fortran = order is True or text_of(machine, order) == "F"
     return Array(source, start, np.dtype(code), shape, is_fortran)
 
@@ -89,20 +87,15 @@ def _code(machine: Machine, dtype: Any) -> str | None:
 
 def _bytes_of(machine: Machine, data: Any) -> tuple[ByteSource, int, int]:
     """Where bytes lie; those that are encoded as text are decoded into memory."""
-    if isinstance(data, Record) and data.callee.name == "_codecs.encode" and data.arguments:
-        text = data.arguments[0]
-        if isinstance(text, Raw):
-            decoded = _latin1(machine, text)
-            return ByteSource(machine.source.name, decoded), 0, len(decoded)
     if isinstance(data, Raw):
         return machine.source, data.start, data.stop
-    return machine.source, 0, 0
-
-
-def _latin1(machine: Machine, text: Raw) -> bytes:
-    """The bytes for which the characters of a text stand."""
+    is_encoded = isinstance(data, Record) and data.callee.name == "_codecs.encode"
+    if not is_encoded or not data.arguments or not isinstance(data.arguments[0], Raw):
+        return machine.source, 0, 0
+    text = data.arguments[0]
     try:
-        return str(machine.raw(text), "utf-8").encode("latin-1")
+        decoded = str(machine.raw(text), "utf-8").encode("latin-1")
     except UnicodeError as error:
         expected = "bytes as characters up to U+00FF"
         raise machine.error(expected, str(error), field="text", offset=text.start) from error
+    return ByteSource(machine.source.name, decoded), 0, len(decoded)

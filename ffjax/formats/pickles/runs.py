@@ -17,7 +17,7 @@ import numpy as np
 
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.chains import Chains
-from ffjax.formats.pickles.values import Raw, Skipped, TextRun
+from ffjax.formats.pickles.opcodes import Raw, Skipped, TextRun
 from ffjax.kernels.spans_numpy import words_at
 
 _FRAME, _APPENDS, _MARK, _MEMOIZE, _BINPUT, _LONG_BINPUT = 0x95, 0x65, 0x28, 0x94, 0x71, 0x72

@@ -115,7 +115,8 @@ def write_spacy(
             (folder / _META).write_bytes(json.dumps(meta, indent=2).encode())
         rows = embeddings.vocab.host_rows.astype(np.uint64)
         (vocab / layout.KEY_ROWS).write_bytes(KeyRows(keys, rows).pack())
-        (vocab / layout.STRINGS).write_bytes(pack_strings(sorted(set(words.strings) - set(symbols()))))
+        strings = sorted(set(words.strings) - set(symbols()))
+        (vocab / layout.STRINGS).write_bytes(pack_strings(strings))
         (vocab / layout.SETTINGS).write_bytes(settings.pack())
         (vocab / _LOOKUPS).write_bytes(_EMPTY_MAP)
         if is_floret:  # rows belong to no word

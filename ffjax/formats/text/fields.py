@@ -20,7 +20,7 @@ _ALMOST_VALUE = re.compile(
 )
 _STUCK = b",;:|"
 # Spaces that are part of a word: no-break, of various widths, ideographic.
-_GLUED_VALUE = re.compile(
+GLUED_VALUE = re.compile(
     rb"(?:\xc2\xa0|\xe2\x80[\x80-\x8a\xaf]|\xe3\x80\x80)([-+]?\d*\.\d+(?:[eE][-+]?\d+)?)\Z"
 )
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -63,11 +63,6 @@ def ends_with_value(word: bytes) -> bool:
     return is_value or stuck_separator(word) is not None or holds_values(word)
 
 
-def ends_with_number(word: bytes) -> bool:
-    """Whether the last field of several is a number of any form, as in `windows 10`."""
-    return count_values(word) > 0
-
-
 def number_hint(field: bytes) -> str | None:
     """What is wrong with a field that is almost a number."""
     if not _ALMOST_VALUE.fullmatch(field):
@@ -78,12 +73,6 @@ def number_hint(field: bytes) -> str | None:
 def are_almost_values(fields: list[bytes]) -> bool:
     """Whether fields are numbers, or have signs around them that numbers do not have."""
     return all(map(_ALMOST_VALUE.fullmatch, fields))
-
-
-def glued_value(word: bytes) -> str | None:
-    """The number with which a word ends, after a space of a kind that separates no fields."""
-    match = _GLUED_VALUE.search(word)
-    return None if match is None else match[1].decode()
 
 
 def holds_values(word: bytes) -> bool:

@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-from ffjax._internal.file_arguments import counted
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import ends_with_cr, mark_bytes, shown
@@ -46,15 +45,6 @@ def read_header(stream: Stream) -> tuple[int, int]:
     check_header_dims(stream, "first line", dims)
     stream.read(match.end())
     return rows, dims
-
-
-def check_next_line(stream: Stream, rows: int, dims: int) -> None:
-    """Checks that the line `rows dims`, which has been read, does not occur again."""
-    match = HEADER.match(stream.head(HEADER_BYTES))
-    if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (rows, dims):
-        expected, got = f"a word and {counted(dims, 'value')}", "the line of dimensions again"
-        hint = "Remove one of them."
-        raise stream.error(stream.position, expected, got, chunk="line 2", hint=hint)
 
 
 def check_header_dims(stream: Stream, chunk: str, dims: int) -> None:

@@ -42,7 +42,7 @@ _LF, _SPACE, _TAB, _CR = b"\n \t\r"
 Fail = Callable[..., FormatError]
 """Makes the error for a byte of the block: `fail(offset, expected, got, field=, hint=)`."""
 
-IsSurplus = Callable[[bytes], bool]
+IsSurplus = Callable[[bytes], Any]
 """Whether a word of several fields has values in it, so that its line has too many."""
 
 

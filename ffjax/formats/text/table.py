@@ -1,9 +1,12 @@
-"""A table in text before its words and numbers become values: lines, and what tells them apart."""
+"""A table in text before its words and numbers become values: lines, and what tells them apart.
+
+Importing this does not import JAX; `info` describes text, word2vec and floret files with it.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -18,10 +21,12 @@ from ffjax.formats.rows.encodings import not_utf8
 from ffjax.formats.text import fields, header
 from ffjax.formats.text.line_chunks import LineChunk, cut_lines, squeeze
 from ffjax.formats.text.lines import IsSurplus, Lines, parse_lines
+from ffjax.formats.word2vec_rows import check_head
 
 Rows = TypeVar("Rows", bound=Sized)
 
 _SAMPLE_BYTES = 1 << 20
+_MATRIX = {"storage": "NdArray", "dtype": "float32"}
 _LF, _SPACE = b"\n "
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
@@ -55,9 +60,8 @@ class TextTable:
             line = f"line {chunk.line_at(start)}"
             return self.stream.error(chunk.offset + start, *what, chunk=line, **where)
 
-        lines = parse_lines(
-            buffer, n_bytes, self.dims, fail, is_surplus=self.is_surplus, values=values
-        )
+        options = {"is_surplus": self.is_surplus, "values": values}
+        lines = parse_lines(buffer, n_bytes, self.dims, fail, **options)
         blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
         return Lines(in_chunk(lines.starts), in_chunk(lines.ends), lines.values, blank)
 
@@ -132,33 +136,30 @@ def open_table(
                 f"`dims`: expected {declared}, as the file's first line says, got {dims}."
             )
         dims = declared
-        header.check_next_line(stream, n_rows, dims)
+        match = header.HEADER.match(stream.head(header.HEADER_BYTES))
+        if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (n_rows, dims):
+            expected, got = f"a word and {counted(dims, 'value')}", "the line of dimensions again"
+            where = {"chunk": "line 2", "hint": "Remove one of them."}
+            raise stream.error(stream.position, expected, got, **where)
         header.check_rows(stream, n_rows, 2 * dims + 1, limit, header.no_header_hint(dims))
     chunks = cut_lines(stream, line=2 if has_header else 1)
     first = next(chunks, None)
     if first is None and dims is None:
         expected = "a word and its values on each line"
         raise stream.error(0, expected, "an empty file")
-    sample = [] if first is None else _first_lines(first)
+    sample: list[bytes] = []
+    if first is not None:
+        sample = first.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:fields.SAMPLE_LINES]
+        sample = sample or first.text.tobytes().split(b"\n")[:1]
     dims = _count_dims(stream, sample) if dims is None else dims
     words = [fields.word_before(line, dims) for line in sample]
     if not exact and not has_header and (hint := misread_hint(words, dims)):
         expected = f"a word and {counted(dims, 'value')}"
         raise stream.error(0, expected, fields.shown(sample[0]), hint=hint)
-    return TextTable(
-        stream,
-        dims,
-        n_rows,
-        chunks if first is None else chain([first], chunks),
-        None if exact else surplus_check(sample, dims, n_rows),
-        is_aligned(sample, dims, exact=exact),
-    )
-
-
-def _first_lines(chunk: LineChunk) -> list[bytes]:
-    """At least one line."""
-    complete = chunk.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:fields.SAMPLE_LINES]
-    return complete or chunk.text.tobytes().split(b"\n")[:1]
+    chunks = chunks if first is None else chain([first], chunks)
+    is_surplus = None if exact else surplus_check(sample, dims, n_rows)
+    aligned = is_aligned(sample, dims, exact=exact)
+    return TextTable(stream, dims, n_rows, chunks, is_surplus, aligned)
 
 
 def _count_dims(stream: Stream, lines: list[bytes]) -> int:
@@ -195,11 +196,11 @@ def misread_hint(words: list[bytes], dims: int) -> str | None:
             "The line feed after a line of dimensions may be missing. "
             f"If all of {fields.shown(words[0])} is the word, say so with `dims={dims}`."
         )
-    glued = list(filter(None, map(fields.glued_value, words)))
+    glued = list(filter(None, map(fields.GLUED_VALUE.search, words)))
     if len(glued) > 1 and 2 * len(glued) > len(words):
         return (
-            f"The space before {glued[0]} is not an ASCII one, and counts as part of the word. "
-            f"Replace it, or say with `dims={dims}` that it is."
+            f"The space before {glued[0][1].decode()} is not an ASCII one, and counts as part of "
+            f"the word. Replace it, or say with `dims={dims}` that it is."
         )
     return None
 
@@ -216,7 +217,7 @@ def surplus_check(lines: list[bytes], dims: int, n_rows: int | None) -> IsSurplu
     n_long = sum(count > dims for count in counts)
     if 2 * n_long <= len(lines) or (dims in counts and len(counts) == n_rows):
         return fields.holds_values
-    return fields.ends_with_number if n_long > 1 else fields.ends_with_value
+    return fields.count_values if n_long > 1 else fields.ends_with_value
 
 
 def is_aligned(lines: list[bytes], dims: int, *, exact: bool) -> bool:
@@ -232,3 +233,41 @@ def is_aligned(lines: list[bytes], dims: int, *, exact: bool) -> bool:
         ends_with_space = 0 < len(word.rstrip(fields.SEPARATORS)) < len(word)
         n_aligned += has_runs or (ends_with_space and not exact)
     return 2 * n_aligned > len(lines)
+
+
+def describe_text(
+    stream: Stream, *, format: str, lossy: bool = False, dims: int | None = None
+) -> dict[str, Any]:
+    """The number of words and dimensions; text without a first line `rows dims` is read."""
+    table = open_table(stream, has_header=format == "textdims", dims=dims)
+    if (chunk := next(table.chunks, None)) is not None:
+        table.parse(chunk.first(fields.SAMPLE_LINES))  # the errors that `load` has there
+        table = replace(table, chunks=chain([chunk], table.chunks))
+    if table.n_rows is not None:
+        return _facts(table.n_rows, table.dims)
+    n_rows, n_lines = table.count_words(lossy=lossy)
+    return _facts(n_rows, table.dims) | {"repeated_words": (n_lines - n_rows) or None}
+
+
+def describe_word2vec(stream: Stream) -> dict[str, Any]:
+    """The number of words and dimensions, by the first line."""
+    n_rows, dims = header.read_header(stream)
+    header.check_rows(stream, n_rows, 4 * dims + 1)
+    check_head(stream, n_rows, dims)
+    return _facts(n_rows, dims)
+
+
+def describe_floret(stream: Stream) -> dict[str, Any]:
+    """How n-grams are hashed, and the shape of the table, by the first line."""
+    header.begin_text(stream)
+    settings = header.read_floret_header(stream)
+    n_rows, lengths = settings.n_rows, f"{settings.min_n} to {settings.max_n}"
+    header.check_rows(stream, n_rows, 2 * settings.dims + 2)
+    facts = {"vocabulary": "FloretVocab", "ngram_lengths": lengths, "hashes": settings.n_hashes}
+    sizes = {"words": 0, "buckets": n_rows, "rows": n_rows, "dims": settings.dims}
+    return _MATRIX | facts | sizes
+
+
+def _facts(n_rows: int, dims: int) -> dict[str, Any]:
+    sizes = {"words": n_rows, "rows": n_rows, "norms": n_rows, "dims": dims}
+    return {"vocabulary": "SimpleVocab", **_MATRIX, **sizes}

@@ -13,9 +13,8 @@ from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.load import load
 from ffjax.formats.pickles import machine
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.opcodes import OPCODES, UNREAD
+from ffjax.formats.pickles.opcodes import OPCODES, UNREAD, Raw, Skipped, TextRun
 from ffjax.formats.pickles.runs import RunFinder
-from ffjax.formats.pickles.values import Raw, Skipped, TextRun
 from tests.formats.pickles import pickle_files as files
 
 CANARY = "ffjax_canary_module"
