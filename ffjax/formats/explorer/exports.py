@@ -9,10 +9,10 @@ import jax
 
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import atomic_folder, open_output
-from ffjax._internal.extras import needs_extra
+from ffjax._internal.extras import pa, pq
 from ffjax._internal.progress import Report, ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.explorer.content import first_words, placed_words
+from ffjax.formats.explorer.api import first_words, placed_words
 
 _LINE_ENDS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 PROJECTOR_FILES = ("tensors.bytes", "metadata.tsv", "config.json", "projector_config.pbtxt")
@@ -44,25 +44,21 @@ def write_projector(
         ['config.json', 'metadata.tsv', 'projector_config.pbtxt', 'tensors.bytes']
     """
     names, rows = first_words(embeddings, limit)
-    tensor = {
-        "tensorName": "words",
-        "tensorShape": list(rows.shape),
-        "tensorPath": "tensors.bytes",
-        "metadataPath": "metadata.tsv",
+    tensors, labels, config, board = PROJECTOR_FILES
+    tensor = {"tensorName": "words", "tensorShape": list(rows.shape), "tensorPath": tensors}
+    fields = [f'tensor_path: "{tensors}"', f'metadata_path: "{labels}"']
+    fields += [f"tensor_shape: {size}" for size in rows.shape]
+    settings = "embeddings {\n" + "".join(f"  {field}\n" for field in fields) + "}\n"
+    words = (_LINE_ENDS.sub(" ", name) if name.strip() else "␣" for name in names)
+    contents = {
+        tensors: rows.astype("<f4").tobytes(),
+        # One column has no heading.
+        labels: "".join(f"{word}\n" for word in words).encode("utf-8", "replace"),
+        config: json.dumps({"embeddings": [tensor | {"metadataPath": labels}]}, indent=2).encode(),
+        board: settings.encode(),
     }
-    paths = ['tensor_path: "tensors.bytes"', 'metadata_path: "metadata.tsv"']
-    fields = paths + [f"tensor_shape: {size}" for size in rows.shape]
-    board = "embeddings {\n" + "".join(f"  {field}\n" for field in fields) + "}\n"
-    labels = (_LINE_ENDS.sub(" ", name) if name.strip() else "␣" for name in names)
-    lines = "".join(f"{label}\n" for label in labels)  # one column has no heading
-    contents = (
-        rows.astype("<f4").tobytes(),
-        lines.encode("utf-8", "replace"),
-        json.dumps({"embeddings": [tensor]}, indent=2).encode(),
-        board.encode(),
-    )
     with atomic_folder(fspath(path), PROJECTOR_FILES) as new:
-        for name, content in zip(PROJECTOR_FILES, contents, strict=True):
+        for name, content in contents.items():
             (new / name).write_bytes(content)
 
 
@@ -99,26 +95,20 @@ def write_atlas(
         >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
         ...     ffjax.write_atlas(file.name, ffjax.demo(), limit=1000, projection="pca")
     """
-    with needs_extra("arrow", "`write_atlas`"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    write = pq.write_table  # an error first if pyarrow is missing
     report = progress or ignore
     word_map = placed_words(embeddings, limit, projection, neighbors, key_of(key), report)
     nearest = word_map.neighbors
     ids = [row[row >= 0] for row in nearest.rows]
     distances = [1 - scores[: len(row)] for scores, row in zip(nearest.scores, ids, strict=True)]
-    n_dims = word_map.vectors.shape[1]
-    table = pa.table(
-        {
-            "word": [name.encode("utf-8", "replace").decode() for name in word_map.words],
-            "x": word_map.positions[:, 0],
-            "y": word_map.positions[:, 1],
-            "neighbors": pa.StructArray.from_arrays(
-                [pa.array(ids, pa.list_(pa.int32())), pa.array(distances, pa.list_(pa.float32()))],
-                ["ids", "distances"],
-            ),
-            "vector": pa.FixedSizeListArray.from_arrays(word_map.vectors.ravel(), n_dims),
-        }
-    )
+    lists = [pa.array(ids, pa.list_(pa.int32())), pa.array(distances, pa.list_(pa.float32()))]
+    vectors = word_map.vectors
+    columns = {
+        "word": [name.encode("utf-8", "replace").decode() for name in word_map.words],
+        "x": word_map.positions[:, 0],
+        "y": word_map.positions[:, 1],
+        "neighbors": pa.StructArray.from_arrays(lists, ["ids", "distances"]),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1]),
+    }
     with open_output(path) as stream:
-        pq.write_table(table, stream)
+        write(pa.table(columns), stream)

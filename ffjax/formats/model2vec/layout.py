@@ -22,12 +22,19 @@ from typing import Any, NamedTuple
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.io.folders import Folder
-from ffjax.formats.safetensors_file import Header
+from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.safetensors_file import Header, read_header
 from ffjax.formats.tables.npy import Array
+from ffjax.strings.tokenizer_file import read_tokenizer
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
 CONFIG, CONFIG_ST, NESTED = "config.json", "config_sentence_transformers.json", "0_StaticEmbedding/"
 _FIRST_FILES = (CONFIG, CONFIG_ST, MODULES, TOKENIZER)
+_ST = "sentence-transformers"
+_LAYOUTS = (
+    ("model2vec", CONFIG, ""),
+    *((_ST, config, nested) for config in (CONFIG_ST, None) for nested in ("", NESTED)),
+)
 ROWS = ("embeddings", "embedding.weight", "0")
 # How many tokens of a text count if the configuration does not say.
 _MAX_LENGTH = 512
@@ -75,14 +82,8 @@ def find_layouts(names: list[str]) -> list[Layout]:
         prefix = folder + "/" if folder else ""
         if last not in _FIRST_FILES or any(map(prefix.startswith, layouts)):
             continue
-        for library, config, nested in (
-            ("model2vec", CONFIG, ""),
-            ("sentence-transformers", CONFIG_ST, ""),
-            ("sentence-transformers", CONFIG_ST, NESTED),
-            ("sentence-transformers", None, ""),
-            ("sentence-transformers", None, NESTED),
-        ):
-            config = None if config is None else prefix + config
+        for library, config, nested in _LAYOUTS:
+            config = config and prefix + config
             tensors, tokenizer = prefix + nested + TENSORS, prefix + nested + TOKENIZER
             if files >= {tensors, tokenizer, config or tensors}:
                 modules = prefix + MODULES if prefix + MODULES in files else None
@@ -127,7 +128,7 @@ def read_settings(folder: Folder, layout: Layout) -> Settings:
         got = repr(max_length)
         raise FormatError(file, field="max_length", expected="a number from 0 or null", got=got)
     prompts, name, prompt = config.get("prompts"), config.get("default_prompt_name"), ""
-    if layout.name == "sentence-transformers" and name is not None:
+    if layout.name == _ST and name is not None:
         prompt = prompts.get(str(name)) if isinstance(prompts, dict) else None
     if not isinstance(prompt, str):
         expected = f"a text named {name!r}, the `default_prompt_name`"
@@ -175,3 +176,16 @@ def _json(folder: Folder, name: str, kind: type, expected: str) -> tuple[bytes, 
     raw = folder.read(name)
     source = ByteSource(folder.path_of(name), raw)
     return raw, Cursor(source).json("JSON", len(raw), kind, expected)
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """The layout, the tokenizer, the number of tokens, and the shape of the rows."""
+    folder = stream.expected_folder()
+    layout = layout_in(folder)
+    settings = read_settings(folder, layout)
+    tokenizer = read_tokenizer(folder.read(layout.tokenizer), folder.path_of(layout.tokenizer))
+    with folder.open(layout.tensors) as member, open_source(member) as source:
+        tensor = rows_tensor(folder, layout, read_header(source))
+    facts = {"layout": layout.name, "tokenizer": tokenizer.kind, "tokens": len(tokenizer.vocab)}
+    facts |= {"storage": "NdArray", "rows": tensor.shape[0], "dims": tensor.shape[1]}
+    return {**facts, "dtype": tensor.dtype.name, "normalized": settings.normalize}

@@ -1,10 +1,13 @@
 """Reading static models."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ffjax._internal.arguments import whole_number
+from ffjax._internal.arrays import release_pages
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.token_rows import TokenRows, checked_arrays
 from ffjax.errors import FormatError
@@ -15,11 +18,14 @@ from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.model2vec import layout as layouts
 from ffjax.formats.model2vec.layout import Layout
+from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks
 from ffjax.formats.safetensors_file import is_safetensors, read_header
+from ffjax.strings.string_table import StringTable
 from ffjax.strings.tokenizer import Tokenizer
 from ffjax.strings.tokenizer_file import TokenizerFile, read_tokenizer
 
 _HEAD_BYTES = 1 << 12  # enough to recognize another format
+_BLOCK_ROWS = 1 << 12
 _FROM_MODEL: Any = object()
 
 
@@ -82,11 +88,13 @@ def load_static_model(
         raw = folder.read(layout.tokenizer)
         parsed = read_tokenizer(raw, folder.path_of(layout.tokenizer))
         arrays = _read_arrays(folder, layout, parsed, mmap)
-    from_st = layout.name == "sentence-transformers"
+    from_st, most = layout.name == "sentence-transformers", arrays.rows.shape[1]
+    if dims is not None and not 1 <= whole_number("dims", dims) <= most:
+        raise ValueError(f"`dims`: expected 1 to {most}, the dimensions of the model, got {dims}.")
     if max_length is _FROM_MODEL:
         max_length = parsed.truncation if from_st else settings.max_length
     return StaticModel(
-        arrays.rows[:, : _checked_dims(dims, arrays.rows.shape[1])],
+        arrays.rows[:, :dims],
         Tokenizer(parsed, raw),
         arrays.mapping,
         arrays.weights,
@@ -97,14 +105,6 @@ def load_static_model(
         prompt=settings.prompt,
         config=settings.config,
     )
-
-
-def _checked_dims(dims: int | None, most: int) -> int:
-    if dims is None:
-        return most
-    if not 1 <= whole_number("dims", dims) <= most:
-        raise ValueError(f"`dims`: expected 1 to {most}, the dimensions of the model, got {dims}.")
-    return dims
 
 
 def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
@@ -145,3 +145,31 @@ def _read_arrays(
     except (TypeError, ValueError) as error:
         file = folder.path_of(layout.tensors)
         raise FormatError(file, got=str(error).rstrip(".")) from error
+
+
+@contextmanager
+def read_word_blocks(
+    stream: Stream, *, limit: int | None = None, unit: bool = False
+) -> Iterator[Blocks]:
+    """The words of a static model and their vectors; an error if its tokens are not words."""
+    model = load_static_model(stream, mmap=True)
+    kind, added, vocab = model.settings.kind, model.settings.added, model.settings.vocab
+    if kind != "WordLevel":
+        got = f"a static model with {kind} tokens"
+        hint = (
+            "It embeds texts: use `ffjax.load_static_model(path)`. In Python, "
+            "`ffjax.load_static_model(path).embeddings` has its tokens as words."
+        )
+        raise stream.error(None, "word vectors", got, hint=hint)
+    words = [word for word in model.tokens if word not in added][:limit]
+    rows, ids = model.token_rows, np.array([vocab[word] for word in words], np.int64)
+    reader = BlockReader(stream, len(words), rows.rows.shape[1], unit=unit)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(words), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            vectors = np.array(rows.read(ids[block]), np.float32)
+            yield Block(StringTable.from_strings(words[block]), vectors, *reader.norms(vectors))
+            release_pages(rows.rows)
+
+    yield Blocks(reader.dims, reader.n_rows, blocks(), unit=unit)

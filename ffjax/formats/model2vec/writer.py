@@ -75,7 +75,9 @@ def write_static_model(path: Path, model: StaticModel, *, layout: str | None = N
         config |= _prompts(config, model.prompt)
     with atomic_folder(path, FILES) as folder:
         with (folder / TENSORS).open("wb") as file:
-            write_tensors(Output(file), dict(sorted(arrays.items(), key=_width_and_name)))
+            # Wide numbers first, as the `safetensors` package has them.
+            in_order = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
+            write_tensors(Output(file), dict(in_order))
         (folder / TOKENIZER).write_bytes(on_host(model.tokenizer).tobytes())
         _write_json(folder / (CONFIG if layout == "model2vec" else CONFIG_ST), config)
         _write_json(folder / MODULES, _modules(model.normalize))
@@ -173,15 +175,13 @@ def _word_level(tokens: list[str], lowercase: bool) -> dict[str, Any]:
         {"id": vocab[token], "content": token, **flags, "special": True} for token in (PAD, UNKNOWN)
     ]
     normalizer = {"clean_text": True, "handle_chinese_chars": False, "strip_accents": False}
+    nothing = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
     return {
         "version": "1.0",
-        "truncation": None,
-        "padding": None,
+        **nothing,
         "added_tokens": added,
         "normalizer": {"type": "BertNormalizer", **normalizer, "lowercase": lowercase},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": None,
-        "decoder": None,
         "model": {"type": "WordLevel", "vocab": vocab, "unk_token": UNKNOWN},
     }
 
@@ -193,12 +193,6 @@ def _modules(normalize: bool) -> list[dict[str, Any]]:
         kind = _MODULE + "Normalize"
         modules.append({"idx": 1, "name": "1", "path": "1_Normalize", "type": kind})
     return modules
-
-
-def _width_and_name(item: tuple[str, Any]) -> tuple[int, str]:
-    """Wide numbers first, as the `safetensors` package has them."""
-    name, array = item
-    return -array.dtype.itemsize, name
 
 
 def _write_json(path: pathlib.Path, tree: Mapping[str, Any] | list[Any]) -> None:
