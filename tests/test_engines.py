@@ -101,7 +101,8 @@ def run(folder):
             timeout=1800,
         )
         assert process.returncode == 0, process.stdout[-9000:]
-        written = ds.dataset(folder / "vectors", exclude_invalid_files=True).to_table().sort_by("id")
+        written = ds.dataset(folder / "vectors", exclude_invalid_files=True).to_table()
+        written = written.sort_by("id")
         texts, expected = lines, answers
         if section == "datatrove":  # leaves empty ones out
             is_text = pc.is_valid(lines["text"])
