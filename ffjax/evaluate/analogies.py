@@ -12,8 +12,7 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.file_arguments import Path, check_choice
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.evaluate.datasets import Question, read_questions
-from ffjax.evaluate.known_words import KnownWords
+from ffjax.evaluate.datasets import KnownWords, Question, read_questions
 from ffjax.functional.analogy import METHODS, host_answer
 
 SKIPS = ("any", "answer")
@@ -64,8 +63,11 @@ class AnalogySection:
     n_skipped: int
 
     def __repr__(self) -> str:
-        correct = f"{self.n_correct} of {self.n_asked} correct, {self.n_skipped} skipped"
-        return f"AnalogySection({self.name!r}, {correct})"
+        return f"AnalogySection({self.name!r}, {self._counts})"
+
+    @property
+    def _counts(self) -> str:
+        return f"{self.n_correct} of {self.n_asked} correct, {self.n_skipped} skipped"
 
     @property
     def n_asked(self) -> int:
@@ -100,9 +102,7 @@ class AnalogyResult:
     sections: tuple[AnalogySection, ...]
 
     def __repr__(self) -> str:
-        total = self.total
-        counts = f"{total.n_correct} of {total.n_asked} correct, {total.n_skipped} skipped"
-        return f"AnalogyResult(accuracy {total.accuracy:.3f}: {counts})"
+        return f"AnalogyResult(accuracy {self.accuracy:.3f}: {self.total._counts})"
 
     @property
     def total(self) -> AnalogySection:
@@ -175,9 +175,8 @@ def analogies(
     answers = iter(_answers(embeddings, words, chosen, numbers, method, progress or ignore))
     flags, results = iter(is_asked), []
     for name, section in sections:
-        section_answers = tuple(next(answers) for _ in section if next(flags))
-        n_skipped = len(section) - len(section_answers)
-        results.append(AnalogySection(name, section_answers, n_skipped))
+        of_section = tuple(next(answers) for _ in section if next(flags))
+        results.append(AnalogySection(name, of_section, len(section) - len(of_section)))
     return AnalogyResult(tuple(results))
 
 
@@ -191,21 +190,37 @@ def _answers(
 ) -> list[AnalogyAnswer]:
     """The answers to questions, whose words have these numbers."""
     vectors, positions = _vectors(emb, questions, numbers)
-    rows, scores = _search(emb, words, vectors, positions, numbers, method, progress)
+    n, n_words = len(numbers), words.n_words
+    rows, scores = np.zeros((n, _ANSWERS), np.int32), np.zeros((n, _ANSWERS), np.float32)
+    candidates, n_rows = words.rows, emb.vocab.n_word_rows
+    if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
+        candidates, n_rows = None, candidates.stop
+    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
+    # In device memory: rows are read or composed once, not for each batch.
+    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
+    abc = numbers[:, :3]
+    exclude = np.where(abc >= 0, emb.vocab.host_rows[abc], -1).astype(np.int32)
+    options = {"method": method, "metric": "cosine", "candidates": candidates}
+    for start in range(0, n, _BATCH_QUESTIONS):
+        batch = slice(start, start + _BATCH_QUESTIONS)
+        queries = vectors[positions[batch]].transpose(1, 0, 2)
+        nearest = host_answer(storage, queries, _ANSWERS, exclude=exclude[batch], **options)
+        rows[batch], scores[batch] = nearest.rows, nearest.scores
+        progress(min(batch.stop, n), n)
+
     row_words, texts = np.asarray(emb.vocab.row_words), emb.vocab.words
     # Words that differ in case alone count as one.
-    counts_as = np.full(words.n_words + 1, -2, np.int64)
+    counts_as = np.full(n_words + 1, -2, np.int64)
     answered = np.unique(row_words[rows[rows >= 0]]).tolist()
     counts_as[answered] = [words.number(texts[number]) for number in answered]
-    answer_words = np.where(rows >= 0, row_words[rows], words.n_words)
-    query = numbers[:, None, :3]
-    is_new = ((counts_as[answer_words][:, :, None] != query) | (query < 0)).all(-1)
+    answers = np.where(rows >= 0, row_words[rows], n_words)
+    is_new = ((counts_as[answers][:, :, None] != abc[:, None]) | (abc[:, None] < 0)).all(-1)
     # The first answer that is not a word of the question, or else the last.
     last = np.maximum((rows >= 0).sum(1) - 1, 0)
     best = np.where(is_new.any(1), is_new.argmax(1), last)[:, None]
-    predicted = np.take_along_axis(answer_words, best, axis=1)[:, 0]
+    predicted = np.take_along_axis(answers, best, axis=1)[:, 0]
     similarities = np.take_along_axis(scores, best, axis=1)[:, 0]
-    answerable = (positions >= 0).all(1) & (predicted < words.n_words)
+    answerable = (positions >= 0).all(1) & (predicted < n_words)
     correct = answerable & (counts_as[predicted] == numbers[:, 3])
     columns = (column.tolist() for column in (predicted, similarities, answerable, correct))
     outcomes = zip(*columns, strict=True)
@@ -229,34 +244,3 @@ def _vectors(
     for i, j in unknown_at:
         positions[i, j] = position_of[questions[i][j]]
     return np.concatenate([vectors, unknown_vectors]).astype(np.float32), positions
-
-
-def _search(
-    emb: Embeddings,
-    words: KnownWords,
-    vectors: np.ndarray,
-    positions: np.ndarray,
-    numbers: np.ndarray,
-    method: str,
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the best answers to each question, and their scores, `[n, _ANSWERS]`."""
-    total = len(numbers)
-    rows = np.zeros((total, _ANSWERS), np.int32)
-    scores = np.zeros((total, _ANSWERS), np.float32)
-    candidates, n_rows = words.rows, emb.vocab.n_word_rows
-    if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
-        candidates, n_rows = None, candidates.stop
-    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
-    # In device memory: rows are read or composed once, not for each batch.
-    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
-    exclude = np.where(numbers[:, :3] >= 0, emb.vocab.host_rows[numbers[:, :3]], -1)
-    options = {"method": method, "metric": "cosine", "candidates": candidates}
-    for start in range(0, total, _BATCH_QUESTIONS):
-        batch = slice(start, start + _BATCH_QUESTIONS)
-        queries = vectors[positions[batch]].transpose(1, 0, 2)
-        excluded = exclude[batch].astype(np.int32)
-        best = host_answer(storage, queries, _ANSWERS, exclude=excluded, **options)
-        rows[batch], scores[batch] = best.rows, best.scores
-        progress(min(batch.stop, total), total)
-    return rows, scores

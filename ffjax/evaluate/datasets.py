@@ -1,4 +1,4 @@
-"""Files of benchmarks: analogies by section, and pairs of words.
+"""Files of benchmarks, analogies by section and pairs of words, and the words that one knows.
 
 Analogies, as Google published them with word2vec:
 
@@ -12,12 +12,16 @@ begin with `#`.
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import fspath
 from typing import NamedTuple
 
+import numpy as np
+
+from ffjax._internal.arguments import whole_number
 from ffjax._internal.file_arguments import Path, check_file
 from ffjax.errors import FormatError
+from ffjax.vocab import Vocab
 
 _SPACE = " \t\r\n"  # other white space may belong to words
 _ASCII_SPACE = re.compile(f"[{_SPACE}]+")
@@ -50,13 +54,13 @@ def read_questions(path: Path) -> list[tuple[str, list[Question]]]:
         words, got = _ASCII_SPACE.split(line.strip(_SPACE)), repr(line.strip())
         if words == [""]:
             continue
-        if not sections:
-            expected = "a line `: SECTION` first"
-            raise FormatError(path, offset=offset, expected=expected, got=got)
-        if len(words) != 4:
-            got = f"{len(words)}: {got}"
-            raise FormatError(path, offset=offset, expected="four words", got=got)
-        sections[-1][1].append(Question(*words))
+        if sections and len(words) == 4:
+            sections[-1][1].append(Question(*words))
+            continue
+        expected = "a line `: SECTION` first"
+        if sections:
+            expected, got = "four words", f"{len(words)}: {got}"
+        raise FormatError(path, offset=offset, expected=expected, got=got)
     return sections
 
 
@@ -64,18 +68,15 @@ def read_pairs(path: Path, delimiter: str = "\t") -> list[Pair]:
     """The pairs of a file, without comments and without a line of headings."""
     expected = f"two words and a number with {delimiter!r} between"
     pairs: list[Pair] = []
-    may_be_headings = True
-    for offset, line in _lines(path):
-        if line.startswith("#") or not line.strip():
-            continue
+    lines = (x for x in _lines(path) if x[1].strip() and not x[1].startswith("#"))
+    for number, (offset, line) in enumerate(lines):
         try:
             first, second, judged = (field.strip(_SPACE) for field in line.split(delimiter))
             pairs.append(Pair(first, second, float(judged)))
         except ValueError:
-            if not may_be_headings:
+            if number:  # the first line may be headings
                 got = repr(line.strip())
                 raise FormatError(path, offset=offset, expected=expected, got=got) from None
-        may_be_headings = False
     if not pairs:
         raise FormatError(path, offset=0, expected=f"lines of {expected}", got="none")
     return pairs
@@ -98,3 +99,31 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             # Bytes that are not UTF-8 are kept: words of some models contain them.
             yield offset, raw.decode("utf-8", "surrogateescape")
             offset += len(raw)
+
+
+class KnownWords:
+    """The first words of a vocabulary, found by their folded forms.
+
+    Case is folded by `str.upper`, as gensim does. Of several words that fold to the same the first
+    one counts, which is the most frequent in most files.
+    """
+
+    def __init__(self, vocab: Vocab, restrict: int | None, fold_case: bool) -> None:
+        if restrict is not None:
+            restrict = whole_number("restrict", restrict, 1, "None stands for all words.")
+        self.fold_case = fold_case
+        words = vocab.words[:restrict]
+        self.n_words = len(words)
+        self.rows = vocab.first_rows(len(words))  # as `top_k` takes candidates; `None` for all
+        folded = list(map(str.upper, words)) if fold_case else words
+        # Entered from the last to the first, so that the first of equal words stays.
+        numbers = range(len(words) - 1, -1, -1)
+        self._numbers = dict(zip(reversed(folded), numbers, strict=True))
+
+    def number(self, word: str) -> int:
+        """The number of the word that counts for this one, -1 if it is unknown."""
+        return self._numbers.get(word.upper() if self.fold_case else word, -1)
+
+    def numbers(self, words: Sequence[str]) -> np.ndarray:
+        """`number` of each word, int64 `[n]`."""
+        return np.fromiter(map(self.number, words), np.int64, len(words))

@@ -8,8 +8,7 @@ import numpy as np
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.file_arguments import Path
 from ffjax.embeddings.value import Embeddings
-from ffjax.evaluate.datasets import Pair, read_pairs
-from ffjax.evaluate.known_words import KnownWords
+from ffjax.evaluate.datasets import KnownWords, Pair, read_pairs
 from ffjax.kernels.normalize import to_unit
 
 
@@ -90,10 +89,9 @@ def similarity(
     unit = to_unit(vectors).reshape(-1, 2, embeddings.dims)
     cosines = (unit[:, 0] * unit[:, 1]).sum(-1)
     judged = np.array([pair.similarity for pair in pairs])
-    spearman = pearson(ranks(judged), ranks(cosines))
-    n_skipped = len(all_pairs) - len(pairs)
-    similarities = tuple(cosines.tolist())
-    return PairsResult(pearson(judged, cosines), spearman, pairs, similarities, n_skipped)
+    correlations = pearson(judged, cosines), pearson(ranks(judged), ranks(cosines))
+    similarities, n_skipped = tuple(cosines.tolist()), len(all_pairs) - len(pairs)
+    return PairsResult(*correlations, pairs, similarities, n_skipped)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
