@@ -130,7 +130,7 @@ _FORMATS = (
     Format(
         "gensim", "a pickle, such as gensim's `save` writes",
         heads=(".gensim.model:MAGICS",), folder=".gensim.model:is_folder",
-        load=".gensim.reader:load_gensim", describe=".gensim.describe:describe",
+        load=".gensim.reader:load_gensim", describe=".gensim.model:describe",
         instead="gensim opens word2vec and fastText files.",
     ),
     Format(
