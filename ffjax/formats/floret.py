@@ -72,9 +72,12 @@ def read_floret_blocks(
     check_no_limit(limit)
     with open_stream(path) as stream:
         headers.begin_text(stream)
-        header = headers.read_floret_header(stream)
-        n_rows, dims = header.n_rows, header.dims
-        vocab = _vocab(stream, header, skip_edge_unigrams)
+        line, n_rows, dims, *numbers, bow, eow = headers.read_floret_header(stream)
+        try:
+            indexer = FloretIndexer(n_rows, *numbers, skip_edge_unigrams=skip_edge_unigrams)
+            vocab = FloretVocab(indexer, bow=bow, eow=eow)
+        except (ValueError, OverflowError) as error:
+            raise stream.error(0, None, f"{shown(line)}: {error}", chunk="header") from error
         headers.check_rows(stream, n_rows, 2 * dims + 2)
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
         reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)
@@ -88,31 +91,11 @@ def _check_buckets(stream: Stream, blocks: Iterator[Block]) -> Iterator[Block]:
     for block in blocks:
         for i, name in enumerate(block.words.strings, n_read):
             if name != str(i):
-                raise stream.error(
-                    None,
-                    f"{i}, since buckets come in order",
-                    shown(name.encode("utf-8", "surrogateescape")),
-                    chunk=f"row {i + 1}",
-                    field="bucket",
-                )
+                got = shown(name.encode("utf-8", "surrogateescape"))
+                where = {"chunk": f"row {i + 1}", "field": "bucket"}
+                raise stream.error(None, f"{i}, since buckets come in order", got, **where)
         n_read += len(block)
         yield block
-
-
-def _vocab(stream: Stream, header: headers.FloretHeader, skip_edge_unigrams: bool) -> FloretVocab:
-    """The vocabulary that a header describes."""
-    try:
-        indexer = FloretIndexer(
-            header.n_rows,
-            header.min_n,
-            header.max_n,
-            header.n_hashes,
-            header.seed,
-            skip_edge_unigrams=skip_edge_unigrams,
-        )
-        return FloretVocab(indexer, bow=header.bow, eow=header.eow)
-    except (ValueError, OverflowError) as error:
-        raise stream.error(0, None, f"{shown(header.line)}: {error}", chunk="header") from error
 
 
 def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOptions]) -> None:

@@ -19,7 +19,7 @@ from ffjax.formats.detect import open_file
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.registry import Format
-from ffjax.formats.rows.row_blocks import Block, Blocks, RowSink, collect
+from ffjax.formats.rows.row_blocks import Block, Blocks, collect
 from ffjax.storage.composed import divide
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import first_words
@@ -136,7 +136,7 @@ def load_stream(
     format: Format,
     options: dict[str, Any],
     progress: Progress,
-    rows: Callable[[int], AbstractContextManager[RowSink]] | None = None,
+    rows: Callable[[int], AbstractContextManager[Any]] | None = None,
 ) -> Embeddings:
     """Reads embeddings from a stream at its start, as `load` does.
 

@@ -21,7 +21,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
@@ -90,18 +90,16 @@ class Model:
         vectors, self._prefix = (outer["wv"], "wv.") if "wv" in outer else (model, "")
         self._attributes = outer | attributes(self.machine, vectors)
         self.record = self._check_class(vectors)
-        self.words = self._words()
+        self._is_fasttext = "FastText" in self.record.callee.name
+        name = next(name for name in _WORDS if name in self._attributes)
+        self.words = self._attributes[name]
+        if not isinstance(self.words, list):
+            raise self.error(name, "a list of words", type(self.words).__name__)
         self.n_words = sum(len(w.starts) if isinstance(w, TextRun) else 1 for w in self.words)
-
-    @property
-    def has_ngrams(self) -> bool:
-        """Whether vectors are composed of rows of words and of n-grams."""
-        return "FastText" in self.record.callee.name and self._setting("bucket") > 0
 
     def vectors(self) -> Array:
         """The rows of the words; those of a FastText model are not composed yet."""
-        is_fasttext = "FastText" in self.record.callee.name
-        names = ("vectors_vocab",) if is_fasttext else _VECTORS
+        names = ("vectors_vocab",) if self._is_fasttext else _VECTORS
         array = self._array(*names)
         if array.shape[0] < self.n_words:
             expected = f"{self.n_words} rows, one for each word"
@@ -112,7 +110,7 @@ class Model:
         """The n-grams; `None` if words have none."""
         min_n, max_n = max(self._setting("min_n"), 1), self._setting("max_n")
         n_buckets = self._setting("bucket")
-        if not self.has_ngrams or max_n < min_n:
+        if not self._is_fasttext or not n_buckets or max_n < min_n:
             return None
         rows, packed = self._array("vectors_ngrams"), self._attributes.get("hash2index")
         if rows.shape[0] == n_buckets:
@@ -136,21 +134,11 @@ class Model:
             expected, got = f"a model with word vectors (`{_WORDS[0]}`)", f"`{name}`"
             raise self.machine.error(expected, got, field="object", offset=value.offset)
         if "FastText" in name and self._attributes.get("compatible_hash") is not True:
-            raise self.machine.error(
-                "True, as from gensim 3.8 on",
-                "n-grams hashed as no other program does",
-                field="compatible_hash",
-                offset=value.offset,
-                hint="Train it again, or write its words with `save_word2vec_format` of gensim 3.",
-            )
+            expected, got = "True, as from gensim 3.8 on", "n-grams hashed as no other program does"
+            hint = "Train it again, or write its words with `save_word2vec_format` of gensim 3."
+            where = {"field": "compatible_hash", "offset": value.offset, "hint": hint}
+            raise self.machine.error(expected, got, **where)
         return value
-
-    def _words(self) -> list[Any]:
-        name = next(name for name in _WORDS if name in self._attributes)
-        words = self._attributes[name]
-        if not isinstance(words, list):
-            raise self.error(name, "a list of words", type(words).__name__)
-        return words
 
     def _setting(self, name: str) -> int:
         value = self._attributes.get(name, 0)
@@ -180,7 +168,13 @@ class Model:
             ending, member = "npz", "val.npy"
         path = f"{path}.{self._prefix}{name}.{ending}"
         try:
-            stream = self._stack.enter_context(self._beside(path, member))
+            if self._folder is None:
+                opened = open_stream(path, member)
+            elif path in self._folder:
+                opened = self._folder.open(path)
+            else:
+                raise FileNotFoundError(errno.ENOENT, "expected in the same folder", path)
+            stream = self._stack.enter_context(opened)
         except FileNotFoundError as error:
             hint = "gensim saves large arrays in files of their own. Move it there as well."
             raise self.error(name, f"the file {path}", "no such file", hint=hint) from error
@@ -188,13 +182,6 @@ class Model:
         if array.dtype.kind != "f" or len(array.shape) != 2:
             raise FormatError(path, expected="floats of 2 dimensions", got=str(array))
         return array
-
-    def _beside(self, path: str, member: str | None) -> AbstractContextManager[Stream]:
-        if self._folder is None:
-            return open_stream(path, member)
-        if path not in self._folder:
-            raise FileNotFoundError(errno.ENOENT, "expected in the same folder", path)
-        return self._folder.open(path)
 
     def error(self, field: str, expected: str, got: str, **hint: str) -> FormatError:
         """An error about an attribute."""
@@ -216,11 +203,8 @@ def describe(stream: Stream) -> dict[str, Any]:
         dtype = "float16" if vectors.dtype.itemsize == 2 else "float32"
         facts: dict[str, Any] = {"vocabulary": "SimpleVocab", "words": model.n_words}
         if ngrams is not None:
-            facts |= {
-                "vocabulary": "FastTextVocab",
-                "ngram_lengths": f"{ngrams.min_n} to {ngrams.max_n}",
-                "buckets": ngrams.n_buckets,
-                "norms": model.n_words,
-            }
+            lengths = f"{ngrams.min_n} to {ngrams.max_n}"
+            facts |= {"vocabulary": "FastTextVocab", "ngram_lengths": lengths}
+            facts |= {"buckets": ngrams.n_buckets, "norms": model.n_words}
             rows, dtype = model.n_words + ngrams.rows.shape[0], "float32"
         return facts | {"dims": dims, "storage": "NdArray", "rows": rows, "dtype": dtype}

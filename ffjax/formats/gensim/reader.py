@@ -63,7 +63,11 @@ def load_gensim(
     check_limit(limit)
     with open_model(path) as model:
         table = _words(model, lossy, limit)
-        _check_different(model, table)
+        # Words are compared here, since vocabularies are hashed only later.
+        repeats = may_repeat(table.host_data, table.host_offsets)
+        if repeats and (pair := table.first_duplicate()) is not None:
+            got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
+            raise model.error("words", "each word once", got)
         vectors, ngrams = model.vectors(), model.ngrams()
         if ngrams is None:
             rows = _map(vectors, len(table)) if mmap else _read(vectors, len(table))
@@ -84,36 +88,23 @@ def load_gensim(
 
 def _words(model: Model, lossy: bool, limit: int | None) -> StringTable:
     """The words, each of which is UTF-8."""
-    starts, stops = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    runs = [TextRun(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for kind, words in groupby(model.words, type):
         if kind is TextRun:
-            for run in words:
-                starts.append(run.starts)
-                stops.append(run.stops)
+            runs += words
         elif kind is Raw:
             spans = np.array([word[:2] for word in words], np.int64)
-            starts.append(spans[:, 0])
-            stops.append(spans[:, 1])
+            runs.append(TextRun(spans[:, 0], spans[:, 1]))
         else:
-            got = f"{kind.__name__} as number {sum(map(len, starts))}"
+            got = f"{kind.__name__} as number {sum(len(run.starts) for run in runs)}"
             raise model.error("words", "words that are text", got)
-    limit = model.n_words if limit is None else limit
-    begins, ends = np.concatenate(starts)[:limit], np.concatenate(stops)[:limit]
+    begins, ends = (np.concatenate(bounds)[:limit] for bounds in zip(*runs, strict=True))
     source = model.machine.source
     table = StringTable.from_spans(source.view(0, len(source)), begins, ends)
     if lossy:
         return table.replace_invalid(distinct=True)
     check_utf8(Cursor(source, chunk="pickle"), table, begins, "word")
     return table
-
-
-def _check_different(model: Model, table: StringTable) -> None:
-    """Checks that no word is repeated in the list, since vocabularies are hashed only later."""
-    if not may_repeat(table.host_data, table.host_offsets):
-        return
-    if (pair := table.first_duplicate()) is not None:
-        got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
-        raise model.error("words", "each word once", got)
 
 
 def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexer | PrunedIndexer:

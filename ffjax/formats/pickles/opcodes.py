@@ -134,22 +134,7 @@ OPCODES = {
 }
 # Opcodes of other programs and older protocols, so that errors can name them.
 UNREAD = {
-    0x32: "DUP",
-    0x46: "FLOAT",
-    0x4C: "LONG",
-    0x50: "PERSID",
-    0x53: "STRING",
-    0x56: "UNICODE",
-    0x64: "DICT",
-    0x67: "GET",
-    0x69: "INST",
-    0x6C: "LIST",
-    0x6F: "OBJ",
-    0x70: "PUT",
-    0x82: "EXT1",
-    0x83: "EXT2",
-    0x84: "EXT4",
-    0x8B: "LONG4",
-    0x97: "NEXT_BUFFER",
-    0x98: "READONLY_BUFFER",
+    0x32: "DUP", 0x46: "FLOAT", 0x4C: "LONG", 0x50: "PERSID", 0x53: "STRING", 0x56: "UNICODE",
+    0x64: "DICT", 0x67: "GET", 0x69: "INST", 0x6C: "LIST", 0x6F: "OBJ", 0x70: "PUT", 0x82: "EXT1",
+    0x83: "EXT2", 0x84: "EXT4", 0x8B: "LONG4", 0x97: "NEXT_BUFFER", 0x98: "READONLY_BUFFER",
 }

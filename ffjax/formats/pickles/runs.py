@@ -11,7 +11,6 @@ does not look like this is read opcode by opcode.
 """
 
 import re
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,22 +38,11 @@ _OBJECT = re.compile(
 _SEEN = re.compile(rb"((?:h.)*+)((?:j....)*+)e", re.DOTALL)
 
 
-class _Form(NamedTuple):
-    """How texts are written: after an opcode their length, and before one that numbers them."""
-
-    head_bytes: int
-    length_bits: int
-    put_bytes: np.ndarray  # by the first byte; 0 for other opcodes
-
-
-def _form(head_bytes: int, length_bits: int, put_bytes: dict[int, int]) -> _Form:
-    sizes = [put_bytes.get(code, 0) for code in range(256)]
-    return _Form(head_bytes, length_bits, np.array(sizes))
-
-
+# How texts are written: by their opcode, the bytes before a text, the bits of its length, and the
+# bytes of the opcodes that number it.
 _FORMS = {
-    0x8C: _form(2, 0xFF, {_MEMOIZE: 1}),
-    0x58: _form(5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
+    0x8C: (2, 0xFF, {_MEMOIZE: 1}),
+    0x58: (5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
 }
 
 
@@ -110,7 +98,7 @@ class RunFinder:
         while len(spans) < _MOST_OBJECTS:
             begin, end = -1, position
             if self._data[position : position + 1] == b"X":
-                begin = position + _FORMS[0x58].head_bytes
+                begin = position + 5
                 end = begin + int.from_bytes(self._data[position + 1 : begin], "little")
             if (match := _OBJECT.match(self._data, end)) is None:
                 break
@@ -135,13 +123,14 @@ class RunFinder:
     def _window(self, start: int, n_memo: int) -> tuple[TextRun, np.ndarray, np.ndarray]:
         """The texts of a run that begin in the window, the bounds of all, and which end a list."""
         code = self._data[start]
-        form = _FORMS[code]
+        head_bytes, length_bits, puts = _FORMS[code]
+        put_bytes = np.array([puts.get(code, 0) for code in range(256)])
         window = self._bytes[start : start + self._window_bytes]
         opcodes = start + np.flatnonzero(window == code)
-        stops = opcodes + form.head_bytes + (self._u32_at(opcodes + 1) & form.length_bits)
-        is_text = form.put_bytes[self._at(stops)] > 0
+        stops = opcodes + head_bytes + (self._u32_at(opcodes + 1) & length_bits)
+        is_text = put_bytes[self._at(stops)] > 0
         opcodes, stops = opcodes[is_text], stops[is_text]
-        ends = stops + form.put_bytes[self._at(stops)]
+        ends = stops + put_bytes[self._at(stops)]
         ends += np.where(self._at(ends) == _FRAME, _FRAME_BYTES, 0)
         is_last = self._at(ends) == _APPENDS
         has_next = is_last & (self._at(ends + 1) == _MARK) & (self._at(ends + 2) == code)
@@ -152,7 +141,7 @@ class RunFinder:
         texts = np.concatenate(order)
         numbers = n_memo + self.n_values + np.arange(len(texts))
         texts = texts[: np.argmin(np.append(self._have(stops[texts], numbers), False))]
-        run = TextRun(opcodes[texts] + form.head_bytes, stops[texts])
+        run = TextRun(opcodes[texts] + head_bytes, stops[texts])
         return run, np.append(start, ends[texts]), is_last[texts]
 
     def _have(self, puts: np.ndarray, numbers: np.ndarray) -> np.ndarray:

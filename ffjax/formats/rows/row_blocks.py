@@ -7,7 +7,7 @@ A reader yields `Blocks` and keeps a few of them in memory. `collect` makes embe
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,9 +25,6 @@ from ffjax.storage import NdArray
 from ffjax.storage.norms import Norms
 from ffjax.strings.string_table import InvalidString, StringTable
 from ffjax.vocab import SimpleVocab, Vocab
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 _FIRST_BYTES = 1 << 24
 _MOVE_BYTES = 1 << 22
@@ -88,18 +85,6 @@ class BlockReader:
         return unit_length(rows) if self.unit else row_norms(rows)
 
 
-@runtime_checkable
-class RowSink(Protocol):
-    """What rows are appended to, a block at a time: in memory, or in a file."""
-
-    def append(self, rows: np.ndarray) -> None:
-        """Appends rows."""
-
-    def finish(self) -> np.ndarray:
-        """All rows."""
-        ...
-
-
 class RowBuffer:
     """Rows in one array, which grows without a copy where the system can do that."""
 
@@ -152,22 +137,12 @@ class RowBuffer:
         return True
 
 
-def move_to_front(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Moves the rows with some numbers (ascending) to the front in place; a view of them."""
-    step = max(1, _MOVE_BYTES // max(1, rows[:1].nbytes))
-    for start in range(0, len(ids), step):
-        block = ids[start : start + step]
-        rows[start : start + len(block)] = rows[block]
-        release_array_pages(rows)
-    return rows[: len(ids)]
-
-
-def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
+def collect(blocks: Blocks, rows: Any = None) -> Embeddings:
     """Makes embeddings of blocks of rows, with norms if these have unit length.
 
     The first row of a word counts, rows with NaN or infinity stay, and warnings count both. Rows
-    are appended to `rows`, by default to one array in memory. If blocks have a vocabulary, all rows
-    stay.
+    are appended to `rows`, a `FileRows` or by default a `RowBuffer`. If blocks have a vocabulary,
+    all rows stay.
     """
     if rows is None and blocks.matrix is None:
         rows = RowBuffer(blocks.dims)
@@ -183,7 +158,9 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         if blocks.vocab is not None:
             what, state = "row", "with NaN or infinity; kept as read"
         warn_user(f"{counted(n_infinite, what)} {state}")
-    table, lengths, ids = StringTable.concat(tables), np.concatenate(norms), None
+    matrix = blocks.matrix if rows is None else rows.finish()
+    assert matrix is not None
+    table, lengths = StringTable.concat(tables), np.concatenate(norms)
     try:
         vocab = SimpleVocab(table) if blocks.vocab is None else blocks.vocab
     except ValueError:
@@ -191,14 +168,15 @@ def collect(blocks: Blocks, rows: RowSink | None = None) -> Embeddings:
         n_repeated = len(table) - len(ids)
         if not n_repeated:
             raise
-        occur = "occurs" if n_repeated == 1 else "occur"
-        words = counted(n_repeated, "word")
+        words, occur = counted(n_repeated, "word"), "occurs" if n_repeated == 1 else "occur"
         warn_user(f"{words} {occur} again; the first vector of each counts")
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]
-    matrix = blocks.matrix if rows is None else rows.finish()
-    assert matrix is not None
-    if ids is not None:
-        matrix = move_to_front(matrix, ids)
+        step = max(1, _MOVE_BYTES // max(1, matrix[:1].nbytes))
+        for start in range(0, len(ids), step):  # to the front, in place; numbers ascend
+            block = ids[start : start + step]
+            matrix[start : start + len(block)] = matrix[block]
+            release_array_pages(matrix)
+        matrix = matrix[: len(ids)]
     norms = Norms(lengths) if blocks.unit else None
     return Embeddings(to_storage(matrix), vocab, norms, blocks.metadata)
 

@@ -10,7 +10,6 @@ number may follow. Of what looks like an entry, a chain from the end of the head
 
 from typing import NamedTuple
 
-import msgpack
 import numpy as np
 
 from ffjax.formats.io.binary import Cursor
@@ -32,28 +31,23 @@ class KeyRows(NamedTuple):
     keys: np.ndarray
     rows: np.ndarray
 
-    def pack(self) -> bytes:
-        """The map in msgpack; keys differ."""
-        entries = dict(zip(self.keys.tolist(), self.rows.tolist(), strict=True))
-        return bytes(msgpack.packb(entries) or b"")
-
 
 def read_key_rows(cursor: Cursor) -> KeyRows:
     """Reads a map up to the end of the file."""
-    n = read_length(cursor)
-    keys, rows, count = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], 0
+    n, count = read_length(cursor), 0
+    keys, rows = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     entries, chains = _find_entries(cursor.source.view(0, cursor.end))
     while count < n:
         stretch = chains.at(cursor.position)
         if stretch.stop:
-            keys.append(entries.keys[stretch][: n - count])
-            rows.append(entries.rows[stretch][: n - count])
-            cursor.position = int(chains.ends[stretch.start + len(keys[-1]) - 1])
+            stretch = slice(stretch.start, min(stretch.stop, stretch.start + n - count))
+            keys.append(entries.keys[stretch])
+            rows.append(entries.rows[stretch])
+            cursor.position = int(chains.ends[stretch.stop - 1])
         else:
-            key = _read_number(cursor, f"key of entry {count + 1} of {n}")
-            row = _read_number(cursor, f"row of entry {count + 1} of {n}")
-            keys.append(np.array([key], np.uint64))
-            rows.append(np.array([row], np.uint64))
+            for numbers, what in ((keys, "key"), (rows, "row")):
+                number = _read_number(cursor, f"{what} of entry {count + 1} of {n}")
+                numbers.append(np.array([number], np.uint64))
         count += len(keys[-1])
     cursor.finish()
     return KeyRows(np.concatenate(keys), np.concatenate(rows))

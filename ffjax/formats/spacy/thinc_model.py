@@ -50,17 +50,11 @@ def _node(cursor: Cursor, i: int, node: Any, attrs: Any, params: Any) -> Node:
     field = f"node {i}"
     if not all(isinstance(entry, dict) for entry in (node, attrs, params)):
         raise cursor.error(field, "three maps", "others", offset=0)
-    values = {
-        name: _unpacked(cursor, f"{field}: {name}", raw, object)
-        for name, raw in attrs.items()
-        if isinstance(raw, bytes)
-    }
+    values = {key: raw for key, raw in attrs.items() if isinstance(raw, bytes)}
+    values = {key: _unpacked(cursor, f"{field}: {key}", values[key], object) for key in values}
     field = f"{field} ({node.get('name')})"
-    arrays = {
-        name: _array(cursor, f"{field}: {name}", entry)
-        for name, entry in params.items()
-        if entry is not None
-    }
+    arrays = {key: entry for key, entry in params.items() if entry is not None}
+    arrays = {key: _array(cursor, f"{field}: {key}", arrays[key]) for key in arrays}
     return Node(str(node.get("name")), values, arrays)
 
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+import msgpack
 import numpy as np
 
 from ffjax._internal.atomic_write import Path, atomic_folder
@@ -24,7 +25,6 @@ from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.rows import export
 from ffjax.formats.spacy import layout
-from ffjax.formats.spacy.key_rows import KeyRows
 from ffjax.formats.spacy.layout import Settings, check_attr, symbols
 from ffjax.formats.spacy.words import keys_of, pack_strings
 from ffjax.vocab import FloretVocab
@@ -113,8 +113,8 @@ def write_spacy(
             vectors |= {"mode": mode, "name": f"{lang}_{name}.vectors"}
             meta = {"lang": lang, "name": name, "version": "0.0.0", "vectors": vectors}
             (folder / _META).write_bytes(json.dumps(meta, indent=2).encode())
-        rows = embeddings.vocab.host_rows.astype(np.uint64)
-        (vocab / layout.KEY_ROWS).write_bytes(KeyRows(keys, rows).pack())
+        key_rows = dict(zip(keys.tolist(), embeddings.vocab.host_rows.tolist(), strict=True))
+        (vocab / layout.KEY_ROWS).write_bytes(bytes(msgpack.packb(key_rows) or b""))
         strings = sorted(set(words.strings) - set(symbols()))
         (vocab / layout.STRINGS).write_bytes(pack_strings(strings))
         (vocab / layout.SETTINGS).write_bytes(settings.pack())
