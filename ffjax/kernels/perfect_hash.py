@@ -21,6 +21,7 @@ strings make equal tables on every machine.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from jax import lax
 from jaxtyping import Array, Int32, UInt8, UInt32
 
 from ffjax._internal.arrays import AnyArray
-from ffjax._internal.jax_compat import while_loop
+from ffjax._internal.jax_compat import fori_loop, while_loop
 from ffjax._internal.pytree import value
 from ffjax.kernels.perfect_hash_numpy import key_of, place, slot_of
 from ffjax.kernels.siphash import (
@@ -50,8 +51,8 @@ _MAX_KEYS = 64
 _LARGE_BATCH = 1 << 16
 # Bytes of a batch whose strings are all hashed as if they were long: a loop is more to compile.
 _SMALL_BATCH = 1 << 16
-# Groups of strings in which long ones are looked for at a time.
-_COLUMNS, _MOST_AHEAD = 1024, 8
+# Wide strings whose first chunks stay in a CPU's cache, and long ones that are found at a time.
+_BLOCK_STRINGS, _COLUMNS = 1 << 17, 512
 
 
 @value()
@@ -153,13 +154,13 @@ def find(
     if offsets.shape[0] <= 1 or lengths.shape[0] == 0:
         return jnp.full(lengths.shape, -1, jnp.int32)
     strings, lengths = jnp.asarray(strings), jnp.asarray(lengths)
-    probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
+    probe = _Probe.of(table, data, offsets, lengths.shape[0])
     if strings.shape[-1] <= CHUNK:
         return probe.find(strings, lengths)
     if strings.size <= _SMALL_BATCH:
         numbers = probe.find_chunked(strings, lengths)
         return computed_once(jnp.where(lengths <= strings.shape[-1], numbers, -1))
-    return _find_long(probe, strings, lengths, probe.find(strings[:, :CHUNK], lengths))
+    return _find_long(probe, strings, lengths, _find_short(probe, strings, lengths))
 
 
 def find_words(
@@ -173,7 +174,7 @@ def find_words(
     """The value of each string in the table, or -1; strings come as little-endian uint32 words."""
     if offsets.shape[0] <= 1 or not words:
         return jnp.full(lengths.shape, -1, jnp.int32)
-    probe = _Probe(table, jnp.asarray(data), jnp.asarray(offsets))
+    probe = _Probe.of(table, data, offsets, math.prod(lengths.shape))
     sizes = jnp.asarray(lengths).reshape(-1)
     words = [jnp.broadcast_to(word, lengths.shape).reshape(-1) for word in words]
     ids, begin = probe.candidates(hash_words(words, sizes, table.key), sizes)
@@ -183,11 +184,20 @@ def find_words(
 
 
 class _Probe(NamedTuple):
-    """The arrays of a table that is probed."""
+    """The arrays of a table that is probed; `data` are its bytes, or words of four."""
 
     table: HashTable
     data: Array
     offsets: Array
+
+    @classmethod
+    def of(cls, table: HashTable, data: AnyArray, offsets: AnyArray, batch: int) -> "_Probe":
+        """How to probe the table for so many strings."""
+        data = jnp.asarray(data)
+        # Gathers of aligned words are faster, once the batch pays for a pass over the data.
+        if batch >= _LARGE_BATCH and data.size % 4 == 0 and data.size <= CHUNK * batch:
+            data = lax.bitcast_convert_type(data.reshape(-1, 4), jnp.uint32)
+        return cls(table, data, jnp.asarray(offsets))
 
     def find(self, strings: Array, lengths: Array) -> Array:
         """The number of each string of a padded batch of at most one chunk."""
@@ -227,65 +237,65 @@ class _Probe(NamedTuple):
 
     def words(self, begin: Array, count: int) -> Iterator[Array]:
         """The first `count` words of each string of the table."""
-        size = self.data.size
-        if begin.size < _LARGE_BATCH or size % 4 or size > 4 * count * begin.size:
+        if self.data.dtype == jnp.uint8:
             for i in range(count):
                 window = _gather(self.data, begin + 4 * i, 4)
                 yield lax.bitcast_convert_type(window, jnp.uint32)
             return
-        # Gathers of aligned words are faster, once the batch pays for a pass over the data.
-        words = lax.bitcast_convert_type(self.data.reshape(-1, 4), jnp.uint32)
         index, shift = begin >> 2, (begin & 3) << 3
-        low = _gather(words, index)
+        low = _gather(self.data, index)
         for i in range(1, count + 1):
-            high = _gather(words, index + i)
+            high = _gather(self.data, index + i)
             # Two shifts, since a shift by 32 is not defined.
             yield (low >> shift) | ((high << 1) << (31 - shift))
             low = high
 
 
+def _find_short(probe: _Probe, strings: Array, lengths: Array) -> Array:
+    """The numbers of strings of at most one chunk in a wide batch."""
+    batch = lengths.shape[0]
+    size = min(batch, _BLOCK_STRINGS)
+
+    # A block's first chunks are read once from wide rows, and stay in the cache to be compared.
+    def block(i: Array, ids: Array) -> Array:
+        start = jnp.minimum(i * size, batch - size)
+        chunks = lax.dynamic_slice(strings, (start, jnp.int32(0)), (size, CHUNK))
+        numbers = probe.find(chunks, lax.dynamic_slice_in_dim(lengths, start, size))
+        return lax.dynamic_update_slice_in_dim(ids, numbers, start, 0)
+
+    return fori_loop(0, -(-batch // size), block, jnp.full(batch, -1, jnp.int32))
+
+
 def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Array:
     """Adds to `ids` the strings of more than one chunk.
 
-    Each integer of `flags` has a bit for each string of a group. A step takes the next long string
-    of `_COLUMNS` groups, or of groups up to `_MOST_AHEAD` columns ahead, so a few long strings take
-    a few steps.
+    String `i` belongs to column `i % _COLUMNS`, which has a bit for each of its strings in `flags`.
+    A step takes the first long string of each column, so a few long strings take a few steps.
     """
     batch, width = strings.shape
-    columns = min(batch, _COLUMNS)
-    size = min(32, 1 << (-(-batch // columns) - 1).bit_length())
-    is_long = jnp.pad((lengths > CHUNK) & (lengths <= width), (0, -batch % size))
-    bits = is_long.reshape(-1, size).astype(jnp.uint32) << np.arange(size, dtype=np.uint32)[None]
-    flags = bits.sum(1, dtype=jnp.uint32)
-    ahead = min(-(-flags.shape[0] // columns), _MOST_AHEAD)
+    is_long = jnp.pad((lengths > CHUNK) & (lengths <= width), (0, -batch % (32 * _COLUMNS)))
+    bits = is_long.reshape(-1, 32, _COLUMNS).astype(jnp.uint32)
+    flags = (bits << np.arange(32, dtype=np.uint32)[:, None]).sum(1, dtype=jnp.uint32)
+    rows = lax.broadcasted_iota(jnp.int32, flags.shape, 0)
+    column = np.arange(_COLUMNS, dtype=np.int32)
 
     def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        last, ids = state
-        group, bit = last // size, last % size
-        rest = jnp.take(flags, group, mode="clip") & (~np.uint32(1) << bit.astype(jnp.uint32))
-        # The farthest group first: each is read once, where a chain of groups would be read anew
-        # for each link.
-        later, later_rest = group + columns * ahead, jnp.uint32(0)
-        for i in range(ahead, 0, -1):
-            bits = jnp.take(flags, group + columns * i, mode="fill", fill_value=0)
-            later = jnp.where(bits == 0, later, group + columns * i)
-            later_rest = jnp.where(bits == 0, later_rest, bits)
-        group, rest = (jnp.where(rest == 0, *x) for x in ((later, group), (later_rest, rest)))
-        # Without a long string the last of the group is looked at, in vain.
-        bit = lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
-        index = computed_once(group * size + jnp.minimum(bit, size - 1))
-        long_lengths = jnp.take(lengths, index, mode="clip")
-        numbers = probe.find_chunked(jnp.take(strings, index, axis=0, mode="clip"), long_lengths)
-        numbers = jnp.where(long_lengths <= width, numbers, -1)
-        return index, ids.at[index].max(
+        flags, ids = state
+        row = jnp.argmax(flags != 0, axis=0).astype(jnp.int32)
+        is_first = rows == row
+        bits = jnp.where(is_first, flags, 0).sum(0, dtype=jnp.uint32)
+        bit = lax.population_count(~bits & (bits - 1)).astype(jnp.int32)
+        index = (row * 32 + bit) * _COLUMNS + column
+        # A column without long strings looks past the end, in vain.
+        index = computed_once(jnp.where(bits == 0, batch + column, index))
+        sizes = jnp.take(lengths, index, mode="clip")
+        numbers = probe.find_chunked(jnp.take(strings, index, axis=0, mode="clip"), sizes)
+        ids = ids.at[index].set(
             numbers, mode="drop", unique_indices=True, wrap_negative_indices=False
         )
+        return jnp.where(is_first, flags & (flags - 1), flags), ids
 
-    # The last step takes every column past the end, which groups of one string need not wait for.
-    end = batch if size > 1 else batch - columns
-    first = np.arange(-columns, 0, dtype=np.int32) * size + size - 1
-    state = jnp.asarray(first), ids
-    return while_loop(lambda state: jnp.min(state[0]) < end, step, state)[1]
+    return while_loop(lambda state: jnp.any(state[0] != 0), step, (flags, ids))[1]
 
 
 def _gather(array: Array, indices: Array, size: int | None = None) -> Array:
