@@ -70,17 +70,11 @@ class HashTable:
     rows: Int32[AnyArray, " n_slots"]
 
     @classmethod
-    def build(
-        cls,
-        data: UInt8[np.ndarray, " capacity"],
-        offsets: Int32[np.ndarray, " n_plus_1"],
-        *,
-        what: str = "words",
-    ) -> "HashTable":
+    def build(cls, data: np.ndarray, offsets: np.ndarray, *, what: str = "words") -> "HashTable":
         """Builds the table of all strings of a buffer, on the host.
 
         Args:
-            data: The bytes of the strings, one after the other.
+            data: The bytes of the strings, one after the other, uint8.
             offsets: Where each string starts, and where the last one ends.
             what: What an error calls the strings.
 
@@ -108,9 +102,8 @@ class HashTable:
                 return cls(key, *placed)
             if len(pairs := duplicates(data, offsets, (first, second))):
                 earlier, again = pairs[0]
-                string = (
-                    data[offsets[again] : offsets[again + 1]].tobytes().decode(errors="replace")
-                )
+                raw = data[offsets[again] : offsets[again + 1]].tobytes()
+                string = raw.decode(errors="replace")
                 raise ValueError(
                     f"`{what}`: expected each once, got {string!r} as number {earlier} and again "
                     f"as number {again}. Remove one of them."
@@ -275,14 +268,14 @@ def _find_long(probe: _Probe, strings: Array, lengths: Array, ids: Array) -> Arr
     batch, width = strings.shape
     is_long = jnp.pad((lengths > CHUNK) & (lengths <= width), (0, -batch % (32 * _COLUMNS)))
     bits = is_long.reshape(-1, 32, _COLUMNS).astype(jnp.uint32)
-    flags = (bits << np.arange(32, dtype=np.uint32)[:, None]).sum(1, dtype=jnp.uint32)
+    flags = (bits << np.arange(32, dtype=np.uint32)[None, :, None]).sum(1, dtype=jnp.uint32)
     rows = lax.broadcasted_iota(jnp.int32, flags.shape, 0)
     column = np.arange(_COLUMNS, dtype=np.int32)
 
     def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
         flags, ids = state
         row = jnp.argmax(flags != 0, axis=0).astype(jnp.int32)
-        is_first = rows == row
+        is_first = rows == row[None]
         bits = jnp.where(is_first, flags, 0).sum(0, dtype=jnp.uint32)
         bit = lax.population_count(~bits & (bits - 1)).astype(jnp.int32)
         index = (row * 32 + bit) * _COLUMNS + column

@@ -4,7 +4,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
 
 from ffjax._internal.arrays import padded_size
 from ffjax.kernels.siphash import hash_spans
@@ -107,12 +106,12 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def find_numpy(
     table: Any,
-    data: UInt8[np.ndarray, " capacity"],
-    offsets: Int32[np.ndarray, " n_plus_1"],
-    strings: UInt8[np.ndarray, " size"],
-    starts: Int[np.ndarray, " n"],
-    lengths: Int[np.ndarray, " n"],
-) -> Int32[np.ndarray, " n"]:
+    data: np.ndarray,
+    offsets: np.ndarray,
+    strings: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray:
     """As `find`, for strings that lie in one buffer; at least 8 bytes follow the last.
 
     Examples:

@@ -10,14 +10,16 @@ chain of dependent steps, and the program for short strings does for the chunks 
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int, Int32, UInt8, UInt32
+from jaxtyping import Array, Int32, UInt8, UInt32
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, ranges
 from ffjax.kernels.spans_numpy import words_at
 
 CHUNK = 16
@@ -30,19 +32,15 @@ Halves = tuple[A, A]
 
 
 def hash_words(
-    words: Sequence[Array],
-    lengths: Int32[Array, "*batch"],
-    key: UInt32[AnyArray, "2"],
-    *,
-    rounds: tuple[int, int] = (1, 3),
-) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
+    words: Sequence[Array], lengths: Array, key: AnyArray, *, rounds: tuple[int, int] = (1, 3)
+) -> Halves[Array]:
     """Both halves of the hash of strings, in straight-line compiled code.
 
     Args:
         words: the strings' bytes, four to a little-endian uint32; bytes after a string are not
             read.
-        lengths: bytes in each string; lengths that do not fit `words` give any value.
-        key: the key `(k0, k1)`.
+        lengths: bytes in each string, int32; lengths that do not fit `words` give any value.
+        key: the key `(k0, k1)`, uint32.
         rounds: SipHash rounds for a word and at the end, for comparison with published values.
     """
     n_words = CHUNK // 4
@@ -58,11 +56,8 @@ def hash_words(
 
 
 def hash_chunks(
-    words: Sequence[Array],
-    sizes: Int32[Array, "*batch chunks"],
-    number: UInt32[Array, "*batch chunks"],
-    key: UInt32[AnyArray, "2"],
-) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
+    words: Sequence[Array], sizes: Array, number: Array, key: AnyArray
+) -> Halves[Array]:
     """As `hash_words`, of strings whose chunks have these words, bytes in use and numbers."""
     first, second = _hash_chunk(words, sizes, number, key, (1, 3))
     return jnp.sum(first, -1, dtype=jnp.uint32), jnp.sum(second, -1, dtype=jnp.uint32)
@@ -87,7 +82,10 @@ def _hash_chunk(
 
 def words_of(strings: UInt8[Array, "*batch width"]) -> list[UInt32[Array, "*batch"]]:
     """The 32-bit words of a padded batch."""
-    return [_packed_word(strings, i) for i in range(-(-strings.shape[-1] // 4))]
+    width = strings.shape[-1]
+    # Columns rather than a bitcast, for which XLA would copy the batch on a CPU.
+    columns = [strings[..., i].astype(jnp.uint32) << (8 * (i % 4)) for i in range(width)]
+    return [reduce(or_, columns[i : i + 4]) for i in range(0, width, 4)]
 
 
 def chunks_of(strings: UInt8[Array, "*batch width"]) -> UInt8[Array, "*batch chunks bytes"]:
@@ -96,27 +94,18 @@ def chunks_of(strings: UInt8[Array, "*batch width"]) -> UInt8[Array, "*batch chu
     return strings.reshape(*strings.shape[:-1], -1, CHUNK)
 
 
-def _packed_word(strings: Array, i: int) -> Array:
-    # Four columns rather than a bitcast, for which XLA would copy the batch on a CPU.
-    columns = range(4 * i, min(strings.shape[-1], 4 * i + 4))
-    first, *rest = (strings[..., column].astype(jnp.uint32) for column in columns)
-    for shift, byte in enumerate(rest, start=1):
-        first = first | byte << (8 * shift)
-    return first
-
-
 def hash_spans(
-    data: UInt8[np.ndarray, " size"],
-    starts: Int[np.ndarray, " n"],
-    lengths: Int[np.ndarray, " n"],
-    key: UInt32[AnyArray, "2"],
+    data: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    key: AnyArray,
     *,
     rounds: tuple[int, int] = (1, 3),
-) -> tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]]:
+) -> Halves[np.ndarray]:
     """Both halves of the hash of strings that lie in one buffer, on the host.
 
     Args:
-        data: the buffer; at least 4 bytes follow the last string.
+        data: the buffer, uint8; at least 4 bytes follow the last string.
         starts: where each string begins.
         lengths: its bytes; negative counts as 0.
         key: the key `(k0, k1)`.
@@ -132,29 +121,15 @@ def hash_spans(
         # Most strings are one chunk; the others add those that follow.
         long = np.flatnonzero(sizes > CHUNK)
         if long.size:
-            first, size, number, firsts = chunk_spans(begins[long] + CHUNK, sizes[long] - CHUNK)
-            further = _hash_spans(words, first, size, number + np.uint32(1), key, rounds)
+            counts = -(-sizes[long] // CHUNK) - 1
+            number, string = ranges(np.ones_like(counts), counts), np.repeat(long, counts)
+            begins = begins[string] + CHUNK * number
+            sizes = np.minimum(sizes[string] - CHUNK * number, CHUNK)
+            further = _hash_spans(words, begins, sizes, number.astype(np.uint32), key, rounds)
+            firsts = np.cumsum(counts) - counts
             halves[:, long] += np.add.reduceat(further, firsts, axis=1, dtype=np.uint32)
         out[:, block] = halves
     return out[0], out[1]
-
-
-def chunk_spans(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Start, bytes and number of each chunk of strings in a buffer, and each string's first chunk.
-
-    Examples:
-        >>> starts, sizes, number, firsts = chunk_spans(np.array([0, 100]), np.array([20, 3]))
-        >>> starts.tolist(), sizes.tolist(), number.tolist(), firsts.tolist()
-        ([0, 16, 100], [16, 4, 3], [0, 1, 0], [0, 2])
-    """
-    starts, sizes = starts.astype(np.int64), np.maximum(lengths, 0)
-    if sizes.max(initial=0) <= CHUNK:
-        return starts, sizes, np.zeros(len(starts), np.uint32), np.arange(len(starts))
-    counts = np.maximum(-(-sizes // CHUNK), 1)
-    firsts = np.cumsum(counts) - counts
-    number = np.arange(counts.sum()) - np.repeat(firsts, counts)
-    sizes = np.minimum(np.repeat(sizes, counts) - CHUNK * number, CHUNK)
-    return np.repeat(starts, counts) + CHUNK * number, sizes, number.astype(np.uint32), firsts
 
 
 def low_bytes(count: Int32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
