@@ -5,28 +5,30 @@ others of similar lengths, so that only they pay for n-grams.
 """
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax._internal.cpus import in_order
-from ffjax.embeddings.find_words import find_words
 from ffjax.functional.lookup import lookup
 from ffjax.functional.lookup_numpy import WIDE, known_vectors, unknown_vectors
 from ffjax.functional.oov import OOV_BATCHES, oov_vectors
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.functional.tier import LOOKUP_NUMBERS, NGRAMS, in_numpy
+from ffjax.functional.tier import FOUND_WORDS, LOOKUP_NUMBERS, NGRAMS, in_numpy
 from ffjax.kernels.normalize import unit_vector
 from ffjax.storage.word_sums import sum_of_word
 from ffjax.strings.byte_views import ByteViews, byte_views
-from ffjax.strings.pack import pack_views, take_views
-from ffjax.vocab import Rows
+from ffjax.strings.pack import pack_views
+from ffjax.strings.strings import Strings
+from ffjax.vocab import Rows, Vocab
 
 # Words that are looked up and read at a time, and rows that a program reads.
 _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
+# The widths of programs that find words, and few enough words of a width that NumPy does.
+_WIDTHS, _FEW_WORDS = (16, 64), 1 << 10
 # Wider words are rare and a program for them takes seconds to compile, so that few of them are
 # embedded in NumPy, and very long ones always.
 _NARROW = 64
@@ -63,9 +65,40 @@ def embed_words(
     run = map if n <= _BLOCK_WORDS else in_order
     unknown = list(run(read_known, blocks))
     positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])
-    views = [block for _, block in unknown]
+    views = ByteViews.concat([block for _, block in unknown])
     embed_unknown(embeddings, views, positions, vectors, found, unnormalize=unnormalize)
     return vectors, found
+
+
+def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
+    """The number of each known word, -1 for the others; words that share a row have different ones.
+
+    Examples:
+        >>> import ffjax
+        >>> from ffjax.strings.byte_views import byte_views
+        >>> words = byte_views(["coffee", "tea"])
+        >>> find_words(ffjax.SimpleVocab(["milk", "tea"]), words)
+        array([-1,  1], dtype=int32)
+    """
+    n, lengths = len(words.lengths), words.lengths
+    if in_numpy(n, FOUND_WORDS, vocab.index):
+        return vocab.find_on_host(words)
+    numbers = np.full(n, -1, np.int32)
+    by_numpy = lengths > _WIDTHS[-1]
+    narrower = -1
+    for width in _WIDTHS:
+        fitting = np.flatnonzero((lengths > narrower) & (lengths <= width))
+        narrower = width
+        if in_numpy(len(fitting), _FEW_WORDS, vocab.index):
+            by_numpy[fitting] = True
+            continue
+        for start in range(0, len(fitting), _BLOCK_WORDS):
+            block = fitting[start : start + _BLOCK_WORDS]
+            strings = pack_views(words.take(block), _BLOCK_WORDS, width)
+            numbers[block] = np.asarray(_find_words(vocab, strings))[: len(block)]
+    rest = np.flatnonzero(by_numpy)
+    numbers[rest] = vocab.find_on_host(words.take(rest))
+    return numbers
 
 
 def read_rows(
@@ -95,7 +128,7 @@ def read_rows(
 
 def embed_unknown(
     embeddings: EmbeddingsLike,
-    words: list[ByteViews],
+    words: ByteViews,
     positions: np.ndarray,
     vectors: np.ndarray,
     found: np.ndarray,
@@ -110,7 +143,7 @@ def embed_unknown(
     vocab: Any = embeddings.vocab
     if vocab.subword_indexer is None or not n:
         return
-    lengths = np.concatenate([view.lengths for view in words])
+    lengths = words.lengths
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
     by_numpy |= lengths > WIDE
@@ -123,14 +156,14 @@ def embed_unknown(
             continue
         for start in range(0, len(fitting), size):
             block = fitting[start : start + size]
-            strings = pack_views(take_views(words, block), size, width)
+            strings = pack_views(words.take(block), size, width)
             new, exist = oov_vectors(storage, vocab, strings, unnormalize)
             vectors[positions[block]] = np.asarray(new)[: len(block)]
             found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
     if rest.size:
-        views, positions = take_views(words, rest), positions[rest]
-        unknown_vectors(embeddings, views, positions, vectors, found, unnormalize=unnormalize)
+        words, positions = words.take(rest), positions[rest]
+        unknown_vectors(embeddings, words, positions, vectors, found, unnormalize=unnormalize)
 
 
 def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
@@ -145,13 +178,15 @@ def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.fl
 def _blocks(words: Any) -> tuple[int, Iterator[tuple[int, ByteViews]]]:
     """The number of words, and blocks of them with their first numbers."""
     if isinstance(words, list | tuple) or (isinstance(words, np.ndarray) and words.ndim == 1):
-        n, starts = len(words), range(0, len(words), _BLOCK_WORDS)
+        starts = range(0, len(words), _BLOCK_WORDS)
         views = (byte_views(words[start : start + _BLOCK_WORDS]) for start in starts)
-        return n, zip(starts, chain.from_iterable(views), strict=True)
-    blocks, n = [], 0
-    for view in byte_views(words):
-        for start in range(0, len(view.lengths), _BLOCK_WORDS):
-            block = view.take(slice(start, start + _BLOCK_WORDS))
-            blocks.append((n, block))
-            n += len(block.lengths)
-    return n, iter(blocks)
+        return len(words), zip(starts, views, strict=True)
+    views = byte_views(words)
+    starts = range(0, len(views.lengths), _BLOCK_WORDS)
+    blocks = (views.take(slice(start, start + _BLOCK_WORDS)) for start in starts)
+    return len(views.lengths), zip(starts, blocks, strict=True)
+
+
+@jax.jit
+def _find_words(vocab: Vocab, strings: Strings) -> Array:
+    return vocab.find_words(strings)

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.cpus import map_blocks
-from ffjax.embeddings.find_words import find_words
+from ffjax.embeddings.batch_lookup import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule, warn_of_zeros
 from ffjax.embeddings.unique_words import unique_words
 from ffjax.functional import text as device_text

@@ -12,8 +12,7 @@ import numpy as np
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.cpus import map_blocks
 from ffjax._internal.file_arguments import wrong_type
-from ffjax.embeddings.batch_lookup import read_rows
-from ffjax.embeddings.find_words import find_words
+from ffjax.embeddings.batch_lookup import find_words, read_rows
 from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.embeddings.text import embed_batch
 from ffjax.functional.lookup import embed

@@ -1,7 +1,6 @@
 """The vectors of words in NumPy: rows that the host reads, and sums of the rows of n-grams."""
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,8 @@ def embed_in_numpy(
     known_vectors(embeddings, ids, vectors, unnormalize=unnormalize)
     unknown = np.flatnonzero(is_word & ~found)
     if vocab.subword_indexer is not None and unknown.size:
-        views = [words.take(unknown)]
-        unknown_vectors(embeddings, views, unknown, vectors, found, unnormalize=unnormalize)
+        words = words.take(unknown)
+        unknown_vectors(embeddings, words, unknown, vectors, found, unnormalize=unnormalize)
     return vectors, found
 
 
@@ -54,7 +53,7 @@ def known_vectors(
 
 def unknown_vectors(
     embeddings: EmbeddingsLike,
-    words: list[ByteViews],
+    words: ByteViews,
     positions: np.ndarray,
     vectors: np.ndarray,
     found: np.ndarray,
@@ -63,7 +62,7 @@ def unknown_vectors(
 ) -> None:
     """Writes the vectors of unknown words to their positions, and which have n-grams."""
     start = 0
-    for block in chain.from_iterable(map(_of_few_bytes, words)):
+    for block in _of_few_bytes(words):
         block_positions = positions[start : start + len(block.lengths)]
         start += len(block_positions)
         sums, counts = _sums(embeddings, block)

@@ -111,7 +111,7 @@ def batches(
 
     def batch(ids: np.ndarray) -> Batch:
         words = words_of_lines.take(ids).values
-        strings = pack_views([views.take(words)], n_words, width, longest=width)
+        strings = pack_views(views.take(words), n_words, width, longest=width)
         numbers = np.full(n_words, size, np.int32)
         numbers[: len(words)] = np.repeat(np.arange(len(ids)), counts[ids])
         batch_labels = None

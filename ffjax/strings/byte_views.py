@@ -1,12 +1,13 @@
-"""Words as views of buffers: those of NumPy and Arrow in place, lists of `str` joined to one."""
+"""Words as views of a buffer: those of NumPy and Arrow in place, lists of `str` joined to one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import shown
+from ffjax.kernels.spans_numpy import join_spans
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable, check_offsets
 
@@ -22,27 +23,40 @@ class ByteViews(NamedTuple):
         """Views of some words of the same buffer."""
         return ByteViews(self.data, self.starts[words], self.lengths[words])
 
+    @classmethod
+    def concat(cls, views: "Sequence[ByteViews]") -> "ByteViews":
+        """The words of several buffers, copied into one."""
+        if len(views) == 1:
+            return views[0]
+        lengths = np.concatenate([np.zeros(0, np.int32), *(x.lengths for x in views)])
+        offsets = np.append(0, np.cumsum(np.maximum(lengths, 0), dtype=np.int64))
+        data, first = np.empty(offsets[-1], np.uint8), 0
+        for view in views:
+            bounds = offsets[first : first + len(view.lengths) + 1]
+            first += len(view.lengths)
+            out = data[bounds[0] : bounds[-1]]
+            join_spans(view.data, view.starts, bounds - bounds[0], out)
+        return cls(data, offsets[:-1], lengths)
 
-def byte_views(words: Any, offsets: Any = None) -> list[ByteViews]:
-    """The words in order, with one `ByteViews` for each buffer; arguments as for `pack`."""
+
+def byte_views(words: Any, offsets: Any = None) -> ByteViews:
+    """Views of words in order; arguments as for `pack`."""
     if offsets is not None:
-        return [_with_offsets(words, offsets)]
+        return _with_offsets(words, offsets)
     if isinstance(words, StringTable):
-        return [_between(words.host_data, words.host_offsets)]
+        return _between(words.host_data, words.host_offsets)
     if isinstance(words, str | bytes | bytearray | memoryview):
         raise TypeError(
             f"`words`: expected a list of words, got the single word {words!r}. "
             f"Write [{words!r}], or pass `offsets` for a buffer of many words."
         )
     if isinstance(words, np.ndarray):
-        return [_numpy(words)]
+        return _numpy(words)
     if is_arrow(words):
-        array = arrow_strings(words)
-        dtype = np.dtype(np.int64 if str(array.type).startswith("large") else np.int32)
-        return [_arrow_chunk(chunk, dtype) for chunk in getattr(array, "chunks", [array])]
+        return _arrow(words)
     if not isinstance(words, Iterable):
         raise TypeError(f"`words`: expected a list of words, got {shown(words)}.")
-    return [ByteViews(*join_words(list(words)))]
+    return ByteViews(*join_words(list(words)))
 
 
 def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:
@@ -119,14 +133,26 @@ def arrow_strings(words: Any, name: str = "words") -> Any:
     return array
 
 
-def _arrow_chunk(chunk: Any, dtype: np.dtype) -> ByteViews:
-    _, offsets, data = chunk.buffers()
-    n, first_byte = len(chunk), chunk.offset * dtype.itemsize
+def as_one_array(array: Any) -> Any:
+    """Arrow strings as one array of bytes, with 64 bits for offsets, which chunks may exceed 32."""
+    import pyarrow as pa
+
+    array = array.cast(pa.large_binary())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _arrow(words: Any) -> ByteViews:
+    array = arrow_strings(words)
+    if hasattr(array, "chunks"):
+        array = array.chunk(0) if array.num_chunks == 1 else as_one_array(array)
+    dtype = np.dtype(np.int64 if str(array.type).startswith("large") else np.int32)
+    _, offsets, data = array.buffers()
+    n, first_byte = len(array), array.offset * dtype.itemsize
     # An array without strings may come without buffers.
     offsets = np.frombuffer(offsets, dtype, n + 1, first_byte) if n else np.zeros(1, dtype)
     data = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
     views = _between(data, offsets)
-    if not chunk.null_count:
+    if not array.null_count:
         return views
-    nulls = chunk.is_null().to_numpy(zero_copy_only=False)
+    nulls = array.is_null().to_numpy(zero_copy_only=False)
     return views._replace(lengths=np.where(nulls, np.int32(-1), views.lengths))

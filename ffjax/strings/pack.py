@@ -59,8 +59,8 @@ def pack(
     Args:
         words: `str` or `bytes` in a list or another iterable; a NumPy array of strings (fixed
             width, `StringDType` or objects); a `StringTable`; Arrow strings or binary from any
-            object with the PyCapsule interface, such as pyarrow's arrays and chunked arrays, whose
-            bytes are read in place (nulls become filler rows); or, with `offsets`, one buffer of
+            object with the PyCapsule interface, such as pyarrow's arrays, whose bytes are read in
+            place, and chunked arrays (nulls become filler rows); or, with `offsets`, one buffer of
             bytes.
         offsets: where each word starts in the buffer `words`, and where the last one ends, shape
             `[n + 1]`.
@@ -90,7 +90,7 @@ def pack(
         [3, 6, -1, -1]
     """
     views = byte_views(words, offsets)
-    lengths = _lengths(views)
+    lengths = views.lengths
     n, longest = len(lengths), int(lengths.max(initial=0))
     n_rows = padded_size(n, 0, coarse=True)
     if count is not None:
@@ -137,7 +137,7 @@ def pack_ragged(words: Any, *, offsets: Any = None) -> list[RaggedBatch]:
         [([0, 1, 2], (4, 16)), ([1], (1, 8192))]
     """
     views = byte_views(words, offsets)
-    lengths = _lengths(views)
+    lengths = views.lengths
     n_rows = padded_size(len(lengths), 0, coarse=True)
     width = _common_width(lengths, n_rows)
     positions = np.arange(len(lengths), dtype=np.int32)
@@ -152,7 +152,7 @@ def pack_ragged(words: Any, *, offsets: Any = None) -> list[RaggedBatch]:
         for start in range(0, len(positions), step):
             block = positions[start : start + step]
             n_rows = _long_rows(len(block), width)
-            strings = pack_views(take_views(views, block), n_rows, width)
+            strings = pack_views(views.take(block), n_rows, width)
             batches.append(RaggedBatch(block.astype(np.int32), strings))
     return batches
 
@@ -166,10 +166,6 @@ def unpack(strings: Strings) -> list[str]:
     rows, lengths = on_host(strings.bytes), on_host(strings.lengths)
     pairs = zip(rows.reshape(-1, rows.shape[-1]), lengths.reshape(-1), strict=True)
     return [decode_word(row[:length].tobytes()) for row, length in pairs if length >= 0]
-
-
-def _lengths(views: list[ByteViews]) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.int32), *(view.lengths for view in views)])
 
 
 def _at_least(name: str, value: int, minimum: int, what: str) -> int:
@@ -206,37 +202,16 @@ def _long_rows(n: int, width: int) -> int:
     return padded_size(n, 0, coarse=width <= _COARSE_ROWS)
 
 
-def take_views(views: list[ByteViews], positions: np.ndarray) -> list[ByteViews]:
-    """Views of the words at ascending positions."""
-    taken, first = [], 0
-    for view in views:
-        end = first + len(view.lengths)
-        ids = positions[(positions >= first) & (positions < end)] - first
-        taken.append(view.take(ids))
-        first = end
-    return taken
-
-
 def pack_views(
-    views: list[ByteViews], n_rows: int, width: int, longest: int | None = None
+    words: ByteViews, n_rows: int, width: int, longest: int | None = None
 ) -> Strings:
     """All words one after the other; words over `longest` bytes become fillers."""
+    data, starts, lengths = words
+    if longest is not None:
+        lengths = np.where(lengths > longest, np.int32(-1), lengths)
     out, out_lengths = np.zeros((n_rows, width), np.uint8), np.full(n_rows, -1, np.int32)
-    start = 0
-    for view in views:
-        end = start + len(view.lengths)
-        lengths = view.lengths
-        if longest is not None:
-            lengths = np.where(lengths > longest, np.int32(-1), lengths)
-        out_lengths[start:end] = lengths
-        _gather(view.data, view.starts, lengths, out[start:end])
-        start = end
-    return Strings(out, out_lengths)
-
-
-def _gather(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
-    """Copies each word into its row; `data` may end with the last word."""
-    width = out.shape[1]
+    out_lengths[: len(lengths)] = lengths
+    # Each word is copied into its row; `data` may end with the last word.
     last_start = data.size - width
     masks, unit = None, np.dtype(np.uint8)
     if width % 8 == 0 and width <= 256:
@@ -262,3 +237,4 @@ def _gather(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, out: np.n
         for i in np.flatnonzero((first > last_start) & (n_bytes > 0)) + begin:
             row = data[starts[i] : starts[i] + lengths[i]]
             out[i, : row.size], out[i, row.size :] = row, 0
+    return Strings(out, out_lengths)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.file_arguments import check_choice
-from ffjax.strings.byte_views import arrow_strings, byte_views, is_arrow
+from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
 NEWLINES = ("error", " ", "")
@@ -138,7 +138,6 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
 
 
 def _listed(texts: Any, name: str) -> list[Any]:
-    items = []
     try:
         views = byte_views(texts)
     except TypeError as error:  # which speaks of words, and of an argument that texts don't have
@@ -146,11 +145,9 @@ def _listed(texts: Any, name: str) -> list[Any]:
         message = message.replace("`words`", f"`{name}`").replace("of words", "of texts")
         message = message.replace("single word", "single text")
         raise TypeError(message) from error
-    for data, starts, lengths in views:
-        raw = data.tobytes()
-        spans = zip(starts.tolist(), lengths.tolist(), strict=True)
-        items += [raw[start : start + max(length, 0)] for start, length in spans]
-    return items
+    raw = views.data.tobytes()
+    spans = zip(views.starts.tolist(), views.lengths.tolist(), strict=True)
+    return [raw[start : start + max(length, 0)] for start, length in spans]
 
 
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:
@@ -199,8 +196,7 @@ def _arrow_lines(texts: Any, newline: str, name: str) -> bytes:
     """
     texts = arrow_strings(texts, name)
     pa, pc = _pyarrow()
-    array = texts.cast(pa.large_binary())
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    array = as_one_array(texts)
     lines = _joined(array)
     if lines.count(b"\n") > len(array):
         if newline == "error":

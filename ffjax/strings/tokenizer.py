@@ -132,8 +132,7 @@ class WordPiece:
         texts = [text for texts in divided for text in texts]
         numbers = np.array([self._added.get(text, -1) for text in texts], np.int32)
         is_added = numbers >= 0
-        (between,) = byte_views(list(compress(texts, ~is_added)))
-        tokens = self.tokens(between)
+        tokens = self.tokens(byte_views(list(compress(texts, ~is_added))))
         counts = np.ones(len(texts), np.int64)
         counts[~is_added] = tokens.counts
         values = np.repeat(numbers, counts)

@@ -162,14 +162,13 @@ def _table_of(words: Any, file: Any) -> StringTable:
     try:
         if isinstance(words, tuple):
             return StringTable.from_buffer(*words)
-        views = byte_views(words)
+        data, starts, lengths = byte_views(words)
     except ValueError as error:  # or code points that do not exist
         expected, got = "where each word begins", str(error)
         if field == "words":
             expected = "strings"
         raise FormatError(file, field=field, expected=expected, got=got) from error
-    from_spans = StringTable.from_spans
-    return StringTable.concat([from_spans(x.data, x.starts, x.starts + x.lengths) for x in views])
+    return StringTable.from_spans(data, starts, starts + lengths)
 
 
 def read_words(file: Any) -> StringTable:
