@@ -65,7 +65,7 @@ def mark_words(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Copies words out of a buffer, one after the other, with a marker before and after each."""
     marked = lengths.astype(np.int64) + (len(bow) + len(eow))
-    splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(marked)])
+    splits = np.append(0, np.cumsum(marked))
     line = data.take(ranges(starts - len(bow), marked), mode="clip")
     for i, byte in enumerate(bow):
         line[splits[:-1] + i] = byte
@@ -174,13 +174,7 @@ def _of_text(text: str, data: np.ndarray, splits: np.ndarray) -> Line:
     return _line(data, ends - sizes, ends, codes, splits)
 
 
-def _line(
-    data: np.ndarray,
-    begins: np.ndarray,
-    ends: np.ndarray,
-    codes: np.ndarray | None,
-    splits: np.ndarray,
-) -> Line:
+def _line(data: Any, begins: Any, ends: Any, codes: Any, splits: np.ndarray) -> Line:
     bounds = np.searchsorted(begins, splits)
     counts = bounds[1:] - bounds[:-1]
     if len(counts) > 1:

@@ -23,8 +23,8 @@ from ffjax.strings.codec import decode_word, decode_words, join_words
 # A compiled program may read this many bytes past the end of the last string.
 SLACK = 64
 _MAX_BYTES = np.iinfo(np.int32).max - SLACK
-# Bytes that are decoded at a time to see whether they are UTF-8.
-_DECODE_BYTES = 1 << 18
+# Strings that are decoded at a time to see whether they are UTF-8.
+_DECODED_STRINGS = 1 << 14
 _PICKED_STRINGS = 2048
 _REPLACEMENT = "\ufffd".encode()
 
@@ -96,11 +96,10 @@ class StringTable:
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
         """One table of the strings of several, in order."""
-        data, lengths = [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
-        for table in tables:
-            data.append(table.host_data[: table.host_offsets[-1]])
-            lengths.append(np.diff(table.host_offsets))
-        return cls.from_buffer(np.concatenate(data), _offsets(np.concatenate(lengths)))
+        data = [table.host_data[: table.host_offsets[-1]] for table in tables]
+        lengths = [np.zeros(0, np.int32), *(np.diff(table.host_offsets) for table in tables)]
+        data = np.concatenate([np.zeros(0, np.uint8), *data])
+        return cls.from_buffer(data, _offsets(np.concatenate(lengths)))
 
     def __len__(self) -> int:
         return self.offsets.shape[0] - 1
@@ -119,10 +118,10 @@ class StringTable:
         """Equal strings; the capacities of the buffers may differ."""
         if not isinstance(other, StringTable):
             return NotImplemented
-        offsets = self.host_offsets
+        offsets, end = self.host_offsets, self.host_offsets[-1]
         if not np.array_equal(offsets, other.host_offsets):
             return False
-        return np.array_equal(self.host_data[: offsets[-1]], other.host_data[: offsets[-1]])
+        return np.array_equal(self.host_data[:end], other.host_data[:end])
 
     def __repr__(self) -> str:
         return f"StringTable({len(self)} strings, {int(self.host_offsets[-1])} bytes)"
@@ -173,11 +172,22 @@ class StringTable:
             >>> StringTable.from_strings([b"tea", b"caf\xc3"]).first_invalid()
             InvalidString(index=1, offset=3, reason='unexpected end of data')
         """
-        for index in self._invalid_candidates():
+        data, offsets = self.host_data, self.host_offsets
+        for first in range(0, len(self), _DECODED_STRINGS):
+            bounds = offsets[first : first + _DECODED_STRINGS + 1]
+            block = memoryview(data)[bounds[0] : bounds[-1]]
             try:
-                self.raw(index).decode()
-            except UnicodeDecodeError as error:
-                return InvalidString(index, error.start, error.reason)
+                text, _ = codecs.utf_8_decode(block, "strict", True)
+                # If all are ASCII, no string ends within a character.
+                if len(text) == len(block) or not ((data[bounds[:-1]] & 0xC0) == 0x80).any():
+                    continue
+            except UnicodeDecodeError:
+                pass
+            for index in range(first, first + len(bounds) - 1):
+                try:
+                    self.raw(index).decode()
+                except UnicodeDecodeError as error:
+                    return InvalidString(index, error.start, error.reason)
         return None
 
     def replace_invalid(self, *, distinct: bool = False) -> "StringTable":
@@ -225,8 +235,8 @@ class StringTable:
             >>> StringTable.from_strings(["a", "b", "a"]).first_duplicate()
             (0, 2)
         """
-        pairs = self._duplicates()
-        return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
+        pairs = self._duplicates().tolist()
+        return (pairs[0][0], pairs[0][1]) if pairs else None
 
     def first_occurrences(self) -> Int64[np.ndarray, " n_distinct"]:
         """The numbers of the strings that did not occur before, ascending.
@@ -241,29 +251,6 @@ class StringTable:
         data, offsets = self.host_data, self.host_offsets
         hashes = hash_spans(data, offsets[:-1], np.diff(offsets), np.zeros(2, np.uint32))
         return duplicates(data, offsets, hashes)
-
-    def _invalid_candidates(self) -> list[int]:
-        """The first string that is not UTF-8 and perhaps the one before it, if there is one."""
-        offsets = self.host_offsets
-        size = int(offsets[-1])
-        data = memoryview(self.host_data)[:size]
-        position = n_characters = 0
-        candidates = []
-        while position < size:
-            stop = min(position + _DECODE_BYTES, size)
-            try:
-                text, n_bytes = codecs.utf_8_decode(data[position:stop], "strict", stop == size)
-            except UnicodeDecodeError as error:
-                byte = position + error.start
-                candidates.append(int(np.searchsorted(offsets, byte, side="right")) - 1)
-                break
-            position += n_bytes
-            n_characters += len(text)
-        if n_characters < size:
-            # Not ASCII: a string may end within a character that the next one completes.
-            cut = (self.host_data[offsets[:-1]] & 0xC0) == 0x80
-            candidates += (np.flatnonzero(cut)[:1] - 1).tolist()
-        return sorted(index for index in candidates if index >= 0)
 
 
 def capacity(n_bytes: int, n_strings: int) -> int:
@@ -285,11 +272,12 @@ def _buffer(n_bytes: int, n_strings: int) -> np.ndarray:
 
 def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:
     """Checks that these are `n + 1` ascending offsets into a buffer of `n_bytes`."""
-    is_list = offsets.ndim == 1 and offsets.size > 0
-    if not is_list or offsets[0] < 0 or offsets[-1] > n_bytes:
+    got = None
+    if offsets.ndim != 1 or not offsets.size:
         got = f"an array of shape {offsets.shape}"
-        if is_list:
-            got = f"{offsets.size} offsets from {offsets[0]} to {offsets[-1]}"
+    elif offsets[0] < 0 or offsets[-1] > n_bytes:
+        got = f"{offsets.size} offsets from {offsets[0]} to {offsets[-1]}"
+    if got:
         raise ValueError(
             f"`offsets`: expected n + 1 offsets within a buffer of {n_bytes} bytes, got {got}. "
             "Give the start of each string and the end of the last."
@@ -302,6 +290,4 @@ def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
     """Where strings of these lengths start, and where the last ends, int64 `[n + 1]`."""
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
+    return np.append(0, np.cumsum(lengths, dtype=np.int64))

@@ -4,7 +4,7 @@ The n-grams of a word are its stretches of `min_n` to `max_n` characters, by sta
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,18 +18,10 @@ from ffjax._internal.arguments import check_word, whole_number
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.chunk import SnapshotValue
 from ffjax._internal.jax_compat import fori_loop
+from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.compaction import move_left, n_slots
 from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
-from ffjax.kernels.ngrams_numpy import (
-    Line,
-    Ngrams,
-    ascii_word,
-    characters,
-    encode,
-    ngram_texts,
-    ngrams_of,
-    text_lines,
-)
+from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
 
 # Words whose ids are ordered together: the work of a block stays in a CPU's cache.
 _BLOCK_WORDS = 8192
@@ -148,8 +140,7 @@ class NgramIndexer(SnapshotValue):
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, `[n_ids]`."""
         settings = self.rule, self.min_n, self.max_n, self.skip_edge_unigrams
-        word = None if self.extra_slots() else ascii_word(text, *settings)
-        if word is None:
+        if self.extra_slots() or (word := host.ascii_word(text, *settings)) is None:
             return np.concatenate([*self.marked_id_chunks(text)])
         line, ngrams = word
         ids = self.host_ids(line, slice(0, len(text)), ngrams)
@@ -162,15 +153,15 @@ class NgramIndexer(SnapshotValue):
             if names is not None:
                 names += [text] * n
             yield self.word_ids(np.frombuffer(raw, np.uint8), np.array([0, len(raw)]))
-        for line, span in text_lines(text, self.rule, self.max_n):
+        for line, span in host.text_lines(text, self.rule, self.max_n):
             ids, ngrams = self._ids(line, span)
             if names is not None:
-                names += ngram_texts(line, ngrams)
+                names += host.ngram_texts(line, ngrams)
             yield ids
 
     def ragged_ids(self, data: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows of many marked words, see `mark_words`, and where those of each word begin."""
-        line = characters(data, splits, self.rule)
+        line = host.characters(data, splits, self.rule)
         ids, ngrams = self._ids(line, slice(0, len(line.begins)))
         owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
         counts = np.bincount(owners, minlength=len(line.counts))
@@ -178,11 +169,11 @@ class NgramIndexer(SnapshotValue):
             starts = np.repeat(np.cumsum(counts) - counts, n)
             ids = np.insert(ids, starts, self.word_ids(data, splits))
             counts += n
-        return ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return ids, np.append(0, np.cumsum(counts))
 
     def _ids(self, line: Line, span: slice) -> tuple[np.ndarray, Ngrams]:
         """Rows, and the n-gram of each."""
-        ngrams = ngrams_of(line, span, self.min_n, self.max_n, self.skip_edge_unigrams)
+        ngrams = host.ngrams_of(line, span, self.min_n, self.max_n, self.skip_edge_unigrams)
         ids = self.host_ids(line, span, ngrams)
         if self.n_hashes > 1:
             ngrams = Ngrams(*(x.repeat(self.n_hashes) for x in ngrams))
@@ -246,13 +237,7 @@ class NgramIndexer(SnapshotValue):
         return _indices(self, data, lengths, bow, eow)
 
     def tile_ids(
-        self,
-        words: Words,
-        start: Array,
-        longest: Callable[[], Array],
-        width: int,
-        bow: bytes,
-        eow: bytes,
+        self, words: Words, start: Array, longest: Any, width: int, bow: bytes, eow: bytes
     ) -> Int32[Array, "starts slots batch"]:
         """The rows of the n-grams that start in `STARTS` bytes from `start` on, -1 between them."""
         args = words, start, longest, width, self.max_n, self.rule, bow, eow
