@@ -117,12 +117,7 @@ def _number_unknown(
 ) -> list[bytes]:
     """The different words at some positions, whose `ids` are set to numbers from `first_id`."""
     numbers: dict[bytes, int] = {}
-    data = words.data.tobytes()
-    starts = words.starts[positions]
-    ends = starts + words.lengths[positions]
-    bounds = zip(positions.tolist(), starts.tolist(), ends.tolist(), strict=True)
-    for position, start, end in bounds:
-        word = data[start:end]
+    for position, word in zip(positions.tolist(), words.take(positions).raw(), strict=True):
         if rule.labels is None or not rule.is_label(word):
             ids[position] = first_id + numbers.setdefault(word, len(numbers))
     return list(numbers)

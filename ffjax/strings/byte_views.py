@@ -23,6 +23,12 @@ class ByteViews(NamedTuple):
         """Views of some words of the same buffer."""
         return ByteViews(self.data, self.starts[words], self.lengths[words])
 
+    def raw(self) -> list[bytes]:
+        """The bytes of each word."""
+        data, ends = self.data.tobytes(), self.starts + np.maximum(self.lengths, 0)
+        bounds = zip(self.starts.tolist(), ends.tolist(), strict=True)
+        return [data[start:end] for start, end in bounds]
+
     @classmethod
     def concat(cls, views: "Sequence[ByteViews]") -> "ByteViews":
         """The words of several buffers, copied into one."""

@@ -139,15 +139,12 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
 
 def _listed(texts: Any, name: str) -> list[Any]:
     try:
-        views = byte_views(texts)
+        return byte_views(texts).raw()
     except TypeError as error:  # which speaks of words, and of an argument that texts don't have
         message = re.sub(r"(, or|\. For a buffer of bytes) pass `offsets`.*", ".", str(error))
         message = message.replace("`words`", f"`{name}`").replace("of words", "of texts")
         message = message.replace("single word", "single text")
         raise TypeError(message) from error
-    raw = views.data.tobytes()
-    spans = zip(views.starts.tolist(), views.lengths.tolist(), strict=True)
-    return [raw[start : start + max(length, 0)] for start, length in spans]
 
 
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:

@@ -126,9 +126,7 @@ class WordPiece:
     def _with_added(self, words: ByteViews) -> Ragged:
         """As `tokens`, with tokens that are found in the words as they are."""
         assert self._added_tokens is not None
-        data, starts, lengths = words
-        raw, bounds = data.tobytes(), zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
-        divided = [self._added_tokens.split(raw[start:end]) for start, end in bounds]
+        divided = [self._added_tokens.split(word) for word in words.raw()]
         texts = [text for texts in divided for text in texts]
         numbers = np.array([self._added.get(text, -1) for text in texts], np.int32)
         is_added = numbers >= 0
@@ -166,8 +164,11 @@ class Tokenizer:
         numbers, new = memo.table.add(KeyedWords.of(data, starts, lengths, memo.key))
         if new.size:
             words = ByteViews(data, starts[new], lengths[new])
-            learn = self._tokens_of_words if self._wordpiece is None else self._wordpiece.tokens
-            memo.learn(words, learn(words))
+            if self._wordpiece is None:
+                tokens = self.texts([word.decode("utf-8", "replace") for word in words.raw()])
+            else:
+                tokens = self._wordpiece.tokens(words)
+            memo.learn(words, tokens)
         tokens = Ragged(numbers, splits).replaced(memo.tokens)
         self._memos.append(memo)
         return tokens
@@ -187,11 +188,6 @@ class Tokenizer:
         ids = [np.array(encoding.ids, np.int32) for encoding in lists]
         values = np.concatenate([np.zeros(0, np.int32), *ids])
         return Ragged.of(values, np.fromiter(map(len, ids), np.int64, len(ids)))
-
-    def _tokens_of_words(self, words: ByteViews) -> Ragged:
-        data, starts, lengths = words
-        raw, bounds = data.tobytes(), zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
-        return self.texts([raw[start:end].decode("utf-8", "replace") for start, end in bounds])
 
     def prepare(self) -> None:
         """Builds what threads share; otherwise each of them would build its own."""
