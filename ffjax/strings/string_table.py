@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.arrays import AnyArray, aligned_empty, aligned_zeros, on_host
 from ffjax._internal.pytree import value
 from ffjax.kernels.siphash import hash_spans
 from ffjax.kernels.spans_numpy import duplicates, join_spans
@@ -22,7 +22,7 @@ from ffjax.strings.codec import decode_word, decode_words, join_words
 
 # A compiled program may read this many bytes past the end of the last string.
 SLACK = 64
-_MAX_BYTES = np.iinfo(np.int32).max - SLACK
+MAX_BYTES = np.iinfo(np.int32).max - SLACK
 # Strings that are decoded at a time to see whether they are UTF-8.
 _DECODED_STRINGS = 1 << 14
 _PICKED_STRINGS = 2048
@@ -79,7 +79,7 @@ class StringTable:
         size = last - first
         buffer = _buffer(size, offsets.size - 1)
         buffer[:size] = source[first:last]
-        return cls(buffer, (offsets - first).astype(np.int32))
+        return cls(buffer, _aligned(offsets - first))
 
     @classmethod
     def from_spans(cls, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> "StringTable":
@@ -91,7 +91,7 @@ class StringTable:
         offsets = _offsets(ends - starts)
         buffer = _buffer(int(offsets[-1]), len(starts))
         join_spans(np.ascontiguousarray(data), starts, offsets, buffer)
-        return cls(buffer, offsets.astype(np.int32))
+        return cls(buffer, _aligned(offsets))
 
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
@@ -264,10 +264,17 @@ def capacity(n_bytes: int, n_strings: int) -> int:
 
 def _buffer(n_bytes: int, n_strings: int) -> np.ndarray:
     """Zeros in which there is room for strings."""
-    if n_bytes > _MAX_BYTES:
+    if n_bytes > MAX_BYTES:
         expected = "expected less than 2 GiB of strings"
         raise ValueError(f"`data`: {expected}, got {n_bytes} bytes. Split the vocabulary.")
-    return np.zeros(capacity(n_bytes, n_strings), np.uint8)
+    return aligned_zeros((capacity(n_bytes, n_strings),), np.uint8)
+
+
+def _aligned(offsets: np.ndarray) -> np.ndarray:
+    """Offsets as int32, which JAX takes over without a copy."""
+    aligned = aligned_empty(offsets.shape, np.int32)
+    aligned[:] = offsets
+    return aligned
 
 
 def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:

@@ -18,16 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty, aligned_zeros
 from ffjax.formats.finalfusion.header import cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.strings.string_table import SLACK, StringTable, capacity
+from ffjax.kernels.spans_numpy import words_at
+from ffjax.strings.string_table import MAX_BYTES, StringTable
 
 _SCAN_BYTES = 1 << 18
 _BLOCK_STRINGS = 1 << 16
 _LENGTH_BYTES = 4
 _ROW_BYTES = 8
-_MAX_TEXT_BYTES = np.iinfo(np.int32).max - SLACK
 _U32 = struct.Struct("<I")
 
 
@@ -56,10 +55,14 @@ def read_strings(cursor: Cursor, count: int, noun: str, *, with_rows: bool = Fal
     size = int(starts[-1])
     cursor.position += size
     n_text = size - count * (_LENGTH_BYTES + row_bytes)
-    if n_text > _MAX_TEXT_BYTES:
-        most = f"at most {_MAX_TEXT_BYTES} bytes of text"
+    if n_text > MAX_BYTES:
+        most = f"at most {MAX_BYTES} bytes of text"
         raise cursor.error(f"{noun}s", most, str(n_text), offset=begin)
-    table, rows = _without_numbers(body[:size], starts, row_bytes)
+    ends = starts[1:] - row_bytes
+    # With what follows the list, since strings are copied sixteen bytes at a time.
+    data = cursor.source.view(begin, min(begin + size + 16, len(cursor.source)))
+    table = StringTable.from_spans(data, starts[:-1] + _LENGTH_BYTES, ends)
+    rows = words_at(data, "<u8")[ends] if with_rows else None
     cursor.source.release_pages(begin, begin + size)
     strings = StringList(table, rows, noun, begin)
     if invalid := table.first_invalid():
@@ -156,55 +159,23 @@ def _likely_starts(body: np.ndarray, row_bytes: int, dtype: Any) -> np.ndarray:
     return np.concatenate(blocks)
 
 
-def _without_numbers(
-    body: np.ndarray, starts: np.ndarray, row_bytes: int
-) -> tuple[StringTable, np.ndarray | None]:
-    """The strings and the rows apart; `starts` ends with the end of the list."""
-    count = len(starts) - 1
-    offsets = aligned_empty((count + 1,), np.int32)
-    offsets[:] = starts - np.arange(count + 1, dtype=starts.dtype) * (_LENGTH_BYTES + row_bytes)
-    data = aligned_zeros((capacity(int(offsets[-1]), count),), np.uint8)
-    rows = np.empty((count, row_bytes), np.uint8)
-    for first in range(0, count, _BLOCK_STRINGS):
-        bounds = starts[first : first + _BLOCK_STRINGS + 1]
-        stop = first + len(bounds) - 1
-        block = body[bounds[0] : bounds[-1]]
-        bounds = bounds - bounds[0]
-        is_text = np.ones(block.size, bool)
-        for byte in range(_LENGTH_BYTES):
-            is_text[bounds[:-1] + byte] = False
-        for byte in range(row_bytes):
-            positions = bounds[1:] - row_bytes + byte
-            rows[first:stop, byte] = block[positions]
-            is_text[positions] = False
-        np.compress(is_text, block, out=data[offsets[first] : offsets[stop]])
-    return StringTable(data, offsets), rows.view("<u8").reshape(-1) if row_bytes else None
-
-
 def _with_numbers(table: StringTable, rows: np.ndarray | None) -> Iterator[np.ndarray]:
     """Blocks of strings with their lengths and rows."""
-    row_bytes = 0 if rows is None else _ROW_BYTES
-    offsets = table.host_offsets
+    numbers = _LENGTH_BYTES + (0 if rows is None else _ROW_BYTES)
     for first in range(0, len(table), _BLOCK_STRINGS):
-        bounds = offsets[first : first + _BLOCK_STRINGS + 1].astype(np.int64)
+        bounds = table.host_offsets[first : first + _BLOCK_STRINGS + 1].astype(np.int64)
         text = table.host_data[bounds[0] : bounds[-1]]
         lengths = np.diff(bounds)
-        starts = bounds[:-1] - bounds[0] + np.arange(len(lengths)) * (_LENGTH_BYTES + row_bytes)
-        block = np.empty(text.size + len(lengths) * (_LENGTH_BYTES + row_bytes), np.uint8)
-        is_text = np.ones(block.size, bool)
-        _put(block, is_text, starts, lengths.astype("<u4"))
+        starts = bounds[:-1] - bounds[0] + np.arange(len(lengths)) * numbers
+        block = np.empty(text.size + len(lengths) * numbers, np.uint8)
+        is_text = np.ones(block.size, np.uint8)
+        words_at(block)[starts], words_at(is_text)[starts] = lengths, 0
         if rows is not None:
-            block_rows = rows[first : first + _BLOCK_STRINGS].astype("<u8")
-            _put(block, is_text, starts + _LENGTH_BYTES + lengths, block_rows)
-        block[is_text] = text
+            starts += _LENGTH_BYTES + lengths
+            words_at(block, "<u8")[starts] = rows[first : first + _BLOCK_STRINGS]
+            words_at(is_text, "<u8")[starts] = 0
+        block[is_text.view(bool)] = text
         yield block
-
-
-def _put(block: np.ndarray, is_text: np.ndarray, starts: np.ndarray, numbers: np.ndarray) -> None:
-    width = numbers.dtype.itemsize
-    positions = starts[:, None] + np.arange(width)
-    block[positions] = numbers.view(np.uint8).reshape(-1, width)
-    is_text[positions] = False
 
 
 def _describe_byte(table: StringTable, index: int, offset: int, reason: str) -> str:
