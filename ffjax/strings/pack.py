@@ -218,7 +218,7 @@ def pack_views(
         # Masks that keep the first bytes of a row, eight bytes in a number.
         in_word = np.arange(width) < np.arange(width + 1)[:, None]
         masks, unit = (in_word * np.uint8(255)).view(np.uint64), np.dtype(np.uint64)
-    rows = out.view(unit)
+    rows = out[: len(lengths)].view(unit)
     # Overlapping rows of `width` bytes, one from each byte of the buffer that has so many.
     shape, strides = (max(last_start + 1, 0), width // unit.itemsize), (1, unit.itemsize)
     slices = np.ndarray(shape, unit, data, 0, strides) if last_start >= 0 else None
