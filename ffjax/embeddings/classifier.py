@@ -21,7 +21,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
 from ffjax.kernels.perfect_hash import HashTable
-from ffjax.kernels.tokenize import line_bounds
+from ffjax.kernels.tokenize_numpy import line_bounds
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.text import as_lines

@@ -23,14 +23,8 @@ from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import TEXT_BYTES, in_numpy
 from ffjax.kernels.pool import pool_rows, pool_rows_numpy
-from ffjax.kernels.tokenize import (
-    Tokens,
-    count_lines,
-    gather_bytes,
-    line_bounds,
-    tokenize,
-    tokenize_on_host,
-)
+from ffjax.kernels.tokenize import Tokens, gather_bytes, tokenize
+from ffjax.kernels.tokenize_numpy import count_lines, line_bounds, tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.strings import Strings
 from ffjax.strings.text import simplify, text_bytes

@@ -42,46 +42,6 @@ def is_space(text: Any) -> Any:
     return (text == 32) | (text == 0) | ((text >= 9) & (text <= 13))
 
 
-def line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
-    """Where to cut a text at ends of lines, into blocks of little more than a number of bytes."""
-    bounds = [0]
-    while bounds[-1] < text.size:
-        end = min(bounds[-1] + block_bytes, text.size)
-        step = 1 << 12
-        while end < text.size and text[end - 1] != LINE_FEED:
-            feeds = np.flatnonzero(text[end : end + step] == LINE_FEED)
-            end = end + int(feeds[0]) + 1 if feeds.size else min(end + step, text.size)
-            step *= 4
-        bounds.append(end)
-    return bounds
-
-
-def count_lines(text: np.ndarray) -> int:
-    """How many lines a text has; what follows the last line feed is one if it has bytes."""
-    if not text.size:
-        return 0
-    return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
-
-
-def tokenize_on_host(text: UInt8[np.ndarray, " bytes"]) -> Tokens:
-    r"""The words of a text in NumPy, without unused slots.
-
-    Example:
-        >>> tokens = tokenize_on_host(np.frombuffer(b"a bc\n\nd", np.uint8))
-        >>> tokens.starts.tolist(), tokens.lengths.tolist(), tokens.lines.tolist(), tokens.n_lines
-        ([0, 2, 6], [1, 2, 1], [0, 0, 2], 3)
-    """
-    in_word = np.zeros(text.size + 2, bool)
-    in_word[1:-1] = ~is_space(text)
-    edges = np.flatnonzero(in_word[1:] != in_word[:-1])
-    starts, ends = edges[::2], edges[1::2]
-    feeds = np.flatnonzero(text == LINE_FEED)
-    lines = np.searchsorted(feeds, starts)
-    n_lines = len(feeds) + int(text.size > 0 and text[-1] != LINE_FEED)
-    starts, lengths, lines = (x.astype(np.int32) for x in (starts, ends - starts, lines))
-    return Tokens(starts, lengths, lines, len(starts), n_lines)
-
-
 def tokenize(
     text: UInt8[Array, " bytes"], n: int, length: Int32[Array, ""] | None = None
 ) -> Tokens:

@@ -1,4 +1,4 @@
-"""Lines into words in NumPy, as fastText's classifiers take them: the twin of `tokenize`."""
+"""Lines into words in NumPy: the twin of `tokenize`."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ffjax._internal.arrays import ranges
 from ffjax.kernels.spans_numpy import words_at
-from ffjax.kernels.tokenize import LINE_END
+from ffjax.kernels.tokenize import LINE_END, LINE_FEED, Tokens
 
 _END = np.frombuffer(LINE_END, "<u4")[0]
 _SLACK = 8
@@ -71,6 +71,43 @@ def words_of_lines(text: bytes) -> LineWords:
     """
     data, starts, lengths = _words(b"".join([b"\n", text, b" " * _SLACK]), _IS_WHITE_SPACE)
     return LineWords(data, starts, lengths, np.searchsorted(starts, np.flatnonzero(data == 10)))
+
+
+def line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
+    """Where to cut a text at ends of lines, into blocks of little more than a number of bytes."""
+    bounds = [0]
+    while bounds[-1] < text.size:
+        end = min(bounds[-1] + block_bytes, text.size)
+        step = 1 << 12
+        while end < text.size and text[end - 1] != LINE_FEED:
+            feeds = np.flatnonzero(text[end : end + step] == LINE_FEED)
+            end = end + int(feeds[0]) + 1 if feeds.size else min(end + step, text.size)
+            step *= 4
+        bounds.append(end)
+    return bounds
+
+
+def count_lines(text: np.ndarray) -> int:
+    """How many lines a text has; what follows the last line feed is one if it has bytes."""
+    if not text.size:
+        return 0
+    return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
+
+
+def tokenize_on_host(text: UInt8[np.ndarray, " bytes"]) -> Tokens:
+    r"""The words of a text in NumPy, without unused slots.
+
+    Example:
+        >>> tokens = tokenize_on_host(np.frombuffer(b"a bc\n\nd", np.uint8))
+        >>> tokens.starts.tolist(), tokens.lengths.tolist(), tokens.lines.tolist(), tokens.n_lines
+        ([0, 2, 6], [1, 2, 1], [0, 0, 2], 3)
+    """
+    raw = b"".join([b"\n", text.tobytes(), b"\n"])
+    _, starts, lengths = _words(raw, _IS_SPACE)
+    starts -= 1
+    lines = np.searchsorted(np.flatnonzero(text == LINE_FEED), starts)
+    starts, lengths, lines = (x.astype(np.int32) for x in (starts, lengths, lines))
+    return Tokens(starts, lengths, lines, len(starts), count_lines(text))
 
 
 def _words(raw: bytes, is_space: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

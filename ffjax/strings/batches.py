@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int32
 from ffjax._internal.arguments import key_of, whole_number
 from ffjax._internal.arrays import padded_size
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.tokenize import tokenize_on_host
+from ffjax.kernels.tokenize_numpy import tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import pack_views
 from ffjax.strings.strings import Strings

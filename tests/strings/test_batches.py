@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
-from ffjax.kernels.tokenize import tokenize_on_host
+from ffjax.kernels.tokenize_numpy import tokenize_on_host
 from tests.kernels.test_tokenize import words_by_line
 
 LINES = ["a cup of tea", "", "cake", "one two\nthree", "東京 Zürich", "x" * 65, "tea"]
