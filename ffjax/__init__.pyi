@@ -85,8 +85,8 @@ from ffjax.strings.pack import RaggedBatch as RaggedBatch
 from ffjax.strings.pack import pack as pack
 from ffjax.strings.pack import pack_ragged as pack_ragged
 from ffjax.strings.pack import unpack as unpack
+from ffjax.strings.string_table import Strings as Strings
 from ffjax.strings.string_table import StringTable as StringTable
-from ffjax.strings.strings import Strings as Strings
 from ffjax.transforms import PruneResult as PruneResult
 from ffjax.transforms import add_words as add_words
 from ffjax.transforms import prune as prune

@@ -22,7 +22,7 @@ from ffjax.kernels.normalize import unit_vector
 from ffjax.storage.word_sums import sum_of_word
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.pack import pack_views
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.vocab import Rows, Vocab
 
 # Words that are looked up and read at a time, and rows that a program reads.

@@ -26,7 +26,7 @@ from ffjax.kernels.pool import pool_rows, pool_rows_numpy
 from ffjax.kernels.tokenize import Tokens, gather_bytes, tokenize
 from ffjax.kernels.tokenize_numpy import count_lines, line_bounds, tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.strings.text import simplify, text_bytes
 from ffjax.vocab import Vocab
 

@@ -20,7 +20,7 @@ from ffjax.functional.oov import OOV_BATCHES, oov_vectors
 from ffjax.functional.search import EmbeddingsLike, nearest_rows, top_k
 from ffjax.functional.tier import FOUND_WORDS, LOOKUP_NUMBERS, TEXT_BYTES
 from ffjax.strings.byte_views import ByteViews
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 _QUERIES = 256
 

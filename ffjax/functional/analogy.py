@@ -16,7 +16,7 @@ from ffjax.kernels.normalize import normalize
 from ffjax.kernels.top_k.metrics import COS_MUL
 from ffjax.kernels.top_k.top_k_numpy import unit_queries
 from ffjax.storage import Storage
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 METHODS = ("3cosadd", "3cosmul")
 

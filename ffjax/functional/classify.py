@@ -31,7 +31,7 @@ from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import ngram_totals
 from ffjax.storage.ngram_tiles import Subwords
 from ffjax.strings.byte_views import is_arrow
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.strings.text import null_mask, text_bytes
 
 # Words of up to this many bytes share a loop; longer ones have another, up to the most.

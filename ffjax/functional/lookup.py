@@ -24,7 +24,7 @@ from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.dense import read_subset
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.norms import Norms
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 
 

@@ -10,7 +10,7 @@ from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.word_sums import sum_of_word, sums_of_words
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import decode_word
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 # Words of more bytes are embedded one by one.
 WIDE = 1024

@@ -13,7 +13,7 @@ from ffjax.storage import Storage
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.vocab import SubwordVocab
 
 # Words of a batch on the host, by the width that holds them: few shapes share few programs.

@@ -12,7 +12,7 @@ from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.pool import check_pooling, pool
 from ffjax.kernels.tokenize import gather_bytes, tokenize
 from ffjax.storage.explicit import takes_explicit
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 # Longer words are not looked up.
 _MAX_WIDTH = 64

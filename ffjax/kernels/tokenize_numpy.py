@@ -94,7 +94,7 @@ def count_lines(text: np.ndarray) -> int:
     return int(np.count_nonzero(text == LINE_FEED)) + int(text[-1] != LINE_FEED)
 
 
-def tokenize_on_host(text: UInt8[np.ndarray, " bytes"]) -> Tokens:
+def tokenize_on_host(text: np.ndarray) -> Tokens:
     r"""The words of a text in NumPy, without unused slots.
 
     Example:

@@ -15,8 +15,7 @@ from ffjax._internal.arrays import AnyArray, padded_size
 from ffjax._internal.file_arguments import check_choice
 from ffjax.formats.spacy.words import keys_of
 from ffjax.strings.pack import pack
-from ffjax.strings.string_table import StringTable
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings, StringTable
 
 ATTRS = ("NORM", "PREFIX", "SUFFIX", "SHAPE")
 Norms = Mapping[Any, Any]

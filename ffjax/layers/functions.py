@@ -22,7 +22,7 @@ from ffjax.functional.search.arguments import EmbeddingsLike
 from ffjax.kernels.murmur3 import absorb, finish, start
 from ffjax.layers.features import TokenBatch
 from ffjax.layers.weights import MaxoutWeights, Tok2VecWeights
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 # `MultiHashEmbed` seeds the hashes of its tables with this number and those after it.
 FIRST_SEED = 8

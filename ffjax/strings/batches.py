@@ -13,7 +13,7 @@ from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.tokenize_numpy import tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.pack import pack_views
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 from ffjax.strings.text import simplify, text_bytes
 
 _MIN_WIDTH, _MAX_WIDTH = 16, 64

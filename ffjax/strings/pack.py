@@ -16,7 +16,7 @@ from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import on_host, padded_size
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import decode_word
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings
 
 _MIN_WIDTH = 16
 # Batches of more rows than this have widths of powers of two: their padding costs more than a

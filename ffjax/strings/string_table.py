@@ -1,4 +1,4 @@
-"""Many strings in one buffer, which is how a vocabulary holds its words.
+"""Many strings in one buffer, which is how a vocabulary holds its words, and padded batches.
 
     data     uint8[capacity]   all strings one after the other, then at least 64 zeros
     offsets  int32[n + 1]      string i is data[offsets[i]:offsets[i + 1]]
@@ -27,6 +27,32 @@ MAX_BYTES = np.iinfo(np.int32).max - SLACK
 _DECODED_STRINGS = 1 << 14
 _PICKED_STRINGS = 2048
 _REPLACEMENT = "\ufffd".encode()
+
+
+@value()
+class Strings:
+    """A batch of byte strings of one padded width: what device functions take instead of `str`.
+
+    Made by `pack`. Rows with length -1 fill the batch up to one of a few sizes; nothing is ever
+    found for them.
+
+    Attributes:
+        bytes: UTF-8 bytes, padded with zeros, shape `[batch, width]`.
+        lengths: bytes in each string, -1 for filler rows, shape `[batch]`.
+    """
+
+    bytes: UInt8[AnyArray, "*batch width"]
+    lengths: Int32[AnyArray, "*batch"]
+
+    def __len__(self) -> int:
+        """The number of rows, filler rows included."""
+        return self.lengths.shape[0]
+
+    def flat(self) -> "Strings":
+        """The words of a batch of any shape, one after the other."""
+        if self.lengths.ndim == 1:
+            return self
+        return Strings(self.bytes.reshape(-1, self.bytes.shape[-1]), self.lengths.reshape(-1))
 
 
 class InvalidString(NamedTuple):

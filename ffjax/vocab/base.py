@@ -23,8 +23,7 @@ from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
-from ffjax.strings.string_table import StringTable
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings, StringTable
 from ffjax.vocab.rows import Rows, checked_rows
 
 D = TypeVar("D")

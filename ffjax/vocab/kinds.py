@@ -10,8 +10,7 @@ from jaxtyping import Array, Int32, UInt8
 from ffjax._internal.arguments import check_word
 from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import set_fields, value
-from ffjax.strings.string_table import StringTable
-from ffjax.strings.strings import Strings
+from ffjax.strings.string_table import Strings, StringTable
 from ffjax.vocab.base import Vocab, init_words
 from ffjax.vocab.ngrams.base import ngrams
 from ffjax.vocab.ngrams.explicit import ExplicitIndexer
