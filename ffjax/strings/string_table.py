@@ -1,7 +1,11 @@
-"""Many strings in one buffer, which is how a vocabulary holds its words, and padded batches.
+"""Many strings in one buffer, as a vocabulary holds its words, or in a padded batch.
 
-    data     uint8[capacity]   all strings one after the other, then at least 64 zeros
-    offsets  int32[n + 1]      string i is data[offsets[i]:offsets[i + 1]]
+    StringTable
+        data     uint8[capacity]      all strings one after the other, then at least 64 zeros
+        offsets  int32[n + 1]         string i is data[offsets[i]:offsets[i + 1]]
+    Strings
+        bytes    uint8[batch, width]  each row one string, then zeros
+        lengths  int32[batch]         bytes in use; -1 marks a filler row
 
 Capacities come from a few sizes, so that compiled programs are shared.
 """
