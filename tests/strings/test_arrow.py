@@ -42,10 +42,13 @@ class TestArrow:
         from ffjax.strings import pack as packing
 
         seen = []
-        gather = packing._gather
-        monkeypatch.setattr(
-            packing, "_gather", lambda data, *rest: (seen.append(data), gather(data, *rest))
-        )
+        pack_views = packing.pack_views
+
+        def spied(words, *sizes):
+            seen.append(words.data)
+            return pack_views(words, *sizes)
+
+        monkeypatch.setattr(packing, "pack_views", spied)
         array = self.pa.array(WORDS)
         pack(array)
         pack(self.pa.chunked_array([array]))
