@@ -50,7 +50,7 @@ def label_scores_numpy(
 ) -> Float32[np.ndarray, "labels batch"]:
     """As `label_scores`; `shift` is added to probabilities, and `logits` are overwritten."""
     if tree is not None:
-        return _tree_scores(logits[:-1], tree, threshold + shift, shift)
+        return _tree_scores(logits, tree, threshold + shift, shift)
     if loss == "Softmax":
         logits -= logits.max(0)
         np.exp(logits, out=logits)
@@ -82,27 +82,33 @@ def best_label(
 
 
 def _tree_scores(
-    right: np.ndarray, tree: LabelTree, least: np.float32, shift: np.float32
+    logits: np.ndarray, tree: LabelTree, least: np.float32, shift: np.float32
 ) -> np.ndarray:
+    # Nodes come level by level, so that the factors of a level stand together.
+    right = logits.take(tree.edges[::2], 0)
     np.negative(right, out=right)
     np.exp(right, out=right)
     right += 1
     np.divide(1, right, out=right)
+    left = 1 - right
+    left += shift
+    right += shift
     scores = np.empty((sum(tree.sizes), right.shape[1]), np.float32)
     scores[0] = 0 if least > 1 else 1
     level, end = scores[:1], 1
     for size in tree.sizes[1:]:
         # The two children of each node stand together, the left one first.
-        above, nodes = level, slice(end - 1, end - 1 + size, 2)
-        level, end = scores[end : end + size], end + size
-        turns = right[tree.edges[nodes]]
-        scores_above = above[tree.parents[nodes]]
-        np.multiply(scores_above, turns + shift, out=level[1::2])
-        np.subtract(1, turns, out=turns)
-        turns += shift
-        np.multiply(scores_above, turns, out=level[::2])
-        # What fastText does not visit is 0, and so is all below; nothing else is.
-        is_visited = level >= least
-        np.fmax(level, TINY, out=level)
-        level *= is_visited
-    return scores[tree.leaves]
+        children = slice(end, end + size)
+        nodes = slice(end // 2, (end + size) // 2)
+        above = level.take(tree.parents[end - 1 : end - 1 + size : 2], 0)
+        # What fastText does not visit is 0, and so is all below. Products are several times as
+        # fast as assignments to chosen numbers.
+        above *= above >= least
+        level, end = scores[children], end + size
+        np.multiply(above, left[nodes], out=level[::2])
+        np.multiply(above, right[nodes], out=level[1::2])
+    scores = scores.take(tree.leaves, 0)
+    are_answers = scores >= least  # false for NaN
+    np.fmax(scores, TINY, out=scores)
+    scores *= are_answers
+    return scores

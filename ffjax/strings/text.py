@@ -16,6 +16,8 @@ from ffjax.strings.codec import decode_word, encode_word
 NEWLINES = ("error", " ", "")
 # What separates words for `embed_text`.
 _SEPARATORS = "\0\t\n\v\f\r "
+# Texts joined at a time: one character beyond ASCII widens all characters of a `str`.
+_JOINED = 64
 
 
 def text_bytes(text: Any, name: str = "text") -> np.ndarray:
@@ -102,7 +104,8 @@ def as_lines(
         return b""
     if not lowercase:
         try:
-            lines = ("\n".join(items) + "\n").encode()
+            groups = [items[i : i + _JOINED] for i in range(0, len(items), _JOINED)]
+            lines = b"".join([("\n".join(group) + "\n").encode() for group in groups])
             if lines.count(b"\n") == len(items):
                 return lines
         except (TypeError, UnicodeEncodeError):
