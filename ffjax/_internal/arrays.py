@@ -135,10 +135,16 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
         >>> ranges(np.array([5, 0]), np.array([3, 2])).tolist()
         [5, 6, 7, 0, 1]
     """
-    ends = np.cumsum(counts, dtype=starts.dtype)
-    numbers = np.repeat(starts - ends + counts, counts)
-    numbers += np.arange(len(numbers), dtype=numbers.dtype)
-    return numbers
+    rows = np.flatnonzero(counts)
+    if not rows.size:
+        return starts[:0]
+    starts, counts = starts.take(rows), counts.take(rows)
+    ends = np.cumsum(counts)
+    # A sum of ones and of steps from range to range takes half the time of `np.repeat`.
+    numbers = np.ones(ends[-1], starts.dtype)
+    numbers[0] = starts[0]
+    numbers[ends[:-1]] = np.diff(starts) - counts[:-1] + 1
+    return np.cumsum(numbers, dtype=starts.dtype, out=numbers)
 
 
 def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:

@@ -141,13 +141,13 @@ class HiddenLayer:
     def _numbers_of(self, words: ByteViews) -> tuple[WordMemo, np.ndarray]:
         """A memo that has the words, and their numbers in it."""
         keyed, memo = KeyedWords.of(*words, self._key), self._memo
-        numbers = memo.table.find(keyed)
+        numbers, slots = memo.table.find(keyed)
         unknown = np.flatnonzero(numbers < 0)
         # Few of them occur twice if many lines came before.
         learned = self._learn(words.take(unknown))
         with self._lock:  # what other threads have added is complete
             if memo.table.has_room(len(unknown)):
-                numbers[unknown] = memo.add(keyed.take(unknown), learned)
+                numbers[unknown] = memo.add(keyed.take(unknown), slots[unknown], learned)
                 return memo, numbers
             if memo is self._memo:
                 self._memo = self._new_memo(len(numbers))

@@ -136,9 +136,9 @@ class WordMemo:
         self.has_labels = False
         self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
 
-    def add(self, words: KeyedWords, learned: Learned) -> np.ndarray:
+    def add(self, words: KeyedWords, slots: np.ndarray, learned: Learned) -> np.ndarray:
         """The numbers of words, of which some may be equal, or have been added before."""
-        numbers, new = self.table.add(words)
+        numbers, new = self.table.add(words, slots)
         end = self.table.n_words
         span = slice(end - len(new), end)
         rows = learned.rows.take(new)
@@ -150,6 +150,6 @@ class WordMemo:
 
     def rows_of(self, words: Ragged) -> Ragged:
         """The rows of the words of each line."""
-        starts, counts = self._starts[words.values], self.n_rows[words.values]
+        starts, counts = self._starts.take(words.values), self.n_rows.take(words.values)
         ends = np.append(0, np.cumsum(counts))
-        return Ragged(self._rows.values[ranges(starts, counts)], ends[words.splits])
+        return Ragged(self._rows.values.take(ranges(starts, counts)), ends[words.splits])

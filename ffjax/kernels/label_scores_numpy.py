@@ -85,15 +85,14 @@ def _tree_scores(
     logits: np.ndarray, tree: LabelTree, least: np.float32, shift: np.float32
 ) -> np.ndarray:
     # Nodes come level by level, so that the factors of a level stand together.
-    right = logits.take(tree.edges[::2], 0)
-    np.negative(right, out=right)
-    np.exp(right, out=right)
-    right += 1
-    np.divide(1, right, out=right)
-    left = 1 - right
-    left += shift
-    right += shift
-    scores = np.empty((sum(tree.sizes), right.shape[1]), np.float32)
+    rights = logits.take(tree.edges[::2], 0)
+    np.negative(rights, out=rights)
+    np.exp(rights, out=rights)
+    rights += 1
+    np.divide(1, rights, out=rights)
+    lefts = (1 + shift) - rights
+    rights += shift
+    scores = np.empty((sum(tree.sizes), rights.shape[1]), np.float32)
     scores[0] = 0 if least > 1 else 1
     level, end = scores[:1], 1
     for size in tree.sizes[1:]:
@@ -105,8 +104,8 @@ def _tree_scores(
         # fast as assignments to chosen numbers.
         above *= above >= least
         level, end = scores[children], end + size
-        np.multiply(above, left[nodes], out=level[::2])
-        np.multiply(above, right[nodes], out=level[1::2])
+        np.multiply(above, lefts[nodes], out=level[::2])
+        np.multiply(above, rights[nodes], out=level[1::2])
     scores = scores.take(tree.leaves, 0)
     are_answers = scores >= least  # false for NaN
     np.fmax(scores, TINY, out=scores)

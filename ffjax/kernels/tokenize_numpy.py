@@ -6,13 +6,10 @@ import numpy as np
 
 from ffjax._internal.arrays import ranges
 from ffjax.kernels.spans_numpy import words_at
-from ffjax.kernels.tokenize import LINE_END, LINE_FEED, Tokens
+from ffjax.kernels.tokenize import LINE_END, LINE_FEED, Tokens, is_space
 
 _END = np.frombuffer(LINE_END, "<u4")[0]
 _SLACK = 8
-# 1 for the bytes that divide words, for fastText and for tokenizers.
-_IS_SPACE = bytes(byte in b"\0\t\n\v\f\r " for byte in range(256))
-_IS_WHITE_SPACE = bytes(byte in b"\t\n\r " for byte in range(256))
 
 
 class LineWords(NamedTuple):
@@ -44,15 +41,16 @@ def split_lines(text: bytes) -> LineWords:
         ([1, 2, 4, 4, 1, 4], [0, 3, 4, 6])
     """
     raw = b"".join([b"\n", text.replace(b"\n", b" %b\n" % LINE_END), bytes(_SLACK)])
-    data, starts, lengths = _words(raw, _IS_SPACE)
-    four = words_at(data)[starts]
-    ends = np.flatnonzero((four == _END) & (lengths == len(LINE_END))) + 1
-    n_lines = text.count(b"\n")
+    data = np.frombuffer(raw, np.uint8)
+    starts, lengths = _words(is_space(data))
+    rows = np.flatnonzero(lengths == len(LINE_END))
+    ends = rows[words_at(data)[starts[rows]] == _END] + 1
+    n_lines = np.count_nonzero(data == LINE_FEED) - 1
     if len(ends) == n_lines:
         return LineWords(data, starts, lengths, np.append(0, ends))
 
     # Some lines end before their line feed.
-    feeds = np.flatnonzero(data == 10)
+    feeds = np.flatnonzero(data == LINE_FEED)
     first = np.searchsorted(starts, feeds)[:-1]
     ends = ends[np.searchsorted(ends, first, side="right")]
     counts = ends - first
@@ -69,8 +67,11 @@ def words_of_lines(text: bytes) -> LineWords:
         >>> words.lengths.tolist(), words.splits.tolist()
         ([1, 2, 2], [0, 2, 2, 3])
     """
-    data, starts, lengths = _words(b"".join([b"\n", text, b" " * _SLACK]), _IS_WHITE_SPACE)
-    return LineWords(data, starts, lengths, np.searchsorted(starts, np.flatnonzero(data == 10)))
+    data = np.frombuffer(b"".join([b"\n", text, b" " * _SLACK]), np.uint8)
+    # Tab, line feed, carriage return and space.
+    starts, lengths = _words((data == 9) | (data == LINE_FEED) | (data == 13) | (data == 32))
+    feeds = np.flatnonzero(data == LINE_FEED)
+    return LineWords(data, starts, lengths, np.searchsorted(starts, feeds))
 
 
 def line_bounds(text: np.ndarray, block_bytes: int) -> list[int]:
@@ -102,17 +103,15 @@ def tokenize_on_host(text: np.ndarray) -> Tokens:
         >>> tokens.starts.tolist(), tokens.lengths.tolist(), tokens.lines.tolist(), tokens.n_lines
         ([0, 2, 6], [1, 2, 1], [0, 0, 2], 3)
     """
-    raw = b"".join([b"\n", text.tobytes(), b"\n"])
-    _, starts, lengths = _words(raw, _IS_SPACE)
+    starts, lengths = _words(np.pad(is_space(text), 1, constant_values=True))
     starts -= 1
     lines = np.searchsorted(np.flatnonzero(text == LINE_FEED), starts)
     starts, lengths, lines = (x.astype(np.int32) for x in (starts, lengths, lines))
     return Tokens(starts, lengths, lines, len(starts), count_lines(text))
 
 
-def _words(raw: bytes, is_space: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The bytes, starts and lengths of the words of a text that begins and ends with space."""
-    spaces = np.frombuffer(raw.translate(is_space), bool)
+def _words(spaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The starts and lengths of the words of a text that begins and ends with space."""
     edges = np.flatnonzero(spaces[1:] != spaces[:-1]) + 1
     starts = np.ascontiguousarray(edges[::2])
-    return np.frombuffer(raw, np.uint8), starts, edges[1::2] - starts
+    return starts, edges[1::2] - starts

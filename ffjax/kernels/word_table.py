@@ -54,7 +54,7 @@ class WordTable:
         >>> numbers, new = table.add(words)
         >>> bool(numbers[0] == numbers[4]), int(numbers.max()), new.size
         (True, 3, 4)
-        >>> bool((table.find(words) == numbers).all())
+        >>> bool((table.find(words)[0] == numbers).all())
         True
     """
 
@@ -68,30 +68,39 @@ class WordTable:
         self._words = np.zeros((capacity + 1, 4), np.uint64)
         self._data = Growing(np.uint8)
 
-    def find(self, words: KeyedWords) -> np.ndarray:
-        """The numbers of words, int32 `[n]`, -1 for those that the table lacks."""
+    def find(self, words: KeyedWords) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of words, int32 `[n]`, -1 for those that the table lacks, and their slots."""
         slots = self._slots_of(words)
-        numbers = self._slots[slots]
-        rows = self._differ(words, numbers)
-        while (rows := rows[numbers[rows] > 0]).size:
+        candidates = self._slots.take(slots)
+        rows = self._differ(words, candidates)
+        while (rows := rows[candidates[rows] > 0]).size:
             slots[rows] = self._next(slots[rows])
-            numbers[rows] = self._slots[slots[rows]]
-            rows = rows[self._differ(words.take(rows), numbers[rows])]
-        return numbers - 1
+            candidates[rows] = self._slots[slots[rows]]
+            rows = rows[self._differ(words.take(rows), candidates[rows])]
+        return candidates - 1, slots
 
-    def add(self, words: KeyedWords) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, int32 `[n]`, and where new ones are, in the order of numbers."""
-        slots, rows = self._slots_of(words), np.arange(len(words.starts))
+    def add(
+        self, words: KeyedWords, slots: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of words, int32 `[n]`, and where new ones are, in the order of numbers.
+
+        The slots are those that `find` gave, from which on the words are looked for.
+        """
+        slots = self._slots_of(words) if slots is None else slots
+        rows = np.arange(len(slots))
         numbers, new = np.empty(len(rows), np.int32), [rows[:0]]
         while rows.size:
-            empty = np.flatnonzero(self._slots[slots] == 0)
+            is_chosen = self._slots[slots] == 0
+            empty = np.flatnonzero(is_chosen)
             self._claims[slots[empty]] = empty
-            chosen = empty[self._claims[slots[empty]] == empty]
+            is_chosen[empty] = self._claims[slots[empty]] == empty
+            chosen = np.flatnonzero(is_chosen)
             self._slots[slots[chosen]] = self._store(words.take(chosen))
             new.append(rows[chosen])
-            candidates = self._slots[slots]
-            numbers[rows] = candidates - 1  # those that differ are overwritten later
-            differ = self._differ(words, candidates)
+            numbers[rows] = self._slots[slots] - 1  # those that differ are overwritten later
+            unchosen = np.flatnonzero(~is_chosen)
+            rows, slots, words = rows[unchosen], slots[unchosen], words.take(unchosen)
+            differ = self._differ(words, numbers[rows] + 1)
             rows, slots, words = rows[differ], self._next(slots[differ]), words.take(differ)
         return numbers, np.concatenate(new)
 

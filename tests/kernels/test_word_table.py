@@ -20,12 +20,13 @@ def test_equal_words_have_one_number_over_many_blocks(letters):
     # Words that differ in their last bytes only.
     pool += [b"x" * n + end for n in (7, 8, 15, 16, 17, 31, 300) for end in (b"", b"a", b"b")]
     table, key, numbers = WordTable(len(pool)), random_key(), {}
-    for _ in range(6):
+    for block in range(6):
         words = [pool[i] for i in rng.integers(0, len(pool), 1500)]
         keyed = KeyedWords.of(*spans(words), key)
         before = [numbers.get(word, -1) for word in words]
-        assert table.find(keyed).tolist() == before
-        got, new = table.add(keyed)
+        found, slots = table.find(keyed)
+        assert found.tolist() == before
+        got, new = table.add(keyed, slots if block % 2 else None)
         for position in new.tolist():
             assert words[position] not in numbers
             numbers[words[position]] = len(numbers)
