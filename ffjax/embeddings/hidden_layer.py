@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax.embeddings.input_rows import (
-    DECODED,
     NO_LABEL,
     HostRows,
     Learned,
@@ -41,7 +40,7 @@ from ffjax.vocab.ngrams.pruned import word_rows
 _WORD_BYTES = 1 << 16
 # Lines with more rows than this are summed in fastText's order, a group of lines at a time. Without
 # n-grams of characters rows of words are in order anyway; those of n-grams of words are not.
-_MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 1000, 16_000, 1 << 22
+_MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 500, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 24
 # Words that are remembered, and bytes of their sums.
 _WORDS, _SUM_BYTES = 1 << 20, 1 << 27
@@ -107,7 +106,6 @@ class HiddenLayer:
             self.of_words = MultipliedRows(self.word_rows, output)
             self.of_ngrams = MultipliedRows(self.ngram_rows, output)
         self._lock = Lock()
-        self._decoded: np.ndarray | None = None
         self._key, self._memo = random_key(), self._new_memo(0)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -121,19 +119,26 @@ class HiddenLayer:
             words = words.only(labels.values == NO_LABEL)
             labels = labels.only(labels.values >= 0)
 
-        counts = np.append(0, np.cumsum(memo.n_rows[words.values]))
+        counts = np.append(0, np.cumsum(memo.n_rows.take(words.values)))
         n_rows = np.diff(counts[words.splits])
         buckets = self._word_ngrams_of(memo, words)
         n_rows += buckets.counts
         limit = _MANY_ROWS if self.indexer is not None else _MANY_WORDS
-        are_long = (n_rows > limit) & (n_rows < _MOST_ROWS)
-        if are_long.all():
-            totals = np.empty((len(n_rows), self.of_words.dims), self.of_words.dtype)
-        else:
-            totals = words.sum_rows(memo.sums)
-            if buckets.values.size:
-                totals += self.of_ngrams.sums(buckets)
-        self._sum_in_order(totals, n_rows, np.flatnonzero(are_long), memo, words, buckets)
+        long = np.flatnonzero((n_rows > limit) & (n_rows < _MOST_ROWS))
+        if long.size:
+            # Each line in two: the words that are added as sums, and those that are added as rows.
+            cuts, ends = words.splits[1:].copy(), words.splits[1:]
+            cuts[long] = self._cuts(words.splits, counts, n_rows, long)
+            words = words._replace(splits=np.append(0, np.stack([cuts, ends], 1)))
+        totals = words.sum_rows(memo.sums)
+        if long.size:
+            totals = totals[::2]
+            remaining = words.take(2 * long + 1), buckets.take(long)
+            long_totals = self._add_in_order(totals[long], n_rows[long], memo, *remaining)
+        if buckets.values.size:
+            totals += self.of_ngrams.sums(buckets)
+        if long.size:
+            totals[long] = long_totals
         hidden = totals * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
         hidden = hidden.astype(np.float32, copy=False)
         return Lines(hidden, n_rows, labels, self.output is not None)
@@ -179,29 +184,55 @@ class HiddenLayer:
         labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
         return ids, labels
 
-    def _sum_in_order(
-        self,
-        totals: np.ndarray,
-        n_rows: np.ndarray,
-        lines: np.ndarray,
-        memo: WordMemo,
-        words: Ragged,
-        buckets: Ragged,
-    ) -> None:
-        """Sums the rows of the file for some lines in fastText's order.
+    def _cuts(
+        self, splits: np.ndarray, counts: np.ndarray, n_rows: np.ndarray, lines: np.ndarray
+    ) -> np.ndarray:
+        """The words of long lines from which on rows are added in fastText's order.
 
-        In many additions another order would show in the sixth digit of probabilities.
+        In many additions another order would show in the sixth digit of probabilities. Errors grow
+        with the sum and with the root of its additions, so the first rows matter little.
         """
-        if not lines.size:
-            return
-        group_ends = np.cumsum(n_rows[lines]) * self.dims // _GROUP_NUMBERS
-        for group in np.split(lines, np.flatnonzero(np.diff(group_ends)) + 1):
-            features = memo.rows_of(words.take(group))
-            ngrams = buckets.take(group)
+        if self.output is not None:
+            return splits[lines]
+        if self.indexer is None:
+            return splits[lines + 1]
+        first = np.cbrt(_MANY_ROWS * n_rows[lines].astype(np.float64) ** 2)
+        limits = counts[splits[lines]] + first
+        return np.minimum(np.searchsorted(counts, limits, "right") - 1, splits[lines + 1])
+
+    def _add_in_order(
+        self, sums: np.ndarray, n_rows: np.ndarray, memo: WordMemo, words: Ragged, buckets: Ragged
+    ) -> np.ndarray:
+        """Adds the rows of words, and those of n-grams of words, to sums, one by one."""
+        group_ends = np.cumsum(n_rows) * self.dims // _GROUP_NUMBERS
+        totals = np.empty_like(sums)
+        for group in np.split(np.arange(len(sums)), np.flatnonzero(np.diff(group_ends)) + 1):
+            features, ngrams = memo.rows_of(words.take(group)), buckets.take(group)
             if ngrams.values.size:
                 features = features.joined(ngrams._replace(values=ngrams.values + self.n_words))
-            sums = self._sums_of(features)
-            totals[group] = sums if self.output is None else logits(self.output, sums).T
+            if self.output is None:
+                totals[group] = self._add_rows(sums[group], features)
+            else:
+                zeros = np.zeros((len(group), self.dims), np.float32)
+                totals[group] = logits(self.output, self._add_rows(zeros, features)).T
+        return totals
+
+    def _add_rows(self, sums: np.ndarray, features: Ragged) -> np.ndarray:
+        """Sums and the rows of the file, those of n-grams after those of words."""
+        ids, splits, n = features.values, features.splits, len(sums)
+        is_word = ids < self.n_words
+        words, ngrams = np.flatnonzero(is_word), np.flatnonzero(~is_word)
+        # In the order of the matrix below: sums, rows of words, rows of n-grams.
+        index = np.empty(len(ids), np.int64)
+        index[words] = np.arange(n, n + len(words))
+        index[ngrams] = np.arange(n + len(words), n + len(ids))
+        word_rows = self.word_rows.read(ids[words])
+        ngram_rows = self.ngram_rows.read(ids[ngrams] - self.n_words)
+        self.word_rows.release()
+        self.ngram_rows.release()
+        numbers = np.insert(index, splits[:-1], np.arange(n))
+        rows = np.concatenate([sums, word_rows, ngram_rows])
+        return Ragged(numbers, splits + np.arange(n + 1)).sum_rows(rows)
 
     def _ngrams_of(self, spans: ByteViews, is_word: np.ndarray) -> Ragged:
         """The rows of the n-grams of words."""
@@ -230,28 +261,6 @@ class HiddenLayer:
             return buckets
         rows = buckets._replace(values=self.buckets.host_rows(buckets.values))
         return rows.only(rows.values >= 0)
-
-    def _sums_of(self, features: Ragged) -> np.ndarray:
-        """The sums of rows of the file, those of n-grams after those of words."""
-        n_words = self.n_words
-        n_all = n_words + len(self.ngram_rows.storage)
-        is_worth_it = self._decoded is not None or len(features.values) > n_all // 8
-        if is_worth_it and n_all * self.dims <= DECODED:
-            return features.sum_rows(self._all_rows())
-        needed, index = np.unique(features.values, return_inverse=True)
-        n = int(np.searchsorted(needed, n_words))
-        pair = self.word_rows.read(needed[:n]), self.ngram_rows.read(needed[n:] - n_words)
-        self.word_rows.release()
-        self.ngram_rows.release()
-        return Ragged(index, features.splits).sum_rows(np.concatenate(pair))
-
-    def _all_rows(self) -> np.ndarray:
-        """All rows, those of n-grams after those of words."""
-        with self._lock:  # of several threads one decodes
-            if self._decoded is None:
-                rows = self.word_rows.storage, self.ngram_rows.storage
-                self._decoded = np.concatenate([storage.read(slice(None)) for storage in rows])
-            return self._decoded
 
 
 def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:

@@ -11,8 +11,8 @@ from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.word_table import KeyedWords, WordTable
 from ffjax.storage import Storage
 
-# Numbers of a matrix that is decoded at once, and not row by row when they are needed.
-DECODED = 1 << 24
+# Numbers of a matrix that is decoded at once when as many rows have been read as it has.
+_DECODED = 1 << 24
 # Numbers that are multiplied at a time, which stay in a CPU's cache.
 _BLOCK_NUMBERS = 1 << 16
 # All rows are multiplied when more than this fraction has been; so many between releases of pages.
@@ -30,11 +30,19 @@ class HostRows:
     def __init__(self, storage: Storage) -> None:
         self.storage, self.dims, self.dtype = storage, storage.shape[1], np.float32
         self._matrix = storage.host_matrix()
-        self._lock = Lock()
+        self._n_read, self._lock = 0, Lock()
 
     def read(self, ids: Any) -> np.ndarray:
         """Rows with these numbers."""
-        return self.storage.read(ids) if self._matrix is None else self._matrix[ids]
+        if self._matrix is None:
+            self._n_read += len(ids)
+            rows, dims = self.storage.shape
+            if self._n_read <= rows or rows * dims > _DECODED:
+                return self.storage.read(ids)
+            with self._lock:  # of several threads one decodes
+                if self._matrix is None:
+                    self._matrix = self.storage.read(slice(None))
+        return self._matrix.take(ids, 0)
 
     def release(self) -> None:
         """Takes the pages of a map out of memory."""
@@ -42,15 +50,10 @@ class HostRows:
 
     def sums(self, ids: Ragged) -> np.ndarray:
         """The sums of the rows that each list names."""
-        rows, dims = self.storage.shape
-        if self._matrix is None and rows < len(ids.values) and rows * dims <= DECODED:
-            with self._lock:  # of several threads one decodes
-                if self._matrix is None:
-                    self._matrix = self.storage.read(slice(None))
         if self._matrix is not None:
             return ids.sum_rows(self._matrix)
         needed, index = np.unique(ids.values, return_inverse=True)
-        return Ragged(index, ids.splits).sum_rows(self.storage.read(needed))
+        return Ragged(index, ids.splits).sum_rows(self.read(needed))
 
 
 class MultipliedRows:

@@ -43,19 +43,15 @@ def equal_spans(
     a: np.ndarray, a_starts: np.ndarray, b: np.ndarray, b_starts: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
     """Which strings of two buffers are equal, bool `[n]`; both strings of a pair are as long."""
-    a_numbers, b_numbers = words_at(a, "<u8"), words_at(b, "<u8")
     equal = np.ones(len(lengths), bool)
-    rows, i = np.flatnonzero((lengths > 0) & (lengths <= _LONG)), 0
-    while rows.size:
-        sizes = lengths[rows] - i
-        differ = a_numbers[a_starts[rows] + i] ^ b_numbers[b_starts[rows] + i]
-        same = _first_bytes(differ, sizes) == 0
-        equal[rows] = same
-        i += 8
-        rows = rows[same & (sizes > 8)]
-    for row in np.flatnonzero(lengths > _LONG).tolist():
-        begin, other, size = a_starts[row], b_starts[row], lengths[row]
-        equal[row] = np.array_equal(a[begin : begin + size], b[other : other + size])
+    rows = np.flatnonzero(lengths > 0)
+    if rows.size:
+        strings, offsets, firsts = _eights(lengths[rows])
+        strings = rows[strings]
+        numbers = words_at(a, "<u8")[a_starts[strings] + offsets]
+        numbers ^= words_at(b, "<u8")[b_starts[strings] + offsets]
+        differ = _first_bytes(numbers, lengths[strings] - offsets)
+        equal[rows] = np.bitwise_or.reduceat(differ, firsts) == 0
     return equal
 
 
@@ -87,21 +83,17 @@ def keyed_hashes(
     """
     numbers = words_at(data, "<u8")
     heads = _first_bytes(numbers[starts], lengths)
-    hashes = (heads ^ heads >> np.uint64(32)) * key
-    rows = np.flatnonzero((lengths > 8) & (lengths <= _LONG))
-    begins, sizes, mixed = starts.take(rows), lengths.take(rows), hashes.take(rows)
-    while rows.size:
-        begins += 8
-        sizes -= 8
-        mixed ^= _first_bytes(numbers[begins], sizes)
-        mixed = (mixed ^ mixed >> np.uint64(32)) * key
-        hashes[rows] = mixed
-        longer = np.flatnonzero(sizes > 8)
-        rows, begins, sizes, mixed = (x.take(longer) for x in (rows, begins, sizes, mixed))
-    prefix = key.tobytes()  # Python's own key may be fixed, by PYTHONHASHSEED
-    for row in np.flatnonzero(lengths > _LONG).tolist():
-        raw = prefix + data[starts[row] : starts[row] + lengths[row]].tobytes()
-        hashes[row] = np.uint64(hash(raw) & (1 << 64) - 1)
+    hashes = _mixed(heads, key)
+    rows = np.flatnonzero(lengths > 8)
+    starts, lengths = starts[rows] + 8, lengths[rows] - 8
+    hashes[rows] = _mixed(hashes[rows] ^ _first_bytes(numbers[starts], lengths), key)
+    longer = np.flatnonzero(lengths > 8)
+    if longer.size:
+        rows, starts, lengths = rows[longer], starts[longer] + 8, lengths[longer] - 8
+        strings, offsets, firsts = _eights(lengths)
+        further = _first_bytes(numbers[starts[strings] + offsets], lengths[strings] - offsets)
+        further = _mixed(_mixed(further, key) + offsets.view(np.uint64), key)
+        hashes[rows] = _mixed(hashes[rows] ^ np.add.reduceat(further, firsts), key)
     return heads, hashes
 
 
@@ -218,6 +210,22 @@ def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: n
         out[offsets[begin] : offsets[end]] = joined[:-_COPIED]
 
     map_blocks(join, range(0, n, _BLOCK))
+
+
+def _eights(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Strings of a byte or more in eights of bytes.
+
+    The string and the offset of each eight, and the first eight of each string.
+    """
+    counts = lengths + 7 >> 3
+    firsts = np.cumsum(counts) - counts
+    strings = np.repeat(np.arange(len(counts)), counts)
+    return strings, 8 * (np.arange(len(strings)) - firsts[strings]), firsts
+
+
+def _mixed(numbers: np.ndarray, key: np.uint64) -> np.ndarray:
+    """A step of a hash that can be undone."""
+    return (numbers ^ numbers >> np.uint64(32)) * key
 
 
 def _first_bytes(numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:

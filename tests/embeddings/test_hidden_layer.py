@@ -21,8 +21,8 @@ def texts():
 )
 def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
     with monkeypatch.context() as in_order:
-        in_order.setattr(hidden_layer, "_MANY_ROWS", -1)
-        in_order.setattr(hidden_layer, "_MANY_WORDS", -1)
+        in_order.setattr(hidden_layer, "_MANY_ROWS", 0)
+        in_order.setattr(hidden_layer, "_MANY_WORDS", 0)
         expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
     ours = ffjax.load_classifier(classifiers / name)
     for _ in range(2):  # the second time all words are remembered
