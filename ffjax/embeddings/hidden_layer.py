@@ -131,14 +131,13 @@ class HiddenLayer:
             cuts[long] = self._cuts(words.splits, counts, n_rows, long)
             words = words._replace(splits=np.append(0, np.stack([cuts, ends], 1)))
         totals = words.sum_rows(memo.sums)
-        if long.size:
-            totals = totals[::2]
-            remaining = words.take(2 * long + 1), buckets.take(long)
-            long_totals = self._add_in_order(totals[long], n_rows[long], memo, *remaining)
+        totals = totals[::2] if long.size else totals
+        long_totals = totals[long]
         if buckets.values.size:
             totals += self.of_ngrams.sums(buckets)
         if long.size:
-            totals[long] = long_totals
+            remaining = words.take(2 * long + 1), buckets.take(long)
+            totals[long] = self._add_in_order(long_totals, n_rows[long], memo, *remaining)
         hidden = totals * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
         hidden = hidden.astype(np.float32, copy=False)
         return Lines(hidden, n_rows, labels, self.output is not None)
