@@ -1,8 +1,8 @@
 """The hidden layer of a fastText classifier on the host: lines of text to vectors, in NumPy.
 
 Each different word is looked up and hashed once, and the sum of its rows and those of its n-grams
-is kept for later lines, of all threads. Lines are sums of those sums; long ones sums of rows, in
-fastText's order. N-grams of words are added up as they come.
+is kept for later lines, of all threads. Lines are sums of those sums; long ones end with sums of
+rows, in fastText's order. N-grams of words are added up as they come.
 
 If there are few labels, rows are multiplied by the output matrix first: of each row a number for
 each label remains, and sums are logits.
@@ -38,10 +38,11 @@ from ffjax.vocab.ngrams.pruned import word_rows
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16
-# Lines with more rows than this are summed in fastText's order, a group of lines at a time. Without
-# n-grams of characters rows of words are in order anyway; those of n-grams of words are not.
+# Lines with more rows than this are summed in fastText's order, a group of lines at a time, but for
+# the first words. Without n-grams of characters rows of words are in order anyway; those of n-grams
+# of words are not.
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 500, 16_000, 1 << 22
-_GROUP_NUMBERS = 1 << 24
+_GROUP_NUMBERS = 1 << 22
 # Words that are remembered, and bytes of their sums.
 _WORDS, _SUM_BYTES = 1 << 20, 1 << 27
 # Dimensions for each label from which on rows are multiplied by the output matrix.
