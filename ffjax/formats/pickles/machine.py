@@ -61,10 +61,14 @@ class Machine:
         self._runs.clear()
         data, end, methods, position = self._data, len(self._data), self._methods, start
         while True:
-            opcode = OPCODES.get(data[position]) if position < end else None
             self._offset = position
+            if position >= end:
+                raise self.error("more of the pickle", "the end of the file", hint=_CUT)
+            opcode = OPCODES.get(data[position])
             if opcode is None:
-                raise self._unknown()
+                self._name, code = "opcode", data[position]
+                got = f"0x{code:02x} ({UNREAD.get(code, 'unknown')})"
+                raise self.error("one that reads as data", got)
             self._name, argument = opcode.name, opcode.value
             position += 1
             if opcode.argument:
@@ -79,27 +83,11 @@ class Machine:
         """The bytes of a text or of bytes, in place."""
         return self._data[span.start : span.stop]
 
-    def error(
-        self,
-        expected: str,
-        got: str,
-        *,
-        field: str | None = None,
-        offset: int | None = None,
-        hint: str | None = None,
-    ) -> FormatError:
-        """An error about the opcode that is being executed, or about a field elsewhere."""
-        if field is None:
-            field, offset, hint = self._name, self._offset, hint or self._hint
-        where = {"offset": offset, "chunk": "pickle", "field": field}
-        return self.source.error(**where, expected=expected, got=got, hint=hint)
-
-    def _unknown(self) -> FormatError:
-        if self._offset >= len(self._data):
-            return self.error("more of the pickle", "the end of the file", hint=_CUT)
-        code = self._data[self._offset]
-        self._name = "opcode"
-        return self.error("one that reads as data", f"0x{code:02x} ({UNREAD.get(code, 'unknown')})")
+    def error(self, expected: str, got: str, **where: Any) -> FormatError:
+        """An error about the opcode that is being executed, or about a `field` elsewhere."""
+        if "field" not in where:
+            where = {"hint": self._hint} | where | {"field": self._name, "offset": self._offset}
+        return self.source.error(chunk="pickle", expected=expected, got=got, **where)
 
     def _argument(self, opcode: Opcode, position: int) -> tuple[Any, int]:
         """What follows an opcode, and where that ends."""

@@ -43,11 +43,10 @@ def format_rows(rows: Float32[np.ndarray, "n dims"]) -> list[bytes]:
         [b'0.1 -2.5 3.0', b'1e-30 nan 0.0']
     """
     step = max(1, _BLOCK_NUMBERS // max(1, rows.shape[1]))
-    return [
-        line
-        for start in range(0, len(rows), step)
-        for line in _format_block(rows[start : start + step])
-    ]
+    lines: list[bytes] = []
+    for start in range(0, len(rows), step):
+        lines += _format_block(rows[start : start + step])
+    return lines
 
 
 def _format_block(rows: np.ndarray) -> list[bytes]:

@@ -21,16 +21,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ffjax._internal.file_arguments import counted
 from ffjax.errors import FormatError
-from ffjax.formats.text.fields import (
-    FIELD,
-    ends_with_value,
-    holds_values,
-    number_hint,
-    one_number,
-    other_separator,
-    shown,
-    stuck_separator,
-)
+from ffjax.formats.text import fields
+from ffjax.formats.text.fields import FIELD, shown
 from ffjax.formats.text.parse_floats import PAD, Scratch, long_numbers, short_numbers
 
 # What fits the cache: bytes searched for separators at once, and numbers read at once.
@@ -57,17 +49,12 @@ class Lines:
 
 
 def parse_lines(
-    buffer: np.ndarray,
-    n_bytes: int,
-    dims: int,
-    fail: Fail,
-    *,
-    is_surplus: IsSurplus | None = ends_with_value,
-    values: bool = True,
+    buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, is_surplus: Any, values: bool
 ) -> Lines:
     """Splits a `padded` buffer of complete lines, the last of which ends with an LF.
 
-    Words that are `is_surplus` are an error. Without `values` fields are counted, not read.
+    Words that are `is_surplus`, an `IsSurplus`, are an error; `None` is for none. Without `values`
+    fields are counted, not read.
     """
     n_bytes_parsed = n_bytes
     if np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF) * (2 * dims + 1) > n_bytes:
@@ -212,24 +199,24 @@ class _Block:
         """Reads one line by itself: the end of its word, or `None` if the line is empty."""
         start, dims = int(self.starts[line]), self.dims
         text = self._line(line)
-        fields = list(FIELD.finditer(text))
-        if not fields:
+        matches = list(FIELD.finditer(text))
+        if not matches:
             return None
-        offset, count = start - PAD, len(fields) - (fields[0].start() == 0)
+        offset, count = start - PAD, len(matches) - (matches[0].start() == 0)
         if count < dims:
-            separator, hint = other_separator(text), None
+            separator, hint = fields.other_separator(text), None
             if separator is not None:
                 hint = f"Values are separated by spaces or tabs, and here by {separator!r}."
             got = f"{count} in {shown(text)}"
             raise self.fail(offset, f"{counted(dims, 'value')} after the word", got, hint=hint)
-        word = text[: fields[-dims].start() - 1]
+        word = text[: matches[-dims].start() - 1]
         self._check_word(line, start + len(word))
-        for column, field in enumerate(fields[-dims:] if self.values is not None else ()):
+        for column, field in enumerate(matches[-dims:] if self.values is not None else ()):
             try:
                 self.values[line, column] = _float32(field[0])  # type: ignore[index]
             except ValueError:
                 name, got = f"value {column + 1} of {dims} of {shown(word)}", shown(field[0])
-                at, hint = offset + field.start(), number_hint(field[0])
+                at, hint = offset + field.start(), fields.number_hint(field[0])
                 raise self.fail(at, "a decimal number", got, field=name, hint=hint) from None
         return start + len(word)
 
@@ -240,12 +227,12 @@ class _Block:
         if self.is_surplus is None or not self.is_surplus(word):
             return
         hint = f"If all of {shown(word)} is the word, say so with `dims={self.dims}`."
-        if separator := stuck_separator(word):
+        if separator := fields.stuck_separator(word):
             hint = (
                 f"Values are separated by spaces or tabs alone, and here by `{separator} `. Remove "
                 f"the others, as in `tr -d '{separator}' < OLD > NEW`."
             )
-        elif holds_values(word):
+        elif fields.holds_values(word):
             hint = f"A line feed may be missing. {hint}"
         expected, text = f"{counted(self.dims, 'value')} after the word", self._line(line)
         raise self.fail(start - PAD, expected, f"more in {shown(text)}", hint=hint)
@@ -260,4 +247,4 @@ def _is_separator(kinds: np.ndarray) -> np.ndarray:
 
 def _float32(text: bytes) -> np.float32:
     with np.errstate(over="ignore"):  # larger numbers become infinity
-        return np.float32(one_number(text))
+        return np.float32(fields.one_number(text))

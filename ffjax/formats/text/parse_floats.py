@@ -180,9 +180,9 @@ def long_numbers(
         _eight_digits(word)
     mantissa = low * _U(10**8) + high
     bad |= mantissa > _U(2**53)
-    decimals = np.where(in_high, 7, np.where(in_low, 15, 0)) - np.where(
-        in_high | in_low, _byte_of(point_high | point_low), 0
-    )
+    # The number of the byte that `_first_point` marked.
+    byte = ((point_high | point_low).astype(np.float64).view(np.int64) >> 55) & 7
+    decimals = np.where(in_high, 7 - byte, np.where(in_low, 15 - byte, 0))
     value = mantissa.astype(np.float64) / _TENS[decimals]
     return np.where(negative, -value, value).astype(np.float32), bad
 
@@ -219,8 +219,3 @@ def _close_gap(word: np.ndarray, point: np.ndarray) -> np.ndarray:
     after = word & ~((point << _U(1)) - one)
     before = word & ((point >> _U(7)) - one)
     return after | (before << _U(8))
-
-
-def _byte_of(point: np.ndarray) -> np.ndarray:
-    """The number of the byte that `_first_point` marked."""
-    return (point.astype(np.float64).view(np.int64) >> 55) & 7

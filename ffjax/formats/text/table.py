@@ -60,8 +60,7 @@ class TextTable:
             line = f"line {chunk.line_at(start)}"
             return self.stream.error(chunk.offset + start, *what, chunk=line, **where)
 
-        options = {"is_surplus": self.is_surplus, "values": values}
-        lines = parse_lines(buffer, n_bytes, self.dims, fail, **options)
+        lines = parse_lines(buffer, n_bytes, self.dims, fail, self.is_surplus, values)
         blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
         return Lines(in_chunk(lines.starts), in_chunk(lines.ends), lines.values, blank)
 
