@@ -30,8 +30,7 @@ OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
 InputFormat = Annotated[
-    ReadFormat | None,
-    Option("--format", "--from", "-f", help="Format (detected by default)."),
+    ReadFormat | None, Option("--format", "--from", "-f", help="Format (detected by default).")
 ]
 Lossy = Annotated[bool, Option(help="Replace bytes that are not UTF-8.")]
 InputDims = Annotated[int | None, Option(min=1, help="Dimensions, if text is ambiguous.")]
@@ -80,8 +79,7 @@ class Search(NamedTuple):
     """How queries are answered."""
 
     input: Annotated[
-        str | None,
-        Option(metavar="FILE", help="One query per line; - for standard input."),
+        str | None, Option(metavar="FILE", help="One query per line; - for standard input.")
     ] = None
     k: Annotated[int, Option("-k", min=1, help="Number of answers to each query.")] = 10
     metric: MetricOption = "dot"

@@ -59,8 +59,7 @@ def select(
     source: Source,
     target: Target,
     words: Annotated[
-        str | None,
-        Option("-w", metavar="FILE", help="Words to keep; - for standard input."),
+        str | None, Option("-w", metavar="FILE", help="Words to keep; - for standard input.")
     ] = None,
     first: Annotated[int | None, Option("-n", min=1, help="Number of words to keep.")] = None,
 ) -> None:

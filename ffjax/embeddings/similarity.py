@@ -142,12 +142,7 @@ class WordSearches:
         return None if vector is None else nearest(self, vector, n, {query}, metric=metric)
 
     def most_similar_batch(
-        self,
-        words: Iterable[str],
-        k: int = 10,
-        *,
-        metric: str = "cosine",
-        topn: int | None = None,
+        self, words: Iterable[str], k: int = 10, *, metric: str = "cosine", topn: int | None = None
     ) -> list[list[SimilarityResult] | None]:
         """The other words most similar to each of many words, searched together.
 

@@ -138,7 +138,9 @@ class Vocab(Chunk, SnapshotValue):
         """Whether a word is known, or all words of an iterable are."""
         if isinstance(item, str):
             return self.row_of(item) is not None
-        return isinstance(item, Iterable) and all(word in self for word in item)
+        if isinstance(item, bytes) or not isinstance(item, Iterable):
+            return False
+        return all(word in self for word in item)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.words)

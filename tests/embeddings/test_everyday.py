@@ -188,6 +188,14 @@ def test_words_that_share_a_row_keep_their_index():
     assert emb.distances("Paris").tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize("key", [0, None, 3.5, b"w1", b""])
+def test_only_a_str_is_a_word(emb, key):
+    """As in the `dict` of gensim."""
+    assert key not in emb and key not in emb.key_to_index
+    with pytest.raises(KeyError, match=re.escape(repr(key))):
+        emb.key_to_index[key]
+
+
 def test_finalfusions_methods_keep_the_dot_product_and_take_a_metric(emb, raw):
     by_cosine = [result.word for result in emb.word_similarity("w3", k=7)]
     assert [r.word for r in raw.word_similarity("w3", topn=7, metric="cosine")] == by_cosine
