@@ -189,13 +189,11 @@ def embed_batch(
     blocks = map_blocks(partial(look_up, embeddings.vocab), texts)
     first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
     first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
-    ids = np.concatenate([ids for ids, _ in blocks])
-    lengths = np.concatenate([tokens.lengths for _, tokens in blocks])
-    starts, lines = ids.copy(), ids.copy()
-    for i, (_, tokens) in enumerate(blocks):
-        block = slice(first_word[i], first_word[i + 1])
-        starts[block] = tokens.starts + bounds[i]
-        lines[block] = tokens.lines + first_line[i]
+    columns = [
+        (ids, tokens.starts + np.int32(start), tokens.lengths, tokens.lines + line)
+        for (ids, tokens), start, line in zip(blocks, bounds, first_line, strict=False)
+    ]
+    ids, starts, lengths, lines = map(np.concatenate, zip(*columns, strict=True))
     words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
     counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
     denominators = words.denominators(rule, lines, counts)
@@ -204,8 +202,7 @@ def embed_batch(
 
     def pool_block(i: int) -> None:
         block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
-        largest = rule.pooling == "max"
-        totals = pool(table, block_ids, tokens.lines, tokens.n_lines, largest)
+        totals = pool(table, block_ids, tokens.lines, tokens.n_lines, rule.pooling == "max")
         out = slice(first_line[i], first_line[i + 1])
         rule.divide(totals, denominators[out], vectors[out])
 
@@ -249,10 +246,11 @@ def _pool(
     """Sums or largest entries of the rows of each line, by one program for some lines at a time."""
     totals = np.empty((n_lines, table.shape[1]), np.float32)
     for first in range(0, n_lines, _POOL_LINES):
-        begin, end = np.searchsorted(lines, (first, first + _POOL_LINES)).tolist()
-        fill = (0, padded_size(end - begin, _TEXT_WORDS) - (end - begin))
-        block_ids = np.pad(ids[begin:end], fill, constant_values=-1)
-        block_lines = np.pad(lines[begin:end] - first, fill, constant_values=_POOL_LINES)
+        words = slice(*np.searchsorted(lines, (first, first + _POOL_LINES)))
+        n = len(ids[words])
+        fill = (0, padded_size(n, _TEXT_WORDS) - n)
+        block_ids = np.pad(ids[words], fill, constant_values=-1)
+        block_lines = np.pad(lines[words] - first, fill, constant_values=_POOL_LINES)
         block = totals[first : first + _POOL_LINES]
         pooled = _pool_rows(table, block_ids, block_lines, _POOL_LINES, largest)
         block[...] = np.asarray(pooled)[: len(block)]

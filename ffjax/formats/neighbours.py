@@ -80,8 +80,24 @@ def neighbours(
     k = max(0, min(k, n_rows - 1))
     partial = os.fsencode(path) + b".partial"
     with FileIO(os.open(partial, _OPEN, 0o666), "r+") as file:
-        _check_partial(file, embeddings, k, metric, os.fsdecode(partial))
-        n_blocks = _cut(file, _blocks(partial, k))
+        digest = rows_hash(embeddings.storage, n_rows)
+        digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
+        head = file.read(_HASH_BYTES)
+        if len(head) < _HASH_BYTES:
+            file.seek(0)
+            file.write(digest.digest())
+        elif head != digest.digest():
+            raise ValueError(
+                f"`path`: expected {os.fsdecode(partial)} to be of an earlier call with the same "
+                "rows, `k` and `metric`, got one of others. Delete it, or choose another file."
+            )
+        blocks, n_blocks = _blocks(partial, k), 0
+        while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
+            n_blocks += 1
+        end = _HASH_BYTES + n_blocks * blocks.itemsize
+        del blocks  # a file that is mapped cannot be cut on Windows
+        file.truncate(end)
+        file.seek(end)
         report = progress or ignore
         report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
         for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
@@ -92,44 +108,14 @@ def neighbours(
     os.unlink(partial)
 
 
-def _check_partial(file: FileIO, embeddings: Embeddings, k: int, metric: str, name: str) -> None:
-    """Checks that a file is of the same rows and settings, or begins it."""
-    digest = rows_hash(embeddings.storage, embeddings.vocab.n_word_rows)
-    digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
-    head = file.read(_HASH_BYTES)
-    if len(head) < _HASH_BYTES:
-        file.seek(0)
-        file.write(digest.digest())
-    elif head != digest.digest():
-        raise ValueError(
-            f"`path`: expected {name} to be of an earlier call with the same rows, `k` and "
-            "`metric`, got one of others. Delete it, or choose another file."
-        )
-
-
-def _cut(file: FileIO, blocks: np.ndarray) -> int:
-    """The number of complete blocks at the beginning of a file, which is cut after them."""
-    n_blocks = 0
-    while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
-        n_blocks += 1
-    end = _HASH_BYTES + n_blocks * blocks.itemsize
-    file.truncate(end)
-    file.seek(end)
-    return n_blocks
-
-
 def _is_complete(block: bytes) -> bool:
     return zlib.crc32(block[:-4]).to_bytes(4, "little") == block[-4:]
 
 
-def _block_type(k: int) -> np.dtype:
-    shape = (BLOCK_ROWS, k)
-    return np.dtype([("rows", "<i4", shape), ("scores", "<f4", shape), ("crc", "<u4")])
-
-
 def _blocks(partial: bytes, k: int) -> np.ndarray:
     """The blocks of a file, of which the last ones may be wrong."""
-    kind = _block_type(k)
+    shape = (BLOCK_ROWS, k)
+    kind = np.dtype([("rows", "<i4", shape), ("scores", "<f4", shape), ("crc", "<u4")])
     n = (os.path.getsize(partial) - _HASH_BYTES) // kind.itemsize
     # An empty file cannot be mapped.
     return np.memmap(partial, kind, "r", _HASH_BYTES, (n,)) if n else np.empty(0, kind)
@@ -140,20 +126,17 @@ def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray, kinds: 
     vocab, n_words = embeddings.vocab, len(embeddings.vocab)
     words = word_array(vocab.table, 0, n_words)
     first_word = np.asarray(vocab.row_words, np.int32)
-
-    def table(rows: np.ndarray) -> Any:
-        block, line = np.divmod(rows, BLOCK_ROWS)
-        nearest, scores = blocks["rows"][block, line], blocks["scores"][block, line]
-        valid = nearest >= 0
-        offsets = np.concatenate([[0], np.cumsum(valid.sum(1))]).astype(np.int32)
-        ids = pa.array(first_word[nearest[valid]])
-        columns = {"neighbours": words.take(ids), "ids": ids, "scores": pa.array(scores[valid])}
-        return {name: pa.ListArray.from_arrays(offsets, x) for name, x in columns.items()}
-
-    fields = [("word", pa.string()), *((name, pa.list_(kind)) for name, kind in kinds.items())]
-    schema = pa.schema(fields)
+    kinds = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
+    lists = ((name, pa.list_(kind)) for name, kind in kinds.items())
+    schema = pa.schema([("word", pa.string()), *lists])
     with open_output(path) as stream, pq.ParquetWriter(stream, schema) as writer:
         for start in range(0, n_words, _GROUP_WORDS):
-            columns = table(vocab.host_rows[start : start + _GROUP_WORDS])
-            columns["word"] = words[start : start + _GROUP_WORDS]
-            writer.write_table(pa.table(columns, schema))
+            group = slice(start, start + _GROUP_WORDS)
+            block, line = np.divmod(vocab.host_rows[group], BLOCK_ROWS)
+            nearest, scores = blocks["rows"][block, line], blocks["scores"][block, line]
+            valid = nearest >= 0
+            offsets = np.append(0, np.cumsum(valid.sum(1))).astype(np.int32)
+            ids = pa.array(first_word[nearest[valid]])
+            values = words.take(ids), ids, pa.array(scores[valid])
+            columns = [pa.ListArray.from_arrays(offsets, column) for column in values]
+            writer.write_table(pa.table([words[group], *columns], schema=schema))

@@ -20,16 +20,12 @@ from ffjax.formats.model2vec.reader import load_static_model
 from ffjax.kernels.pool import POOLINGS
 from ffjax.strings.byte_views import arrow_strings
 
-_LOADERS: dict[str, Any] = {
-    "pooling": load,
-    "classifier": load_classifier,
-    "model": load_static_model,
-}
-_LABEL_OPTIONS = ("k", "threshold", "restrict", "renormalize", "min_score", "label", "lowercase")
-_OPTIONS = {
-    "pooling": ("weights", "unnormalize", "lowercase", "strip_punctuation"),
-    "classifier": _LABEL_OPTIONS,
-    "model": ("normalize", "max_length", "unknown"),
+_LABEL_OPTIONS = "k threshold restrict renormalize min_score label lowercase"
+# The kinds of files: their reader, and the options that go with them.
+_KINDS: dict[str, tuple[Any, str]] = {
+    "pooling": (load, "weights unnormalize lowercase strip_punctuation"),
+    "classifier": (load_classifier, _LABEL_OPTIONS),
+    "model": (load_static_model, "normalize max_length unknown"),
 }
 _MOST_FILES = 4
 _opening = Lock()
@@ -100,12 +96,13 @@ class TextStage:
         }
         chosen = [name for name, choice in choices.items() if choice]
         if len(chosen) > 1:
-            names, got = ", ".join(f"`{name}`" for name in chosen), len(chosen)
+            names = ", ".join(f"`{name}`" for name in chosen)
             expected = "expected one of them, which says what the file is"
-            raise ValueError(f"{names}: {expected}, got {got}.")
+            raise ValueError(f"{names}: {expected}, got {len(chosen)}.")
         self.kind = chosen[0] if chosen else "pooling"
-        if unknown := sorted(options.keys() - set(_OPTIONS[self.kind])):
-            expected = f"some of {', '.join(_OPTIONS[self.kind])} for `{self.kind}`"
+        names = _KINDS[self.kind][1].split()
+        if unknown := sorted(options.keys() - set(names)):
+            expected = f"some of {', '.join(names)} for `{self.kind}`"
             raise TypeError(f"`options`: expected {expected}, got {', '.join(unknown)}.")
         if self.kind == "pooling":
             pooling = "mean" if pooling is None else pooling
@@ -117,16 +114,12 @@ class TextStage:
 
     def _names(self, into: Any) -> tuple[str, ...]:
         """The names of the new columns."""
-        default: tuple[str, ...] = ("vector",)
-        if self.kind == "classifier":
-            has_lists = self.options.get("k", 1) != 1
-            default = ("labels", "scores") if has_lists else ("label", "score")
-            if self.options.get("label") is not None:
-                default = ("score",)
+        one_score = self.options.get("label") is not None
         if into is None:
-            return default
-        names = (into,) if isinstance(into, str) else into
-        most = 1 if default == ("score",) else 2
+            if self.kind != "classifier" or one_score:
+                return ("score",) if one_score else ("vector",)
+            return ("label", "score") if self.options.get("k", 1) == 1 else ("labels", "scores")
+        names, most = (into,) if isinstance(into, str) else into, 1 if one_score else 2
         if not isinstance(names, tuple | list) or not all(isinstance(x, str) for x in names):
             raise TypeError(f"`into`: expected the name of a column or a pair, got {shown(into)}.")
         if not 1 <= len(names) <= most or len({self.column, *names}) <= len(names):
@@ -155,22 +148,11 @@ class TextStage:
         """
         with needs_extra("arrow", "`TextStage`"):
             import pyarrow as pa
-        if isinstance(batch, Mapping):
-            self._check_columns(list(batch))
-            texts = batch[self.column]
-            answers = self._answers(pa.array(texts, from_pandas=True))
-            convert = _to_list if isinstance(texts, list) else _to_numpy
-            return {**batch, **dict(zip(self.into, map(convert, answers), strict=True))}
-        if not isinstance(batch, pa.Table | pa.RecordBatch):
+        is_dict = isinstance(batch, Mapping)
+        if not is_dict and not isinstance(batch, pa.Table | pa.RecordBatch):
             expected = "an Arrow table, a record batch, or a dictionary of columns"
             raise TypeError(f"`batch`: expected {expected}, got {type(batch).__name__}.")
-        self._check_columns(batch.schema.names)
-        answers = self._answers(batch.column(self.column))
-        for name, answer in zip(self.into, answers, strict=True):
-            batch = batch.append_column(name, _to_arrow(answer))
-        return batch
-
-    def _check_columns(self, names: list[str]) -> None:
+        names = list(batch) if is_dict else batch.schema.names
         if names.count(self.column) != 1:
             expected = f"one column {self.column!r} in the batch"
             raise ValueError(f"`column`: expected {expected}, got the columns {', '.join(names)}.")
@@ -179,6 +161,15 @@ class TextStage:
                 f"`into`: expected new names, got {', '.join(present)}, which the batch has. "
                 "Choose other names, or rename the columns."
             )
+        texts = batch[self.column]
+        answers = self._answers(pa.array(texts, from_pandas=True) if is_dict else texts)
+        convert = _to_list if isinstance(texts, list) else _to_numpy if is_dict else _to_arrow
+        columns = zip(self.into, map(convert, answers), strict=True)
+        if is_dict:
+            return {**batch, **dict(columns)}
+        for name, column in columns:
+            batch = batch.append_column(name, column)
+        return batch
 
     def _answers(self, texts: Any) -> tuple[Any, ...]:
         """The new columns: arrays of NumPy or of Arrow."""
@@ -200,7 +191,7 @@ class TextStage:
 
 @lru_cache(_MOST_FILES)
 def _open(kind: str, path: str, mmap: bool) -> Any:
-    return _LOADERS[kind](path, mmap=mmap)
+    return _KINDS[kind][0](path, mmap=mmap)
 
 
 def _to_arrow(answer: Any) -> Any:

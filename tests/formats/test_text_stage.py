@@ -129,9 +129,9 @@ def test_empty_batches(path, classifiers):
 
 def test_stages_are_settings_and_share_the_file(path, monkeypatch):
     opened = []
-    monkeypatch.setitem(
-        text_stage._LOADERS, "pooling", lambda *a, **b: (opened.append(a), ffjax.load(*a, **b))[1]
-    )
+    options = text_stage._KINDS["pooling"][1]
+    reader = lambda *a, **b: (opened.append(a), ffjax.load(*a, **b))[1]  # noqa: E731
+    monkeypatch.setitem(text_stage._KINDS, "pooling", (reader, options))
     text_stage._open.cache_clear()
     stage = ffjax.TextStage(path, into="first", weights=np.ones(10, np.float32))
     raw = pickle.dumps(stage)
