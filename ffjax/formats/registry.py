@@ -79,7 +79,7 @@ def _table(name: str, title: str, *endings: str, **fields: Any) -> Format:
 _FORMATS = (
     Format(
         "finalfusion", "a finalfusion file",
-        heads=(".finalfusion.header:MAGIC",), endings=(".fifu",), maps_rows=True,
+        heads=(".finalfusion:MAGIC",), endings=(".fifu",), maps_rows=True,
         load=".finalfusion.reader:load_finalfusion", describe=".finalfusion.header:describe",
         write=".finalfusion.writer:write_finalfusion",
     ),

@@ -63,8 +63,8 @@ def encode(vocab: Vocab, strings: Strings) -> Rows:
     if vocab.subword_indexer is None or is_traced((vocab, strings)):
         return _encode(vocab, strings)
     words = _find(vocab, strings)
-    is_unknown = (np.asarray(words) < 0) & (np.asarray(strings.lengths) >= 0)
-    (unknown,) = np.nonzero(is_unknown)
+    unknown = np.flatnonzero(np.asarray(words) < 0)
+    unknown = unknown[np.asarray(strings.lengths)[unknown] >= 0]
     # A few sizes, so that batches share compiled programs.
     n_lines = min(len(strings), padded_size(len(unknown))) if len(unknown) else 0
     positions = np.full(n_lines, len(strings), np.int32)

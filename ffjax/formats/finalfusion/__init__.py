@@ -1,1 +1,3 @@
 """finalfusion files (`.fifu`): a header, then chunks; `header` has the layout."""
+
+MAGIC = b"FiFu"

@@ -9,9 +9,9 @@ from typing import Any
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
+from ffjax.formats.finalfusion import MAGIC
 from ffjax.formats.finalfusion.chunks import CHUNKS
 from ffjax.formats.finalfusion.header import (
-    MAGIC,
     STORAGES,
     VOCABS,
     ChunkId,
