@@ -13,8 +13,15 @@ from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, is_traced
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.names_elsewhere import missing_attribute
 from ffjax._internal.pytree import check_names, field_names, replace, set_fields, value
-from ffjax.embeddings.static_encode import Rules, encode, encode_as_before, tokenize
-from ffjax.embeddings.token_rows import TokenRows, checked_arrays, file_bytes
+from ffjax.embeddings.static_encode import (
+    Rules,
+    TokenRows,
+    checked_arrays,
+    encode,
+    encode_as_before,
+    file_bytes,
+    tokenize,
+)
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.token_means import mean_of_tokens
 from ffjax.storage import NdArray

@@ -8,8 +8,8 @@ import numpy as np
 
 from ffjax._internal.arguments import whole_number
 from ffjax._internal.arrays import release_pages
+from ffjax.embeddings.static_encode import TokenRows, checked_arrays
 from ffjax.embeddings.static_model import StaticModel
-from ffjax.embeddings.token_rows import TokenRows, checked_arrays
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
 from ffjax.formats.hub import local_path
