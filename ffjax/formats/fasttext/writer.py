@@ -92,19 +92,14 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
         )
     counts = np.concatenate([training.counts, training.label_counts])
     labels, n_tokens = training.label_table, training.n_tokens
-    buckets = None if buckets is None else np.asarray(buckets)
     with open_output(file) as raw:
         output = Output(raw)
         output.write(layout.MAGIC)
         output.pack("i", version)
         output.write(config.packed())
         dictionary.write(output, vocab.table, labels, counts, n_tokens, buckets)
-        output.pack("?", matrix.codes is not None)
-        if matrix.codes is not None:
-            quantized.write(output, matrix.codes, embeddings.dims)
-        else:
-            _write_dense(output, matrix.n_rows, embeddings.dims, matrix.blocks)
-        _write_output(output, training, config, len(vocab), matrix.codes is not None)
+        _write_matrix(output, embeddings.dims, *matrix)
+        _write_matrix(output, embeddings.dims, *_output(training, config, len(vocab), matrix))
 
 
 def keeps(embeddings: Embeddings) -> set[str]:
@@ -136,18 +131,16 @@ def _input_matrix(
     embeddings: Embeddings, training: TrainingState, indexer: _Indexer | None
 ) -> _Matrix:
     vocab, storage = embeddings.vocab, embeddings.storage
-    extra: list[Any] = []
-    if indexer is None and training.word_ngrams is not None:
-        extra = [training.word_ngrams]
-    original = _original_rows(embeddings, training, indexer)
-    if original:
-        storages = [*original, *extra]
+    extra: Any = None if indexer is not None else training.word_ngrams
+    extras = [] if extra is None else [extra]
+    if original := _original_rows(embeddings, training, indexer):
+        storages = [*original, *extras]
         blocks = chain.from_iterable(map(_blocks, storages))
         return _Matrix(sum(map(len, storages)), blocks, _join_codes(storages))
     first = vocab.n_word_rows
-    n_rows = len(vocab) + len(storage) - first + sum(map(len, extra))
+    n_rows = len(vocab) + len(storage) - first + sum(map(len, extras))
     words = _word_rows(embeddings, indexer)
-    return _Matrix(n_rows, chain(words, _blocks(storage, first), *map(_blocks, extra)))
+    return _Matrix(n_rows, chain(words, _blocks(storage, first), *map(_blocks, extras)))
 
 
 def _original_rows(
@@ -222,24 +215,24 @@ def _config(
     return config, layout.NEWER  # the older has no n-grams of characters in classifiers
 
 
-def _write_output(
-    output: Output, training: TrainingState, config: Any, n_words: int, is_quantized: bool
-) -> None:
+def _output(training: TrainingState, config: Any, n_words: int, matrix: _Matrix) -> _Matrix:
+    """The output matrix, which is quantized only if the input matrix is."""
     storage: Any = training.output
-    dims = config.dims
-    is_quantized = is_quantized and quantized.can_hold(storage)
-    output.pack("?", is_quantized)
-    if is_quantized:
-        return quantized.write(output, storage, dims)
     if storage is not None:
-        return _write_dense(output, len(storage), dims, _blocks(storage))
+        codes = storage if matrix.codes is not None and quantized.can_hold(storage) else None
+        return _Matrix(len(storage), _blocks(storage), codes)
     n_rows = len(training.label_table) if config.model == layout.SUPERVISED else n_words
+    zeros = np.zeros((min(_BLOCK_ROWS, n_rows), config.dims), np.float32)
     starts = range(0, n_rows, _BLOCK_ROWS)
-    zeros = (np.zeros((min(_BLOCK_ROWS, n_rows - start), dims), np.float32) for start in starts)
-    _write_dense(output, n_rows, dims, zeros)
+    return _Matrix(n_rows, (zeros[: n_rows - start] for start in starts))
 
 
-def _write_dense(output: Output, n_rows: int, dims: int, blocks: Iterator[np.ndarray]) -> None:
+def _write_matrix(
+    output: Output, dims: int, n_rows: int, blocks: Iterator[np.ndarray], codes: Any
+) -> None:
+    output.pack("?", codes is not None)
+    if codes is not None:
+        return quantized.write(output, codes, dims)
     output.pack("qq", n_rows, dims)
     for block in blocks:
         output.write(np.ascontiguousarray(block, "<f4"))

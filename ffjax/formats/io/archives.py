@@ -49,15 +49,15 @@ class Zip:
         self._infos = {x.filename: x for x in infos if not x.filename.endswith("/")}
         self.names = list(self._infos)
 
-    def open(self, member: str | None = None) -> io.RawIOBase:
-        """A file as a stream, by default the one of `default_member`."""
+    def open(self, member: str | None = None) -> tuple[io.RawIOBase, int]:
+        """A file as a stream, by default the one of `default_member`; and its size."""
         if member is None and (format := by_names(self.names)) is not None:
             got, hint = format.title, format.advice
             raise FormatError(self._file, offset=0, expected="one file", got=got, hint=hint)
         info = self._infos[_chosen(self.names, member, self._file, "zip")]
         _check_zipped(info, self._file)
         with _format_errors(self._file, "zip"):
-            return _Member(self._archive.open(info), self._file, "zip")
+            return _Member(self._archive.open(info), self._file, "zip"), info.file_size
 
     def span(self, name: str) -> tuple[int, int] | None:
         """Where the bytes of a file begin and end in the archive; `None` if it is compressed."""

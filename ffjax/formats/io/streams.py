@@ -162,11 +162,10 @@ def open_source(
                 got, hint = kind.name, kind.advice
             source = ByteSource(stream.file, b"", error, inside=stream.inside)
             raise source.error(**where, expected=repr(magic), got=got, hint=hint)
-        raw, span = stream.raw, (0, None)
-        if isinstance(raw, _Section):
-            raw, span = raw.file, (raw.start, raw.stop)
+        if isinstance(stream.raw, _Section):
+            raw, span = stream.raw.file, (stream.raw.start, stream.raw.stop)
         else:
-            raw = _in_place(stack, stream)
+            raw, span = _in_place(stack, stream), (0, None)
         size = os.fstat(raw.fileno()).st_size
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         yield ByteSource(stream.file, data, error, raw, span, stream.inside)
@@ -261,12 +260,12 @@ def _unwrap(
 
             def open_zipped(name: str) -> Any:
                 span = archive.span(name)
-                return archive.open(name) if span is None else _Section(raw, *span)
+                return archive.open(name)[0] if span is None else _Section(raw, *span)
 
             return _archive(file, names, ("zip",), open_zipped)
-        return Stream(file, stack.enter_context(archive.open(member)), ("zip",))
-    kind = compression_of(head)
-    if kind is not None:
+        data, size = archive.open(member)
+        return Stream(file, stack.enter_context(data), ("zip",), size)
+    if (kind := compression_of(head)) is not None:
         data = stack.enter_context(Decompressed(stream, kind, file))
         stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)

@@ -16,7 +16,7 @@ of the keys of storages; then for each key i64 numel, and the numbers.
 See https://github.com/pytorch/pytorch/blob/main/torch/serialization.py.
 """
 
-import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -58,6 +58,11 @@ class _Tensor(NamedTuple):
     record: Record
 
 
+# Where the numbers of a storage begin and end, and whether they are big endian.
+_Storage = tuple[ByteSource, int, int, bool]
+_Object = tuple[Machine, Any, Callable[[_Tensor], _Storage]]
+
+
 def is_pytorch(names: list[str]) -> bool:
     """Whether these files of an archive are from PyTorch's `torch.save`."""
     return any(name.endswith(_DATA) and name.count("/") == 1 for name in names)
@@ -67,9 +72,9 @@ def open_pytorch(
     stack: ExitStack, stream: Stream, words: Any, vectors: str | None
 ) -> NamedArrays:
     """The matrix and, if the file has a list of them, the words."""
-    reader = _Zip(stack, stream) if stream.folder is not None else _Legacy(stack, stream)
-    machine = reader.machine
-    tensors, lists = _collect(machine, reader.value)
+    is_zip = stream.folder is not None
+    machine, value, find_storage = (_read_zip if is_zip else _read_legacy)(stack, stream)
+    tensors, lists = _collect(machine, value)
     sizes = {tensor.shape[0] for tensor in tensors.values()}
     strings = next((name for name, texts in lists.items() if len(texts) in sizes), None)
     texts = [] if strings is None else lists[strings]
@@ -82,8 +87,16 @@ def open_pytorch(
     if strings is not None:
         arrays[strings] = Array(machine.source, 0, np.dtype("S"), (len(texts),))
     chosen = choose_arrays(arrays, words, vectors, stream.file)
-    name = next(name for name, array in arrays.items() if array is chosen.vectors)
-    chosen = chosen._replace(vectors=_placed(reader, tensors[name], chosen.vectors))
+    matrix = chosen.vectors
+    tensor = next(tensors[name] for name, array in arrays.items() if array is matrix)
+    source, start, stop, is_big = find_storage(tensor)
+    start += tensor.offset * matrix.dtype.itemsize
+    if start + matrix.nbytes > stop:
+        expected = f"{matrix.nbytes} bytes of a storage"
+        got = f"{max(stop - start, 0)} before its end"
+        raise machine.error(expected, got, field="tensor", offset=tensor.record.offset)
+    dtype = matrix.dtype.newbyteorder(">" if is_big else "<")
+    chosen = chosen._replace(vectors=matrix._replace(source=source, start=start, dtype=dtype))
     if chosen.words is None:
         return chosen
     raw = [bytes(machine.raw(text)) for text in texts]
@@ -94,78 +107,56 @@ def open_pytorch(
     return chosen._replace(words=data, offsets=starts)
 
 
-def _placed(reader: "_Zip | _Legacy", tensor: _Tensor, array: Array) -> Array:
-    """The array of a tensor in the file."""
-    source, start, stop, is_big = reader.storage(tensor)
-    dtype = tensor.dtype.newbyteorder(">" if is_big else "<")
-    start += tensor.offset * dtype.itemsize
-    size = math.prod(tensor.shape) * dtype.itemsize
-    if start + size > stop:
-        expected = f"{size} bytes of a storage"
-        got = f"{max(stop - start, 0)} before its end"
-        raise reader.machine.error(expected, got, field="tensor", offset=tensor.record.offset)
-    return array._replace(source=source, start=start, dtype=dtype)
+def _read_zip(stack: ExitStack, stream: Stream) -> _Object:
+    """The object of a zip archive, or of a folder with the same files."""
+    folder = stream.expected_folder()
 
+    def opened(name: str) -> ByteSource:
+        return stack.enter_context(open_source(stack.enter_context(folder.open(name))))
 
-class _Zip:
-    """A zip archive, or a folder with the same files."""
+    data = next(name for name in folder.names if name.endswith(_DATA))
+    prefix = data.removesuffix("data.pkl")
+    machine = Machine(opened(data), _PACKAGES, hint=_HINT, has_storages=True)
 
-    def __init__(self, stack: ExitStack, stream: Stream) -> None:
-        self._stack, self._folder = stack, stream.expected_folder()
-        self._names = self._folder.names
-        data = next(name for name in self._names if name.endswith(_DATA))
-        self._prefix = data.removesuffix("data.pkl")
-        self.machine = Machine(self._open(data), _PACKAGES, hint=_HINT, has_storages=True)
-        self.value, _ = self.machine.run()
-
-    def storage(self, tensor: _Tensor) -> tuple[ByteSource, int, int, bool]:
-        """Where the numbers of a storage lie, and whether they are big endian."""
-        name, order = f"{self._prefix}data/{tensor.key}", f"{self._prefix}byteorder"
-        if name not in self._names:
+    def find_storage(tensor: _Tensor) -> _Storage:
+        name, order = f"{prefix}data/{tensor.key}", f"{prefix}byteorder"
+        if name not in folder.names:
             offset = tensor.record.offset
-            raise self.machine.error("a member of the archive", name, field="key", offset=offset)
-        is_big = order in self._names and bytes(self._open(order).data) == b"big"
-        source = self._open(name)
+            raise machine.error("a member of the archive", name, field="key", offset=offset)
+        is_big = order in folder.names and bytes(opened(order).data) == b"big"
+        source = opened(name)
         return source, 0, len(source), is_big
 
-    def _open(self, name: str) -> ByteSource:
-        member = self._stack.enter_context(self._folder.open(name))
-        return self._stack.enter_context(open_source(member))
+    return machine, machine.run()[0], find_storage
 
 
-class _Legacy:
-    """One file, in which the storages follow the pickles."""
+def _read_legacy(stack: ExitStack, stream: Stream) -> _Object:
+    """The object of one file, in which the storages follow the pickles."""
+    source = stack.enter_context(open_source(stream, magic=MAGIC))
+    machine = Machine(source, _PACKAGES, hint=_HINT, has_storages=True)
+    position, values = 0, []
+    for _ in range(5):
+        value, position = machine.run(position)
+        values.append(value)
+    _, _, system, value, keys = values
+    entries = system.items if isinstance(system, Entries) else []
+    settings = {text_of(machine, key): setting for key, setting in in_pairs(entries)}
 
-    def __init__(self, stack: ExitStack, stream: Stream) -> None:
-        source = stack.enter_context(open_source(stream, magic=MAGIC))
-        self.machine = Machine(source, _PACKAGES, hint=_HINT, has_storages=True)
-        position, values = 0, []
-        for _ in range(5):
-            value, position = self.machine.run(position)
-            values.append(value)
-        _, _, system, self.value, keys = values
-        entries = system.items if isinstance(system, Entries) else []
-        settings = {text_of(self.machine, key): value for key, value in in_pairs(entries)}
-        self._is_big = settings.get("little_endian") is False
-        self._keys = keys if isinstance(keys, list) else []
-        self._position = position
-
-    def storage(self, tensor: _Tensor) -> tuple[ByteSource, int, int, bool]:
-        """Where the numbers of a storage lie, and whether they are big endian."""
-        sizes = {}
-        for reference in self.machine.storages:
-            key, dtype = _key_and_dtype(self.machine, reference)
-            sizes[key] = dtype.itemsize
-        cursor = Cursor(self.machine.source, self._position, chunk="storages")
-        for key in _spans(self._keys):
-            text = text_of(self.machine, key)
+    def find_storage(tensor: _Tensor) -> _Storage:
+        dtypes = dict(_key_and_dtype(machine, reference) for reference in machine.storages)
+        cursor = Cursor(source, position, chunk="storages")
+        for key in _spans(keys if isinstance(keys, list) else []):
+            text = text_of(machine, key)
             n_values = cursor.number("q", "numel", 0)
-            size = cursor.claim("numel", n_values, sizes.get(text, 1))
+            itemsize = dtypes[text].itemsize if text in dtypes else 1
+            size = cursor.claim("numel", n_values, itemsize)
             start = cursor.skip("numbers", size)
             if text == tensor.key:
-                return self.machine.source, start, start + size, self._is_big
+                return source, start, start + size, settings.get("little_endian") is False
         offset = tensor.record.offset
-        raise self.machine.error("the key of a storage", tensor.key, field="key", offset=offset)
+        raise machine.error("the key of a storage", tensor.key, field="key", offset=offset)
+
+    return machine, value, find_storage
 
 
 def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str, list[Raw]]]:
@@ -189,7 +180,11 @@ def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str
                 named = [(_joined(name, str(i)), item) for i, item in enumerate(value)]
                 pending += named[:_MAX_VALUES][::-1]
         else:
-            pairs = _pairs(value)
+            # The entries of a dictionary, of an object that is one, and of an object's attributes.
+            dicts: list[Any] = [value] if isinstance(value, Record | Entries) else []
+            if isinstance(value, Record) and isinstance(value.state, Entries):
+                dicts.append(value.state)
+            pairs = [pair for x in dicts for pair in in_pairs(x.items)]
             if pairs and all(isinstance(key, Raw) and type(x) is int for key, x in pairs):
                 if sorted(x for _, x in pairs) == list(range(len(pairs))):
                     numbered[name or "words"] = [key for key, _ in sorted(pairs, key=itemgetter(1))]
@@ -197,16 +192,6 @@ def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str
                 named = [(_joined(name, text_of(machine, key)), item) for key, item in pairs]
                 pending += named[::-1]
     return tensors, lists | numbered
-
-
-def _pairs(value: Any) -> list[tuple[Any, Any]]:
-    """The entries of a dictionary, of an object that is one, and of an object's attributes."""
-    if isinstance(value, Entries):
-        return list(in_pairs(value.items))
-    if not isinstance(value, Record):
-        return []
-    state = value.state.items if isinstance(value.state, Entries) else []
-    return [*in_pairs(value.items), *in_pairs(state)]
 
 
 def _joined(name: str, attribute: str) -> str:
@@ -222,7 +207,7 @@ def _spans(items: Any) -> list[Raw]:
     for item in items:
         if isinstance(item, TextRun):
             spans = zip(item.starts.tolist(), item.stops.tolist(), strict=True)
-            texts += (Raw(start, stop, True) for start, stop in spans)
+            texts += (Raw(*span, True) for span in spans)
         elif isinstance(item, Raw):
             texts.append(item)
     return texts
