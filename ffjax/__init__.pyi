@@ -24,7 +24,6 @@ from ffjax.embeddings.warmup import warmup as warmup
 from ffjax.errors import FinalfusionFormatError as FinalfusionFormatError
 from ffjax.errors import FormatError as FormatError
 from ffjax.formats.convert import convert as convert
-from ffjax.formats.demo import demo as demo
 from ffjax.formats.explorer.api import ExplorerPage as ExplorerPage
 from ffjax.formats.explorer.api import explore as explore
 from ffjax.formats.explorer.exports import write_atlas as write_atlas
@@ -42,6 +41,7 @@ from ffjax.formats.finalfusion.writer import write_finalfusion as write_finalfus
 from ffjax.formats.floret import load_floret as load_floret
 from ffjax.formats.floret import write_floret as write_floret
 from ffjax.formats.gensim.reader import load_gensim as load_gensim
+from ffjax.formats.load import demo as demo
 from ffjax.formats.load import load as load
 from ffjax.formats.model2vec.reader import load_static_model as load_static_model
 from ffjax.formats.model2vec.writer import write_model2vec as write_model2vec

@@ -47,10 +47,8 @@ def _quota(root: Path, memberships: Path) -> float:
                 continue
             base = root / "cpu" if controllers else root  # the first or the second version
             folder = base / group.lstrip("/")
-            limits.append(_limit(base))
-            while folder != base:  # the limits of all groups above count
-                limits.append(_limit(folder))
-                folder = folder.parent
+            above = [parent for parent in folder.parents if parent.is_relative_to(base)]
+            limits += map(_limit, [base, folder, *above])  # the limits of all groups above count
     return min(limits)
 
 

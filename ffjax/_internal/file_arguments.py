@@ -70,12 +70,6 @@ def check_dims(dims: Any) -> None:
     _check_optional("dims", dims, 1, "the number of values a line, or None to find out")
 
 
-def check_member(member: Any) -> None:
-    """Checks the name of a file in an archive, which may be `None`."""
-    if not isinstance(member, str | None):
-        raise wrong_type("member", "the name of a file in an archive, or None", member)
-
-
 def check_same_dims(dims: int, expected: int | None) -> None:
     """Checks the dimensions of a file against the argument `dims`."""
     if expected not in (None, dims):

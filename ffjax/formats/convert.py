@@ -17,7 +17,7 @@ from ffjax.formats import save
 from ffjax.formats.detect import open_file
 from ffjax.formats.io.binary import File
 from ffjax.formats.load import Progress, load_stream
-from ffjax.formats.registry import FORMATS, check_format, takes
+from ffjax.formats.registry import FORMATS, check_format, options_of
 from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import unshare_rows
@@ -98,7 +98,7 @@ def convert(
     reading |= {"words": words, "vectors": vectors, "unit": True}
     names = "source", "from_format"
     with open_file(source, from_format, member, reading, names) as (stream, entry):
-        if entry.blocks and takes(entry.blocks, "unit"):
+        if entry.blocks and "unit" in options_of(entry.blocks):
             reading["unit"] = not _holds_plain_rows(target, to_format, options)
         rows = partial(FileRows, folder=folder)
         embeddings = load_stream(stream, entry, reading, progress, rows)

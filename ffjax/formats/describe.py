@@ -10,25 +10,19 @@ from ffjax.formats.io.binary import File
 # What people are shown for the names that files and this library use.
 _VOCABULARIES = {
     "SimpleVocab": "words",
-    "BucketSubwordVocab": "words, n-grams in finalfusion's buckets",
+    "BucketVocab": "words, n-grams in finalfusion's buckets",
     "FinalfusionBucketVocab": "words, n-grams in finalfusion's buckets",
-    "FastTextSubwordVocab": "words, n-grams in fastText's buckets",
     "FastTextVocab": "words, n-grams in fastText's buckets",
-    "ExplicitSubwordVocab": "words, stored n-grams",
     "ExplicitVocab": "words, stored n-grams",
-    "FloretSubwordVocab": "n-grams in floret's buckets",
     "FloretVocab": "n-grams in floret's buckets",
 }
 _STORAGES = {"NdArray": "plain", "Int8Array": "int8", "QuantizedArray": "quantized"}
 # In this order.
 _FACTS = (
-    *("format", "layout", "tokenizer", "chunks", "vocabulary", "words", "repeated_words"),
-    *("word_rows", "ngram_lengths"),
-    *("ngrams", "ngram_rows", "buckets", "hashes", "dims", "storage", "rows", "dtype"),
-    *("codes_per_row", "centroids", "rotated", "row_norms", "norms", "metadata", "tokens"),
-    "normalized",
-    *("labels", "first_labels", "output_rows", "loss", "word_ngrams"),
-)
+    "format layout tokenizer chunks vocabulary words repeated_words word_rows ngram_lengths ngrams "
+    "ngram_rows buckets hashes dims storage rows dtype codes_per_row centroids rotated row_norms "
+    "norms metadata tokens normalized labels first_labels output_rows loss word_ngrams"
+).split()
 
 
 def describe(
@@ -49,7 +43,8 @@ def describe(
         check_same_dims(facts["dims"], dims)
     for name, shown in (("vocabulary", _VOCABULARIES), ("storage", _STORAGES)):
         if name in facts:
-            facts[name] = shown.get(facts[name], facts[name])
+            # finalfusion's chunks of subword vocabularies have longer names.
+            facts[name] = shown.get(facts[name].replace("Subword", ""), facts[name])
     facts["format"] = entry.name
     # Facts of other formats come last.
     return {name: facts[name] for name in dict.fromkeys((*_FACTS, *facts)) if name in facts}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ffjax._internal.file_arguments import check_dims, check_file, check_limit, check_member
+from ffjax._internal.file_arguments import check_dims, check_file, check_limit, wrong_type
 from ffjax.errors import FormatError
 from ffjax.formats import registry
 from ffjax.formats.foreign import foreign_file
@@ -53,7 +53,8 @@ def open_file(
     registry.check_format(names[1], format)
     check_limit(options.get("limit"))
     check_dims(options["dims"])
-    check_member(member)
+    if not isinstance(member, str | None):
+        raise wrong_type("member", "the name of a file in an archive, or None", member)
     path = local_path(path)
     check_file(path, names[0])
     with open_stream(path, member, registry.is_folder) as stream:
@@ -62,8 +63,8 @@ def open_file(
         except FormatError as error:
             error.hint = error.hint and error.hint.replace("`format=`", f"`{names[1]}=`")
             raise
-        for name in ("words", "vectors"):
-            if options[name] is not None and not registry.takes(entry.describe, name):
+        for name in sorted({"words", "vectors"} - registry.options_of(entry.describe)):
+            if options[name] is not None:
                 expected = f"expected None for {entry.name} files, which have no columns"
                 raise ValueError(f"`{name}`: {expected}, got {options[name]!r}.")
         yield stream, entry

@@ -6,9 +6,10 @@ which are imported when a function is called: this module imports nothing, so th
 for.
 """
 
+from collections.abc import Set as AbstractSet
 from importlib import import_module
-from inspect import signature
-from typing import Any, NamedTuple
+from inspect import Parameter, signature
+from typing import Any, NamedTuple, get_args
 
 
 class Format(NamedTuple):
@@ -155,14 +156,21 @@ def imported(function: str) -> Any:
     return getattr(import_module(module, "ffjax.formats"), name)
 
 
-def takes(function: str, option: str) -> bool:
-    """Whether a function of the registry has a parameter of this name."""
-    return option in signature(imported(function)).parameters
+def options_of(function: str, first: int = 1) -> AbstractSet[str]:
+    """The names of parameters from the `first` on; those of a `TypedDict` of options, too."""
+    names: set[str] = set()
+    for parameter in list(signature(imported(function)).parameters.values())[first:]:
+        if parameter.kind is Parameter.VAR_KEYWORD:
+            names |= get_args(parameter.annotation)[0].__optional_keys__
+        else:
+            names.add(parameter.name)
+    return names
 
 
 def call(function: str, *arguments: Any, **options: Any) -> Any:
     """Calls a function of the registry with those of the options that it has parameters for."""
-    chosen = {name: value for name, value in options.items() if takes(function, name)}
+    names = options_of(function)
+    chosen = {name: value for name, value in options.items() if name in names}
     return imported(function)(*arguments, **chosen)
 
 

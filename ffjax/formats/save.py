@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from inspect import Parameter, signature
-from typing import Any, get_args
+from typing import Any
 
 from ffjax._internal.atomic_write import folder_parent, output_folder
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.io.binary import File
-from ffjax.formats.registry import FORMATS, by_ending, check_format, imported
+from ffjax.formats.registry import FORMATS, by_ending, check_format, imported, options_of
 from ffjax.formats.rows.export import losses
 from ffjax.formats.text.write import check_separator
 from ffjax.transforms.words import unshare_rows as unshare
@@ -91,23 +89,12 @@ def save_what_fits(
     format = format_for(embeddings, path, format, name)
     entry = FORMATS[format]
     embeddings = _unshared(embeddings, format, unshare_rows or not entry.shares_rows)
-    droppable = writer_options(format)
+    droppable = set(options_of(entry.write, 2))
     if entry.keeps:
         droppable -= imported(entry.keeps)(embeddings)
     lost = {option: loss for option, loss in losses(embeddings).items() if option in droppable}
     write_as(format, path, embeddings, {**dict.fromkeys(lost, True), **options})
     return tuple(loss for option, loss in lost.items() if option != "reconstruct")
-
-
-def writer_options(format: str) -> AbstractSet[str]:
-    """The options of a format's writer: its keywords, and those of the class of its `options`."""
-    names: set[str] = set()
-    for parameter in list(signature(imported(FORMATS[format].write)).parameters.values())[2:]:
-        if parameter.kind is Parameter.VAR_KEYWORD:
-            names |= get_args(parameter.annotation)[0].__optional_keys__
-        else:
-            names.add(parameter.name)
-    return names
 
 
 def write_as(format: str, path: File, embeddings: Embeddings, options: Mapping[str, Any]) -> None:
@@ -165,7 +152,7 @@ def target_folder(path: File, format: str | None, name: str = "path") -> bytes |
 
 def check_options(format: str, options: Mapping[str, Any]) -> None:
     """Checks the options of a format's writer, before there is anything to write."""
-    available = writer_options(format)
+    available = options_of(FORMATS[format].write, 2)
     for option in options.keys() - available:
         names = ", ".join(f"`{name}`" for name in sorted(available)) or "none"
         raise TypeError(f"`{option}`: expected an option of {format} files ({names}).")

@@ -10,7 +10,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from posixpath import splitext
 from typing import Any
@@ -152,7 +152,7 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
         raise several(file, "tar", names)
     if not info.isreg() or info.issparse():
         raise _bad_member(file, "tar", info.name, "a regular file", "another kind")
-    return _Member(archive.extractfile(info), file, "tar", finish, archive.close)
+    return _Member(archive.extractfile(info), file, "tar", finish, archive)
 
 
 def default_member(names: list[str]) -> str | None:
@@ -198,15 +198,10 @@ class _Member(io.RawIOBase):
     """The data of one member; `at_end` is called once they have been read."""
 
     def __init__(
-        self,
-        data: Any,
-        file: Any,
-        kind: str,
-        at_end: Callable[[], None] = lambda: None,
-        close: Callable[[], None] = lambda: None,
+        self, data: Any, file: Any, kind: str, at_end: Any = None, archive: Any = None
     ) -> None:
         self._data, self._file, self._kind = data, file, kind
-        self._at_end, self._close = at_end, close
+        self._at_end, self._archive = at_end, archive
 
     def readable(self) -> bool:
         """Always true."""
@@ -217,9 +212,9 @@ class _Member(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         with _format_errors(self._file, self._kind):
             data = self._data.read(len(view))
-            if len(view) and not data:
+            if len(view) and not data and self._at_end is not None:
                 self._at_end()
-                self._at_end = lambda: None
+                self._at_end = None
         view[: len(data)] = data
         return len(data)
 
@@ -227,7 +222,8 @@ class _Member(io.RawIOBase):
         """Closes a tar archive too."""
         if not self.closed:
             self._data.close()
-            self._close()
+            if self._archive is not None:
+                self._archive.close()
         super().close()
 
 

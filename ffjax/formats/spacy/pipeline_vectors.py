@@ -17,8 +17,7 @@ import numpy as np
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.embeddings.value import Embeddings
-from ffjax.formats.demo import demo
-from ffjax.formats.load import load
+from ffjax.formats.load import demo, load
 from ffjax.formats.snapshot.files import from_bytes, read_snapshot, to_bytes, write_snapshot
 from ffjax.formats.spacy.layout import check_attr, symbols
 

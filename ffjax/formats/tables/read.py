@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -28,44 +28,45 @@ from ffjax.strings.string_table import StringTable
 from ffjax.vocab import SimpleVocab
 
 
-def read_table(
-    stream: Stream,
-    format: str,
-    *,
-    mmap: bool = False,
-    lossy: bool = False,
-    limit: int | None = None,
-    words: Any = None,
-    vectors: str | None = None,
-) -> Embeddings:
+class TableOptions(TypedDict, total=False):
+    """How to read a table, as in `load`."""
+
+    mmap: bool
+    unit: bool
+    lossy: bool
+    limit: int | None
+    words: Any
+    vectors: str | None
+
+
+def read_table(stream: Stream, format: str, **options: Unpack[TableOptions]) -> Embeddings:
     """Reads a table; with `mmap` its vectors are mapped if they lie in the file as in a storage.
 
     Vectors are scaled to unit length, and `norms` holds the lengths that they had. Files that ffjax
     wrote have norms beside the vectors, and are read as they were.
     """
-    with open_layout(stream, format, words, vectors) as layout:
-        table = _Table(stream, layout, words, limit, lossy)
-        if mmap and (mapped := table.mapped()) is not None:
+    with _open(stream, format, options) as table:
+        if options.get("mmap") and (mapped := table.mapped()) is not None:
             return mapped
         with table.blocks(unit=True) as blocks:
-            return collect(blocks, RowBuffer(layout.dims, table.n_rows))
+            return collect(blocks, RowBuffer(blocks.dims, table.n_rows))
 
 
 @contextmanager
 def read_table_blocks(
-    stream: Stream,
-    format: str,
-    *,
-    lossy: bool = False,
-    limit: int | None = None,
-    unit: bool = False,
-    words: Any = None,
-    vectors: str | None = None,
+    stream: Stream, format: str, **options: Unpack[TableOptions]
 ) -> Iterator[Blocks]:
     """Opens a table to read it in blocks."""
-    with open_layout(stream, format, words, vectors) as layout:
-        with _Table(stream, layout, words, limit, lossy).blocks(unit) as blocks:
+    with _open(stream, format, options) as table:
+        with table.blocks(options.get("unit", False)) as blocks:
             yield blocks
+
+
+@contextmanager
+def _open(stream: Stream, format: str, options: TableOptions) -> Iterator["_Table"]:
+    words = options.get("words")
+    with open_layout(stream, format, words, options.get("vectors")) as layout:
+        yield _Table(stream, layout, words, options.get("limit"), options.get("lossy", False))
 
 
 class _Table:
