@@ -146,10 +146,13 @@ class HiddenLayer:
     def _numbers_of(self, words: ByteViews) -> tuple[WordMemo, np.ndarray]:
         """A memo that has the words, and their numbers in it."""
         keyed, memo = KeyedWords.of(*words, self._key), self._memo
+        has_vocabulary = memo.has_vocabulary  # before words are looked up, for other threads
         numbers, slots = memo.table.find(keyed)
         unknown = np.flatnonzero(numbers < 0)
+        if len(unknown) > self.n_words and not has_vocabulary:
+            self._add_vocabulary(memo, room_for=len(unknown))
         # Few of them occur twice if many lines came before.
-        learned = self._learn(words.take(unknown))
+        learned = self._learn(words.take(unknown), has_vocabulary)
         with self._lock:  # what other threads have added is complete
             if memo.table.has_room(len(unknown)):
                 numbers[unknown] = memo.add(keyed.take(unknown), slots[unknown], learned)
@@ -158,31 +161,44 @@ class HiddenLayer:
                 self._memo = self._new_memo(len(numbers))
         return self._numbers_of(words)
 
+    def _add_vocabulary(self, memo: WordMemo, room_for: int) -> None:
+        """Adds all words of a small vocabulary, in which no others need be looked up then."""
+        offsets = self.words.strings.host_offsets.astype(np.int64)
+        data = np.append(self.words.strings.host_data, np.zeros(8, np.uint8))
+        words = ByteViews(data, offsets[:-1], np.diff(offsets))
+        learned = self._learn(words, has_vocabulary=False)
+        with self._lock:
+            if memo.table.has_room(self.n_words + room_for):
+                keyed = KeyedWords.of(*words, self._key)
+                memo.add(keyed, memo.table.find(keyed)[1], learned)
+                memo.has_vocabulary = True
+
     def _new_memo(self, n_words: int) -> WordMemo:
         dims, dtype = self.of_words.dims, self.of_words.dtype
         return WordMemo(max(n_words, min(_WORDS, _SUM_BYTES // (4 * dims))), dims, dtype)
 
-    def _learn(self, words: ByteViews) -> Learned:
-        """Computes what is added for words."""
-        ids, labels = self._words_and_labels(words)
+    def _learn(self, words: ByteViews, has_vocabulary: bool) -> Learned:
+        """Computes what is added for words, of which none is in a vocabulary that a memo has."""
+        n = len(words.starts)
+        ids = np.full(n, -1) if has_vocabulary else self.words.find(words)
+        labels = self._labels_of(words, ids)
         ngrams = self._ngrams_of(words, labels == NO_LABEL)
         in_model = ids >= 0
         sums = self.of_ngrams.sums(ngrams)
         sums[in_model] += self.of_words.read(ids[in_model])
         rows = Ragged.of(ids[in_model], in_model)
         rows = rows.joined(ngrams._replace(values=ngrams.values + np.int32(self.n_words)))
-        hashes = fasttext_hashes(*words) if self.order > 1 else np.zeros(len(ids), np.uint32)
+        hashes = fasttext_hashes(*words) if self.order > 1 else np.zeros(n, np.uint32)
         return Learned(rows, sums, labels, hashes)
 
-    def _words_and_labels(self, spans: ByteViews) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, -1 for others, and of labels among unknown words."""
-        ids = self.words.find(spans)
+    def _labels_of(self, spans: ByteViews, ids: np.ndarray) -> np.ndarray:
+        """The numbers of labels among words that are not in the vocabulary."""
         labels = np.full(len(ids), NO_LABEL, np.int32)
         labels[(ids < 0) & _begin_with(LABEL_PREFIX, spans)] = _SKIPPED
         candidates = np.flatnonzero((ids < 0) & _begin_with(self.prefix, spans))
         numbers = self.labels.find(spans.take(candidates))
         labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
-        return ids, labels
+        return labels
 
     def _cuts(
         self, splits: np.ndarray, counts: np.ndarray, n_rows: np.ndarray, lines: np.ndarray
@@ -266,9 +282,11 @@ class HiddenLayer:
 def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:
     """Which words begin with some bytes."""
     data, starts, lengths = spans
-    expected = np.frombuffer(prefix + bytes(8), np.uint8)
-    begin_with = lengths >= len(prefix)
+    if not prefix:
+        return np.ones(len(starts), bool)
+    begin_with = (lengths >= len(prefix)) & (data[starts] == prefix[0])
     rows = np.flatnonzero(begin_with)
+    expected = np.frombuffer(prefix + bytes(8), np.uint8)
     sizes = np.full(len(rows), len(prefix))
     begin_with[rows] = equal_spans(data, starts[rows], expected, np.zeros_like(rows), sizes)
     return begin_with

@@ -136,7 +136,7 @@ class WordMemo:
         self.sums = np.empty((capacity, dims), dtype)
         self.n_rows, self.labels = np.empty((2, capacity), np.int32)
         self.hashes = np.empty(capacity, np.uint32)
-        self.has_labels = False
+        self.has_labels = self.has_vocabulary = False
         self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
 
     def add(self, words: KeyedWords, slots: np.ndarray, learned: Learned) -> np.ndarray:

@@ -74,6 +74,18 @@ def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch
     np.testing.assert_allclose(np.concatenate(got), expected, atol=2e-6)
 
 
+def test_a_vocabulary_that_is_remembered_changes_no_answer(classifiers, texts):
+    lines = [f"{text} {i}x{j}" for i, text in enumerate(texts[:60]) for j in range(40)]
+    for name in ("softmax-bigrams", "softmax-chars"):
+        first, ours = (ffjax.load_classifier(classifiers / name) for _ in range(2))
+        expected = np.concatenate([first.probabilities(lines[i::40]) for i in range(40)])
+        assert not first._hidden._memo.has_vocabulary
+        ours.probabilities(lines)
+        assert ours._hidden._memo.has_vocabulary
+        got = np.concatenate([ours.probabilities(lines[i::40]) for i in range(40)])
+        np.testing.assert_allclose(got, expected, atol=2e-6)
+
+
 @pytest.mark.parametrize("lengths", [(1, 4), (2, 3), (3, 6)])
 def test_rows_of_ngrams_are_those_of_the_indexer(lengths):
     words = [text.encode() for text in (*HOSTILE, "été", "日本語", "👩‍👩‍👧") if text]
