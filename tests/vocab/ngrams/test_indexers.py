@@ -42,6 +42,8 @@ def indexers(*numbers, exhaustive=()):
 
 device_indexers = indexers(0, 3, 5, 7, 10, exhaustive=(2, 8, 12))
 each_kind = indexers(0, 7, 9)
+# Where checks of annotations would take most of the time; other tests here make the same calls.
+unchecked = pytest.mark.usefixtures("as_users_see")
 
 
 def expected(indexer, raw):
@@ -85,6 +87,7 @@ def some_of_all(longest):
     return [raw for raw in [*valid, *INVALID, *some_bytes(300)] if len(raw) <= longest]
 
 
+@unchecked
 @every_indexer
 def test_host_as_the_definition(indexer):
     for raw in some_of_all(400):
@@ -103,12 +106,14 @@ def test_many_words_at_once_as_one_by_one(indexer):
         assert ids[start:stop].tolist() == indexer.subword_indices(decoded(raw)), raw
 
 
+@unchecked
 @device_indexers
 def test_device_as_the_host(indexer):
     raws = some_of_all(16)
     assert on_device(indexer, raws) == [indexer.subword_indices(decoded(raw)) for raw in raws]
 
 
+@unchecked
 @each_kind
 def test_device_on_long_words(indexer):
     raws = some_of_all(64)
@@ -151,6 +156,7 @@ def test_any_bytes(indexer, raws):
         assert indexer.subword_indices(decoded(raw)) == expected(indexer, b"<" + raw + b">")
 
 
+@unchecked
 @every_indexer
 def test_one_n_gram(indexer):
     for raw in some_of_all(20):

@@ -37,6 +37,8 @@ PARTS = [
 ]
 
 
+# Checks of annotations would take most of the time; the next test makes the same calls.
+@pytest.mark.usefixtures("as_users_see")
 @pytest.mark.parametrize("indexer", INDEXERS, ids=repr)
 @pytest.mark.parametrize("seed", range(4))
 def test_pieces_are_the_whole(monkeypatch, indexer, seed):
