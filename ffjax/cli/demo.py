@@ -42,22 +42,22 @@ def demo() -> None:
     keep_programs()
     _say(f"ffjax {ffjax.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
     _head("Open", ">>> emb = ffjax.demo()")
-    seconds, emb = _timed(ffjax.demo)
+    took, emb = _timed(ffjax.demo)
     metadata = dict(emb.metadata or {})
-    _say(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {_time(seconds)}")
+    _say(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {took}")
     size, recall = len(emb.storage) * emb.dims * 4 / 1e6, metadata["quality"]["recall_at_10"]
     _say(f"float32 rows would take {size:.1f} MB; these codes have recall@10 {recall:.3f}")
 
     _head("Look up", f'>>> emb["{WORDS[0]}"].shape')
-    seconds, vector = _timed(emb.__getitem__, WORDS[0])
-    _say(f"{vector.shape} in {_time(seconds)}")
+    took, vector = _timed(emb.__getitem__, WORDS[0])
+    _say(f"{vector.shape} in {took}")
 
     for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
         _head(title, f'>>> emb.most_similar("{word}", topn=5)')
-        seconds, results = _timed(lambda word=word: emb.most_similar(word, topn=5))
+        took, results = _timed(lambda word=word: emb.most_similar(word, topn=5))
         answers = [{"word": word, "similarity": score} for word, score in results]
         console().print(answer_table(answers))
-        _say(f"in {_time(seconds)}: nothing is compiled for one word")
+        _say(f"in {took}: nothing is compiled for one word")
     n_ngrams = len(emb.vocab.subword_rows(UNKNOWN))
     _say(f"not in the vocabulary: its vector is the sum of its {n_ngrams} known n-grams")
 
@@ -72,12 +72,12 @@ def demo() -> None:
     _head("Save and load again", SAVED)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "mine.fifu")
-        write_seconds, _ = _timed(emb.write, path)
+        write_took, _ = _timed(emb.write, path)
         size = os.path.getsize(path) / 1e6
-        seconds, mapped = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
+        took, mapped = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
         is_equal = mapped == emb
         del mapped  # some systems do not delete a mapped file
-    _say(f"{is_equal}: {size:.1f} MB written in {_time(write_seconds)}, mapped in {_time(seconds)}")
+    _say(f"{is_equal}: {size:.1f} MB written in {write_took}, mapped in {took}")
     _say(f"\nThe demo took {_time(time.perf_counter() - begin)}. Next: ffjax similar demo tea\n")
 
 
@@ -102,7 +102,7 @@ def _compiled(emb: "ffjax.Embeddings") -> None:
     for word, ids in zip(WORDS, best.rows.tolist(), strict=False):
         _say(f"{word:8} {', '.join(words[row] for row in ids if words[row] != word)}")
     times = "once" if n_traces == 1 else f"{n_traces} times"
-    _say(f"first call {_time(first)}, second with other words {_time(second)}: compiled {times}")
+    _say(f"first call {first}, second with other words {second}: compiled {times}")
 
 
 def _head(title: str, code: str) -> None:
@@ -120,10 +120,10 @@ def _say(text: str) -> None:
     console().print(text)
 
 
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:
     begin = time.perf_counter()
     result = work(*arguments)
-    return time.perf_counter() - begin, result
+    return _time(time.perf_counter() - begin), result
 
 
 def _time(seconds: float) -> str:

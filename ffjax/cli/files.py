@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
@@ -236,7 +236,7 @@ def queries(
         if len(words) % size:
             got = " ".join(words)
             raise BadInput(f"expected {size} words per query, got {len(words)}: {got}.")
-        return _batches(zip(*[iter(words)] * size, strict=True), BATCH)
+        return iter([[*zip(*[iter(words)] * size, strict=True)]])
     file = file or "-"
     if file == "-" and "-" in other_inputs:
         raise BadInput(
@@ -245,8 +245,7 @@ def queries(
     stream = open_text(file)
     if stream.isatty():
         say(f"reading {'a word' if size == 1 else f'{size} words'} per line; end with Ctrl-D.")
-    # On a terminal each line is answered before the next.
-    return _batches(_parsed(stream, size, file), 1 if stream.isatty() else BATCH)
+    return _batches(stream, size, shown(file))
 
 
 def open_text(file: str) -> TextIO:
@@ -271,26 +270,18 @@ def lines(stream: TextIO) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _parsed(stream: TextIO, size: int, file: str) -> Iterator[Query]:
+def _batches(stream: TextIO, size: int, name: str) -> Iterator[list[Query]]:
+    batch: list[Query] = []
+    # On a terminal each line is answered before the next.
+    most = 1 if stream.isatty() else BATCH
     for number, text in lines(stream):
         words = [text] if size == 1 else re.split("\t" if "\t" in text else " +", text)
         if len(words) != size:
+            yield batch  # queries before a bad line are answered first
             got = f"{len(words)}: {text}"
-            raise BadInput(f"{shown(file)}: line {number}: expected {size} words, got {got}")
-        yield tuple(words)
-
-
-def _batches(items: Iterable[Query], size: int) -> Iterator[list[Query]]:
-    batch: list[Query] = []
-    try:
-        for item in items:
-            batch.append(item)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except BadInput:
-        if batch:  # queries before a bad line are answered first
+            raise BadInput(f"{name}: line {number}: expected {size} words, got {got}")
+        batch.append(tuple(words))
+        if len(batch) == most:
             yield batch
-        raise
-    if batch:
-        yield batch
+            batch = []
+    yield batch

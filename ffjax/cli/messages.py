@@ -58,34 +58,31 @@ def explain(error: BaseException) -> str:
 
 
 def _flags(names: str) -> dict[str, str]:
-    """Arguments whose options have the same name."""
-    return {name: f"--{name.replace('_', '-')}" for name in names.split()}
+    """Arguments and their options, which are those of the same name unless one is given."""
+    pairs = (name.partition(":") for name in names.split())
+    return {name: option or f"--{name.replace('_', '-')}" for name, _, option in pairs}
 
 
-_READING = _flags("lossy member") | {
-    "dims": "--input-dims",
-    "words": "--input-words",
-    "vectors": "--input-vectors",
-}
-_CHANGES = _flags("lowercase strip_punctuation")
-# By function of the library: its arguments, and the options of the command that set them.
-OPTIONS: dict[str, dict[str, str]] = {
-    "load": {"format": "-f", "limit": "--first"} | _READING,
-    "save": {"path": "OUTPUT", "format": "--to", "unshare_rows": "--repeat-rows"},
-    "convert": {"target": "OUTPUT", "from_format": "-f", "to_format": "--to"} | _READING,
-    "prune": {"n": "--rows"},
-    "reduce_dims": _flags("dims center"),
-    "quantize": _flags("method subquantizers bits iterations attempts sample")
-    | {"normalize": "--no-keep-lengths", "key": "--seed"},
-    "classify_file": _flags("column threshold restrict format")
-    | {"k": "-k", "label": "--score", "source": "FILE", "target": "--output"},
-    "evaluate": {"path": "FILE"},
-    "explore": _flags("projection title")
-    | {"limit": "--words", "neighbors": "-k", "key": "--seed", "path": "--output"},
-    "neighbours": _flags("metric") | {"path": "--output", "k": "-k"},
-    "embed_file": _flags("pooling") | {"source": "TEXT", "target": "--output"} | _CHANGES,
+_READING = "lossy member dims:--input-dims words:--input-words vectors:--input-vectors"
+_CHANGES = "lowercase strip_punctuation"
+_CHOICES = "column threshold restrict k:-k label:--score"
+_TRAINING = "bits iterations attempts sample key:--seed normalize:--no-keep-lengths"
+_OPTIONS = {
+    "load": f"format:-f limit:--first {_READING}",
+    "save": "path:OUTPUT format:--to unshare_rows:--repeat-rows",
+    "convert": f"target:OUTPUT from_format:-f to_format:--to {_READING}",
+    "prune": "n:--rows",
+    "reduce_dims": "dims center",
+    "quantize": f"method subquantizers {_TRAINING}",
+    "classify_file": f"{_CHOICES} format source:FILE target:--output",
+    "evaluate": "path:FILE",
+    "explore": "projection title limit:--words neighbors:-k key:--seed path:--output",
+    "neighbours": "metric path:--output k:-k",
+    "embed_file": f"pooling source:TEXT target:--output {_CHANGES}",
     "embed_text": _CHANGES,
 }
+# By function of the library: its arguments, and the options of the command that set them.
+OPTIONS = {function: _flags(names) for function, names in _OPTIONS.items()}
 # In advice, which may be for a command without the option.
 HINTS = {"limit": "ffjax select --first"}
 # Functions of the library that are commands.

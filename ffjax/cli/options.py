@@ -47,11 +47,7 @@ class Source(NamedTuple):
     """Embeddings to read, and how to read them."""
 
     file: Annotated[
-        str,
-        Argument(
-            metavar="EMBEDDINGS",
-            help="File; - for standard input, demo for the built-in embeddings.",
-        ),
+        str, Argument(metavar="EMBEDDINGS", help="File, demo, or - for standard input.")
     ]
     format: InputFormat = None
     lossy: Lossy = False

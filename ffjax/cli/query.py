@@ -196,7 +196,7 @@ def _print_answers(
     """Answers queries a batch at a time, and ends with the status that says whether all were."""
     n_unanswered = 0
     with working("Answering", unit="queries", quiet=sys.stdout.isatty()) as bar:
-        for batch in batches:
+        for batch in filter(None, batches):
             for query, (best, problem) in zip(batch, answer(batch), strict=True):
                 show_answers(query, best, problem, as_json)
                 n_unanswered += not best
