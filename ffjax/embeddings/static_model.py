@@ -23,7 +23,7 @@ from ffjax.embeddings.static_encode import (
     tokenize,
 )
 from ffjax.embeddings.value import Embeddings
-from ffjax.functional.token_means import mean_of_tokens
+from ffjax.functional.text import mean_of_tokens
 from ffjax.storage import NdArray
 from ffjax.strings.text import as_texts, text_lines
 from ffjax.strings.tokenizer import Tokenizer

@@ -64,15 +64,16 @@ def search(
         >>> [lines[row] for row in best.rows[0]]
         ['a cup of green tea']
     """
-    options = {
-        "pooling": pooling,
-        "weights": weights,
-        "unnormalize": unnormalize,
-        "lowercase": lowercase,
-        "strip_punctuation": strip_punctuation,
-    }
+    options = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
+    options |= {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     if _are_vectors(lines) and _are_vectors(queries):
-        _check_no_options(options)
+        for name, value in options.items():
+            is_default = value is None or value is False or (name, value) == ("pooling", "mean")
+            if not is_default:
+                raise ValueError(
+                    f"`{name}`: expected text to apply it to, got vectors for `lines` and "
+                    "`queries`. Pass it to `embed_text`, which makes the vectors."
+                )
     storage = unplaced(_vectors("lines", lines, embeddings, options))
     query_vectors = np.asarray(_vectors("queries", queries, embeddings, options), np.float32)
     k = min(number_of_answers("k", k, "topn", topn), len(storage))
@@ -96,17 +97,6 @@ def _are_vectors(text: Any) -> bool:
         return False
     is_integer = jnp.issubdtype(text.dtype, jnp.integer)
     return jnp.issubdtype(text.dtype, jnp.floating) or (is_integer and text.ndim == 2)
-
-
-def _check_no_options(options: dict[str, Any]) -> None:
-    """Checks that no option of `embed_text` is there for vectors alone."""
-    for name, value in options.items():
-        is_default = value is None or value is False or (name, value) == ("pooling", "mean")
-        if not is_default:
-            raise ValueError(
-                f"`{name}`: expected text to apply it to, got vectors for `lines` and `queries`. "
-                "Pass it to `embed_text`, which makes the vectors."
-            )
 
 
 def _vectors(

@@ -1,12 +1,13 @@
-"""`embed_text` in compiled code, where the numbers of words and lines are fixed beforehand."""
+"""Text in compiled code: `embed_text` for fixed numbers of words and lines; means of tokens."""
 
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._internal.arguments import array_of, whole_number
+from ffjax._internal.arrays import AnyArray
 from ffjax.functional.lookup import embed
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.pool import check_pooling, pool
@@ -16,6 +17,8 @@ from ffjax.strings.string_table import Strings
 
 # Longer words are not looked up.
 _MAX_WIDTH = 64
+# As in `embeddings/static_encode.py`.
+_EPSILON = 1e-32
 
 
 @takes_explicit
@@ -78,3 +81,37 @@ def checked_weights(embeddings: EmbeddingsLike, weights: Any) -> Any:
             f"got shape {np.shape(weights)}."
         )
     return weights
+
+
+def mean_of_tokens(
+    rows: AnyArray,
+    mapping: Int32[AnyArray, " tokens"] | None,
+    weights: Float[AnyArray, " tokens"] | None,
+    ids: Int32[AnyArray, "*texts n"],
+    dropped: int | None,
+    normalize: bool,
+) -> Float32[Array, "*texts dims"]:
+    """The mean of the weighted rows of each text's tokens; negative ids and `dropped` do not count.
+
+    Ids beyond the last token are those of the last one.
+    """
+    counted = jnp.asarray(ids) >= 0
+    if dropped is not None:
+        counted = counted & (ids != dropped)
+    ids = jnp.maximum(jnp.asarray(ids), 0)
+
+    def take(array: Any, at: Array) -> Array:
+        return jnp.asarray(array).at[at].get(mode="clip")
+
+    vectors = take(rows, ids if mapping is None else take(mapping, ids)).astype(jnp.float32)
+    if weights is not None:
+        vectors = vectors * take(weights, ids).astype(jnp.float32)[..., None]
+    totals = jnp.sum(jnp.where(counted[..., None], vectors, jnp.float32(0)), axis=-2)
+    counts = jnp.sum(counted, axis=-1, dtype=jnp.int32)[..., None]
+    means = totals / jnp.maximum(counts, 1).astype(jnp.float32)
+    if not normalize:
+        return means
+    squares = jnp.sum(means * means, axis=-1, keepdims=True)
+    # The root of zero has no gradient.
+    norms = jnp.sqrt(jnp.where(squares > 0, squares, jnp.float32(1)))
+    return means / (norms + jnp.float32(_EPSILON))

@@ -80,14 +80,12 @@ def pool(
     n_lines = whole_number("n_lines", n_lines, 0, hint)
     if weights is not None:
         weights = array_of("weights", weights, jnp.floating, f"a factor {per_word}", shape)
-        weights = jnp.asarray(weights).astype(jnp.float32)
     if found is not None:
         found = array_of("found", found, jnp.bool_, f"a bool {per_word}", shape)
-        found = jnp.asarray(found)
 
     vectors, lines = jnp.asarray(vectors).astype(jnp.float32), jnp.asarray(lines)
     in_range = (lines >= 0) & (lines < n_lines)
-    counted = in_range if found is None else in_range & found
+    counted = in_range if found is None else in_range & jnp.asarray(found)
     if pooling == "fasttext":
         vectors, norms = normalize(vectors)
         counted = counted & (norms > 0)
@@ -99,7 +97,7 @@ def pool(
         vectors = jnp.where(counted[:, None], vectors, -jnp.inf)
         largest = line_totals(vectors, lines, n_lines, True)
         return jnp.where((counts > 0)[:, None], largest, jnp.float32(0)), counts
-    factors = jnp.float32(1) if weights is None else weights
+    factors = jnp.asarray(1 if weights is None else weights).astype(jnp.float32)
     factors = jnp.where(counted, factors, jnp.float32(0))
     weighted = vectors * factors[:, None]
     # Vectors that do not count may be NaN.
@@ -136,18 +134,16 @@ def pool_blocks(table: Array, ids: Array, lines: Array, *, n_lines: int, largest
     fill = (0, -ids.shape[0] % _BLOCK_ROWS)
     ids = jnp.pad(ids, fill, constant_values=-1)
     lines = jnp.pad(lines, fill, constant_values=n_lines)
-    neutral = _neutral(jnp.float32, largest)
 
     def add(i: Array, total: Array) -> Array:
         start = i * _BLOCK_ROWS
         block, at = (lax.dynamic_slice_in_dim(x, start, _BLOCK_ROWS) for x in (ids, lines))
         # Words that do not count add nothing to their line, so that lines stay in order.
         rows = _rows_of(table, block, largest)
-        target: Any = total.at[at]
-        update = target.max if largest else target.add
+        update: Any = total.at[at].max if largest else total.at[at].add
         return update(rows, mode="drop", indices_are_sorted=True)
 
-    totals = jnp.full((n_lines, table.shape[1]), neutral)
+    totals = jnp.full((n_lines, table.shape[1]), _neutral(jnp.float32, largest))
     return lax.fori_loop(0, n_blocks, add, totals)
 
 
@@ -175,12 +171,12 @@ def pool_rows_numpy(
     counted = (ids >= 0) & (lines < n_lines)
     ids, lines = ids[counted], lines[counted]
     for start in range(0, len(ids), _BLOCK_ROWS):
-        at = lines[start : start + _BLOCK_ROWS]
-        firsts = np.flatnonzero(np.diff(at, prepend=-1))
-        rows = table.take(ids[start : start + _BLOCK_ROWS], axis=0)
-        block = add.reduceat(rows, firsts, axis=0)
+        words = slice(start, start + _BLOCK_ROWS)
+        firsts = np.flatnonzero(np.diff(lines[words], prepend=-1))
+        block = add.reduceat(table.take(ids[words], axis=0), firsts, axis=0)
         # A line may have begun in the block before.
-        totals[at[firsts]] = add(totals[at[firsts]], block)
+        at = lines[words][firsts]
+        totals[at] = add(totals[at], block)
     return totals
 
 
