@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ffjax._internal.names_elsewhere import MODULE_NAMES, attribute_error
+from ffjax._internal.names_elsewhere import attribute_error, names_elsewhere
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        message = attribute_error(f"module {__name__!r}", name, MODULE_NAMES.get(name))
+        message = attribute_error(f"module {__name__!r}", name, names_elsewhere()[1].get(name))
         raise AttributeError(message)
     module = _MODULES[name]
     if module == __name__:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ffjax._internal.arguments import check_instance, check_out, check_word
-from ffjax._internal.names_elsewhere import ATTRIBUTES, missing_attribute
+from ffjax._internal.names_elsewhere import missing_attribute, names_elsewhere
 from ffjax._internal.pytree import check_names, set_fields, value
 from ffjax.embeddings.batch_lookup import embed_words, oov_vector
 from ffjax.embeddings.everyday import EverydayVerbs
@@ -303,7 +303,7 @@ class Embeddings(EverydayVerbs):
     if not TYPE_CHECKING:  # type checkers would take every name for an attribute
 
         def __getattr__(self, name: str) -> Any:
-            return missing_attribute(self, name, ATTRIBUTES.get(name))
+            return missing_attribute(self, name, names_elsewhere()[0].get(name))
 
     def _known_row(self, word: str, out: np.ndarray | None) -> int | None:
         """The row of a known word; checks both arguments."""

@@ -54,27 +54,29 @@ def local_path(file: Any, is_folder: IsFolder = is_folder) -> Any:
         raise ValueError(f"`path`: expected hf://ORG/NAME[@REVISION][/FILE], got {address!r}.")
     name, revision, member = match["name"], match["revision"] or "main", match["file"]
     snapshot = _cached(name, revision)
-    if not _is_offline() and (snapshot is None or not _has(snapshot, member)):
+    path = os.path.normpath(os.path.join(snapshot, member or ".")) if snapshot else ""
+    # Whether a folder has all files only the hub knows, which is asked if its library is installed.
+    is_complete = os.path.exists(path) and bool(member or not find_spec("huggingface_hub"))
+    if not _is_offline() and not is_complete:
         snapshot = _download(name, revision, member)
-    path = os.path.join(snapshot or "", member) if member else snapshot
-    if path is None or not os.path.exists(path):
+        path = os.path.normpath(os.path.join(snapshot, member or "."))
+    if not os.path.exists(path):
         expected = "a file on the hub"
         if _is_offline():
             expected = "a file in the local cache of the hub, since HF_HUB_OFFLINE is set"
         if snapshot is not None:
             expected += f" (it has {listed(names_in(snapshot)) or 'none'})"
         raise FileNotFoundError(errno.ENOENT, f"expected {expected}, got", address)
-    return _chosen(path, address, is_folder) if os.path.isdir(path) else path
-
-
-def _has(snapshot: str, member: str | None) -> bool:
-    """Whether a folder of the cache has a file.
-
-    Whether it has all files only the hub knows, which is asked if its library is installed.
-    """
-    if member is None:
-        return find_spec("huggingface_hub") is None
-    return os.path.exists(os.path.join(snapshot, member))
+    if not os.path.isdir(path) or is_folder(names := names_in(path)):
+        return path
+    chosen = default_member(names)
+    if chosen is None:
+        hint = f"Name one, as in `{address.rstrip('/')}/FILE`; `member=` names files in archives."
+        if _is_offline():
+            hint += " HF_HUB_OFFLINE is set: the local cache may not have all files."
+        got = listed(names) or "none"
+        raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
+    return os.path.join(path, chosen)
 
 
 def _is_offline() -> bool:
@@ -113,18 +115,3 @@ def _download(name: str, revision: str, file: str | None) -> str:
             f"hf://{name}: expected to download files, got {type(error).__name__} ({reason}). "
             "Check the name and the connection."
         ) from error
-
-
-def _chosen(folder: str, address: str, is_folder: IsFolder) -> str:
-    """What to read of a folder: a file, or all of it."""
-    names = names_in(folder)
-    if is_folder(names):
-        return folder
-    name = default_member(names)
-    if name is None:
-        hint = f"Name one, as in `{address.rstrip('/')}/FILE`; `member=` names files in archives."
-        if _is_offline():
-            hint += " HF_HUB_OFFLINE is set: the local cache may not have all files."
-        got = listed(names) or "none"
-        raise FormatError(address, expected="one file of vectors", got=got, hint=hint)
-    return os.path.join(folder, name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax._internal.names_elsewhere import ATTRIBUTES, MODULE_NAMES
+from ffjax._internal.names_elsewhere import names_elsewhere
 from tests.builders import ALL_STORAGES, VOCABS, embeddings
 from tests.formats.fasttext.files import (
     LABELS,
@@ -21,6 +21,7 @@ from tests.formats.fasttext.files import (
     write,
 )
 
+ATTRIBUTES, MODULE_NAMES = names_elsewhere()
 DIMS, N = 8, 200
 RNG = np.random.default_rng(0)
 # Vectors of very different lengths: by the dot product other words come first.

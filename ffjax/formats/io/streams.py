@@ -155,13 +155,13 @@ def open_source(
         stream = file if isinstance(file, Stream) else _open(stack, file)
         head = stream.head(len(magic))
         if head != magic and not without_magic(stream.head(_HEAD_BYTES)):
-            where = {"offset": 0, "chunk": "header", "field": "magic"}
             got, hint = repr(head) if head else "an empty file", "The file is of another format."
             kind = other_format(stream.head(_HEAD_BYTES), may_be_wrapped=not stream.wrapping)
             if kind is not None:
                 got, hint = kind.name, kind.advice
+            what = {"field": "magic", "expected": repr(magic), "got": got, "hint": hint}
             source = ByteSource(stream.file, b"", error, inside=stream.inside)
-            raise source.error(**where, expected=repr(magic), got=got, hint=hint)
+            raise source.error(offset=0, chunk="header", **what)
         if isinstance(stream.raw, _Section):
             raw, span = stream.raw.file, (stream.raw.start, stream.raw.stop)
         else:
@@ -232,8 +232,7 @@ def _directory(path: Any) -> Stream:
         with ExitStack() as stack:
             yield _open(stack, os.path.join(shown, *name.split("/")))
 
-    message = "expected a file, got a folder"
-    error = IsADirectoryError(errno.EISDIR, message, shown)
+    error = IsADirectoryError(errno.EISDIR, "expected a file, got a folder", shown)
     return Stream(path, NoBytes(error), folder=Folder(path, names_in(path), open_file))
 
 

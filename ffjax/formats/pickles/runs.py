@@ -14,8 +14,7 @@ import re
 
 import numpy as np
 
-from ffjax.formats.io.binary import ByteSource
-from ffjax.formats.io.chains import Chains
+from ffjax.formats.io.binary import ByteSource, Chains
 from ffjax.formats.pickles.opcodes import Raw, Skipped, TextRun
 from ffjax.kernels.spans_numpy import words_at
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ffjax.formats.io.binary import Cursor
-from ffjax.formats.io.chains import Chains
+from ffjax.formats.io.binary import Chains, Cursor
 from ffjax.kernels.spans_numpy import words_at
 
 _U64, _KEY_BYTES = 0xCF, 9
