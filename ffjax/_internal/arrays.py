@@ -98,9 +98,11 @@ def release_pages(tree: Any, *, keep: float = 0.0) -> None:
 
 def placed_array(array: Any) -> Any:
     """A NumPy array copied to the default device, so that it cannot change; others as they are."""
-    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
-        return jnp.array(array)
-    return array
+    if not isinstance(array, np.ndarray) or isinstance(array, np.memmap):
+        return array
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return jax.device_put(copy)  # `jnp.array` would compile a program for each shape
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

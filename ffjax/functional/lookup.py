@@ -144,10 +144,10 @@ def embed(
     norms = embeddings.norms if unnormalize else None
     if storage.is_mapped:
         if not is_traced(strings) and in_numpy(len(strings), FOUND_WORDS, vocab, strings):
-            arrays = embed_in_numpy(embeddings, strings, unnormalize=unnormalize)
-            return jnp.asarray(arrays[0]), jnp.asarray(arrays[1])
+            # `jnp.asarray` would compile a program.
+            return jax.device_put(embed_in_numpy(embeddings, strings, unnormalize=unnormalize))
         rows = encode(vocab, strings)
-        return lookup(embeddings, rows, unnormalize=unnormalize), rows.found
+        return lookup(embeddings, rows, unnormalize=unnormalize), _found(rows)
     trees = storage, vocab, strings, _lengths(norms)
     if jax.default_backend() != "cpu" or is_traced(trees) or not all_on_host(*trees):
         def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
@@ -212,6 +212,12 @@ def _encode_unknown(
 @takes_explicit
 def _encode(vocab: Vocab, strings: Strings) -> Rows:
     return vocab.encode(strings)
+
+
+@jax.jit
+@takes_explicit
+def _found(rows: Rows) -> Array:
+    return rows.found
 
 
 @partial(jax.jit, static_argnames="unnormalize")
@@ -294,12 +300,10 @@ def _read_needed(
     ids = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
     subset = read_subset(storage, np.append(ids, 0))  # at least one row, for words without any
     positions = subset.positions[:-1]
-    moved = Rows(
-        jnp.asarray(positions[: words.size].reshape(words.shape)),
-        None if ngrams is None else jnp.asarray(positions[words.size :].reshape(ngrams.shape)),
-        rows.positions,
-    )
+    words = positions[: words.size].reshape(words.shape)
+    if ngrams is not None:
+        ngrams = positions[words.size :].reshape(ngrams.shape)
     if norms is not None:
         word_norms = np.asarray(norms[np.minimum(subset.ids, len(norms) - 1)])
         norms = Norms(np.where(subset.ids < len(norms), word_norms, np.float32(1)))
-    return subset.rows, moved, norms
+    return subset.rows, Rows(words, ngrams, rows.positions), norms

@@ -161,7 +161,7 @@ def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubs
     positions = np.where(ids < 0, -1, np.searchsorted(unique, ids)).astype(np.int32)
     size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
     padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway
-    return RowSubset(NdArray(storage.embedding(padded)), padded, positions)
+    return RowSubset(unplaced(jax.device_put(storage.embedding(padded))), padded, positions)
 
 
 def rows_hash(storage: Storage, n_rows: int | None = None) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_array
-from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.arrays import AnyArray, on_host, placed_array
 from ffjax._internal.chunk import Chunk
 from ffjax._internal.pytree import set_fields, value
 
@@ -41,8 +41,7 @@ class Norms(Chunk):
 
     def __init__(self, array: Any) -> None:
         check_array("array", array, 1, "float32")
-        stored = jnp.array(array) if isinstance(array, np.ndarray) else array
-        set_fields(self, stored=stored, storage=None, n_rows=array.shape[0])
+        set_fields(self, stored=placed_array(array), storage=None, n_rows=array.shape[0])
 
     @classmethod
     def of_storage(cls, storage: Any, n_rows: int) -> "Norms":

@@ -122,7 +122,7 @@ def top_k(
     batch = queries.shape[:-1]
     queries = queries.reshape(-1, queries.shape[-1])
     if exclude is not None:
-        exclude = jnp.asarray(exclude).reshape(queries.shape[0], exclude.shape[-1])
+        exclude = exclude.reshape(queries.shape[0], exclude.shape[-1])
     allowed = row_filter(candidates, exclude, n_rows)
     tiling = eager_tiling(storage, queries, allowed, exact)
     n = k if exact is None else max(k, min(k * factor, n_rows))
@@ -148,7 +148,6 @@ def top_products(
     """As `top_k`, by the scores of 3CosMul for vectors of a, b and c."""
     storage, n_rows = searched_rows(embeddings)
     queries = jnp.moveaxis(jnp.asarray(vectors), 0, 1)
-    exclude = None if exclude is None else jnp.asarray(exclude)
     allowed = row_filter(candidates, exclude, n_rows)
     tiling = eager_tiling(storage, queries, allowed)
     options = {"k": checked_k(k), "metric": COS_MUL, "n_rows": n_rows, "tiling": tiling}

@@ -40,6 +40,7 @@ _ALIGNED_ROWS = 32
 _RESCORED_SHARE = 64  # at most one row in so many is scored twice, or 512 rows
 _QUERY_TILE = 64  # the product takes as long for fewer queries
 _THRESHOLD_K = 64  # for fewer answers `lax.top_k` is faster, whatever the batch
+_LEAST_GROUP = 8  # smaller groups save less time than their kernels take to compile
 
 Answers = tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]
 ArrayPair = tuple[Array, Array]
@@ -95,20 +96,19 @@ def _search_block(
 ) -> Answers:
     n_rows, tiling = scorer.source.n_rows, scorer.tiling
     n = k + row_filter.n_excluded
-    maxima, first_rows = _block_maxima(scorer, block_rows, queries, row_filter)
+    maxima, first_row = _block_maxima(scorer, block_rows, queries, row_filter)
     # A block at an end of the range may hold a maximum that is not allowed.
     n_blocks = min(n + row_filter.n_ends + _SPARE_BLOCKS, maxima.shape[0])
     blocks, best = _best_blocks(maxima, n_blocks, tiling)
-    rows = _members(first_rows[blocks], block_rows).T
-    valid = jnp.repeat(best != -jnp.inf, block_rows, axis=0).T
-    # Rows after the last full block are always candidates; repetitions of the last row align them.
+    is_block = jnp.repeat(best != -jnp.inf, block_rows, axis=0)
+    rows = jnp.where(is_block, _members(first_row(blocks), block_rows), -1).T
+    # Rows after the last full block are always candidates; -1 fills up.
     rest = n_rows % block_rows
     n_last = rest + -(rows.shape[1] + rest) % _ALIGNED_ROWS
-    offsets = jnp.arange(n_last, dtype=jnp.int32)
-    last = jnp.minimum(n_rows - rest + offsets, n_rows - 1)
-    shape = (rows.shape[0], n_last)
-    rows = jnp.concatenate([rows, jnp.broadcast_to(last, shape)], axis=1)
-    valid = jnp.concatenate([valid, jnp.broadcast_to(offsets < rest, shape)], axis=1)
+    last = np.where(np.arange(n_last) < rest, n_rows - rest + np.arange(n_last), -1)
+    last = jnp.broadcast_to(last.astype(np.int32), (rows.shape[0], n_last))
+    rows = jnp.concatenate([rows, last], axis=1)
+    valid, rows = rows >= 0, jnp.maximum(rows, 0)
     scores = _valid_scores(scorer.row_scores(queries, rows), valid & row_filter.allows(rows))
     if 2 * n < scores.shape[1] and _by_threshold(n, scores.shape[0], tiling):
         positions, scores = _largest_in_order(scores.T, n, tiling)
@@ -131,8 +131,8 @@ def best_of_rows(scorer: Scorer, queries: Array, rows: Array, k: int) -> Answers
 
 def _block_maxima(
     scorer: Scorer, block_rows: int, queries: Array, row_filter: RowFilter
-) -> ArrayPair:
-    """Maxima of all full blocks, `[blocks, batch]`, and the first row of each of them."""
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Maxima of all full blocks, `[blocks, batch]`, and a function that gives their first rows."""
     queries = lax.stop_gradient(queries)
     batch, dims = queries.shape[0], queries.shape[-1]
     n_scores = queries.size // dims
@@ -145,13 +145,16 @@ def _block_maxima(
         size = min(n_rows, _round_up(-(-n_rows // 2), _ALIGNED_ROWS))
     n_chunks = -(-n_rows // size)
     overlapping = n_chunks * size != n_rows
-    offsets = jnp.arange(0, size, block_rows, dtype=jnp.int32)
     scores_of_chunk = filtered_chunk_scorer(scorer, queries, row_filter)
 
-    def maxima_of_chunk(index: Array | int) -> ArrayPair:
-        start = jnp.minimum(jnp.int32(index * size), n_rows - size)
-        first_rows = start + offsets
+    def first_row(blocks: Array) -> Array:
         # The last chunk reaches back, so that all chunks have one size.
+        rows = blocks * block_rows
+        return rows - jnp.where(rows < (n_chunks - 1) * size, 0, n_chunks * size - n_rows)
+
+    def maxima_of_chunk(index: Array | int) -> Array:
+        start = jnp.minimum(jnp.int32(index * size), n_rows - size)
+        first_rows = start + np.arange(0, size, block_rows, dtype=np.int32)  # not a kernel
         dead = first_rows < index * size
         if row_filter.start is not None:
             dead |= first_rows + block_rows <= row_filter.start
@@ -168,13 +171,12 @@ def _block_maxima(
             like = scores_of_chunk(start, 1)
             return lax.full_like(like, -jnp.inf, shape=(size // block_rows, batch))
 
-        best = lax.cond(dead.all(), skipped, scored) if row_filter.n_ends else scored()
-        return best, first_rows
+        return lax.cond(dead.all(), skipped, scored) if row_filter.n_ends else scored()
 
     if n_chunks == 1:
-        return maxima_of_chunk(0)
-    best, first_rows = lax.map(maxima_of_chunk, jnp.arange(n_chunks, dtype=jnp.int32))
-    return best.reshape(-1, batch), first_rows.reshape(-1)
+        return maxima_of_chunk(0), first_row
+    best = lax.map(maxima_of_chunk, np.arange(n_chunks, dtype=np.int32))
+    return best.reshape(-1, batch), first_row
 
 
 def filtered_chunk_scorer(scorer: Scorer, queries: Array, row_filter: RowFilter) -> ChunkReader:
@@ -209,7 +211,7 @@ def _best_blocks(maxima: Array, n: int, tiling: Tiling) -> ArrayPair:
     group = 1
     while 4 * group * group * n < n_blocks:
         group *= 2
-    if group < 4:
+    if group < _LEAST_GROUP:
         return _largest_in_order(maxima, n, tiling)
     padding, window = ((0, -n_blocks % group), (0, 0)), (group, 1)
     group_maxima = lax.reduce_window(maxima, -jnp.inf, lax.max, window, window, padding)

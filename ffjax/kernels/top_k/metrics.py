@@ -95,10 +95,14 @@ class Scorer(NamedTuple):
                 products = products * (norms if query.ndim == 1 else norms[:, None])
             return products if query.ndim == 1 else _cos_mul(*products.T)
 
-        at_once = self.tiling.gathered_numbers // (ids.shape[1] * queries.shape[-1])
-        if at_once >= queries.shape[0]:
+        batch = queries.shape[0]
+        at_once = max(1, self.tiling.gathered_numbers // (ids.shape[1] * queries.shape[-1]))
+        if at_once >= batch:
             return jax.vmap(of_query)(queries, ids)
-        return lax.map(lambda xs: of_query(*xs), (queries, ids), batch_size=max(1, at_once))
+        # Without a rest, which would have kernels of its own, if there is such a size.
+        sizes = (n for n in range(at_once, at_once // 2, -1) if batch % n == 0)
+        size = next(sizes, at_once)
+        return lax.map(lambda xs: of_query(*xs), (queries, ids), batch_size=size)
 
 
 def _cos_mul(a: Array, b: Array, c: Array) -> Array:
