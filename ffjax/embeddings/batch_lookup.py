@@ -14,8 +14,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax._internal.cpus import in_order
 from ffjax.functional.lookup import lookup
-from ffjax.functional.lookup_numpy import WIDE, known_vectors, unknown_vectors
-from ffjax.functional.oov import OOV_BATCHES, oov_vectors
+from ffjax.functional.oov import OOV_BATCHES, WIDE, known_vectors, oov_vectors, unknown_vectors
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import FOUND_WORDS, LOOKUP_NUMBERS, NGRAMS, in_numpy
 from ffjax.kernels.normalize import unit_vector

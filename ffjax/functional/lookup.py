@@ -15,8 +15,7 @@ from jaxtyping import Array, Bool, Float
 from ffjax._internal.arguments import array_of, check_embeddings
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.symbolic import in_blocks, is_symbolic
-from ffjax.functional.lookup_numpy import embed_in_numpy
-from ffjax.functional.oov import oov_batch, oov_vectors, with_oov_words
+from ffjax.functional.oov import embed_in_numpy, oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import FOUND_WORDS, all_on_host, in_numpy
 from ffjax.kernels.normalize import normalize
@@ -232,11 +231,7 @@ def _embed_known(
 @partial(jax.jit, static_argnames="unnormalize", donate_argnums=0)
 @takes_explicit
 def _embed_unknown(
-    vectors: Array,
-    found: Array,
-    storage: Storage,
-    vocab: SubwordVocab,
-    strings: Strings,
+    vectors: Array, found: Array, storage: Storage, vocab: SubwordVocab, strings: Strings,
     unnormalize: bool,
 ) -> tuple[Array, Array]:
     return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)

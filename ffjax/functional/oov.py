@@ -1,6 +1,11 @@
-"""The vectors of a batch's out-of-vocabulary words: only their n-grams' rows are read."""
+"""The vectors of words outside of the vocabulary: only their n-grams' rows are read.
 
+First in compiled code; then in NumPy, with those of known words.
+"""
+
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,26 +13,30 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.ngram_hashes import Words
+from ffjax.kernels.normalize import unit_rows
 from ffjax.storage import Storage
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.word_sums import sum_of_word, sums_of_words
+from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.codec import decode_word
 from ffjax.strings.string_table import Strings
 from ffjax.vocab import SubwordVocab
 
 # Words of a batch on the host, by the width that holds them: few shapes share few programs.
 OOV_BATCHES = {16: 1024, 64: 1024, 256: 256, 1024: 256}
+# Words of more bytes are embedded one by one.
+WIDE = 1024
+# Bytes of words whose n-grams are added up at a time.
+_HOST_BYTES = 1 << 14
 
 
 def with_oov_words(
-    vectors: Float[Array, "batch dims"],
-    found: Bool[Array, " batch"],
-    storage: Storage,
-    vocab: SubwordVocab,
-    strings: Strings,
-    *,
-    means: bool,
+    vectors: Float[Array, "batch dims"], found: Bool[Array, " batch"], storage: Storage,
+    vocab: SubwordVocab, strings: Strings, *, means: bool,
 ) -> tuple[Float[Array, "batch dims"], Bool[Array, " batch"]]:
     """The vectors of all words, with those of out-of-vocabulary words; and which have one.
 
@@ -65,3 +74,76 @@ def oov_batch(data: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> Strings
     sizes = np.full(shape[0], -1, np.int32)
     sizes[: len(ids)] = np.minimum(lengths[ids], width)
     return Strings(padded, sizes)
+
+
+def embed_in_numpy(
+    embeddings: EmbeddingsLike, strings: Strings, *, unnormalize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """`embed` for a batch on the host."""
+    storage, vocab = embeddings.storage, embeddings.vocab
+    n, width = strings.bytes.shape
+    lengths, starts = np.asarray(strings.lengths), width * np.arange(n)
+    words = ByteViews(np.asarray(strings.bytes).reshape(-1), starts, lengths)
+    ids, is_word = np.full(n, -1, np.int32), (lengths >= 0) & (lengths <= width)
+    ids[is_word] = vocab.rows_of_numbers(vocab.find_on_host(words.take(is_word)))
+    vectors, found = np.zeros((n, storage.shape[1]), storage.dtype), ids >= 0
+    known_vectors(embeddings, ids, vectors, unnormalize=unnormalize)
+    unknown = np.flatnonzero(is_word & ~found)
+    if vocab.subword_indexer is not None and unknown.size:
+        words = words.take(unknown)
+        unknown_vectors(embeddings, words, unknown, vectors, found, unnormalize=unnormalize)
+    return vectors, found
+
+
+def known_vectors(
+    embeddings: EmbeddingsLike, ids: np.ndarray, out: np.ndarray, *, unnormalize: bool
+) -> np.ndarray:
+    """Writes the vectors of known words, by their rows; those of ids below zero stay."""
+    exist = np.flatnonzero(ids >= 0)
+    norms = embeddings.norms if unnormalize else None
+    if norms is None:
+        out[exist] = embeddings.storage.read(ids[exist])
+    else:
+        rows, scale = norms.with_rows(embeddings.storage, ids[exist])
+        out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
+    return out
+
+
+def unknown_vectors(
+    embeddings: EmbeddingsLike, words: ByteViews, positions: np.ndarray, vectors: np.ndarray,
+    found: np.ndarray, *, unnormalize: bool,
+) -> None:
+    """Writes the vectors of unknown words to their positions, and which have n-grams."""
+    start = 0
+    for block in _of_few_bytes(words):
+        block_positions = positions[start : start + len(block.lengths)]
+        start += len(block_positions)
+        sums, counts = _sums(embeddings, block)
+        if unnormalize:
+            sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
+        else:
+            unit_rows(sums)
+        vectors[block_positions], found[block_positions] = sums, counts > 0
+
+
+def _sums(embeddings: EmbeddingsLike, words: ByteViews) -> tuple[np.ndarray, np.ndarray]:
+    """The sums of the rows of words' n-grams, and how many n-grams each has."""
+    vocab: Any = embeddings.vocab
+    if words.lengths[0] > WIDE:
+        raw = words.data[words.starts[0] :][: words.lengths[0]].tobytes()
+        total, count = sum_of_word(embeddings.storage, vocab, decode_word(raw))
+        return total[None].astype(np.float32), np.array([count])
+    storage, offset = embeddings.storage.ngram_rows(vocab.n_word_rows)
+    markers = [marker.encode() for marker in vocab.markers]
+    return sums_of_words(storage, offset, vocab.subword_indexer, words, markers)
+
+
+def _of_few_bytes(words: ByteViews) -> Iterator[ByteViews]:
+    """Blocks of short words, and each very long word by itself."""
+    long = words.lengths > WIDE
+    blocks = np.cumsum(np.where(long, 0, words.lengths), dtype=np.int64) // _HOST_BYTES
+    cuts = (np.diff(blocks) > 0) | long[1:] | long[:-1]
+    ends = [*(np.flatnonzero(cuts) + 1).tolist(), len(long)]
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        if end > start:
+            yield words.take(slice(start, end))

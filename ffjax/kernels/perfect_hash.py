@@ -157,12 +157,8 @@ def find(
 
 
 def find_words(
-    table: HashTable,
-    data: UInt8[AnyArray, " capacity"],
-    offsets: Int32[AnyArray, " n_plus_1"],
-    values: Int32[AnyArray, " n"],
-    words: list[Array],
-    lengths: Int32[AnyArray, "*batch"],
+    table: HashTable, data: UInt8[AnyArray, " capacity"], offsets: Int32[AnyArray, " n_plus_1"],
+    values: Int32[AnyArray, " n"], words: list[Array], lengths: Int32[AnyArray, "*batch"],
 ) -> Int32[Array, "*batch"]:
     """The value of each string in the table, or -1; strings come as little-endian uint32 words."""
     if offsets.shape[0] <= 1 or not words:

@@ -155,12 +155,8 @@ def computed_once(numbers: Array) -> Array:
 
 
 def _hash_spans(
-    words: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    number: np.ndarray,
-    key: np.ndarray,
-    rounds: tuple[int, int],
+    words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, number: np.ndarray,
+    key: np.ndarray, rounds: tuple[int, int],
 ) -> np.ndarray:
     """Both halves for chunks, of a buffer of which `words` are those at every byte."""
     # Longest first, so that the strings that still have a word are always the first ones.

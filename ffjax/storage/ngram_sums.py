@@ -35,13 +35,8 @@ _SCATTER: Any = {"mode": "drop", "unique_indices": True, "wrap_negative_indices"
 
 
 def with_ngram_sums(
-    vectors: Array,
-    found: Array,
-    storage: Storage,
-    indexer: NgramIndexer,
-    words: Words,
-    subwords: Subwords,
-    mode: str,
+    vectors: Array, found: Array, storage: Storage, indexer: NgramIndexer, words: Words,
+    subwords: Subwords, mode: str,
 ) -> tuple[Array, Array]:
     """Gives words that have not been found the vectors that the rows of their n-grams add up to.
 
@@ -213,11 +208,7 @@ def _add_gradient(
 
 
 def _sums(
-    storage: Any,
-    indexer: NgramIndexer,
-    words: Words,
-    subwords: Subwords,
-    rows: C,
+    storage: Any, indexer: NgramIndexer, words: Words, subwords: Subwords, rows: C,
     write: Callable[[C, Array, Array, Array], C],
 ) -> C:
     """Calls `rows = write(rows, positions, total, n)` as sums of blocks grow by `n` rows a word."""

@@ -16,8 +16,8 @@ from jaxtyping import Float32, UInt8
 from ffjax._internal.arguments import check_array
 from ffjax._internal.arrays import AnyArray, placed_array
 from ffjax._internal.pytree import set_fields, value
-from ffjax.kernels.gather_sum import gather_rows, gather_sum
-from ffjax.kernels.pq_scan import decode, pq_source, rotate
+from ffjax.kernels.gather_sum import gather_sum
+from ffjax.kernels.pq_scan import Codes, rotate
 from ffjax.kernels.top_k.rows import RowSource
 from ffjax.kernels.top_k.top_k_numpy import Queries, Scores, row_scores
 from ffjax.storage.base import Ids, NewRows, RowArrays, RowKey, Slots, Vectors
@@ -105,8 +105,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
 
     def row_source(self, n_rows: int) -> RowSource:
         """The rows before the rotation, decoded in chunks or looked up in tables."""
-        x = self._on_device
-        return pq_source(x.codebooks, x.codes, x.norms, x.projection, self.shape[1], n_rows)
+        return self._on_device.source(n_rows)
 
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Reconstructed rows on the host."""
@@ -165,14 +164,12 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         return self.projection is None and self.on_host and len(self) > 0
 
     @property
-    def _on_device(self) -> Any:
-        """The same with JAX arrays, inside compiled code too."""
-        return jax.tree.map(jnp.asarray, self)
+    def _on_device(self) -> Codes:
+        """The same as JAX arrays, inside compiled code too."""
+        x = jax.tree.map(jnp.asarray, self)
+        return Codes(x.codebooks, x.codes, x.norms, x.projection, self.shape[1])
 
     def _unrotated(self, ids: Ids) -> Vectors:
         if self.shape[0] == 0:
             return jnp.zeros((*ids.shape, self.shape[1]), jnp.float32)
-        x = self._on_device
-        codes = gather_rows(x.codes, ids)
-        norms = None if x.norms is None else gather_rows(x.norms, ids)
-        return decode(x.codebooks, codes, norms, self.shape[1])
+        return self._on_device.gather(ids)

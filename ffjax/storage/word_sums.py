@@ -163,10 +163,7 @@ def _sums_of(rows: NgramRows, words: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def sums_of_words(
-    storage: Storage,
-    offset: int,
-    indexer: NgramIndexer,
-    words: ByteViews,
+    storage: Storage, offset: int, indexer: NgramIndexer, words: ByteViews,
     markers: Sequence[bytes] = (b"<", b">"),
 ) -> tuple[Float32[np.ndarray, "n dims"], Int[np.ndarray, " n"]]:
     """The sums of the rows of words' n-grams in NumPy, and how many n-grams each has.

@@ -26,7 +26,7 @@ from ffjax.functional.search.out_of_core import search_out_of_core
 from ffjax.kernels.top_k.block_max import Answers
 from ffjax.kernels.top_k.metrics import COS_MUL
 from ffjax.kernels.top_k.rows import RowFilter
-from ffjax.kernels.top_k.search import best_of_rows
+from ffjax.kernels.top_k.search import Plan, best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling, tiling_of
 from ffjax.storage import ShardedArray, Storage
 from ffjax.storage.dense import read_subset
@@ -126,66 +126,48 @@ def top_k(
     allowed = row_filter(candidates, exclude, n_rows)
     tiling = eager_tiling(storage, queries, allowed, exact)
     n = k if exact is None else max(k, min(k * factor, n_rows))
-    options = {"metric": metric, "tiling": tiling}
-    scores, rows, recall = search(
-        storage, queries, allowed, k=n, n_rows=n_rows, approximate=approximate, **options
-    )
+    plan = Plan(n, metric, tiling, approximate)
+    scores, rows, recall = search(storage, queries, allowed, n_rows, plan)
     if exact is not None:
         read = tiling is not None and _is_out_of_core(exact)
         rerank_by = _read_and_rerank if read else _rerank_rows
-        scores, rows = rerank_by(exact, queries, rows, k=k, **options)
+        scores, rows = rerank_by(exact, queries, rows, plan._replace(k=k))
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), recall)
 
 
 def top_products(
-    embeddings: EmbeddingsLike | Storage,
-    vectors: AnyArray,
-    k: int,
-    *,
-    exclude: AnyArray | None = None,
-    candidates: Any = None,
+    embeddings: EmbeddingsLike | Storage, vectors: AnyArray, k: int, *,
+    exclude: AnyArray | None = None, candidates: Any = None,
 ) -> TopK:
     """As `top_k`, by the scores of 3CosMul for vectors of a, b and c."""
     storage, n_rows = searched_rows(embeddings)
     queries = jnp.moveaxis(jnp.asarray(vectors), 0, 1)
     allowed = row_filter(candidates, exclude, n_rows)
     tiling = eager_tiling(storage, queries, allowed)
-    options = {"k": checked_k(k), "metric": COS_MUL, "n_rows": n_rows, "tiling": tiling}
-    return TopK(*search(storage, queries, allowed, **options))
+    return TopK(*search(storage, queries, allowed, n_rows, Plan(checked_k(k), COS_MUL, tiling)))
 
 
 def search(
-    storage: Storage,
-    queries: Any,
-    row_filter: RowFilter,
-    *,
-    k: int,
-    metric: str,
-    n_rows: int,
-    tiling: Tiling | None,
-    approximate: float | None = None,
+    storage: Storage, queries: Any, row_filter: RowFilter, n_rows: int, plan: Plan
 ) -> tuple[Array, Array, float]:
     """Scores, rows and recall of the search that suits where the rows are."""
+    if jax.default_backend() != "tpu":
+        plan = plan._replace(recall=None)  # `approx_max_k` would sort
     if is_symbolic(queries):
-        options = {"k": k, "metric": metric, "n_rows": n_rows}
         exclude: list[Any] = [] if row_filter.exclude is None else [row_filter.exclude]
 
         def of_block(queries: Array, exclude: Array | None = None) -> Answers:
             block_filter = row_filter._replace(exclude=exclude)
-            return search_on_device(storage, queries, block_filter, **options)
+            return search_on_device(storage, queries, block_filter, n_rows, plan)
 
         return *in_blocks(of_block, queries, *exclude), 1.0
-    eager, options = tiling is not None, {"k": k, "metric": metric, "n_rows": n_rows}
+    eager = plan.tiling is not None
     if eager and _is_divided(storage):
         storage = ShardedArray(storage, getattr(storage, storage.row_arrays[0]).sharding)
     if eager and _is_out_of_core(storage):
-        answers = search_out_of_core(storage, queries, row_filter, **options, tiling=tiling)
-        return *answers, 1.0
-    # On other platforms `approx_max_k` sorts.
-    recall = approximate if jax.default_backend() == "tpu" else None
-    options |= {"recall": recall, "tiling": tiling}
-    answers = search_on_device(storage, queries, row_filter, **options)
-    return *answers, 1.0 if recall is None else recall
+        return *search_out_of_core(storage, queries, row_filter, n_rows, plan), 1.0
+    answers = search_on_device(storage, queries, row_filter, n_rows, plan)
+    return *answers, 1.0 if plan.recall is None else plan.recall
 
 
 def eager_tiling(*trees: Any) -> Tiling | None:
@@ -227,22 +209,14 @@ def _check_rerank(rerank: Any, storage: Storage, n_rows: int) -> Storage | None:
     return exact
 
 
-@partial(jax.jit, static_argnames=("k", "metric", "tiling"))
+@partial(jax.jit, static_argnames="plan")
 @takes_explicit
-def _rerank_rows(
-    exact: Storage,
-    queries: Array,
-    rows: Array,
-    *,
-    k: int,
-    metric: str,
-    tiling: Tiling | None = None,
-) -> Answers:
+def _rerank_rows(exact: Storage, queries: Array, rows: Array, plan: Plan) -> Answers:
     """The best `k` of some rows, `(scores, rows)`, equal scores in the order of the rows."""
-    return best_of_rows(exact.row_source(len(exact)), queries, rows, k, metric, tiling)
+    return best_of_rows(exact.row_source(len(exact)), queries, rows, plan)
 
 
-def _read_and_rerank(exact: Storage, queries: Any, rows: Array, **options) -> Answers:
+def _read_and_rerank(exact: Storage, queries: Any, rows: Array, plan: Plan) -> Answers:
     """As `_rerank_rows`, outside of `jit`: reads only the rows listed, once for many queries."""
     starts = range(0, max(1, queries.shape[0]), _QUERIES)
     blocks = [slice(start, start + _QUERIES) for start in starts]
@@ -250,7 +224,7 @@ def _read_and_rerank(exact: Storage, queries: Any, rows: Array, **options) -> An
     for block in blocks:
         subset = read_subset(exact, np.asarray(rows[block]))
         positions = jnp.asarray(subset.positions)
-        scores, best = _rerank_rows(subset.rows, queries[block], positions, **options)
+        scores, best = _rerank_rows(subset.rows, queries[block], positions, plan)
         best = np.asarray(best)
         ids = np.append(subset.ids, -1)  # -1, no row: the last
         answers.append((scores, jnp.asarray(ids[best].astype(np.int32))))

@@ -20,6 +20,7 @@ from ffjax.functional.search.out_of_core import KEEP
 from ffjax.functional.tier import SEARCH_NUMBERS, in_numpy
 from ffjax.kernels.top_k.metrics import COS_MUL
 from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.search import Plan
 from ffjax.kernels.top_k.top_k_numpy import (
     Answers,
     best_rows,
@@ -66,8 +67,7 @@ def nearest_rows(
     work = n_rows * queries.size * storage.host_cost
     if in_numpy(work, SEARCH_NUMBERS, storage):
         allowed = row_filter(candidates, exclude, n_rows)
-        options = {"k": k, "metric": metric, "n_rows": n_rows}
-        return TopK(*search_on_host(storage, queries, allowed, **options))
+        return TopK(*search_on_host(storage, queries, allowed, n_rows, Plan(k, metric)))
     batch = len(queries)
     queries = _padded(queries, _rounded(batch, _QUERIES), 0)
     if exclude is not None:
@@ -101,15 +101,11 @@ def all_scores(
 
 
 def search_on_host(
-    storage: Storage,
-    queries: Float32[np.ndarray, "batch *terms dims"],
-    allowed: RowFilter,
-    *,
-    k: int,
-    metric: str,
-    n_rows: int,
+    storage: Storage, queries: Float32[np.ndarray, "batch *terms dims"], allowed: RowFilter,
+    n_rows: int, plan: Plan,
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in NumPy; equal scores by the lower row."""
+    k, metric = plan.k, plan.metric
     if metric != "dot":
         queries = unit_queries(queries)
     start = 0 if allowed.start is None else max(0, int(allowed.start))

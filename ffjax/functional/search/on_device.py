@@ -6,54 +6,38 @@ order of the devices and so of the rows: among equal scores the lower row stays 
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ffjax._internal.jax_compat import gathered
 from ffjax.kernels.top_k.block_max import Answers, take_best
 from ffjax.kernels.top_k.rows import RowFilter
-from ffjax.kernels.top_k.search import no_answers, top_k_rows
-from ffjax.kernels.top_k.tiling import Tiling
+from ffjax.kernels.top_k.search import Plan, no_answers, top_k_rows
 from ffjax.storage import ShardedArray, Storage
 from ffjax.storage.explicit import takes_explicit
 
 
-@partial(jax.jit, static_argnames=("k", "metric", "n_rows", "recall", "tiling"))
+@partial(jax.jit, static_argnames=("n_rows", "plan"))
 @takes_explicit
 def search_on_device(
-    storage: Storage,
-    queries: Float[Array, "batch *terms dims"],
-    row_filter: RowFilter,
-    *,
-    k: int,
-    metric: str,
-    n_rows: int,
-    recall: float | None = None,
-    tiling: Tiling | None = None,
+    storage: Storage, queries: Array, row_filter: RowFilter, n_rows: int, plan: Plan
 ) -> Answers:
     """`top_k_rows` of the first `n_rows` rows of a storage."""
-    search = partial(top_k_rows, k=k, metric=metric, recall=recall, tiling=tiling)
     if isinstance(storage, ShardedArray):
-        return _search_sharded(search, storage, queries, row_filter, k, n_rows)
-    return search(storage.row_source(n_rows), queries, row_filter=row_filter)
+        return _search_sharded(storage, queries, row_filter, n_rows, plan)
+    return top_k_rows(storage.row_source(n_rows), queries, row_filter, plan)
 
 
 def _search_sharded(
-    search: Callable[..., Answers],
-    storage: ShardedArray,
-    queries: Array,
-    row_filter: RowFilter,
-    k: int,
-    n_rows: int,
+    storage: ShardedArray, queries: Array, row_filter: RowFilter, n_rows: int, plan: Plan
 ) -> Answers:
     """Searches rows divided over some axes of a mesh; its other axes divide the queries."""
-    batch, n_padded = queries.shape[0], len(storage.padded)
+    k, batch, n_padded = plan.k, queries.shape[0], len(storage.padded)
     if batch == 0 or k == 0:
         return no_answers(batch, k)
     start, stop, exclude = row_filter.start, row_filter.stop, row_filter.exclude
@@ -78,7 +62,7 @@ def _search_sharded(
         local_start = None if start is None else local_start
         local_stop = local_stop if limited else None
         local_filter = RowFilter(local_start, local_stop, mask, exclude=exclude)
-        scores, rows = search(shard.row_source(size), queries, row_filter=local_filter)
+        scores, rows = top_k_rows(shard.row_source(size), queries, local_filter, plan)
         rows = jnp.where(rows < 0, -1, rows + first)
         if not storage.axes:
             return scores, rows
@@ -87,7 +71,13 @@ def _search_sharded(
 
     by_rows, by_queries = PartitionSpec(storage.axes), PartitionSpec(storage.spare_axes)
     in_specs = (storage.specs, by_rows, by_queries, by_queries, PartitionSpec())
-    mask = _padded_mask(row_filter, n_rows, n_padded)
+    mask = row_filter.mask
+    if mask is not None:
+        mask = jnp.pad(mask, (0, n_padded - n_rows))
+    if row_filter.ids is not None:  # rows stay where they are, so a list of rows becomes a mask
+        ids = jnp.asarray(row_filter.ids)
+        ids = jnp.where((ids < 0) | (ids >= n_rows), n_padded, ids)
+        mask = jnp.zeros(n_padded, bool).at[ids].set(True, mode="drop")
     search_shards = storage.on_each(local, in_specs, by_queries)
     scores, rows = search_shards(storage.padded, mask, queries, exclude, ends)
     if storage.spare_axes:
@@ -95,14 +85,3 @@ def _search_sharded(
         everywhere = NamedSharding(storage.mesh, PartitionSpec())
         scores, rows = lax.with_sharding_constraint((scores, rows), everywhere)
     return scores[:batch], rows[:batch]
-
-
-def _padded_mask(row_filter: RowFilter, n_rows: int, n_padded: int) -> Array | None:
-    """The mask of a filter; rows stay where they are, so a list of rows becomes a mask."""
-    if row_filter.mask is not None:
-        return jnp.pad(row_filter.mask, (0, n_padded - n_rows))
-    if row_filter.ids is None:
-        return None
-    ids = jnp.asarray(row_filter.ids)
-    ids = jnp.where((ids < 0) | (ids >= n_rows), n_padded, ids)
-    return jnp.zeros(n_padded, bool).at[ids].set(True, mode="drop")

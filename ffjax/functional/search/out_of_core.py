@@ -18,8 +18,7 @@ from ffjax._internal.arrays import ALIGNMENT, AnyArray, aligned_empty, release_p
 from ffjax._internal.memmap import read_ahead
 from ffjax.kernels.top_k.block_max import Answers, take_best
 from ffjax.kernels.top_k.rows import RowFilter, listed_rows, of_flat
-from ffjax.kernels.top_k.search import no_answers, top_k_rows
-from ffjax.kernels.top_k.tiling import Tiling
+from ffjax.kernels.top_k.search import Plan, no_answers, top_k_rows
 from ffjax.storage import NdArray, Storage
 
 _BLOCK_BYTES = 1 << 26
@@ -46,29 +45,19 @@ class _Rows(NamedTuple):
 
 
 def search_out_of_core(
-    storage: Storage,
-    queries: Any,
-    row_filter: RowFilter,
-    *,
-    k: int,
-    metric: str,
-    n_rows: int,
-    tiling: Tiling | None = None,
+    storage: Storage, queries: Any, row_filter: RowFilter, n_rows: int, plan: Plan,
     block_bytes: int = _BLOCK_BYTES,
-    keep: float = KEEP,
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in blocks; not for use inside `jit`."""
-    batch = queries.shape[0]
-    best = no_answers(batch, k)
-    rows = _rows(storage, row_filter, n_rows, block_bytes, keep)
-    if batch == 0 or k == 0 or rows.n == 0:
+    best = no_answers(queries.shape[0], plan.k)
+    rows = _rows(storage, row_filter, n_rows, block_bytes)
+    if best[0].size == 0 or rows.n == 0:
         return best
     n_blocks = -(-rows.n // rows.at_once)
     size = min(rows.n, -(-rows.n // (n_blocks * _ALIGNED_ROWS)) * _ALIGNED_ROWS)
     # The last block reaches back, so that all have one size and share a program.
     starts = [min(start, rows.n - size) for start in range(0, rows.n, size)]
-    shape = (size, storage.shape[1])
-    search = partial(_search_block, queries=queries, shape=shape, k=k, metric=metric, tiling=tiling)
+    search = partial(_search_block, queries=queries, shape=(size, storage.shape[1]), plan=plan)
     ids, mask = row_filter.ids, row_filter.mask
     with ThreadPoolExecutor(1, thread_name_prefix="ffjax") as pool:
         coming, previous = pool.submit(rows.read, starts[0], size), None
@@ -86,11 +75,11 @@ def search_out_of_core(
             if previous is not None:
                 # One block is searched while the next is read; no third is in memory.
                 jax.block_until_ready(best)
-                release_pages(previous, keep=keep)
+                release_pages(previous, keep=KEEP)
             best, previous = after, block.flat if isinstance(block, MapSlice) else None
         jax.block_until_ready(best)
         if previous is not None:
-            release_pages(previous, keep=keep)
+            release_pages(previous, keep=KEEP)
     return best
 
 
@@ -114,27 +103,25 @@ def map_slice(matrix: np.ndarray, first: int, size: int) -> MapSlice:
     return MapSlice(flat, 0)
 
 
-def _rows(
-    storage: Storage, row_filter: RowFilter, n_rows: int, block_bytes: int, keep: float
-) -> _Rows:
+def _rows(storage: Storage, row_filter: RowFilter, n_rows: int, block_bytes: int) -> _Rows:
     if row_filter.ids is not None:
         ids = np.asarray(row_filter.ids)
         at_once = max(1, block_bytes // (4 * max(1, storage.shape[1])))
-        return _Rows(len(ids), 0, partial(_read_listed, storage, ids), at_once)
+
+        def listed(first: int, size: int) -> Storage:
+            return NdArray(storage.embedding(ids[first : first + size]))
+
+        return _Rows(len(ids), 0, listed, at_once)
     base = 0 if row_filter.start is None else max(0, int(row_filter.start))
     stop = n_rows if row_filter.stop is None else min(n_rows, int(row_filter.stop))
     if isinstance(storage, NdArray):
         read = partial(_read_in_place, np.asarray(storage.matrix), base)
     else:
-        read = partial(_read_block, storage, base, keep)
+        read = partial(_read_block, storage, base)
     arrays = jax.tree.leaves([getattr(storage, name) for name in storage.row_arrays])
     row_bytes = sum(array.nbytes for array in arrays) // max(1, len(storage))
     at_once = block_bytes // max(1, row_bytes) if arrays else _COMPOSED_ROWS
     return _Rows(max(0, stop - base), base, read, max(1, at_once))
-
-
-def _read_listed(storage: Storage, ids: np.ndarray, first: int, size: int) -> Storage:
-    return NdArray(storage.embedding(ids[first : first + size]))
 
 
 def _read_in_place(matrix: np.ndarray, base: int, first: int, size: int) -> MapSlice:
@@ -143,31 +130,23 @@ def _read_in_place(matrix: np.ndarray, base: int, first: int, size: int) -> MapS
     return rows
 
 
-def _read_block(storage: Storage, base: int, keep: float, first: int, size: int) -> Storage:
+def _read_block(storage: Storage, base: int, first: int, size: int) -> Storage:
     """Some rows on the device; the pages that they were read from are released."""
 
     def read(array: AnyArray) -> AnyArray:
         if not isinstance(array, np.memmap):
             return array
         copied = jax.device_put(np.array(array))
-        release_pages(array, keep=keep)
+        release_pages(array, keep=KEEP)
         return copied
 
     return jax.tree.map(read, storage.slice_rows(slice(base + first, base + first + size)))
 
 
-@partial(jax.jit, static_argnames=("shape", "k", "metric", "tiling"))
+@partial(jax.jit, static_argnames=("shape", "plan"))
 def _search_block(
-    best: Answers,
-    block: Array | Storage,
-    position: Array,
-    row_filter: RowFilter,
-    *,
-    queries: Array,
-    shape: tuple[int, int],
-    k: int,
-    metric: str,
-    tiling: Tiling | None,
+    best: Answers, block: Array | Storage, position: Array, row_filter: RowFilter, *,
+    queries: Array, shape: tuple[int, int], plan: Plan,
 ) -> Answers:
     """The best rows so far and of one block; among equal scores earlier blocks come first."""
     row, offset = position
@@ -181,7 +160,7 @@ def _search_block(
     elif exclude is not None:
         exclude = jnp.where((exclude >= row) & (exclude < row + shape[0]), exclude - row, -1)
     row_filter = row_filter._replace(ids=None, exclude=exclude)
-    scores, rows = top_k_rows(source, queries, k, metric, row_filter, tiling=tiling)
+    scores, rows = top_k_rows(source, queries, row_filter, plan)
     rows = jnp.where(rows < 0, -1, rows + row) if ids is None else listed_rows(rows, ids)
     scores = jnp.concatenate([best[0], scores], 1)
-    return take_best(scores, jnp.concatenate([best[1], rows], 1), k)
+    return take_best(scores, jnp.concatenate([best[1], rows], 1), plan.k)

@@ -1,5 +1,7 @@
 """The best rows of a source for each query: what every search runs on a device."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int32
@@ -18,29 +20,38 @@ from ffjax.kernels.top_k.rows import RowFilter, RowSource, listed_rows, of_liste
 from ffjax.kernels.top_k.tiling import ACCELERATOR, Tiling, for_platform
 
 
+class Plan(NamedTuple):
+    """How to search; hashable.
+
+    Attributes:
+        k: how many answers a query has.
+        metric: how rows are scored.
+        tiling: the sizes for a device; `None` inside a caller's `jit`, where it is not known.
+        recall: the share of the best rows that an approximate search is expected to find.
+    """
+
+    k: int
+    metric: str
+    tiling: Tiling | None = None
+    recall: float | None = None
+
+
 def top_k_rows(
-    source: RowSource,
-    queries: Float[Array, "batch *terms dims"],
-    k: int,
-    metric: str,
-    row_filter: RowFilter,
-    *,
-    recall: float | None = None,
-    tiling: Tiling | None = None,
+    source: RowSource, queries: Float[Array, "batch *terms dims"], row_filter: RowFilter, plan: Plan
 ) -> Answers:
     """The `k` rows with the highest scores for each query, best first.
 
     Equal scores come in the order of the rows, and missing answers are row -1 with a score of minus
     infinity. To be called inside `jit`, `vmap` or `shard_map`; gradients flow to the queries and to
-    the rows that are answers. An approximate search is expected to find the share `recall`.
+    the rows that are answers.
     """
+    k, metric, tiling, recall = plan
     if row_filter.ids is not None:
         ids = row_filter.ids
         listed = of_listed(source, jnp.asarray(ids))
         listed = listed._replace(n_rows=len(ids) if source.n_rows else 0)
         row_filter = row_filter.of_listed(source.n_rows)
-        options = {"recall": recall, "tiling": tiling}
-        scores, positions = top_k_rows(listed, queries, k, metric, row_filter, **options)
+        scores, positions = top_k_rows(listed, queries, row_filter, plan)
         return scores, listed_rows(positions, ids) if listed.n_rows else positions
     if not queries.shape[0] or not k or not source.n_rows:
         return no_answers(queries.shape[0], k)
@@ -58,14 +69,10 @@ def top_k_rows(
 
 
 def best_of_rows(
-    source: RowSource,
-    queries: Float[Array, "batch dims"],
-    rows: Int32[Array, "batch n"],
-    k: int,
-    metric: str,
-    tiling: Tiling | None = None,
+    source: RowSource, queries: Array, rows: Int32[Array, "batch n"], plan: Plan
 ) -> Answers:
     """As `top_k_rows`, among the rows listed for each query, each once; -1 is padding."""
+    k, metric, tiling, _ = plan
     if not source.n_rows or not rows.size:
         return no_answers(queries.shape[0], k)
 

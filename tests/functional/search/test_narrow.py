@@ -9,6 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 import ffjax
 from ffjax.functional.search.on_device import search_on_device
 from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.search import Plan
 from ffjax.kernels.top_k.tiling import CPU
 from tests.builders import storage
 from tests.functional.search.reference import normals
@@ -80,8 +81,8 @@ def test_no_copy_of_the_rows_is_made(kind, metric, batch):
         "bfloat16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.bfloat16)),
         "float16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.float16)),
     }[kind]
-    options = {"k": 10, "metric": metric, "n_rows": rows, "tiling": CPU}
-    lowered = search_on_device.lower(stored, jnp.ones((batch, dims)), RowFilter(), **options)
+    args = stored, jnp.ones((batch, dims)), RowFilter(), rows, Plan(10, metric, CPU)
+    lowered = search_on_device.lower(*args)
     assert lowered.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 4
 
 

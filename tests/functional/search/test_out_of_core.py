@@ -1,6 +1,7 @@
 """Search of memory maps, in blocks."""
 
 import itertools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import ffjax
 from ffjax.functional.search import out_of_core as blocks
 from ffjax.functional.search.arguments import row_filter
 from ffjax.functional.search.out_of_core import map_slice, search_out_of_core
+from ffjax.kernels.top_k.search import Plan
 from tests.builders import WORDS, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
@@ -31,8 +33,9 @@ def in_blocks(stored, queries, k, *, candidates=None, exclude=None, metric="dot"
     n_rows = len(stored) if n_rows is None else n_rows
     exclude = None if exclude is None else jnp.asarray(exclude)
     allowed = row_filter(candidates, exclude, n_rows)
-    options = {"k": k, "metric": metric, "n_rows": n_rows, "block_bytes": 2000, "keep": 0.0}
-    return ffjax.TopK(*search_out_of_core(stored, jnp.asarray(queries), allowed, **options))
+    args = stored, jnp.asarray(queries), allowed, n_rows, Plan(k, metric)
+    with mock.patch.object(blocks, "KEEP", 0.0):  # so that pages are released
+        return ffjax.TopK(*search_out_of_core(*args, block_bytes=2000))
 
 
 @pytest.mark.parametrize("n_rows", [1, 31, 96, 1000])

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ffjax.kernels.top_k.rows import RowFilter, of_matrix
-from ffjax.kernels.top_k.search import top_k_rows
+from ffjax.kernels.top_k.search import Plan, top_k_rows
 from ffjax.kernels.top_k.tiling import CPU
 
 # Many chunks, many blocks of queries, many gathers, and thresholds wherever they may be.
@@ -20,4 +20,4 @@ def search(matrix, queries, row_filter=NO_FILTER, *, k=9, metric="dot", n_rows=N
     """`top_k_rows` of a matrix."""
     matrix, queries = jnp.asarray(matrix), jnp.asarray(queries)  # without `jit` they may be NumPy's
     source = of_matrix(matrix, n_rows)
-    return top_k_rows(source, queries, k, metric, row_filter, tiling=tiling)
+    return top_k_rows(source, queries, row_filter, Plan(k, metric, tiling))
