@@ -46,13 +46,7 @@ class ChunkId(IntEnum):
     FloretSubwordVocab = 9
 
 
-VOCABS = (
-    ChunkId.SimpleVocab,
-    ChunkId.BucketSubwordVocab,
-    ChunkId.FastTextSubwordVocab,
-    ChunkId.ExplicitSubwordVocab,
-    ChunkId.FloretSubwordVocab,
-)
+VOCABS = tuple(kind for kind in ChunkId if kind.name.endswith("Vocab"))
 STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
 # The numbers with which the body of a chunk begins.
 _HEADS = {

@@ -157,8 +157,10 @@ def describe(stream: Stream) -> dict[str, Any]:
                 facts["norms"] = _length(tree["norms"])
             if tree["metadata"] is not None:
                 facts["metadata"] = list(tomllib.loads(tree["metadata"]))
-            if tree["training"] is not None:
-                facts |= _training(tree["training"])
+            if (training := tree["training"]) is not None:
+                output = training["output"]
+                facts |= {"tokens": training["n_tokens"], "labels": _count(training["labels"])}
+                facts["output_rows"] = None if output is None else _storage(output)["rows"]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             expected, got = "the tree of embeddings", f"an error: {error!r}"
             raise source.error(chunk="snapshot", expected=expected, got=got) from error
@@ -206,12 +208,6 @@ def _storage(tree: Tree) -> Tree:
         "rotated": tree["projection"] is not None,
         "row_norms": tree["norms"] is not None,
     }
-
-
-def _training(tree: Tree) -> Tree:
-    output = tree["output"]
-    rows = None if output is None else _storage(output)["rows"]
-    return {"tokens": tree["n_tokens"], "labels": _count(tree["labels"]), "output_rows": rows}
 
 
 def _count(strings: Tree | None) -> int:
