@@ -1,7 +1,7 @@
 """fastText's supervised models as classifiers: errors that are documented, or sane answers."""
 
 import ffjax
-from ffjax.formats.fasttext import entries
+from ffjax.formats.fasttext import dictionary
 from tests.formats.fasttext import files
 from tests.fuzz.classifier_texts import check_answers
 from tests.fuzz.fasttext_files import quantized, write
@@ -13,7 +13,7 @@ SEEDS = [
     quantized(3, norms=False, pruned=True),
     quantized(2, norms=True, pruned=False),
 ]
-entries._MIN_WINDOW_BYTES = 32
+dictionary._MIN_WINDOW_BYTES = 32
 
 
 def target(data: bytes) -> None:
