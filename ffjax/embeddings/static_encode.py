@@ -5,6 +5,7 @@ the numbers are the same ones.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +24,9 @@ from ffjax.strings.tokenizer_file import TokenizerFile
 _BLOCK_CHARACTERS, _BLOCK_TEXTS = 1 << 19, 1 << 10
 # Added to the length by which a vector is divided, as in model2vec.
 _EPSILON = 1e-32
+
+# Texts that are tokenized at a time, after the number of the first.
+_Block = tuple[int, Any]
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "int8")
 # Numbers of vectors that are computed at a time, which stay in a CPU's cache.
 _VECTOR_NUMBERS = 1 << 18
@@ -103,8 +107,9 @@ def encode(
     counts = np.empty(len(texts), np.int32)
 
     def encode_block(block: _Block) -> None:
-        tokens = rules.choose(block.tokens())
-        n, lines = tokens.counts, slice(block.start, block.start + len(block.texts))
+        tokens = _tokens(tokenizer, rules, block)
+        start, block_texts = block
+        n, lines = tokens.counts, slice(start, start + len(block_texts))
         counts[lines] = n
         for chunk, totals in rows.sums(tokens):
             out = vectors[lines][chunk]
@@ -137,25 +142,20 @@ def encode_as_before(tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: R
 
 def tokenize(tokenizer: Tokenizer, texts: Any, rules: Rules) -> Ragged:
     """The tokens of texts that count."""
-    lists = map_blocks(lambda block: rules.choose(block.tokens()), _blocks(tokenizer, texts, rules))
+    lists = map_blocks(partial(_tokens, tokenizer, rules), _blocks(tokenizer, texts, rules))
     return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
 
 
-class _Block(NamedTuple):
-    """Some texts that are tokenized at a time, of which the first has the number `start`."""
-
-    tokenizer: Tokenizer
-    texts: Any
-    start: int
-
-    def tokens(self) -> Ragged:
-        if not self.tokenizer.settings.divides:
-            return self.tokenizer.texts(self.texts)
-        try:
-            lines = as_lines(self.texts, newline=" ")
-        except ValueError:  # which names the number of the text
-            lines = as_lines([""] * self.start + list(self.texts), newline=" ")
-        return self.tokenizer.lines(lines)
+def _tokens(tokenizer: Tokenizer, rules: Rules, block: _Block) -> Ragged:
+    """The tokens of a block that count."""
+    start, texts = block
+    if not tokenizer.settings.divides:
+        return rules.choose(tokenizer.texts(texts))
+    try:
+        lines = as_lines(texts, newline=" ")
+    except ValueError:  # which names the number of the text
+        lines = as_lines([""] * start + list(texts), newline=" ")
+    return rules.choose(tokenizer.lines(lines))
 
 
 def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
@@ -174,7 +174,7 @@ def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
     number = (np.cumsum(sizes) - sizes) // size
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
     spans = zip(bounds[:-1], bounds[1:], strict=True)
-    return [_Block(tokenizer, texts[start:end], start) for start, end in spans if end > start]
+    return [(start, texts[start:end]) for start, end in spans if end > start]
 
 
 def checked_arrays(rows: Any, mapping: Any, weights: Any, tokenizer: TokenizerFile) -> TokenRows:
