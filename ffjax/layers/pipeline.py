@@ -123,28 +123,30 @@ def _attribute(cursor: Cursor, column: Any) -> str:
 
 def _check_shapes(cursor: Cursor, weights: Tok2VecWeights) -> None:
     """Checks that each layer takes what the one before it gives."""
-    window, layers = weights.window, (weights.mixer, *weights.layers)
+
+    def check(field: str, array: Any, *shape: int | None) -> None:
+        pairs = zip(array.shape, shape, strict=False)
+        fits = array.size and array.ndim == len(shape) and all(m in (n, None) for n, m in pairs)
+        if not fits:
+            expected = ", ".join("any" if n is None else str(n) for n in shape)
+            raise cursor.error(field, f"the shape [{expected}]", str(list(array.shape)), offset=0)
+
+    window, bias = weights.window, weights.mixer.bias
     if type(window) is not int or window < 0:
         raise cursor.error("window_size", "a number from 0", repr(window)[:64], offset=0)
-    bias = weights.mixer.bias
     width = bias.shape[0] if bias.ndim else 0
-    shapes: list[tuple[str, Any, tuple]] = []
-    shapes += [(f"table {i}", table, (None, width)) for i, table in enumerate(weights.tables)]
-    n_inputs = width * len(shapes)
+    for i, table in enumerate(weights.tables):
+        check(f"table {i}", table, None, width)
+    n_inputs = width * len(weights.tables)
     if weights.static is not None:
-        shapes.append(("static_vectors: W", weights.static, (width, None)))
+        check("static_vectors: W", weights.static, width, None)
         n_inputs += width
-    for i, (weight, bias, scale, shift) in enumerate(layers):
-        shapes.append((f"maxout {i}: W", weight, (width, None, n_inputs)))
-        shapes.append((f"maxout {i}: b", bias, weight.shape[:2]))
-        shapes += [(f"layernorm {i}", array, (width,)) for array in (scale, shift)]
+    for i, (weight, bias, scale, shift) in enumerate((weights.mixer, *weights.layers)):
+        check(f"maxout {i}: W", weight, width, None, n_inputs)
+        check(f"maxout {i}: b", bias, *weight.shape[:2])
+        check(f"layernorm {i}", scale, width)
+        check(f"layernorm {i}", shift, width)
         n_inputs = width * (2 * window + 1)
-    for field, array, expected in shapes:
-        pairs = zip(array.shape, expected, strict=False)
-        is_other = len(array.shape) != len(expected) or not array.size
-        if is_other or any(m not in (n, None) for n, m in pairs):
-            shape = ", ".join("any" if n is None else str(n) for n in expected)
-            raise cursor.error(field, f"the shape [{shape}]", str(list(array.shape)), offset=0)
 
 
 def _read_norms(folder: Folder, root: str) -> dict[Any, Any]:
