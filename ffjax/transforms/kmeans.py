@@ -140,7 +140,11 @@ def _nearest_in(points: Array, codebook: Array) -> Array:
             # What rounding takes below zero is as near as can be.
             product = jnp.maximum(product, 0).reshape(chunk, _LINES, -1)
         for j in range(chunk):
-            distance = _distance(lines, compared[j]) if product is None else product[j]
+            if product is None:
+                differences = [x - y for x, y in zip(lines, compared[j], strict=True)]
+                distance = sum(x * x for x in differences)
+            else:
+                distance = product[j]
             bits = lax.bitcast_convert_type(distance, jnp.int32)
             best = jnp.minimum(best, (bits & ~(centroids - 1)) | (first + j))
         return best
@@ -148,14 +152,6 @@ def _nearest_in(points: Array, codebook: Array) -> Array:
     start = jnp.full(lines.shape[1:], jnp.iinfo(jnp.int32).max, jnp.int32)
     best = lax.fori_loop(0, centroids // chunk, compare, start)
     return best.reshape(rows) & (centroids - 1)
-
-
-def _distance(lines: Array, centroid: Array) -> Array:
-    total = jnp.zeros(lines.shape[1:], jnp.float32)
-    for coordinate in range(centroid.shape[0]):
-        difference = lines[coordinate] - centroid[coordinate]
-        total = total + difference * difference
-    return total
 
 
 def _means(points: Array, codes: Array, codebook: Array) -> Array:

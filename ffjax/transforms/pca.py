@@ -79,9 +79,9 @@ def reduce_dims(
         (50, 'munich')
     """
     check_embeddings(embeddings)
-    center, progress = check_flag("center", center), progress or ignore
-    components = principal_components(embeddings, dims, center=center, progress=progress)
-    return project(embeddings, components, progress=progress)
+    center, options = check_flag("center", center), {"progress": progress or ignore}
+    components = principal_components(embeddings, dims, center=center, **options)
+    return project(embeddings, components, **options)
 
 
 def principal_components(
@@ -127,23 +127,20 @@ def project(
     embeddings: Embeddings, components: Components, *, progress: Progress = ignore
 ) -> Embeddings:
     """Embeddings whose rows are projected onto components, as `reduce_dims` says."""
-    storage, n_words = embeddings.storage, embeddings.vocab.n_word_rows
-    n_trained = _n_trained(embeddings)
-    matrix = aligned_empty((len(storage), components.basis.shape[1]), storage.dtype)
-    norms = None if embeddings.norms is None else aligned_empty((n_words,), np.float32)
+    vocab, n_rows, n_trained = embeddings.vocab, len(embeddings.storage), _n_trained(embeddings)
+    matrix = aligned_empty((n_rows, components.basis.shape[1]), embeddings.storage.dtype)
+    norms = np.empty(0 if embeddings.norms is None else vocab.n_word_rows, np.float32)
     basis, center = jnp.asarray(components.basis), jnp.asarray(components.center)
-    for start, block, count in _blocks(embeddings, len(storage)):
+    for start, block, count in _blocks(embeddings, n_rows):
         stop, rows = start + count, _projected(block, center, basis)
         matrix[start:stop] = np.asarray(rows)[:count]
-        if norms is not None and start < n_words:
-            words = min(stop, n_words) - start
-            unit, row_norms = normalize(rows)
-            norms[start : start + words] = np.asarray(row_norms)[:words]
-            matrix[start : start + words] = np.asarray(unit)[:words]
-        progress(n_trained + stop, n_trained + len(storage))
-    new_norms = None if norms is None else Norms(norms)
-    new_storage = NdArray(jax.device_put(matrix))
-    return Embeddings(new_storage, embeddings.vocab, new_norms, embeddings.metadata)
+        if start < len(norms):
+            words = slice(start, min(stop, len(norms)))
+            unit, lengths = (np.asarray(x)[: words.stop - start] for x in normalize(rows))
+            matrix[words], norms[words] = unit, lengths
+        progress(n_trained + stop, n_trained + n_rows)
+    new_norms = None if embeddings.norms is None else Norms(norms)
+    return Embeddings(NdArray(jax.device_put(matrix)), vocab, new_norms, embeddings.metadata)
 
 
 def _n_trained(embeddings: Embeddings) -> int:

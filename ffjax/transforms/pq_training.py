@@ -5,7 +5,7 @@ Ke and Sun, "Optimized Product Quantization" (2013): steps of k-means on rotated
 the rotation that brings rows nearest to what their codes stand for (orthogonal Procrustes).
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -107,24 +107,22 @@ def train_opq(rows: np.ndarray, settings: PQSettings, key: Array, progress: Prog
     vary more than the last: no step leads away from it.
     """
     columns = jnp.array(np.ascontiguousarray(rows.T))
-    dims, attempts = columns.shape[0], settings.attempts
-    shape = settings.subquantizers, settings.centroids, dims // settings.subquantizers
+    dims, n, attempts = len(columns), settings.subquantizers, settings.attempts
+    shape = n, settings.centroids, dims // n
     rotating = range(_FIRST_STEPS, _FIRST_STEPS + settings.iterations)
     n_steps = rotating.stop + _LAST_STEPS
     results: list[tuple[float, PQ]] = []
     for attempt in range(attempts):
         rotation_key, centroid_key = jax.random.split(jax.random.fold_in(key, attempt))
-        rotation = random_rotation(dims, rotation_key)
-        if attempt == 0:
-            rotation = balanced_rotation(columns, settings.subquantizers)
+        rotation = random_rotation(dims, rotation_key) if attempt else balanced_rotation(columns, n)
         points = rotated(columns, rotation, jnp.zeros(shape, jnp.float32))
         codebooks = _first_centroids(points, settings.centroids, centroid_key)
         for number in range(n_steps):
+            if number == rotating.stop:
+                points = rotated(columns, rotation, codebooks)
             if number in rotating:
                 rotation, codebooks = alternate(columns, rotation, codebooks)
             else:
-                if number == rotating.stop:
-                    points = rotated(columns, rotation, codebooks)
                 codebooks = step(points, codebooks)
             jax.block_until_ready(codebooks)
             progress(attempt * n_steps + number + 1, attempts * n_steps)
@@ -140,15 +138,15 @@ def balanced_rotation(rows: Columns, subquantizers: int) -> Rotation:
     distributed: from the largest variance on, each axis goes to the subquantizer with the least
     product that has room for it.
     """
-    dims = rows.shape[0]
+    size = len(rows) // subquantizers
     centred = rows - rows.mean(1, keepdims=True)
     covariances = jnp.matmul(centred, centred.T, precision=_EXACT)
     variances, axes = np.linalg.eigh(np.asarray(covariances))
     variances = np.maximum(variances, 1e-9 * max(float(variances[-1]), 1e-30))
     logarithms = np.log(variances / variances.min())  # none below zero: products never shrink
     dealt: list[list[int]] = [[] for _ in range(subquantizers)]
-    for axis in range(dims - 1, -1, -1):
-        with_room = [group for group in dealt if len(group) < dims // subquantizers]
+    for axis in reversed(range(len(rows))):
+        with_room = [group for group in dealt if len(group) < size]
         min(with_room, key=lambda group: sum(logarithms[group])).append(axis)
     return jnp.array(axes[:, np.concatenate(dealt)])
 
@@ -166,9 +164,7 @@ def rotated(rows: Columns, rotation: Rotation, codebooks: Codebooks) -> Points:
     return points.reshape(subquantizers, dims_each, -1)
 
 
-def alternate(
-    rows: Columns, rotation: Rotation, codebooks: Codebooks
-) -> tuple[Rotation, Codebooks]:
+def alternate(rows: Columns, rotation: Rotation, codebooks: Codebooks) -> tuple[Array, Array]:
     """A step of k-means on rotated rows, then the best rotation for the resulting codes.
 
     These are three compiled programs: as one they take four times as long on a CPU (JAX 0.10).
@@ -185,9 +181,7 @@ def _aligned(rows: Array, targets: Array) -> Array:
     return jnp.matmul(u, vt, precision=_EXACT)
 
 
-def encode_rows(
-    storage: Storage, pq: PQ, norms: np.ndarray | None, progress: Progress
-) -> Array:
+def encode_rows(storage: Storage, pq: PQ, norms: Any, progress: Progress) -> Array:
     """The codes of all rows, which are first divided by their norms if these are given."""
     codes = aligned_empty((len(storage), pq.codebooks.shape[0]), np.uint8)
     padded = np.zeros(0)
@@ -203,11 +197,10 @@ def encode_rows(
 
 @jax.jit
 def _codes(rows: Array, pq: PQ) -> Array:
-    codebooks = jnp.asarray(pq.codebooks)
-    if pq.projection is None:
-        points = rows.T.reshape(codebooks.shape[0], codebooks.shape[2], -1)
-    else:
-        points = rotated(rows.T, jnp.asarray(pq.projection), codebooks)
+    codebooks, columns = jnp.asarray(pq.codebooks), rows.T
+    points = columns.reshape(codebooks.shape[0], codebooks.shape[2], -1)
+    if pq.projection is not None:
+        points = rotated(columns, jnp.asarray(pq.projection), codebooks)
     return nearest(points, codebooks).T.astype(jnp.uint8)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ffjax._internal.arguments import check_embeddings, key_of, whole_number
 from ffjax._internal.arrays import aligned_empty
@@ -70,7 +71,7 @@ def quantize(
     attempts: int | None = None,
     sample: int | None = None,
     normalize: bool | None = None,
-    key: jax.Array | np.ndarray | None = None,
+    key: Array | np.ndarray | None = None,
     progress: Report | None = None,
 ) -> QuantizeResult:
     """Embeddings whose rows take half of their bytes or far less.
@@ -155,7 +156,7 @@ def quantize(
         convert = to_int8 if method == "int8" else to_bfloat16
         narrow = convert(storage, partial(report, "Encoding"))
     quantized = embeddings.replace(storage=narrow)
-    return QuantizeResult(quantized, quality(embeddings, quantized, quality_key, report))
+    return QuantizeResult(quantized, _quality(embeddings, quantized, quality_key, report))
 
 
 def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> PQSettings:
@@ -198,12 +199,7 @@ def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> 
 
 
 def _trained(
-    storage: Storage,
-    train: Any,
-    settings: PQSettings,
-    normalize: bool,
-    key: jax.Array,
-    report: Report,
+    storage: Storage, train: Any, settings: PQSettings, normalize: bool, key: Array, report: Report
 ) -> QuantizedArray:
     """Codes of all rows, and their norms unless all are 1, by codebooks trained on a sample."""
     norms = pq.norms_of(storage, partial(report, "Reading"))
@@ -283,8 +279,8 @@ def reconstruct(embeddings: Embeddings) -> Embeddings:
     return embeddings.replace(storage=NdArray(jax.device_put(matrix)))
 
 
-def quality(
-    original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report
+def _quality(
+    original: Embeddings, quantized: Embeddings, key: Array, report: Report
 ) -> QuantizationQuality:
     """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
     n_rows, dims = original.storage.shape
@@ -302,19 +298,14 @@ def quality(
         cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
         n_cosines += int((before > 0).sum())
         report("Measuring", stop, n_rows)
-    mean_cosine = cosines / n_cosines if n_cosines else 1.0
-    recall = _recall(original, quantized, key, report)
-    return QuantizationQuality(squares / (n_rows * dims), mean_cosine, recall)
-
-
-def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array, report: Report) -> float:
+    error, mean_cosine = squares / (n_rows * dims), cosines / n_cosines if n_cosines else 1.0
     n_words = original.vocab.n_word_rows
     # A floret table has rows but no words.
     searched = (original, quantized) if n_words else (original.storage, quantized.storage)
-    n_rows = n_words or len(original.storage)
+    n_rows = n_words or n_rows
     k = min(_NEIGHBOURS, n_rows - 1)
     if k < 1:
-        return 1.0
+        return QuantizationQuality(error, mean_cosine, 1.0)
     ids = jax.random.choice(key, n_rows, (min(_QUERIES, n_rows),), replace=False)
     ids = np.asarray(ids).astype(np.int32)
     queries = jnp.array(original.storage.read(ids)).astype(jnp.float32)
@@ -325,4 +316,5 @@ def _recall(original: Embeddings, quantized: Embeddings, key: jax.Array, report:
         neighbours.append(np.asarray(best.rows))
     report("Searching", 2, 2)
     before, after = neighbours
-    return float((before[:, :, None] == after[:, None, :]).any(2).mean())
+    recall = float((before[:, :, None] == after[:, None, :]).any(2).mean())
+    return QuantizationQuality(error, mean_cosine, recall)
