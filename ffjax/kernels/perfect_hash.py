@@ -118,11 +118,7 @@ class HashTable:
 
 
 def find(
-    table: HashTable,
-    data: UInt8[AnyArray, " capacity"],
-    offsets: Int32[AnyArray, " n_plus_1"],
-    strings: UInt8[AnyArray, "batch width"],
-    lengths: Int32[AnyArray, " batch"],
+    table: HashTable, data: AnyArray, offsets: AnyArray, strings: AnyArray, lengths: AnyArray
 ) -> Int32[Array, " batch"]:
     """The number of each string of a padded batch in the table of `HashTable.build`, or -1.
 
@@ -131,10 +127,11 @@ def find(
 
     Args:
         table: the hash table.
-        data: the bytes of its strings; at least 4 bytes follow the last string.
-        offsets: where each of them starts, and where the last one ends.
-        strings: the bytes of the strings to find; bytes after a string are not read.
-        lengths: bytes in use. Rows with a negative length, or one over the width, are not found.
+        data: the bytes of its strings, uint8; at least 4 bytes follow the last string.
+        offsets: where each of them starts, and where the last one ends, int32.
+        strings: the strings to find, uint8 `[batch, width]`; bytes after a string are not read.
+        lengths: bytes in use, int32 `[batch]`. Rows with a negative length, or one over the width,
+            are not found.
 
     Examples:
         >>> import ffjax

@@ -95,21 +95,19 @@ def _numpy(words: np.ndarray) -> ByteViews:
             f"`words`: expected an array of one dimension, got shape {words.shape}. "
             "Use `words.ravel()`."
         )
-    kind, width = words.dtype.kind, words.dtype.itemsize
-    if kind == "S" and width:
-        data = np.ascontiguousarray(words).view(np.uint8)
-    elif kind == "U" and width and words.dtype.isnative:
-        code_points, width = np.ascontiguousarray(words).view(np.uint32), width // 4
-        if code_points.max(initial=0) > 0x7F:
-            return ByteViews(*join_words(words.tolist()))
-        data = code_points.astype(np.uint8)
-    elif kind in "SUTO":
-        return ByteViews(*join_words(words.tolist()))
-    else:
+    kind, width, data = words.dtype.kind, words.dtype.itemsize, None
+    if kind not in "SUTO":
         raise TypeError(
             f"`words`: expected an array of strings, got {words.dtype}. "
             "For a buffer of bytes pass `offsets`."
         )
+    if kind == "S" and width:
+        data = np.ascontiguousarray(words).view(np.uint8)
+    if kind == "U" and width and words.dtype.isnative:
+        data, width = np.ascontiguousarray(words).view(np.uint32), width // 4
+    if data is None or (kind == "U" and data.max(initial=0) > 0x7F):
+        return ByteViews(*join_words(words.tolist()))
+    data = data.astype(np.uint8, copy=False)
     # A string ends with its last byte that is not NUL, as in NumPy.
     from_end = data.reshape(-1, width)[:, ::-1] != 0
     lengths = np.where(from_end.any(1), width - from_end.argmax(1), 0).astype(np.int32)
