@@ -12,6 +12,7 @@ Each measured figure comes from a fresh process.
 """
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -71,9 +72,9 @@ def files_entered(call: Callable[[], Any]) -> set[str]:
     entered: set[str] = set()
 
     def profile(frame: Any, event: str, _: Any) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_name != "<module>":
-            entered.add(code.co_filename)
+        # Neither modules nor bodies of classes, which run when they are imported, are functions.
+        if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            entered.add(frame.f_code.co_filename)
 
     threading.setprofile(profile)
     sys.setprofile(profile)

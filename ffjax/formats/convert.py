@@ -1,8 +1,9 @@
 """From one format to another, with the words and a few blocks of rows in memory.
 
-Rows of text, word2vec and floret files and of tables pass through a temporary file next to the
-target, since most formats say before the rows how many there are; so do rows that words share if
-the target needs a row for each word. finalfusion and fastText files and spaCy's folders are mapped.
+Rows of text, word2vec and floret files, of tables and of static models pass through a temporary
+file next to the target, since most formats say before the rows how many there are; so do rows that
+words share if the target needs a row for each word. finalfusion and fastText files and spaCy's
+folders are mapped.
 """
 
 from functools import partial
@@ -48,10 +49,10 @@ def convert(
     vectors are not scaled. Any other target is byte for byte what `save(load(source, mmap=True),
     target)` writes (without `mmap` if the source is a table, whose vectors are scaled).
     Warnings and errors are the same. Memory is needed for the words and for a few blocks of rows.
-    Rows of text, word2vec and floret files and of tables wait in a temporary file without a name,
-    next to the target (in the system's place for temporary files if the target is a descriptor).
-    finalfusion and fastText files are mapped; compressed ones are first decompressed into a
-    temporary file. The old target stays complete until the new one is.
+    Rows of text, word2vec and floret files, of tables and of static models wait in a temporary file
+    without a name, next to the target (in the system's place for temporary files if the target is a
+    descriptor). finalfusion and fastText files are mapped; compressed ones are first decompressed
+    into a temporary file. The old target stays complete until the new one is.
 
     Args:
         source: a path, a descriptor, which is closed afterwards as `open` does, or `hf://...`, as

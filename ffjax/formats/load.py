@@ -168,8 +168,8 @@ def load_stream(
 ) -> Embeddings:
     """Reads embeddings from a stream at its start, as `load` does.
 
-    Formats that can be read in order are, if `rows` makes what rows of so many dimensions are
-    appended to.
+    With `rows`, which makes a sink for rows of so many dimensions, files are read in order where
+    the format allows it.
     """
     reader, in_order = format.load, format.blocks and (rows is not None or not format.load)
     if in_order:

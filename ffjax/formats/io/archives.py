@@ -37,14 +37,66 @@ _ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, zl
 _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
 
 
-class Zip:
+class Archive:
+    """An archive, for errors: its file, and whether it is a zip or a tar."""
+
+    def __init__(self, file: File | None, kind: str) -> None:
+        self.file, self.chunk = file, f"{kind} archive"
+
+    def bad_member(
+        self, name: str, expected: str, got: str, hint: str | None = None
+    ) -> FormatError:
+        """An error about one of the files."""
+        what = {"field": f"member {name!r}", "expected": expected, "got": got, "hint": hint}
+        return FormatError(self.file, chunk=self.chunk, **what)
+
+    def several(self, names: list[str]) -> FormatError:
+        """An error about an archive of several files, or of none."""
+        got = f"several: {listed(names)}" if names else "none"
+        hint = "Choose one with `member=`." if names else None
+        return FormatError(self.file, chunk=self.chunk, expected="one file", got=got, hint=hint)
+
+    def chosen(self, names: list[str], member: str | None) -> str:
+        """The name of the member to read."""
+        name = default_member(names) if member is None else member
+        if name is None:
+            raise self.several(names)
+        if name not in names:
+            expected = f"a file of the {self.chunk}, which has {listed(names)}"
+            raise ValueError(f"`member`: expected {expected}, got {name!r}.")
+        return name
+
+    def checked_span(self, raw: Any, name: str, start: int, size: int) -> tuple[int, int]:
+        """Where the bytes of a file begin and end, which must be in the archive."""
+        length = raw.seek(0, io.SEEK_END)
+        if start + size > length:
+            raise self.bad_member(name, f"{size} bytes at byte {start}", f"a file of {length}")
+        return start, start + size
+
+    @contextmanager
+    def format_errors(self) -> Iterator[None]:
+        """Raises the errors of `tarfile` and `zipfile` as `FormatError`; those of the disk pass."""
+        try:
+            yield
+        except FormatError:
+            raise
+        except _ERRORS as error:
+            # An archive may say that a member begins before the file does: an invalid argument.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
+            expected, got = "a complete archive", str(error) or repr(error)
+            raise FormatError(self.file, chunk=self.chunk, expected=expected, got=got) from None
+
+
+class Zip(Archive):
     """An open zip archive."""
 
     def __init__(self, raw: Any, file: File | None) -> None:
-        self._raw, self._file = raw, file
-        with _format_errors(file, "zip"):
-            self._archive = zipfile.ZipFile(raw)
-            infos = self._archive.infolist()
+        super().__init__(file, "zip")
+        self._raw = raw
+        with self.format_errors():
+            self._zip = zipfile.ZipFile(raw)
+            infos = self._zip.infolist()
         # `is_dir` would fail if there is no name.
         self._infos = {x.filename: x for x in infos if not x.filename.endswith("/")}
         self.names = list(self._infos)
@@ -53,34 +105,34 @@ class Zip:
         """A file as a stream, by default the one of `default_member`; and its size."""
         if member is None and (format := by_names(self.names)) is not None:
             got, hint = format.title, format.advice
-            raise FormatError(self._file, offset=0, expected="one file", got=got, hint=hint)
-        info = self._infos[_chosen(self.names, member, self._file, "zip")]
-        _check_zipped(info, self._file)
-        with _format_errors(self._file, "zip"):
-            return _Member(self._archive.open(info), self._file, "zip"), info.file_size
+            raise FormatError(self.file, offset=0, expected="one file", got=got, hint=hint)
+        name = self.chosen(self.names, member)
+        info = self._infos[name]
+        limit = ALLOWANCE_BYTES + RATIO * info.compress_size
+        if info.flag_bits & 1:
+            raise self.bad_member(name, "a file that is not encrypted", "an encrypted one")
+        if info.compress_type not in _METHODS:
+            got = f"compression method {info.compress_type}"
+            raise self.bad_member(name, "a stored, deflated or bzip2 file", got)
+        if info.file_size > limit:
+            expected = f"at most {limit} bytes decompressed from {info.compress_size}"
+            hint = "Embeddings do not shrink that much. If these do, unpack the archive first."
+            raise self.bad_member(name, expected, str(info.file_size), hint)
+        with self.format_errors():
+            return _Member(self, self._zip.open(info)), info.file_size
 
     def span(self, name: str) -> tuple[int, int] | None:
         """Where the bytes of a file begin and end in the archive; `None` if it is compressed."""
         info = self._infos[name]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             return None
-        with _format_errors(self._file, "zip"):
+        with self.format_errors():
             self._raw.seek(max(0, info.header_offset))
             magic, name_bytes, extra_bytes = struct.unpack("<4s22xHH", self._raw.read(30))
-        start = info.header_offset + 30 + name_bytes + extra_bytes
         if magic != b"PK\3\4":
-            raise _bad_member(self._file, "zip", name, "a header", repr(magic))
-        return _checked_span(self._raw, self._file, "zip", name, start, info.file_size)
-
-
-def _checked_span(
-    raw: Any, file: File | None, kind: str, name: str, start: int, size: int
-) -> tuple[int, int]:
-    length = raw.seek(0, io.SEEK_END)
-    if start + size > length:
-        expected, got = f"{size} bytes at byte {start}", f"a file of {length}"
-        raise _bad_member(file, kind, name, expected, got)
-    return start, start + size
+            raise self.bad_member(name, "a header", repr(magic))
+        start = info.header_offset + 30 + name_bytes + extra_bytes
+        return self.checked_span(self._raw, name, start, info.file_size)
 
 
 def may_be_folder(head: bytes, limit: int, member: str | None) -> bool:
@@ -92,8 +144,7 @@ def may_be_folder(head: bytes, limit: int, member: str | None) -> bool:
         return not _ends_as_vectors(member)
     try:
         with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
-            while (info := archive.next()) is not None and info.isdir():
-                pass
+            info = next((info for info in archive if not info.isdir()), None)
             return info is not None and (info.size < limit or info.name.endswith(_WITH_ARRAYS))
     except _ERRORS:
         return False
@@ -101,25 +152,11 @@ def may_be_folder(head: bytes, limit: int, member: str | None) -> bool:
 
 def tar_spans(raw: Any, file: File | None) -> dict[str, tuple[int, int]]:
     """Where the regular files of a tar archive that can be sought begin and end, by their names."""
+    tar = Archive(file, "tar")
     raw.seek(0)
-    with _format_errors(file, "tar"), tarfile.open(fileobj=raw, mode="r:") as archive:
+    with tar.format_errors(), tarfile.open(fileobj=raw, mode="r:") as archive:
         files = [info for info in archive if info.isreg() and not info.issparse()]
-    bounds = ((info.name, info.offset_data, info.size) for info in files)
-    return {name: _checked_span(raw, file, "tar", name, *at) for name, *at in bounds}
-
-
-def _check_zipped(member: zipfile.ZipInfo, file: File | None) -> None:
-    name, method, size = member.filename, member.compress_type, member.compress_size
-    limit = ALLOWANCE_BYTES + RATIO * size
-    if member.flag_bits & 1:
-        raise _bad_member(file, "zip", name, "a file that is not encrypted", "an encrypted one")
-    if method not in _METHODS:
-        expected, got = "a stored, deflated or bzip2 file", f"compression method {method}"
-        raise _bad_member(file, "zip", name, expected, got)
-    if member.file_size > limit:
-        expected, got = f"at most {limit} bytes decompressed from {size}", str(member.file_size)
-        hint = "Embeddings do not shrink that much. If these do, unpack the archive first."
-        raise _bad_member(file, "zip", name, expected, got, hint)
+    return {x.name: tar.checked_span(raw, x.name, x.offset_data, x.size) for x in files}
 
 
 def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.RawIOBase:
@@ -127,7 +164,7 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
 
     Archives are read in order, so only after this member an error can say that there are others.
     """
-    names: list[str] = []
+    tar, names = Archive(file, "tar"), list[str]()
 
     def files() -> Iterator[tarfile.TarInfo]:
         while (info := archive.next()) is not None:
@@ -139,20 +176,50 @@ def open_tar(stream: Any, file: File | None, member: str | None = None) -> io.Ra
         for _ in files():
             pass
         if member is None:
-            _chosen(names, None, file, "tar")
+            tar.chosen(names, None)
         while stream.read(_READ_BYTES):
             pass  # up to the checksum of the compressed stream around the archive
 
-    with _format_errors(file, "tar"):
+    with tar.format_errors():
         archive = tarfile.open(fileobj=stream, mode="r|", bufsize=_READ_BYTES)
         is_chosen = _may_hold_vectors if member is None else member.__eq__
         info = next((info for info in files() if is_chosen(info.name)), None)
     if info is None:
-        _chosen(names, member, file, "tar")
-        raise several(file, "tar", names)
+        tar.chosen(names, member)
+        raise tar.several(names)
     if not info.isreg() or info.issparse():
-        raise _bad_member(file, "tar", info.name, "a regular file", "another kind")
-    return _Member(archive.extractfile(info), file, "tar", finish, archive)
+        raise tar.bad_member(info.name, "a regular file", "another kind")
+    return _Member(tar, archive.extractfile(info), finish, archive)
+
+
+class _Member(io.RawIOBase):
+    """The data of one member; `at_end` is called once they have been read."""
+
+    def __init__(self, archive: Archive, data: Any, at_end: Any = None, tar: Any = None) -> None:
+        self._archive, self._data, self._at_end, self._tar = archive, data, at_end, tar
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills the start of a buffer; 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        with self._archive.format_errors():
+            data = self._data.read(len(view))
+            if len(view) and not data and self._at_end is not None:
+                self._at_end()
+                self._at_end = None
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Closes a tar archive too."""
+        if not self.closed:
+            self._data.close()
+            if self._tar is not None:
+                self._tar.close()
+        super().close()
 
 
 def default_member(names: list[str]) -> str | None:
@@ -183,81 +250,8 @@ def _ends_as_vectors(name: str) -> bool:
     return ending in {*by_ending(), ".bin", ".kv"}
 
 
-def _chosen(names: list[str], member: str | None, file: File | None, kind: str) -> str:
-    """The name of the member to read."""
-    name = default_member(names) if member is None else member
-    if name is None:
-        raise several(file, kind, names)
-    if name not in names:
-        expected = f"a file of the {kind} archive, which has {listed(names)}"
-        raise ValueError(f"`member`: expected {expected}, got {name!r}.")
-    return name
-
-
-class _Member(io.RawIOBase):
-    """The data of one member; `at_end` is called once they have been read."""
-
-    def __init__(
-        self, data: Any, file: Any, kind: str, at_end: Any = None, archive: Any = None
-    ) -> None:
-        self._data, self._file, self._kind = data, file, kind
-        self._at_end, self._archive = at_end, archive
-
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fills the start of a buffer; 0 at the end."""
-        view = memoryview(buffer).cast("B")
-        with _format_errors(self._file, self._kind):
-            data = self._data.read(len(view))
-            if len(view) and not data and self._at_end is not None:
-                self._at_end()
-                self._at_end = None
-        view[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Closes a tar archive too."""
-        if not self.closed:
-            self._data.close()
-            if self._archive is not None:
-                self._archive.close()
-        super().close()
-
-
-def _bad_member(
-    file: File | None, kind: str, name: str, expected: str, got: str, hint: str | None = None
-) -> FormatError:
-    chunk, field = f"{kind} archive", f"member {name!r}"
-    return FormatError(file, chunk=chunk, field=field, expected=expected, got=got, hint=hint)
-
-
-def several(file: File | None, kind: str, names: list[str]) -> FormatError:
-    """An error about an archive of several files, or of none."""
-    got = f"several: {listed(names)}" if names else "none"
-    hint = "Choose one with `member=`." if names else None
-    return FormatError(file, chunk=f"{kind} archive", expected="one file", got=got, hint=hint)
-
-
 def listed(names: list[str]) -> str:
     """The first of some names, for errors; those of files that may hold vectors."""
     names = list(filter(_may_hold_vectors, names)) or names
     names = sorted(names, key=lambda name: not _ends_as_vectors(name))
     return ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
-
-
-@contextmanager
-def _format_errors(file: File | None, kind: str) -> Iterator[None]:
-    """Raises the errors of `tarfile` and `zipfile` as `FormatError`; those of the disk pass."""
-    try:
-        yield
-    except FormatError:
-        raise
-    except _ERRORS as error:
-        # An archive may say that a member begins before the file does: an invalid argument.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
-        chunk, got = f"{kind} archive", str(error) or repr(error)
-        raise FormatError(file, chunk=chunk, expected="a complete archive", got=got) from None

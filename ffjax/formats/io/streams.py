@@ -23,7 +23,7 @@ from typing import Any
 from ffjax._internal.file_arguments import check_file
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
-from ffjax.formats.io.archives import Zip, may_be_folder, open_tar, several, tar_spans
+from ffjax.formats.io.archives import Archive, Zip, may_be_folder, open_tar, tar_spans
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import Decompressed, compression_of
 from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
@@ -219,7 +219,7 @@ def _archive(
             size = data.stop - data.start if isinstance(data, _Section) else None
             yield Stream(file, data, inside, size)
 
-    error = several(file, kind, names)
+    error = Archive(file, kind).several(names)
     return Stream(file, NoBytes(error), wrapping, folder=Folder(file, names, open_file))
 
 
