@@ -8,9 +8,9 @@
 come in order. There are no words: every word is hashed to several rows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Unpack
+from typing import Unpack
 
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.file_arguments import check_no_limit
@@ -127,7 +127,16 @@ def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOpti
         >>> path.read_text().splitlines()
         ['2 2 3 4 1 2166136261 < >', '0 1.0 0.0', '1 0.0 1.0']
     """
-    vocab = _floret_vocab(embeddings, options)
+    vocab = check_plain(embeddings, "floret files", options, TableOptions).vocab
+    if not isinstance(vocab, FloretVocab):
+        raise TypeError(
+            "`embeddings`: expected a FloretVocab, since floret files hold no words and only "
+            f"floret's hashes, got {vocab!r}."
+        )
+    for marker in vocab.markers:
+        if len(marker.split()) != 1 or marker != marker.strip():
+            expected = "expected markers without whitespace, not empty"
+            raise ValueError(f"`embeddings`: {expected}, got {marker!r}.")
     storage, indexer = embeddings.storage, vocab.subword_indexer
     if indexer.min_n == 1 and not indexer.skip_edge_unigrams:
         warn_user(
@@ -141,18 +150,3 @@ def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOpti
         for start, rows in storage.row_blocks(rows=_BLOCK_ROWS):
             values = format_rows(rows)
             out.write(b"".join(b"%d %s\n" % line for line in enumerate(values, start)))
-
-
-def _floret_vocab(embeddings: Any, options: Mapping[str, Any]) -> FloretVocab:
-    vocab = check_plain(embeddings, "floret files", options, TableOptions).vocab
-    if not isinstance(vocab, FloretVocab):
-        raise TypeError(
-            "`embeddings`: expected a FloretVocab, since floret files hold no words and only "
-            f"floret's hashes, got {vocab!r}."
-        )
-    for marker in vocab.markers:
-        if len(marker.split()) != 1 or marker != marker.strip():
-            raise ValueError(
-                f"`embeddings`: expected markers without whitespace, not empty, got {marker!r}."
-            )
-    return vocab

@@ -21,17 +21,17 @@ from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
+from ffjax.formats import word2vec_rows
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows import export, row_blocks
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
-from ffjax.formats.word2vec_rows import SAMPLE_ROWS, SHIFT_HINT, RowChunk, find_vectors
+from ffjax.formats.word2vec_rows import SHIFT_HINT, RowChunk, find_vectors
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
 _MAX_WORD_BYTES = 1 << 20
-_SPACE = b" "[0]
 
 
 def load_word2vec(file: File | Stream, lossy: bool = False, limit: int | None = None) -> Embeddings:
@@ -114,9 +114,9 @@ class _Reader(row_blocks.BlockReader):
                 chunk = RowChunk(self.stream, self.n_rows, self.dims, data, vectors, *where)
                 if not self.is_complete and row + len(vectors) == n_read:
                     # Rows after the last one show whether it is shifted.
-                    n_rows = min(n_read + SAMPLE_ROWS, self.n_rows) - row
-                    vectors_after = find_vectors(data, self.dims, n_rows)
-                    replace(chunk, vectors=vectors_after).last(2 * SAMPLE_ROWS).check_sample()
+                    n_rows = min(n_read + word2vec_rows.SAMPLE_ROWS, self.n_rows) - row
+                    sample = replace(chunk, vectors=find_vectors(data, self.dims, n_rows))
+                    sample.last(2 * word2vec_rows.SAMPLE_ROWS).check_sample()
                 yield chunk
                 carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
             elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
@@ -137,8 +137,8 @@ class _Reader(row_blocks.BlockReader):
         invalid = words.first_invalid()
         norms, n_infinite = self.norms(rows)
         data = words.host_data[: words.host_offsets[-1]]
-        is_utf8 = invalid is None
-        chunk.check_shift(data, words.host_offsets, rows, norms, n_infinite, is_utf8=is_utf8)
+        lengths, is_utf8 = word2vec_rows.finite_lengths(rows, norms, n_infinite), invalid is None
+        chunk.check_shift(data, words.host_offsets, lengths, is_utf8=is_utf8)
         words = self.checked_words(words, invalid, starts, chunk.offset)
         return row_blocks.Block(words, rows, norms, n_infinite)
 
@@ -209,13 +209,8 @@ def write_word2vec(
     """
     embeddings = export.check_plain(embeddings, "word2vec files", options)
     table = embeddings.vocab.table
-    export.check_line_feeds(table, "word2vec files")
-    with_space = export.words_with(table, _SPACE)
-    if len(with_space):
-        raise ValueError(
-            "`embeddings`: expected words without spaces, since word2vec files can't hold them, "
-            f"got {table[int(with_space[0])]!r}. Text files can."
-        )
+    export.check_without("\n", table, "word2vec files")
+    export.check_without(" ", table, "word2vec files", " Text files can.")
     with open_output(file) as out:
         out.write(f"{len(table)} {embeddings.dims}\n".encode())
         for words, rows in export.word_blocks(embeddings, unnormalize):

@@ -82,31 +82,24 @@ class RowChunk:
         data = np.frombuffer(b"".join(words), np.uint8)
         offsets = np.cumsum([0, *map(len, words)])
         rows = self.numbers()
-        is_utf8 = all(map(is_plain, words))
-        self.check_shift(data, offsets, rows, *row_norms(rows), is_utf8=is_utf8)
+        lengths, is_utf8 = finite_lengths(rows, *row_norms(rows)), all(map(is_plain, words))
+        self.check_shift(data, offsets, lengths, is_utf8=is_utf8)
 
     def check_shift(
-        self,
-        words: np.ndarray,
-        offsets: np.ndarray,
-        rows: np.ndarray,
-        norms: np.ndarray,
-        n_infinite: int,
-        *,
-        is_utf8: bool,
+        self, words: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, *, is_utf8: bool
     ) -> None:
         """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
-        lengths = norms
-        if n_infinite:
-            finite = np.isfinite(rows)
-            lengths = np.maximum(norms, np.abs(rows).max(axis=1, where=finite, initial=0))
         feeds = np.flatnonzero(words == _LF)
         if len(feeds):
             i = int(np.searchsorted(offsets, feeds[0], side="right")) - 1
             raise self._shifted(i, "with a line feed in it")
         controls = np.flatnonzero(words < _SPACE)
         is_text = is_utf8 and not len(controls)
-        for i in _too_long(lengths, is_text=is_text).tolist():
+        # Rows that are far longer than most, or than any should be if words are not text.
+        positive = lengths[lengths > 0]
+        usual = np.quantile(positive, 0.5, method="lower") if len(positive) else 1
+        is_absurd = lengths / _ABSURD > (usual if is_text else min(usual, 1))
+        for i in np.flatnonzero(is_absurd).tolist():
             numbers = np.abs(np.frombuffer(self.data, "<f4", self.dims, self.vectors[i]))
             if not is_text or np.fmin.reduce(numbers) < lengths[i] / _ABSURD:
                 raise self._shifted(i, "and a vector of absurd length")
@@ -120,7 +113,7 @@ class RowChunk:
                 raise self._shifted(i, "and a vector that begins with text")
         # After a longer shift comes a word that has bytes of a vector, or the end of the chunk.
         after = np.searchsorted(offsets, controls, side="right") - 1
-        for i in {*(after[after > 0] - 1).tolist(), len(norms) - 1}:
+        for i in {*(after[after > 0] - 1).tolist(), len(lengths) - 1}:
             start = int(self.vectors[i])
             n_bytes = self.data.find(b" ", start) - start
             if 4 * _MAX_SHIFT < n_bytes < 4 * self.dims and self._begins_with_text(i, n_bytes):
@@ -139,6 +132,13 @@ class RowChunk:
         where = {"chunk": f"row {self.row + i + 1} of {self.n_rows}", "field": "word"}
         got, hint = f"{shown(self.word(i))}, {problem}", f"The rows are shifted. {SHIFT_HINT}"
         return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
+
+
+def finite_lengths(rows: np.ndarray, norms: np.ndarray, n_infinite: int) -> np.ndarray:
+    """The norms of rows, or the largest finite number of those with NaN or infinity."""
+    if not n_infinite:
+        return norms
+    return np.maximum(norms, np.abs(rows).max(axis=1, where=np.isfinite(rows), initial=0))
 
 
 def find_vectors(data: bytes, dims: int, limit: int) -> np.ndarray:
@@ -160,10 +160,3 @@ def check_head(stream: Stream, n_rows: int, dims: int) -> None:
     vectors = find_vectors(data, dims, min(n_rows, SAMPLE_ROWS))
     if len(vectors):
         RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check_sample()
-
-
-def _too_long(lengths: np.ndarray, *, is_text: bool) -> np.ndarray:
-    """The rows that are far longer than most, or than any should be if words are not text."""
-    positive = lengths[lengths > 0]
-    usual = np.quantile(positive, 0.5, method="lower") if len(positive) else 1
-    return np.flatnonzero(lengths / _ABSURD > (usual if is_text else min(usual, 1)))

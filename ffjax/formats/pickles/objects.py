@@ -42,7 +42,8 @@ def array_of(machine: Machine, field: str, value: Any, ndim: int = 2) -> Array:
     """An array of floats, in the file, or in memory if its bytes are encoded there as text."""
     where = {"field": field, "offset": value.offset if isinstance(value, Record) else 0}
     shape, dtype, order, data = _fields(value)
-    if not _is_shape(shape, ndim):
+    sizes = shape if isinstance(shape, tuple) else ()
+    if len(sizes) != ndim or any(type(n) is not int or not 0 <= n < _MAX_SIZE for n in sizes):
         raise machine.error(f"an array of {ndim} dimensions", "something else", **where)
     code = _code(machine, dtype)
     if code is None:
@@ -67,12 +68,6 @@ def _fields(value: Any) -> tuple[Any, Any, Any, Any]:
             data, dtype, shape, order = arguments
             return shape, dtype, order, data
     return None, None, None, None
-
-
-def _is_shape(shape: Any, ndim: int) -> bool:
-    if not isinstance(shape, tuple) or len(shape) != ndim:
-        return False
-    return all(type(size) is int and 0 <= size < _MAX_SIZE for size in shape)
 
 
 def _code(machine: Machine, dtype: Any) -> str | None:

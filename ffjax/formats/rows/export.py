@@ -12,7 +12,6 @@ from ffjax.storage import Int8Array, QuantizedArray
 from ffjax.strings.string_table import StringTable
 
 _BLOCK_BYTES = 1 << 20  # what fits the cache
-_LF = ord("\n")
 
 
 class TableOptions(TypedDict, total=False):
@@ -97,14 +96,13 @@ def losses(embeddings: Embeddings) -> dict[str, str]:
     return lost
 
 
-def check_line_feeds(table: StringTable, what: str) -> None:
-    """Checks that no word holds a line feed."""
-    ids = words_with(table, _LF)
+def check_without(character: str, table: StringTable, what: str, hint: str = "") -> None:
+    """Checks that no word holds a line feed, or a space."""
+    ids = words_with(table, ord(character))
     if len(ids):
-        raise ValueError(
-            f"`embeddings`: expected words without line feeds, since {what} can't hold them, "
-            f"got {table[int(ids[0])]!r}."
-        )
+        kind, word = "spaces" if character == " " else "line feeds", table[int(ids[0])]
+        expected = f"expected words without {kind}, since {what} can't hold them"
+        raise ValueError(f"`embeddings`: {expected}, got {word!r}.{hint}")
 
 
 def words_with(table: StringTable, *values: int) -> np.ndarray:

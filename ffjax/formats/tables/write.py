@@ -38,7 +38,7 @@ def write_npy(
 ) -> None:
     """Writes the vectors as a matrix of NumPy, and the words into a file beside it, one a line."""
     table = export.check_plain(embeddings, "`.npy` files", options).vocab.table
-    export.check_line_feeds(table, "files of words")
+    export.check_without("\n", table, "files of words")
     if words_path is None:
         if isinstance(path, int):
             raise ValueError("`words_path`: expected the path of a file for the words, got None.")

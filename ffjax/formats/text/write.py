@@ -107,7 +107,7 @@ def _write(
     check_separator(sep)
     embeddings = export.check_plain(embeddings, "text files", options)
     table, separator = embeddings.vocab.table, sep.encode()
-    export.check_line_feeds(table, "text files")
+    export.check_without("\n", table, "text files")
     is_surplus = _check_first_lines(embeddings, unnormalize, separator, header=header)
     for i in export.words_with(table, *b" \t\r").tolist():
         word = table.raw(i)
