@@ -2,7 +2,6 @@
 
 from itertools import groupby
 
-import jax
 import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
@@ -14,6 +13,7 @@ from ffjax.formats.gensim.model import Model, Ngrams, open_model
 from ffjax.formats.io.binary import Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.opcodes import Raw, TextRun
+from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.formats.tables.npy import Array
 from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray
@@ -71,7 +71,7 @@ def load_gensim(
         vectors, ngrams = model.vectors(), model.ngrams()
         if ngrams is None:
             rows = _map(vectors, len(table)) if mmap else _read(vectors, len(table))
-            return Embeddings(NdArray(rows), SimpleVocab.of_different(table))
+            return Embeddings(to_storage(rows), SimpleVocab.of_different(table))
         indexer = _indexer(model, ngrams, table)
         vocab = FastTextVocab(table, indexer)
         if mmap:
@@ -128,12 +128,12 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
         raise model.error("hash2index", expected, str(error)) from error
 
 
-def _read(array: Array, n: int) -> jax.Array:
+def _read(array: Array, n: int) -> np.ndarray:
     """The first rows, in memory; 16-bit floats stay what they are."""
-    is_half = array.dtype.itemsize == 2
-    rows = aligned_empty((n, array.shape[1]), np.float16 if is_half else np.float32)
+    dtype = np.float16 if array.dtype.itemsize == 2 else np.float32
+    rows = aligned_empty((n, array.shape[1]), dtype)
     _read_into(array, rows)
-    return jax.device_put(rows)
+    return rows
 
 
 def _read_into(array: Array, rows: np.ndarray) -> None:

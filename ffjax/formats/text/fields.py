@@ -3,8 +3,7 @@
 import codecs
 import re
 
-SAMPLE_LINES = 64
-"""Lines from which to tell the number of values."""
+SAMPLE_LINES = 64  # from which to tell the number of values
 
 SEPARATORS = b" \t\r\n"
 FIELD = re.compile(rb"[^ \t\r\n]+")

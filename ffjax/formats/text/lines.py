@@ -31,11 +31,10 @@ _BLOCK_NUMBERS = 1 << 15
 _TRAILING_SEPARATORS = 4  # before the line feed, skipped without the slow path
 _LF, _SPACE, _TAB, _CR = b"\n \t\r"
 
+# Makes the error for a byte of the block: `fail(offset, expected, got, field=, hint=)`.
 Fail = Callable[..., FormatError]
-"""Makes the error for a byte of the block: `fail(offset, expected, got, field=, hint=)`."""
-
+# Whether a word of several fields has values in it, so that its line has too many.
 IsSurplus = Callable[[bytes], Any]
-"""Whether a word of several fields has values in it, so that its line has too many."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,11 @@ def parse_lines(
     if np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF) * (2 * dims + 1) > n_bytes:
         # Some lines are too short, and `dims` values for each may not fit in memory. All that is
         # not an error is empty lines at the end.
-        lines = _Block(buffer, n_bytes, dims, fail, None, values=False).read_slowly()
-        n_bytes_parsed = n_bytes if lines.blank is None else lines.blank
+        block = _Block(buffer, n_bytes, dims, fail, None, False)
+        block.starts[1:] = np.flatnonzero(buffer[PAD : PAD + n_bytes] == _LF) + PAD + 1
+        block.slow[:], block.n = True, len(block.slow)
+        blank = block.finish().blank
+        n_bytes_parsed = n_bytes if blank is None else blank
     block = _Block(buffer, n_bytes_parsed, dims, fail, is_surplus, values)
     start, stop, size = PAD, PAD + n_bytes_parsed, _SEARCH_BYTES
     while start < stop:
@@ -86,8 +88,7 @@ class _Block:
     def __init__(
         self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, is_surplus: Any, values: bool
     ) -> None:
-        self.buffer, self.n_bytes, self.dims = buffer, n_bytes, dims
-        self.fail, self.is_surplus = fail, is_surplus
+        self.buffer, self.dims, self.fail, self.is_surplus = buffer, dims, fail, is_surplus
         n_lines = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
@@ -168,13 +169,6 @@ class _Block:
                 out[entry] = _float32(bytes(text[start:end]))
             except ValueError:
                 self.slow[entry // self.dims] = True
-
-    def read_slowly(self) -> Lines:
-        """Reads all lines one at a time."""
-        feeds = np.flatnonzero(self.buffer[PAD : PAD + self.n_bytes] == _LF)
-        self.starts[1:] = feeds + PAD + 1
-        self.slow[:], self.n = True, len(feeds)
-        return self.finish()
 
     def finish(self) -> Lines:
         """Reads the slow lines and drops the empty ones at the end."""
