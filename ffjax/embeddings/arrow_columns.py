@@ -1,17 +1,10 @@
-"""Answers as columns of Arrow, made from arrays of NumPy without objects of Python's."""
+"""Labels as columns of Arrow, made from arrays of NumPy without objects of Python's."""
 
 from typing import Any
 
 import numpy as np
 
 from ffjax.functional.classify import Labels
-
-
-def vector_column(vectors: np.ndarray) -> Any:
-    """Vectors `[n, dims]` as lists of a fixed size, over the same memory."""
-    import pyarrow as pa
-
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 
 def label_columns(names: list[str], answers: Labels, *, has_lists: bool) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ compiled code again sums the rows of that table line by line.
 """
 
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -140,15 +141,8 @@ def embed_text(
                 "`lowercase`, `strip_punctuation`: expected False in compiled code, got True. "
                 "Change the text before it becomes an array."
             )
-        return device_text.embed_text(
-            embeddings,
-            text,
-            n_words,
-            n_lines,
-            pooling=pooling,
-            weights=weights,
-            unnormalize=unnormalize,
-        )
+        settings = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
+        return device_text.embed_text(embeddings, text, n_words, n_lines, **settings)
     if is_traced((embeddings.storage, embeddings.vocab, weights)):
         raise TypeError(
             "`text`: expected a uint8 array with `n_words` and `n_lines` inside `jit`, got "
@@ -161,12 +155,11 @@ def embed_text(
         )
     rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
     text = text_bytes(text)
-    bounds = line_bounds(text, _BATCH_BYTES)
-    batches = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    batches = [text[start:end] for start, end in pairwise(line_bounds(text, _BATCH_BYTES))]
     ends = np.cumsum([0, *map(count_lines, batches)]).tolist()
     vectors = np.empty((ends[-1], embeddings.storage.shape[1]), np.float32)
     counts = np.empty(ends[-1], np.int32)
-    for batch, start, end in zip(batches, ends[:-1], ends[1:], strict=True):
+    for batch, (start, end) in zip(batches, pairwise(ends), strict=True):
         batch = simplify(batch, lowercase=lowercase, strip_punctuation=strip_punctuation)
         embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
     warn_of_zeros(embeddings, text, counts)
@@ -182,7 +175,7 @@ def embed_batch(
 ) -> None:
     """Writes the vectors and counts of the lines of a text whose words share a table."""
     bounds = line_bounds(text, _BLOCK_BYTES)
-    texts = [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    texts = [text[start:end] for start, end in pairwise(bounds)]
     by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
     look_up = _look_up_in_numpy if by_numpy else _look_up
     # Each step of a call is too small for several cores, so that each block gets its own thread.

@@ -8,7 +8,7 @@ See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from functools import partial
 from io import BufferedIOBase
 from typing import Any
@@ -83,11 +83,8 @@ def embed_file(
     is_path = check_source(source, target)
     descr = np.dtype(dtype).newbyteorder("<").str
     n_lines = 0
-    with ExitStack() as stack:
-        file: Any = source
-        if is_path:
-            file = stack.enter_context(open(file, "rb"))
-        out = stack.enter_context(atomic_write(target))
+    opened: Any = open(source, "rb") if is_path else nullcontext(source)  # type: ignore[arg-type]
+    with opened as file, atomic_write(target) as out:
         write_npy_header(out, descr, (0, embeddings.dims))
         for block in blocks(file):
             vectors, _ = embed(block)

@@ -11,7 +11,6 @@ import numpy as np
 from ffjax._internal.arguments import check_flag, check_word
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_choice, shown
-from ffjax.embeddings.arrow_columns import vector_column
 from ffjax.embeddings.classify_file import Settings
 from ffjax.embeddings.text import embed_text
 from ffjax.formats.fasttext.classifier import load_classifier
@@ -199,7 +198,10 @@ def _to_arrow(answer: Any) -> Any:
 
     if not isinstance(answer, np.ndarray):
         return answer
-    return vector_column(answer) if answer.ndim == 2 else pa.array(answer)
+    numbers = pa.array(answer.reshape(-1))
+    if answer.ndim == 1:
+        return numbers
+    return pa.FixedSizeListArray.from_arrays(numbers, answer.shape[1])  # over the same memory
 
 
 def _to_numpy(answer: Any) -> np.ndarray:
