@@ -102,8 +102,6 @@ def neighbours(
       ffjax neighbours demo -o neighbours.parquet
       ffjax neighbours words.fifu -k 100 -o neighbours.parquet
     """
-    if output == "-":
-        raise BadInput("expected a file for Parquet, got standard output.")
     check_output(output, source.file, ending=".parquet")
     emb = load(source, mmap=True)
     with task("Finding neighbours in", source.file, "neighbours", unit="rows") as bar:

@@ -210,8 +210,10 @@ def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
 
         with translated("save", output):
             output_folder(output)
-    if ending is not None and os.path.splitext(output)[1].lower() not in ("", ending):
-        raise BadInput(f"expected a name that ends with {ending}, got {output}.")
+    is_other = output == "-" or os.path.splitext(output)[1].lower() not in ("", ending)
+    if ending is not None and is_other:
+        name = shown(output, output=True)
+        raise BadInput(f"expected a name that ends with {ending}, got {name}.")
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:

@@ -48,17 +48,13 @@ def embed(
         raise BadInput(f"expected embeddings and a text, got {len(paths)} files: {names}.")
     if paths == ["-", "-"]:
         raise BadInput("expected embeddings or a text on standard input, got both.")
-    if output == "-":
-        raise BadInput("expected a file for the vectors, got standard output.")
     text = paths[-1]
-    source, size = files.text_source(text), files.size_of(text)
     files.check_output(output, *paths, ending=".npy")
+    source, size = files.text_source(text), files.size_of(text)
     if len(paths) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
-        files.keep_programs()
-        emb = ffjax.demo()
-    else:
-        emb = files.load_model(Source(paths[0], format, lossy, input_dims, member))
+        paths = [files.DEMO, text]
+    emb = files.load_model(Source(paths[0], format, lossy, input_dims, member))
     with files.task("Embedding lines with", paths[0], "embed_file", size, unit="bytes") as bar:
         choices: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
         choices |= {"pooling": pooling, "dtype": dtype}

@@ -84,7 +84,7 @@ def test_inputs_are_never_overwritten(ff, small, tmp_path):
     [
         (("a", "b", "c", "-o", "x"), "expected embeddings and a text, got 3 files: a b c."),
         (("-", "-", "-o", "x"), "expected embeddings or a text on standard input, got both."),
-        (("text", "-o", "-"), "expected a file for the vectors, got standard output"),
+        (("text", "-o", "-"), "expected a name that ends with .npy, got standard output"),
         (("no-such-text", "-o", "x"), "no-such-text: No such file or directory"),
     ],
 )

@@ -28,13 +28,15 @@ def test_bad_input(ff, small, tmp_path):
     assert result.status == 2 and "doesn't take `--title`" in result.err
     for options, expected in {
         ("words.txt", "--projection", "pca"): "expected a name that ends with .html, got",
+        ("-",): "expected a name that ends with .html, got standard output.",
         ("k2.html", "--to", "atlas"): "expected a name that ends with .parquet, got",
         ("folder", "--to", "projector", "--seed", 1): "--to projector doesn't take `--seed`.",
         ("k.parquet", "--to", "atlas", "--projection", "pca", "--seed", 0): (
             "--to atlas doesn't take `--seed` with --projection pca."
         ),
     }.items():
-        result = ff("explore", small["simple"], "-o", tmp_path / options[0], *options[1:])
+        output = options[0] if options[0] == "-" else tmp_path / options[0]
+        result = ff("explore", small["simple"], "-o", output, *options[1:])
         assert result.status == 2 and expected in result.err, result.err
         assert not (tmp_path / options[0]).exists()
 
