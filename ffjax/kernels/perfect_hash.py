@@ -25,6 +25,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -51,8 +52,10 @@ _MAX_KEYS = 64
 _LARGE_BATCH = 1 << 16
 # Bytes of a batch whose strings are all hashed as if they were long: a loop is more to compile.
 _SMALL_BATCH = 1 << 16
-# Wide strings whose first chunks stay in a CPU's cache, and long ones that are found at a time.
-_BLOCK_STRINGS, _COLUMNS = 1 << 17, 512
+# Wide strings whose first chunks stay in a CPU's cache.
+_BLOCK_STRINGS = {"cpu": 1 << 17}
+# Long strings that are found at a time.
+_COLUMNS = 512
 
 
 @value()
@@ -240,7 +243,7 @@ class _Probe(NamedTuple):
 def _find_short(probe: _Probe, strings: Array, lengths: Array) -> Array:
     """The numbers of strings of at most one chunk in a wide batch."""
     batch = lengths.shape[0]
-    size = min(batch, _BLOCK_STRINGS)
+    size = min(batch, _BLOCK_STRINGS.get(jax.default_backend(), batch))
 
     # A block's first chunks are read once from wide rows, and stay in the cache to be compared.
     def block(i: Array, ids: Array) -> Array:
