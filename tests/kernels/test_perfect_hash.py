@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ffjax.kernels import perfect_hash
 from ffjax.kernels.perfect_hash import HashTable, find
 from tests.builders import cases
 from tests.kernels.hash_tables import batch, blob, check, find_by_dict, find_jit, misses
@@ -117,6 +118,19 @@ def test_words_and_batches_of_any_width(width):
     words += [words[-2][:-1] + bytes([words[-2][-1] ^ 1]), words[-3] + b"!"]
     words = list(dict.fromkeys(words))
     check(words, words + [w for w in misses(words) if len(w) <= width], width)
+
+
+def test_a_large_wide_batch_in_blocks_that_overlap(monkeypatch):
+    """The last block begins before the end of the one before; long words are in all blocks."""
+    monkeypatch.setattr(perfect_hash, "_BLOCK_STRINGS", {"cpu": 1000, "gpu": 1000})
+    words = [b"%b%d" % (b"x" * (i % 50), i) for i in range(300)]
+    queries = [*words, *misses(words)] * 5
+    queries = np.array(queries, object)[np.random.default_rng(0).permutation(len(queries))][:2500]
+    assert len(queries) == 2500
+    data, offsets = blob(words)
+    strings = batch(queries.tolist(), 64)
+    found = jax.jit(find)(HashTable.build(data, offsets), data, offsets, *strings)
+    assert found.tolist() == find_by_dict(data, offsets, *strings).tolist()
 
 
 def test_lengths_beside_the_width_are_not_found():
