@@ -231,7 +231,10 @@ def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[Nd
     """Replaces rows of words, which come first, by their vectors; returns these and the norms."""
     n = len(table)
     norms = np.empty(n, np.float32)
-    device = _host_device()
+    try:
+        device = jax.local_devices(backend="cpu")[0]  # whose memory holds the matrix
+    except RuntimeError:  # JAX has been configured without it
+        device = None
     n_invalid = 0
     with jax.default_device(device):
         # The storage shares the memory of the rows. Those of n-grams do not change, and no word
@@ -245,11 +248,3 @@ def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[Nd
         reason = "since rows of the model hold NaN or infinity"
         warn_user(f"{counted(n_invalid, 'vector')} without a finite length, {reason}")
     return NdArray(jax.device_put(rows)), Norms(norms)
-
-
-def _host_device() -> Any:
-    """The CPU, whose memory holds the matrix; `None` where JAX has been configured without it."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None

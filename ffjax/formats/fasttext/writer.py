@@ -79,10 +79,17 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
     check_has_dims(embeddings, "fastText models")
     if training is None:
         training = TrainingState(np.ones(len(vocab), np.int64), n_tokens=len(vocab))
-    indexer = _with_fasttext_rules(getattr(vocab, "subword_indexer", None))
-    buckets = training.word_ngram_buckets if indexer is None else indexer.kept_buckets
+    indexer, hashing = getattr(vocab, "subword_indexer", None), None
+    buckets = training.word_ngram_buckets
+    if indexer is not None:
+        if indexer.n_buckets >= 2**31:
+            got = indexer.n_buckets
+            raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
+        # fastText's rule for n-grams of one character, which files don't choose.
+        hashing = replace(indexer.hashing, skip_edge_unigrams=True, bare_eos=True)
+        buckets = indexer.kept_buckets
+        indexer = hashing if buckets is None else PrunedIndexer(hashing, buckets)
     matrix = _input_matrix(embeddings, training, indexer)
-    hashing = None if indexer is None else indexer.hashing
     config, version = _config(embeddings, training, hashing)
     if buckets is not None and matrix.codes is None:
         raise ValueError(
@@ -105,18 +112,6 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
 def keeps(embeddings: Embeddings) -> set[str]:
     """The options that drop nothing: a model has a place for fastText's settings."""
     return set() if layout.lost_settings(embeddings.metadata) else {"drop_metadata"}
-
-
-def _with_fasttext_rules(indexer: _Indexer | None) -> _Indexer | None:
-    """An indexer with fastText's rule for n-grams of one character, which files don't choose."""
-    if indexer is None:
-        return None
-    if indexer.n_buckets >= 2**31:
-        got = indexer.n_buckets
-        raise ValueError(f"`embeddings`: expected fewer than 2**31 buckets, got {got}.")
-    hashing = replace(indexer.hashing, skip_edge_unigrams=True, bare_eos=True)
-    buckets = indexer.kept_buckets
-    return hashing if buckets is None else PrunedIndexer(hashing, buckets)
 
 
 class _Matrix(NamedTuple):

@@ -153,7 +153,13 @@ def open_arrow(
     """Opens a file and finds its columns; `words` may be a file with the words instead."""
     file = source.name
     with arrow_errors(file, format):
-        schema, n_rows = _read_schema(source, format)
+        with _reader(source, format) as reader:
+            is_parquet = format == "parquet"
+            schema = reader.schema_arrow if is_parquet else reader.schema
+            n_rows = reader.metadata.num_rows if is_parquet else 0
+        if not is_parquet:
+            batches = _read_batches(source, format, schema.names[:1], 0)
+            n_rows = sum(batch.num_rows for batch in batches)
         fields = {field.name: field.type for field in schema}
     tags = schema.metadata or {}
     is_exact = VERSION_KEY in tags and words is vectors is None
@@ -175,16 +181,6 @@ def _reader(source: ByteSource, format: str) -> Any:
     if format == "parquet":
         return pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False)
     return pa.ipc.open_file(buffer) if format == "arrow" else pa.ipc.open_stream(buffer)
-
-
-def _read_schema(source: ByteSource, format: str) -> tuple[Any, int]:
-    """The schema of a file, and how many rows it has."""
-    with _reader(source, format) as file:
-        if format == "parquet":
-            return file.schema_arrow, file.metadata.num_rows
-        schema = file.schema
-    batches = _read_batches(source, format, schema.names[:1], 0)
-    return schema, sum(batch.num_rows for batch in batches)
 
 
 def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import ByteSource, File
+from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import read_header
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
@@ -46,15 +46,11 @@ def open_layout(
             elif format == "safetensors":
                 yield choose_arrays(read_header(source).tensors, words, vectors, source.name)
             else:
-                yield _npy(source)
-
-
-def _npy(source: ByteSource) -> NamedArrays:
-    array = read_npy(source)
-    if len(array.shape) != 2 or not array.has_numbers:
-        expected = "a matrix of numbers, a row for each word"
-        raise FormatError(source.name, field="shape", expected=expected, got=str(array))
-    return NamedArrays(array)
+                array = read_npy(source)
+                if len(array.shape) != 2 or not array.has_numbers:
+                    expected, got = "a matrix of numbers, a row for each word", str(array)
+                    raise FormatError(source.name, field="shape", expected=expected, got=got)
+                yield NamedArrays(array)
 
 
 def _npz(stack: ExitStack, stream: Stream, words: Any, vectors: str | None) -> NamedArrays:
