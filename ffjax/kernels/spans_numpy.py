@@ -153,10 +153,11 @@ def duplicates(
     order = np.argsort(both)
     ordered = both[order]
     equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-    candidates = np.union1d(order[equal], order[equal + 1]).tolist()
+    are_equal = np.zeros(len(both), bool)
+    are_equal[order[equal]] = are_equal[order[equal + 1]] = True
     first_of: dict[bytes, int] = {}
     pairs = []
-    for i in candidates:
+    for i in np.flatnonzero(are_equal).tolist():
         first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
         if first != i:
             pairs.append((first, i))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Integer
 
-from ffjax._internal.arrays import AnyArray, padded_size, placed_array
+from ffjax._internal.arrays import AnyArray, distinct, padded_size, placed_array
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add
@@ -157,7 +157,7 @@ class RowSubset(NamedTuple):
 
 def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubset:
     """Reads the rows that `ids` name, each once; negative ids name none."""
-    unique = np.unique(ids[ids >= 0])
+    unique = distinct(ids[ids >= 0])
     positions = np.where(ids < 0, -1, np.searchsorted(unique, ids)).astype(np.int32)
     size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
     padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway

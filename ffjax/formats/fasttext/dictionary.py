@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arrays import distinct
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.kernels.spans_numpy import words_at
 
@@ -100,7 +101,7 @@ def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
             i = int(np.argmax(is_outside))
             expected, got, offset = f"0 to {bound - 1}", str(values[i]), start + 8 * i + 4 * column
             raise cursor.error(f"{name} of n-gram {i}", expected, got, offset=offset)
-        if len(np.unique(values)) != pruned:
+        if len(distinct(values)) != pruned:
             raise cursor.error("n-grams", f"each {name} once", "one of them twice", offset=start)
     buckets = np.empty(pruned, np.int32)
     buckets[pairs[:, 1]] = pairs[:, 0]

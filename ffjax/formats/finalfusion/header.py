@@ -46,6 +46,7 @@ class ChunkId(IntEnum):
     FloretSubwordVocab = 9
 
 
+_IDENTIFIERS = int(min(ChunkId)), int(max(ChunkId))
 VOCABS = tuple(kind for kind in ChunkId if kind.name.endswith("Vocab"))
 STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
 # The numbers with which the body of a chunk begins.
@@ -157,7 +158,7 @@ def _step_through(source: ByteSource, *, short_explicit: bool) -> list[ChunkInFi
 
 
 def _read_identifier(cursor: Cursor) -> ChunkId:
-    return ChunkId(cursor.number("I", "chunk identifier", int(min(ChunkId)), int(max(ChunkId))))
+    return ChunkId(cursor.number("I", "chunk identifier", *_IDENTIFIERS))
 
 
 def cannot_hold(field: str, expected: str, got: str, hint: str | None = None) -> FormatError:

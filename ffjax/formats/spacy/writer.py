@@ -19,6 +19,7 @@ from typing import Any, Unpack
 import msgpack
 import numpy as np
 
+from ffjax._internal.arrays import distinct
 from ffjax._internal.atomic_write import Path, atomic_folder
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.text_file import write_npy_header
@@ -97,7 +98,7 @@ def write_spacy(
     words, dims, mode = embeddings.vocab.table, embeddings.dims, settings.mode
     export.check_utf8(words)
     keys = keys_of(words)
-    if len(np.unique(keys)) < len(keys):
+    if len(distinct(keys)) < len(keys):
         raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
     is_floret = mode == "floret"
     n_rows = len(embeddings.storage) if is_floret else embeddings.vocab.n_word_rows

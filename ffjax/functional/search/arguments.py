@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float32, Int32
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.arrays import AnyArray, as_int32
+from ffjax._internal.arrays import AnyArray, as_int32, distinct
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.pytree import value
 from ffjax.kernels.top_k.metrics import METRICS
@@ -133,7 +133,7 @@ def row_filter(candidates: Any, exclude: AnyArray | None, n_rows: int) -> RowFil
         got = f"{ids.min()} to {ids.max()}"
         raise IndexError(f"`candidates`: expected 0 to {n_rows - 1}, got {got}.")
     if not (np.diff(ids) > 0).all():
-        ids = np.unique(ids)
+        ids = distinct(ids)
     return RowFilter(ids=ids.astype(np.int32), exclude=exclude)
 
 
