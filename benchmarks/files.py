@@ -70,3 +70,12 @@ def peer(module: str) -> Any:
         raise Missing(
             f"`{module}` can't be imported ({error}). `pip install -e '.[peers]'` installs it."
         ) from error
+
+
+def glove() -> str:
+    """The path of GloVe as finalfusion-python writes it."""
+
+    def make(path: Path) -> None:
+        peer("finalfusion.compat").load_text(str(real("glove.100d.txt"))).write(str(path))
+
+    return str(derived("glove.fifu", make))

@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 
 import ffjax
-from benchmarks.files import derived, peer, real
+from benchmarks.files import glove, peer
 from benchmarks.harness import Pair, row
 
 WORDS = 200
-
-
-def glove() -> str:
-    def make(path: Any) -> None:
-        peer("finalfusion.compat").load_text(str(real("glove.100d.txt"))).write(str(path))
-
-    return str(derived("glove.fifu", make))
 
 
 def _both() -> tuple[Any, Any, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import ffjax
-from benchmarks.files import derived, peer, real
+from benchmarks.files import derived, glove, peer
 from benchmarks.harness import Memory, Pair, row
 
 # Unknown to GloVe: typos, compounds and inflections, of ordinary lengths.
@@ -26,20 +26,12 @@ def _words(vectors: Any) -> list[str]:
     return list(vectors.vocab.words)
 
 
-def _glove() -> str:
-    def make(path: Path) -> None:
-        vectors = peer("finalfusion.compat").load_text(str(real("glove.100d.txt")))
-        vectors.write(str(path))
-
-    return str(derived("glove.fifu", make))
-
-
 def _buckets() -> str:
     """The same words and rows, with 2**17 buckets of random rows: values do not change the time."""
 
     def make(path: Path) -> None:
         ff = peer("finalfusion")
-        vectors = ff.load_finalfusion(_glove())
+        vectors = ff.load_finalfusion(glove())
         vocab = ff.vocab.FinalfusionBucketVocab(
             _words(vectors), ff.subword.FinalfusionHashIndexer(17)
         )
@@ -69,7 +61,7 @@ def _vocabulary_chunk(path: str) -> int:
 
 @row(issue=2, work="open a .fifu of 341,479 x 100, mapped", beside="finalfusion", at_least=3)
 def open_fifu_mapped() -> Pair:
-    path, ff = _glove(), peer("finalfusion")
+    path, ff = glove(), peer("finalfusion")
     return Pair(
         ours=lambda: ffjax.load_finalfusion(path, mmap=True),
         peer=lambda: ff.load_finalfusion(path, mmap=True),
@@ -84,7 +76,7 @@ def open_fifu_mapped() -> Pair:
     at_least=2,
 )
 def open_fifu() -> Pair:
-    path, ff = _glove(), peer("finalfusion")
+    path, ff = glove(), peer("finalfusion")
     return Pair(
         ours=lambda: ffjax.load_finalfusion(path),
         peer=lambda: ff.load_finalfusion(path),
@@ -94,7 +86,7 @@ def open_fifu() -> Pair:
 
 @row(issue=2, work="process memory that a mapped load adds", beside="finalfusion", at_most=8)
 def open_fifu_memory() -> Memory:
-    path, ff = _glove(), peer("finalfusion")
+    path, ff = glove(), peer("finalfusion")
     return Memory(
         ours=lambda: ffjax.load_finalfusion(path, mmap=True),
         peer=lambda: ff.load_finalfusion(path, mmap=True),
@@ -130,7 +122,7 @@ def _lookups(path: str, mmap: bool, words: list[str] | None = None) -> Pair:
     repeat=25,
 )
 def lookup_word() -> Pair:
-    return _lookups(_glove(), mmap=False)
+    return _lookups(glove(), mmap=False)
 
 
 @row(
@@ -141,7 +133,7 @@ def lookup_word() -> Pair:
     repeat=25,
 )
 def lookup_word_mapped() -> Pair:
-    return _lookups(_glove(), mmap=True)
+    return _lookups(glove(), mmap=True)
 
 
 @row(

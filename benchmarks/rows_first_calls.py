@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ffjax
-from benchmarks.files import derived, real
+from benchmarks.files import glove, real
 from benchmarks.harness import Figure, row
 
 _PROCESSES = 3
@@ -59,13 +58,6 @@ def _milliseconds(prepare: str, call: str) -> Figure:
     return Figure(ours=seconds * 1e3, unit="ms", note="CPU time")
 
 
-def _glove() -> str:
-    def convert(path: Path) -> None:
-        ffjax.load_text(real("glove.100d.txt")).write(path)
-
-    return str(derived("glove.fifu", convert))
-
-
 def _fasttext(*, mapped: bool) -> str:
     paths = {"model": str(real("ft300.bin")), "corpus": str(real("corpus.txt"))}
     return _FASTTEXT.format(mmap=", mmap=True" if mapped else "", **paths)
@@ -78,7 +70,7 @@ def _fasttext(*, mapped: bool) -> str:
     at_most=40,
 )
 def first_word_similarity() -> Figure:
-    return _milliseconds(f"emb = ffjax.load({_glove()!r})", "emb.word_similarity('berlin', k=17)")
+    return _milliseconds(f"emb = ffjax.load({glove()!r})", "emb.word_similarity('berlin', k=17)")
 
 
 @row(
@@ -129,7 +121,7 @@ def first_lines() -> Figure:
     issue=14, work="first `top_k` of 256 queries, GloVe 341,479 x 100", beside="800 ms", at_most=800
 )
 def first_top_k() -> Figure:
-    prepare = f"emb = ffjax.load({_glove()!r}); queries = emb.storage.embedding(np.arange(256))"
+    prepare = f"emb = ffjax.load({glove()!r}); queries = emb.storage.embedding(np.arange(256))"
     return _milliseconds(prepare, "np.asarray(ffjax.top_k(emb, queries, 10).rows)")
 
 

@@ -1,7 +1,8 @@
-"""Text and word2vec files, compared with gensim and finalfusion-python (GloVe, 341,479 x 100)."""
+"""Text, word2vec and Parquet files beside gensim, finalfusion-python and pandas (GloVe)."""
 
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from benchmarks.harness import Memory, Pair, row
 WORK = "opening GloVe text, 341,479 x 100, 296 MB"
 ALLOWED = 400_000_000  # bytes
 NOTE = "ours also scales to unit length, checks UTF-8 and builds the hash table"
+PANDAS = "pandas with pyarrow"
+PANDAS_NOTE = "the peer's answer is a matrix and a dict of words; ours scales to unit length too"
 
 
 def _word2vec() -> str:
@@ -188,3 +191,61 @@ def convert_fasttext_memory() -> Memory:
 def _converted(path: Path, **options: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ffjax.convert(path, Path(folder) / "converted.fifu", **options)
+
+
+@cache
+def _embeddings() -> ffjax.Embeddings:
+    return ffjax.load(real("glove.100d.txt"))
+
+
+def _lists() -> Any:
+    """A frame with a column of vectors."""
+    emb = _embeddings()
+    columns = {"word": emb.vocab.words, "vector": list(np.asarray(emb.storage))}
+    return peer("pandas").DataFrame(columns)
+
+
+def _numbers() -> Any:
+    """A frame with a column for each dimension."""
+    frame = peer("pandas").DataFrame(np.asarray(_embeddings().storage))
+    frame.columns = frame.columns.map(str)
+    frame.insert(0, "word", _embeddings().vocab.words)
+    return frame
+
+
+def _same_as_pandas(ours: ffjax.Embeddings, theirs: Any) -> None:
+    words, matrix = theirs
+    assert ours.vocab.words == list(words)
+    np.testing.assert_allclose(np.asarray(ours.storage), matrix, rtol=1e-5, atol=1e-7)
+
+
+def _reading(name: str, frame: Any, to_matrix: Any) -> Pair:
+    path = derived(name, lambda path: frame().to_parquet(path))
+    pandas = peer("pandas")
+
+    def theirs() -> Any:
+        table = pandas.read_parquet(path)
+        words = table.pop("word")
+        return {word: i for i, word in enumerate(words)}, to_matrix(table)
+
+    return Pair(ours=lambda: ffjax.load(path), peer=theirs, check=_same_as_pandas, note=PANDAS_NOTE)
+
+
+@row(issue=16, work="reading Parquet, 341,479 x 100, a column of lists", beside=PANDAS, at_least=1)
+def parquet_lists() -> Pair:
+    return _reading("glove.lists.parquet", _lists, lambda table: np.stack(table["vector"]))
+
+
+@row(issue=16, work="reading Parquet, 341,479 x 100, 100 columns", beside=PANDAS)
+def parquet_columns() -> Pair:
+    return _reading("glove.columns.parquet", _numbers, lambda table: table.to_numpy())
+
+
+@row(issue=16, work="writing Parquet, 341,479 x 100", beside=PANDAS, at_least=1)
+def parquet_written() -> Pair:
+    folder, emb, frame = Path(tempfile.mkdtemp()), _embeddings(), _lists()
+    return Pair(
+        ours=lambda: ffjax.save(emb, folder / "ours.parquet"),
+        peer=lambda: frame.to_parquet(folder / "theirs.parquet"),
+        note="the peer has a frame ready; ours compresses by zstd and syncs to the disk",
+    )

@@ -22,6 +22,11 @@ PRODUCT = "the product alone"
 NOTE = "the faster of `(X @ q.T).max(0)` and `(q @ X.T).max(1)`, jitted"
 
 
+@row(issue=4, work="copy of 256 MiB by all cores, read and written together", beside="nothing")
+def memory_bandwidth() -> Figure:
+    return Figure(ours=bandwidth() / 1e9, unit="GB/s")
+
+
 def _unit(rows: np.ndarray) -> np.ndarray:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import ffjax
-from benchmarks.files import peer, real
+from benchmarks.files import glove, peer, real
 from benchmarks.harness import Figure, row
-from benchmarks.rows_evaluate import glove
 
 SIZE, LINES = 32, 1600
 Step = Callable[[Any, ffjax.Batch], Any]
