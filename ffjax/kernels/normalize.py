@@ -65,25 +65,34 @@ def reciprocal_power(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     return lax.bitcast_convert_type((2 * info.maxexp - 2 - exponent) << info.nmant, x.dtype)
 
 
-def reciprocal_norms(rows: Float[Array, "*batch dims"]) -> Float32[Array, "*batch"]:
+def reciprocal_norms(
+    rows: Float[Array, "*batch dims"], *, one_pass: bool = False
+) -> Float32[Array, "*batch"]:
     """One over the norm of each row; 0 for rows of zeros, anything for rows with NaN or infinity.
+
+    All rows are scaled beforehand if one of them is extreme, or with `one_pass` in any case: under
+    `vmap` a choice would do both.
 
     Examples:
         >>> reciprocal_norms(jnp.array([[3e30, 4e30], [3e-30, 4e-30], [0.0, 0.0]])).tolist()
         [1.9999...e-31, 2.0000...e+29, 0.0]
     """
     rows = rows.astype(jnp.float32)
-    squares = (rows * rows).sum(-1)
 
     def scaled() -> Array:
-        largest = lax.stop_gradient(jnp.abs(rows).max(-1, keepdims=True, initial=0.0))
+        largest = lax.stop_gradient(jnp.abs(rows).max(-1, keepdims=True))
         power = reciprocal_power(largest)
         small = rows * power
         return reciprocal_sqrt((small * small).sum(-1)) * power[..., 0]
 
+    if one_pass:
+        return scaled()
+    squares = (rows * rows).sum(-1)
     # The second pass is made only where a row needs it (rows of zeros do).
     in_range = (squares > MIN_SQUARES) & (squares < MAX_SQUARES)
-    return lax.cond(in_range.all(), lambda: reciprocal_sqrt(squares), scaled)
+    # A sum of floats is fewer kernels than `all`.
+    any_extreme = jnp.where(in_range, 0.0, 1.0).sum() > 0
+    return lax.cond(any_extreme, scaled, lambda: reciprocal_sqrt(squares))
 
 
 def reciprocal_sqrt(squares: Float32[Array, "*batch"]) -> Float32[Array, "*batch"]:

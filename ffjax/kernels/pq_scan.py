@@ -68,11 +68,9 @@ class Codes(NamedTuple):
             return _product(queries.astype(jnp.float32), projection)
 
         def norms_of_rows(rows: Array, exact: bool) -> Array:
-            def after_rotation(rows: Array, matrix: Array) -> Array:
-                return reciprocal_norms(rotate(rows, matrix))
-
             if exact:  # gradients go through these
-                return after_rotation(rows, projection)
+                return reciprocal_norms(rotate(rows, projection), one_pass=True)
+            after_rotation = lambda rows, matrix: reciprocal_norms(rotate(rows, matrix))  # noqa: E731
             as_read = lambda rows, _: reciprocal_norms(rows)  # noqa: E731
             return lax.cond(keeps_norms, as_read, after_rotation, rows, constant)
 

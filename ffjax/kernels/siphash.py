@@ -95,11 +95,7 @@ def chunks_of(strings: UInt8[Array, "*batch width"]) -> UInt8[Array, "*batch chu
 
 
 def hash_spans(
-    data: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    key: AnyArray,
-    *,
+    data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, key: AnyArray, *,
     rounds: tuple[int, int] = (1, 3),
 ) -> Halves[np.ndarray]:
     """Both halves of the hash of strings that lie in one buffer, on the host.

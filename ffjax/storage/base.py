@@ -196,11 +196,7 @@ class Storage(Chunk, SnapshotValue):
         return self.read(key, out)
 
     def row_blocks(
-        self,
-        start: int = 0,
-        stop: int | None = None,
-        *,
-        rows: int | None = None,
+        self, start: int = 0, stop: int | None = None, *, rows: int | None = None,
         finite: Callable[[int], str] | None = None,
     ) -> Iterator[tuple[int, Float32[np.ndarray, "n dims"]]]:
         """Rows in blocks, as float32: the number of the first and the rows, which the caller owns.

@@ -37,12 +37,8 @@ _ANSWERS, _QUERIES = (10, 50, 200, 1000), (16, 64, 256, 1024)
 
 
 def nearest_rows(
-    embeddings: EmbeddingsLike | Storage,
-    queries: Float32[np.ndarray, "batch *terms dims"],
-    k: int,
-    *,
-    metric: str = "dot",
-    exclude: Int32[np.ndarray, "batch n"] | None = None,
+    embeddings: EmbeddingsLike | Storage, queries: Float32[np.ndarray, "batch *terms dims"], k: int,
+    *, metric: str = "dot", exclude: Int32[np.ndarray, "batch n"] | None = None,
     candidates: Any = None,
 ) -> TopK:
     """`top_k` for methods that take strings: NumPy arrays, and no program for little work.

@@ -23,9 +23,7 @@ _EPSILON = 1e-6
 def prepared_queries(source: RowSource, queries: Array, metric: str) -> Array:
     """Queries to be multiplied with the rows that the source reads; NaN if one number is."""
     if metric != "dot":
-        wide = queries.astype(jnp.float32)
-        has_nan = jnp.isnan(wide).any(-1, keepdims=True)
-        queries = jnp.where(has_nan, jnp.nan, normalize(wide)[0])
+        queries = normalize(queries.astype(jnp.float32))[0]
     return source.rotate(queries)
 
 

@@ -35,7 +35,9 @@ class RowSource(NamedTuple):
     chunk: ChunkReader
     gather: Callable[[Array], Array]
     rotate: Callable[[Array], Array] = lambda queries: queries
-    reciprocal_norms: Callable[[Array, bool], Array] = lambda rows, exact: reciprocal_norms(rows)
+    reciprocal_norms: Callable[[Array, bool], Array] = lambda rows, exact: reciprocal_norms(
+        rows, one_pass=exact
+    )
     tables: Callable[[Array, bool], ChunkReader | None] | None = None
 
 
