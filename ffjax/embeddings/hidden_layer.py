@@ -66,18 +66,6 @@ class Lines(NamedTuple):
     are_logits: bool
 
 
-class Strings(NamedTuple):
-    """The words or the labels of a model."""
-
-    hash_table: HashTable
-    strings: StringTable
-
-    def find(self, words: ByteViews) -> np.ndarray:
-        """The numbers of words, -1 for others."""
-        strings = self.strings
-        return find_numpy(self.hash_table, strings.host_data, strings.host_offsets, *words)
-
-
 class HiddenLayer:
     """The arrays of a classifier that the host reads.
 
@@ -87,8 +75,8 @@ class HiddenLayer:
 
     def __init__(self, classifier: Any) -> None:
         embeddings, storage = classifier.embeddings, classifier.embeddings.storage
-        self.words = Strings(embeddings.vocab.index, embeddings.vocab.table)
-        self.labels = Strings(classifier.label_index, classifier.label_table)
+        self.words = embeddings.vocab.index, embeddings.vocab.table
+        self.labels = classifier.label_index, classifier.label_table
         labels = list(map(encode_word, classifier.labels))
         self.prefix: Any = os.path.commonprefix(labels)
         self.indexer = storage.indexer
@@ -163,8 +151,8 @@ class HiddenLayer:
 
     def _add_vocabulary(self, memo: WordMemo, room_for: int) -> None:
         """Adds all words of a small vocabulary, in which no others need be looked up then."""
-        offsets = self.words.strings.host_offsets.astype(np.int64)
-        data = np.append(self.words.strings.host_data, np.zeros(8, np.uint8))
+        offsets = self.words[1].host_offsets.astype(np.int64)
+        data = np.append(self.words[1].host_data, np.zeros(8, np.uint8))
         words = ByteViews(data, offsets[:-1], np.diff(offsets))
         learned = self._learn(words, has_vocabulary=False)
         with self._lock:
@@ -180,7 +168,7 @@ class HiddenLayer:
     def _learn(self, words: ByteViews, has_vocabulary: bool) -> Learned:
         """Computes what is added for words, of which none is in a vocabulary that a memo has."""
         n = len(words.starts)
-        ids = np.full(n, -1) if has_vocabulary else self.words.find(words)
+        ids = np.full(n, -1) if has_vocabulary else _numbers(*self.words, words)
         labels = self._labels_of(words, ids)
         ngrams = self._ngrams_of(words, labels == NO_LABEL)
         in_model = ids >= 0
@@ -196,7 +184,7 @@ class HiddenLayer:
         labels = np.full(len(ids), NO_LABEL, np.int32)
         labels[(ids < 0) & _begin_with(LABEL_PREFIX, spans)] = _SKIPPED
         candidates = np.flatnonzero((ids < 0) & _begin_with(self.prefix, spans))
-        numbers = self.labels.find(spans.take(candidates))
+        numbers = _numbers(*self.labels, spans.take(candidates))
         labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
         return labels
 
@@ -277,6 +265,11 @@ class HiddenLayer:
             return buckets
         rows = buckets._replace(values=self.buckets.host_rows(buckets.values))
         return rows.only(rows.values >= 0)
+
+
+def _numbers(table: HashTable, strings: StringTable, words: ByteViews) -> np.ndarray:
+    """The numbers of words among the strings of a table, -1 for others."""
+    return find_numpy(table, strings.host_data, strings.host_offsets, *words)
 
 
 def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:

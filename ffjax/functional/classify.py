@@ -26,6 +26,7 @@ from ffjax.kernels.tokenize import (
     is_space,
     tokenize,
 )
+from ffjax.kernels.tokenize_numpy import count_lines
 from ffjax.kernels.word_ngrams import device_word_ngrams
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import ngram_totals
@@ -133,7 +134,7 @@ def classify(
     text[: len(texts)] = texts
     in_word = ~is_space(text)
     n_words = int(np.count_nonzero(in_word[1:] & ~in_word[:-1])) + 1
-    n = int(np.count_nonzero(text == LINE_FEED)) + int(len(texts) > 0 and texts[-1] != LINE_FEED)
+    n = count_lines(np.asarray(texts))
     sizes = {"n_words": padded_size(n_words), "n_lines": padded_size(n)}
     labels = Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
     return labels if nulls is None else _without(labels, jnp.asarray(nulls))

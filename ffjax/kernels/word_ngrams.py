@@ -9,7 +9,7 @@ and its bucket is the remainder by the number of buckets.
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from ffjax.kernels.murmur3 import Pair, add_64, multiply_64
 from ffjax.kernels.ragged import Ragged
@@ -75,31 +75,17 @@ def device_word_ngrams(hashes: Array, lines: Array, order: int, n_buckets: int) 
 def remainder_64(number: Pair, divisor: int) -> Array:
     """The remainder of 64-bit numbers by a divisor below 2**31, in 32-bit arithmetic, int32.
 
-    A number is the sum of its digits times powers of the base. The remainders of those products
-    sum to less than 2**32 if digits are short enough; else bits are taken one by one.
+    A number is the sum of its digits times powers of the base. If digits are short enough, the
+    remainders of those products sum to less than 2**32; else each sum is reduced.
     """
     low, high = number
-    for bits in (8, 4, 2, 1):
-        if (64 // bits) * (2**bits - 1) * (divisor - 1) < 2**32:
-            break
-    else:
-        return _remainder_by_bits(number, divisor)
+    sizes = (b for b in (8, 4, 2, 1) if (64 // b) * (2**b - 1) * (divisor - 1) < 2**32)
+    bits = next(sizes, 0)
     total = jnp.zeros_like(low)
-    for shift in range(0, 64, bits):
+    for shift in range(0, 64, bits or 1):
         half = low if shift < 32 else high
-        digit = half >> np.uint32(shift % 32) & np.uint32(2**bits - 1)
+        digit = half >> np.uint32(shift % 32) & np.uint32(2 ** (bits or 1) - 1)
         total += digit * np.uint32(2**shift % divisor)
+        if not bits:
+            total %= np.uint32(divisor)
     return (total % np.uint32(divisor)).astype(jnp.int32)
-
-
-def _remainder_by_bits(number: Pair, divisor: int) -> Array:
-    low, high = number
-    limit = np.uint32(divisor)
-
-    def step(i: Array, rest: Array) -> Array:
-        half = jnp.where(i < 32, high, low)
-        bit = half >> (np.uint32(31) - (i & 31).astype(jnp.uint32)) & np.uint32(1)
-        rest = rest * 2 + bit
-        return jnp.where(rest >= limit, rest - limit, rest)
-
-    return lax.fori_loop(0, 64, step, jnp.zeros_like(low)).astype(jnp.int32)
