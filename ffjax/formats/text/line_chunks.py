@@ -20,6 +20,7 @@ class LineChunk:
 
     buffer: np.ndarray
     n_bytes: int
+    n_lines: int
     offset: int
     line: int
 
@@ -31,7 +32,7 @@ class LineChunk:
     def first(self, n_lines: int) -> "LineChunk":
         """The first lines, at most all of them."""
         feeds = np.flatnonzero(self.text == _LF)[:n_lines]
-        return replace(self, n_bytes=int(feeds[-1]) + 1)
+        return replace(self, n_bytes=int(feeds[-1]) + 1, n_lines=len(feeds))
 
     def line_at(self, offset: int) -> int:
         """The number of the line that has the byte at `offset` of `text`."""
@@ -62,16 +63,16 @@ def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
             text[n_bytes] = _LF
             n_bytes += 1
         if n_bytes:
-            chunk = LineChunk(buffer, n_bytes, offset, line)
-            line = chunk.line_at(n_bytes)
-            yield chunk
+            n_lines = int(np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF))
+            yield LineChunk(buffer, n_bytes, n_lines, offset, line)
+            line += n_lines
 
 
 def first_lines(chunks: Iterator[LineChunk], limit: int) -> Iterator[LineChunk]:
     """The chunks that have the first lines; nothing after them is read."""
     while limit > 0 and (chunk := next(chunks, None)) is not None:
         yield chunk.first(limit)
-        limit -= int(np.count_nonzero(chunk.text == _LF))
+        limit -= chunk.n_lines
 
 
 def _end_of_lines(text: memoryview, n_bytes: int) -> int:
@@ -84,12 +85,12 @@ def _end_of_lines(text: memoryview, n_bytes: int) -> int:
     return 0
 
 
-def squeeze(chunk: LineChunk) -> tuple[np.ndarray, np.ndarray]:
-    """A buffer with one separator for each run of them, and where its bytes are from."""
+def squeeze(chunk: LineChunk) -> tuple[LineChunk, np.ndarray]:
+    """The lines with one separator for each run of them, and where their bytes are from."""
     text = chunk.text
     is_separator = (text == _SPACE) | (text == _TAB)
     follows = np.concatenate([[True], (is_separator | (text == _LF))[:-1]])
     positions = np.flatnonzero(~(is_separator & follows))
-    buffer = padded(len(positions))
-    buffer[PAD : PAD + len(positions)] = text[positions]
-    return buffer, positions
+    squeezed = replace(chunk, buffer=padded(len(positions)), n_bytes=len(positions))
+    squeezed.text[:] = text[positions]
+    return squeezed, positions

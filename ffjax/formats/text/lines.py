@@ -23,6 +23,7 @@ from ffjax._internal.file_arguments import counted
 from ffjax.errors import FormatError
 from ffjax.formats.text import fields
 from ffjax.formats.text.fields import FIELD, shown
+from ffjax.formats.text.line_chunks import LineChunk
 from ffjax.formats.text.parse_floats import PAD, Scratch, long_numbers, short_numbers
 
 # What fits the cache: bytes searched for separators at once, and numbers read at once.
@@ -47,25 +48,24 @@ class Lines:
     blank: int | None  # where the empty lines start that end the block
 
 
-def parse_lines(
-    buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, is_surplus: Any, values: bool
-) -> Lines:
-    """Splits a `padded` buffer of complete lines, the last of which ends with an LF.
+def parse_lines(chunk: LineChunk, dims: int, fail: Fail, is_surplus: Any, values: bool) -> Lines:
+    """Splits the lines of a chunk.
 
     Words that are `is_surplus`, an `IsSurplus`, are an error; `None` is for none. Without `values`
     fields are counted, not read.
     """
-    n_bytes_parsed = n_bytes
-    if np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF) * (2 * dims + 1) > n_bytes:
+    buffer, n_bytes, n_lines, blank = chunk.buffer, chunk.n_bytes, chunk.n_lines, None
+    if n_lines * (2 * dims + 1) > n_bytes:
         # Some lines are too short, and `dims` values for each may not fit in memory. All that is
         # not an error is empty lines at the end.
-        block = _Block(buffer, n_bytes, dims, fail, None, False)
-        block.starts[1:] = np.flatnonzero(buffer[PAD : PAD + n_bytes] == _LF) + PAD + 1
-        block.slow[:], block.n = True, len(block.slow)
-        blank = block.finish().blank
-        n_bytes_parsed = n_bytes if blank is None else blank
-    block = _Block(buffer, n_bytes_parsed, dims, fail, is_surplus, values)
-    start, stop, size = PAD, PAD + n_bytes_parsed, _SEARCH_BYTES
+        block = _Block(buffer, n_lines, dims, fail, None, False)
+        block.starts[1:] = np.flatnonzero(chunk.text == _LF) + PAD + 1
+        block.slow[:], block.n = True, n_lines
+        lines = block.finish()
+        if (blank := lines.blank) is not None:
+            n_bytes, n_lines = blank, len(lines.starts)
+    block = _Block(buffer, n_lines, dims, fail, is_surplus, values)
+    start, stop, size = PAD, PAD + n_bytes, _SEARCH_BYTES
     while start < stop:
         text = buffer[start : min(start + size, stop)]
         separators = np.flatnonzero(text <= _SPACE)
@@ -79,17 +79,16 @@ def parse_lines(
         start = int(separators[-1]) + 1
     block.read_long()
     lines = block.finish()
-    return lines if n_bytes_parsed == n_bytes else replace(lines, blank=n_bytes_parsed)
+    return lines if blank is None else replace(lines, blank=blank)
 
 
 class _Block:
     """A block of lines that is being parsed; all positions are indices into the buffer."""
 
     def __init__(
-        self, buffer: np.ndarray, n_bytes: int, dims: int, fail: Fail, is_surplus: Any, values: bool
+        self, buffer: np.ndarray, n_lines: int, dims: int, fail: Fail, is_surplus: Any, values: bool
     ) -> None:
         self.buffer, self.dims, self.fail, self.is_surplus = buffer, dims, fail, is_surplus
-        n_lines = np.count_nonzero(buffer[PAD : PAD + n_bytes] == _LF)
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
         self.word_ends = np.empty(n_lines, np.int64)

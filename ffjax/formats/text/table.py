@@ -44,10 +44,7 @@ class TextTable:
 
     def parse(self, chunk: LineChunk, *, values: bool = True) -> Lines:
         """`parse_lines` of a chunk; offsets count from the first byte of its text."""
-        buffer, n_bytes, positions = chunk.buffer, chunk.n_bytes, None
-        if self.aligned:
-            buffer, positions = squeeze(chunk)
-            n_bytes = len(positions)
+        squeezed, positions = squeeze(chunk) if self.aligned else (chunk, None)
 
         def in_chunk(offset: Any) -> Any:
             return offset if positions is None else positions[offset]
@@ -57,7 +54,7 @@ class TextTable:
             line = f"line {chunk.line_at(start)}"
             return self.stream.error(chunk.offset + start, *what, chunk=line, **where)
 
-        lines = parse_lines(buffer, n_bytes, self.dims, fail, self.is_surplus, values)
+        lines = parse_lines(squeezed, self.dims, fail, self.is_surplus, values)
         blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
         return Lines(in_chunk(lines.starts), in_chunk(lines.ends), lines.values, blank)
 
