@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ffjax
-from benchmarks.files import glove, peer
+from benchmarks.files import derived, glove, peer
 from benchmarks.harness import Pair, row
 
 WORDS = 200
