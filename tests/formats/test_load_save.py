@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import tarfile
+import zipfile
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -23,6 +24,16 @@ def test_lossy(tmp_path: Path) -> None:
         with pytest.raises(ffjax.FormatError, match="expected UTF-8"):
             ffjax.load(path)
         assert ffjax.load(path, lossy=True).vocab.words == ["x\ufffd"]
+
+
+def test_progress_of_text_in_an_archive_and_alone(tmp_path: Path) -> None:
+    text, calls = b"tea 0.5 1\npot 1 0\n", []
+    (tmp_path / "a.txt").write_bytes(text)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "a.txt", "a.txt")
+    for name in ("a.txt", "a.zip"):
+        ffjax.load(tmp_path / name, progress=lambda *call: calls.append(call))
+    assert calls == 2 * [("Reading", 0, len(text)), ("Reading", len(text), len(text))]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _folder(stream: Stream, tokenizer: File | None) -> tuple[Folder, Layout]:
         got, hint = "a single file", "For a file of safetensors, also pass `tokenizer=PATH`."
         if not is_safetensors(head):
             kind = other_format(head)
-            got = "a file that is none" if kind is None else kind.name
+            got = "a file of another format" if kind is None else kind.name
             hint = f"`ffjax.load` reads word vectors. {hint}" if kind is None else kind.advice
         expected = "the folder of a static model, or an archive of it"
         raise stream.error(None, expected, got, hint=hint)

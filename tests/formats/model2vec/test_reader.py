@@ -171,6 +171,9 @@ def test_folders_of_something_else(tmp_path: Path) -> None:
         ffjax.load_static_model(tmp_path)
     with pytest.raises(ffjax.FormatError, match="the folder of a static model, .*`tokenizer=PATH`"):
         ffjax.load_static_model(tmp_path / "pytorch_model.bin")
+    (tmp_path / "a.txt").write_text("tea 0.5 1\n")
+    with pytest.raises(ffjax.FormatError, match="of another format. `ffjax.load` reads word"):
+        ffjax.load_static_model(tmp_path / "a.txt")
     ffjax.save(ffjax.demo(), tmp_path / "a.fifu")
     with pytest.raises(ffjax.FormatError, match="got a finalfusion file. `ffjax.load_finalfusion`"):
         ffjax.load_static_model(tmp_path / "a.fifu")

@@ -228,3 +228,9 @@ def test_prose_with_a_number_is_no_table(tmp_path) -> None:
     path.write_text("# Notes\n\nDimension 300\nof words\n")
     with pytest.raises(ffjax.FormatError, match="values on each line.*not a table of vectors"):
         ffjax.load_text(path)
+
+
+def test_other_separators_are_named_where_the_format_is_given(path: Path) -> None:
+    path.write_bytes(b"a,0.5,0.25\nb,1.5,2\n")
+    with pytest.raises(ffjax.FormatError, match="separated by spaces or tabs, and here by ','"):
+        ffjax.load(path, format="text")
