@@ -103,8 +103,7 @@ class HashTable:
             placed = place(first, second)
             if placed is not None:
                 return cls(key, *placed)
-            if len(pairs := duplicates(data, offsets, (first, second))):
-                earlier, again = pairs[0]
+            for earlier, again in duplicates(data, offsets, (first, second)):
                 raw = data[offsets[again] : offsets[again + 1]].tobytes()
                 string = raw.decode(errors="replace")
                 raise ValueError(

@@ -5,6 +5,7 @@ time, as the little-endian number that begins at a byte, so at least eight bytes
 last string.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -139,15 +140,15 @@ def _murmur64a(
 
 def duplicates(
     data: np.ndarray, offsets: np.ndarray, hashes: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Pairs `(first, again)` for each string that occurred before, by `again`, int64 `[n, 2]`.
+) -> Iterator[tuple[int, int]]:
+    """Pairs `(first, again)` for each string that occurred before, by `again`.
 
     Only strings with equal hashes are compared, so that few are looked at.
 
     Example:
         >>> data, zeros = np.frombuffer(b"aba", np.uint8), np.zeros(3, np.uint32)
-        >>> duplicates(data, np.arange(4), (zeros, zeros)).tolist()
-        [[0, 2]]
+        >>> list(duplicates(data, np.arange(4), (zeros, zeros)))
+        [(0, 2)]
     """
     both = (hashes[0].astype(np.uint64) << np.uint64(32)) | hashes[1]
     order = np.argsort(both)
@@ -156,12 +157,10 @@ def duplicates(
     are_equal = np.zeros(len(both), bool)
     are_equal[order[equal]] = are_equal[order[equal + 1]] = True
     first_of: dict[bytes, int] = {}
-    pairs = []
     for i in np.flatnonzero(are_equal).tolist():
         first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
         if first != i:
-            pairs.append((first, i))
-    return np.array(pairs, np.int64).reshape(-1, 2)
+            yield first, i
 
 
 def may_repeat(data: np.ndarray, offsets: np.ndarray) -> bool:

@@ -265,8 +265,7 @@ class StringTable:
             >>> StringTable.from_strings(["a", "b", "a"]).first_duplicate()
             (0, 2)
         """
-        pairs = self._duplicates().tolist()
-        return (pairs[0][0], pairs[0][1]) if pairs else None
+        return next(self._duplicates(), None)
 
     def first_occurrences(self) -> Int64[np.ndarray, " n_distinct"]:
         """The numbers of the strings that did not occur before, ascending.
@@ -275,9 +274,9 @@ class StringTable:
             >>> StringTable.from_strings(["a", "b", "a"]).first_occurrences().tolist()
             [0, 1]
         """
-        return np.delete(np.arange(len(self)), self._duplicates()[:, 1])
+        return np.delete(np.arange(len(self)), [again for _, again in self._duplicates()])
 
-    def _duplicates(self) -> np.ndarray:
+    def _duplicates(self) -> Iterator[tuple[int, int]]:
         data, offsets = self.host_data, self.host_offsets
         hashes = hash_spans(data, offsets[:-1], np.diff(offsets), np.zeros(2, np.uint32))
         return duplicates(data, offsets, hashes)
