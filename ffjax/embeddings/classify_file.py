@@ -28,6 +28,7 @@ from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.output_layer import Options, label_number
 from ffjax.embeddings.text_file import blocks
+from ffjax.functional.classify import Labels
 from ffjax.strings.text import as_lines, null_mask
 
 FORMATS = ("text", "json", "parquet")
@@ -72,28 +73,22 @@ class Settings(NamedTuple):
 
     def fields(self, texts: list[Any] | bytes) -> dict[str, list[Any]]:
         """The new fields for texts, of which some may be `None`, or for lines."""
-        missing: set[int] = set()
-        if isinstance(texts, bytes):
-            if self.lowercase:
-                texts = as_lines(texts.split(b"\n")[:-1], lowercase=True)
-            lines = texts
-        else:
-            missing = {i for i, text in enumerate(texts) if text is None}
+        nulls = None
+        if not isinstance(texts, bytes):
+            nulls = np.array([text is None for text in texts], bool)
             # Lone surrogates, which JSON may have, become question marks.
             raw = [(text or "").encode("utf-8", "replace") for text in texts]
-            lines = as_lines(raw, self.lowercase, newline=" ")
+            texts = as_lines(raw, self.lowercase, newline=" ")
+        elif self.lowercase:
+            texts = as_lines(texts.split(b"\n")[:-1], lowercase=True)
         if self.label is not None:
-            scores = self.classifier.score_lines(lines, self.label).tolist()
-            return {"score": [None if i in missing else x for i, x in enumerate(scores)]}
-        answers = self.classifier.label_lines(lines, self.options)
-        names, scores = self.classifier.named(answers)
-        if missing:
-            names, scores = (
-                [[] if i in missing else row for i, row in enumerate(rows)]
-                for rows in (names, scores)
-            )
+            scores: Any = self.classifier.score_lines(texts, self.label).tolist()
+            if nulls is not None:
+                scores = [None if null else x for null, x in zip(nulls, scores, strict=True)]
+            return {"score": scores}
+        names, scores = self.classifier.named(self._labels(texts, nulls))
         if self.has_lists:
-            return {"labels": names, "scores": [np.asarray(row).tolist() for row in scores]}
+            return {"labels": names, "scores": [row.tolist() for row in scores]}
         label = [row[0] if row else None for row in names]
         return {"label": label, "score": [float(x[0]) if len(x) else None for x in scores]}
 
@@ -104,11 +99,15 @@ class Settings(NamedTuple):
         lines, nulls = as_lines(texts, self.lowercase, newline=" "), null_mask(texts)
         if self.label is not None:
             return [pa.array(self.classifier.score_lines(lines, self.label), mask=nulls)]
-        answers = self.classifier.label_lines(lines, self.options)
-        if nulls is not None:
-            answers = answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))
         names = self.classifier.label_table.replace_invalid(distinct=True).strings
-        return list(label_columns(names, answers, has_lists=self.has_lists))
+        return list(label_columns(names, self._labels(lines, nulls), has_lists=self.has_lists))
+
+    def _labels(self, lines: bytes, nulls: np.ndarray | None) -> Labels:
+        """The labels of lines; nulls have none."""
+        answers = self.classifier.label_lines(lines, self.options)
+        if nulls is None:
+            return answers
+        return answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))
 
 
 def classify_file(

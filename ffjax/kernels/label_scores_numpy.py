@@ -90,7 +90,8 @@ def _tree_scores(
     np.exp(rights, out=rights)
     rights += 1
     np.divide(1, rights, out=rights)
-    lefts = (1 + shift) - rights
+    lefts = 1 - rights
+    lefts += shift  # not `1 + shift - rights`, where small numbers would lose digits
     rights += shift
     scores = np.empty((sum(tree.sizes), rights.shape[1]), np.float32)
     scores[0] = 0 if least > 1 else 1
