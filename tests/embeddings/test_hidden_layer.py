@@ -5,6 +5,8 @@ import pytest
 
 import ffjax
 from ffjax.embeddings import classifier, hidden_layer, input_rows
+from ffjax.kernels.label_scores import SHIFT, LabelTree
+from ffjax.kernels.label_scores_numpy import label_scores_numpy
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.vocab.ngrams.pruned import word_rows
 from tests.embeddings.classifiers import HOSTILE, sentences
@@ -99,3 +101,12 @@ def test_rows_of_ngrams_are_those_of_the_indexer(lengths):
         for i in range(len(words)):
             ours = rows.values[rows.splits[i] : rows.splits[i + 1]]
             assert sorted(ours.tolist()) == sorted(ids[splits[i] : splits[i + 1]].tolist())
+
+
+def test_small_scores_of_a_tree_keep_their_digits():
+    tree = LabelTree.build(np.array([5, 2, 1]))
+    logits = np.array([[0.3], [40], [0]], np.float32)
+    scores = label_scores_numpy("HierarchicalSoftmax", logits, tree, np.float32(-1), SHIFT)
+    half = 1 / (1 + np.exp(-0.3))
+    expected = [1 + 1e-5, 1e-5 * (half + 1e-5), 1e-5 * (1 - half + 1e-5)]
+    np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-5)
