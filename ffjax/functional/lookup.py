@@ -100,7 +100,9 @@ def lookup(
             "packed words; for row numbers use `embeddings.storage.gather`."
         )
     check_embeddings(embeddings)
-    rows = Rows(*(_row_numbers(rows, name) for name in ("words", "ngrams", "positions")))
+    fields = {name: ids for name, ids in vars(rows).items() if ids is not None or name == "words"}
+    what = "row numbers, -1 for none"
+    rows = Rows(**{k: array_of(f"rows.{k}", x, jnp.integer, what) for k, x in fields.items()})
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
     if storage.is_mapped:
         storage, rows, norms = _read_needed(storage, rows, norms)
@@ -168,13 +170,6 @@ def embed(
     for array, new in zip(changed, oov_vectors(storage, vocab, words, unnormalize), strict=True):
         array[unknown] = np.asarray(new)[: len(unknown)]
     return jax.device_put(changed, vectors.sharding if vectors.committed else None)
-
-
-def _row_numbers(rows: Rows, name: str) -> Any:
-    ids = getattr(rows, name)
-    if ids is None and name != "words":
-        return None
-    return array_of(f"rows.{name}", ids, jnp.integer, "row numbers, -1 for none")
 
 
 def checked_strings(name: str, strings: Any) -> Strings:

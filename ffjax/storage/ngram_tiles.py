@@ -112,7 +112,12 @@ def over_tiles(
     order, steps = _slot_order(indexer, subwords.marked)
     number_bits = max(n - 1, 1).bit_length()
     longest = min((1 << (32 - number_bits)) - 2, width)
-    keys = _ordered(words.lengths, number_bits, longest, -n % size + size)
+    # Keys of the words, the longest first, and then at least a block of `_NO_WORD`: a word's number
+    # is in the lower bits, above it are the bytes it is short of `longest`.
+    short = (longest - jnp.clip(words.lengths, 0, longest)).astype(jnp.uint32)
+    keys = short << number_bits | jnp.arange(n, dtype=jnp.uint32)
+    keys = jnp.where(words.lengths >= 0, keys, _NO_WORD)
+    keys = jnp.sort(jnp.pad(keys, (0, -n % size + size), constant_values=_NO_WORD))
 
     def in_keys(block: Array) -> Array:
         """Bytes in words, negative for no word; `longest` may stand for more."""
@@ -171,17 +176,6 @@ def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndar
     # At least one, since the first step makes an end of the sums of the block before.
     steps = np.maximum(-(-n_valid // _ROWS_AT_ONCE), 1).astype(np.int32)
     return np.pad(slots, (0, fill), constant_values=len(start)).astype(np.int32), steps
-
-
-def _ordered(lengths: Array, number_bits: int, longest: int, n_fill: int) -> Array:
-    """Keys of the words, the longest first, and then at least a block of `_NO_WORD`.
-
-    A key has the word's number in its lower bits and above them the bytes it is short of `longest`.
-    """
-    number = jnp.arange(len(lengths), dtype=jnp.uint32)
-    keys = (longest - jnp.clip(lengths, 0, longest)).astype(jnp.uint32) << number_bits | number
-    keys = jnp.where(lengths >= 0, keys, _NO_WORD)
-    return jnp.sort(jnp.pad(keys, (0, n_fill), constant_values=_NO_WORD))
 
 
 def all_ids(indexer: NgramIndexer, words: Words, subwords: Subwords) -> Array:

@@ -96,7 +96,9 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
         yield from _sums_by_program(rows, words[:n_narrow], lengths[:n_narrow])
     for begin in range(n_narrow, len(words), HOST_WORDS):
         block = words[begin : begin + HOST_WORDS]
-        yield WordSums(block, *_sums_of(rows, block))
+        starts = offsets[block].astype(np.int64)
+        views = ByteViews(rows.table.host_data, starts, offsets[block + 1] - starts)
+        yield WordSums(block, *sums_of_words(rows.storage, rows.offset, rows.indexer, views))
 
 
 def compose(
@@ -151,15 +153,7 @@ def _program_sums(
     storage: Storage, indexer: NgramIndexer, table: Any, ids: Array, subwords: Subwords
 ) -> tuple[Array, Array]:
     data, offsets = table
-    words = table_words(data, offsets, ids)
-    return ngram_totals(storage, indexer, words, subwords)
-
-
-def _sums_of(rows: NgramRows, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    offsets = rows.table.host_offsets
-    starts = offsets[words].astype(np.int64)
-    spans = ByteViews(rows.table.host_data, starts, offsets[words + 1] - starts)
-    return sums_of_words(rows.storage, rows.offset, rows.indexer, spans)
+    return ngram_totals(storage, indexer, table_words(data, offsets, ids), subwords)
 
 
 def sums_of_words(
