@@ -22,7 +22,6 @@ from ffjax.formats.registry import FORMATS, check_format, options_of
 from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.storage.norms import Norms
 from ffjax.transforms.words import unshare_rows
-from ffjax.vocab import FastTextVocab
 
 _BLOCK_ROWS = 1 << 12
 
@@ -104,8 +103,7 @@ def convert(
             reading["unit"] = not _holds_plain_rows(target, to_format, options)
         rows = partial(FileRows, folder=folder)
         embeddings = load_stream(stream, entry, reading, progress, rows)
-    is_fasttext = isinstance(embeddings.vocab, FastTextVocab)
-    to_format = save.format_of(target, to_format, fasttext=is_fasttext, name="to_format")
+    to_format = save.format_for(embeddings, target, to_format, "to_format")
     entry = FORMATS[to_format]
     if not entry.shares_rows and not entry.repeats_rows:
         embeddings = _repeat_rows(embeddings, folder)

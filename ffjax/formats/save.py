@@ -72,7 +72,7 @@ def save(
             )
         got = type(embeddings).__name__
         raise TypeError(f"`embeddings`: expected Embeddings, got {got}.{hint}")
-    format = format_of(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))
+    format = format_for(embeddings, path, format)
     write_as(format, path, _unshared(embeddings, format, unshare_rows), options)
 
 
@@ -85,7 +85,7 @@ def save_what_fits(
     **options: Any,
 ) -> tuple[str, ...]:
     """As `save`, but drops what the format cannot hold; returns the names of what it dropped."""
-    format = format_of(path, format, fasttext=isinstance(embeddings.vocab, FastTextVocab))
+    format = format_for(embeddings, path, format)
     entry = FORMATS[format]
     embeddings = _unshared(embeddings, format, unshare_rows or not entry.shares_rows)
     droppable = set(options_of(entry.write, 2))
@@ -100,6 +100,14 @@ def write_as(format: str, path: File, embeddings: Embeddings, options: Mapping[s
     """Writes embeddings in a format, with the options of its own writer."""
     check_options(format, options)
     imported(FORMATS[format].write)(path, embeddings, **options)
+
+
+def format_for(
+    embeddings: Embeddings, path: File, format: str | None, name: str = "format"
+) -> str:
+    """The format in which to write embeddings: `.bin` may be fastText's."""
+    is_fasttext = isinstance(embeddings.vocab, FastTextVocab)
+    return format_of(path, format, fasttext=is_fasttext, name=name)
 
 
 def format_of(
