@@ -18,8 +18,8 @@ from benchmarks.harness import Figure, Pair, row
 
 _N_LINES = 100_000
 _MILLION, _FILES, _BATCH = 1_000_000, 8, 16384
-# The recipe of `docs/engines.md`, whose workers note when they are ready and when they compute. At
-# the end and when both are ready, the driver notes the CPU time of all processes that it has begun.
+# The recipe of `docs/engines.md`, whose workers note when they are ready and when they compute. The
+# driver adds up the CPU time of all processes that it has begun, from when both workers are ready.
 _IN_RAY = """
 import os, sys, time
 from glob import glob
@@ -27,6 +27,8 @@ from threading import Thread
 import pyarrow.parquet as pq
 import ray
 from ffjax import TextStage
+
+spent = {}  # of processes that have ended, too
 
 def cpu_seconds():
     parents, ticks = {os.getpid(): 0}, {}
@@ -38,17 +40,20 @@ def cpu_seconds():
             continue
         number = int(path.split("/")[2])
         parents[number] = int(fields[1])
-        ticks[number] = sum(map(int, fields[11:15]))  # of children that have ended, too
+        ticks[number] = sum(map(int, fields[11:13]))
     def is_ours(number):
         while number and number != os.getpid():
             number = parents.get(number, 0)
         return number
-    return sum(n for number, n in ticks.items() if is_ours(number)) / os.sysconf("SC_CLK_TCK")
+    spent.update((number, n) for number, n in ticks.items() if is_ours(number))
+    return sum(spent.values()) / os.sysconf("SC_CLK_TCK")
 
 def watch():
-    while len(glob(f"{folder}/*.log")) < 2:
+    while True:
+        seconds = cpu_seconds()
+        if not at_begin and len(glob(f"{folder}/*.log")) == 2:
+            at_begin.append(seconds)
         time.sleep(0.1)
-    at_begin.append(cpu_seconds())
 
 folder = sys.argv[1]
 
