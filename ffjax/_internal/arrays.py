@@ -149,17 +149,6 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.cumsum(numbers, dtype=starts.dtype, out=numbers)
 
 
-def distinct(numbers: np.ndarray) -> np.ndarray:
-    """Distinct numbers, ascending: `np.unique`, which takes up to 100 times as long in NumPy 2.4.
-
-    Examples:
-        >>> distinct(np.array([5, 0, 5])).tolist(), distinct(np.array([], int)).tolist()
-        ([0, 5], [])
-    """
-    ordered = np.sort(numbers, axis=None)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
-
-
 def padded_size(n: int, least: int = 1, *, coarse: bool = False) -> int:
     """A number rounded up to a power of two, so that arrays of many sizes share few programs.
 

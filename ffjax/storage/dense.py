@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Integer
 
-from ffjax._internal.arrays import AnyArray, distinct, padded_size, placed_array
+from ffjax._internal.arrays import AnyArray, padded_size, placed_array
+from ffjax._internal.distinct import distinct
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.arrays import distinct
+from ffjax._internal.distinct import distinct
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.kernels.spans_numpy import words_at
 

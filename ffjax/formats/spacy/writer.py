@@ -19,8 +19,8 @@ from typing import Any, Unpack
 import msgpack
 import numpy as np
 
-from ffjax._internal.arrays import distinct
 from ffjax._internal.atomic_write import Path, atomic_folder
+from ffjax._internal.distinct import distinct
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings

@@ -11,6 +11,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_dims, counted
 from ffjax.errors import FormatError
@@ -24,6 +26,7 @@ from ffjax.formats.word2vec_rows import check_head
 Rows = TypeVar("Rows", bound=Sized)
 
 _SAMPLE_BYTES = 1 << 20
+_LF, _SPACE = b"\n "
 _MATRIX = {"storage": "NdArray", "dtype": "float32"}
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
@@ -79,6 +82,8 @@ class TextTable:
         return len(words), n_rows
 
     def _words(self, chunk: LineChunk, lossy: bool) -> tuple[list[bytes], int | None]:
+        if not self.aligned and (plain := self._plain_words(chunk)) is not None:
+            return plain, None
         lines, text = self.parse(chunk, values=False), chunk.text.tobytes()
         bounds = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
         words = [text[start:end] for start, end in bounds]
@@ -92,6 +97,25 @@ class TextTable:
                     raise not_utf8(self.stream, offset, words, *problem) from None
                 words[i] = word.decode("utf-8", "replace").encode()
         return words, lines.blank
+
+    def _plain_words(self, chunk: LineChunk) -> list[bytes] | None:
+        """The words of UTF-8 lines with one space before each value, in half the time."""
+        text = chunk.text
+        feeds, is_separator = np.flatnonzero(text == _LF), text <= _SPACE
+        # No line may have fewer spaces, so all have as many as they have together.
+        n_spaces, n_separators = np.count_nonzero(text == _SPACE), np.count_nonzero(is_separator)
+        if n_spaces != len(feeds) * self.dims or n_separators != n_spaces + len(feeds):
+            return None
+        if (is_separator[1:] & is_separator[:-1]).any():
+            return None
+        data = text.tobytes()
+        starts = [0, *(feeds[:-1] + 1).tolist()]
+        words = [data[start : data.index(b" ", start)] for start in starts]
+        try:
+            b"".join(words).decode()
+        except UnicodeDecodeError:
+            return None
+        return words
 
 
 def open_table(

@@ -10,7 +10,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float32, Int32
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.arrays import AnyArray, as_int32, distinct
+from ffjax._internal.arrays import AnyArray, as_int32
+from ffjax._internal.distinct import distinct
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.pytree import value
 from ffjax.kernels.top_k.metrics import METRICS
