@@ -70,9 +70,11 @@ class Codes(NamedTuple):
         def norms_of_rows(rows: Array, exact: bool) -> Array:
             if exact:  # gradients go through these
                 return reciprocal_norms(rotate(rows, projection), one_pass=True)
-            after_rotation = lambda rows, matrix: reciprocal_norms(rotate(rows, matrix))  # noqa: E731
-            as_read = lambda rows, _: reciprocal_norms(rows)  # noqa: E731
-            return lax.cond(keeps_norms, as_read, after_rotation, rows, constant)
+
+            def after_rotation(rows: Array) -> Array:
+                return reciprocal_norms(rotate(rows, constant))
+
+            return lax.cond(keeps_norms, reciprocal_norms, after_rotation, rows)
 
         return RowSource(n_rows, chunk, self.gather, rotate_queries, norms_of_rows, self._tables)
 
