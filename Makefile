@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
-CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py
+CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py tests/kernels/test_perfect_hash.py::test_a_large_wide_batch_in_blocks_that_overlap
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help

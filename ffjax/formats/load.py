@@ -115,7 +115,7 @@ def load(
     options = {"mmap": mmap, "lossy": lossy, "limit": limit, "dims": dims, "unit": True}
     options |= {"words": words, "vectors": vectors}
     with open_file(path, format, member, options) as (stream, entry):
-        options["mmap"] |= sharding is not None and entry.maps_rows
+        options["mmap"] = mmap or (sharding is not None and entry.maps_rows)
         embeddings = load_stream(stream, entry, options, progress or ignore)
     return embeddings if sharding is None else _divided(embeddings, sharding)
 

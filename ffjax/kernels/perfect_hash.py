@@ -247,7 +247,7 @@ def _find_short(probe: _Probe, strings: Array, lengths: Array) -> Array:
     # A block's first chunks are read once from wide rows, and stay in the cache to be compared.
     def block(i: Array, ids: Array) -> Array:
         start = jnp.minimum(i * size, batch - size)
-        chunks = lax.dynamic_slice(strings, (start, jnp.int32(0)), (size, CHUNK))
+        chunks = lax.dynamic_slice(strings, (start, jnp.zeros_like(start)), (size, CHUNK))
         numbers = probe.find(chunks, lax.dynamic_slice_in_dim(lengths, start, size))
         return lax.dynamic_update_slice_in_dim(ids, numbers, start, 0)
 
