@@ -126,7 +126,6 @@ def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray, kinds: 
     vocab, n_words = embeddings.vocab, len(embeddings.vocab)
     words = word_array(vocab.table, 0, n_words)
     first_word = np.asarray(vocab.row_words, np.int32)
-    kinds = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
     lists = ((name, pa.list_(kind)) for name, kind in kinds.items())
     schema = pa.schema([("word", pa.string()), *lists])
     with open_output(path) as stream, pq.ParquetWriter(stream, schema) as writer:

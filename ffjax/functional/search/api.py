@@ -131,7 +131,7 @@ def top_k(
     if exact is not None:
         read = tiling is not None and _is_out_of_core(exact)
         rerank_by = _read_and_rerank if read else _rerank_rows
-        scores, rows = rerank_by(exact, queries, rows, plan._replace(k=k))
+        scores, rows = rerank_by(exact, queries, rows, plan._replace(k=k, recall=None))
     return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), recall)
 
 
