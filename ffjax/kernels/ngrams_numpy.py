@@ -22,6 +22,9 @@ from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
 CHUNK = 1 << 13
 # Bytes of ASCII words whose characters and n-grams are remembered.
 _SHORT = 64
+_PRIME_32 = np.uint32(PRIME_32)
+# Powers of the prime of 64 bits, for so many bytes, of which all but the first are zero.
+_PRIMES = [np.uint64(PRIME_64**n % 2**64) for n in range(5)]
 # UTF-8 has no longer characters; further bytes of invalid ones are few.
 _CHARACTER_BYTES = 4
 
@@ -135,7 +138,7 @@ def ascii_word(
     line, ngrams = _of_bytes(n, min_n, max_n, skip_edges)
     data = np.frombuffer(text.encode(), np.uint8)
     codes = data.astype(np.uint32) if rule == CODE_POINTS else None
-    return line._replace(data=data, codes=codes), ngrams
+    return Line(data, line.begins, line.ends, codes, *line[4:]), ngrams
 
 
 @lru_cache(1024)
@@ -232,27 +235,33 @@ def finalfusion_hashes(
 ) -> np.ndarray:
     """Finalfusion's hashes, uint64 `[n]`."""
     assert line.codes is not None
-    top = min(max_n, int(line.remaining[span].max(initial=0)))
-    n_starts = span.stop - span.start
-    codes = np.zeros(n_starts + top, np.uint64)
-    values = line.codes[span.start : span.stop + top]
-    codes[: len(values)] = values
-    # One row for each length, the longest first: the rows that go on are always the first ones.
-    lengths = range(top, min_n - 1, -1)
-    if not lengths:
+    values = line.codes[span.start : span.stop + max_n]
+    width = len(values)
+    top = min(max_n, width, max(line.counts.tolist(), default=0))
+    n_rows = top - min_n + 1
+    if n_rows <= 0:
         return np.zeros(0, np.uint64)
-    states = np.repeat([length_state(n) for n in lengths], n_starts).reshape(-1, n_starts)
-    once, twice, all_at_once = (np.uint64(PRIME_64**n % 2**64) for n in (1, 2, 4))
-    steps = [(codes, all_at_once)]  # the upper bytes are zero as a rule
-    if codes.max(initial=0) > 0xFF:
+    # One row for each length, the longest first: the rows that go on are always the first ones.
+    # Flat arrays of the same size take NumPy half as long as rows that are broadcast.
+    states = _length_states(min_n, top).repeat(width)
+    codes = np.concatenate([values] * (n_rows + 1), dtype=np.uint64)
+    steps = [(codes, _PRIMES[4])]  # the upper bytes are zero as a rule
+    if not line.data.tobytes().isascii() and values.max() > 0xFF:
         low, middle = (codes >> np.uint64(bits) & np.uint64(0xFF) for bits in (0, 8))
-        steps = [(low, once), (middle, once), (codes >> np.uint64(16), twice)]
+        steps = [(low, _PRIMES[1]), (middle, _PRIMES[1]), (codes >> np.uint64(16), _PRIMES[2])]
     for k in range(top):
-        unfinished = states[: min(len(lengths), top - k)]
-        for values, factor in steps:
-            unfinished ^= values[k : k + n_starts]
+        size = width * min(n_rows, top - k)
+        unfinished = states[:size]
+        for numbers, factor in steps:
+            unfinished ^= numbers[k : k + size]
             unfinished *= factor
-    return states[top - ngrams.lengths, ngrams.starts - span.start]
+    return states.take((top - ngrams.lengths) * width + (ngrams.starts - span.start))
+
+
+@lru_cache(64)
+def _length_states(min_n: int, top: int) -> np.ndarray:
+    """The states of n-grams before their first character, the longest first."""
+    return np.array([length_state(n) for n in range(top, min_n - 1, -1)])
 
 
 def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
@@ -263,7 +272,7 @@ def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: 
     for n, state in enumerate(fasttext_states(line.data, begins, ends - begins, top), 1):
         if n >= min_n:
             states[n - min_n] = state
-    return states[ngrams.lengths - min_n, ngrams.starts - span.start]
+    return states.take((ngrams.lengths - min_n) * len(begins) + (ngrams.starts - span.start))
 
 
 def fasttext_states(
@@ -287,21 +296,23 @@ def fasttext_states(
     largest = 1 if n == len(data) else int(sizes.max(initial=0))
     # Sign-extended bytes of characters, and the factor of their hash, which is 1 without bytes.
     signed = data.view(np.int8)
-    values = [_padded(signed[begins], max_n)]
-    factors: list[Any] = [np.uint32(PRIME_32)]
+    first = _padded(signed.take(begins), max_n)
+    later = []
     for i in range(1, min(largest, _CHARACTER_BYTES)):
         exist = sizes > i
-        values.append(_padded(signed.take(begins + i, mode="clip") * exist, max_n))
-        factors.append(_padded(exist * np.int32(PRIME_32 - 1) + 1, max_n))
-    further = [np.flatnonzero(sizes > i) for i in range(len(values), largest)]
+        x = _padded(signed.take(begins + i, mode="clip") * exist, max_n)
+        later.append((x, _padded(exist * np.int32(PRIME_32 - 1) + 1, max_n)))
+    further = [(i, np.flatnonzero(sizes > i)) for i in range(_CHARACTER_BYTES, largest)]
 
     state = np.full(n, OFFSET_32, np.uint32)
     for k in range(max_n):
         window = slice(k, k + n)
-        for x, factor in zip(values, factors, strict=True):
+        state ^= first[window]
+        state *= _PRIME_32
+        for x, factor in later:
             state ^= x[window]
-            state *= factor[window] if factor.ndim else factor
-        for i, characters in enumerate(further, len(values)):
+            state *= factor[window]
+        for i, characters in further:
             begin, end = np.searchsorted(characters, [k, k + n])
             at = characters[begin:end]
             x = data[begins[at] + i].astype(np.uint32)

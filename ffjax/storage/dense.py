@@ -95,6 +95,8 @@ class NdArray(RowArrays, kind="NdArray"):
         if out is not None and isinstance(ids, np.ndarray) and isinstance(matrix, np.ndarray):
             if out.dtype == matrix.dtype:
                 return np.take(matrix, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
+        if out is None and type(ids) is np.ndarray and type(matrix) is np.ndarray:
+            return matrix.take(ids, 0)  # a third of the time of indexing, for few rows
         rows = np.asarray(matrix[ids])  # from another device only these rows
         if out is None and (rows.base is not None or not rows.flags.writeable):
             return rows.copy()  # a view of the matrix
