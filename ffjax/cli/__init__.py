@@ -1,4 +1,4 @@
-"""The command `ffjax`: the subcommands are in modules by what they do."""
+"""The command `ffjax`: the subcommands are grouped by task."""
 
 from ffjax.cli.app import command, main
 

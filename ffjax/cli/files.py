@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 import ffjax
-from ffjax.cli.messages import BadInput, say, translated
+from ffjax.cli.messages import OPTIONS, BadInput, say, translated
 from ffjax.cli.options import Source, Target
 from ffjax.cli.output import Progress, working
 
@@ -74,8 +74,8 @@ def load_words(source: Source) -> "ffjax.Embeddings":
     return emb
 
 
-def load_model(source: Source) -> Any:
-    """Loads embeddings, or a static model."""
+def load_model(source: Source, **options: bool) -> Any:
+    """Loads embeddings, or a static model, which takes none of the options of a text."""
     if source.file == "-" or source.format not in (None, "model2vec"):
         return load(source)
     from ffjax.formats.hub import local_path
@@ -87,6 +87,12 @@ def load_model(source: Source) -> Any:
         with open_stream(path, source.member, is_static_model) as stream:
             if stream.folder is None:
                 return load(source)
+    for name, is_set in options.items():
+        if is_set:
+            raise BadInput(
+                f"`{OPTIONS['embed_file'][name]}`: expected no such option for a static model, "
+                "whose tokenizer divides the text. Leave it out."
+            )
     with task("Loading", source.file, "load_static_model"):
         return ffjax.load_static_model(path, dims=source.input_dims, member=source.member)
 
@@ -212,8 +218,9 @@ def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
             output_folder(output)
     is_other = output == "-" or os.path.splitext(output)[1].lower() not in ("", ending)
     if ending is not None and is_other:
-        name = shown(output, output=True)
-        raise BadInput(f"expected a name that ends with {ending}, got {name}.")
+        if output == "-":
+            raise BadInput(f"expected a {ending} file, got standard output. Name one with -o.")
+        raise BadInput(f"expected a name that ends with {ending}, got {output}.")
 
 
 def check_distinct(output: str, *inputs: str | None) -> None:

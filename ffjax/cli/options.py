@@ -47,7 +47,7 @@ class Source(NamedTuple):
     """Embeddings to read, and how to read them."""
 
     file: Annotated[
-        str, Argument(metavar="EMBEDDINGS", help="File, demo, or - for standard input.")
+        str, Argument(metavar="EMBEDDINGS", help="File, `demo` (built in) or - (standard input).")
     ]
     format: InputFormat = None
     lossy: Lossy = False

@@ -20,7 +20,7 @@ TRAINED = ("pq", "opq")
 def quantize(
     source: Source,
     target: Target,
-    method: Annotated[Quantizer | None, Option("-m", help="Quantization (pq by default).")] = None,
+    method: Annotated[Quantizer | None, Option("-m", help="Method; default pq.")] = None,
     max_size: Annotated[
         str | None, Option(metavar="SIZE", help="Choose what fits a file of, say, 20MB.")
     ] = None,

@@ -15,6 +15,7 @@ from ffjax.cli.files import DEMO, Query, load_model, load_words, queries, shown,
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import Json, MethodOption, Search, Source
 from ffjax.cli.output import Answer, number, show_answers, working
+from ffjax.strings.codec import decode_word
 
 UNKNOWN = "an unknown word without known n-grams."
 NOT_FINITE = "its vector has NaN or infinity in it."
@@ -157,8 +158,8 @@ def search(
         raise BadInput("expected TEXT or --embeddings on standard input, got both.")
     batches = queries(query, input, 1, text, embeddings)
     source = text_source(text)
-    emb = load_model(Source(embeddings, format, lossy, member=member))
     changes: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+    emb = load_model(Source(embeddings, format, lossy, member=member), **changes)
     with task("Reading", text, "embed_text"):
         data = source.read() if text == "-" else Path(text).read_bytes()
         if b"\0" in data[:_HEAD_BYTES]:
@@ -167,13 +168,13 @@ def search(
                 "--embeddings; `ffjax similar` finds words in them."
             )
         vectors, counts = ffjax.embed_text(emb, data, **changes)
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    lines = data.split(b"\n")  # not as a `str`, which one emoji makes four times as large
     numbers = counts.nonzero()[0]  # of the lines that have a vector
     vectors = vectors[numbers]
 
     def answers(rows: Any, scores: Any) -> list[Answer]:
         return [
-            {"line": i + 1, "text": lines[i].strip(), "similarity": number(score)}
+            {"line": i + 1, "text": decode_word(lines[i]).strip(), "similarity": number(score)}
             for i, score in zip(numbers[rows].tolist(), scores, strict=True)
         ]
 

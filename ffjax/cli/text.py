@@ -54,9 +54,10 @@ def embed(
     if len(paths) == 1:
         say("no embeddings given: using the 40,000 words inside the package.")
         paths = [files.DEMO, text]
-    emb = files.load_model(Source(paths[0], format, lossy, input_dims, member))
+    choices: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+    source_of_vectors = Source(paths[0], format, lossy, input_dims, member)
+    emb = files.load_model(source_of_vectors, **choices, pooling=pooling != "mean")
     with files.task("Embedding lines with", paths[0], "embed_file", size, unit="bytes") as bar:
-        choices: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
         choices |= {"pooling": pooling, "dtype": dtype}
         choices["progress"] = lambda n_bytes, _: bar.advance(n_bytes)
         n_lines = ffjax.embed_file(emb, source, output, **choices)

@@ -17,7 +17,9 @@ _LISTED_WORDS = 5  # in a message
 def convert(
     source: Source,
     target: Target,
-    lang: Annotated[str | None, Option(metavar="CODE", help="Language of the pipeline.")] = None,
+    lang: Annotated[
+        str | None, Option(metavar="CODE", help="Language of the spaCy pipeline.")
+    ] = None,
 ) -> None:
     """Convert embeddings from one format to another.
 

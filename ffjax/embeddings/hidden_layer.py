@@ -75,8 +75,8 @@ class HiddenLayer:
 
     def __init__(self, classifier: Any) -> None:
         embeddings, storage = classifier.embeddings, classifier.embeddings.storage
-        self.words = embeddings.vocab.index, embeddings.vocab.table
-        self.labels = classifier.label_index, classifier.label_table
+        self.word_index, self.word_table = embeddings.vocab.index, embeddings.vocab.table
+        self.label_index, self.label_table = classifier.label_index, classifier.label_table
         labels = list(map(encode_word, classifier.labels))
         self.prefix: Any = os.path.commonprefix(labels)
         self.indexer = storage.indexer
@@ -150,9 +150,9 @@ class HiddenLayer:
         return self._numbers_of(words)
 
     def _add_vocabulary(self, memo: WordMemo, room_for: int) -> None:
-        """Adds all words of a small vocabulary, in which no others need be looked up then."""
-        offsets = self.words[1].host_offsets.astype(np.int64)
-        data = np.append(self.words[1].host_data, np.zeros(8, np.uint8))
+        """Adds a small vocabulary, so that later words outside the memo need no look-up in it."""
+        offsets = self.word_table.host_offsets.astype(np.int64)
+        data = np.append(self.word_table.host_data, np.zeros(8, np.uint8))
         words = ByteViews(data, offsets[:-1], np.diff(offsets))
         learned = self._learn(words, has_vocabulary=False)
         with self._lock:
@@ -168,7 +168,9 @@ class HiddenLayer:
     def _learn(self, words: ByteViews, has_vocabulary: bool) -> Learned:
         """Computes what is added for words, of which none is in a vocabulary that a memo has."""
         n = len(words.starts)
-        ids = np.full(n, -1) if has_vocabulary else _numbers(*self.words, words)
+        ids = np.full(n, -1)
+        if not has_vocabulary:
+            ids = _numbers(self.word_index, self.word_table, words)
         labels = self._labels_of(words, ids)
         ngrams = self._ngrams_of(words, labels == NO_LABEL)
         in_model = ids >= 0
@@ -184,7 +186,7 @@ class HiddenLayer:
         labels = np.full(len(ids), NO_LABEL, np.int32)
         labels[(ids < 0) & _begin_with(LABEL_PREFIX, spans)] = _SKIPPED
         candidates = np.flatnonzero((ids < 0) & _begin_with(self.prefix, spans))
-        numbers = _numbers(*self.labels, spans.take(candidates))
+        numbers = _numbers(self.label_index, self.label_table, spans.take(candidates))
         labels[candidates[numbers >= 0]] = numbers[numbers >= 0]
         return labels
 

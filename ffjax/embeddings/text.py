@@ -17,8 +17,9 @@ from jaxtyping import Array
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.cpus import map_blocks
+from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import find_words
-from ffjax.embeddings.pooling_rule import PoolingRule, warn_of_zeros
+from ffjax.embeddings.pooling_rule import PoolingRule
 from ffjax.embeddings.unique_words import unique_words
 from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
@@ -27,6 +28,7 @@ from ffjax.kernels.pool import pool_rows, pool_rows_numpy
 from ffjax.kernels.tokenize import Tokens, gather_bytes, tokenize
 from ffjax.kernels.tokenize_numpy import count_lines, line_bounds, tokenize_on_host
 from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.codec import decode_word, encode_word
 from ffjax.strings.string_table import Strings
 from ffjax.strings.text import simplify, text_bytes
 from ffjax.vocab import Vocab
@@ -37,6 +39,8 @@ _BLOCK_BYTES, _BATCH_BYTES = 3 << 17, 1 << 24
 _TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 # Longer words are few, and looked up apart.
 _WIDTH = 16
+# How much of a text is looked at to say why its words are unknown.
+_SAMPLE_BYTES, _SAMPLE_WORDS = 1 << 16, 200
 
 
 @runtime_checkable
@@ -162,7 +166,7 @@ def embed_text(
     for batch, (start, end) in zip(batches, pairwise(ends), strict=True):
         batch = simplify(batch, lowercase=lowercase, strip_punctuation=strip_punctuation)
         embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
-    warn_of_zeros(embeddings, text, counts)
+    _warn_of_zeros(embeddings, text, counts)
     return vectors, counts
 
 
@@ -251,3 +255,31 @@ def _pool(
 
 
 _pool_rows = jax.jit(pool_rows, static_argnames=("n_lines", "largest"))
+
+
+def _warn_of_zeros(embeddings: EmbeddingsLike, text: np.ndarray, counts: np.ndarray) -> None:
+    """Warns, with the reason, if most lines that have words have none with a vector."""
+    if 2 * np.count_nonzero(counts) >= len(counts):
+        return
+    lines = decode_word(text[:_SAMPLE_BYTES].tobytes()).split("\n")
+    pairs = [(line, n) for line, n in zip(lines, counts.tolist(), strict=False) if line.split()]
+    unknown = [line for line, n in pairs if n == 0]
+    if 2 * len(unknown) > len(pairs):
+        reason = _reason(embeddings, "\n".join(unknown).split()[:_SAMPLE_WORDS])
+        message = "most lines have no word with a vector, so their vectors are zeros"
+        warn_user(f"{message}. {reason}")
+
+
+def _reason(embeddings: EmbeddingsLike, words: list[str]) -> str:
+    """Why words are unknown, and what to do."""
+    text = np.frombuffer(encode_word("\n".join(words)), np.uint8)
+    for names in (["lowercase"], ["strip_punctuation"], ["lowercase", "strip_punctuation"]):
+        changes = {name: name in names for name in ("lowercase", "strip_punctuation")}
+        simple = decode_word(simplify(text, **changes).tobytes()).split("\n")
+        if 2 * sum(word in embeddings.vocab for word in simple) > len(words):
+            options = " and ".join(f"`{name}=True`" for name in names)
+            return f"The vocabulary has their words in another form: pass {options}."
+    return (
+        "Their words are not in the vocabulary and have no n-grams with rows: the text may be in "
+        "another language or encoding."
+    )

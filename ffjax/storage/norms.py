@@ -23,7 +23,7 @@ class Norms(Chunk):
     all of them when `array` is first read.
 
     Args:
-        array: one norm for each word's row, float32 `[rows]`.
+        array: one norm for each word's row, float32 `[rows]`. A memory map is not copied.
 
     Raises:
         TypeError: if `array` is not 1-dimensional float32.

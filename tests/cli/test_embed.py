@@ -59,8 +59,14 @@ def test_static_models(ff, tmp_path):
     path = shutil.make_archive(str(tmp_path / "models"), "gztar", tmp_path, "models")
     result = ff("embed", path, text, "-o", out, "--member", "models/b")
     assert result.status == 0 and np.load(out)[0].tolist() == [2.0, 1.0]
-    result = ff("embed", model, text, "-o", out, "--pooling", "max")
-    assert result.status == 2 and "for a static model" in result.err
+    for option in (["--pooling", "max"], ["--lowercase"], ["--strip-punctuation"]):
+        expected = f"`{option[0]}`: expected no such option for a static model"
+        results = [ff("embed", model, text, "-o", out, *option)]
+        if option[0] != "--pooling":
+            results.append(ff("search", text, "tea", "-e", model, *option))
+        for result in results:
+            assert result.status == 2 and expected in result.err
+            assert result.err.endswith("divides the text. Leave it out.\n")
 
 
 @pytest.mark.parametrize("name", ["e.parquet", "e.txt"])
@@ -84,7 +90,7 @@ def test_inputs_are_never_overwritten(ff, small, tmp_path):
     [
         (("a", "b", "c", "-o", "x"), "expected embeddings and a text, got 3 files: a b c."),
         (("-", "-", "-o", "x"), "expected embeddings or a text on standard input, got both."),
-        (("text", "-o", "-"), "expected a name that ends with .npy, got standard output"),
+        (("text", "-o", "-"), "expected a .npy file, got standard output. Name one with -o."),
         (("no-such-text", "-o", "x"), "no-such-text: No such file or directory"),
     ],
 )

@@ -28,7 +28,7 @@ def test_bad_input(ff, small, tmp_path):
     assert result.status == 2 and "doesn't take `--title`" in result.err
     for options, expected in {
         ("words.txt", "--projection", "pca"): "expected a name that ends with .html, got",
-        ("-",): "expected a name that ends with .html, got standard output.",
+        ("-",): "expected a .html file, got standard output. Name one with -o.",
         ("k2.html", "--to", "atlas"): "expected a name that ends with .parquet, got",
         ("folder", "--to", "projector", "--seed", 1): "--to projector doesn't take `--seed`.",
         ("k.parquet", "--to", "atlas", "--projection", "pca", "--seed", 0): (

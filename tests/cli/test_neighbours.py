@@ -18,5 +18,5 @@ def test_bad_input(ff, small, tmp_path):
     result = ff("neighbours", small["simple"], "-o", "-")
     assert (result.status, result.err) == (
         2,
-        "ffjax: error: expected a name that ends with .parquet, got standard output.\n",
+        "ffjax: error: expected a .parquet file, got standard output. Name one with -o.\n",
     )
