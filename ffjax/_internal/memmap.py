@@ -105,12 +105,12 @@ class FileRows:
     Use it in a `with` block; the rows outlive it. `folder` is where the file is.
     """
 
-    def __init__(self, dims: int, folder: Any = None) -> None:
-        self._dims, self._n = dims, 0
+    def __init__(self, dims: int, folder: Any = None, dtype: Any = np.float32) -> None:
+        self._dims, self._n, self._dtype = dims, 0, dtype
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
 
     def append(self, rows: np.ndarray) -> None:
-        """Writes float32 rows `[n, dims]` to the end."""
+        """Writes rows `[n, dims]` to the end."""
         data = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else memoryview(b"")
         while data:
             data = data[self._file.write(data) :]
@@ -126,8 +126,8 @@ class FileRows:
         """All rows, as a map of the file."""
         shape = (self._n, self._dims)
         if not self._n * self._dims:
-            return np.empty(shape, np.float32)  # there is nothing to map
-        return np.memmap(self._file, np.float32, "r+", shape=shape)  # type: ignore[call-overload]
+            return np.empty(shape, self._dtype)  # there is nothing to map
+        return np.memmap(self._file, self._dtype, "r+", shape=shape)  # type: ignore[call-overload]
 
 
 def _root(array: Any) -> Any:

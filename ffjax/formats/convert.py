@@ -3,7 +3,7 @@
 Rows of text, word2vec and floret files, of tables and of static models pass through a temporary
 file next to the target, since most formats say before the rows how many there are; so do rows that
 words share if the target needs a row for each word. finalfusion and fastText files and spaCy's
-folders are mapped.
+folders are mapped, and matrices of snapshots in a temporary file.
 """
 
 from functools import partial
@@ -48,10 +48,10 @@ def convert(
     vectors are not scaled. Any other target is byte for byte what `save(load(source, mmap=True),
     target)` writes (without `mmap` if the source is a table, whose vectors are scaled).
     Warnings and errors are the same. Memory is needed for the words and for a few blocks of rows.
-    Rows of text, word2vec and floret files, of tables and of static models wait in a temporary file
-    without a name, next to the target (in the system's place for temporary files if the target is a
-    descriptor). finalfusion and fastText files are mapped; compressed ones are first decompressed
-    into a temporary file. The old target stays complete until the new one is.
+    Rows of text, word2vec and floret files, of tables, snapshots and static models wait in
+    temporary files without names, next to the target (in the system's place for temporary files if
+    the target is a descriptor). finalfusion and fastText files are mapped; compressed ones are
+    first decompressed into a temporary file. The old target stays complete until the new one is.
 
     Args:
         source: a path, a descriptor, which is closed afterwards as `open` does, or `hf://...`, as

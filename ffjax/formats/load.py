@@ -169,7 +169,7 @@ def load_stream(
     """Reads embeddings from a stream at its start, as `load` does.
 
     With `rows`, which makes a sink for rows of so many dimensions, files are read in order where
-    the format allows it.
+    the format allows it, and the matrices of snapshots are mapped.
     """
     reader, in_order = format.load, format.blocks and (rows is not None or not format.load)
     if in_order:
@@ -181,7 +181,7 @@ def load_stream(
                 embeddings = collect(_reported(blocks, stream, progress), sink)
     else:
         progress("Reading", 0, None)  # in one step
-        embeddings = registry.call(reader, stream, format=format.name, **options)
+        embeddings = registry.call(reader, stream, format=format.name, rows=rows, **options)
     if "limit" not in registry.options_of(reader):
         embeddings = first_words(embeddings, options["limit"])
     check_same_dims(embeddings.dims, options["dims"])

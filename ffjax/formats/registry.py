@@ -20,7 +20,7 @@ class Format(NamedTuple):
         title: what errors about the wrong format call it.
         heads: the bytes that its files begin with, or functions `(head) -> bool`.
         folder: `(names) -> bool`, whether files of these names are of the format together.
-        load: `(stream, *, mmap, lossy, limit, dims, words, vectors) -> Embeddings`; called
+        load: `(stream, *, mmap, lossy, limit, dims, words, vectors, rows) -> Embeddings`; called
             `load_NAME` if it is public.
         blocks: the same for files that are read in order, `(stream, *, unit, ...) -> Blocks` as a
             context; `load` may be missing then.

@@ -43,6 +43,11 @@ class StoredArray(NamedTuple):
     dtype: np.dtype
     chunks: tuple[tuple[int, int], ...]
 
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of all chunks."""
+        return sum(size for _, size in self.chunks)
+
 
 def pack_array(array: Any) -> Iterator[Any]:
     """The bytes of an array, in blocks, so that it is never copied at once."""
@@ -115,10 +120,10 @@ def join_chunks(cursor: Cursor, name: str, entries: dict[str, Any], offset: int)
         raise cursor.error(name, "numbered chunks of one type", got, offset=offset)
     dtype = arrays[0].dtype
     joined = StoredArray(shape, dtype, sum((array.chunks for array in arrays), ()))
-    n_bytes, expected = sum(size for _, size in joined.chunks), math.prod(shape) * dtype.itemsize
-    if n_bytes != expected:
+    expected = math.prod(shape) * dtype.itemsize
+    if joined.n_bytes != expected:
         what = f"{expected} bytes for shape {shape} of {dtype}"
-        raise cursor.error(name, what, f"{n_bytes} bytes", offset=offset)
+        raise cursor.error(name, what, f"{joined.n_bytes} bytes", offset=offset)
     return joined
 
 

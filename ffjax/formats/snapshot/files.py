@@ -56,12 +56,17 @@ from ffjax.strings.string_table import StringTable
 from ffjax.vocab import Vocab
 from ffjax.vocab.ngrams.base import NgramIndexer
 
+_LARGE_BYTES, _BLOCK_BYTES = 1 << 22, 1 << 22
+
 
 class TreeNode:
-    """A map at `path` in a snapshot: gives its entries checked."""
+    """A map at `path` in a snapshot: gives its entries checked.
 
-    def __init__(self, source: ByteSource, entries: Any, path: str) -> None:
-        self.source, self.path = source, path
+    Large matrices are mapped in files that `rows` makes, if given, as `FileRows` does.
+    """
+
+    def __init__(self, source: ByteSource, entries: Any, path: str, rows: Any = None) -> None:
+        self.source, self.path, self.rows = source, path, rows
         if not isinstance(entries, dict):
             raise self.error(None, "a map", _shortened(entries))
         self.entries = entries
@@ -87,6 +92,8 @@ class TreeNode:
         if len(stored.shape) != ndim or stored.dtype.name not in dtypes:
             expected = f"an array of {ndim} dimensions of {' or '.join(dtypes)}"
             raise self.error(name, expected, f"shape {stored.shape} of {stored.dtype}")
+        if self.rows is not None and ndim == 2 and stored.n_bytes > _LARGE_BYTES:
+            return self._mapped(stored)
         array, filled = aligned_empty(stored.shape, stored.dtype), 0
         raw = array.reshape(-1).view(np.uint8)
         for start, size in stored.chunks:
@@ -138,7 +145,17 @@ class TreeNode:
 
     def node(self, name: str) -> "TreeNode":
         """An entry that is a map."""
-        return TreeNode(self.source, self.entries.get(name), f"{self.path}.{name}")
+        return TreeNode(self.source, self.entries.get(name), f"{self.path}.{name}", self.rows)
+
+    def _mapped(self, stored: StoredArray) -> np.ndarray:
+        # The chunks of an array are neither adjacent nor aligned.
+        with self.rows(1, dtype=np.uint8) as file:
+            for start, size in stored.chunks:
+                for begin in range(start, start + size, _BLOCK_BYTES):
+                    block = np.empty((min(_BLOCK_BYTES, start + size - begin), 1), np.uint8)
+                    self.source.read_into(begin, block)
+                    file.append(block)
+            return file.finish().reshape(-1).view(stored.dtype).reshape(stored.shape)
 
     def _entry(self, name: str, kind: type, what: str) -> Any:
         entry = self.entries.get(name)
@@ -206,10 +223,10 @@ def snapshot_size(embeddings: Embeddings) -> int:
     return sum(memoryview(block).nbytes for block in _blocks(embeddings))
 
 
-def read_snapshot(path: File | Stream) -> Embeddings:
-    """Reads a snapshot."""
+def read_snapshot(path: File | Stream, *, rows: Any = None) -> Embeddings:
+    """Reads a snapshot; with `rows`, such as `FileRows`, large matrices are copied to files."""
     with open_source(path, magic=MAGIC) as source:
-        return _read(source)
+        return _read(source, rows)
 
 
 def _blocks(embeddings: Any) -> Iterator[Any]:
@@ -244,9 +261,9 @@ def _packed(tree: Any) -> Iterator[Any]:
         yield packer.pack(tree)
 
 
-def _read(source: ByteSource) -> Embeddings:
+def _read(source: ByteSource, rows: Any = None) -> Embeddings:
     check_sum(source)
-    node = TreeNode(source, read_tree(source), "snapshot")
+    node = TreeNode(source, read_tree(source), "snapshot", rows)
     storage, vocab = node.storage("storage"), node.value("vocab", Vocab)
     norms = node.maybe("norms", lambda name: Norms(node.array(name, 1, "float32")))
     metadata = node.maybe("metadata", lambda name: node.made(Metadata.from_toml, node.text(name)))
