@@ -101,7 +101,11 @@ def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
 
 
 def read_rows(
-    embeddings: EmbeddingsLike, ids: np.ndarray, out: Any = None, *, unnormalize: bool = False
+    embeddings: EmbeddingsLike,
+    ids: np.ndarray,
+    out: np.ndarray | None = None,
+    *,
+    unnormalize: bool = False,
 ) -> np.ndarray:
     """The vectors of known words by their rows; ids below zero may get any vector."""
     storage, n = embeddings.storage, len(ids)

@@ -97,12 +97,12 @@ def convert(
     progress = progress or ignore
     reading: dict[str, Any] = {"mmap": True, "lossy": lossy, "limit": limit, "dims": dims}
     reading |= {"words": words, "vectors": vectors, "unit": True}
-    names = "source", "from_format"
-    with open_file(source, from_format, member, reading, names) as (stream, entry):
+    names = {"path_name": "source", "format_name": "from_format"}
+    with open_file(source, from_format, member, reading, **names) as (stream, entry):
         if entry.blocks and "unit" in options_of(entry.blocks):
             reading["unit"] = not _holds_plain_rows(target, to_format, options)
         rows = partial(FileRows, folder=folder)
-        embeddings = load_stream(stream, entry, reading, progress, rows)
+        embeddings = load_stream(stream, entry, options=reading, progress=progress, rows=rows)
     to_format = save.format_for(embeddings, target, to_format, "to_format")
     entry = FORMATS[to_format]
     if not entry.shares_rows and not entry.repeats_rows:

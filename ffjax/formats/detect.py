@@ -44,24 +44,26 @@ def open_file(
     format: str | None,
     member: str | None,
     options: Mapping[str, Any],
-    names: tuple[str, str] = ("path", "format"),
+    *,
+    path_name: str = "path",
+    format_name: str = "format",
 ) -> Iterator[tuple[Stream, registry.Format]]:
     """Opens embeddings, and recognizes their format if it is not given; checks reading options.
 
-    `names` are what errors call `path` and `format`.
+    `path_name` and `format_name` are what errors call `path` and `format`.
     """
-    registry.check_format(names[1], format)
+    registry.check_format(format_name, format)
     check_limit(options.get("limit"))
     check_dims(options["dims"])
     if not isinstance(member, str | None):
         raise wrong_type("member", "the name of a file in an archive, or None", member)
     path = local_path(path)
-    check_file(path, names[0])
+    check_file(path, path_name)
     with open_stream(path, member, registry.is_folder) as stream:
         try:
             entry = registry.FORMATS[detect(stream) if format is None else format]
         except FormatError as error:
-            error.hint = error.hint and error.hint.replace("`format=`", f"`{names[1]}=`")
+            error.hint = error.hint and error.hint.replace("`format=`", f"`{format_name}=`")
             raise
         for name in sorted({"words", "vectors"} - registry.options_of(entry.describe)):
             if options[name] is not None:

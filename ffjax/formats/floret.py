@@ -72,12 +72,21 @@ def read_floret_blocks(
     check_no_limit(limit)
     with open_stream(path) as stream:
         headers.begin_text(stream)
-        line, n_rows, dims, *numbers, bow, eow = headers.read_floret_header(stream)
+        header = headers.read_floret_header(stream)
+        n_rows, dims = header.n_rows, header.dims
         try:
-            indexer = FloretIndexer(n_rows, *numbers, skip_edge_unigrams=skip_edge_unigrams)
-            vocab = FloretVocab(indexer, bow=bow, eow=eow)
+            indexer = FloretIndexer(
+                n_rows,
+                header.min_n,
+                header.max_n,
+                n_hashes=header.n_hashes,
+                seed=header.seed,
+                skip_edge_unigrams=skip_edge_unigrams,
+            )
+            vocab = FloretVocab(indexer, bow=header.bow, eow=header.eow)
         except (ValueError, OverflowError) as error:
-            raise stream.error(0, None, f"{shown(line)}: {error}", chunk="header") from error
+            got = f"{shown(header.line)}: {error}"
+            raise stream.error(0, None, got, chunk="header") from error
         headers.check_rows(stream, n_rows, 2 * dims + 2)
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
         reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)

@@ -33,7 +33,7 @@ def load(
     path: File,
     *,
     format: str | None = None,
-    mmap: bool = False,
+    mmap: bool | str | None = False,
     lossy: bool = False,
     limit: int | None = None,
     dims: int | None = None,
@@ -60,7 +60,8 @@ def load(
             Feather), `"arrow-stream"`, `"pytorch"` or `"spacy"` (a folder); `None` to recognize it.
         mmap: whether to map the matrices of finalfusion, fastText, gensim's and spaCy's files, and
             of tables that have floats row by row, instead of reading them. The file must not be
-            changed in place while the embeddings are used. What cannot be mapped is read.
+            changed in place while the embeddings are used. What cannot be mapped is read. gensim's
+            `"r"` counts as true, `None` as false.
         lossy: whether to replace bytes of words that are not UTF-8 by U+FFFD.
         limit: how many words to read at most; n-grams are all read.
         dims: how many dimensions the vectors have. In text this settles lines like
@@ -112,11 +113,11 @@ def load(
     if is_name and find_spec(str(path)):
         expected = "expected a path, got an installed package; `ffjax.load_spacy` reads pipelines"
         raise FileNotFoundError(errno.ENOENT, expected, path)
-    options = {"mmap": mmap, "lossy": lossy, "limit": limit, "dims": dims, "unit": True}
+    options = {"mmap": bool(mmap), "lossy": lossy, "limit": limit, "dims": dims, "unit": True}
     options |= {"words": words, "vectors": vectors}
     with open_file(path, format, member, options) as (stream, entry):
-        options["mmap"] = mmap or (sharding is not None and entry.maps_rows)
-        embeddings = load_stream(stream, entry, options, progress or ignore)
+        options["mmap"] |= (sharding is not None and entry.maps_rows)
+        embeddings = load_stream(stream, entry, options=options, progress=progress or ignore)
     return embeddings if sharding is None else _divided(embeddings, sharding)
 
 
@@ -162,6 +163,7 @@ def _divided(embeddings: Embeddings, sharding: NamedSharding) -> Embeddings:
 def load_stream(
     stream: Stream,
     format: Format,
+    *,
     options: dict[str, Any],
     progress: Progress,
     rows: Callable[[int], AbstractContextManager[Any]] | None = None,
@@ -171,8 +173,8 @@ def load_stream(
     With `rows`, which makes a sink for rows of so many dimensions, files are read in order where
     the format allows it, and the matrices of snapshots are mapped.
     """
-    reader, in_order = format.load, format.blocks and (rows is not None or not format.load)
-    if in_order:
+    reader = format.load
+    if format.blocks and (rows is not None or not format.load):
         reader = format.blocks
         progress("Reading", 0, stream.size)
         with registry.call(reader, stream, format=format.name, **options) as blocks:

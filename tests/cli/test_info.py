@@ -286,3 +286,11 @@ def test_vectors_without_words(ff, tmp_path):
     assert (rows["words"], rows["rows"]) == ("0", "2")
     (tmp_path / "words.txt").write_text("tea\ntime\n")
     assert dict(ff("info", tmp_path / "x.npy").rows)["words"] == "2"
+
+
+def test_words_and_rows_that_differ_in_number(ff, tmp_path):
+    np.savez(tmp_path / "x.npz", words=["tea", "time", "cup"], vectors=np.eye(2, dtype="f4"))
+    rows = dict(ff("info", tmp_path / "x.npz").rows)
+    assert (rows["words"], rows["rows"]) == ("3", "2")
+    with pytest.raises(ffjax.FormatError, match="expected 2 words, one for each vector, got 3"):
+        ffjax.load(tmp_path / "x.npz")

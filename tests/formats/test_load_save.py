@@ -232,3 +232,9 @@ def test_descriptors_are_read_from_their_position(
         descriptor = os.open(longer, os.O_RDONLY)
         os.lseek(descriptor, len(b"before"), os.SEEK_SET)
         assert ffjax.load(descriptor, mmap=mmap) == ffjax.load(path, mmap=mmap)
+
+
+def test_the_spelling_of_gensim_maps_too(finalfusion_files: Path) -> None:
+    path = finalfusion_files / "embeddings.fifu"
+    for mmap in (True, "r", False, None):
+        assert ffjax.load(path, mmap=mmap).storage.is_mapped == bool(mmap)

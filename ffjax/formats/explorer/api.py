@@ -110,15 +110,27 @@ def explore(
     report = progress or ignore
     map_key, cluster_key, code_key = jax.random.split(key_of(key), 3)
     word_map = placed_words(embeddings, limit, projection, neighbors, map_key, report)
-    clusters = _named_clusters(word_map, int(jax.random.bits(cluster_key)))
+    cluster_names, clusters = _named_clusters(word_map, int(jax.random.bits(cluster_key)))
     codes, codebooks = _quantized(word_map.vectors, code_key, partial(report, "Quantizing"))
-    about = {"title": title or "Embeddings", "total": embeddings.n_words, "dims": embeddings.dims}
-    about["projection"] = METHODS[projection] if isinstance(projection, str) else ""
-    about |= {"k": word_map.neighbors.rows.shape[1], "clusters": clusters[0]}
-    about |= zip(("quantizers", "centroids", "width"), codebooks.shape, strict=True)
-    blocks = {"about": json.dumps(about).encode(), **_map_blocks(word_map)}
-    blocks |= {"clusters": clusters[1].tobytes(), "codes": codes.tobytes()}
-    blocks["codebooks"] = codebooks.astype("<f4").tobytes()
+    quantizers, centroids, width = codebooks.shape
+    about = {
+        "title": title or "Embeddings",
+        "total": embeddings.n_words,
+        "dims": embeddings.dims,
+        "projection": METHODS[projection] if isinstance(projection, str) else "",
+        "k": word_map.neighbors.rows.shape[1],
+        "clusters": cluster_names,
+        "quantizers": quantizers,
+        "centroids": centroids,
+        "width": width,
+    }
+    blocks = {
+        "about": json.dumps(about).encode(),
+        **_map_blocks(word_map),
+        "clusters": clusters.tobytes(),
+        "codes": codes.tobytes(),
+        "codebooks": codebooks.astype("<f4").tobytes(),
+    }
     page = ExplorerPage(_filled(about["title"], blocks))
     if path is not None:
         page.save(fspath(path))

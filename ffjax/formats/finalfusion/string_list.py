@@ -75,7 +75,7 @@ def read_strings(cursor: Cursor, count: int, noun: str, *, with_rows: bool = Fal
 def write_strings(
     out: Output, table: StringTable, noun: str, rows: np.ndarray | None = None
 ) -> None:
-    """Writes a list of strings, each with its row if there are rows; errors call one `noun`."""
+    """Writes a list of strings, with their rows if any; `noun` is what errors call a string."""
     if invalid := table.first_invalid():
         got = f"{table.raw(invalid.index)!r} with {_describe_byte(table, *invalid)}"
         expected = "UTF-8, which is all that finalfusion holds"

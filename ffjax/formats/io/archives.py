@@ -38,7 +38,7 @@ _ERRORS += (struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeE
 
 
 class Archive:
-    """An archive, for errors: its file, and whether it is a zip or a tar."""
+    """What errors say about an archive: its file, and whether it is a zip or a tar."""
 
     def __init__(self, file: File | None, kind: str) -> None:
         self.file, self.chunk = file, f"{kind} archive"

@@ -259,7 +259,10 @@ def _unwrap(
 
             def open_zipped(name: str) -> Any:
                 span = archive.span(name)
-                return archive.open(name)[0] if span is None else _Section(raw, *span)
+                if span is not None:
+                    return _Section(raw, *span)
+                data, _ = archive.open(name)
+                return data
 
             return _archive(file, names, ("zip",), open_zipped)
         data, size = archive.open(member)

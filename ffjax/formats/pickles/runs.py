@@ -11,6 +11,7 @@ does not look like this is read opcode by opcode.
 """
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,11 +38,23 @@ _OBJECT = re.compile(
 _SEEN = re.compile(rb"((?:h.)*+)((?:j....)*+)e", re.DOTALL)
 
 
-# How texts are written: by their opcode, the bytes before a text, the bits of its length, and the
-# bytes of the opcodes that number it.
+class _Form(NamedTuple):
+    """How texts are written: after an opcode their length, and before one that numbers them."""
+
+    head_bytes: int
+    length_bits: int
+    put_bytes: np.ndarray  # by opcode; 0 for those that do not number
+
+
+def _form(head_bytes: int, length_bits: int, put_bytes: dict[int, int]) -> _Form:
+    sizes = [put_bytes.get(code, 0) for code in range(256)]
+    return _Form(head_bytes, length_bits, np.array(sizes))
+
+
+_SHORT, _LONG = 0x8C, 0x58  # SHORT_BINUNICODE, BINUNICODE
 _FORMS = {
-    0x8C: (2, 0xFF, {_MEMOIZE: 1}),
-    0x58: (5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
+    _SHORT: _form(2, 0xFF, {_MEMOIZE: 1}),
+    _LONG: _form(5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
 }
 
 
@@ -94,10 +107,11 @@ class RunFinder:
     def objects(self, start: int, n_memo: int) -> tuple[Skipped, int] | None:
         """A run of words, each with an object, and where it ends; the words are remembered."""
         spans, batches, position = [], [(0, start)], start
+        head_bytes = _FORMS[_LONG].head_bytes
         while len(spans) < _MOST_OBJECTS:
             begin, end = -1, position
-            if self._data[position : position + 1] == b"X":
-                begin = position + 5
+            if position < len(self._data) and self._data[position] == _LONG:
+                begin = position + head_bytes
                 end = begin + int.from_bytes(self._data[position + 1 : begin], "little")
             if (match := _OBJECT.match(self._data, end)) is None:
                 break
@@ -122,8 +136,7 @@ class RunFinder:
     def _window(self, start: int, n_memo: int) -> tuple[TextRun, np.ndarray, np.ndarray]:
         """The texts of a run that begin in the window, the bounds of all, and which end a list."""
         code = self._data[start]
-        head_bytes, length_bits, puts = _FORMS[code]
-        put_bytes = np.array([puts.get(code, 0) for code in range(256)])
+        head_bytes, length_bits, put_bytes = _FORMS[code]
         window = self._bytes[start : start + self._window_bytes]
         opcodes = start + np.flatnonzero(window == code)
         stops = opcodes + head_bytes + (self._u32_at(opcodes + 1) & length_bits)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import counted
-from ffjax._internal.memmap import release_array_pages
+from ffjax._internal.memmap import FileRows, release_array_pages
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
@@ -137,11 +137,11 @@ class RowBuffer:
         return True
 
 
-def collect(blocks: Blocks, rows: Any = None) -> Embeddings:
+def collect(blocks: Blocks, rows: RowBuffer | FileRows | None = None) -> Embeddings:
     """Makes embeddings of blocks of rows, with norms if these have unit length.
 
     The first row of a word counts, rows with NaN or infinity stay, and warnings count both. Rows
-    are appended to `rows`, a `FileRows` or by default a `RowBuffer`. If blocks have a vocabulary,
+    are appended to `rows`, by default to a new `RowBuffer`. If blocks have a vocabulary,
     all rows stay.
     """
     if rows is None and blocks.matrix is None:

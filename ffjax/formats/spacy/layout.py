@@ -1,4 +1,4 @@
-"""Which files a vocabulary of spaCy has, its settings and symbols, and what it holds; no JAX.
+"""The files of a spaCy vocabulary, its settings and symbols. Does not import JAX.
 
 Symbols are 457 names of attributes, tags and labels, such as `number` and `X`, whose numbers have
 been the same since spaCy 3.0. They are in no `strings.json`.

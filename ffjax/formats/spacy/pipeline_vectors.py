@@ -38,7 +38,7 @@ def create_vectors(
         attr: the token attribute whose value is looked up, such as `"LOWER"`; by default that
             named in the metadata (tables from spaCy have one), or else the text.
     """
-    if attr is not None:
+    if attr:  # spaCy takes an empty one for the default
         check_attr(attr)
     return lambda vocab: PipelineVectors(vocab.strings, path, mmap=mmap, attr=attr)
 

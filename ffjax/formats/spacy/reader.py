@@ -170,15 +170,21 @@ def _read_keys(cursor: Cursor, n_rows: int) -> KeyRows:
 
 
 def _floret_vocab(files: VocabFolder, settings: layout.Settings, n_rows: int) -> FloretVocab:
-    _, _, *numbers, bow, eow = settings
     with files.open(layout.SETTINGS) as cursor:
         if not settings.minn:
             got = "0, for which spaCy hashes empty n-grams"
             hint = "Read the table of floret itself, if there is one."
             raise cursor.error("minn", "1 or more", got, offset=0, hint=hint)
         try:
-            indexer = FloretIndexer(n_rows, *numbers, skip_edge_unigrams=False)
-            return FloretVocab(indexer, bow=bow, eow=eow)
+            indexer = FloretIndexer(
+                n_rows,
+                settings.minn,
+                settings.maxn,
+                n_hashes=settings.hash_count,
+                seed=settings.hash_seed,
+                skip_edge_unigrams=False,
+            )
+            return FloretVocab(indexer, bow=settings.bow, eow=settings.eow)
         except ValueError as error:
             raise cursor.error("settings", "those of floret", str(error), offset=0) from error
 

@@ -47,6 +47,11 @@ class ArrowTable(NamedTuple):
     toml: str | None  # the metadata
     is_exact: bool  # whether ffjax wrote the file: vectors and norms are to be read as they are
 
+    @property
+    def n_words(self) -> int:
+        """The number of words, one for each vector."""
+        return self.n_rows
+
     def batches(self, n_rows: int) -> Iterator[Batch]:
         """The first rows in batches of a few megabytes."""
         names = [name for name in (self.words, *self.vectors, self.norms) if name is not None]

@@ -103,6 +103,13 @@ class NamedArrays(NamedTuple):
         return self.vectors.shape[0]
 
     @property
+    def n_words(self) -> int:
+        """The number of words; that of the vectors if the words come from elsewhere."""
+        if self.offsets is not None:
+            return self.offsets.shape[0] - 1
+        return self.n_rows if self.words is None else self.words.shape[0]
+
+    @property
     def dims(self) -> int:
         """The numbers of a vector."""
         return self.vectors.shape[1]
@@ -150,16 +157,7 @@ def choose_arrays(
     matrix = arrays[choose("vectors", vectors, matrices, arrays, file)]
     if is_words_file(words, arrays) or (words is None and not strings):
         return NamedArrays(matrix)
-    texts = arrays[choose("words", words, strings, arrays, file)]
-    check_count(file, texts.shape[0], matrix.shape[0])
-    return NamedArrays(matrix, texts)
-
-
-def check_count(file: Any, n_words: int, n_rows: int) -> None:
-    """Checks that there is a word for each vector."""
-    if n_words != n_rows:
-        expected = f"{n_rows} words, one for each vector"
-        raise FormatError(file, field="words", expected=expected, got=str(n_words))
+    return NamedArrays(matrix, arrays[choose("words", words, strings, arrays, file)])
 
 
 def _written_arrays(arrays: Mapping[str, Array], file: Any) -> NamedArrays:

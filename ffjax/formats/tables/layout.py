@@ -110,7 +110,7 @@ def describe(
     """The number of rows, their shape and type, and what lies beside them."""
     with open_layout(stream, format, words, vectors) as layout:
         n_rows = layout.n_rows
-        facts = {"vocabulary": "SimpleVocab", "words": n_rows, "storage": "NdArray"}
+        facts = {"vocabulary": "SimpleVocab", "words": layout.n_words, "storage": "NdArray"}
         facts |= {"rows": n_rows, "dims": layout.dims, "dtype": layout.dtype}
         if layout.norms is not None or not layout.is_exact:
             facts["norms"] = n_rows

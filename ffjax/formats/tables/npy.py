@@ -53,6 +53,8 @@ class Array(NamedTuple):
 
     def read(self) -> np.ndarray:
         """The array in memory, in C order."""
+        if self.fortran_order:
+            return np.array(self.view(), order="C")
         array = np.empty(self.shape, self.dtype)
         if array.size:
             self.source.read_into(self.start, array)

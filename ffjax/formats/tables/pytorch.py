@@ -58,9 +58,21 @@ class _Tensor(NamedTuple):
     record: Record
 
 
-# Where the numbers of a storage begin and end, and whether they are big endian.
-_Storage = tuple[ByteSource, int, int, bool]
-_Object = tuple[Machine, Any, Callable[[_Tensor], _Storage]]
+class _Storage(NamedTuple):
+    """Where the numbers of a storage begin and end, and whether they are big endian."""
+
+    source: ByteSource
+    start: int
+    stop: int
+    is_big: bool
+
+
+class _Object(NamedTuple):
+    """A pickled object, the machine that read it, and what finds the storages of its tensors."""
+
+    machine: Machine
+    value: Any
+    find_storage: Callable[[_Tensor], _Storage]
 
 
 def is_pytorch(names: list[str]) -> bool:
@@ -125,9 +137,10 @@ def _read_zip(stack: ExitStack, stream: Stream) -> _Object:
             raise machine.error("a member of the archive", name, field="key", offset=offset)
         is_big = order in folder.names and bytes(opened(order).data) == b"big"
         source = opened(name)
-        return source, 0, len(source), is_big
+        return _Storage(source, 0, len(source), is_big)
 
-    return machine, machine.run()[0], find_storage
+    value, _ = machine.run()
+    return _Object(machine, value, find_storage)
 
 
 def _read_legacy(stack: ExitStack, stream: Stream) -> _Object:
@@ -152,11 +165,12 @@ def _read_legacy(stack: ExitStack, stream: Stream) -> _Object:
             size = cursor.claim("numel", n_values, itemsize)
             start = cursor.skip("numbers", size)
             if text == tensor.key:
-                return source, start, start + size, settings.get("little_endian") is False
+                is_big = settings.get("little_endian") is False
+                return _Storage(source, start, start + size, is_big)
         offset = tensor.record.offset
         raise machine.error("the key of a storage", tensor.key, field="key", offset=offset)
 
-    return machine, value, find_storage
+    return _Object(machine, value, find_storage)
 
 
 def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str, list[Raw]]]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ffjax.formats.registry import by_head
 from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import open_arrow
-from ffjax.formats.tables.columns import Batch, check_count
+from ffjax.formats.tables.columns import Batch
 from ffjax.formats.tables.layout import Layout, metadata_in, open_layout, words_beside
 from ffjax.formats.tables.npy import read_npy
 from ffjax.kernels.unit_length import row_norms, unit_length
@@ -69,6 +69,14 @@ def _open(stream: Stream, format: str, options: TableOptions) -> Iterator["_Tabl
         yield _Table(stream, layout, words, options.get("limit"), options.get("lossy", False))
 
 
+class _Rows(NamedTuple):
+    """Rows of a table, their words, and the number of the first."""
+
+    first: int
+    words: StringTable
+    batch: Batch
+
+
 class _Table:
     """An open table, of which the first `n_rows` are read."""
 
@@ -77,10 +85,14 @@ class _Table:
     ) -> None:
         self._file, self._layout, self._lossy = stream.file, layout, lossy
         self._words: StringTable | None = None  # if they do not come with the vectors
+        path, n_words = stream.file, layout.n_words
         if layout.words is None:
             path = words_beside(stream.file) if words is None else words
             self._words = read_words(path)
-            check_count(path, len(self._words), layout.n_rows)
+            n_words = len(self._words)
+        if n_words != layout.n_rows:
+            expected = f"{layout.n_rows} words, one for each vector"
+            raise FormatError(path, field="words", expected=expected, got=str(n_words))
         self.n_rows = layout.n_rows if limit is None else min(limit, layout.n_rows)
         metadata_in(layout, stream.file)  # an error if it is not TOML
         self._metadata = None if layout.toml is None else Metadata.from_toml(layout.toml)
@@ -93,8 +105,9 @@ class _Table:
         if (matrix := self._layout.map()) is None:
             return None
         tables, lengths = [], [np.empty(0)]
-        for table, batch in self._batches():
-            tables.append(self._checked(*table))
+        for rows in self._batches():
+            tables.append(self._checked(rows))
+            batch = rows.batch
             lengths.append(np.empty(0) if batch.norms is None else batch.norms)
         table = StringTable.concat(tables)
         storage, norms = NdArray(matrix[: self.n_rows]), None
@@ -115,9 +128,8 @@ class _Table:
         layout = self._layout
         is_unit = layout.norms is not None if layout.is_exact else unit
 
-        def block(item: tuple[tuple[int, StringTable], Batch]) -> Block:
-            table, batch = item
-            words = self._checked(*table)
+        def block(item: _Rows) -> Block:
+            words, batch = self._checked(item), item.batch
             with np.errstate(over="ignore"):
                 # What lies in the file is copied.
                 rows = np.require(batch.rows, np.float32, ["C", "W"])
@@ -129,18 +141,19 @@ class _Table:
         with closing(in_order(block, self._batches())) as blocks:
             yield Blocks(layout.dims, self.n_rows, blocks, None, is_unit, self._metadata)
 
-    def _batches(self) -> Iterator[tuple[tuple[int, StringTable], Batch]]:
-        """Batches with the number of the first row, and the words."""
+    def _batches(self) -> Iterator[_Rows]:
+        """The rows to read, in batches."""
         first = 0
         for batch in self._layout.batches(self.n_rows):
             stop, words = first + len(batch.rows), batch.words
             if self._words is not None:
                 words = self._words.host_data, self._words.host_offsets[first : stop + 1]
-            yield (first, _table_of(words, self._file)), batch
+            yield _Rows(first, _table_of(words, self._file), batch)
             first = stop
 
-    def _checked(self, first: int, words: StringTable) -> StringTable:
-        """The words of the rows from `first` on, which are UTF-8."""
+    def _checked(self, rows: _Rows) -> StringTable:
+        """The words of some rows, which are UTF-8."""
+        words = rows.words
         invalid = words.first_invalid()
         if invalid is None:
             return words
@@ -149,7 +162,7 @@ class _Table:
         index, byte, reason = invalid
         raise FormatError(
             self._file,
-            chunk=f"row {first + index + 1} of {self._layout.n_rows}",
+            chunk=f"row {rows.first + index + 1} of {self._layout.n_rows}",
             field="word",
             expected="UTF-8",
             got=f"{words.raw(index)!r}, where byte {byte} is wrong ({reason})",

@@ -78,6 +78,9 @@ def test_words_without_a_vector(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="'unheard' has no vector"):
         vectors["unheard"]
     assert pipeline(folder, attr="ORTH").vocab.vectors.attr == 65
+    assert pipeline(folder, attr="").vocab.vectors.attr == 65
+    with pytest.raises(ValueError, match="`attr`: expected the name of a token attribute"):
+        create_vectors(attr="COLOR")
     with pytest.warns(UserWarning, match="do not change; `ffjax.add_words` makes new ones"):
         nlp.vocab.set_vector("unheard", np.ones(2, np.float32))
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.io.streams import open_source
+from ffjax.formats.tables.npy import read_npy
 from ffjax.formats.describe import describe
 
 pa = pytest.importorskip("pyarrow")
@@ -201,3 +203,11 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"needs the extra `arrow`: pip install 'ffjax\[arrow\]'"):
         ffjax.load(tmp_path / "a.parquet")
+
+
+def test_arrays_are_read_in_c_order(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.asfortranarray(ROWS))
+    with open_source(tmp_path / "x.npy") as source:
+        rows = read_npy(source).read()
+    np.testing.assert_array_equal(rows, ROWS)
+    assert rows.flags.c_contiguous and rows.flags.writeable
