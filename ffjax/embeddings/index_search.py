@@ -15,7 +15,7 @@ from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.search.arguments import check_search, searched_rows
 from ffjax.kernels.top_k.top_k_numpy import from_cosine, reciprocal_norms, unit_queries
 from ffjax.storage import Storage
-from ffjax.storage.dense import rows_hash
+from ffjax.storage.base import rows_hash
 
 _BLOCK_NUMBERS = 1 << 22  # of rows that are scored at a time
 _FILES = ("index", "rows.txt")

@@ -18,7 +18,7 @@ from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.tables.write import word_array
 from ffjax.functional.search import check_metric
-from ffjax.storage.dense import rows_hash
+from ffjax.storage.base import rows_hash
 from ffjax.transforms.neighbours import BLOCK_ROWS, neighbour_blocks
 
 _GROUP_WORDS = 1 << 16

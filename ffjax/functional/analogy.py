@@ -96,8 +96,14 @@ def analogy(
 
 
 def answer(
-    embeddings: EmbeddingsLike | Storage, vectors: AnyArray, k: int, *, method: str = "3cosadd",
-    metric: str = "dot", exclude: AnyArray | None = None, candidates: Any = None,
+    embeddings: EmbeddingsLike | Storage,
+    vectors: AnyArray,
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    exclude: AnyArray | None = None,
+    candidates: Any = None,
 ) -> TopK:
     """As `analogy`, for the vectors of a, b and c; of a storage, all rows are searched."""
     check_method(method, metric)
@@ -108,8 +114,14 @@ def answer(
 
 
 def host_answer(
-    embeddings: EmbeddingsLike | Storage, vectors: np.ndarray, k: int, *, method: str = "3cosadd",
-    metric: str = "dot", exclude: np.ndarray | None = None, candidates: Any = None,
+    embeddings: EmbeddingsLike | Storage,
+    vectors: np.ndarray,
+    k: int,
+    *,
+    method: str = "3cosadd",
+    metric: str = "dot",
+    exclude: np.ndarray | None = None,
+    candidates: Any = None,
 ) -> TopK:
     """As `answer`, for methods that take strings: little work is done in NumPy."""
     check_method(method, metric)

@@ -140,9 +140,7 @@ def classify(
     return labels if nulls is None else _without(labels, jnp.asarray(nulls))
 
 
-def hidden_vectors(
-    classifier: Any, text: Array, n_words: int, n_lines: int
-) -> tuple[Array, Array]:
+def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> tuple[Array, Array]:
     """The mean of the rows of each line, `[n_lines, dims]`, and how many; compiled code."""
     tokens = tokenize(text, n_words)
     storage, vocab = classifier.embeddings.storage, classifier.embeddings.vocab

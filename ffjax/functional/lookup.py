@@ -151,6 +151,7 @@ def embed(
         return lookup(embeddings, rows, unnormalize=unnormalize), _found(rows)
     trees = storage, vocab, strings, _lengths(norms)
     if jax.default_backend() != "cpu" or is_traced(trees) or not all_on_host(*trees):
+
         def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
             return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
 
@@ -226,7 +227,11 @@ def _embed_known(
 @partial(jax.jit, static_argnames="unnormalize", donate_argnums=0)
 @takes_explicit
 def _embed_unknown(
-    vectors: Array, found: Array, storage: Storage, vocab: SubwordVocab, strings: Strings,
+    vectors: Array,
+    found: Array,
+    storage: Storage,
+    vocab: SubwordVocab,
+    strings: Strings,
     unnormalize: bool,
 ) -> tuple[Array, Array]:
     return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)

@@ -35,8 +35,13 @@ _HOST_BYTES = 1 << 14
 
 
 def with_oov_words(
-    vectors: Float[Array, "batch dims"], found: Bool[Array, " batch"], storage: Storage,
-    vocab: SubwordVocab, strings: Strings, *, means: bool,
+    vectors: Float[Array, "batch dims"],
+    found: Bool[Array, " batch"],
+    storage: Storage,
+    vocab: SubwordVocab,
+    strings: Strings,
+    *,
+    means: bool,
 ) -> tuple[Float[Array, "batch dims"], Bool[Array, " batch"]]:
     """The vectors of all words, with those of out-of-vocabulary words; and which have one.
 
@@ -110,8 +115,13 @@ def known_vectors(
 
 
 def unknown_vectors(
-    embeddings: EmbeddingsLike, words: ByteViews, positions: np.ndarray, vectors: np.ndarray,
-    found: np.ndarray, *, unnormalize: bool,
+    embeddings: EmbeddingsLike,
+    words: ByteViews,
+    positions: np.ndarray,
+    vectors: np.ndarray,
+    found: np.ndarray,
+    *,
+    unnormalize: bool,
 ) -> None:
     """Writes the vectors of unknown words to their positions, and which have n-grams."""
     start = 0

@@ -15,7 +15,10 @@ from ffjax._internal.jax_compat import fori_loop, scan
 
 
 def gather_sum(
-    gather: Callable[[Array], Array], ids: Int32[Array, "*batch slots"], dims: int, *,
+    gather: Callable[[Array], Array],
+    ids: Int32[Array, "*batch slots"],
+    dims: int,
+    *,
     unroll: int = 8,
 ) -> Float32[Array, "*batch dims"]:
     """Adds the rows named in each line of `ids`, in float32; ids below zero add nothing.
@@ -55,7 +58,8 @@ def gather_rows(matrix: Array, ids: Integer[AnyArray, "*batch"]) -> Array:
 
 
 def scatter_add(
-    matrix: Float32[Array, "rows *columns"], ids: Int32[Array, "batch slots"],
+    matrix: Float32[Array, "rows *columns"],
+    ids: Int32[Array, "batch slots"],
     rows: Callable[[Array], Array],
 ) -> Float32[Array, "rows *columns"]:
     """Adds `rows(slot_ids)` to the rows named in each slot of `ids`, those below zero left out."""

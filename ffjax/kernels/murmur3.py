@@ -58,9 +58,7 @@ def finish(state: State, size: Any) -> tuple[Any, Any, Any, Any]:
     return (*h1, *h2)
 
 
-def murmur3_spans(
-    data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, seed: int
-) -> np.ndarray:
+def murmur3_spans(data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
     """The hashes of texts in a buffer, in NumPy.
 
     Args:

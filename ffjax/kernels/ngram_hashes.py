@@ -97,8 +97,14 @@ class Tile(NamedTuple):
 
 
 def read_tile(
-    words: Words, start: Array, longest: Callable[[], Array], width: int, max_n: int, rule: str,
-    bow: bytes, eow: bytes,
+    words: Words,
+    start: Array,
+    longest: Callable[[], Array],
+    width: int,
+    max_n: int,
+    rule: str,
+    bow: bytes,
+    eow: bytes,
 ) -> Tile:
     """Reads words of at most `width` bytes, with markers around them, from byte `start` on."""
     marked = width + len(bow) + len(eow)
@@ -238,8 +244,13 @@ def packed_words(tile: Tile) -> Array:
 
 
 def _walk(
-    tile: Tile, min_n: int, max_n: int, first: np.ndarray, extend: Callable[[Array, Array], Array],
-    *, by_character: bool = False,
+    tile: Tile,
+    min_n: int,
+    max_n: int,
+    first: np.ndarray,
+    extend: Callable[[Array, Array], Array],
+    *,
+    by_character: bool = False,
 ) -> tuple[Array, Array]:
     """Takes each n-gram's value one byte further until it ends, and says which n-grams exist.
 

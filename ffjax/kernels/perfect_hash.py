@@ -34,7 +34,7 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import fori_loop, while_loop
 from ffjax._internal.pytree import value
-from ffjax.kernels.perfect_hash_numpy import key_of, place, slot_of
+from ffjax.kernels.perfect_hash_numpy import duplicates, key_of, place, slot_of
 from ffjax.kernels.siphash import (
     CHUNK,
     chunks_of,
@@ -45,7 +45,6 @@ from ffjax.kernels.siphash import (
     low_bytes,
     words_of,
 )
-from ffjax.kernels.spans_numpy import duplicates
 
 _MAX_KEYS = 64
 # Strings for which reading aligned words is worth its larger program.
@@ -120,7 +119,11 @@ class HashTable:
 
 
 def find(
-    table: HashTable, data: AnyArray, offsets: AnyArray, strings: AnyArray, lengths: AnyArray
+    table: HashTable,
+    data: UInt8[AnyArray, " capacity"],
+    offsets: Int32[AnyArray, " n_plus_1"],
+    strings: UInt8[AnyArray, "batch width"],
+    lengths: Int32[AnyArray, " batch"],
 ) -> Int32[Array, " batch"]:
     """The number of each string of a padded batch in the table of `HashTable.build`, or -1.
 
@@ -129,11 +132,10 @@ def find(
 
     Args:
         table: the hash table.
-        data: the bytes of its strings, uint8; at least 4 bytes follow the last string.
-        offsets: where each of them starts, and where the last one ends, int32.
-        strings: the strings to find, uint8 `[batch, width]`; bytes after a string are not read.
-        lengths: bytes in use, int32 `[batch]`. Rows with a negative length, or one over the width,
-            are not found.
+        data: the bytes of its strings; at least 4 bytes follow the last string.
+        offsets: where each of them starts, and where the last one ends.
+        strings: the strings to find; bytes after a string are not read.
+        lengths: bytes in use. Rows with a negative length, or one over the width, are not found.
 
     Examples:
         >>> import ffjax
@@ -156,8 +158,12 @@ def find(
 
 
 def find_words(
-    table: HashTable, data: UInt8[AnyArray, " capacity"], offsets: Int32[AnyArray, " n_plus_1"],
-    values: Int32[AnyArray, " n"], words: list[Array], lengths: Int32[AnyArray, "*batch"],
+    table: HashTable,
+    data: UInt8[AnyArray, " capacity"],
+    offsets: Int32[AnyArray, " n_plus_1"],
+    values: Int32[AnyArray, " n"],
+    words: list[Array],
+    lengths: Int32[AnyArray, "*batch"],
 ) -> Int32[Array, "*batch"]:
     """The value of each string in the table, or -1; strings come as little-endian uint32 words."""
     if offsets.shape[0] <= 1 or not words:

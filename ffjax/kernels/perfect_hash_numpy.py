@@ -1,9 +1,11 @@
 """The host's half of a `HashTable`: its strings get their slots, and a few are found in NumPy."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Int32, UInt8, UInt32
 
 from ffjax._internal.arrays import padded_size
 from ffjax.kernels.siphash import hash_spans
@@ -104,14 +106,41 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return factors, rows
 
 
+def duplicates(
+    data: UInt8[np.ndarray, " size"],
+    offsets: Int[np.ndarray, " n_plus_1"],
+    hashes: tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]],
+) -> Iterator[tuple[int, int]]:
+    """Pairs `(first, again)` for each string that occurred before, by `again`.
+
+    Only strings with equal hashes are compared, so that few are looked at.
+
+    Example:
+        >>> data, zeros = np.frombuffer(b"aba", np.uint8), np.zeros(3, np.uint32)
+        >>> list(duplicates(data, np.arange(4), (zeros, zeros)))
+        [(0, 2)]
+    """
+    both = (hashes[0].astype(np.uint64) << np.uint64(32)) | hashes[1]
+    order = np.argsort(both)
+    ordered = both[order]
+    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+    are_equal = np.zeros(len(both), bool)
+    are_equal[order[equal]] = are_equal[order[equal + 1]] = True
+    first_of: dict[bytes, int] = {}
+    for i in np.flatnonzero(are_equal).tolist():
+        first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
+        if first != i:
+            yield first, i
+
+
 def find_numpy(
     table: Any,
-    data: np.ndarray,
-    offsets: np.ndarray,
-    strings: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-) -> np.ndarray:
+    data: UInt8[np.ndarray, " capacity"],
+    offsets: Int32[np.ndarray, " n_plus_1"],
+    strings: UInt8[np.ndarray, " size"],
+    starts: Int[np.ndarray, " n"],
+    lengths: Int[np.ndarray, " n"],
+) -> Int32[np.ndarray, " n"]:
     """As `find`, for strings that lie in one buffer; at least 8 bytes follow the last.
 
     Examples:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int32, UInt8, UInt32
+from jaxtyping import Array, Int, Int32, UInt8, UInt32
 
 from ffjax._internal.arrays import AnyArray, ranges
 from ffjax.kernels.spans_numpy import words_at
@@ -32,15 +32,19 @@ Halves = tuple[A, A]
 
 
 def hash_words(
-    words: Sequence[Array], lengths: Array, key: AnyArray, *, rounds: tuple[int, int] = (1, 3)
-) -> Halves[Array]:
+    words: Sequence[Array],
+    lengths: Int32[Array, "*batch"],
+    key: UInt32[AnyArray, "2"],
+    *,
+    rounds: tuple[int, int] = (1, 3),
+) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
     """Both halves of the hash of strings, in straight-line compiled code.
 
     Args:
         words: the strings' bytes, four to a little-endian uint32; bytes after a string are not
             read.
-        lengths: bytes in each string, int32; lengths that do not fit `words` give any value.
-        key: the key `(k0, k1)`, uint32.
+        lengths: bytes in each string; lengths that do not fit `words` give any value.
+        key: the key `(k0, k1)`.
         rounds: SipHash rounds for a word and at the end, for comparison with published values.
     """
     n_words = CHUNK // 4
@@ -95,13 +99,17 @@ def chunks_of(strings: UInt8[Array, "*batch width"]) -> UInt8[Array, "*batch chu
 
 
 def hash_spans(
-    data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, key: AnyArray, *,
+    data: UInt8[np.ndarray, " size"],
+    starts: Int[np.ndarray, " n"],
+    lengths: Int[np.ndarray, " n"],
+    key: UInt32[AnyArray, "2"],
+    *,
     rounds: tuple[int, int] = (1, 3),
-) -> Halves[np.ndarray]:
+) -> tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]]:
     """Both halves of the hash of strings that lie in one buffer, on the host.
 
     Args:
-        data: the buffer, uint8; at least 4 bytes follow the last string.
+        data: the buffer; at least 4 bytes follow the last string.
         starts: where each string begins.
         lengths: its bytes; negative counts as 0.
         key: the key `(k0, k1)`.
@@ -151,8 +159,12 @@ def computed_once(numbers: Array) -> Array:
 
 
 def _hash_spans(
-    words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, number: np.ndarray,
-    key: np.ndarray, rounds: tuple[int, int],
+    words: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    number: np.ndarray,
+    key: np.ndarray,
+    rounds: tuple[int, int],
 ) -> np.ndarray:
     """Both halves for chunks, of a buffer of which `words` are those at every byte."""
     # Longest first, so that the strings that still have a word are always the first ones.

@@ -5,7 +5,6 @@ time, as the little-endian number that begins at a byte, so at least eight bytes
 last string.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -121,9 +120,7 @@ def murmur64a_spans(
     return hashes
 
 
-def _murmur64a(
-    words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seed: int
-) -> np.ndarray:
+def _murmur64a(words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seed: int) -> np.ndarray:
     hashes = np.uint64(seed) ^ lengths.astype(np.uint64) * _MURMUR
     n_words = lengths >> 3
     for i in range(int(n_words.max(initial=0))):
@@ -138,33 +135,10 @@ def _murmur64a(
     return hashes ^ hashes >> _SHIFT
 
 
-def duplicates(
-    data: np.ndarray, offsets: np.ndarray, hashes: tuple[np.ndarray, np.ndarray]
-) -> Iterator[tuple[int, int]]:
-    """Pairs `(first, again)` for each string that occurred before, by `again`.
-
-    Only strings with equal hashes are compared, so that few are looked at.
-
-    Example:
-        >>> data, zeros = np.frombuffer(b"aba", np.uint8), np.zeros(3, np.uint32)
-        >>> list(duplicates(data, np.arange(4), (zeros, zeros)))
-        [(0, 2)]
-    """
-    both = (hashes[0].astype(np.uint64) << np.uint64(32)) | hashes[1]
-    order = np.argsort(both)
-    ordered = both[order]
-    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-    are_equal = np.zeros(len(both), bool)
-    are_equal[order[equal]] = are_equal[order[equal + 1]] = True
-    first_of: dict[bytes, int] = {}
-    for i in np.flatnonzero(are_equal).tolist():
-        first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
-        if first != i:
-            yield first, i
-
-
 def may_repeat(data: np.ndarray, offsets: np.ndarray) -> bool:
-    """Whether two strings have the same hash; if not, all differ. Much faster than `duplicates`.
+    """Whether two strings have the same hash; if not, all differ.
+
+    Much faster than `ffjax.kernels.perfect_hash_numpy.duplicates`.
 
     Example:
         >>> may_repeat(np.frombuffer(b"aba" + bytes(8), np.uint8), np.arange(4))
@@ -231,4 +205,3 @@ def _mixed(numbers: np.ndarray, key: np.uint64) -> np.ndarray:
 def _first_bytes(numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The first bytes of numbers of eight, without those that follow."""
     return numbers << _SHIFTS.take(sizes, mode="clip")
-

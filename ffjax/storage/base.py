@@ -10,6 +10,7 @@ have an entry for each row. It defines what is abstract; the rest follows from `
     whole storages  take, concat, slice_rows, to_tree, from_tree
 """
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -59,19 +60,21 @@ class Storage(Chunk, SnapshotValue):
             devices; empty if they cannot.
         host_cost: how long NumPy takes to read a row, compared with a row of float32.
         is_divided: whether the value itself says how its rows are divided over devices.
-        sums_are_linear: whether `partial_sum` is linear in the leaves of floats, so has no second
-            derivatives.
     """
 
     row_arrays: ClassVar[tuple[str, ...]] = ()
     host_cost: ClassVar[float] = 4
     is_divided: ClassVar[bool] = False
-    sums_are_linear: ClassVar[bool] = False
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
+
+    @property
+    def sums_are_linear(self) -> bool:
+        """Whether `partial_sum` is linear in the leaves of floats, so has no second derivatives."""
+        return False
 
     @property
     def dtype(self) -> np.dtype:
@@ -196,7 +199,11 @@ class Storage(Chunk, SnapshotValue):
         return self.read(key, out)
 
     def row_blocks(
-        self, start: int = 0, stop: int | None = None, *, rows: int | None = None,
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        rows: int | None = None,
         finite: Callable[[int], str] | None = None,
     ) -> Iterator[tuple[int, Float32[np.ndarray, "n dims"]]]:
         """Rows in blocks, as float32: the number of the first and the rows, which the caller owns.
@@ -312,6 +319,15 @@ def check_finite(rows: np.ndarray, start: int, name: Callable[[int], str]) -> No
             f"`embeddings`: expected finite numbers, got NaN or infinity in {row}. "
             "Replace them, or leave the word out with `ffjax.select_words`."
         )
+
+
+def rows_hash(storage: Storage, n_rows: int | None = None) -> Any:
+    """A hash of the first rows as float32, wherever and however they are stored."""
+    n_rows = len(storage) if n_rows is None else n_rows
+    digest = hashlib.blake2b(f"{n_rows} x {storage.shape[1]}".encode(), digest_size=32)
+    for _, rows in storage.row_blocks(0, n_rows):
+        digest.update(rows.astype("<f4", order="C", copy=False).data)
+    return digest
 
 
 def written(rows: np.ndarray, out: np.ndarray | None) -> np.ndarray:

@@ -80,7 +80,10 @@ class ComposedArray(Storage, kind="ComposedArray"):
     width: int
 
     def __init__(
-        self, word_rows: Storage, words: StringTable, ngrams: Storage | None = None,
+        self,
+        word_rows: Storage,
+        words: StringTable,
+        ngrams: Storage | None = None,
         indexer: FastTextIndexer | PrunedIndexer | None = None,
     ) -> None:
         if not isinstance(word_rows, Storage) or not isinstance(ngrams, Storage | None):

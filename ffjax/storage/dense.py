@@ -1,6 +1,5 @@
 """Dense storage: a matrix; and the few rows of any storage that a batch needs, as one."""
 
-import hashlib
 from functools import cached_property
 from typing import Any, NamedTuple, final
 
@@ -52,7 +51,6 @@ class NdArray(RowArrays, kind="NdArray"):
     """
 
     row_arrays = ("matrix",)
-    sums_are_linear = True
     host_cost = 1
 
     matrix: Float[AnyArray, "rows dims"]
@@ -65,6 +63,11 @@ class NdArray(RowArrays, kind="NdArray"):
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
         return self.matrix.shape  # type: ignore[return-value]
+
+    @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats: yes."""
+        return True
 
     @property
     def dtype(self) -> np.dtype:
@@ -165,12 +168,3 @@ def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubs
     size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
     padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway
     return RowSubset(unplaced(jax.device_put(storage.embedding(padded))), padded, positions)
-
-
-def rows_hash(storage: Storage, n_rows: int | None = None) -> Any:
-    """A hash of the first rows as float32, wherever and however they are stored."""
-    n_rows = len(storage) if n_rows is None else n_rows
-    digest = hashlib.blake2b(f"{n_rows} x {storage.shape[1]}".encode(), digest_size=32)
-    for _, rows in storage.row_blocks(0, n_rows):
-        digest.update(rows.astype("<f4", order="C", copy=False).data)
-    return digest

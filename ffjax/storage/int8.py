@@ -48,7 +48,6 @@ class Int8Array(RowArrays, kind="Int8Array"):
     """
 
     row_arrays = ("codes", "scales")
-    sums_are_linear = True  # in the scales
 
     codes: Int8[AnyArray, "rows dims"]
     scales: Float32[AnyArray, " rows"]
@@ -63,6 +62,11 @@ class Int8Array(RowArrays, kind="Int8Array"):
     def shape(self) -> tuple[int, int]:
         """Rows and dimensions."""
         return self.codes.shape  # type: ignore[return-value]
+
+    @property
+    def sums_are_linear(self) -> bool:
+        """Whether sums are linear in the leaves of floats: yes, in the scales."""
+        return True
 
     def gather(self, ids: Ids) -> Vectors:
         """The rows with these numbers; numbers are clipped into range."""

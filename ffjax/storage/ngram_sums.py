@@ -35,8 +35,13 @@ _SCATTER: Any = {"mode": "drop", "unique_indices": True, "wrap_negative_indices"
 
 
 def with_ngram_sums(
-    vectors: Array, found: Array, storage: Storage, indexer: NgramIndexer, words: Words,
-    subwords: Subwords, mode: str,
+    vectors: Array,
+    found: Array,
+    storage: Storage,
+    indexer: NgramIndexer,
+    words: Words,
+    subwords: Subwords,
+    mode: str,
 ) -> tuple[Array, Array]:
     """Gives words that have not been found the vectors that the rows of their n-grams add up to.
 
@@ -90,9 +95,7 @@ def _(subwords: Subwords, mode: str, primals: Any, tangents: Any) -> Any:
     return jax.jvp(replaced, values, directions)
 
 
-def _finish(
-    storage: Storage, total: Array, counts: Array, word: Array | None, mode: str
-) -> Array:
+def _finish(storage: Storage, total: Array, counts: Array, word: Array | None, mode: str) -> Array:
     total = storage.finish_sum(total)
     if mode == UNIT:
         return normalize(total)[0]
@@ -208,7 +211,11 @@ def _add_gradient(
 
 
 def _sums(
-    storage: Any, indexer: NgramIndexer, words: Words, subwords: Subwords, rows: C,
+    storage: Any,
+    indexer: NgramIndexer,
+    words: Words,
+    subwords: Subwords,
+    rows: C,
     write: Callable[[C, Array, Array, Array], C],
 ) -> C:
     """Calls `rows = write(rows, positions, total, n)` as sums of blocks grow by `n` rows a word."""

@@ -101,7 +101,10 @@ def block_size(n: int, subwords: Subwords) -> int:
 
 
 def over_tiles(
-    indexer: NgramIndexer, words: Words, subwords: Subwords, carry: C,
+    indexer: NgramIndexer,
+    words: Words,
+    subwords: Subwords,
+    carry: C,
     add_tile: Callable[[C, Tile], C],
 ) -> C:
     """Calls `add_tile(carry, tile)` for the tiles of each block of words."""

@@ -71,7 +71,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
         return self.codes.shape[0], self.quantizer.reconstructed_len
 
     @property
-    def sums_are_linear(self) -> bool:  # type: ignore[override]
+    def sums_are_linear(self) -> bool:
         """Whether sums are linear in the leaves of floats: centroids are multiplied by norms."""
         return self.norms is None
 

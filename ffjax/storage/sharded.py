@@ -123,7 +123,7 @@ class ShardedArray(Storage):
         return self.padded.dtype
 
     @property
-    def sums_are_linear(self) -> bool:  # type: ignore[override]
+    def sums_are_linear(self) -> bool:
         """Whether sums are linear in the leaves of floats, as those of each block are."""
         return self.padded.sums_are_linear
 

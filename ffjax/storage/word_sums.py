@@ -157,7 +157,10 @@ def _program_sums(
 
 
 def sums_of_words(
-    storage: Storage, offset: int, indexer: NgramIndexer, words: ByteViews,
+    storage: Storage,
+    offset: int,
+    indexer: NgramIndexer,
+    words: ByteViews,
     markers: Sequence[bytes] = (b"<", b">"),
 ) -> tuple[Float32[np.ndarray, "n dims"], Int[np.ndarray, " n"]]:
     """The sums of the rows of words' n-grams in NumPy, and how many n-grams each has.

@@ -70,9 +70,7 @@ def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:
         data = buffer if isinstance(buffer, np.ndarray) else np.frombuffer(buffer, np.uint8)
     except (TypeError, ValueError) as error:
         expected = f"expected a buffer of bytes with `offsets`, got {type(buffer).__name__}"
-        raise TypeError(
-            f"`words`: {expected}. Leave `offsets` out for a list of words."
-        ) from error
+        raise TypeError(f"`words`: {expected}. Leave `offsets` out for a list of words.") from error
     if data.dtype != np.uint8 or data.ndim != 1:
         raise TypeError(
             "`words`: expected one dimension of uint8 with `offsets`, got "

@@ -202,9 +202,7 @@ def _long_rows(n: int, width: int) -> int:
     return padded_size(n, 0, coarse=width <= _COARSE_ROWS)
 
 
-def pack_views(
-    words: ByteViews, n_rows: int, width: int, longest: int | None = None
-) -> Strings:
+def pack_views(words: ByteViews, n_rows: int, width: int, longest: int | None = None) -> Strings:
     """All words one after the other; words over `longest` bytes become fillers."""
     data, starts, lengths = words
     if longest is not None:

@@ -20,8 +20,9 @@ from jaxtyping import Int32, Int64, UInt8
 
 from ffjax._internal.arrays import AnyArray, aligned_empty, aligned_zeros, on_host
 from ffjax._internal.pytree import value
+from ffjax.kernels.perfect_hash_numpy import duplicates
 from ffjax.kernels.siphash import hash_spans
-from ffjax.kernels.spans_numpy import duplicates, join_spans
+from ffjax.kernels.spans_numpy import join_spans
 from ffjax.strings.codec import decode_word, decode_words, join_words
 
 # A compiled program may read this many bytes past the end of the last string.

@@ -151,9 +151,7 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
         prefix = reader.get(model, "continuing_subword_prefix", str, "##")
         longest = reader.get(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
-    return TokenizerFile(
-        kind, vocab, unknown, truncation, divides, bert, added, prefix, longest
-    )
+    return TokenizerFile(kind, vocab, unknown, truncation, divides, bert, added, prefix, longest)
 
 
 class _Reader(NamedTuple):

@@ -136,8 +136,12 @@ def top_k(
 
 
 def top_products(
-    embeddings: EmbeddingsLike | Storage, vectors: AnyArray, k: int, *,
-    exclude: AnyArray | None = None, candidates: Any = None,
+    embeddings: EmbeddingsLike | Storage,
+    vectors: AnyArray,
+    k: int,
+    *,
+    exclude: AnyArray | None = None,
+    candidates: Any = None,
 ) -> TopK:
     """As `top_k`, by the scores of 3CosMul for vectors of a, b and c."""
     storage, n_rows = searched_rows(embeddings)

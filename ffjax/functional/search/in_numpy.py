@@ -37,8 +37,12 @@ _ANSWERS, _QUERIES = (10, 50, 200, 1000), (16, 64, 256, 1024)
 
 
 def nearest_rows(
-    embeddings: EmbeddingsLike | Storage, queries: Float32[np.ndarray, "batch *terms dims"], k: int,
-    *, metric: str = "dot", exclude: Int32[np.ndarray, "batch n"] | None = None,
+    embeddings: EmbeddingsLike | Storage,
+    queries: Float32[np.ndarray, "batch *terms dims"],
+    k: int,
+    *,
+    metric: str = "dot",
+    exclude: Int32[np.ndarray, "batch n"] | None = None,
     candidates: Any = None,
 ) -> TopK:
     """`top_k` for methods that take strings: NumPy arrays, and no program for little work.
@@ -97,8 +101,11 @@ def all_scores(
 
 
 def search_on_host(
-    storage: Storage, queries: Float32[np.ndarray, "batch *terms dims"], allowed: RowFilter,
-    n_rows: int, plan: Plan,
+    storage: Storage,
+    queries: Float32[np.ndarray, "batch *terms dims"],
+    allowed: RowFilter,
+    n_rows: int,
+    plan: Plan,
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in NumPy; equal scores by the lower row."""
     k, metric = plan.k, plan.metric

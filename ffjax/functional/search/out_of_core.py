@@ -45,7 +45,11 @@ class _Rows(NamedTuple):
 
 
 def search_out_of_core(
-    storage: Storage, queries: Any, row_filter: RowFilter, n_rows: int, plan: Plan,
+    storage: Storage,
+    queries: Any,
+    row_filter: RowFilter,
+    n_rows: int,
+    plan: Plan,
     block_bytes: int = _BLOCK_BYTES,
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in blocks; not for use inside `jit`."""
@@ -145,8 +149,14 @@ def _read_block(storage: Storage, base: int, first: int, size: int) -> Storage:
 
 @partial(jax.jit, static_argnames=("shape", "plan"))
 def _search_block(
-    best: Answers, block: Array | Storage, position: Array, row_filter: RowFilter, *,
-    queries: Array, shape: tuple[int, int], plan: Plan,
+    best: Answers,
+    block: Array | Storage,
+    position: Array,
+    row_filter: RowFilter,
+    *,
+    queries: Array,
+    shape: tuple[int, int],
+    plan: Plan,
 ) -> Answers:
     """The best rows so far and of one block; among equal scores earlier blocks come first."""
     row, offset = position

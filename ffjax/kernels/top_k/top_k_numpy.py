@@ -42,7 +42,7 @@ def row_scores(rows: Float[AnyArray, "n dims"], queries: Queries, *, unit: bool)
 
 
 def reciprocal_norms(rows: Float32[np.ndarray, "n dims"]) -> Float32[np.ndarray, " n"]:
-    """As `ffjax.kernels.normalize`.
+    """As `ffjax.kernels.normalize.reciprocal_norms`.
 
     Examples:
         >>> reciprocal_norms(np.array([[3e30, 4e30], [3e-30, 4e-30], [0, 0]], np.float32)).tolist()
