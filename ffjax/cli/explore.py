@@ -29,11 +29,17 @@ def explore(
         Option(metavar="METHOD", help="umap (default), pca, tsne, umap-learn or FILE.npy."),
     ] = None,
     k: Annotated[
-        int | None, Option("-k", min=1, max=100, help="Neighbours of each word; default 20.")
+        int | None, Option("-k", min=1, max=100, help="Neighbours of each word (default 20).")
     ] = None,
-    title: Annotated[str | None, Option(help="Heading (by default the file's name).")] = None,
-    to: Annotated[Target, Option("-t", metavar="PROGRAM", help="Program for the map.")] = "html",
-    seed: Annotated[int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed, or 0.")] = None,
+    title: Annotated[
+        str | None, Option(help="Heading of the page (by default the file's name).")
+    ] = None,
+    to: Annotated[
+        Target, Option("-t", metavar="PROGRAM", help="Where to show the map.")
+    ] = "html",
+    seed: Annotated[
+        int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed (default 0).")
+    ] = None,
 ) -> None:
     """Write a page to explore words on a map, with search, neighbours and analogies.
 

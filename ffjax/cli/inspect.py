@@ -89,12 +89,16 @@ def metadata(
 
 def evaluate(
     source: Source,
-    paths: Annotated[list[str], Argument(metavar="FILE...", help="Analogies or word pairs.")],
+    paths: Annotated[
+        list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
+    ],
     restrict: Annotated[
         int, Option("-r", min=0, help="Use only the first N words; 0 for all.")
     ] = 300_000,
     case_sensitive: Annotated[bool, Option(help="Distinguish upper and lower case.")] = False,
-    count_unknown: Annotated[bool, Option(help="Skip only if the answer is unknown.")] = False,
+    count_unknown: Annotated[
+        bool, Option(help="Skip an analogy only if its answer is unknown.")
+    ] = False,
     method: MethodOption = "3cosadd",
     json: Json = False,
 ) -> None:

@@ -20,7 +20,9 @@ TRAINED = ("pq", "opq")
 def quantize(
     source: Source,
     target: Target,
-    method: Annotated[Quantizer | None, Option("-m", help="Method; default pq.")] = None,
+    method: Annotated[
+        Quantizer | None, Option("-m", help="Quantization method (pq by default).")
+    ] = None,
     max_size: Annotated[
         str | None, Option(metavar="SIZE", help="Choose what fits a file of, say, 20MB.")
     ] = None,

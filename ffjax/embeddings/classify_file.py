@@ -24,7 +24,6 @@ from ffjax._internal.file_arguments import check_source
 from ffjax._internal.json_lines import to_json
 from ffjax._internal.progress import BlockProgress, ignore
 from ffjax._internal.warn import warn_user
-from ffjax.embeddings.arrow_columns import label_columns
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.output_layer import Options, label_number
 from ffjax.embeddings.text_file import blocks
@@ -100,7 +99,16 @@ class Settings(NamedTuple):
         if self.label is not None:
             return [pa.array(self.classifier.score_lines(lines, self.label), mask=nulls)]
         names = self.classifier.label_table.replace_invalid(distinct=True).strings
-        return list(label_columns(names, self._labels(lines, nulls), has_lists=self.has_lists))
+        names = pa.array(names, pa.string())
+        scores, ids, counts = self._labels(lines, nulls)
+        if not self.has_lists:
+            missing = counts == 0
+            labels = names.take(pa.array(np.maximum(ids[:, 0], 0), mask=missing))
+            return [labels, pa.array(scores[:, 0], mask=missing)]
+        is_answer = np.arange(ids.shape[1]) < counts[:, None]
+        offsets = np.append(0, np.cumsum(counts)).astype(np.int32)
+        labels, scores = names.take(pa.array(ids[is_answer])), pa.array(scores[is_answer])
+        return [pa.ListArray.from_arrays(offsets, flat) for flat in (labels, scores)]
 
     def _labels(self, lines: bytes, nulls: np.ndarray | None) -> Labels:
         """The labels of lines; nulls have none."""
