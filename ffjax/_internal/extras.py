@@ -16,16 +16,7 @@ def needs_extra(extra: str, what: str) -> Iterator[None]:
         raise ImportError(message) from error
 
 
-class _Arrow:
-    """A module of pyarrow, imported when something of it is first used."""
-
-    def __init__(self, module: str) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        with needs_extra("arrow", "this format"):
-            return getattr(import_module(self._module), name)
-
-
-pa: Any = _Arrow("pyarrow")
-pq: Any = _Arrow("pyarrow.parquet")
+def require_arrow(what: str) -> tuple[Any, Any]:
+    """The modules `pyarrow` and `pyarrow.parquet`, which `what` needs."""
+    with needs_extra("arrow", what):
+        return import_module("pyarrow"), import_module("pyarrow.parquet")

@@ -7,13 +7,12 @@ settings (32 bytes), then for each block int32 rows, float32 scores and a CRC-32
 import os
 import zlib
 from io import FileIO
-from typing import Any
 
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
 from ffjax._internal.atomic_write import File, Path, open_output, output_folder
-from ffjax._internal.extras import pa, pq
+from ffjax._internal.extras import require_arrow
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.tables.write import word_array
@@ -68,8 +67,7 @@ def neighbours(
     check_embeddings(embeddings)
     k = whole_number("k", k, 1)
     check_metric(metric)
-    # The first use of pyarrow, whose absence is an error before anything is computed.
-    columns = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
+    require_arrow("`neighbours`")  # before anything is computed
     vocab = embeddings.vocab
     if not vocab.has_words:
         got = f"got embeddings without words, a {type(vocab).__name__}"
@@ -82,30 +80,41 @@ def neighbours(
     with FileIO(os.open(partial, _OPEN, 0o666), "r+") as file:
         digest = rows_hash(embeddings.storage, n_rows)
         digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
-        head = file.read(_HASH_BYTES)
-        if len(head) < _HASH_BYTES:
-            file.seek(0)
-            file.write(digest.digest())
-        elif head != digest.digest():
-            raise ValueError(
-                f"`path`: expected {os.fsdecode(partial)} to be of an earlier call with the same "
-                "rows, `k` and `metric`, got one of others. Delete it, or choose another file."
-            )
-        blocks, n_blocks = _blocks(partial, k), 0
-        while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
-            n_blocks += 1
-        end = _HASH_BYTES + n_blocks * blocks.itemsize
-        del blocks  # a file that is mapped cannot be cut on Windows
-        file.truncate(end)
-        file.seek(end)
+        _check_hash(file, partial, digest.digest())
+        n_blocks = _resumed(file, partial, k)
         report = progress or ignore
         report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
         for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
             content = block.rows.astype("<i4").tobytes() + block.scores.astype("<f4").tobytes()
             file.write(content + zlib.crc32(content).to_bytes(4, "little"))
             report(block.stop, n_rows)
-    _write_table(path, embeddings, _blocks(partial, k), columns)
+    _write_table(path, embeddings, _blocks(partial, k))
     os.unlink(partial)
+
+
+def _check_hash(file: FileIO, partial: bytes, digest: bytes) -> None:
+    """Checks the hash of a file that an earlier call began, or writes it."""
+    head = file.read(_HASH_BYTES)
+    if len(head) < _HASH_BYTES:
+        file.seek(0)
+        file.write(digest)
+    elif head != digest:
+        raise ValueError(
+            f"`path`: expected {os.fsdecode(partial)} to be of an earlier call with the same "
+            "rows, `k` and `metric`, got one of others. Delete it, or choose another file."
+        )
+
+
+def _resumed(file: FileIO, partial: bytes, k: int) -> int:
+    """Cuts a file after its last complete block, and returns how many blocks it has."""
+    blocks, n_blocks = _blocks(partial, k), 0
+    while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
+        n_blocks += 1
+    end = _HASH_BYTES + n_blocks * blocks.itemsize
+    del blocks  # a file that is mapped cannot be cut on Windows
+    file.truncate(end)
+    file.seek(end)
+    return n_blocks
 
 
 def _is_complete(block: bytes) -> bool:
@@ -121,11 +130,13 @@ def _blocks(partial: bytes, k: int) -> np.ndarray:
     return np.memmap(partial, kind, "r", _HASH_BYTES, (n,)) if n else np.empty(0, kind)
 
 
-def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray, kinds: Any) -> None:
+def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray) -> None:
     """Writes the neighbours of all words, a row group for each group of words."""
+    pa, pq = require_arrow("`neighbours`")
     vocab, n_words = embeddings.vocab, len(embeddings.vocab)
     words = word_array(vocab.table, 0, n_words)
     first_word = np.asarray(vocab.row_words, np.int32)
+    kinds = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}
     lists = ((name, pa.list_(kind)) for name, kind in kinds.items())
     schema = pa.schema([("word", pa.string()), *lists])
     with open_output(path) as stream, pq.ParquetWriter(stream, schema) as writer:

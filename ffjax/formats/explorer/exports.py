@@ -9,7 +9,7 @@ import jax
 
 from ffjax._internal.arguments import key_of
 from ffjax._internal.atomic_write import atomic_folder, open_output
-from ffjax._internal.extras import pa, pq
+from ffjax._internal.extras import require_arrow
 from ffjax._internal.progress import Report, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.explorer.api import first_words, placed_words
@@ -95,7 +95,7 @@ def write_atlas(
         >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
         ...     ffjax.write_atlas(file.name, ffjax.demo(), limit=1000, projection="pca")
     """
-    write = pq.write_table  # an error first if pyarrow is missing
+    pa, pq = require_arrow("`write_atlas`")
     report = progress or ignore
     word_map = placed_words(embeddings, limit, projection, neighbors, key_of(key), report)
     nearest = word_map.neighbors
@@ -111,4 +111,4 @@ def write_atlas(
         "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1]),
     }
     with open_output(path) as stream:
-        write(pa.table(columns), stream)
+        pq.write_table(pa.table(columns), stream)

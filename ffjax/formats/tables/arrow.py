@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.extras import pa, pq
+from ffjax._internal.extras import require_arrow
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
@@ -89,6 +89,8 @@ class ArrowTable(NamedTuple):
 
     def _words(self, batch: Any, first: int) -> Any:
         """The words of a batch that begins with row `first`."""
+        import pyarrow as pa
+
         column = batch.column(self.words)
         if pa.types.is_dictionary(column.type):
             column.validate(full=True)
@@ -101,15 +103,17 @@ class ArrowTable(NamedTuple):
 
     def _matrix(self, batch: Any, first: int) -> np.ndarray:
         """The vectors of a batch, in place if they lie so."""
+        from pyarrow import types
+
         if not self.vectors:
             return np.empty((batch.num_rows, 0), np.float32)
         columns = [batch.column(name) for name in self.vectors]
         for name, column in zip(self.vectors, columns, strict=True):
             self._check_no_null(column, name, first)
-        if pa.types.is_floating(columns[0].type):
+        if types.is_floating(columns[0].type):
             return np.stack([column.to_numpy() for column in columns], axis=1)
         (column,) = columns
-        if not pa.types.is_fixed_size_list(column.type):
+        if not types.is_fixed_size_list(column.type):
             column.validate(full=True)
             lengths = column.value_lengths().to_numpy()
             if (lengths != self.dims).any():
@@ -135,11 +139,13 @@ class ArrowTable(NamedTuple):
 @contextmanager
 def arrow_errors(file: File | None, format: str) -> Iterator[None]:
     """Raises the errors of pyarrow as `FormatError`; those of the disk pass."""
+    from pyarrow import ArrowException
+
     try:
         yield
     except FormatError:
         raise
-    except (pa.ArrowException, OSError, OverflowError, KeyError, ValueError) as error:
+    except (ArrowException, OSError, OverflowError, KeyError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         kind = "Parquet" if format == "parquet" else "Arrow"
@@ -156,6 +162,7 @@ def open_arrow(
     has_vectors: bool = True,
 ) -> ArrowTable:
     """Opens a file and finds its columns; `words` may be a file with the words instead."""
+    require_arrow("reading Parquet or Arrow files")
     file = source.name
     with arrow_errors(file, format):
         with _reader(source, format) as reader:
@@ -182,6 +189,9 @@ def open_arrow(
 
 
 def _reader(source: ByteSource, format: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     buffer = pa.py_buffer(source.data)
     if format == "parquet":
         return pq.ParquetFile(pa.BufferReader(buffer), pre_buffer=False)
@@ -204,9 +214,11 @@ def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int
 
 
 def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
+    from pyarrow import types
+
     strings = []
     for column, kind in fields.items():
-        text = kind.value_type if pa.types.is_dictionary(kind) else kind
+        text = kind.value_type if types.is_dictionary(kind) else kind
         if str(text) in _STRINGS:
             strings.append(column)
     return choose("words", name, strings, fields, file)
@@ -214,7 +226,7 @@ def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
 
 def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list[str]:
     """The column of lists, or the columns of floats; `name` may be a pattern of these."""
-    types = pa.types
+    from pyarrow import types
 
     def is_list(kind: Any) -> bool:
         tests = (types.is_fixed_size_list, types.is_list, types.is_large_list)
@@ -235,10 +247,12 @@ def _dims(
     source: ByteSource, format: str, fields: dict[str, Any], columns: list[str]
 ) -> tuple[int, str]:
     """The dimensions of vectors and the type of their numbers."""
+    from pyarrow import types
+
     kind, dims = fields[columns[0]], 0
-    if pa.types.is_floating(kind):
+    if types.is_floating(kind):
         return len(columns), kind.to_pandas_dtype().__name__
-    if pa.types.is_fixed_size_list(kind):
+    if types.is_fixed_size_list(kind):
         dims = kind.list_size
         if dims < 1:
             got = f"{dims} numbers"

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ffjax._internal.atomic_write import open_output, output_folder
-from ffjax._internal.extras import pa, pq
+from ffjax._internal.extras import require_arrow
 from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
@@ -83,6 +83,7 @@ def write_safetensors(path: File, embeddings: Embeddings, **options: Unpack[Colu
 
 def write_parquet(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes a Parquet file: columns of words, vectors and norms."""
+    _, pq = require_arrow("writing Parquet files")
     schema = _schema(embeddings, "Parquet files", options)
     # Bytes of the same weight in all numbers of a column come together, and compress.
     layout: Any = {"use_dictionary": False, "use_byte_stream_split": ["vector.list.element"]}
@@ -94,6 +95,7 @@ def write_parquet(path: File, embeddings: Embeddings, **options: Unpack[ColumnOp
 
 def write_arrow(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes an Arrow file with one batch of rows, so that they can be mapped."""
+    pa, _ = require_arrow("writing Arrow files")
     schema = _schema(embeddings, "Arrow files", options)
     with FileRows(embeddings.dims, output_folder(path)) as spool, open_output(path) as out:
         batch = _one_batch(embeddings, schema, _unnormalizes(options), spool)
@@ -105,6 +107,7 @@ def write_arrow_stream(
     path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]
 ) -> None:
     """Writes an Arrow stream of batches of rows."""
+    pa, _ = require_arrow("writing Arrow streams")
     schema = _schema(embeddings, "Arrow streams", options)
     with open_output(path) as out, pa.ipc.new_stream(out, schema) as writer:
         for batch in _batches(embeddings, schema, options):
@@ -157,6 +160,8 @@ def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Iterator[Any]:
 
 def _schema(embeddings: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
     """The columns of a table, after a check of what they can hold."""
+    import pyarrow as pa
+
     embeddings = export.check_plain(embeddings, what, options, ColumnOptions)
     number = pa.field("element", pa.float32(), nullable=False)
     columns = {"word": pa.string(), "vector": pa.list_(number, embeddings.dims)}
@@ -202,6 +207,8 @@ def _one_batch(embeddings: Embeddings, schema: Any, unnormalize: bool, spool: Fi
 def _batch(
     embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: np.ndarray
 ) -> Any:
+    import pyarrow as pa
+
     numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
     columns = {
         "word": word_array(embeddings.vocab.table, first, len(rows)),
@@ -213,5 +220,7 @@ def _batch(
 
 def word_array(table: StringTable, first: int, n: int) -> Any:
     """Some words of a table, without a copy."""
+    import pyarrow as pa
+
     buffers = [None, pa.py_buffer(table.host_offsets), pa.py_buffer(table.host_data)]
     return pa.Array.from_buffers(pa.string(), n, buffers, offset=first)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 from ffjax.formats.io.streams import open_source
 from ffjax.formats.tables.npy import read_npy
-from ffjax.formats.describe import describe
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -201,8 +201,16 @@ def test_repeated_words_and_words_that_are_not_utf8(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ffjax.save(EXPECTED, tmp_path / "a.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"needs the extra `arrow`: pip install 'ffjax\[arrow\]'"):
-        ffjax.load(tmp_path / "a.parquet")
+    uses = {
+        "reading Parquet or Arrow files": lambda: ffjax.load(tmp_path / "a.parquet"),
+        "writing Arrow files": lambda: ffjax.save(EXPECTED, tmp_path / "a.arrow"),
+        "`write_atlas`": lambda: ffjax.write_atlas(tmp_path / "b.parquet", EXPECTED),
+        "`neighbours`": lambda: ffjax.neighbours(EXPECTED, tmp_path / "b.parquet"),
+    }
+    for what, use in uses.items():
+        message = rf"{what} needs the extra `arrow`: pip install 'ffjax\[arrow\]'"
+        with pytest.raises(ImportError, match=message):
+            use()
 
 
 def test_arrays_are_read_in_c_order(tmp_path: Path) -> None:
