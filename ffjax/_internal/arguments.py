@@ -197,7 +197,8 @@ def row_key(key: Any, n_rows: int) -> Any:
         raise IndexError(f"`key`: {expected}, got {got}.")
     if ids.ndim == 0:
         return int(ids) % n_rows
-    return np.where(ids < 0, ids + n_rows, ids).astype(np.int64, copy=False)
+    ids = ids.astype(np.int64, copy=False)
+    return np.where(ids < 0, ids + n_rows, ids)
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:

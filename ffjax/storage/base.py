@@ -273,8 +273,7 @@ class RowArrays(Storage):
         def taken(array: Any) -> Array:
             source = np.asarray(array)
             out = aligned_empty((len(ids), *source.shape[1:]), source.dtype)
-            if len(ids):
-                np.take(source, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
+            np.take(source, ids, axis=0, out=out, mode="clip")  # "raise" would buffer
             return jax.device_put(out)
 
         return self._with_row_arrays(taken)

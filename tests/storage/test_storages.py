@@ -120,3 +120,10 @@ def test_an_array_of_norms_may_be_written_to_and_a_view_may_not():
     assert not np.asarray(norms, copy=False).flags.writeable
     with pytest.raises(ValueError, match="copy"):
         np.asarray(norms, np.float64, copy=False)
+
+
+def test_row_numbers_of_small_types_in_long_storages():
+    stored = ffjax.NdArray(np.arange(300, dtype=np.float32)[:, None])
+    for dtype in (np.int8, np.uint8, np.uint64):
+        assert stored[np.array([7, 1], dtype)].tolist() == [[7], [1]]
+    assert stored[np.array([7, -1], np.int8)].tolist() == [[7], [299]]
