@@ -190,24 +190,9 @@ def _answers(
 ) -> list[AnalogyAnswer]:
     """The answers to questions, whose words have these numbers."""
     vectors, positions = _vectors(emb, questions, numbers)
-    n, n_words = len(numbers), words.n_words
-    rows, scores = np.zeros((n, _ANSWERS), np.int32), np.zeros((n, _ANSWERS), np.float32)
-    candidates, n_rows = words.rows, emb.vocab.n_word_rows
-    if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
-        candidates, n_rows = None, candidates.stop
-    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
-    # In device memory: rows are read or composed once, not for each batch.
-    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
-    abc = numbers[:, :3]
+    abc, n_words = numbers[:, :3], words.n_words
     exclude = np.where(abc >= 0, emb.vocab.host_rows[abc], -1).astype(np.int32)
-    options = {"method": method, "metric": "cosine", "candidates": candidates}
-    for start in range(0, n, _BATCH_QUESTIONS):
-        batch = slice(start, start + _BATCH_QUESTIONS)
-        queries = vectors[positions[batch]].transpose(1, 0, 2)
-        nearest = host_answer(storage, queries, _ANSWERS, exclude=exclude[batch], **options)
-        rows[batch], scores[batch] = nearest.rows, nearest.scores
-        progress(min(batch.stop, n), n)
-
+    rows, scores = _search(emb, words, vectors, positions, exclude, method, progress)
     row_words, texts = np.asarray(emb.vocab.row_words), emb.vocab.words
     # Words that differ in case alone count as one.
     counts_as = np.full(n_words + 1, -2, np.int64)
@@ -244,3 +229,31 @@ def _vectors(
     for i, j in unknown_at:
         positions[i, j] = position_of[questions[i][j]]
     return np.concatenate([vectors, unknown_vectors]).astype(np.float32), positions
+
+
+def _search(
+    emb: Embeddings,
+    words: KnownWords,
+    vectors: np.ndarray,
+    positions: np.ndarray,
+    exclude: np.ndarray,
+    method: str,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the best answers to each question, and their scores, `[n, _ANSWERS]`."""
+    n = len(positions)
+    rows, scores = np.zeros((n, _ANSWERS), np.int32), np.zeros((n, _ANSWERS), np.float32)
+    candidates, n_rows = words.rows, emb.vocab.n_word_rows
+    if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
+        candidates, n_rows = None, candidates.stop
+    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
+    # In device memory: rows are read or composed once, not for each batch.
+    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
+    options = {"method": method, "metric": "cosine", "candidates": candidates}
+    for start in range(0, n, _BATCH_QUESTIONS):
+        batch = slice(start, start + _BATCH_QUESTIONS)
+        queries = vectors[positions[batch]].transpose(1, 0, 2)
+        nearest = host_answer(storage, queries, _ANSWERS, exclude=exclude[batch], **options)
+        rows[batch], scores[batch] = nearest.rows, nearest.scores
+        progress(min(batch.stop, n), n)
+    return rows, scores

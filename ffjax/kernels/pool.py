@@ -95,7 +95,7 @@ def pool(
     counts = _line_totals(counted.astype(jnp.int32), lines, n_lines)
     if pooling == "max":
         vectors = jnp.where(counted[:, None], vectors, -jnp.inf)
-        largest = line_totals(vectors, lines, n_lines, True)
+        largest = line_totals(vectors, lines, n_lines, largest=True)
         return jnp.where((counts > 0)[:, None], largest, jnp.float32(0)), counts
     factors = jnp.asarray(1 if weights is None else weights).astype(jnp.float32)
     factors = jnp.where(counted, factors, jnp.float32(0))

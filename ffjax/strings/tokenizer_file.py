@@ -151,7 +151,17 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
         prefix = reader.get(model, "continuing_subword_prefix", str, "##")
         longest = reader.get(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
-    return TokenizerFile(kind, vocab, unknown, truncation, divides, bert, added, prefix, longest)
+    return TokenizerFile(
+        kind=kind,
+        vocab=vocab,
+        unknown=unknown,
+        truncation=truncation,
+        divides=divides,
+        bert=bert,
+        added=added,
+        prefix=prefix,
+        longest=longest,
+    )
 
 
 class _Reader(NamedTuple):
@@ -212,7 +222,8 @@ def _bert_text(tree: dict) -> BertText | None:
     lowercase = bool(normalizer.get("lowercase", True))
     accents = normalizer.get("strip_accents")
     spaced_cjk = bool(normalizer.get("handle_chinese_chars", True))
-    return BertText(spaced_cjk, lowercase if accents is None else bool(accents), lowercase)
+    strip_accents = lowercase if accents is None else bool(accents)
+    return BertText(spaced_cjk=spaced_cjk, strip_accents=strip_accents, lowercase=lowercase)
 
 
 def _divides(tree: dict) -> bool:

@@ -185,27 +185,32 @@ def _moved(
     )
     total_weight = sum_rows(weights.sum(1))
 
-    def step(number: Array, x: Array) -> Array:
+    def pulls(x: Array) -> tuple[Array, Array]:
         # The sums of pull times position of the other word, and of the pulls.
         ends = x[tails]
         squares = jnp.square(ends - x[heads][:, None]).sum(-1)
         power = jnp.maximum(squares, 1e-12) ** (B - 1)
         pull = weights * (4 * A * B * power / (1 + A * power * squares))
-        pulled, total = sum_rows((pull[..., None] * ends).sum(1)), sum_rows(pull.sum(1))[:, None]
-        # Pushes by words drawn at random: each by the words at a few random distances in order.
-        twice = jnp.concatenate([x, x])
-        step_key = jax.random.fold_in(key, number)
-        shifts = jax.random.randint(step_key, (NEGATIVES,), 1, n)
+        return sum_rows((pull[..., None] * ends).sum(1)), sum_rows(pull.sum(1))[:, None]
 
-        def push(shift: Array) -> Array:
-            differences = x - lax.dynamic_slice_in_dim(twice, shift, n)
-            squares = jnp.square(differences).sum(-1, keepdims=True)
-            growth = 1 + A * jnp.maximum(squares, 1e-12) ** B
-            forces = 2 * B / ((0.001 + squares) * growth) * differences
-            return jnp.clip(forces, -MAX_STEP, MAX_STEP)
-
-        pushed = jax.vmap(push)(shifts).sum(0) * total_weight[:, None]
+    def step(number: Array, x: Array) -> Array:
+        pulled, total = pulls(x)
+        pushed = _pushes(x, jax.random.fold_in(key, number)) * total_weight[:, None]
         size = 1 - number / N_STEPS
         return (x + size * (pulled + pushed)) / (1 + size * total)
 
     return lax.fori_loop(first, first + STEPS_EACH, step, positions)
+
+
+def _pushes(x: Float32[Array, "n 2"], key: Array) -> Float32[Array, "n 2"]:
+    """Pushes by words drawn at random: each by the words at a few random distances in order."""
+    n, twice = len(x), jnp.concatenate([x, x])
+
+    def push(shift: Array) -> Array:
+        differences = x - lax.dynamic_slice_in_dim(twice, shift, n)
+        squares = jnp.square(differences).sum(-1, keepdims=True)
+        growth = 1 + A * jnp.maximum(squares, 1e-12) ** B
+        forces = 2 * B / ((0.001 + squares) * growth) * differences
+        return jnp.clip(forces, -MAX_STEP, MAX_STEP)
+
+    return jax.vmap(push)(jax.random.randint(key, (NEGATIVES,), 1, n)).sum(0)

@@ -283,12 +283,19 @@ def _quality(
     original: Embeddings, quantized: Embeddings, key: Array, report: Report
 ) -> QuantizationQuality:
     """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
-    n_rows, dims = original.storage.shape
+    errors = _row_errors(original.storage, quantized.storage, partial(report, "Measuring"))
+    recall = _recall(original, quantized, key, partial(report, "Searching"))
+    return QuantizationQuality(*errors, recall)
+
+
+def _row_errors(original: Storage, quantized: Storage, progress: Progress) -> tuple[float, float]:
+    """The mean squared error of all numbers, and the mean cosine of rows that are not zero."""
+    n_rows, dims = original.shape
     squares, cosines, n_cosines = 0.0, 0.0, 0
     dots = partial(np.einsum, "ij,ij->i", dtype=np.float64)
-    for start, rows in original.storage.row_blocks():
+    for start, rows in original.row_blocks():
         stop = start + len(rows)
-        approximate = quantized.storage.read(slice(start, stop)).astype(np.float32, copy=False)
+        approximate = quantized.read(slice(start, stop)).astype(np.float32, copy=False)
         # In float64, since squares may leave the range of float32.
         differences = np.subtract(rows, approximate, dtype=np.float64)
         squares += float(dots(differences, differences).sum())
@@ -297,24 +304,28 @@ def _quality(
         products = dots(rows, approximate)[valid]
         cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
         n_cosines += int((before > 0).sum())
-        report("Measuring", stop, n_rows)
-    error, mean_cosine = squares / (n_rows * dims), cosines / n_cosines if n_cosines else 1.0
-    n_words = original.vocab.n_word_rows
-    # A floret table has rows but no words.
-    searched = (original, quantized) if n_words else (original.storage, quantized.storage)
-    n_rows = n_words or n_rows
-    k = min(_NEIGHBOURS, n_rows - 1)
+        progress(stop, n_rows)
+    return squares / (n_rows * dims), cosines / n_cosines if n_cosines else 1.0
+
+
+def _recall(original: Embeddings, quantized: Embeddings, key: Array, progress: Progress) -> float:
+    """The share of the nearest rows that stay among the nearest, for rows drawn by `key`."""
+    searched: tuple[Any, Any] = original, quantized
+    n_searched = original.vocab.n_word_rows
+    if not n_searched:  # a floret table has rows but no words
+        searched = original.storage, quantized.storage
+        n_searched = len(original.storage)
+    k = min(_NEIGHBOURS, n_searched - 1)
     if k < 1:
-        return QuantizationQuality(error, mean_cosine, 1.0)
-    ids = jax.random.choice(key, n_rows, (min(_QUERIES, n_rows),), replace=False)
+        return 1.0
+    ids = jax.random.choice(key, n_searched, (min(_QUERIES, n_searched),), replace=False)
     ids = np.asarray(ids).astype(np.int32)
     queries = jnp.array(original.storage.read(ids)).astype(jnp.float32)
     neighbours = []
     for number, rows in enumerate(searched):
-        report("Searching", number, 2)
+        progress(number, 2)
         best = top_k(rows, queries, k, metric="cosine", exclude=ids[:, None])
         neighbours.append(np.asarray(best.rows))
-    report("Searching", 2, 2)
+    progress(2, 2)
     before, after = neighbours
-    recall = float((before[:, :, None] == after[:, None, :]).any(2).mean())
-    return QuantizationQuality(error, mean_cosine, recall)
+    return float((before[:, :, None] == after[:, None, :]).any(2).mean())

@@ -121,7 +121,8 @@ class SubwordVocab(Vocab):
             with_ngrams: whether to give `(ngram, row)` pairs.
         """
         text, first = self._marked(item, bracket), self.n_word_rows
-        return self.subword_indexer.subword_indices(text, first, False, with_ngrams)
+        options = {"bracket": False, "with_ngrams": with_ngrams}
+        return self.subword_indexer.subword_indices(text, first, **options)
 
     def subword_rows(self, item: str) -> np.ndarray:
         """The rows of the n-grams of a word, known or not, `[n]`."""

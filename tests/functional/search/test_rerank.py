@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import ffjax
+from ffjax.functional.search import api
 from tests.builders import embeddings, vocab
 from tests.functional.search.reference import agree, integers, normals, reference
 
@@ -50,6 +51,15 @@ def test_the_best_of_more_candidates(metric, k):
         agree(single, (answer[0][2], answer[1][2]), atol=1e-5)
     best = ffjax.top_k(stored, queries, k, rerank=exact, rerank_factor=2000, metric=metric)
     agree(best, reference(matrix, queries, k, metric=metric), atol=1e-5)
+
+
+def test_recall_does_not_compile_it_again():
+    matrix, queries = normals(0, 1003, 8), normals(1, 5, 8)
+    stored, exact = rough(matrix), ffjax.NdArray(matrix)
+    n_programs = api._rerank_rows._cache_size()
+    for recall in (0.9, 0.95, 0.99):
+        ffjax.top_k(stored, queries, 3, approximate=recall, rerank=exact)
+    assert api._rerank_rows._cache_size() <= n_programs + 1
 
 
 def test_ties_come_in_the_order_of_rows_and_missing_rows_stay_missing():
