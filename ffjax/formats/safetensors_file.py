@@ -18,8 +18,7 @@ import numpy as np
 from ml_dtypes import bfloat16, float8_e4m3fn, float8_e5m2
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import ByteSource, Cursor, Output
-from ffjax.formats.tables.npy import Array
+from ffjax.formats.io.binary import Array, ByteSource, Cursor, Output
 
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_NDIM, _MAX_SIZE = 8, 1 << 62

@@ -7,8 +7,8 @@ from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion.arrays import ComposedRows
+from ffjax.formats.finalfusion.chunks import CHUNKS, ChunkType
 from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, cannot_hold, write_header
-from ffjax.formats.finalfusion.reader import CHUNKS, ChunkType
 from ffjax.formats.finalfusion.vocabs import declared_length
 from ffjax.formats.io.binary import File, Output
 from ffjax.storage import ComposedArray, ShardedArray, Storage

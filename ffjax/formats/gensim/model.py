@@ -25,12 +25,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import File
+from ffjax.formats.io.binary import Array, File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import array_of, attributes, text_of
 from ffjax.formats.pickles.opcodes import Entries, Raw, Record, TextRun, in_pairs
-from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.formats.tables.npy import read_npy
 
 MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _PACKAGES = ("gensim", "scipy")

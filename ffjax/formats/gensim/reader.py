@@ -10,11 +10,10 @@ from ffjax._internal.memmap import FileRows
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext.reader import check_ngrams, check_utf8, compose_rows
 from ffjax.formats.gensim.model import Model, Ngrams, open_model
-from ffjax.formats.io.binary import Cursor, File
+from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.opcodes import Raw, TextRun
 from ffjax.formats.rows.row_blocks import to_storage
-from ffjax.formats.tables.npy import Array
 from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable

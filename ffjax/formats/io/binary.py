@@ -1,16 +1,18 @@
 """Reading and writing binary files field by field, with errors that say where.
 
 A `ByteSource` is a complete file in place (a read-only map, or bytes in memory), a `Cursor` a
-position in a stretch of it. Each read is checked against the end of the stretch, and
-`Cursor.claim` checks a declared number of elements before the caller allocates anything for them.
+position in a stretch of it, an `Array` numbers or strings in it. Each read is checked against the
+end of the stretch, and `Cursor.claim` checks a declared number of elements before the caller
+allocates anything for them.
 """
 
 import json
+import math
 import mmap
 import struct
 from collections.abc import Iterable
 from io import BufferedIOBase, RawIOBase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +84,52 @@ class ByteSource:
         if self._file is None:
             raise ValueError(f"`source`: expected a file to map, got {self.name!r}.")
         return map_file(self._file, self._start + start, shape, dtype)
+
+
+class Array(NamedTuple):
+    """An array in a file, which begins at byte `start`."""
+
+    source: ByteSource
+    start: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran_order: bool = False
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it holds numbers; those of `ml_dtypes`, such as bfloat16, have no kind."""
+        return self.dtype.kind in "fiu" or "float" in self.dtype.name
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def view(self) -> np.ndarray:
+        """The array in place, read-only."""
+        if not self.nbytes:
+            return np.zeros(self.shape, self.dtype)
+        numbers = np.frombuffer(self.source.data, self.dtype, math.prod(self.shape), self.start)
+        return numbers.reshape(self.shape, order="F" if self.fortran_order else "C")
+
+    def read(self) -> np.ndarray:
+        """The array in memory, in C order."""
+        if self.fortran_order:
+            return np.array(self.view(), order="C")
+        array = np.empty(self.shape, self.dtype)
+        if array.size:
+            self.source.read_into(self.start, array)
+        return array
+
+    def map(self) -> np.ndarray | None:
+        """The array as a memory map, if it has rows of floats as a storage has them."""
+        is_float = self.dtype in (np.float32, np.float16) and self.dtype.isnative
+        if self.fortran_order or not is_float or not self.nbytes:
+            return None
+        return self.source.map(self.start, self.shape, self.dtype) if self.source.mappable else None
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
 
 
 class Cursor:

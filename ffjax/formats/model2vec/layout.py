@@ -20,11 +20,10 @@ import os
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import ByteSource, Cursor
+from ffjax.formats.io.binary import Array, ByteSource, Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import Header, read_header
-from ffjax.formats.tables.npy import Array
 from ffjax.strings.tokenizer_file import read_tokenizer
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"

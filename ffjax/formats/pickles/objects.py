@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.formats.io.binary import ByteSource
+from ffjax.formats.io.binary import Array, ByteSource
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.opcodes import Entries, Raw, Record, in_pairs
-from ffjax.formats.tables.npy import Array
 
 _MAX_NAME_BYTES = 256
 _MAX_SIZE = 1 << 48

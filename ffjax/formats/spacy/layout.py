@@ -12,11 +12,11 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from ffjax.errors import FormatError
-from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.binary import Array, Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.spacy.key_rows import read_length
-from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.formats.tables.npy import read_npy
 
 VECTORS, KEY_ROWS, KEYS = "vectors", "key2row", "keys"
 STRINGS, SETTINGS = "strings.json", "vectors.cfg"

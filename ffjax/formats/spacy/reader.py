@@ -15,7 +15,7 @@ from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.hub import local_path
-from ffjax.formats.io.binary import Cursor, File
+from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows.row_blocks import to_storage
@@ -23,7 +23,7 @@ from ffjax.formats.spacy import layout
 from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
 from ffjax.formats.spacy.layout import KEY_ROWS, KEYS, STRINGS, VocabFolder, symbols
 from ffjax.formats.spacy.words import find_keys, join_strings, read_strings
-from ffjax.formats.tables.npy import Array, read_npy
+from ffjax.formats.tables.npy import read_npy
 from ffjax.storage import NdArray
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FloretVocab, SimpleVocab

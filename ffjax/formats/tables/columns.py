@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax.errors import FormatError
-from ffjax.formats.tables.npy import Array
+from ffjax.formats.io.binary import Array
 
 _USUAL = {
     "words": "word words token tokens key keys term text vocab vocabulary label labels name names "

@@ -11,64 +11,17 @@ pickles, which are not read.
 """
 
 import ast
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ffjax.formats.io.binary import ByteSource, Cursor
+from ffjax.formats.io.binary import Array, ByteSource, Cursor
 
 MAGIC = b"\x93NUMPY"
 _MOST_HEADER_BYTES = 1 << 16
 _MOST_NDIM = 2
 _KINDS = "fiuSU"
 _FIELDS = {"descr", "fortran_order", "shape"}
-
-
-class Array(NamedTuple):
-    """An array in a file, which begins at byte `start`."""
-
-    source: ByteSource
-    start: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    fortran_order: bool = False
-
-    @property
-    def has_numbers(self) -> bool:
-        """Whether it holds numbers; those of `ml_dtypes`, such as bfloat16, have no kind."""
-        return self.dtype.kind in "fiu" or "float" in self.dtype.name
-
-    @property
-    def nbytes(self) -> int:
-        """How many bytes it takes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def view(self) -> np.ndarray:
-        """The array in place, read-only."""
-        if not self.nbytes:
-            return np.zeros(self.shape, self.dtype)
-        numbers = np.frombuffer(self.source.data, self.dtype, math.prod(self.shape), self.start)
-        return numbers.reshape(self.shape, order="F" if self.fortran_order else "C")
-
-    def read(self) -> np.ndarray:
-        """The array in memory, in C order."""
-        if self.fortran_order:
-            return np.array(self.view(), order="C")
-        array = np.empty(self.shape, self.dtype)
-        if array.size:
-            self.source.read_into(self.start, array)
-        return array
-
-    def map(self) -> np.ndarray | None:
-        """The array as a memory map, if it has rows of floats as a storage has them."""
-        is_float = self.dtype in (np.float32, np.float16) and self.dtype.isnative
-        if self.fortran_order or not is_float or not self.nbytes:
-            return None
-        return self.source.map(self.start, self.shape, self.dtype) if self.source.mappable else None
-
-    def __str__(self) -> str:
-        return f"{self.dtype} {list(self.shape)}"
 
 
 def read_npy(source: ByteSource, name: str = "header", *, any_kind: bool = False) -> Array:

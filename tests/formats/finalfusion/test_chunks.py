@@ -15,6 +15,7 @@ import ffjax
 from ffjax import FinalfusionFormatError
 from ffjax._internal.pytree import equal
 from ffjax.formats.finalfusion import arrays, vocabs
+from ffjax.formats.finalfusion.chunks import read_metadata
 from ffjax.formats.finalfusion.header import (
     MAX_CHUNKS,
     ChunkId,
@@ -22,7 +23,6 @@ from ffjax.formats.finalfusion.header import (
     read_header,
     write_header,
 )
-from ffjax.formats.finalfusion.reader import read_metadata
 from ffjax.formats.finalfusion.writer import measure_chunk, write_chunk
 from ffjax.formats.io.binary import Cursor, Output
 from tests import builders
