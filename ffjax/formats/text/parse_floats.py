@@ -10,10 +10,11 @@ point numbers accurately", 1990). Python reads what is longer, has an exponent o
 This is code that nobody should have to change: it does one thing, in place and without branches,
 and the tests compare it with `float` on millions of fields. Buffers have `PAD` bytes to spare on
 both sides, and a length that is a multiple of eight.
+
+Types of arrays stand in docstrings, since `ffjax info` reads text without jaxtyping.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
 
 # Words are read from up to 24 bytes before a field's start, and from the word after its end.
 PAD = 32
@@ -50,17 +51,13 @@ def padded(n_bytes: int) -> np.ndarray:
 
 
 def short_numbers(
-    buffer: UInt8[np.ndarray, " bytes"],
-    starts: Int64[np.ndarray, " n"],
-    ends: Int64[np.ndarray, " n"],
-    out: Float32[np.ndarray, " n"],
-    scratch: Scratch,
-) -> Bool[np.ndarray, " n"]:
+    buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, out: np.ndarray, scratch: Scratch
+) -> np.ndarray:
     """Reads numbers of up to eight digits with a point before one of the last seven: `-0.0382`.
 
-    The bytes from `starts` to `ends` of `buffer` are the fields. Their numbers go to `out`, where
-    those of unread fields are arbitrary. Returns which are unread, in an array that belongs to
-    `scratch`.
+    The bytes from `starts` to `ends` (int64) of `buffer` are the fields. Their numbers go to `out`
+    (float32), where those of unread fields are arbitrary. Returns which are unread, bool, in an
+    array that belongs to `scratch`.
     """
     words = buffer.view(np.uint64)
     n = starts.size
@@ -147,10 +144,8 @@ def short_numbers(
 
 
 def long_numbers(
-    buffer: UInt8[np.ndarray, " bytes"],
-    starts: Int64[np.ndarray, " n"],
-    ends: Int64[np.ndarray, " n"],
-) -> tuple[Float32[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads numbers of up to fifteen digits and a point, or sixteen digits, and perhaps a sign.
 
     Returns the numbers, and which fields were not read; their numbers are arbitrary.
