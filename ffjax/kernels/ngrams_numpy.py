@@ -20,7 +20,7 @@ from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
 
 # N-grams that start in so many characters are taken at a time: a long word needs little memory.
 CHUNK = 1 << 13
-# Bytes of ASCII words whose characters and n-grams are remembered.
+# Characters of words whose n-grams are remembered, and of ASCII words where they begin.
 _SHORT = 64
 _PRIME_32 = np.uint32(PRIME_32)
 # Powers of the prime of 64 bits, for so many bytes, of which all but the first are zero.
@@ -128,14 +128,16 @@ def encode(text: str) -> bytes:
         ) from error
 
 
-def ascii_word(
+def short_word(
     text: str, rule: str, min_n: int, max_n: int, skip_edges: bool
 ) -> tuple[Line, Ngrams] | None:
-    """A short marked word as characters, and its n-grams; `None` unless it is of ASCII alone."""
-    n = len(text)
-    if n > _SHORT or not text.isascii():
+    """A marked word as characters, and its n-grams; `None` unless it is short."""
+    if len(text) > _SHORT:
         return None
-    line, ngrams = _of_bytes(n, min_n, max_n, skip_edges)
+    if not text.isascii():
+        line = _text_line(text if rule == CODE_POINTS else encode(text))
+        return line, _of_bytes(len(line.begins), min_n, max_n, skip_edges)[1]
+    line, ngrams = _of_bytes(len(text), min_n, max_n, skip_edges)
     data = np.frombuffer(text.encode(), np.uint8)
     codes = data.astype(np.uint32) if rule == CODE_POINTS else None
     return Line(data, line.begins, line.ends, codes, *line[4:]), ngrams
@@ -143,7 +145,7 @@ def ascii_word(
 
 @lru_cache(1024)
 def _of_bytes(n: int, min_n: int, max_n: int, skip_edges: bool) -> tuple[Line, Ngrams]:
-    """The characters of a word of `n` bytes of ASCII, without them, and its n-grams."""
+    """A word of `n` bytes of ASCII, and the n-grams of any word of `n` characters."""
     line = characters(np.zeros(n, np.uint8), np.array([0, n]), BYTES)
     return line, ngrams_of(line, slice(0, n), min_n, max_n, skip_edges)
 

@@ -140,10 +140,10 @@ class NgramIndexer(SnapshotValue):
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, `[n_ids]`."""
         settings = self.rule, self.min_n, self.max_n, self.skip_edge_unigrams
-        if self.extra_slots() or (word := host.ascii_word(text, *settings)) is None:
+        if self.extra_slots() or (word := host.short_word(text, *settings)) is None:
             return np.concatenate([*self.marked_id_chunks(text)])
         line, ngrams = word
-        ids = self.host_ids(line, slice(0, len(text)), ngrams)
+        ids = self.host_ids(line, slice(0, len(line.begins)), ngrams)
         return ids[ids >= 0] if ids.dtype.kind == "i" else ids
 
     def marked_id_chunks(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
