@@ -10,6 +10,7 @@ from ffjax.cli.files import check_distinct, rewrite, shown
 from ffjax.cli.messages import BadInput, say, translated
 from ffjax.cli.options import Output, Source, Target
 from ffjax.cli.output import Progress, number, tabbed, working
+from ffjax.formats.registry import FORMATS
 
 _LISTED_WORDS = 5  # in a message
 
@@ -127,9 +128,9 @@ def prune(
 ) -> None:
     """Keep the vectors of the first N words; map other words to the nearest one.
 
-    A msgpack file keeps all words, and several share a row. No other format
-    can store that, so other outputs keep only the first N words, and
-    --mapping says which of them replaces each dropped word; with
+    Files of msgpack and spaCy's folders keep all words, and several share a
+    row. Other formats cannot store that, so they keep only the first N words,
+    and --mapping says which of them replaces each dropped word; with
     --repeat-rows they keep all words, with a row for each. N-grams stay.
 
     Lines of the mapping are WORD, REPLACEMENT and COSINE, separated by tabs.
@@ -142,24 +143,26 @@ def prune(
     if target.output == mapping == "-":
         raise BadInput("expected OUTPUT or --mapping on standard output, got both.")
     files.check_output(mapping or "-", source.file, target.output)
+    keeps_words = unshare_rows or FORMATS[files.check_target(target)].shares_rows
     replacements: dict[str, tuple[str, float]] = {}
 
     def change(emb: "ffjax.Embeddings", bar: Progress) -> "ffjax.Embeddings":
-        from ffjax.formats.save import promised_format
-
         pruned, mapped = ffjax.prune(emb, rows, progress=bar.update)
         replacements.update(mapped)
-        format = target.to or promised_format(target.output)
-        if unshare_rows or format == "msgpack":  # snapshots store rows that words share
+        if keeps_words:
             return pruned
         return ffjax.select_words(pruned, [w for w in pruned.vocab.words if w not in mapped])
 
     loaded = rewrite(source, target, change, "Pruning", function="prune", unshare_rows=unshare_rows)
+    count = f"{len(replacements):,} of {loaded.n_words:,} words"
+    message = f"mapped {count} to another word's row." if keeps_words else f"dropped {count}."
     if mapping is not None:
         lines = [tabbed(word, best, number(cos)) for word, (best, cos) in replacements.items()]
         text = "".join(f"{line}\n" for line in lines)
         files.write_output(mapping, text.encode("utf-8", "surrogateescape"))
-    say(f"mapped {len(replacements):,} of {loaded.n_words:,} words to another word's row.")
+        if not keeps_words:
+            message = f"dropped {count}; {shown(mapping, output=True)} lists their replacements."
+    say(message)
 
 
 def reduce(

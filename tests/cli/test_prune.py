@@ -14,7 +14,7 @@ def test_the_first_words_and_the_mapping(ff, small, tmp_path, kind):
     result = ff("prune", small[kind], output, "-n", 4, "--mapping", mapping)
     assert (result.status, result.err) == (
         0,
-        "ffjax: mapped 6 of 10 words to another word's row.\n",
+        f"ffjax: dropped 6 of 10 words; {mapping} lists their replacements.\n",
     )
     old, new = ffjax.load(small[kind]), ffjax.load(output)
     assert new.vocab.words == WORDS[:4] and new.metadata == old.metadata
@@ -57,6 +57,13 @@ def test_snapshots_keep_all_words_and_share_rows(ff, small, tmp_path, kind, to):
     assert ffjax.load(output) == ffjax.unshare_rows(new)
 
 
+def test_folders_of_spacy_keep_all_words_and_share_rows(ff, small, tmp_path):
+    result = ff("prune", small["simple"], tmp_path / "pipeline", "-n", 4, "--to", "spacy")
+    assert result.status == 0 and "mapped 6 of 10 words to another word's row.\n" in result.err
+    new = ffjax.load(tmp_path / "pipeline")
+    assert sorted(new.vocab.words) == sorted(WORDS) and new.vocab.n_word_rows == 4
+
+
 def test_a_snapshot_keeps_training_data(ff, tmp_path):
     model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot", "cup"]))
     result = ff("prune", model, tmp_path / "x.msgpack", "-n", 2)
@@ -84,7 +91,7 @@ def test_nothing_is_pruned_from_few_words(ff, small, tmp_path):
     output = tmp_path / "same.fifu"
     assert (
         ff("prune", small["buckets"], output, "-n", 10).err
-        == "ffjax: mapped 0 of 10 words to another word's row.\n"
+        == "ffjax: dropped 0 of 10 words.\n"
     )
     assert output.read_bytes() == small["buckets"].read_bytes()
 
