@@ -27,6 +27,8 @@ UNANSWERED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+# Errors that begin like this are about no file or argument.
+ENVIRONMENT = "the environment variable "
 
 
 class BadInput(Exception):
@@ -110,8 +112,10 @@ CLASSES = {
     "ShardedArray": "matrix on several devices",
 }
 
-_CLASS = re.compile(rf"\b({'|'.join(CLASSES)})\b(\((?:[^()]|\([^()]*\))*\))?")
+_CLASS = re.compile(rf"\b(?:an? )?({'|'.join(CLASSES)})\b(\((?:[^()]|\([^()]*\))*\))?")
 _ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+# Advice about a file of another format than `-f` says.
+_READS = re.compile(r"^`ffjax\.load\w*` reads it\.$")
 _FUNCTION = re.compile(r"`ffjax\.(\w+)(?:\([^`]*\))?`")
 
 
@@ -135,7 +139,7 @@ def in_terms(message: str, options: dict[str, str]) -> str:
         name = "load" if match[1] in _LOADERS else match[1]
         return f"`{COMMANDS[name]}`" if name in COMMANDS else match[0]
 
-    message = _CLASS.sub(lambda match: CLASSES[match[1]], message)
+    message = _CLASS.sub(lambda match: f"a {CLASSES[match[1]]}", message)
     return _FUNCTION.sub(command, _ARGUMENT.sub(option, message))
 
 
@@ -152,9 +156,11 @@ def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
             if isinstance(error, FormatError):
                 if error.file is None or isinstance(error.file, int):
                     error.file = name
+                if "from_format" in options or "format" in options:
+                    error.hint = error.hint and _READS.sub("Leave out `-f`.", error.hint)
                 error.hint = error.hint and in_terms(error.hint, options | HINTS)
                 raise
             message = in_terms(str(error), {"embeddings": name, **options})
             message = message.replace(f"{name}: {name}: ", f"{name}: ")
-            says_what = message.startswith(("`-", name, *options.values()))
+            says_what = message.startswith(("`-", ENVIRONMENT, name, *options.values()))
             raise BadInput(message if says_what else f"{name}: {message}") from error

@@ -67,6 +67,8 @@ def plot(
     picture_format = to or os.path.splitext(output)[1].lower().lstrip(".")
     if picture_format not in get_args(Picture):
         expected = "a picture whose name ends with .png or .svg"
+        if output == "-":
+            raise BadInput("On standard output, give the format with --to.")
         raise BadInput(f"expected {expected}, got {output}. Give the format with --to.")
     check_output(output, source.file)
     emb = load_words(source)

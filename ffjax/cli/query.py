@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, compress
+from os.path import exists
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,17 @@ from typer import Argument, Exit, Option
 
 import ffjax
 from ffjax.cli import options
-from ffjax.cli.files import DEMO, Query, load_model, load_words, queries, shown, task, text_source
+from ffjax.cli.files import (
+    DEMO,
+    Query,
+    load_model,
+    load_words,
+    path_of,
+    queries,
+    shown,
+    task,
+    text_source,
+)
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import Json, MethodOption, Search, Source
 from ffjax.cli.output import Answer, number, show_answers, working
@@ -53,7 +64,11 @@ def similar(
       ffjax similar words.fifu berlin --metric angular --restrict 50000
       echo tea | ffjax similar words.fifu - | cut -f 2
     """
-    batches = queries(words, search.input, 1, source.file)
+    file = source.file
+    if not words and search.input is None and file.isalpha() and not exists(path_of(file)):
+        hint = f"`ffjax similar {DEMO} {file}` uses the built-in embeddings."
+        raise BadInput(f"{file}: No such file or directory. {hint}")
+    batches = queries(words, search.input, 1, file)
     emb = load_words(source)
 
     def answer(batch: list[Query]) -> list[Outcome]:

@@ -96,6 +96,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         for raw in file:
             if not offset and raw.startswith(codecs.BOM_UTF8):
                 offset, raw = len(codecs.BOM_UTF8), raw.removeprefix(codecs.BOM_UTF8)
+            if b"\0" in raw:
+                raise FormatError(path, offset=offset, expected="text", got="a binary file")
             # Bytes that are not UTF-8 are kept: words of some models contain them.
             yield offset, raw.decode("utf-8", "surrogateescape")
             offset += len(raw)

@@ -41,6 +41,7 @@ def cache_programs(path: str | os.PathLike[str] | None = None) -> Path | None:
 
     Raises:
         OSError: if the folder cannot be made, or belongs to somebody else.
+        ValueError: if `FFJAX_CACHE` is set to anything but `off`.
 
     Examples:
         >>> import os
@@ -49,8 +50,14 @@ def cache_programs(path: str | os.PathLike[str] | None = None) -> Path | None:
         True
     """
     if path is None:
-        if os.environ.get("FFJAX_CACHE", "").lower() == "off":
+        choice = os.environ.get("FFJAX_CACHE", "")
+        if choice.lower() == "off":
             return None
+        if choice:
+            raise ValueError(
+                f"the environment variable FFJAX_CACHE: expected off, got {choice!r}. "
+                "For another folder, set JAX_COMPILATION_CACHE_DIR."
+            )
         if chosen := jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
             return Path(chosen)
     folder = _user_folder() / "programs" / _machine() if path is None else Path(path)

@@ -82,3 +82,28 @@ def test_addresses_are_not_files(ff, command):
     expected = f"error: {file}: expected the path of a local file, got the address '{ADDRESS}'."
     assert expected in err
     assert ("Download the file first" in err) == (file == "FILE")
+
+
+@pytest.mark.parametrize("command", [("similar", "tea"), ("analogy", "man", "king", "woman")])
+def test_a_wrong_environment_variable_is_one_line(ff, monkeypatch, command):
+    name, *words = command
+    monkeypatch.setenv("FFJAX_COMPILE", "foo")
+    problem = "the environment variable FFJAX_COMPILE: expected always or never, got 'foo'."
+    assert ff(name, "demo", *words) == (2, "", f"ffjax: error: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("similar demo berlin -f word2vec", "got a finalfusion file. Leave out `-f`."),
+        ("similar berlin", "berlin: No such file or directory. `ffjax similar demo berlin` uses"),
+        ("plot demo tea -o -", "error: On standard output, give the format with --to."),
+        ("evaluate demo {path}", "expected text, got a binary file"),
+    ],
+)
+def test_bad_input_says_what_to_do(ff, tmp_path, command, message):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"PAR1\0\n: one\n")
+    result = ff(*command.format(path=path).split())
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert message in result.err

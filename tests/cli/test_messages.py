@@ -57,7 +57,7 @@ def test_each_function_that_is_a_command_exists(function):
         ("`ffjax.load_finalfusion` reads it.", "`ffjax similar` reads it."),
         ("Call `ffjax.pack(words)`.", "Call `ffjax.pack(words)`."),
         ("expected a SimpleVocab, got FloretVocab(0 words, F(...), '<').", "expected a plain "
-         "vocabulary, got floret table."),
+         "vocabulary, got a floret table."),
     ],
 )
 def test_arguments_and_functions_become_options_and_commands(message, expected):
@@ -71,6 +71,7 @@ def test_arguments_and_functions_become_options_and_commands(message, expected):
         (TypeError("`embeddings`: expected words."), "words.fifu: expected words."),
         (ValueError("expected 256 rows."), "words.fifu: expected 256 rows."),
         (ImportError("needs zstandard."), "words.fifu: needs zstandard."),
+        (ValueError("the environment variable X: bad."), "the environment variable X: bad."),
     ],
 )
 def test_errors_name_an_option_or_the_file(error, expected):

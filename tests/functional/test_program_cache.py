@@ -42,6 +42,12 @@ def test_the_environment_switches_it_off(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_other_values_of_the_switch_are_an_error(monkeypatch):
+    monkeypatch.setenv("FFJAX_CACHE", "foo")
+    with pytest.raises(ValueError, match="variable FFJAX_CACHE: expected off, got 'foo'"):
+        ffjax.cache_programs()
+
+
 def test_a_folder_that_was_chosen_stays(tmp_path):
     chosen = str(tmp_path / "chosen")
     assert run(JAX_COMPILATION_CACHE_DIR=chosen)[0] == chosen

@@ -26,7 +26,7 @@ _BINARY = (".fifu", ".bin")
 # Names of files that hold no vectors: what describes them, and what systems leave in archives.
 _DESCRIPTION = re.compile(
     r"\.dist-info/|(^|/)(__MACOSX/|\.[^./]|(readme|licen[cs]e|copying|notice)\b)"
-    r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|py[cdix]?|so|dll|c|cpp|h|sh|png)$",
+    r"|\.(json|md|rst|html?|pdf|log|toml|ya?ml|cfg|pxd|py[cdix]?|so|dll|c|cpp|h|sh|png)$",
     re.IGNORECASE,
 )
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|zst)$")

@@ -8,6 +8,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
 
 _SAMPLE_WORDS = 1000
+_LEAST_WORDS = 3  # that are not UTF-8, for a guess
 
 # By the name that `iconv` and Python share: characters that are typical of text in an encoding, and
 # the least share of them. The first encoding that has it is the likely one.
@@ -40,7 +41,8 @@ def not_utf8(
 def _encoding_hint(words: list[bytes]) -> str:
     """What to do about words that are not all UTF-8."""
     words = list(islice((word for word in words if not word.isascii()), _SAMPLE_WORDS))
-    if 2 * sum(map(_is_utf8, words)) > len(words):
+    n_utf8 = sum(map(_is_utf8, words))
+    if 2 * n_utf8 > len(words) or len(words) - n_utf8 < _LEAST_WORDS:
         return "`lossy=True` replaces bytes that are not UTF-8."
     encoding = likely_encoding(words)
     likely = "" if encoding is None else f"It is probably text in {encoding}. "

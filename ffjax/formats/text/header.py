@@ -63,7 +63,10 @@ def check_rows(
     if remaining is not None and n_read * row_bytes > remaining + 1:
         most = (remaining + 1) // row_bytes
         expected = f"at most {most}, as many as {remaining} bytes can hold"
-        hint = hint or "If the file is complete, pass the number of its rows as `limit=`."
+        hint = hint or (
+            "The file is probably truncated. If it is complete, pass the number of its rows as "
+            "`limit=`."
+        )
         raise stream.error(0, expected, str(n_rows), chunk="first line", field="rows", hint=hint)
 
 

@@ -158,6 +158,12 @@ def test_a_few_words_that_are_not_utf8_are_replaced(path: Path) -> None:
         load(path, raw)
 
 
+def test_one_word_that_is_not_utf8_suggests_no_encoding(path: Path) -> None:
+    with pytest.raises(ffjax.FormatError, match="`lossy=True` replaces bytes") as error:
+        load(path, b"zee\xc3n 1 2\n")
+    assert "iconv" not in str(error.value)
+
+
 @pytest.mark.parametrize("n_rows", [1, 9])
 def test_a_wrong_number_of_rows_names_the_limit(path: Path, n_rows: int) -> None:
     raw = f"{n_rows} 2\na 1 2\nb 3 4\n".encode()
