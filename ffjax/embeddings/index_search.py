@@ -68,6 +68,9 @@ class FaissIndex:
     def __init__(self, index: Any) -> None:
         self.index = index
 
+    def __repr__(self) -> str:
+        return f"FaissIndex({type(self.index).__name__} of {self.index.ntotal} rows)"
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "FaissIndex":
         """Reads a file that `save` or `faiss.write_index` wrote."""
@@ -96,6 +99,9 @@ class UsearchIndex:
 
     def __init__(self, index: Any) -> None:
         self.index = index
+
+    def __repr__(self) -> str:
+        return f"UsearchIndex({type(self.index).__name__} of {len(self.index)} rows)"
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "UsearchIndex":
@@ -152,7 +158,7 @@ def search_index(
 
     Returns:
         `TopK` of NumPy arrays, shape `[*batch, k]`; -1 and minus infinity where the index proposes
-        fewer. Its `recall` is 0, since nothing is promised.
+        fewer. Its `recall` is `None`: it depends on the index.
 
     Raises:
         TypeError: if an argument has another type.
@@ -187,7 +193,7 @@ def search_index(
         best, ids = _scored(storage, n_rows, queries[block], proposed, unit=metric != "dot")
         scores[block, : ids.shape[1]], rows[block, : ids.shape[1]] = best[:, :k], ids[:, :k]
     scores = from_cosine(scores, metric)
-    return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), 0.0)
+    return TopK(scores.reshape(*batch, k), rows.reshape(*batch, k), None)
 
 
 def _scored(

@@ -208,7 +208,11 @@ class Embeddings(EverydayVerbs):
             ValueError: if `out` has another shape or cannot hold floats.
         """
         if self.norms is None:
-            raise TypeError("`norms`: embeddings don't contain norms. Add them with `replace`.")
+            hint = "Add them with `replace`."
+            if not len(self.vocab):
+                call = "ffjax.embed(emb, ffjax.pack([word]), unnormalize=True)"
+                hint = f"Call `{call}` for vectors of their original lengths."
+            raise TypeError(f"`norms`: embeddings don't contain norms. {hint}")
         row = self._known_row(word, out)
         if row is not None:
             return self.storage.read(row, out), self.norms[row]

@@ -319,9 +319,8 @@ def test_results_unpack_and_index_as_pairs(emb):
 
 # What their classes have for building and evaluating models, or between versions of their own.
 INTERNAL = """
-    add_lifecycle_event adjust_vectors allocate_vecattrs bow clear eow expandos
-    get_meter hash_count hash_seed init_post_load log_accuracy mapfile_path next_index
-    recalc_char_ngram_buckets set_args similarity_unseen_docs
+    add_lifecycle_event adjust_vectors allocate_vecattrs clear expandos init_post_load
+    mapfile_path next_index recalc_char_ngram_buckets set_args
 """.split()
 
 

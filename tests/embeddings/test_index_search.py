@@ -1,5 +1,8 @@
 """Approximate search through indexes of faiss and usearch, beside the exact search."""
 
+import re
+
+import jax
 import numpy as np
 import pytest
 
@@ -50,7 +53,9 @@ def recall(rows, exact):
 def test_an_index_finds_the_best_rows_and_scores_are_exact(make, tmp_path):
     index, exact = make(), ffjax.top_k(ROWS, QUERIES, K)
     best = ffjax.search_index(index, ROWS, QUERIES, K, candidates=30)
-    assert recall(best.rows, exact.rows) >= 0.95 and best.recall == 0
+    assert recall(best.rows, exact.rows) >= 0.95 and best.recall is None
+    assert re.fullmatch(rf"{type(index).__name__}\(Index\w* of {N} rows\)", repr(index))
+    assert repr(best).endswith("recall=None)") and jax.tree.map(np.copy, best).recall is None
     products = np.einsum("...kd,...d->...k", ROWS.read(best.rows), QUERIES)
     np.testing.assert_allclose(best.scores, products, atol=1e-5)
     one = ffjax.search_index(index, ROWS, QUERIES[0, 0], K)

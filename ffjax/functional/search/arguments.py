@@ -48,12 +48,13 @@ class TopK:
     Attributes:
         scores: float32 `[*batch, k]`; minus infinity where there were fewer than `k` candidates.
         rows: int32 `[*batch, k]`; -1 there.
-        recall: the share of the best rows that the search is expected to find, 1 if it is exact.
+        recall: the share of the best rows that the search is expected to find, 1 if it is exact;
+            `None` if nobody knows, as in `search_index`.
     """
 
     scores: Float32[AnyArray, "*batch k"]
     rows: Int32[AnyArray, "*batch k"]
-    recall: float = 1.0
+    recall: float | None = 1.0
 
 
 def checked_k(k: Any) -> int:

@@ -44,6 +44,10 @@ def check_floret(emb: ffjax.Embeddings, folder: Path, texts: list[str]) -> None:
     vectors, found = ffjax.embed(emb, strings, unnormalize=True)
     assert np.asarray(found).all()
     np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-5)
+    line = ffjax.embed_text(emb, [" ".join(texts[:2])], unnormalize=True)[0][0]
+    np.testing.assert_allclose(line, expected[:2].mean(0), rtol=1e-5, atol=1e-5)
+    with pytest.raises(TypeError, match=r"don't contain norms\. Call .*unnormalize=True"):
+        emb.embedding_with_norm(texts[0])
 
 
 def test_folders_written_here(tmp_path: Path) -> None:
