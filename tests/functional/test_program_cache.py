@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import ffjax
+
 CODE = """
 import jax, jax.numpy as jnp, ffjax
 jnp.zeros(3).block_until_ready()  # JAX has looked at its settings
