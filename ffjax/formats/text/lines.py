@@ -48,23 +48,24 @@ class Lines:
     blank: int | None  # where the empty lines start that end the block
 
 
-def parse_lines(chunk: LineChunk, dims: int, fail: Fail, is_surplus: Any, values: bool) -> Lines:
+def parse_lines(
+    chunk: LineChunk, dims: int, fail: Fail, is_surplus: IsSurplus | None, values: bool
+) -> Lines:
     """Splits the lines of a chunk.
 
-    Words that are `is_surplus`, an `IsSurplus`, are an error; `None` is for none. Without `values`
-    fields are counted, not read.
+    Words that are `is_surplus` are an error. Without `values` fields are counted, not read.
     """
     buffer, n_bytes, n_lines, blank = chunk.buffer, chunk.n_bytes, chunk.n_lines, None
     if n_lines * (2 * dims + 1) > n_bytes:
         # Some lines are too short, and `dims` values for each may not fit in memory. All that is
         # not an error is empty lines at the end.
-        block = _Block(buffer, n_lines, dims, fail, None, False)
+        block = _Block(buffer, n_lines, dims, fail, None, has_values=False)
         block.starts[1:] = np.flatnonzero(chunk.text == _LF) + PAD + 1
         block.slow[:], block.n = True, n_lines
         lines = block.finish()
         if (blank := lines.blank) is not None:
             n_bytes, n_lines = blank, len(lines.starts)
-    block = _Block(buffer, n_lines, dims, fail, is_surplus, values)
+    block = _Block(buffer, n_lines, dims, fail, is_surplus, has_values=values)
     start, stop, size = PAD, PAD + n_bytes, _SEARCH_BYTES
     while start < stop:
         text = buffer[start : min(start + size, stop)]
@@ -86,7 +87,14 @@ class _Block:
     """A block of lines that is being parsed; all positions are indices into the buffer."""
 
     def __init__(
-        self, buffer: np.ndarray, n_lines: int, dims: int, fail: Fail, is_surplus: Any, values: bool
+        self,
+        buffer: np.ndarray,
+        n_lines: int,
+        dims: int,
+        fail: Fail,
+        is_surplus: IsSurplus | None,
+        *,
+        has_values: bool,
     ) -> None:
         self.buffer, self.dims, self.fail, self.is_surplus = buffer, dims, fail, is_surplus
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
@@ -94,8 +102,8 @@ class _Block:
         self.word_ends = np.empty(n_lines, np.int64)
         self.slow = np.zeros(n_lines, bool)  # lines to be read one at a time
         self.surplus = np.zeros(n_lines, bool)  # lines whose word holds separators
-        self.values: Any = np.empty((n_lines, dims), np.float32) if values else None
-        self.scratch: Any = Scratch(max(_BLOCK_NUMBERS, dims)) if values else None
+        self.values: Any = np.empty((n_lines, dims), np.float32) if has_values else None
+        self.scratch: Any = Scratch(max(_BLOCK_NUMBERS, dims)) if has_values else None
         self.n = 0
         # Numbers that the fast way can't read: entries of `values`, starts, ends.
         self.unread: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

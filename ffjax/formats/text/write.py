@@ -55,7 +55,7 @@ def write_text(
         >>> path.read_text().splitlines()
         ['one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(file, embeddings, sep, unnormalize, options, False)
+    _write(file, embeddings, sep, unnormalize, options, header=False)
 
 
 def write_text_dims(
@@ -90,7 +90,7 @@ def write_text_dims(
         >>> path.read_text().splitlines()
         ['2 2', 'one 1.0 0.0', 'two 0.0 1.0']
     """
-    _write(file, embeddings, sep, unnormalize, options, True)
+    _write(file, embeddings, sep, unnormalize, options, header=True)
 
 
 def check_separator(sep: Any) -> None:
@@ -102,7 +102,7 @@ def check_separator(sep: Any) -> None:
 
 
 def _write(
-    path: File, embeddings: Embeddings, sep: str, unnormalize: bool, options: Any, header: bool
+    path: File, embeddings: Embeddings, sep: str, unnormalize: bool, options: Any, *, header: bool
 ) -> None:
     check_separator(sep)
     embeddings = export.check_plain(embeddings, "text files", options)
