@@ -145,12 +145,12 @@ class Embeddings(EverydayVerbs):
             raise
         if row is not None:
             return self.storage.read(row)
-        vector = self.embedding(item)
-        if vector is None:
+        answer = oov_vector(self, item)
+        if answer is None:
             raise KeyError(
                 f"{item!r}: not one of the {self.n_words} words, and it has no n-grams with rows"
             )
-        return vector
+        return answer[0]
 
     def embedding(
         self, word: str, out: np.ndarray | None = None, default: np.ndarray | None = None
