@@ -1,6 +1,8 @@
 """Values as pytrees: every leaf is an array, and equal shapes share one program."""
 
+import copy
 import dataclasses
+import pickle  # noqa: TID251 - the library never does; users may
 
 import jax
 import jax.numpy as jnp
@@ -168,3 +170,10 @@ def test_trees_of_anything_have_a_repr():
     for leaf in (None, "spec", True, (3, 4), jax.ShapeDtypeStruct((2,), np.float32)):
         tree = jax.tree.map(lambda _, leaf=leaf: leaf, emb)
         assert repr(tree).startswith("Embeddings(")
+
+
+def test_values_copy_pickle_and_flatten():
+    emb = embeddings()
+    assert copy.copy(emb) == copy.deepcopy(emb) == pickle.loads(pickle.dumps(emb)) == emb
+    assert jax.tree.unflatten(*jax.tree.flatten(emb)[::-1]) == emb
+    assert jax.tree.map(lambda _: None, emb).norms is not None

@@ -1,8 +1,6 @@
 """The verbs of gensim and fastText: their answers beside the real ones, and names that differ."""
 
-import copy
 import json
-import pickle  # noqa: TID251 - the library never does; users may
 import re
 
 import jax
@@ -345,9 +343,3 @@ def test_names_elsewhere_say_what_to_use(emb):
                 getattr(owner, name)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
         _ = emb.nonsense
-
-
-def test_values_still_copy_pickle_and_flatten(emb):
-    assert copy.copy(emb) == copy.deepcopy(emb) == pickle.loads(pickle.dumps(emb)) == emb
-    assert jax.tree.unflatten(*jax.tree.flatten(emb)[::-1]) == emb
-    assert jax.tree.map(lambda _: None, emb).norms is not None
