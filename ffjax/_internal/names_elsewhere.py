@@ -8,8 +8,8 @@ from typing import Any
 _TABLES = Path(__file__).parents[1] / "data" / "names_elsewhere.txt"
 # What to do about arguments of `most_similar` there.
 _ARGUMENTS = {
-    "clip_start": "Take `candidates=np.arange(start, end)`.",
-    "clip_end": "Take `restrict_vocab=` for the first words.",
+    "clip_start": "Use `candidates=np.arange(start, end)`.",
+    "clip_end": "Use `restrict_vocab=` for the first words.",
     "indexer": "Search is exact and needs no index; leave it out.",
 }
 
@@ -38,12 +38,15 @@ def missing_attribute(value: Any, name: str, instead: str | None) -> Any:
 
 def attribute_error(owner: str, name: str, instead: str | None) -> str:
     """The message about an attribute that does not exist."""
-    hint = "" if instead is None else f". Use {instead}."
-    return f"{owner} has no attribute {name!r}{hint}"
+    if instead is None:
+        return f"{owner} has no attribute {name!r}"
+    use, _, owners = instead.partition(", of ")
+    hint = f"For {owners}, use {use}." if owners else f"Use {use}."
+    return f"{owner} has no attribute {name!r}. {hint}"
 
 
 def check_no_others(arguments: Mapping[str, Any]) -> None:
     """Raises an error for arguments of `most_similar` that only gensim has or that do not exist."""
     for name in arguments:
         hint = _ARGUMENTS.get(name, "`help(ffjax.Embeddings.most_similar)` lists them.")
-        raise TypeError(f"`{name}`: expected an argument of `most_similar`. {hint}")
+        raise TypeError(f"`most_similar` has no argument `{name}`. {hint}")

@@ -28,10 +28,10 @@ ANALOGIES = (("man", "king", "woman"), ("paris", "france", "tokyo"), ("good", "b
 def demo() -> None:
     """Show what ffjax does, on the embeddings inside the package.
 
-    Loads the embeddings, looks words up, finds nearest neighbours, also of an
-    unknown word, and solves analogies, all at once; compiles a batch of
-    queries with jax.jit; and saves and loads the embeddings again. All times
-    are measured while it runs.
+    Loads the embeddings, looks words up, finds nearest neighbours (of an
+    unknown word too) and solves analogies, without compiling; compiles a batch
+    of queries with jax.jit; and saves and loads the embeddings again. All
+    times are measured while it runs.
 
     Examples:
       ffjax demo

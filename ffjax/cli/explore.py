@@ -45,7 +45,7 @@ def explore(
 
     The page is one file that opens in any browser, without a network.
     Neighbours in it are exact; analogies are approximate. The first words of
-    the file are shown, which usually are the most frequent ones.
+    the file are shown, which are usually the most frequent ones.
 
     FILE.npy has a position for each word, in two columns.
 

@@ -116,7 +116,7 @@ def evaluate(
     Examples:
       ffjax evaluate glove.fifu questions-words.txt
       ffjax evaluate glove.fifu wordsim353.tsv simlex999.txt --json
-      ffjax evaluate words.fifu questions-words.txt -r 0 --case-sensitive --count-unknown
+      ffjax evaluate words.fifu questions-words.txt -r 0 --count-unknown
     """
     from ffjax.evaluate.datasets import holds_analogies
 

@@ -33,7 +33,7 @@ def quantize(
     iterations: Annotated[
         int | None, Option("-i", min=1, help="Training steps: 25, or 50 with opq.")
     ] = None,
-    attempts: Annotated[int | None, Option(min=1, help="Trainings; the best counts.")] = None,
+    attempts: Annotated[int | None, Option(min=1, help="Training runs; the best is kept.")] = None,
     sample: Annotated[int | None, Option(min=1, help="Training rows; 256 per centroid.")] = None,
     raw: Annotated[
         bool, Option("--no-keep-lengths", help="Quantize rows as they are, not unit vectors.")
@@ -45,10 +45,10 @@ def quantize(
 
     pq splits each row and stores one byte per subvector, the index of one of
     256 centroids (by default a subvector has two numbers, or three if dims is
-    odd); opq first learns a rotation that lowers the error. Both store the
-    lengths of rows apart, and are written as finalfusion files. int8 and
-    bfloat16 need no training and are written as msgpack files.
-    --max-size 20MB chooses the method and the bytes per row that lose least.
+    odd); opq first learns a rotation that lowers the error. Both store row
+    lengths separately, and are written as finalfusion files. int8 and
+    bfloat16 need no training and are written as msgpack files. --max-size 20MB
+    chooses the method and the number of bytes per row that loses least.
 
     Prints the loss: the mean squared error, the mean cosine of rows before
     and after, and the recall: of 256 words drawn at random, the share of the
@@ -89,7 +89,7 @@ def quantize(
     values = {
         "bytes before": size_before,
         "bytes after": size,
-        "smaller": size_before and round(size_before / size, 2),
+        "compression ratio": size_before and round(size_before / size, 2),
         "mean squared error": short(quality.mean_squared_error),
         "mean cosine": short(quality.mean_cosine),
         "recall of 10 nearest": short(quality.recall),

@@ -33,6 +33,7 @@ NOT_FINITE = "its vector has NaN or infinity in it."
 _NO_VECTOR = "none of its words has a vector."
 _NO_LINE = "no line has a word with a vector."
 _HEAD_BYTES = 1 << 16
+_WORDS_HELP = "Words; with - or no words, read from standard input."
 _BY_COSINE = Search(metric="cosine")
 
 # Words with similarities, best first, or `None` and the reason why there is no answer.
@@ -42,9 +43,7 @@ Outcome = tuple[list[Answer] | None, str]
 def similar(
     source: Source,
     search: Search = _BY_COSINE,
-    words: Annotated[
-        list[str] | None, Argument(metavar="WORD", help="Words; standard input if - or none.")
-    ] = None,
+    words: Annotated[list[str] | None, Argument(metavar="WORD", help=_WORDS_HELP)] = None,
     json: Json = False,
 ) -> None:
     """Find the words that are most similar to each word.
@@ -86,9 +85,7 @@ def similar(
 def analogy(
     source: Source,
     search: Search,
-    words: Annotated[
-        list[str] | None, Argument(metavar="A B C", help="Words; standard input if - or none.")
-    ] = None,
+    words: Annotated[list[str] | None, Argument(metavar="A B C", help=_WORDS_HELP)] = None,
     include: Annotated[
         list[str] | None,
         Option("--include", "-i", metavar="a b c", help="Words of the query that can be answers."),
@@ -137,7 +134,8 @@ def analogy(
 def search(
     text: Annotated[str, Argument(metavar="TEXT", help="File to search; - for standard input.")],
     query: Annotated[
-        list[str] | None, Argument(metavar="QUERY", help="Queries; standard input if - or none.")
+        list[str] | None,
+        Argument(metavar="QUERY", help="Queries; with - or none, read from standard input."),
     ] = None,
     input: Annotated[
         str | None, Option(metavar="FILE", help="One query per line; - for standard input.")

@@ -71,8 +71,8 @@ class Classifier:
         training, metadata = embeddings.training, embeddings.metadata or {}
         if training is None or not len(training.label_table):
             raise ValueError(
-                "`embeddings`: expected a supervised fastText model with labels, got one of "
-                "words. Open it with `ffjax.load`."
+                "`embeddings`: expected a supervised fastText model with labels, got an "
+                "unsupervised model (word vectors). Open it with `ffjax.load`."
             )
         if not hasattr(embeddings.storage, "word_rows"):
             raise ValueError(

@@ -93,7 +93,7 @@ def detect(stream: Stream) -> str:
         if (format := registry.by_names(names)) is not None:
             return format.name
         shown = ", ".join(map(repr, names[:_SHOWN_NAMES])) + ", ..." * (len(names) > _SHOWN_NAMES)
-        got = f"a folder with {shown}" if names else "no files in it or one level below"
+        got = f"a folder with {shown}" if names else "a folder without files"
         raise stream.error(None, "embeddings", got, hint="Name a file in it.")
     head = stream.head(_HEAD_BYTES)
     line = head.partition(b"\n")[0]

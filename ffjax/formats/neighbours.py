@@ -100,8 +100,8 @@ def _check_hash(file: FileIO, partial: bytes, digest: bytes) -> None:
         file.write(digest)
     elif head != digest:
         raise ValueError(
-            f"`path`: expected {os.fsdecode(partial)} to be of an earlier call with the same "
-            "rows, `k` and `metric`, got one of others. Delete it, or choose another file."
+            f"`path`: {os.fsdecode(partial)} comes from a call with other rows, `k` or `metric`. "
+            "Delete it, or choose another file."
         )
 
 

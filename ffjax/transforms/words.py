@@ -268,8 +268,8 @@ def explicit_ngrams(storage: Storage, vocab: Vocab) -> tuple[NdArray, ExplicitVo
     """The rows of words and of the n-grams that they have, and a vocabulary of those n-grams."""
     if not hasattr(vocab, "to_explicit"):
         raise TypeError(
-            "`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab, "
-            f"got {type(vocab).__name__}. Only hashed n-grams can be made explicit."
+            "`embeddings`: expected hashed n-grams (finalfusion's or fastText's), "
+            f"got {type(vocab).__name__}."
         )
     explicit, first = vocab.to_explicit(), vocab.n_word_rows  # type: ignore[attr-defined]
     source = np.arange(explicit.upper_bound)

@@ -53,7 +53,8 @@ def test_a_model_of_words_is_named_once(ff, tmp_path):
     path = write(tmp_path, "words.bin", words_model())
     result = ff("classify", path, path)
     assert result.status == 2 and result.err.count(str(path)) == 1
-    assert result.err.endswith("got one of words. Open it with `ffjax similar`.\n")
+    got = "got an unsupervised model (word vectors)"
+    assert result.err.endswith(f"{got}. Open it with `ffjax similar`.\n")
 
 
 @pytest.mark.filterwarnings("default")

@@ -41,7 +41,7 @@ def test_json(ff, small, tmp_path):
     result = ff("quantize", small["simple"], tmp_path / "small.fifu", *FEW, "--json")
     values = json.loads(result.out)
     assert list(values) == [
-        *("bytes before", "bytes after", "smaller"),
+        *("bytes before", "bytes after", "compression ratio"),
         *("mean squared error", "mean cosine", "recall of 10 nearest"),
     ]
     assert result.status == 0 and 0 < values["mean cosine"] < 1

@@ -92,9 +92,9 @@ def test_results_are_pairs_that_compare_by_similarity(emb):
 
 def test_arguments_of_gensim_name_the_replacement(emb):
     for name, message in (
-        ("indexer", "`indexer`: .* needs no index; leave it out"),
-        ("clip_end", "`clip_end`: .*`restrict_vocab=`"),
-        ("tpon", "`tpon`: expected an argument of `most_similar`"),
+        ("indexer", "no argument `indexer`. .* needs no index; leave it out"),
+        ("clip_end", "no argument `clip_end`. .*`restrict_vocab=`"),
+        ("tpon", "`most_similar` has no argument `tpon`"),
     ):
         with pytest.raises(TypeError, match=message):
             emb.most_similar("w3", **{name: 3})
@@ -338,8 +338,12 @@ def test_names_elsewhere_say_what_to_use(emb):
     for owner, title, names in tables:
         for name, instead in names.items():
             assert not hasattr(owner, name)
-            message = f"{title} has no attribute {name!r}. Use {instead}."
+            use, _, owners = instead.partition(", of ")
+            hint = f"For {owners}, use {use}." if owners else f"Use {use}."
+            message = f"{title} has no attribute {name!r}. {hint}"
             with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
                 getattr(owner, name)
+    with pytest.raises(AttributeError, match="For fastText models, use emb.training.counts.$"):
+        _ = emb.get_vecattr
     with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
         _ = emb.nonsense

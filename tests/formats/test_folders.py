@@ -91,5 +91,5 @@ def test_other_folders_are_errors(folder: Path) -> None:
     with pytest.raises(IsADirectoryError, match="directory"):
         ffjax.load_text(folder)
     (folder / "empty").mkdir()
-    with pytest.raises(ffjax.FormatError, match="got no files in it or one level below"):
+    with pytest.raises(ffjax.FormatError, match="got a folder without files"):
         ffjax.load(folder / "empty")

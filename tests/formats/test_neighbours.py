@@ -68,10 +68,10 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path):
     partial = tmp_path / "near.parquet.partial"
     with open(partial, "ab") as file:
         file.write(b"a block that was being written")
-    with pytest.raises(ValueError, match="`path`: expected .*partial to be of an earlier call"):
+    with pytest.raises(ValueError, match="`path`: .*partial comes from a call with other rows"):
         ffjax.neighbours(emb, path, K + 1)
     other = emb.replace(storage=storage(N, DIMS, seed=1))
-    with pytest.raises(ValueError, match="with the same rows, `k` and `metric`, got one of others"):
+    with pytest.raises(ValueError, match="comes from a call with other rows, `k` or `metric`"):
         ffjax.neighbours(other, path, K)
     ffjax.neighbours(emb, path, K, progress=lambda *count: counts.append(count))
     assert counts == [(1024, N), (2048, N), (N, N)]

@@ -260,7 +260,7 @@ def test_bucket_to_explicit(both):
     if not hasattr(theirs.vocab, "to_explicit"):
         with pytest.raises(
             TypeError,
-            match="`bucket_to_explicit`: expected a FinalfusionBucketVocab or FastTextVocab",
+            match="`embeddings`: expected hashed n-grams .finalfusion's or fastText's., got",
         ):
             ours.bucket_to_explicit()
         return

@@ -84,7 +84,8 @@ class Archive:
             # An archive may say that a member begins before the file does: an invalid argument.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
-            expected, got = "a complete archive", str(error) or repr(error)
+            expected = "a complete archive"
+            got = f"one that is damaged or incomplete ({str(error) or repr(error)})"
             raise FormatError(self.file, chunk=self.chunk, expected=expected, got=got) from None
 
 

@@ -66,7 +66,7 @@ def choose(
     if name is not None:
         if name in candidates:
             return name
-        expected = f"expected the name of {argument} in {_listed(columns)}"
+        expected = f"expected the name of the column of {argument}, one of {_listed(columns)}"
         raise ValueError(f"`{argument}`: {expected}, got {name!r}.")
     if len(candidates) == 1:
         return candidates[0]

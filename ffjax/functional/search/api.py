@@ -60,7 +60,7 @@ def top_k(
     - `"dot"`: the dot product, the cosine for vectors of unit length; longer rows score higher;
     - `"cosine"`: c, which is 0 where the row or the query is a zero vector;
     - `"angular"`: `1 - acos(c) / pi`, from 0 to 1;
-    - `"euclidean"`: `1 - sqrt(2 - 2 c) / 2`, from 0 to 1: one less half the distance between the
+    - `"euclidean"`: `1 - sqrt(2 - 2 c) / 2`, from 0 to 1: 1 minus half the distance between the
       unit vectors.
 
     The last three rank rows alike, by the cosine; ties are ties of the cosine. Cosines are right

@@ -15,7 +15,8 @@ SUPERVISED = {"kind": files.SUPERVISED, "labels": LABELS, "dims": 4, "buckets": 
 
 def test_a_model_of_words_names_load(tmp_path):
     path = files.write(tmp_path, "words.bin", files.model(["a", "b"]))
-    with pytest.raises(ValueError, match=r"words.bin: .*with labels, got one of words. .*load`"):
+    message = r"words.bin: .*with labels, got an unsupervised model \(word vectors\). .*load`"
+    with pytest.raises(ValueError, match=message):
         ffjax.load_classifier(path)
     path = files.write(tmp_path, "model.bin", files.model(["a"], **SUPERVISED))
     with pytest.raises(ValueError, match="`ffjax.load_classifier`"):

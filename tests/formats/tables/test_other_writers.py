@@ -78,9 +78,10 @@ def test_columns_that_are_named(tmp_path: Path) -> None:
     got = r"one column of words, got 2: 'a' \(string\), 'b' \(string\)\. "
     with pytest.raises(ffjax.FormatError, match=got):
         ffjax.load(path)
-    with pytest.raises(ValueError, match=f"`words`: expected the name .* in {listed}, got 'c'"):
+    with pytest.raises(ValueError, match=f"`words`: expected .*, one of {listed}, got 'c'"):
         ffjax.load(path, words="c")
-    with pytest.raises(ValueError, match="`vectors`: expected the name of vectors in .*, got 'a'"):
+    message = "`vectors`: expected the name of the column of vectors, one of .*, got 'a'"
+    with pytest.raises(ValueError, match=message):
         ffjax.load(path, words="a", vectors="a")
     assert ffjax.load(path, words="a") == EXPECTED
     assert ffjax.load(path, words="b", vectors="v_*").vocab.words == ["x", "y", "z"]
