@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
-CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py tests/kernels/test_perfect_hash.py::test_a_large_wide_batch_in_blocks_that_overlap
+CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py tests/kernels/test_perfect_hash.py::test_a_large_wide_batch_in_blocks_that_overlap tests/functional/test_lookup.py::test_gradients_reach_the_rows tests/transforms/test_projection.py::test_umap_keeps_groups_and_neighbours
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help

@@ -193,8 +193,9 @@ def _zeros(
     if method == "bfloat16":
         return ffjax.NdArray(jnp.zeros(shape, jnp.bfloat16))
     if method == "int8":
-        return ffjax.Int8Array(jnp.zeros(shape, jnp.int8), jnp.zeros(rows))
-    projection = jnp.zeros((dims, dims)) if method == "opq" else None
-    pq = ffjax.PQ(jnp.zeros((n_codes, centroids, dims // n_codes)), projection)
-    norms = jnp.zeros(rows) if has_norms else None
+        return ffjax.Int8Array(jnp.zeros(shape, jnp.int8), jnp.zeros(rows, jnp.float32))
+    projection = jnp.zeros((dims, dims), jnp.float32) if method == "opq" else None
+    codebooks = jnp.zeros((n_codes, centroids, dims // n_codes), jnp.float32)
+    pq = ffjax.PQ(codebooks, projection)
+    norms = jnp.zeros(rows, jnp.float32) if has_norms else None
     return ffjax.QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)

@@ -117,7 +117,8 @@ def _batch_totals(storage: Any, indexer: Any, words: Words, subwords: Subwords) 
 
     def totals(storage: Any, indexer: Any, words: Words, _: None) -> tuple[Array, Array]:
         n = len(words.lengths)
-        rows = jnp.zeros((n, *_total_shape(storage, 1)[1:])), jnp.zeros(n, jnp.int32)
+        empty = jnp.zeros((n, *_total_shape(storage, 1)[1:]), jnp.float32)
+        rows = empty, jnp.zeros(n, jnp.int32)
 
         def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
             return _set(rows[0], positions, total), _add(rows[1], positions, n)

@@ -125,7 +125,7 @@ def umap(
     edges = _edges(fuzzy_graph(rows[:, : N_NEIGHBORS - 1], scores[:, : N_NEIGHBORS - 1]))
     noise_key, key = jax.random.split(key)
     positions = jnp.asarray(start * (EXTENT / max(float(abs(start).max()), 1e-12)))
-    positions = positions + 1e-4 * jax.random.normal(noise_key, (n, 2))
+    positions = positions + 1e-4 * jax.random.normal(noise_key, (n, 2), jnp.float32)
     for step in range(0, N_STEPS, STEPS_EACH):
         positions = _moved(positions, edges, key, step).block_until_ready()
         progress(step + STEPS_EACH, N_STEPS)
