@@ -77,10 +77,11 @@ def write_floret(folder: Path) -> None:
     text = folder / "text"
     # floret's own vector of its most frequent word, here "and", differs from that of its n-grams.
     text.write_text("\n".join(" ".join(["and", *RNG.permutation(WORDS)]) for _ in range(20)))
-    settings = {"hashCount": 2, "bucket": 60, "minn": 3, "maxn": 4, "dim": 8, "minCount": 1}
-    # Each thread draws the first values of a tenth of the rows; fewer than ten leave zeros.
+    settings = {"hashCount": 2, "bucket": 52, "minn": 3, "maxn": 4, "dim": 8, "minCount": 1}
+    # Each thread draws the first values of a tenth of the rows; fewer than ten leave zeros. Threads
+    # that then learn make different rows each time, some too small for five digits.
     train = functools.partial(floret.train_unsupervised, mode="floret", thread=10, verbose=0)
-    model = train(str(text), epoch=1, **settings)
+    model = train(str(text), epoch=1, lr=0, **settings)
     model.save_model(str(folder / "floret.bin"))
 
 
