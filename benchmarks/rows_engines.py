@@ -77,8 +77,7 @@ class NotedStage(TextStage):
 at_begin = []
 Thread(target=watch, daemon=True).start()
 ray.init(num_cpus=4)
-ray.data.DataContext.get_current().target_max_block_size = 8 << 20
-ray.data.read_parquet(f"{folder}/lines").map_batches(
+ray.data.read_parquet(f"{folder}/lines").repartition(16).map_batches(
     NotedStage,
     fn_constructor_args=(f"{folder}/demo.fifu",),
     batch_format="pyarrow",

@@ -138,9 +138,9 @@ def lookup_word_mapped() -> Pair:
 
 @row(
     issue=2,
-    work="7 unknown words by their strings, one by one, n-grams in buckets",
+    work="700 unknown words (7 different) by their strings, one by one, n-grams in buckets",
     beside="finalfusion",
     repeat=25,
 )
 def lookup_unknown_word() -> Pair:
-    return _lookups(_buckets(), mmap=False, words=UNKNOWN)
+    return _lookups(_buckets(), mmap=False, words=UNKNOWN * 100)
