@@ -40,31 +40,31 @@ def demo() -> None:
     import jax
 
     keep_programs()
-    _say(f"ffjax {ffjax.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
+    print(f"ffjax {ffjax.__version__}, jax {jax.__version__} on {jax.devices()[0].device_kind}")
     _head("Open", ">>> emb = ffjax.demo()")
     took, emb = _timed(ffjax.demo)
     metadata = dict(emb.metadata or {})
-    _say(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {took}")
+    print(f"{metadata['name']}: {emb.n_words:,} words x {emb.dims} dimensions, {took}")
     size, recall = len(emb.storage) * emb.dims * 4 / 1e6, metadata["quality"]["recall_at_10"]
-    _say(f"float32 rows would take {size:.1f} MB; these codes have recall@10 {recall:.3f}")
+    print(f"float32 rows would take {size:.1f} MB; these codes have recall@10 {recall:.3f}")
 
     _head("Look up", f'>>> emb["{WORDS[0]}"].shape')
     took, vector = _timed(emb.__getitem__, WORDS[0])
-    _say(f"{vector.shape} in {took}")
+    print(f"{vector.shape} in {took}")
 
     for title, word in (("Nearest neighbours", WORDS[0]), ("An unknown word", UNKNOWN)):
         _head(title, f'>>> emb.most_similar("{word}", topn=5)')
         took, results = _timed(lambda word=word: emb.most_similar(word, topn=5))
         answers = [{"word": word, "similarity": score} for word, score in results]
         console().print(answer_table(answers))
-        _say(f"in {took}: nothing is compiled for one word")
+        print(f"in {took}: nothing is compiled for one word")
     n_ngrams = len(emb.vocab.subword_rows(UNKNOWN))
-    _say(f"not in the vocabulary: its vector is the sum of its {n_ngrams} known n-grams")
+    print(f"not in the vocabulary: its vector is the sum of its {n_ngrams} known n-grams")
 
     _head("Analogies", '>>> emb.analogy("{}", "{}", "{}", k=1)'.format(*ANALOGIES[0]))
     for a, b, c in ANALOGIES:
         ((word, score),) = emb.analogy(a, b, c, k=1) or []
-        _say(f"{a} is to {b} as {c} is to {word} ({score:.3f})")
+        print(f"{a} is to {b} as {c} is to {word} ({score:.3f})")
 
     _head("A batch inside jax.jit: words in, rows out", COMPILED)
     _compiled(emb)
@@ -77,8 +77,8 @@ def demo() -> None:
         took, mapped = _timed(lambda: ffjax.load_finalfusion(path, mmap=True))
         is_equal = mapped == emb
         del mapped  # some systems do not delete a mapped file
-    _say(f"{is_equal}: {size:.1f} MB written in {write_took}, mapped in {took}")
-    _say(f"\nThe demo took {_time(time.perf_counter() - begin)}. Next: ffjax similar demo tea\n")
+    print(f"{is_equal}: {size:.1f} MB written in {write_took}, mapped in {took}")
+    print(f"\nThe demo took {_time(time.perf_counter() - begin)}. Next: ffjax similar demo tea\n")
 
 
 def _compiled(emb: "ffjax.Embeddings") -> None:
@@ -100,9 +100,9 @@ def _compiled(emb: "ffjax.Embeddings") -> None:
     (first, best), (second, _) = _timed(call, WORDS), _timed(call, OTHER_WORDS)
     words = emb.vocab.words
     for word, ids in zip(WORDS, best.rows.tolist(), strict=False):
-        _say(f"{word:8} {', '.join(words[row] for row in ids if words[row] != word)}")
+        print(f"{word:8} {', '.join(words[row] for row in ids if words[row] != word)}")
     times = "once" if n_traces == 1 else f"{n_traces} times"
-    _say(f"first call {first}, second with other words {second}: compiled {times}")
+    print(f"first call {first}, second with other words {second}: compiled {times}")
 
 
 def _head(title: str, code: str) -> None:
@@ -114,10 +114,6 @@ def _head(title: str, code: str) -> None:
     terminal.print(Rule(Text(title, "bold"), align="left", style="dim"))
     for line in code.splitlines():
         terminal.print(Text(line[:4], "dim") + Text(line[4:], "green"))
-
-
-def _say(text: str) -> None:
-    console().print(text)
 
 
 def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:

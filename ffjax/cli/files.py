@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 import ffjax
-from ffjax.cli.messages import OPTIONS, BadInput, say, translated
+from ffjax.cli.messages import BadInput, say, translated
 from ffjax.cli.options import Source, Target
 from ffjax.cli.output import Progress, working
 
@@ -45,8 +45,7 @@ def rewrite(
     """Loads, changes and saves embeddings, says what is dropped, and returns those it loaded."""
     check_target(target)
     loaded = load(source, mmap=True, limit=limit)
-    unit = _UNITS.get(function)
-    with task(doing, source.file, function, unit=unit) as bar:
+    with task(doing, source.file, function, unit=_UNITS.get(function)) as bar:
         changed = change(loaded, bar)
     if loaded.training is not None and changed.training is None:
         say("dropped the training data (counts, labels, output matrix) of the full vocabulary.")
@@ -74,8 +73,8 @@ def load_words(source: Source) -> "ffjax.Embeddings":
     return emb
 
 
-def load_model(source: Source, **options: bool) -> Any:
-    """Loads embeddings, or a static model, which takes none of the options of a text."""
+def load_model(source: Source) -> Any:
+    """Loads embeddings or a static model."""
     if source.file == "-" or source.format not in (None, "model2vec"):
         return load(source)
     from ffjax.formats.hub import local_path
@@ -87,12 +86,6 @@ def load_model(source: Source, **options: bool) -> Any:
         with open_stream(path, source.member, is_static_model) as stream:
             if stream.folder is None:
                 return load(source)
-    for name, is_set in options.items():
-        if is_set:
-            raise BadInput(
-                f"`{OPTIONS['embed_file'][name]}`: expected no such option for a static model, "
-                "whose tokenizer divides the text. Leave it out."
-            )
     with task("Loading", source.file, "load_static_model"):
         return ffjax.load_static_model(path, dims=source.input_dims, member=source.member)
 
@@ -210,16 +203,16 @@ def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
 
     A name with another ending than that of the format is an error; a name without one is not.
     """
-    check_distinct(output, *inputs)
-    if output != "-":
-        from ffjax._internal.atomic_write import output_folder
+    from ffjax._internal.atomic_write import output_folder
 
-        with translated("save", output):
-            output_folder(output)
-    is_other = output == "-" or os.path.splitext(output)[1].lower() not in ("", ending)
-    if ending is not None and is_other:
-        if output == "-":
+    check_distinct(output, *inputs)
+    if output == "-":
+        if ending is not None:
             raise BadInput(f"expected a {ending} file, got standard output. Name one with -o.")
+        return
+    with translated("save", output):
+        output_folder(output)
+    if ending is not None and os.path.splitext(output)[1].lower() not in ("", ending):
         raise BadInput(f"expected a name that ends with {ending}, got {output}.")
 
 

@@ -15,9 +15,6 @@ from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import OUTPUT_HELP, Json, MethodOption, Source
 from ffjax.cli.output import console, facts, plain_table, short, tabbed
 
-_ANALOGY_COLUMNS = ("section", "right", "asked", "accuracy", "skipped")
-_SIMILARITY_COLUMNS = ("pearson", "spearman", "pairs", "skipped")
-
 
 def info(source: Source, json: Json = False) -> None:
     """Show what a file of embeddings holds.
@@ -131,21 +128,22 @@ def evaluate(
         with task("Answering", file, "evaluate", unit="questions") as bar:
             rows: list[tuple[Any, ...]]
             if is_analogies:
+                names = ("section", "right", "asked", "accuracy", "skipped")
                 result = ffjax.evaluate.analogies(emb, file, progress=bar.update, **asking)
                 sections = (*result.sections, result.total)
                 rows = [(s.name, s.n_correct, s.n_asked, s.accuracy, s.n_skipped) for s in sections]
             else:
+                names = ("pearson", "spearman", "pairs", "skipped")
                 pairs = ffjax.evaluate.similarity(emb, file, **options)
                 rows = [(pairs.pearson, pairs.spearman, len(pairs.pairs), pairs.n_skipped)]
-        names = _ANALOGY_COLUMNS if is_analogies else _SIMILARITY_COLUMNS
-        if sys.stdout.isatty() and not json:
-            _table(os.path.basename(file), names, rows)
-            continue
-        for row in rows:
-            if json:
+        if json:
+            for row in rows:
                 values = [short(x) if isinstance(x, float) else x for x in row]
                 print(to_json({"file": file, **dict(zip(names, values, strict=True))}))
-            else:
+        elif sys.stdout.isatty():
+            _table(os.path.basename(file), names, rows)
+        else:
+            for row in rows:
                 print(tabbed(file, *(f"{x:.4f}" if isinstance(x, float) else x for x in row)))
 
 
@@ -156,8 +154,8 @@ def _table(file: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> No
         table.add_column(name, style=style, justify=justify)
     for row in rows:
         cells = [f"{x:,}" if isinstance(x, int) else x for x in row]
-        for i, value in enumerate(row):
-            if isinstance(value, float):
-                cells[i] = f"{100 * value:.1f} %" if names[i] == "accuracy" else f"{value:.4f}"
+        cells = [f"{x:.4f}" if isinstance(x, float) else x for x in cells]
+        if "accuracy" in names:
+            cells[3] = f"{100 * row[3]:.1f} %"
         table.add_row(*cells, style="bold" if row[0] == "total" else None)
     console().print(table)

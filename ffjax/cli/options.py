@@ -41,6 +41,10 @@ Json = Annotated[bool, Option(help="Print JSON, one object per line.")]
 MetricOption = Annotated[Metric, Option("-m", help="Similarity metric.")]
 MethodOption = Annotated[Method, Option(help="Add vectors, or multiply cosines.")]
 Restrict = Annotated[int | None, Option("-r", min=1, help="Search only the first N words.")]
+Input = Annotated[
+    str | None, Option(metavar="FILE", help="One query per line; - for standard input.")
+]
+Answers = Annotated[int, Option("-k", min=1, help="Number of answers to each query.")]
 
 
 class Source(NamedTuple):
@@ -71,35 +75,16 @@ class Target(NamedTuple):
     ] = None
 
 
-class Search(NamedTuple):
-    """How queries are answered."""
-
-    input: Annotated[
-        str | None, Option(metavar="FILE", help="One query per line; - for standard input.")
-    ] = None
-    k: Annotated[int, Option("-k", min=1, help="Number of answers to each query.")] = 10
-    metric: MetricOption = "dot"
-    restrict: Restrict = None
-
-
 def expand(command: Callable[..., None]) -> Callable[..., None]:
-    """A subcommand with a parameter for each field of a group, and with its help completed.
-
-    A group that is the default of its parameter has the defaults of the fields.
-    """
+    """A subcommand with a parameter for each field of a group, and with its help completed."""
     groups: dict[str, Any] = {}
     parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
-        group = parameter.annotation
-        if not hasattr(group, "_fields"):
+        if hasattr(parameter.annotation, "_fields"):
+            groups[name] = parameter.annotation
+            parameters += signature(parameter.annotation).parameters.values()
+        else:
             parameters.append(parameter)
-            continue
-        groups[name] = group
-        fields = signature(group).parameters
-        if parameter.default is not Parameter.empty:
-            defaults = parameter.default._asdict()
-            fields = {k: field.replace(default=defaults[k]) for k, field in fields.items()}
-        parameters += fields.values()
 
     @wraps(command)
     def run(**arguments: Any) -> None:

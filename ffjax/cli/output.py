@@ -24,7 +24,7 @@ _NO_CANDIDATE = "there is no other word with a finite vector to choose from."
 
 
 def show_answers(
-    query: Sequence[str], answers: Sequence[Answer] | None, problem: str, as_json: bool
+    query: Sequence[str], answers: Sequence[Answer], problem: str, as_json: bool
 ) -> None:
     """Prints the answers to one query, or on standard error why nothing was found."""
     if not answers:
@@ -38,7 +38,7 @@ def show_answers(
         title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
         console().print(answer_table(answers, title.format(*query)))
     else:
-        for answer in answers or []:
+        for answer in answers:
             print(tabbed(*query, *answer.values()))
 
 

@@ -10,7 +10,7 @@ from typer import Argument, Exit, Option
 
 from ffjax.cli.files import check_output, load_words, write_output
 from ffjax.cli.messages import UNANSWERED, BadInput, say
-from ffjax.cli.options import MetricOption, Restrict, Search, Source
+from ffjax.cli.options import MetricOption, Restrict, Source
 from ffjax.cli.output import working
 from ffjax.cli.query import Outcome, neighbours
 
@@ -24,8 +24,7 @@ NOTO = [f"Noto {name}" for name in ("Sans CJK JP", "Sans CJK SC", "Sans Devanaga
 FONTS = ["DejaVu Sans", *NOTO]
 MAX_INCHES, INCHES_OF_FEW, INCHES_PER_WORD = 10.0, 5.5, 0.15
 LABEL_STEPS = 300
-LABEL_OFFSET = (18, 12)  # pixels between a dot and the first place of its label
-NEARBY = 60  # pixels
+LABEL_OFFSET = (0, 12)  # pixels between a dot and the first place of its label
 DARK, LIGHT = "#333333", "#999999"
 
 
@@ -66,17 +65,17 @@ def plot(
     """
     picture_format = to or os.path.splitext(output)[1].lower().lstrip(".")
     if picture_format not in get_args(Picture):
-        expected = "a picture whose name ends with .png or .svg"
         if output == "-":
             raise BadInput("On standard output, give the format with --to.")
-        raise BadInput(f"expected {expected}, got {output}. Give the format with --to.")
+        expected = "expected a picture whose name ends with .png or .svg"
+        raise BadInput(f"{expected}, got {output}. Give the format with --to.")
     check_output(output, source.file)
     emb = load_words(source)
     words = list(dict.fromkeys(words))
     picture = BytesIO()
     with working("Drawing"):
-        search = Search(None, k, metric, restrict)
-        points, problems = _points(words, neighbours(emb, [(word,) for word in words], search))
+        outcomes = neighbours(emb, [(word,) for word in words], k, metric, restrict)
+        points, problems = _points(words, outcomes)
         for word, problem in problems.items():
             say(f"cannot draw {word}: {problem}")
         if not points:
@@ -97,7 +96,7 @@ def _points(words: list[str], outcomes: list[Outcome]) -> tuple[list[Point], dic
     points, problems = [], {}
     best: dict[str, tuple[float, int]] = {}  # of each neighbour, its nearest word
     for group, (answers, problem) in enumerate(outcomes):
-        if answers is None:
+        if problem:
             problems[words[group]] = problem
             continue
         points.append(Point(words[group], group, is_query=True))
@@ -167,8 +166,8 @@ def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> None:
         if not point.is_query:
             ends = zip(centers[point.group], position, strict=True)
             axes.plot(*ends, color=point.color, alpha=0.22, linewidth=0.9, zorder=1)
-        size = 90 if point.is_query else 26
-        axes.scatter(*position, s=size, color=point.color, edgecolors="white", lw=0.8, zorder=3)
+    sizes, colors = [90 if point.is_query else 26 for point in points], [p.color for p in points]
+    axes.scatter(*positions.T, s=sizes, c=colors, edgecolors="white", lw=0.8, zorder=3)
 
 
 def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
@@ -176,7 +175,7 @@ def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
     from adjustText import adjust_text
 
     pixels = axes.transData.transform(positions)
-    starts = axes.transData.inverted().transform(pixels + LABEL_OFFSET * _outward(pixels))
+    starts = axes.transData.inverted().transform(pixels + LABEL_OFFSET)
     texts = []
     for point, start in zip(points, starts, strict=True):
         word = point.word.replace("$", r"\$")
@@ -186,29 +185,8 @@ def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
             text.set(fontsize=11.5, fontweight="bold", color=point.color)
         texts.append(text)
     line = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
+    x, y = positions.T
     # A number of steps, not seconds, so that pictures are reproducible.
-    options = {"iter_lim": LABEL_STEPS, "expand": (1.1, 1.3), "force_static": (0.4, 0.7)}
+    options = {"iter_lim": LABEL_STEPS, "expand": (1.2, 1.9), "force_static": (0.4, 0.7)}
     options |= {"prevent_crossings": False, "min_arrow_len": 18, "arrowprops": line}
-    x, y = _rims(axes, points, pixels).T
-    adjust_text(texts, x, y, ax=axes, target_x=positions[:, 0], target_y=positions[:, 1], **options)
-
-
-def _outward(pixels: Any) -> Any:
-    """Unit vectors away from nearby dots, downwards without any, shape `[n, 2]`."""
-    import numpy as np
-
-    away = pixels[:, None] - pixels
-    nearness = np.exp(-(away**2).sum(-1) / (2 * NEARBY**2))
-    directions = (nearness[:, :, None] * away).sum(1) - (0, 1e-3)
-    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-def _rims(axes: Any, points: Sequence[Point], pixels: Any) -> Any:
-    """Points around each dot, so that labels avoid all of it, shape `[n, 2]`."""
-    import numpy as np
-
-    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    radii = np.array([9 if point.is_query else 6 for point in points])[:, None, None]
-    rims = pixels[:, None] + radii * circle
-    return axes.transData.inverted().transform(rims.reshape(-1, 2))
+    adjust_text(texts, x, y, ax=axes, target_x=x, target_y=y, avoid_self=False, **options)

@@ -11,20 +11,10 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 import ffjax
-from ffjax.cli import options
-from ffjax.cli.files import (
-    DEMO,
-    Query,
-    load_model,
-    load_words,
-    path_of,
-    queries,
-    shown,
-    task,
-    text_source,
-)
+from ffjax.cli import files, options
+from ffjax.cli.files import DEMO, Query, load_words, queries, shown, task
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
-from ffjax.cli.options import Json, MethodOption, Search, Source
+from ffjax.cli.options import Answers, Input, Json, MethodOption, MetricOption, Restrict, Source
 from ffjax.cli.output import Answer, number, show_answers, working
 from ffjax.strings.codec import decode_word
 
@@ -34,16 +24,18 @@ _NO_VECTOR = "none of its words has a vector."
 _NO_LINE = "no line has a word with a vector."
 _HEAD_BYTES = 1 << 16
 _WORDS_HELP = "Words; with - or no words, read from standard input."
-_BY_COSINE = Search(metric="cosine")
 
-# Words with similarities, best first, or `None` and the reason why there is no answer.
-Outcome = tuple[list[Answer] | None, str]
+# Words with similarities, best first, and if there are none the reason, unless it is the usual one.
+Outcome = tuple[list[Answer], str]
 
 
 def similar(
     source: Source,
-    search: Search = _BY_COSINE,
     words: Annotated[list[str] | None, Argument(metavar="WORD", help=_WORDS_HELP)] = None,
+    input: Input = None,
+    k: Answers = 10,
+    metric: MetricOption = "cosine",
+    restrict: Restrict = None,
     json: Json = False,
 ) -> None:
     """Find the words that are most similar to each word.
@@ -64,28 +56,31 @@ def similar(
       echo tea | ffjax similar words.fifu - | cut -f 2
     """
     file = source.file
-    if not words and search.input is None and file.isalpha() and not exists(path_of(file)):
+    if not words and input is None and file.isalpha() and not exists(files.path_of(file)):
         hint = f"`ffjax similar {DEMO} {file}` uses the built-in embeddings."
         raise BadInput(f"{file}: No such file or directory. {hint}")
-    batches = queries(words, search.input, 1, file)
+    batches = queries(words, input, 1, file)
     emb = load_words(source)
 
     def answer(batch: list[Query]) -> list[Outcome]:
-        rows = emb.vocab.rows_of([word for (word,) in batch])
-        unknown = [word for (word,), row in zip(batch, rows, strict=True) if row < 0]
-        lower = [word.lower() for word in unknown]
-        for word, name, row in zip(unknown, lower, emb.vocab.rows_of(lower), strict=True):
-            if row >= 0:
+        words = [word for (word,) in batch]
+        lower = [word.lower() for word in words]
+        rows = map(emb.vocab.rows_of, (words, lower))
+        for word, name, row, lower_row in zip(words, lower, *rows, strict=True):
+            if row < 0 <= lower_row:
                 say(f"{word} is unknown, but {name} is a word.")
-        return neighbours(emb, batch, search)
+        return neighbours(emb, batch, k, metric, restrict)
 
     _print_answers(batches, answer, json)
 
 
 def analogy(
     source: Source,
-    search: Search,
     words: Annotated[list[str] | None, Argument(metavar="A B C", help=_WORDS_HELP)] = None,
+    input: Input = None,
+    k: Answers = 10,
+    metric: MetricOption = "dot",
+    restrict: Restrict = None,
     include: Annotated[
         list[str] | None,
         Option("--include", "-i", metavar="a b c", help="Words of the query that can be answers."),
@@ -112,21 +107,25 @@ def analogy(
     included = {role for text in include or [] for role in text.replace(",", " ").split()}
     if wrong := sorted(included - set("abc")):
         raise BadInput(f"--include: expected any of a, b and c, got {' '.join(wrong)}.")
-    if method == "3cosmul" and search.metric not in ("dot", "cosine"):
-        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {search.metric}.")
+    if method == "3cosmul" and metric not in ("dot", "cosine"):
+        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {metric}.")
     # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     excluded = [i for i, role in enumerate("abc") if role not in included]
-    batches = queries(words, search.input, 3, source.file)
+    batches = queries(words, input, 3, source.file)
     emb = load_words(source)
 
     def answer(batch: list[Query]) -> list[Outcome]:
+        from ffjax.embeddings.similarity import vectors_of
         from ffjax.functional.analogy import host_answer
 
-        vectors, ids, has_vector = _looked_up(emb, batch)
-        exclude = ids[:, excluded] if excluded else None
-        terms = vectors.swapaxes(0, 1)
-        best = host_answer(emb, terms, method=method, exclude=exclude, **_limits(emb, search))
-        return _outcomes(emb, batch, vectors, has_vector, best)
+        vectors, rows, has_vector = vectors_of(emb, [*chain(*batch)])
+        terms = vectors.reshape(len(batch), 3, -1).swapaxes(0, 1)
+        exclude = rows.reshape(-1, 3)[:, excluded] if excluded else None
+        limits = _limits(emb, k, restrict)
+        best = host_answer(
+            emb, terms, method=method, metric=metric, exclude=exclude, **limits
+        )
+        return _outcomes(emb, batch, has_vector.reshape(-1, 3), best)
 
     _print_answers(batches, answer, json)
 
@@ -137,10 +136,8 @@ def search(
         list[str] | None,
         Argument(metavar="QUERY", help="Queries; with - or none, read from standard input."),
     ] = None,
-    input: Annotated[
-        str | None, Option(metavar="FILE", help="One query per line; - for standard input.")
-    ] = None,
-    k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
+    input: Input = None,
+    k: Answers = 10,
     embeddings: Annotated[
         str, Option("-e", metavar="FILE", help="Word vectors or static model.")
     ] = DEMO,
@@ -170,9 +167,9 @@ def search(
     if text == embeddings == "-":
         raise BadInput("expected TEXT or --embeddings on standard input, got both.")
     batches = queries(query, input, 1, text, embeddings)
-    source = text_source(text)
+    source = files.text_source(text)
     changes: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
-    emb = load_model(Source(embeddings, format, lossy, member=member), **changes)
+    emb = files.load_model(Source(embeddings, format, lossy, member=member))
     with task("Reading", text, "embed_text"):
         data = source.read() if text == "-" else Path(text).read_bytes()
         if b"\0" in data[:_HEAD_BYTES]:
@@ -197,7 +194,7 @@ def search(
             targets, counts = ffjax.embed_text(emb, [text for (text,) in batch], **changes)
             best = ffjax.search(vectors, targets, k)
         return [
-            (answers(rows, scores), _NO_LINE) if count else (None, _NO_VECTOR)
+            (answers(rows, scores), _NO_LINE) if count else ([], _NO_VECTOR)
             for rows, scores, count in zip(best.rows, best.scores, counts, strict=True)
         ]
 
@@ -220,53 +217,43 @@ def _print_answers(
         raise Exit(UNANSWERED)
 
 
-def neighbours(emb: "ffjax.Embeddings", batch: Sequence[Query], search: Search) -> list[Outcome]:
+def neighbours(
+    emb: "ffjax.Embeddings", batch: Sequence[Query], k: int, metric: str, restrict: int | None
+) -> list[Outcome]:
     """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
+    from ffjax.embeddings.similarity import vectors_of
     from ffjax.functional.search import nearest_rows
 
-    vectors, ids, has_vector = _looked_up(emb, batch)
-    best = nearest_rows(emb, vectors[:, 0], exclude=ids, **_limits(emb, search))
-    return _outcomes(emb, batch, vectors, has_vector, best)
+    vectors, rows, has_vector = vectors_of(emb, [word for (word,) in batch])
+    limits = _limits(emb, k, restrict)
+    best = nearest_rows(emb, vectors, metric=metric, exclude=rows[:, None], **limits)
+    return _outcomes(emb, batch, has_vector[:, None], best)
 
 
-def _looked_up(emb: "ffjax.Embeddings", batch: Sequence[Query]) -> list[Any]:
-    """Vectors and rows of the words of queries, and which have a vector: `[queries, size, ...]`."""
-    from ffjax.embeddings.similarity import vectors_of
-
-    arrays = vectors_of(emb, [*chain(*batch)])
-    return [x.reshape(len(batch), -1, *x.shape[1:]) for x in arrays]
-
-
-def _limits(emb: "ffjax.Embeddings", search: Search) -> dict[str, Any]:
+def _limits(emb: "ffjax.Embeddings", k: int, restrict: int | None) -> dict[str, Any]:
     """The number of answers and the rows that may be answers, as arguments of `top_k`."""
-    n_words, first = len(emb.vocab), search.restrict
-    k = min(search.k, n_words, first or n_words)
-    return {"k": k, "candidates": emb.vocab.first_rows(first), "metric": search.metric}
+    k = min(k, emb.n_words, restrict or k)
+    return {"k": k, "candidates": emb.vocab.first_rows(restrict)}
 
 
 def _outcomes(
-    emb: "ffjax.Embeddings",
-    batch: Sequence[Query],
-    vectors: Any,
-    has_vector: Any,
-    best: "ffjax.TopK",
+    emb: "ffjax.Embeddings", batch: Sequence[Query], has_vector: Any, best: "ffjax.TopK"
 ) -> list[Outcome]:
     """Rows as words with similarities, or why there are none."""
     import numpy as np
 
     from ffjax.embeddings.similarity import named
 
-    is_infinite = ~np.isfinite(vectors).all(-1)
     results: list[Outcome] = []
-    for i, (query, pairs) in enumerate(zip(batch, named(emb, best), strict=True)):
-        is_word = len(query) == 1
-        unknown = ", ".join(compress(query, ~has_vector[i]))
-        infinite = ", ".join(compress(query, is_infinite[i]))
-        if not has_vector[i].all():
-            results.append((None, UNKNOWN if is_word else f"no vector for {unknown}."))
-        elif not pairs and infinite:
-            results.append((None, NOT_FINITE if is_word else f"{infinite}: {NOT_FINITE}"))
-        else:
+    for query, is_known, pairs in zip(batch, has_vector, named(emb, best), strict=True):
+        answers: list[Answer] = []
+        problem = ""
+        if not is_known.all():
+            names = ", ".join(compress(query, ~is_known))
+            problem = UNKNOWN if len(query) == 1 else f"no vector for {names}."
+        elif pairs:
             answers = [{"word": word, "similarity": number(score)} for word, score in pairs]
-            results.append((answers, ""))
+        elif names := ", ".join(word for word in query if not np.isfinite(emb[word]).all()):
+            problem = NOT_FINITE if len(query) == 1 else f"{names}: {NOT_FINITE}"
+        results.append((answers, problem))
     return results

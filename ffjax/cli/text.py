@@ -56,7 +56,7 @@ def embed(
         paths = [files.DEMO, text]
     choices: Any = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     source_of_vectors = Source(paths[0], format, lossy, input_dims, member)
-    emb = files.load_model(source_of_vectors, **choices, pooling=pooling != "mean")
+    emb = files.load_model(source_of_vectors)
     with files.task("Embedding lines with", paths[0], "embed_file", size, unit="bytes") as bar:
         choices |= {"pooling": pooling, "dtype": dtype}
         choices["progress"] = lambda n_bytes, _: bar.advance(n_bytes)

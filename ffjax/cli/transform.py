@@ -42,19 +42,13 @@ def convert(
             raise BadInput(f"`--lang`: expected an output for spaCy (--to spacy), got {format}.")
         options["lang"] = lang
     names = {"Reading": shown(source.file), "Writing": shown(target.output, output=True)}
-    stage = "Reading"
-
-    def progress(what: str, steps: int, total: int | None) -> None:
-        nonlocal stage
-        stage = what
-        bar.show(f"{what} {names[what]}", steps, total)
-
-    options |= {"from_format": source.format, "to_format": target.to}
+    options |= {"from_format": source.format, "to_format": target.to, "leave_out": True}
     with working(f"Reading {names['Reading']}") as bar:
-        with translated("convert", lambda: names[stage]):
+        with translated("convert", lambda: bar.what.partition(" ")[2]):
             files.keep_programs()
+            options["progress"] = lambda what, *steps: bar.show(f"{what} {names[what]}", *steps)
             paths = files.input_of(source.file), files.output_of(target.output)
-            dropped = ffjax.convert(*paths, leave_out=True, progress=progress, **options)
+            dropped = ffjax.convert(*paths, **options)
     files.say_dropped(names["Writing"], dropped, target.to)
 
 

@@ -118,20 +118,12 @@ def embed_text(
         [2, 2]
     """
     if isinstance(embeddings, EmbedsLines):
-        options = {
-            "pooling": pooling != "mean",
-            "weights": weights is not None,
-            "unnormalize": unnormalize,
-            "lowercase": lowercase,
-            "strip_punctuation": strip_punctuation,
-            "n_words": n_words is not None,
-            "n_lines": n_lines is not None,
-        }
-        if (name := next(filter(options.get, options), None)) is not None:
+        options = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
+        options |= {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
+        for name in changed_options(options | {"n_words": n_words, "n_lines": n_lines}):
             raise ValueError(
-                f"`{name}`: expected no such option for a static model, whose tokenizer says how "
-                "text is divided and counted. Use `model.encode`, or inside `jit` "
-                "`model.embed_ids`."
+                f"`{name}`: expected no such option for a static model, whose tokenizer divides "
+                "the text. Leave it out."
             )
         return embeddings.embed_lines(text)
     check_embeddings(embeddings)
@@ -168,6 +160,15 @@ def embed_text(
         embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
     _warn_of_zeros(embeddings, text, counts)
     return vectors, counts
+
+
+def changed_options(options: dict[str, Any]) -> list[str]:
+    """The names of arguments of `embed_text` that are not as by default."""
+    return [
+        name
+        for name, value in options.items()
+        if not (value is None or value is False or (name, value) == ("pooling", "mean"))
+    ]
 
 
 def embed_batch(

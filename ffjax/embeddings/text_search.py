@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax.embeddings.similarity import number_of_answers
-from ffjax.embeddings.text import EmbedsLines, embed_text
+from ffjax.embeddings.text import EmbedsLines, changed_options, embed_text
 from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows
 from ffjax.storage.dense import check_matrix, unplaced
 
@@ -67,13 +67,11 @@ def search(
     options = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
     options |= {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     if _are_vectors(lines) and _are_vectors(queries):
-        for name, value in options.items():
-            is_default = value is None or value is False or (name, value) == ("pooling", "mean")
-            if not is_default:
-                raise ValueError(
-                    f"`{name}`: expected text to apply it to, got vectors for `lines` and "
-                    "`queries`. Pass it to `embed_text`, which makes the vectors."
-                )
+        for name in changed_options(options):
+            raise ValueError(
+                f"`{name}`: expected text to apply it to, got vectors for `lines` and `queries`. "
+                "Pass it to `embed_text`, which makes the vectors."
+            )
     storage = unplaced(_vectors("lines", lines, embeddings, options))
     query_vectors = np.asarray(_vectors("queries", queries, embeddings, options), np.float32)
     k = min(number_of_answers("k", k, "topn", topn), len(storage))
