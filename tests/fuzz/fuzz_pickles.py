@@ -9,7 +9,7 @@ import ffjax
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.pickles import runs
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.opcodes import Raw, TextRun
+from ffjax.formats.pickles.values import Raw, TextRun
 from tests.formats.pickles import pickle_files as files
 from tests.formats.pickles.pickle_files import old_file
 

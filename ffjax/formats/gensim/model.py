@@ -29,7 +29,7 @@ from ffjax.formats.io.binary import Array, File
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import array_of, attributes, text_of
-from ffjax.formats.pickles.opcodes import Entries, Raw, Record, TextRun, in_pairs
+from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.npy import read_npy
 
 MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))

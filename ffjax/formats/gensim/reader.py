@@ -12,7 +12,7 @@ from ffjax.formats.fasttext.reader import check_ngrams, check_utf8, compose_rows
 from ffjax.formats.gensim.model import Model, Ngrams, open_model
 from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.streams import Stream
-from ffjax.formats.pickles.opcodes import Raw, TextRun
+from ffjax.formats.pickles.values import Raw, TextRun
 from ffjax.formats.rows.row_blocks import to_storage
 from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray

@@ -3,17 +3,63 @@
 The name of a class or function stays a name, and a call a record of its arguments. Texts and bytes
 stay where they are in the file. The machine never recurses, so that depth does not matter, and what
 it allocates is bounded by the bytes that it has read.
+
+Only opcodes that Python 2 and 3 write from protocol 2 on are read. The standard library's
+`pickletools`, which runs nothing either, says what each one is called and what follows it.
 """
 
+import pickletools
 from collections.abc import Container
 from struct import calcsize, unpack_from
 from typing import Any
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
-from ffjax.formats.pickles.opcodes import OPCODES, UNREAD, Entries, Global, Opcode, Raw, Record
 from ffjax.formats.pickles.runs import RunFinder
+from ffjax.formats.pickles.values import Entries, Global, Raw, Record
 
+_OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
+# The methods of the machine, and the opcodes that each executes.
+_METHODS = {
+    "check_protocol": "PROTO",
+    "check_frame": "FRAME",
+    "mark": "MARK",
+    "drop": "POP",
+    "take": "POP_MARK",
+    "push": """BINFLOAT BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING BINUNICODE BINUNICODE8
+        SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES BYTEARRAY8 EMPTY_TUPLE NONE NEWTRUE
+        NEWFALSE""",
+    "push_decimal": "INT",
+    "push_long": "LONG1",
+    "push_new": "EMPTY_DICT EMPTY_LIST EMPTY_SET",
+    "push_tuple": "TUPLE TUPLE1 TUPLE2 TUPLE3 FROZENSET",
+    "extend": "APPEND APPENDS ADDITEMS",
+    "set_items": "SETITEM SETITEMS",
+    "get": "BINGET LONG_BINGET",
+    "put": "BINPUT LONG_BINPUT",
+    "memoize": "MEMOIZE",
+    "push_global": "GLOBAL",
+    "push_stack_global": "STACK_GLOBAL",
+    "reduce": "REDUCE NEWOBJ",
+    "reduce_ex": "NEWOBJ_EX",
+    "build": "BUILD",
+    "push_persistent": "BINPERSID",
+    "pop": "STOP",
+}
+# What methods get from opcodes that nothing follows: values, and how many to take if not to a mark.
+_ARGUMENTS: dict[str, Any] = {
+    **{"EMPTY_TUPLE": (), "NEWTRUE": True, "NEWFALSE": False},
+    **{"EMPTY_DICT": Entries, "EMPTY_LIST": list, "EMPTY_SET": list},
+    **{"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2},
+}
+# The numbers that follow opcodes, and the lengths of texts and bytes, as in `struct`.
+_NUMBERS = dict(uint1="<B", uint2="<H", int4="<i", uint4="<I", uint8="<Q", float8=">d")
+_LENGTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: "<B",
+    pickletools.TAKEN_FROM_ARGUMENT4: "<i",
+    pickletools.TAKEN_FROM_ARGUMENT4U: "<I",
+    pickletools.TAKEN_FROM_ARGUMENT8U: "<Q",
+}
 _PROTOCOLS = range(2, 6)
 # Python writes a thousand items at a time, and only tuples at once.
 _MAX_STACK = 1 << 20
@@ -46,37 +92,40 @@ class Machine:
     ) -> None:
         self.source, self._data, self._hint = source, source.data, hint
         self._packages, self._has_storages = packages, has_storages
-        names = {opcode.method for opcode in OPCODES.values()} - {"stop"}
         self._skips_numbers = skips_numbers
-        self._methods = {name: getattr(self, f"_{name}") for name in names}
+        self._methods = {
+            name: getattr(self, f"_{method}")
+            for method, names in _METHODS.items()
+            for name in names.split()
+        }
         self._runs = RunFinder(source)
         self._offset, self._name = 0, ""
         self.storages: list[Record] = []
 
     def run(self, start: int = 0) -> tuple[Any, int]:
         """The value of the pickle that begins at byte `start`, and where it ends."""
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
+        self._stack: list[Any] = []  # above the last mark
+        self._below: list[list[Any]] = []  # the stacks below the marks
         self._memo: dict[int, Any] = {}
         self._runs.clear()
-        data, end, methods, position = self._data, len(self._data), self._methods, start
+        data, end, position = self._data, len(self._data), start
         while True:
             self._offset = position
             if position >= end:
                 raise self.error("more of the pickle", "the end of the file", hint=_CUT)
-            opcode = OPCODES.get(data[position])
-            if opcode is None:
-                self._name, code = "opcode", data[position]
-                got = f"0x{code:02x} ({UNREAD.get(code, 'unknown')})"
-                raise self.error("one that reads as data", got)
-            self._name, argument = opcode.name, opcode.value
-            position += 1
-            if opcode.argument:
-                argument, position = self._argument(opcode, position)
-            if opcode.method == "stop":
+            code = data[position]
+            opcode = _OPCODES.get(code)
+            self._name = name = "unknown" if opcode is None else opcode.name
+            if opcode is None or name not in self._methods:
+                self._name = "opcode"
+                raise self.error("one that reads as data", f"0x{code:02x} ({name})")
+            argument, position = _ARGUMENTS.get(name), position + 1
+            if opcode.arg is not None:
+                argument, position = self._argument(opcode.arg, position)
+            if name == "STOP":
                 return self._pop(), position
-            methods[opcode.method](argument)
-            if opcode.method == "mark":
+            self._methods[name](argument)
+            if name == "MARK":
                 position = self._skip_run(position)
 
     def raw(self, span: Raw) -> memoryview:
@@ -89,23 +138,23 @@ class Machine:
             where = {"hint": self._hint} | where | {"field": self._name, "offset": self._offset}
         return self.source.error(chunk="pickle", expected=expected, got=got, **where)
 
-    def _argument(self, opcode: Opcode, position: int) -> tuple[Any, int]:
+    def _argument(self, form: Any, position: int) -> tuple[Any, int]:
         """What follows an opcode, and where that ends."""
-        form, end = opcode.argument, len(self._data)
-        if form.startswith("line"):
-            return self._lines(position, 1 + form.endswith("s"))
-        code = form.rstrip("*")
-        start = position + calcsize(code)
+        if form.n == pickletools.UP_TO_NEWLINE:
+            return self._lines(position, 2 if form.name.endswith("pair") else 1)
+        code = _LENGTHS.get(form.n) or _NUMBERS[form.name]
+        start, end = position + calcsize(code), len(self._data)
         if start > end:
             expected, got = f"{start - position} bytes", f"{end - position} before the end"
             raise self.error(expected, got, hint=_CUT)
         (number,) = unpack_from(code, self._data, position)
-        if code == form:
+        if form.n > 0:
             return number, start
         if not 0 <= number <= end - start:
             expected = f"at most {end - start} bytes, as many as remain"
             raise self.error(expected, str(number), hint=_CUT)
-        return Raw(start, start + number, opcode.value is True), start + number
+        stop = start + number
+        return Raw(start, stop, form.name.startswith("unicode")), stop
 
     def _lines(self, position: int, n: int) -> tuple[Any, int]:
         lines = bytes(self._data[position : position + _MAX_LINE_BYTES]).split(b"\n", n)
@@ -123,19 +172,17 @@ class Machine:
         self._stack.append(value)
 
     def _pop(self) -> Any:
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+        if not self._stack:
             raise self.error("a value on the stack", "none")
         return self._stack.pop()
 
-    def _take(self, n: int) -> list[Any]:
-        """The last `n` values, or those after the last mark if `n` is 0."""
-        if n:
+    def _take(self, n: int | None = None) -> list[Any]:
+        """The last `n` values, or those after the last mark."""
+        if n is not None:
             return [self._pop() for _ in range(n)][::-1]
-        if not self._marks:
+        if not self._below:
             raise self.error("a mark on the stack", "none")
-        start = self._marks.pop()
-        values = self._stack[start:]
-        del self._stack[start:]
+        values, self._stack = self._stack, self._below.pop()
         return values
 
     def _top(self, *kinds: type) -> Any:
@@ -148,15 +195,13 @@ class Machine:
         return value
 
     def _mark(self, _: Any) -> None:
-        if len(self._marks) >= _MAX_STACK:
+        if len(self._below) >= _MAX_STACK:
             raise self.error(f"at most {_MAX_STACK} marks on the stack", "one more")
-        self._marks.append(len(self._stack))
+        self._below.append(self._stack)
+        self._stack = []
 
     def _drop(self, _: Any) -> None:
-        if self._marks and self._marks[-1] == len(self._stack):
-            self._marks.pop()
-        else:
-            self._pop()
+        self._take(1 if self._stack else None)
 
     # Numbers, texts, bytes and containers.
 
@@ -172,14 +217,14 @@ class Machine:
     def _push_new(self, kind: type) -> None:
         self._push(kind())
 
-    def _push_tuple(self, n: int) -> None:
+    def _push_tuple(self, n: int | None) -> None:
         self._push(tuple(self._take(n)))
 
-    def _extend(self, n: int) -> None:
+    def _extend(self, n: int | None) -> None:
         values = self._take(n)
         self._items(list, Record).extend(values)
 
-    def _set_items(self, n: int) -> None:
+    def _set_items(self, n: int | None) -> None:
         values = self._take(n)
         if len(values) % 2:
             raise self.error("a value for each key", f"{len(values)} keys and values")
@@ -203,7 +248,7 @@ class Machine:
         self._memo[number] = self._top(object)
 
     def _memoize(self, _: Any) -> None:
-        self._memo[len(self._memo) + self._runs.n_values] = self._top(object)
+        self._put(len(self._memo) + self._runs.n_values)
 
     # Names, calls and objects, all of which stay records.
 
@@ -260,16 +305,15 @@ class Machine:
 
     def _skip_run(self, position: int) -> int:
         """Reads what follows a mark at once if it is one of two kinds that fill most files."""
-        container = self._stack[-1] if self._stack else None
+        container = self._below[-1][-1] if self._below[-1] else None
+        run = None
         if isinstance(container, list):
             run = self._runs.texts(position, len(self._memo))
         elif isinstance(container, Entries) and self._skips_numbers:
             run = self._runs.numbered(position) or self._runs.objects(position, len(self._memo))
-        else:
-            return position
         if run is None:
             return position
         items, stop = run
-        self._marks.pop()
+        self._take()
         self._items(list, Entries).append(items)
         return stop

@@ -16,7 +16,7 @@ import numpy as np
 
 from ffjax.formats.io.binary import Array, ByteSource
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.opcodes import Entries, Raw, Record, in_pairs
+from ffjax.formats.pickles.values import Entries, Raw, Record, in_pairs
 
 _MAX_NAME_BYTES = 256
 _MAX_SIZE = 1 << 48

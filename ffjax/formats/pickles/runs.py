@@ -1,6 +1,6 @@
 """Long runs of opcodes that are read at once: a model has millions of them, all alike.
 
-    texts             SHORT_BINUNICODE text MEMOIZE; or BINUNICODE text BINPUT or LONG_BINPUT
+    texts             SHORT_BINUNICODE or BINUNICODE, text, and MEMOIZE, BINPUT or LONG_BINPUT
     texts seen before BINGET or LONG_BINGET
     words to numbers  BINGET or LONG_BINGET, BININT, BININT1 or BININT2
     words to objects  a text, new or seen before; a class, and its attributes, which are numbers
@@ -11,12 +11,11 @@ does not look like this is read opcode by opcode.
 """
 
 import re
-from typing import NamedTuple
 
 import numpy as np
 
 from ffjax.formats.io.binary import ByteSource, Chains
-from ffjax.formats.pickles.opcodes import Raw, Skipped, TextRun
+from ffjax.formats.pickles.values import Raw, Skipped, TextRun
 from ffjax.kernels.spans_numpy import words_at
 
 _FRAME, _APPENDS, _MARK, _MEMOIZE, _BINPUT, _LONG_BINPUT = 0x95, 0x65, 0x28, 0x94, 0x71, 0x72
@@ -38,24 +37,11 @@ _OBJECT = re.compile(
 _SEEN = re.compile(rb"((?:h.)*+)((?:j....)*+)e", re.DOTALL)
 
 
-class _Form(NamedTuple):
-    """How texts are written: after an opcode their length, and before one that numbers them."""
-
-    head_bytes: int
-    length_bits: int
-    put_bytes: np.ndarray  # by opcode; 0 for those that do not number
-
-
-def _form(head_bytes: int, length_bits: int, put_bytes: dict[int, int]) -> _Form:
-    sizes = [put_bytes.get(code, 0) for code in range(256)]
-    return _Form(head_bytes, length_bits, np.array(sizes))
-
-
 _SHORT, _LONG = 0x8C, 0x58  # SHORT_BINUNICODE, BINUNICODE
-_FORMS = {
-    _SHORT: _form(2, 0xFF, {_MEMOIZE: 1}),
-    _LONG: _form(5, 0xFFFFFFFF, {_BINPUT: 2, _LONG_BINPUT: 5}),
-}
+_HEAD_BYTES = {_SHORT: 2, _LONG: 5}  # the opcode and the length of the text
+# By the opcode after a text: how many bytes number it.
+_PUT_BYTES = np.zeros(256, np.int64)
+_PUT_BYTES[[_MEMOIZE, _BINPUT, _LONG_BINPUT]] = 1, 2, 5
 
 
 class RunFinder:
@@ -88,7 +74,7 @@ class RunFinder:
         """A run of texts, and where it ends; `n_memo` is how many other values have numbers."""
         if len(self._data) - start < _LEAST_BYTES:
             return None
-        if self._data[start] not in _FORMS:
+        if self._data[start] not in _HEAD_BYTES:
             return self._seen(start)
         run, ends, is_last = self._window(start, n_memo)
         while (n_bytes := int(ends[-1]) - start) >= self._window_bytes < _MOST_WINDOW_BYTES:
@@ -107,11 +93,10 @@ class RunFinder:
     def objects(self, start: int, n_memo: int) -> tuple[Skipped, int] | None:
         """A run of words, each with an object, and where it ends; the words are remembered."""
         spans, batches, position = [], [(0, start)], start
-        head_bytes = _FORMS[_LONG].head_bytes
         while len(spans) < _MOST_OBJECTS:
             begin, end = -1, position
             if position < len(self._data) and self._data[position] == _LONG:
-                begin = position + head_bytes
+                begin = position + _HEAD_BYTES[_LONG]
                 end = begin + int.from_bytes(self._data[position + 1 : begin], "little")
             if (match := _OBJECT.match(self._data, end)) is None:
                 break
@@ -136,13 +121,13 @@ class RunFinder:
     def _window(self, start: int, n_memo: int) -> tuple[TextRun, np.ndarray, np.ndarray]:
         """The texts of a run that begin in the window, the bounds of all, and which end a list."""
         code = self._data[start]
-        head_bytes, length_bits, put_bytes = _FORMS[code]
+        length_bits = 0xFF if code == _SHORT else 0xFFFFFFFF
         window = self._bytes[start : start + self._window_bytes]
         opcodes = start + np.flatnonzero(window == code)
-        stops = opcodes + head_bytes + (self._u32_at(opcodes + 1) & length_bits)
-        is_text = put_bytes[self._at(stops)] > 0
+        stops = opcodes + _HEAD_BYTES[code] + (self._u32_at(opcodes + 1) & length_bits)
+        is_text = _PUT_BYTES[self._at(stops)] > 0
         opcodes, stops = opcodes[is_text], stops[is_text]
-        ends = stops + put_bytes[self._at(stops)]
+        ends = stops + _PUT_BYTES[self._at(stops)]
         ends += np.where(self._at(ends) == _FRAME, _FRAME_BYTES, 0)
         is_last = self._at(ends) == _APPENDS
         has_next = is_last & (self._at(ends + 1) == _MARK) & (self._at(ends + 2) == code)
@@ -153,7 +138,7 @@ class RunFinder:
         texts = np.concatenate(order)
         numbers = n_memo + self.n_values + np.arange(len(texts))
         texts = texts[: np.argmin(np.append(self._have(stops[texts], numbers), False))]
-        run = TextRun(opcodes[texts] + head_bytes, stops[texts])
+        run = TextRun(opcodes[texts] + _HEAD_BYTES[code], stops[texts])
         return run, np.append(start, ends[texts]), is_last[texts]
 
     def _have(self, puts: np.ndarray, numbers: np.ndarray) -> np.ndarray:

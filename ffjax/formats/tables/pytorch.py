@@ -28,7 +28,7 @@ from ffjax.formats.io.binary import Array, ByteSource, Cursor
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import text_of
-from ffjax.formats.pickles.opcodes import Entries, Raw, Record, TextRun, in_pairs
+from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.columns import NamedArrays, choose_arrays
 
 MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
