@@ -10,7 +10,7 @@ come in order. There are no words: every word is hashed to several rows.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Unpack
+from typing import Any, Unpack
 
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.file_arguments import check_no_limit
@@ -24,7 +24,7 @@ from ffjax.formats.text import header as headers
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.line_chunks import cut_lines
-from ffjax.formats.text.read import TextReader
+from ffjax.formats.text.read import read_rows
 from ffjax.formats.text.table import TextTable
 from ffjax.vocab import FloretVocab
 from ffjax.vocab.ngrams import FloretIndexer
@@ -75,22 +75,16 @@ def read_floret_blocks(
         header = headers.read_floret_header(stream)
         n_rows, dims = header.n_rows, header.dims
         try:
-            indexer = FloretIndexer(
-                n_rows,
-                header.min_n,
-                header.max_n,
-                n_hashes=header.n_hashes,
-                seed=header.seed,
-                skip_edge_unigrams=skip_edge_unigrams,
-            )
+            hashing: dict[str, Any] = {"n_hashes": header.n_hashes, "seed": header.seed}
+            hashing["skip_edge_unigrams"] = skip_edge_unigrams
+            indexer = FloretIndexer(n_rows, header.min_n, header.max_n, **hashing)
             vocab = FloretVocab(indexer, bow=header.bow, eow=header.eow)
         except (ValueError, OverflowError) as error:
             got = f"{shown(header.line)}: {error}"
             raise stream.error(0, None, got, chunk="header") from error
         headers.check_rows(stream, n_rows, 2 * dims + 2)
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
-        reader = TextReader(stream, n_rows, dims, table=table, is_numbered=True)
-        with closing(reader.read()) as blocks:
+        with closing(read_rows(table, is_numbered=True)) as blocks:
             yield Blocks(dims, n_rows, _check_buckets(stream, blocks), vocab=vocab)
 
 

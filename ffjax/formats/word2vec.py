@@ -10,7 +10,8 @@ row; it is never part of a word: words hold neither space nor LF. Words are UTF-
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import chain, repeat
 from typing import Unpack
 
@@ -21,13 +22,18 @@ from ffjax._internal.cpus import in_order
 from ffjax._internal.file_arguments import check_limit
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
-from ffjax.formats import word2vec_rows
 from ffjax.formats.io.binary import File
 from ffjax.formats.io.streams import Stream, open_stream
 from ffjax.formats.rows import export, row_blocks
 from ffjax.formats.text.fields import shown
 from ffjax.formats.text.header import check_rows, limit_hint, read_header
-from ffjax.formats.word2vec_rows import SHIFT_HINT, RowChunk, find_vectors
+from ffjax.formats.word2vec_rows import (
+    SAMPLE_ROWS,
+    SHIFT_HINT,
+    RowChunk,
+    find_vectors,
+    finite_lengths,
+)
 from ffjax.strings.string_table import StringTable
 
 _READ_BYTES = 1 << 22
@@ -89,90 +95,80 @@ def read_word2vec_blocks(
         matrix = None
         if in_place and stream.remaining is not None:
             matrix = row_blocks.RowBuffer(dims, n_read).array
-        reader = _Reader(stream, n_rows, dims, lossy, unit, matrix, limit is None)
-        with closing(in_order(reader.parse, reader.chunks(n_read), spare=1)) as blocks:
+        chunks = _cut_rows(stream, n_rows, dims, n_read, is_complete=limit is None)
+        parse = partial(_parse, lossy=lossy, unit=unit, matrix=matrix)
+        with closing(in_order(parse, chunks, spare=1)) as blocks:
             yield row_blocks.Blocks(dims, n_rows, blocks, matrix, unit)
 
 
-@dataclass(frozen=True)
-class _Reader(row_blocks.BlockReader):
-    """Cuts a stream into chunks of complete rows, and chunks into words and vectors."""
+def _cut_rows(
+    stream: Stream, n_rows: int, dims: int, n_read: int, *, is_complete: bool
+) -> Iterator[RowChunk]:
+    """The first `n_read` rows; if these are all, nothing may follow them."""
+    carry, row, size, chunk = b"", 0, 4 * dims, None
+    while row < n_read:
+        offset = stream.position - len(carry)
+        data = carry + stream.read(max(_READ_BYTES, size))
+        vectors = find_vectors(data, dims, n_read - row)
+        if len(vectors):
+            chunk = RowChunk(stream, n_rows, dims, data, vectors, offset, row)
+            if not is_complete and row + len(vectors) == n_read:
+                # Rows after the last one show whether it is shifted.
+                sample = find_vectors(data, dims, min(n_read + SAMPLE_ROWS, n_rows) - row)
+                replace(chunk, vectors=sample).last(2 * SAMPLE_ROWS).check()
+            yield chunk
+            carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
+        elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
+            if chunk is not None:
+                chunk.check()  # an error there may cause this one
+            raise _incomplete(stream, data, offset, f"row {row + 1} of {n_rows}", dims, row)
+        else:
+            carry = data
+    while is_complete:  # nothing but line feeds may follow
+        if surplus := carry.lstrip(b"\n"):
+            if chunk is not None:
+                chunk.check()
+            expected = f"the end after {n_rows} rows, as the first line says"
+            hint = f"`limit={n_rows}` reads these rows. {SHIFT_HINT}"
+            at, got = stream.position - len(surplus), f"{shown(surplus)} and more"
+            raise stream.error(at, expected, got, hint=hint)
+        carry = stream.read(_READ_BYTES)
+        is_complete = bool(carry)
 
-    n_rows: int  # as the file declares
-    matrix: np.ndarray | None = None  # where all rows go, if they go into one array
-    is_complete: bool = True  # all rows are read, and nothing may follow them
 
-    def chunks(self, n_read: int) -> Iterator[RowChunk]:
-        """The first `n_read` rows."""
-        carry, row, size, chunk = b"", 0, 4 * self.dims, None
-        while row < n_read:
-            offset = self.stream.position - len(carry)
-            data = carry + self.stream.read(max(_READ_BYTES, size))
-            vectors = find_vectors(data, self.dims, n_read - row)
-            if len(vectors):
-                where = offset, row
-                chunk = RowChunk(self.stream, self.n_rows, self.dims, data, vectors, *where)
-                if not self.is_complete and row + len(vectors) == n_read:
-                    # Rows after the last one show whether it is shifted.
-                    n_rows = min(n_read + word2vec_rows.SAMPLE_ROWS, self.n_rows) - row
-                    sample = replace(chunk, vectors=find_vectors(data, self.dims, n_rows))
-                    sample.last(2 * word2vec_rows.SAMPLE_ROWS).check_sample()
-                yield chunk
-                carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
-            elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
-                if chunk is not None:
-                    self._check(chunk)
-                raise self._incomplete(data, offset, row)
-            else:
-                carry = data
-        if self.is_complete:
-            self._check_end(carry, chunk)
+def _incomplete(
+    stream: Stream, data: bytes, offset: int, chunk: str, dims: int, row: int
+) -> FormatError:
+    rest = data.lstrip(b"\n")
+    offset += len(data) - len(rest)
+    word, space, vector = rest.partition(b" ")
+    if not space:
+        got, hint = "the end of the file", limit_hint(row)
+        if rest:
+            got, hint = shown(rest), SHIFT_HINT
+        where = {"chunk": chunk, "field": "word", "hint": hint}
+        return stream.error(offset, "a word and a space", got, **where)
+    expected, got = f"{4 * dims} bytes", f"{len(vector)} before the end"
+    where = {"chunk": chunk, "field": f"vector of {shown(word)}"}
+    hint = f"Is the file complete? {SHIFT_HINT}"
+    return stream.error(offset + len(word) + 1, expected, got, hint=hint, **where)
 
-    def parse(self, chunk: RowChunk) -> row_blocks.Block:
-        """The rows of a chunk."""
-        starts, ends = chunk.word_bounds
-        matrix, end = self.matrix, chunk.row + len(starts)
-        rows = chunk.numbers(None if matrix is None else matrix[chunk.row : end])
-        words = StringTable.from_spans(np.frombuffer(chunk.data, np.uint8), starts, ends)
-        invalid = words.first_invalid()
-        norms, n_infinite = self.norms(rows)
-        data = words.host_data[: words.host_offsets[-1]]
-        lengths, is_utf8 = word2vec_rows.finite_lengths(rows, norms, n_infinite), invalid is None
-        chunk.check_shift(data, words.host_offsets, lengths, is_utf8=is_utf8)
-        words = self.checked_words(words, invalid, starts, chunk.offset)
-        return row_blocks.Block(words, rows, norms, n_infinite)
 
-    def _check(self, chunk: RowChunk) -> None:
-        """Raises the error of a chunk, if it has one, which causes those after it."""
-        replace(self, matrix=None).parse(chunk)  # another thread may be writing its rows
-
-    def _incomplete(self, data: bytes, offset: int, row: int) -> FormatError:
-        rest = data.lstrip(b"\n")
-        offset += len(data) - len(rest)
-        chunk = f"row {row + 1} of {self.n_rows}"
-        word, space, vector = rest.partition(b" ")
-        if not space:
-            got = shown(rest) if rest else "the end of the file"
-            expected = "a word and a space"
-            hint = SHIFT_HINT if rest else limit_hint(row)
-            return self.stream.error(offset, expected, got, chunk=chunk, field="word", hint=hint)
-        expected, got = f"{4 * self.dims} bytes", f"{len(vector)} before the end"
-        field, hint = f"vector of {shown(word)}", f"Is the file complete? {SHIFT_HINT}"
-        offset += len(word) + 1
-        return self.stream.error(offset, expected, got, chunk=chunk, field=field, hint=hint)
-
-    def _check_end(self, carry: bytes, last: RowChunk | None) -> None:
-        """Checks that nothing but line feeds follows the last row."""
-        rest = carry
-        while not (surplus := rest.lstrip(b"\n")):
-            if not (rest := self.stream.read(_READ_BYTES)):
-                return
-        if last is not None:
-            self._check(last)
-        expected = f"the end after {self.n_rows} rows, as the first line says"
-        hint = f"`limit={self.n_rows}` reads these rows. {SHIFT_HINT}"
-        offset, got = self.stream.position - len(surplus), f"{shown(surplus)} and more"
-        raise self.stream.error(offset, expected, got, hint=hint)
+def _parse(
+    chunk: RowChunk, *, lossy: bool, unit: bool, matrix: np.ndarray | None
+) -> row_blocks.Block:
+    """The rows of a chunk, which go into their part of a matrix if there is one."""
+    starts, ends = chunk.word_bounds
+    rows = chunk.numbers(None if matrix is None else matrix[chunk.row : chunk.row + len(starts)])
+    words = StringTable.from_spans(np.frombuffer(chunk.data, np.uint8), starts, ends)
+    invalid = words.first_invalid()
+    block = row_blocks.to_block(words, rows, unit=unit)
+    lengths = finite_lengths(rows, block.norms, block.n_infinite)
+    data = words.host_data[: words.host_offsets[-1]]
+    chunk.check_shift(data, words.host_offsets, lengths, is_utf8=invalid is None)
+    offsets = chunk.offset + starts
+    words = row_blocks.checked_words(chunk.stream, words, invalid, offsets, lossy=lossy)
+    return replace(block, words=words)
 
 
 def write_word2vec(
@@ -208,16 +204,12 @@ def write_word2vec(
         array([0., 1.], dtype=float32)
     """
     embeddings = export.check_plain(embeddings, "word2vec files", options)
-    table = embeddings.vocab.table
+    table, dims = embeddings.vocab.table, embeddings.dims
     export.check_without("\n", table, "word2vec files")
     export.check_without(" ", table, "word2vec files", " Text files can.")
     with open_output(file) as out:
-        out.write(f"{len(table)} {embeddings.dims}\n".encode())
+        out.write(f"{len(table)} {dims}\n".encode())
         for words, rows in export.word_blocks(embeddings, unnormalize):
-            out.write(_encode(words, rows))
-
-
-def _encode(words: list[bytes], rows: np.ndarray) -> bytes:
-    vectors = np.ascontiguousarray(rows, "<f4").view(f"V{4 * rows.shape[1]}")
-    lines = zip(words, repeat(b" "), vectors.reshape(-1).tolist(), repeat(b"\n"))
-    return b"".join(chain.from_iterable(lines))
+            vectors = np.ascontiguousarray(rows, "<f4").view(f"V{4 * dims}").reshape(-1).tolist()
+            lines = zip(words, repeat(b" "), vectors, repeat(b"\n"))
+            out.write(b"".join(chain.from_iterable(lines)))

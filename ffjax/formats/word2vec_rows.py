@@ -76,7 +76,7 @@ class RowChunk:
         data, row = self.data[begin:], self.row + first
         return replace(self, data=data, vectors=vectors, offset=offset, row=row)
 
-    def check_sample(self) -> None:
+    def check(self) -> None:
         """Raises an error if rows that are not read for their values are shifted."""
         words = [self.word(i) for i in range(len(self.vectors))]
         data = np.frombuffer(b"".join(words), np.uint8)
@@ -159,4 +159,4 @@ def check_head(stream: Stream, n_rows: int, dims: int) -> None:
     data = stream.head(SAMPLE_ROWS * (4 * dims + _WORD_BYTES))
     vectors = find_vectors(data, dims, min(n_rows, SAMPLE_ROWS))
     if len(vectors):
-        RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check_sample()
+        RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check()

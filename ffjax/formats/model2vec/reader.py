@@ -18,7 +18,7 @@ from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.model2vec import layout as layouts
 from ffjax.formats.model2vec.layout import Layout
-from ffjax.formats.rows.row_blocks import Block, BlockReader, Blocks
+from ffjax.formats.rows.row_blocks import Block, Blocks, to_block
 from ffjax.formats.safetensors_file import is_safetensors, read_header
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.tokenizer import Tokenizer
@@ -163,13 +163,12 @@ def read_word_blocks(
         raise stream.error(None, "word vectors", got, hint=hint)
     words = [word for word in model.tokens if word not in added][:limit]
     rows, ids = model.token_rows, np.array([vocab[word] for word in words], np.int64)
-    reader = BlockReader(stream, len(words), rows.rows.shape[1], unit=unit)
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(words), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             vectors = np.array(rows.read(ids[block]), np.float32)
-            yield Block(StringTable.from_strings(words[block]), vectors, *reader.norms(vectors))
+            yield to_block(StringTable.from_strings(words[block]), vectors, unit=unit)
             release_pages(rows.rows)
 
-    yield Blocks(reader.dims, reader.n_rows, blocks(), unit=unit)
+    yield Blocks(rows.rows.shape[1], len(words), blocks(), unit=unit)

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import counted
 from ffjax._internal.memmap import FileRows, release_array_pages
 from ffjax._internal.warn import warn_user
@@ -59,40 +58,32 @@ class Blocks:
         return self.blocks
 
 
-@dataclass(frozen=True)
-class BlockReader:
-    """What the readers of words and rows have in common."""
+def to_block(words: StringTable, rows: np.ndarray, *, unit: bool) -> Block:
+    """A block of rows, which are scaled in place if `unit` is set."""
+    return Block(words, rows, *(unit_length(rows) if unit else row_norms(rows)))
 
-    stream: Stream
-    n_rows: int | None  # as the file declares
-    dims: int
-    lossy: bool = False  # replace bytes of words that are not UTF-8 by U+FFFD
-    unit: bool = False  # scale rows to unit length
 
-    def checked_words(
-        self, table: StringTable, invalid: InvalidString | None, starts: np.ndarray, offset: int
-    ) -> StringTable:
-        """Words that are UTF-8; `invalid` is the first that isn't, `offset` that of `starts`."""
-        if invalid is None:
-            return table
-        if self.lossy:
-            return table.replace_invalid()
-        words = map(table.raw, range(len(table)))
-        raise not_utf8(self.stream, offset + int(starts[invalid.index]), words, *invalid)
-
-    def norms(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
-        """The norms of rows, and how many are infinite; scales them in place if `unit` is set."""
-        return unit_length(rows) if self.unit else row_norms(rows)
+def checked_words(
+    stream: Stream, words: StringTable, invalid: InvalidString | None, offsets: Any, *, lossy: bool
+) -> StringTable:
+    """Words in UTF-8; `invalid` is the first that isn't, `offsets` where they are in the file."""
+    if invalid is None:
+        return words
+    if lossy:
+        return words.replace_invalid()
+    raw = map(words.raw, range(len(words)))
+    raise not_utf8(stream, int(offsets[invalid.index]), raw, *invalid)
 
 
 class RowBuffer:
     """Rows in one array, which grows without a copy where the system can do that."""
 
     def __init__(self, dims: int, capacity: int | None = None) -> None:
+        if capacity is None:
+            capacity = max(1, _FIRST_BYTES // max(4 * dims, 1))
         self._dims, self._n = dims, 0
-        self._map: Any = None
-        self.array = np.empty((0, dims), np.float32)  # later at a multiple of 64 bytes
-        self._grow(max(1, _FIRST_BYTES // max(4 * dims, 1)) if capacity is None else capacity)
+        self._map = _allocate(4 * dims * capacity)
+        self.array = self._rows(capacity)
 
     def append(self, rows: np.ndarray) -> None:
         """Copies rows to the end."""
@@ -107,34 +98,28 @@ class RowBuffer:
         return self.array[: self._n]
 
     def _grow(self, capacity: int) -> None:
-        n_bytes = max(capacity * self._dims * 4, 1)
-        if self._map is None and not len(self.array) and hasattr(mmap, "MAP_ANONYMOUS"):
-            self._map = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy does: random rows are read faster
-                self._map.madvise(mmap.MADV_HUGEPAGE)
-        elif self._map is not None and not self._remap(n_bytes):
-            self._map = None
-        if self._map is not None:
-            self.array = self._mapped(capacity)
-            return
-        array = aligned_empty((capacity, self._dims), np.float32)
-        array[: self._n] = self.array[: self._n]
-        self.array = array
-
-    def _mapped(self, capacity: int) -> np.ndarray:
-        numbers = np.frombuffer(self._map, np.float32, capacity * self._dims)
-        return numbers.reshape(capacity, self._dims)
-
-    def _remap(self, n_bytes: int) -> bool:
-        """Grows the map in place; false where the system can't."""
-        capacity = len(self.array)
+        n_bytes = 4 * self._dims * capacity
         self.array = self.array[:0].copy()  # a map with views cannot move
         try:
             self._map.resize(n_bytes)
-        except (SystemError, ValueError, OSError):
-            self.array = self._mapped(capacity)
-            return False
-        return True
+        except (SystemError, ValueError, OSError):  # where the system can't
+            smaller, self._map = self._map, _allocate(n_bytes)
+            self._map[: len(smaller)] = smaller
+        self.array = self._rows(capacity)
+
+    def _rows(self, capacity: int) -> np.ndarray:
+        numbers = np.frombuffer(self._map, np.float32, capacity * self._dims)
+        return numbers.reshape(capacity, self._dims)
+
+
+def _allocate(n_bytes: int) -> Any:
+    """Memory that begins at a page, and can grow."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):
+        return mmap.mmap(-1, max(n_bytes, 1))
+    memory = mmap.mmap(-1, max(n_bytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy does: random rows are read faster
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def collect(blocks: Blocks, rows: RowBuffer | FileRows | None = None) -> Embeddings:

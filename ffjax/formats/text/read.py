@@ -11,7 +11,6 @@ and cannot read the number).
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from ffjax._internal.cpus import in_order
@@ -112,12 +111,11 @@ def read_text_blocks(
     limit: int | None = None,
     unit: bool = False,
 ) -> Iterator[row_blocks.Blocks]:
-    """Opens a text file to read it a block at a time, with the options of `BlockReader`."""
+    """Opens a text file to read it a block at a time, scaled to unit length if `unit` is set."""
     check_limit(limit)
     with open_stream(path) as stream:
         table = open_table(stream, has_header=header, dims=dims, limit=limit)
-        reader = TextReader(stream, table.n_rows, table.dims, lossy, unit, table)
-        with closing(reader.read(limit)) as blocks:
+        with closing(read_rows(table, lossy=lossy, unit=unit, limit=limit)) as blocks:
             yield row_blocks.Blocks(table.dims, table.n_rows, blocks, unit=unit)
 
 
@@ -125,34 +123,37 @@ read_blocks = partial(read_text_blocks, header=False)
 read_blocks_with_dims = partial(read_text_blocks, header=True)
 
 
-@dataclass(frozen=True)
-class TextReader(row_blocks.BlockReader):
-    """Parses chunks of lines into blocks of rows."""
+def read_rows(
+    table: TextTable,
+    *,
+    lossy: bool = False,
+    unit: bool = False,
+    limit: int | None = None,
+    is_numbered: bool = False,
+) -> Generator[row_blocks.Block, None, None]:
+    """The rows of all lines, which must be `n_rows`, or of the first `limit` ones.
 
-    table: TextTable = None  # type: ignore[assignment]
-    is_numbered: bool = False  # rows have numbers for words, and all of them are needed
+    Rows that are numbered have no words, and all of them are needed.
+    """
 
-    def read(self, limit: int | None = None) -> Generator[row_blocks.Block, None, None]:
-        """The rows of all lines, which must be `n_rows`, or of the first `limit` ones."""
-        chunks = self.table.chunks
-        if limit is not None:
-            chunks = first_lines(chunks, limit)
-        n_read = 0
-        with closing(in_order(self._parse, chunks)) as parsed:
-            for block in self.table.without_blank_lines(parsed):
-                n_read += len(block)
-                yield block
-        if self.n_rows is None:
-            return
-        least = self.n_rows if limit is None else min(limit, self.n_rows)
-        if n_read < least or (limit is None and n_read > least):
-            expected = f"{self.n_rows} rows, as the first line says"
-            hint = None if self.is_numbered else no_header_hint(self.dims) or limit_hint(n_read)
-            got = f"{n_read} up to the end"
-            raise self.stream.error(self.stream.position, expected, got, hint=hint)
-
-    def _parse(self, chunk: LineChunk) -> tuple[row_blocks.Block, int | None]:
-        lines = self.table.parse(chunk)
+    def parse(chunk: LineChunk) -> tuple[row_blocks.Block, int | None]:
+        lines = table.parse(chunk)
         words = StringTable.from_spans(chunk.text, lines.starts, lines.ends)
-        words = self.checked_words(words, words.first_invalid(), lines.starts, chunk.offset)
-        return row_blocks.Block(words, lines.values, *self.norms(lines.values)), lines.blank
+        offsets = chunk.offset + lines.starts
+        invalid = words.first_invalid()
+        words = row_blocks.checked_words(table.stream, words, invalid, offsets, lossy=lossy)
+        return row_blocks.to_block(words, lines.values, unit=unit), lines.blank
+
+    n_read, n_rows, stream = 0, table.n_rows, table.stream
+    chunks = table.chunks if limit is None else first_lines(table.chunks, limit)
+    with closing(in_order(parse, chunks)) as parsed:
+        for block in table.without_blank_lines(parsed):
+            n_read += len(block)
+            yield block
+    if n_rows is None:
+        return
+    least = n_rows if limit is None else min(limit, n_rows)
+    if n_read < least or (limit is None and n_read > least):
+        expected = f"{n_rows} rows, as the first line says"
+        hint = None if is_numbered else no_header_hint(table.dims) or limit_hint(n_read)
+        raise stream.error(stream.position, expected, f"{n_read} up to the end", hint=hint)
