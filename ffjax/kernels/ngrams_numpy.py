@@ -5,7 +5,8 @@ Words lie one after the other with their markers, and all n-grams of a line are 
     bytes    uint8 [size]      `<tea><coffee>`
     splits   int64 [words + 1]  where each word begins, and where the last ends
 
-N-grams come word by word, in finalfusion's order: by their first character, longest first.
+N-grams come word by word, in finalfusion's order: by their first character, longest first. By the
+rule `BYTES` characters are runs of bytes, by the rule `CODE_POINTS` they are those of a `str`.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import numpy as np
 
 from ffjax._internal.arrays import ranges
 from ffjax.kernels.fnv import OFFSET_32, PRIME_32, PRIME_64, fasttext_extend, length_state
-from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS
+from ffjax.kernels.ngram_hashes import BYTES
 
 # N-grams that start in so many characters are taken at a time: a long word needs little memory.
 CHUNK = 1 << 13
@@ -30,25 +31,26 @@ _CHARACTER_BYTES = 4
 
 
 class Line(NamedTuple):
-    """Words as characters.
+    """Words as characters, which have one unit or more: code points of a `str`, else bytes.
 
     Attributes:
-        data: the bytes, uint8 `[size]`.
-        begins: the first byte of each character, int64 `[characters]`.
-        ends: the byte after each character, int64 `[characters]`.
-        codes: the code points, uint32 `[characters]`; `None` by the rule `BYTES`.
-        remaining: characters from each one to the end of its word, int64 `[characters]`.
-        counts: characters in each word, int64 `[words]`.
-        splits: the first byte of each word, and the end, int64 `[words + 1]`.
+        text: the words, a `str` by the rule `CODE_POINTS`, else `bytes`.
+        units: their code points or bytes, `[size]`.
+        begins: the first unit of each character, int64 `[characters]`.
+        ends: the unit after each character, int64 `[characters]`.
+        bounds: the first character of each word, and the end, int64 `[words + 1]`.
+        remaining: characters from each one to the end of its word, int64 `[characters]`; 0 where
+            no n-grams are taken.
+        longest: characters in the longest word.
     """
 
-    data: np.ndarray
+    text: str | bytes
+    units: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
-    codes: np.ndarray | None
+    bounds: np.ndarray
     remaining: np.ndarray
-    counts: np.ndarray
-    splits: np.ndarray
+    longest: int
 
 
 class Ngrams(NamedTuple):
@@ -79,122 +81,92 @@ def mark_words(
 
 def characters(data: np.ndarray, splits: np.ndarray, rule: str) -> Line:
     """Cuts words into characters by one of the rules of `ngram_hashes`."""
-    if rule == CODE_POINTS:
-        return _of_text(data.tobytes().decode("utf-8", "surrogateescape"), data, splits)
-    begins = np.flatnonzero((data & 0xC0) != 0x80)
-    ends = np.append(begins[1:], data.size)
-    return _line(data, begins, ends[: len(begins)], None, splits)
+    raw = data.tobytes()
+    if rule == BYTES:
+        return _of_bytes(raw, splits)
+    line = _of_text(raw.decode("utf-8", "surrogateescape"))
+    codes = line.units
+    # The surrogates of PEP 383 stand for a byte each.
+    wide = (codes >= 0x80) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))
+    sizes = 1 + wide + (wide & (codes >= 0x800)) + (codes >= 0x10000)
+    bounds = np.searchsorted(np.cumsum(sizes), splits, side="right")
+    return _line(*line[:4], bounds)
 
 
-def text_lines(text: str, rule: str, max_n: int) -> Iterator[tuple[Line, slice]]:
-    """Cuts one marked word into characters, a long one in overlapping chunks.
-
-    Yields:
-        Characters, and those whose n-grams to take.
-
-    Raises:
-        ValueError: UTF-8 cannot hold the word, which the rule `CODE_POINTS` does not need.
-    """
-    raw = text if rule == CODE_POINTS else encode(text)
-    if len(raw) <= 2 * CHUNK:
-        line = _text_line(raw)
-        yield line, slice(0, len(line.begins))
+def ngrams_of_word(
+    word: str | bytes, min_n: int, max_n: int, skip_edges: bool
+) -> Iterator[tuple[Line, Ngrams]]:
+    """One marked word as characters, and its n-grams; a long one in overlapping chunks."""
+    if len(word) <= _SHORT:
+        if word.isascii():
+            data = np.frombuffer(word.encode() if isinstance(word, str) else word, np.uint8)
+            line, ngrams = _short_word(len(word), min_n, max_n, skip_edges)
+            yield Line(word, data, *line[2:]), ngrams
+        else:
+            line = _word(word)
+            yield line, _short_word(line.longest, min_n, max_n, skip_edges)[1]
         return
     # Where characters begin, and the end.
-    edges: Any = range(len(raw) + 1)
-    if isinstance(raw, bytes):
-        starts = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
-        edges = np.flatnonzero(np.append(starts, True))
+    edges: Any = range(len(word) + 1)
+    if isinstance(word, bytes):
+        data = np.frombuffer(word, np.uint8)
+        edges = np.flatnonzero(np.append(_begin_characters(data), True))
     total = len(edges) - 1
     step = max(CHUNK, max_n)
     for begin in range(0, max(total, 1), step):
         # One character before tells that this is not the first, `max_n` after complete n-grams.
         before = min(begin, 1)
-        line = _text_line(raw[edges[begin - before] : edges[min(begin + step + max_n, total)]])
-        yield line, slice(before, before + min(step, total - begin))
-
-
-def encode(text: str) -> bytes:
-    """The UTF-8 bytes of a word, lone surrogates standing for bytes (PEP 383).
-
-    Raises:
-        ValueError: UTF-8 cannot hold the word.
-    """
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"`word`: expected text that UTF-8 can hold, got {text!r} ({error.reason})."
-        ) from error
-
-
-def short_word(
-    text: str, rule: str, min_n: int, max_n: int, skip_edges: bool
-) -> tuple[Line, Ngrams] | None:
-    """A marked word as characters, and its n-grams; `None` unless it is short."""
-    if len(text) > _SHORT:
-        return None
-    if not text.isascii():
-        line = _text_line(text if rule == CODE_POINTS else encode(text))
-        return line, _of_bytes(len(line.begins), min_n, max_n, skip_edges)[1]
-    line, ngrams = _of_bytes(len(text), min_n, max_n, skip_edges)
-    data = np.frombuffer(text.encode(), np.uint8)
-    codes = data.astype(np.uint32) if rule == CODE_POINTS else None
-    return Line(data, line.begins, line.ends, codes, *line[4:]), ngrams
+        line = _word(word[edges[begin - before] : edges[min(begin + step + max_n, total)]])
+        line.remaining[:before] = 0
+        if begin + step < total:
+            line.remaining[before + step :] = 0
+        yield line, ngrams_of(line, min_n, max_n, skip_edges)
 
 
 @lru_cache(1024)
-def _of_bytes(n: int, min_n: int, max_n: int, skip_edges: bool) -> tuple[Line, Ngrams]:
+def _short_word(n: int, min_n: int, max_n: int, skip_edges: bool) -> tuple[Line, Ngrams]:
     """A word of `n` bytes of ASCII, and the n-grams of any word of `n` characters."""
-    line = characters(np.zeros(n, np.uint8), np.array([0, n]), BYTES)
-    return line, ngrams_of(line, slice(0, n), min_n, max_n, skip_edges)
+    line = _word(bytes(n))
+    return line, ngrams_of(line, min_n, max_n, skip_edges)
 
 
-def _text_line(raw: str | bytes) -> Line:
-    if isinstance(raw, bytes):
-        data = np.frombuffer(raw, np.uint8)
-        return characters(data, np.array([0, data.size]), BYTES)
-    try:
-        data = np.frombuffer(encode(raw), np.uint8)
-    except ValueError:
-        data = np.frombuffer(b"".join(map(_encode_any, raw)), np.uint8)
-    return _of_text(raw, data, np.array([0, data.size]))
+def _word(word: str | bytes) -> Line:
+    return _of_text(word) if isinstance(word, str) else _of_bytes(word, np.array([0, len(word)]))
 
 
-def _encode_any(character: str) -> bytes:
-    escaped = "\udc80" <= character <= "\udcff"
-    return character.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
-
-
-def _of_text(text: str, data: np.ndarray, splits: np.ndarray) -> Line:
+def _of_text(text: str) -> Line:
+    """Code points, as those of one word."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    sizes = np.ones(len(codes), np.int64)
-    if len(codes) < data.size:
-        # The surrogates of PEP 383 stand for a byte each.
-        wide = (codes >= 0x80) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))
-        sizes += wide
-        sizes += wide & (codes >= 0x800)
-        sizes += codes >= 0x10000
-    ends = np.cumsum(sizes)
-    return _line(data, ends - sizes, ends, codes, splits)
+    edges = np.arange(len(codes) + 1)
+    return _line(text, codes, edges[:-1], edges[1:], edges[[0, -1]])
 
 
-def _line(data: Any, begins: Any, ends: Any, codes: Any, splits: np.ndarray) -> Line:
+def _of_bytes(raw: bytes, splits: np.ndarray) -> Line:
+    data = np.frombuffer(raw, np.uint8)
+    begins = np.flatnonzero(_begin_characters(data))
     bounds = np.searchsorted(begins, splits)
-    counts = bounds[1:] - bounds[:-1]
-    if len(counts) > 1:
-        # Continuation bytes at the beginning of a word do not belong to the word before it.
-        full = counts > 0
-        ends[bounds[1:][full] - 1] = splits[1:][full]
-    remaining = np.repeat(bounds[1:], counts) - np.arange(bounds[0], bounds[-1])
-    return Line(data, begins, ends, codes, remaining, counts, splits)
+    ends = np.append(begins[1:], data.size)[: len(begins)]
+    # Continuation bytes at the beginning of a word do not belong to the word before it.
+    full = bounds[1:] > bounds[:-1]
+    ends[bounds[1:][full] - 1] = splits[1:][full]
+    return _line(raw, data, begins, ends, bounds)
 
 
-def ngrams_of(line: Line, span: slice, min_n: int, max_n: int, skip_edges: bool) -> Ngrams:
-    """The n-grams that start in some characters; with `skip_edges` not the outermost unigrams."""
-    longest = np.minimum(line.remaining[span], max_n)
+def _begin_characters(data: np.ndarray) -> np.ndarray:
+    return (data & 0xC0) != 0x80
+
+
+def _line(text: Any, units: Any, begins: Any, ends: Any, bounds: np.ndarray) -> Line:
+    counts = np.diff(bounds)
+    remaining = np.repeat(bounds[1:], counts) - np.arange(len(begins))
+    return Line(text, units, begins, ends, bounds, remaining, int(counts.max(initial=0)))
+
+
+def ngrams_of(line: Line, min_n: int, max_n: int, skip_edges: bool) -> Ngrams:
+    """The n-grams of words; with `skip_edges` without the outermost unigrams."""
+    longest = np.minimum(line.remaining, max_n)
     numbers = np.maximum(longest - (min_n - 1), 0)
-    starts = np.repeat(np.arange(span.start, span.stop), numbers)
+    starts = np.repeat(np.arange(len(numbers)), numbers)
     # Lengths count down from the longest at each start.
     ends = np.cumsum(numbers)
     lengths = np.repeat(longest + ends - numbers, numbers) - np.arange(len(starts))
@@ -206,49 +178,44 @@ def ngrams_of(line: Line, span: slice, min_n: int, max_n: int, skip_edges: bool)
     return Ngrams(starts, lengths)
 
 
-def byte_spans(line: Line, ngrams: Ngrams) -> tuple[np.ndarray, np.ndarray]:
-    """The first byte of each n-gram and its bytes."""
+def unit_spans(line: Line, ngrams: Ngrams) -> tuple[np.ndarray, np.ndarray]:
+    """The first unit of each n-gram, and how many it has."""
     begins = line.begins[ngrams.starts]
     return begins, line.ends[ngrams.starts + ngrams.lengths - 1] - begins
 
 
 def ngram_texts(line: Line, ngrams: Ngrams) -> list[str]:
     """The n-grams as text."""
-    starts, lengths = ngrams
-    if line.codes is not None:
-        text = line.codes.tobytes().decode("utf-32-le", "surrogatepass")
-        pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
-        return [text[start : start + length] for start, length in pairs]
-    raw = line.data.tobytes()
-    pairs = zip(*(x.tolist() for x in byte_spans(line, ngrams)), strict=True)
-    return [raw[i : i + size].decode("utf-8", "surrogateescape") for i, size in pairs]
+    spans = zip(*(x.tolist() for x in unit_spans(line, ngrams)), strict=True)
+    texts: Any = [line.text[begin : begin + size] for begin, size in spans]
+    if isinstance(line.text, str):
+        return texts
+    return [raw.decode("utf-8", "surrogateescape") for raw in texts]
 
 
-def of_word(line: Line, ngrams: Ngrams, word: np.ndarray) -> np.ndarray:
-    """Which n-grams belong to the marked word with these bytes."""
-    equal = np.diff(line.splits) == word.size
-    same = np.flatnonzero(equal)
-    equal[same] = (line.data[line.splits[same, None] + np.arange(word.size)] == word).all(1)
-    return np.repeat(equal, line.counts)[ngrams.starts]
+def of_word(line: Line, ngrams: Ngrams, word: bytes) -> np.ndarray:
+    """Which n-grams belong to words that are equal to one of ASCII."""
+    counts = np.diff(line.bounds)
+    equal = counts == len(word)
+    for number in np.flatnonzero(equal).tolist():
+        begin = line.begins[line.bounds[number]]
+        equal[number] = line.text[begin : begin + len(word)] == word
+    return np.repeat(equal, counts)[ngrams.starts]
 
 
-def finalfusion_hashes(
-    line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int
-) -> np.ndarray:
+def finalfusion_hashes(line: Line, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
     """Finalfusion's hashes, uint64 `[n]`."""
-    assert line.codes is not None
-    values = line.codes[span.start : span.stop + max_n]
-    width = len(values)
-    top = min(max_n, width, max(line.counts.tolist(), default=0))
+    width = len(line.units)
+    top = min(max_n, line.longest)
     n_rows = top - min_n + 1
     if n_rows <= 0:
         return np.zeros(0, np.uint64)
     # One row for each length, the longest first: the rows that go on are always the first ones.
     # Flat arrays of the same size take NumPy half as long as rows that are broadcast.
     states = _length_states(min_n, top).repeat(width)
-    codes = np.concatenate([values] * (n_rows + 1), dtype=np.uint64)
+    codes = np.concatenate([line.units] * (n_rows + 1), dtype=np.uint64)
     steps = [(codes, _PRIMES[4])]  # the upper bytes are zero as a rule
-    if not line.data.tobytes().isascii() and values.max() > 0xFF:
+    if not line.text.isascii() and line.units.max() > 0xFF:
         low, middle = (codes >> np.uint64(bits) & np.uint64(0xFF) for bits in (0, 8))
         steps = [(low, _PRIMES[1]), (middle, _PRIMES[1]), (codes >> np.uint64(16), _PRIMES[2])]
     for k in range(top):
@@ -257,7 +224,7 @@ def finalfusion_hashes(
         for numbers, factor in steps:
             unfinished ^= numbers[k : k + size]
             unfinished *= factor
-    return states.take((top - ngrams.lengths) * width + (ngrams.starts - span.start))
+    return states.take((top - ngrams.lengths) * width + ngrams.starts)
 
 
 @lru_cache(64)
@@ -266,15 +233,15 @@ def _length_states(min_n: int, top: int) -> np.ndarray:
     return np.array([length_state(n) for n in range(top, min_n - 1, -1)])
 
 
-def fasttext_hashes(line: Line, span: slice, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
+def fasttext_hashes(line: Line, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
     """FastText's hashes, uint32 `[n]`."""
-    top = min(max_n, max(line.counts.tolist(), default=0))
-    begins, ends = (x[span.start : span.stop + top] for x in (line.begins, line.ends))
-    states = np.empty((max(top - min_n + 1, 0), len(begins)), np.uint32)
-    for n, state in enumerate(fasttext_states(line.data, begins, ends - begins, top), 1):
+    top = min(max_n, line.longest)
+    states = np.empty((max(top - min_n + 1, 0), len(line.begins)), np.uint32)
+    sizes = line.ends - line.begins
+    for n, state in enumerate(fasttext_states(line.units, line.begins, sizes, top), 1):
         if n >= min_n:
             states[n - min_n] = state
-    return states.take((ngrams.lengths - min_n) * len(begins) + (ngrams.starts - span.start))
+    return states.take((ngrams.lengths - min_n) * len(line.begins) + ngrams.starts)
 
 
 def fasttext_states(

@@ -20,8 +20,9 @@ from ffjax._internal.chunk import SnapshotValue
 from ffjax._internal.jax_compat import fori_loop
 from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.compaction import move_left, n_slots
-from ffjax.kernels.ngram_hashes import STARTS, Tile, Words, read_tile
-from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
+from ffjax.kernels.ngram_hashes import CODE_POINTS, STARTS, Tile, Words, read_tile
+from ffjax.kernels.ngrams_numpy import Line, Ngrams
+from ffjax.strings.codec import encode_word
 
 # Words whose ids are ordered together: the work of a block stays in a CPU's cache.
 _BLOCK_WORDS = 8192
@@ -94,7 +95,7 @@ class NgramIndexer(SnapshotValue):
         """The rows of the n-grams at each start of a tile, -1 for none; compiled code."""
 
     @abstractmethod
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none, `n_hashes` of each."""
 
     def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
@@ -139,22 +140,18 @@ class NgramIndexer(SnapshotValue):
 
     def marked_ids(self, text: str) -> np.ndarray:
         """The rows of a word that has its markers already, `[n_ids]`."""
-        settings = self.rule, self.min_n, self.max_n, self.skip_edge_unigrams
-        if self.extra_slots() or (word := host.short_word(text, *settings)) is None:
-            return np.concatenate([*self.marked_id_chunks(text)])
-        line, ngrams = word
-        ids = self.host_ids(line, slice(0, len(line.begins)), ngrams)
-        return ids[ids >= 0] if ids.dtype.kind == "i" else ids
+        chunks = [*self.marked_id_chunks(text)]
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
     def marked_id_chunks(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
         """The same in chunks, for a word of any length; adds the n-grams to `names`."""
+        word = text if self.rule == CODE_POINTS else encode_word(text)
         if n := self.extra_slots():
-            raw = encode(text)
             if names is not None:
                 names += [text] * n
-            yield self.word_ids(np.frombuffer(raw, np.uint8), np.array([0, len(raw)]))
-        for line, span in host.text_lines(text, self.rule, self.max_n):
-            ids, ngrams = self._ids(line, span)
+            yield self.word_ids(np.frombuffer(word, np.uint8), np.array([0, len(word)]))
+        for line, ngrams in host.ngrams_of_word(word, *self._lengths):
+            ids, ngrams = self._existing(line, ngrams)
             if names is not None:
                 names += host.ngram_texts(line, ngrams)
             yield ids
@@ -162,19 +159,20 @@ class NgramIndexer(SnapshotValue):
     def ragged_ids(self, data: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows of many marked words, see `mark_words`, and where those of each word begin."""
         line = host.characters(data, splits, self.rule)
-        ids, ngrams = self._ids(line, slice(0, len(line.begins)))
-        owners = np.repeat(np.arange(len(line.counts)), line.counts)[ngrams.starts]
-        counts = np.bincount(owners, minlength=len(line.counts))
+        ids, ngrams = self._existing(line, host.ngrams_of(line, *self._lengths))
+        firsts = np.searchsorted(ngrams.starts, line.bounds)
         if n := self.extra_slots():
-            starts = np.repeat(np.cumsum(counts) - counts, n)
-            ids = np.insert(ids, starts, self.word_ids(data, splits))
-            counts += n
-        return ids, np.append(0, np.cumsum(counts))
+            ids = np.insert(ids, np.repeat(firsts[:-1], n), self.word_ids(data, splits))
+            firsts += n * np.arange(len(firsts))
+        return ids, firsts
 
-    def _ids(self, line: Line, span: slice) -> tuple[np.ndarray, Ngrams]:
+    @property
+    def _lengths(self) -> tuple[int, int, bool]:
+        return self.min_n, self.max_n, self.skip_edge_unigrams
+
+    def _existing(self, line: Line, ngrams: Ngrams) -> tuple[np.ndarray, Ngrams]:
         """Rows, and the n-gram of each."""
-        ngrams = host.ngrams_of(line, span, self.min_n, self.max_n, self.skip_edge_unigrams)
-        ids = self.host_ids(line, span, ngrams)
+        ids = self.host_ids(line, ngrams)
         if self.n_hashes > 1:
             ngrams = Ngrams(*(x.repeat(self.n_hashes) for x in ngrams))
         if ids.dtype.kind == "i" and ids.size and ids.min() < 0:

@@ -90,7 +90,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
             jnp.where(sizes > 0, sizes, -1),
         )
 
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
         get = self._host_index.get
         texts = ngram_texts(line, ngrams)

@@ -23,13 +23,13 @@ from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.fnv import fasttext_hash, finalfusion_extend, length_state
 from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
-from ffjax.kernels.ngrams_numpy import Line, Ngrams, encode
+from ffjax.kernels.ngrams_numpy import Line, Ngrams
 from ffjax.kernels.tokenize import LINE_END
+from ffjax.strings.codec import encode_word
 from ffjax.vocab.ngrams.base import NgramIndexer, check_ngram, check_range
 
 # What fastText puts at the end of a line, with markers.
-_EOS = np.frombuffer(b"<%b>" % LINE_END, np.uint8)
-
+_EOS = b"<%b>" % LINE_END
 
 # The least and the largest value of settings, and why.
 _LIMITS = {
@@ -128,9 +128,9 @@ class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
         buckets = hashes & np.uint32(self.upper_bound - 1)
         return jnp.where(exist, buckets.astype(jnp.int32), -1)
 
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
-        hashes = host.finalfusion_hashes(line, span, ngrams, self.min_n, self.max_n)
+        hashes = host.finalfusion_hashes(line, ngrams, self.min_n, self.max_n)
         return hashes & np.uint64(self.upper_bound - 1)
 
 
@@ -184,7 +184,7 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
     def __call__(self, ngram: str) -> int:
         """The bucket of an n-gram of any length."""
         check_ngram(ngram)
-        return fasttext_hash(encode(ngram)) % self.n_buckets
+        return fasttext_hash(encode_word(ngram)) % self.n_buckets
 
     def __repr__(self) -> str:
         flags = [name for name in ("skip_edge_unigrams", "bare_eos") if getattr(self, name)]
@@ -198,15 +198,15 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
         if self.skip_edge_unigrams and self.min_n == 1:
             exist &= ~device.edge_unigrams(tile, exist.shape[1])
         if self.bare_eos and len(tile.bytes) >= len(_EOS):
-            mark = (tile.bytes[: len(_EOS)] == _EOS.astype(np.uint32)[:, None]).all(0)
+            mark = (tile.bytes[: len(_EOS)] == np.array([*_EOS], np.uint32)[:, None]).all(0)
             exist &= ~(mark & (tile.remaining == len(_EOS)))[None, None]
         return jnp.where(exist, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
 
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
-        hashes = host.fasttext_hashes(line, span, ngrams, self.min_n, self.max_n)
+        hashes = host.fasttext_hashes(line, ngrams, self.min_n, self.max_n)
         ids = hashes % np.uint32(self.n_buckets)
-        if self.bare_eos and _EOS.tobytes() in line.data.tobytes():
+        if self.bare_eos and _EOS in line.text:
             ids = ids.astype(np.int64)
             ids[host.of_word(line, ngrams, _EOS)] = -1
         return ids
@@ -255,7 +255,7 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
     def __call__(self, ngram: str) -> list[int]:
         """The `n_hashes` buckets of an n-gram, or of a marked word."""
         check_ngram(ngram)
-        data = np.frombuffer(encode(ngram), np.uint8)
+        data = np.frombuffer(encode_word(ngram), np.uint8)
         return self._buckets(data, np.zeros(1, np.int64), np.array([data.size])).tolist()
 
     def device_ids(self, tile: Tile) -> Array:
@@ -280,9 +280,9 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
         """The rows of the marked words, `n_hashes` of each."""
         return self._buckets(data, splits[:-1], np.diff(splits))
 
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
-        return self._buckets(line.data, *host.byte_spans(line, ngrams))
+        return self._buckets(line.units, *host.unit_spans(line, ngrams))
 
     def _buckets(self, data: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         hashes = murmur3_spans(data, begins, sizes, self.seed)[:, : self.n_hashes].reshape(-1)

@@ -101,9 +101,9 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         exist = (jnp.asarray(self.buckets)[index] == buckets) & (buckets >= 0)
         return jnp.where(exist, jnp.asarray(self.order)[index], -1)
 
-    def host_ids(self, line: Line, span: slice, ngrams: Ngrams) -> np.ndarray:
+    def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of some n-grams, -1 for none."""
-        return self.host_rows(self.hashing.host_ids(line, span, ngrams))
+        return self.host_rows(self.hashing.host_ids(line, ngrams))
 
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""
