@@ -8,7 +8,7 @@ import numpy as np
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows
 from ffjax.storage.base import RowArrays
-from ffjax.vocab.kinds import SubwordVocab
+from ffjax.vocab import SubwordVocab
 from ffjax.vocab.ngrams import FastTextIndexer
 
 

@@ -44,7 +44,7 @@ class Line(NamedTuple):
         longest: characters in the longest word.
     """
 
-    text: str | bytes
+    text: Any
     units: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
@@ -187,7 +187,7 @@ def unit_spans(line: Line, ngrams: Ngrams) -> tuple[np.ndarray, np.ndarray]:
 def ngram_texts(line: Line, ngrams: Ngrams) -> list[str]:
     """The n-grams as text."""
     spans = zip(*(x.tolist() for x in unit_spans(line, ngrams)), strict=True)
-    texts: Any = [line.text[begin : begin + size] for begin, size in spans]
+    texts = [line.text[begin : begin + size] for begin, size in spans]
     if isinstance(line.text, str):
         return texts
     return [raw.decode("utf-8", "surrogateescape") for raw in texts]

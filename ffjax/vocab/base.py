@@ -18,6 +18,7 @@ from jaxtyping import Array, Int32
 
 from ffjax._internal.arrays import AnyArray, host_view, on_host
 from ffjax._internal.chunk import Chunk, SnapshotValue
+from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import replace, set_fields
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
@@ -98,7 +99,7 @@ class Vocab(Chunk, SnapshotValue):
             got = f"got embeddings without words, a {type(self).__name__}"
             raise TypeError(f"`embeddings`: expected embeddings with a list of words, {got}.")
         vocab = replace(self)
-        init_words(vocab, table, rows)
+        init_vocab(vocab, table, rows, self.subword_indexer)
         return vocab
 
     def idx(self, item: str, default: D = None) -> int | list[int] | D:
@@ -287,14 +288,18 @@ def _encoded(word: str) -> bytes | None:
         return None
 
 
-def init_words(
+def init_vocab(
     vocab: Vocab,
     words: Iterable[str | bytes] | StringTable,
     rows: Any = None,
+    indexer: Any = None,
     *,
     is_hashed: bool = True,
 ) -> None:
-    """Sets the fields of words and their rows: packs the words, hashes them and checks `rows`."""
+    """Sets the fields of a vocabulary: checks its indexer and rows, packs and hashes the words."""
+    if vocab.indexers and not isinstance(indexer, vocab.indexers):
+        expected = " or ".join(kind.__name__ for kind in vocab.indexers)
+        raise TypeError(f"`indexer`: expected {expected}, got {shown(indexer)}.")
     if isinstance(words, str | bytes):
         raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
@@ -304,7 +309,8 @@ def init_words(
         rows = None if np.array_equal(rows, np.arange(len(table))) else rows
     # The device is where lookups read them; the host keeps the table that it made.
     set_fields(vocab, **jax.device_put({"table": table, "shared_rows": rows, **fields}))
-    set_fields(vocab, n_shared_rows=None if rows is None else int(rows.max()) + 1)
+    n_rows = None if rows is None else int(rows.max()) + 1
+    set_fields(vocab, n_shared_rows=n_rows, subword_indexer=indexer)
 
 
 def _build_index(table: StringTable) -> HashTable:

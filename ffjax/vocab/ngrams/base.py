@@ -145,7 +145,7 @@ class NgramIndexer(SnapshotValue):
 
     def marked_id_chunks(self, text: str, names: list[str] | None = None) -> Iterator[np.ndarray]:
         """The same in chunks, for a word of any length; adds the n-grams to `names`."""
-        word = text if self.rule == CODE_POINTS else encode_word(text)
+        word: Any = text if self.rule == CODE_POINTS else encode_word(text)
         if n := self.extra_slots():
             if names is not None:
                 names += [text] * n

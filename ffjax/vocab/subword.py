@@ -1,4 +1,4 @@
-"""Vocabularies: without subwords, and those whose unknown words are sums of their n-grams' rows."""
+"""Vocabularies whose unknown words are sums of their n-grams' rows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
@@ -8,64 +8,14 @@ import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
 from ffjax._internal.arguments import check_word
-from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import set_fields, value
 from ffjax.strings.string_table import Strings, StringTable
-from ffjax.vocab.base import Vocab, init_words
+from ffjax.vocab.base import Vocab, init_vocab
 from ffjax.vocab.ngrams.base import ngrams
 from ffjax.vocab.ngrams.explicit import ExplicitIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer, FinalfusionHashIndexer, FloretIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
 from ffjax.vocab.rows import Rows
-
-# Hashing more words than this takes longer than opening many a file.
-_HASHED_WORDS = 1 << 15
-
-
-@value(static=("n_shared_rows",), init=False)
-class SimpleVocab(Vocab, kind="SimpleVocab"):
-    """Words and their rows, nothing for unknown words.
-
-    Args:
-        words: the words, each once, in the order of their rows.
-        rows: the row of each word if words share rows, shape `[n_words]`; by default word i has
-            row i.
-
-    Raises:
-        TypeError: if a word is neither `str` nor `bytes`.
-        ValueError: if a word occurs twice, or a row belongs to no word.
-
-    Examples:
-        >>> import ffjax
-        >>> vocab = ffjax.SimpleVocab(["Paris", "Berlin"])
-        >>> vocab["Berlin"], "Rome" in vocab, len(vocab)
-        (1, False, 2)
-    """
-
-    def __init__(self, words: Iterable[str | bytes] | StringTable, *, rows: Any = None) -> None:
-        set_fields(self, subword_indexer=None)
-        init_words(self, words, rows)
-
-    @classmethod
-    def of_different(cls, table: StringTable, rows: Any = None) -> "SimpleVocab":
-        """The vocabulary of words that are known to differ; many are hashed when first needed."""
-        vocab = object.__new__(cls)
-        set_fields(vocab, subword_indexer=None)
-        init_words(vocab, table, rows, is_hashed=len(table) <= _HASHED_WORDS)
-        return vocab
-
-    @property
-    def upper_bound(self) -> int:
-        """The number of rows: one for each word, fewer where words share rows."""
-        return self.n_word_rows
-
-    def subword_rows(self, item: str) -> np.ndarray:
-        """No rows: this vocabulary has no subwords."""
-        return np.zeros(0, np.int64)
-
-    def encode(self, strings: Strings) -> Rows:
-        """The row of each packed word, -1 for unknown words."""
-        return Rows(self.find(strings))
 
 
 class SubwordVocab(Vocab):
@@ -78,11 +28,9 @@ class SubwordVocab(Vocab):
     markers: ClassVar[tuple[str, str]] = ("<", ">")
 
     def __init__(
-        self, words: Iterable[str | bytes] | StringTable, indexer: Any = None, *, rows: Any = None
+        self, words: Iterable[str | bytes] | StringTable, indexer: Any, *, rows: Any = None
     ) -> None:
-        indexer = self.indexers[0]() if indexer is None else indexer
-        set_fields(self, subword_indexer=self._checked(indexer))
-        init_words(self, words, rows)
+        init_vocab(self, words, rows, indexer)
 
     @property
     def upper_bound(self) -> int:
@@ -148,13 +96,6 @@ class SubwordVocab(Vocab):
         ids = self.subword_indexer.indices(data, lengths, bow=bow.encode(), eow=eow.encode())
         return jnp.where(ids >= 0, ids + self.n_word_rows, jnp.int32(-1))
 
-    @classmethod
-    def _checked(cls, indexer: Any) -> Any:
-        if not isinstance(indexer, cls.indexers):
-            expected = " or ".join(kind.__name__ for kind in cls.indexers)
-            raise TypeError(f"`indexer`: expected {expected}, got {shown(indexer)}.")
-        return indexer
-
     def _marked(self, item: str, bracket: bool = True) -> str:
         check_word("word", item)
         bow, eow = self.markers
@@ -163,6 +104,11 @@ class SubwordVocab(Vocab):
 
 class BucketVocab(SubwordVocab):
     """What the vocabularies with hashed n-grams share."""
+
+    def __init__(
+        self, words: Iterable[str | bytes] | StringTable, indexer: Any = None, *, rows: Any = None
+    ) -> None:
+        super().__init__(words, self.indexers[0]() if indexer is None else indexer, rows=rows)
 
     def to_explicit(self) -> "ExplicitVocab":
         """The vocabulary that keeps the n-grams of the known words, and drops unused buckets.
@@ -180,9 +126,8 @@ class BucketVocab(SubwordVocab):
         buckets: dict[str, int] = {}
         for word in self.words:
             buckets.update(self.subword_indices(word, with_ngrams=True))  # type: ignore[arg-type]
-        rows: dict[int, int] = {}
-        for bucket in buckets.values():  # in the order in which the n-grams first occur
-            rows.setdefault(bucket, len(rows))
+        # In the order in which n-grams first occur.
+        rows = {bucket: row for row, bucket in enumerate(dict.fromkeys(buckets.values()))}
         index = {ngram: rows[bucket] for ngram, bucket in buckets.items()}
         indexer = ExplicitIndexer(list(buckets), self.min_n, self.max_n, index)
         return ExplicitVocab(self.table, indexer, rows=self.shared_rows)
@@ -264,15 +209,6 @@ class ExplicitVocab(SubwordVocab, kind="ExplicitVocab"):
 
     subword_indexer: ExplicitIndexer
 
-    def __init__(
-        self,
-        words: Iterable[str | bytes] | StringTable,
-        indexer: ExplicitIndexer,
-        *,
-        rows: Any = None,
-    ) -> None:
-        super().__init__(words, self._checked(indexer), rows=rows)
-
 
 @value(static=("n_shared_rows", "bow", "eow"), init=False)
 class FloretVocab(SubwordVocab, kind="FloretVocab"):
@@ -303,8 +239,8 @@ class FloretVocab(SubwordVocab, kind="FloretVocab"):
     eow: str
 
     def __init__(self, indexer: FloretIndexer, *, bow: str = "<", eow: str = ">") -> None:
-        set_fields(self, subword_indexer=self._checked(indexer), bow=bow, eow=eow)
-        init_words(self, StringTable.from_buffer(b"", np.zeros(1, np.int64)))
+        set_fields(self, bow=bow, eow=eow)
+        init_vocab(self, [], indexer=indexer)
 
     @property
     def markers(self) -> tuple[str, str]:  # type: ignore[override]
