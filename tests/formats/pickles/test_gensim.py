@@ -12,7 +12,7 @@ import pytest
 
 import ffjax
 from ffjax.formats.describe import describe
-from ffjax.vocab import kinds
+from ffjax.vocab import simple
 from tests.formats.pickles import pickle_files as files
 
 WORDS = ["tea", "zürich", "日本", "pot"]
@@ -99,7 +99,7 @@ def wv(kv: bytes) -> bytes:
 
 
 def test_words_of_large_models_are_hashed_when_that_is_needed(path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(kinds, "_HASHED_WORDS", 1)
+    monkeypatch.setattr(simple, "_HASHED_WORDS", 1)
     path.write_bytes(files.keyed_vectors(WORDS, ROWS))
     emb = ffjax.load(path, mmap=True)
     assert [emb.vocab.idx(word) for word in [*WORDS, "te", "pots", ""]] == [0, 1, 2, 3, *[None] * 3]
