@@ -51,7 +51,6 @@ TYPE_F32 = 10
 # Rows are numbered in 32 bits, and JAX counts the elements of an axis in them.
 _MAX_ROWS = 2**31 - 1
 _BLOCK_BYTES = 1 << 24
-_SCAN_BYTES = 1 << 20
 _F32 = np.dtype("<f4")
 
 
@@ -202,13 +201,9 @@ def _host_blocks(array: Any) -> Iterator[np.ndarray]:
 
 def _check_codes(cursor: Cursor, start: int, n_codes: int, centroids: int) -> None:
     """Checks that each code has a centroid; with 256 of them all bytes do."""
-    if centroids >= 256:
-        return
-    for first in range(start, cursor.end, _SCAN_BYTES):
-        codes = cursor.source.view(first, min(first + _SCAN_BYTES, cursor.end))
-        if codes.max() >= centroids:
-            i = int(np.argmax(codes >= centroids))
-            row, column = divmod(first + i - start, n_codes)
-            expected = f"less than {centroids}, the centroids"
-            name = f"code {column} of row {row}"
-            raise cursor.error(name, expected, str(codes[i]), offset=first + i)
+    codes = cursor.source.view(start, cursor.end)
+    if centroids < 256 and codes.size and codes.max() >= centroids:
+        i = int(np.argmax(codes >= centroids))
+        row, column = divmod(i, n_codes)
+        name, expected = f"code {column} of row {row}", f"less than {centroids}, the centroids"
+        raise cursor.error(name, expected, str(codes[i]), offset=start + i)

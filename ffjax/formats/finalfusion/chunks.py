@@ -1,11 +1,8 @@
-"""The kinds of chunks, each with the functions that read and write its body.
+"""The functions that read and write the bodies of chunks.
 
 The chunk of metadata, after identifier 5 and length, is a TOML document in UTF-8. Its text is kept
 as it is, comments included.
 """
-
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,15 +24,6 @@ from ffjax.vocab import (
 _MAX_BYTES = 1 << 22
 # The parser's time grows with the dots of a key times the keys: this many take a few seconds.
 _MAX_STEPS = 1 << 23
-
-
-class ChunkType(NamedTuple):
-    """A kind of chunk, the values it holds, and the functions for its body."""
-
-    identifier: ChunkId
-    holds: type
-    read: Callable[..., Any]
-    write: Callable[[Output, Any], None]
 
 
 def read_metadata(cursor: Cursor) -> Metadata:
@@ -64,26 +52,26 @@ def write_metadata(out: Output, metadata: Metadata) -> None:
     out.write(np.asarray(metadata.data)[:length])
 
 
-CHUNKS = (
-    ChunkType(ChunkId.Metadata, Metadata, read_metadata, write_metadata),
-    ChunkType(ChunkId.SimpleVocab, SimpleVocab, vocabs.read_simple, vocabs.write_simple),
-    ChunkType(
-        ChunkId.BucketSubwordVocab,
-        FinalfusionBucketVocab,
-        vocabs.read_buckets,
-        vocabs.write_buckets,
-    ),
-    ChunkType(
-        ChunkId.FastTextSubwordVocab, FastTextVocab, vocabs.read_fasttext, vocabs.write_buckets
-    ),
-    ChunkType(
-        ChunkId.ExplicitSubwordVocab, ExplicitVocab, vocabs.read_explicit, vocabs.write_explicit
-    ),
-    ChunkType(ChunkId.FloretSubwordVocab, FloretVocab, vocabs.read_floret, vocabs.write_floret),
-    ChunkType(ChunkId.NdArray, NdArray, arrays.read_matrix, arrays.write_matrix),
-    ChunkType(ChunkId.NdArray, arrays.ComposedRows, arrays.read_matrix, arrays.write_composed),
-    ChunkType(
-        ChunkId.QuantizedArray, QuantizedArray, arrays.read_quantized, arrays.write_quantized
-    ),
-    ChunkType(ChunkId.NdNorms, Norms, arrays.read_norms, arrays.write_norms),
-)
+READERS = {
+    ChunkId.Metadata: read_metadata,
+    ChunkId.SimpleVocab: vocabs.read_simple,
+    ChunkId.BucketSubwordVocab: vocabs.read_buckets,
+    ChunkId.FastTextSubwordVocab: vocabs.read_fasttext,
+    ChunkId.ExplicitSubwordVocab: vocabs.read_explicit,
+    ChunkId.FloretSubwordVocab: vocabs.read_floret,
+    ChunkId.NdArray: arrays.read_matrix,
+    ChunkId.QuantizedArray: arrays.read_quantized,
+    ChunkId.NdNorms: arrays.read_norms,
+}
+WRITERS = {
+    Metadata: (ChunkId.Metadata, write_metadata),
+    SimpleVocab: (ChunkId.SimpleVocab, vocabs.write_simple),
+    FinalfusionBucketVocab: (ChunkId.BucketSubwordVocab, vocabs.write_buckets),
+    FastTextVocab: (ChunkId.FastTextSubwordVocab, vocabs.write_buckets),
+    ExplicitVocab: (ChunkId.ExplicitSubwordVocab, vocabs.write_explicit),
+    FloretVocab: (ChunkId.FloretSubwordVocab, vocabs.write_floret),
+    NdArray: (ChunkId.NdArray, arrays.write_matrix),
+    arrays.ComposedRows: (ChunkId.NdArray, arrays.write_composed),
+    QuantizedArray: (ChunkId.QuantizedArray, arrays.write_quantized),
+    Norms: (ChunkId.NdNorms, arrays.write_norms),
+}

@@ -10,15 +10,13 @@ from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
 from ffjax.formats.finalfusion import MAGIC
-from ffjax.formats.finalfusion.chunks import CHUNKS
+from ffjax.formats.finalfusion.chunks import READERS
 from ffjax.formats.finalfusion.header import STORAGES, VOCABS, ChunkId, ChunkInFile, find_chunks
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab
-
-_READERS = {chunk.identifier: chunk.read for chunk in CHUNKS}
 
 
 def load_finalfusion(file: File | Stream, mmap: bool = False) -> Embeddings:
@@ -150,17 +148,15 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
 
     metadata = metadata_chunk and _read(metadata_chunk)
     vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
+    norms = norms_chunk and _read(norms_chunk)
+    per_row = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
+    per_word = f"{vocab.n_word_rows}, one for each word"
     if len(storage) != vocab.upper_bound:
-        expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
         body, start = storage_chunk.body, storage_chunk.start
-        raise body.error("rows", expected, str(len(storage)), offset=start)
-    norms = None
-    if norms_chunk is not None:
-        norms = _read(norms_chunk)
-        if len(norms) != vocab.n_word_rows:
-            expected, got = f"{vocab.n_word_rows}, one for each word", str(len(norms))
-            body, start = norms_chunk.body, norms_chunk.start
-            raise body.error("number of norms", expected, got, offset=start)
+        raise body.error("rows", per_row, str(len(storage)), offset=start)
+    if norms_chunk and len(norms) != vocab.n_word_rows:
+        body, start = norms_chunk.body, norms_chunk.start
+        raise body.error("number of norms", per_word, str(len(norms)), offset=start)
     return Embeddings(storage, vocab, norms, metadata)
 
 
@@ -183,7 +179,7 @@ def _not_embeddings(
 def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
     """Reads a chunk; storages may be mapped."""
     options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
-    return _READERS[chunk.identifier](chunk.body, **options)
+    return READERS[chunk.identifier](chunk.body, **options)
 
 
 def _open(path: File | Stream) -> Any:

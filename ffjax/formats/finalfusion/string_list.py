@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ffjax.formats.finalfusion.header import cannot_hold
-from ffjax.formats.io.binary import Cursor, Output
+from ffjax.formats.io.binary import Chains, Cursor, Output
 from ffjax.kernels.spans_numpy import words_at
 from ffjax.strings.string_table import MAX_BYTES, StringTable
 
@@ -51,7 +51,7 @@ def read_strings(cursor: Cursor, count: int, noun: str, *, with_rows: bool = Fal
     cursor.claim(f"number of {noun}s", count, _LENGTH_BYTES + row_bytes)
     begin = cursor.position
     body = cursor.source.view(begin, cursor.end)
-    starts = find_starts(cursor, body, count, row_bytes, noun)
+    starts = _find_starts(cursor, body, count, row_bytes, noun)
     size = int(starts[-1])
     cursor.position += size
     n_text = size - count * (_LENGTH_BYTES + row_bytes)
@@ -86,7 +86,7 @@ def write_strings(
     out.write_blocks(size, _with_numbers(table, rows))
 
 
-def find_starts(
+def _find_starts(
     cursor: Cursor, body: np.ndarray, count: int, row_bytes: int, noun: str
 ) -> np.ndarray:
     """Where in `body` the length of each string stands, then where the list ends."""
@@ -95,37 +95,23 @@ def find_starts(
     likely = _likely_starts(body, row_bytes, dtype)
     ends = likely + (_LENGTH_BYTES + row_bytes)
     ends += body[likely]
-    breaks = np.flatnonzero(ends[:-1] != likely[1:])
+    chains = Chains(likely, ends)
     starts = np.empty(count + 1, dtype)
-    n = position = 0
-    n_steps = 1
-    empty_seen = False
+    n = position = n_empty = 0
     while n < count:
-        first = int(np.searchsorted(likely, position))
-        if first < likely.size and likely[first] == position:
-            next_break = int(np.searchsorted(breaks, first))
-            last = int(breaks[next_break]) if next_break < breaks.size else likely.size - 1
-            run = min(last - first + 1, count - n)
-            starts[n : n + run] = likely[first : first + run]
-            n += run
-            position = int(ends[first + run - 1])
-            if position > body.size:
-                _step(cursor, body, int(likely[first + run - 1]), row_bytes, f"{noun} {n - 1}")
-            n_steps = 1 if run > 32 else n_steps
-        # Where many strings are unusual, searching for the chain costs more than stepping on.
-        for _ in range(min(n_steps, count - n)):
-            end = _step(cursor, body, position, row_bytes, f"{noun} {n}")
-            if end == position + _LENGTH_BYTES + row_bytes:
-                if empty_seen:
-                    # Checked at once, since a file of zeros is a list of empty strings alone.
-                    offset = cursor.position + position + _LENGTH_BYTES
-                    got = "a second empty one"
-                    raise cursor.error(f"{noun} {n}", f"each {noun} once", got, offset=offset)
-                empty_seen = True
-            starts[n] = position
-            position = end
-            n += 1
-        n_steps = min(2 * n_steps, 1 << 12)
+        chain: Any = likely[chains.at(position)][: count - n]
+        if not chain.size:
+            chain = [position]  # a string that is empty, long or has zeros
+        starts[n : n + len(chain)] = chain
+        n += len(chain)
+        start = int(chain[-1])
+        position = _step(cursor, body, start, row_bytes, f"{noun} {n - 1}")
+        n_empty += position - start == _LENGTH_BYTES + row_bytes
+        if n_empty > 1:
+            # Checked at once, since a file of zeros is a list of empty strings alone.
+            offset = cursor.position + position - row_bytes
+            expected, got = f"each {noun} once", "a second empty one"
+            raise cursor.error(f"{noun} {n - 1}", expected, got, offset=offset)
     starts[count] = position
     return starts
 

@@ -1,29 +1,20 @@
 """Writing finalfusion files: whole embeddings, or chunks by themselves."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
 from ffjax.formats.finalfusion.arrays import ComposedRows
-from ffjax.formats.finalfusion.chunks import CHUNKS, ChunkType
+from ffjax.formats.finalfusion.chunks import WRITERS
 from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, cannot_hold, write_header
 from ffjax.formats.finalfusion.vocabs import declared_length
 from ffjax.formats.io.binary import File, Output
 from ffjax.storage import ComposedArray, ShardedArray, Storage
 
-_WRITERS = {chunk.holds: chunk for chunk in CHUNKS}
 # Storages that are written as something else: rows on several devices in one place.
 _AS_WRITTEN: Any = {ComposedArray: ComposedRows, ShardedArray: lambda storage: storage[:]}
-
-
-class MeasuredChunk(NamedTuple):
-    """A chunk, its value, and how long its body is."""
-
-    type: ChunkType
-    value: Any
-    length: int
 
 
 def write_finalfusion(path: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
@@ -106,60 +97,60 @@ def write_chunks(path: File, chunks: Sequence[Chunk]) -> None:
     _write(path, [_as_written(chunk) for chunk in chunks])
 
 
-def measure_chunk(value: Any, position: int, path: File | None = None) -> MeasuredChunk:
-    """Finds out how to write a chunk whose header begins at `position`, and its length."""
-    chunk, start = _type_of(value, path), position + CHUNK_HEADER_BYTES
-    dry_run = Output(None, start)
-    try:
-        chunk.write(dry_run, value)
-    except FinalfusionFormatError as error:
-        error.file, error.chunk = path, chunk.identifier.name
-        raise
-    return MeasuredChunk(chunk, value, dry_run.position - start)
-
-
-def write_chunk(out: Output, chunk: MeasuredChunk) -> None:
-    """Writes a chunk with its header."""
-    out.pack("IQ", chunk.type.identifier, declared_length(chunk.value, chunk.length))
-    chunk.type.write(out, chunk.value)
-
-
 def finalfusion_size(embeddings: Embeddings) -> int:
     """The bytes of the file that `write_finalfusion` would write, by the shapes of arrays alone."""
-    return _measured([_as_written(chunk) for chunk in embeddings.chunks()])[1]
+    return _size([_as_written(chunk) for chunk in embeddings.chunks()])
+
+
+def write_chunk(out: Output, value: Any) -> None:
+    """Writes a chunk with its header."""
+    identifier, write = _writer_of(value)
+    length = declared_length(value, _body_bytes(value, out.position))
+    out.pack("IQ", identifier, length)
+    write(out, value)
 
 
 def _write(path: File, values: Sequence[Any]) -> None:
-    # What cannot be stored is an error before there is a file.
-    chunks, _ = _measured(values, path)
+    try:
+        _size(values)  # what cannot be stored is an error before there is a file
+    except FinalfusionFormatError as error:
+        error.file = path
+        raise
     with open_output(path) as raw:
         out = Output(raw)
-        write_header(out, [chunk.type.identifier for chunk in chunks])
-        for chunk in chunks:
-            write_chunk(out, chunk)
+        write_header(out, [_writer_of(value)[0] for value in values])
+        for value in values:
+            write_chunk(out, value)
 
 
-def _measured(
-    values: Sequence[Any], path: File | None = None
-) -> tuple[list[MeasuredChunk], int]:
-    """The chunks of a file, and its size."""
+def _size(values: Sequence[Any]) -> int:
     out = Output(None)
     write_header(out, [ChunkId.NdArray] * len(values))
-    chunks: list[MeasuredChunk] = []
     for value in values:
-        chunks.append(measure_chunk(value, out.position, path))
-        out.position += CHUNK_HEADER_BYTES + chunks[-1].length
-    return chunks, out.position
+        out.position += CHUNK_HEADER_BYTES + _body_bytes(value, out.position)
+    return out.position
+
+
+def _body_bytes(value: Any, position: int) -> int:
+    """The length of a chunk without its header, which begins at `position`."""
+    identifier, write = _writer_of(value)
+    out = Output(None, position + CHUNK_HEADER_BYTES)
+    try:
+        write(out, value)
+    except FinalfusionFormatError as error:
+        error.chunk = identifier.name
+        raise
+    return out.position - position - CHUNK_HEADER_BYTES
 
 
 def _as_written(chunk: Any) -> Any:
     return _AS_WRITTEN.get(type(chunk), lambda value: value)(chunk)
 
 
-def _type_of(value: Any, path: File | None) -> ChunkType:
+def _writer_of(value: Any) -> tuple[ChunkId, Any]:
     for kind in type(value).__mro__:
-        if kind in _WRITERS:
-            return _WRITERS[kind]
+        if kind in WRITERS:
+            return WRITERS[kind]
     name = type(value).__name__
     if isinstance(value, Storage):
         error = cannot_hold(
@@ -170,7 +161,7 @@ def _type_of(value: Any, path: File | None) -> ChunkType:
             "Write a snapshot, which keeps them (`ffjax.save(..., format='msgpack')`), or plain "
             "vectors (`ffjax.reconstruct(embeddings)`).",
         )
-        error.file, error.chunk = path, ChunkId.NdArray.name
+        error.chunk = ChunkId.NdArray.name
         raise error
-    names = ", ".join(kind.__name__ for kind in _WRITERS if kind is not ComposedRows)
+    names = ", ".join(kind.__name__ for kind in WRITERS if kind is not ComposedRows)
     raise TypeError(f"`chunks`: expected {names}, got {name}.")

@@ -23,7 +23,7 @@ from ffjax.formats.finalfusion.header import (
     read_header,
     write_header,
 )
-from ffjax.formats.finalfusion.writer import measure_chunk, write_chunk
+from ffjax.formats.finalfusion.writer import write_chunk
 from ffjax.formats.io.binary import Cursor, Output
 from tests import builders
 from tests.formats.finalfusion import fifu
@@ -56,7 +56,7 @@ CHUNKS = {
 def written(value, position: int = 0) -> bytes:
     """The chunk as it is written at a position."""
     file = io.BytesIO()
-    write_chunk(Output(file, position), measure_chunk(value, position))
+    write_chunk(Output(file, position), value)
     return file.getvalue()
 
 

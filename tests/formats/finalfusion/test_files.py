@@ -11,7 +11,7 @@ import ffjax
 from ffjax import FinalfusionFormatError
 from ffjax.formats.finalfusion.arrays import read_quantized
 from ffjax.formats.finalfusion.header import read_chunk_header
-from ffjax.formats.finalfusion.writer import measure_chunk, write_chunk
+from ffjax.formats.finalfusion.writer import write_chunk
 from ffjax.formats.io.binary import Cursor, Output
 from tests import builders
 from tests.formats.finalfusion import fifu
@@ -86,7 +86,7 @@ def test_a_chunk_without_a_file_around_it(finalfusion_files):
     storage = read_quantized(body)
     assert body.position == len(data)
     out = io.BytesIO()
-    write_chunk(Output(out), measure_chunk(storage, 0))
+    write_chunk(Output(out), storage)
     assert out.getvalue() == data
 
 
