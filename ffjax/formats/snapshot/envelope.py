@@ -14,6 +14,7 @@ unpickled.
 import tomllib
 import zlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -36,7 +37,7 @@ TAIL = b"\xaazlib_crc32\xa8"
 _DIGITS = 8
 _BLOCK_BYTES = 1 << 22
 _MAX_DEPTH = 32
-_FIRST_BYTES = 64
+_READ_BYTES = 256
 _VALUES = "a map, text, a whole number, a truth value, nil or an array"
 _MAP_CODES = (*range(0x80, 0x90), 0xDE, 0xDF)
 
@@ -58,34 +59,33 @@ def check_sum(source: ByteSource) -> None:
     """Compares the checksum, before anything but the version is believed."""
     cursor = _after_version(source)
     end = len(source) - _DIGITS
-    tail = bytes(source.data[max(0, end - len(TAIL)) :])
-    if tail[: len(TAIL)] != TAIL or len(tail) != len(TAIL) + _DIGITS:
-        offset = max(0, end - len(TAIL))
+    tail_at = max(0, end - len(TAIL))
+    tail, digits = bytes(source.data[tail_at:end]), bytes(source.data[end:])
+    if tail != TAIL:
         expected, hint = "the checksum at the end", "The file is truncated."
-        raise cursor.error("zlib_crc32", expected, repr(tail), offset=offset, hint=hint)
+        raise cursor.error("zlib_crc32", expected, repr(tail), offset=tail_at, hint=hint)
     checksum = 0
     for start in range(0, end, _BLOCK_BYTES):
         stop = min(start + _BLOCK_BYTES, end)
         checksum = zlib.crc32(source.data[start:stop], checksum)
         source.release_pages(start, stop)
-    if tail[len(TAIL) :] != b"%08x" % checksum:
+    if digits != b"%08x" % checksum:
         got = f"{checksum:08x}, the bytes before having been changed"
-        expected = tail[len(TAIL) :].decode("ascii", "replace")
+        expected = digits.decode("ascii", "replace")
         raise cursor.error("zlib_crc32", expected, got, offset=end)
 
 
 def _after_version(source: ByteSource) -> Cursor:
     """A cursor after the magic number and the version."""
     cursor = Cursor(source, chunk="snapshot")
-    magic = bytes(cursor.source.data[: len(MAGIC)])
+    magic = bytes(source.data[: len(MAGIC)])
     if magic != MAGIC:
         raise cursor.error("magic", repr(MAGIC), repr(magic))
     cursor.skip("magic", len(MAGIC))
-    version = _unpack_scalar(cursor, "version")
-    if version != VERSION or type(version) is not int:
+    version = repr(_unpack_scalar(cursor, "version"))  # the number 1, not True
+    if version != str(VERSION):
         hint = "It is of a later version of ffjax; read it with that."
-        expected, got = str(VERSION), repr(version)
-        raise cursor.error("version", expected, got, offset=len(MAGIC), hint=hint)
+        raise cursor.error("version", str(VERSION), version, offset=len(MAGIC), hint=hint)
     return cursor
 
 
@@ -122,29 +122,25 @@ def _unpack_scalar(cursor: Cursor, name: str) -> Any:
 
 
 def _call(cursor: Cursor, name: str, method: Callable[[msgpack.Unpacker], Any]) -> Any:
-    """What a method of an unpacker makes of the next bytes; it gets no more than it needs."""
-    n_bytes = _FIRST_BYTES
-    while True:
-        unpacker = msgpack.Unpacker(
-            max_buffer_size=0,
-            max_str_len=cursor.remaining,
-            max_bin_len=0,
-            max_array_len=0,
-            max_ext_len=0,
-        )
-        stop = min(cursor.position + n_bytes, cursor.end)
-        unpacker.feed(cursor.source.data[cursor.position : stop])
-        try:
-            value = method(unpacker)
-        except msgpack.OutOfData as error:
-            if stop == cursor.end:
-                raise cursor.error(name, "more bytes", "the end of the file") from error
-            n_bytes *= 16
-        except ValueError as error:
-            raise cursor.error(name, _VALUES, f"an error: {error}") from error
-        else:
-            cursor.skip(name, unpacker.tell())
-            return value
+    """What a method of an unpacker makes of the next bytes, which it reads a few at a time."""
+    data, first, end = cursor.source.data, cursor.position, cursor.end
+    blocks = (data[i : min(i + _READ_BYTES, end)] for i in range(first, end, _READ_BYTES))
+    unpacker = msgpack.Unpacker(
+        SimpleNamespace(read=lambda _: bytes(next(blocks, b""))),
+        max_buffer_size=0,
+        max_str_len=cursor.remaining,
+        max_bin_len=0,
+        max_array_len=0,
+        max_ext_len=0,
+    )
+    try:
+        value = method(unpacker)
+    except msgpack.OutOfData as error:
+        raise cursor.error(name, "more bytes", "the end of the file") from error
+    except ValueError as error:
+        raise cursor.error(name, _VALUES, f"an error: {error}") from error
+    cursor.skip(name, unpacker.tell())
+    return value
 
 
 def describe(stream: Stream) -> dict[str, Any]:
