@@ -18,7 +18,9 @@ class Format(NamedTuple):
     Attributes:
         name: what `format=` and `--to` call it.
         title: what errors about the wrong format call it.
-        heads: the bytes that its files begin with, or functions `(head) -> bool`.
+        magics: the bytes that its files begin with.
+        is_head: `(head) -> bool`, whether a file may begin like this; text is not asked about, for
+            which importing the function would take longer than reading the head.
         folder: `(names) -> bool`, whether files of these names are of the format together.
         load: `(stream, *, mmap, lossy, limit, dims, words, vectors, rows) -> Embeddings`; called
             `load_NAME` if it is public.
@@ -39,7 +41,8 @@ class Format(NamedTuple):
 
     name: str
     title: str = ""
-    heads: tuple[str, ...] = ()
+    magics: tuple[bytes, ...] = ()
+    is_head: str = ""
     folder: str = ""
     load: str = ""
     blocks: str = ""
@@ -81,7 +84,7 @@ _FORMATS = (
     Format(
         "finalfusion",
         "a finalfusion file",
-        heads=(".finalfusion:MAGIC",),
+        magics=(b"FiFu",),
         endings=(".fifu",),
         maps_rows=True,
         load=".finalfusion.reader:load_finalfusion",
@@ -91,7 +94,8 @@ _FORMATS = (
     Format(
         "fasttext",
         "a fastText model",
-        heads=(".fasttext.layout:MAGIC", ".fasttext.layout:is_without_magic"),
+        magics=(b"\xba\x16\x4f\x2f",),
+        is_head=".fasttext.layout:is_without_magic",
         load=".fasttext.reader:load_fasttext",
         describe=".fasttext.layout:describe",
         write=".fasttext.writer:write_fasttext",
@@ -130,28 +134,28 @@ _FORMATS = (
     Format(
         "msgpack",
         "a snapshot",
-        heads=(".snapshot.envelope:MAGIC",),
+        magics=(b"\x83\xa5ffjax",),
         endings=(".msgpack",),
         shares_rows=True,
         load=".snapshot.files:read_snapshot",
         describe=".snapshot.envelope:describe",
         write=".snapshot.files:write_snapshot",
     ),
-    _table("npy", "a NumPy array", ".npy", heads=(".tables.npy:MAGIC",), is_plain=True),
+    _table("npy", "a NumPy array", ".npy", magics=(b"\x93NUMPY",), is_plain=True),
     _table("npz", "NumPy arrays (`.npz`)", ".npz", folder=".tables.layout:is_npz"),
     _table(
         "safetensors",
         "a safetensors file",
         ".safetensors",
-        heads=(".safetensors_file:is_safetensors",),
+        is_head=".safetensors_file:is_safetensors",
     ),
-    _table("parquet", "a Parquet file", ".parquet", heads=(".tables.arrow:PARQUET_MAGIC",)),
-    _table("arrow", "an Arrow table", ".arrow", ".feather", heads=(".tables.arrow:FILE_MAGIC",)),
-    _table("arrow-stream", "an Arrow table", ".arrows", heads=(".tables.arrow:STREAM_MAGIC",)),
+    _table("parquet", "a Parquet file", ".parquet", magics=(b"PAR1",)),
+    _table("arrow", "an Arrow table", ".arrow", ".feather", magics=(b"ARROW1\0\0",)),
+    _table("arrow-stream", "an Arrow table", ".arrows", magics=(b"\xff\xff\xff\xff",)),
     _table(
         "pytorch",
         "a PyTorch file",
-        heads=(".tables.pytorch:MAGIC",),
+        magics=(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",),
         folder=".tables.pytorch:is_pytorch",
         write="",
         instead="PyTorch takes NumPy arrays.",
@@ -159,7 +163,7 @@ _FORMATS = (
     Format(
         "gensim",
         "a pickle, such as gensim's `save` writes",
-        heads=(".gensim.model:MAGICS",),
+        magics=(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
         folder=".gensim.model:is_folder",
         load=".gensim.reader:load_gensim",
         describe=".gensim.model:describe",
@@ -225,10 +229,10 @@ def check_format(name: str, format: Any) -> None:
 def by_head(head: bytes) -> Format | None:
     """The format whose files begin like this, unless it is text."""
     for format in FORMATS.values():
-        for name in format.heads:
-            magic = imported(name)
-            if magic(head) if callable(magic) else head.startswith(magic):
-                return format
+        if head.startswith(format.magics):
+            return format
+        if format.is_head and b"\0" in head and imported(format.is_head)(head):
+            return format
     return None
 
 

@@ -37,7 +37,7 @@ def write(path: Path, embeddings: ffjax.Embeddings, *, drop_subwords: bool = Fal
 TOY = Format(
     "toy",
     "a toy",
-    heads=("tests.formats.test_registry:MAGIC",),
+    magics=(MAGIC,),
     load="tests.formats.test_registry:read",
     describe="tests.formats.test_registry:facts",
     write="tests.formats.test_registry:write",

@@ -32,8 +32,9 @@ from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.quantized import Matrix
 from ffjax.formats.io.binary import Cursor
 from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.registry import FORMATS
 
-MAGIC = (793_712_314).to_bytes(4, "little")
+(MAGIC,) = FORMATS["fasttext"].magics
 OLDER, NEWER = 11, 12  # versions
 WITHOUT_MAGIC = 0
 """The version of files from before there was a magic number, in early 2017."""

@@ -1,3 +1,1 @@
 """finalfusion files (`.fifu`): a header, then chunks; `header` has the layout."""
-
-MAGIC = b"FiFu"

@@ -21,10 +21,11 @@ from enum import IntEnum, unique
 from typing import Any, NamedTuple
 
 from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.finalfusion import MAGIC
 from ffjax.formats.io.binary import ByteSource, Cursor, Output
 from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.registry import FORMATS
 
+(MAGIC,) = FORMATS["finalfusion"].magics
 VERSION = 0
 CHUNK_HEADER_BYTES = 12
 # Programs write at most four chunks; a list of millions would only keep a reader busy.

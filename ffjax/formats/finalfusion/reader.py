@@ -9,9 +9,15 @@ from typing import Any
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.finalfusion import MAGIC
 from ffjax.formats.finalfusion.chunks import READERS
-from ffjax.formats.finalfusion.header import STORAGES, VOCABS, ChunkId, ChunkInFile, find_chunks
+from ffjax.formats.finalfusion.header import (
+    MAGIC,
+    STORAGES,
+    VOCABS,
+    ChunkId,
+    ChunkInFile,
+    find_chunks,
+)
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.storage import Storage

@@ -32,7 +32,6 @@ from ffjax.formats.pickles.objects import array_of, attributes, text_of
 from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.tables.npy import read_npy
 
-MAGICS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _PACKAGES = ("gensim", "scipy")
 _HINT = (
     "Pickles are read as data, and nothing in them is run. If you trust the file, load it with "

@@ -21,6 +21,7 @@ import msgpack
 
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.registry import FORMATS
 from ffjax.formats.snapshot.arrays import (
     CHUNKED,
     EXT_CODES,
@@ -31,7 +32,7 @@ from ffjax.formats.snapshot.arrays import (
 
 Tree = dict[str, Any]
 
-MAGIC = b"\x83\xa5ffjax"
+(MAGIC,) = FORMATS["msgpack"].magics
 VERSION = 1
 TAIL = b"\xaazlib_crc32\xa8"
 _DIGITS = 8

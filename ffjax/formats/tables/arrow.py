@@ -26,7 +26,6 @@ from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
 from ffjax.formats.tables.columns import Batch, choose, is_words_file
 
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
-PARQUET_MAGIC, FILE_MAGIC, STREAM_MAGIC = b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff"
 FORMATS = ("parquet", "arrow", "arrow-stream")
 _BLOCK_BYTES = 1 << 22
 _WIDE_BYTES = 1 << 26  # read of many columns at a time, since each of them costs some work

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from ffjax.formats.io.binary import Array, ByteSource, Cursor
+from ffjax.formats.registry import FORMATS
 
-MAGIC = b"\x93NUMPY"
+(MAGIC,) = FORMATS["npy"].magics
 _MOST_HEADER_BYTES = 1 << 16
 _MOST_NDIM = 2
 _KINDS = "fiuSU"

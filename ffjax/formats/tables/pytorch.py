@@ -29,9 +29,10 @@ from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import text_of
 from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
+from ffjax.formats.registry import FORMATS
 from ffjax.formats.tables.columns import NamedArrays, choose_arrays
 
-MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+(MAGIC,) = FORMATS["pytorch"].magics
 _DATA = "/data.pkl"
 _DTYPES = {
     **{"Float": np.float32, "Half": np.float16, "Double": np.float64, "BFloat16": bfloat16},
