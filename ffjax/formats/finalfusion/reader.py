@@ -154,15 +154,15 @@ def read_embeddings(source: ByteSource, *, mmap: bool = False) -> Embeddings:
 
     metadata = metadata_chunk and _read(metadata_chunk)
     vocab, storage = _read(vocab_chunk), _read(storage_chunk, mmap)
-    norms = norms_chunk and _read(norms_chunk)
-    per_row = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
-    per_word = f"{vocab.n_word_rows}, one for each word"
     if len(storage) != vocab.upper_bound:
+        expected = f"{vocab.upper_bound}, one for each that the vocabulary addresses"
         body, start = storage_chunk.body, storage_chunk.start
-        raise body.error("rows", per_row, str(len(storage)), offset=start)
-    if norms_chunk and len(norms) != vocab.n_word_rows:
+        raise body.error("rows", expected, str(len(storage)), offset=start)
+    norms = norms_chunk and _read(norms_chunk)
+    if norms_chunk and norms is not None and len(norms) != vocab.n_word_rows:
+        expected, got = f"{vocab.n_word_rows}, one for each word", str(len(norms))
         body, start = norms_chunk.body, norms_chunk.start
-        raise body.error("number of norms", per_word, str(len(norms)), offset=start)
+        raise body.error("number of norms", expected, got, offset=start)
     return Embeddings(storage, vocab, norms, metadata)
 
 
