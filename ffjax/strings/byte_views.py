@@ -51,18 +51,31 @@ def byte_views(words: Any, offsets: Any = None) -> ByteViews:
         return _with_offsets(words, offsets)
     if isinstance(words, StringTable):
         return _between(words.host_data, words.host_offsets)
-    if isinstance(words, str | bytes | bytearray | memoryview):
-        raise TypeError(
-            f"`words`: expected a list of words, got the single word {words!r}. "
-            f"Write [{words!r}], or pass `offsets` for a buffer of many words."
-        )
-    if isinstance(words, np.ndarray):
-        return _numpy(words)
     if is_arrow(words):
         return _arrow(words)
-    if not isinstance(words, Iterable):
-        raise TypeError(f"`words`: expected a list of words, got {shown(words)}.")
+    check_several(words, "words", "word", " Pass `offsets` for a buffer of bytes.")
+    if isinstance(words, np.ndarray):
+        return _numpy(words)
     return ByteViews(*join_words(list(words)))
+
+
+def check_several(items: Any, name: str, what: str, hint: str = "") -> None:
+    """Checks that an argument is several words or texts: an iterable, or an array of strings."""
+    expected = f"`{name}`: expected a list of {what}s"
+    if isinstance(items, str | bytes | bytearray | memoryview):
+        raise TypeError(f"{expected}, got the single {what} {items!r}. Write [{items!r}].{hint}")
+    if not isinstance(items, Iterable):
+        raise TypeError(f"{expected}, got {shown(items)}.")
+    if not isinstance(items, np.ndarray):
+        return
+    if items.ndim != 1:
+        raise TypeError(
+            f"`{name}`: expected an array of one dimension, got shape {items.shape}. "
+            f"Use `{name}.ravel()`."
+        )
+    if items.dtype.kind not in "SUTO":
+        expected = f"expected an array of strings, got {items.dtype}"
+        raise TypeError(f"`{name}`: {expected}.{hint}")
 
 
 def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:
@@ -88,17 +101,7 @@ def _between(data: np.ndarray, offsets: np.ndarray) -> ByteViews:
 
 
 def _numpy(words: np.ndarray) -> ByteViews:
-    if words.ndim != 1:
-        raise TypeError(
-            f"`words`: expected an array of one dimension, got shape {words.shape}. "
-            "Use `words.ravel()`."
-        )
     kind, width, data = words.dtype.kind, words.dtype.itemsize, None
-    if kind not in "SUTO":
-        raise TypeError(
-            f"`words`: expected an array of strings, got {words.dtype}. "
-            "For a buffer of bytes pass `offsets`."
-        )
     if kind == "S" and width:
         data = np.ascontiguousarray(words).view(np.uint8)
     if kind == "U" and width and words.dtype.isnative:

@@ -24,8 +24,8 @@ _MIN_WIDTH = 16
 _COARSE_ROWS = 1024
 # The largest batch that `pack` makes if nearly all of it is padding.
 _MAX_PADDED_BYTES = 1 << 26
-# Words are gathered in blocks that stay in a CPU's cache.
-_GATHER_ROWS, _GATHER_BYTES = 1 << 14, 1 << 22
+# Words are gathered in blocks that stay in a CPU's cache; those of wider rows are copied singly.
+_GATHER_ROWS, _GATHER_BYTES, _GATHER_WIDTH = 1 << 14, 1 << 22, 1 << 10
 # The largest batch that `pack_ragged` makes of words that are longer than most.
 _BATCH_BYTES = 1 << 24
 
@@ -182,19 +182,17 @@ def _common_width(lengths: np.ndarray, n_rows: int) -> int:
     width = padded_size(longest, _MIN_WIDTH, coarse=n_rows <= _COARSE_ROWS)
     if n_rows <= _COARSE_ROWS and width <= _COARSE_ROWS:
         return width
-    best, fewest = width, n_rows * width
-    candidate = width // 2
-    while candidate >= _MIN_WIDTH:
-        n_bytes, narrow = n_rows * candidate, candidate
+
+    def n_bytes(narrow: int) -> int:
+        total = n_rows * narrow
         while narrow < width:
             wide = min(4 * narrow, width)
             n_longer = int(np.count_nonzero((lengths > narrow) & (lengths <= wide)))
-            n_bytes += _long_rows(n_longer, wide) * wide
+            total += _long_rows(n_longer, wide) * wide
             narrow = wide
-        if n_bytes < fewest:
-            best, fewest = candidate, n_bytes
-        candidate //= 2
-    return best
+        return total
+
+    return min((1 << i for i in range(width.bit_length() - 1, 3, -1)), key=n_bytes)
 
 
 def _long_rows(n: int, width: int) -> int:
@@ -207,32 +205,25 @@ def pack_views(words: ByteViews, n_rows: int, width: int, longest: int | None = 
     data, starts, lengths = words
     if longest is not None:
         lengths = np.where(lengths > longest, np.int32(-1), lengths)
+    n, sizes = len(lengths), np.maximum(lengths, 0)
     out, out_lengths = np.zeros((n_rows, width), np.uint8), np.full(n_rows, -1, np.int32)
-    out_lengths[: len(lengths)] = lengths
-    # Each word is copied into its row; `data` may end with the last word.
-    last_start = data.size - width
-    masks, unit = None, np.dtype(np.uint8)
-    if width % 8 == 0 and width <= 256:
-        # Masks that keep the first bytes of a row, eight bytes in a number.
-        in_word = np.arange(width) < np.arange(width + 1)[:, None]
-        masks, unit = (in_word * np.uint8(255)).view(np.uint64), np.dtype(np.uint64)
-    rows = out[: len(lengths)].view(unit)
-    # Overlapping rows of `width` bytes, one from each byte of the buffer that has so many.
-    shape, strides = (max(last_start + 1, 0), width // unit.itemsize), (1, unit.itemsize)
-    slices = np.ndarray(shape, unit, data, 0, strides) if last_start >= 0 else None
-    step = max(1, min(_GATHER_ROWS, _GATHER_BYTES // max(1, width)))
-    for begin in range(0, len(starts), step):
-        block = slice(begin, begin + step)
-        first, n_bytes = starts[block], np.maximum(lengths[block], 0)
-        if slices is not None:
-            # Words too near the end of the buffer read other bytes here and are replaced below.
-            gathered = slices[np.minimum(first, last_start)]
-            if masks is None:
-                gathered *= np.arange(width) < n_bytes[:, None]
-                rows[block] = gathered
-            else:
-                np.bitwise_and(gathered, masks[n_bytes], out=rows[block])
-        for i in np.flatnonzero((first > last_start) & (n_bytes > 0)) + begin:
-            row = data[starts[i] : starts[i] + lengths[i]]
-            out[i, : row.size], out[i, row.size :] = row, 0
+    out_lengths[:n] = lengths
+    last_start = data.size - width if width <= _GATHER_WIDTH else -1
+    if last_start >= 0:
+        unit = np.dtype(np.uint8 if width % 8 else np.uint64)
+        # Overlapping rows of `width` bytes, one from each byte of the buffer that has so many.
+        shape, strides = (last_start + 1, width // unit.itemsize), (1, unit.itemsize)
+        slices = np.ndarray(shape, unit, data, 0, strides)
+        # Masks keep the first bytes of a row.
+        masks = (np.arange(width) < np.arange(width + 1)[:, None]) * np.uint8(255)
+        masks, rows = masks.view(unit), out[:n].view(unit)
+        step = max(1, min(_GATHER_ROWS, _GATHER_BYTES // max(1, width)))
+        for begin in range(0, n, step):
+            block = slice(begin, begin + step)
+            gathered = slices[np.minimum(starts[block], last_start)]
+            np.bitwise_and(gathered, masks[sizes[block]], out=rows[block])
+    # Too near the end of the buffer, words got other bytes.
+    for i in np.flatnonzero((starts > last_start) & (sizes > 0)).tolist():
+        row = data[starts[i] : starts[i] + sizes[i]]
+        out[i, : row.size], out[i, row.size :] = row, 0
     return Strings(out, out_lengths)

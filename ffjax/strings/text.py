@@ -10,14 +10,18 @@ import jax
 import numpy as np
 
 from ffjax._internal.file_arguments import check_choice
-from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
+from ffjax.strings.byte_views import (
+    arrow_strings,
+    as_one_array,
+    byte_views,
+    check_several,
+    is_arrow,
+)
 from ffjax.strings.codec import decode_word, encode_word
 
 NEWLINES = ("error", " ", "")
 # What separates words for `embed_text`.
 _SEPARATORS = "\0\t\n\v\f\r "
-# Texts joined at a time: one character beyond ASCII widens all characters of a `str`.
-_JOINED = 64
 
 
 def text_bytes(text: Any, name: str = "text") -> np.ndarray:
@@ -99,18 +103,9 @@ def as_lines(
     if is_arrow(texts):
         lines = _arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines
-    items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
+    items = as_strings(texts, name)
     if not items:
         return b""
-    if not lowercase:
-        try:
-            groups = [items[i : i + _JOINED] for i in range(0, len(items), _JOINED)]
-            lines = b"".join([("\n".join(group) + "\n").encode() for group in groups])
-            if lines.count(b"\n") == len(items):
-                return lines
-        except (TypeError, UnicodeEncodeError):
-            pass  # others than `str`, or surrogates, which stand for bytes
-    items = as_strings(items, name)
     joined = "\n".join(items)
     if joined.count("\n") >= len(items):
         if newline == "error":
@@ -130,7 +125,12 @@ def as_lines(
 
 def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
     """Texts as a list of `str`; arguments as for `as_lines`."""
-    items = texts if isinstance(texts, list | tuple) else _listed(texts, name)
+    items = texts
+    if is_arrow(texts):
+        items = byte_views(texts).raw()
+    elif not isinstance(texts, list | tuple):
+        check_several(texts, name, "text")
+        items = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
     if set(map(type, items)) <= {str}:  # faster than to ask each
         return items
     for number, item in enumerate(items):
@@ -138,16 +138,6 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
             got = f"{type(item).__name__} {item!r} as text {number}"
             raise TypeError(f"`{name}`: expected str or bytes, got {got}.")
     return [decode_word(item) if isinstance(item, bytes) else item for item in items]
-
-
-def _listed(texts: Any, name: str) -> list[Any]:
-    try:
-        return byte_views(texts).raw()
-    except TypeError as error:  # which speaks of words, and of an argument that texts don't have
-        message = re.sub(r"(, or|\. For a buffer of bytes) pass `offsets`.*", ".", str(error))
-        message = message.replace("`words`", f"`{name}`").replace("of words", "of texts")
-        message = message.replace("single word", "single text")
-        raise TypeError(message) from error
 
 
 def simplify(text: np.ndarray, *, lowercase: bool, strip_punctuation: bool) -> np.ndarray:
