@@ -125,7 +125,7 @@ def as_lines(
 
 def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
     """Texts as a list of `str`; arguments as for `as_lines`."""
-    items = texts
+    items: Any = texts
     if is_arrow(texts):
         items = byte_views(texts).raw()
     elif not isinstance(texts, list | tuple):
@@ -177,16 +177,9 @@ def _punctuation() -> tuple[str, re.Pattern[str]]:
 
 
 def _arrow_lines(texts: Any, newline: str, name: str) -> bytes:
-    r"""Texts of an Arrow array as lines, empty ones for nulls; arguments as for `as_lines`.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> _arrow_lines(pa.array(["tea", None, "for\ntwo"]), " ", "texts")
-        b'tea\n\nfor two\n'
-    """
-    texts = arrow_strings(texts, name)
-    pa, pc = _pyarrow()
-    array = as_one_array(texts)
+    """Texts of an Arrow array as lines, empty ones for nulls; arguments as for `as_lines`."""
+    array = as_one_array(arrow_strings(texts, name))
+    _, pc = _pyarrow()
     lines = _joined(array)
     if lines.count(b"\n") > len(array):
         if newline == "error":

@@ -30,14 +30,14 @@ import numpy as np
 
 from ffjax.errors import FormatError
 
-_MODELS = ("WordPiece", "WordLevel", "BPE", "Unigram")
+_WORD_MODELS = ("WordPiece", "WordLevel")
+_MODELS = (*_WORD_MODELS, "BPE", "Unigram")
 _WHITE_SPACE = " \t\n\r"
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
-# Those that change words one by one, and those that divide text at white space, and then at least
-# words one by one.
-_LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+# Steps that divide text at white space; those that change or divide words one by one.
 _DIVIDING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
-_LOCAL_PRE_TOKENIZERS = _DIVIDING | {"Punctuation", "Digits", "ByteLevel", "Split"}
+_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+_LOCAL_STEPS = _DIVIDING | _NORMALIZERS | {"Punctuation", "Digits", "ByteLevel", "Split"}
 # Kinds of code points.
 _SPACE, _REMOVED, _CJK, _NONSPACING, _PUNCT = 1, 2, 4, 8, 16
 
@@ -144,24 +144,14 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
     has_flags = any(token.get(flag) for token in added_tokens for flag in _FLAGS)
     added_in_words = not any(set(_WHITE_SPACE) & set(content) for content in added)
     bert = None
-    if kind in ("WordPiece", "WordLevel") and unknown is not None and added_in_words:
-        bert = None if has_flags else _bert_text(tree)
+    if kind in _WORD_MODELS and unknown is not None and added_in_words and not has_flags:
+        bert = _bert_text(tree)
     prefix, longest = None, len(raw)
     if kind == "WordPiece":
         prefix = reader.get(model, "continuing_subword_prefix", str, "##")
         longest = reader.get(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
-    return TokenizerFile(
-        kind=kind,
-        vocab=vocab,
-        unknown=unknown,
-        truncation=truncation,
-        divides=divides,
-        bert=bert,
-        added=added,
-        prefix=prefix,
-        longest=longest,
-    )
+    return TokenizerFile(kind, vocab, unknown, truncation, divides, bert, added, prefix, longest)
 
 
 class _Reader(NamedTuple):
@@ -221,32 +211,29 @@ def _bert_text(tree: dict) -> BertText | None:
         return None
     lowercase = bool(normalizer.get("lowercase", True))
     accents = normalizer.get("strip_accents")
-    spaced_cjk = bool(normalizer.get("handle_chinese_chars", True))
-    strip_accents = lowercase if accents is None else bool(accents)
-    return BertText(spaced_cjk=spaced_cjk, strip_accents=strip_accents, lowercase=lowercase)
+    accents = lowercase if accents is None else bool(accents)
+    return BertText(bool(normalizer.get("handle_chinese_chars", True)), accents, lowercase)
 
 
 def _divides(tree: dict) -> bool:
     """Whether words between white space are tokenized one by one."""
+    normalizers = _steps(tree.get("normalizer"), "normalizers")
     steps = _steps(tree.get("pre_tokenizer"), "pretokenizers")
     if not steps or steps[0].get("type") not in _DIVIDING:
         return False
-    for step in steps:
-        is_metaspace = step.get("type") == "Metaspace"
-        # Otherwise the first word of a text begins differently.
-        if is_metaspace and step.get("prepend_scheme") not in ("always", "never"):
-            return False
-        if not is_metaspace and step.get("type") not in _LOCAL_PRE_TOKENIZERS:
-            return False
-    return all(map(_is_local, _steps(tree.get("normalizer"), "normalizers")))
+    return all(map(_is_local, [*normalizers, *steps]))
 
 
-def _is_local(normalizer: dict) -> bool:
-    """Whether a normalizer changes words one by one, and neither joins nor divides any."""
-    if normalizer.get("type") == "Replace":
-        pattern = (normalizer.get("pattern") or {}).get("String", " ")
-        return not set(_WHITE_SPACE) & set(pattern)
-    return normalizer.get("type") in _LOCAL_NORMALIZERS
+def _is_local(step: dict) -> bool:
+    """Whether a step changes or divides words one by one, and joins none."""
+    match step:
+        case {"type": "Replace"}:
+            pattern = (step.get("pattern") or {}).get("String", " ")
+            return not set(_WHITE_SPACE) & set(pattern)
+        case {"type": "Metaspace"}:
+            # Otherwise the first word of a text begins differently.
+            return step.get("prepend_scheme") in ("always", "never")
+    return step.get("type") in _LOCAL_STEPS
 
 
 def _steps(step: Any, name: str) -> list[dict]:

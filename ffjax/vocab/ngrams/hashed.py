@@ -65,17 +65,14 @@ class HashIndexer(NgramIndexer):
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        tree = super().to_tree()
-        if "buckets_exp" in tree:  # the name that it had at first
-            tree["bucket_exp"] = tree.pop("buckets_exp")
-        return tree
+        old_names = {"buckets_exp": "bucket_exp"}
+        return {old_names.get(name, name): x for name, x in super().to_tree().items()}
 
     @classmethod
     def from_tree(cls, tree: Any) -> "HashIndexer":
         """The indexer of a tree."""
-        settings = {name: x for name, x in tree.entries.items() if name != "kind"}
-        if "bucket_exp" in settings:
-            settings["buckets_exp"] = settings.pop("bucket_exp")
+        names: Any = {"bucket_exp": "buckets_exp"}
+        settings = {names.get(name, name): x for name, x in tree.entries.items() if name != "kind"}
         return tree.made(cls, **settings)
 
 
