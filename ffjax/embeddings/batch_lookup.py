@@ -14,10 +14,11 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ffjax._internal.cpus import in_order
 from ffjax.functional.lookup import lookup
-from ffjax.functional.oov import OOV_BATCHES, WIDE, known_vectors, oov_vectors, unknown_vectors
+from ffjax.functional.oov import OOV_BATCHES, WIDE, oov_vectors, unknown_vectors
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import FOUND_WORDS, LOOKUP_NUMBERS, NGRAMS, in_numpy
 from ffjax.kernels.normalize import unit_vector
+from ffjax.storage.norms import read_vectors
 from ffjax.storage.word_sums import sum_of_word
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.pack import pack_views
@@ -115,7 +116,7 @@ def read_rows(
         out = np.empty((n, storage.shape[1]), storage.dtype)
     work = n * storage.shape[1] * storage.host_cost
     if storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage):
-        return known_vectors(embeddings, ids, out, unnormalize=unnormalize)
+        return read_vectors(storage, embeddings.norms if unnormalize else None, ids, out)
     for start in range(0, n, _BLOCK_ROWS):
         block = ids[start : start + _BLOCK_ROWS]
         rows = np.full(_BLOCK_ROWS, -1, np.int32)

@@ -20,9 +20,9 @@ from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import FOUND_WORDS, all_on_host, in_numpy
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
-from ffjax.storage.dense import read_subset
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.norms import Norms
+from ffjax.storage.row_subset import read_subset
 from ffjax.strings.string_table import Strings
 from ffjax.vocab import Rows, SubwordVocab, Vocab
 

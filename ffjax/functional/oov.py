@@ -20,6 +20,7 @@ from ffjax.storage import Storage
 from ffjax.storage.explicit import takes_explicit
 from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
 from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.norms import read_vectors
 from ffjax.storage.word_sums import sum_of_word, sums_of_words
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import decode_word
@@ -92,26 +93,12 @@ def embed_in_numpy(
     ids, is_word = np.full(n, -1, np.int32), (lengths >= 0) & (lengths <= width)
     ids[is_word] = vocab.rows_of_numbers(vocab.find_on_host(words.take(is_word)))
     vectors, found = np.zeros((n, storage.shape[1]), storage.dtype), ids >= 0
-    known_vectors(embeddings, ids, vectors, unnormalize=unnormalize)
+    read_vectors(storage, embeddings.norms if unnormalize else None, ids, vectors)
     unknown = np.flatnonzero(is_word & ~found)
     if vocab.subword_indexer is not None and unknown.size:
         words = words.take(unknown)
         unknown_vectors(embeddings, words, unknown, vectors, found, unnormalize=unnormalize)
     return vectors, found
-
-
-def known_vectors(
-    embeddings: EmbeddingsLike, ids: np.ndarray, out: np.ndarray, *, unnormalize: bool
-) -> np.ndarray:
-    """Writes the vectors of known words, by their rows; those of ids below zero stay."""
-    exist = np.flatnonzero(ids >= 0)
-    norms = embeddings.norms if unnormalize else None
-    if norms is None:
-        out[exist] = embeddings.storage.read(ids[exist])
-    else:
-        rows, scale = norms.with_rows(embeddings.storage, ids[exist])
-        out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
-    return out
 
 
 def unknown_vectors(

@@ -1,15 +1,14 @@
-"""Dense storage: a matrix; and the few rows of any storage that a batch needs, as one."""
+"""Dense storage: a matrix."""
 
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32, Int32, Integer
+from jaxtyping import Float, Float32
 
-from ffjax._internal.arrays import AnyArray, padded_size, placed_array
-from ffjax._internal.distinct import distinct
+from ffjax._internal.arrays import AnyArray, placed_array
 from ffjax._internal.memmap import RowsInFile
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_rows, scatter_add
@@ -21,7 +20,6 @@ from ffjax.storage.base import (
     RowArrays,
     RowKey,
     Slots,
-    Storage,
     Vectors,
     written,
 )
@@ -151,20 +149,3 @@ def check_matrix(matrix: Any) -> None:
             f"{matrix.ndim} of {matrix.dtype}. "
             "Convert it first, as in `np.asarray(x, dtype=np.float32)`."
         )
-
-
-class RowSubset(NamedTuple):
-    """Some rows of a storage."""
-
-    rows: NdArray  # padded so that batches share compiled programs
-    ids: Integer[np.ndarray, " n_rows"]  # their numbers in the storage
-    positions: Int32[np.ndarray, "*batch"]  # of what was requested; -1 where that was negative
-
-
-def read_subset(storage: Storage, ids: Integer[np.ndarray, "*batch"]) -> RowSubset:
-    """Reads the rows that `ids` name, each once; negative ids name none."""
-    unique = distinct(ids[ids >= 0])
-    positions = np.where(ids < 0, -1, np.searchsorted(unique, ids)).astype(np.int32)
-    size = min(padded_size(len(unique), 0, coarse=True), max(len(storage), len(unique)))
-    padded = np.resize(unique, size).astype(np.int64)  # repeats rows that are read anyway
-    return RowSubset(unplaced(jax.device_put(storage.embedding(padded))), padded, positions)

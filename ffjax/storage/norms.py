@@ -102,3 +102,14 @@ def _unchecked(stored: Any, storage: Any, n_rows: int) -> Norms:
     norms = object.__new__(Norms)
     set_fields(norms, stored=stored, storage=storage, n_rows=n_rows)
     return norms
+
+
+def read_vectors(storage: Any, norms: Norms | None, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Writes rows of a storage, times their norms if there are any; ids below zero name none."""
+    exist = np.flatnonzero(ids >= 0)
+    if norms is None:
+        out[exist] = storage.read(ids[exist])
+    else:
+        rows, scale = norms.with_rows(storage, ids[exist])
+        out[exist] = rows.astype(np.float32, copy=False) * scale[:, None]
+    return out

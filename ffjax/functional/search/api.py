@@ -29,8 +29,8 @@ from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.search import Plan, best_of_rows
 from ffjax.kernels.top_k.tiling import Tiling, tiling_of
 from ffjax.storage import ShardedArray, Storage
-from ffjax.storage.dense import read_subset
 from ffjax.storage.explicit import takes_explicit
+from ffjax.storage.row_subset import read_subset
 
 _QUERIES = 1024  # queries whose rows are read from a file at a time
 
