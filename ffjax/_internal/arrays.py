@@ -115,8 +115,12 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return _aligned(np.zeros, shape, dtype)
 
 
-def read_array(source: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Reads an array at byte `start` onto the default device; on the CPU it is not copied."""
+def read_array(
+    source: Any, start: int, shape: tuple[int, ...], dtype: Any, *, mmap: bool = False
+) -> Any:
+    """Maps an array at byte `start`, or reads it onto the default device; the CPU's is no copy."""
+    if mmap and source.mappable and math.prod(shape):  # there are no empty maps
+        return source.map(start, shape, dtype)
     array = aligned_empty(shape, dtype)
     source.read_into(start, array)
     return jax.device_put(array)

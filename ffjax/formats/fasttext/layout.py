@@ -39,7 +39,7 @@ OLDER, NEWER = 11, 12  # versions
 WITHOUT_MAGIC = 0
 """The version of files from before there was a magic number, in early 2017."""
 _OLD_HEAD = struct.Struct("<12id3iq")  # up to the number of tokens
-SUPERVISED = "Supervised"
+SUPERVISED, _THRESHOLD = "Supervised", "sampling_threshold"
 # Settings that are numbers in the file and names in the metadata; the first name is 1.
 _NAMES = {
     "loss": ("HierarchicalSoftmax", "NegativeSampling", "Softmax", "OneVsAll"),
@@ -77,7 +77,8 @@ class Config(NamedTuple):
         begin = cursor.position
         values: dict[str, Any] = {}
         for name in cls._fields:
-            value = cursor.number(_code(name), name, *_BOUNDS.get(name, (None, None)))
+            code = "d" if name == _THRESHOLD else "i"
+            value = cursor.number(code, name, *_BOUNDS.get(name, (None, None)))
             values[name] = _NAMES[name][value - 1] if name in _NAMES else value
         config = cls(**values)
         if 0 < config.sampling_threshold < _LEAST_NORMAL:  # they have a mode and hashes instead
@@ -95,10 +96,9 @@ class Config(NamedTuple):
 
     def packed(self) -> bytes:
         """The settings as a file has them."""
-        numbers = []
-        for name, value in self._asdict().items():
-            numbers.append(_NAMES[name].index(value) + 1 if name in _NAMES else value)
-        return struct.pack("<" + "".join(map(_code, self._fields)), *numbers)
+        settings = self._asdict()
+        codes = {name: names.index(settings[name]) + 1 for name, names in _NAMES.items()}
+        return struct.pack("<12id", *(settings | codes).values())
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None, dims: int) -> "Config":
@@ -141,19 +141,13 @@ def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:
     return [name for name, value in (metadata or {}).items() if not _fits(name, value)]
 
 
-def _code(name: str) -> str:
-    return "d" if name == "sampling_threshold" else "i"
-
-
 def _fits(name: str, value: Any) -> bool:
     """Whether metadata of this name is a setting."""
-    if name not in Config._fields:
-        return False
     if name in _NAMES:
         return value in _NAMES[name]
-    if _code(name) == "d":
+    if name == _THRESHOLD:
         return type(value) in (int, float)
-    return type(value) is int and value in _I32
+    return name in Config._fields and type(value) is int and value in _I32
 
 
 class Model(NamedTuple):

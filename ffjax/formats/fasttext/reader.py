@@ -13,8 +13,6 @@ each word. A file never has a quantized output matrix and a dense input matrix: 
 nothing.
 """
 
-import math
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -195,9 +193,7 @@ class _Rows(NamedTuple):
         books, norms = self.matrix.codebooks, self.matrix.norms
         dtype, width = (_F32, self.dims) if books is None else (np.dtype("u1"), len(books))
         shape, start = (stop - first, width), self.matrix.start + first * width * dtype.itemsize
-        can_map = self.mmap and math.prod(shape)  # an empty map does not exist
-        read: Any = self.source.map if can_map else partial(read_array, self.source)
-        rows = read(start, shape, dtype)
+        rows = read_array(self.source, start, shape, dtype, mmap=self.mmap)
         if books is None:
             return NdArray(rows)
         norms = None if norms is None else norms[first:stop]

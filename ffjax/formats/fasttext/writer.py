@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arguments import check_instance
 from ffjax._internal.arrays import release_pages
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.pytree import equal
@@ -62,8 +63,7 @@ def write_fasttext(file: File, embeddings: Embeddings, *, drop_metadata: bool = 
         >>> ffjax.load_fasttext(path)["two"]
         array([0., 1.], dtype=float32)
     """
-    if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    check_instance("embeddings", embeddings, Embeddings)
     vocab, training = embeddings.vocab, embeddings.training
     if type(vocab) not in (FastTextVocab, SimpleVocab):
         raise TypeError(

@@ -80,9 +80,7 @@ def read_matrix(cursor: Cursor, *, mmap: bool = False) -> NdArray:
     shape = cursor.number("Q", "rows", 0, _MAX_ROWS), cursor.u32("dims")
     cursor.number("I", "type", TYPE_F32, TYPE_F32)
     _skip_padding(cursor)
-    matrix = _read_array(cursor, "matrix", shape, mmap=mmap)
-    cursor.finish()
-    return NdArray(matrix)
+    return NdArray(_read_array(cursor, "matrix", shape, mmap=mmap))
 
 
 def write_matrix(out: Output, storage: NdArray) -> None:
@@ -117,7 +115,7 @@ def read_quantized(cursor: Cursor, *, mmap: bool = False) -> QuantizedArray:
     norms = _read_array(cursor, "norms", (rows,)) if has_norms else None
     codes_at = cursor.position
     codes = _read_array(cursor, "codes", (rows, n_codes), np.uint8, mmap=mmap)
-    cursor.finish()
+    cursor.finish()  # the size, before any code is read
     _check_codes(cursor, codes_at, n_codes, centroids)
     return QuantizedArray(PQ(codebooks, projection), codes, norms)
 
@@ -141,9 +139,7 @@ def read_norms(cursor: Cursor) -> Norms:
     count = cursor.number("Q", "number of norms", 0, _MAX_ROWS)
     cursor.number("I", "type", TYPE_F32, TYPE_F32)
     _skip_padding(cursor)
-    norms = _read_array(cursor, "norms", (count,))
-    cursor.finish()
-    return Norms(norms)
+    return Norms(_read_array(cursor, "norms", (count,)))
 
 
 def write_norms(out: Output, norms: Norms) -> None:
@@ -175,10 +171,7 @@ def _read_array(
     if size > cursor.remaining:
         expected = f"{size} bytes for {' x '.join(map(str, shape))} numbers"
         raise cursor.error(field, expected, f"{cursor.remaining} before the end of the chunk")
-    start = cursor.skip(field, size)
-    if mmap and size and cursor.source.mappable:
-        return cursor.source.map(start, shape, dtype)
-    return read_array(cursor.source, start, shape, dtype)
+    return read_array(cursor.source, cursor.skip(field, size), shape, dtype, mmap=mmap)
 
 
 def _write_rows(out: Output, shape: tuple[int, int], blocks: Iterable[np.ndarray]) -> None:
@@ -201,7 +194,7 @@ def _host_blocks(array: Any) -> Iterator[np.ndarray]:
 
 def _check_codes(cursor: Cursor, start: int, n_codes: int, centroids: int) -> None:
     """Checks that each code has a centroid; with 256 of them all bytes do."""
-    codes = cursor.source.view(start, cursor.end)
+    codes = cursor.source.view(start, cursor.position)
     if centroids < 256 and codes.size and codes.max() >= centroids:
         i = int(np.argmax(codes >= centroids))
         row, column = divmod(i, n_codes)

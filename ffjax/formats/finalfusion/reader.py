@@ -185,7 +185,9 @@ def _not_embeddings(
 def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
     """Reads a chunk; storages may be mapped."""
     options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
-    return READERS[chunk.identifier](chunk.body, **options)
+    value = READERS[chunk.identifier](chunk.body, **options)
+    chunk.body.finish()
+    return value
 
 
 def _open(path: File | Stream) -> Any:

@@ -67,7 +67,6 @@ _SHORT_LENGTH = "_short_length"
 def read_simple(cursor: Cursor) -> SimpleVocab:
     """Reads the body of chunk 1."""
     words = read_strings(cursor, cursor.u64("number of words"), "word")
-    cursor.finish()
     return _build(cursor, words, SimpleVocab)
 
 
@@ -106,7 +105,6 @@ def read_explicit(cursor: Cursor) -> ExplicitVocab:
     min_n, max_n = _read_range(cursor)
     words = read_strings(cursor, n_words, "word")
     ngrams = read_strings(cursor, n_ngrams, "n-gram", with_rows=True)
-    cursor.finish()
     rows = _checked_rows(cursor, ngrams)
     indexer = _build(cursor, ngrams, ExplicitIndexer, min_n, max_n, rows)
     vocab = _build(cursor, words, ExplicitVocab, indexer)
@@ -137,7 +135,6 @@ def read_floret(cursor: Cursor) -> FloretVocab:
     seed = cursor.u32("seed")
     bow = cursor.text("begin-of-word marker", cursor.u32("length of the begin-of-word marker"))
     eow = cursor.text("end-of-word marker", cursor.u32("length of the end-of-word marker"))
-    cursor.finish()
     # finalfusion takes all n-grams, floret skips single characters at the edges. Where n-grams are
     # longer, the default is right for both, and their files become equal values.
     skip = min_n > 1
@@ -163,7 +160,6 @@ def _read_hashed(cursor: Cursor, field: str, most: int) -> tuple[StringList, Any
     min_n, max_n = _read_range(cursor)
     buckets = cursor.number("I", field, 1, most)
     words = read_strings(cursor, n_words, "word")
-    cursor.finish()
     return words, (buckets, min_n, max_n)
 
 

@@ -199,10 +199,6 @@ class _Member(io.RawIOBase):
     def __init__(self, archive: Archive, data: Any, at_end: Any = None, tar: Any = None) -> None:
         self._archive, self._data, self._at_end, self._tar = archive, data, at_end, tar
 
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
     def readinto(self, buffer: Any) -> int:
         """Fills the start of a buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")

@@ -135,8 +135,6 @@ class Array(NamedTuple):
 class Cursor:
     """A position in a stretch of a file, which errors call `chunk`."""
 
-    __slots__ = ("chunk", "end", "position", "source")
-
     def __init__(
         self, source: ByteSource, start: int = 0, end: int | None = None, chunk: str | None = None
     ) -> None:
@@ -149,17 +147,11 @@ class Cursor:
         return self.end - self.position
 
     def error(
-        self,
-        field: str,
-        expected: str,
-        got: str,
-        *,
-        offset: int | None = None,
-        hint: str | None = None,
+        self, field: str, expected: str, got: str, *, offset: int | None = None, **what: str | None
     ) -> FormatError:
         """An error about a field that begins at `offset`, by default at the position."""
         offset = self.position if offset is None else offset
-        what = {"field": field, "expected": expected, "got": got, "hint": hint}
+        what |= {"field": field, "expected": expected, "got": got}
         return self.source.error(offset=offset, chunk=self.chunk, **what)
 
     def claim(self, field: str, count: int, size: int = 1, *, offset: int | None = None) -> int:
@@ -235,8 +227,6 @@ class Cursor:
 
 class Output:
     """A binary file that is written from start to end; without a file it only counts bytes."""
-
-    __slots__ = ("_file", "position")
 
     def __init__(self, file: BufferedIOBase | RawIOBase | None, position: int = 0) -> None:
         self._file, self.position = file, position

@@ -50,10 +50,6 @@ class Decompressed(io.RawIOBase):
         self._pending = b""  # read, but not yet passed to a decoder
         self._n_in = self._n_out = 0
 
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
     def readinto(self, buffer: Any) -> int:
         """Fills the start of a buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")

@@ -179,10 +179,6 @@ class _Section(io.RawIOBase):
         self.file, self.start, self.stop = file, start, stop
         self._position = start
 
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
     def readinto(self, buffer: Any) -> int:
         """Fills the start of a buffer; 0 at the end."""
         view = memoryview(buffer).cast("B")[: self.stop - self._position]

@@ -63,7 +63,9 @@ def written(value, position: int = 0) -> bytes:
 def read_back(read, data: bytes, position: int = 0):
     """What a chunk at a position holds."""
     _, body = read_chunk_header(Cursor(fifu.memory(data), position))
-    return read(body)
+    value = read(body)
+    body.finish()
+    return value
 
 
 def same(a, b) -> bool:
