@@ -47,6 +47,12 @@ class Lines:
     values: Any  # float32 [lines, dims], or None if they are not asked for
     blank: int | None  # where the empty lines start that end the block
 
+    def words(self, text: np.ndarray) -> list[bytes]:
+        """The words, cut out of the block's bytes."""
+        data = text.tobytes()
+        spans = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return [data[start:end] for start, end in spans]
+
 
 def parse_lines(
     chunk: LineChunk, dims: int, fail: Fail, is_surplus: IsSurplus | None, values: bool

@@ -84,9 +84,8 @@ class TextTable:
     def _words(self, chunk: LineChunk, lossy: bool) -> tuple[list[bytes], int | None]:
         if not self.aligned and (plain := self._plain_words(chunk)) is not None:
             return plain, None
-        lines, text = self.parse(chunk, values=False), chunk.text.tobytes()
-        bounds = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
-        words = [text[start:end] for start, end in bounds]
+        lines = self.parse(chunk, values=False)
+        words = lines.words(chunk.text)
         for i, word in enumerate(words):
             try:
                 word.decode()
@@ -149,12 +148,12 @@ def open_table(
         sample = sample or first.text.tobytes().split(b"\n")[:1]
     dims = _count_dims(stream, sample) if dims is None else dims
     words = [fields.word_before(line, dims) for line in sample]
-    if not exact and not has_header and (hint := misread_hint(words, dims)):
+    if not exact and not has_header and (hint := _misread_hint(words, dims)):
         expected = f"a word and {counted(dims, 'value')}"
         raise stream.error(0, expected, fields.shown(sample[0]), hint=hint)
     chunks = chunks if first is None else chain([first], chunks)
-    is_surplus = None if exact else surplus_check(sample, dims, n_rows)
-    aligned = is_aligned(sample, dims, exact=exact)
+    is_surplus = None if exact else _surplus_check(sample, dims, n_rows)
+    aligned = _is_aligned(sample, dims, exact=exact)
     return TextTable(stream, dims, n_rows, chunks, is_surplus, aligned)
 
 
@@ -184,7 +183,7 @@ def _count_dims(stream: Stream, lines: list[bytes]) -> int:
     return dims
 
 
-def misread_hint(words: list[bytes], dims: int) -> str | None:
+def _misread_hint(words: list[bytes], dims: int) -> str | None:
     """What to do if the first words begin with a line of dimensions, or end with values."""
     match = _HEADER_AND_WORD.fullmatch(words[0])
     if match and int(match[1]) == dims:
@@ -201,7 +200,7 @@ def misread_hint(words: list[bytes], dims: int) -> str | None:
     return None
 
 
-def surplus_check(lines: list[bytes], dims: int, n_rows: int | None) -> IsSurplus:
+def _surplus_check(lines: list[bytes], dims: int, n_rows: int | None) -> IsSurplus:
     """Which words of several fields have values in them.
 
     A first line `rows dims` settles that the `2.7` of `python 2.7` belongs to the word, unless most
@@ -216,7 +215,7 @@ def surplus_check(lines: list[bytes], dims: int, n_rows: int | None) -> IsSurplu
     return fields.count_values if n_long > 1 else fields.ends_with_value
 
 
-def is_aligned(lines: list[bytes], dims: int, *, exact: bool) -> bool:
+def _is_aligned(lines: list[bytes], dims: int, *, exact: bool) -> bool:
     """Whether runs of spaces or tabs separate fields, as in columns, and are not part of words.
 
     They do if most lines have runs between their values, or most words would end with a space. If

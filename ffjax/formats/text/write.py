@@ -1,18 +1,20 @@
 """Writing text: a word and its values on each line, with or without a first line `rows dims`."""
 
-from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
 from typing import Any, Unpack
-
-import numpy as np
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
+from ffjax.errors import FormatError
 from ffjax.formats.io.binary import File
+from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows import export
 from ffjax.formats.text import fields
 from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.lines import IsSurplus
-from ffjax.formats.text.table import is_aligned, misread_hint, surplus_check
+from ffjax.formats.text.table import open_table
+from ffjax.strings.string_table import StringTable
 
 
 def write_text(
@@ -106,50 +108,47 @@ def _write(
 ) -> None:
     check_separator(sep)
     embeddings = export.check_plain(embeddings, "text files", options)
-    table, separator = embeddings.vocab.table, sep.encode()
+    table, dims = embeddings.vocab.table, embeddings.dims
     export.check_without("\n", table, "text files")
-    is_surplus = _check_first_lines(embeddings, unnormalize, separator, header=header)
+    if not header and not len(table):
+        raise ValueError(
+            "`embeddings`: expected words, since without them text without a line of dimensions "
+            "says nothing, got an empty vocabulary. Write text with dimensions."
+        )
+    head = f"{len(table)} {dims}\n".encode() if header else b""
+    lines = next(_line_blocks(embeddings, unnormalize, sep), [])[: fields.SAMPLE_LINES]
+    is_surplus = _check_first_words(table, head, lines) if lines else fields.holds_values
     for i in export.words_with(table, *b" \t\r").tolist():
         word = table.raw(i)
         if is_surplus(word) or (len(sep) > 1 and b" ".join(fields.FIELD.findall(word)) != word):
             raise _ambiguous(word)
     with open_output(path) as out:
-        if header:
-            out.write(f"{len(table)} {embeddings.dims}\n".encode())
-        for words, rows in export.word_blocks(embeddings, unnormalize):
-            out.write(b"\n".join(_lines(words, rows, separator)) + b"\n")
+        out.write(head)
+        for lines in _line_blocks(embeddings, unnormalize, sep):
+            out.write(b"\n".join(lines) + b"\n")
 
 
-def _lines(words: list[bytes], rows: np.ndarray, separator: bytes) -> list[bytes]:
-    values = format_rows(rows)
-    return [word + separator + text for word, text in zip(words, values, strict=True)]
+def _line_blocks(embeddings: Embeddings, unnormalize: bool, sep: str) -> Iterator[list[bytes]]:
+    separator = sep.encode()
+    for words, rows in export.word_blocks(embeddings, unnormalize):
+        values = format_rows(rows)
+        yield [word + separator + text for word, text in zip(words, values, strict=True)]
 
 
-def _check_first_lines(
-    embeddings: Embeddings, unnormalize: bool, separator: bytes, *, header: bool
-) -> IsSurplus:
-    """Checks that a reader understands the first lines; which words it takes for values."""
-    words, rows = next(export.word_blocks(embeddings, unnormalize), ([], None))
-    if rows is None:
-        if header:
-            return fields.holds_values
-        raise ValueError(
-            "`embeddings`: expected words, since without them text without a line of dimensions "
-            "says nothing, got an empty vocabulary. Write text with dimensions."
-        )
-    words, dims = words[:fields.SAMPLE_LINES], embeddings.dims
-    lines = _lines(words, rows[: len(words)], separator)
-    misread = fields.mark_bytes(lines[0]) or fields.ends_with_cr(b"\n".join(lines))
-    if not header and (misread or misread_hint(words, dims)):
-        raise _ambiguous(words[0])
-    if len(separator) == 1 and is_aligned(lines, dims, exact=False):
-        raise _ambiguous(next(word for word in words if word[-1:] in (b" ", b"\t")))
-    is_surplus = surplus_check(lines, dims, len(embeddings.vocab) if header else None)
-    counts = list(map(fields.count_values, lines))
-    usual = Counter(filter(None, counts)).most_common(1)
-    if not header and usual and usual[0][0] != dims:
-        raise _ambiguous(words[next(i for i, count in enumerate(counts) if count != dims)])
-    return is_surplus
+def _check_first_words(words: StringTable, head: bytes, lines: list[bytes]) -> IsSurplus:
+    """Checks that a reader finds the words of the first lines; which words it takes for values."""
+    text = head + b"\n".join(lines)
+    try:
+        table = open_table(Stream(None, BytesIO(text)), has_header=bool(head), limit=len(lines))
+        chunk = next(table.chunks)
+        first_words = table.parse(chunk, values=False).words(chunk.text)
+    except FormatError as error:
+        number = text.count(b"\n", len(head), error.offset)
+        raise _ambiguous(words.raw(number)) from error
+    for i, word in enumerate(first_words):
+        if word != words.raw(i):
+            raise _ambiguous(words.raw(i))
+    return table.is_surplus or fields.ends_with_value
 
 
 def _ambiguous(word: bytes) -> ValueError:
