@@ -25,8 +25,8 @@ from ffjax.formats.word2vec_rows import check_head
 
 Rows = TypeVar("Rows", bound=Sized)
 
-_SAMPLE_BYTES = 1 << 20
 _LF, _SPACE = b"\n "
+_ROWS = "a word and its values on each line"
 _MATRIX = {"storage": "NdArray", "dtype": "float32"}
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
@@ -127,9 +127,8 @@ def open_table(
     if has_header:
         n_rows, declared = header.read_header(stream)
         if dims not in (None, declared):
-            raise ValueError(
-                f"`dims`: expected {declared}, as the file's first line says, got {dims}."
-            )
+            expected = f"expected {declared}, as the file's first line says"
+            raise ValueError(f"`dims`: {expected}, got {dims}.")
         dims = declared
         match = header.HEADER.match(stream.head(header.HEADER_BYTES))
         if dims > 1 and match is not None and (int(match[1]), int(match[2])) == (n_rows, dims):
@@ -137,21 +136,14 @@ def open_table(
             where = {"chunk": "line 2", "hint": "Remove one of them."}
             raise stream.error(stream.position, expected, got, **where)
         header.check_rows(stream, n_rows, 2 * dims + 1, limit, header.no_header_hint(dims))
-    chunks = cut_lines(stream, line=2 if has_header else 1)
-    first = next(chunks, None)
-    if first is None and dims is None:
-        expected = "a word and its values on each line"
-        raise stream.error(0, expected, "an empty file")
-    sample: list[bytes] = []
-    if first is not None:
-        sample = first.text[:_SAMPLE_BYTES].tobytes().split(b"\n")[:-1][:fields.SAMPLE_LINES]
-        sample = sample or first.text.tobytes().split(b"\n")[:1]
-    dims = _count_dims(stream, sample) if dims is None else dims
-    words = [fields.word_before(line, dims) for line in sample]
-    if not exact and not has_header and (hint := _misread_hint(words, dims)):
-        expected = f"a word and {counted(dims, 'value')}"
-        raise stream.error(0, expected, fields.shown(sample[0]), hint=hint)
-    chunks = chunks if first is None else chain([first], chunks)
+    chunks, sample = cut_lines(stream, line=2 if has_header else 1), []
+    if (first := next(chunks, None)) is not None:
+        sample = first.first(fields.SAMPLE_LINES).text.tobytes().split(b"\n")[:-1]
+        chunks = chain([first], chunks)
+    elif dims is None:
+        raise stream.error(0, _ROWS, "an empty file")
+    if dims is None:
+        dims = _count_dims(stream, sample)
     is_surplus = None if exact else _surplus_check(sample, dims, n_rows)
     aligned = _is_aligned(sample, dims, exact=exact)
     return TextTable(stream, dims, n_rows, chunks, is_surplus, aligned)
@@ -162,25 +154,23 @@ def _count_dims(stream: Stream, lines: list[bytes]) -> int:
     counts = Counter(filter(None, map(fields.count_values, lines)))
     first, n_lines = lines[0], sum(bool(line.strip()) for line in lines)
     if not counts or 2 * counts.total() < n_lines:
-        expected = "a word and its values on each line"
         text = b"\n".join(lines)
         hint = fields.table_hint(text) if fields.is_plain(text) else None
-        raise stream.error(0, expected, fields.shown(first), hint=hint)
+        raise stream.error(0, _ROWS, fields.shown(first), hint=hint)
     dims, n_rows = counts.most_common(1)[0]
-    expected = f"a word and {counted(dims, 'value')}"
-    are_names = [field[:1].isalpha() for field in first.split()[-dims:]]
-    is_table = 2 * n_rows > n_lines
-    if is_table and fields.count_values(first) == 0 and are_names == [True] * dims:
+    n_values, most = fields.count_values(first), max(counts)
+    names, match = first.split()[-dims:], _LONG_HEADER.fullmatch(first)
+    words = [fields.word_before(line, dims) for line in lines]
+    if 2 * n_rows > n_lines and not n_values and sum(x[:1].isalpha() for x in names) == dims:
         hint = "If these are names of columns, remove the line, as in `tail -n +2 OLD > NEW`."
-        raise stream.error(0, expected, fields.shown(first), hint=hint)
-    match = _LONG_HEADER.fullmatch(first)
-    if match and max(counts) == int(match[1]):
-        got, hint = fields.shown(first), "That is a line of dimensions with too many digits."
-        raise stream.error(0, f"a word and {counted(max(counts), 'value')}", got, hint=hint)
-    if dims > 1 and fields.count_values(first) == 1 and header.HEADER.fullmatch(first + b"\n"):
+    elif match and most == int(match[1]):
+        dims, hint = most, "That is a line of dimensions with too many digits."
+    elif dims > 1 and n_values == 1 and header.HEADER.fullmatch(first + b"\n"):
         hint = "That is a line of dimensions; `load_text_dims` reads files with one."
-        raise stream.error(0, expected, fields.shown(first), hint=hint)
-    return dims
+    elif (hint := _misread_hint(words, dims)) is None:
+        return dims
+    expected = f"a word and {counted(dims, 'value')}"
+    raise stream.error(0, expected, fields.shown(first), hint=hint)
 
 
 def _misread_hint(words: list[bytes], dims: int) -> str | None:
