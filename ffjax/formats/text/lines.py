@@ -13,7 +13,7 @@ that slow path alone decides what is an error.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,20 +61,10 @@ def parse_lines(
 
     Words that are `is_surplus` are an error. Without `values` fields are counted, not read.
     """
-    buffer, n_bytes, n_lines, blank = chunk.buffer, chunk.n_bytes, chunk.n_lines, None
-    if n_lines * (2 * dims + 1) > n_bytes:
-        # Some lines are too short, and `dims` values for each may not fit in memory. All that is
-        # not an error is empty lines at the end.
-        block = _Block(buffer, n_lines, dims, fail, None, has_values=False)
-        block.starts[1:] = np.flatnonzero(chunk.text == _LF) + PAD + 1
-        block.slow[:], block.n = True, n_lines
-        lines = block.finish()
-        if (blank := lines.blank) is not None:
-            n_bytes, n_lines = blank, len(lines.starts)
-    block = _Block(buffer, n_lines, dims, fail, is_surplus, has_values=values)
-    start, stop, size = PAD, PAD + n_bytes, _SEARCH_BYTES
+    block = _Block(chunk, dims, fail, is_surplus, has_values=values)
+    start, stop, size = PAD, PAD + chunk.n_bytes, _SEARCH_BYTES
     while start < stop:
-        text = buffer[start : min(start + size, stop)]
+        text = chunk.buffer[start : min(start + size, stop)]
         separators = np.flatnonzero(text <= _SPACE)
         kinds = np.take(text, separators)
         feeds = np.flatnonzero(kinds == _LF)
@@ -85,30 +75,27 @@ def parse_lines(
         block.add(separators, kinds[: len(separators)], feeds)
         start = int(separators[-1]) + 1
     block.read_long()
-    lines = block.finish()
-    return lines if blank is None else replace(lines, blank=blank)
+    return block.finish()
 
 
 class _Block:
     """A block of lines that is being parsed; all positions are indices into the buffer."""
 
     def __init__(
-        self,
-        buffer: np.ndarray,
-        n_lines: int,
-        dims: int,
-        fail: Fail,
-        is_surplus: IsSurplus | None,
-        *,
-        has_values: bool,
+        self, chunk: LineChunk, dims: int, fail: Fail, is_surplus: Any, *, has_values: bool
     ) -> None:
-        self.buffer, self.dims, self.fail, self.is_surplus = buffer, dims, fail, is_surplus
+        self.buffer, self.dims = chunk.buffer, dims
+        self.fail, self.is_surplus = fail, is_surplus
+        n_lines = chunk.n_lines
+        # If there are more, some are empty or an error, and `dims` values for each may not fit in
+        # memory.
+        self.n_most = min(n_lines, chunk.n_bytes // (2 * dims + 1))
         self.starts = np.empty(n_lines + 1, np.int64)  # of the lines, and where the last one ends
         self.starts[0] = PAD
         self.word_ends = np.empty(n_lines, np.int64)
         self.slow = np.zeros(n_lines, bool)  # lines to be read one at a time
         self.surplus = np.zeros(n_lines, bool)  # lines whose word holds separators
-        self.values: Any = np.empty((n_lines, dims), np.float32) if has_values else None
+        self.values: Any = np.empty((self.n_most, dims), np.float32) if has_values else None
         self.scratch: Any = Scratch(max(_BLOCK_NUMBERS, dims)) if has_values else None
         self.n = 0
         # Numbers that the fast way can't read: entries of `values`, starts, ends.
@@ -119,6 +106,9 @@ class _Block:
         lines = slice(self.n, self.n + len(feeds))
         self.n = lines.stop
         self.starts[lines.start + 1 : lines.stop + 1] = separators[feeds] + 1
+        if self.n > self.n_most:
+            self.slow[lines] = True
+            return
         bounds, slow, self.surplus[lines] = self._bounds(separators, kinds, feeds)
         self.word_ends[lines] = bounds[:, 0]
         if self.values is None:
@@ -185,30 +175,26 @@ class _Block:
 
     def finish(self) -> Lines:
         """Reads the slow lines and drops the empty ones at the end."""
-        n = self.n
+        n, blank = self.n, None
         if self.is_surplus is not None:
             for line in np.flatnonzero(self.surplus & ~self.slow).tolist():
                 self._check_word(line, int(self.word_ends[line]))
         for line in np.flatnonzero(self.slow).tolist():
-            end = self._read_line(line)
-            if end is not None:
-                self.word_ends[line] = end
-            elif line < n:
-                n = line
-        blank = int(self.starts[n]) - PAD if n < self.n else None
+            if not FIELD.search(self._line(line)):
+                n, blank = line, int(self.starts[line]) - PAD
+                break
+            self.word_ends[line] = self._read_line(line)
         if n < self.n and FIELD.search(self.buffer[self.starts[n] : self.starts[self.n]]):
             expected = f"a word and {counted(self.dims, 'value')}"
             raise self.fail(blank, expected, "an empty line")
         values = None if self.values is None else self.values[:n]
         return Lines(self.starts[:n] - PAD, self.word_ends[:n] - PAD, values, blank)
 
-    def _read_line(self, line: int) -> int | None:
-        """Reads one line by itself: the end of its word, or `None` if the line is empty."""
+    def _read_line(self, line: int) -> int:
+        """Reads one line by itself, and returns the end of its word."""
         start, dims = int(self.starts[line]), self.dims
         text = self._line(line)
         matches = list(FIELD.finditer(text))
-        if not matches:
-            return None
         offset, count = start - PAD, len(matches) - (matches[0].start() == 0)
         if count < dims:
             separator, hint = fields.other_separator(text), None
