@@ -13,7 +13,7 @@ from ffjax.formats.gensim.model import Model, Ngrams, open_model
 from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.values import Raw, TextRun
-from ffjax.formats.rows.row_blocks import to_storage
+from ffjax.formats.rows.row_blocks import read_floats, to_storage
 from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable
@@ -67,20 +67,19 @@ def load_gensim(
         if repeats and (pair := table.first_duplicate()) is not None:
             got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
             raise model.error("words", "each word once", got)
-        vectors, ngrams = model.vectors(), model.ngrams()
+        vectors, ngrams, n = model.vectors(), model.ngrams(), len(table)
         if ngrams is None:
-            rows = _map(vectors, len(table)) if mmap else _read(vectors, len(table))
+            rows = _map(vectors, n) if mmap else read_floats(vectors, slice(n))
             return Embeddings(to_storage(rows), SimpleVocab.of_different(table))
         indexer = _indexer(model, ngrams, table)
         vocab = FastTextVocab(table, indexer)
+        n_ngrams = ngrams.rows.shape[0]
         if mmap:
-            word_rows = NdArray(_map(vectors, len(table)))
-            ngram_rows = NdArray(_map(ngrams.rows, ngrams.rows.shape[0]))
+            word_rows, ngram_rows = NdArray(_map(vectors, n)), NdArray(_map(ngrams.rows, n_ngrams))
             return Embeddings(ComposedArray(word_rows, table, ngram_rows, indexer), vocab)
-        n, n_ngrams = len(table), ngrams.rows.shape[0]
         rows = aligned_empty((n + n_ngrams, vectors.shape[1]), np.float32)
-        _read_into(vectors, rows[:n])
-        _read_into(ngrams.rows, rows[n:])
+        read_floats(vectors, slice(n), rows[:n])
+        read_floats(ngrams.rows, slice(n_ngrams), rows[n:])
         storage, norms = compose_rows(rows, table, indexer)
         return Embeddings(storage, vocab, norms)
 
@@ -125,21 +124,6 @@ def _indexer(model: Model, ngrams: Ngrams, table: StringTable) -> FastTextIndexe
     except (IndexError, OverflowError, TypeError, ValueError) as error:
         expected = "a bucket for each row of `vectors_ngrams`"
         raise model.error("hash2index", expected, str(error)) from error
-
-
-def _read(array: Array, n: int) -> np.ndarray:
-    """The first rows, in memory; 16-bit floats stay what they are."""
-    dtype = np.float16 if array.dtype.itemsize == 2 else np.float32
-    rows = aligned_empty((n, array.shape[1]), dtype)
-    _read_into(array, rows)
-    return rows
-
-
-def _read_into(array: Array, rows: np.ndarray) -> None:
-    if array.dtype == rows.dtype and not array.fortran_order:
-        return array.source.read_into(array.start, rows)
-    with np.errstate(over="ignore"):
-        rows[:] = array.view()[: len(rows)]
 
 
 def _map(array: Array, n: int) -> np.ndarray:

@@ -12,11 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import counted
 from ffjax._internal.memmap import FileRows, release_array_pages
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
+from ffjax.formats.io.binary import Array
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.rows.encodings import not_utf8
 from ffjax.kernels.unit_length import row_norms, unit_length
@@ -164,6 +166,20 @@ def collect(blocks: Blocks, rows: RowBuffer | FileRows | None = None) -> Embeddi
         matrix = matrix[: len(ids)]
     norms = Norms(lengths) if blocks.unit else None
     return Embeddings(to_storage(matrix), vocab, norms, blocks.metadata)
+
+
+def read_floats(array: Array, rows: Any, out: np.ndarray | None = None) -> np.ndarray:
+    """Some rows in memory, or the first ones in `out`: floats of 16 or 32 bits."""
+    values = array.view()[rows]
+    if out is None:
+        is_half = array.dtype.newbyteorder("=") == np.float16
+        out = aligned_empty(values.shape, np.float16 if is_half else np.float32)
+    if isinstance(rows, slice) and array.dtype == out.dtype and not array.fortran_order:
+        array.source.read_into(array.start, out)
+    else:
+        with np.errstate(over="ignore"):
+            out[:] = values
+    return out
 
 
 def to_storage(matrix: np.ndarray) -> NdArray:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.file_arguments import check_file, check_limit, check_no_limit, counted
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.metadata import Metadata
@@ -18,7 +17,7 @@ from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_stream
-from ffjax.formats.rows.row_blocks import to_storage
+from ffjax.formats.rows.row_blocks import read_floats, to_storage
 from ffjax.formats.spacy import layout
 from ffjax.formats.spacy.key_rows import KeyRows, read_key_rows
 from ffjax.formats.spacy.layout import KEY_ROWS, KEYS, STRINGS, VocabFolder, symbols
@@ -176,14 +175,9 @@ def _floret_vocab(files: VocabFolder, settings: layout.Settings, n_rows: int) ->
             hint = "Read the table of floret itself, if there is one."
             raise cursor.error("minn", "1 or more", got, offset=0, hint=hint)
         try:
-            indexer = FloretIndexer(
-                n_rows,
-                settings.minn,
-                settings.maxn,
-                n_hashes=settings.hash_count,
-                seed=settings.hash_seed,
-                skip_edge_unigrams=False,
-            )
+            hashing: dict[str, Any] = {"n_hashes": settings.hash_count, "seed": settings.hash_seed}
+            hashing["skip_edge_unigrams"] = False
+            indexer = FloretIndexer(n_rows, settings.minn, settings.maxn, **hashing)
             return FloretVocab(indexer, bow=settings.bow, eow=settings.eow)
         except ValueError as error:
             raise cursor.error("settings", "those of floret", str(error), offset=0) from error
@@ -196,8 +190,4 @@ def _storage(array: Array, is_used: np.ndarray, mmap: bool) -> NdArray:
         rows = slice(0, len(rows))
         if mmap and (mapped := array.map()) is not None:
             return to_storage(mapped[rows])
-    values = array.view()[rows]
-    dtype = np.float16 if array.dtype == np.float16 else np.float32
-    matrix = aligned_empty(values.shape, dtype)
-    matrix[:] = values
-    return to_storage(matrix)
+    return to_storage(read_floats(array, rows))

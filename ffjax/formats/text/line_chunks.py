@@ -35,10 +35,6 @@ class LineChunk:
         feeds = np.flatnonzero(self.text == _LF)[:n_lines]
         return replace(self, n_bytes=int(feeds[-1]) + 1, n_lines=len(feeds))
 
-    def line_at(self, offset: int) -> int:
-        """The number of the line that has the byte at `offset` of `text`."""
-        return self.line + int(np.count_nonzero(self.text[:offset] == _LF))
-
 
 def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
     """Reads a stream in chunks of complete lines; the last line gets an LF if it has none."""

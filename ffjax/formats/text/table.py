@@ -54,8 +54,8 @@ class TextTable:
 
         def fail(offset: int, *what: str, **where: str | None) -> FormatError:
             start = int(in_chunk(offset))
-            line = f"line {chunk.line_at(start)}"
-            return self.stream.error(chunk.offset + start, *what, chunk=line, **where)
+            line = chunk.line + np.count_nonzero(chunk.text[:start] == _LF)
+            return self.stream.error(chunk.offset + start, *what, chunk=f"line {line}", **where)
 
         lines = parse_lines(squeezed, self.dims, fail, self.is_surplus, values)
         blank = None if lines.blank is None else chunk.offset + int(in_chunk(lines.blank))
