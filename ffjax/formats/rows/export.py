@@ -122,7 +122,11 @@ def word_blocks(
 
 
 def row_blocks(
-    embeddings: Embeddings, unnormalize: bool, *, by_row: bool = False
+    embeddings: Embeddings,
+    unnormalize: bool,
+    *,
+    by_row: bool = False,
+    n_bytes: int = _BLOCK_BYTES,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
     """Which words a block has, their vectors as in `word_blocks`, and their norms if any.
 
@@ -134,7 +138,7 @@ def row_blocks(
     composed: Any = storage if norms is not None and norms.on_demand else None
     if composed is None and norms is not None:
         norms = np.asarray(norms)
-    step = max(1, _BLOCK_BYTES // max(4 * embeddings.dims, 1))
+    step = max(1, n_bytes // max(4 * embeddings.dims, 1))
     for start in range(0, n, step):
         stop = min(start + step, n)
         ids = slice(start, stop) if row_ids is None else row_ids[start:stop]

@@ -27,8 +27,7 @@ from ffjax.formats.tables.columns import Batch, choose, is_words_file
 
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 FORMATS = ("parquet", "arrow", "arrow-stream")
-_BLOCK_BYTES = 1 << 22
-_WIDE_BYTES = 1 << 26  # read of many columns at a time, since each of them costs some work
+_BLOCK_BYTES, _READ_BYTES = 1 << 22, 1 << 24
 _STRINGS = {"string", "large_string", "string_view"}
 
 
@@ -55,16 +54,15 @@ class ArrowTable(NamedTuple):
         """The first rows in batches of a few megabytes."""
         names = [name for name in (self.words, *self.vectors, self.norms) if name is not None]
         row_bytes = max(4 * self.dims, 1)
-        step = max(1, _BLOCK_BYTES // row_bytes)
-        n_read = step if len(self.vectors) < 2 else max(1, _WIDE_BYTES // row_bytes)
-        first = 0
+        step, first = max(1, _BLOCK_BYTES // row_bytes), 0
         with arrow_errors(self.source.name, self.format):
+            n_read = max(1, _READ_BYTES // row_bytes)
             for data in _read_batches(self.source, self.format, names, n_read):
                 for start in range(0, data.num_rows, step):
                     batch = data.slice(start, min(step, n_rows - first))
                     words = None if self.words is None else self._words(batch, first)
                     norms = None if self.norms is None else batch.column(self.norms).to_numpy()
-                    yield Batch(words, self._matrix(batch, first), norms)
+                    yield Batch(first, words, self._matrix(batch, first), norms)
                     self.source.release_pages(0, len(self.source))
                     first += batch.num_rows
                     if first == n_rows:
@@ -104,20 +102,20 @@ class ArrowTable(NamedTuple):
         """The vectors of a batch, in place if they lie so."""
         from pyarrow import types
 
-        if not self.vectors:
-            return np.empty((batch.num_rows, 0), np.float32)
         columns = [batch.column(name) for name in self.vectors]
         for name, column in zip(self.vectors, columns, strict=True):
             self._check_no_null(column, name, first)
+        if not columns:
+            return np.empty((batch.num_rows, 0), np.float32)
         if types.is_floating(columns[0].type):
             return np.stack([column.to_numpy() for column in columns], axis=1)
         (column,) = columns
         if not types.is_fixed_size_list(column.type):
             column.validate(full=True)
             lengths = column.value_lengths().to_numpy()
-            if (lengths != self.dims).any():
-                i = int(np.argmax(lengths != self.dims))
-                raise self._error(first + i, f"{self.dims} numbers", str(lengths[i]))
+            if len(wrong := np.flatnonzero(lengths != self.dims)):
+                got = str(lengths[wrong[0]])
+                raise self._error(first + int(wrong[0]), f"{self.dims} numbers", got)
         numbers = column.flatten()
         self._check_no_null(numbers, self.vectors[0], first, self.dims)
         return numbers.to_numpy(zero_copy_only=False).reshape(-1, self.dims)
@@ -165,20 +163,22 @@ def open_arrow(
     file = source.name
     with arrow_errors(file, format):
         with _reader(source, format) as reader:
-            is_parquet = format == "parquet"
-            schema = reader.schema_arrow if is_parquet else reader.schema
-            n_rows = reader.metadata.num_rows if is_parquet else 0
-        if not is_parquet:
-            batches = _read_batches(source, format, schema.names[:1], 0)
-            n_rows = sum(batch.num_rows for batch in batches)
+            if format == "parquet":
+                schema, n_rows = reader.schema_arrow, reader.metadata.num_rows
+            else:
+                schema = reader.schema
+                batches = _read_batches(source, format, schema.names[:1], 0)
+                n_rows = sum(batch.num_rows for batch in batches)
         fields = {field.name: field.type for field in schema}
     tags = schema.metadata or {}
     is_exact = VERSION_KEY in tags and words is vectors is None
     word = None if is_words_file(words, fields) else _word_column(fields, words, file)
-    columns = _vector_columns(fields, vectors, file) if has_vectors else []
     norm = "norm" if is_exact and "norm" in fields else None
-    with arrow_errors(file, format):
-        dims, dtype = _dims(source, format, fields, columns) if has_vectors else (0, "")
+    columns, dims, dtype = [], 0, ""
+    if has_vectors:
+        columns = _vector_columns(fields, vectors, file)
+        with arrow_errors(file, format):
+            dims, dtype = _dims(source, format, fields, columns)
     limit = ALLOWANCE_BYTES + RATIO * len(source)
     if not 0 <= 4 * n_rows * dims <= limit:
         got = f"{n_rows} rows of {dims} numbers"
@@ -215,11 +215,11 @@ def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int
 def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
     from pyarrow import types
 
-    strings = []
-    for column, kind in fields.items():
-        text = kind.value_type if types.is_dictionary(kind) else kind
-        if str(text) in _STRINGS:
-            strings.append(column)
+    texts = {
+        column: kind.value_type if types.is_dictionary(kind) else kind
+        for column, kind in fields.items()
+    }
+    strings = [column for column, kind in texts.items() if str(kind) in _STRINGS]
     return choose("words", name, strings, fields, file)
 
 
@@ -227,13 +227,13 @@ def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list
     """The column of lists, or the columns of floats; `name` may be a pattern of these."""
     from pyarrow import types
 
-    def is_list(kind: Any) -> bool:
-        tests = (types.is_fixed_size_list, types.is_list, types.is_large_list)
-        if not any(test(kind) for test in tests):
-            return False
-        return types.is_floating(kind.value_type) or types.is_integer(kind.value_type)
-
-    lists = [column for column, kind in fields.items() if is_list(kind)]
+    is_list = (types.is_fixed_size_list, types.is_list, types.is_large_list)
+    is_number = (types.is_floating, types.is_integer)
+    lists = [
+        column
+        for column, kind in fields.items()
+        if any(test(kind) for test in is_list) and any(test(kind.value_type) for test in is_number)
+    ]
     columns = [column for column, kind in fields.items() if types.is_floating(kind)]
     if name is not None:
         columns = [column for column in columns if fnmatchcase(column, name)]

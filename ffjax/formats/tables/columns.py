@@ -35,11 +35,12 @@ _REQUIRED = {_MATRIX: ("f4", 2), _BYTES: ("u1", 1), _OFFSETS: ("i8", 1)}
 
 
 class Batch(NamedTuple):
-    """Rows of a table as they lie in the file.
+    """Rows of a table as they lie in the file, and the number of the first.
 
     `words` are strings of Arrow or NumPy, or bytes and offsets; `None` if they come from elsewhere.
     """
 
+    first: int
     words: Any
     rows: np.ndarray
     norms: np.ndarray | None
@@ -131,18 +132,16 @@ class NamedArrays(NamedTuple):
 
     def batches(self, n_rows: int) -> Iterator[Batch]:
         """The first rows in batches of a few megabytes."""
-        arrays = self.vectors, self.words, self.offsets, self.norms
-        rows, words, offsets, norms = (None if x is None else x.view() for x in arrays)
-        assert rows is not None
-        source = self.vectors.source
+        rows, source = self.vectors.view(), self.vectors.source
+        optional = self.words, self.offsets, self.norms
+        words, offsets, norms = (None if x is None else x.view() for x in optional)
         step = max(1, _BLOCK_BYTES // max(1, 4 * self.dims))
         for start in range(0, n_rows, step):
-            stop = min(start + step, n_rows)
-            strings: Any = None if words is None else words[start:stop]
+            block = slice(start, min(start + step, n_rows))
+            strings: Any = None if words is None else words[block]
             if offsets is not None:
-                strings = words, offsets[start : stop + 1]
-            lengths = None if norms is None else norms[start:stop]
-            yield Batch(strings, rows[start:stop], lengths)
+                strings = words, offsets[start : block.stop + 1]
+            yield Batch(start, strings, rows[block], None if norms is None else norms[block])
             source.release_pages(0, len(source))
 
 

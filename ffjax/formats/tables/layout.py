@@ -64,10 +64,10 @@ def _npz(stack: ExitStack, stream: Stream, words: Any, vectors: str | None) -> N
         source = stack.enter_context(open_source(member))
         arrays[name.removesuffix(".npy")] = read_npy(source, name, any_kind=True)
     chosen = choose_arrays(arrays, words, vectors, stream.file)
-    for name, array in arrays.items():
-        is_of_words = array.dtype.hasobject and array.shape == (chosen.n_rows,)
-        if words is None and chosen.words is None and is_of_words:
-            read_npy(array.source, name)  # an error, which says that words are objects
+    if words is None and chosen.words is None:
+        for name, array in arrays.items():
+            if array.dtype.hasobject and array.shape == (chosen.n_rows,):
+                read_npy(array.source, name)  # an error, which says that words are objects
     return chosen
 
 

@@ -31,22 +31,22 @@ from ffjax.vocab import SimpleVocab
 class TableOptions(TypedDict, total=False):
     """How to read a table, as in `load`."""
 
-    mmap: bool
-    unit: bool
     lossy: bool
     limit: int | None
     words: Any
     vectors: str | None
 
 
-def read_table(stream: Stream, format: str, **options: Unpack[TableOptions]) -> Embeddings:
+def read_table(
+    stream: Stream, format: str, *, mmap: bool = False, **options: Unpack[TableOptions]
+) -> Embeddings:
     """Reads a table; with `mmap` its vectors are mapped if they lie in the file as in a storage.
 
     Vectors are scaled to unit length, and `norms` holds the lengths that they had. Files that ffjax
     wrote have norms beside the vectors, and are read as they were.
     """
-    with _open(stream, format, options) as table:
-        if options.get("mmap") and (mapped := table.mapped()) is not None:
+    with _open(stream, format, **options) as table:
+        if mmap and (mapped := table.mapped()) is not None:
             return mapped
         with table.blocks(unit=True) as blocks:
             return collect(blocks, RowBuffer(blocks.dims, table.n_rows))
@@ -54,82 +54,81 @@ def read_table(stream: Stream, format: str, **options: Unpack[TableOptions]) -> 
 
 @contextmanager
 def read_table_blocks(
-    stream: Stream, format: str, **options: Unpack[TableOptions]
+    stream: Stream, format: str, *, unit: bool = False, **options: Unpack[TableOptions]
 ) -> Iterator[Blocks]:
     """Opens a table to read it in blocks."""
-    with _open(stream, format, options) as table:
-        with table.blocks(options.get("unit", False)) as blocks:
-            yield blocks
+    with _open(stream, format, **options) as table, table.blocks(unit) as blocks:
+        yield blocks
 
 
 @contextmanager
-def _open(stream: Stream, format: str, options: TableOptions) -> Iterator["_Table"]:
-    words = options.get("words")
-    with open_layout(stream, format, words, options.get("vectors")) as layout:
-        yield _Table(stream, layout, words, options.get("limit"), options.get("lossy", False))
-
-
-class _Rows(NamedTuple):
-    """Rows of a table, their words, and the number of the first."""
-
-    first: int
-    words: StringTable
-    batch: Batch
-
-
-class _Table:
-    """An open table, of which the first `n_rows` are read."""
-
-    def __init__(
-        self, stream: Stream, layout: Layout, words: Any, limit: int | None, lossy: bool
-    ) -> None:
-        self._file, self._layout, self._lossy = stream.file, layout, lossy
-        self._words: StringTable | None = None  # if they do not come with the vectors
-        path, n_words = stream.file, layout.n_words
+def _open(
+    stream: Stream,
+    format: str,
+    words: Any = None,
+    vectors: str | None = None,
+    limit: int | None = None,
+    lossy: bool = False,
+) -> Iterator["_Table"]:
+    with open_layout(stream, format, words, vectors) as layout:
+        path, n_words, words_table = stream.file, layout.n_words, None
         if layout.words is None:
             path = words_beside(stream.file) if words is None else words
-            self._words = read_words(path)
-            n_words = len(self._words)
-        if n_words != layout.n_rows:
-            expected = f"{layout.n_rows} words, one for each vector"
+            words_table = read_words(path)
+            n_words = len(words_table)
+        n_rows = layout.n_rows
+        if n_words != n_rows:
+            expected = f"{n_rows} words, one for each vector"
             raise FormatError(path, field="words", expected=expected, got=str(n_words))
-        self.n_rows = layout.n_rows if limit is None else min(limit, layout.n_rows)
         metadata_in(layout, stream.file)  # an error if it is not TOML
-        self._metadata = None if layout.toml is None else Metadata.from_toml(layout.toml)
+        metadata = None if layout.toml is None else Metadata.from_toml(layout.toml)
+        n_rows = n_rows if limit is None else min(limit, n_rows)
+        yield _Table(stream.file, layout, words_table, n_rows, lossy, metadata)
+
+
+class _Table(NamedTuple):
+    """An open table, of which the first `n_rows` are read."""
+
+    file: Any
+    layout: Layout
+    words: StringTable | None  # if they do not come with the vectors
+    n_rows: int
+    lossy: bool
+    metadata: Metadata | None
 
     def mapped(self) -> Embeddings | None:
         """The embeddings with mapped vectors, unless that is impossible or words are repeated.
 
         Vectors without norms are scaled when they are read, as those of mapped fastText models.
         """
-        if (matrix := self._layout.map()) is None:
+        if (matrix := self.layout.map()) is None:
             return None
-        tables, lengths = [], [np.empty(0)]
-        for rows in self._batches():
-            tables.append(self._checked(rows))
-            batch = rows.batch
-            lengths.append(np.empty(0) if batch.norms is None else batch.norms)
+        tables, lengths = [], [np.empty(0, np.float32)]
+        for batch in self.layout.batches(self.n_rows):
+            tables.append(self._words_of(batch))
+            if batch.norms is not None:
+                lengths.append(batch.norms)
         table = StringTable.concat(tables)
         storage, norms = NdArray(matrix[: self.n_rows]), None
-        if not self._layout.is_exact:
+        if not self.layout.is_exact:
             storage = ComposedArray(storage, table)
             norms = Norms.of_storage(storage, len(table))
-        elif self._layout.norms is not None:
-            norms = Norms(np.concatenate(lengths).astype(np.float32))
+        elif self.layout.norms is not None:
+            norms = Norms(np.concatenate(lengths, dtype=np.float32))
         try:
             vocab = SimpleVocab(table)
         except ValueError:
             return None
-        return Embeddings(storage, vocab, norms, self._metadata)
+        return Embeddings(storage, vocab, norms, self.metadata)
 
     @contextmanager
     def blocks(self, unit: bool) -> Iterator[Blocks]:
         """All rows in blocks, scaled to unit length if `unit`, unless ffjax wrote the file."""
-        layout = self._layout
+        layout = self.layout
         is_unit = layout.norms is not None if layout.is_exact else unit
 
-        def block(item: _Rows) -> Block:
-            words, batch = self._checked(item), item.batch
+        def block(batch: Batch) -> Block:
+            words = self._words_of(batch)
             with np.errstate(over="ignore"):
                 # What lies in the file is copied.
                 rows = np.require(batch.rows, np.float32, ["C", "W"])
@@ -138,51 +137,45 @@ class _Table:
                 return Block(words, rows, norms.astype(np.float32), 0)
             return Block(words, rows, *(unit_length if unit else row_norms)(rows))
 
-        with closing(in_order(block, self._batches())) as blocks:
-            yield Blocks(layout.dims, self.n_rows, blocks, None, is_unit, self._metadata)
+        with closing(in_order(block, layout.batches(self.n_rows))) as blocks:
+            yield Blocks(layout.dims, self.n_rows, blocks, None, is_unit, self.metadata)
 
-    def _batches(self) -> Iterator[_Rows]:
-        """The rows to read, in batches."""
-        first = 0
-        for batch in self._layout.batches(self.n_rows):
-            stop, words = first + len(batch.rows), batch.words
-            if self._words is not None:
-                words = self._words.host_data, self._words.host_offsets[first : stop + 1]
-            yield _Rows(first, _table_of(words, self._file), batch)
-            first = stop
-
-    def _checked(self, rows: _Rows) -> StringTable:
-        """The words of some rows, which are UTF-8."""
-        words = rows.words
-        invalid = words.first_invalid()
+    def _words_of(self, batch: Batch) -> StringTable:
+        """The words of a batch, which are UTF-8."""
+        words = batch.words
+        if self.words is not None:
+            stop = batch.first + len(batch.rows)
+            words = self.words.host_data, self.words.host_offsets[batch.first : stop + 1]
+        table = _table_of(words, self.file)
+        invalid = table.first_invalid()
         if invalid is None:
-            return words
-        if self._lossy:
-            return words.replace_invalid()
+            return table
+        if self.lossy:
+            return table.replace_invalid()
         index, byte, reason = invalid
         raise FormatError(
-            self._file,
-            chunk=f"row {rows.first + index + 1} of {self._layout.n_rows}",
+            self.file,
+            chunk=f"row {batch.first + index + 1} of {self.layout.n_rows}",
             field="word",
             expected="UTF-8",
-            got=f"{words.raw(index)!r}, where byte {byte} is wrong ({reason})",
+            got=f"{table.raw(index)!r}, where byte {byte} is wrong ({reason})",
             hint="`lossy=True` replaces bytes that are not UTF-8.",
         )
 
 
 def _table_of(words: Any, file: Any) -> StringTable:
     """Strings of Arrow or NumPy, or bytes and their offsets, as a table."""
-    field = "words.offsets" if isinstance(words, tuple) else "words"
+    has_offsets = isinstance(words, tuple)
     try:
-        if isinstance(words, tuple):
+        if has_offsets:
             return StringTable.from_buffer(*words)
         data, starts, lengths = byte_views(words)
+        return StringTable.from_spans(data, starts, starts + lengths)
     except ValueError as error:  # or code points that do not exist
-        expected, got = "where each word begins", str(error)
-        if field == "words":
-            expected = "strings"
-        raise FormatError(file, field=field, expected=expected, got=got) from error
-    return StringTable.from_spans(data, starts, starts + lengths)
+        field, expected = "words", "strings"
+        if has_offsets:
+            field, expected = "words.offsets", "where each word begins"
+        raise FormatError(file, field=field, expected=expected, got=str(error)) from error
 
 
 def read_words(file: Any) -> StringTable:
@@ -217,11 +210,7 @@ def read_words(file: Any) -> StringTable:
 
 
 def _lines(source: ByteSource) -> StringTable:
-    data = source.view(0, len(source))
-    ends = np.flatnonzero(data == ord("\n"))
-    if len(data) and data[-1] != ord("\n"):
-        ends = np.append(ends, len(data))
-    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
-    if len(ends) and (ends > starts).all() and (data[ends - 1] == ord("\r")).all():
-        ends = ends - 1
-    return StringTable.from_spans(data, starts, ends)
+    lines = bytes(source.data).removesuffix(b"\n").split(b"\n") if len(source) else []
+    if all(line.endswith(b"\r") for line in lines):
+        lines = [line[:-1] for line in lines]
+    return StringTable.from_strings(lines)

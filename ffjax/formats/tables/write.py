@@ -84,21 +84,24 @@ def write_safetensors(path: File, embeddings: Embeddings, **options: Unpack[Colu
 def write_parquet(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes a Parquet file: columns of words, vectors and norms."""
     _, pq = require_arrow("writing Parquet files")
-    schema = _schema(embeddings, "Parquet files", options)
     # Bytes of the same weight in all numbers of a column come together, and compress.
     layout: Any = {"use_dictionary": False, "use_byte_stream_split": ["vector.list.element"]}
     layout |= {"compression": "zstd", "compression_level": 1}
+    schema = _schema(embeddings, "Parquet files", options)
     with open_output(path) as out, pq.ParquetWriter(out, schema, **layout) as writer:
-        for batch in _batches(embeddings, schema, options):
-            writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+        _write_batches(writer, embeddings, schema, options)
 
 
 def write_arrow(path: File, embeddings: Embeddings, **options: Unpack[ColumnOptions]) -> None:
     """Writes an Arrow file with one batch of rows, so that they can be mapped."""
     pa, _ = require_arrow("writing Arrow files")
     schema = _schema(embeddings, "Arrow files", options)
+    norms = np.ones(len(embeddings.vocab), np.float32)
     with FileRows(embeddings.dims, output_folder(path)) as spool, open_output(path) as out:
-        batch = _one_batch(embeddings, schema, _unnormalizes(options), spool)
+        for block, rows, scale in export.row_blocks(embeddings, _unnormalizes(options)):
+            spool.append(rows)
+            norms[block] = 1 if scale is None else scale
+        batch = _batch(embeddings, schema, 0, spool.finish(), norms)
         with pa.ipc.new_file(out, schema) as writer:
             writer.write_batch(batch)
 
@@ -110,8 +113,7 @@ def write_arrow_stream(
     pa, _ = require_arrow("writing Arrow streams")
     schema = _schema(embeddings, "Arrow streams", options)
     with open_output(path) as out, pa.ipc.new_stream(out, schema) as writer:
-        for batch in _batches(embeddings, schema, options):
-            writer.write_batch(batch)
+        _write_batches(writer, embeddings, schema, options)
 
 
 def _unnormalizes(options: Mapping[str, Any]) -> bool:
@@ -174,48 +176,24 @@ def _schema(embeddings: Embeddings, what: str, options: Mapping[str, Any]) -> An
     return pa.schema(fields, tags)
 
 
-def _batches(embeddings: Embeddings, schema: Any, options: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows in batches of `_GROUP_BYTES`, at least one."""
-    dims, n = embeddings.dims, len(embeddings.vocab)
-    step = max(1, _GROUP_BYTES // (4 * dims))
-    rows, norms = np.empty((min(step, n), dims), np.float32), np.ones(min(step, n), np.float32)
-    first = stop = 0
-    for block, vectors, scale in export.row_blocks(embeddings, _unnormalizes(options)):
-        if block.stop - first > step:
-            yield _batch(embeddings, schema, first, rows[: stop - first], norms)
-            first = stop
-        stop = block.stop
-        rows[block.start - first : stop - first] = vectors
-        norms[block.start - first : stop - first] = 1 if scale is None else scale
-    yield _batch(embeddings, schema, first, rows[: stop - first], norms)
+def _write_batches(
+    writer: Any, embeddings: Embeddings, schema: Any, options: Mapping[str, Any]
+) -> None:
+    """Writes the rows in batches of `_GROUP_BYTES`."""
+    unnormalize = _unnormalizes(options)
+    for block, rows, norms in export.row_blocks(embeddings, unnormalize, n_bytes=_GROUP_BYTES):
+        writer.write_batch(_batch(embeddings, schema, block.start, rows, norms))
 
 
-def _one_batch(embeddings: Embeddings, schema: Any, unnormalize: bool, spool: FileRows) -> Any:
-    """All rows in one batch: those of the storage, or a copy in a temporary file."""
-    norms = np.ones(len(embeddings.vocab), np.float32)
-    rows = embeddings.storage.host_matrix()
-    if rows is None or unnormalize or len(rows) != len(norms) or not rows.flags.c_contiguous:
-        for block, vectors, scale in export.row_blocks(embeddings, unnormalize):
-            spool.append(vectors)
-            norms[block] = 1 if scale is None else scale
-        rows = spool.finish()
-    elif embeddings.norms is not None:
-        norms = np.asarray(embeddings.norms, np.float32)
-    return _batch(embeddings, schema, 0, rows, norms)
-
-
-def _batch(
-    embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: np.ndarray
-) -> Any:
+def _batch(embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: Any) -> Any:
     import pyarrow as pa
 
-    numbers = pa.array(np.ascontiguousarray(rows).reshape(-1))
     columns = {
         "word": word_array(embeddings.vocab.table, first, len(rows)),
-        "vector": pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type),
-        "norm": pa.array(norms[: len(rows)]),
+        "vector": pa.FixedSizeListArray.from_arrays(rows.ravel(), embeddings.dims),
+        "norm": norms,
     }
-    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+    return pa.record_batch({name: columns[name] for name in schema.names}, schema)
 
 
 def word_array(table: StringTable, first: int, n: int) -> Any:
