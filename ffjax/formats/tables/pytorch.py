@@ -19,7 +19,7 @@ See https://github.com/pytorch/pytorch/blob/main/torch/serialization.py.
 from collections.abc import Callable
 from contextlib import ExitStack
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from ml_dtypes import bfloat16
@@ -27,7 +27,7 @@ from ml_dtypes import bfloat16
 from ffjax.formats.io.binary import Array, ByteSource, Cursor
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.objects import text_of
+from ffjax.formats.pickles.objects import attributes, text_of
 from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.registry import FORMATS
 from ffjax.formats.tables.columns import NamedArrays, choose_arrays
@@ -45,34 +45,22 @@ _HINT = (
     "alone with PyTorch, as in `torch.save(model.state_dict(), path)`."
 )
 _MAX_VALUES = 1 << 20
+_REBUILD = "torch._utils._rebuild_tensor_v2"
+
+
+# Where the numbers of a storage begin and end, and whether they are big endian.
+_Storage: TypeAlias = tuple[ByteSource, int, int, bool]
+# A pickled object, the machine that read it, and what finds the storage with a key; the last
+# argument is the offset for errors.
+_Object: TypeAlias = tuple[Any, Machine, Callable[[str, int], _Storage]]
 
 
 class _Tensor(NamedTuple):
-    """A matrix: its storage, and where in it the matrix begins."""
+    """A matrix, whose `start` counts from the start of its storage."""
 
-    key: str
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, int]
-    is_fortran: bool
-    record: Record
-
-
-class _Storage(NamedTuple):
-    """Where the numbers of a storage begin and end, and whether they are big endian."""
-
-    source: ByteSource
-    start: int
-    stop: int
-    is_big: bool
-
-
-class _Object(NamedTuple):
-    """A pickled object, the machine that read it, and what finds the storages of its tensors."""
-
-    machine: Machine
-    value: Any
-    find_storage: Callable[[_Tensor], _Storage]
+    array: Array
+    key: str  # of the storage
+    offset: int  # of the record in the pickle
 
 
 def is_pytorch(names: list[str]) -> bool:
@@ -84,38 +72,36 @@ def open_pytorch(
     stack: ExitStack, stream: Stream, words: Any, vectors: str | None
 ) -> NamedArrays:
     """The matrix and, if the file has a list of them, the words."""
-    is_zip = stream.folder is not None
-    machine, value, find_storage = (_read_zip if is_zip else _read_legacy)(stack, stream)
+    read = _read_legacy if stream.folder is None else _read_zip
+    value, machine, find_storage = read(stack, stream)
     tensors, lists = _collect(machine, value)
-    sizes = {tensor.shape[0] for tensor in tensors.values()}
-    strings = next((name for name, texts in lists.items() if len(texts) in sizes), None)
-    texts = [] if strings is None else lists[strings]
-    if strings is not None and vectors is None:
-        tensors = {name: x for name, x in tensors.items() if x.shape[0] == len(texts)}
-    arrays = {
-        name: Array(machine.source, 0, tensor.dtype, tensor.shape, tensor.is_fortran)
-        for name, tensor in tensors.items()
-    }
-    if strings is not None:
+    arrays = {name: tensor.array for name, tensor in tensors.items()}
+    sizes = {array.shape[0] for array in arrays.values()}
+    strings = next((name for name, texts in lists.items() if len(texts) in sizes), "")
+    texts = lists.get(strings, [])
+    if texts:
+        if vectors is None:
+            arrays = {name: x for name, x in arrays.items() if x.shape[0] == len(texts)}
         arrays[strings] = Array(machine.source, 0, np.dtype("S"), (len(texts),))
     chosen = choose_arrays(arrays, words, vectors, stream.file)
     matrix = chosen.vectors
-    tensor = next(tensors[name] for name, array in arrays.items() if array is matrix)
-    source, start, stop, is_big = find_storage(tensor)
-    start += tensor.offset * matrix.dtype.itemsize
+    tensor = next(tensor for tensor in tensors.values() if tensor.array is matrix)
+    source, start, stop, is_big = find_storage(tensor.key, tensor.offset)
+    start += matrix.start
     if start + matrix.nbytes > stop:
         expected = f"{matrix.nbytes} bytes of a storage"
         got = f"{max(stop - start, 0)} before its end"
-        raise machine.error(expected, got, field="tensor", offset=tensor.record.offset)
+        raise machine.error(expected, got, field="tensor", offset=tensor.offset)
     dtype = matrix.dtype.newbyteorder(">" if is_big else "<")
     chosen = chosen._replace(vectors=matrix._replace(source=source, start=start, dtype=dtype))
     if chosen.words is None:
         return chosen
     raw = [bytes(machine.raw(text)) for text in texts]
     offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
-    joined = (np.frombuffer(b"".join(raw), np.uint8), offsets)
-    file = stream.file
-    data, starts = (Array(ByteSource(file, x.tobytes()), 0, x.dtype, x.shape) for x in joined)
+    joined = np.frombuffer(b"".join(raw), np.uint8)
+    data, starts = (
+        Array(ByteSource(stream.file, x.tobytes()), 0, x.dtype, x.shape) for x in (joined, offsets)
+    )
     return chosen._replace(words=data, offsets=starts)
 
 
@@ -130,17 +116,15 @@ def _read_zip(stack: ExitStack, stream: Stream) -> _Object:
     prefix = data.removesuffix("data.pkl")
     machine = Machine(opened(data), _PACKAGES, hint=_HINT, has_storages=True)
 
-    def find_storage(tensor: _Tensor) -> _Storage:
-        name, order = f"{prefix}data/{tensor.key}", f"{prefix}byteorder"
-        if name not in folder.names:
-            offset = tensor.record.offset
+    def find_storage(key: str, offset: int) -> _Storage:
+        name, order = f"{prefix}data/{key}", f"{prefix}byteorder"
+        if name not in folder:
             raise machine.error("a member of the archive", name, field="key", offset=offset)
-        is_big = order in folder.names and bytes(opened(order).data) == b"big"
+        is_big = order in folder and bytes(opened(order).data) == b"big"
         source = opened(name)
-        return _Storage(source, 0, len(source), is_big)
+        return source, 0, len(source), is_big
 
-    value, _ = machine.run()
-    return _Object(machine, value, find_storage)
+    return machine.run()[0], machine, find_storage
 
 
 def _read_legacy(stack: ExitStack, stream: Stream) -> _Object:
@@ -152,25 +136,20 @@ def _read_legacy(stack: ExitStack, stream: Stream) -> _Object:
         value, position = machine.run(position)
         values.append(value)
     _, _, system, value, keys = values
-    entries = system.items if isinstance(system, Entries) else []
-    settings = {text_of(machine, key): setting for key, setting in in_pairs(entries)}
+    is_big = attributes(machine, system).get("little_endian") is False
 
-    def find_storage(tensor: _Tensor) -> _Storage:
+    def find_storage(key: str, offset: int) -> _Storage:
         dtypes = dict(_key_and_dtype(machine, reference) for reference in machine.storages)
         cursor = Cursor(source, position, chunk="storages")
-        for key in _spans(keys if isinstance(keys, list) else []):
-            text = text_of(machine, key)
-            n_values = cursor.number("q", "numel", 0)
-            itemsize = dtypes[text].itemsize if text in dtypes else 1
-            size = cursor.claim("numel", n_values, itemsize)
-            start = cursor.skip("numbers", size)
-            if text == tensor.key:
-                is_big = settings.get("little_endian") is False
-                return _Storage(source, start, start + size, is_big)
-        offset = tensor.record.offset
-        raise machine.error("the key of a storage", tensor.key, field="key", offset=offset)
+        for text in _spans(keys if isinstance(keys, list) else []):
+            name, n_values = text_of(machine, text), cursor.number("q", "numel", 0)
+            itemsize = dtypes[name].itemsize if name in dtypes else 1
+            start = cursor.skip("numbers", cursor.claim("numel", n_values, itemsize))
+            if name == key:
+                return source, start, cursor.position, is_big
+        raise machine.error("the key of a storage", key, field="key", offset=offset)
 
-    return _Object(machine, value, find_storage)
+    return value, machine, find_storage
 
 
 def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str, list[Raw]]]:
@@ -181,30 +160,29 @@ def _collect(machine: Machine, value: Any) -> tuple[dict[str, _Tensor], dict[str
     pending, visited = [("", value)], set()
     while pending:
         name, value = pending.pop()
-        if id(value) in visited or len(visited) > _MAX_VALUES:
+        is_new = id(value) not in visited and len(visited) <= _MAX_VALUES
+        if not is_new or not isinstance(value, Record | Entries | list | tuple):
             continue
-        if isinstance(value, Record | Entries | list | tuple):
-            visited.add(id(value))
+        visited.add(id(value))
+        items: list[tuple[str, Any]] = []
         if (tensor := _tensor(machine, value)) is not None:
             tensors[name or "tensor"] = tensor
         elif isinstance(value, list | tuple):
             if value and all(isinstance(item, Raw | TextRun) for item in value):
                 lists[name or "words"] = _spans(value)
             else:
-                named = [(_joined(name, str(i)), item) for i, item in enumerate(value)]
-                pending += named[:_MAX_VALUES][::-1]
+                items = [(str(i), item) for i, item in enumerate(value)]
         else:
             # The entries of a dictionary, of an object that is one, and of an object's attributes.
-            dicts: list[Any] = [value] if isinstance(value, Record | Entries) else []
+            pairs = list(in_pairs(value.items))
             if isinstance(value, Record) and isinstance(value.state, Entries):
-                dicts.append(value.state)
-            pairs = [pair for x in dicts for pair in in_pairs(x.items)]
-            if pairs and all(isinstance(key, Raw) and type(x) is int for key, x in pairs):
-                if sorted(x for _, x in pairs) == list(range(len(pairs))):
-                    numbered[name or "words"] = [key for key, _ in sorted(pairs, key=itemgetter(1))]
-            else:
-                named = [(_joined(name, text_of(machine, key)), item) for key, item in pairs]
-                pending += named[::-1]
+                pairs += in_pairs(value.state.items)
+            numbers = [x for key, x in pairs if isinstance(key, Raw) and type(x) is int]
+            if not pairs or len(numbers) < len(pairs):
+                items = [(text_of(machine, key), item) for key, item in pairs]
+            elif sorted(numbers) == list(range(len(pairs))):
+                numbered[name or "words"] = [key for key, _ in sorted(pairs, key=itemgetter(1))]
+        pending += [(_joined(name, key), item) for key, item in items[:_MAX_VALUES]][::-1]
     return tensors, lists | numbered
 
 
@@ -234,20 +212,21 @@ def _tensor(machine: Machine, value: Any) -> _Tensor | None:
     record = value
     if value.callee.name == "torch._utils._rebuild_parameter" and value.arguments:
         value = value.arguments[0]
-    if not isinstance(value, Record) or len(value.arguments) < 4:
+    is_tensor = isinstance(value, Record) and value.callee.name == _REBUILD
+    if not is_tensor or len(value.arguments) < 4:
         return None
-    if value.callee.name != "torch._utils._rebuild_tensor_v2":
+    reference, first, shape, strides = value.arguments[:4]
+    if not (isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == 2):
         return None
-    reference, offset, shape, strides = value.arguments[:4]
-    is_matrix = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == 2
-    numbers = [offset, *shape, *strides] if is_matrix else [None]
+    numbers = first, *shape, *strides
     if not all(type(number) is int and 0 <= number < 1 << 48 for number in numbers):
         return None
     is_fortran = strides == (1, shape[0]) and shape[1] > 1
     if not is_fortran and strides != (shape[1], 1):
         return None
     key, dtype = _key_and_dtype(machine, reference)
-    return _Tensor(key, offset, dtype, shape, is_fortran, record)
+    array = Array(machine.source, first * dtype.itemsize, dtype, shape, is_fortran)
+    return _Tensor(array, key, record.offset)
 
 
 def _key_and_dtype(machine: Machine, reference: Any) -> tuple[str, np.dtype]:
