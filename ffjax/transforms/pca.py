@@ -12,7 +12,7 @@ float64.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from ffjax._internal.arguments import check_embeddings, check_flag, whole_number
 from ffjax._internal.arrays import aligned_empty, release_pages
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
-from ffjax.kernels.normalize import normalize, reciprocal_power
+from ffjax.kernels.normalize import unit_rows
 from ffjax.storage import NdArray
 from ffjax.storage.base import check_finite
 from ffjax.storage.norms import Norms
@@ -97,15 +97,18 @@ def principal_components(
         raise ValueError(f"`dims`: {expected}, got {dims}.")
     moments, sums = np.zeros((old_dims, old_dims)), np.zeros(old_dims)
     shift = np.zeros(old_dims, np.float32)
-    for start, block, count in _blocks(embeddings, n):
-        if center and start == 0:
+    for rows, block in _blocks(embeddings, n):
+        count = rows.stop - rows.start
+        if center and rows.start == 0:
             # Somewhere near the mean, so that little is lost when the rest of it is subtracted.
             shift = block[:count].mean(axis=0, dtype=np.float64).astype(np.float32)
-        block_moments, block_sums, power = _moments(block, shift, np.int32(count))
-        scale = np.float64(power)
-        moments += np.asarray(block_moments, np.float64) * scale**2
-        sums += np.asarray(block_sums, np.float64) * scale
-        progress(start + count, n + len(embeddings.storage))
+        block[:count] -= shift
+        sums += block.sum(axis=0, dtype=np.float64)
+        # Without a power of two, so that squares stay in the range of float32.
+        _, power = np.frexp(np.abs(block).max(initial=0))
+        products = np.asarray(_products(np.ldexp(block, -power)), np.float64)
+        moments += np.ldexp(products, 2 * power)
+        progress(rows.stop, n + len(embeddings.storage))
     mean = sums / n if center else np.zeros(old_dims)
     variances, axes = principal_axes(moments / n - np.outer(mean, mean))
     total = variances.sum()
@@ -128,19 +131,16 @@ def project(
 ) -> Embeddings:
     """Embeddings whose rows are projected onto components, as `reduce_dims` says."""
     vocab, n_rows, n_trained = embeddings.vocab, len(embeddings.storage), _n_trained(embeddings)
-    matrix = aligned_empty((n_rows, components.basis.shape[1]), embeddings.storage.dtype)
-    norms = np.empty(0 if embeddings.norms is None else vocab.n_word_rows, np.float32)
-    basis, center = jnp.asarray(components.basis), jnp.asarray(components.center)
-    for start, block, count in _blocks(embeddings, n_rows):
-        stop, rows = start + count, _projected(block, center, basis)
-        matrix[start:stop] = np.asarray(rows)[:count]
-        if start < len(norms):
-            words = slice(start, min(stop, len(norms)))
-            unit, lengths = (np.asarray(x)[: words.stop - start] for x in normalize(rows))
-            matrix[words], norms[words] = unit, lengths
-        progress(n_trained + stop, n_trained + n_rows)
-    new_norms = None if embeddings.norms is None else Norms(norms)
-    return Embeddings(NdArray(jax.device_put(matrix)), vocab, new_norms, embeddings.metadata)
+    matrix = aligned_empty((n_rows, components.basis.shape[1]), np.float32)
+    for rows, block in _blocks(embeddings, n_rows):
+        projected = _projected(block, components.center, components.basis)
+        matrix[rows] = np.asarray(projected)[: rows.stop - rows.start]
+        progress(n_trained + rows.stop, n_trained + n_rows)
+    norms = None
+    if embeddings.norms is not None:
+        norms = Norms(unit_rows(matrix[: vocab.n_word_rows])[1])  # in place
+    storage = NdArray(jax.device_put(matrix.astype(embeddings.storage.dtype, copy=False)))
+    return Embeddings(storage, vocab, norms, embeddings.metadata)
 
 
 def _n_trained(embeddings: Embeddings) -> int:
@@ -148,14 +148,14 @@ def _n_trained(embeddings: Embeddings) -> int:
     return embeddings.vocab.n_word_rows or len(embeddings.storage)
 
 
-def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, int]]:
-    """Vectors times their norms: where each block starts, its rows, and how many of them count."""
-    storage, norms, dims = embeddings.storage, embeddings.norms, embeddings.dims
+def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """The first vectors times their norms, float32, in blocks of one size filled up with zeros."""
+    storage, norms = embeddings.storage, embeddings.norms
     n_words = 0 if norms is None else embeddings.vocab.n_word_rows
-    size = min(_BLOCK_ROWS, n)
+    size = min(_BLOCK_ROWS, n)  # of all blocks, so that one program is compiled
     for start in range(0, n, size):
         stop = min(start + size, n)
-        block = np.zeros((size, dims), np.float32)  # of one size, so that one program is compiled
+        block = np.zeros((size, embeddings.dims), np.float32)
         n_scaled = max(0, min(stop, n_words) - start)
         if norms is not None and n_scaled:
             rows, row_norms = norms.with_rows(storage, np.arange(start, start + n_scaled))
@@ -163,20 +163,12 @@ def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[int, np.ndarray, i
         block[n_scaled : stop - start] = storage.read(slice(start + n_scaled, stop))
         check_finite(block, start, "row {}".format)
         release_pages(storage)
-        yield start, block, stop - start
+        yield slice(start, stop), block
 
 
 @jax.jit
-def _moments(block: Array, shift: Array, count: Any) -> tuple[Array, Array, Array]:
-    """The sums of products and of the first `count` rows, minus `shift`, over a power of two.
-
-    The power, which is returned too, keeps squares in the range of float32.
-    """
-    valid = jnp.arange(block.shape[0], dtype=jnp.int32) < count
-    moved = jnp.where(valid[:, None], block - shift[None], jnp.float32(0))
-    power = 1 / reciprocal_power(jnp.abs(moved).max(initial=0.0))
-    moved = moved / power
-    return jnp.matmul(moved.T, moved, precision=lax.Precision.HIGHEST), moved.sum(0), power
+def _products(rows: Array) -> Array:
+    return jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST)
 
 
 @jax.jit
