@@ -5,6 +5,7 @@ Ke and Sun, "Optimized Product Quantization" (2013): steps of k-means on rotated
 the rotation that brings rows nearest to what their codes stand for (orthogonal Procrustes).
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -45,10 +46,20 @@ class PQSettings(NamedTuple):
     sample: int  # rows to train on
 
 
+def reported_blocks(
+    storage: Storage, progress: Progress, finite: Callable[[int], str] | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Which rows a block has, and the rows as `storage.row_blocks` gives them."""
+    for start, block in storage.row_blocks(finite=finite):
+        rows = slice(start, start + len(block))
+        yield rows, block
+        progress(rows.stop, len(storage))
+
+
 def norms_of(storage: Storage, progress: Progress) -> np.ndarray:
     """The norm of each row; an error if a row has numbers that k-means could not square."""
     norms = np.empty(len(storage), np.float32)
-    for start, block in storage.row_blocks():
+    for rows, block in reported_blocks(storage, progress):
         largest = np.maximum(block.max(1, initial=0), -block.min(1, initial=0))
         valid = largest < _LARGEST  # neither is NaN
         if not valid.all():
@@ -56,11 +67,9 @@ def norms_of(storage: Storage, progress: Progress) -> np.ndarray:
             got = f"{largest[row]:g}" if np.isfinite(largest[row]) else "NaN or infinity"
             raise ValueError(
                 f"`embeddings`: expected finite numbers below {_LARGEST:g}, got {got} in row "
-                f"{start + row}. Leave out such rows, or replace their numbers."
+                f"{rows.start + row}. Leave out such rows, or replace their numbers."
             )
-        squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-        norms[start : start + len(block)] = np.sqrt(squares)
-        progress(start + len(block), len(storage))
+        norms[rows] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     return norms
 
 
@@ -185,13 +194,12 @@ def encode_rows(storage: Storage, pq: PQ, norms: Any, progress: Progress) -> Arr
     """The codes of all rows, which are first divided by their norms if these are given."""
     codes = aligned_empty((len(storage), pq.codebooks.shape[0]), np.uint8)
     padded = np.zeros(0)
-    for start, block in storage.row_blocks():
-        n, stop = len(block), start + len(block)
-        if start == 0:
+    for rows, block in reported_blocks(storage, progress):
+        n = len(block)
+        if rows.start == 0:
             padded = np.zeros_like(block)  # of one size, so that one program is compiled
-        padded[:n] = block if norms is None else _divided(block, norms[start:stop])
-        codes[start:stop] = np.asarray(_codes(jnp.array(padded), pq))[:n]
-        progress(stop, len(storage))
+        padded[:n] = block if norms is None else _divided(block, norms[rows])
+        codes[rows] = np.asarray(_codes(jnp.array(padded), pq))[:n]
     return jax.device_put(codes)
 
 

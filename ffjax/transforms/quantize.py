@@ -3,7 +3,6 @@
 All of it reads rows a block at a time, so that a mapped file needs memory only for the result.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -156,7 +155,9 @@ def quantize(
         convert = to_int8 if method == "int8" else to_bfloat16
         narrow = convert(storage, partial(report, "Encoding"))
     quantized = embeddings.replace(storage=narrow)
-    return QuantizeResult(quantized, _quality(embeddings, quantized, quality_key, report))
+    errors = _row_errors(storage, narrow, partial(report, "Measuring"))
+    recall = _recall(embeddings, quantized, quality_key, partial(report, "Searching"))
+    return QuantizeResult(quantized, QuantizationQuality(*errors, recall))
 
 
 def _pq_settings(method: str, rows: int, dims: int, options: dict[str, Any]) -> PQSettings:
@@ -221,7 +222,7 @@ def to_int8(storage: Storage, progress: Progress) -> Int8Array:
     """The rows as 8-bit numbers with a scale each, a quarter of the size of float32."""
     codes = aligned_empty(storage.shape, np.int8)
     scales = aligned_empty(storage.shape[:1], np.float32)
-    for rows, block in _blocks(storage, progress):
+    for rows, block in pq.reported_blocks(storage, progress, "row {}".format):
         codes[rows], scales[rows] = rounded(block)
     return Int8Array(*jax.device_put((codes, scales)))
 
@@ -229,7 +230,7 @@ def to_int8(storage: Storage, progress: Progress) -> Int8Array:
 def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
     """The rows as bfloat16, half the size of float32: 8 significant bits, float32's exponents."""
     matrix = aligned_empty(storage.shape, jnp.bfloat16)
-    for rows, block in _blocks(storage, progress):
+    for rows, block in pq.reported_blocks(storage, progress, "row {}".format):
         matrix[rows] = block.astype(jnp.bfloat16)
         finite = np.isfinite(matrix[rows].astype(np.float32)).all(axis=1)
         if not finite.all():
@@ -240,14 +241,6 @@ def to_bfloat16(storage: Storage, progress: Progress) -> NdArray:
                 "Scale the rows first."
             )
     return NdArray(jax.device_put(matrix))
-
-
-def _blocks(storage: Storage, progress: Progress) -> Iterator[tuple[slice, np.ndarray]]:
-    """Blocks of rows, and which rows they are."""
-    for start, block in storage.row_blocks(finite="row {}".format):
-        stop = start + len(block)
-        yield slice(start, stop), block
-        progress(stop, len(storage))
 
 
 def reconstruct(embeddings: Embeddings) -> Embeddings:
@@ -274,38 +267,27 @@ def reconstruct(embeddings: Embeddings) -> Embeddings:
     """
     check_embeddings(embeddings)
     matrix = aligned_empty(embeddings.storage.shape, np.float32)
-    for start, rows in embeddings.storage.row_blocks():
-        matrix[start : start + len(rows)] = rows
+    for rows, block in pq.reported_blocks(embeddings.storage, ignore):
+        matrix[rows] = block
     return embeddings.replace(storage=NdArray(jax.device_put(matrix)))
-
-
-def _quality(
-    original: Embeddings, quantized: Embeddings, key: Array, report: Report
-) -> QuantizationQuality:
-    """Compares embeddings with their quantized rows; `key` draws the rows to search for."""
-    errors = _row_errors(original.storage, quantized.storage, partial(report, "Measuring"))
-    recall = _recall(original, quantized, key, partial(report, "Searching"))
-    return QuantizationQuality(*errors, recall)
 
 
 def _row_errors(original: Storage, quantized: Storage, progress: Progress) -> tuple[float, float]:
     """The mean squared error of all numbers, and the mean cosine of rows that are not zero."""
-    n_rows, dims = original.shape
     squares, cosines, n_cosines = 0.0, 0.0, 0
     dots = partial(np.einsum, "ij,ij->i", dtype=np.float64)
-    for start, rows in original.row_blocks():
-        stop = start + len(rows)
-        approximate = quantized.read(slice(start, stop)).astype(np.float32, copy=False)
+    for rows, block in pq.reported_blocks(original, progress):
+        approximate = quantized.read(rows).astype(np.float32, copy=False)
         # In float64, since squares may leave the range of float32.
-        differences = np.subtract(rows, approximate, dtype=np.float64)
+        differences = np.subtract(block, approximate, dtype=np.float64)
         squares += float(dots(differences, differences).sum())
-        before, after = dots(rows, rows), dots(approximate, approximate)
+        before, after = dots(block, block), dots(approximate, approximate)
         valid = (before > 0) & (after > 0)
-        products = dots(rows, approximate)[valid]
+        products = dots(block, approximate)[valid]
         cosines += float((products / np.sqrt(before[valid] * after[valid])).sum())
         n_cosines += int((before > 0).sum())
-        progress(stop, n_rows)
-    return squares / (n_rows * dims), cosines / n_cosines if n_cosines else 1.0
+    mean_squared = squares / (original.shape[0] * original.shape[1])
+    return mean_squared, cosines / n_cosines if n_cosines else 1.0
 
 
 def _recall(original: Embeddings, quantized: Embeddings, key: Array, progress: Progress) -> float:
