@@ -6,7 +6,7 @@ settings (32 bytes), then for each block int32 rows, float32 scores and a CRC-32
 
 import os
 import zlib
-from io import FileIO
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from ffjax.transforms.neighbours import BLOCK_ROWS, neighbour_blocks
 
 _GROUP_WORDS = 1 << 16
 _HASH_BYTES = 32
-_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def neighbours(
@@ -77,11 +76,10 @@ def neighbours(
     n_rows = vocab.n_word_rows
     k = max(0, min(k, n_rows - 1))
     partial = os.fsencode(path) + b".partial"
-    with FileIO(os.open(partial, _OPEN, 0o666), "r+") as file:
+    with open(partial, "a+b", buffering=0) as file:
         digest = rows_hash(embeddings.storage, n_rows)
         digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
-        _check_hash(file, partial, digest.digest())
-        n_blocks = _resumed(file, partial, k)
+        n_blocks = _resume(file, partial, digest.digest(), k)
         report = progress or ignore
         report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
         for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
@@ -92,33 +90,27 @@ def neighbours(
     os.unlink(partial)
 
 
-def _check_hash(file: FileIO, partial: bytes, digest: bytes) -> None:
-    """Checks the hash of a file that an earlier call began, or writes it."""
+def _resume(file: Any, partial: bytes, digest: bytes, k: int) -> int:
+    """Cuts a file after its last complete block, and returns how many blocks it has."""
+    file.seek(0)
     head = file.read(_HASH_BYTES)
     if len(head) < _HASH_BYTES:
-        file.seek(0)
+        file.truncate(0)
         file.write(digest)
     elif head != digest:
         raise ValueError(
             f"`path`: {os.fsdecode(partial)} comes from a call with other rows, `k` or `metric`. "
             "Delete it, or choose another file."
         )
-
-
-def _resumed(file: FileIO, partial: bytes, k: int) -> int:
-    """Cuts a file after its last complete block, and returns how many blocks it has."""
     blocks, n_blocks = _blocks(partial, k), 0
-    while n_blocks < len(blocks) and _is_complete(blocks[n_blocks].tobytes()):
+    for block in blocks:
+        if zlib.crc32(block.tobytes()[:-4]) != block["crc"]:
+            break
         n_blocks += 1
     end = _HASH_BYTES + n_blocks * blocks.itemsize
     del blocks  # a file that is mapped cannot be cut on Windows
     file.truncate(end)
-    file.seek(end)
     return n_blocks
-
-
-def _is_complete(block: bytes) -> bool:
-    return zlib.crc32(block[:-4]).to_bytes(4, "little") == block[-4:]
 
 
 def _blocks(partial: bytes, k: int) -> np.ndarray:

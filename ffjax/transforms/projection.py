@@ -54,14 +54,12 @@ def nearest_words(vectors: np.ndarray, k: int, progress: Progress) -> Neighbors:
     """The exact nearest neighbours of unit vectors among themselves, by the cosine."""
     n = len(vectors)
     k = max(0, min(k, n - 1))
-    rows, scores = np.full((n, k), -1, np.int32), np.full((n, k), -1, np.float32)
+    rows, scores = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
     for block in neighbour_blocks(NdArray(vectors), k) if k else ():
-        ids = slice(block.start, block.stop)
-        best = block.scores[: block.stop - block.start]
-        rows[ids] = np.where(best > -np.inf, block.rows[: len(best)], -1)
-        scores[ids] = np.where(best > -np.inf, best, -1)
+        ids, count = slice(block.start, block.stop), block.stop - block.start
+        rows[ids], scores[ids] = block.rows[:count], block.scores[:count]
         progress(block.stop, n)
-    return Neighbors(rows, scores)
+    return Neighbors(rows, np.maximum(scores, -1))
 
 
 def plane(

@@ -189,14 +189,15 @@ def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:
             )
         return None
     positions = np.asarray(projection)
-    if positions.shape != (n_words, 2) or positions.dtype.kind not in "fiu":
+    got = f"{positions.dtype} {list(positions.shape)}"
+    is_valid = positions.shape == (n_words, 2) and positions.dtype.kind in "fiu"
+    if is_valid and not np.isfinite(positions).all():
+        got, is_valid = "NaN or infinity", False
+    if not is_valid:
         raise ValueError(
-            f"`projection`: expected numbers of shape [{n_words}, 2], one row for each word, "
-            f"got {positions.dtype} {list(positions.shape)}."
+            f"`projection`: expected finite numbers of shape [{n_words}, 2], one row for each "
+            f"word, got {got}."
         )
-    if not np.isfinite(positions).all():
-        row = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
-        raise ValueError(f"`projection`: expected finite positions, got {positions[row]} in {row}.")
     return positions.astype(np.float32)
 
 

@@ -3,7 +3,6 @@
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Unpack
 
 import numpy as np
@@ -149,15 +148,13 @@ def _named_arrays(
     return arrays
 
 
-@contextmanager
-def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Iterator[Any]:
-    """A stored member, whose array begins at a multiple of 64 bytes so that it can be mapped."""
+def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Any:
+    """A stored member whose array begins at a multiple of 64 bytes, so that it can be mapped."""
     info = zipfile.ZipInfo(name + ".npy")  # with a constant date
     start = out.tell() + _LOCAL_HEADER_BYTES + len(info.filename)
     padding = -(start + 4) % _ALIGNMENT
     info.extra = b"\xff\xff" + padding.to_bytes(2, "little") + bytes(padding)
-    with archive.open(info, "w", force_zip64=True) as member:
-        yield member
+    return archive.open(info, "w", force_zip64=True)
 
 
 def _schema(embeddings: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
