@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, pairwise
 from typing import Any, TypeVar
 
@@ -93,10 +93,9 @@ class Classifier:
         if buckets is not None and order > 1:
             pruned = PrunedIndexer(FastTextIndexer(max(n_buckets, 1)), np.asarray(buckets))
         set_fields(self, embeddings=embeddings, **jax.device_put({"label_index": index}))
-        set_fields(self, pruned_words=pruned, tree=tree, loss=loss)
-        set_fields(self, word_ngrams=order, n_buckets=n_buckets)
-        rows = self.ngram_rows
-        has_rows = rows is not None and len(rows) > 0
+        settings = {"loss": loss, "word_ngrams": order, "n_buckets": n_buckets}
+        set_fields(self, pruned_words=pruned, tree=tree, **settings)
+        has_rows = self.ngram_rows is not None and len(self.ngram_rows) > 0
         if order > 1 and n_buckets and not has_rows and self.ngram_buckets is None:
             raise ValueError(
                 f"`embeddings`: expected rows for the n-grams of up to {order} words, got none."
@@ -135,11 +134,7 @@ class Classifier:
         return None if indexer is None or indexer.hashing is indexer else indexer
 
     def label_numbers(self, labels: Iterable[str]) -> list[int]:
-        """The numbers of labels, with or without the prefix `__label__`, ascending.
-
-        Raises:
-            ValueError: if a label is unknown, or there is none.
-        """
+        """The numbers of labels, with or without the prefix `__label__`, ascending."""
         return Options.of(self.numbers, restrict=labels).columns.tolist()  # type: ignore
 
     def predict(
@@ -196,8 +191,14 @@ class Classifier:
             (('__label__fr',), array([0.99...]))
         """
         options = Options.of(self.numbers, k, threshold, restrict, renormalize, min_score)
-        is_one, text = _lines(texts, lowercase, newline)
-        names, scores = self.named(self.label_lines(text, options), on_unicode_error)
+
+        def answer(*block: Any) -> tuple[list[list[str]], list[np.ndarray]]:
+            return self.named(OutputLayer.labels(*block), on_unicode_error)
+
+        is_one = isinstance(texts, str | bytes)
+        to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
+        blocks = self._over_blocks([texts] if is_one else texts, answer, options, to_lines)
+        names, scores = (list(chain.from_iterable(lists)) for lists in zip(*blocks, strict=True))
         return (tuple(names[0]), scores[0].astype(np.float64)) if is_one else (names, scores)
 
     def probabilities(
@@ -223,8 +224,10 @@ class Classifier:
             which a model without the word `</s>` may have.
         """
         options = Options.of(self.numbers, restrict=restrict, renormalize=renormalize)
-        is_one, text = _lines(texts, lowercase, newline)
-        matrix = np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))
+        is_one = isinstance(texts, str | bytes)
+        to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
+        texts = [texts] if is_one else texts
+        matrix = np.concatenate(self._over_blocks(texts, OutputLayer.all_scores, options, to_lines))
         return matrix[0] if is_one else matrix
 
     def score(
@@ -242,9 +245,8 @@ class Classifier:
             float32 `[n]`, or a `float` for one text.
         """
         label = self.labels[label_number(self.numbers, label, "label")]
-        is_one, text = _lines(texts, lowercase, newline)
-        scores = self.score_lines(text, label)
-        return float(scores[0]) if is_one else scores
+        scores = self.probabilities(texts, restrict=[label], lowercase=lowercase, newline=newline)
+        return float(scores[0]) if isinstance(texts, str | bytes) else scores[:, 0]
 
     def score_lines(self, text: bytes, label: str) -> Float32[np.ndarray, " n"]:
         """The score of one label for lines that each end with a line feed."""
@@ -255,8 +257,16 @@ class Classifier:
         self, answers: Labels, on_unicode_error: str = "strict"
     ) -> tuple[list[list[str]], list[np.ndarray]]:
         """The names of labels, and their scores, for each text."""
-        names = self._names(answers.ids, on_unicode_error)
-        return lists_of(names, answers)
+        numbers, names = answers.ids.ravel().tolist(), self.labels
+        if not self._is_utf8:
+            raw = self.label_table.raw
+            try:
+                names = {i: raw(i).decode("utf-8", on_unicode_error) for i in {*numbers} - {-1}}
+            except UnicodeDecodeError as error:
+                error.reason += f' of label {error.object!r}; `on_unicode_error="replace"` reads it'
+                raise
+            names[-1] = ""
+        return lists_of([names[i] for i in numbers], answers)
 
     def label_lines(self, text: bytes, options: Options) -> Labels:
         """The best labels of lines that each end with a line feed."""
@@ -293,31 +303,26 @@ class Classifier:
     def _output(self) -> OutputLayer:
         return OutputLayer(self)
 
-    def _over_blocks(self, text: bytes, answer: Callable[..., A], options: Options) -> list[A]:
-        """`answer(output_layer, lines, options)` for blocks of lines, in order."""
+    def _over_blocks(
+        self,
+        text: Any,
+        answer: Callable[..., A],
+        options: Options,
+        to_lines: Callable[[Any], bytes] = bytes,
+    ) -> list[A]:
+        """`answer(output_layer, lines, options)` for blocks of lines or of texts, in order."""
         output, hidden = self._output, self._hidden  # once, before there are threads
+        if not isinstance(text, bytes | list | tuple):
+            text, to_lines = to_lines(text), bytes
 
-        def run(block: bytes) -> A:
-            return answer(output, hidden.lines(block), options)
+        def run(block: Any) -> A:
+            return answer(output, hidden.lines(to_lines(block)), options)
 
-        n_threads = n_cpus()
-        n_blocks = n_threads * (len(text) // (n_threads * _BLOCK_BYTES) + 1)
-        size = max(_THREAD_BYTES, -(-len(text) // n_blocks))
-        bounds = line_bounds(np.frombuffer(text, np.uint8), size)
-        return map_blocks(run, [text[i:j] for i, j in pairwise(bounds)] or [text])
-
-    def _names(self, ids: Any, on_unicode_error: str) -> list[str]:
-        """The labels with these numbers, one after the other."""
-        flat = ids.reshape(-1).tolist()
-        if self._is_utf8:
-            return list(map(self.labels.__getitem__, flat))
-        raw = self.label_table.raw
         try:
-            names = {i: raw(i).decode("utf-8", on_unicode_error) for i in set(flat) if i >= 0}
-        except UnicodeDecodeError as error:
-            error.reason += f' of label {error.object!r}; `on_unicode_error="replace"` reads it'
+            return map_blocks(run, _blocks(text))
+        except (TypeError, ValueError):
+            to_lines(text)  # whose error has the number of the text among all
             raise
-        return [names.get(i, "") for i in flat]
 
     @cached_property
     def _is_utf8(self) -> bool:
@@ -328,7 +333,17 @@ class Classifier:
         return f"Classifier({labels}, n-grams of {self.word_ngrams} words, {self.embeddings!r})"
 
 
-def _lines(texts: Any, lowercase: bool, newline: str) -> tuple[bool, bytes]:
-    """Whether this is one text, and its lines."""
-    is_one = isinstance(texts, str | bytes)
-    return is_one, as_lines([texts] if is_one else texts, lowercase, newline)
+def _blocks(text: bytes | list[Any] | tuple[Any, ...]) -> list[Any]:
+    """Lines, or texts, in blocks for threads to share."""
+    is_text = isinstance(text, bytes)
+    sizes = [len(text)] if is_text else np.fromiter(map(len, text), np.int64, len(text))
+    ends = np.cumsum(sizes)
+    n_bytes, n_threads = int(ends.max(initial=0)), n_cpus()
+    n_blocks = n_threads * (n_bytes // (n_threads * _BLOCK_BYTES) + 1)
+    size = max(_THREAD_BYTES, -(-n_bytes // n_blocks))
+    if is_text:
+        bounds = line_bounds(np.frombuffer(text, np.uint8), size)
+    else:
+        cuts = np.flatnonzero(np.diff((ends - 1) // size)) + 1
+        bounds = [0, *cuts.tolist(), len(text)]
+    return [text[i:j] for i, j in pairwise(bounds)] or [text]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ffjax.embeddings.input_rows import (
     NO_LABEL,
-    HostRows,
+    InputRows,
     Learned,
     MultipliedRows,
     WordMemo,
@@ -81,19 +81,16 @@ class HiddenLayer:
         self.prefix: Any = os.path.commonprefix(labels)
         self.indexer = storage.indexer
         ngrams = classifier.ngram_rows or storage.word_rows[:0]
-        self.n_words, self.dims = storage.word_rows.shape
-        self.word_rows, self.ngram_rows = HostRows(storage.word_rows), HostRows(ngrams)
+        self.rows = InputRows(storage.word_rows, ngrams)
         self.order, self.n_buckets = classifier.word_ngrams, classifier.n_buckets
         self.buckets = classifier.ngram_buckets
         # What is added: the rows, or numbers for a few labels. Only the model decides, so that
         # answers do not depend on the lines before.
         self.output: np.ndarray | None = None
-        self.of_words: HostRows | MultipliedRows = self.word_rows
-        self.of_ngrams: HostRows | MultipliedRows = self.ngram_rows
-        if len(classifier.output) * _DIMS_A_LABEL <= self.dims:
+        self.added: InputRows | MultipliedRows = self.rows
+        if len(classifier.output) * _DIMS_A_LABEL <= self.rows.dims:
             self.output = output = classifier.output.read(slice(None))
-            self.of_words = MultipliedRows(self.word_rows, output)
-            self.of_ngrams = MultipliedRows(self.ngram_rows, output)
+            self.added = MultipliedRows(self.rows, output)
         self._lock = Lock()
         self._key, self._memo = random_key(), self._new_memo(0)
 
@@ -123,7 +120,7 @@ class HiddenLayer:
         totals = totals[::2] if long.size else totals
         long_totals = totals[long]
         if buckets.values.size:
-            totals += self.of_ngrams.sums(buckets)
+            totals += self.added.sums(buckets)
         if long.size:
             remaining = words.take(2 * long + 1), buckets.take(long)
             totals[long] = self._add_in_order(long_totals, n_rows[long], memo, *remaining)
@@ -137,7 +134,7 @@ class HiddenLayer:
         has_vocabulary = memo.has_vocabulary  # before words are looked up, for other threads
         numbers, slots = memo.table.find(keyed)
         unknown = np.flatnonzero(numbers < 0)
-        if len(unknown) > self.n_words and not has_vocabulary:
+        if len(unknown) > self.rows.n_words and not has_vocabulary:
             self._add_vocabulary(memo, room_for=len(unknown))
         # Few of them occur twice if many lines came before.
         learned = self._learn(words.take(unknown), has_vocabulary)
@@ -156,13 +153,13 @@ class HiddenLayer:
         words = ByteViews(data, offsets[:-1], np.diff(offsets))
         learned = self._learn(words, has_vocabulary=False)
         with self._lock:
-            if memo.table.has_room(self.n_words + room_for):
+            if memo.table.has_room(self.rows.n_words + room_for):
                 keyed = KeyedWords.of(*words, self._key)
                 memo.add(keyed, memo.table.find(keyed)[1], learned)
                 memo.has_vocabulary = True
 
     def _new_memo(self, n_words: int) -> WordMemo:
-        dims, dtype = self.of_words.dims, self.of_words.dtype
+        dims, dtype = self.added.dims, self.added.dtype
         return WordMemo(max(n_words, min(_WORDS, _SUM_BYTES // (4 * dims))), dims, dtype)
 
     def _learn(self, words: ByteViews, has_vocabulary: bool) -> Learned:
@@ -172,14 +169,12 @@ class HiddenLayer:
         if not has_vocabulary:
             ids = _numbers(self.word_index, self.word_table, words)
         labels = self._labels_of(words, ids)
-        ngrams = self._ngrams_of(words, labels == NO_LABEL)
+        rows = self._ngrams_of(words, labels == NO_LABEL)
         in_model = ids >= 0
-        sums = self.of_ngrams.sums(ngrams)
-        sums[in_model] += self.of_words.read(ids[in_model])
-        rows = Ragged.of(ids[in_model], in_model)
-        rows = rows.joined(ngrams._replace(values=ngrams.values + np.int32(self.n_words)))
+        if in_model.any():
+            rows = Ragged.of(ids[in_model], in_model).joined(rows)
         hashes = fasttext_hashes(*words) if self.order > 1 else np.zeros(n, np.uint32)
-        return Learned(rows, sums, labels, hashes)
+        return Learned(rows, self.added.sums(rows), labels, hashes)
 
     def _labels_of(self, spans: ByteViews, ids: np.ndarray) -> np.ndarray:
         """The numbers of labels among words that are not in the vocabulary."""
@@ -210,35 +205,17 @@ class HiddenLayer:
         self, sums: np.ndarray, n_rows: np.ndarray, memo: WordMemo, words: Ragged, buckets: Ragged
     ) -> np.ndarray:
         """Adds the rows of words, and those of n-grams of words, to sums, one by one."""
-        group_ends = np.cumsum(n_rows) * self.dims // _GROUP_NUMBERS
+        group_ends = np.cumsum(n_rows) * self.rows.dims // _GROUP_NUMBERS
         totals = np.empty_like(sums)
         for group in np.split(np.arange(len(sums)), np.flatnonzero(np.diff(group_ends)) + 1):
-            features, ngrams = memo.rows_of(words.take(group)), buckets.take(group)
+            rows, ngrams = memo.rows_of(words.take(group)), buckets.take(group)
             if ngrams.values.size:
-                features = features.joined(ngrams._replace(values=ngrams.values + self.n_words))
+                rows = rows.joined(ngrams)
             if self.output is None:
-                totals[group] = self._add_rows(sums[group], features)
+                totals[group] = self.rows.sums(rows, sums[group])
             else:
-                zeros = np.zeros((len(group), self.dims), np.float32)
-                totals[group] = logits(self.output, self._add_rows(zeros, features)).T
+                totals[group] = logits(self.output, self.rows.sums(rows)).T
         return totals
-
-    def _add_rows(self, sums: np.ndarray, features: Ragged) -> np.ndarray:
-        """Sums and the rows of the file, those of n-grams after those of words."""
-        ids, splits, n = features.values, features.splits, len(sums)
-        is_word = ids < self.n_words
-        words, ngrams = np.flatnonzero(is_word), np.flatnonzero(~is_word)
-        # In the order of the matrix below: sums, rows of words, rows of n-grams.
-        index = np.empty(len(ids), np.int64)
-        index[words] = np.arange(n, n + len(words))
-        index[ngrams] = np.arange(n + len(words), n + len(ids))
-        word_rows = self.word_rows.read(ids[words])
-        ngram_rows = self.ngram_rows.read(ids[ngrams] - self.n_words)
-        self.word_rows.release()
-        self.ngram_rows.release()
-        numbers = np.insert(index, splits[:-1], np.arange(n))
-        rows = np.concatenate([sums, word_rows, ngram_rows])
-        return Ragged(numbers, splits + np.arange(n + 1)).sum_rows(rows)
 
     def _ngrams_of(self, spans: ByteViews, is_word: np.ndarray) -> Ragged:
         """The rows of the n-grams of words."""
@@ -254,7 +231,7 @@ class HiddenLayer:
                 marked = mark_words(data, starts[block], lengths[block], b"<", b">")
                 ngrams = word_rows(self.indexer, *marked)
                 counts[block] = ngrams.counts
-                rows.append(ngrams.values)
+                rows.append(ngrams.values + np.int32(self.rows.n_words))
         return Ragged.of(np.concatenate(rows), counts)
 
     def _word_ngrams_of(self, memo: WordMemo, words: Ragged) -> Ragged:
@@ -262,11 +239,11 @@ class HiddenLayer:
         if self.order < 2 or not self.n_buckets:
             return Ragged(np.zeros(0, np.int64), np.zeros_like(words.splits))
         hashes = words._replace(values=memo.hashes[words.values])
-        buckets = word_ngrams(hashes, self.order, self.n_buckets)
-        if self.buckets is None:
-            return buckets
-        rows = buckets._replace(values=self.buckets.host_rows(buckets.values))
-        return rows.only(rows.values >= 0)
+        rows = word_ngrams(hashes, self.order, self.n_buckets)
+        if self.buckets is not None:
+            rows = rows._replace(values=self.buckets.host_rows(rows.values))
+            rows = rows.only(rows.values >= 0)
+        return rows._replace(values=rows.values + self.rows.n_words)
 
 
 def _numbers(table: HashTable, strings: StringTable, words: ByteViews) -> np.ndarray:

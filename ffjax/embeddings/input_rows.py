@@ -20,41 +20,68 @@ _FEW, _RELEASED_ROWS = 64, 1 << 16
 NO_LABEL = -1
 
 
-class HostRows:
-    """The rows of a storage, for sums on the host.
+class InputRows:
+    """The rows of a classifier's input matrix on the host: those of words, then those of n-grams.
+
+    A small matrix is decoded or copied to one array when as many rows have been read as it has.
 
     Args:
-        storage: the storage.
+        words: the rows of words.
+        ngrams: the rows of n-grams.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage, self.dims, self.dtype = storage, storage.shape[1], np.float32
-        self._matrix = storage.host_matrix()
+    def __init__(self, words: Storage, ngrams: Storage) -> None:
+        self.n_words, self.dims = words.shape
+        self.n_rows, self.dtype = len(words) + len(ngrams), np.float32
+        self._storages = words, ngrams
+        self._matrices = [storage.host_matrix() for storage in self._storages]
+        self._matrix: np.ndarray | None = None
         self._n_read, self._lock = 0, Lock()
 
-    def read(self, ids: Any) -> np.ndarray:
+    def read(self, ids: np.ndarray) -> np.ndarray:
         """Rows with these numbers."""
-        if self._matrix is None:
-            self._n_read += len(ids)
-            rows, dims = self.storage.shape
-            if self._n_read <= rows or rows * dims > _DECODED:
-                return self.storage.read(ids)
-            with self._lock:  # of several threads one decodes
-                if self._matrix is None:
-                    self._matrix = self.storage.read(slice(None))
-        # `take` is faster, but would first copy all of a map, which is not aligned.
-        return self._matrix.take(ids, 0) if self._matrix.flags.aligned else self._matrix[ids]
+        rows, is_word = np.empty((len(ids), self.dims), np.float32), ids < self.n_words
+        rows[is_word] = self._read(0, ids[is_word])
+        rows[~is_word] = self._read(1, ids[~is_word] - self.n_words)
+        return rows
 
     def release(self) -> None:
-        """Takes the pages of a map out of memory."""
-        release_array_pages(self._matrix)
+        """Takes the pages of maps out of memory."""
+        for matrix in self._matrices:
+            release_array_pages(matrix)
 
-    def sums(self, ids: Ragged) -> np.ndarray:
-        """The sums of the rows that each list names."""
-        if self._matrix is not None:
-            return ids.sum_rows(self._matrix)
-        needed, index = np.unique(ids.values, return_inverse=True)
-        return Ragged(index, ids.splits).sum_rows(self.read(needed))
+    def sums(self, lists: Ragged, sums: np.ndarray | None = None) -> np.ndarray:
+        """The sums of the rows that each list names, added to other sums in order.
+
+        Without those, a list has the rows of words first.
+        """
+        matrix = self._one_matrix(len(lists.values))
+        if matrix is not None:
+            return lists.sum_rows(matrix, sums)
+        matrices = [x for x in self._matrices if x is not None and x.flags.aligned]
+        if sums is None and len(matrices) == 2:
+            is_word = lists.values < self.n_words
+            sums = lists.only(is_word).sum_rows(matrices[0])
+            lists = lists.only(~is_word)
+            return lists._replace(values=lists.values - self.n_words).sum_rows(matrices[1], sums)
+        needed, index = np.unique(lists.values, return_inverse=True)
+        return Ragged(index, lists.splits).sum_rows(self.read(needed), sums)
+
+    def _one_matrix(self, n: int) -> np.ndarray | None:
+        """All rows, if they are few and `n` more are not the first."""
+        if self._matrix is None and self.n_rows * self.dims <= _DECODED:
+            self._n_read += n
+            with self._lock:  # of several threads one decodes
+                if self._matrix is None and self._n_read > self.n_rows:
+                    self._matrix = np.concatenate([x.read(slice(None)) for x in self._storages])
+        return self._matrix
+
+    def _read(self, number: int, ids: np.ndarray) -> np.ndarray:
+        matrix = self._matrices[number]
+        if matrix is None:
+            return self._storages[number].read(ids)
+        # `take` is faster, but would first copy all of a map, which is not aligned.
+        return matrix.take(ids, 0) if matrix.flags.aligned else matrix[ids]
 
 
 class MultipliedRows:
@@ -68,22 +95,17 @@ class MultipliedRows:
         output: the output matrix.
     """
 
-    def __init__(self, rows: HostRows, output: np.ndarray) -> None:
+    def __init__(self, rows: InputRows, output: np.ndarray) -> None:
         self._rows, self._output = rows, output.astype(np.float64)
         self.dims, self.dtype = len(output), np.float64
-        self._products = np.empty((len(rows.storage), len(output)))
-        self._is_computed, self._n_computed = np.zeros(len(rows.storage), bool), 0
+        self._products = np.empty((rows.n_rows, len(output)))
+        self._is_computed, self._n_computed = np.zeros(rows.n_rows, bool), 0
         self._lock = Lock()
 
-    def read(self, ids: Any) -> np.ndarray:
-        """The products of rows with these numbers."""
-        self._compute(ids)
-        return self._products[ids]
-
-    def sums(self, ids: Ragged) -> np.ndarray:
+    def sums(self, lists: Ragged) -> np.ndarray:
         """The sums of the products of the rows that each list names."""
-        self._compute(ids.values)
-        return ids.sum_rows(self._products)
+        self._compute(lists.values)
+        return lists.sum_rows(self._products)
 
     def _compute(self, ids: np.ndarray) -> None:
         """Computes the products of these rows that have none yet, or of all such rows."""
@@ -144,12 +166,12 @@ class WordMemo:
         """The numbers of words, of which some may be equal, or have been added before."""
         numbers, new = self.table.add(words, slots)
         end = self.table.n_words
-        span = slice(end - len(new), end)
-        rows = learned.rows.take(new)
-        self.sums[span], self.n_rows[span] = learned.sums[new], rows.counts
-        self.labels[span], self.hashes[span] = learned.labels[new], learned.hashes[new]
-        self.has_labels |= bool((learned.labels[new] != NO_LABEL).any())
-        self._starts[span] = rows.splits[:-1] + self._rows.append(rows.values)
+        span, rows = slice(end - len(new), end), learned.rows
+        self._starts[span] = rows.splits.take(new) + self._rows.append(rows.values)
+        self.n_rows[span] = rows.counts.take(new)
+        learned.sums.take(new, 0, self.sums[span], "clip")
+        self.labels[span], self.hashes[span] = learned.labels.take(new), learned.hashes.take(new)
+        self.has_labels |= bool((learned.labels != NO_LABEL).any())
         return numbers
 
     def rows_of(self, words: Ragged) -> Ragged:

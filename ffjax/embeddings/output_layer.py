@@ -13,7 +13,7 @@ from ffjax._internal.arguments import check_word, real_number, whole_number
 from ffjax.embeddings.hidden_layer import Lines
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import SHIFT, TINY
-from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits
+from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits, tree_scores
 from ffjax.kernels.tokenize import LABEL_PREFIX
 from ffjax.strings.string_table import StringTable
 
@@ -109,7 +109,7 @@ class OutputLayer:
         """The best labels of lines."""
         n = len(lines.counts)
         scores, ids = np.empty((n, options.k), np.float32), np.empty((n, options.k), np.int32)
-        if options.k == 1 and options.columns is None and self.loss == "Softmax":
+        if self._is_one_enough(options):
             self._most_probable(lines, options.threshold, scores[:, 0], ids[:, 0])
         else:
             for block, block_scores in self.scores(lines, options):
@@ -121,16 +121,31 @@ class OutputLayer:
         ids[~(scores > 0)] = -1
         return Labels(scores, ids, (ids >= 0).sum(1, dtype=np.int32))
 
+    def _is_one_enough(self, options: Options) -> bool:
+        """Whether the best label needs no scores of the others."""
+        if options.k != 1 or options.columns is not None:
+            return False
+        if self.tree is None:
+            return self.loss == "Softmax"
+        # The best label of a tree has at least the mean probability. If that is far above the
+        # least, fastText visits all nodes on the way to it.
+        return 2 * len(self.matrix) * (options.threshold + float(SHIFT)) < 1
+
     def _most_probable(
         self, lines: Lines, threshold: float, scores: np.ndarray, ids: np.ndarray
     ) -> None:
-        """The best label of a softmax: that of the largest product."""
+        """The best label of a softmax, or of a tree."""
         for block, products in self._logits(lines):
+            if self.tree is not None:
+                products = tree_scores(products, self.tree, SHIFT, least=np.float32(0))
             best, ids[block] = best_label(products)
-            products -= best
-            probabilities = 1 / np.exp(products, out=products).sum(0)
-            is_answer = (probabilities >= np.float32(threshold)) & (lines.counts[block] > 0)
-            scores[block] = np.where(is_answer, probabilities + SHIFT, np.float32(0))
+            is_answer = best > 0
+            if self.tree is None:
+                products -= best
+                best = 1 / np.exp(products, out=products).sum(0)
+                is_answer = best >= np.float32(threshold)
+                best += SHIFT
+            scores[block] = np.where(is_answer & (lines.counts[block] > 0), best, np.float32(0))
 
     def _logits(self, lines: Lines) -> Iterator[tuple[slice, np.ndarray]]:
         step = max(_LEAST_LINES, _BLOCK_NUMBERS // len(self.matrix))

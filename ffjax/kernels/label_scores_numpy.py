@@ -50,7 +50,12 @@ def label_scores_numpy(
 ) -> Float32[np.ndarray, "labels batch"]:
     """As `label_scores`; `shift` is added to probabilities, and `logits` are overwritten."""
     if tree is not None:
-        return _tree_scores(logits, tree, threshold + shift, shift)
+        least = threshold + shift
+        scores = tree_scores(logits, tree, shift, least)
+        are_answers = scores >= least  # false for NaN
+        np.fmax(scores, TINY, out=scores)
+        scores *= are_answers
+        return scores
     if loss == "Softmax":
         logits -= logits.max(0)
         np.exp(logits, out=logits)
@@ -81,9 +86,13 @@ def best_label(
     return best, labels
 
 
-def _tree_scores(
-    logits: np.ndarray, tree: LabelTree, least: np.float32, shift: np.float32
-) -> np.ndarray:
+def tree_scores(
+    logits: Float32[np.ndarray, "labels batch"],
+    tree: LabelTree,
+    shift: np.float32,
+    least: np.float32,
+) -> Float32[np.ndarray, "labels batch"]:
+    """The scores of the leaves of a tree, 0 below nodes whose score is less than `least`."""
     # Nodes come level by level, so that the factors of a level stand together.
     rights = logits.take(tree.edges[::2], 0)
     np.negative(rights, out=rights)
@@ -101,14 +110,11 @@ def _tree_scores(
         children = slice(end, end + size)
         nodes = slice(end // 2, (end + size) // 2)
         above = level.take(tree.parents[end - 1 : end - 1 + size : 2], 0)
-        # What fastText does not visit is 0, and so is all below. Products are several times as
-        # fast as assignments to chosen numbers.
-        above *= above >= least
+        if least > 0:
+            # What fastText does not visit is 0, and so is all below. Products are several times as
+            # fast as assignments to chosen numbers.
+            above *= above >= least
         level, end = scores[children], end + size
         np.multiply(above, lefts[nodes], out=level[::2])
         np.multiply(above, rights[nodes], out=level[1::2])
-    scores = scores.take(tree.leaves, 0)
-    are_answers = scores >= least  # false for NaN
-    np.fmax(scores, TINY, out=scores)
-    scores *= are_answers
-    return scores
+    return scores.take(tree.leaves, 0)

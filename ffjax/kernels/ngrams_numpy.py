@@ -26,8 +26,8 @@ _SHORT = 64
 _PRIME_32 = np.uint32(PRIME_32)
 # Powers of the prime of 64 bits, for so many bytes, of which all but the first are zero.
 _PRIMES = [np.uint64(PRIME_64**n % 2**64) for n in range(5)]
-# UTF-8 has no longer characters; further bytes of invalid ones are few.
-_CHARACTER_BYTES = 4
+# Further bytes of characters, such as emoji and invalid ones, are few.
+_CHARACTER_BYTES = 3
 
 
 class Line(NamedTuple):
@@ -264,12 +264,12 @@ def fasttext_states(
     n = len(begins)
     largest = 1 if n == len(data) else int(sizes.max(initial=0))
     # Sign-extended bytes of characters, and the factor of their hash, which is 1 without bytes.
-    signed = data.view(np.int8)
+    signed = np.append(data, np.zeros(_CHARACTER_BYTES, np.uint8)).view(np.int8)
     first = _padded(signed.take(begins), max_n)
     later = []
     for i in range(1, min(largest, _CHARACTER_BYTES)):
         exist = sizes > i
-        x = _padded(signed.take(begins + i, mode="clip") * exist, max_n)
+        x = _padded(signed[i:].take(begins) * exist, max_n)
         later.append((x, _padded(exist * np.int32(PRIME_32 - 1) + 1, max_n)))
     further = [(i, np.flatnonzero(sizes > i)) for i in range(_CHARACTER_BYTES, largest)]
 

@@ -149,6 +149,15 @@ def test_threads_share_layers(classifiers, texts, monkeypatch):
     assert makers == [threading.current_thread()]
 
 
+def test_errors_count_all_texts(classifiers, monkeypatch):
+    monkeypatch.setattr(module, "_THREAD_BYTES", 10)
+    ours = ffjax.load_classifier(classifiers / "softmax")
+    with pytest.raises(ValueError, match="line feed in text 40"):
+        ours.predict([*["green tea"] * 40, "a\nb"])
+    with pytest.raises(TypeError, match="expected str or bytes, got bool True as text 40"):
+        ours.predict([*["green tea"] * 40, True])
+
+
 def test_wrong_arguments_are_named(classifiers, as_users_see):
     ours = ffjax.load_classifier(classifiers / "softmax")
     for arguments, message in (

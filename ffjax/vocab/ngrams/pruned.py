@@ -113,7 +113,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     def host_rows(self, buckets: np.ndarray) -> np.ndarray:
         """The rows of buckets, -1 for those without, int32; buckets of -1 have none."""
         if buckets.size > self.upper_bound or "_row_of_bucket" in vars(self):
-            return self._row_of_bucket[buckets]
+            return self._row_of_bucket.take(buckets)
         sorted_buckets, order = self._host
         if not len(order):
             return np.full(buckets.shape, -1, np.int32)
@@ -126,7 +126,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         if buckets.size * 16 < self.upper_bound and "_bits" not in vars(self):
             return self.host_rows(buckets) >= 0
         # A bit for each bucket stays in the cache, where a row for each does not.
-        bits = self._bits[buckets >> 3] >> (buckets & 7).astype(np.uint8) & 1
+        bits = self._bits.take(buckets >> 3) >> (buckets & 7).astype(np.uint8) & 1
         return bits.view(bool)
 
     def __repr__(self) -> str:
@@ -202,7 +202,7 @@ def word_rows(
     if hashing.skip_edge_unigrams and min_n == 1:
         have_rows[:, 0] &= is_inner[:n]
         have_rows[np.append(0, ends[:-1]), 0] = False
-    rows = buckets[have_rows].view(np.int32)
-    counts = np.append(0, np.cumsum(have_rows, dtype=np.int32))
-    splits = counts[np.append(0, ends) * buckets.shape[1]]
-    return Ragged(rows if pruned is None else pruned.host_rows(rows), splits.astype(np.int64))
+    rows = np.flatnonzero(have_rows)  # several times as fast as a mask where few are true
+    splits = rows.searchsorted(np.append(0, ends) * buckets.shape[1])
+    buckets = buckets.reshape(-1).take(rows).view(np.int32)
+    return Ragged(buckets if pruned is None else pruned.host_rows(buckets), splits)
