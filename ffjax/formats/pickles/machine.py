@@ -41,7 +41,6 @@ _METHODS = {
     "push_global": "GLOBAL",
     "push_stack_global": "STACK_GLOBAL",
     "reduce": "REDUCE NEWOBJ",
-    "reduce_ex": "NEWOBJ_EX",
     "build": "BUILD",
     "push_persistent": "BINPERSID",
     "pop": "STOP",
@@ -274,11 +273,6 @@ class Machine:
             got = f"{type(callee).__name__} and {type(arguments).__name__}"
             raise self.error("the name of a class or function, and a tuple", got)
         self._push(Record(callee, arguments, self._offset))
-
-    def _reduce_ex(self, _: Any) -> None:
-        self._top(Entries)
-        self._pop()  # arguments by name, which no class that is read has
-        self._reduce(None)
 
     def _build(self, _: Any) -> None:
         state = self._pop()

@@ -16,11 +16,11 @@ import numpy as np
 
 from ffjax.formats.io.binary import Array, ByteSource
 from ffjax.formats.pickles.machine import Machine
-from ffjax.formats.pickles.values import Entries, Raw, Record, in_pairs
+from ffjax.formats.pickles.values import Entries, Global, Raw, Record, in_pairs
 
 _MAX_NAME_BYTES = 256
 _MAX_SIZE = 1 << 48
-_FLOATS = ("f2", "f4", "f8")
+_FLOATS = ("<f2", "<f4", "<f8", ">f2", ">f4", ">f8")
 
 
 def attributes(machine: Machine, value: Any) -> dict[str, Any]:
@@ -58,38 +58,36 @@ def array_of(machine: Machine, field: str, value: Any, ndim: int = 2) -> Array:
 
 def _fields(value: Any) -> tuple[Any, Any, Any, Any]:
     """The shape, dtype, order and bytes of an array; `None` for something else."""
-    if isinstance(value, Record):
-        name, arguments, state = value.callee.name, value.arguments, value.state
-        is_filled = isinstance(state, tuple) and len(state) == 5
-        if name.endswith(".multiarray._reconstruct") and is_filled:
-            return state[1:]
-        if name.endswith(".numeric._frombuffer") and len(arguments) == 4:
-            data, dtype, shape, order = arguments
-            return shape, dtype, order, data
-    return None, None, None, None
+    match value:
+        case Record(Global(name), state=(_, shape, dtype, order, data)):
+            is_array = name.endswith(".multiarray._reconstruct")
+        case Record(Global(name), (data, dtype, shape, order)):
+            is_array = name.endswith(".numeric._frombuffer")
+        case _:
+            return None, None, None, None
+    return (shape, dtype, order, data) if is_array else (None, None, None, None)
 
 
 def _code(machine: Machine, dtype: Any) -> str | None:
     """A dtype of floats as NumPy writes it, such as `"<f4"`; `None` for others."""
-    if not isinstance(dtype, Record) or dtype.callee.name != "numpy.dtype":
-        return None
-    if not dtype.arguments or not isinstance(dtype.state, tuple) or len(dtype.state) < 2:
-        return None
-    name, order = text_of(machine, dtype.arguments[0]), text_of(machine, dtype.state[1])
-    return order + name if name in _FLOATS and order in ("<", ">") else None
+    match dtype:
+        case Record(Global("numpy.dtype"), (name, *_), state=(_, order, *_)):
+            code = text_of(machine, order) + text_of(machine, name)
+            return code if code in _FLOATS else None
+    return None
 
 
 def _bytes_of(machine: Machine, data: Any) -> tuple[ByteSource, int, int]:
     """Where bytes lie; those that are encoded as text are decoded into memory."""
-    if isinstance(data, Raw):
-        return machine.source, data.start, data.stop
-    is_encoded = isinstance(data, Record) and data.callee.name == "_codecs.encode"
-    if not is_encoded or not data.arguments or not isinstance(data.arguments[0], Raw):
-        return machine.source, 0, 0
-    text = data.arguments[0]
-    try:
-        decoded = str(machine.raw(text), "utf-8").encode("latin-1")
-    except UnicodeError as error:
-        expected = "bytes as characters up to U+00FF"
-        raise machine.error(expected, str(error), field="text", offset=text.start) from error
-    return ByteSource(machine.source.name, decoded), 0, len(decoded)
+    match data:
+        case Raw(start, stop):
+            return machine.source, start, stop
+        case Record(Global("_codecs.encode"), (Raw() as text, *_)):
+            try:
+                decoded = str(machine.raw(text), "utf-8").encode("latin-1")
+            except UnicodeError as error:
+                where = {"field": "text", "offset": text.start}
+                expected = "bytes as characters up to U+00FF"
+                raise machine.error(expected, str(error), **where) from error
+            return ByteSource(machine.source.name, decoded), 0, len(decoded)
+    return machine.source, 0, 0

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
@@ -10,22 +11,18 @@ from ffjax.formats.io.streams import Stream
 _SAMPLE_WORDS = 1000
 _LEAST_WORDS = 3  # that are not UTF-8, for a guess
 
-# By the name that `iconv` and Python share: characters that are typical of text in an encoding, and
-# the least share of them. The first encoding that has it is the likely one.
-_TYPICAL = {
+# By the name that `iconv` and Python share: characters that are typical of text in an encoding, or
+# the pairs of bytes of frequent ones, and the least share of them. The first encoding that has it
+# is the likely one.
+_TYPICAL: dict[str, tuple[re.Pattern[Any], float]] = {
     "EUC-KR": (re.compile("[\uac00-\ud7a3]"), 0.95),
     "EUC-JP": (re.compile("[\u3040-\u30ff]"), 0.3),
     "SHIFT_JIS": (re.compile("[\u3040-\u30ff]"), 0.3),
-    "BIG5": (re.compile("[\u4e00-\u9fff]"), 0.95),
-    "GB18030": (re.compile("[\u4e00-\u9fff]"), 0.95),
+    "BIG5": (re.compile(rb"[\xa1-\xc6][\x40-\x7e\xa1-\xfe]"), 0.95),
+    "GB18030": (re.compile(rb"[\xa1-\xd7][\xa1-\xfe]"), 0.95),
     "CP1251": (re.compile("[\u0430-\u044f]"), 0.6),
     "KOI8-R": (re.compile("[\u0430-\u044f]"), 0.6),
     "CP1252": (re.compile("[\u00c0-\u00ff]"), 0.6),
-}
-# The pairs of bytes of the most frequent characters, which are typical instead.
-_FREQUENT = {
-    "BIG5": re.compile(rb"[\xa1-\xc6][\x40-\x7e\xa1-\xfe]"),
-    "GB18030": re.compile(rb"[\xa1-\xd7][\xa1-\xfe]"),
 }
 
 
@@ -41,7 +38,7 @@ def not_utf8(
 def _encoding_hint(words: list[bytes]) -> str:
     """What to do about words that are not all UTF-8."""
     words = list(islice((word for word in words if not word.isascii()), _SAMPLE_WORDS))
-    n_utf8 = sum(map(_is_utf8, words))
+    n_utf8 = sum(word.decode(errors="ignore").encode() == word for word in words)
     if 2 * n_utf8 > len(words) or len(words) - n_utf8 < _LEAST_WORDS:
         return "`lossy=True` replaces bytes that are not UTF-8."
     encoding = likely_encoding(words)
@@ -68,23 +65,15 @@ def _score(words: list[bytes], encoding: str) -> float:
         except UnicodeDecodeError:
             total += len(word)
             continue
-        if encoding in _FREQUENT:
+        if isinstance(typical.pattern, bytes):
+            n_typical += len(b"".join(typical.findall(word)))
             total += sum(byte > 0x7F for byte in word)
-            n_typical += sum(len(pair) for pair in _FREQUENT[encoding].findall(word))
-            continue
-        n_typical += len(typical.findall(text))
-        total += len(re.findall("[^\x00-\x7f]", text))
-        n_ascii += len(re.findall("[A-Za-z]", text))
+        else:
+            n_typical += len(typical.findall(text))
+            total += len(re.findall("[^\x00-\x7f]", text))
+            n_ascii += len(re.findall("[A-Za-z]", text))
     if encoding in ("CP1251", "KOI8-R"):  # words are in one script
         total += n_ascii
     if encoding == "CP1252":  # most letters are ASCII
         total = max(total, 2 * total - n_ascii)
     return n_typical / total if total else 0.0
-
-
-def _is_utf8(word: bytes) -> bool:
-    try:
-        word.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -44,12 +44,18 @@ def check_utf8(words: StringTable) -> None:
         raise ValueError(f"`embeddings`: expected words in UTF-8, got {raw!r}.")
 
 
+def check_embeddings(embeddings: Any) -> Embeddings:
+    """Checks that an argument is embeddings."""
+    if not isinstance(embeddings, Embeddings):
+        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    return embeddings
+
+
 def check_plain(
     embeddings: Any, what: str, options: Mapping[str, Any], kind: Any = ExportOptions
 ) -> Embeddings:
     """Checks that `what` can hold everything that options, of the class `kind`, don't drop."""
-    if not isinstance(embeddings, Embeddings):
-        raise TypeError(f"`embeddings`: expected Embeddings, got {type(embeddings).__name__}.")
+    check_embeddings(embeddings)
     droppable = kind.__optional_keys__
     for option in options.keys() - droppable:
         names = ", ".join(f"`{name}`" for name in sorted(droppable))

@@ -153,8 +153,6 @@ def collect(blocks: Blocks, rows: RowBuffer | FileRows | None = None) -> Embeddi
     except ValueError:
         ids = table.first_occurrences()
         n_repeated = len(table) - len(ids)
-        if not n_repeated:
-            raise
         words, occur = counted(n_repeated, "word"), "occurs" if n_repeated == 1 else "occur"
         warn_user(f"{words} {occur} again; the first vector of each counts")
         vocab, lengths = SimpleVocab(table.take(ids)), lengths[ids]

@@ -20,7 +20,6 @@ import msgpack
 import numpy as np
 
 from ffjax._internal.atomic_write import Path, atomic_folder
-from ffjax._internal.distinct import distinct
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.text_file import write_npy_header
 from ffjax.embeddings.value import Embeddings
@@ -95,13 +94,15 @@ def write_spacy(
             raise ValueError(f"`{argument}`: expected a name, got {value!r}.")
     if lang is not None and not _LANG.fullmatch(lang):
         raise ValueError(f"`lang`: expected the code of a language, such as 'en', got {lang!r}.")
-    words, dims, mode = embeddings.vocab.table, embeddings.dims, settings.mode
+    storage, words, rows = embeddings.storage, embeddings.vocab.table, embeddings.vocab.host_rows
     export.check_utf8(words)
-    keys = keys_of(words)
-    if len(distinct(keys)) < len(keys):
-        raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
-    is_floret = mode == "floret"
-    n_rows = len(embeddings.storage) if is_floret else embeddings.vocab.n_word_rows
+    n_keys, shape = len(words), (embeddings.vocab.n_word_rows, embeddings.dims)
+    blocks = (rows for _, rows, _ in export.row_blocks(embeddings, True, by_row=True))
+    if settings.mode == "floret":  # rows belong to no word
+        n_keys, shape = -1, storage.shape
+        blocks = (rows for _, rows in storage.row_blocks())
+    key_rows = dict(zip(keys_of(words).tolist(), rows.tolist(), strict=True))
+    strings = sorted(set(words.strings) - set(symbols()))
     tokenizer = b"" if lang is None else _tokenizer(lang, os.fsdecode(path))
     with atomic_folder(path, FILES) as folder:
         vocab = folder
@@ -110,24 +111,18 @@ def write_spacy(
             vocab.mkdir()
             (folder / _TOKENIZER).write_bytes(tokenizer)
             (folder / _CONFIG).write_bytes(_CONFIG_TEXT.format(lang=json.dumps(lang)).encode())
-            vectors = {"width": dims, "vectors": n_rows, "keys": -1 if is_floret else len(words)}
-            vectors |= {"mode": mode, "name": f"{lang}_{name}.vectors"}
+            vectors = {"width": shape[1], "vectors": shape[0], "keys": n_keys}
+            vectors |= {"mode": settings.mode, "name": f"{lang}_{name}.vectors"}
             meta = {"lang": lang, "name": name, "version": "0.0.0", "vectors": vectors}
             (folder / _META).write_bytes(json.dumps(meta, indent=2).encode())
-        key_rows = dict(zip(keys.tolist(), embeddings.vocab.host_rows.tolist(), strict=True))
         (vocab / layout.KEY_ROWS).write_bytes(bytes(msgpack.packb(key_rows) or b""))
-        strings = sorted(set(words.strings) - set(symbols()))
         (vocab / layout.STRINGS).write_bytes(pack_strings(strings))
         (vocab / layout.SETTINGS).write_bytes(settings.pack())
         (vocab / _LOOKUPS).write_bytes(_EMPTY_MAP)
-        if is_floret:  # rows belong to no word
-            blocks = (rows for _, rows in embeddings.storage.row_blocks())
-        else:
-            blocks = (rows for _, rows, _ in export.row_blocks(embeddings, True, by_row=True))
         with (vocab / layout.VECTORS).open("wb") as out:
-            write_npy_header(out, "<f4", (n_rows, dims))
-            for rows in blocks:
-                out.write(np.ascontiguousarray(rows, "<f4"))
+            write_npy_header(out, "<f4", shape)
+            for block in blocks:
+                out.write(np.ascontiguousarray(block, "<f4"))
 
 
 def keeps(embeddings: Embeddings) -> set[str]:
@@ -140,7 +135,7 @@ def _checked(
     embeddings: Any, attr: str | None, options: Mapping[str, Any]
 ) -> tuple[Embeddings, Settings]:
     """Embeddings without the metadata that is written, and the settings."""
-    vocab = getattr(embeddings, "vocab", None)
+    vocab, metadata = export.check_embeddings(embeddings).vocab, embeddings.metadata
     kind, settings = export.ExportOptions, Settings()
     if isinstance(vocab, FloretVocab):
         indexer, kind = vocab.subword_indexer, export.TableOptions
@@ -151,24 +146,22 @@ def _checked(
                 "`embeddings`: expected n-grams of one character at the edges of words too, which "
                 "spaCy takes and floret leaves out, got `skip_edge_unigrams=True` with `min_n=1`."
             )
-    elif vocab is not None and vocab.upper_bound > vocab.n_word_rows:
-        if not options.get("drop_subwords"):
-            raise ValueError(
-                "`embeddings`: expected words alone, which is all that spaCy's folders hold, got "
-                "n-grams too. Drop them with `drop_subwords=True`; or save the embeddings in "
-                "another format, and have spaCy read that file: `[nlp.vectors] @vectors = "
-                '"ffjax.Vectors.v1"` keeps n-grams.'
-            )
-    elif vocab is not None and not len(vocab):
+    elif vocab.upper_bound > vocab.n_word_rows and not options.get("drop_subwords"):
+        raise ValueError(
+            "`embeddings`: expected words alone, which is all that spaCy's folders hold, got "
+            "n-grams too. Drop them with `drop_subwords=True`; or save the embeddings in "
+            "another format, and have spaCy read that file: `[nlp.vectors] @vectors = "
+            '"ffjax.Vectors.v1"` keeps n-grams.'
+        )
+    elif not len(vocab):
         raise ValueError("`embeddings`: expected words, got an empty vocabulary.")
-    metadata = getattr(embeddings, "metadata", None)
-    if attr is None:
-        spacy = (metadata or {}).get("spacy")
-        attr = spacy.get("attr") if isinstance(spacy, Mapping) else None
-    if metadata is not None and set(metadata) <= {"spacy"}:
-        embeddings = embeddings.replace(metadata=None)
+    spacy = (metadata or {}).get("spacy")
+    if attr is None and isinstance(spacy, Mapping):
+        attr = spacy.get("attr")
     if attr is not None:
         settings = settings._replace(attr=check_attr(attr))
+    if metadata is not None and set(metadata) <= {"spacy"}:
+        embeddings = embeddings.replace(metadata=None)
     return export.check_plain(embeddings, "spaCy's folders", options, kind), settings
 
 

@@ -232,7 +232,7 @@ def test_numbers_have_their_values() -> None:
 def test_every_opcode_is_read_or_named() -> None:
     unread = (
         "DUP FLOAT LONG PERSID STRING UNICODE DICT GET INST LIST OBJ PUT EXT1 EXT2 EXT4 LONG4 "
-        "NEXT_BUFFER READONLY_BUFFER"
+        "NEWOBJ_EX NEXT_BUFFER READONLY_BUFFER"
     )
     methods = Machine(ByteSource("x", b"\x80\x04."), ("gensim",))._methods
     assert {opcode.name for opcode in pickletools.opcodes} == {*methods, *unread.split()}

@@ -1,5 +1,6 @@
 """Text in blocks: borders do not show, errors say where, and any bytes are read or refused."""
 
+import mmap
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ffjax
+from ffjax.formats.rows import row_blocks
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.read import read_text_blocks
@@ -164,3 +166,19 @@ def test_only_spaces_and_tabs_separate(sep: str, tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="`sep`: expected spaces or tabs"):
         ffjax.write_text(tmp_path / "x.txt", emb, sep=sep)
+
+
+@pytest.mark.parametrize("can_resize", [True, False])
+def test_rows_in_memory_grow(monkeypatch: pytest.MonkeyPatch, can_resize: bool) -> None:
+    class Fixed(mmap.mmap):
+        def resize(self, newsize: int) -> None:
+            raise SystemError("mmap: resizing not available--no mremap()")
+
+    if not can_resize:
+        monkeypatch.setattr(row_blocks, "_allocate", lambda n_bytes: Fixed(-1, n_bytes))
+    rows = np.arange(700, dtype=np.float32).reshape(100, 7)
+    buffer = row_blocks.RowBuffer(7, 2)
+    for start, stop in ((0, 1), (1, 2), (2, 5), (5, 60), (60, 100)):
+        buffer.append(rows[start:stop])
+    np.testing.assert_array_equal(buffer.finish(), rows)
+    assert buffer.finish().ctypes.data % 64 == 0
