@@ -91,18 +91,17 @@ class HashTable:
             >>> HashTable.build(data, np.array([0, 2, 8], np.int32))
             HashTable(1 buckets, 2 slots)
         """
-        if data.size < offsets[-1] + 4:
-            data = np.concatenate([data, np.zeros(4, np.uint8)])
+        if data.size < offsets[-1] + 8:
+            data = np.concatenate([data, np.zeros(8, np.uint8)])
         starts, lengths = offsets[:-1], np.diff(offsets)
         digest = hashlib.sha256(lengths.astype("<i4"))
         digest.update(np.ascontiguousarray(data[offsets[0] : offsets[-1]]))
         for attempt in range(_MAX_KEYS):
             key = key_of(digest.digest(), attempt)
-            first, second = hash_spans(data, starts, lengths, key)
-            placed = place(first, second)
+            placed = place(*hash_spans(data, starts, lengths, key))
             if placed is not None:
                 return cls(key, *placed)
-            for earlier, again in duplicates(data, offsets, (first, second)):
+            for earlier, again in duplicates(data, offsets):
                 raw = data[offsets[again] : offsets[again + 1]].tobytes()
                 string = raw.decode(errors="replace")
                 raise ValueError(

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8, UInt32
+from jaxtyping import Int, Int32, UInt8
 
 from ffjax._internal.arrays import padded_size
 from ffjax.kernels.siphash import hash_spans
-from ffjax.kernels.spans_numpy import equal_spans
+from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 
 # More strings than this meet in a bucket in one of 10**10 tables of a million strings, or if some
 # are equal.
@@ -17,6 +17,8 @@ _MOST = 20
 # Factors to try for a bucket before drawing another key. When the last pair of the fullest of large
 # tables is placed, six slots in ten are taken, and one trial in seven succeeds.
 _TRIALS = 4096
+# 2**64 and 2**32 over the golden ratio.
+_HASH_KEY, _FACTOR = np.uint64(0x9E3779B97F4A7C15), 0x9E3779B9
 
 
 def slot_of(half: Any, factor: Any, n_slots: int) -> Any:
@@ -107,27 +109,22 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def duplicates(
-    data: UInt8[np.ndarray, " size"],
-    offsets: Int[np.ndarray, " n_plus_1"],
-    hashes: tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]],
+    data: UInt8[np.ndarray, " size"], offsets: Int[np.ndarray, " n_plus_1"]
 ) -> Iterator[tuple[int, int]]:
     """Pairs `(first, again)` for each string that occurred before, by `again`.
 
-    Only strings with equal hashes are compared, so that few are looked at.
+    Only strings with equal hashes are compared. At least 8 bytes follow the last string.
 
     Example:
-        >>> data, zeros = np.frombuffer(b"aba", np.uint8), np.zeros(3, np.uint32)
-        >>> list(duplicates(data, np.arange(4), (zeros, zeros)))
+        >>> list(duplicates(np.frombuffer(b"aba" + bytes(8), np.uint8), np.arange(4)))
         [(0, 2)]
     """
-    both = (hashes[0].astype(np.uint64) << np.uint64(32)) | hashes[1]
-    order = np.argsort(both)
-    ordered = both[order]
-    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-    are_equal = np.zeros(len(both), bool)
-    are_equal[order[equal]] = are_equal[order[equal + 1]] = True
+    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets)
+    _, hashes = keyed_hashes(data, starts, lengths, _HASH_KEY)
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     first_of: dict[bytes, int] = {}
-    for i in np.flatnonzero(are_equal).tolist():
+    for i in np.flatnonzero(np.isin(hashes, repeated)).tolist():
         first = first_of.setdefault(data[offsets[i] : offsets[i + 1]].tobytes(), i)
         if first != i:
             yield first, i
@@ -181,8 +178,7 @@ def _place_buckets(
     for trial in range(_TRIALS):
         if not strings.size:
             return True
-        # 2**32 over the golden ratio
-        factor = np.array([trial * 0x9E3779B9 & 0xFFFFFFFF | 1], np.uint32)
+        factor = np.array([trial * _FACTOR & 0xFFFFFFFF | 1], np.uint32)
         slots = slot_of(halves, factor, len(rows))
         # `take` with indices is several times as fast here as indexing with a mask.
         fits = np.flatnonzero(np.logical_and.reduce(free[slots]))

@@ -25,7 +25,6 @@ _MURMUR, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
 # Strings hashed at a time: the working set should stay in the second-level cache.
 _MURMUR_BLOCK = 1 << 14
 _LOW_BYTES = np.array([(1 << 8 * n) - 1 for n in range(8)], np.uint64)
-_REPEAT_KEY = np.uint64(0x9E3779B97F4A7C15)
 
 
 def words_at(data: np.ndarray, dtype: Any = "<u4") -> np.ndarray:
@@ -133,21 +132,6 @@ def _murmur64a(words: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seed:
     hashes = np.where(rest > 0, (hashes ^ last) * _MURMUR, hashes)
     hashes = (hashes ^ hashes >> _SHIFT) * _MURMUR
     return hashes ^ hashes >> _SHIFT
-
-
-def may_repeat(data: np.ndarray, offsets: np.ndarray) -> bool:
-    """Whether two strings have the same hash; if not, all differ.
-
-    Much faster than `ffjax.kernels.perfect_hash_numpy.duplicates`.
-
-    Example:
-        >>> may_repeat(np.frombuffer(b"aba" + bytes(8), np.uint8), np.arange(4))
-        True
-    """
-    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets)
-    _, hashes = keyed_hashes(data, starts, lengths, _REPEAT_KEY)
-    hashes.sort()
-    return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def join_spans(data: np.ndarray, starts: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:

@@ -10,8 +10,8 @@
 Capacities come from a few sizes, so that compiled programs are shared.
 """
 
-import codecs
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,7 +21,6 @@ from jaxtyping import Int32, Int64, UInt8
 from ffjax._internal.arrays import AnyArray, aligned_empty, aligned_zeros, on_host
 from ffjax._internal.pytree import value
 from ffjax.kernels.perfect_hash_numpy import duplicates
-from ffjax.kernels.siphash import hash_spans
 from ffjax.kernels.spans_numpy import join_spans
 from ffjax.strings.codec import decode_word, decode_words, join_words
 
@@ -206,14 +205,11 @@ class StringTable:
         data, offsets = self.host_data, self.host_offsets
         for first in range(0, len(self), _DECODED_STRINGS):
             bounds = offsets[first : first + _DECODED_STRINGS + 1]
-            block = memoryview(data)[bounds[0] : bounds[-1]]
-            try:
-                text, _ = codecs.utf_8_decode(block, "strict", True)
-                # If all are ASCII, no string ends within a character.
-                if len(text) == len(block) or not ((data[bounds[:-1]] & 0xC0) == 0x80).any():
+            # No string may begin within a character.
+            if not ((data[bounds[:-1]] & 0xC0) == 0x80).any():
+                with suppress(UnicodeDecodeError):
+                    data[bounds[0] : bounds[-1]].tobytes().decode()
                     continue
-            except UnicodeDecodeError:
-                pass
             for index in range(first, first + len(bounds) - 1):
                 try:
                     self.raw(index).decode()
@@ -266,7 +262,7 @@ class StringTable:
             >>> StringTable.from_strings(["a", "b", "a"]).first_duplicate()
             (0, 2)
         """
-        return next(self._duplicates(), None)
+        return next(duplicates(self.host_data, self.host_offsets), None)
 
     def first_occurrences(self) -> Int64[np.ndarray, " n_distinct"]:
         """The numbers of the strings that did not occur before, ascending.
@@ -275,12 +271,8 @@ class StringTable:
             >>> StringTable.from_strings(["a", "b", "a"]).first_occurrences().tolist()
             [0, 1]
         """
-        return np.delete(np.arange(len(self)), [again for _, again in self._duplicates()])
-
-    def _duplicates(self) -> Iterator[tuple[int, int]]:
-        data, offsets = self.host_data, self.host_offsets
-        hashes = hash_spans(data, offsets[:-1], np.diff(offsets), np.zeros(2, np.uint32))
-        return duplicates(data, offsets, hashes)
+        repeated = [again for _, again in duplicates(self.host_data, self.host_offsets)]
+        return np.delete(np.arange(len(self)), repeated)
 
 
 def capacity(n_bytes: int, n_strings: int) -> int:

@@ -14,7 +14,6 @@ from ffjax.formats.io.binary import Array, Cursor, File
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.pickles.values import Raw, TextRun
 from ffjax.formats.rows.row_blocks import read_floats, to_storage
-from ffjax.kernels.spans_numpy import may_repeat
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab import FastTextVocab, SimpleVocab
@@ -63,8 +62,7 @@ def load_gensim(
     with open_model(path) as model:
         table = _words(model, lossy, limit)
         # Words are compared here, since vocabularies are hashed only later.
-        repeats = may_repeat(table.host_data, table.host_offsets)
-        if repeats and (pair := table.first_duplicate()) is not None:
+        if pair := table.first_duplicate():
             got = f"{table.pick(pair[:1])[0]!r} as numbers {pair[0]} and {pair[1]}"
             raise model.error("words", "each word once", got)
         vectors, ngrams, n = model.vectors(), model.ngrams(), len(table)
