@@ -49,16 +49,32 @@ def decode_hint(word: Any) -> str:
     return "Decode it, as in `word.decode()`." if isinstance(word, bytes) else ""
 
 
+def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> None:
+    """Checks that an argument is several words or texts: an iterable, or an array of strings."""
+    expected = f"`{name}`: expected a list of {what}s"
+    if isinstance(items, str | bytes | bytearray | memoryview):
+        raise TypeError(f"{expected}, got the single {what} {items!r}. Write [{items!r}].{hint}")
+    if not isinstance(items, Iterable):
+        raise TypeError(f"{expected}, got {shown(items)}.")
+    if not isinstance(items, np.ndarray):
+        return
+    if items.ndim != 1:
+        raise TypeError(
+            f"`{name}`: expected an array of one dimension, got shape {items.shape}. "
+            f"Use `{name}.ravel()`."
+        )
+    if items.size and items.dtype.kind not in "SUTO":
+        expected = f"expected an array of strings, got {items.dtype}"
+        raise TypeError(f"`{name}`: {expected}.{hint}")
+
+
 def list_of_words(words: Any, name: str = "words") -> list[str]:
     """Words as a list."""
-    expected = f"`{name}`: expected a list of words"
-    if isinstance(words, str):
-        raise TypeError(f"{expected}, got the single word {words!r}. Write [{words!r}].")
-    if not isinstance(words, Iterable):
-        raise TypeError(f"{expected}, got {shown(words)}.")
+    check_several(name, words)
     listed = list(words)
     for word in listed:
         if not isinstance(word, str):
+            expected = f"`{name}`: expected a list of words"
             raise TypeError(f"{expected}, got {shown(word)} in it. {decode_hint(word)}".rstrip())
     return listed
 

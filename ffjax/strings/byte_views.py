@@ -1,12 +1,12 @@
 """Words as views of a buffer: those of NumPy and Arrow in place, lists of `str` joined to one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.arguments import check_several
 from ffjax._internal.extras import needs_extra
-from ffjax._internal.file_arguments import shown
 from ffjax.kernels.spans_numpy import join_spans
 from ffjax.strings.codec import join_words
 from ffjax.strings.string_table import StringTable, check_offsets
@@ -53,29 +53,10 @@ def byte_views(words: Any, offsets: Any = None) -> ByteViews:
         return _between(words.host_data, words.host_offsets)
     if is_arrow(words):
         return _arrow(words)
-    check_several(words, "words", "word", " Pass `offsets` for a buffer of bytes.")
+    check_several("words", words, "word", " Pass `offsets` for a buffer of bytes.")
     if isinstance(words, np.ndarray):
         return _numpy(words)
     return ByteViews(*join_words(list(words)))
-
-
-def check_several(items: Any, name: str, what: str, hint: str = "") -> None:
-    """Checks that an argument is several words or texts: an iterable, or an array of strings."""
-    expected = f"`{name}`: expected a list of {what}s"
-    if isinstance(items, str | bytes | bytearray | memoryview):
-        raise TypeError(f"{expected}, got the single {what} {items!r}. Write [{items!r}].{hint}")
-    if not isinstance(items, Iterable):
-        raise TypeError(f"{expected}, got {shown(items)}.")
-    if not isinstance(items, np.ndarray):
-        return
-    if items.ndim != 1:
-        raise TypeError(
-            f"`{name}`: expected an array of one dimension, got shape {items.shape}. "
-            f"Use `{name}.ravel()`."
-        )
-    if items.dtype.kind not in "SUTO":
-        expected = f"expected an array of strings, got {items.dtype}"
-        raise TypeError(f"`{name}`: {expected}.{hint}")
 
 
 def _with_offsets(buffer: Any, offsets: Any) -> ByteViews:

@@ -9,14 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from ffjax._internal.arguments import check_several
 from ffjax._internal.file_arguments import check_choice
-from ffjax.strings.byte_views import (
-    arrow_strings,
-    as_one_array,
-    byte_views,
-    check_several,
-    is_arrow,
-)
+from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
 NEWLINES = ("error", " ", "")
@@ -129,7 +124,7 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
     if is_arrow(texts):
         items = byte_views(texts).raw()
     elif not isinstance(texts, list | tuple):
-        check_several(texts, name, "text")
+        check_several(name, texts, "text")
         items = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
     if set(map(type, items)) <= {str}:  # faster than to ask each
         return items

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
+from ffjax._internal.arguments import check_several
 from ffjax._internal.arrays import AnyArray, host_view, on_host
 from ffjax._internal.chunk import Chunk, SnapshotValue
 from ffjax._internal.file_arguments import shown
@@ -300,8 +301,7 @@ def init_vocab(
     if vocab.indexers and not isinstance(indexer, vocab.indexers):
         expected = " or ".join(kind.__name__ for kind in vocab.indexers)
         raise TypeError(f"`indexer`: expected {expected}, got {shown(indexer)}.")
-    if isinstance(words, str | bytes):
-        raise TypeError(f"`words`: expected a list of words, got the single word {words!r}.")
+    check_several("words", words)
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
     fields: dict[str, Any] = {"index": _build_index(table)} if is_hashed else {}
     if rows is not None:
