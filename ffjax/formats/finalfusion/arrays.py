@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arrays import host_view, read_array, release_pages
-from ffjax.formats.finalfusion.header import cannot_hold
+from ffjax.formats.finalfusion.header import ChunkId, cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray
 from ffjax.storage.norms import Norms
@@ -200,3 +200,16 @@ def _check_codes(cursor: Cursor, start: int, n_codes: int, centroids: int) -> No
         row, column = divmod(i, n_codes)
         name, expected = f"code {column} of row {row}", f"less than {centroids}, the centroids"
         raise cursor.error(name, expected, str(codes[i]), offset=start + i)
+
+
+READERS = {
+    ChunkId.NdArray: read_matrix,
+    ChunkId.QuantizedArray: read_quantized,
+    ChunkId.NdNorms: read_norms,
+}
+WRITERS = {
+    NdArray: (ChunkId.NdArray, write_matrix),
+    ComposedRows: (ChunkId.NdArray, write_composed),
+    QuantizedArray: (ChunkId.QuantizedArray, write_quantized),
+    Norms: (ChunkId.NdNorms, write_norms),
+}

@@ -10,15 +10,6 @@ from ffjax.embeddings.metadata import Metadata
 from ffjax.formats.finalfusion import arrays, vocabs
 from ffjax.formats.finalfusion.header import ChunkId, cannot_hold
 from ffjax.formats.io.binary import Cursor, Output
-from ffjax.storage import NdArray, QuantizedArray
-from ffjax.storage.norms import Norms
-from ffjax.vocab import (
-    ExplicitVocab,
-    FastTextVocab,
-    FinalfusionBucketVocab,
-    FloretVocab,
-    SimpleVocab,
-)
 
 # Documents have a few kilobytes; gigabytes would only keep the TOML parser busy.
 _MAX_BYTES = 1 << 22
@@ -52,26 +43,5 @@ def write_metadata(out: Output, metadata: Metadata) -> None:
     out.write(np.asarray(metadata.data)[:length])
 
 
-READERS = {
-    ChunkId.Metadata: read_metadata,
-    ChunkId.SimpleVocab: vocabs.read_simple,
-    ChunkId.BucketSubwordVocab: vocabs.read_buckets,
-    ChunkId.FastTextSubwordVocab: vocabs.read_fasttext,
-    ChunkId.ExplicitSubwordVocab: vocabs.read_explicit,
-    ChunkId.FloretSubwordVocab: vocabs.read_floret,
-    ChunkId.NdArray: arrays.read_matrix,
-    ChunkId.QuantizedArray: arrays.read_quantized,
-    ChunkId.NdNorms: arrays.read_norms,
-}
-WRITERS = {
-    Metadata: (ChunkId.Metadata, write_metadata),
-    SimpleVocab: (ChunkId.SimpleVocab, vocabs.write_simple),
-    FinalfusionBucketVocab: (ChunkId.BucketSubwordVocab, vocabs.write_buckets),
-    FastTextVocab: (ChunkId.FastTextSubwordVocab, vocabs.write_buckets),
-    ExplicitVocab: (ChunkId.ExplicitSubwordVocab, vocabs.write_explicit),
-    FloretVocab: (ChunkId.FloretSubwordVocab, vocabs.write_floret),
-    NdArray: (ChunkId.NdArray, arrays.write_matrix),
-    arrays.ComposedRows: (ChunkId.NdArray, arrays.write_composed),
-    QuantizedArray: (ChunkId.QuantizedArray, arrays.write_quantized),
-    Norms: (ChunkId.NdNorms, arrays.write_norms),
-}
+READERS = {ChunkId.Metadata: read_metadata} | vocabs.READERS | arrays.READERS
+WRITERS = {Metadata: (ChunkId.Metadata, write_metadata)} | vocabs.WRITERS | arrays.WRITERS

@@ -13,7 +13,6 @@ Each chunk begins with
 The header lists every chunk that follows; old versions of finalfusion left out norms.
 """
 
-import struct
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -50,19 +49,16 @@ class ChunkId(IntEnum):
 _IDENTIFIERS = int(min(ChunkId)), int(max(ChunkId))
 VOCABS = tuple(kind for kind in ChunkId if kind.name.endswith("Vocab"))
 STORAGES = (ChunkId.NdArray, ChunkId.QuantizedArray)
-# The numbers with which the body of a chunk begins.
+# The numbers with which the body of a chunk begins, and their codes in `struct`.
 _HEADS = {
-    ChunkId.SimpleVocab: ("Q", ["words"]),
-    ChunkId.BucketSubwordVocab: ("QIII", ["words", "min_n", "max_n", "exponent"]),
-    ChunkId.FastTextSubwordVocab: ("QIII", ["words", "min_n", "max_n", "buckets"]),
-    ChunkId.ExplicitSubwordVocab: ("QQII", ["words", "ngrams", "min_n", "max_n"]),
-    ChunkId.FloretSubwordVocab: ("IIQI", ["min_n", "max_n", "buckets", "hashes"]),
-    ChunkId.NdArray: ("QI", ["rows", "dims"]),
-    ChunkId.QuantizedArray: (
-        "IIIIIQ",
-        ["rotated", "row_norms", "codes_per_row", "dims", "centroids", "rows"],
-    ),
-    ChunkId.NdNorms: ("Q", ["norms"]),
+    ChunkId.SimpleVocab: "words=Q",
+    ChunkId.BucketSubwordVocab: "words=Q min_n=I max_n=I exponent=I",
+    ChunkId.FastTextSubwordVocab: "words=Q min_n=I max_n=I buckets=I",
+    ChunkId.ExplicitSubwordVocab: "words=Q ngrams=Q min_n=I max_n=I",
+    ChunkId.FloretSubwordVocab: "min_n=I max_n=I buckets=Q hashes=I",
+    ChunkId.NdArray: "rows=Q dims=I",
+    ChunkId.QuantizedArray: "rotated=I row_norms=I codes_per_row=I dims=I centroids=I rows=Q",
+    ChunkId.NdNorms: "norms=Q",
 }
 
 
@@ -133,7 +129,12 @@ def describe(stream: Stream) -> dict[str, Any]:
         if "ngrams" in facts and "rows" in facts:
             facts["ngram_rows"] = facts["rows"] - facts["words"]
         if ChunkId.Metadata in first:
-            facts["metadata"] = _metadata_keys(first[ChunkId.Metadata])
+            body = first[ChunkId.Metadata].body
+            text = body.text("text", body.remaining)
+            try:
+                facts["metadata"] = list(tomllib.loads(text))
+            except (ValueError, RecursionError) as error:
+                raise body.error("text", "a TOML document", f"an error: {error}") from error
         return facts
 
 
@@ -169,9 +170,10 @@ def cannot_hold(field: str, expected: str, got: str, hint: str | None = None) ->
 
 def _head(chunk: ChunkInFile) -> dict[str, Any]:
     kind = chunk.identifier
-    code, names = _HEADS[kind]
-    raw = chunk.body.take("head", struct.calcsize(f"<{code}"))
-    facts: dict[str, Any] = dict(zip(names, struct.unpack(f"<{code}", raw), strict=True))
+    facts: dict[str, Any] = {}
+    for field in _HEADS[kind].split():
+        name, code = field.split("=")
+        facts[name] = chunk.body.number(code, name)
     if kind in VOCABS:
         facts = {"vocabulary": kind.name, "words": 0, **facts}
     if "min_n" in facts:
@@ -185,11 +187,3 @@ def _head(chunk: ChunkInFile) -> dict[str, Any]:
     if kind == ChunkId.QuantizedArray:
         facts |= {name: bool(facts[name]) for name in ("rotated", "row_norms")}
     return facts
-
-
-def _metadata_keys(chunk: ChunkInFile) -> list[str]:
-    text = chunk.body.text("text", chunk.body.remaining)
-    try:
-        return list(tomllib.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise chunk.body.error("text", "a TOML document", f"an error: {error}") from error

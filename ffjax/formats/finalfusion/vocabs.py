@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from ffjax.formats.finalfusion.header import cannot_hold
+from ffjax.formats.finalfusion.header import ChunkId, cannot_hold
 from ffjax.formats.finalfusion.string_list import StringList, read_strings, write_strings
 from ffjax.formats.io.binary import Cursor, Output
 from ffjax.vocab import (
@@ -234,3 +234,19 @@ def _check_indexer(indexer: Any) -> None:
             "1, and an indexer with `skip_edge_unigrams=True`",
             "A finalfusion file cannot hold this indexer; unknown words would get other vectors.",
         )
+
+
+READERS = {
+    ChunkId.SimpleVocab: read_simple,
+    ChunkId.BucketSubwordVocab: read_buckets,
+    ChunkId.FastTextSubwordVocab: read_fasttext,
+    ChunkId.ExplicitSubwordVocab: read_explicit,
+    ChunkId.FloretSubwordVocab: read_floret,
+}
+WRITERS = {
+    SimpleVocab: (ChunkId.SimpleVocab, write_simple),
+    FinalfusionBucketVocab: (ChunkId.BucketSubwordVocab, write_buckets),
+    FastTextVocab: (ChunkId.FastTextSubwordVocab, write_buckets),
+    ExplicitVocab: (ChunkId.ExplicitSubwordVocab, write_explicit),
+    FloretVocab: (ChunkId.FloretSubwordVocab, write_floret),
+}
