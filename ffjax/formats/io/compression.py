@@ -9,7 +9,6 @@ import bz2
 import importlib
 import io
 import lzma
-import re
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +22,7 @@ from ffjax.formats.io.binary import File
 ALLOWANCE_BYTES = 1 << 26
 RATIO = 100
 _READ_BYTES = 1 << 16
+# How compressed files begin.
 MAGICS = {
     "gzip": rb"\x1f\x8b\x08",
     # The level is followed by a block or, in an empty stream, by the end.
@@ -33,11 +33,6 @@ MAGICS = {
 # 2 kB of zstd are at most 64 MB, since 4 bytes may stand for a block of 128 kB.
 _ZSTANDARD_READ_BYTES = 1 << 11
 _XZ_MEMORY_BYTES = 1 << 29
-
-
-def compression_of(head: bytes) -> str | None:
-    """The compression that the first bytes of a file announce."""
-    return next((kind for kind, magic in MAGICS.items() if re.match(magic, head)), None)
 
 
 class Decompressed(io.RawIOBase):

@@ -18,6 +18,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ffjax._internal.file_arguments import check_file
@@ -25,7 +26,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.archives import Archive, Zip, may_be_folder, open_tar, tar_spans
 from ffjax.formats.io.binary import ByteSource, File
-from ffjax.formats.io.compression import Decompressed, compression_of
+from ffjax.formats.io.compression import MAGICS, Decompressed
 from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
 
 _HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
@@ -35,6 +36,7 @@ _SMALL_BYTES = 1 << 20
 _TAR_BYTES = 1 << 14
 
 
+@dataclass(eq=False)
 class Stream:
     """The bytes of a file, read from start to end: `raw`, out of what wraps it (outermost first).
 
@@ -42,18 +44,13 @@ class Stream:
     stream of a `folder` has no bytes.
     """
 
-    def __init__(
-        self,
-        file: File | None,
-        raw: Any,
-        wrapping: tuple[str, ...] = (),
-        size: int | None = None,
-        folder: Folder | None = None,
-    ) -> None:
-        self.file, self.raw, self.wrapping, self.size = file, raw, wrapping, size
-        self.folder = folder
-        self.position = 0
-        self._ahead = b""
+    file: File | None
+    raw: Any
+    wrapping: tuple[str, ...] = ()
+    size: int | None = None
+    folder: Folder | None = None
+    position: int = 0
+    _ahead: bytes = b""
 
     @property
     def remaining(self) -> int | None:
@@ -263,7 +260,8 @@ def _unwrap(
             return _archive(file, names, ("zip",), open_zipped)
         data, size = archive.open(member)
         return Stream(file, stack.enter_context(data), ("zip",), size)
-    if (kind := compression_of(head)) is not None:
+    kind = next((kind for kind, magic in MAGICS.items() if re.match(magic, head)), None)
+    if kind is not None:
         data = stack.enter_context(Decompressed(stream, kind, file))
         stream = Stream(file, data, (kind,))
         head = stream.head(_HEAD_BYTES)
