@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
 CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py tests/kernels/test_perfect_hash.py::test_a_large_wide_batch_in_blocks_that_overlap tests/functional/test_lookup.py::test_gradients_reach_the_rows tests/transforms/test_projection.py::test_umap_keeps_groups_and_neighbours
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
+DEVICES := $(shell grep -rl mark.devices tests)
+# Bytecode is written even where the environment says otherwise: tests start Python many times.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -25,7 +27,7 @@ demo: $(STAMP)-base ## install ffjax into .venv and show the main job on the emb
 # The contracts of storages and vocabularies hold with 64-bit types too, and make no NaN.
 test: $(STAMP)-test $(STAMP)-peers ## install what tests need, then run the suite with its doctests
 	@$(PYTEST) -m 'not devices and not exhaustive and not processes and not engines' $(ARGS)
-	@$(PYTEST) -m 'devices and not exhaustive' $(ARGS) || [ $$? = 5 ] # 5: ARGS selects none
+	@$(PYTEST) -m 'devices and not exhaustive' $(or $(ARGS),$(DEVICES)) || [ $$? = 5 ] # 5: ARGS selects none
 	@$(if $(ARGS),,JAX_ENABLE_X64=1 JAX_DEBUG_NANS=1 $(PYTEST) -m 'not devices and not exhaustive' $(CONTRACTS))
 
 test-exhaustive: $(STAMP)-test $(STAMP)-peers $(STAMP)-wheels ## the full products of cases, which `make test` checks in pairs

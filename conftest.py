@@ -7,7 +7,9 @@ This file lies at the root, not in `tests/`, so that the doctests of one module
 import ctypes
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
     needs_one = "not devices" in config.option.markexpr
     jax.config.update("jax_num_cpu_devices", 1 if needs_one else 8)
     compile_budget.register(config)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        _share_programs(config)
+
+
+def _share_programs(config: pytest.Config) -> None:
+    """Lets the workers of this run, and the commands that tests start, compile a program once."""
+    folder = tempfile.mkdtemp(prefix="ffjax-programs-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 # Compiled programs stay in memory until they are cleared. Clearing has a price, since later tests

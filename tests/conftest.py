@@ -13,7 +13,7 @@ SHARED = ROOT.parent / "shared"
 REAL = Path(os.environ.get("FFJAX_REAL") or Path.home() / ".cache" / "ffjax-real")
 # Importing a fuzz target makes blocks small, and collecting doctests would import it. They run in a
 # process of their own (tests/fuzz/test_findings.py).
-collect_ignore_glob = ["fuzz/fuzz_*.py", "fuzz/__main__.py", "fuzz/reference.py"]
+collect_ignore_glob = ["fuzz/[!t]*.py"]
 PEERS = ("faiss", "fasttext", "finalfusion", "floret", "gensim", "model2vec", "spacy")
 
 

@@ -1,24 +1,26 @@
-"""Models for the fuzz targets of fastText files, and the file that inputs are written to."""
+"""Models for the fuzz targets of fastText files, and the folder that targets write to."""
 
+import atexit
 import os
+import shutil
 import struct
 import tempfile
+from pathlib import Path
 
 import numpy as np
 
 from tests.formats.fasttext import files
 
-FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None  # in memory, or the usual one
-_FILE = tempfile.NamedTemporaryFile(prefix="ffjax-fuzz-", dir=FOLDER)
+_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+FOLDER = Path(tempfile.mkdtemp(prefix="ffjax-fuzz-", dir=_MEMORY))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+_FILE = FOLDER / "model"
 
 
 def write(data: bytes) -> str:
     """Writes an input to the one file of this process and returns its path."""
-    _FILE.seek(0)
-    _FILE.truncate()
-    _FILE.write(data)
-    _FILE.flush()
-    return _FILE.name
+    _FILE.write_bytes(data)
+    return str(_FILE)
 
 
 def quantized(dims: int, *, norms: bool, pruned: bool) -> bytes:

@@ -1,9 +1,6 @@
 """finalfusion files, against a reader of one field after the other; accepted ones are rewritten."""
 
-import os
 import struct
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +10,9 @@ from ffjax.formats.finalfusion import string_list
 from ffjax.formats.finalfusion.reader import read_embeddings
 from ffjax.formats.io.binary import ByteSource
 from tests import builders
+from tests.fuzz.fasttext_files import FOLDER
 
-_FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
-_FILE = Path(tempfile.mkdtemp(prefix="ffjax-fuzz-", dir=_FOLDER)) / "file.fifu"
+_FILE = FOLDER / "file.fifu"
 _MADE = (
     "simple-dense",
     "buckets-dense",

@@ -1,8 +1,5 @@
 """Files of gensim and PyTorch: read as embeddings or refused, and opcode by opcode as in runs."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
 import ffjax
@@ -12,6 +9,7 @@ from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.values import Raw, TextRun
 from tests.formats.pickles import pickle_files as files
 from tests.formats.pickles.pickle_files import old_file
+from tests.fuzz.fasttext_files import FOLDER
 
 _ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
 _NUMBERS = b"}(" + b"".join(b"h" + bytes([i, 75, i]) for i in range(1, 7)) + b"u"
@@ -26,8 +24,8 @@ SEEDS = [
     _RUN + b"0" + files.memoized_texts([*"efghi"]) + _NUMBERS + b"\x86h\x03\x86.",
     _OLD + b"0](h\1h\0h\4e.",
 ]
-_PATH = Path(tempfile.mkdtemp(prefix="fuzz-pickles-")) / "words.kv"
-_WORDS = _PATH.with_name("words.txt")
+_PATH = FOLDER / "pickled.kv"
+_WORDS = FOLDER / "pickled.txt"
 _WORDS.write_text("tea\npot\n")
 
 

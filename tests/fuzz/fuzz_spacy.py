@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import tempfile
 import warnings
-from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -19,7 +17,8 @@ from tests.fuzz.fasttext_files import FOLDER
 
 # The first byte says which file it is.
 _FILES = {b"k": "key2row", b"s": "strings.json", b"c": "vectors.cfg", b"v": "vectors"}
-_folder = Path(tempfile.mkdtemp(prefix="ffjax-fuzz-", dir=FOLDER))
+_folder = FOLDER / "spacy"
+_folder.mkdir()
 _whole = folders.write(_folder / "whole")
 _floret = folders.write_floret(_folder / "floret")
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +12,8 @@ from tests.fuzz.fasttext_files import FOLDER
 
 # The files of a model, one after the other.
 _END = b"\n--\n"
-_PATH = Path(tempfile.mkdtemp(prefix="ffjax-fuzz-", dir=FOLDER))
+_PATH = FOLDER / "static_model"
+_PATH.mkdir()
 _NAMES = ("model.safetensors", "tokenizer.json", "config.json")
 _TEXTS = ["tea teas, [PAD]", "", "x\0y é " * 9]
 

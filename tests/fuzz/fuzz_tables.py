@@ -1,26 +1,23 @@
 """Tables: files of each format are read, mapped or refused, whatever their bytes say."""
 
 import io
-import os
-import tempfile
 import warnings
 
 import numpy as np
 
 import ffjax
 from tests.formats.samples import ROWS, simple
+from tests.fuzz.fasttext_files import FOLDER
 
-_FOLDER = tempfile.mkdtemp()
-_PATH = os.path.join(_FOLDER, "table")
-with open(os.path.join(_FOLDER, "words.txt"), "w") as _words:
-    _words.write("one\ntwo\n")
+_PATH = FOLDER / "tables" / "table"
+_PATH.parent.mkdir()
+_PATH.with_name("words.txt").write_text("one\ntwo\n")
 
 
 def _saved(format: str) -> bytes:
-    options = {"words_path": _PATH + ".txt"} if format == "npy" else {}
+    options = {"words_path": f"{_PATH}.txt"} if format == "npy" else {}
     ffjax.save(simple(), _PATH, format=format, **options)
-    with open(_PATH, "rb") as file:
-        return file.read()
+    return _PATH.read_bytes()
 
 
 def _npz() -> bytes:
@@ -35,8 +32,7 @@ SEEDS = [*map(_saved, FORMATS), _npz()]
 
 def target(data: bytes) -> None:
     """Reads a file, and maps it."""
-    with open(_PATH, "wb") as file:
-        file.write(data)
+    _PATH.write_bytes(data)
     for mmap in (False, True):
         try:
             with warnings.catch_warnings():
