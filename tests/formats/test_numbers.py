@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import ffjax
 from ffjax.kernels.unit_length import original_rows, unit_length
+from tests.builders import cases
 
 PASSES = 3
 # What is between two texts: nothing, or files of other formats.
@@ -42,13 +43,19 @@ def convert(source: Path, target: Path, to: str) -> None:
     ffjax.convert(source, target, to_format=to)
 
 
-@pytest.mark.parametrize("path", PATHS, ids="-".join)
-@pytest.mark.parametrize("step", [load_and_save, convert])
+@pytest.mark.parametrize(
+    "case",
+    cases(
+        [(load_and_save, path) for path in PATHS] + [(convert, PATHS[0]), (convert, PATHS[-1])],
+        exhaustive=[(convert, path) for path in PATHS],
+    ),
+)
 @settings(max_examples=5, deadline=None)
 @given(table=TABLES)
 def test_six_digits_survive_every_path(
-    tmp_path_factory: pytest.TempPathFactory, path: tuple[str, ...], step, table
+    tmp_path_factory: pytest.TempPathFactory, case, table
 ) -> None:
+    step, path = case
     source, target = (tmp_path_factory.mktemp("numbers") / name for name in ("a", "b"))
     source.write_text(text_of(table))
     first = None

@@ -42,6 +42,7 @@ def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> tuple[np.ndarray, lis
     ),
     ids="-".join,
 )
+@pytest.mark.usefixtures("as_users_see")  # checks of annotations would take most of the time
 def test_blocks_of_words_of_all_lengths(kinds):
     assert ngram_tiles._BLOCK_WORDS["cpu"] < N_WORDS // 2
     emb = builders.embeddings(*kinds)

@@ -16,7 +16,14 @@ from tests import builders
 from tests.formats.finalfusion import fifu
 
 REAL = ("embeddings", "ff_buckets", "pq", "pq-check", "quantized", "similarity", "simple_vocab")
+ALIKE = ("pq-check", "quantized", "similarity")  # with the chunks of `pq` or `embeddings`
 MADE = ("simple-opq", "buckets-dense", "fasttext-pq_norms", "explicit-dense", "floret-pq")
+each_file = pytest.mark.parametrize(
+    "name",
+    builders.cases(
+        ["small", *(name for name in REAL if name not in ALIKE), *MADE], exhaustive=ALIKE
+    ),
+)
 # Checks of annotations would take most of the time of a hundred thousand loads.
 pytestmark = pytest.mark.usefixtures("as_users_see")
 LOADERS = (
@@ -105,7 +112,7 @@ def words(data: bytes, at: int, identifier: int) -> Iterator[tuple[int, str]]:
 # Truncation
 
 
-@pytest.mark.parametrize("name", ["small", *REAL, *MADE])
+@each_file
 def test_every_truncation_is_refused(content, name):
     data = content(name)
     # Norms that the header does not list can go, and what remains is whole.
@@ -159,7 +166,7 @@ def test_flipping_any_byte_gives_embeddings_or_the_error(content, name):
     assert 0 < sum(results) < len(results)
 
 
-@pytest.mark.parametrize("name", ["small", *REAL, *MADE])
+@each_file
 def test_flipping_a_byte_of_the_structure_is_refused(content, name):
     data = content(name)
     fields = list(structure(data))
@@ -179,7 +186,7 @@ def flipped(data: bytes, at: int, mask: int) -> bytes:
 # Lengths
 
 
-@pytest.mark.parametrize("name", ["small", *REAL, *MADE])
+@each_file
 def test_lengths_that_lie_are_refused_without_allocating_them(content, name):
     data = content(name)
     assert loads(data)  # what the first call imports and caches is not counted
