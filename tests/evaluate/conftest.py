@@ -9,7 +9,7 @@ from tests.builders import plain_demo
 @pytest.fixture(scope="session")
 def demo():
     """Words of the embeddings inside the package."""
-    return plain_demo(5000)
+    return plain_demo()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from tests.builders import embeddings
+from tests.builders import embeddings, plain_demo
 
 
 def upper(answers, correct):
@@ -22,6 +22,12 @@ def check(result, theirs):
         assert upper(ours.answers, True) == other["correct"]
         assert upper(ours.answers, False) == other["incorrect"]
     assert result.accuracy == score
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """Fewer words than the other tests have: gensim compares each question with all."""
+    return plain_demo(5000)
 
 
 @pytest.fixture(scope="module")
