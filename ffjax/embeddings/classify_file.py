@@ -50,18 +50,16 @@ class Settings(NamedTuple):
         classifier: Classifier,
         k: int = 1,
         threshold: float = 0.0,
-        restrict: Iterable[str] | None = None,
-        renormalize: bool = False,
-        min_score: float | None = None,
         label: str | None = None,
         lowercase: bool = False,
+        **options: Any,
     ) -> "Settings":
         """The settings for the arguments of a user, which are checked."""
         numbers = classifier.numbers
-        options = Options.of(numbers, k, threshold, restrict, renormalize, min_score)
         if label is not None:
             label = classifier.labels[label_number(numbers, label, "label")]
-        return cls(classifier, options, k != 1, label, lowercase)
+        chosen = Options.of(numbers, k, threshold, **options)
+        return cls(classifier, chosen, k != 1, label, lowercase)
 
     @property
     def names(self) -> list[str]:
@@ -174,8 +172,8 @@ def classify_file(
         OSError: if a file cannot be read or written.
     """
     check_instance("classifier", classifier, Classifier)
-    chosen = k, threshold, restrict, renormalize, min_score
-    settings = Settings.of(classifier, *chosen, label, lowercase)
+    options = {"restrict": restrict, "renormalize": renormalize, "min_score": min_score}
+    settings = Settings.of(classifier, k, threshold, label, lowercase, **options)
     is_arrow = hasattr(source, "__arrow_c_stream__")
     is_path = not is_arrow and check_source(source, target)
     format = format_of(source) if format is None else format

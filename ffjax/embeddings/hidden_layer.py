@@ -14,19 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.embeddings.input_rows import (
-    NO_LABEL,
-    InputRows,
-    Learned,
-    MultipliedRows,
-    WordMemo,
-)
+from ffjax.embeddings.input_rows import NO_LABEL, InputRows, MultipliedRows, WordMemo
 from ffjax.kernels.label_scores_numpy import logits
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.perfect_hash import HashTable
 from ffjax.kernels.perfect_hash_numpy import find_numpy
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.spans_numpy import equal_spans, fasttext_hashes
+from ffjax.kernels.spans_numpy import fasttext_hashes
 from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
 from ffjax.kernels.tokenize_numpy import split_lines
 from ffjax.kernels.word_ngrams import word_ngrams
@@ -140,7 +134,7 @@ class HiddenLayer:
         learned = self._learn(words.take(unknown), has_vocabulary)
         with self._lock:  # what other threads have added is complete
             if memo.table.has_room(len(unknown)):
-                numbers[unknown] = memo.add(keyed.take(unknown), slots[unknown], learned)
+                numbers[unknown] = memo.add(keyed.take(unknown), slots[unknown], *learned)
                 return memo, numbers
             if memo is self._memo:
                 self._memo = self._new_memo(len(numbers))
@@ -155,15 +149,15 @@ class HiddenLayer:
         with self._lock:
             if memo.table.has_room(self.rows.n_words + room_for):
                 keyed = KeyedWords.of(*words, self._key)
-                memo.add(keyed, memo.table.find(keyed)[1], learned)
+                memo.add(keyed, memo.table.find(keyed)[1], *learned)
                 memo.has_vocabulary = True
 
     def _new_memo(self, n_words: int) -> WordMemo:
         dims, dtype = self.added.dims, self.added.dtype
         return WordMemo(max(n_words, min(_WORDS, _SUM_BYTES // (4 * dims))), dims, dtype)
 
-    def _learn(self, words: ByteViews, has_vocabulary: bool) -> Learned:
-        """Computes what is added for words, of which none is in a vocabulary that a memo has."""
+    def _learn(self, words: ByteViews, has_vocabulary: bool) -> tuple[Any, ...]:
+        """What `WordMemo.add` takes for words, none of which is in a vocabulary that a memo has."""
         n = len(words.starts)
         ids = np.full(n, -1)
         if not has_vocabulary:
@@ -174,7 +168,7 @@ class HiddenLayer:
         if in_model.any():
             rows = Ragged.of(ids[in_model], in_model).joined(rows)
         hashes = fasttext_hashes(*words) if self.order > 1 else np.zeros(n, np.uint32)
-        return Learned(rows, self.added.sums(rows), labels, hashes)
+        return rows, self.added.sums(rows), labels, hashes
 
     def _labels_of(self, spans: ByteViews, ids: np.ndarray) -> np.ndarray:
         """The numbers of labels among words that are not in the vocabulary."""
@@ -214,7 +208,8 @@ class HiddenLayer:
             if self.output is None:
                 totals[group] = self.rows.sums(rows, sums[group])
             else:
-                totals[group] = logits(self.output, self.rows.sums(rows)).T
+                zeros = np.zeros((len(group), self.rows.dims), np.float32)
+                totals[group] = logits(self.output, self.rows.sums(rows, zeros)).T
         return totals
 
     def _ngrams_of(self, spans: ByteViews, is_word: np.ndarray) -> Ragged:
@@ -253,12 +248,8 @@ def _numbers(table: HashTable, strings: StringTable, words: ByteViews) -> np.nda
 
 def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:
     """Which words begin with some bytes."""
-    data, starts, lengths = spans
-    if not prefix:
-        return np.ones(len(starts), bool)
-    begin_with = (lengths >= len(prefix)) & (data[starts] == prefix[0])
-    rows = np.flatnonzero(begin_with)
-    expected = np.frombuffer(prefix + bytes(8), np.uint8)
-    sizes = np.full(len(rows), len(prefix))
-    begin_with[rows] = equal_spans(data, starts[rows], expected, np.zeros_like(rows), sizes)
+    begin_with = spans.lengths >= len(prefix)
+    for i, byte in enumerate(prefix):
+        rows = np.flatnonzero(begin_with)
+        begin_with[rows] = spans.data[spans.starts[rows] + i] == byte
     return begin_with

@@ -1,7 +1,7 @@
 """The rows of a classifier's input matrix on the host, and what words add up to."""
 
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class InputRows:
         self.n_words, self.dims = words.shape
         self.n_rows, self.dtype = len(words) + len(ngrams), np.float32
         self._storages = words, ngrams
-        self._matrices = [storage.host_matrix() for storage in self._storages]
+        self._matrices = words.host_matrix(), ngrams.host_matrix()
         self._matrix: np.ndarray | None = None
         self._n_read, self._lock = 0, Lock()
 
@@ -67,6 +67,10 @@ class InputRows:
         needed, index = np.unique(lists.values, return_inverse=True)
         return Ragged(index, lists.splits).sum_rows(self.read(needed), sums)
 
+    def _read(self, number: int, ids: np.ndarray) -> np.ndarray:
+        matrix = self._matrices[number]
+        return self._storages[number].read(ids) if matrix is None else matrix[ids]
+
     def _one_matrix(self, n: int) -> np.ndarray | None:
         """All rows, if they are few and `n` more are not the first."""
         if self._matrix is None and self.n_rows * self.dims <= _DECODED:
@@ -75,13 +79,6 @@ class InputRows:
                 if self._matrix is None and self._n_read > self.n_rows:
                     self._matrix = np.concatenate([x.read(slice(None)) for x in self._storages])
         return self._matrix
-
-    def _read(self, number: int, ids: np.ndarray) -> np.ndarray:
-        matrix = self._matrices[number]
-        if matrix is None:
-            return self._storages[number].read(ids)
-        # `take` is faster, but would first copy all of a map, which is not aligned.
-        return matrix.take(ids, 0) if matrix.flags.aligned else matrix[ids]
 
 
 class MultipliedRows:
@@ -129,22 +126,6 @@ class MultipliedRows:
             self._n_computed += len(missing)
 
 
-class Learned(NamedTuple):
-    """What is added for words.
-
-    Attributes:
-        rows: the rows of each word, those of n-grams after those of words.
-        sums: the sums of those rows.
-        labels: the number of a label that is not a word.
-        hashes: fastText's hashes.
-    """
-
-    rows: Ragged
-    sums: np.ndarray
-    labels: np.ndarray
-    hashes: np.ndarray
-
-
 class WordMemo:
     """Words of recent lines, and what is added for them; threads share it.
 
@@ -162,16 +143,36 @@ class WordMemo:
         self.has_labels = self.has_vocabulary = False
         self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
 
-    def add(self, words: KeyedWords, slots: np.ndarray, learned: Learned) -> np.ndarray:
-        """The numbers of words, of which some may be equal, or have been added before."""
+    def add(
+        self,
+        words: KeyedWords,
+        slots: np.ndarray,
+        rows: Ragged,
+        sums: np.ndarray,
+        labels: np.ndarray,
+        hashes: np.ndarray,
+    ) -> np.ndarray:
+        """Adds words, of which some may be equal, or have been added before.
+
+        Args:
+            words: the words.
+            slots: where `table.find` looked for them.
+            rows: the rows of each word.
+            sums: the sums of those rows.
+            labels: the number of a label that is not a word.
+            hashes: fastText's hashes.
+
+        Returns:
+            Their numbers.
+        """
         numbers, new = self.table.add(words, slots)
         end = self.table.n_words
-        span, rows = slice(end - len(new), end), learned.rows
+        span = slice(end - len(new), end)
         self._starts[span] = rows.splits.take(new) + self._rows.append(rows.values)
         self.n_rows[span] = rows.counts.take(new)
-        learned.sums.take(new, 0, self.sums[span], "clip")
-        self.labels[span], self.hashes[span] = learned.labels.take(new), learned.hashes.take(new)
-        self.has_labels |= bool((learned.labels != NO_LABEL).any())
+        sums.take(new, 0, self.sums[span], "clip")
+        self.labels[span], self.hashes[span] = labels.take(new), hashes.take(new)
+        self.has_labels |= bool((labels != NO_LABEL).any())
         return numbers
 
     def rows_of(self, words: Ragged) -> Ragged:

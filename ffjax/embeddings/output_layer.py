@@ -208,23 +208,19 @@ def top_labels(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return best[:, None], labels[:, None]
     scores = np.ascontiguousarray(scores.T)
     n_labels = scores.shape[1]
-    columns = np.broadcast_to(np.arange(n_labels)[::-1], scores.shape)
+    columns = np.broadcast_to(np.arange(n_labels), scores.shape)
     if k < n_labels:
-        columns = _descending(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :])
+        columns = np.sort(np.argpartition(scores, n_labels - k, axis=1)[:, n_labels - k :])
         # Where more labels have the lowest of these scores, those with the largest numbers count.
         chosen = np.take_along_axis(scores, columns, 1)
         lowest = np.maximum(chosen.min(1, keepdims=True), TINY)
         n_equal, n_chosen = ((x == lowest).sum(1) for x in (scores, chosen))
         ties = np.flatnonzero(n_equal > n_chosen)
-        reverse = np.argsort(-scores[ties, ::-1], axis=1, kind="stable")[:, :k]
-        columns[ties] = _descending(n_labels - 1 - reverse)
-    order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
+        order = np.argsort(scores[ties], axis=1, kind="stable")
+        columns[ties] = np.sort(order[:, n_labels - k :])
+    order = np.argsort(np.take_along_axis(scores, columns, 1), axis=1, kind="stable")[:, ::-1]
     columns = np.take_along_axis(columns, order, 1)
     return np.take_along_axis(scores, columns, 1), columns
-
-
-def _descending(numbers: np.ndarray) -> np.ndarray:
-    return -np.sort(-numbers, axis=1)
 
 
 @contextmanager

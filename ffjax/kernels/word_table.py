@@ -63,7 +63,6 @@ class WordTable:
         bits = (2 * capacity - 1).bit_length()
         self._shift = np.uint64(64 - bits)
         self._slots = np.zeros(1 << bits, np.int32)  # numbers from 1 on, 0 in empty slots
-        self._claims = np.empty_like(self._slots)
         # By these numbers: head, hash, length, and where the bytes of a long word are stored.
         self._words = np.zeros((capacity + 1, 4), np.uint64)
         self._data = Growing(np.uint8)
@@ -90,10 +89,9 @@ class WordTable:
         rows = np.arange(len(slots))
         numbers, new = np.empty(len(rows), np.int32), [rows[:0]]
         while rows.size:
-            is_chosen = self._slots[slots] == 0
-            empty = np.flatnonzero(is_chosen)
-            self._claims[slots[empty]] = empty
-            is_chosen[empty] = self._claims[slots[empty]] == empty
+            empty = np.flatnonzero(self._slots[slots] == 0)
+            self._slots[slots[empty]] = ~empty  # negative, which other threads take for empty
+            is_chosen = self._slots[slots] == ~np.arange(len(rows))
             chosen = np.flatnonzero(is_chosen)
             self._slots[slots[chosen]] = self._store(words.take(chosen))
             new.append(rows[chosen])
