@@ -1,8 +1,10 @@
 """The errors that ffjax raises for files it cannot read or values a format cannot hold."""
 
+from dataclasses import KW_ONLY, dataclass
 from os import PathLike, fspath
 
 
+@dataclass(eq=False)
 class FormatError(ValueError):
     """A file is not what its format says it must be.
 
@@ -13,6 +15,7 @@ class FormatError(ValueError):
         field: the field that was being read, or `None`.
         expected: what the format asks for there, in words.
         got: what the file holds, in words.
+        hint: what to do, a sentence.
 
     Examples:
         >>> from ffjax import FormatError
@@ -23,25 +26,14 @@ class FormatError(ValueError):
         ffjax.errors.FormatError: words.fifu: byte 4: header: version: expected 0, got 7
     """
 
-    def __init__(
-        self,
-        file: str | bytes | int | PathLike[str] | PathLike[bytes] | None,
-        *,
-        offset: int | None = None,
-        chunk: str | None = None,
-        field: str | None = None,
-        expected: str | None = None,
-        got: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        self.file = file
-        self.offset = offset
-        self.chunk = chunk
-        self.field = field
-        self.expected = expected
-        self.got = got
-        self.hint = hint
-        super().__init__(str(self))
+    file: str | bytes | int | PathLike[str] | PathLike[bytes] | None
+    _: KW_ONLY
+    offset: int | None = None
+    chunk: str | None = None
+    field: str | None = None
+    expected: str | None = None
+    got: str | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
         where = [_name(self.file)] if self.file is not None else []
@@ -52,10 +44,6 @@ class FormatError(ValueError):
         what = [f"{word} {text}" for word, text in texts.items() if text is not None]
         message = ": ".join([*where, ", ".join(what)] if what else where)
         return f"{message}. {self.hint}" if self.hint else message
-
-    def __reduce__(self):
-        # Exceptions are copied by calling the class with `args`; ours takes keywords.
-        return (_rebuild, (type(self), self.__dict__.copy()))
 
 
 class FinalfusionFormatError(FormatError):
@@ -68,7 +56,3 @@ def _name(file: object) -> str:
     if isinstance(file, PathLike):
         return _name(fspath(file))
     return f"file descriptor {file}" if isinstance(file, int) else str(file)
-
-
-def _rebuild(kind: type[FormatError], state: dict) -> FormatError:
-    return kind(**state)

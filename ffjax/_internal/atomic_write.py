@@ -118,9 +118,7 @@ def folder_parent(path: File, names: Container[str], argument: str = "path") -> 
     parent = os.path.dirname(target)
     if os.path.lexists(target) and not os.path.isdir(target):
         raise OSError(errno.ENOTDIR, "expected the path of a folder to write, got a file", shown)
-    if not os.path.isdir(parent):
-        raise OSError(errno.ENOENT, "expected a folder in an existing folder, got", shown)
-    _check_writable(parent, shown)
+    _check_writable(parent, "folder", shown)
     for folder, _, files in os.walk(target):
         for file in files:
             name = os.path.relpath(os.path.join(folder, file), target)
@@ -158,14 +156,10 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
     if not os.fsencode(path):
         raise OSError(errno.ENOENT, "expected the path of a file to write, got", "")
     target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        if os.path.isdir(os.path.dirname(target)):
-            _check_writable(os.path.dirname(target), shown)
-            return target, None
-        expected = "expected a file in an existing folder, got"
-        raise OSError(errno.ENOENT, expected, shown) from None
+    if not os.path.exists(target):
+        _check_writable(os.path.dirname(target), "file", shown)
+        return target, None
+    mode = os.stat(target).st_mode
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, "expected the path of a file to write, got a folder", shown)
     if not stat.S_ISREG(mode):
@@ -177,8 +171,10 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
     return target, stat.S_IMODE(mode)
 
 
-def _check_writable(folder: bytes, shown: str) -> None:
+def _check_writable(folder: bytes, what: str, shown: str) -> None:
     """Makes a file without a name in a folder, since permissions do not tell all."""
+    if not os.path.isdir(folder):
+        raise OSError(errno.ENOENT, f"expected a {what} in an existing folder, got", shown)
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:

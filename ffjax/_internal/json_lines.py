@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 
@@ -13,20 +14,15 @@ def to_json(value: Any) -> str:
         >>> to_json({"word": "é", "score": float("nan")})
         '{"word": "é", "score": null}'
     """
+    dumps = partial(json.dumps, allow_nan=False, default=str)
     try:
-        text = _dumps(value)
-    except ValueError:
-        value = _finite(value)
-        text = _dumps(value)
-    try:
+        text = dumps(value, ensure_ascii=False)
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return _dumps(value, ensure_ascii=True)
+        return dumps(value)
+    except ValueError:
+        return to_json(_finite(value))
     return text
-
-
-def _dumps(value: Any, ensure_ascii: bool = False) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, default=str)
 
 
 def _finite(value: Any) -> Any:

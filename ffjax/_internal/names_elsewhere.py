@@ -1,22 +1,15 @@
 """What gensim, fastText and spaCy call things, and what to use here instead."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 _TABLES = Path(__file__).parents[1] / "data" / "names_elsewhere.txt"
-# What to do about arguments of `most_similar` there.
-_ARGUMENTS = {
-    "clip_start": "Use `candidates=np.arange(start, end)`.",
-    "clip_end": "Use `restrict_vocab=` for the first words.",
-    "indexer": "Search is exact and needs no index; leave it out.",
-}
 
 
 @cache
-def names_elsewhere() -> tuple[dict[str, str], dict[str, str]]:
-    """What to use for attributes of models and vectors, and for names of modules."""
+def names_elsewhere() -> list[dict[str, str]]:
+    """What to use for attributes of vectors, names of modules, and arguments of `most_similar`."""
     tables: list[dict[str, str]] = []
     for line in _TABLES.read_text("utf-8").splitlines():
         if line.startswith("#"):
@@ -24,8 +17,7 @@ def names_elsewhere() -> tuple[dict[str, str], dict[str, str]]:
             continue
         names, _, instead = line.partition(": ")
         tables[-1] |= dict.fromkeys(names.split(), instead)
-    attributes, module_names = tables
-    return attributes, module_names
+    return tables
 
 
 def missing_attribute(value: Any, name: str, instead: str | None) -> Any:
@@ -43,10 +35,3 @@ def attribute_error(owner: str, name: str, instead: str | None) -> str:
     use, _, owners = instead.partition(", of ")
     hint = f"For {owners}, use {use}." if owners else f"Use {use}."
     return f"{owner} has no attribute {name!r}. {hint}"
-
-
-def check_no_others(arguments: Mapping[str, Any]) -> None:
-    """Raises an error for arguments of `most_similar` that only gensim has or that do not exist."""
-    for name in arguments:
-        hint = _ARGUMENTS.get(name, "`help(ffjax.Embeddings.most_similar)` lists them.")
-        raise TypeError(f"`most_similar` has no argument `{name}`. {hint}")

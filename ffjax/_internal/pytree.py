@@ -179,21 +179,14 @@ def _same(a: Any, b: Any) -> bool:
     x, y = on_host(a), on_host(b)
     if x.dtype != y.dtype or x.shape != y.shape:
         return False
-    if x.ndim == 0:
-        return _same_block(x, y)
+    x, y = np.atleast_1d(x, y)
     step = max(1, _COMPARED * len(x) // max(1, x.size))
-    return all(_same_block(x[i : i + step], y[i : i + step]) for i in range(0, len(x), step))
+    blocks = (slice(start, start + step) for start in range(0, len(x), step))
+    return all(np.array_equal(x[block], y[block], equal_nan=True) for block in blocks)
 
 
 def _is_array(leaf: Any) -> bool:
     return hasattr(leaf, "__array__")
-
-
-def _same_block(x: np.ndarray, y: np.ndarray) -> bool:
-    same = x == y
-    if not np.all(same):
-        same |= (x != x) & (y != y)  # only NaN differs from itself
-    return bool(np.all(same))
 
 
 def field_names(cls: type) -> tuple[str, ...]:

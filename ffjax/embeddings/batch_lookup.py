@@ -27,7 +27,7 @@ from ffjax.vocab import Rows, Vocab
 
 # Words that are looked up and read at a time, and rows that a program reads.
 _BLOCK_WORDS, _BLOCK_ROWS = 1 << 16, 1 << 14
-# The widths of programs that find words, and few enough words of a width that NumPy does.
+# The widths of programs that find words; NumPy finds fewer words of a width.
 _WIDTHS, _FEW_WORDS = (16, 64), 1 << 10
 # Wider words are rare and a program for them takes seconds to compile, so that few of them are
 # embedded in NumPy, and very long ones always.
@@ -80,22 +80,14 @@ def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
         >>> find_words(ffjax.SimpleVocab(["milk", "tea"]), words)
         array([-1,  1], dtype=int32)
     """
-    n, lengths = len(words.lengths), words.lengths
+    n = len(words.lengths)
     if in_numpy(n, FOUND_WORDS, vocab.index):
         return vocab.find_on_host(words)
     numbers = np.full(n, -1, np.int32)
-    by_numpy = lengths > _WIDTHS[-1]
-    narrower = -1
-    for width in _WIDTHS:
-        fitting = np.flatnonzero((lengths > narrower) & (lengths <= width))
-        narrower = width
-        if in_numpy(len(fitting), _FEW_WORDS, vocab.index):
-            by_numpy[fitting] = True
-            continue
-        for start in range(0, len(fitting), _BLOCK_WORDS):
-            block = fitting[start : start + _BLOCK_WORDS]
-            strings = pack_views(words.take(block), _BLOCK_WORDS, width)
-            numbers[block] = np.asarray(_find_words(vocab, strings))[: len(block)]
+    by_numpy = words.lengths > max(_WIDTHS)
+    least = _FEW_WORDS if in_numpy(1, _FEW_WORDS, vocab.index) else 0
+    for block, strings in _packed(words, dict.fromkeys(_WIDTHS, (_BLOCK_WORDS, least)), by_numpy):
+        numbers[block] = np.asarray(_find_words(vocab, strings))[: len(block)]
     rest = np.flatnonzero(by_numpy)
     numbers[rest] = vocab.find_on_host(words.take(rest))
     return numbers
@@ -143,27 +135,36 @@ def embed_unknown(
     vocab: Any = embeddings.vocab
     if vocab.subword_indexer is None or not n:
         return
-    lengths = words.lengths
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
-    by_numpy |= lengths > WIDE
-    narrower = -1
-    for width, size in OOV_BATCHES.items():
-        fitting = np.flatnonzero(~by_numpy & (lengths > narrower) & (lengths <= width))
-        narrower = width
-        if width > _NARROW and len(fitting) < size:
-            by_numpy[fitting] = True
-            continue
-        for start in range(0, len(fitting), size):
-            block = fitting[start : start + size]
-            strings = pack_views(words.take(block), size, width)
-            new, exist = oov_vectors(storage, vocab, strings, unnormalize)
-            vectors[positions[block]] = np.asarray(new)[: len(block)]
-            found[positions[block]] = np.asarray(exist)[: len(block)]
+    by_numpy |= words.lengths > WIDE
+    sizes = {width: (n, n if width > _NARROW else 0) for width, n in OOV_BATCHES.items()}
+    for block, strings in _packed(words, sizes, by_numpy):
+        new, exist = oov_vectors(storage, vocab, strings, unnormalize)
+        vectors[positions[block]] = np.asarray(new)[: len(block)]
+        found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
     if rest.size:
         words, positions = words.take(rest), positions[rest]
         unknown_vectors(embeddings, words, positions, vectors, found, unnormalize=unnormalize)
+
+
+def _packed(
+    words: ByteViews, sizes: dict[int, tuple[int, int]], by_numpy: np.ndarray
+) -> Iterator[tuple[np.ndarray, Strings]]:
+    """Packed batches with the positions of their words, but for words marked in `by_numpy`.
+
+    `sizes` has by width the size of batches, and the least number of words: fewer are marked.
+    """
+    narrowest = np.searchsorted(list(sizes), words.lengths)
+    for i, (width, (size, least)) in enumerate(sizes.items()):
+        fitting = np.flatnonzero(~by_numpy & (narrowest == i))
+        if len(fitting) < least:
+            by_numpy[fitting] = True
+            continue
+        for start in range(0, len(fitting), size):
+            block = fitting[start : start + size]
+            yield block, pack_views(words.take(block), size, width)
 
 
 def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_word, decode_hint, is_real, list_of_words, whole_number
 from ffjax._internal.file_arguments import counted, wrong_type
-from ffjax._internal.names_elsewhere import check_no_others
+from ffjax._internal.names_elsewhere import names_elsewhere
 from ffjax.embeddings.similarity import (
     SimilarityResult,
     WordSearches,
@@ -243,7 +243,9 @@ class EverydayVerbs(WordSearches):
             >>> emb.most_similar([("tea", 2.0), emb["milk"]], topn=1)[0].word
             'coffee'
         """
-        check_no_others(other)
+        for name in other:
+            hint = names_elsewhere()[2].get(name, "See `help(ffjax.Embeddings.most_similar)`")
+            raise TypeError(f"`most_similar` has no argument `{name}`. {hint}.")
         pairs = [*weighted("positive", positive, 1.0), *weighted("negative", negative, -1.0)]
         if not pairs:
             raise ValueError("`positive`: expected at least one word or vector, got none.")

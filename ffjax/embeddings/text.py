@@ -117,10 +117,11 @@ def embed_text(
         >>> ffjax.embed_text(ffjax.demo(), texts, **options)[1].tolist()
         [2, 2]
     """
+    options: Any = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
+    changes = {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
     if isinstance(embeddings, EmbedsLines):
-        options = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
-        options |= {"lowercase": lowercase, "strip_punctuation": strip_punctuation}
-        for name in changed_options(options | {"n_words": n_words, "n_lines": n_lines}):
+        sizes = {"n_words": n_words, "n_lines": n_lines}
+        for name in changed_options(options | changes | sizes):
             raise ValueError(
                 f"`{name}`: expected no such option for a static model, whose tokenizer divides "
                 "the text. Leave it out."
@@ -137,8 +138,7 @@ def embed_text(
                 "`lowercase`, `strip_punctuation`: expected False in compiled code, got True. "
                 "Change the text before it becomes an array."
             )
-        settings = {"pooling": pooling, "weights": weights, "unnormalize": unnormalize}
-        return device_text.embed_text(embeddings, text, n_words, n_lines, **settings)
+        return device_text.embed_text(embeddings, text, n_words, n_lines, **options)
     if is_traced((embeddings.storage, embeddings.vocab, weights)):
         raise TypeError(
             "`text`: expected a uint8 array with `n_words` and `n_lines` inside `jit`, got "
@@ -149,15 +149,15 @@ def embed_text(
             "`n_words`, `n_lines`: expected both for text in an array of JAX, and neither for text "
             "on the host, got one or both for host text."
         )
-    rule = PoolingRule.of(embeddings, pooling, weights, unnormalize)
+    rule = PoolingRule.of(embeddings, **options)
     text = text_bytes(text)
     batches = [text[start:end] for start, end in pairwise(line_bounds(text, _BATCH_BYTES))]
     ends = np.cumsum([0, *map(count_lines, batches)]).tolist()
     vectors = np.empty((ends[-1], embeddings.storage.shape[1]), np.float32)
     counts = np.empty(ends[-1], np.int32)
     for batch, (start, end) in zip(batches, pairwise(ends), strict=True):
-        batch = simplify(batch, lowercase=lowercase, strip_punctuation=strip_punctuation)
-        embed_batch(embeddings, batch, rule, vectors[start:end], counts[start:end])
+        out = vectors[start:end], counts[start:end]
+        embed_batch(embeddings, simplify(batch, **changes), rule, *out)
     _warn_of_zeros(embeddings, text, counts)
     return vectors, counts
 

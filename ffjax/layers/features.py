@@ -4,7 +4,6 @@ Which characters are letters is a matter of Unicode, so this is Python, once per
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,28 +159,34 @@ def _distinct(
     documents: list[list[str]], spaces: Sequence[Sequence[bool]] | None, norms: Norms
 ) -> tuple[list[_Token], list[int]]:
     """The distinct tokens, and the number of each token among them."""
-    words = list(chain.from_iterable(documents))
-    flags = [True] * len(words)
-    if spaces is not None:
-        flags = list(map(bool, chain.from_iterable(spaces)))
-    tokens: list[_Token] = [(word, flag, None) for word, flag in zip(words, flags, strict=True)]
     divided: dict[str, list[tuple[str, ...]]] = {}
     for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
         divided.setdefault(key[0], []).append(key)
-    offset = 0
-    for document in documents if divided else ():
-        for first in [i for i, word in enumerate(document) if word in divided]:
-            start = offset + first
-            for key in divided[document[first]]:
-                # Without `spaces`, any words may have been one.
-                is_one = spaces is None or not any(flags[start : start + len(key) - 1])
-                if is_one and tuple(document[first : first + len(key)]) == key:
-                    for i, norm in enumerate(norms[key], start):
-                        tokens[i] = (words[i], flags[i], norm)
-                    break
-        offset += len(document)
+    tokens: list[_Token] = []
+    for i, words in enumerate(documents):
+        tokens += _tokens(words, None if spaces is None else spaces[i], norms, divided)
     numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     return list(numbers), [numbers[token] for token in tokens]
+
+
+def _tokens(
+    words: list[str],
+    spaces: Sequence[bool] | None,
+    norms: Norms,
+    divided: dict[str, list[tuple[str, ...]]],
+) -> list[_Token]:
+    """The tokens of a document; `divided` has the longest keys first for each first token."""
+    flags = [True] * len(words) if spaces is None else list(map(bool, spaces))
+    tokens: list[_Token] = [(word, flag, None) for word, flag in zip(words, flags, strict=True)]
+    for start, word in enumerate(words) if divided else ():
+        for key in divided.get(word, ()):
+            span = slice(start, start + len(key))
+            # Without `spaces`, any words may have been one.
+            is_one = spaces is None or not any(flags[span][:-1])
+            if is_one and tuple(words[span]) == key:
+                tokens[span] = zip(key, flags[span], norms[key], strict=True)
+                break
+    return tokens
 
 
 def _features(tokens: list[_Token], attrs: Sequence[str], norms: Norms) -> np.ndarray:

@@ -19,7 +19,7 @@ from tests.formats.fasttext.files import (
     write,
 )
 
-ATTRIBUTES, MODULE_NAMES = names_elsewhere()
+ATTRIBUTES, MODULE_NAMES, ARGUMENTS = names_elsewhere()
 DIMS, N = 8, 200
 RNG = np.random.default_rng(0)
 # Vectors of very different lengths: by the dot product other words come first.
