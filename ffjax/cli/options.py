@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from typer import Argument, Option
 from typer.models import OptionInfo
@@ -26,6 +26,8 @@ Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
 _ROLES = ("a", "b", "c")
+# What the help calls values of these types.
+_VALUES = {bool: "", int: "N", float: "NUMBER"}
 OUTPUT_HELP = "File to write; - for standard output."
 
 Output = Annotated[str, Argument(metavar="OUTPUT", help=OUTPUT_HELP)]
@@ -94,7 +96,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters.sort(key=lambda parameter: parameter.name in Source._fields[1:])  # those last
     parameters = [
-        Parameter(p.name, Parameter.KEYWORD_ONLY, default=p.default, annotation=_shown(p))
+        Parameter(p.name, Parameter.KEYWORD_ONLY, default=p.default, annotation=_completed(p))
         for p in parameters
     ]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -123,30 +125,22 @@ def escape(text: str) -> str:
     return re.sub(r"\[(?=[a-z#/@])", r"\\[", text)
 
 
-def _shown(parameter: Parameter) -> Any:
-    """An annotation with the long name of an option, if it has none, and one for its values.
-
-    Its help lists choices.
-    """
-    name = parameter.name
+def _completed(parameter: Parameter) -> Any:
+    """An annotation with a long name, a name of the values, and their choices in the help."""
     kind, shared = get_args(parameter.annotation)
     info: Any = copy(shared)
-    is_option = type(shared) is OptionInfo
+    name, types = parameter.name, {kind, *get_args(kind)}  # of `int | None` too
     flags = info.param_decls or ()
-    # typer takes the first flag for a default until it reads the annotation.
-    has_long = any(str(flag).startswith("--") for flag in (info.default, *flags))
-    if is_option and len(name) > 1 and not has_long:
-        info.param_decls = (*flags, f"--{name.replace('_', '-')}")
-    types = {kind, *get_args(kind)}  # of `int | None` too
-    literals = [option for option in types if get_origin(option) is Literal]
-    choices = [choice for literal in literals for choice in get_args(literal)]
+    choices = [choice for option in types for choice in get_args(option) if isinstance(choice, str)]
+    if type(info) is OptionInfo:
+        # typer takes the first flag for a default until it reads the annotation.
+        if len(name) > 1 and not any(str(flag).startswith("--") for flag in (info.default, *flags)):
+            info.param_decls = (*flags, f"--{name.replace('_', '-')}")
+        info.metavar = info.metavar or (name.upper() if choices else "TEXT")
+        for option in types & _VALUES.keys():
+            info.metavar = _VALUES[option]
     if choices:
-        info.metavar = info.metavar or name.upper()
         *first, last = choices
         info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
-    elif is_option:
-        shown = {bool: "", int: "N", float: "NUMBER"}
-        names = [shown[option] for option in types if option in shown]
-        info.metavar = names[0] if names else info.metavar or "TEXT"
     info.help = escape(info.help or "")
     return Annotated[kind, info]

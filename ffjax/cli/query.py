@@ -122,9 +122,7 @@ def analogy(
         terms = vectors.reshape(len(batch), 3, -1).swapaxes(0, 1)
         exclude = rows.reshape(-1, 3)[:, excluded] if excluded else None
         limits = _limits(emb, k, restrict)
-        best = host_answer(
-            emb, terms, method=method, metric=metric, exclude=exclude, **limits
-        )
+        best = host_answer(emb, terms, method=method, metric=metric, exclude=exclude, **limits)
         return _outcomes(emb, batch, has_vector.reshape(-1, 3), best)
 
     _print_answers(batches, answer, json)
