@@ -8,6 +8,7 @@ file. A large map therefore remembers its file.
 import mmap
 import os
 import tempfile
+import weakref
 from io import BufferedIOBase, RawIOBase
 from typing import Any, NamedTuple
 
@@ -50,26 +51,18 @@ def map_file(
     """A read-only map of an array at byte `start` of a file, which may be closed afterwards."""
     array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
     if array.nbytes >= _LARGE_BYTES and hasattr(os, "pread"):
+        descriptor = os.dup(file.fileno())
+        weakref.finalize(array, os.close, descriptor)
         # An attribute of the map, and not of its slices, which refer to it as their base.
-        array.open_file = _OpenFile(os.dup(file.fileno()), start)  # type: ignore[attr-defined]
+        array.open_file = descriptor, start  # type: ignore[attr-defined]
     return array
-
-
-class _OpenFile:
-    """The file of a map, closed when nothing refers to the map any more."""
-
-    def __init__(self, descriptor: int, start: int) -> None:
-        self.descriptor, self.start = descriptor, start
-
-    def __del__(self, close: Any = os.close) -> None:  # bound before `os` goes at exit
-        close(self.descriptor)
 
 
 class RowsInFile(NamedTuple):
     """Reads rows of a map from its file, in which the first row begins at byte `start`."""
 
     matrix: np.memmap
-    file: _OpenFile
+    descriptor: int
     start: int
 
     @classmethod
@@ -78,13 +71,14 @@ class RowsInFile(NamedTuple):
         if not isinstance(matrix, np.memmap) or not matrix.flags.c_contiguous or not matrix.size:
             return None
         root = _root(matrix)
-        file = getattr(root, "open_file", None)
-        offset = matrix.ctypes.data - root.ctypes.data
-        return None if file is None else cls(matrix, file, file.start + offset)
+        if not hasattr(root, "open_file"):
+            return None
+        descriptor, start = root.open_file
+        return cls(matrix, descriptor, start + matrix.ctypes.data - root.ctypes.data)
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """The rows with these numbers, `[n, dims]`, all of which exist."""
-        matrix, descriptor, start = self.matrix, self.file.descriptor, self.start
+        matrix, descriptor, start = self
         rows = np.empty((len(ids), matrix.shape[1]), matrix.dtype)
         size, pread = rows.shape[1] * rows.itemsize, os.pread
         for first in range(0, len(ids), _ROWS_AT_ONCE):
@@ -107,13 +101,11 @@ class FileRows:
 
     def __init__(self, dims: int, folder: Any = None, dtype: Any = np.float32) -> None:
         self._dims, self._n, self._dtype = dims, 0, dtype
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
+        self._file = tempfile.TemporaryFile(dir=folder)
 
     def append(self, rows: np.ndarray) -> None:
         """Writes rows `[n, dims]` to the end."""
-        data = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else memoryview(b"")
-        while data:
-            data = data[self._file.write(data) :]
+        self._file.write(np.ascontiguousarray(rows).reshape(-1).view(np.uint8))
         self._n += len(rows)
 
     def __enter__(self) -> "FileRows":
@@ -125,6 +117,7 @@ class FileRows:
     def finish(self) -> np.ndarray:
         """All rows, as a map of the file."""
         shape = (self._n, self._dims)
+        self._file.flush()
         if not self._n * self._dims:
             return np.empty(shape, self._dtype)  # there is nothing to map
         return np.memmap(self._file, self._dtype, "r+", shape=shape)  # type: ignore[call-overload]

@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
         message = error.format_message().strip()  # type: ignore[attr-defined]
+        message = message.replace("Value error, ", "")
         end = "" if message.endswith((".", "?")) else "."
         say(f"error: {message}{end} See `{path} --help`.")
         return messages.BAD_INPUT

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 import ffjax
+from ffjax._internal.atomic_write import open_output, output_folder
 from ffjax.cli.messages import BadInput, say, translated
 from ffjax.cli.options import Source, Target
 from ffjax.cli.output import Progress, working
@@ -115,8 +116,6 @@ def keep_programs() -> None:
 
 def write_output(file: str, data: bytes) -> None:
     """Writes a file at once, or standard output for `-`."""
-    from ffjax._internal.atomic_write import open_output
-
     sys.stdout.flush()
     with open_output(output_of(file)) as stream:
         stream.write(data)
@@ -203,8 +202,6 @@ def check_output(output: str, *inputs: str, ending: str | None = None) -> None:
 
     A name with another ending than that of the format is an error; a name without one is not.
     """
-    from ffjax._internal.atomic_write import output_folder
-
     check_distinct(output, *inputs)
     if output == "-":
         if ending is not None:

@@ -141,6 +141,6 @@ def _completed(parameter: Parameter) -> Any:
             info.metavar = _VALUES[option]
     if choices:
         *first, last = choices
-        info.help = f"{info.help.removesuffix('.')}: {', '.join(first)} or {last}."
+        info.help = f"{(info.help or '').removesuffix('.')}: {', '.join(first)} or {last}."
     info.help = escape(info.help or "")
     return Annotated[kind, info]

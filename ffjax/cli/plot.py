@@ -74,8 +74,7 @@ def plot(
     words = list(dict.fromkeys(words))
     picture = BytesIO()
     with working("Drawing"):
-        outcomes = neighbours(emb, [(word,) for word in words], k, metric, restrict)
-        points, problems = _points(words, outcomes)
+        points, problems = _points(words, neighbours(emb, words, k, metric, restrict))
         for word, problem in problems.items():
             say(f"cannot draw {word}: {problem}")
         if not points:

@@ -2,8 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, compress
+from collections.abc import Callable, Iterator
+from itertools import chain
 from os.path import exists
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,7 +69,7 @@ def similar(
         for word, name, row, lower_row in zip(words, lower, *rows, strict=True):
             if row < 0 <= lower_row:
                 say(f"{word} is unknown, but {name} is a word.")
-        return neighbours(emb, batch, k, metric, restrict)
+        return neighbours(emb, words, k, metric, restrict)
 
     _print_answers(batches, answer, json)
 
@@ -115,15 +115,20 @@ def analogy(
     emb = load_words(source)
 
     def answer(batch: list[Query]) -> list[Outcome]:
-        from ffjax.embeddings.similarity import vectors_of
+        from ffjax.embeddings.similarity import named, vectors_of
         from ffjax.functional.analogy import host_answer
 
         vectors, rows, has_vector = vectors_of(emb, [*chain(*batch)])
         terms = vectors.reshape(len(batch), 3, -1).swapaxes(0, 1)
-        exclude = rows.reshape(-1, 3)[:, excluded] if excluded else None
-        limits = _limits(emb, k, restrict)
-        best = host_answer(emb, terms, method=method, metric=metric, exclude=exclude, **limits)
-        return _outcomes(emb, batch, has_vector.reshape(-1, 3), best)
+        options: Any = {"method": method, "metric": metric}
+        options["exclude"] = rows.reshape(-1, 3)[:, excluded] if excluded else None
+        options["candidates"] = emb.vocab.first_rows(restrict)
+        best = named(emb, host_answer(emb, terms, min(k, emb.n_words), **options))
+        is_known: Any = has_vector.reshape(-1, 3).all(1)
+        return [
+            _outcome(emb, query, pairs if has_vectors else None)
+            for query, pairs, has_vectors in zip(batch, best, is_known, strict=True)
+        ]
 
     _print_answers(batches, answer, json)
 
@@ -216,42 +221,24 @@ def _print_answers(
 
 
 def neighbours(
-    emb: "ffjax.Embeddings", batch: Sequence[Query], k: int, metric: str, restrict: int | None
+    emb: "ffjax.Embeddings", words: list[str], k: int, metric: str, restrict: int | None
 ) -> list[Outcome]:
-    """The words most similar to each word, as `Embeddings.word_similarity` gives them."""
-    from ffjax.embeddings.similarity import vectors_of
-    from ffjax.functional.search import nearest_rows
-
-    vectors, rows, has_vector = vectors_of(emb, [word for (word,) in batch])
-    limits = _limits(emb, k, restrict)
-    best = nearest_rows(emb, vectors, metric=metric, exclude=rows[:, None], **limits)
-    return _outcomes(emb, batch, has_vector[:, None], best)
+    """The words most similar to each word."""
+    candidates = emb.vocab.first_rows(restrict)
+    answers = emb.most_similar_batch(words, k, metric=metric, candidates=candidates)
+    return [_outcome(emb, (word,), pairs) for word, pairs in zip(words, answers, strict=True)]
 
 
-def _limits(emb: "ffjax.Embeddings", k: int, restrict: int | None) -> dict[str, Any]:
-    """The number of answers and the rows that may be answers, as arguments of `top_k`."""
-    k = min(k, emb.n_words, restrict or k)
-    return {"k": k, "candidates": emb.vocab.first_rows(restrict)}
-
-
-def _outcomes(
-    emb: "ffjax.Embeddings", batch: Sequence[Query], has_vector: Any, best: "ffjax.TopK"
-) -> list[Outcome]:
-    """Rows as words with similarities, or why there are none."""
+def _outcome(emb: "ffjax.Embeddings", query: Query, pairs: Any) -> Outcome:
+    """Words with similarities, or why there are none; `None` if a word has no vector."""
     import numpy as np
 
-    from ffjax.embeddings.similarity import named
-
-    results: list[Outcome] = []
-    for query, is_known, pairs in zip(batch, has_vector, named(emb, best), strict=True):
-        answers: list[Answer] = []
-        problem = ""
-        if not is_known.all():
-            names = ", ".join(compress(query, ~is_known))
-            problem = UNKNOWN if len(query) == 1 else f"no vector for {names}."
-        elif pairs:
-            answers = [{"word": word, "similarity": number(score)} for word, score in pairs]
-        elif names := ", ".join(word for word in query if not np.isfinite(emb[word]).all()):
-            problem = NOT_FINITE if len(query) == 1 else f"{names}: {NOT_FINITE}"
-        results.append((answers, problem))
-    return results
+    if pairs:
+        return [{"word": word, "similarity": number(score)} for word, score in pairs], ""
+    is_word = len(query) == 1
+    if pairs is None:
+        names = ", ".join(word for word in query if emb.get(word) is None)
+        return [], UNKNOWN if is_word else f"no vector for {names}."
+    if names := ", ".join(word for word in query if not np.isfinite(emb[word]).all()):
+        return [], NOT_FINITE if is_word else f"{names}: {NOT_FINITE}"
+    return [], ""

@@ -1,16 +1,25 @@
-"""How the words of a line become a vector on the host, with fastText's rules for classifiers."""
+"""The words of a text, each once, and how those of a line become its vector on the host.
+
+Classifiers have rules of their own, which are fastText's.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ffjax.embeddings.batch_lookup import read_rows
+from ffjax._internal.arrays import aligned_zeros
+from ffjax.embeddings.batch_lookup import embed_unknown, read_rows
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.text import checked_weights, is_classifier
+from ffjax.kernels.normalize import unit_rows
 from ffjax.kernels.pool import check_pooling
 from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
-from ffjax.strings.codec import encode_word
+from ffjax.strings.byte_views import ByteViews, byte_views
+from ffjax.strings.codec import decode_word, encode_word
+
+# The table has one of these sizes, so that few programs read it.
+_TABLE_ROWS = [1 << power for power in range(14, 32, 2)]
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,20 @@ class PoolingRule:
 
     def is_label(self, word: bytes) -> bool:
         """Whether an unknown word of a line is a label."""
-        if self.labels is None:
-            return False
         # A model's file does not say how its labels begin; fastText takes the usual for others.
-        return word.startswith(LABEL_PREFIX) or word in self.labels
+        return word.startswith(LABEL_PREFIX) or word in (self.labels or ())
+
+    def denominators(
+        self, counts: np.ndarray, lines: np.ndarray, ids: np.ndarray, weights: np.ndarray | None
+    ) -> np.ndarray:
+        """What the total of each line is divided by, float32 `[n_lines]`; 0 for lines of zeros."""
+        if self.pooling in ("max", "sum"):
+            return (counts > 0).astype(np.float32)
+        total = counts
+        if weights is not None:
+            counted = ids >= 0
+            total = np.bincount(lines[counted], weights[ids[counted]], minlength=len(counts))
+        return (total + (self.line_end is not None)).astype(np.float32)
 
     def divide(self, totals: np.ndarray, denominators: np.ndarray, out: np.ndarray) -> None:
         """Makes vectors of the sums of some lines; zeros where the denominator is zero."""
@@ -71,3 +90,104 @@ class PoolingRule:
         empty = denominators == 0  # false for NaN, which a weight of NaN makes of its line
         np.divide(totals, denominators[:, None], out=out, where=~empty[:, None])
         out[empty] = 0
+
+
+def unique_words(
+    embeddings: EmbeddingsLike,
+    rule: PoolingRule,
+    words: ByteViews,
+    ids: np.ndarray,
+    lines: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Vectors of the different words of a text, from numbers (-1 for unknown words) of its words.
+
+    The vectors are padded with zeros. Then come the row of each word, -1 if it does not count, and
+    what each row counts in a mean, `None` for one each. `lines` ascend.
+    """
+    unknown = ids < 0
+    if rule.labels is not None:
+        in_line = _before_line_end(words, lines)
+        ids, unknown = np.where(in_line, ids, np.int32(-1)), unknown & in_line
+    word_ids, ids = _number_known(ids, len(embeddings.vocab))
+    names: list[bytes] = []
+    if embeddings.vocab.subword_indexer is not None:
+        names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(word_ids))
+    n_known, n = len(word_ids), len(word_ids) + len(names)
+
+    size = next(size for size in _TABLE_ROWS if size >= n)
+    vectors = aligned_zeros((size, embeddings.storage.shape[1]), np.float32)
+    found = np.arange(size) < n_known
+    unnormalize = rule.unnormalize
+    if n_known:
+        rows = embeddings.vocab.host_rows[word_ids]
+        vectors[:n_known] = read_rows(embeddings, rows, unnormalize=unnormalize)
+    if names:
+        out = vectors[n_known:n], found[n_known:n]
+        positions = np.arange(len(names))
+        embed_unknown(embeddings, byte_views(names), positions, *out, unnormalize=unnormalize)
+
+    weights = None
+    if rule.labels is not None:
+        weights = np.ones(size, np.float64)
+        weights[:n] = _row_counts(embeddings, word_ids, names)
+        vectors[:n] *= weights[:n, None].astype(np.float32)
+    elif rule.pooling == "fasttext":
+        _, norms = unit_rows(vectors[:n])
+        found[:n] &= norms > 0
+    elif rule.weights is not None:
+        factors = np.zeros(size, np.float32)
+        factors[:n_known], factors[n_known:n] = rule.weights[word_ids], rule.weights[-1]
+        vectors[:n] *= factors[:n, None]
+        weights = np.abs(factors).astype(np.float64)
+    return vectors, np.where(found[ids], ids, np.int32(-1)), weights
+
+
+def _before_line_end(words: ByteViews, lines: np.ndarray) -> np.ndarray:
+    """Which words come before the first `</s>` of their line."""
+    in_line = np.ones(len(lines), bool)
+    candidates = np.flatnonzero(words.lengths == len(LINE_END))
+    texts = words.data[words.starts[candidates][:, None] + np.arange(len(LINE_END))]
+    is_end = (texts == np.frombuffer(LINE_END, np.uint8)).all(1)
+    ends = candidates[is_end]
+    ended_lines, first = np.unique(lines[ends], return_index=True)
+    stops = np.searchsorted(lines, ended_lines, side="right")
+    for start, stop in zip(ends[first].tolist(), stops.tolist(), strict=True):
+        in_line[start:stop] = False
+    return in_line
+
+
+def _number_known(ids: np.ndarray, n_words: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different words, ascending, and the number of each word of a text among them."""
+    in_text = np.zeros(n_words + 1, bool)
+    in_text[ids] = True  # -1, an unknown word, takes the last
+    word_ids = np.flatnonzero(in_text[:-1]).astype(np.int32)
+    numbers = np.full(n_words + 1, -1, np.int32)
+    numbers[word_ids] = np.arange(len(word_ids), dtype=np.int32)
+    return word_ids, numbers[ids]
+
+
+def _number_unknown(
+    rule: PoolingRule, words: ByteViews, positions: np.ndarray, ids: np.ndarray, first_id: int
+) -> list[bytes]:
+    """The different words at some positions, whose `ids` are set to numbers from `first_id`."""
+    numbers: dict[bytes, int] = {}
+    for position, word in zip(positions.tolist(), words.take(positions).raw(), strict=True):
+        if rule.labels is None or not rule.is_label(word):
+            ids[position] = first_id + numbers.setdefault(word, len(numbers))
+    return list(numbers)
+
+
+def _row_counts(
+    embeddings: EmbeddingsLike, word_ids: np.ndarray, names: list[bytes]
+) -> list[int]:
+    """How many rows a classifier sums for each word: its own, and those of its n-grams."""
+    vocab: Any = embeddings.vocab
+    if vocab.subword_indexer is None:
+        return [1] * len(word_ids)
+
+    def n_ngrams(word: str) -> int:
+        return sum(map(len, vocab.subword_row_chunks(word)))
+
+    words = [vocab.words[number] for number in word_ids.tolist()]
+    counts = [1 if word == LINE_END.decode() else 1 + n_ngrams(word) for word in words]
+    return counts + [n_ngrams(decode_word(name)) for name in names]

@@ -142,7 +142,13 @@ class WordSearches:
         return None if vector is None else nearest(self, vector, n, {query}, metric=metric)
 
     def most_similar_batch(
-        self, words: Iterable[str], k: int = 10, *, metric: str = "cosine", topn: int | None = None
+        self,
+        words: Iterable[str],
+        k: int = 10,
+        *,
+        metric: str = "cosine",
+        candidates: Any = None,
+        topn: int | None = None,
     ) -> list[list[SimilarityResult] | None]:
         """The other words most similar to each of many words, searched together.
 
@@ -152,6 +158,7 @@ class WordSearches:
             words: the words.
             k: at most how many words for each.
             metric: `"cosine"`, or another metric of `ffjax.top_k`.
+            candidates: the rows that may be answers, see `ffjax.top_k`.
             topn: another name for `k`.
 
         Returns:
@@ -172,7 +179,8 @@ class WordSearches:
         for start in range(0, len(words), _SEARCHED_WORDS):
             block = words[start : start + _SEARCHED_WORDS]
             vectors, rows, found = vectors_of(self, block)
-            best = nearest_rows(self, vectors, n, metric=metric, exclude=rows[:, None])
+            options = {"metric": metric, "exclude": rows[:, None], "candidates": candidates}
+            best = nearest_rows(self, vectors, n, **options)
             results = zip(named(self, best), found.tolist(), strict=True)
             answers += [result if has_vector else None for result, has_vector in results]
         return answers

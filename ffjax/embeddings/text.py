@@ -19,8 +19,7 @@ from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.cpus import map_blocks
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import find_words
-from ffjax.embeddings.pooling_rule import PoolingRule
-from ffjax.embeddings.unique_words import unique_words
+from ffjax.embeddings.pooling_rule import PoolingRule, unique_words
 from ffjax.functional import text as device_text
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import TEXT_BYTES, in_numpy
@@ -192,14 +191,15 @@ def embed_batch(
         for (ids, tokens), start, line in zip(blocks, bounds, first_line, strict=False)
     ]
     ids, starts, lengths, lines = map(np.concatenate, zip(*columns, strict=True))
-    words = unique_words(embeddings, rule, ByteViews(text, starts, lengths), ids, lines)
-    counts[...] = np.bincount(lines[words.ids >= 0], minlength=len(counts))
-    denominators = words.denominators(rule, lines, counts)
-    table = words.vectors if by_numpy else jax.device_put(words.vectors)
+    words = ByteViews(text, starts, lengths)
+    table, ids, weights = unique_words(embeddings, rule, words, ids, lines)
+    counts[...] = np.bincount(lines[ids >= 0], minlength=len(counts))
+    denominators = rule.denominators(counts, lines, ids, weights)
+    table = table if by_numpy else jax.device_put(table)
     pool = pool_rows_numpy if by_numpy else _pool
 
     def pool_block(i: int) -> None:
-        block_ids, tokens = words.ids[first_word[i] : first_word[i + 1]], blocks[i][1]
+        block_ids, tokens = ids[first_word[i] : first_word[i + 1]], blocks[i][1]
         totals = pool(table, block_ids, tokens.lines, tokens.n_lines, rule.pooling == "max")
         out = slice(first_line[i], first_line[i + 1])
         rule.divide(totals, denominators[out], vectors[out])
