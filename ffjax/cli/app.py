@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import typer
 
@@ -67,9 +67,9 @@ def app(only: str | None = None) -> typer.Typer:
 
 
 def ffjax(
-    version: Annotated[
-        bool, typer.Option("--version", metavar="", help="Show the version.", is_eager=True)
-    ] = False,
+    version: bool = typer.Option(
+        False, "--version", metavar="", help="Show the version.", is_eager=True
+    ),
 ) -> None:
     """Word embeddings of finalfusion, fastText, word2vec, GloVe, gensim, spaCy and others.
 

@@ -1,7 +1,7 @@
 """`ffjax explore` and `ffjax neighbours`: a page with a map of the words; neighbours of all."""
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from typer import Option
 
@@ -22,24 +22,17 @@ ENDINGS = {"html": ".html", "atlas": ".parquet"}
 
 def explore(
     source: Source,
-    output: Annotated[str, Option("-o", metavar="FILE", help="Page, file or folder to write.")],
-    words: Annotated[int, Option("-n", min=1, help="Words to show.")] = 100_000,
-    projection: Annotated[
-        str | None,
-        Option(metavar="METHOD", help="umap (default), pca, tsne, umap-learn or FILE.npy."),
-    ] = None,
-    k: Annotated[
-        int | None, Option("-k", min=1, max=100, help="Neighbours of each word (default 20).")
-    ] = None,
-    title: Annotated[
-        str | None, Option(help="Heading of the page (by default the file's name).")
-    ] = None,
-    to: Annotated[
-        Target, Option("-t", metavar="PROGRAM", help="Where to show the map.")
-    ] = "html",
-    seed: Annotated[
-        int | None, Option(min=0, max=(1 << 32) - 1, help="Random seed (default 0).")
-    ] = None,
+    output: str = Option(..., "-o", metavar="FILE", help="Page, file or folder to write."),
+    words: int = Option(100_000, "-n", min=1, help="Words to show."),
+    projection: str | None = Option(
+        None, metavar="METHOD", help="umap (default), pca, tsne, umap-learn or FILE.npy."
+    ),
+    k: int | None = Option(
+        None, "-k", min=1, max=100, help="Neighbours of each word (default 20)."
+    ),
+    title: str | None = Option(None, help="Heading of the page (by default the file's name)."),
+    to: Target = Option("html", "-t", metavar="PROGRAM", help="Where to show the map."),
+    seed: int | None = Option(None, min=0, max=(1 << 32) - 1, help="Random seed (default 0)."),
 ) -> None:
     """Write a page to explore words on a map, with search, neighbours and analogies.
 
@@ -91,8 +84,8 @@ def explore(
 
 def neighbours(
     source: Source,
-    output: Annotated[str, Option("-o", metavar="FILE", help="Parquet file to write.")],
-    k: Annotated[int, Option("-k", min=1, help="Number of neighbours of each word.")] = 10,
+    output: str = Option(..., "-o", metavar="FILE", help="Parquet file to write."),
+    k: int = Option(10, "-k", min=1, help="Number of neighbours of each word."),
     metric: MetricOption = "cosine",
 ) -> None:
     """Write the exact nearest neighbours of all words to a Parquet file.

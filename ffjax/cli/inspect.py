@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from typer import Argument, Exit, Option
 
@@ -43,10 +43,8 @@ def info(source: Source, json: Json = False) -> None:
 
 def metadata(
     source: Source,
-    output: Annotated[str | None, Argument(metavar="OUTPUT", help=OUTPUT_HELP)] = None,
-    replace: Annotated[
-        str | None, Option(metavar="TOML", help="New metadata; - for standard input.")
-    ] = None,
+    output: str | None = Argument(None, metavar="OUTPUT", help=OUTPUT_HELP),
+    replace: str | None = Option(None, metavar="TOML", help="New metadata; - for standard input."),
     json: Json = False,
 ) -> None:
     """Show the metadata of embeddings, or write a copy with other metadata.
@@ -86,16 +84,12 @@ def metadata(
 
 def evaluate(
     source: Source,
-    paths: Annotated[
-        list[str], Argument(metavar="FILE...", help="Files of analogies or of word pairs.")
-    ],
-    restrict: Annotated[
-        int, Option("-r", min=0, help="Use only the first N words; 0 for all.")
-    ] = 300_000,
-    case_sensitive: Annotated[bool, Option(help="Distinguish upper and lower case.")] = False,
-    count_unknown: Annotated[
-        bool, Option(help="Skip an analogy only if its answer is unknown.")
-    ] = False,
+    paths: list[str] = Argument(
+        ..., metavar="FILE...", help="Files of analogies or of word pairs."
+    ),
+    restrict: int = Option(300_000, "-r", min=0, help="Use only the first N words; 0 for all."),
+    case_sensitive: bool = Option(False, help="Distinguish upper and lower case."),
+    count_unknown: bool = Option(False, help="Skip an analogy only if its answer is unknown."),
     method: MethodOption = "3cosadd",
     json: Json = False,
 ) -> None:

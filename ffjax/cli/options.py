@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from typer import Argument, Option
 from typer.models import OptionInfo
@@ -95,10 +95,7 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         command(**arguments)
 
     parameters.sort(key=lambda parameter: parameter.name in Source._fields[1:])  # those last
-    parameters = [
-        Parameter(p.name, Parameter.KEYWORD_ONLY, default=p.default, annotation=_completed(p))
-        for p in parameters
-    ]
+    parameters = list(map(_completed, parameters))
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = escape(cleandoc(command.__doc__ or ""))
@@ -125,22 +122,29 @@ def escape(text: str) -> str:
     return re.sub(r"\[(?=[a-z#/@])", r"\\[", text)
 
 
-def _completed(parameter: Parameter) -> Any:
-    """An annotation with a long name, a name of the values, and their choices in the help."""
-    kind, shared = get_args(parameter.annotation)
+def _completed(parameter: Parameter) -> Parameter:
+    """A parameter with a long name, a name of its values, and their choices in the help."""
+    kind, default, name = parameter.annotation, parameter.default, parameter.name
+    if get_origin(kind) is Annotated:
+        kind, shared = get_args(kind)
+        # typer takes the first flag for a default until it reads the annotation.
+        flags = () if shared.default is ... else (shared.default,)
+    else:
+        shared, default, flags = default, default.default, ()
     info: Any = copy(shared)
-    name, types = parameter.name, {kind, *get_args(kind)}  # of `int | None` too
-    flags = info.param_decls or ()
+    flags += info.param_decls or ()
+    types = {kind, *get_args(kind)}  # of `int | None` too
     choices = [choice for option in types for choice in get_args(option) if isinstance(choice, str)]
     if type(info) is OptionInfo:
-        # typer takes the first flag for a default until it reads the annotation.
-        if len(name) > 1 and not any(str(flag).startswith("--") for flag in (info.default, *flags)):
-            info.param_decls = (*flags, f"--{name.replace('_', '-')}")
+        if len(name) > 1 and not any(flag.startswith("--") for flag in flags):
+            flags += (f"--{name.replace('_', '-')}",)
         info.metavar = info.metavar or (name.upper() if choices else "TEXT")
         for option in types & _VALUES.keys():
             info.metavar = _VALUES[option]
     if choices:
         *first, last = choices
         info.help = f"{(info.help or '').removesuffix('.')}: {', '.join(first)} or {last}."
-    info.help = escape(info.help or "")
-    return Annotated[kind, info]
+    info.default, info.param_decls, info.help = ..., flags, escape(info.help or "")
+    default = Parameter.empty if default is ... else default
+    annotation = Annotated[kind, info]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

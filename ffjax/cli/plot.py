@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from typer import Argument, Exit, Option
 
@@ -43,12 +43,12 @@ class Point(NamedTuple):
 
 def plot(
     source: Source,
-    words: Annotated[list[str], Argument(metavar="WORD...", help="Words to draw.")],
-    output: Annotated[str, Option("-o", metavar="FILE", help="Picture; - for standard output.")],
-    k: Annotated[int, Option("-k", min=0, help="Number of neighbours of each word.")] = 10,
+    words: list[str] = Argument(..., metavar="WORD...", help="Words to draw."),
+    output: str = Option(..., "-o", metavar="FILE", help="Picture; - for standard output."),
+    k: int = Option(10, "-k", min=0, help="Number of neighbours of each word."),
     metric: MetricOption = "cosine",
     restrict: Restrict = None,
-    to: Annotated[Picture | None, Option("-t", help="Format (by default from the name).")] = None,
+    to: Picture | None = Option(None, "-t", help="Format (by default from the name)."),
 ) -> None:
     """Draw words and their neighbours.
 

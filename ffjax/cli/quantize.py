@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from typer import Option
 
@@ -20,25 +20,19 @@ TRAINED = ("pq", "opq")
 def quantize(
     source: Source,
     target: Target,
-    method: Annotated[
-        Quantizer | None, Option("-m", help="Quantization method (pq by default).")
-    ] = None,
-    max_size: Annotated[
-        str | None, Option(metavar="SIZE", help="Choose what fits a file of, say, 20MB.")
-    ] = None,
-    subquantizers: Annotated[
-        int | None, Option("-s", min=1, help="Bytes per row; default dims / 2.")
-    ] = None,
-    bits: Annotated[int | None, Option(min=1, max=8, help="Bits per code; default 8.")] = None,
-    iterations: Annotated[
-        int | None, Option("-i", min=1, help="Training steps: 25, or 50 with opq.")
-    ] = None,
-    attempts: Annotated[int | None, Option(min=1, help="Training runs; the best is kept.")] = None,
-    sample: Annotated[int | None, Option(min=1, help="Training rows; 256 per centroid.")] = None,
-    raw: Annotated[
-        bool, Option("--no-keep-lengths", help="Quantize rows as they are, not unit vectors.")
-    ] = False,
-    seed: Annotated[int, Option(min=0, max=(1 << 32) - 1, help="Random seed.")] = 0,
+    method: Quantizer | None = Option(None, "-m", help="Quantization method (pq by default)."),
+    max_size: str | None = Option(
+        None, metavar="SIZE", help="Choose what fits a file of, say, 20MB."
+    ),
+    subquantizers: int | None = Option(None, "-s", min=1, help="Bytes per row; default dims / 2."),
+    bits: int | None = Option(None, min=1, max=8, help="Bits per code; default 8."),
+    iterations: int | None = Option(None, "-i", min=1, help="Training steps: 25, or 50 with opq."),
+    attempts: int | None = Option(None, min=1, help="Training runs; the best is kept."),
+    sample: int | None = Option(None, min=1, help="Training rows; 256 per centroid."),
+    raw: bool = Option(
+        False, "--no-keep-lengths", help="Quantize rows as they are, not unit vectors."
+    ),
+    seed: int = Option(0, min=0, max=(1 << 32) - 1, help="Random seed."),
     json: Json = False,
 ) -> None:
     """Make embeddings smaller by storing codes in place of numbers.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from os.path import exists
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from typer import Argument, Exit, Option
 
@@ -31,7 +31,7 @@ Outcome = tuple[list[Answer], str]
 
 def similar(
     source: Source,
-    words: Annotated[list[str] | None, Argument(metavar="WORD", help=_WORDS_HELP)] = None,
+    words: list[str] | None = Argument(None, metavar="WORD", help=_WORDS_HELP),
     input: Input = None,
     k: Answers = 10,
     metric: MetricOption = "cosine",
@@ -76,15 +76,14 @@ def similar(
 
 def analogy(
     source: Source,
-    words: Annotated[list[str] | None, Argument(metavar="A B C", help=_WORDS_HELP)] = None,
+    words: list[str] | None = Argument(None, metavar="A B C", help=_WORDS_HELP),
     input: Input = None,
     k: Answers = 10,
     metric: MetricOption = "dot",
     restrict: Restrict = None,
-    include: Annotated[
-        list[str] | None,
-        Option("--include", "-i", metavar="a b c", help="Words of the query that can be answers."),
-    ] = None,
+    include: list[str] | None = Option(
+        None, "--include", "-i", metavar="a b c", help="Words of the query that can be answers."
+    ),
     method: MethodOption = "3cosadd",
     json: Json = False,
 ) -> None:
@@ -134,16 +133,13 @@ def analogy(
 
 
 def search(
-    text: Annotated[str, Argument(metavar="TEXT", help="File to search; - for standard input.")],
-    query: Annotated[
-        list[str] | None,
-        Argument(metavar="QUERY", help="Queries; with - or none, read from standard input."),
-    ] = None,
+    text: str = Argument(..., metavar="TEXT", help="File to search; - for standard input."),
+    query: list[str] | None = Argument(
+        None, metavar="QUERY", help="Queries; with - or none, read from standard input."
+    ),
     input: Input = None,
     k: Answers = 10,
-    embeddings: Annotated[
-        str, Option("-e", metavar="FILE", help="Word vectors or static model.")
-    ] = DEMO,
+    embeddings: str = Option(DEMO, "-e", metavar="FILE", help="Word vectors or static model."),
     lowercase: options.Lowercase = False,
     strip_punctuation: options.StripPunctuation = False,
     format: options.InputFormat = None,

@@ -1,7 +1,7 @@
 """`ffjax embed` and `ffjax classify`: texts as vectors, or with labels."""
 
 import sys
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from typer import Argument, Option
 
@@ -16,14 +16,14 @@ Corpus = Literal["text", "json", "parquet"]
 
 
 def embed(
-    paths: Annotated[
-        list[str], Argument(metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input.")
-    ],
-    output: Annotated[str, Option("-o", metavar="FILE", help="The .npy file.")],
-    pooling: Annotated[Pooling, Option(help="How to combine the vectors of words.")] = "mean",
+    paths: list[str] = Argument(
+        ..., metavar="[EMBEDDINGS] TEXT", help="Files; - for standard input."
+    ),
+    output: str = Option(..., "-o", metavar="FILE", help="The .npy file."),
+    pooling: Pooling = Option("mean", help="How to combine the vectors of words."),
     lowercase: options.Lowercase = False,
     strip_punctuation: options.StripPunctuation = False,
-    dtype: Annotated[Number, Option(help="Number type of the result.")] = "float32",
+    dtype: Number = Option("float32", help="Number type of the result."),
     format: options.InputFormat = None,
     lossy: options.Lossy = False,
     input_dims: options.InputDims = None,
@@ -65,22 +65,18 @@ def embed(
 
 
 def classify(
-    model: Annotated[str, Argument(metavar="MODEL", help="fastText classifier.")],
-    file: Annotated[str, Argument(metavar="[FILE]", help="Text; - for standard input.")] = "-",
-    output: Annotated[str, Option("-o", metavar="FILE", help=OUTPUT_HELP)] = "-",
-    k: Annotated[int, Option("-k", min=-1, help="Maximum number of labels; -1 for all.")] = 1,
-    threshold: Annotated[float, Option(help="Minimum probability of a label.")] = 0.0,
-    restrict: Annotated[
-        str | None, Option(metavar="LABELS", help="Comma-separated labels to choose from.")
-    ] = None,
-    score: Annotated[
-        str | None, Option(metavar="LABEL", help="Write the score of this label alone.")
-    ] = None,
-    lowercase: Annotated[bool, Option(help="Change text to lower case.")] = False,
-    column: Annotated[str, Option(help="Field or column with the text.")] = "text",
-    format: Annotated[
-        Corpus | None, Option("-f", help="What FILE is; by default from its name.")
-    ] = None,
+    model: str = Argument(..., metavar="MODEL", help="fastText classifier."),
+    file: str = Argument("-", metavar="[FILE]", help="Text; - for standard input."),
+    output: str = Option("-", "-o", metavar="FILE", help=OUTPUT_HELP),
+    k: int = Option(1, "-k", min=-1, help="Maximum number of labels; -1 for all."),
+    threshold: float = Option(0.0, help="Minimum probability of a label."),
+    restrict: str | None = Option(
+        None, metavar="LABELS", help="Comma-separated labels to choose from."
+    ),
+    score: str | None = Option(None, metavar="LABEL", help="Write the score of this label alone."),
+    lowercase: bool = Option(False, help="Change text to lower case."),
+    column: str = Option("text", help="Field or column with the text."),
+    format: Corpus | None = Option(None, "-f", help="What FILE is; by default from its name."),
     json: Json = False,
 ) -> None:
     """Label each line of a text, or each row of JSON Lines or Parquet.

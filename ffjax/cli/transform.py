@@ -1,6 +1,6 @@
 """`ffjax convert`, `select`, `prune`, `reduce` and `bucket-to-explicit`: one file to another."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from typer import Option
 
@@ -18,9 +18,7 @@ _LISTED_WORDS = 5  # in a message
 def convert(
     source: Source,
     target: Target,
-    lang: Annotated[
-        str | None, Option(metavar="CODE", help="Language of the spaCy pipeline.")
-    ] = None,
+    lang: str | None = Option(None, metavar="CODE", help="Language of the spaCy pipeline."),
 ) -> None:
     """Convert embeddings from one format to another.
 
@@ -55,10 +53,10 @@ def convert(
 def select(
     source: Source,
     target: Target,
-    words: Annotated[
-        str | None, Option("-w", metavar="FILE", help="Words to keep; - for standard input.")
-    ] = None,
-    first: Annotated[int | None, Option("-n", min=1, help="Number of words to keep.")] = None,
+    words: str | None = Option(
+        None, "-w", metavar="FILE", help="Words to keep; - for standard input."
+    ),
+    first: int | None = Option(None, "-n", min=1, help="Number of words to keep."),
 ) -> None:
     """Keep only the words in a list, or only the first N.
 
@@ -112,13 +110,13 @@ def _listed(emb: "ffjax.Embeddings", listed: set[str], file: str) -> "ffjax.Embe
 def prune(
     source: Source,
     target: Target,
-    rows: Annotated[int, Option("-n", min=1, help="Number of word rows to keep.")],
-    mapping: Annotated[
-        str | None, Option(metavar="FILE", help="Write dropped words with their replacements.")
-    ] = None,
-    unshare_rows: Annotated[
-        bool, Option("--repeat-rows", help="Keep all words, with a row for each.")
-    ] = False,
+    rows: int = Option(..., "-n", min=1, help="Number of word rows to keep."),
+    mapping: str | None = Option(
+        None, metavar="FILE", help="Write dropped words with their replacements."
+    ),
+    unshare_rows: bool = Option(
+        False, "--repeat-rows", help="Keep all words, with a row for each."
+    ),
 ) -> None:
     """Keep the vectors of the first N words; map other words to the nearest one.
 
@@ -162,8 +160,8 @@ def prune(
 def reduce(
     source: Source,
     target: Target,
-    dims: Annotated[int, Option("-d", min=1, help="Dimensions to keep.")],
-    center: Annotated[bool, Option(help="Subtract the mean vector first.")] = False,
+    dims: int = Option(..., "-d", min=1, help="Dimensions to keep."),
+    center: bool = Option(False, help="Subtract the mean vector first."),
 ) -> None:
     """Project the vectors onto their first principal components.
 
