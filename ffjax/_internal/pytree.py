@@ -103,7 +103,7 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
         for name, method in methods.items():
             setattr(cls, name, method)
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-        _register_for_export(cls, _json, lambda data: tuple(json.loads(data)))
+        _register_for_export(cls, list, tuple)
         return cls
 
     return decorate
@@ -112,31 +112,22 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
 def static_value(cls: type[T]) -> type[T]:
     """Makes a dataclass of numbers and flags a pytree without leaves: all of it is structure."""
     jax.tree_util.register_static(cls)
-    _register_for_export(
-        cls,
-        lambda self: _json(dataclasses.asdict(self)),
-        lambda data: cls(**json.loads(data)),
-    )
+    _register_for_export(cls, dataclasses.asdict, lambda settings: cls(**settings))
     return cls
 
 
 def _register_for_export(cls: type, write: Callable, read: Callable) -> None:
-    """Lets `jax.export` keep programs that take values of a class, by its name."""
+    """Lets `jax.export` keep programs that take values of a class, whose settings are JSON.
+
+    A mesh is not, so rows that are divided over devices are an error.
+    """
     if "<locals>" not in cls.__qualname__:
-        name = f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
         export.register_pytree_node_serialization(
-            cls, serialized_name=name, serialize_auxdata=write, deserialize_auxdata=read
+            cls,
+            serialized_name=f"{cls.__module__.partition('.')[0]}.{cls.__name__}",
+            serialize_auxdata=lambda settings: json.dumps(write(settings)).encode(),
+            deserialize_auxdata=lambda data: read(json.loads(data)),
         )
-
-
-def _json(settings: Any) -> bytes:
-    def reject(setting: Any) -> Any:
-        raise TypeError(
-            f"`serialize`: expected settings of numbers and text, got {type(setting).__name__}. "
-            "Rows that are divided over devices belong to those; export with `storage[:]`."
-        )
-
-    return json.dumps(settings, default=reject).encode()
 
 
 def set_fields(self: Any, **fields: Any) -> None:

@@ -35,7 +35,7 @@ _NARROW = 64
 
 
 def embed_words(
-    embeddings: EmbeddingsLike, words: Any, *, unnormalize: bool = False
+    emb: EmbeddingsLike, words: Any, *, unnormalize: bool = False
 ) -> tuple[Float[np.ndarray, "n dims"], Bool[np.ndarray, " n"]]:
     """Vectors of words of any lengths, and which words have one; arguments as for `pack`.
 
@@ -46,17 +46,17 @@ def embed_words(
         ((2, 100), [True, False])
     """
     n, blocks = _blocks(words)
-    vectors = np.empty((n, embeddings.storage.shape[1]), embeddings.storage.dtype)
+    vectors = np.empty((n, emb.storage.shape[1]), emb.storage.dtype)
     found = np.empty(n, bool)
 
     def read_known(numbered: tuple[int, ByteViews]) -> tuple[np.ndarray, ByteViews]:
         """Writes the vectors of the known words of a block and returns the unknown ones."""
         start, block = numbered
         block_vectors, exist = (out[start : start + len(block.lengths)] for out in (vectors, found))
-        numbers = find_words(embeddings.vocab, block)
+        numbers = find_words(emb.vocab, block)
         np.greater_equal(numbers, 0, out=exist)
-        rows = embeddings.vocab.rows_of_numbers(numbers)
-        read_rows(embeddings, rows, block_vectors, unnormalize=unnormalize)
+        rows = emb.vocab.rows_of_numbers(numbers)
+        read_rows(emb, rows, block_vectors, unnormalize=unnormalize)
         block_vectors[~exist] = 0
         missing = np.flatnonzero(~exist & (block.lengths >= 0))
         return missing + start, block.take(missing)
@@ -66,7 +66,7 @@ def embed_words(
     unknown = list(run(read_known, blocks))
     positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])
     views = ByteViews.concat([block for _, block in unknown])
-    embed_unknown(embeddings, views, positions, vectors, found, unnormalize=unnormalize)
+    embed_unknown(emb, views, positions, vectors, found, unnormalize=unnormalize)
     return vectors, found
 
 
@@ -94,32 +94,32 @@ def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
 
 
 def read_rows(
-    embeddings: EmbeddingsLike,
+    emb: EmbeddingsLike,
     ids: np.ndarray,
     out: np.ndarray | None = None,
     *,
     unnormalize: bool = False,
 ) -> np.ndarray:
     """The vectors of known words by their rows; ids below zero may get any vector."""
-    storage, n = embeddings.storage, len(ids)
+    storage, n = emb.storage, len(ids)
     if storage.reads_on_host and not unnormalize:
         return storage.read(np.maximum(ids, 0), out)
     if out is None:
         out = np.empty((n, storage.shape[1]), storage.dtype)
     work = n * storage.shape[1] * storage.host_cost
     if storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage):
-        return read_vectors(storage, embeddings.norms if unnormalize else None, ids, out)
+        return read_vectors(storage, emb.norms if unnormalize else None, ids, out)
     for start in range(0, n, _BLOCK_ROWS):
         block = ids[start : start + _BLOCK_ROWS]
         rows = np.full(_BLOCK_ROWS, -1, np.int32)
         rows[: len(block)] = block
-        vectors = lookup(embeddings, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
+        vectors = lookup(emb, Rows(jnp.asarray(rows)), unnormalize=unnormalize)
         out[start : start + len(block)] = np.asarray(vectors)[: len(block)]
     return out
 
 
 def embed_unknown(
-    embeddings: EmbeddingsLike,
+    emb: EmbeddingsLike,
     words: ByteViews,
     positions: np.ndarray,
     vectors: np.ndarray,
@@ -131,8 +131,8 @@ def embed_unknown(
 
     Few words, very long ones, and those of a memory map are embedded in NumPy.
     """
-    storage, n = embeddings.storage, len(positions)
-    vocab: Any = embeddings.vocab
+    storage, n = emb.storage, len(positions)
+    vocab: Any = emb.vocab
     if vocab.subword_indexer is None or not n:
         return
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
@@ -146,7 +146,7 @@ def embed_unknown(
     rest = np.flatnonzero(by_numpy)
     if rest.size:
         words, positions = words.take(rest), positions[rest]
-        unknown_vectors(embeddings, words, positions, vectors, found, unnormalize=unnormalize)
+        unknown_vectors(emb, words, positions, vectors, found, unnormalize=unnormalize)
 
 
 def _packed(
@@ -167,13 +167,13 @@ def _packed(
             yield block, pack_views(words.take(block), size, width)
 
 
-def oov_vector(embeddings: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
+def oov_vector(emb: EmbeddingsLike, word: str) -> tuple[np.ndarray, np.float32] | None:
     """The sum of the rows of a word's n-grams at unit length, and its norm."""
-    total, count = sum_of_word(embeddings.storage, embeddings.vocab, word)
+    total, count = sum_of_word(emb.storage, emb.vocab, word)
     if not count:
         return None
     unit, norm = unit_vector(total)
-    return unit.astype(embeddings.storage.dtype, copy=False), norm
+    return unit.astype(emb.storage.dtype, copy=False), norm
 
 
 def _blocks(words: Any) -> tuple[int, Iterator[tuple[int, ByteViews]]]:

@@ -134,7 +134,8 @@ class EverydayVerbs(WordSearches):
         """
         vector = self._vectors("word", [word])[0]
         if other_words is None:
-            cosines = self._row_cosines(vector)[self.vocab.host_rows]
+            scores = all_scores(self, to_unit(vector).astype(np.float32), "cosine")
+            cosines = scores[self.vocab.host_rows]
         else:
             rows = self._vectors("other_words", list_of_words(other_words, "other_words"))
             cosines = cosines_of(rows, vector)
@@ -155,12 +156,10 @@ class EverydayVerbs(WordSearches):
         """
         check_metric(metric)
         vector, other = self._vectors("a`, `b", [a, b])
-        if metric == "dot":
-            vector, limit = to_unit(vector), to_unit(vector) @ other
-            scores = all_scores(self, vector.astype(np.float32), "dot")
-        else:
-            scores, limit = self._row_cosines(vector), cosines_of(other[None], vector)[0]
-        limit = limit if (row := self.vocab.row_of(b)) is None else scores[row]
+        metric = "dot" if metric == "dot" else "cosine"
+        unit, row = to_unit(vector), self.vocab.row_of(b)
+        scores = all_scores(self, unit.astype(np.float32), metric)
+        limit = unit @ (other if metric == "dot" else to_unit(other)) if row is None else scores[row]
         closer = np.flatnonzero((scores > limit)[self.vocab.host_rows])
         return [word for word in self.vocab.table.pick(closer.tolist()) if word != a]
 
@@ -335,10 +334,6 @@ class EverydayVerbs(WordSearches):
             elif self.norms is not None:
                 vectors[i] *= self.norms[row]
         return vectors.mean(0)
-
-    def _row_cosines(self, vector: np.ndarray) -> np.ndarray:
-        """The cosine of a vector and each of the words' rows."""
-        return all_scores(self, to_unit(vector).astype(np.float32), "cosine")
 
 
 def _not_empty(name: str, words: list[str]) -> list[str]:

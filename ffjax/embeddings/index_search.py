@@ -269,8 +269,8 @@ def load_index(
     return read(str(folder / _FILES[0]))
 
 
-def _hash(embeddings: EmbeddingsLike | Storage) -> str:
-    return rows_hash(*searched_rows(embeddings)).hexdigest()
+def _hash(emb: EmbeddingsLike | Storage) -> str:
+    return rows_hash(*searched_rows(emb)).hexdigest()
 
 
 def _check_index(index: Any) -> None:

@@ -42,28 +42,28 @@ class PoolingRule:
 
     @classmethod
     def of(
-        cls, embeddings: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool
+        cls, emb: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool
     ) -> "PoolingRule":
         """The rule for the arguments of `embed_text`, which are checked."""
         check_pooling(pooling, weights)
         if weights is not None:
-            weights = np.asarray(checked_weights(embeddings, weights), np.float32)
-            if len(weights) == len(embeddings.vocab):
+            weights = np.asarray(checked_weights(emb, weights), np.float32)
+            if len(weights) == len(emb.vocab):
                 weights = np.append(weights, np.float32(1))
-        if pooling != "fasttext" or not is_classifier(embeddings):
+        if pooling != "fasttext" or not is_classifier(emb):
             return cls(pooling, weights, unnormalize)
-        metadata = getattr(embeddings, "metadata", None)
+        metadata = getattr(emb, "metadata", None)
         n_grams = 1 if metadata is None else metadata.get("word_ngrams") or 1
         if n_grams > 1:
             raise ValueError(
                 '`pooling`: expected a classifier without n-grams of words for "fasttext", '
                 f'got one with n-grams of {n_grams} words. Use "mean".'
             )
-        labels = embeddings.training.labels  # type: ignore[attr-defined]
-        row = embeddings.vocab.row_of(LINE_END.decode())
+        labels = emb.training.labels  # type: ignore[attr-defined]
+        row = emb.vocab.row_of(LINE_END.decode())
         line_end = None
         if row is not None:
-            line_end = read_rows(embeddings, np.array([row], np.int32), unnormalize=True)[0]
+            line_end = read_rows(emb, np.array([row], np.int32), unnormalize=True)[0]
         return cls(pooling, None, True, frozenset(map(encode_word, labels)), line_end)
 
     def is_label(self, word: bytes) -> bool:
@@ -93,11 +93,7 @@ class PoolingRule:
 
 
 def unique_words(
-    embeddings: EmbeddingsLike,
-    rule: PoolingRule,
-    words: ByteViews,
-    ids: np.ndarray,
-    lines: np.ndarray,
+    emb: EmbeddingsLike, rule: PoolingRule, words: ByteViews, ids: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Vectors of the different words of a text, from numbers (-1 for unknown words) of its words.
 
@@ -108,28 +104,28 @@ def unique_words(
     if rule.labels is not None:
         in_line = _before_line_end(words, lines)
         ids, unknown = np.where(in_line, ids, np.int32(-1)), unknown & in_line
-    word_ids, ids = _number_known(ids, len(embeddings.vocab))
+    word_ids, ids = _number_known(ids, len(emb.vocab))
     names: list[bytes] = []
-    if embeddings.vocab.subword_indexer is not None:
+    if emb.vocab.subword_indexer is not None:
         names = _number_unknown(rule, words, np.flatnonzero(unknown), ids, len(word_ids))
     n_known, n = len(word_ids), len(word_ids) + len(names)
 
     size = next(size for size in _TABLE_ROWS if size >= n)
-    vectors = aligned_zeros((size, embeddings.storage.shape[1]), np.float32)
+    vectors = aligned_zeros((size, emb.storage.shape[1]), np.float32)
     found = np.arange(size) < n_known
     unnormalize = rule.unnormalize
     if n_known:
-        rows = embeddings.vocab.host_rows[word_ids]
-        vectors[:n_known] = read_rows(embeddings, rows, unnormalize=unnormalize)
+        rows = emb.vocab.host_rows[word_ids]
+        vectors[:n_known] = read_rows(emb, rows, unnormalize=unnormalize)
     if names:
         out = vectors[n_known:n], found[n_known:n]
         positions = np.arange(len(names))
-        embed_unknown(embeddings, byte_views(names), positions, *out, unnormalize=unnormalize)
+        embed_unknown(emb, byte_views(names), positions, *out, unnormalize=unnormalize)
 
     weights = None
     if rule.labels is not None:
         weights = np.ones(size, np.float64)
-        weights[:n] = _row_counts(embeddings, word_ids, names)
+        weights[:n] = _row_counts(emb, word_ids, names)
         vectors[:n] *= weights[:n, None].astype(np.float32)
     elif rule.pooling == "fasttext":
         _, norms = unit_rows(vectors[:n])
@@ -144,16 +140,12 @@ def unique_words(
 
 def _before_line_end(words: ByteViews, lines: np.ndarray) -> np.ndarray:
     """Which words come before the first `</s>` of their line."""
-    in_line = np.ones(len(lines), bool)
     candidates = np.flatnonzero(words.lengths == len(LINE_END))
     texts = words.data[words.starts[candidates][:, None] + np.arange(len(LINE_END))]
-    is_end = (texts == np.frombuffer(LINE_END, np.uint8)).all(1)
-    ends = candidates[is_end]
-    ended_lines, first = np.unique(lines[ends], return_index=True)
-    stops = np.searchsorted(lines, ended_lines, side="right")
-    for start, stop in zip(ends[first].tolist(), stops.tolist(), strict=True):
-        in_line[start:stop] = False
-    return in_line
+    is_end = np.zeros(len(lines) + 1, np.int32)
+    is_end[candidates + 1] = (texts == np.frombuffer(LINE_END, np.uint8)).all(1)
+    n_ends = np.cumsum(is_end)  # before each word, and after the last
+    return n_ends[1:] == n_ends[np.searchsorted(lines, lines)]
 
 
 def _number_known(ids: np.ndarray, n_words: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,11 +169,9 @@ def _number_unknown(
     return list(numbers)
 
 
-def _row_counts(
-    embeddings: EmbeddingsLike, word_ids: np.ndarray, names: list[bytes]
-) -> list[int]:
+def _row_counts(emb: EmbeddingsLike, word_ids: np.ndarray, names: list[bytes]) -> list[int]:
     """How many rows a classifier sums for each word: its own, and those of its n-grams."""
-    vocab: Any = embeddings.vocab
+    vocab: Any = emb.vocab
     if vocab.subword_indexer is None:
         return [1] * len(word_ids)
 

@@ -250,7 +250,7 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
 
 
 def nearest(
-    embeddings: EmbeddingsLike,
+    emb: EmbeddingsLike,
     query: np.ndarray,
     k: int,
     skip: Iterable[str],
@@ -259,32 +259,32 @@ def nearest(
     candidates: Any = None,
 ) -> list[SimilarityResult]:
     """The words nearest to one vector, except those in `skip`."""
-    k, queries = min(k, embeddings.vocab.n_word_rows), np.asarray(query, np.float32)[None]
-    exclude = _excluded_rows(embeddings, skip)
+    k, queries = min(k, emb.vocab.n_word_rows), np.asarray(query, np.float32)[None]
+    exclude = _excluded_rows(emb, skip)
     options = {"metric": metric, "exclude": exclude, "candidates": candidates}
-    return named(embeddings, nearest_rows(embeddings, queries, k, **options))[0]
+    return named(emb, nearest_rows(emb, queries, k, **options))[0]
 
 
 def vectors_of(
-    embeddings: EmbeddingsLike, words: Sequence[str]
+    emb: EmbeddingsLike, words: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors (float32) and rows (-1 for unknown words), and which words have a vector."""
-    vectors, found = embed_words(embeddings, words)
-    return vectors.astype(np.float32, copy=False), embeddings.vocab.rows_of(words), found
+    vectors, found = embed_words(emb, words)
+    return vectors.astype(np.float32, copy=False), emb.vocab.rows_of(words), found
 
 
-def named(embeddings: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]]:
+def named(emb: EmbeddingsLike, best: TopK) -> list[list[SimilarityResult]]:
     """Rows as words with scores: a row that several words share is called by the first of them."""
     rows, scores = np.asarray(best.rows), np.asarray(best.scores)
     exist = rows >= 0
-    words = embeddings.vocab.words_of_rows(rows[exist].tolist())
+    words = emb.vocab.words_of_rows(rows[exist].tolist())
     results = map(SimilarityResult, words, scores[exist].tolist())
     return [list(islice(results, n)) for n in exist.sum(1).tolist()]
 
 
-def _excluded_rows(embeddings: EmbeddingsLike, skip: Any) -> np.ndarray:
+def _excluded_rows(emb: EmbeddingsLike, skip: Any) -> np.ndarray:
     """The rows of known words, padded with -1, shape `[1, n]`."""
-    rows = embeddings.vocab.rows_of(list_of_words(skip, "skip"))
+    rows = emb.vocab.rows_of(list_of_words(skip, "skip"))
     exclude = np.full(padded_size(len(rows), 4, coarse=True), -1, np.int32)
     exclude[: len(rows)] = rows
     return exclude[None]

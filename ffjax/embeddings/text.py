@@ -171,7 +171,7 @@ def changed_options(options: dict[str, Any]) -> list[str]:
 
 
 def embed_batch(
-    embeddings: EmbeddingsLike,
+    emb: EmbeddingsLike,
     text: np.ndarray,
     rule: PoolingRule,
     vectors: np.ndarray,
@@ -180,10 +180,10 @@ def embed_batch(
     """Writes the vectors and counts of the lines of a text whose words share a table."""
     bounds = line_bounds(text, _BLOCK_BYTES)
     texts = [text[start:end] for start, end in pairwise(bounds)]
-    by_numpy = in_numpy(text.size, TEXT_BYTES, embeddings.vocab)
+    by_numpy = in_numpy(text.size, TEXT_BYTES, emb.vocab)
     look_up = _look_up_in_numpy if by_numpy else _look_up
     # Each step of a call is too small for several cores, so that each block gets its own thread.
-    blocks = map_blocks(partial(look_up, embeddings.vocab), texts)
+    blocks = map_blocks(partial(look_up, emb.vocab), texts)
     first_word = np.cumsum([0, *(len(ids) for ids, _ in blocks)])
     first_line = np.cumsum([0, *(tokens.n_lines for _, tokens in blocks)], dtype=np.int32)
     columns = [
@@ -192,7 +192,7 @@ def embed_batch(
     ]
     ids, starts, lengths, lines = map(np.concatenate, zip(*columns, strict=True))
     words = ByteViews(text, starts, lengths)
-    table, ids, weights = unique_words(embeddings, rule, words, ids, lines)
+    table, ids, weights = unique_words(emb, rule, words, ids, lines)
     counts[...] = np.bincount(lines[ids >= 0], minlength=len(counts))
     denominators = rule.denominators(counts, lines, ids, weights)
     table = table if by_numpy else jax.device_put(table)
@@ -258,7 +258,7 @@ def _pool(
 _pool_rows = jax.jit(pool_rows, static_argnames=("n_lines", "largest"))
 
 
-def _warn_of_zeros(embeddings: EmbeddingsLike, text: np.ndarray, counts: np.ndarray) -> None:
+def _warn_of_zeros(emb: EmbeddingsLike, text: np.ndarray, counts: np.ndarray) -> None:
     """Warns, with the reason, if most lines that have words have none with a vector."""
     if 2 * np.count_nonzero(counts) >= len(counts):
         return
@@ -266,18 +266,18 @@ def _warn_of_zeros(embeddings: EmbeddingsLike, text: np.ndarray, counts: np.ndar
     pairs = [(line, n) for line, n in zip(lines, counts.tolist(), strict=False) if line.split()]
     unknown = [line for line, n in pairs if n == 0]
     if 2 * len(unknown) > len(pairs):
-        reason = _reason(embeddings, "\n".join(unknown).split()[:_SAMPLE_WORDS])
+        reason = _reason(emb, "\n".join(unknown).split()[:_SAMPLE_WORDS])
         message = "most lines have no word with a vector, so their vectors are zeros"
         warn_user(f"{message}. {reason}")
 
 
-def _reason(embeddings: EmbeddingsLike, words: list[str]) -> str:
+def _reason(emb: EmbeddingsLike, words: list[str]) -> str:
     """Why words are unknown, and what to do."""
     text = np.frombuffer(encode_word("\n".join(words)), np.uint8)
     for names in (["lowercase"], ["strip_punctuation"], ["lowercase", "strip_punctuation"]):
         changes = {name: name in names for name in ("lowercase", "strip_punctuation")}
         simple = decode_word(simplify(text, **changes).tobytes()).split("\n")
-        if 2 * sum(word in embeddings.vocab for word in simple) > len(words):
+        if 2 * sum(word in emb.vocab for word in simple) > len(words):
             options = " and ".join(f"`{name}=True`" for name in names)
             return f"The vocabulary has their words in another form: pass {options}."
     return (

@@ -98,10 +98,7 @@ def _are_vectors(text: Any) -> bool:
 
 
 def _vectors(
-    name: str,
-    text: Any,
-    embeddings: EmbeddingsLike | EmbedsLines | None,
-    options: dict[str, Any],
+    name: str, text: Any, emb: EmbeddingsLike | EmbedsLines | None, options: dict[str, Any]
 ) -> Any:
     """Vectors as they are, or those of the lines of a text."""
     if _are_vectors(text):
@@ -109,9 +106,9 @@ def _vectors(
         vectors = text if is_storable else text.astype(np.float32)
         check_matrix(vectors)
         return vectors
-    if embeddings is None:
+    if emb is None:
         raise TypeError(
             f"`embeddings`: expected Embeddings, since `{name}` are text, got None. Pass "
             "`embeddings=ffjax.load(path)`."
         )
-    return embed_text(embeddings, text, **options)[0]
+    return embed_text(emb, text, **options)[0]

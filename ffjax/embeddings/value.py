@@ -129,7 +129,7 @@ class Embeddings(EverydayVerbs):
         fields["norms"] = self.stored_norms
         if "storage" in changes and "norms" not in changes and self.norms is not None:
             fields["norms"] = Norms(self.norms.array)
-        return Embeddings(**{**fields, **changes})
+        return Embeddings(**(fields | changes))
 
     def __getitem__(self, item: str) -> np.ndarray:
         """The vector of a word, through its n-grams if it is unknown.

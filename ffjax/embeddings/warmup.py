@@ -68,26 +68,26 @@ def warmup(
     return time.perf_counter() - start
 
 
-def _host_calls(embeddings: EmbeddingsLike, unnormalize: bool) -> Iterator[Callable[[], Any]]:
+def _host_calls(emb: EmbeddingsLike, unnormalize: bool) -> Iterator[Callable[[], Any]]:
     """Calls of host functions, each with a little more work than is left to NumPy."""
-    storage, vocab = embeddings.storage, embeddings.vocab
+    storage, vocab = emb.storage, emb.vocab
     queries = np.zeros((_QUERIES, storage.shape[1]), np.float32)
     exclude = np.full((_QUERIES, 1), -1, np.int32)
-    yield partial(nearest_rows, embeddings, queries, 10, metric="cosine", exclude=exclude)
-    yield partial(top_k, embeddings, queries, 10)
+    yield partial(nearest_rows, emb, queries, 10, metric="cosine", exclude=exclude)
+    yield partial(top_k, emb, queries, 10)
     if vocab.subword_indexer is not None and not storage.is_mapped:
         for width, size in list(OOV_BATCHES.items())[:2]:
             yield partial(oov_vectors, storage, vocab, _fillers(size, width), unnormalize)
     text = np.full(TEXT_BYTES + 1, ord("a"), np.uint8)
     text[15::16] = ord(" ")
-    rule = PoolingRule.of(embeddings, "mean", None, unnormalize)
+    rule = PoolingRule.of(emb, "mean", None, unnormalize)
     line = np.empty((1, storage.shape[1]), np.float32), np.empty(1, np.int32)
-    yield partial(embed_batch, embeddings, text, rule, *line)
+    yield partial(embed_batch, emb, text, rule, *line)
     lengths = np.resize(np.array([1, 17], np.int32), FOUND_WORDS + 2)
     words = ByteViews(np.zeros(32, np.uint8), np.zeros(len(lengths), np.int64), lengths)
     yield partial(find_words, vocab, words)
     rows = np.full(LOOKUP_NUMBERS // max(1, storage.shape[1]) + 1, -1, np.int32)
-    yield partial(read_rows, embeddings, rows, unnormalize=unnormalize)
+    yield partial(read_rows, emb, rows, unnormalize=unnormalize)
 
 
 def _fillers(count: int, width: int) -> Strings:
