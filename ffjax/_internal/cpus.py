@@ -48,7 +48,7 @@ def _quota(root: Path, memberships: Path) -> float:
             base = root / "cpu" if controllers else root  # the first or the second version
             folder = base / group.lstrip("/")
             above = [parent for parent in folder.parents if parent.is_relative_to(base)]
-            limits += map(_limit, [base, folder, *above])  # the limits of all groups above count
+            limits += map(_limit, [folder, *above])  # the limits of all groups above count
     return min(limits)
 
 

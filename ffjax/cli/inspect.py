@@ -10,7 +10,6 @@ from typer import Argument, Exit, Option
 import ffjax
 from ffjax._internal.json_lines import to_json
 from ffjax.cli import files
-from ffjax.cli.files import load, shown, task
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import OUTPUT_HELP, Json, MethodOption, Source
 from ffjax.cli.output import console, facts, plain_table, short, tabbed
@@ -34,11 +33,11 @@ def info(source: Source, json: Json = False) -> None:
     from ffjax.formats.describe import describe
 
     file = source.file
-    with task("Reading", file, "load"):
+    with files.task("Reading", file, "load"):
         values = describe(files.input_of(file), source.format, **files.reading_options(source))
     if "vocabulary" in values:
         values["vocabulary"] = values["vocabulary"].replace("`words=`", "--input-words")
-    facts({"file": shown(file), "bytes": files.size_of(file), **values}, json)
+    facts({"file": files.shown(file), "bytes": files.size_of(file), **values}, json)
 
 
 def metadata(
@@ -67,14 +66,14 @@ def metadata(
         target = files.finalfusion_target(output, "metadata unchanged")
         is_stdin = replace == "-"
         text = sys.stdin.read() if is_stdin else Path(replace).read_text("utf-8", "surrogateescape")
-        emb = load(source, mmap=True)
-        with translated("from_toml", shown(replace)):
+        emb = files.load(source, mmap=True)
+        with translated("from_toml", files.shown(replace)):
             document = ffjax.Metadata.from_toml(text)
         files.save(emb.replace(metadata=document), target)
         return
-    document = load(source, mmap=True).metadata
+    document = files.load(source, mmap=True).metadata
     if document is None:
-        say(f"{shown(source.file)}: no metadata.")
+        say(f"{files.shown(source.file)}: no metadata.")
         raise Exit(UNANSWERED)
     if json:
         print(to_json(dict(document)))
@@ -115,11 +114,11 @@ def evaluate(
     for file in paths:  # a missing file fails before the long work
         with translated("evaluate", file):
             kinds.append(holds_analogies(file))
-    emb = load(source)
+    emb = files.load(source)
     options: Any = {"restrict": restrict or None, "fold_case": not case_sensitive}
     asking: Any = {"skip": "answer" if count_unknown else "any", "method": method, **options}
     for file, is_analogies in zip(paths, kinds, strict=True):
-        with task("Answering", file, "evaluate", unit="questions") as bar:
+        with files.task("Answering", file, "evaluate", unit="questions") as bar:
             rows: list[tuple[Any, ...]]
             if is_analogies:
                 names = ("section", "right", "asked", "accuracy", "skipped")

@@ -25,7 +25,6 @@ else:
 Metric = Literal["dot", "cosine", "euclidean", "angular"]
 Method = Literal["3cosadd", "3cosmul"]
 
-_ROLES = ("a", "b", "c")
 # What the help calls values of these types.
 _VALUES = {bool: "", int: "N", float: "NUMBER"}
 OUTPUT_HELP = "File to write; - for standard output."
@@ -105,14 +104,12 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
 def repeat_include(arguments: Sequence[str]) -> list[str]:
     """Repeats `--include` for each role that follows it, since an option takes one value."""
     repeated: list[str] = []
-    follows = False  # whether the last argument is `--include` or one of its values
     for i, argument in enumerate(arguments):
-        if argument == "--":
-            return [*repeated, *arguments[i:]]
-        if follows and argument in _ROLES and repeated[-1] in _ROLES:
-            repeated.append("--include")
-        elif not (follows and repeated[-1] in ("--include", "-i")):
-            follows = argument in ("--include", "-i")
+        match [*repeated[-2:], argument]:
+            case [*_, "--"]:
+                return [*repeated, *arguments[i:]]
+            case ["--include" | "-i", "a" | "b" | "c", "a" | "b" | "c"]:
+                repeated.append("--include")
         repeated.append(argument)
     return repeated
 

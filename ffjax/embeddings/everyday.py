@@ -159,7 +159,8 @@ class EverydayVerbs(WordSearches):
         metric = "dot" if metric == "dot" else "cosine"
         unit, row = to_unit(vector), self.vocab.row_of(b)
         scores = all_scores(self, unit.astype(np.float32), metric)
-        limit = unit @ (other if metric == "dot" else to_unit(other)) if row is None else scores[row]
+        other = other if metric == "dot" else to_unit(other)
+        limit = unit @ other if row is None else scores[row]
         closer = np.flatnonzero((scores > limit)[self.vocab.host_rows])
         return [word for word in self.vocab.table.pick(closer.tolist()) if word != a]
 
