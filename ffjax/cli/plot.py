@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from typer import Argument, Exit, Option
 
+from ffjax._internal.extras import needs_extra
 from ffjax.cli.files import check_output, load_words, write_output
-from ffjax.cli.messages import UNANSWERED, BadInput, say
+from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
 from ffjax.cli.options import MetricOption, Restrict, Source
 from ffjax.cli.output import working
 from ffjax.cli.query import Outcome, neighbours
@@ -118,16 +119,13 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
     from ffjax.kernels.normalize import to_unit
     from ffjax.transforms.projection import principal_plane
 
-    try:
-        import adjustText  # noqa: F401
+    with translated("plot", "matplotlib"), needs_extra("plot", "`ffjax plot`"):
         import matplotlib as mpl
+        from adjustText import adjust_text
         from matplotlib import font_manager
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        install = "Install them with `pip install 'ffjax[plot]'`."
-        raise BadInput(f"`ffjax plot` needs matplotlib and adjustText. {install}") from error
 
     positions, shares = principal_plane(to_unit(vectors.astype("float32")))
     installed = {font.name for font in font_manager.fontManager.ttflist}
@@ -150,42 +148,35 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.margins(0.12, 0.08)
-        _draw_points(axes, points, positions)
+        axes.update_datalim(positions)
+        axes.autoscale_view()
         canvas.draw()  # fixes the layout, so that positions on the page are known
-        _draw_labels(axes, points, positions)
+        labels = _draw_points(axes, points, positions)
+        x, y = positions.T
+        # A number of steps, not seconds, so that pictures are reproducible.
+        options = {"iter_lim": LABEL_STEPS, "expand": (1.2, 1.9), "force_static": (0.4, 0.7)}
+        options |= {"prevent_crossings": False, "min_arrow_len": 18, "avoid_self": False}
+        options["arrowprops"] = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
+        adjust_text(labels, x, y, ax=axes, target_x=x, target_y=y, **options)
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         figure.savefig(file, format=format, dpi=150, facecolor="white", metadata=metadata)
 
 
-def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> None:
-    """Draws each word as a dot, and neighbours with a line to their query."""
+def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> list[Any]:
+    """Draws each word as a dot, and neighbours with a line to their query; returns the labels."""
+    labels = []
     placed = list(zip(points, positions, strict=True))
     centers = {point.group: position for point, position in placed if point.is_query}
-    for point, position in placed:
-        if not point.is_query:
-            ends = zip(centers[point.group], position, strict=True)
-            axes.plot(*ends, color=point.color, alpha=0.22, linewidth=0.9, zorder=1)
-    sizes, colors = [90 if point.is_query else 26 for point in points], [p.color for p in points]
-    axes.scatter(*positions.T, s=sizes, c=colors, edgecolors="white", lw=0.8, zorder=3)
-
-
-def _draw_labels(axes: Any, points: Sequence[Point], positions: Any) -> None:
-    """Puts a label beside each dot, away from other labels, and ties distant ones to their dot."""
-    from adjustText import adjust_text
-
-    pixels = axes.transData.transform(positions)
-    starts = axes.transData.inverted().transform(pixels + LABEL_OFFSET)
-    texts = []
-    for point, start in zip(points, starts, strict=True):
-        word = point.word.replace("$", r"\$")
-        text = axes.text(*start, word, fontsize=9, color=DARK, ha="center", va="center")
-        text.set_zorder(4)
+    for point, (x, y) in placed:
+        size, style = 26, {"fontsize": 9, "color": DARK}
         if point.is_query:
-            text.set(fontsize=11.5, fontweight="bold", color=point.color)
-        texts.append(text)
-    line = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
-    x, y = positions.T
-    # A number of steps, not seconds, so that pictures are reproducible.
-    options = {"iter_lim": LABEL_STEPS, "expand": (1.2, 1.9), "force_static": (0.4, 0.7)}
-    options |= {"prevent_crossings": False, "min_arrow_len": 18, "arrowprops": line}
-    adjust_text(texts, x, y, ax=axes, target_x=x, target_y=y, avoid_self=False, **options)
+            size, style = 90, {"fontsize": 11.5, "color": point.color, "fontweight": "bold"}
+        else:
+            center = centers[point.group]
+            ends = [center[0], x], [center[1], y]
+            axes.plot(*ends, color=point.color, alpha=0.22, linewidth=0.9, zorder=1)
+        axes.scatter(x, y, s=size, color=point.color, edgecolors="white", lw=0.8, zorder=3)
+        word = point.word.replace("$", r"\$")
+        start = axes.transData.inverted().transform(axes.transData.transform((x, y)) + LABEL_OFFSET)
+        labels.append(axes.text(*start, word, ha="center", va="center", zorder=4, **style))
+    return labels
