@@ -117,15 +117,19 @@ def static_value(cls: type[T]) -> type[T]:
 
 
 def _register_for_export(cls: type, write: Callable, read: Callable) -> None:
-    """Lets `jax.export` keep programs that take values of a class, whose settings are JSON.
+    """Lets `jax.export` keep programs that take values of a class, by its name."""
 
-    A mesh is not, so rows that are divided over devices are an error.
-    """
+    def reject(setting: Any) -> Any:
+        raise TypeError(
+            f"`serialize`: expected settings of numbers and text, got {type(setting).__name__}. "
+            "Rows that are divided over devices belong to those; export with `storage[:]`."
+        )
+
     if "<locals>" not in cls.__qualname__:
         export.register_pytree_node_serialization(
             cls,
             serialized_name=f"{cls.__module__.partition('.')[0]}.{cls.__name__}",
-            serialize_auxdata=lambda settings: json.dumps(write(settings)).encode(),
+            serialize_auxdata=lambda settings: json.dumps(write(settings), default=reject).encode(),
             deserialize_auxdata=lambda data: read(json.loads(data)),
         )
 
