@@ -112,13 +112,13 @@ def unique_words(
 
     size = next(size for size in _TABLE_ROWS if size >= n)
     vectors = aligned_zeros((size, emb.storage.shape[1]), np.float32)
-    found = np.arange(size) < n_known
+    has_vector = np.arange(size) < n_known
     unnormalize = rule.unnormalize
     if n_known:
         rows = emb.vocab.host_rows[word_ids]
         vectors[:n_known] = read_rows(emb, rows, unnormalize=unnormalize)
     if names:
-        out = vectors[n_known:n], found[n_known:n]
+        out = vectors[n_known:n], has_vector[n_known:n]
         positions = np.arange(len(names))
         embed_unknown(emb, byte_views(names), positions, *out, unnormalize=unnormalize)
 
@@ -129,13 +129,13 @@ def unique_words(
         vectors[:n] *= weights[:n, None].astype(np.float32)
     elif rule.pooling == "fasttext":
         _, norms = unit_rows(vectors[:n])
-        found[:n] &= norms > 0
+        has_vector[:n] &= norms > 0
     elif rule.weights is not None:
         factors = np.zeros(size, np.float32)
         factors[:n_known], factors[n_known:n] = rule.weights[word_ids], rule.weights[-1]
         vectors[:n] *= factors[:n, None]
         weights = np.abs(factors).astype(np.float64)
-    return vectors, np.where(found[ids], ids, np.int32(-1)), weights
+    return vectors, np.where(has_vector[ids], ids, np.int32(-1)), weights
 
 
 def _before_line_end(words: ByteViews, lines: np.ndarray) -> np.ndarray:
