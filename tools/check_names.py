@@ -18,7 +18,6 @@ FILLERS = frozenset(
 # Where the mask is made, so that it is assigned alone.
 MASK_MODULES = (
     "ffjax/embeddings/batch_lookup.py",
-    "ffjax/embeddings/unique_words.py",
     "ffjax/functional/analogy.py",
     "ffjax/kernels/pool.py",
 )
