@@ -162,7 +162,7 @@ class TextStage:
             )
         texts = batch[self.column]
         answers = self._answers(pa.array(texts, from_pandas=True) if is_dict else texts)
-        convert = _to_list if isinstance(texts, list) else _to_numpy if is_dict else _to_arrow
+        convert = _to_list if isinstance(texts, list) else np.asarray if is_dict else _to_arrow
         columns = zip(self.into, map(convert, answers), strict=True)
         if is_dict:
             return {**batch, **dict(columns)}
@@ -196,20 +196,11 @@ def _open(kind: str, path: str, mmap: bool) -> Any:
 def _to_arrow(answer: Any) -> Any:
     import pyarrow as pa
 
-    if not isinstance(answer, np.ndarray):
-        return answer
-    numbers = pa.array(answer.reshape(-1))
-    if answer.ndim == 1:
-        return numbers
-    return pa.FixedSizeListArray.from_arrays(numbers, answer.shape[1])  # over the same memory
-
-
-def _to_numpy(answer: Any) -> np.ndarray:
-    return answer if isinstance(answer, np.ndarray) else answer.to_numpy(zero_copy_only=False)
+    if not isinstance(answer, np.ndarray) or answer.ndim == 1:
+        return pa.array(answer)
+    return pa.FixedSizeListArray.from_arrays(answer.ravel(), answer.shape[1])  # the same memory
 
 
 def _to_list(answer: Any) -> list[Any]:
     """A list, of vectors as arrays of NumPy."""
-    if isinstance(answer, np.ndarray):
-        return list(answer) if answer.ndim == 2 else answer.tolist()
-    return answer.to_pylist()
+    return list(answer) if getattr(answer, "ndim", 1) == 2 else answer.tolist()

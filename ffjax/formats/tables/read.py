@@ -14,13 +14,12 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource
 from ffjax.formats.io.streams import Stream, open_source, open_stream
 from ffjax.formats.registry import by_head
-from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect
+from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect, to_block
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import open_arrow
 from ffjax.formats.tables.columns import Batch
 from ffjax.formats.tables.layout import Layout, metadata_in, open_layout, words_beside
 from ffjax.formats.tables.npy import read_npy
-from ffjax.kernels.unit_length import row_norms, unit_length
 from ffjax.storage import ComposedArray, NdArray
 from ffjax.storage.norms import Norms
 from ffjax.strings.byte_views import byte_views
@@ -135,7 +134,7 @@ class _Table(NamedTuple):
             if layout.is_exact:
                 norms = np.ones(len(rows)) if batch.norms is None else batch.norms
                 return Block(words, rows, norms.astype(np.float32), 0)
-            return Block(words, rows, *(unit_length if unit else row_norms)(rows))
+            return to_block(words, rows, unit=unit)
 
         with closing(in_order(block, layout.batches(self.n_rows))) as blocks:
             yield Blocks(layout.dims, self.n_rows, blocks, None, is_unit, self.metadata)
