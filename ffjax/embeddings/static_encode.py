@@ -5,7 +5,7 @@ the numbers are the same ones.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -72,10 +72,12 @@ class TokenRows(NamedTuple):
             yield slice(start, start + len(bounds) - 1), lists.sum_rows(table)
 
 
-class Rules(NamedTuple):
-    """What counts in a text, and what becomes of the mean.
+class Encoder(NamedTuple):
+    """How texts become vectors: the tokenizer, the rows, what counts, what becomes of the mean.
 
     Attributes:
+        tokenizer: divides texts into tokens.
+        rows: the rows of tokens.
         prompt: words put before every text.
         normalize: whether vectors are scaled to unit length.
         most_characters: the characters of a text that are read, `None` for all.
@@ -84,6 +86,8 @@ class Rules(NamedTuple):
         most_counted: the tokens that count in the end, `None` for all.
     """
 
+    tokenizer: Tokenizer
+    rows: TokenRows
     prompt: str
     normalize: bool
     most_characters: int | None
@@ -91,90 +95,82 @@ class Rules(NamedTuple):
     dropped: int | None
     most_counted: int | None = None
 
-    def choose(self, tokens: Ragged) -> Ragged:
-        """The tokens that count."""
+    def encode(self, texts: Any, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of texts, and how many tokens count in each, int32 `[n]`."""
+        vectors = np.empty((len(texts), self.rows.rows.shape[1]), dtype)
+        counts = np.empty(len(texts), np.int32)
+
+        def encode_block(block: _Block) -> None:
+            tokens = self._tokens(block)
+            start, block_texts = block
+            n, lines = tokens.counts, slice(start, start + len(block_texts))
+            counts[lines] = n
+            for chunk, totals in self.rows.sums(tokens):
+                out = vectors[lines][chunk]
+                totals = totals.astype(np.result_type(totals, out), copy=False)
+                divisors = np.maximum(n[chunk], 1).astype(totals.dtype)[:, None]
+                np.divide(totals, divisors, out=out, casting="unsafe")
+                if self.normalize:  # in float32, as model2vec 0.10 does
+                    sums = out.astype(np.float32, copy=False)
+                    np.divide(sums, _lengths(sums), out=out, casting="unsafe")
+
+        map_blocks(encode_block, self._blocks(texts))
+        return vectors, counts
+
+    def encode_as_before(self, texts: Any) -> np.ndarray:
+        """The vectors of model2vec up to 0.9: a batch of 1,024 with an empty text is float64."""
+        dtype = self.rows.read(np.zeros(0, np.int64)).dtype
+        dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype
+        vectors, counts = self._replace(normalize=False).encode(texts, dtype)
+        batches = [vectors[:0]]
+        for start in range(0, len(texts), 1024):
+            batch = slice(start, start + 1024)
+            sums = vectors[batch] if counts[batch].all() else vectors[batch].astype(np.float64)
+            batches.append(sums / _lengths(sums) if self.normalize else sums)
+        return np.concatenate(batches)
+
+    def tokenize(self, texts: Any) -> Ragged:
+        """The tokens of texts that count."""
+        lists = map_blocks(self._tokens, self._blocks(texts))
+        return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
+
+    def _tokens(self, block: _Block) -> Ragged:
+        """The tokens of a block that count."""
+        start, texts = block
+        if not self.tokenizer.settings.divides:
+            tokens = self.tokenizer.texts(texts)
+        else:
+            try:
+                lines = as_lines(texts, newline=" ")
+            except ValueError:  # which names the number of the text
+                lines = as_lines([""] * start + list(texts), newline=" ")
+            tokens = self.tokenizer.lines(lines)
         tokens = tokens.first(self.most_tokens)
         if self.dropped is not None:
             tokens = tokens.only(tokens.values != self.dropped)
         return tokens.first(self.most_counted)
 
-
-def encode(
-    tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of texts, and how many tokens count in each, int32 `[n]`."""
-    vectors = np.empty((len(texts), rows.rows.shape[1]), dtype)
-    counts = np.empty(len(texts), np.int32)
-
-    def encode_block(block: _Block) -> None:
-        tokens = _tokens(tokenizer, rules, block)
-        start, block_texts = block
-        n, lines = tokens.counts, slice(start, start + len(block_texts))
-        counts[lines] = n
-        for chunk, totals in rows.sums(tokens):
-            out = vectors[lines][chunk]
-            totals = totals.astype(np.result_type(totals, out), copy=False)
-            divisors = np.maximum(n[chunk], 1).astype(totals.dtype)[:, None]
-            np.divide(totals, divisors, out=out, casting="unsafe")
-            if rules.normalize:  # in float32, as model2vec 0.10 does
-                sums = out.astype(np.float32, copy=False)
-                norms = np.linalg.norm(sums, axis=1, keepdims=True) + _EPSILON
-                np.divide(sums, norms, out=out, casting="unsafe")
-
-    map_blocks(encode_block, _blocks(tokenizer, texts, rules))
-    return vectors, counts
+    def _blocks(self, texts: Any) -> list[_Block]:
+        if self.prompt:
+            texts = [self.prompt + text for text in as_strings(texts)]
+        most, lengths = self.most_characters, text_lengths(texts)
+        if len(lengths):
+            self.tokenizer.prepare()  # once, before there are threads
+        if most is not None and lengths.max(initial=0) > most:
+            texts, lengths = cut(texts, most), np.minimum(lengths, most)
+        # Blocks hold a number of texts if each is tokenized as a whole, else of characters.
+        sizes, size = lengths + 1, _BLOCK_CHARACTERS
+        if not self.tokenizer.settings.divides:
+            texts = as_strings(texts)
+            sizes, size = np.ones_like(lengths), _BLOCK_TEXTS
+        number = (np.cumsum(sizes) - sizes) // size
+        bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
+        return [(start, texts[start:end]) for start, end in pairwise(bounds) if end > start]
 
 
-def encode_as_before(tokenizer: Tokenizer, rows: TokenRows, texts: Any, rules: Rules) -> np.ndarray:
-    """The vectors of model2vec up to 0.9: a batch of 1,024 texts with an empty one is float64."""
-    dtype = rows.read(np.zeros(0, np.int64)).dtype
-    dtype = np.dtype(np.float64) if dtype.kind == "i" else dtype
-    vectors, counts = encode(tokenizer, rows, texts, rules._replace(normalize=False), dtype)
-    batches = [vectors[:0]]
-    for start in range(0, len(texts), 1024):
-        batch = slice(start, start + 1024)
-        sums = vectors[batch] if counts[batch].all() else vectors[batch].astype(np.float64)
-        if rules.normalize:
-            sums = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + _EPSILON)
-        batches.append(sums)
-    return np.concatenate(batches)
-
-
-def tokenize(tokenizer: Tokenizer, texts: Any, rules: Rules) -> Ragged:
-    """The tokens of texts that count."""
-    lists = map_blocks(partial(_tokens, tokenizer, rules), _blocks(tokenizer, texts, rules))
-    return Ragged.concat([Ragged(np.zeros(0, np.int32), np.zeros(1, np.int64)), *lists])
-
-
-def _tokens(tokenizer: Tokenizer, rules: Rules, block: _Block) -> Ragged:
-    """The tokens of a block that count."""
-    start, texts = block
-    if not tokenizer.settings.divides:
-        return rules.choose(tokenizer.texts(texts))
-    try:
-        lines = as_lines(texts, newline=" ")
-    except ValueError:  # which names the number of the text
-        lines = as_lines([""] * start + list(texts), newline=" ")
-    return rules.choose(tokenizer.lines(lines))
-
-
-def _blocks(tokenizer: Tokenizer, texts: Any, rules: Rules) -> list[_Block]:
-    if rules.prompt:
-        texts = [rules.prompt + text for text in as_strings(texts)]
-    most, lengths = rules.most_characters, text_lengths(texts)
-    if len(lengths):
-        tokenizer.prepare()  # once, before there are threads
-    if most is not None and lengths.max(initial=0) > most:
-        texts, lengths = cut(texts, most), np.minimum(lengths, most)
-    # Blocks hold a number of texts if each is tokenized as a whole, else a number of characters.
-    sizes, size = (lengths + 1, _BLOCK_CHARACTERS)
-    if not tokenizer.settings.divides:
-        texts = as_strings(texts)
-        sizes, size = np.ones_like(lengths), _BLOCK_TEXTS
-    number = (np.cumsum(sizes) - sizes) // size
-    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
-    spans = zip(bounds[:-1], bounds[1:], strict=True)
-    return [(start, texts[start:end]) for start, end in spans if end > start]
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """What model2vec divides vectors by to scale them to unit length."""
+    return np.linalg.norm(vectors, axis=1, keepdims=True) + _EPSILON
 
 
 def checked_arrays(rows: Any, mapping: Any, weights: Any, tokenizer: TokenizerFile) -> TokenRows:

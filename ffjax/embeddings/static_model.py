@@ -13,15 +13,7 @@ from ffjax._internal.arrays import AnyArray, as_int32, check_concrete, is_traced
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.names_elsewhere import missing_attribute
 from ffjax._internal.pytree import check_names, field_names, replace, set_fields, value
-from ffjax.embeddings.static_encode import (
-    Rules,
-    TokenRows,
-    checked_arrays,
-    encode,
-    encode_as_before,
-    file_bytes,
-    tokenize,
-)
+from ffjax.embeddings.static_encode import Encoder, TokenRows, checked_arrays, file_bytes
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.text import mean_of_tokens
 from ffjax.storage import NdArray
@@ -34,6 +26,7 @@ LAYOUTS, UNKNOWN, COMPAT = ("model2vec", "sentence-transformers"), ("drop", "kee
 MAX_LENGTH = 512  # tokens that model2vec reads where neither the caller nor the model says so
 _MODEL_DEFAULT: Any = object()
 _ARRAYS = {"rows", "mapping", "weights"}
+_FLOAT32 = np.dtype(np.float32)
 
 
 @value(static=("normalize", "max_length", "unknown", "layout", "prompt", "unknown_id"))
@@ -146,7 +139,7 @@ class StaticModel:
     def embeddings(self) -> Embeddings:
         """The tokens as words: embeddings with their weighted rows in float32."""
         vocab = self.settings.vocab
-        rows = self.token_rows.read(np.sort(np.fromiter(vocab.values(), np.int64, len(vocab))))
+        rows = self.token_rows.read(np.array(sorted(vocab.values()), np.int64))
         return Embeddings(NdArray(rows.astype(np.float32, copy=False)), SimpleVocab(self.tokens))
 
     def encode(
@@ -185,13 +178,12 @@ class StaticModel:
             ValueError: if an option has another value.
         """
         several = (texts,) if isinstance(texts, str) else as_texts(texts)
-        rules = self._rules(normalize, max_length, unknown, compat)
+        encoder = self._encoder(normalize, max_length, unknown, compat)
         if compat == "0.9":
-            vectors = encode_as_before(self._tokenizer, self.token_rows, several, rules)
+            vectors = encoder.encode_as_before(several)
         else:
             dtype = np.dtype(self.rows.dtype)
-            dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)
-            vectors, _ = encode(self._tokenizer, self.token_rows, several, rules, dtype)
+            vectors, _ = encoder.encode(several, dtype if dtype.kind == "f" else _FLOAT32)
         return vectors[0] if isinstance(texts, str) else vectors
 
     def tokenize(
@@ -204,8 +196,7 @@ class StaticModel:
             TypeError: if `texts` or an option is of another type.
             ValueError: if an option has another value.
         """
-        rules = self._rules(False, max_length, unknown, "0.10")
-        tokens = tokenize(self._tokenizer, as_texts(texts), rules)
+        tokens = self._encoder(False, max_length, unknown).tokenize(as_texts(texts))
         return np.split(tokens.values, tokens.splits[1:-1])[: len(tokens.splits) - 1]
 
     def token_ids(self, texts: Any, width: int | None = None) -> Int32[np.ndarray, "texts width"]:
@@ -264,9 +255,8 @@ class StaticModel:
             unknown: `"drop"` or `"keep"` the token for unknown text.
         """
         check_concrete((self, text))
-        lines = text_lines(text)
-        rules = self._rules(normalize, max_length, unknown, "0.10")
-        return encode(self._tokenizer, self.token_rows, lines, rules, np.dtype(np.float32))
+        encoder = self._encoder(normalize, max_length, unknown)
+        return encoder.encode(text_lines(text), _FLOAT32)
 
     def replace(self, **changes: Any) -> "StaticModel":
         """A copy with other values for any of the constructor's arguments.
@@ -304,7 +294,9 @@ class StaticModel:
         kind = self.settings.kind
         return f"StaticModel({rows}, {self.n_tokens} tokens of {kind}, {self.layout})"
 
-    def _rules(self, normalize: Any, max_length: Any, unknown: Any, compat: str) -> Rules:
+    def _encoder(
+        self, normalize: Any, max_length: Any, unknown: Any, compat: str = "0.10"
+    ) -> Encoder:
         """What the arguments of `encode` mean."""
         check_choice("compat", compat, COMPAT)
         normalize = self.normalize if normalize is None else check_flag("normalize", normalize)
@@ -316,13 +308,13 @@ class StaticModel:
         most_characters = None
         if self.layout == "model2vec" and max_length is not None:
             most_characters = max_length * self._median_length
-        dropped = self.unknown_id if unknown == "drop" else None
-        if compat == "0.10":
-            return Rules(self.prompt, normalize, most_characters, max_length, dropped)
-        if self.settings.kind == "Unigram":
+        dropped, most_tokens, most_counted = self.unknown_id, max_length, None
+        if compat == "0.9":
+            most_tokens, most_counted = self.settings.truncation, max_length
+        if unknown == "keep" or (compat == "0.9" and self.settings.kind == "Unigram"):
             dropped = None
-        most_tokens = self.settings.truncation
-        return Rules(self.prompt, normalize, most_characters, most_tokens, dropped, max_length)
+        rules = self.prompt, normalize, most_characters, most_tokens, dropped, most_counted
+        return Encoder(self._tokenizer, self.token_rows, *rules)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
