@@ -28,7 +28,11 @@ from ffjax.formats.tables.columns import Batch, choose, is_words_file
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 FORMATS = ("parquet", "arrow", "arrow-stream")
 _BLOCK_BYTES, _READ_BYTES = 1 << 22, 1 << 24
-_STRINGS = {"string", "large_string", "string_view"}
+# Types by their names.
+_STRINGS = ("string", "large_string", "string_view")
+_FLOATS = ("halffloat", "float", "double")
+_NUMBERS = (*_FLOATS, *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_LISTS = ("list<", "large_list<", "fixed_size_list<")
 
 
 class ArrowTable(NamedTuple):
@@ -100,17 +104,15 @@ class ArrowTable(NamedTuple):
 
     def _matrix(self, batch: Any, first: int) -> np.ndarray:
         """The vectors of a batch, in place if they lie so."""
-        from pyarrow import types
-
         columns = [batch.column(name) for name in self.vectors]
         for name, column in zip(self.vectors, columns, strict=True):
             self._check_no_null(column, name, first)
         if not columns:
             return np.empty((batch.num_rows, 0), np.float32)
-        if types.is_floating(columns[0].type):
+        if str(columns[0].type) in _FLOATS:
             return np.stack([column.to_numpy() for column in columns], axis=1)
         (column,) = columns
-        if not types.is_fixed_size_list(column.type):
+        if not hasattr(column.type, "list_size"):
             column.validate(full=True)
             lengths = column.value_lengths().to_numpy()
             if len(wrong := np.flatnonzero(lengths != self.dims)):
@@ -213,31 +215,23 @@ def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int
 
 
 def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
-    from pyarrow import types
-
-    texts = {
-        column: kind.value_type if types.is_dictionary(kind) else kind
-        for column, kind in fields.items()
-    }
-    strings = [column for column, kind in texts.items() if str(kind) in _STRINGS]
+    strings = []
+    for column, kind in fields.items():
+        is_dictionary = str(kind).startswith("dictionary<")
+        if str(kind.value_type if is_dictionary else kind) in _STRINGS:
+            strings.append(column)
     return choose("words", name, strings, fields, file)
 
 
 def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list[str]:
     """The column of lists, or the columns of floats; `name` may be a pattern of these."""
-    from pyarrow import types
-
-    is_list = (types.is_fixed_size_list, types.is_list, types.is_large_list)
-    is_number = (types.is_floating, types.is_integer)
-    lists = [
-        column
-        for column, kind in fields.items()
-        if any(test(kind) for test in is_list) and any(test(kind.value_type) for test in is_number)
-    ]
-    columns = [column for column, kind in fields.items() if types.is_floating(kind)]
-    if name is not None:
-        columns = [column for column in columns if fnmatchcase(column, name)]
-    elif lists:
+    lists, columns = [], []
+    for column, kind in fields.items():
+        if str(kind).startswith(_LISTS) and str(kind.value_type) in _NUMBERS:
+            lists.append(column)
+        elif str(kind) in _FLOATS and fnmatchcase(column, name or "*"):
+            columns.append(column)
+    if lists and name is None:
         columns = []
     return columns or [choose("vectors", name, lists, fields, file)]
 
@@ -246,12 +240,10 @@ def _dims(
     source: ByteSource, format: str, fields: dict[str, Any], columns: list[str]
 ) -> tuple[int, str]:
     """The dimensions of vectors and the type of their numbers."""
-    from pyarrow import types
-
     kind, dims = fields[columns[0]], 0
-    if types.is_floating(kind):
+    if str(kind) in _FLOATS:
         return len(columns), kind.to_pandas_dtype().__name__
-    if types.is_fixed_size_list(kind):
+    if hasattr(kind, "list_size"):
         dims = kind.list_size
         if dims < 1:
             got = f"{dims} numbers"
