@@ -12,7 +12,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ml_dtypes import bfloat16, float8_e4m3fn, float8_e5m2
@@ -34,13 +34,6 @@ _DTYPES = {
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
-class Header(NamedTuple):
-    """What the head of a file says: its arrays by name, and its metadata."""
-
-    tensors: dict[str, Array]
-    metadata: dict[str, str]
-
-
 def is_safetensors(head: bytes) -> bool:
     """Whether the first bytes of a file may be those of safetensors."""
     if len(head) < 10 or not head[8:9] == b"{":
@@ -48,8 +41,8 @@ def is_safetensors(head: bytes) -> bool:
     return int.from_bytes(head[:8], "little") <= _MAX_HEADER_BYTES and head[9:10] in b'"} \t\r\n'
 
 
-def read_header(source: ByteSource) -> Header:
-    """Reads the head of a file and checks that its arrays fill the rest of the file exactly."""
+def read_header(source: ByteSource) -> dict[str, Array]:
+    """The arrays of a file by name, which must fill the rest of the file exactly."""
     cursor = Cursor(source, chunk="header")
     size = cursor.number("Q", "length", 2, _MAX_HEADER_BYTES)
     cursor.claim("length", size, offset=0)
@@ -71,7 +64,7 @@ def read_header(source: ByteSource) -> Header:
         got = f"{cursor.end - start} bytes of data"
         expected = f"{position - start}, where the last array ends"
         raise cursor.error("data", expected, got, offset=min(position, cursor.end))
-    return Header(tensors, metadata)
+    return tensors
 
 
 def _tensor(cursor: Cursor, name: str, entry: Any) -> Array:

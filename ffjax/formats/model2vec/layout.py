@@ -23,7 +23,7 @@ from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Array, ByteSource, Cursor
 from ffjax.formats.io.folders import Folder
 from ffjax.formats.io.streams import Stream, open_source
-from ffjax.formats.safetensors_file import Header, read_header
+from ffjax.formats.safetensors_file import read_header
 from ffjax.strings.tokenizer_file import read_tokenizer
 
 TENSORS, TOKENIZER, MODULES = "model.safetensors", "tokenizer.json", "modules.json"
@@ -155,15 +155,15 @@ def _module_types(folder: Folder, layout: Layout) -> list[str] | None:
     return types
 
 
-def rows_tensor(folder: Folder, layout: Layout, header: Header) -> Array:
+def rows_tensor(folder: Folder, layout: Layout, tensors: dict[str, Array]) -> Array:
     """The rows of a model, which must be a matrix."""
     file = folder.path_of(layout.tensors)
-    name = next((name for name in ROWS if name in header.tensors), None)
+    name = next((name for name in ROWS if name in tensors), None)
     if name is None:
-        shown = ", ".join(list(header.tensors)[:4]) or "no arrays"
+        shown = ", ".join(list(tensors)[:4]) or "no arrays"
         hint = "Only static models have one. model2vec's `distill` makes them of transformers."
         raise FormatError(file, expected=f"an array {' or '.join(ROWS)}", got=shown, hint=hint)
-    tensor = header.tensors[name]
+    tensor = tensors[name]
     if len(tensor.shape) != 2:
         expected = "two dimensions"
         raise FormatError(file, field=name, expected=expected, got=str(list(tensor.shape)))

@@ -131,9 +131,9 @@ def _read_arrays(
 ) -> TokenRows:
     """Reads the arrays of a model, which must fit its tokenizer."""
     with folder.open(layout.tensors) as stream, open_source(stream) as source:
-        header = read_header(source)
-        rows = layouts.rows_tensor(folder, layout, header)
-        optional = [header.tensors.get(name) for name in ("mapping", "weights")]
+        tensors = read_header(source)
+        rows = layouts.rows_tensor(folder, layout, tensors)
+        optional = [tensors.get(name) for name in ("mapping", "weights")]
         mapping, weights = (None if tensor is None else tensor.read() for tensor in optional)
         can_map = mmap and rows.nbytes
         matrix = source.map(rows.start, rows.shape, rows.dtype) if can_map else rows.read()

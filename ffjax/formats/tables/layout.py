@@ -44,7 +44,7 @@ def open_layout(
             if format in ARROW_FORMATS:
                 yield open_arrow(source, format, words, vectors)
             elif format == "safetensors":
-                yield choose_arrays(read_header(source).tensors, words, vectors, source.name)
+                yield choose_arrays(read_header(source), words, vectors, source.name)
             else:
                 array = read_npy(source)
                 if len(array.shape) != 2 or not array.has_numbers:
