@@ -128,6 +128,7 @@ def _call(cursor: Cursor, name: str, method: Callable[[msgpack.Unpacker], Any]) 
     blocks = (data[i : min(i + _READ_BYTES, end)] for i in range(first, end, _READ_BYTES))
     unpacker = msgpack.Unpacker(
         SimpleNamespace(read=lambda _: bytes(next(blocks, b""))),
+        read_size=_READ_BYTES,
         max_buffer_size=0,
         max_str_len=cursor.remaining,
         max_bin_len=0,
