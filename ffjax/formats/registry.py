@@ -19,8 +19,8 @@ class Format(NamedTuple):
         name: what `format=` and `--to` call it.
         title: what errors about the wrong format call it.
         magics: the bytes that its files begin with.
-        is_head: `(head) -> bool`, whether a file may begin like this; text is not asked about, for
-            which importing the function would take longer than reading the head.
+        is_head: `(head) -> bool`, whether a file may begin like this. Called only if the head has a
+            zero byte, since importing the function takes longer than recognizing text.
         folder: `(names) -> bool`, whether files of these names are of the format together.
         load: `(stream, *, mmap, lossy, limit, dims, words, vectors, rows) -> Embeddings`; called
             `load_NAME` if it is public.

@@ -8,7 +8,7 @@ import numpy as np
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.parse_floats import PAD, padded
 
-# Larger arrays would get new memory from the system each time, which takes longer than scanning.
+# The system would zero new memory for larger arrays each time, which takes longer than scanning.
 _READ_BYTES = 1 << 19
 _SEARCH_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 26
