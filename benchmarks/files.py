@@ -3,14 +3,28 @@
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 _TARGETS = {"glove.100d.txt": "glove", "corpus.txt": "corpus", "ft300.bin": "fasttext"}
 
 
 class Missing(Exception):
     """A row needs something that is missing; the row is skipped with this message."""
+
+
+@dataclass
+class Opened:
+    """What opening a file gave, and the vector of a word.
+
+    Not a pytree: waiting for all arrays of one would build the hash table.
+    """
+
+    words: Any
+    vector: np.ndarray
 
 
 def real(name: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from benchmarks.machine import bandwidth, peak_and_resident, write_to_memory
 
@@ -36,6 +37,13 @@ class Pair:
     note: str = ""
     memory: int = 1 << 29
     once: bool = False
+
+
+def same_neighbours(ours: Any, theirs: Any) -> None:
+    """The same scores up to rounding; rows may differ where scores nearly tie."""
+    scores, rows = theirs
+    np.testing.assert_allclose(ours.scores, scores, atol=1e-5)
+    assert (np.asarray(ours.rows) == rows).mean() > 0.99
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Text, word2vec and Parquet files beside gensim, finalfusion-python and pandas (GloVe)."""
 
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ffjax
-from benchmarks.files import derived, peer, real
+from benchmarks.files import Opened, derived, peer, real
 from benchmarks.harness import Memory, Pair, row
 
 WORK = "opening GloVe text, 341,479 x 100, 296 MB"
@@ -94,31 +93,23 @@ def _saved_by_gensim() -> str:
     return str(derived(_SAVED, make))
 
 
-@dataclass
-class _Opened:
-    """Not a pytree: waiting for all arrays of one would build the hash table."""
-
-    words: Any
-    vector: np.ndarray
-
-
 def _saved_pair(*, mapped: bool) -> Pair:
     path, vectors = _saved_by_gensim(), peer("gensim.models").KeyedVectors
     mmap = "r" if mapped else None
 
     def ours() -> Any:
         emb = ffjax.load(path, mmap=mapped)
-        return _Opened(emb, emb["coffee"])
+        return Opened(emb, emb["coffee"])
 
     def theirs() -> Any:
         words = vectors.load(path, mmap=mmap)
-        return _Opened(words, words["coffee"])
+        return Opened(words, words["coffee"])
 
     note = "ours builds the hash table when many words are first looked up"
     return Pair(ours=ours, peer=theirs, check=_same_bits, note=note)
 
 
-def _same_bits(ours: _Opened, theirs: _Opened) -> None:
+def _same_bits(ours: Opened, theirs: Opened) -> None:
     np.testing.assert_array_equal(ours.vector, theirs.vector)
     assert ours.words.vocab.words == theirs.words.index_to_key
     np.testing.assert_array_equal(np.asarray(ours.words.storage), theirs.words.vectors)

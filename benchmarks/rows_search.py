@@ -14,7 +14,7 @@ import numpy as np
 
 import ffjax
 from benchmarks.files import peer, real
-from benchmarks.harness import Figure, Pair, row
+from benchmarks.harness import Figure, Pair, row, same_neighbours
 from benchmarks.machine import bandwidth
 
 FAISS = "faiss `IndexFlatIP`"
@@ -53,13 +53,6 @@ def _queries(matrix: np.ndarray, number: int) -> np.ndarray:
     )
 
 
-def _same(ours: Any, theirs: Any) -> None:
-    """The same scores up to rounding; rows may differ where scores nearly tie."""
-    scores, rows = theirs
-    np.testing.assert_allclose(ours.scores, scores, atol=1e-5)
-    assert (np.asarray(ours.rows) == rows).mean() > 0.99
-
-
 def _beside_faiss(matrix: np.ndarray, number: int, k: int = 10) -> Pair:
     faiss = peer("faiss")
     queries = _queries(matrix, number)
@@ -69,7 +62,7 @@ def _beside_faiss(matrix: np.ndarray, number: int, k: int = 10) -> Pair:
     return Pair(
         ours=lambda: ffjax.top_k(storage, queries, k),
         peer=lambda: index.search(queries, k),
-        check=_same,
+        check=same_neighbours,
         bytes_moved=matrix.nbytes,
     )
 

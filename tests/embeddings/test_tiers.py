@@ -3,7 +3,6 @@
 import gc
 import resource
 
-import jax
 import numpy as np
 import pytest
 
@@ -12,26 +11,11 @@ from ffjax.embeddings.batch_lookup import embed_words
 from tests.builders import VOCABS, WORDS, embeddings
 from tests.storage.test_contract import composed
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 UNKNOWN = ["Pariser", "Straßen", "x", "", "東京都", "テキスト", "</s>", "y" * 30, "Zürich" * 20]
 UNKNOWN += ["z" * 1500]
 MIXED = [*WORDS, *UNKNOWN, "Paris", b"caf\xe9", b"Berlin"]
 TEXT = "Paris Pariser\n\n東京 Zürich\x0bx\tStraßen </s> a\n \nBerlin".encode()
 TEXT += b" \xff" + b"z" * 1500
-
-
-@pytest.fixture
-def in_both(monkeypatch):
-    """`in_both(call)`: what a call answers in NumPy and in compiled code."""
-
-    def answers(call):
-        both = []
-        for choice in ("never", "always"):
-            monkeypatch.setenv("FFJAX_COMPILE", choice)
-            both.append(call())
-        return both
-
-    return answers
 
 
 def composed_embeddings() -> ffjax.Embeddings:
@@ -97,20 +81,6 @@ def test_words_of_every_form_are_looked_up_in_numpy(monkeypatch):
     vectors, found = emb.embedding_batch(pa.array(["Paris", None]))
     assert found.tolist() == [True, False] and not vectors[1].any()
     assert emb.embedding_batch([])[0].shape == (0, 6)
-
-
-@pytest.fixture
-def programs():
-    """Grows by one with each program that is compiled."""
-    compiled: list[str] = []
-
-    def listen(event: str, duration: float, **_: object) -> None:
-        if event == COMPILED:
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield compiled
-    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_little_work_compiles_nothing(programs):

@@ -172,7 +172,7 @@ def test_copies_and_pickles_hold_no_caches(kind):
         ),
         (lambda e: ffjax.lookup(e, jnp.array([1])), TypeError, "`rows`: expected Rows, got"),
         (lambda e: ffjax.analogy(e, "a", "b", "c", 1), TypeError, "`a`: expected Strings, got str"),
-        (lambda e: ffjax.normalize(jnp.ones(3, int)), TypeError, "`x`: expected floats, got int32"),
+        (lambda e: ffjax.normalize(jnp.ones(3, int)), TypeError, "`x`: expected floats, got int.."),
         (
             lambda e: ffjax.top_k(e, jnp.ones(6), 2.5),
             TypeError,

@@ -23,21 +23,6 @@ FILTERS = {
     "mask": {"candidates": MASK, "exclude": EXCLUDE},
     "listed": {"candidates": [40, 3, 8, 7, 22, 3], "exclude": EXCLUDE},
 }
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@pytest.fixture
-def in_both(monkeypatch):
-    """`in_both(search)`: what a search answers in NumPy and in compiled code."""
-
-    def answers(search):
-        both = []
-        for choice in ("never", "always"):
-            monkeypatch.setenv("FFJAX_COMPILE", choice)
-            both.append(search())
-        return both
-
-    return answers
 
 
 @pytest.fixture(scope="module", params=list(STORAGES))
@@ -161,21 +146,17 @@ def test_edges(in_both):
         nearest_rows(storage, QUERIES[:, :5], 1)
 
 
-def test_compiled_code_pads_to_a_few_sizes(monkeypatch):
+def test_compiled_code_pads_to_a_few_sizes(monkeypatch, programs):
     monkeypatch.setenv("FFJAX_COMPILE", "always")
     storage = ffjax.NdArray(normals(0, 300, DIMS))
     queries = normals(1, 60, DIMS)
     expected = reference(storage.matrix, queries, 200)
-    programs = []
     nearest_rows(storage, queries[:2], 1)
-    jax.monitoring.register_event_duration_secs_listener(
-        listen := lambda event, _, **__: programs.append(event) if event == COMPILED else None
-    )
+    programs.clear()
     for n in (1, 3, 16):
         for k in (2, 7, 10):
             best = nearest_rows(storage, queries[:n], k)
             np.testing.assert_array_equal(best.rows, expected[1][:n, :k])
-    jax.monitoring.unregister_event_duration_listener(listen)
     assert programs == []
 
 
