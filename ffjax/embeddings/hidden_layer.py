@@ -24,7 +24,6 @@ from ffjax.kernels.spans_numpy import fasttext_hashes
 from ffjax.kernels.tokenize import LABEL_PREFIX, LINE_END
 from ffjax.kernels.tokenize_numpy import split_lines
 from ffjax.kernels.word_ngrams import word_ngrams
-from ffjax.kernels.word_table import KeyedWords, random_key
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
@@ -86,7 +85,7 @@ class HiddenLayer:
             self.output = output = classifier.output.read(slice(None))
             self.added = MultipliedRows(self.rows, output)
         self._lock = Lock()
-        self._key, self._memo = random_key(), self._new_memo(0)
+        self._memo = self._new_memo(0)
 
     @np.errstate(over="ignore", invalid="ignore")
     def lines(self, text: bytes) -> Lines:
@@ -124,9 +123,10 @@ class HiddenLayer:
 
     def _numbers_of(self, words: ByteViews) -> tuple[WordMemo, np.ndarray]:
         """A memo that has the words, and their numbers in it."""
-        keyed, memo = KeyedWords.of(*words, self._key), self._memo
+        memo = self._memo
+        hashed = memo.table.hashed(*words)
         has_vocabulary = memo.has_vocabulary  # before words are looked up, for other threads
-        numbers, slots = memo.table.find(keyed)
+        numbers, slots = memo.table.find(hashed)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown) > self.rows.n_words and not has_vocabulary:
             self._add_vocabulary(memo, room_for=len(unknown))
@@ -134,7 +134,7 @@ class HiddenLayer:
         learned = self._learn(words.take(unknown), has_vocabulary)
         with self._lock:  # what other threads have added is complete
             if memo.table.has_room(len(unknown)):
-                numbers[unknown] = memo.add(keyed.take(unknown), slots[unknown], *learned)
+                numbers[unknown] = memo.add(hashed.take(unknown), slots[unknown], *learned)
                 return memo, numbers
             if memo is self._memo:
                 self._memo = self._new_memo(len(numbers))
@@ -148,8 +148,8 @@ class HiddenLayer:
         learned = self._learn(words, has_vocabulary=False)
         with self._lock:
             if memo.table.has_room(self.rows.n_words + room_for):
-                keyed = KeyedWords.of(*words, self._key)
-                memo.add(keyed, memo.table.find(keyed)[1], *learned)
+                hashed = memo.table.hashed(*words)
+                memo.add(hashed, memo.table.find(hashed)[1], *learned)
                 memo.has_vocabulary = True
 
     def _new_memo(self, n_words: int) -> WordMemo:

@@ -8,7 +8,7 @@ import numpy as np
 from ffjax._internal.arrays import Growing, ranges
 from ffjax._internal.memmap import release_array_pages
 from ffjax.kernels.ragged import Ragged
-from ffjax.kernels.word_table import KeyedWords, WordTable
+from ffjax.kernels.word_table import HashedWords, WordTable
 from ffjax.storage import Storage
 
 # Numbers of a matrix that is decoded at once when as many rows have been read as it has.
@@ -72,7 +72,7 @@ class InputRows:
         return self._storages[number].read(ids) if matrix is None else matrix[ids]
 
     def _one_matrix(self, n: int) -> np.ndarray | None:
-        """All rows, if they are few and `n` more are not the first."""
+        """All rows, if they are few and with `n` more as many have been read as there are."""
         if self._matrix is None and self.n_rows * self.dims <= _DECODED:
             self._n_read += n
             with self._lock:  # of several threads one decodes
@@ -145,25 +145,17 @@ class WordMemo:
 
     def add(
         self,
-        words: KeyedWords,
+        words: HashedWords,
         slots: np.ndarray,
         rows: Ragged,
         sums: np.ndarray,
         labels: np.ndarray,
         hashes: np.ndarray,
     ) -> np.ndarray:
-        """Adds words, of which some may be equal, or have been added before.
+        """The numbers of words, of which some may be equal, or have been added before.
 
-        Args:
-            words: the words.
-            slots: where `table.find` looked for them.
-            rows: the rows of each word.
-            sums: the sums of those rows.
-            labels: the number of a label that is not a word.
-            hashes: fastText's hashes.
-
-        Returns:
-            Their numbers.
+        The slots are those where `table.find` looked for them, the labels the numbers of labels
+        that are not words, the hashes fastText's.
         """
         numbers, new = self.table.add(words, slots)
         end = self.table.n_words

@@ -17,8 +17,8 @@ from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 _EXACT = 16
 
 
-class KeyedWords(NamedTuple):
-    """Words in a buffer, at least eight bytes of which follow the last one, and their keys."""
+class HashedWords(NamedTuple):
+    """Words in a buffer, at least eight bytes of which follow the last one, and their hashes."""
 
     data: np.ndarray
     starts: np.ndarray
@@ -26,16 +26,9 @@ class KeyedWords(NamedTuple):
     heads: np.ndarray
     hashes: np.ndarray
 
-    @classmethod
-    def of(
-        cls, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, key: np.uint64
-    ) -> "KeyedWords":
-        """Words of a byte or more, without zeros, with keys that depend on an odd number."""
-        return cls(data, starts, lengths, *keyed_hashes(data, starts, lengths, key))
-
-    def take(self, rows: np.ndarray) -> "KeyedWords":
+    def take(self, rows: np.ndarray) -> "HashedWords":
         """Some of the words."""
-        return KeyedWords(self.data, *(x.take(rows) for x in self[1:]))
+        return HashedWords(self.data, *(x.take(rows) for x in self[1:]))
 
 
 class WordTable:
@@ -49,8 +42,8 @@ class WordTable:
     Examples:
         >>> data = np.frombuffer(b"to be or not to be" + bytes(8), np.uint8)
         >>> starts, lengths = np.array([0, 3, 6, 9, 13, 16]), np.array([2, 2, 2, 3, 2, 2])
-        >>> words = KeyedWords.of(data, starts, lengths, random_key())
         >>> table = WordTable(6)
+        >>> words = table.hashed(data, starts, lengths)
         >>> numbers, new = table.add(words)
         >>> bool(numbers[0] == numbers[4]), int(numbers.max()), new.size
         (True, 3, 4)
@@ -60,6 +53,8 @@ class WordTable:
 
     def __init__(self, capacity: int) -> None:
         self._capacity, self.n_words = capacity, 0
+        # Random, so that nobody can prepare colliding words.
+        self._key = np.uint64(secrets.randbits(64) | 1)
         bits = (2 * capacity - 1).bit_length()
         self._shift = np.uint64(64 - bits)
         self._slots = np.zeros(1 << bits, np.int32)  # numbers from 1 on, 0 in empty slots
@@ -67,7 +62,11 @@ class WordTable:
         self._words = np.zeros((capacity + 1, 4), np.uint64)
         self._data = Growing(np.uint8)
 
-    def find(self, words: KeyedWords) -> tuple[np.ndarray, np.ndarray]:
+    def hashed(self, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> HashedWords:
+        """Words of a byte or more, without zeros, with their hashes."""
+        return HashedWords(data, starts, lengths, *keyed_hashes(data, starts, lengths, self._key))
+
+    def find(self, words: HashedWords) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of words, int32 `[n]`, -1 for those that the table lacks, and their slots."""
         slots = self._slots_of(words)
         candidates = self._slots.take(slots)
@@ -79,7 +78,7 @@ class WordTable:
         return candidates - 1, slots
 
     def add(
-        self, words: KeyedWords, slots: np.ndarray | None = None
+        self, words: HashedWords, slots: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of words, int32 `[n]`, and where new ones are, in the order of numbers.
 
@@ -106,13 +105,13 @@ class WordTable:
         """Whether `n` more words fit."""
         return self.n_words + n <= self._capacity
 
-    def _slots_of(self, words: KeyedWords) -> np.ndarray:
+    def _slots_of(self, words: HashedWords) -> np.ndarray:
         return (words.hashes >> self._shift).astype(np.int64)
 
     def _next(self, slots: np.ndarray) -> np.ndarray:
         return slots + 1 & len(self._slots) - 1
 
-    def _differ(self, words: KeyedWords, numbers: np.ndarray) -> np.ndarray:
+    def _differ(self, words: HashedWords, numbers: np.ndarray) -> np.ndarray:
         """Which words are not those with these numbers."""
         head, hash, length, begin = self._words.take(numbers, 0).T
         same = (hash == words.hashes) & (head == words.heads)
@@ -125,7 +124,7 @@ class WordTable:
             same[long] = equal_spans(words.data, starts, *stored, sizes)
         return np.flatnonzero(~same)
 
-    def _store(self, words: KeyedWords) -> np.ndarray:
+    def _store(self, words: HashedWords) -> np.ndarray:
         """Stores distinct new words; their numbers from 1 on."""
         data, starts, lengths, heads, hashes = words
         first, self.n_words = self.n_words + 1, self.n_words + len(starts)
@@ -134,8 +133,3 @@ class WordTable:
         begins = self._data.append(data[ranges(starts, sizes)]) + np.cumsum(sizes) - sizes
         self._words[new].T[:] = heads, hashes, lengths, begins
         return np.arange(first, self.n_words + 1, dtype=np.int32)
-
-
-def random_key() -> np.uint64:
-    """A key that nobody can prepare colliding words for."""
-    return np.uint64(secrets.randbits(64) | 1)

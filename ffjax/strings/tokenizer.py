@@ -20,7 +20,7 @@ from ffjax.errors import FormatError
 from ffjax.kernels.longest_match import Trie
 from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.tokenize_numpy import words_of_lines
-from ffjax.kernels.word_table import KeyedWords, WordTable, random_key
+from ffjax.kernels.word_table import WordTable
 from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.tokenizer_file import TokenizerFile
 
@@ -40,7 +40,7 @@ class WordMemo:
     """
 
     def __init__(self, capacity: int) -> None:
-        self.table, self.key, self.n_bytes = WordTable(capacity), random_key(), 0
+        self.table, self.n_bytes = WordTable(capacity), 0
         self._values, self._ends = Growing(np.int32), Growing(np.int64)
         self._ends.append(np.zeros(1, np.int64))
 
@@ -161,7 +161,7 @@ class Tokenizer:
             memo = None
         if memo is None or memo.n_bytes > _MEMO_BYTES or not memo.table.has_room(len(starts)):
             memo = WordMemo(max(_MEMO_WORDS, len(starts)))
-        numbers, new = memo.table.add(KeyedWords.of(data, starts, lengths, memo.key))
+        numbers, new = memo.table.add(memo.table.hashed(data, starts, lengths))
         if new.size:
             words = ByteViews(data, starts[new], lengths[new])
             if self._wordpiece is None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ffjax.kernels.spans_numpy import keyed_hashes
-from ffjax.kernels.word_table import KeyedWords, WordTable, random_key
+from ffjax.kernels.word_table import WordTable
 
 
 def spans(words):
@@ -19,10 +19,10 @@ def test_equal_words_have_one_number_over_many_blocks(letters):
     pool = [bytes(rng.choice(list(letters), rng.integers(1, 40)).tolist()) for _ in range(2000)]
     # Words that differ in their last bytes only.
     pool += [b"x" * n + end for n in (7, 8, 15, 16, 17, 31, 300) for end in (b"", b"a", b"b")]
-    table, key, numbers = WordTable(len(pool)), random_key(), {}
+    table, numbers = WordTable(len(pool)), {}
     for block in range(6):
         words = [pool[i] for i in rng.integers(0, len(pool), 1500)]
-        keyed = KeyedWords.of(*spans(words), key)
+        keyed = table.hashed(*spans(words))
         before = [numbers.get(word, -1) for word in words]
         found, slots = table.find(keyed)
         assert found.tolist() == before
