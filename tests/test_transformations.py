@@ -9,8 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 import ffjax
 from ffjax.kernels.ngram_hashes import Words
 from ffjax.storage.base import float_leaves, with_float_leaves
-from ffjax.storage.ngram_sums import ngram_totals
-from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from tests.builders import VOCABS, cases, embeddings
 from tests.test_jax_citizen import with_rows
 

@@ -52,6 +52,11 @@ def host_view(array: Any) -> np.ndarray | None:
     return None
 
 
+def all_on_host(*trees: Any) -> bool:
+    """Whether NumPy sees the arrays without a copy."""
+    return all(host_view(leaf) is not None for leaf in jax.tree.leaves(trees))
+
+
 def with_automatic_axes(array: Any) -> Any:
     """The array where it is, on a mesh of automatic axes, so that JAX indexes it as any other."""
     sharding = getattr(array, "sharding", None)

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ffjax._internal.arguments import check_embeddings
-from ffjax._internal.arrays import AnyArray
 from ffjax._internal.file_arguments import check_choice
 from ffjax.functional.lookup import checked_strings, encode, lookup
 from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows, top_k, top_products
 from ffjax.kernels.normalize import normalize
-from ffjax.kernels.top_k.metrics import COS_MUL
+from ffjax.kernels.top_k.rows import COS_MUL
 from ffjax.kernels.top_k.top_k_numpy import unit_queries
 from ffjax.storage import Storage
 from ffjax.strings.string_table import Strings
@@ -86,31 +86,17 @@ def analogy(
     encoded = [encode(embeddings.vocab, strings.flat()) for strings in (a, b, c)]
     vectors = jnp.stack([lookup(embeddings, rows).astype(jnp.float32) for rows in encoded])
     exclude = None if include_queries else jnp.stack([rows.words for rows in encoded], axis=-1)
-    options = {"method": method, "metric": metric, "candidates": candidates}
-    best = answer(embeddings, vectors, k, exclude=exclude, **options)
+    check_method(method, metric)
+    options = {"exclude": exclude, "candidates": candidates}
+    if method == "3cosmul":
+        best = top_products(embeddings, vectors, k, **options)
+    else:
+        best = top_k(embeddings, _target(vectors, metric), k, metric=metric, **options)
     answerable = (encoded[0].found & encoded[1].found & encoded[2].found)[:, None]
     scores = jnp.where(answerable, best.scores, -jnp.inf)
     rows = jnp.where(answerable, best.rows, jnp.int32(-1))
     shape = (*batch, rows.shape[-1])
     return TopK(scores.reshape(shape), rows.reshape(shape))
-
-
-def answer(
-    embeddings: EmbeddingsLike | Storage,
-    vectors: AnyArray,
-    k: int,
-    *,
-    method: str = "3cosadd",
-    metric: str = "dot",
-    exclude: AnyArray | None = None,
-    candidates: Any = None,
-) -> TopK:
-    """As `analogy`, for the vectors of a, b and c; of a storage, all rows are searched."""
-    check_method(method, metric)
-    if method == "3cosmul":
-        return top_products(embeddings, vectors, k, exclude=exclude, candidates=candidates)
-    queries = target(vectors, metric)
-    return top_k(embeddings, queries, k, metric=metric, exclude=exclude, candidates=candidates)
 
 
 def host_answer(
@@ -123,7 +109,10 @@ def host_answer(
     exclude: np.ndarray | None = None,
     candidates: Any = None,
 ) -> TopK:
-    """As `answer`, for methods that take strings: little work is done in NumPy."""
+    """As `analogy`, for the vectors of a, b and c; little work is done in NumPy.
+
+    Of a storage, all rows are searched.
+    """
     check_method(method, metric)
     vectors = np.asarray(vectors, np.float32)
     if method == "3cosmul":
@@ -136,9 +125,8 @@ def host_answer(
 
 
 @partial(jax.jit, static_argnames="metric")
-def target(vectors: AnyArray, metric: str) -> jax.Array:
+def _target(vectors: Array, metric: str) -> Array:
     """The query of 3CosAdd: `b - a + c` at unit length."""
-    vectors = jnp.asarray(vectors)
     a, b, c = vectors if metric == "dot" else normalize(vectors)[0]
     return normalize(c + (b - a))[0]
 

@@ -29,8 +29,7 @@ from ffjax.kernels.tokenize import (
 from ffjax.kernels.tokenize_numpy import count_lines
 from ffjax.kernels.word_ngrams import device_word_ngrams
 from ffjax.storage.explicit import takes_explicit
-from ffjax.storage.ngram_sums import ngram_totals
-from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.strings.byte_views import is_arrow
 from ffjax.strings.string_table import Strings
 from ffjax.strings.text import null_mask, text_bytes

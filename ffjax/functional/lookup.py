@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
-from ffjax._internal.arrays import AnyArray, is_traced, padded_size
+from ffjax._internal.arrays import AnyArray, all_on_host, is_traced, padded_size
 from ffjax._internal.symbolic import in_blocks, is_symbolic
 from ffjax.functional.oov import embed_in_numpy, oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
-from ffjax.functional.tier import FOUND_WORDS, all_on_host, in_numpy
+from ffjax.functional.tier import FOUND_WORDS, in_numpy
 from ffjax.kernels.normalize import normalize
 from ffjax.storage import ComposedArray, Storage
 from ffjax.storage.explicit import takes_explicit

@@ -13,13 +13,14 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+from ffjax._internal.jax_compat import varying_together
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.kernels.ngram_hashes import Words
-from ffjax.kernels.normalize import unit_rows
+from ffjax.kernels.normalize import normalize, unit_rows
 from ffjax.storage import Storage
+from ffjax.storage.base import float_leaves, with_float_leaves
 from ffjax.storage.explicit import takes_explicit
-from ffjax.storage.ngram_sums import MEAN, UNIT, with_ngram_sums
-from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.ngram_sums import SCATTER, Subwords, add_ngrams, as_one_batch, ngram_totals
 from ffjax.storage.norms import read_vectors
 from ffjax.storage.word_sums import sum_of_word, sums_of_words
 from ffjax.strings.byte_views import ByteViews
@@ -50,12 +51,55 @@ def with_oov_words(
     the mean of the n-grams' rows, and not their sum at unit length.
     """
     data, lengths = jnp.asarray(strings.bytes), jnp.asarray(strings.lengths)
-    words = Words(data, None, lengths)
+    words = Words(data, None, jnp.where(found, -1, lengths))
     bow, eow = (marker.encode() for marker in vocab.markers)
     storage, offset = storage.ngram_rows(vocab.n_word_rows)
     subwords = Subwords(data.shape[1], offset, bow, eow)
-    mode = MEAN if means else UNIT
-    return with_ngram_sums(vectors, found, storage, vocab.subword_indexer, words, subwords, mode)
+    # Inside `shard_map` a gradient must vary over devices as its argument does.
+    args = varying_together((vectors, found, storage, vocab.subword_indexer, words))
+    return _with_sums(*args, subwords, means)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(5, 6))
+def _with_sums(
+    vectors: Array, found: Array, storage: Any, indexer: Any, words: Any, subwords: Any, means: bool
+) -> tuple[Array, Array]:
+    """As `with_oov_words`: writes the vectors of a block while they are in the cache."""
+
+    def forward(storage: Storage, indexer: Any, words: Words, rows: Any) -> tuple[Array, Array]:
+        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+            vectors, exist, counts = rows
+            exist = exist.at[positions].max(n > 0, **SCATTER)
+            if counts is not None:
+                counts = counts.at[positions].add(n, **SCATTER)
+                n = jnp.take(counts, positions, mode="clip")
+            new = _vectors_of(storage.finish_sum(total), n, means).astype(vectors.dtype)
+            return vectors.at[positions].set(new, **SCATTER), exist, counts
+
+        rows = *rows, jnp.zeros(len(words.lengths), jnp.int32) if means else None
+        return add_ngrams(storage, indexer, words, subwords, rows, write)[:2]
+
+    return as_one_batch(forward, storage, indexer, words, (vectors, found))
+
+
+@_with_sums.defjvp
+def _(subwords: Subwords, means: bool, primals: Any, tangents: Any) -> Any:
+    vectors, found, storage, indexer, words = primals
+
+    def replaced(vectors: Array, leaves: Any) -> tuple[Array, Array]:
+        rows = with_float_leaves(storage, leaves)
+        sums, counts = ngram_totals(rows, indexer, words, subwords)
+        new = _vectors_of(sums, counts, means).astype(vectors.dtype)
+        return jnp.where(found[:, None], vectors, new), found | (counts > 0)
+
+    values = vectors, float_leaves(storage)
+    return jax.jvp(replaced, values, (tangents[0], float_leaves(tangents[2])))
+
+
+def _vectors_of(sums: Array, counts: Array, means: bool) -> Array:
+    if means:
+        return sums / jnp.maximum(counts, 1)[:, None].astype(sums.dtype)
+    return normalize(sums)[0]
 
 
 @partial(jax.jit, static_argnames="unnormalize")

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from ffjax._internal.arrays import host_view
+from ffjax._internal.arrays import all_on_host
 
 # Numbers of rows, times the storage's `host_cost`, that a search multiplies in 60 ms, and that are
 # read or added up for words in 20 ms. An unknown word has about so many n-grams.
@@ -29,8 +29,3 @@ def in_numpy(work: float | int, limit: int, *trees: Any) -> bool:
             f"the environment variable FFJAX_COMPILE: expected always or never, got {choice!r}."
         )
     return work <= limit and jax.default_backend() == "cpu" and all_on_host(*trees)
-
-
-def all_on_host(*trees: Any) -> bool:
-    """Whether NumPy sees the arrays without a copy."""
-    return all(host_view(leaf) is not None for leaf in jax.tree.leaves(trees))

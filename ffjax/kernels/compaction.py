@@ -17,12 +17,7 @@ def n_slots(n_characters: int, min_n: int, max_n: int) -> int:
 
 
 def move_left(values: Array, keep: Array) -> Array:
-    """The values to keep at the front of each column, in order, followed by zeros.
-
-    Args:
-        values: numbers `[..., slots, batch]`.
-        keep: which of them to keep, bool `[slots, batch]`.
-    """
+    """The values `[..., slots, batch]` to keep at the front of each column, followed by zeros."""
     slots, batch = keep.shape
     zero = jnp.zeros((), values.dtype)
     if slots < 2:

@@ -23,16 +23,8 @@ def gather_sum(
 ) -> Float32[Array, "*batch dims"]:
     """Adds the rows named in each line of `ids`, in float32; ids below zero add nothing.
 
-    In a line with ids below zero, an infinity in the row of its highest id becomes NaN.
-
-    Args:
-        gather: gives the rows `[*batch, dims]` for ids `[*batch]`, clipped into range.
-        ids: rows to add for each item, -1 to fill up, shape `[*batch, slots]`.
-        dims: columns of each row.
-        unroll: slots of one step of the compiled loop.
-
-    Returns:
-        The sums, shape `[*batch, dims]`; zeros for an item without rows.
+    `gather` gives the rows of ids, clipped into range. In a line with ids below zero, an infinity
+    in the row of its highest id becomes NaN.
     """
     # A slot to fill up reads a row that its line has, times zero: a product is compiled to vector
     # instructions, which a choice is not. The row's number stands there as its complement.

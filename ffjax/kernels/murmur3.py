@@ -32,12 +32,9 @@ def start(seed: Any, like: Any) -> State:
 
 
 def absorb(state: State, words: Sequence[Any], full: Any) -> State:
-    """The state after one more block.
+    """The state after one more block: four uint32 arrays, little endian, padded with zeros.
 
-    Args:
-        state: the state so far.
-        words: the block as four uint32 arrays, little endian, padded with zeros.
-        full: uint32 array, all ones where the block has 16 bytes, zero where it has fewer.
+    `full` (uint32) is all ones where the block has 16 bytes, zero where it has fewer.
     """
     h1, h2 = state
     h1 = _xor(h1, multiply_64(_rotate(multiply_64((words[0], words[1]), C1), 31), C2))
@@ -59,16 +56,7 @@ def finish(state: State, size: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def murmur3_spans(data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
-    """The hashes of texts in a buffer, in NumPy.
-
-    Args:
-        data: the buffer, uint8.
-        begins: where each text begins.
-        sizes: its bytes.
-        seed: 0 to `2**32 - 1`.
-
-    Returns:
-        uint32 `[n, 4]`, the four quarters of each hash, lowest first.
+    """The hashes of texts in a buffer, in NumPy: uint32 `[n, 4]`, the lowest quarters first.
 
     Example:
         >>> data = np.frombuffer(b"<tea>", np.uint8)

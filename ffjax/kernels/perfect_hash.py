@@ -34,7 +34,7 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import fori_loop, while_loop
 from ffjax._internal.pytree import value
-from ffjax.kernels.perfect_hash_numpy import duplicates, key_of, place, slot_of
+from ffjax.kernels.perfect_hash_numpy import duplicates, key_of, place
 from ffjax.kernels.siphash import (
     CHUNK,
     chunks_of,
@@ -43,6 +43,7 @@ from ffjax.kernels.siphash import (
     hash_spans,
     hash_words,
     low_bytes,
+    slot_of,
     words_of,
 )
 
@@ -59,13 +60,7 @@ _COLUMNS = 512
 
 @value()
 class HashTable:
-    """Byte strings to their numbers; the shapes of its arrays follow from the number of strings.
-
-    Attributes:
-        key: The key of the hash.
-        factors: The multiplier of each bucket, which gives its strings different slots.
-        rows: Numbers of strings, by slot.
-    """
+    """Byte strings to their numbers; the shapes of its arrays follow from the number of strings."""
 
     key: UInt32[AnyArray, "2"]
     factors: UInt32[AnyArray, " n_buckets"]
@@ -73,18 +68,7 @@ class HashTable:
 
     @classmethod
     def build(cls, data: np.ndarray, offsets: np.ndarray, *, what: str = "words") -> "HashTable":
-        """Builds the table of all strings of a buffer, on the host.
-
-        Args:
-            data: The bytes of the strings, one after the other, uint8.
-            offsets: Where each string starts, and where the last one ends.
-            what: What an error calls the strings.
-
-        Returns:
-            The table, its arrays NumPy arrays.
-
-        Raises:
-            ValueError: Two strings are equal.
+        """Builds the table of all strings of a buffer, on the host; an error if two are equal.
 
         Example:
             >>> data = np.frombuffer(b"anorange", np.uint8)
@@ -127,14 +111,9 @@ def find(
     """The number of each string of a padded batch in the table of `HashTable.build`, or -1.
 
     Compile it, since single operations are slow. A string costs what its own bytes cost, whatever
-    the width of the batch; batches of up to 16 bytes are found without loops.
-
-    Args:
-        table: the hash table.
-        data: the bytes of its strings; at least 4 bytes follow the last string.
-        offsets: where each of them starts, and where the last one ends.
-        strings: the strings to find; bytes after a string are not read.
-        lengths: bytes in use. Rows with a negative length, or one over the width, are not found.
+    the width of the batch; batches of up to 16 bytes are found without loops. At least 4 bytes
+    follow the last string of `data`. Strings with a negative length, or one over the width, are not
+    found.
 
     Examples:
         >>> import ffjax

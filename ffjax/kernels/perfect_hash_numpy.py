@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from ffjax._internal.arrays import padded_size
-from ffjax.kernels.siphash import hash_spans
+from ffjax.kernels.siphash import hash_spans, slot_of
 from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 
 # More strings than this meet in a bucket in one of 10**10 tables of a million strings, or if some
@@ -19,25 +19,6 @@ _MOST = 20
 _TRIALS = 4096
 # 2**64 and 2**32 over the golden ratio.
 _HASH_KEY, _FACTOR = np.uint64(0x9E3779B97F4A7C15), 0x9E3779B9
-
-
-def slot_of(half: Any, factor: Any, n_slots: int) -> Any:
-    """The slot of a string, for NumPy and JAX alike: the upper bits of a product modulo 2**32.
-
-    Args:
-        half: The second half of the string's hash.
-        factor: The factor of its bucket.
-        n_slots: The number of slots, a power of two.
-
-    Returns:
-        A number below `n_slots`, as `uint32`.
-
-    Example:
-        >>> slot_of(np.array([2**31 + 1], np.uint32), np.array([3], np.uint32), 4)
-        array([2], dtype=uint32)
-    """
-    # Odd halves have inverses. Two shifts, since a shift by 32 (one slot) is not defined.
-    return (((half | 1) * factor) >> 1) >> (32 - n_slots.bit_length())
 
 
 def key_of(digest: bytes, attempt: int) -> np.ndarray:
@@ -60,12 +41,7 @@ def place(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
     slot is computed, so these strings take the remaining slots in order: in a vocabulary sorted by
     frequency the rows of frequent words lie close together.
 
-    Args:
-        first: The first half of each string's hash.
-        second: The second half.
-
-    Returns:
-        `factors` and `rows`, or `None` when hashes are equal, or a bucket is too full.
+    Returns `factors` and `rows`, or `None` when hashes are equal, or a bucket is too full.
 
     Example:
         >>> first, second = np.array([1, 6, 8], np.uint32), np.array([3, 5, 2**31], np.uint32)

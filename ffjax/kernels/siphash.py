@@ -12,7 +12,7 @@ chain of dependent steps, and the program for short strings does for the chunks 
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,12 +40,8 @@ def hash_words(
 ) -> tuple[UInt32[Array, "*batch"], UInt32[Array, "*batch"]]:
     """Both halves of the hash of strings, in straight-line compiled code.
 
-    Args:
-        words: the strings' bytes, four to a little-endian uint32; bytes after a string are not
-            read.
-        lengths: bytes in each string; lengths that do not fit `words` give any value.
-        key: the key `(k0, k1)`.
-        rounds: SipHash rounds for a word and at the end, for comparison with published values.
+    Words are little-endian uint32; bytes after a string are not read, and lengths that do not fit
+    `words` give any value. `rounds` (for a word, at the end) are for known answers of the hash.
     """
     n_words = CHUNK // 4
     # 0 for all strings, as an array: around a loop XLA would make a kernel of each scalar.
@@ -108,12 +104,7 @@ def hash_spans(
 ) -> tuple[UInt32[np.ndarray, " n"], UInt32[np.ndarray, " n"]]:
     """Both halves of the hash of strings that lie in one buffer, on the host.
 
-    Args:
-        data: the buffer; at least 4 bytes follow the last string.
-        starts: where each string begins.
-        lengths: its bytes; negative counts as 0.
-        key: the key `(k0, k1)`.
-        rounds: as in `hash_words`.
+    At least 4 bytes follow the last string; negative lengths count as 0.
     """
     words, key = words_at(data), np.asarray(key)
     out = np.empty((2, len(starts)), np.uint32)
@@ -189,6 +180,15 @@ def _hash_spans(
 
 
 # From here on NumPy and JAX share the code. Augmented assignments work in place on NumPy arrays.
+
+
+def slot_of(half: Any, factor: Any, n_slots: int) -> Any:
+    """The slot of a string in a hash table: the upper bits of a product modulo 2**32.
+
+    `half` is the second half of its hash, `factor` that of its bucket; both are uint32.
+    """
+    # Odd halves have inverses. Two shifts, since a shift by 32 (one slot) is not defined.
+    return (((half | 1) * factor) >> 1) >> (32 - n_slots.bit_length())
 
 
 def _start(key: AnyArray, number: A) -> State:

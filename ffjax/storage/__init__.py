@@ -7,6 +7,6 @@ from ffjax.storage.base import Storage as Storage
 from ffjax.storage.composed import ComposedArray as ComposedArray
 from ffjax.storage.dense import NdArray as NdArray
 from ffjax.storage.int8 import Int8Array as Int8Array
-from ffjax.storage.pq import PQ as PQ
+from ffjax.storage.product_quantized import PQ as PQ
 from ffjax.storage.product_quantized import QuantizedArray as QuantizedArray
 from ffjax.storage.sharded import ShardedArray as ShardedArray

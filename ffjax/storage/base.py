@@ -25,6 +25,7 @@ from ffjax._internal.arguments import check_out, row_key
 from ffjax._internal.arrays import (
     AnyArray,
     aligned_empty,
+    all_on_host,
     host_view,
     is_mapped,
     release_pages,
@@ -160,7 +161,7 @@ class Storage(Chunk, SnapshotValue):
     @property
     def on_host(self) -> bool:
         """Whether the host reads rows without a copy from another device."""
-        return all(host_view(leaf) is not None for leaf in jax.tree.leaves(self))
+        return all_on_host(self)
 
     @property
     def reads_on_host(self) -> bool:

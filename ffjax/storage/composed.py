@@ -36,8 +36,7 @@ from ffjax.storage.base import (
     written,
 )
 from ffjax.storage.dense import unplaced
-from ffjax.storage.ngram_sums import MEAN_WITH_WORD, with_ngram_sums
-from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.storage.sharded import ShardedArray
 from ffjax.storage.word_sums import HOST_WORDS, NgramRows, compose
 from ffjax.strings.string_table import StringTable
@@ -142,7 +141,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         if self.indexer is not None and self.ngrams is not None:
             table = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
             args = self.ngrams, self.indexer, table_words(*table, flat), Subwords(self.width, 0)
-            means, _ = with_ngram_sums(means, jnp.zeros(flat.shape, bool), *args, MEAN_WITH_WORD)
+            sums, counts = ngram_totals(*args)
+            means = (means + sums) / (counts + 1)[:, None].astype(jnp.float32)
         return means.reshape(*words.shape, self.shape[1])
 
     def partial_sum(self, ids: Slots) -> Vectors:
@@ -216,9 +216,9 @@ class ComposedArray(Storage, kind="ComposedArray"):
         units = np.empty((len(words), self.shape[1]), np.float32)
         norms = np.empty(len(words), np.float32)
         with jax.ensure_compile_time_eval():  # these rows are not arguments of a traced function
-            for block in compose(self.word_rows, self._word_ngrams(), words):
-                at = np.searchsorted(words, block.words)
-                units[at], norms[at] = block.units, block.norms
+            for block, *vectors in compose(self.word_rows, self._word_ngrams(), words):
+                at = np.searchsorted(words, block)
+                units[at], norms[at] = vectors
         return units[index], norms[index]
 
     def lengths(self, key: Any) -> Any:

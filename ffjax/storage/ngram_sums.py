@@ -1,7 +1,11 @@
 """The sums of the rows of words' n-grams in compiled code, and their derivatives.
 
-The n-grams come in tiles (`ngram_tiles`), and each step of the loop over them writes the vectors of
-the sums so far.
+    the requested words, ordered by their lengths        a sort of one integer a word
+      for a block of words, the n-grams of 16 starts     one loop over blocks and starts
+        their rows, eight of each word a step            a loop
+
+Words of a block have similar lengths, so few slots are empty, and memory is that of a block
+whatever the batch. Each kernel takes time to compile, so blocks and starts share a loop.
 
 Derivatives cannot go through loops whose steps depend on the data, so they are written here. Sums
 are linear in what is summed: their tangents are a loop over the same n-grams, and their gradients
@@ -16,202 +20,64 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
-from jax.custom_batching import custom_vmap
+from jax.custom_batching import custom_vmap, sequential_vmap
 
-from ffjax._internal.jax_compat import varying_together
-from ffjax.kernels.ngram_hashes import Words
-from ffjax.kernels.normalize import normalize
+from ffjax._internal.jax_compat import varying_together, while_loop
+from ffjax.kernels.ngram_hashes import STARTS, Words
+from ffjax.kernels.siphash import computed_once
 from ffjax.storage.base import Storage, float_leaves, with_float_leaves
-from ffjax.storage.ngram_tiles import Subwords, Tile, all_ids, block_size, over_tiles
-from ffjax.vocab.ngrams.base import NgramIndexer
+from ffjax.vocab.ngrams.base import NgramIndexer, packed_ids
 
 C = TypeVar("C")
 
-# What becomes of a sum of rows.
-UNIT, MEAN, MEAN_WITH_WORD = "unit", "mean", "mean with word"
+# Words of a block. On a CPU their vectors should stay in the cache while rows are added to them; a
+# GPU waits for the host at each step of a loop, so it gets few and large blocks.
+_BLOCK_WORDS = {"cpu": 512}
+_LARGE_BLOCK_WORDS = 1 << 15
+# Of words of more bytes than this a block has fewer, so that its n-grams take no more memory.
+_BLOCK_WIDTH = 64
+# Rows of each word that are added in one step.
+_ROWS_AT_ONCE = 8
+# The key after those of all requested words.
+_NO_WORD = np.uint32(2**32 - 1)
 # Positions beyond a batch stand for no word.
-_SCATTER: Any = {"mode": "drop", "unique_indices": True, "wrap_negative_indices": False}
+SCATTER: Any = {"mode": "drop", "unique_indices": True, "wrap_negative_indices": False}
 
 
-def with_ngram_sums(
-    vectors: Array,
-    found: Array,
-    storage: Storage,
-    indexer: NgramIndexer,
-    words: Words,
-    subwords: Subwords,
-    mode: str,
-) -> tuple[Array, Array]:
-    """Gives words that have not been found the vectors that the rows of their n-grams add up to.
+class Subwords(NamedTuple):
+    """How the n-grams of words are taken; hashable.
 
-    `mode` is `UNIT` for sums at unit length, `MEAN` for means of rows, or `MEAN_WITH_WORD` for
-    means of the word's vector and the rows. Returns the vectors `[batch, dims]`, and which words
-    have been found now.
+    Attributes:
+        width: bytes in the longest word there can be.
+        offset: the row of the first n-gram.
+        bow: the marker before a word.
+        eow: the marker after it.
     """
-    words = words._replace(lengths=jnp.where(found, -1, words.lengths))
-    # Inside `shard_map` a gradient must vary over devices as its argument does.
-    args = varying_together((vectors, found, storage, indexer, words))
-    return _with_ngram_sums(*args, subwords, mode)
 
+    width: int
+    offset: int
+    bow: bytes = b"<"
+    eow: bytes = b">"
 
-@partial(jax.custom_jvp, nondiff_argnums=(5, 6))
-def _with_ngram_sums(
-    vectors: Array, found: Array, storage: Any, indexer: Any, words: Words, subwords: Any, mode: str
-) -> tuple[Array, Array]:
-    def forward(storage: Storage, indexer: Any, words: Words, batch: Any) -> tuple[Array, Array]:
-        vectors, found = batch
-        counts = None if mode == UNIT else jnp.zeros(len(found), jnp.int32)
-
-        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
-            new, found, counts = rows
-            word, count = None, n
-            if counts is not None:
-                counts = _add(counts, positions, n)
-                count = jnp.take(counts, positions, mode="clip")
-            if mode == MEAN_WITH_WORD:
-                word = jnp.take(vectors, positions, axis=0, mode="clip")
-            new = _set(new, positions, _finish(storage, total, count, word, mode).astype(new.dtype))
-            return new, found.at[positions].max(n > 0, **_SCATTER), counts
-
-        return _sums(storage, indexer, words, subwords, (vectors, found, counts), write)[:2]
-
-    return _as_one_batch(forward, storage, indexer, words, (vectors, found))
-
-
-@_with_ngram_sums.defjvp
-def _(subwords: Subwords, mode: str, primals: Any, tangents: Any) -> Any:
-    vectors, found, storage, indexer, words = primals
-
-    def replaced(vectors: Array, leaves: Any) -> tuple[Array, Array]:
-        rows = with_float_leaves(storage, leaves)
-        totals, counts = _totals(rows, indexer, words, subwords)
-        new = _finish(rows, totals, counts, vectors if mode == MEAN_WITH_WORD else None, mode)
-        vectors = jnp.where(found[:, None], vectors, new.astype(vectors.dtype))
-        return vectors, found | (counts > 0)
-
-    values = vectors, float_leaves(storage)
-    directions = tangents[0], float_leaves(tangents[2])
-    return jax.jvp(replaced, values, directions)
-
-
-def _finish(storage: Storage, total: Array, counts: Array, word: Array | None, mode: str) -> Array:
-    total = storage.finish_sum(total)
-    if mode == UNIT:
-        return normalize(total)[0]
-    if word is not None:
-        total, counts = total + word.astype(jnp.float32), counts + 1
-    return total / jnp.maximum(counts, 1)[:, None].astype(total.dtype)
+    @property
+    def marked(self) -> int:
+        """Bytes in the longest word with its markers."""
+        return self.width + len(self.bow) + len(self.eow)
 
 
 def ngram_totals(
     storage: Storage, indexer: NgramIndexer, words: Words, subwords: Subwords
 ) -> tuple[Array, Array]:
     """The sums of the rows of words' n-grams, `[batch, dims]`, and how many each word has."""
+    # Inside `shard_map` a gradient must vary over devices as its argument does.
+    storage, indexer, words = varying_together((storage, indexer, words))
     totals, counts = _totals(storage, indexer, words, subwords)
     return storage.finish_sum(totals), counts.astype(jnp.int32)
 
 
-def _batch_totals(storage: Any, indexer: Any, words: Words, subwords: Subwords) -> Any:
-    """The sums of words' n-grams before `finish_sum`, and how many each word has."""
-
-    def totals(storage: Any, indexer: Any, words: Words, _: None) -> tuple[Array, Array]:
-        n = len(words.lengths)
-        empty = jnp.zeros((n, *_total_shape(storage, 1)[1:]), jnp.float32)
-        rows = empty, jnp.zeros(n, jnp.int32)
-
-        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
-            return _set(rows[0], positions, total), _add(rows[1], positions, n)
-
-        totals, counts = _sums(storage, indexer, words, subwords, rows, write)
-        return totals, counts.astype(jnp.float32)  # which have tangents like any other
-
-    return _as_one_batch(totals, storage, indexer, words, None)
-
-
-_totals = jax.custom_jvp(_batch_totals, nondiff_argnums=(3,))
-
-
-@_totals.defjvp
-def _(subwords: Subwords, primals: Any, tangents: Any) -> Any:
-    storage, indexer, words = primals
-    out = totals, counts = _totals(storage, indexer, words, subwords)
-    if storage.sums_are_linear:
-        storage = lax.stop_gradient(storage)
-
-    def solve(_: Any, right_side: Any) -> Any:
-        direction, start = right_side
-        rows = _Direction(storage, direction)
-        return direction, start + _batch_totals(rows, indexer, words, subwords)[0]
-
-    def transposed(_: Any, right_side: Any) -> Any:
-        gradient, cotangents = right_side
-        add = partial(_add_gradient, subwords)
-        batch = gradient, cotangents
-        return _as_one_batch(add, storage, indexer, words, batch, joins=False), cotangents
-
-    def matvec(right_side: Any) -> Any:
-        """What the other two solve for, in operations of JAX: for derivatives of these only."""
-        direction, start = right_side
-        if storage.sums_are_linear:
-            return right_side
-        ids = all_ids(indexer, words, subwords)
-        return direction, start - _Direction(storage, direction).partial_sum(ids)
-
-    # Narrow rows too are added up in float32.
-    direction = tuple(leaf.astype(jnp.float32) for leaf in float_leaves(tangents[0]))
-    right_side = _linked(varying_together((direction, jnp.zeros_like(totals))), storage)
-    solution = lax.custom_linear_solve(matvec, right_side, solve, transposed)
-    _, tangent = _linked(solution, storage)
-    return out, (tangent, jnp.zeros_like(counts))
-
-
-def _linked(tree: Any, storage: Storage) -> Any:
-    """The leaves as if each depended on all, since JAX differentiates a solve by all or none."""
-
-    def empty_sum(tree: Any) -> Any:
-        return sum(leaf[:0].sum(dtype=jnp.float32) for leaf in float_leaves(tree))
-
-    nothing = empty_sum(tree) * (1 + empty_sum(storage))
-    return jax.tree.map(lambda leaf: leaf + nothing, tree)
-
-
-class _Direction(NamedTuple):
-    """Sums of rows along a direction of the leaves of floats of a storage."""
-
-    storage: Storage
-    direction: tuple[Array, ...]
-
-    def partial_sum(self, ids: Array) -> Array:
-        leaves = float_leaves(self.storage)
-        direction = [x.astype(leaf.dtype) for x, leaf in zip(self.direction, leaves, strict=True)]
-
-        def partial_sum(leaves: Any) -> Array:
-            return with_float_leaves(self.storage, leaves).partial_sum(ids)
-
-        return jax.jvp(partial_sum, (leaves,), (direction,))[1]
-
-
-def _add_gradient(
-    subwords: Subwords, storage: Storage, indexer: Any, words: Words, batch: Any
-) -> Any:
-    """Adds the cotangents of words' sums to a gradient, float32 for each leaf of floats.
-
-    What `jax.grad` makes of a sum of rows is an array like the whole storage for each step of the
-    sum. Here one such array is added to.
-    """
-    gradient, cotangents = batch
-
-    def add_tile(gradient: Any, tile: Tile) -> Any:
-        incoming = jnp.take(cotangents, tile.positions, axis=0, mode="fill", fill_value=0)
-        return tile.over_steps(
-            lambda _, ids, gradient: storage.add_gradient(gradient, ids.T, incoming), gradient
-        )
-
-    return over_tiles(indexer, words, subwords, gradient, add_tile)
-
-
-def _sums(
+def add_ngrams(
     storage: Any,
     indexer: NgramIndexer,
     words: Words,
@@ -224,33 +90,27 @@ def _sums(
     def add(is_first: Array, ids: Array, total: Array) -> Array:
         return jnp.where(is_first, 0, total) + storage.partial_sum(ids.T)
 
-    def add_tile(state: tuple[Array, C], tile: Tile) -> tuple[Array, C]:
+    def add_tile(state: Any, positions: Array, ids: Array, over_steps: Any) -> Any:
         total, rows = state
-        total = tile.over_steps(add, total)
-        n = (tile.ids >= 0).sum((0, 1), dtype=jnp.int32)
-        return total, write(rows, tile.positions, total, n)
+        total = over_steps(add, total)
+        n = (ids >= 0).sum((0, 1), dtype=jnp.int32)
+        return total, write(rows, positions, total, n)
 
-    n = block_size(len(words.lengths), subwords)
-    total = jnp.zeros(_total_shape(storage, n), jnp.float32)
-    return over_tiles(indexer, words, subwords, (total, rows), add_tile)[1]
+    size = _block_size(len(words.lengths), subwords)
+    total = jnp.zeros((size, storage.shape[1]), jnp.float32)
+    return _over_tiles(indexer, words, subwords, (total, rows), add_tile)[1]
 
 
-def _as_one_batch(work: Callable[..., Any], *args: Any, joins: bool = True) -> Any:
-    """`work(storage, indexer, words, batch)`, which under `vmap` over words alone runs once.
-
-    All words are one batch then, if `work` `joins` them. Left to itself, `vmap` would turn each
-    choice in the loops into doing both.
-    """
+def as_one_batch(work: Callable[..., Any], *args: Any) -> Any:
+    """`work(storage, indexer, words, rows)`; under `vmap` over words, all are one batch."""
     call = custom_vmap(work)
 
     @call.def_vmap
     def _(size: int, mapped: Any, *args: Any) -> tuple[Any, Any]:
-        if not joins or any(jax.tree.leaves(mapped[:2])):
-
-            def call_one(i: Array) -> Any:
-                return call(*jax.tree.map(lambda x, many: x[i] if many else x, args, tuple(mapped)))
-
-            out = lax.map(call_one, jnp.arange(size, dtype=jnp.int32))
+        # Left to itself, `vmap` would turn each choice in the loops into doing both.
+        if any(jax.tree.leaves(mapped[:2])):
+            axes = jax.tree.map(lambda is_mapped: 0 if is_mapped else None, tuple(mapped))
+            out = jax.vmap(sequential_vmap(work), axes)(*args)
         else:
             out = call(*args[:2], *_joined(size, mapped[2:], args[2:]))
             out = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), out)
@@ -278,13 +138,213 @@ def _joined(size: int, mapped: Any, args: Any) -> Any:
     return words, jax.tree.map(join, args[1], mapped[1])
 
 
-def _set(rows: Array, positions: Array, new: Array) -> Array:
-    return rows.at[positions].set(new, **_SCATTER)
+def _add_up(storage: Any, indexer: Any, words: Words, subwords: Subwords) -> tuple[Array, Array]:
+    """The sums of words' n-grams before `finish_sum`, and how many each word has."""
+
+    def totals(storage: Any, indexer: Any, words: Words, _: None) -> tuple[Array, Array]:
+        def write(rows: Any, positions: Array, total: Array, n: Array) -> Any:
+            sums, counts = rows
+            return sums.at[positions].set(total, **SCATTER), counts.at[positions].add(n, **SCATTER)
+
+        batch = len(words.lengths)
+        rows = jnp.zeros((batch, storage.shape[1]), jnp.float32), jnp.zeros(batch, jnp.int32)
+        sums, counts = add_ngrams(storage, indexer, words, subwords, rows, write)
+        return sums, counts.astype(jnp.float32)  # which have tangents like any other
+
+    return as_one_batch(totals, storage, indexer, words, None)
 
 
-def _add(numbers: Array, positions: Array, new: Array) -> Array:
-    return numbers.at[positions].add(new, **_SCATTER)
+_totals = jax.custom_jvp(_add_up, nondiff_argnums=(3,))
 
 
-def _total_shape(storage: Any, n: int) -> tuple[int, ...]:
-    return jax.eval_shape(storage.partial_sum, jax.ShapeDtypeStruct((n, 1), jnp.int32)).shape
+@_totals.defjvp
+def _(subwords: Subwords, primals: Any, tangents: Any) -> Any:
+    storage, indexer, words = primals
+    out = totals, counts = _totals(storage, indexer, words, subwords)
+    if storage.sums_are_linear:
+        storage = lax.stop_gradient(storage)
+
+    def solve(_: Any, right_side: Any) -> Any:
+        direction, start = right_side
+        rows = _Direction(storage, direction)
+        return direction, start + _add_up(rows, indexer, words, subwords)[0]
+
+    def transposed(_: Any, right_side: Any) -> Any:
+        gradient, cotangents = right_side
+        add = sequential_vmap(partial(_add_gradient, subwords))
+        return add(storage, indexer, words, gradient, cotangents), cotangents
+
+    def matvec(right_side: Any) -> Any:
+        """What the other two solve for, in operations of JAX: for derivatives of these only."""
+        direction, start = right_side
+        if storage.sums_are_linear:
+            return right_side
+        ids = packed_ids(indexer, words, subwords.width, subwords.bow, subwords.eow)
+        ids = jnp.where(ids < 0, -1, ids + subwords.offset)
+        return direction, start - _Direction(storage, direction).partial_sum(ids)
+
+    # Narrow rows too are added up in float32.
+    direction = tuple(leaf.astype(jnp.float32) for leaf in float_leaves(tangents[0]))
+    right_side = _linked(varying_together((direction, jnp.zeros_like(totals))), storage)
+    solution = lax.custom_linear_solve(matvec, right_side, solve, transposed)
+    _, tangent = _linked(solution, storage)
+    return out, (tangent, jnp.zeros_like(counts))
+
+
+def _linked(tree: Any, storage: Storage) -> Any:
+    """The leaves as if each depended on all, since JAX differentiates a solve by all or none."""
+
+    def empty_sum(tree: Any) -> Any:
+        return sum(leaf[:0].sum(dtype=jnp.float32) for leaf in float_leaves(tree))
+
+    nothing = empty_sum(tree) * (1 + empty_sum(storage))
+    return jax.tree.map(lambda leaf: leaf + nothing, tree)
+
+
+class _Direction(NamedTuple):
+    """Sums of rows along a direction of the leaves of floats of a storage."""
+
+    storage: Storage
+    direction: tuple[Array, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.storage.shape
+
+    def partial_sum(self, ids: Array) -> Array:
+        leaves = float_leaves(self.storage)
+        direction = [x.astype(leaf.dtype) for x, leaf in zip(self.direction, leaves, strict=True)]
+
+        def partial_sum(leaves: Any) -> Array:
+            return with_float_leaves(self.storage, leaves).partial_sum(ids)
+
+        return jax.jvp(partial_sum, (leaves,), (direction,))[1]
+
+
+def _add_gradient(
+    subwords: Subwords, storage: Storage, indexer: Any, words: Words, gradient: Any, incoming: Array
+) -> Any:
+    """Adds the cotangents of words' sums to a gradient, float32 for each leaf of floats.
+
+    What `jax.grad` makes of a sum of rows is an array like the whole storage for each step of the
+    sum. Here one such array is added to.
+    """
+
+    def add_tile(gradient: Any, positions: Array, ids: Array, over_steps: Any) -> Any:
+        cotangents = jnp.take(incoming, positions, axis=0, mode="fill", fill_value=0)
+
+        def add(_: Array, ids: Array, gradient: Any) -> Any:
+            return storage.add_gradient(gradient, ids.T, cotangents)
+
+        return over_steps(add, gradient)
+
+    return _over_tiles(indexer, words, subwords, gradient, add_tile)
+
+
+def _block_size(n: int, subwords: Subwords) -> int:
+    """How many of `n` words are a block."""
+    block_words = _BLOCK_WORDS.get(jax.default_backend(), _LARGE_BLOCK_WORDS)
+    return min(n, max(1, block_words * _BLOCK_WIDTH // max(subwords.width, _BLOCK_WIDTH)))
+
+
+def _over_tiles(
+    indexer: NgramIndexer,
+    words: Words,
+    subwords: Subwords,
+    carry: C,
+    add_tile: Callable[[C, Array, Array, Callable], C],
+) -> C:
+    """Calls `carry = add_tile(carry, positions, ids, over_steps)` for each tile.
+
+    A tile has the n-grams that start in the same `STARTS` bytes of a block of words: the words'
+    positions in the batch, beyond it after the last word; and the rows of the n-grams, -1 for none,
+    `[starts + 1, slots, words]`. `over_steps(add, x)` calls `x = add(is_first, ids, x)` for each
+    step of `_ROWS_AT_ONCE` slots that has rows, and for the first.
+    """
+    n, width = len(words.lengths), subwords.width
+    if not n or not subwords.marked:
+        return carry
+    size, data = _block_size(n, subwords), words.data.reshape(-1)
+    order, steps = _slot_order(indexer, subwords.marked)
+    number_bits = max(n - 1, 1).bit_length()
+    longest = min((1 << (32 - number_bits)) - 2, width)
+    # Keys of the words, the longest first, and then at least a block of `_NO_WORD`: a word's number
+    # is in the lower bits, above it are the bytes it is short of `longest`.
+    short = (longest - jnp.clip(words.lengths, 0, longest)).astype(jnp.uint32)
+    keys = short << number_bits | jnp.arange(n, dtype=jnp.uint32)
+    keys = jnp.where(words.lengths >= 0, keys, _NO_WORD)
+    keys = jnp.sort(jnp.pad(keys, (0, -n % size + size), constant_values=_NO_WORD))
+
+    def in_keys(block: Array) -> Array:
+        """Bytes in words, negative for no word; `longest` may stand for more."""
+        return longest - (block >> number_bits).astype(jnp.int32)
+
+    # The state of the loops is the first word of the block, the first start, and the next step,
+    # from 1: one array, since each is a kernel.
+    def remaining(at: Array) -> Array:
+        """Bytes from the first start to the end of the longest word, the first of its block."""
+        length = in_keys(lax.dynamic_index_in_dim(keys, at[0], keepdims=False))
+        length = length if longest == width else jnp.where(length < longest, length, width)
+        return length + (subwords.marked - width) - at[1]
+
+    def of_tile(state: tuple[Array, C]) -> tuple[Array, C]:
+        at, carry = state
+        block = lax.dynamic_slice_in_dim(keys, at[0], size)
+        index = (block & ((1 << number_bits) - 1)).astype(jnp.int32)
+        positions = jnp.where(block == _NO_WORD, n + np.arange(size, dtype=np.int32), index)
+        lengths = in_keys(block)
+        if longest < width:
+            lengths = jnp.minimum(jnp.take(words.lengths, positions, fill_value=-1), width)
+        block_words = Words(data, words.begin(index), lengths)
+        markers = subwords.bow, subwords.eow
+        ids = indexer.tile_ids(block_words, at[1], partial(remaining, at), width, *markers)
+        ids = jnp.where(ids < 0, -1, ids + subwords.offset)
+        # A start without n-grams, to fill up with.
+        ids = computed_once(jnp.pad(ids, ((0, 1), (0, 0), (0, 0)), constant_values=-1))
+        slot_ids = ids.reshape(-1, size)
+
+        def over_steps(add: Callable[[Array, Array, C], C], carry: C) -> C:
+            def has_rows(state: tuple[Array, C]) -> Array:
+                return state[0][2] <= jnp.take(steps, remaining(state[0]), mode="clip")
+
+            def step(state: tuple[Array, C]) -> tuple[Array, C]:
+                at, carry = state
+                first = (at[2] - 1) * _ROWS_AT_ONCE
+                slots = lax.dynamic_slice_in_dim(jnp.asarray(order), first, _ROWS_AT_ONCE)
+                ids = jnp.take(slot_ids, slots, axis=0, mode="clip")
+                # Of the state, since XLA makes a kernel of each scalar that a loop doesn't change.
+                is_first = (at[1] == 0) & (at[2] == 1)
+                return at + np.array([0, 0, 1], np.int32), add(is_first, ids, carry)
+
+            return while_loop(has_rows, step, (at, carry))[1]
+
+        carry = add_tile(carry, positions, ids, over_steps)
+        is_last = remaining(at) < STARTS + min(indexer.min_n, subwords.marked)
+        next_block = at * np.array([1, 0, 1], np.int32) + np.array([size, 0, 0], np.int32)
+        return jnp.where(is_last, next_block, at + np.array([0, STARTS, 0], np.int32)), carry
+
+    def has_words(state: tuple[Array, C]) -> Array:
+        return lax.dynamic_index_in_dim(keys, state[0][0], keepdims=False) != _NO_WORD
+
+    # Made of the keys, so that it varies over the devices of a `shard_map` as those do.
+    zero = 0 * keys[0].astype(jnp.int32)
+    return while_loop(has_words, of_tile, (jnp.stack([zero, zero, zero + 1]), carry))[1]
+
+
+def _slot_order(indexer: NgramIndexer, marked: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slots of a tile by where their n-grams end, and the steps for the bytes that remain.
+
+    So the n-grams of a short word of one-byte characters come first, without a gap.
+    """
+    extra, n_starts = indexer.extra_slots(), min(STARTS, max(marked, 1))
+    start, slot = np.divmod(np.arange(n_starts * indexer.slots(marked)), indexer.slots(marked))
+    longest = min(indexer.longest(marked), marked + 1)  # no word has longer n-grams
+    ends = start + longest - (slot - extra) // indexer.n_hashes
+    ends = np.where(slot < extra, 0, ends)  # the word itself, at the first start only
+    slots = np.flatnonzero((slot >= extra) | (start == 0))
+    slots = slots[np.argsort(ends[slots], kind="stable")]
+    n_valid = np.searchsorted(ends[slots], np.arange(ends.max() + 1), side="right")
+    fill = -len(slots) % _ROWS_AT_ONCE
+    # At least one, since the first step makes an end of the sums of the block before.
+    steps = np.maximum(-(-n_valid // _ROWS_AT_ONCE), 1).astype(np.int32)
+    return np.pad(slots, (0, fill), constant_values=len(start)).astype(np.int32), steps

@@ -19,8 +19,7 @@ from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.base import Storage
-from ffjax.storage.ngram_sums import ngram_totals
-from ffjax.storage.ngram_tiles import Subwords
+from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.base import NgramIndexer
@@ -35,16 +34,11 @@ _NARROWEST = 16
 _SHORT_CHARACTERS = 64
 _LONG_ROWS = 1 << 12
 
+WordSums = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 class NgramRows(NamedTuple):
-    """What the n-grams of a table's words add up to is made of.
-
-    Attributes:
-        storage: the rows of the n-grams.
-        offset: the row of the first n-gram.
-        table: the words.
-        indexer: which n-grams a word has.
-    """
+    """The n-grams of a table's words, and their rows in a storage, from row `offset` on."""
 
     storage: Storage
     offset: int
@@ -52,36 +46,8 @@ class NgramRows(NamedTuple):
     indexer: NgramIndexer
 
 
-class WordSums(NamedTuple):
-    """The sums of some words.
-
-    Attributes:
-        words: which words, int64 `[n]`.
-        sums: the sums of the rows of their n-grams, float32 `[n, dims]`.
-        counts: how many n-grams they have, int64 `[n]`.
-    """
-
-    words: Int[np.ndarray, " n"]
-    sums: Float32[np.ndarray, "n dims"]
-    counts: Int[np.ndarray, " n"]
-
-
-class ComposedWords(NamedTuple):
-    """The vectors of some words.
-
-    Attributes:
-        words: which words, int64 `[n]`.
-        units: their vectors at unit length, float32 `[n, dims]`.
-        norms: the lengths that they had, float32 `[n]`.
-    """
-
-    words: Int[np.ndarray, " n"]
-    units: Float32[np.ndarray, "n dims"]
-    norms: Float32[np.ndarray, " n"]
-
-
 def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSums]:
-    """Adds up the rows of words' n-grams, in blocks, in no particular order of the words.
+    """Adds up the rows of words' n-grams: `(words, sums, counts)` for blocks in any order.
 
     Rows on a device are added up in compiled code, one block while the caller uses the one before;
     of a memory map only the rows that are needed are read.
@@ -98,28 +64,25 @@ def ngram_sums(rows: NgramRows, words: Int[np.ndarray, " n"]) -> Iterator[WordSu
         block = words[begin : begin + HOST_WORDS]
         starts = offsets[block].astype(np.int64)
         views = ByteViews(rows.table.host_data, starts, offsets[block + 1] - starts)
-        yield WordSums(block, *sums_of_words(rows.storage, rows.offset, rows.indexer, views))
+        yield block, *sums_of_words(rows.storage, rows.offset, rows.indexer, views)
 
 
 def compose(
     word_rows: Storage, rows: NgramRows | None, words: Int[np.ndarray, " n"]
-) -> Iterator[ComposedWords]:
+) -> Iterator[WordSums]:
     """FastText's vectors of words: the means of their own rows and the rows of their n-grams.
 
-    Args:
-        word_rows: a row for each word of the table.
-        rows: the n-grams, or `None` if words have none.
-        words: numbers of words; their vectors come in no particular order.
+    Gives blocks `(words, units, norms)` in any order: vectors at unit length, and their norms.
     """
     if rows is None:
         blocks = (words[i : i + _PROGRAM_WORDS] for i in range(0, len(words), _PROGRAM_WORDS))
         for block in blocks:
-            yield ComposedWords(block, *unit_rows(_float_rows(word_rows, block)))
+            yield block, *unit_rows(_float_rows(word_rows, block))
         return
-    for block in ngram_sums(rows, words):
-        means = _float_rows(word_rows, block.words) + block.sums
-        means /= (block.counts + 1).astype(np.float32)[:, None]
-        yield ComposedWords(block.words, *unit_rows(means))
+    for block, sums, counts in ngram_sums(rows, words):
+        means = _float_rows(word_rows, block) + sums
+        means /= (counts + 1).astype(np.float32)[:, None]
+        yield block, *unit_rows(means)
 
 
 def _float_rows(word_rows: Storage, words: np.ndarray) -> np.ndarray:
@@ -145,7 +108,7 @@ def _sums_by_program(rows: NgramRows, words: np.ndarray, lengths: np.ndarray) ->
 
 def _fetched(words: np.ndarray, result: tuple[Array, Array]) -> WordSums:
     sums, counts = (np.asarray(array)[: len(words)] for array in result)
-    return WordSums(words, sums, counts)
+    return words, sums, counts
 
 
 @partial(jax.jit, static_argnames="subwords")
@@ -165,12 +128,7 @@ def sums_of_words(
 ) -> tuple[Float32[np.ndarray, "n dims"], Int[np.ndarray, " n"]]:
     """The sums of the rows of words' n-grams in NumPy, and how many n-grams each has.
 
-    Args:
-        storage: the rows of the n-grams.
-        offset: the row of the first n-gram.
-        indexer: which n-grams a word has.
-        words: the words.
-        markers: what is put before and after them.
+    Rows of n-grams begin at row `offset`; `markers` are put before and after each word.
     """
     marked = mark_words(words.data, words.starts, words.lengths, *markers)
     ids, splits = indexer.ragged_ids(*marked)

@@ -9,7 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.functional import lookup as functional
-from ffjax.storage import ngram_tiles
+from ffjax.storage import ngram_sums
 from tests import builders
 
 SUBWORDS = [kind for kind in builders.VOCABS if kind != "simple"]
@@ -44,7 +44,7 @@ def one_by_one(emb: ffjax.Embeddings, words: list[str]) -> tuple[np.ndarray, lis
 )
 @pytest.mark.usefixtures("as_users_see")  # checks of annotations would take most of the time
 def test_blocks_of_words_of_all_lengths(kinds):
-    assert ngram_tiles._BLOCK_WORDS["cpu"] < N_WORDS // 2
+    assert ngram_sums._BLOCK_WORDS["cpu"] < N_WORDS // 2
     emb = builders.embeddings(*kinds)
     words = words_of_all_lengths(N_WORDS)
     vectors, found = ffjax.embed(emb, ffjax.pack(words))

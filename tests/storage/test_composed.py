@@ -169,12 +169,12 @@ def test_blocks_of_every_size_give_the_same(composed, monkeypatch):
     for words in (3, 64):
         monkeypatch.setattr(composition, "HOST_WORDS", words)
         seen = []
-        for block in composition.compose(
+        for block, units, norms in composition.compose(
             storage.word_rows, storage._word_ngrams(), np.arange(len(WORDS))
         ):
-            seen += block.words.tolist()
-            np.testing.assert_allclose(block.units, rows[block.words], atol=CLOSE)
-            np.testing.assert_allclose(block.norms, lengths[block.words], rtol=1e-5)
+            seen += block.tolist()
+            np.testing.assert_allclose(units, rows[block], atol=CLOSE)
+            np.testing.assert_allclose(norms, lengths[block], rtol=1e-5)
         assert sorted(seen) == list(range(len(WORDS)))
 
 
@@ -182,12 +182,11 @@ def test_sums_of_ngrams(composed):
     storage, rows, lengths = composed
     if storage.ngrams is None:
         return
-    for block in composition.ngram_sums(storage._word_ngrams(), np.arange(len(WORDS))):
-        own = np.asarray(storage.word_rows)[block.words]
-        mean = (own + block.sums) / (block.counts[:, None] + 1)
-        np.testing.assert_allclose(
-            mean, rows[block.words] * lengths[block.words][:, None], atol=1e-5
-        )
+    words = np.arange(len(WORDS))
+    for block, sums, counts in composition.ngram_sums(storage._word_ngrams(), words):
+        own = np.asarray(storage.word_rows)[block]
+        mean = (own + sums) / (counts[:, None] + 1)
+        np.testing.assert_allclose(mean, rows[block] * lengths[block][:, None], atol=1e-5)
 
 
 def test_embeddings_over_it_answer_as_over_their_rows(composed):

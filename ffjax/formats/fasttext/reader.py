@@ -237,9 +237,9 @@ def compose_rows(rows: np.ndarray, table: StringTable, indexer: Any) -> tuple[Nd
         # reads another word's row.
         shared = NdArray(jax.device_put(rows, device))
         ngrams = None if indexer is None else NgramRows(shared, n, table, indexer)
-        for block in compose(shared, ngrams, np.arange(n)):
-            rows[block.words], norms[block.words] = block.units, block.norms
-            n_invalid += int(np.count_nonzero(~np.isfinite(block.norms)))
+        for words, units, lengths in compose(shared, ngrams, np.arange(n)):
+            rows[words], norms[words] = units, lengths
+            n_invalid += int(np.count_nonzero(~np.isfinite(lengths)))
     if n_invalid:
         reason = "since rows of the model hold NaN or infinity"
         warn_user(f"{counted(n_invalid, 'vector')} without a finite length, {reason}")

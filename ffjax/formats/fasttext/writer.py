@@ -183,9 +183,9 @@ def _word_rows(embeddings: Embeddings, indexer: _Indexer | None) -> Iterator[np.
         if norms is not None:
             rows *= np.asarray(norms[block])[:, None]
         words = np.arange(start, start + len(block))
-        for sums in () if ngram_rows is None else ngram_sums(ngram_rows, words):
-            i = sums.words - start
-            rows[i] = rows[i] * (sums.counts[:, None] + 1).astype(np.float32) - sums.sums
+        for numbers, sums, counts in () if ngram_rows is None else ngram_sums(ngram_rows, words):
+            i = numbers - start
+            rows[i] = rows[i] * (counts[:, None] + 1).astype(np.float32) - sums
         yield rows
         release_pages(storage)
 

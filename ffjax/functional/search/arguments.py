@@ -14,8 +14,7 @@ from ffjax._internal.arrays import AnyArray, as_int32
 from ffjax._internal.distinct import distinct
 from ffjax._internal.file_arguments import check_choice
 from ffjax._internal.pytree import value
-from ffjax.kernels.top_k.metrics import METRICS
-from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.rows import METRICS, RowFilter
 from ffjax.storage import Storage
 from ffjax.storage.norms import Norms
 from ffjax.vocab import Vocab

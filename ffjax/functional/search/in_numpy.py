@@ -18,8 +18,7 @@ from ffjax.functional.search.arguments import (
 )
 from ffjax.functional.search.out_of_core import KEEP
 from ffjax.functional.tier import SEARCH_NUMBERS, in_numpy
-from ffjax.kernels.top_k.metrics import COS_MUL
-from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.rows import COS_MUL, RowFilter
 from ffjax.kernels.top_k.search import Plan
 from ffjax.kernels.top_k.top_k_numpy import (
     Answers,
@@ -47,13 +46,7 @@ def nearest_rows(
 ) -> TopK:
     """`top_k` for methods that take strings: NumPy arrays, and no program for little work.
 
-    Args:
-        embeddings: as for `top_k`.
-        queries: vectors `[batch, dims]`; for 3CosMul those of a, b and c, `[batch, 3, dims]`.
-        k: how many rows.
-        metric: as for `top_k`, or `COS_MUL`.
-        exclude: as for `top_k`.
-        candidates: as for `top_k`.
+    With the metric `COS_MUL`, queries are the vectors of a, b and c, `[batch, 3, dims]`.
 
     Examples:
         >>> import ffjax

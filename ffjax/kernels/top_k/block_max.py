@@ -29,8 +29,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
 from ffjax._internal.arrays import AnyArray
-from ffjax.kernels.top_k.metrics import Scorer
-from ffjax.kernels.top_k.rows import ChunkReader, RowFilter
+from ffjax.kernels.top_k.rows import ChunkReader, RowFilter, Scorer
 from ffjax.kernels.top_k.threshold_select import capacity_for, largest
 from ffjax.kernels.top_k.tiling import Tiling
 

@@ -15,8 +15,15 @@ from ffjax.kernels.top_k.block_max import (
     in_query_blocks,
     take_best,
 )
-from ffjax.kernels.top_k.metrics import Scorer, from_cosine, prepared_queries
-from ffjax.kernels.top_k.rows import RowFilter, RowSource, listed_rows, of_listed
+from ffjax.kernels.top_k.rows import (
+    RowFilter,
+    RowSource,
+    Scorer,
+    from_cosine,
+    listed_rows,
+    of_listed,
+    prepared_queries,
+)
 from ffjax.kernels.top_k.tiling import ACCELERATOR, Tiling, for_platform
 
 

@@ -70,7 +70,7 @@ def unit_queries(queries: Float32[np.ndarray, "*batch dims"]) -> Float32[np.ndar
 
 
 def cos_mul(cosines: Float32[np.ndarray, "batch 3 n"]) -> Scores:
-    """3CosMul, as in `ffjax.kernels.top_k.metrics`, of the cosines with a, b and c."""
+    """3CosMul, as in `ffjax.kernels.top_k.rows`, of the cosines with a, b and c."""
     a, b, c = np.moveaxis((1 + cosines) / 2, 1, 0)
     return b * c / (a + np.float32(_EPSILON))
 

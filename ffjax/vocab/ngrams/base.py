@@ -232,7 +232,7 @@ class NgramIndexer(SnapshotValue):
                 f"`data`, `lengths`: expected shapes [batch, width] and [batch], got {data.shape} "
                 f"and {lengths.shape}. Use `jax.vmap` for more axes."
             )
-        return _indices(self, data, lengths, bow, eow)
+        return packed_ids(self, Words(data, None, lengths), data.shape[1], bow, eow)
 
     def tile_ids(
         self, words: Words, start: Array, longest: Any, width: int, bow: bytes, eow: bytes
@@ -251,9 +251,12 @@ class NgramIndexer(SnapshotValue):
         return max(self.min_n, min(self.max_n, width))
 
 
-@partial(jax.jit, static_argnames=("bow", "eow"))
-def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow: bytes) -> Array:
-    batch, width = data.shape
+@partial(jax.jit, static_argnames=("width", "bow", "eow"))
+def packed_ids(
+    indexer: NgramIndexer, words: Words, width: int, bow: bytes, eow: bytes
+) -> Int32[Array, "batch slots"]:
+    """The rows of the n-grams of words of at most `width` bytes, packed to the left, then -1."""
+    batch = len(words.lengths)
     marked = width + len(bow) + len(eow)
     n_tiles = max(1, -(-marked // STARTS))
     slots = indexer.n_hashes * n_slots(marked, indexer.min_n, indexer.max_n) + indexer.extra_slots()
@@ -261,9 +264,10 @@ def _indices(indexer: NgramIndexer, data: Array, lengths: Array, bow: bytes, eow
     n_blocks = -(-batch // max(size, 1))
     if batch == 0 or marked == 0 and not slots:
         return jnp.zeros((batch, slots), jnp.int32)
-    flat = data.reshape(-1) if width else jnp.zeros(1, jnp.uint8)
-    begins = jnp.arange(n_blocks * size, dtype=jnp.int32) * width
-    lengths = jnp.pad(jnp.minimum(lengths, width), (0, n_blocks * size - batch), constant_values=-1)
+    flat = words.data.reshape(-1) if width else jnp.zeros(1, jnp.uint8)
+    begins = words.begin(jnp.arange(n_blocks * size, dtype=jnp.int32))
+    lengths = jnp.minimum(words.lengths, width)
+    lengths = jnp.pad(lengths, (0, n_blocks * size - batch), constant_values=-1)
 
     def block(spans: tuple[Array, Array]) -> Array:
         begins, lengths = spans

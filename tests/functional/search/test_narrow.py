@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import ffjax
-from ffjax.functional.search.on_device import search_on_device
+from ffjax.functional.search.api import search_on_device
 from ffjax.kernels.top_k.rows import RowFilter
 from ffjax.kernels.top_k.search import Plan
 from ffjax.kernels.top_k.tiling import CPU

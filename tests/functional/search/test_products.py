@@ -10,8 +10,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import ffjax
-from ffjax.functional.analogy import answer
 from ffjax.functional.search import out_of_core as blocks
+from ffjax.functional.search import top_products
 from tests.builders import embeddings, storage
 
 DIMS = 12  # so that no two rows have the same codes
@@ -28,7 +28,7 @@ CANDIDATES = {
 
 
 def mul(store, *, k=7, rows=None, exclude=EXCLUDE):
-    return answer(store, TERMS, k, method="3cosmul", candidates=rows, exclude=exclude)
+    return top_products(store, TERMS, k, candidates=rows, exclude=exclude)
 
 
 def agree(found, expected):
@@ -147,7 +147,7 @@ def test_no_program_has_floats_of_all_rows(kind):
         "bfloat16": ffjax.NdArray(jnp.zeros((rows, dims), jnp.bfloat16)),
     }[kind]
     terms = jnp.ones((3, 4, dims))
-    program = jax.jit(lambda s, t: answer(s, t, 5, method="3cosmul").scores).lower(store, terms)
+    program = jax.jit(lambda s, t: top_products(s, t, 5).scores).lower(store, terms)
     assert program.compile().memory_analysis().temp_size_in_bytes < rows * dims * 4 // 2
 
 

@@ -8,7 +8,7 @@ import pytest
 import ffjax
 from ffjax.functional import tier
 from ffjax.functional.search import in_numpy, nearest_rows
-from ffjax.kernels.top_k.metrics import COS_MUL, METRICS
+from ffjax.kernels.top_k.rows import COS_MUL, METRICS
 from tests.functional.search.reference import agree, integers, normals, reference
 from tests.storage.test_contract import DIMS, IN_ARRAYS, ROWS, STORAGES, definition, mapped
 from tests.toy import ToyArray

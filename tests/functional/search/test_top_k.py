@@ -12,7 +12,7 @@ import pytest
 
 import ffjax
 from ffjax._internal.pytree import replace
-from ffjax.functional.analogy import answer
+from ffjax.functional.search import top_products
 from tests.builders import ALL_STORAGES, embeddings, storage
 from tests.functional.search.reference import agree, integers, normals, reference
 
@@ -321,8 +321,8 @@ def test_zero_rows_among_very_long_and_very_short_ones():
 def test_products_of_cosines_of_any_norm(scale):
     matrix = normals(6, 100, 8)
     vectors = matrix[:6].reshape(3, 2, 8)
-    usual = answer(ffjax.NdArray(matrix), vectors, 3, method="3cosmul")
-    best = answer(ffjax.NdArray(matrix * np.float32(scale)), vectors, 3, method="3cosmul")
+    usual = top_products(ffjax.NdArray(matrix), vectors, 3)
+    best = top_products(ffjax.NdArray(matrix * np.float32(scale)), vectors, 3)
     assert best.rows.tolist() == usual.rows.tolist()
     np.testing.assert_allclose(best.scores, usual.scores, rtol=1e-5)
 

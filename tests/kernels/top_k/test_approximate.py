@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ffjax.kernels.top_k.metrics import Scorer
-from ffjax.kernels.top_k.rows import RowFilter, of_matrix
+from ffjax.kernels.top_k.rows import RowFilter, Scorer, of_matrix
 from ffjax.kernels.top_k.search import approximate_search
 from ffjax.kernels.top_k.tiling import ACCELERATOR
 from tests.functional.search.reference import normals, reference

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ffjax.kernels.top_k.metrics import METRICS, from_cosine
+from ffjax.kernels.top_k.rows import METRICS, from_cosine
 from tests.functional.search.reference import agree, integers, normals, reference
 from tests.kernels.top_k.searches import TILINGS, TINY, search
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ffjax.kernels.top_k.metrics import COS_MUL
-from ffjax.kernels.top_k.rows import RowFilter
+from ffjax.kernels.top_k.rows import COS_MUL, RowFilter
 from ffjax.kernels.top_k.tiling import CPU
 from tests.kernels.top_k.searches import search
 

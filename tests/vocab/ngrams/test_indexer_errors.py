@@ -150,17 +150,17 @@ def test_blocks_are_as_one(monkeypatch):
     indexer, raws = FastTextIndexer(999_983, 1, 5, skip_edge_unigrams=True), some_of_all(16)
     whole = on_device(indexer, raws)
     monkeypatch.setattr(base, "_BLOCK_WORDS", 300)
-    base._indices.clear_cache()
+    base.packed_ids.clear_cache()
     assert on_device(indexer, raws) == whole
-    base._indices.clear_cache()
+    base.packed_ids.clear_cache()
 
 
 def test_second_indexer_of_the_same_settings_does_not_compile_again():
     batch = ffjax.pack(["tea"])
     FastTextIndexer(12_345, 3, 3).indices(batch.bytes, batch.lengths)
-    before = base._indices._cache_size()
+    before = base.packed_ids._cache_size()
     FastTextIndexer(12_345, 3, 3).indices(batch.bytes, batch.lengths)
-    assert base._indices._cache_size() == before
+    assert base.packed_ids._cache_size() == before
 
 
 def test_arrays_that_do_not_fit():
