@@ -27,7 +27,6 @@ from ffjax.kernels.word_ngrams import word_ngrams
 from ffjax.strings.byte_views import ByteViews
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
-from ffjax.vocab.ngrams.pruned import word_rows
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16
@@ -224,9 +223,9 @@ class HiddenLayer:
             cuts = np.flatnonzero(np.diff(ends // _WORD_BYTES)) + 1
             for block in np.split(words, cuts) if words.size else ():
                 marked = mark_words(data, starts[block], lengths[block], b"<", b">")
-                ngrams = word_rows(self.indexer, *marked)
+                ngrams = self.indexer.ragged_ids(*marked, shortest_first=True)
                 counts[block] = ngrams.counts
-                rows.append(ngrams.values + np.int32(self.rows.n_words))
+                rows.append(ngrams.values.view(np.int32) + np.int32(self.rows.n_words))
         return Ragged.of(np.concatenate(rows), counts)
 
     def _word_ngrams_of(self, memo: WordMemo, words: Ragged) -> Ragged:

@@ -40,7 +40,7 @@ class Line(NamedTuple):
         ends: the unit after each character, int64 `[characters]`.
         bounds: the first character of each word, and the end, int64 `[words + 1]`.
         remaining: characters from each one to the end of its word, int64 `[characters]`; 0 where
-            no n-grams are taken.
+            no n-grams are to start.
         longest: characters in the longest word.
     """
 
@@ -54,15 +54,17 @@ class Line(NamedTuple):
 
 
 class Ngrams(NamedTuple):
-    """Some n-grams of a line.
+    """The n-grams of a line, in a matrix with a row for each character, where they start.
 
     Attributes:
-        starts: the first character of each n-gram, int64 `[n]`.
-        lengths: its characters, int64 `[n]`.
+        lengths: the characters of the n-grams in each column, int64 `[columns]`.
+        positions: where n-grams are in the matrix, row by row, int64 `[n]`.
+        splits: the number of each word's first n-gram, and the end, int64 `[words + 1]`.
     """
 
-    starts: np.ndarray
     lengths: np.ndarray
+    positions: np.ndarray
+    splits: np.ndarray
 
 
 def mark_words(
@@ -143,8 +145,8 @@ def _of_text(text: str) -> Line:
 
 def _of_bytes(raw: bytes, splits: np.ndarray) -> Line:
     data = np.frombuffer(raw, np.uint8)
-    begins = np.flatnonzero(_begin_characters(data))
-    bounds = np.searchsorted(begins, splits)
+    begin = _begin_characters(data)
+    begins, bounds = np.flatnonzero(begin), np.append(0, np.cumsum(begin))[splits]
     ends = np.append(begins[1:], data.size)[: len(begins)]
     # Continuation bytes at the beginning of a word do not belong to the word before it.
     full = bounds[1:] > bounds[:-1]
@@ -162,26 +164,37 @@ def _line(text: Any, units: Any, begins: Any, ends: Any, bounds: np.ndarray) -> 
     return Line(text, units, begins, ends, bounds, remaining, int(counts.max(initial=0)))
 
 
-def ngrams_of(line: Line, min_n: int, max_n: int, skip_edges: bool) -> Ngrams:
+def ngrams_of(
+    line: Line, min_n: int, max_n: int, skip_edges: bool, shortest_first: bool = False
+) -> Ngrams:
     """The n-grams of words; with `skip_edges` without the outermost unigrams."""
-    longest = np.minimum(line.remaining, max_n)
-    numbers = np.maximum(longest - (min_n - 1), 0)
-    starts = np.repeat(np.arange(len(numbers)), numbers)
-    # Lengths count down from the longest at each start.
-    ends = np.cumsum(numbers)
-    lengths = np.repeat(longest + ends - numbers, numbers) - np.arange(len(starts))
-    if skip_edges and min_n == 1:
-        last = line.remaining[starts] == 1
-        first = np.append(True, line.remaining[:-1] == 1)[starts]
-        keep = (lengths > 1) | ~(first | last)
-        starts, lengths = starts[keep], lengths[keep]
-    return Ngrams(starts, lengths)
+    lengths = np.arange(min(max_n, line.longest), min_n - 1, -1)
+    lengths = lengths[::-1] if shortest_first else lengths
+    exist = np.empty((len(line.remaining), len(lengths)), bool)
+    for column, length in enumerate(lengths.tolist()):
+        np.greater_equal(line.remaining, length, out=exist[:, column])
+    if skip_edges and min_n == 1 and lengths.size:
+        edges = np.append(line.bounds[:-1], line.bounds[1:] - 1)
+        exist[np.minimum(edges, len(exist) - 1), lengths == 1] = False
+    splits = np.append(0, np.cumsum(exist))[line.bounds * len(lengths)]
+    return Ngrams(lengths, np.flatnonzero(exist), splits)
+
+
+def leave_out(line: Line, word: bytes) -> None:
+    """Takes no n-grams of words that are equal to one of ASCII."""
+    if word not in line.text:
+        return
+    for number in np.flatnonzero(np.diff(line.bounds) == len(word)).tolist():
+        first, end = line.bounds[number : number + 2]
+        if line.text[line.begins[first] : line.ends[end - 1]] == word:
+            line.remaining[first:end] = 0
 
 
 def unit_spans(line: Line, ngrams: Ngrams) -> tuple[np.ndarray, np.ndarray]:
     """The first unit of each n-gram, and how many it has."""
-    begins = line.begins[ngrams.starts]
-    return begins, line.ends[ngrams.starts + ngrams.lengths - 1] - begins
+    starts, columns = np.divmod(ngrams.positions, max(1, len(ngrams.lengths)))
+    begins = line.begins[starts]
+    return begins, line.ends[starts + ngrams.lengths[columns] - 1] - begins
 
 
 def ngram_texts(line: Line, ngrams: Ngrams) -> list[str]:
@@ -193,26 +206,15 @@ def ngram_texts(line: Line, ngrams: Ngrams) -> list[str]:
     return [raw.decode("utf-8", "surrogateescape") for raw in texts]
 
 
-def of_word(line: Line, ngrams: Ngrams, word: bytes) -> np.ndarray:
-    """Which n-grams belong to words that are equal to one of ASCII."""
-    counts = np.diff(line.bounds)
-    equal = counts == len(word)
-    for number in np.flatnonzero(equal).tolist():
-        begin = line.begins[line.bounds[number]]
-        equal[number] = line.text[begin : begin + len(word)] == word
-    return np.repeat(equal, counts)[ngrams.starts]
-
-
-def finalfusion_hashes(line: Line, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
+def finalfusion_hashes(line: Line, ngrams: Ngrams) -> np.ndarray:
     """Finalfusion's hashes, uint64 `[n]`."""
-    width = len(line.units)
-    top = min(max_n, line.longest)
-    n_rows = top - min_n + 1
-    if n_rows <= 0:
+    lengths, width = ngrams.lengths, len(line.units)
+    if not lengths.size:
         return np.zeros(0, np.uint64)
+    n_rows, top = len(lengths), int(lengths[0])
     # One row for each length, the longest first: the rows that go on are always the first ones.
     # Flat arrays of the same size take NumPy half as long as rows that are broadcast.
-    states = _length_states(min_n, top).repeat(width)
+    states = _length_states(top - n_rows + 1, top).repeat(width)
     codes = np.concatenate([line.units] * (n_rows + 1), dtype=np.uint64)
     steps = [(codes, _PRIMES[4])]  # the upper bytes are zero as a rule
     if not line.text.isascii() and line.units.max() > 0xFF:
@@ -224,7 +226,7 @@ def finalfusion_hashes(line: Line, ngrams: Ngrams, min_n: int, max_n: int) -> np
         for numbers, factor in steps:
             unfinished ^= numbers[k : k + size]
             unfinished *= factor
-    return states.take((top - ngrams.lengths) * width + ngrams.starts)
+    return states.reshape(n_rows, width).T.ravel().take(ngrams.positions)
 
 
 @lru_cache(64)
@@ -233,48 +235,29 @@ def _length_states(min_n: int, top: int) -> np.ndarray:
     return np.array([length_state(n) for n in range(top, min_n - 1, -1)])
 
 
-def fasttext_hashes(line: Line, ngrams: Ngrams, min_n: int, max_n: int) -> np.ndarray:
-    """FastText's hashes, uint32 `[n]`."""
-    top = min(max_n, line.longest)
-    states = np.empty((max(top - min_n + 1, 0), len(line.begins)), np.uint32)
-    sizes = line.ends - line.begins
-    for n, state in enumerate(fasttext_states(line.units, line.begins, sizes, top), 1):
-        if n >= min_n:
-            states[n - min_n] = state
-    return states.take((ngrams.lengths - min_n) * len(line.begins) + ngrams.starts)
+def fasttext_hashes(line: Line, ngrams: Ngrams) -> np.ndarray:
+    """FastText's hashes, uint32 `[n]`.
 
-
-def fasttext_states(
-    data: np.ndarray, begins: np.ndarray, sizes: np.ndarray, max_n: int
-) -> Iterator[np.ndarray]:
-    """FastText's hashes of the n-grams of 1 to `max_n` characters that start at each character.
-
-    All are hashed at once, those beyond the end of a word too, since arithmetic on arrays that stay
-    in the cache takes less time than choosing among them.
-
-    Args:
-        data: marked words, one after the other.
-        begins: where each character begins.
-        sizes: the bytes of each.
-        max_n: the length of the longest n-grams.
-
-    Yields:
-        uint32 `[characters]` for each length; the array is changed to be that of the next length.
+    All n-grams of the matrix are hashed at once, those beyond the end of a word too, since
+    arithmetic on arrays that stay in the cache takes less time than choosing among them.
     """
-    n = len(begins)
+    data, begins = line.units, line.begins
+    n, sizes, columns = len(begins), line.ends - begins, ngrams.lengths.tolist()
+    top = max(columns, default=0)
     largest = 1 if n == len(data) else int(sizes.max(initial=0))
     # Sign-extended bytes of characters, and the factor of their hash, which is 1 without bytes.
-    signed = np.append(data, np.zeros(_CHARACTER_BYTES, np.uint8)).view(np.int8)
-    first = _padded(signed.take(begins), max_n)
+    signed = data.view(np.int8)
+    first = _padded(signed.take(begins), top)
     later = []
     for i in range(1, min(largest, _CHARACTER_BYTES)):
         exist = sizes > i
-        x = _padded(signed[i:].take(begins) * exist, max_n)
-        later.append((x, _padded(exist * np.int32(PRIME_32 - 1) + 1, max_n)))
+        x = _padded(signed.take(begins + i, mode="clip") * exist, top)
+        later.append((x, _padded(exist * np.int32(PRIME_32 - 1) + 1, top)))
     further = [(i, np.flatnonzero(sizes > i)) for i in range(_CHARACTER_BYTES, largest)]
 
+    hashes = np.empty((n, len(columns)), np.uint32)
     state = np.full(n, OFFSET_32, np.uint32)
-    for k in range(max_n):
+    for k in range(top):
         window = slice(k, k + n)
         state ^= first[window]
         state *= _PRIME_32
@@ -286,7 +269,9 @@ def fasttext_states(
             at = characters[begin:end]
             x = data[begins[at] + i].astype(np.uint32)
             state[at - k] = fasttext_extend(state[at - k], x)
-        yield state
+        if k + 1 in columns:
+            hashes[:, columns.index(k + 1)] = state
+    return hashes.reshape(-1).take(ngrams.positions)
 
 
 def _padded(values: np.ndarray, n: int) -> np.ndarray:

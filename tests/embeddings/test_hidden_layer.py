@@ -8,8 +8,8 @@ from ffjax.embeddings import classifier, hidden_layer, input_rows
 from ffjax.kernels.label_scores import SHIFT, LabelTree
 from ffjax.kernels.label_scores_numpy import label_scores_numpy
 from ffjax.kernels.ngrams_numpy import mark_words
-from ffjax.vocab.ngrams.pruned import word_rows
 from tests.embeddings.classifiers import HOSTILE, sentences
+from tests.vocab.ngrams.reference import fasttext_hash, lead_characters
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +90,28 @@ def test_a_vocabulary_that_is_remembered_changes_no_answer(classifiers, texts):
 
 
 @pytest.mark.parametrize("lengths", [(1, 4), (2, 3), (3, 6)])
-def test_rows_of_ngrams_are_those_of_the_indexer(lengths):
+def test_rows_of_ngrams_come_shortest_first(lengths):
     words = [text.encode() for text in (*HOSTILE, "été", "日本語", "👩‍👩‍👧") if text]
     words += [b"\x80\x80\x80", b"a\xffb", b"\xe3" + b"\x80" * 9 + b"a", bytes(range(128, 192))]
     data = np.frombuffer(b"".join(words) + bytes(8), np.uint8)
     sizes = np.array(list(map(len, words)))
     marked = mark_words(data, np.cumsum(sizes) - sizes, sizes, b"<", b">")
     hashing = ffjax.FastTextIndexer(5000, *lengths, skip_edge_unigrams=True)
-    for indexer in (hashing, ffjax.PrunedIndexer(hashing, np.arange(0, 5000, 3)[::-1])):
-        rows, (ids, splits) = word_rows(indexer, *marked), indexer.ragged_ids(*marked)
-        for i in range(len(words)):
-            ours = rows.values[rows.splits[i] : rows.splits[i + 1]]
-            assert sorted(ours.tolist()) == sorted(ids[splits[i] : splits[i + 1]].tolist())
+    some = np.arange(0, 5000, 3)[::-1]
+    of_all, of_some = {i: i for i in range(5000)}, {int(x): i for i, x in enumerate(some)}
+    for indexer, row_of in ((hashing, of_all), (ffjax.PrunedIndexer(hashing, some), of_some)):
+        rows = indexer.ragged_ids(*marked, shortest_first=True)
+        for word, ids in zip(words, np.split(rows.values, rows.splits[1:-1]), strict=True):
+            characters = lead_characters(b"<" + word + b">")
+            n = len(characters)
+            ngrams = (
+                characters[start : start + length]
+                for start in range(n)
+                for length in range(lengths[0], lengths[1] + 1)
+                if start + length <= n and not (length == 1 and start in (0, n - 1))
+            )
+            buckets = [fasttext_hash(b"".join(ngram)) % 5000 for ngram in ngrams]
+            assert ids.tolist() == [row_of[x] for x in buckets if x in row_of]
 
 
 def test_small_scores_of_a_tree_keep_their_digits():

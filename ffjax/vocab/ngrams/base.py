@@ -22,8 +22,12 @@ from ffjax.kernels import ngrams_numpy as host
 from ffjax.kernels.compaction import move_left, n_slots
 from ffjax.kernels.ngram_hashes import CODE_POINTS, STARTS, Tile, Words, read_tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams
+from ffjax.kernels.ragged import Ragged
+from ffjax.kernels.tokenize import LINE_END
 from ffjax.strings.codec import encode_word
 
+# What fastText puts at the end of a line, with markers.
+EOS = b"<%b>" % LINE_END
 # Words whose ids are ordered together: the work of a block stays in a CPU's cache.
 _BLOCK_WORDS = 8192
 
@@ -80,6 +84,7 @@ class NgramIndexer(SnapshotValue):
         upper_bound: the number of rows.
         rule: what a character is, see `ffjax.kernels.ngram_hashes`.
         skip_edge_unigrams: whether n-grams of one character at either end are left out.
+        bare_eos: whether `</s>` has no n-grams.
         n_hashes: how many rows an n-gram has.
     """
 
@@ -88,6 +93,7 @@ class NgramIndexer(SnapshotValue):
     upper_bound: int
     rule: ClassVar[str]
     skip_edge_unigrams: bool = False
+    bare_eos: bool = False
     n_hashes: int = 1
 
     @abstractmethod
@@ -96,7 +102,7 @@ class NgramIndexer(SnapshotValue):
 
     @abstractmethod
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none, `n_hashes` of each."""
+        """The rows of n-grams, `n_hashes` of each; signed if there are -1, for none."""
 
     def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
         """The rows of the marked words themselves, which come before those of their n-grams."""
@@ -150,35 +156,36 @@ class NgramIndexer(SnapshotValue):
             if names is not None:
                 names += [text] * n
             yield self.word_ids(np.frombuffer(word, np.uint8), np.array([0, len(word)]))
-        for line, ngrams in host.ngrams_of_word(word, *self._lengths):
-            ids, ngrams = self._existing(line, ngrams)
+        if self.bare_eos and word == EOS:
+            yield np.zeros(0, np.uint32)
+            return
+        for line, ngrams in host.ngrams_of_word(word, *self._settings):
+            ids = self.host_ids(line, ngrams)
+            exist = slice(None) if ids.dtype.kind == "u" else ids >= 0
             if names is not None:
-                names += host.ngram_texts(line, ngrams)
-            yield ids
+                texts = np.array(host.ngram_texts(line, ngrams), object)
+                names += texts.repeat(self.n_hashes)[exist].tolist()
+            yield ids[exist]
 
-    def ragged_ids(self, data: np.ndarray, splits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of many marked words, see `mark_words`, and where those of each word begin."""
+    def ragged_ids(
+        self, data: np.ndarray, splits: np.ndarray, shortest_first: bool = False
+    ) -> Ragged:
+        """The rows of many marked words, see `mark_words`."""
         line = host.characters(data, splits, self.rule)
-        ids, ngrams = self._existing(line, host.ngrams_of(line, *self._lengths))
-        firsts = np.searchsorted(ngrams.starts, line.bounds)
+        if self.bare_eos:
+            host.leave_out(line, EOS)
+        ngrams = host.ngrams_of(line, *self._settings, shortest_first)
+        ids = Ragged(self.host_ids(line, ngrams), self.n_hashes * ngrams.splits)
+        if ids.values.dtype.kind == "i":
+            ids = ids.only(ids.values >= 0)
         if n := self.extra_slots():
-            ids = np.insert(ids, np.repeat(firsts[:-1], n), self.word_ids(data, splits))
-            firsts += n * np.arange(len(firsts))
-        return ids, firsts
+            words = Ragged(self.word_ids(data, splits), n * np.arange(len(splits)))
+            ids = words.joined(ids)
+        return ids
 
     @property
-    def _lengths(self) -> tuple[int, int, bool]:
+    def _settings(self) -> tuple[int, int, bool]:
         return self.min_n, self.max_n, self.skip_edge_unigrams
-
-    def _existing(self, line: Line, ngrams: Ngrams) -> tuple[np.ndarray, Ngrams]:
-        """Rows, and the n-gram of each."""
-        ids = self.host_ids(line, ngrams)
-        if self.n_hashes > 1:
-            ngrams = Ngrams(*(x.repeat(self.n_hashes) for x in ngrams))
-        if ids.dtype.kind == "i" and ids.size and ids.min() < 0:
-            exist = ids >= 0
-            ids, ngrams = ids[exist], Ngrams(*(x[exist] for x in ngrams))
-        return ids, ngrams
 
     # On a device.
 

@@ -91,7 +91,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
         )
 
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none."""
+        """The rows of n-grams, -1 for none."""
         get = self._host_index.get
         texts = ngram_texts(line, ngrams)
         return np.fromiter((get(text, -1) for text in texts), np.int64, len(texts))

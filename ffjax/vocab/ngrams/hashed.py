@@ -24,12 +24,8 @@ from ffjax.kernels.fnv import fasttext_hash, finalfusion_extend, length_state
 from ffjax.kernels.murmur3 import murmur3_spans
 from ffjax.kernels.ngram_hashes import BYTES, CODE_POINTS, Tile
 from ffjax.kernels.ngrams_numpy import Line, Ngrams
-from ffjax.kernels.tokenize import LINE_END
 from ffjax.strings.codec import encode_word
-from ffjax.vocab.ngrams.base import NgramIndexer, check_ngram, check_range
-
-# What fastText puts at the end of a line, with markers.
-_EOS = b"<%b>" % LINE_END
+from ffjax.vocab.ngrams.base import EOS, NgramIndexer, check_ngram, check_range
 
 # The least and the largest value of settings, and why.
 _LIMITS = {
@@ -126,9 +122,8 @@ class FinalfusionHashIndexer(HashIndexer, kind="FinalfusionHashIndexer"):
         return jnp.where(exist, buckets.astype(jnp.int32), -1)
 
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none."""
-        hashes = host.finalfusion_hashes(line, ngrams, self.min_n, self.max_n)
-        return hashes & np.uint64(self.upper_bound - 1)
+        """The rows of n-grams, `n_hashes` of each."""
+        return host.finalfusion_hashes(line, ngrams) & np.uint64(self.upper_bound - 1)
 
 
 @static_value  # so that a vocabulary may hold it in the place of one with arrays
@@ -194,19 +189,16 @@ class FastTextIndexer(HashIndexer, kind="FastTextIndexer"):
         hashes, exist = device.fasttext_hashes(tile, self.min_n, self.longest(tile.reach))
         if self.skip_edge_unigrams and self.min_n == 1:
             exist &= ~device.edge_unigrams(tile, exist.shape[1])
-        if self.bare_eos and len(tile.bytes) >= len(_EOS):
-            mark = (tile.bytes[: len(_EOS)] == np.array([*_EOS], np.uint32)[:, None]).all(0)
-            exist &= ~(mark & (tile.remaining == len(_EOS)))[None, None]
+        if self.bare_eos and len(tile.bytes) >= len(EOS):
+            mark = (tile.bytes[: len(EOS)] == np.array([*EOS], np.uint32)[:, None]).all(0)
+            exist &= ~(mark & (tile.remaining == len(EOS)))[None, None]
         return jnp.where(exist, (hashes % np.uint32(self.n_buckets)).astype(jnp.int32), -1)
 
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none."""
-        hashes = host.fasttext_hashes(line, ngrams, self.min_n, self.max_n)
-        ids = hashes % np.uint32(self.n_buckets)
-        if self.bare_eos and _EOS in line.text:
-            ids = ids.astype(np.int64)
-            ids[host.of_word(line, ngrams, _EOS)] = -1
-        return ids
+        """The rows of n-grams, `n_hashes` of each."""
+        hashes, divisor = host.fasttext_hashes(line, ngrams), np.uint32(self.n_buckets)
+        # NumPy divides by one number faster than it takes the remainder.
+        return hashes - hashes // divisor * divisor
 
 
 @static_value
@@ -278,9 +270,9 @@ class FloretIndexer(HashIndexer, kind="FloretIndexer"):
         return self._buckets(data, splits[:-1], np.diff(splits))
 
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none."""
+        """The rows of n-grams, `n_hashes` of each."""
         return self._buckets(line.units, *host.unit_spans(line, ngrams))
 
     def _buckets(self, data: np.ndarray, begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         hashes = murmur3_spans(data, begins, sizes, self.seed)[:, : self.n_hashes].reshape(-1)
-        return (hashes % np.uint32(self.n_buckets)).astype(np.int64)
+        return hashes % np.uint32(self.n_buckets)

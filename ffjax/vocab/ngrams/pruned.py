@@ -16,8 +16,7 @@ from ffjax._internal.arrays import AnyArray, on_host
 from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.ngram_hashes import BYTES, Tile
-from ffjax.kernels.ngrams_numpy import Line, Ngrams, fasttext_states
-from ffjax.kernels.ragged import Ragged
+from ffjax.kernels.ngrams_numpy import Line, Ngrams
 from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
@@ -75,6 +74,9 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
     skip_edge_unigrams = property(  # type: ignore[assignment]
         lambda self: self.hashing.skip_edge_unigrams, doc="As in `hashing`."
     )
+    bare_eos = property(  # type: ignore[assignment]
+        lambda self: self.hashing.bare_eos, doc="As in `hashing`."
+    )
 
     @property
     def upper_bound(self) -> int:  # type: ignore[override]
@@ -102,7 +104,7 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         return jnp.where(exist, jnp.asarray(self.order)[index], -1)
 
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of some n-grams, -1 for none."""
+        """The rows of n-grams, -1 for none."""
         return self.host_rows(self.hashing.host_ids(line, ngrams))
 
     def __call__(self, ngram: str) -> int | None:
@@ -111,23 +113,18 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         return None if row < 0 else row
 
     def host_rows(self, buckets: np.ndarray) -> np.ndarray:
-        """The rows of buckets, -1 for those without, int32; buckets of -1 have none."""
-        if buckets.size > self.upper_bound or "_row_of_bucket" in vars(self):
-            return self._row_of_bucket.take(buckets)
-        sorted_buckets, order = self._host
-        if not len(order):
-            return np.full(buckets.shape, -1, np.int32)
-        buckets = buckets.astype(np.int32)
-        index = np.minimum(np.searchsorted(sorted_buckets, buckets), len(order) - 1)
-        return np.where(sorted_buckets[index] == buckets, order[index], np.int32(-1))
-
-    def have_rows(self, buckets: np.ndarray) -> np.ndarray:
-        """Which buckets, uint32, have rows; bool."""
-        if buckets.size * 16 < self.upper_bound and "_bits" not in vars(self):
-            return self.host_rows(buckets) >= 0
+        """The rows of buckets, -1 for those without, int32."""
+        if 16 * buckets.size < self.upper_bound and "_bits" not in vars(self):
+            ascending, order = on_host(self.buckets), on_host(self.order)
+            index = np.searchsorted(ascending, buckets.astype(np.int32))
+            index = np.minimum(index, len(order) - 1)
+            return np.where(ascending[index] == buckets, order[index], np.int32(-1))
         # A bit for each bucket stays in the cache, where a row for each does not.
         bits = self._bits.take(buckets >> 3) >> (buckets & 7).astype(np.uint8) & 1
-        return bits.view(bool)
+        exist = np.flatnonzero(bits.view(bool))
+        rows = np.full(buckets.shape, -1, np.int32)
+        rows[exist] = self._row_of_bucket.take(buckets.take(exist))
+        return rows
 
     def __repr__(self) -> str:
         counts = f"{self.upper_bound} of {self.n_buckets} buckets"
@@ -143,66 +140,12 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
         return tree.made(cls, tree.indexer("hashing"), tree.vector("buckets", "int32"))
 
     @cached_property
-    def _host(self) -> tuple[np.ndarray, np.ndarray]:
-        return on_host(self.buckets), on_host(self.order)
-
-    @cached_property
     def _row_of_bucket(self) -> np.ndarray:
-        # One gather is many times as fast as a search. The last entry is that of -1.
-        rows = np.full(self.n_buckets + 1, -1, np.int32)
-        buckets, order = self._host
-        rows[buckets] = order
+        # One gather is many times as fast as a search.
+        rows = np.full(self.n_buckets, -1, np.int32)
+        rows[on_host(self.buckets)] = on_host(self.order)
         return rows
 
     @cached_property
     def _bits(self) -> np.ndarray:
-        return np.packbits(self._row_of_bucket[:-1] >= 0, bitorder="little")
-
-
-def word_rows(
-    indexer: FastTextIndexer | PrunedIndexer, data: np.ndarray, splits: np.ndarray
-) -> Ragged:
-    """As `indexer.ragged_ids`, shortest n-grams first, without the exception for `</s>`.
-
-    Args:
-        indexer: which rows n-grams have.
-        data: marked words, one after the other.
-        splits: where each begins, and the end; each begins and ends with a character of one byte.
-
-    Examples:
-        >>> indexer, text = FastTextIndexer(1000, 3, 3), np.frombuffer(b"<tea><te>", np.uint8)
-        >>> rows = word_rows(indexer, text, np.array([0, 5, 9]))
-        >>> rows.values.tolist() == indexer.subword_indices("tea") + indexer.subword_indices("te")
-        True
-        >>> rows.splits.tolist()
-        [0, 3, 5]
-    """
-    hashing: FastTextIndexer = indexer.hashing
-    pruned: Any = None if indexer is hashing else indexer
-    min_n, max_n = hashing.min_n, hashing.max_n
-    begins_character = (data & 0xC0) != 0x80
-    begins = np.flatnonzero(begins_character)
-    n, sizes = len(begins), np.diff(begins, append=len(data))
-    ends = np.cumsum(begins_character, dtype=np.int32)[splits[1:] - 1]
-    is_inner = np.ones(n + max_n, bool)
-    is_inner[ends - 1] = False  # the last characters of words
-    exist = np.ones(n, bool)
-    buckets = np.empty((n, max_n - min_n + 1), np.uint32)
-    have_rows = np.empty(buckets.shape, bool)
-    divisor = np.uint32(hashing.n_buckets)
-    for k, state in enumerate(fasttext_states(data, begins, sizes, max_n)):
-        if k:
-            exist &= is_inner[k - 1 : k - 1 + n]
-        if k + 1 >= min_n:
-            # NumPy divides by one number faster than it takes the remainder.
-            remainders = state - state // divisor * divisor
-            column = k + 1 - min_n
-            buckets[:, column] = remainders
-            have_rows[:, column] = exist if pruned is None else exist & pruned.have_rows(remainders)
-    if hashing.skip_edge_unigrams and min_n == 1:
-        have_rows[:, 0] &= is_inner[:n]
-        have_rows[np.append(0, ends[:-1]), 0] = False
-    rows = np.flatnonzero(have_rows)  # several times as fast as a mask where few are true
-    splits = rows.searchsorted(np.append(0, ends) * buckets.shape[1])
-    buckets = buckets.reshape(-1).take(rows).view(np.int32)
-    return Ragged(buckets if pruned is None else pruned.host_rows(buckets), splits)
+        return np.packbits(self._row_of_bucket >= 0, bitorder="little")
