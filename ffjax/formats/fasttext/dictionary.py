@@ -14,9 +14,10 @@
     row    i32             its row, counted from the first after the words' rows
 
 Entries have no lengths and lie without gaps, so an entry's start is known only when the one before
-has been read. But where a count is below 2**32, a word begins after five zeros (the upper half of
-the count before and the type), and nowhere else do five zeros precede something else. So all starts
-are guessed at once and then checked; what follows the first wrong guess is read entry by entry.
+has been read. But where a count is below 2**32, a word begins after four zeros, the upper half of
+the count before, and a type. So all positions that look like this are collected at once. One counts
+only if the entry before it ends there, which makes the result exact. Where that chain breaks,
+another begins.
 """
 
 from typing import Any, NamedTuple
@@ -24,17 +25,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ffjax._internal.distinct import distinct
-from ffjax.formats.io.binary import Cursor, Output
+from ffjax.formats.io.binary import Chains, Cursor, Output
 from ffjax.kernels.spans_numpy import words_at
 
 # What follows the word in an entry: a zero, a count and a type.
 _TAIL_BYTES = 10
 _TAIL = np.dtype((np.void, _TAIL_BYTES))
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
-_N_ZEROS = 5
-_MIN_WINDOW_BYTES = 1 << 16
-_ENTRY_BYTES = 24  # more than the mean
-_NO_ENDS = np.zeros(0, np.int64)
+_MIN_WINDOW_BYTES, _MAX_WINDOW_BYTES = 1 << 12, 1 << 18
 
 
 class Dictionary(NamedTuple):
@@ -110,60 +108,38 @@ def _read_buckets(cursor: Cursor, pruned: int, n_buckets: int) -> np.ndarray:
 
 def _find_ends(cursor: Cursor, data: np.ndarray, size: int) -> np.ndarray:
     """Where the word of each entry ends, counted from the first entry."""
-    blocks = [_NO_ENDS]
-    position, remaining, window_bytes = 0, size, _MIN_WINDOW_BYTES
-    while remaining:
-        window = data[position : position + max(window_bytes, remaining * _ENTRY_BYTES)]
-        ends = _ends_in(window, remaining)
-        if len(ends) == 0:
+    blocks = [np.zeros(0, np.int64)]
+    n = position = 0
+    window_bytes = _MIN_WINDOW_BYTES
+    while n < size:
+        window = data[position : position + window_bytes]
+        ends = _ends_in(window)[: size - n]
+        if not ends.size:
             if position + window.size == data.size:
                 expected = "a word, a count and a type" if window.size else "an entry"
                 offset, got = cursor.position + position, "the end of the file"
-                raise cursor.error(f"entry {size - remaining}", expected, got, offset=offset)
-            window_bytes = 4 * window.size
+                raise cursor.error(f"entry {n}", expected, got, offset=offset)
+            window_bytes *= 4
             continue
         blocks.append(ends + position)
-        remaining -= len(ends)
-        position += int(ends[-1]) + _TAIL_BYTES
+        n += len(ends)
+        n_bytes = int(ends[-1]) + _TAIL_BYTES
+        position += n_bytes
+        # Few bytes again where chains are short.
+        window_bytes = min(max(4 * n_bytes, _MIN_WINDOW_BYTES), _MAX_WINDOW_BYTES)
     return np.concatenate(blocks)
 
 
-def _ends_in(window: np.ndarray, most: int) -> np.ndarray:
-    """The ends of the words of those entries that lie within the window."""
-    guessed = _guess_ends(window)[:most]
-    start = int(guessed[-1]) + _TAIL_BYTES if len(guessed) else 0
-    raw, stepped = window[start:].tobytes(), []
-    position, last = 0, len(raw) - _TAIL_BYTES
-    for _ in range(most - len(guessed)):
-        end = raw.find(0, position)
-        if end < 0 or end > last:
-            break
-        stepped.append(end)
-        position = end + _TAIL_BYTES
-    return np.concatenate([guessed, np.array(stepped, np.int64) + start])
-
-
-def _guess_ends(window: np.ndarray) -> np.ndarray:
-    """The ends of words up to the first that is not where a guess has it."""
-    if window.size <= _TAIL_BYTES:
-        return _NO_ENDS
+def _ends_in(window: np.ndarray) -> np.ndarray:
+    """Where words end in the first entries of a window, which begins with one; often of all."""
     zero = window == 0
     two = zero[:-1] & zero[1:]
     four = two[:-2] & two[2:]
-    word_starts = np.flatnonzero(four[:-2] & zero[4:-1] & ~zero[_N_ZEROS:]) + _N_ZEROS
-    starts = np.concatenate([[0], word_starts])[:-1]
-    ends = word_starts - _TAIL_BYTES
-    is_right = (ends > starts) & zero[ends]
-    n = len(is_right) if is_right.all() else int(np.argmin(is_right))
-    if n == 0:
-        return _NO_ENDS
-    # Words have no zeros if the tails have all of them.
-    tails = words_at(window, _TAIL)[ends[:n]].view(np.uint8)
-    if np.count_nonzero(zero[: ends[n - 1] + _TAIL_BYTES]) != np.count_nonzero(tails == 0):
-        bounds = np.stack([starts[:n], ends[:n]], axis=1).reshape(-1)
-        has_no_zero = np.minimum.reduceat(window, bounds)[::2] > 0
-        n = int(np.argmin(has_no_zero))
-    return ends[:n]
+    likely = np.flatnonzero(four[:-2] & (window[4:-1] <= 1) & ~zero[5:]) + 5
+    starts, zeros = np.append(0, likely), np.append(np.flatnonzero(zero), window.size)
+    ends = zeros[np.searchsorted(zeros, starts)]
+    ends = ends[Chains(starts, ends + _TAIL_BYTES).at(0)]
+    return ends[ends + _TAIL_BYTES <= window.size]
 
 
 def write(
