@@ -61,6 +61,13 @@ def _share_programs(config: pytest.Config) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+def pytest_collection_finish() -> None:
+    """Takes all that was imported out of later garbage collections, and has fewer of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 # Compiled programs stay in memory until they are cleared. Clearing has a price, since later tests
 # compile shared programs again, so it waits until a process holds 4.5 GiB: the two workers of
 # `make test` then leave enough of a machine of 16 GB for the largest tests.
