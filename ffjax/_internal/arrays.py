@@ -30,6 +30,11 @@ def is_traced(tree: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
+def is_symbolic(array: Any) -> bool:
+    """Whether the first axis has no fixed length."""
+    return not isinstance(array.shape[0], int)
+
+
 def check_concrete(tree: Any) -> None:
     """Raises an error that says what to do instead if a leaf is traced."""
     if is_traced(tree):
@@ -137,6 +142,13 @@ def _aligned(allocate: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     raw = allocate(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def pad_rows(array: Any, n: int, fill: int = 0) -> Any:
+    """The array with `n` more rows, of one number."""
+    library = jnp if isinstance(array, jax.Array) else np
+    padding = ((0, n), *((0, 0),) * (array.ndim - 1))
+    return library.pad(array, padding, constant_values=fill)
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:

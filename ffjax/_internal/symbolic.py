@@ -7,22 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, pad_rows
 from ffjax._internal.jax_compat import fori_loop
 
 # Small, since a smaller batch is padded to it.
 _BLOCK = 64
 
 
-def is_symbolic(array: Any) -> bool:
-    """Whether the first axis has no fixed length."""
-    return not isinstance(array.shape[0], int)
-
-
 def in_blocks(function: Callable[..., Any], *arrays: AnyArray) -> Any:
     """A function of a batch, for a batch of a size that is not known while tracing."""
     n = arrays[0].shape[0]
-    padded = [jnp.pad(x, ((0, _BLOCK), *((0, 0),) * (x.ndim - 1))) for x in arrays]
+    padded = [pad_rows(jnp.asarray(x), _BLOCK) for x in arrays]
 
     def block(first: Array | int) -> Any:
         return function(*(lax.dynamic_slice_in_dim(x, first, _BLOCK) for x in padded))

@@ -5,7 +5,7 @@ inside a caller's `jit`, `vmap` and `grad`.
 """
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ffjax._internal.arguments import array_of, check_embeddings
-from ffjax._internal.arrays import AnyArray, all_on_host, is_traced, padded_size
-from ffjax._internal.symbolic import in_blocks, is_symbolic
+from ffjax._internal.arrays import AnyArray, all_on_host, is_symbolic, is_traced, padded_size
+from ffjax._internal.symbolic import in_blocks
 from ffjax.functional.oov import embed_in_numpy, oov_batch, oov_vectors, with_oov_words
 from ffjax.functional.search import EmbeddingsLike
 from ffjax.functional.tier import FOUND_WORDS, in_numpy
@@ -149,24 +149,26 @@ def embed(
             return jax.device_put(embed_in_numpy(embeddings, strings, unnormalize=unnormalize))
         rows = encode(vocab, strings)
         return lookup(embeddings, rows, unnormalize=unnormalize), _found(rows)
+    if is_symbolic(strings.lengths):
+
+        def of_block(*batch: AnyArray) -> tuple[Array, Array]:
+            return embed(embeddings, Strings(*batch), unnormalize=unnormalize)
+
+        return in_blocks(of_block, strings.bytes, strings.lengths)
     trees = storage, vocab, strings, _lengths(norms)
+    vectors, found = _embed_known(*trees, unnormalize)
+    if vocab.subword_indexer is None:
+        return vectors, found
     if jax.default_backend() != "cpu" or is_traced(trees) or not all_on_host(*trees):
-
-        def of_batch(*batch: AnyArray) -> tuple[Array, Array]:
-            return _embed(storage, vocab, _lengths(norms), Strings(*batch), unnormalize)
-
-        if is_symbolic(strings.lengths):
-            return in_blocks(of_batch, strings.bytes, strings.lengths)
-        return of_batch(strings.bytes, strings.lengths)
-    # The host looks at the answers of a CPU for free, so n-grams have a program of their own.
-    vectors, found = _embed_known(storage, vocab, _lengths(norms), strings, unnormalize)
+        return _embed_unknown(vectors, found, *trees[:3], unnormalize)
+    # The host looks at the answers of a CPU for free, and embeds only the unknown words.
     lengths = np.asarray(strings.lengths)
     unknown = np.flatnonzero(~np.asarray(found) & (lengths >= 0))
-    if vocab.subword_indexer is None or not unknown.size:
+    if not unknown.size:
         return vectors, found
     words = oov_batch(np.asarray(strings.bytes), lengths, unknown)
     if words is None:
-        return _embed_unknown(vectors, found, storage, vocab, strings, unnormalize)
+        return _embed_unknown(vectors, found, *trees[:3], unnormalize)
     changed = np.array(vectors), np.array(found)
     for array, new in zip(changed, oov_vectors(storage, vocab, words, unnormalize), strict=True):
         array[unknown] = np.asarray(new)[: len(unknown)]
@@ -218,7 +220,7 @@ def _found(rows: Rows) -> Array:
 @partial(jax.jit, static_argnames="unnormalize")
 @takes_explicit
 def _embed_known(
-    storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
+    storage: Storage, vocab: Vocab, strings: Strings, norms: Any, unnormalize: bool
 ) -> tuple[Array, Array]:
     words = vocab.find(strings)
     return _known_vectors(storage, norms, words, unnormalize), words >= 0
@@ -230,23 +232,11 @@ def _embed_unknown(
     vectors: Array,
     found: Array,
     storage: Storage,
-    vocab: SubwordVocab,
+    vocab: Any,
     strings: Strings,
     unnormalize: bool,
 ) -> tuple[Array, Array]:
     return with_oov_words(vectors, found, storage, vocab, strings, means=unnormalize)
-
-
-@partial(jax.jit, static_argnames="unnormalize")
-@takes_explicit
-def _embed(
-    storage: Storage, vocab: Vocab, norms: Any, strings: Strings, unnormalize: bool
-) -> tuple[Array, Array]:
-    vectors, found = _embed_known(storage, vocab, norms, strings, unnormalize)
-    if vocab.subword_indexer is None:
-        return vectors, found
-    vocab = cast(SubwordVocab, vocab)  # or one with the same methods
-    return _embed_unknown(vectors, found, storage, vocab, strings, unnormalize)
 
 
 @partial(jax.jit, static_argnames="unnormalize")
@@ -293,12 +283,12 @@ def _read_needed(
     words = np.asarray(rows.words)
     ngrams = None if rows.ngrams is None else np.asarray(rows.ngrams)
     ids = words.ravel() if ngrams is None else np.concatenate([words.ravel(), ngrams.ravel()])
-    subset = read_subset(storage, np.append(ids, 0))  # at least one row, for words without any
-    positions = subset.positions[:-1]
+    # At least one row, for words without any.
+    subset, numbers, positions = read_subset(storage, np.append(ids, 0))
     words = positions[: words.size].reshape(words.shape)
     if ngrams is not None:
-        ngrams = positions[words.size :].reshape(ngrams.shape)
+        ngrams = positions[words.size : -1].reshape(ngrams.shape)
     if norms is not None:
-        word_norms = np.asarray(norms[np.minimum(subset.ids, len(norms) - 1)])
-        norms = Norms(np.where(subset.ids < len(norms), word_norms, np.float32(1)))
-    return subset.rows, Rows(words, ngrams, rows.positions), norms
+        word_norms = np.asarray(norms[np.minimum(numbers, len(norms) - 1)])
+        norms = Norms(np.where(numbers < len(norms), word_norms, np.float32(1)))
+    return subset, Rows(words, ngrams, rows.positions), norms

@@ -62,13 +62,6 @@ class Words(NamedTuple):
         return jnp.take(self.begins, numbers, mode="clip")
 
 
-def table_words(data: Array, offsets: Array, ids: Array) -> Words:
-    """The words of a table with these numbers; no word for numbers below zero."""
-    begins = jnp.take(offsets, ids, mode="clip")
-    lengths = jnp.take(offsets, ids + 1, mode="clip") - begins
-    return Words(data, begins, jnp.where(ids >= 0, lengths, -1))
-
-
 class Tile(NamedTuple):
     """The bytes of marked words from the first of some starts on.
 

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int32, Integer, Num
 
 from ffjax._internal.arguments import array_of, whole_number
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, pad_rows
 from ffjax._internal.file_arguments import check_choice
 from ffjax.kernels.normalize import normalize
 
@@ -131,9 +131,8 @@ def pool_blocks(table: Array, ids: Array, lines: Array, *, n_lines: int, largest
     """As `pool_rows`, by a scatter of each block of words."""
     # Blocks after the last line are not read.
     n_blocks = -(-jnp.searchsorted(lines, n_lines) // _BLOCK_ROWS)
-    fill = (0, -ids.shape[0] % _BLOCK_ROWS)
-    ids = jnp.pad(ids, fill, constant_values=-1)
-    lines = jnp.pad(lines, fill, constant_values=n_lines)
+    n_missing = -ids.shape[0] % _BLOCK_ROWS
+    ids, lines = pad_rows(ids, n_missing, -1), pad_rows(lines, n_missing, n_lines)
 
     def add(i: Array, total: Array) -> Array:
         start = i * _BLOCK_ROWS
@@ -255,10 +254,9 @@ def _running_totals(values: Array, lines: Array, words: Array, largest: bool) ->
     if lines.shape[0] <= _TILE:
         return totals
     # The lines with which tiles end may go on in the next tile.
-    fill = (0, -lines.shape[0] % _TILE)
-    tiles = jnp.pad(values, (fill, *((0, 0),) * (values.ndim - 1)))
+    tiles = pad_rows(values, -lines.shape[0] % _TILE)
     tiles = tiles.reshape(-1, _TILE, *values.shape[1:])
-    tile_lines = jnp.pad(lines, fill, constant_values=-1).reshape(-1, _TILE)
+    tile_lines = pad_rows(lines, -lines.shape[0] % _TILE, -1).reshape(-1, _TILE)
     ends = tile_lines[:, -1]
     tails = reduce(_where(tile_lines == ends[:, None], tiles, neutral), axis=1)
     before = words // _TILE - 1

@@ -22,7 +22,6 @@ from jaxtyping import Float32
 from ffjax._internal.arrays import as_int32, is_traced, padded_size, release_pages
 from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_sum
-from ffjax.kernels.ngram_hashes import table_words
 from ffjax.kernels.normalize import normalize, unit_vector
 from ffjax.kernels.top_k.top_k_numpy import Queries, Scores
 from ffjax.storage.base import (
@@ -38,7 +37,7 @@ from ffjax.storage.base import (
 from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.storage.sharded import ShardedArray
-from ffjax.storage.word_sums import HOST_WORDS, NgramRows, compose
+from ffjax.storage.word_sums import HOST_WORDS, NgramRows, compose, table_words
 from ffjax.strings.string_table import StringTable
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 from ffjax.vocab.ngrams.pruned import PrunedIndexer
@@ -139,9 +138,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
         flat = jnp.clip(as_int32(words), 0, max(self.n_words - 1, 0)).reshape(-1)
         means = self.word_rows.gather(flat).astype(jnp.float32)
         if self.indexer is not None and self.ngrams is not None:
-            table = jnp.asarray(self.table.data), jnp.asarray(self.table.offsets)
-            args = self.ngrams, self.indexer, table_words(*table, flat), Subwords(self.width, 0)
-            sums, counts = ngram_totals(*args)
+            args = table_words(self.table, flat), Subwords(self.width, 0)
+            sums, counts = ngram_totals(self.ngrams, self.indexer, *args)
             means = (means + sums) / (counts + 1)[:, None].astype(jnp.float32)
         return means.reshape(*words.shape, self.shape[1])
 

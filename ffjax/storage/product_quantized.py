@@ -136,7 +136,7 @@ class PQ:
         if out is None or not out.flags.c_contiguous or out.dtype != np.float32:
             rows = np.empty((*batch, self.reconstructed_len), np.float32)
         if not rows.size:
-            return rows
+            return written(rows, out)
         flat = rows.reshape(-1, self.reconstructed_len)
         centroids, starts, projection = self._host
         step = max(1, _BLOCK_CODES // len(starts))

@@ -18,6 +18,7 @@ from ffjax._internal.arrays import (
     as_int32,
     automatic_mesh,
     host_view,
+    pad_rows,
     release_pages,
 )
 from ffjax._internal.jax_compat import abstract_mesh
@@ -182,7 +183,8 @@ class ShardedArray(Storage):
     def slice_rows(self, key: slice) -> Storage:
         """A storage on one device of the rows of a slice."""
         start, stop, step = key.indices(self.n_rows)
-        if step != 1 or not _is_local(self.padded):
+        is_local = all(array.is_fully_addressable for array in jax.tree.leaves(self.padded))
+        if step != 1 or not is_local:
             return self._fetch(np.arange(start, stop, step, dtype=np.int32))
         rows = slice(start, max(start, stop))
         return _mapped(self.padded, lambda x: jnp.asarray(np.asarray(x[rows])), _on_one_device)
@@ -290,7 +292,8 @@ def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
     if is_spread and n_rows == n_padded:
         return jax.device_put(array, sharding)  # stays where it is, if it is divided like this
     if is_spread:
-        return jax.jit(_padded, static_argnums=1, out_shardings=sharding)(array, n_padded)
+        pad = jax.jit(pad_rows, static_argnums=1, out_shardings=sharding)
+        return pad(array, n_padded - n_rows)
     if isinstance(array, jax.Array) and (view := host_view(array)) is not None:
         array = view
 
@@ -309,15 +312,6 @@ def _divided(array: Any, sharding: NamedSharding, n_padded: int) -> Array:
         return block(start, stop)
 
     return jax.make_array_from_callback((n_padded, *array.shape[1:]), sharding, block_at)
-
-
-def _padded(array: Array, n_rows: int) -> Array:
-    return jnp.pad(array, ((0, n_rows - len(array)), *((0, 0),) * (array.ndim - 1)))
-
-
-def _is_local(tree: Any) -> bool:
-    """Whether all devices that have the arrays belong to this process."""
-    return all(array.is_fully_addressable for array in jax.tree.leaves(tree))
 
 
 def _on_one_device(array: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float32, Int
 
-from ffjax.kernels.ngram_hashes import table_words
+from ffjax.kernels.ngram_hashes import Words
 from ffjax.kernels.ngrams_numpy import mark_words
 from ffjax.kernels.normalize import unit_rows
 from ffjax.storage.base import Storage
@@ -90,7 +90,7 @@ def _float_rows(word_rows: Storage, words: np.ndarray) -> np.ndarray:
 
 
 def _sums_by_program(rows: NgramRows, words: np.ndarray, lengths: np.ndarray) -> Iterator[WordSums]:
-    table = jnp.asarray(rows.table.data), jnp.asarray(rows.table.offsets)
+    table = jax.tree.map(jnp.asarray, rows.table)
     waiting: tuple[np.ndarray, Any] | None = None
     for begin in range(0, len(words), _PROGRAM_WORDS):
         block = words[begin : begin + _PROGRAM_WORDS]
@@ -113,10 +113,17 @@ def _fetched(words: np.ndarray, result: tuple[Array, Array]) -> WordSums:
 
 @partial(jax.jit, static_argnames="subwords")
 def _program_sums(
-    storage: Storage, indexer: NgramIndexer, table: Any, ids: Array, subwords: Subwords
+    storage: Storage, indexer: NgramIndexer, table: StringTable, ids: Array, subwords: Subwords
 ) -> tuple[Array, Array]:
-    data, offsets = table
-    return ngram_totals(storage, indexer, table_words(data, offsets, ids), subwords)
+    return ngram_totals(storage, indexer, table_words(table, ids), subwords)
+
+
+def table_words(table: StringTable, ids: Array) -> Words:
+    """The words of a table with these numbers in compiled code; none for numbers below zero."""
+    data, offsets = jnp.asarray(table.data), jnp.asarray(table.offsets)
+    begins = jnp.take(offsets, ids, mode="clip")
+    lengths = jnp.take(offsets, ids + 1, mode="clip") - begins
+    return Words(data, begins, jnp.where(ids >= 0, lengths, -1))
 
 
 def sums_of_words(

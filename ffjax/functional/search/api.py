@@ -12,9 +12,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Integer
 
 from ffjax._internal.arguments import array_of, whole_number
-from ffjax._internal.arrays import AnyArray, is_traced
+from ffjax._internal.arrays import AnyArray, is_symbolic, is_traced, pad_rows
 from ffjax._internal.jax_compat import gathered
-from ffjax._internal.symbolic import in_blocks, is_symbolic
+from ffjax._internal.symbolic import in_blocks
 from ffjax.functional.search.arguments import (
     EmbeddingsLike,
     TopK,
@@ -209,9 +209,7 @@ def _search_sharded(
     stop_row = jnp.int32(n_rows) if stop is None else jnp.minimum(stop, n_rows)
     ends = jnp.stack([first_row, stop_row])
     missing = -batch % math.prod(storage.mesh.shape[axis] for axis in storage.spare_axes)
-    queries, exclude = jax.tree.map(
-        lambda x: jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1))), (queries, exclude)
-    )
+    queries, exclude = jax.tree.map(lambda x: pad_rows(x, missing), (queries, exclude))
 
     def local(
         shard: Storage, mask: Array | None, queries: Array, exclude: Array | None, ends: Array
@@ -297,11 +295,9 @@ def _read_and_rerank(exact: Storage, queries: Any, rows: Array, plan: Plan) -> A
     blocks = [slice(start, start + _QUERIES) for start in starts]
     answers = []
     for block in blocks:
-        subset = read_subset(exact, np.asarray(rows[block]))
-        positions = jnp.asarray(subset.positions)
-        scores, best = _rerank_rows(subset.rows, queries[block], positions, plan)
-        best = np.asarray(best)
-        ids = np.append(subset.ids, -1)  # -1, no row: the last
-        answers.append((scores, jnp.asarray(ids[best].astype(np.int32))))
+        subset, ids, positions = read_subset(exact, np.asarray(rows[block]))
+        scores, best = _rerank_rows(subset, queries[block], jnp.asarray(positions), plan)
+        ids = np.append(ids, -1).astype(np.int32)  # -1, no row: the last
+        answers.append((scores, jnp.asarray(ids[np.asarray(best)])))
     scores, best = (jnp.concatenate(both) for both in zip(*answers, strict=True))
     return scores, best

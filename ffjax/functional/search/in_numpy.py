@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from ffjax._internal.arrays import padded_size, release_pages
+from ffjax._internal.arrays import pad_rows, padded_size, release_pages
 from ffjax._internal.cpus import map_blocks
 from ffjax.functional.search.api import top_k, top_products
 from ffjax.functional.search.arguments import (
@@ -62,9 +62,10 @@ def nearest_rows(
         allowed = row_filter(candidates, exclude, n_rows)
         return TopK(*search_on_host(storage, queries, allowed, n_rows, Plan(k, metric)))
     batch = len(queries)
-    queries = _padded(queries, _rounded(batch, _QUERIES), 0)
+    n_missing = _rounded(batch, _QUERIES) - batch
+    queries = pad_rows(queries, n_missing)
     if exclude is not None:
-        exclude = _padded(exclude, len(queries), -1)
+        exclude = pad_rows(exclude, n_missing, -1)
     n = min(_rounded(k, _ANSWERS), n_rows)
     options = {"exclude": exclude, "candidates": candidates}
     if metric == COS_MUL:
@@ -161,8 +162,3 @@ def _exclude(scores: np.ndarray, exclude: np.ndarray, rows: int | np.ndarray) ->
 def _rounded(n: int, sizes: tuple[int, ...]) -> int:
     """A number rounded up to one of some sizes, beyond them to a power of two."""
     return next((size for size in sizes if n <= size), padded_size(n))
-
-
-def _padded(array: np.ndarray, size: int, fill: int) -> np.ndarray:
-    padding = ((0, size - len(array)), *((0, 0),) * (array.ndim - 1))
-    return np.pad(array, padding, constant_values=fill)

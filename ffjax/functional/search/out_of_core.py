@@ -7,7 +7,7 @@ On CPUs the rows of a map are searched in place.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,20 +28,9 @@ _ALIGNED_ROWS = 32
 KEEP = 0.25
 
 
-class MapSlice(NamedTuple):
-    """An aligned stretch of memory, and the offset in it of the first row wanted."""
-
-    flat: np.ndarray
-    offset: int
-
-
-class _Rows(NamedTuple):
-    """The `n` rows to search, numbered from zero in the order in which they are read."""
-
-    n: int
-    base: int  # the row in the storage of number zero
-    read: Callable[[int, int], MapSlice | Storage]  # from a first number, how many
-    at_once: int
+# Reads a block of so many rows from a first one on: a storage, or a flat array with the offset in
+# it of the first row.
+_Read = Callable[[int, int], tuple[np.ndarray | Storage, int]]
 
 
 def search_out_of_core(
@@ -54,43 +43,42 @@ def search_out_of_core(
 ) -> Answers:
     """Searches the first `n_rows` rows of a storage in blocks; not for use inside `jit`."""
     best = no_answers(queries.shape[0], plan.k)
-    rows = _rows(storage, row_filter, n_rows, block_bytes)
-    if best[0].size == 0 or rows.n == 0:
+    n, base, read, at_once = _rows(storage, row_filter, n_rows, block_bytes)
+    if best[0].size == 0 or n == 0:
         return best
-    n_blocks = -(-rows.n // rows.at_once)
-    size = min(rows.n, -(-rows.n // (n_blocks * _ALIGNED_ROWS)) * _ALIGNED_ROWS)
+    n_blocks = -(-n // at_once)
+    size = min(n, -(-n // (n_blocks * _ALIGNED_ROWS)) * _ALIGNED_ROWS)
     # The last block reaches back, so that all have one size and share a program.
-    starts = [min(start, rows.n - size) for start in range(0, rows.n, size)]
+    starts = [min(start, n - size) for start in range(0, n, size)]
     search = partial(_search_block, queries=queries, shape=(size, storage.shape[1]), plan=plan)
     ids, mask = row_filter.ids, row_filter.mask
     with ThreadPoolExecutor(1, thread_name_prefix="ffjax") as pool:
-        coming, previous = pool.submit(rows.read, starts[0], size), None
+        coming, previous = pool.submit(read, base + starts[0], size), None
         for i, start in enumerate(starts):
-            block = coming.result()
+            block, offset = coming.result()
             if i + 1 < len(starts):
-                coming = pool.submit(rows.read, starts[i + 1], size)
-            row = rows.base + start
-            flat, offset = block if isinstance(block, MapSlice) else (block, 0)
+                coming = pool.submit(read, base + starts[i + 1], size)
+            row = base + start
             block_mask = None if mask is None else np.asarray(mask[row : row + size])
             block_ids = None if ids is None else ids[start : start + size]
             first = np.int32(i * size - start)
             local_filter = RowFilter(first, None, block_mask, block_ids, row_filter.exclude)
-            after = search(best, flat, np.array([row, offset], np.int32), local_filter)
+            after = search(best, block, np.array([row, offset], np.int32), local_filter)
             if previous is not None:
                 # One block is searched while the next is read; no third is in memory.
                 jax.block_until_ready(best)
                 release_pages(previous, keep=KEEP)
-            best, previous = after, block.flat if isinstance(block, MapSlice) else None
+            best, previous = after, block
         jax.block_until_ready(best)
-        if previous is not None:
-            release_pages(previous, keep=KEEP)
+        release_pages(previous, keep=KEEP)
     return best
 
 
-def map_slice(matrix: np.ndarray, first: int, size: int) -> MapSlice:
+def map_slice(matrix: np.ndarray, first: int, size: int) -> tuple[np.ndarray, int]:
     """`size` rows from row `first` on as a flat array that a device can use, copied if need be.
 
-    All slices of one size of one matrix have one shape, so they share compiled programs.
+    Also gives the offset of the first row in the array. All slices of one size of one matrix have
+    one shape, so they share compiled programs.
     """
     dims, item = matrix.shape[1], matrix.itemsize
     step = max(1, ALIGNMENT // item)
@@ -100,41 +88,40 @@ def map_slice(matrix: np.ndarray, first: int, size: int) -> MapSlice:
     start = first * dims - offset
     in_place = not misaligned and matrix.flags.c_contiguous
     if in_place and start >= 0 and start + length <= matrix.size:
-        return MapSlice(matrix.reshape(-1)[start : start + length], offset)
+        flat = matrix.reshape(-1)[start : start + length]
+        read_ahead(flat)
+        return flat, offset
     flat = aligned_empty((length,), matrix.dtype)
     flat[: size * dims] = matrix[first : first + size].reshape(-1)
     flat[size * dims :] = 0
-    return MapSlice(flat, 0)
+    return flat, 0
 
 
-def _rows(storage: Storage, row_filter: RowFilter, n_rows: int, block_bytes: int) -> _Rows:
+def _rows(
+    storage: Storage, row_filter: RowFilter, n_rows: int, block_bytes: int
+) -> tuple[int, int, _Read, int]:
+    """The rows to search: how many, the first one, how to read a block, and rows of a block."""
     if row_filter.ids is not None:
         ids = np.asarray(row_filter.ids)
         at_once = max(1, block_bytes // (4 * max(1, storage.shape[1])))
 
-        def listed(first: int, size: int) -> Storage:
-            return NdArray(storage.embedding(ids[first : first + size]))
+        def listed(first: int, size: int) -> tuple[Storage, int]:
+            return NdArray(storage.embedding(ids[first : first + size])), 0
 
-        return _Rows(len(ids), 0, listed, at_once)
+        return len(ids), 0, listed, at_once
     base = 0 if row_filter.start is None else max(0, int(row_filter.start))
     stop = n_rows if row_filter.stop is None else min(n_rows, int(row_filter.stop))
     if isinstance(storage, NdArray):
-        read = partial(_read_in_place, np.asarray(storage.matrix), base)
+        read = partial(map_slice, np.asarray(storage.matrix))
     else:
-        read = partial(_read_block, storage, base)
+        read = partial(_read_block, storage)
     arrays = jax.tree.leaves([getattr(storage, name) for name in storage.row_arrays])
     row_bytes = sum(array.nbytes for array in arrays) // max(1, len(storage))
     at_once = block_bytes // max(1, row_bytes) if arrays else _COMPOSED_ROWS
-    return _Rows(max(0, stop - base), base, read, max(1, at_once))
+    return max(0, stop - base), base, read, max(1, at_once)
 
 
-def _read_in_place(matrix: np.ndarray, base: int, first: int, size: int) -> MapSlice:
-    rows = map_slice(matrix, base + first, size)
-    read_ahead(rows.flat)
-    return rows
-
-
-def _read_block(storage: Storage, base: int, first: int, size: int) -> Storage:
+def _read_block(storage: Storage, first: int, size: int) -> tuple[Storage, int]:
     """Some rows on the device; the pages that they were read from are released."""
 
     def read(array: AnyArray) -> AnyArray:
@@ -144,7 +131,7 @@ def _read_block(storage: Storage, base: int, first: int, size: int) -> Storage:
         release_pages(array, keep=KEEP)
         return copied
 
-    return jax.tree.map(read, storage.slice_rows(slice(base + first, base + first + size)))
+    return jax.tree.map(read, storage.slice_rows(slice(first, first + size))), 0
 
 
 @partial(jax.jit, static_argnames=("shape", "plan"))

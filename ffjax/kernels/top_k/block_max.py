@@ -28,7 +28,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int32
 
-from ffjax._internal.arrays import AnyArray
+from ffjax._internal.arrays import AnyArray, pad_rows
 from ffjax.kernels.top_k.rows import ChunkReader, RowFilter, Scorer
 from ffjax.kernels.top_k.threshold_select import capacity_for, largest
 from ffjax.kernels.top_k.tiling import Tiling
@@ -70,8 +70,8 @@ def in_query_blocks(
     size = -(-batch // n_blocks)
 
     def blocks(array: AnyArray) -> Array:
-        padding = ((0, n_blocks * size - batch), *((0, 0),) * (array.ndim - 1))
-        return jnp.pad(array, padding).reshape(n_blocks, size, *array.shape[1:])
+        padded = jnp.asarray(pad_rows(array, n_blocks * size - batch))
+        return padded.reshape(n_blocks, size, *array.shape[1:])
 
     def search_one(xs: tuple[Array, Array | None]) -> Answers:
         return search_block(xs[0], row_filter._replace(exclude=xs[1]))
