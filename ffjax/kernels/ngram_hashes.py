@@ -17,6 +17,8 @@ follows one of two rules, which differ only where the bytes are not UTF-8:
 """
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -285,31 +287,31 @@ def _is_continuation(data: Array) -> Array:
 def _code_points(data: Array) -> Array:
     rows = np.arange(data.shape[0], dtype=np.int32)
 
-    def shifted(by: int) -> Array:
-        return jnp.take(data, rows + by, axis=0, mode="clip")
+    def word(by: int) -> Array:
+        """Four bytes from each row on, moved by some rows, the first one highest."""
+        first, *rest = (jnp.take(data, rows + by + i, axis=0, mode="clip") for i in range(4))
+        return reduce(lambda word, byte: word << np.uint32(8) | byte, rest, first)
 
-    def size(by: int) -> Array:
-        # Table 3-7 of the Unicode standard: the range of the second byte depends on the first.
-        lead, second, third, fourth = (shifted(by + i) for i in range(4))
-        lowest = jnp.where(lead == 0xE0, np.uint32(0xA0), np.uint32(0x80))
-        lowest = jnp.where(lead == 0xF0, np.uint32(0x90), lowest)
-        highest = jnp.where(lead == 0xED, np.uint32(0x9F), np.uint32(0xBF))
-        highest = jnp.where(lead == 0xF4, np.uint32(0x8F), highest)
-        valid = (second >= lowest) & (second <= highest)
-        third, fourth = map(_is_continuation, (third, fourth))
-        size = jnp.where(valid & (lead >= 0xC2) & (lead <= 0xDF), np.uint32(2), np.uint32(1))
-        size = jnp.where(valid & third & (lead >> 4 == 0xE), np.uint32(3), size)
-        four = valid & third & fourth & (lead >= 0xF0) & (lead <= 0xF4)
-        return jnp.where(four, np.uint32(4), size)
+    def begins(n: int, by: int) -> Array:
+        """Whether a valid sequence of n bytes begins there."""
+        # Table 3-7 of the Unicode standard limits the first two bytes; the last have a mark each.
+        least, most, mark = {
+            2: (0xC280, 0xDFBF, 0x800000),
+            3: (0xE0A0, 0xEFBF, 0x808000),
+            4: (0xF090, 0xF48F, 0x808080),
+        }[n]
+        four = word(by)
+        two = four >> np.uint32(16)
+        valid = (two >= least) & (two <= most) & (four & np.uint32(mark // 2 * 3) == mark)
+        return valid & ((two < 0xEDA0) | (two > 0xEDBF)) if n == 3 else valid
 
-    lead, *rest = (shifted(i) for i in range(4))
-    t1, t2, t3 = (byte & np.uint32(0x3F) for byte in rest)
-    code2 = (lead & np.uint32(0x1F)) << np.uint32(6) | t1
-    code3 = (lead & np.uint32(0x0F)) << np.uint32(12) | t1 << np.uint32(6) | t2
-    code4 = (lead & np.uint32(0x07)) << np.uint32(18) | t1 << np.uint32(12) | t2 << np.uint32(6)
+    four = word(0)
+    lead = four >> np.uint32(24)
     code = jnp.where(lead < 0x80, lead, lead | np.uint32(0xDC00))
-    n_bytes = size(0)
-    for n, value in ((2, code2), (3, code3), (4, code4 | t3)):
-        code = jnp.where(n_bytes == n, value, code)
-    inside = (size(-1) > 1) | (size(-2) > 2) | (size(-3) > 3)
-    return jnp.where(inside, _INSIDE, code)
+    for n in (2, 3, 4):
+        value = lead & np.uint32(0x7F >> n)
+        for i in range(1, n):
+            value = value << np.uint32(6) | four >> np.uint32(24 - 8 * i) & np.uint32(0x3F)
+        code = jnp.where(begins(n, 0), value, code)
+    inside = [begins(n, -by) for n in (2, 3, 4) for by in range(1, n)]
+    return jnp.where(reduce(or_, inside), _INSIDE, code)

@@ -89,12 +89,12 @@ def map_slice(matrix: np.ndarray, first: int, size: int) -> tuple[np.ndarray, in
     in_place = not misaligned and matrix.flags.c_contiguous
     if in_place and start >= 0 and start + length <= matrix.size:
         flat = matrix.reshape(-1)[start : start + length]
-        read_ahead(flat)
-        return flat, offset
-    flat = aligned_empty((length,), matrix.dtype)
-    flat[: size * dims] = matrix[first : first + size].reshape(-1)
-    flat[size * dims :] = 0
-    return flat, 0
+    else:
+        flat, offset = aligned_empty((length,), matrix.dtype), 0
+        flat[: size * dims] = matrix[first : first + size].reshape(-1)
+        flat[size * dims :] = 0
+    read_ahead(flat)
+    return flat, offset
 
 
 def _rows(
