@@ -128,7 +128,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def read_array(
     source: Any, start: int, shape: tuple[int, ...], dtype: Any, *, mmap: bool = False
 ) -> Any:
-    """Maps an array at byte `start`, or reads it onto the default device, the CPU without a copy."""
+    """Maps an array at byte `start`, or reads it onto the default device (the CPU: no copy)."""
     if mmap and source.mappable and math.prod(shape):  # there are no empty maps
         return source.map(start, shape, dtype)
     array = aligned_empty(shape, dtype)
