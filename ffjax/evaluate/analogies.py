@@ -172,7 +172,8 @@ def analogies(
     numbers = words.numbers(list(chain.from_iterable(questions))).reshape(-1, 4)
     is_asked = np.asarray(numbers[:, 3] >= 0 if skip == "answer" else (numbers >= 0).all(1))
     chosen, numbers = list(compress(questions, is_asked)), numbers[is_asked]
-    answers = iter(_answers(embeddings, words, chosen, numbers, method, progress or ignore))
+    solver = _Solver(embeddings, words, method, progress or ignore)
+    answers = iter(solver.answers(chosen, numbers))
     flags, results = iter(is_asked), []
     for name, section in sections:
         of_section = tuple(next(answers) for _ in section if next(flags))
@@ -180,80 +181,74 @@ def analogies(
     return AnalogyResult(tuple(results))
 
 
-def _answers(
-    emb: Embeddings,
-    words: KnownWords,
-    questions: list[Question],
-    numbers: np.ndarray,
-    method: str,
-    progress: Progress,
-) -> list[AnalogyAnswer]:
-    """The answers to questions, whose words have these numbers."""
-    vectors, positions = _vectors(emb, questions, numbers)
-    abc, n_words = numbers[:, :3], words.n_words
-    exclude = np.where(abc >= 0, emb.vocab.host_rows[abc], -1).astype(np.int32)
-    rows, scores = _search(emb, words, vectors, positions, exclude, method, progress)
-    row_words, texts = np.asarray(emb.vocab.row_words), emb.vocab.words
-    # Words that differ in case alone count as one.
-    counts_as = np.full(n_words + 1, -2, np.int64)
-    answered = np.unique(row_words[rows[rows >= 0]]).tolist()
-    counts_as[answered] = [words.number(texts[number]) for number in answered]
-    answers = np.where(rows >= 0, row_words[rows], n_words)
-    is_new = ((counts_as[answers][:, :, None] != abc[:, None]) | (abc[:, None] < 0)).all(-1)
-    # The first answer that is not a word of the question, or else the last.
-    last = np.maximum((rows >= 0).sum(1) - 1, 0)
-    best = np.where(is_new.any(1), is_new.argmax(1), last)[:, None]
-    predicted = np.take_along_axis(answers, best, axis=1)[:, 0]
-    similarities = np.take_along_axis(scores, best, axis=1)[:, 0]
-    answerable = (positions >= 0).all(1) & (predicted < n_words)
-    correct = answerable & (counts_as[predicted] == numbers[:, 3])
-    columns = (column.tolist() for column in (predicted, similarities, answerable, correct))
-    outcomes = zip(*columns, strict=True)
-    return [
-        AnalogyAnswer(*question, texts[number] if ok else None, score if ok else 0.0, is_correct)
-        for question, (number, score, ok, is_correct) in zip(questions, outcomes, strict=True)
-    ]
+class _Solver(NamedTuple):
+    """What answers questions."""
 
+    emb: Embeddings
+    words: KnownWords
+    method: str
+    progress: Progress
 
-def _vectors(
-    emb: Embeddings, questions: list[Question], numbers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of all words of questions, and the positions of a, b and c in them, or -1."""
-    unknown_at = np.argwhere(numbers[:, :3] < 0).tolist()
-    unknown = sorted({questions[i][j] for i, j in unknown_at})
-    unknown_vectors, has_vector = emb.embedding_batch(unknown)
-    unique, positions = np.unique(numbers[:, :3], return_inverse=True)
-    positions = positions.reshape(-1, 3)
-    vectors = emb.storage.embedding(emb.vocab.host_rows[np.maximum(unique, 0)])
-    position_of = {word: len(unique) + i if has_vector[i] else -1 for i, word in enumerate(unknown)}
-    for i, j in unknown_at:
-        positions[i, j] = position_of[questions[i][j]]
-    return np.concatenate([vectors, unknown_vectors]).astype(np.float32), positions
+    def answers(self, questions: list[Question], numbers: np.ndarray) -> list[AnalogyAnswer]:
+        """The answers to questions, whose words have these numbers."""
+        vocab, n_words = self.emb.vocab, self.words.n_words
+        vectors, positions = self._vectors(questions, numbers)
+        abc = numbers[:, :3]
+        exclude = np.where(abc >= 0, vocab.host_rows[abc], -1).astype(np.int32)
+        rows, scores = self._search(vectors, positions, exclude)
+        row_words, texts = np.asarray(vocab.row_words), vocab.words
+        # Words that differ in case alone count as one.
+        counts_as = np.full(n_words + 1, -2, np.int64)
+        answered = np.unique(row_words[rows[rows >= 0]])
+        counts_as[answered] = self.words.numbers([texts[number] for number in answered])
+        answers = np.where(rows >= 0, row_words[rows], n_words)
+        is_new = ((counts_as[answers][:, :, None] != abc[:, None]) | (abc[:, None] < 0)).all(-1)
+        # The first answer that is not a word of the question, or else the last.
+        last = np.maximum((rows >= 0).sum(1) - 1, 0)
+        best = np.where(is_new.any(1), is_new.argmax(1), last)[:, None]
+        predicted = np.take_along_axis(answers, best, axis=1)[:, 0]
+        similarities = np.take_along_axis(scores, best, axis=1)[:, 0]
+        answerable = (positions >= 0).all(1) & (predicted < n_words)
+        is_correct = answerable & (counts_as[predicted] == numbers[:, 3])
+        columns = (x.tolist() for x in (predicted, similarities, answerable, is_correct))
+        outcomes = zip(*columns, strict=True)
+        return [
+            AnalogyAnswer(*question, texts[number] if ok else None, score if ok else 0.0, correct)
+            for question, (number, score, ok, correct) in zip(questions, outcomes, strict=True)
+        ]
 
+    def _vectors(
+        self, questions: list[Question], numbers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of all words of questions, and the positions of a, b and c in them, or -1."""
+        emb, unknown_at = self.emb, np.argwhere(numbers[:, :3] < 0).tolist()
+        unknown = sorted({questions[i][j] for i, j in unknown_at})
+        unknown_vectors, has_vector = emb.embedding_batch(unknown)
+        unique, positions = np.unique(numbers[:, :3], return_inverse=True)
+        positions = positions.reshape(-1, 3)
+        vectors = emb.storage.embedding(emb.vocab.host_rows[np.maximum(unique, 0)])
+        position_of = {x: len(unique) + i if has_vector[i] else -1 for i, x in enumerate(unknown)}
+        for i, j in unknown_at:
+            positions[i, j] = position_of[questions[i][j]]
+        return np.concatenate([vectors, unknown_vectors]).astype(np.float32), positions
 
-def _search(
-    emb: Embeddings,
-    words: KnownWords,
-    vectors: np.ndarray,
-    positions: np.ndarray,
-    exclude: np.ndarray,
-    method: str,
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the best answers to each question, and their scores, `[n, _ANSWERS]`."""
-    n = len(positions)
-    rows, scores = np.zeros((n, _ANSWERS), np.int32), np.zeros((n, _ANSWERS), np.float32)
-    candidates, n_rows = words.rows, emb.vocab.n_word_rows
-    if isinstance(candidates, slice):  # from the first row on: only these have to be in memory
-        candidates, n_rows = None, candidates.stop
-    has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
-    # In device memory: rows are read or composed once, not for each batch.
-    storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
-    options = {"method": method, "metric": "cosine", "candidates": candidates}
-    for start in range(0, n, _BATCH_QUESTIONS):
-        batch = slice(start, start + _BATCH_QUESTIONS)
-        queries = vectors[positions[batch]].transpose(1, 0, 2)
-        nearest = host_answer(storage, queries, _ANSWERS, exclude=exclude[batch], **options)
-        rows[batch], scores[batch] = nearest.rows, nearest.scores
-        progress(min(batch.stop, n), n)
-    return rows, scores
+    def _search(
+        self, vectors: np.ndarray, positions: np.ndarray, exclude: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of the best answers to each question, and their scores, `[n, _ANSWERS]`."""
+        n, emb = len(positions), self.emb
+        rows, scores = np.zeros((n, _ANSWERS), np.int32), np.zeros((n, _ANSWERS), np.float32)
+        candidates, n_rows = self.words.rows, emb.vocab.n_word_rows
+        if isinstance(candidates, slice):  # from the first row on: only these must be in memory
+            candidates, n_rows = None, candidates.stop
+        has_all = len(emb.storage) == n_rows and emb.storage.row_arrays
+        # In device memory: rows are read or composed once, not for each batch.
+        storage = jax.tree.map(jnp.asarray, emb.storage if has_all else emb.storage[:n_rows])
+        options = {"method": self.method, "metric": "cosine", "candidates": candidates}
+        for start in range(0, n, _BATCH_QUESTIONS):
+            batch = slice(start, start + _BATCH_QUESTIONS)
+            queries = vectors[positions[batch]].transpose(1, 0, 2)
+            nearest = host_answer(storage, queries, _ANSWERS, exclude=exclude[batch], **options)
+            rows[batch], scores[batch] = nearest.rows, nearest.scores
+            self.progress(min(batch.stop, n), n)
+        return rows, scores

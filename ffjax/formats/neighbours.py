@@ -122,10 +122,10 @@ def _blocks(partial: bytes, k: int) -> np.ndarray:
     return np.memmap(partial, kind, "r", _HASH_BYTES, (n,)) if n else np.empty(0, kind)
 
 
-def _write_table(path: Path, embeddings: Embeddings, blocks: np.ndarray) -> None:
+def _write_table(path: Path, emb: Embeddings, blocks: np.ndarray) -> None:
     """Writes the neighbours of all words, a row group for each group of words."""
     pa, pq = require_arrow("`neighbours`")
-    vocab, n_words = embeddings.vocab, len(embeddings.vocab)
+    vocab, n_words = emb.vocab, len(emb.vocab)
     words = word_array(vocab.table, 0, n_words)
     first_word = np.asarray(vocab.row_words, np.int32)
     kinds = {"neighbours": pa.string(), "ids": pa.int32(), "scores": pa.float32()}

@@ -143,19 +143,19 @@ def project(
     return Embeddings(storage, vocab, norms, embeddings.metadata)
 
 
-def _n_trained(embeddings: Embeddings) -> int:
+def _n_trained(emb: Embeddings) -> int:
     """How many rows, from the first one on, the components are found from."""
-    return embeddings.vocab.n_word_rows or len(embeddings.storage)
+    return emb.vocab.n_word_rows or len(emb.storage)
 
 
-def _blocks(embeddings: Embeddings, n: int) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(emb: Embeddings, n: int) -> Iterator[tuple[slice, np.ndarray]]:
     """The first vectors times their norms, float32, in blocks of one size filled up with zeros."""
-    storage, norms = embeddings.storage, embeddings.norms
-    n_words = 0 if norms is None else embeddings.vocab.n_word_rows
+    storage, norms = emb.storage, emb.norms
+    n_words = 0 if norms is None else emb.vocab.n_word_rows
     size = min(_BLOCK_ROWS, n)  # of all blocks, so that one program is compiled
     for start in range(0, n, size):
         stop = min(start + size, n)
-        block = np.zeros((size, embeddings.dims), np.float32)
+        block = np.zeros((size, emb.dims), np.float32)
         n_scaled = max(0, min(stop, n_words) - start)
         if norms is not None and n_scaled:
             rows, row_norms = norms.with_rows(storage, np.arange(start, start + n_scaled))

@@ -6,12 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ffjax._internal.arguments import (
-    check_embeddings,
-    list_of_words,
-    real_numbers,
-    whole_number,
-)
+from ffjax._internal.arguments import check_embeddings, list_of_words, real_numbers, whole_number
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.search.api import top_k
@@ -61,25 +56,25 @@ def select_words(embeddings: Embeddings, words: Iterable[str]) -> Embeddings:
     return take_words(embeddings, np.array([positions[word] for word in words], np.int64))
 
 
-def first_words(embeddings: Embeddings, limit: int | None) -> Embeddings:
+def first_words(emb: Embeddings, limit: int | None) -> Embeddings:
     """Embeddings with the first `limit` words and all n-grams; as they are if there are no more."""
-    vocab = embeddings.vocab
+    vocab = emb.vocab
     if limit is None or limit >= len(vocab) > 0:
-        return embeddings
+        return emb
     if not vocab.has_words:
         expected = "expected None for floret embeddings, which have no words"
         raise ValueError(f"`limit`: {expected}, got {limit}.")
-    return take_words(embeddings, np.arange(min(limit, len(vocab))))
+    return take_words(emb, np.arange(min(limit, len(vocab))))
 
 
-def take_words(embeddings: Embeddings, positions: np.ndarray) -> Embeddings:
+def take_words(emb: Embeddings, positions: np.ndarray) -> Embeddings:
     """`select_words` for words by their positions, int64 `[n]`, each once."""
-    vocab = embeddings.vocab
+    vocab = emb.vocab
     rows, word_rows = np.unique(vocab.host_rows[positions], return_inverse=True)
     if len(rows) == len(positions):  # no words share rows: rows in the order of the words
         rows, word_rows = vocab.host_rows[positions], np.arange(len(positions))
     table = vocab.table.take(positions)
-    return take_rows(embeddings, rows, vocab.with_words(table, word_rows))
+    return take_rows(emb, rows, vocab.with_words(table, word_rows))
 
 
 def unshare_rows(embeddings: Embeddings) -> Embeddings:
@@ -104,16 +99,12 @@ def unshare_rows(embeddings: Embeddings) -> Embeddings:
     return result.replace(training=embeddings.training)
 
 
-def take_rows(embeddings: Embeddings, rows: np.ndarray, vocab: Vocab) -> Embeddings:
+def take_rows(emb: Embeddings, rows: np.ndarray, vocab: Vocab) -> Embeddings:
     """Embeddings with some of the words' rows, all rows of n-grams, and another vocabulary."""
-    storage, norms = embeddings.storage, embeddings.norms
-    ngrams = np.arange(embeddings.vocab.n_word_rows, len(storage))
-    return Embeddings(
-        storage.take(np.concatenate([rows, ngrams])),
-        vocab,
-        None if norms is None else Norms(np.asarray(norms)[rows]),
-        embeddings.metadata,
-    )
+    ngrams = np.arange(emb.vocab.n_word_rows, len(emb.storage))
+    storage = emb.storage.take(np.concatenate([rows, ngrams]))
+    norms = None if emb.norms is None else Norms(np.asarray(emb.norms)[rows])
+    return Embeddings(storage, vocab, norms, emb.metadata)
 
 
 def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Embeddings:
@@ -147,8 +138,8 @@ def add_words(embeddings: Embeddings, words: Iterable[str], vectors: Any) -> Emb
     """
     check_embeddings(embeddings)
     vocab, storage, words = embeddings.vocab, embeddings.storage, list_of_words(words)
-    n, shape = len(words), (len(words), embeddings.dims)
-    what = f"{n} vectors of {embeddings.dims} numbers"
+    n, dims = len(words), embeddings.dims
+    shape, what = (n, dims), f"{n} vectors of {dims} numbers"
     vectors = real_numbers("vectors", vectors, what).astype(np.float64)
     if vectors.shape == (0,) and not n:
         vectors = vectors.reshape(shape)  # an empty list does not say how long its vectors would be

@@ -148,7 +148,7 @@ class WordMap(NamedTuple):
 
 
 def placed_words(
-    embeddings: Embeddings,
+    emb: Embeddings,
     limit: int,
     projection: Any,
     neighbors: int,
@@ -156,7 +156,7 @@ def placed_words(
     report: Report,
 ) -> WordMap:
     """The first words of embeddings, placed by a method or at positions that the caller gives."""
-    names, rows = first_words(embeddings, limit)
+    names, rows = first_words(emb, limit)
     neighbors, vectors = whole_number("neighbors", neighbors, 1), to_unit(rows)
     positions = _checked_positions(projection, len(names))
     nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
@@ -165,18 +165,18 @@ def placed_words(
         drawing = partial(report, "Drawing the map")
         positions = plane(vectors, nearest, projection, key, drawing)
     norms = np.linalg.norm(rows, axis=1)
-    if embeddings.norms is not None:
-        norms = np.asarray(embeddings.norms)[embeddings.vocab.rows_of(names)]
+    if emb.norms is not None:
+        norms = np.asarray(emb.norms)[emb.vocab.rows_of(names)]
     return WordMap(names, vectors, norms, nearest, positions)
 
 
-def first_words(embeddings: Embeddings, limit: int) -> tuple[list[str], np.ndarray]:
+def first_words(emb: Embeddings, limit: int) -> tuple[list[str], np.ndarray]:
     """The first words of embeddings and their vectors, float32 `[words, dims]`."""
-    check_embeddings(embeddings)
-    names = list(embeddings.vocab.words[: whole_number("limit", limit, 1)])
+    check_embeddings(emb)
+    names = list(emb.vocab.words[: whole_number("limit", limit, 1)])
     if not names:
         raise ValueError("`embeddings`: expected some words, got none.")
-    return names, np.asarray(embeddings.embedding_batch(names)[0], np.float32)
+    return names, np.asarray(emb.embedding_batch(names)[0], np.float32)
 
 
 def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:
@@ -238,7 +238,7 @@ def _quantized(
     centroids = 1 << min(8, n.bit_length() - 1)
     settings = PQSettings(quantizers, centroids, PQ_STEPS, 1, min(n, PQ_SAMPLE))
     pq = train_pq(sample_rows(padded, settings.sample, None, key), settings, key, progress)
-    codes = encode_rows(padded, pq, None, lambda count, total: None)
+    codes = encode_rows(padded, pq, None, ignore)
     return np.asarray(codes), np.asarray(pq.codebooks)
 
 

@@ -27,7 +27,7 @@ from ffjax.formats.tables.columns import Batch, choose, is_words_file
 
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 FORMATS = ("parquet", "arrow", "arrow-stream")
-_BLOCK_BYTES, _READ_BYTES = 1 << 22, 1 << 24
+_BLOCK_BYTES = 1 << 22
 # Types by their names.
 _STRINGS = ("string", "large_string", "string_view")
 _FLOATS = ("halffloat", "float", "double")
@@ -57,11 +57,9 @@ class ArrowTable(NamedTuple):
     def batches(self, n_rows: int) -> Iterator[Batch]:
         """The first rows in batches of a few megabytes."""
         names = [name for name in (self.words, *self.vectors, self.norms) if name is not None]
-        row_bytes = max(4 * self.dims, 1)
-        step, first = max(1, _BLOCK_BYTES // row_bytes), 0
+        step, first = max(1, _BLOCK_BYTES // max(4 * self.dims, 1)), 0
         with arrow_errors(self.source.name, self.format):
-            n_read = max(1, _READ_BYTES // row_bytes)
-            for data in _read_batches(self.source, self.format, names, n_read):
+            for data in _read_batches(self.source, self.format, names, step):
                 for start in range(0, data.num_rows, step):
                     batch = data.slice(start, min(step, n_rows - first))
                     words = None if self.words is None else self._words(batch, first)
@@ -79,7 +77,7 @@ class ArrowTable(NamedTuple):
         if self.format == "parquet" or len(self.vectors) > 1 or not self.source.mappable:
             return None
         with arrow_errors(self.source.name, self.format):
-            batches = list(_read_batches(self.source, self.format, self.vectors, self.n_rows))
+            batches = _read_batches(self.source, self.format, self.vectors, self.n_rows)
             batches = [batch for batch in batches if batch.num_rows]
             if len(batches) != 1 or self.dtype not in ("float32", "float16") or not self.dims:
                 return None

@@ -121,28 +121,28 @@ def _unnormalizes(options: Mapping[str, Any]) -> bool:
 
 
 def _named_arrays(
-    embeddings: Embeddings, what: str, options: Mapping[str, Any]
+    emb: Embeddings, what: str, options: Mapping[str, Any]
 ) -> dict[str, tuple[str, tuple[int, ...], Iterator[Any]]]:
     """The arrays of `columns`: the type, the shape and the bytes of each."""
-    embeddings = export.check_plain(embeddings, what, options, ColumnOptions)
+    emb = export.check_plain(emb, what, options, ColumnOptions)
     unnormalize = _unnormalizes(options)
-    table, n = embeddings.vocab.table, len(embeddings.vocab)
+    table, n = emb.vocab.table, len(emb.vocab)
     norms: list[np.ndarray] = []
 
     def vectors() -> Iterator[Any]:
-        for _, rows, scale in export.row_blocks(embeddings, unnormalize):
+        for _, rows, scale in export.row_blocks(emb, unnormalize):
             norms.append(np.empty(0) if scale is None else scale)
             yield np.ascontiguousarray(rows, "<f4").data
 
     data, offsets = table.host_data[: table.host_offsets[-1]], table.host_offsets.astype("<i8")
     arrays = {
-        "embeddings": ("<f4", (n, embeddings.dims), vectors()),
+        "embeddings": ("<f4", (n, emb.dims), vectors()),
         "words.offsets": ("<i8", offsets.shape, iter([offsets.data])),
     }
-    if embeddings.norms is not None and not unnormalize:
+    if emb.norms is not None and not unnormalize:
         arrays["norms"] = ("<f4", (n,), (norm.astype("<f4").data for norm in norms))
-    if embeddings.metadata is not None:
-        toml = embeddings.metadata.toml.encode()
+    if emb.metadata is not None:
+        toml = emb.metadata.toml.encode()
         arrays["metadata"] = ("|u1", (len(toml),), iter([toml]))
     arrays["words.bytes"] = ("|u1", data.shape, iter([data.data]))
     return arrays
@@ -157,37 +157,35 @@ def _npz_member(archive: zipfile.ZipFile, name: str, out: Any) -> Any:
     return archive.open(info, "w", force_zip64=True)
 
 
-def _schema(embeddings: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
+def _schema(emb: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
     """The columns of a table, after a check of what they can hold."""
     import pyarrow as pa
 
-    embeddings = export.check_plain(embeddings, what, options, ColumnOptions)
+    emb = export.check_plain(emb, what, options, ColumnOptions)
     number = pa.field("element", pa.float32(), nullable=False)
-    columns = {"word": pa.string(), "vector": pa.list_(number, embeddings.dims)}
-    if embeddings.norms is not None and not _unnormalizes(options):
+    columns = {"word": pa.string(), "vector": pa.list_(number, emb.dims)}
+    if emb.norms is not None and not _unnormalizes(options):
         columns["norm"] = pa.float32()
     tags = {VERSION_KEY: b"1"}
-    if embeddings.metadata is not None:
-        tags[METADATA_KEY] = embeddings.metadata.toml.encode()
+    if emb.metadata is not None:
+        tags[METADATA_KEY] = emb.metadata.toml.encode()
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
     return pa.schema(fields, tags)
 
 
-def _write_batches(
-    writer: Any, embeddings: Embeddings, schema: Any, options: Mapping[str, Any]
-) -> None:
+def _write_batches(writer: Any, emb: Embeddings, schema: Any, options: Mapping[str, Any]) -> None:
     """Writes the rows in batches of `_GROUP_BYTES`."""
     unnormalize = _unnormalizes(options)
-    for block, rows, norms in export.row_blocks(embeddings, unnormalize, n_bytes=_GROUP_BYTES):
-        writer.write_batch(_batch(embeddings, schema, block.start, rows, norms))
+    for block, rows, norms in export.row_blocks(emb, unnormalize, n_bytes=_GROUP_BYTES):
+        writer.write_batch(_batch(emb, schema, block.start, rows, norms))
 
 
-def _batch(embeddings: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: Any) -> Any:
+def _batch(emb: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: Any) -> Any:
     import pyarrow as pa
 
     columns = {
-        "word": word_array(embeddings.vocab.table, first, len(rows)),
-        "vector": pa.FixedSizeListArray.from_arrays(rows.ravel(), embeddings.dims),
+        "word": word_array(emb.vocab.table, first, len(rows)),
+        "vector": pa.FixedSizeListArray.from_arrays(rows.ravel(), emb.dims),
         "norm": norms,
     }
     return pa.record_batch({name: columns[name] for name in schema.names}, schema)
