@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import check_word, real_number, whole_number
+from ffjax._internal.arguments import check_word, real_number
 from ffjax.embeddings.hidden_layer import Lines
-from ffjax.functional.classify import Labels
+from ffjax.functional.classify import Labels, answer_count
 from ffjax.kernels.label_scores import SHIFT, TINY
 from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits, tree_scores
 from ffjax.kernels.tokenize import LABEL_PREFIX
@@ -34,11 +34,11 @@ class Options(NamedTuple):
         min_score: the minimum score of the best label.
     """
 
-    k: int = 1
-    threshold: float = 0.0
-    columns: np.ndarray | None = None
-    renormalize: bool = False
-    min_score: float | None = None
+    k: int
+    threshold: float
+    columns: np.ndarray | None
+    renormalize: bool
+    min_score: float | None
 
     @classmethod
     def of(
@@ -51,9 +51,6 @@ class Options(NamedTuple):
         min_score: float | None = None,
     ) -> "Options":
         """The options for the arguments of a user, which are checked."""
-        k = whole_number("k", k, -1)
-        if k == 0:
-            raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
         threshold = real_number("threshold", threshold)
         if min_score is not None:
             min_score = real_number("min_score", min_score)
@@ -67,8 +64,8 @@ class Options(NamedTuple):
                 raise ValueError("`restrict`: expected at least one label, got none.")
         elif renormalize:
             raise ValueError("`restrict`: expected labels with `renormalize=True`, got None.")
-        n = len(numbers) if columns is None else len(columns)
-        return cls(n if k < 0 else min(k, n), threshold, columns, renormalize, min_score)
+        k = answer_count(k, len(numbers) if columns is None else len(columns))
+        return cls(k, threshold, columns, renormalize, min_score)
 
 
 class OutputLayer:

@@ -106,10 +106,7 @@ def classify(
     n_labels = classifier.output.shape[0]
     columns = None if restrict is None else _columns(classifier, restrict)
     n_choices = n_labels if columns is None else len(columns)
-    k = whole_number("k", k, -1)
-    if k == 0:
-        raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
-    k = n_choices if k < 0 else min(k, n_choices)
+    k = answer_count(k, n_choices)
     threshold = threshold if is_traced(threshold) else real_number("threshold", threshold)
     options = {"k": k, "columns": columns, "threshold": jnp.float32(threshold)}
     if isinstance(texts, Strings):
@@ -137,6 +134,14 @@ def classify(
     sizes = {"n_words": padded_size(n_words), "n_lines": padded_size(n)}
     labels = Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
     return labels if nulls is None else _without(labels, jnp.asarray(nulls))
+
+
+def answer_count(k: Any, n_labels: int) -> int:
+    """How many of some labels to answer at most."""
+    k = whole_number("k", k, -1)
+    if k == 0:
+        raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
+    return n_labels if k < 0 else min(k, n_labels)
 
 
 def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> tuple[Array, Array]:
