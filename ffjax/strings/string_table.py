@@ -106,10 +106,9 @@ class StringTable:
         offsets = np.asarray(offsets)
         check_offsets(offsets, source.size)
         first, last = int(offsets[0]), int(offsets[-1])
-        size = last - first
-        buffer = _buffer(size, offsets.size - 1)
-        buffer[:size] = source[first:last]
-        return cls(buffer, _aligned(offsets - first))
+        table = _empty_table(offsets - first)
+        table.host_data[: last - first] = source[first:last]
+        return table
 
     @classmethod
     def from_spans(cls, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> "StringTable":
@@ -119,9 +118,9 @@ class StringTable:
             ValueError: if the strings have 2 GiB or more.
         """
         offsets = _offsets(ends - starts)
-        buffer = _buffer(int(offsets[-1]), len(starts))
-        join_spans(np.ascontiguousarray(data), starts, offsets, buffer)
-        return cls(buffer, _aligned(offsets))
+        table = _empty_table(offsets)
+        join_spans(np.ascontiguousarray(data), starts, offsets, table.host_data)
+        return table
 
     @classmethod
     def concat(cls, tables: Sequence["StringTable"]) -> "StringTable":
@@ -284,19 +283,15 @@ def capacity(n_bytes: int, n_strings: int) -> int:
     return power * 3 // 4 if power * 3 // 4 >= n_bytes + SLACK else power
 
 
-def _buffer(n_bytes: int, n_strings: int) -> np.ndarray:
-    """Zeros in which there is room for strings."""
+def _empty_table(offsets: np.ndarray) -> StringTable:
+    """A table of zeros with strings at these offsets, in arrays that JAX takes without a copy."""
+    n_bytes = int(offsets[-1])
     if n_bytes > MAX_BYTES:
         expected = "expected less than 2 GiB of strings"
         raise ValueError(f"`data`: {expected}, got {n_bytes} bytes. Split the vocabulary.")
-    return aligned_zeros((capacity(n_bytes, n_strings),), np.uint8)
-
-
-def _aligned(offsets: np.ndarray) -> np.ndarray:
-    """Offsets as int32, which JAX takes over without a copy."""
     aligned = aligned_empty(offsets.shape, np.int32)
     aligned[:] = offsets
-    return aligned
+    return StringTable(aligned_zeros((capacity(n_bytes, len(offsets) - 1),), np.uint8), aligned)
 
 
 def check_offsets(offsets: np.ndarray, n_bytes: int) -> None:

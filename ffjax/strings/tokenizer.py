@@ -96,9 +96,7 @@ class WordPiece:
         # Cleaning takes many times as long for other text.
         groups = np.flatnonzero(is_ascii), np.flatnonzero(~is_ascii)
         tokens = [self._tokens_of_text(_joined(words.take(group))[0]) for group in groups]
-        positions = np.empty(len(ends), np.int64)
-        positions[np.concatenate(groups)] = np.arange(len(ends))
-        return Ragged.concat(tokens).take(positions)
+        return Ragged.concat(tokens).take(np.argsort(np.concatenate(groups)))
 
     def _tokens_of_text(self, text: np.ndarray) -> Ragged:
         """The tokens of words that end with NULs."""
@@ -175,14 +173,11 @@ class Tokenizer:
 
     def texts(self, texts: Sequence[str]) -> Ragged:
         """The tokens of texts, by the `tokenizers` package."""
-        try:
-            "".join(texts).encode()
-        except UnicodeEncodeError:  # bytes that are not UTF-8
-            raw = [text.encode("utf-8", "surrogateescape") for text in texts]
-            texts = [text.decode("utf-8", "replace") for text in raw]
+        raw = [text.encode("utf-8", "surrogateescape") for text in texts]
+        texts = [text.decode("utf-8", "replace") for text in raw]
         tokenizer = self._tokenizers
         try:
-            lists = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            lists = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         except Exception as error:  # which has no class of its own
             raise _unusable(error) from error
         ids = [np.array(encoding.ids, np.int32) for encoding in lists]

@@ -123,83 +123,85 @@ def read_tokenizer(raw: bytes, file: Any = None) -> TokenizerFile:
     except (ValueError, RecursionError) as error:
         offset = getattr(error, "pos", None)
         raise FormatError(file, offset=offset, expected="JSON", got=str(error)) from error
-    reader = _Reader(file)
-    tree = reader.get({"tokenizer": tree}, "tokenizer", dict)
-    model = reader.get(tree, "model", dict)
+    try:
+        return _read(_field({"tokenizer": tree}, "tokenizer", dict), len(raw))
+    except FormatError as error:
+        error.file = file
+        raise
+
+
+def _read(tree: dict, longest: int) -> TokenizerFile:
+    model = _field(tree, "model", dict)
     kind = model.get("type", "BPE" if "merges" in model else "WordPiece")
     if kind not in _MODELS:
-        raise reader.error("model: type", f"one of {', '.join(_MODELS)}", kind)
-    vocab = reader.vocab(model, kind)
-    added_tokens = reader.get(tree, "added_tokens", list, [])
-    added = reader.added(added_tokens, vocab)
+        raise _error("model: type", f"one of {', '.join(_MODELS)}", kind)
+    vocab = _vocab(model, kind)
+    added_tokens = _field(tree, "added_tokens", list, [])
+    added = _added(added_tokens, vocab)
     vocab |= added
     unknown = vocab.get(model.get("unk_token") or "")
     if kind == "Unigram":
-        unknown = reader.get(model, "unk_id", int, None)
-    truncation, cutting = None, reader.get(tree, "truncation", dict, None)
+        unknown = _field(model, "unk_id", int, None)
+    truncation, cutting = None, _field(tree, "truncation", dict, None)
     if cutting is not None:
         if cutting.get("direction", "Right") != "Right":
-            raise reader.error("truncation: direction", "Right", cutting["direction"])
-        truncation = reader.get(cutting, "max_length", int)
+            raise _error("truncation: direction", "Right", cutting["direction"])
+        truncation = _field(cutting, "max_length", int)
     has_flags = any(token.get(flag) for token in added_tokens for flag in _FLAGS)
     added_in_words = not any(set(_WHITE_SPACE) & set(content) for content in added)
     bert = None
     if kind in _WORD_MODELS and unknown is not None and added_in_words and not has_flags:
         bert = _bert_text(tree)
-    prefix, longest = None, len(raw)
+    prefix = None
     if kind == "WordPiece":
-        prefix = reader.get(model, "continuing_subword_prefix", str, "##")
-        longest = reader.get(model, "max_input_chars_per_word", int, 100)
+        prefix = _field(model, "continuing_subword_prefix", str, "##")
+        longest = _field(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
     return TokenizerFile(kind, vocab, unknown, truncation, divides, bert, added, prefix, longest)
 
 
-class _Reader(NamedTuple):
-    """Reads fields of JSON; errors name the file and the field."""
+def _error(field: str, expected: str, got: Any) -> FormatError:
+    return FormatError(None, field=field, expected=expected, got=repr(got)[:64])
 
-    file: Any
 
-    def error(self, field: str, expected: str, got: Any) -> FormatError:
-        return FormatError(self.file, field=field, expected=expected, got=repr(got)[:64])
+def _field(tree: dict, name: str, kind: type, *default: Any) -> Any:
+    """A field of some type; `default` if it is missing or null."""
+    value = tree.get(name)
+    if value is None and default:
+        return default[0]
+    if type(value) is not kind or (type(value) is int and value < 0):
+        names = {dict: "an object", list: "a list", int: "a number from 0", str: "a string"}
+        raise _error(name, names[kind], value)
+    return value
 
-    def get(self, tree: dict, name: str, kind: type, *default: Any) -> Any:
-        """A field of some type; `default` if it is missing or null."""
-        value = tree.get(name)
-        if value is None and default:
-            return default[0]
-        if type(value) is not kind or (type(value) is int and value < 0):
-            names = {dict: "an object", list: "a list", int: "a number from 0", str: "a string"}
-            raise self.error(name, names[kind], value)
-        return value
 
-    def vocab(self, model: dict, kind: str) -> dict[str, int]:
-        """The tokens of a model and their numbers."""
-        if kind == "Unigram":
-            tokens = self.get(model, "vocab", list)
-            if not all(isinstance(entry, list) and entry for entry in tokens):
-                raise self.error("model: vocab", "a list of tokens and scores", tokens)
-            vocab = {entry[0]: number for number, entry in enumerate(tokens)}
-        else:
-            vocab = dict(self.get(model, "vocab", dict))
-        self._check(vocab, "model: vocab")
-        return vocab
+def _vocab(model: dict, kind: str) -> dict[str, int]:
+    """The tokens of a model and their numbers."""
+    if kind != "Unigram":
+        return _checked(dict(_field(model, "vocab", dict)), "model: vocab")
+    tokens = _field(model, "vocab", list)
+    if not all(isinstance(entry, list) and entry for entry in tokens):
+        raise _error("model: vocab", "a list of tokens and scores", tokens)
+    return _checked({entry[0]: number for number, entry in enumerate(tokens)}, "model: vocab")
 
-    def added(self, tokens: list, vocab: dict[str, int]) -> dict[str, int]:
-        """The added tokens; those of the model have its numbers."""
-        added = {}
-        for token in tokens:
-            if not isinstance(token, dict):
-                raise self.error("added_tokens", "a list of objects", token)
-            content = self.get(token, "content", str)
-            if content:  # `tokenizers` ignores empty ones
-                added[content] = vocab.get(content, self.get(token, "id", int))
-        self._check(added, "added_tokens")
-        return added
 
-    def _check(self, vocab: dict[Any, Any], field: str) -> None:
-        for token, number in vocab.items():
-            if type(token) is not str or type(number) is not int or not 0 <= number < 1 << 31:
-                raise self.error(field, "strings with numbers from 0", (token, number))
+def _added(tokens: list, vocab: dict[str, int]) -> dict[str, int]:
+    """The added tokens; those of the model have its numbers."""
+    added = {}
+    for token in tokens:
+        if not isinstance(token, dict):
+            raise _error("added_tokens", "a list of objects", token)
+        content = _field(token, "content", str)
+        if content:  # `tokenizers` ignores empty ones
+            added[content] = vocab.get(content, _field(token, "id", int))
+    return _checked(added, "added_tokens")
+
+
+def _checked(vocab: dict[Any, Any], field: str) -> dict[str, int]:
+    for token, number in vocab.items():
+        if type(token) is not str or type(number) is not int or not 0 <= number < 1 << 31:
+            raise _error(field, "strings with numbers from 0", (token, number))
+    return vocab
 
 
 def _bert_text(tree: dict) -> BertText | None:

@@ -23,7 +23,7 @@ from ffjax._internal.file_arguments import shown
 from ffjax._internal.pytree import replace, set_fields
 from ffjax.kernels.perfect_hash import HashTable, find
 from ffjax.kernels.perfect_hash_numpy import find_numpy
-from ffjax.strings.byte_views import ByteViews
+from ffjax.strings.byte_views import ByteViews, byte_views
 from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import Strings, StringTable
 from ffjax.vocab.rows import Rows, checked_rows
@@ -204,24 +204,18 @@ class Vocab(Chunk, SnapshotValue):
         if "host_index" not in vars(self):
             probed = vars(self).get("_n_probed", 0) + len(words)
             set_fields(self, _n_probed=probed)
+            encoded = [_encoded(word) for word in words]
             if "index" not in vars(self) and probed <= _SCANNED_WORDS:
-                encoded = map(_encoded, words)
                 numbers = [-1 if raw is None else self.table.search(raw) for raw in encoded]
                 return self.rows_of_numbers(np.array(numbers, np.int32))
             limit = max(_PROBED_WORDS, len(self) // _PROBE_ENTRIES)
             if probed <= limit and host_view(self.index.rows) is not None:
-                return self._probed(words)
+                numbers = self.find_on_host(byte_views([raw or b"" for raw in encoded]))
+                numbers[[raw is None for raw in encoded]] = -1
+                return self.rows_of_numbers(numbers)
             set_fields(self, row_of=self.host_index.get)
         get = self.host_index.get
         return np.fromiter((get(word, -1) for word in words), np.int32, len(words))
-
-    def _probed(self, words: Sequence[str]) -> np.ndarray:
-        encoded = [_encoded(word) for word in words]
-        lengths = np.array([-1 if raw is None else len(raw) for raw in encoded])
-        data = np.frombuffer(b"".join(filter(None, encoded)), np.uint8)
-        sizes = np.maximum(lengths, 0)
-        numbers = self.find_on_host(ByteViews(data, np.cumsum(sizes) - sizes, lengths))
-        return self.rows_of_numbers(numbers)
 
     def find_on_host(self, words: ByteViews) -> Int32[np.ndarray, " n"]:
         """`find_words` in NumPy."""
