@@ -1,9 +1,14 @@
 """Running the command: in this process, or as its users do."""
 
+import os
 import subprocess
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.resources import files
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pytest
@@ -71,19 +76,40 @@ def shell():
     return run
 
 
-@pytest.fixture(scope="session")
-def peer():
+@pytest.fixture
+def peer(monkeypatch, capfd, tmp_path_factory):
     """Runs one of finalfusion-python's scripts: `peer("similar", path, stdin="tea\\n")`."""
     pytest.importorskip("finalfusion")
+    source = tmp_path_factory.mktemp("streams") / "stdin"
 
     def run(script: str, *arguments: object, stdin: str = "") -> Result:
-        command = [sys.executable, "-m", f"finalfusion.scripts.{script}", *map(str, arguments)]
-        result = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=120
-        )
-        return Result(result.returncode, result.stdout, result.stderr)
+        source.write_text(stdin, encoding="utf-8")
+        module = import_module(f"finalfusion.scripts.{script}")
+        with monkeypatch.context() as patch, open(source) as stream, file_descriptor(0, stream):
+            patch.setattr(sys, "argv", [f"ffp-{script}", *map(str, arguments)])
+            capfd.readouterr()
+            try:
+                status = module.main()
+            except SystemExit as end:
+                status = end.code
+            except Exception:  # as Python ends then
+                traceback.print_exc()
+                status = 1
+        return Result(status or 0, *capfd.readouterr())
 
     return run
+
+
+@contextmanager
+def file_descriptor(number: int, stream: IO) -> Iterator[None]:
+    """Puts a stream under the number of a file descriptor, for code that opens that."""
+    before = os.dup(number)
+    os.dup2(stream.fileno(), number)
+    try:
+        yield
+    finally:
+        os.dup2(before, number)
+        os.close(before)
 
 
 @pytest.fixture(scope="session")
