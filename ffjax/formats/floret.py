@@ -137,7 +137,7 @@ def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOpti
             f"floret's hashes, got {vocab!r}."
         )
     for marker in vocab.markers:
-        if len(marker.split()) != 1 or marker != marker.strip():
+        if marker.split() != [marker]:
             expected = "expected markers without whitespace, not empty"
             raise ValueError(f"`embeddings`: {expected}, got {marker!r}.")
     storage, indexer = embeddings.storage, vocab.subword_indexer

@@ -114,8 +114,8 @@ def _cut_rows(
             chunk = RowChunk(stream, n_rows, dims, data, vectors, offset, row)
             if not is_complete and row + len(vectors) == n_read:
                 # Rows after the last one show whether it is shifted.
-                sample = find_vectors(data, dims, min(n_read + SAMPLE_ROWS, n_rows) - row)
-                replace(chunk, vectors=sample).last(2 * SAMPLE_ROWS).check()
+                n_checked = min(n_read + SAMPLE_ROWS, n_rows) - row
+                replace(chunk, vectors=find_vectors(data, dims, n_checked)).check()
             yield chunk
             carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
         elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:

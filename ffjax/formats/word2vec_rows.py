@@ -5,7 +5,7 @@ of the vector becomes a part of the next word. Importing this does not import JA
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -68,14 +68,6 @@ class RowChunk:
         starts, ends = self.word_bounds
         return self.data[starts[i] : ends[i]]
 
-    def last(self, n: int) -> "RowChunk":
-        """The last `n` rows, or fewer."""
-        first = max(0, len(self.vectors) - n)
-        begin = self._start(first)
-        vectors, offset = self.vectors[first:] - begin, self.offset + begin
-        data, row = self.data[begin:], self.row + first
-        return replace(self, data=data, vectors=vectors, offset=offset, row=row)
-
     def check(self) -> None:
         """Raises an error if rows that are not read for their values are shifted."""
         words = [self.word(i) for i in range(len(self.vectors))]
@@ -119,19 +111,16 @@ class RowChunk:
             if 4 * _MAX_SHIFT < n_bytes < 4 * self.dims and self._begins_with_text(i, n_bytes):
                 raise self._shifted(i, "and a vector that begins with text")
 
-    def _start(self, i: int) -> int:
-        """Where row `i` begins, after the vector before it."""
-        return int(self.vectors[i - 1]) + 4 * self.dims if i else 0
-
     def _begins_with_text(self, i: int, n_bytes: int) -> bool:
         text = self.data[self.vectors[i] : self.vectors[i] + n_bytes]
         return is_plain(text) and b"\n" not in text
 
     def _shifted(self, i: int, problem: str) -> FormatError:
-        offset = self.offset + self._start(i)
+        start = int(self.vectors[i - 1]) + 4 * self.dims if i else 0
         where = {"chunk": f"row {self.row + i + 1} of {self.n_rows}", "field": "word"}
         got, hint = f"{shown(self.word(i))}, {problem}", f"The rows are shifted. {SHIFT_HINT}"
-        return self.stream.error(offset, "a word and its vector", got, hint=hint, **where)
+        expected = "a word and its vector"
+        return self.stream.error(self.offset + start, expected, got, hint=hint, **where)
 
 
 def finite_lengths(rows: np.ndarray, norms: np.ndarray, n_infinite: int) -> np.ndarray:

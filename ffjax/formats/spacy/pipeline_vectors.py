@@ -160,12 +160,7 @@ class PipelineVectors:
         """The vectors of words, float32 `[n, dims]`, zeros for words without one."""
         keys = keys.tolist() if hasattr(keys, "tolist") else list(keys)
         with self._lock:
-            get = self._slots.get
-            slots = [get(key, -1) for key in keys]
-            if -1 in slots:
-                missing = [key for key, slot in zip(keys, slots, strict=True) if slot < 0]
-                self._look_up(missing, keys)
-                slots = [self._slots[key] for key in keys]
+            slots = self._slots_of(keys)
             rows = self._rows.take(slots, axis=0)
         return self._placed(rows)
 
@@ -231,22 +226,24 @@ class PipelineVectors:
 
     def _slot(self, key: Any) -> int:
         slot = self._slots.get(key)
-        if slot is None:
-            self._look_up([key], [key])
-            slot = self._slots[key]
-        return slot
+        return self._slots_of([key])[0] if slot is None else slot
 
-    def _look_up(self, missing: list[int | str], keys: list[int | str]) -> None:
-        """Brings the vectors of `keys`, of which some are missing, into the cache."""
+    def _slots_of(self, keys: list[int | str]) -> list[int]:
+        """Where the cache has the vectors of words; those that are missing are looked up."""
+        get = self._slots.get
+        slots = [get(key, -1) for key in keys]
+        if -1 not in slots:
+            return slots
         embeddings = self.embeddings  # which may have to be read first
-        missing = list(dict.fromkeys(missing))
+        missing = list(dict.fromkeys(key for key in keys if key not in self._slots))
         if len(self._slots) + len(missing) > len(self._rows):
             missing = list(dict.fromkeys(keys))
             self._forget(len(missing))
-        slots = slice(len(self._slots), len(self._slots) + len(missing))
+        block = slice(len(self._slots), len(self._slots) + len(missing))
         words = list(map(self._word, missing))
-        self._rows[slots], self._found[slots] = embed_words(embeddings, words, unnormalize=True)
-        self._slots.update(zip(missing, range(slots.start, slots.stop), strict=True))
+        self._rows[block], self._found[block] = embed_words(embeddings, words, unnormalize=True)
+        self._slots.update(zip(missing, range(block.start, block.stop), strict=True))
+        return [self._slots[key] for key in keys]
 
     def _word(self, key: Any) -> str:
         store = next((store for store in self._stores if key in store), self.strings)
