@@ -106,7 +106,7 @@ _FORMATS = (
         endings=(".w2v",),
         load=".word2vec:load_word2vec",
         blocks=".word2vec:read_word2vec_blocks",
-        describe=".text.table:describe_word2vec",
+        describe=".word2vec_rows:describe",
         write=".word2vec:write_word2vec",
     ),
     _text(

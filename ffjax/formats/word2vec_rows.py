@@ -7,6 +7,7 @@ of the vector becomes a part of the next word. Importing this does not import JA
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ffjax.errors import FormatError
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.fields import is_plain, shown
+from ffjax.formats.text.header import check_rows, facts, read_header
 from ffjax.kernels.unit_length import row_norms
 
 # Rows that are checked where not all are read.
@@ -143,9 +145,12 @@ def find_vectors(data: bytes, dims: int, limit: int) -> np.ndarray:
     return np.array(vectors, np.int64)
 
 
-def check_head(stream: Stream, n_rows: int, dims: int) -> None:
-    """Raises an error if the first of the rows that follow are shifted."""
+def describe(stream: Stream) -> dict[str, Any]:
+    """The number of words and dimensions, by the first line; an error if rows are shifted."""
+    n_rows, dims = read_header(stream)
+    check_rows(stream, n_rows, 4 * dims + 1)
     data = stream.head(SAMPLE_ROWS * (4 * dims + _WORD_BYTES))
     vectors = find_vectors(data, dims, min(n_rows, SAMPLE_ROWS))
     if len(vectors):
         RowChunk(stream, n_rows, dims, data, vectors, stream.position, 0).check()
+    return facts(n_rows, dims)

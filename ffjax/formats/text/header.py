@@ -1,7 +1,7 @@
 """What precedes the rows of a file: a byte order mark, a first line `rows dims` or floret's."""
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.streams import Stream
@@ -14,6 +14,7 @@ _MAX_DIMS = 1 << 24
 HEADER_BYTES = 64
 HEADER = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*\r?\n")
 _FLORET_BYTES = 4096
+MATRIX = {"storage": "NdArray", "dtype": "float32"}
 # The length of the n-grams of floret tables of words alone: more than any word has.
 NO_NGRAMS = 2**31 - 1
 _FLORET_FIELDS = ("buckets", "dims", "minn", "maxn", "hashes", "seed", "bow", "eow")
@@ -124,3 +125,9 @@ def is_floret_header(line: bytes) -> bool:
     fields = line.split()
     numbers = fields[:6]
     return len(fields) == len(_FLORET_FIELDS) and all(n.isdigit() and len(n) <= 18 for n in numbers)
+
+
+def facts(n_words: int, dims: int) -> dict[str, Any]:
+    """What `info` says about words with a row each."""
+    sizes = {"words": n_words, "rows": n_words, "norms": n_words, "dims": dims}
+    return {"vocabulary": "SimpleVocab", **MATRIX, **sizes}

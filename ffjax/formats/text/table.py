@@ -1,6 +1,6 @@
 """A table in text before its words and numbers become values: lines, and what tells them apart.
 
-Importing this does not import JAX; `info` describes text, word2vec and floret files with it.
+Importing this does not import JAX; `info` describes text and floret files with it.
 """
 
 import re
@@ -21,13 +21,11 @@ from ffjax.formats.rows.encodings import not_utf8
 from ffjax.formats.text import fields, header
 from ffjax.formats.text.line_chunks import LineChunk, cut_lines, squeeze
 from ffjax.formats.text.lines import IsSurplus, Lines, parse_lines
-from ffjax.formats.word2vec_rows import check_head
 
 Rows = TypeVar("Rows", bound=Sized)
 
 _LF, _SPACE = b"\n "
 _ROWS = "a word and its values on each line"
-_MATRIX = {"storage": "NdArray", "dtype": "float32"}
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
 _LONG_HEADER = re.compile(rb"\d{19,}[ \t](\d+)\s*")
@@ -229,17 +227,9 @@ def describe_text(
         table.parse(chunk.first(fields.SAMPLE_LINES))  # the errors that `load` has there
         table = replace(table, chunks=chain([chunk], table.chunks))
     if table.n_rows is not None:
-        return _facts(table.n_rows, table.dims)
+        return header.facts(table.n_rows, table.dims)
     n_rows, n_lines = table.count_words(lossy=lossy)
-    return _facts(n_rows, table.dims) | {"repeated_words": (n_lines - n_rows) or None}
-
-
-def describe_word2vec(stream: Stream) -> dict[str, Any]:
-    """The number of words and dimensions, by the first line."""
-    n_rows, dims = header.read_header(stream)
-    header.check_rows(stream, n_rows, 4 * dims + 1)
-    check_head(stream, n_rows, dims)
-    return _facts(n_rows, dims)
+    return header.facts(n_rows, table.dims) | {"repeated_words": (n_lines - n_rows) or None}
 
 
 def describe_floret(stream: Stream) -> dict[str, Any]:
@@ -250,9 +240,4 @@ def describe_floret(stream: Stream) -> dict[str, Any]:
     header.check_rows(stream, n_rows, 2 * settings.dims + 2)
     facts = {"vocabulary": "FloretVocab", "ngram_lengths": lengths, "hashes": settings.n_hashes}
     sizes = {"words": 0, "buckets": n_rows, "rows": n_rows, "dims": settings.dims}
-    return _MATRIX | facts | sizes
-
-
-def _facts(n_rows: int, dims: int) -> dict[str, Any]:
-    sizes = {"words": n_rows, "rows": n_rows, "norms": n_rows, "dims": dims}
-    return {"vocabulary": "SimpleVocab", **_MATRIX, **sizes}
+    return header.MATRIX | facts | sizes
