@@ -8,8 +8,7 @@ import numpy as np
 from ffjax.formats.io.streams import Stream
 from ffjax.formats.text.parse_floats import PAD, padded
 
-# The system would zero new memory for larger arrays each time, which takes longer than scanning.
-_READ_BYTES = 1 << 19
+_READ_BYTES = 1 << 21
 _SEARCH_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 26
 _LF, _SPACE, _TAB = b"\n \t"
@@ -36,11 +35,11 @@ class LineChunk:
         return replace(self, n_bytes=int(feeds[-1]) + 1, n_lines=len(feeds))
 
 
-def cut_lines(stream: Stream, line: int = 1) -> Iterator[LineChunk]:
+def cut_lines(stream: Stream, line: int = 1, size: int | None = None) -> Iterator[LineChunk]:
     """Reads a stream in chunks of complete lines; the last line gets an LF if it has none."""
     carry, at_end = b"", False
     while not at_end:
-        room = max(_READ_BYTES, 2 * len(carry))
+        room = max(size or _READ_BYTES, 2 * len(carry))
         buffer = padded(room + 1)
         text = memoryview(buffer)[PAD:]
         text[: len(carry)] = carry

@@ -25,6 +25,8 @@ from ffjax.formats.text.lines import IsSurplus, Lines, parse_lines
 Rows = TypeVar("Rows", bound=Sized)
 
 _LF, _SPACE = b"\n "
+# The system would zero new memory for larger chunks each time, which takes longer than scanning.
+_SCAN_BYTES = 1 << 19
 _ROWS = "a word and its values on each line"
 # A line of dimensions that has lost its line feed, or has too many digits.
 _HEADER_AND_WORD = re.compile(rb"\d+[ \t](\d+)[^\d \t].*", re.DOTALL)
@@ -116,7 +118,12 @@ class TextTable:
 
 
 def open_table(
-    stream: Stream, *, has_header: bool, dims: int | None = None, limit: int | None = None
+    stream: Stream,
+    *,
+    has_header: bool,
+    dims: int | None = None,
+    limit: int | None = None,
+    chunk_bytes: int | None = None,
 ) -> TextTable:
     """Reads a stream up to its first line with values."""
     check_dims(dims)
@@ -134,7 +141,7 @@ def open_table(
             where = {"chunk": "line 2", "hint": "Remove one of them."}
             raise stream.error(stream.position, expected, got, **where)
         header.check_rows(stream, n_rows, 2 * dims + 1, limit, header.no_header_hint(dims))
-    chunks, sample = cut_lines(stream, line=2 if has_header else 1), []
+    chunks, sample = cut_lines(stream, 2 if has_header else 1, chunk_bytes), []
     if (first := next(chunks, None)) is not None:
         sample = first.first(fields.SAMPLE_LINES).text.tobytes().split(b"\n")[:-1]
         chunks = chain([first], chunks)
@@ -222,7 +229,8 @@ def describe_text(
     stream: Stream, *, format: str, lossy: bool = False, dims: int | None = None
 ) -> dict[str, Any]:
     """The number of words and dimensions; text without a first line `rows dims` is read."""
-    table = open_table(stream, has_header=format == "textdims", dims=dims)
+    has_header = format == "textdims"
+    table = open_table(stream, has_header=has_header, dims=dims, chunk_bytes=_SCAN_BYTES)
     if (chunk := next(table.chunks, None)) is not None:
         table.parse(chunk.first(fields.SAMPLE_LINES))  # the errors that `load` has there
         table = replace(table, chunks=chain([chunk], table.chunks))

@@ -1,8 +1,10 @@
 """Writing text: a word and its values on each line, with or without a first line `rows dims`."""
 
-from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from typing import Any, Unpack
+
+import numpy as np
 
 from ffjax._internal.atomic_write import open_output
 from ffjax.embeddings.value import Embeddings
@@ -14,7 +16,6 @@ from ffjax.formats.text import fields
 from ffjax.formats.text.format_floats import format_rows
 from ffjax.formats.text.lines import IsSurplus
 from ffjax.formats.text.table import open_table
-from ffjax.strings.string_table import StringTable
 
 
 def write_text(
@@ -116,26 +117,26 @@ def _write(
             "says nothing, got an empty vocabulary. Write text with dimensions."
         )
     head = f"{len(table)} {dims}\n".encode() if header else b""
-    lines = next(_line_blocks(embeddings, unnormalize, sep), [])[: fields.SAMPLE_LINES]
-    is_surplus = _check_first_words(table, head, lines) if lines else fields.holds_values
+    is_surplus = fields.holds_values
+    for words, rows in islice(export.word_blocks(embeddings, unnormalize), 1):
+        sample = words[: fields.SAMPLE_LINES]
+        is_surplus = _check_first_words(sample, head, _lines(sample, rows[: len(sample)], sep))
     for i in export.words_with(table, *b" \t\r").tolist():
         word = table.raw(i)
         if is_surplus(word) or (len(sep) > 1 and b" ".join(fields.FIELD.findall(word)) != word):
             raise _ambiguous(word)
     with open_output(path) as out:
         out.write(head)
-        for lines in _line_blocks(embeddings, unnormalize, sep):
-            out.write(b"\n".join(lines) + b"\n")
+        for words, rows in export.word_blocks(embeddings, unnormalize):
+            out.write(b"\n".join(_lines(words, rows, sep)) + b"\n")
 
 
-def _line_blocks(embeddings: Embeddings, unnormalize: bool, sep: str) -> Iterator[list[bytes]]:
-    separator = sep.encode()
-    for words, rows in export.word_blocks(embeddings, unnormalize):
-        values = format_rows(rows)
-        yield [word + separator + text for word, text in zip(words, values, strict=True)]
+def _lines(words: list[bytes], rows: np.ndarray, sep: str) -> list[bytes]:
+    separator, values = sep.encode(), format_rows(rows)
+    return [word + separator + text for word, text in zip(words, values, strict=True)]
 
 
-def _check_first_words(words: StringTable, head: bytes, lines: list[bytes]) -> IsSurplus:
+def _check_first_words(words: list[bytes], head: bytes, lines: list[bytes]) -> IsSurplus:
     """Checks that a reader finds the words of the first lines; which words it takes for values."""
     text = head + b"\n".join(lines)
     try:
@@ -144,10 +145,10 @@ def _check_first_words(words: StringTable, head: bytes, lines: list[bytes]) -> I
         first_words = table.parse(chunk, values=False).words(chunk.text)
     except FormatError as error:
         number = text.count(b"\n", len(head), error.offset)
-        raise _ambiguous(words.raw(number)) from error
-    for i, word in enumerate(first_words):
-        if word != words.raw(i):
-            raise _ambiguous(words.raw(i))
+        raise _ambiguous(words[number]) from error
+    for word, first_word in zip(words, first_words, strict=False):
+        if word != first_word:
+            raise _ambiguous(word)
     return table.is_surplus or fields.ends_with_value
 
 
