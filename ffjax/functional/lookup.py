@@ -245,7 +245,8 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:
         return vectors
-    total = storage.gather_sum(jnp.asarray(rows.ngrams))
+    ngrams, first = storage.ngram_rows(0)
+    total = ngrams.gather_sum(jnp.where(rows.ngrams < 0, -1, rows.ngrams + first))
     if unnormalize:
         count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
         subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)

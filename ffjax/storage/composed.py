@@ -9,13 +9,11 @@ of its n-grams. The first rows are those of the words, at unit length, and the n
 So a memory map or the codes of a quantizer stay as they are, and nothing is computed in advance.
 """
 
-from functools import partial
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Float32
 
@@ -24,16 +22,7 @@ from ffjax._internal.pytree import set_fields, value
 from ffjax.kernels.gather_sum import gather_sum
 from ffjax.kernels.normalize import normalize, unit_vector
 from ffjax.kernels.top_k.top_k_numpy import Queries, Scores
-from ffjax.storage.base import (
-    Gradient,
-    Ids,
-    RowKey,
-    Slots,
-    Storage,
-    Vectors,
-    float_leaves,
-    written,
-)
+from ffjax.storage.base import Ids, RowKey, Slots, Storage, Vectors, written
 from ffjax.storage.dense import unplaced
 from ffjax.storage.ngram_sums import Subwords, ngram_totals
 from ffjax.storage.sharded import ShardedArray
@@ -145,23 +134,8 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def partial_sum(self, ids: Slots) -> Vectors:
         """As `gather_sum`: there is nothing to finish."""
-        n, dims = self.n_words, self.shape[1]
-        with_words = partial(gather_sum, self.gather, ids, dims, unroll=1)
-        if (ngrams := self.ngrams) is None:
-            return with_words()
-        # As a rule n-grams are added up; composing words costs much more than reading n-grams.
-        of_ngrams = lambda: ngrams.gather_sum(jnp.where(ids >= n, ids - n, -1))  # noqa: E731
-        return lax.cond(((ids >= 0) & (ids < n)).any(), with_words, of_ngrams)
-
-    def add_gradient(self, gradient: Gradient, ids: Slots, cotangent: Vectors) -> Gradient:
-        """Adds what the rows of n-grams pass back; those of words are not summed."""
-        if self.ngrams is None:
-            return gradient
-        before = len(float_leaves((self.word_rows, self.table)))
-        after = before + len(float_leaves(self.ngrams))
-        ids = jnp.where(ids >= 0, ids - self.n_words, ids)
-        changed = self.ngrams.add_gradient(gradient[before:after], ids, cotangent)
-        return (*gradient[:before], *changed, *gradient[after:])
+        # The program that composes rows is large, so the loop has it once.
+        return gather_sum(self.gather, ids, self.shape[1], unroll=1)
 
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; many words are composed in compiled code, one is with NumPy."""
