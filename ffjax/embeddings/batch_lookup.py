@@ -145,8 +145,8 @@ def embed_unknown(
         found[positions[block]] = np.asarray(exist)[: len(block)]
     rest = np.flatnonzero(by_numpy)
     if rest.size:
-        new, exist = unknown_vectors(emb, words.take(rest), unnormalize=unnormalize)
-        vectors[positions[rest]], found[positions[rest]] = new, exist
+        words, positions = words.take(rest), positions[rest]
+        unknown_vectors(emb, words, positions, vectors, found, unnormalize=unnormalize)
 
 
 def _packed(

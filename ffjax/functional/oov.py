@@ -140,22 +140,31 @@ def embed_in_numpy(
     read_vectors(storage, embeddings.norms if unnormalize else None, ids, vectors)
     unknown = np.flatnonzero(is_word & ~found)
     if vocab.subword_indexer is not None and unknown.size:
-        new, exist = unknown_vectors(embeddings, words.take(unknown), unnormalize=unnormalize)
-        vectors[unknown], found[unknown] = new, exist
+        words = words.take(unknown)
+        unknown_vectors(embeddings, words, unknown, vectors, found, unnormalize=unnormalize)
     return vectors, found
 
 
 def unknown_vectors(
-    embeddings: EmbeddingsLike, words: ByteViews, *, unnormalize: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of one or more unknown words, and which of them have n-grams."""
-    blocks = [_sums(embeddings, block) for block in _of_few_bytes(words)]
-    sums, counts = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
-    if unnormalize:
-        sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
-    else:
-        unit_rows(sums)
-    return sums, counts > 0
+    embeddings: EmbeddingsLike,
+    words: ByteViews,
+    positions: np.ndarray,
+    vectors: np.ndarray,
+    found: np.ndarray,
+    *,
+    unnormalize: bool,
+) -> None:
+    """Writes the vectors of unknown words to their positions, and which have n-grams."""
+    start = 0
+    for block in _of_few_bytes(words):
+        block_positions = positions[start : start + len(block.lengths)]
+        start += len(block_positions)
+        sums, counts = _sums(embeddings, block)
+        if unnormalize:
+            sums /= np.maximum(counts, 1)[:, None].astype(np.float32)
+        else:
+            unit_rows(sums)
+        vectors[block_positions], found[block_positions] = sums, counts > 0
 
 
 def _sums(embeddings: EmbeddingsLike, words: ByteViews) -> tuple[np.ndarray, np.ndarray]:
