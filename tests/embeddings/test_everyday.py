@@ -76,6 +76,10 @@ def test_most_similar_among_candidates_is_gensims(emb, gensim):
     theirs = gensim.most_similar("w3", topn=7, restrict_vocab=50)
     agrees(emb.most_similar("w3", topn=7, candidates=slice(50)), theirs)
     agrees(emb.most_similar("w3", topn=7, restrict_vocab=50), theirs)
+    words = ["w3", "w90"]
+    batch = emb.most_similar_batch(words, 7, candidates=slice(50))
+    for word, answers in zip(words, batch, strict=True):
+        agrees(answers, gensim.most_similar(word, topn=7, restrict_vocab=50))
     with pytest.raises(TypeError, match="`restrict_vocab`: expected None with `candidates`"):
         emb.most_similar("w3", candidates=slice(50), restrict_vocab=50)
 
