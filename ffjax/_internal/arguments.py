@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arrays import as_int32, on_host
-from ffjax._internal.file_arguments import shown, wrong_type
+from ffjax._internal.file_arguments import shown, wrong_type, wrong_value
 
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
@@ -89,7 +89,7 @@ def whole_number(name: str, value: Any, least: int | None = 0, hint: str = "") -
         got = "a traced value" if isinstance(value, jax.core.Tracer) else shown(value)
         raise TypeError(f"`{name}`: expected a whole number, got {got}.{hint and ' '}{hint}")
     if least is not None and number < least:
-        raise ValueError(f"`{name}`: expected {least} or more, got {number}.")
+        raise wrong_value(name, f"{least} or more", number)
     return number
 
 
@@ -126,7 +126,7 @@ def array_of(
     if shape is not None:
         axes = zip(shape, array.shape, strict=False)
         if len(shape) != array.ndim or any(n not in (None, m) for n, m in axes):
-            raise ValueError(f"`{name}`: expected {what}, got shape {array.shape}.")
+            raise wrong_value(name, what, f"shape {array.shape}")
     return as_int32(array) if kind is jnp.integer else array
 
 
@@ -169,7 +169,7 @@ def check_array(
         expected = f"{ndim} dimension{'s' * (ndim != 1)} of {dtype}"
         raise TypeError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
     if rows not in (None, len(array)):
-        raise ValueError(f"`{name}`: expected {rows}, one for each row, got {len(array)}.")
+        raise wrong_value(name, f"{rows}, one for each row", len(array))
 
 
 def key_of(value: Any) -> jax.Array:
@@ -222,7 +222,6 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
     if not isinstance(out, np.ndarray):
         raise wrong_type("out", "a NumPy array to write to", out)
     if not out.flags.writeable:
-        raise ValueError("`out`: expected an array that can be written to, got a read-only one.")
+        raise wrong_value("out", "an array that can be written to", "a read-only one")
     if out.shape != shape or not np.can_cast(dtype, out.dtype, "same_kind"):
-        got = f"{out.shape} of {out.dtype}"
-        raise ValueError(f"`out`: expected shape {shape} of floats, got {got}.")
+        raise wrong_value("out", f"shape {shape} of floats", f"{out.shape} of {out.dtype}")

@@ -115,14 +115,18 @@ def placed_array(array: Any) -> Any:
     return jax.device_put(copy)  # `jnp.array` would compile a program for each shape
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def aligned_empty(shape: tuple[int, ...], dtype: Any, allocate: Any = np.empty) -> np.ndarray:
     """An uninitialized array that JAX's CPU device can take over without a copy."""
-    return _aligned(np.empty, shape, dtype)
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    raw = allocate(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """As `aligned_empty`, all zeros; pages that are never written take no memory."""
-    return _aligned(np.zeros, shape, dtype)
+    return aligned_empty(shape, dtype, np.zeros)
 
 
 def read_array(
@@ -134,14 +138,6 @@ def read_array(
     array = aligned_empty(shape, dtype)
     source.read_into(start, array)
     return jax.device_put(array)
-
-
-def _aligned(allocate: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    raw = allocate(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def pad_rows(array: Any, n: int, fill: int = 0) -> Any:

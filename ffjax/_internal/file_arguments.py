@@ -38,7 +38,7 @@ def check_source(source: Any, target: Any) -> bool:
         both_exist = os.path.exists(source) and os.path.exists(target)
         if not isinstance(target, int) and both_exist and os.path.samefile(source, target):
             path = os.fspath(target)
-            raise ValueError(f"`target`: expected a different file from `source`, got {path!r}.")
+            raise wrong_value("target", "a different file from `source`", repr(path))
         return True
     if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
         raise wrong_type("source", "a path or a binary file", source)
@@ -49,7 +49,7 @@ def check_choice(name: str, choice: Any, choices: Iterable[str]) -> Any:
     """An argument that is one of a few words."""
     if choice not in tuple(choices):
         expected = ", ".join(map(repr, choices))
-        raise ValueError(f"`{name}`: expected one of {expected}, got {choice!r}.")
+        raise wrong_value(name, f"one of {expected}", repr(choice))
     return choice
 
 
@@ -61,8 +61,7 @@ def check_limit(limit: Any) -> None:
 def check_no_limit(limit: int | None) -> None:
     """Checks that no limit is given for a floret table."""
     if limit is not None:
-        expected = "expected None for a floret table, which has no words"
-        raise ValueError(f"`limit`: {expected}, got {limit}.")
+        raise wrong_value("limit", "None for a floret table, which has no words", limit)
 
 
 def check_dims(dims: Any) -> None:
@@ -73,19 +72,24 @@ def check_dims(dims: Any) -> None:
 def check_same_dims(dims: int, expected: int | None) -> None:
     """Checks the dimensions of a file against the argument `dims`."""
     if expected not in (None, dims):
-        raise ValueError(f"`dims`: expected {dims}, as the file says, or None, got {expected}.")
+        raise wrong_value("dims", f"{dims}, as the file says, or None", expected)
 
 
 def _check_optional(name: str, value: Any, least: int, expected: str) -> None:
     if isinstance(value, bool) or not (value is None or hasattr(type(value), "__index__")):
         raise wrong_type(name, expected, value)
     if value is not None and value < least:
-        raise ValueError(f"`{name}`: expected {expected}, at least {least}, got {value}.")
+        raise wrong_value(name, f"{expected}, at least {least}", value)
 
 
 def wrong_type(name: str, expected: str, value: Any, hint: str = "") -> TypeError:
     """The error about an argument of another type; `hint` is a sentence that follows."""
     return TypeError(f"`{name}`: expected {expected}, got {shown(value)}.{hint and ' '}{hint}")
+
+
+def wrong_value(name: str, expected: str, got: Any, hint: str = "") -> ValueError:
+    """The error about an argument with another value; `hint` is a sentence that follows."""
+    return ValueError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
 
 
 def counted(n: int, what: str) -> str:

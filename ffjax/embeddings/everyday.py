@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_word, decode_hint, is_real, list_of_words, whole_number
-from ffjax._internal.file_arguments import counted, wrong_type
+from ffjax._internal.file_arguments import counted, wrong_type, wrong_value
 from ffjax._internal.names_elsewhere import names_elsewhere
 from ffjax.embeddings.similarity import (
     SimilarityResult,
@@ -248,7 +248,7 @@ class EverydayVerbs(WordSearches):
             raise TypeError(f"`most_similar` has no argument `{name}`. {hint}.")
         pairs = [*weighted("positive", positive, 1.0), *weighted("negative", negative, -1.0)]
         if not pairs:
-            raise ValueError("`positive`: expected at least one word or vector, got none.")
+            raise wrong_value("positive", "at least one word or vector", "none")
         keys, weights = zip(*pairs, strict=True)
         vectors = self._vectors("positive`, `negative", keys)
         is_word = [isinstance(key, str) for key in keys]
@@ -297,9 +297,8 @@ class EverydayVerbs(WordSearches):
         """
         check_word("text", text, what="a str of one line")
         if "\n" in text:
-            raise ValueError(
-                f"`text`: expected one line, got {text!r}. Use `ffjax.embed_text` for several."
-            )
+            hint = "Use `ffjax.embed_text` for several."
+            raise wrong_value("text", "one line", repr(text), hint)
         return embed_text(self, [text], pooling="fasttext")[0][0]
 
     def _vectors(self, name: str, keys: Sequence[Any]) -> np.ndarray:
@@ -339,5 +338,5 @@ class EverydayVerbs(WordSearches):
 
 def _not_empty(name: str, words: list[str]) -> list[str]:
     if not words:
-        raise ValueError(f"`{name}`: expected at least one word, got none.")
+        raise wrong_value(name, "at least one word", "none")
     return words

@@ -8,7 +8,7 @@ import numpy as np
 
 from ffjax._internal.arguments import list_of_words, real_numbers
 from ffjax._internal.arrays import aligned_empty
-from ffjax._internal.file_arguments import counted
+from ffjax._internal.file_arguments import counted, wrong_value
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.unit_length import unit_length
 from ffjax.storage import NdArray
@@ -47,19 +47,17 @@ def from_vectors(words: Iterable[str], matrix: Any) -> Embeddings:
     words = list_of_words(words)
     array = real_numbers("matrix", matrix, "a vector for each word, [n_words, dims]")
     if array.ndim != 2:
-        raise ValueError(f"`matrix`: expected shape [n_words, dims], got {array.shape}.")
+        raise wrong_value("matrix", "shape [n_words, dims]", array.shape)
     if len(array) != len(words):
-        expected = f"expected {counted(len(words), 'vector')}, one for each word"
-        raise ValueError(f"`matrix`: {expected}, got {len(array)}.")
+        expected = f"{counted(len(words), 'vector')}, one for each word"
+        raise wrong_value("matrix", expected, len(array))
     rows = aligned_empty(array.shape, np.float32)
     with np.errstate(over="ignore"):
         rows[:] = array
     norms, n_infinite = unit_length(rows)
     if n_infinite:
-        raise ValueError(
-            "`matrix`: expected finite numbers that float32 holds, got "
-            f"{counted(n_infinite, 'vector')} with NaN, infinity or larger numbers. "
-            "Leave these words out."
-        )
+        expected = "finite numbers that float32 holds"
+        got = f"{counted(n_infinite, 'vector')} with NaN, infinity or larger numbers"
+        raise wrong_value("matrix", expected, got, "Leave these words out.")
     rows, norms = jax.device_put((rows, norms))
     return Embeddings(NdArray(rows), SimpleVocab(words), Norms(norms))

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from ffjax._internal.arguments import real_numbers, whole_number
 from ffjax._internal.atomic_write import atomic_folder
 from ffjax._internal.extras import needs_extra
+from ffjax._internal.file_arguments import wrong_value
 from ffjax.functional.search import EmbeddingsLike, TopK, checked_k
 from ffjax.functional.search.arguments import check_search, searched_rows
 from ffjax.kernels.top_k.top_k_numpy import from_cosine, reciprocal_norms, unit_queries
@@ -202,10 +203,8 @@ def _scored(
     """Scores (the cosine if `unit`) and rows of proposals, best first, equal scores by the row."""
     ids = np.sort(proposed, axis=1)
     if ids.size and ids.max() >= n_rows:
-        raise ValueError(
-            f"`index`: expected rows below {n_rows}, the number of rows, got {ids.max()}. Make "
-            "the index of the same rows."
-        )
+        expected = f"rows below {n_rows}, the number of rows"
+        raise wrong_value("index", expected, ids.max(), "Make the index of the same rows.")
     ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = -1
     rows = storage.read(np.maximum(ids, 0)).astype(np.float32, copy=False)
     # As in `row_scores`, the score of a row does not depend on the others.
@@ -262,10 +261,8 @@ def load_index(
     """
     folder = Path(path)
     if (folder / _FILES[1]).read_text("utf-8") != _hash(embeddings):
-        raise ValueError(
-            f"`embeddings`: expected the rows that {os.fspath(path)} was made of, got others. "
-            "Make a new index of these rows."
-        )
+        expected = f"the rows that {os.fspath(path)} was made of"
+        raise wrong_value("embeddings", expected, "others", "Make a new index of these rows.")
     return read(str(folder / _FILES[0]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ffjax._internal.arguments import check_word, is_real, list_of_words, whole_number
 from ffjax._internal.arrays import padded_size
-from ffjax._internal.file_arguments import wrong_type
+from ffjax._internal.file_arguments import wrong_type, wrong_value
 from ffjax.embeddings.batch_lookup import embed_words
 from ffjax.functional.analogy import host_answer
 from ffjax.functional.search import EmbeddingsLike, TopK, nearest_rows
@@ -213,7 +213,7 @@ class WordSearches:
         if not is_real(query.dtype):
             raise TypeError(f"`query`: expected a vector of {dims} numbers, got {query.dtype}.")
         if query.shape != (dims,):
-            raise ValueError(f"`query`: expected shape {(dims,)}, got {query.shape}.")
+            raise wrong_value("query", f"shape {(dims,)}", query.shape)
         n = number_of_answers("k", k, "topn", topn)
         return nearest(self, query, n, () if skip is None else skip, metric=metric)
 

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.cpus import map_blocks
+from ffjax._internal.file_arguments import wrong_value
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.batch_lookup import find_words
 from ffjax.embeddings.pooling_rule import PoolingRule, unique_words
@@ -128,15 +129,12 @@ def embed_text(
         return embeddings.embed_lines(text)
     check_embeddings(embeddings)
     if pooling == "fasttext" and weights is not None:
-        raise ValueError(
-            '`weights`: expected None for pooling "fasttext", got weights. Use "mean" with them.'
-        )
+        expected = 'None for pooling "fasttext"'
+        raise wrong_value("weights", expected, "weights", 'Use "mean" with them.')
     if isinstance(text, Tracer) or (isinstance(text, jax.Array) and n_words is not None):
         if lowercase or strip_punctuation:
-            raise ValueError(
-                "`lowercase`, `strip_punctuation`: expected False in compiled code, got True. "
-                "Change the text before it becomes an array."
-            )
+            names, hint = "`, `".join(changes), "Change the text before it becomes an array."
+            raise wrong_value(names, "False in compiled code", "True", hint)
         return device_text.embed_text(embeddings, text, n_words, n_lines, **options)
     if is_traced((embeddings.storage, embeddings.vocab, weights)):
         raise TypeError(
@@ -144,10 +142,8 @@ def embed_text(
             f"{type(text).__name__}. `jnp.frombuffer(text, jnp.uint8)` makes one of bytes."
         )
     if n_words is not None or n_lines is not None:
-        raise ValueError(
-            "`n_words`, `n_lines`: expected both for text in an array of JAX, and neither for text "
-            "on the host, got one or both for host text."
-        )
+        expected = "both for text in an array of JAX, and neither for text on the host"
+        raise wrong_value("n_words`, `n_lines", expected, "one or both for host text")
     rule = PoolingRule.of(embeddings, **options)
     text = text_bytes(text)
     batches = [text[start:end] for start, end in pairwise(line_bounds(text, _BATCH_BYTES))]

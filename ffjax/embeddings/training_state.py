@@ -13,6 +13,7 @@ from jaxtyping import Int32, Int64, UInt32
 
 from ffjax._internal.arguments import array_of, check_instance
 from ffjax._internal.arrays import AnyArray, on_host
+from ffjax._internal.file_arguments import wrong_value
 from ffjax._internal.pytree import set_fields, value
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
@@ -95,9 +96,7 @@ class TrainingState:
             "word_ngram_buckets": buckets,
         }
         if len(label_counts) != len(labels):
-            raise ValueError(
-                f"`label_counts`: expected {len(labels)}, one a label, got {len(label_counts)}."
-            )
+            raise wrong_value("label_counts", f"{len(labels)}, one a label", len(label_counts))
         storages = {"output": output, "word_ngrams": word_ngrams, "original": original}
         for name, storage in storages.items():
             check_instance(name, storage, Storage, optional=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ffjax._internal.arguments import check_instance, check_out, check_word
+from ffjax._internal.file_arguments import wrong_value
 from ffjax._internal.names_elsewhere import missing_attribute, names_elsewhere
 from ffjax._internal.pytree import check_names, set_fields, value
 from ffjax.embeddings.batch_lookup import embed_words, oov_vector
@@ -78,19 +79,13 @@ class Embeddings(EverydayVerbs):
         check_instance("metadata", metadata, Metadata, optional=True)
         check_instance("training", training, TrainingState, optional=True)
         if storage.shape[0] != vocab.upper_bound:
-            raise ValueError(
-                f"`storage`: expected {vocab.upper_bound} rows, one for each that the vocabulary "
-                f"addresses, got {storage.shape[0]}."
-            )
+            expected = f"{vocab.upper_bound} rows, one for each that the vocabulary addresses"
+            raise wrong_value("storage", expected, storage.shape[0])
         if norms is not None and len(norms) != vocab.n_word_rows:
-            raise ValueError(
-                f"`norms`: expected {vocab.n_word_rows}, one for each word's row, got {len(norms)}."
-            )
+            raise wrong_value("norms", f"{vocab.n_word_rows}, one for each word's row", len(norms))
         if training is not None and training.n_words != len(vocab):
-            raise ValueError(
-                f"`training`: expected counts of {len(vocab)} words, got {training.n_words}. "
-                "For other words leave it out, as in `replace(vocab=..., training=None)`."
-            )
+            hint = "For other words leave it out, as in `replace(vocab=..., training=None)`."
+            raise wrong_value("training", f"counts of {len(vocab)} words", training.n_words, hint)
         fields = {"storage": storage, "vocab": vocab, "stored_norms": norms}
         set_fields(self, **fields, metadata=metadata, training=training)
 

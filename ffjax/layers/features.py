@@ -11,7 +11,7 @@ from jaxtyping import Int32, UInt32
 
 from ffjax._internal.arguments import list_of_words
 from ffjax._internal.arrays import AnyArray, padded_size
-from ffjax._internal.file_arguments import check_choice
+from ffjax._internal.file_arguments import check_choice, wrong_value
 from ffjax.formats.spacy.words import keys_of
 from ffjax.strings.pack import pack
 from ffjax.strings.string_table import Strings, StringTable
@@ -95,9 +95,9 @@ def word_features(
     words = list_of_words(words)
     if unknown := [attr for attr in attrs if attr not in _TEXTS and attr not in _FLAGS]:
         expected = f"attributes among {', '.join([*_TEXTS, *_FLAGS])}"
-        raise ValueError(f"`attrs`: expected {expected}, got {unknown[0]!r}.")
+        raise wrong_value("attrs", expected, repr(unknown[0]))
     if spaces is not None and len(spaces) != len(words):
-        raise ValueError(f"`spaces`: expected one per word ({len(words)}), got {len(spaces)}.")
+        raise wrong_value("spaces", f"one per word ({len(words)})", len(spaces))
     norms = norms or {}
     tokens, numbers = _distinct([words], None if spaces is None else [spaces], norms)
     return _features(tokens, attrs, norms)[numbers]
@@ -138,7 +138,7 @@ def pack_documents(
     if spaces is not None:
         spaces = [list(flags) for flags in spaces]
         if [len(flags) for flags in spaces] != lengths.tolist():
-            raise ValueError("`spaces`: expected one flag per word of each document, got others.")
+            raise wrong_value("spaces", "one flag per word of each document", "others")
     norms = norms or {}
     tokens, numbers = _distinct(documents, spaces, norms)
     features = _features(tokens, attrs, norms)
