@@ -15,13 +15,7 @@ import numpy as np
 from ffjax._internal.arguments import check_word, decode_hint, is_real, list_of_words, whole_number
 from ffjax._internal.file_arguments import counted, wrong_type, wrong_value
 from ffjax._internal.names_elsewhere import names_elsewhere
-from ffjax.embeddings.similarity import (
-    SimilarityResult,
-    WordSearches,
-    nearest,
-    number_of_answers,
-    weighted,
-)
+from ffjax.embeddings.similarity import SimilarityResult, WordSearches, number_of_answers, weighted
 from ffjax.embeddings.text import embed_text
 from ffjax.functional.search import all_scores, check_metric
 from ffjax.kernels.normalize import cosines_of, to_unit
@@ -260,7 +254,7 @@ class EverydayVerbs(WordSearches):
             if candidates is not None:
                 raise TypeError("`restrict_vocab`: expected None with `candidates`, got both.")
             candidates = self.vocab.first_rows(whole_number("restrict_vocab", restrict_vocab, 1))
-        return nearest(self, query, n, skip, metric=metric, candidates=candidates)
+        return self._nearest(query, n, skip, metric=metric, candidates=candidates)
 
     def get_nearest_neighbors(
         self, word: str, k: int = 10, *, topn: int | None = None, metric: str = "cosine"

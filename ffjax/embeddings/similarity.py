@@ -139,7 +139,7 @@ class WordSearches:
         check_word("query", query)
         vector = self.embedding(query)
         n = number_of_answers("k", k, "topn", topn)
-        return None if vector is None else nearest(self, vector, n, {query}, metric=metric)
+        return None if vector is None else self._nearest(vector, n, {query}, metric=metric)
 
     def most_similar_batch(
         self,
@@ -215,7 +215,15 @@ class WordSearches:
         if query.shape != (dims,):
             raise wrong_value("query", f"shape {(dims,)}", query.shape)
         n = number_of_answers("k", k, "topn", topn)
-        return nearest(self, query, n, () if skip is None else skip, metric=metric)
+        return self._nearest(query, n, () if skip is None else skip, metric=metric)
+
+    def _nearest(
+        self, query: np.ndarray, k: int, skip: Iterable[str], *, metric: str, candidates: Any = None
+    ) -> list[SimilarityResult]:
+        """The words nearest to one vector, except those in `skip`."""
+        k, queries = min(k, self.vocab.n_word_rows), np.asarray(query, np.float32)[None]
+        options = {"exclude": _excluded_rows(self, skip), "candidates": candidates}
+        return named(self, nearest_rows(self, queries, k, metric=metric, **options))[0]
 
 
 def number_of_answers(
@@ -247,22 +255,6 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
             yield key[0], float(key[1])
         else:
             raise TypeError(f"`{name}`: expected pairs of a word and a weight, got {key!r}.")
-
-
-def nearest(
-    emb: EmbeddingsLike,
-    query: np.ndarray,
-    k: int,
-    skip: Iterable[str],
-    *,
-    metric: str,
-    candidates: Any = None,
-) -> list[SimilarityResult]:
-    """The words nearest to one vector, except those in `skip`."""
-    k, queries = min(k, emb.vocab.n_word_rows), np.asarray(query, np.float32)[None]
-    exclude = _excluded_rows(emb, skip)
-    options = {"metric": metric, "exclude": exclude, "candidates": candidates}
-    return named(emb, nearest_rows(emb, queries, k, **options))[0]
 
 
 def vectors_of(
