@@ -66,7 +66,7 @@ def embed_words(
     unknown = list(run(read_known, blocks))
     positions = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in unknown)])
     views = ByteViews.concat([block for _, block in unknown])
-    embed_unknown(emb, views, positions, vectors, found, unnormalize=unnormalize)
+    embed_unknown(emb, views, positions, (vectors, found), unnormalize=unnormalize)
     return vectors, found
 
 
@@ -94,11 +94,7 @@ def find_words(vocab: Vocab, words: ByteViews) -> Int32[np.ndarray, " n"]:
 
 
 def read_rows(
-    emb: EmbeddingsLike,
-    ids: np.ndarray,
-    out: np.ndarray | None = None,
-    *,
-    unnormalize: bool = False,
+    emb: EmbeddingsLike, ids: np.ndarray, out: Any = None, *, unnormalize: bool = False
 ) -> np.ndarray:
     """The vectors of known words by their rows; ids below zero may get any vector."""
     storage, n = emb.storage, len(ids)
@@ -119,26 +115,22 @@ def read_rows(
 
 
 def embed_unknown(
-    emb: EmbeddingsLike,
-    words: ByteViews,
-    positions: np.ndarray,
-    vectors: np.ndarray,
-    found: np.ndarray,
-    *,
-    unnormalize: bool = False,
+    emb: EmbeddingsLike, words: ByteViews, positions: np.ndarray, out: Any, *, unnormalize: bool
 ) -> None:
     """Writes the vectors of words outside of the vocabulary to the positions of those with n-grams.
 
-    Few words, very long ones, and those of a memory map are embedded in NumPy.
+    `out` has all vectors, and the mask of those that exist. Few words, very long ones, and those of
+    a memory map are embedded in NumPy.
     """
     storage, n = emb.storage, len(positions)
+    vectors, found = out
     vocab: Any = emb.vocab
     if vocab.subword_indexer is None or not n:
         return
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
     by_numpy |= words.lengths > WIDE
-    sizes = {width: (n, n if width > _NARROW else 0) for width, n in OOV_BATCHES.items()}
+    sizes = {width: (size, size * (width > _NARROW)) for width, size in OOV_BATCHES.items()}
     for block, strings in _packed(words, sizes, by_numpy):
         new, exist = oov_vectors(storage, vocab, strings, unnormalize)
         vectors[positions[block]] = np.asarray(new)[: len(block)]

@@ -118,9 +118,9 @@ def unique_words(
         rows = emb.vocab.host_rows[word_ids]
         vectors[:n_known] = read_rows(emb, rows, unnormalize=unnormalize)
     if names:
+        views, positions = byte_views(names), np.arange(len(names))
         out = vectors[n_known:n], has_vector[n_known:n]
-        positions = np.arange(len(names))
-        embed_unknown(emb, byte_views(names), positions, *out, unnormalize=unnormalize)
+        embed_unknown(emb, views, positions, out, unnormalize=unnormalize)
 
     weights = None
     if rule.labels is not None:

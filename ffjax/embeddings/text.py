@@ -152,7 +152,7 @@ def embed_text(
     counts = np.empty(ends[-1], np.int32)
     for batch, (start, end) in zip(batches, pairwise(ends), strict=True):
         out = vectors[start:end], counts[start:end]
-        embed_batch(embeddings, simplify(batch, **changes), rule, *out)
+        embed_batch(embeddings, simplify(batch, **changes), rule, out)
     _warn_of_zeros(embeddings, text, counts)
     return vectors, counts
 
@@ -167,13 +167,10 @@ def changed_options(options: dict[str, Any]) -> list[str]:
 
 
 def embed_batch(
-    emb: EmbeddingsLike,
-    text: np.ndarray,
-    rule: PoolingRule,
-    vectors: np.ndarray,
-    counts: np.ndarray,
+    emb: EmbeddingsLike, text: np.ndarray, rule: PoolingRule, out: tuple[np.ndarray, np.ndarray]
 ) -> None:
     """Writes the vectors and counts of the lines of a text whose words share a table."""
+    vectors, counts = out
     bounds = line_bounds(text, _BLOCK_BYTES)
     texts = [text[start:end] for start, end in pairwise(bounds)]
     by_numpy = in_numpy(text.size, TEXT_BYTES, emb.vocab)
@@ -197,8 +194,8 @@ def embed_batch(
     def pool_block(i: int) -> None:
         block_ids, tokens = ids[first_word[i] : first_word[i + 1]], blocks[i][1]
         totals = pool(table, block_ids, tokens.lines, tokens.n_lines, rule.pooling == "max")
-        out = slice(first_line[i], first_line[i + 1])
-        rule.divide(totals, denominators[out], vectors[out])
+        span = slice(first_line[i], first_line[i + 1])
+        rule.divide(totals, denominators[span], vectors[span])
 
     map_blocks(pool_block, range(len(blocks)))
 

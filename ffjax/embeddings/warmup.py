@@ -82,7 +82,7 @@ def _host_calls(emb: EmbeddingsLike, unnormalize: bool) -> Iterator[Callable[[],
     text[15::16] = ord(" ")
     rule = PoolingRule.of(emb, "mean", None, unnormalize)
     line = np.empty((1, storage.shape[1]), np.float32), np.empty(1, np.int32)
-    yield partial(embed_batch, emb, text, rule, *line)
+    yield partial(embed_batch, emb, text, rule, line)
     lengths = np.resize(np.array([1, 17], np.int32), FOUND_WORDS + 2)
     words = ByteViews(np.zeros(32, np.uint8), np.zeros(len(lengths), np.int64), lengths)
     yield partial(find_words, vocab, words)

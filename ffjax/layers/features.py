@@ -159,7 +159,7 @@ def _distinct(
     documents: list[list[str]], spaces: Sequence[Sequence[bool]] | None, norms: Norms
 ) -> tuple[list[_Token], list[int]]:
     """The distinct tokens, and the number of each token among them."""
-    divided: dict[str, list[tuple[str, ...]]] = {}
+    divided: dict[str, list[tuple]] = {}
     for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
         divided.setdefault(key[0], []).append(key)
     tokens: list[_Token] = []
@@ -170,10 +170,7 @@ def _distinct(
 
 
 def _tokens(
-    words: list[str],
-    spaces: Sequence[bool] | None,
-    norms: Norms,
-    divided: dict[str, list[tuple[str, ...]]],
+    words: list[str], spaces: Sequence[bool] | None, norms: Norms, divided: dict[str, list[tuple]]
 ) -> list[_Token]:
     """The tokens of a document; `divided` has the longest keys first for each first token."""
     flags = [True] * len(words) if spaces is None else list(map(bool, spaces))
