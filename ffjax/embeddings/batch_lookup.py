@@ -130,7 +130,7 @@ def embed_unknown(
     work = n * NGRAMS * storage.shape[1] * storage.ngram_rows(0)[0].host_cost
     by_numpy = np.full(n, storage.is_mapped or in_numpy(work, LOOKUP_NUMBERS, storage, vocab))
     by_numpy |= words.lengths > WIDE
-    sizes = {width: (size, size * (width > _NARROW)) for width, size in OOV_BATCHES.items()}
+    sizes = {width: (size, size if width > _NARROW else 0) for width, size in OOV_BATCHES.items()}
     for block, strings in _packed(words, sizes, by_numpy):
         new, exist = oov_vectors(storage, vocab, strings, unnormalize)
         vectors[positions[block]] = np.asarray(new)[: len(block)]
