@@ -9,7 +9,6 @@ import mmap
 import os
 import tempfile
 import weakref
-from io import BufferedIOBase, RawIOBase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,9 +44,7 @@ def read_ahead(array: np.ndarray) -> None:
     array.view(np.uint8)[:: mmap.PAGESIZE].max(initial=0)
 
 
-def map_file(
-    file: RawIOBase | BufferedIOBase, start: int, shape: tuple[int, ...], dtype: Any
-) -> np.memmap:
+def map_file(file: Any, start: int, shape: tuple[int, ...], dtype: Any) -> np.memmap:
     """A read-only map of an array at byte `start` of a file, which may be closed afterwards."""
     array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
     if array.nbytes >= _LARGE_BYTES and hasattr(os, "pread"):

@@ -23,15 +23,13 @@ _BAR_WIDTH = 20
 _NO_CANDIDATE = "there is no other word with a finite vector to choose from."
 
 
-def show_answers(
-    query: Sequence[str], answers: Sequence[Answer], problem: str, as_json: bool
-) -> None:
+def show_answers(query: Sequence[str], answers: Sequence[Answer], problem: str, json: bool) -> None:
     """Prints the answers to one query, or on standard error why nothing was found."""
     if not answers:
         sys.stdout.flush()
         words = " ".join(word or repr(word) for word in query)
         say(f"no answer for {words}: {problem or _NO_CANDIDATE}")
-    if as_json:
+    if json:
         name = query[0] if len(query) == 1 else query
         print(to_json({"query": name, "results": answers or None}))
     elif answers and sys.stdout.isatty():
@@ -42,9 +40,9 @@ def show_answers(
             print(tabbed(*query, *answer.values()))
 
 
-def facts(values: Mapping[str, Any], as_json: bool) -> None:
+def facts(values: Mapping[str, Any], json: bool) -> None:
     """Prints names and values: an aligned table, tab-separated lines, or one JSON object."""
-    if as_json:
+    if json:
         print(to_json(values))
         return
     is_terminal = sys.stdout.isatty()

@@ -257,9 +257,7 @@ def weighted(name: str, keys: Any, weight: float) -> Iterator[tuple[Any, float]]
             raise TypeError(f"`{name}`: expected pairs of a word and a weight, got {key!r}.")
 
 
-def vectors_of(
-    emb: EmbeddingsLike, words: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def vectors_of(emb: EmbeddingsLike, words: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Vectors (float32) and rows (-1 for unknown words), and which words have a vector."""
     vectors, found = embed_words(emb, words)
     return vectors.astype(np.float32, copy=False), emb.vocab.rows_of(words), found

@@ -211,8 +211,8 @@ def _look_up(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
     data = np.zeros(padded_size(text.size + _WIDTH, _TEXT_SIZE), np.uint8)
     data[: text.size] = text
     # There are at most as many words as bytes that may divide them, and one.
-    slots = padded_size(int(np.count_nonzero(text <= 32)) + 1, _TEXT_WORDS)
-    words, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), slots)
+    size = padded_size(int(np.count_nonzero(text <= 32)) + 1, _TEXT_WORDS)
+    words, tokens = _tokenize_and_find(vocab, data, np.int32(text.size), size)
     n, n_lines = int(tokens.n_words), int(tokens.n_lines)
     ids, starts, lengths, lines = (np.asarray(column)[:n] for column in (words, *tokens[:3]))
     long = np.flatnonzero(lengths > _WIDTH)
@@ -222,11 +222,9 @@ def _look_up(vocab: Vocab, text: np.ndarray) -> tuple[np.ndarray, Tokens]:
     return ids, Tokens(starts, lengths, lines, n, n_lines)
 
 
-@partial(jax.jit, static_argnames="slots")
-def _tokenize_and_find(
-    vocab: Vocab, text: Array, length: Array, slots: int
-) -> tuple[Array, Tokens]:
-    tokens = tokenize(text, slots, length)
+@partial(jax.jit, static_argnames="size")
+def _tokenize_and_find(vocab: Vocab, text: Array, length: Array, size: int) -> tuple[Array, Tokens]:
+    tokens = tokenize(text, size, length)
     strings = Strings(gather_bytes(text, tokens.starts, _WIDTH), tokens.lengths)
     return vocab.find_words(strings), tokens
 
