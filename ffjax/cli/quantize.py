@@ -177,9 +177,7 @@ def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int]]:
             yield from (("opq", n_codes), ("pq", n_codes))
 
 
-def _zeros(
-    method: str, shape: tuple[int, int], n_codes: int, centroids: int, has_norms: bool
-) -> "ffjax.Storage":
+def _zeros(method: str, shape: tuple[int, int], n_codes: int, centroids: int, norms: bool) -> Any:
     """A storage of zeros of the shapes that a method gives."""
     import jax.numpy as jnp
 
@@ -191,5 +189,5 @@ def _zeros(
     projection = jnp.zeros((dims, dims), jnp.float32) if method == "opq" else None
     codebooks = jnp.zeros((n_codes, centroids, dims // n_codes), jnp.float32)
     pq = ffjax.PQ(codebooks, projection)
-    norms = jnp.zeros(rows, jnp.float32) if has_norms else None
-    return ffjax.QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), norms)
+    lengths = jnp.zeros(rows, jnp.float32) if norms else None
+    return ffjax.QuantizedArray(pq, jnp.zeros((rows, n_codes), jnp.uint8), lengths)
