@@ -4,7 +4,7 @@ Classifiers have rules of their own, which are fastText's.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,9 @@ class PoolingRule:
     line_end: np.ndarray | None = None
 
     @classmethod
-    def of(cls, emb: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool) -> Self:
+    def of(
+        cls, emb: EmbeddingsLike, pooling: str, weights: Any, unnormalize: bool
+    ) -> "PoolingRule":
         """The rule for the arguments of `embed_text`, which are checked."""
         check_pooling(pooling, weights)
         if weights is not None:
