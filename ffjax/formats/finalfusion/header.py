@@ -11,10 +11,12 @@ Each chunk begins with
     length     u64            bytes of the chunk after this field
 
 The header lists every chunk that follows; old versions of finalfusion left out norms.
+
+Chunk 5, metadata, is a TOML document in UTF-8. Its text is kept as it is, comments included.
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import IntEnum, unique
 from typing import Any, NamedTuple
@@ -29,6 +31,10 @@ VERSION = 0
 CHUNK_HEADER_BYTES = 12
 # Programs write at most four chunks; a list of millions would only keep a reader busy.
 MAX_CHUNKS = 256
+# Documents have a few kilobytes; gigabytes would only keep the TOML parser busy.
+MAX_TOML_BYTES = 1 << 22
+# The parser's time grows with the dots of a key times the keys: this many take a few seconds.
+_MAX_TOML_STEPS = 1 << 23
 
 
 @unique
@@ -117,6 +123,24 @@ def find_chunks(source: ByteSource) -> list[ChunkInFile]:
         raise
 
 
+def read_toml(cursor: Cursor, parse: Callable[[str], Any]) -> Any:
+    """Reads the body of chunk 5."""
+    start = cursor.position
+    if cursor.remaining > MAX_TOML_BYTES:
+        raise cursor.error("text", f"at most {MAX_TOML_BYTES} bytes", str(cursor.remaining))
+    text = cursor.text("text", cursor.remaining)
+    dots = max(line.count(".") for line in text.split("\n"))
+    if dots * (text.count(".") + text.count("\n")) > _MAX_TOML_STEPS:
+        got = f"a line with {dots} dots"
+        raise cursor.error("text", "keys of a few parts", got, offset=start)
+    try:
+        return parse(text)
+    except (RecursionError, ValueError) as error:  # also for a number of more digits than allowed
+        problem = error.__cause__ or error
+        got = "nested too deeply" if isinstance(error, RecursionError) else problem
+        raise cursor.error("text", "a TOML document", f"an error: {got}", offset=start) from error
+
+
 def describe(stream: Stream) -> dict[str, Any]:
     """The chunks of a file, and the numbers that they begin with."""
     with open_source(stream, magic=MAGIC, error=FinalfusionFormatError) as source:
@@ -129,12 +153,7 @@ def describe(stream: Stream) -> dict[str, Any]:
         if "ngrams" in facts and "rows" in facts:
             facts["ngram_rows"] = facts["rows"] - facts["words"]
         if ChunkId.Metadata in first:
-            body = first[ChunkId.Metadata].body
-            text = body.text("text", body.remaining)
-            try:
-                facts["metadata"] = list(tomllib.loads(text))
-            except (ValueError, RecursionError) as error:
-                raise body.error("text", "a TOML document", f"an error: {error}") from error
+            facts["metadata"] = list(read_toml(first[ChunkId.Metadata].body, tomllib.loads))
         return facts
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FinalfusionFormatError, FormatError
-from ffjax.formats.finalfusion.chunks import READERS
+from ffjax.formats.finalfusion import arrays, vocabs
 from ffjax.formats.finalfusion.header import (
     MAGIC,
     STORAGES,
@@ -17,6 +17,7 @@ from ffjax.formats.finalfusion.header import (
     ChunkId,
     ChunkInFile,
     find_chunks,
+    read_toml,
 )
 from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
@@ -182,10 +183,18 @@ def _not_embeddings(
     return Cursor(source, offset).error("chunks of embeddings", expected, got, hint=hint)
 
 
+def read_metadata(cursor: Cursor) -> Metadata:
+    """Reads the body of chunk 5."""
+    return read_toml(cursor, Metadata.from_toml)
+
+
+_READERS = {ChunkId.Metadata: read_metadata, **vocabs.READERS, **arrays.READERS}
+
+
 def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
     """Reads a chunk; storages may be mapped."""
     options = {"mmap": True} if mmap and chunk.identifier in STORAGES else {}
-    value = READERS[chunk.identifier](chunk.body, **options)
+    value = _READERS[chunk.identifier](chunk.body, **options)
     chunk.body.finish()
     return value
 

@@ -3,18 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ffjax._internal.atomic_write import open_output
+from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.value import Chunk, Embeddings
 from ffjax.errors import FinalfusionFormatError
-from ffjax.formats.finalfusion.arrays import ComposedRows
-from ffjax.formats.finalfusion.chunks import WRITERS
-from ffjax.formats.finalfusion.header import CHUNK_HEADER_BYTES, ChunkId, cannot_hold, write_header
-from ffjax.formats.finalfusion.vocabs import declared_length
+from ffjax.formats.finalfusion import arrays, vocabs
+from ffjax.formats.finalfusion.header import (
+    CHUNK_HEADER_BYTES,
+    MAX_TOML_BYTES,
+    ChunkId,
+    cannot_hold,
+    write_header,
+)
 from ffjax.formats.io.binary import File, Output
 from ffjax.storage import ComposedArray, ShardedArray, Storage
 
 # Storages that are written as something else: rows on several devices in one place.
-_AS_WRITTEN: Any = {ComposedArray: ComposedRows, ShardedArray: lambda storage: storage[:]}
+_AS_WRITTEN: Any = {ComposedArray: arrays.ComposedRows, ShardedArray: lambda storage: storage[:]}
 
 
 def write_finalfusion(path: File, embeddings: Embeddings, *, drop_training: bool = False) -> None:
@@ -59,7 +66,7 @@ def write_finalfusion(path: File, embeddings: Embeddings, *, drop_training: bool
         )
     chunks = [_as_written(chunk) for chunk in embeddings.chunks()]
     for chunk in chunks:
-        if isinstance(chunk, ComposedRows) and embeddings.stored_norms is None:
+        if isinstance(chunk, arrays.ComposedRows) and embeddings.stored_norms is None:
             # The norms come out of composing the rows, which should happen once.
             if len(chunk.norms) == embeddings.vocab.n_word_rows:
                 chunks[-1] = chunk.norms
@@ -102,10 +109,20 @@ def finalfusion_size(embeddings: Embeddings) -> int:
     return _size([_as_written(chunk) for chunk in embeddings.chunks()])
 
 
+def _write_metadata(out: Output, metadata: Metadata) -> None:
+    length = int(metadata.length)
+    if length > MAX_TOML_BYTES:
+        raise cannot_hold("text", f"at most {MAX_TOML_BYTES} bytes", str(length))
+    out.write(np.asarray(metadata.data)[:length])
+
+
+_WRITERS = {Metadata: (ChunkId.Metadata, _write_metadata), **vocabs.WRITERS, **arrays.WRITERS}
+
+
 def write_chunk(out: Output, value: Any) -> None:
     """Writes a chunk with its header."""
     identifier, write = _writer_of(value)
-    length = declared_length(value, _body_bytes(value, out.position))
+    length = vocabs.declared_length(value, _body_bytes(value, out.position))
     out.pack("IQ", identifier, length)
     write(out, value)
 
@@ -149,8 +166,8 @@ def _as_written(chunk: Any) -> Any:
 
 def _writer_of(value: Any) -> tuple[ChunkId, Any]:
     for kind in type(value).__mro__:
-        if kind in WRITERS:
-            return WRITERS[kind]
+        if kind in _WRITERS:
+            return _WRITERS[kind]
     name = type(value).__name__
     if isinstance(value, Storage):
         error = cannot_hold(
@@ -163,5 +180,5 @@ def _writer_of(value: Any) -> tuple[ChunkId, Any]:
         )
         error.chunk = ChunkId.NdArray.name
         raise error
-    names = ", ".join(kind.__name__ for kind in WRITERS if kind is not ComposedRows)
+    names = ", ".join(kind.__name__ for kind in _WRITERS if kind is not arrays.ComposedRows)
     raise TypeError(f"`chunks`: expected {names}, got {name}.")

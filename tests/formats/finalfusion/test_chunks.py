@@ -15,7 +15,6 @@ import ffjax
 from ffjax import FinalfusionFormatError
 from ffjax._internal.pytree import equal
 from ffjax.formats.finalfusion import arrays, vocabs
-from ffjax.formats.finalfusion.chunks import read_metadata
 from ffjax.formats.finalfusion.header import (
     MAX_CHUNKS,
     ChunkId,
@@ -23,6 +22,7 @@ from ffjax.formats.finalfusion.header import (
     read_header,
     write_header,
 )
+from ffjax.formats.finalfusion.reader import read_metadata
 from ffjax.formats.finalfusion.writer import write_chunk
 from ffjax.formats.io.binary import Cursor, Output
 from tests import builders

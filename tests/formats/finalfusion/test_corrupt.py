@@ -11,6 +11,7 @@ import pytest
 
 import ffjax
 from ffjax import FinalfusionFormatError
+from ffjax.formats.describe import describe
 from ffjax.formats.finalfusion.reader import read_embeddings
 from tests import builders
 from tests.formats.finalfusion import fifu
@@ -317,3 +318,11 @@ def test_hostile_files_are_refused_quickly(tmp_path, name):
             refused = str(error)
     assert message in refused
     assert time.perf_counter() - start < 20  # seconds; a loop over what is claimed would take days
+
+
+def test_metadata_is_bounded_when_described(tmp_path):
+    data, message = HOSTILE["a key of many parts"]
+    path = tmp_path / "hostile.fifu"
+    path.write_bytes(data)
+    with pytest.raises(FinalfusionFormatError, match=message):
+        describe(path)
