@@ -84,11 +84,7 @@ def as_lines(
 ) -> bytes:
     r"""The lines of texts: `str` or `bytes` in a list, a NumPy array of strings, or Arrow strings.
 
-    Args:
-        texts: the texts.
-        lowercase: whether to change them to lower case.
-        newline: what to replace line feeds with; `"error"` raises an error instead.
-        name: what errors call the texts.
+    Line feeds in texts are replaced with `newline`; `"error"` raises an error instead.
 
     Examples:
         >>> as_lines(["Tea", "for\ntwo"], lowercase=True, newline=" ")
