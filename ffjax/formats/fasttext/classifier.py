@@ -1,10 +1,10 @@
 """Reading fastText's supervised models as classifiers."""
 
 from ffjax.embeddings.classifier import Classifier
-from ffjax.formats.fasttext.layout import MAGIC, is_without_magic
+from ffjax.formats.fasttext.layout import open_model
 from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.io.streams import Stream
 
 
 def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
@@ -35,7 +35,7 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
         >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
         (('__label__fr',), array([0.99...]))
     """
-    with open_source(path, magic=MAGIC, without_magic=is_without_magic) as source:
+    with open_model(path) as source:
         embeddings = read_embeddings(source, mmap=mmap, as_trained=True)
         try:
             return Classifier(embeddings)

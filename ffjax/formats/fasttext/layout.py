@@ -25,12 +25,13 @@ characters, whatever its `max_n` says. The names of the settings are finalfusion
 
 import struct
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from ffjax.formats.fasttext import dictionary, quantized
 from ffjax.formats.fasttext.dictionary import Dictionary
 from ffjax.formats.fasttext.quantized import Matrix
-from ffjax.formats.io.binary import Cursor
+from ffjax.formats.io.binary import ByteSource, Cursor, File
 from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.registry import FORMATS
 
@@ -136,6 +137,11 @@ def is_without_magic(head: bytes) -> bool:
     )
 
 
+def open_model(file: File | Stream) -> AbstractContextManager[ByteSource]:
+    """Opens a model for reading in place."""
+    return open_source(file, magic=MAGIC, without_magic=is_without_magic)
+
+
 def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:
     """The names in metadata for which a file has no place."""
     return [name for name, value in (metadata or {}).items() if not _fits(name, value)]
@@ -218,7 +224,7 @@ def _check_rows(
 
 def describe(stream: Stream) -> dict[str, Any]:
     """The settings, the sizes of the dictionary, and the shapes of the matrices."""
-    with open_source(stream, magic=MAGIC, without_magic=is_without_magic) as source:
+    with open_model(stream) as source:
         version, config, entries, buckets, matrix, output = read_model(Cursor(source))
         n_words = entries.n_words
         shown = slice(n_words, n_words + _SHOWN_LABELS)

@@ -25,9 +25,9 @@ from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
 from ffjax.formats.fasttext import layout, quantized
-from ffjax.formats.fasttext.layout import MAGIC, Config, is_without_magic
+from ffjax.formats.fasttext.layout import Config
 from ffjax.formats.io.binary import ByteSource, Cursor, File
-from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.io.streams import Stream
 from ffjax.storage import PQ, ComposedArray, NdArray, QuantizedArray, Storage
 from ffjax.storage.norms import Norms
 from ffjax.storage.word_sums import NgramRows, compose
@@ -92,7 +92,7 @@ def load_fasttext(
         (['tea', 'coffee'], 3, 6, (3,))
     """
     check_limit(limit)
-    with open_source(file, magic=MAGIC, without_magic=is_without_magic) as source:
+    with layout.open_model(file) as source:
         return read_embeddings(source, mmap=mmap, lossy=lossy, limit=limit)
 
 

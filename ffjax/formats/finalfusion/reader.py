@@ -4,6 +4,7 @@ Each length in a file is checked against the bytes that remain before anything i
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ffjax.embeddings.metadata import Metadata
@@ -199,7 +200,7 @@ def _read(chunk: ChunkInFile, mmap: bool = False) -> Any:
     return value
 
 
-def _open(path: File | Stream) -> Any:
+def _open(path: File | Stream) -> AbstractContextManager[ByteSource]:
     return open_source(path, magic=MAGIC, error=FinalfusionFormatError)
 
 
