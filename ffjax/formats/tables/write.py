@@ -1,6 +1,7 @@
 """Writing tables: NumPy's files, safetensors, Parquet and Arrow, in blocks of rows."""
 
 import os
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any, Unpack
@@ -95,14 +96,18 @@ def write_arrow(path: File, embeddings: Embeddings, **options: Unpack[ColumnOpti
     """Writes an Arrow file with one batch of rows, so that they can be mapped."""
     pa, _ = require_arrow("writing Arrow files")
     schema = _schema(embeddings, "Arrow files", options)
-    norms = np.ones(len(embeddings.vocab), np.float32)
-    with FileRows(embeddings.dims, output_folder(path)) as spool, open_output(path) as out:
-        for block, rows, scale in export.row_blocks(embeddings, _unnormalizes(options)):
-            spool.append(rows)
-            norms[block] = 1 if scale is None else scale
-        batch = _batch(embeddings, schema, 0, spool.finish(), norms)
-        with pa.ipc.new_file(out, schema) as writer:
-            writer.write_batch(batch)
+    storage, vocab, unnormalize = embeddings.storage, embeddings.vocab, _unnormalizes(options)
+    is_plain = storage.host_matrix() is not None and vocab.shared_rows is None
+    with open_output(path) as out, pa.ipc.new_file(out, schema) as writer:
+        if is_plain and not unnormalize:
+            _write_batches(writer, embeddings, schema, options, sys.maxsize)
+            return
+        norms = np.ones(len(vocab), np.float32)
+        with FileRows(embeddings.dims, output_folder(path)) as spool:
+            for block, rows, scale in export.row_blocks(embeddings, unnormalize):
+                spool.append(rows)
+                norms[block] = 1 if scale is None else scale
+            writer.write_batch(_batch(embeddings, schema, 0, spool.finish(), norms))
 
 
 def write_arrow_stream(
@@ -173,10 +178,15 @@ def _schema(emb: Embeddings, what: str, options: Mapping[str, Any]) -> Any:
     return pa.schema(fields, tags)
 
 
-def _write_batches(writer: Any, emb: Embeddings, schema: Any, options: Mapping[str, Any]) -> None:
-    """Writes the rows in batches of `_GROUP_BYTES`."""
-    unnormalize = _unnormalizes(options)
-    for block, rows, norms in export.row_blocks(emb, unnormalize, n_bytes=_GROUP_BYTES):
+def _write_batches(
+    writer: Any,
+    emb: Embeddings,
+    schema: Any,
+    options: Mapping[str, Any],
+    n_bytes: int = _GROUP_BYTES,
+) -> None:
+    """Writes the rows in batches of `n_bytes`."""
+    for block, rows, norms in export.row_blocks(emb, _unnormalizes(options), n_bytes=n_bytes):
         writer.write_batch(_batch(emb, schema, block.start, rows, norms))
 
 
