@@ -23,7 +23,7 @@ from ffjax._internal.extras import require_arrow
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, File
 from ffjax.formats.io.compression import ALLOWANCE_BYTES, RATIO
-from ffjax.formats.tables.columns import Batch, choose, is_words_file
+from ffjax.formats.tables.columns import Batch, Named
 
 VERSION_KEY, METADATA_KEY = b"ffjax.version", b"ffjax.metadata"
 FORMATS = ("parquet", "arrow", "arrow-stream")
@@ -151,14 +151,9 @@ def arrow_errors(file: File | None, format: str) -> Iterator[None]:
 
 
 def open_arrow(
-    source: ByteSource,
-    format: str,
-    words: Any = None,
-    vectors: str | None = None,
-    *,
-    has_vectors: bool = True,
+    source: ByteSource, format: str, named: Named, *, has_vectors: bool = True
 ) -> ArrowTable:
-    """Opens a file and finds its columns; `words` may be a file with the words instead."""
+    """Opens a file and finds its columns."""
     require_arrow("reading Parquet or Arrow files")
     file = source.name
     with arrow_errors(file, format):
@@ -171,12 +166,12 @@ def open_arrow(
                 n_rows = sum(batch.num_rows for batch in batches)
         fields = {field.name: field.type for field in schema}
     tags = schema.metadata or {}
-    is_exact = VERSION_KEY in tags and words is vectors is None
-    word = None if is_words_file(words, fields) else _word_column(fields, words, file)
+    is_exact = VERSION_KEY in tags and named.words is named.vectors is None
+    word = None if named.has_words_file(fields) else _word_column(fields, named)
     norm = "norm" if is_exact and "norm" in fields else None
     columns, dims, dtype = [], 0, ""
     if has_vectors:
-        columns = _vector_columns(fields, vectors, file)
+        columns = _vector_columns(fields, named)
         with arrow_errors(file, format):
             dims, dtype = _dims(source, format, fields, columns)
     limit = ALLOWANCE_BYTES + RATIO * len(source)
@@ -212,26 +207,26 @@ def _read_batches(source: ByteSource, format: str, names: list[str], n_rows: int
             yield batch
 
 
-def _word_column(fields: dict[str, Any], name: str | None, file: Any) -> str:
+def _word_column(fields: dict[str, Any], named: Named) -> str:
     strings = []
     for column, kind in fields.items():
         is_dictionary = str(kind).startswith("dictionary<")
         if str(kind.value_type if is_dictionary else kind) in _STRINGS:
             strings.append(column)
-    return choose("words", name, strings, fields, file)
+    return named.choose("words", strings, fields)
 
 
-def _vector_columns(fields: dict[str, Any], name: str | None, file: Any) -> list[str]:
-    """The column of lists, or the columns of floats; `name` may be a pattern of these."""
+def _vector_columns(fields: dict[str, Any], named: Named) -> list[str]:
+    """The column of lists, or the columns of floats, which a pattern may name."""
     lists, columns = [], []
     for column, kind in fields.items():
         if str(kind).startswith(_LISTS) and str(kind.value_type) in _NUMBERS:
             lists.append(column)
-        elif str(kind) in _FLOATS and fnmatchcase(column, name or "*"):
+        elif str(kind) in _FLOATS and fnmatchcase(column, named.vectors or "*"):
             columns.append(column)
-    if lists and name is None:
+    if lists and named.vectors is None:
         columns = []
-    return columns or [choose("vectors", name, lists, fields, file)]
+    return columns or [named.choose("vectors", lists, fields)]
 
 
 def _dims(

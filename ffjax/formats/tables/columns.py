@@ -46,41 +46,43 @@ class Batch(NamedTuple):
     norms: np.ndarray | None
 
 
-def is_words_file(words: Any, columns: Mapping[str, Any]) -> bool:
-    """Whether an argument `words` is a file, and not the name of a column."""
-    if words is None or (isinstance(words, str) and words in columns):
-        return False
-    return not isinstance(words, str) or os.path.exists(words)
+class Named(NamedTuple):
+    """The columns or arrays of a file that the caller names; `words` may also be another file."""
 
+    file: Any
+    words: Any = None
+    vectors: str | None = None
 
-def choose(
-    argument: str,
-    name: str | None,
-    candidates: Sequence[str],
-    columns: Mapping[str, Any],
-    file: Any,
-) -> str:
-    """The column to read: `name`, or the only one of the candidates, or the one of a usual name.
+    def has_words_file(self, columns: Mapping[str, Any]) -> bool:
+        """Whether `words` is a file, and not the name of a column."""
+        words = self.words
+        if words is None or (isinstance(words, str) and words in columns):
+            return False
+        return not isinstance(words, str) or os.path.exists(words)
 
-    `columns` says what each column of the file is, for errors; `argument` is what names one.
-    """
-    if name is not None:
-        if name in candidates:
-            return name
-        expected = f"expected the name of the column of {argument}, one of {_listed(columns)}"
-        raise ValueError(f"`{argument}`: {expected}, got {name!r}.")
-    if len(candidates) == 1:
-        return candidates[0]
-    by_name = {candidate.lower(): candidate for candidate in reversed(candidates)}
-    for likely in _USUAL[argument].split():
-        if likely in by_name:
-            return by_name[likely]
-    got, hint = f"none in {_listed(columns) or 'an empty table'}", None
-    if candidates:
-        got = f"{len(candidates)}: {_listed({name: columns[name] for name in candidates})}"
-        hint = f"Name it with `{argument}=`."
-    expected = f"one column of {argument}"
-    raise FormatError(file, field=argument, expected=expected, got=got, hint=hint)
+    def choose(self, argument: str, candidates: Sequence[str], columns: Mapping[str, Any]) -> str:
+        """The column to read: that of the caller, or the only candidate, or one of a usual name.
+
+        `columns` says what each column of the file is, for errors.
+        """
+        name = getattr(self, argument)
+        if name is not None:
+            if name in candidates:
+                return name
+            expected = f"expected the name of the column of {argument}, one of {_listed(columns)}"
+            raise ValueError(f"`{argument}`: {expected}, got {name!r}.")
+        if len(candidates) == 1:
+            return candidates[0]
+        by_name = {candidate.lower(): candidate for candidate in reversed(candidates)}
+        for likely in _USUAL[argument].split():
+            if likely in by_name:
+                return by_name[likely]
+        got, hint = f"none in {_listed(columns) or 'an empty table'}", None
+        if candidates:
+            got = f"{len(candidates)}: {_listed({name: columns[name] for name in candidates})}"
+            hint = f"Name it with `{argument}=`."
+        expected = f"one column of {argument}"
+        raise FormatError(self.file, field=argument, expected=expected, got=got, hint=hint)
 
 
 def _listed(columns: Mapping[str, Any]) -> str:
@@ -145,18 +147,16 @@ class NamedArrays(NamedTuple):
             source.release_pages(0, len(source))
 
 
-def choose_arrays(
-    arrays: Mapping[str, Array], words: Any, vectors: str | None, file: Any
-) -> NamedArrays:
-    """The arrays that are embeddings; `words` may be a file with the words instead."""
-    if words is vectors is None and _REQUIRED.keys() <= arrays.keys():
-        return _written_arrays(arrays, file)
+def choose_arrays(arrays: Mapping[str, Array], named: Named) -> NamedArrays:
+    """The arrays that are embeddings."""
+    if named.words is named.vectors is None and _REQUIRED.keys() <= arrays.keys():
+        return _written_arrays(arrays, named.file)
     matrices = [name for name, x in arrays.items() if x.has_numbers and len(x.shape) == 2]
     strings = [name for name, x in arrays.items() if x.dtype.kind in "SU" and len(x.shape) == 1]
-    matrix = arrays[choose("vectors", vectors, matrices, arrays, file)]
-    if is_words_file(words, arrays) or (words is None and not strings):
+    matrix = arrays[named.choose("vectors", matrices, arrays)]
+    if named.has_words_file(arrays) or (named.words is None and not strings):
         return NamedArrays(matrix)
-    return NamedArrays(matrix, arrays[choose("words", words, strings, arrays, file)])
+    return NamedArrays(matrix, arrays[named.choose("words", strings, arrays)])
 
 
 def _written_arrays(arrays: Mapping[str, Array], file: Any) -> NamedArrays:

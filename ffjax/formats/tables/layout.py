@@ -12,7 +12,7 @@ from ffjax.formats.io.streams import Stream, open_source
 from ffjax.formats.safetensors_file import read_header
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import ArrowTable, open_arrow
-from ffjax.formats.tables.columns import NamedArrays, choose_arrays
+from ffjax.formats.tables.columns import Named, NamedArrays, choose_arrays
 from ffjax.formats.tables.npy import read_npy
 from ffjax.formats.tables.pytorch import open_pytorch
 
@@ -35,16 +35,17 @@ def open_layout(
     `words` may also be the path of a file with the words, which the caller reads.
     """
     with ExitStack() as stack:
+        named = Named(stream.file, words, vectors)
         if format == "npz":
-            yield _npz(stack, stream, words, vectors)
+            yield _npz(stack, stream, named)
         elif format == "pytorch":
-            yield open_pytorch(stack, stream, words, vectors)
+            yield open_pytorch(stack, stream, named)
         else:
             source = stack.enter_context(open_source(stream))
             if format in ARROW_FORMATS:
-                yield open_arrow(source, format, words, vectors)
+                yield open_arrow(source, format, named)
             elif format == "safetensors":
-                yield choose_arrays(read_header(source), words, vectors, source.name)
+                yield choose_arrays(read_header(source), named)
             else:
                 array = read_npy(source)
                 if len(array.shape) != 2 or not array.has_numbers:
@@ -53,7 +54,7 @@ def open_layout(
                 yield NamedArrays(array)
 
 
-def _npz(stack: ExitStack, stream: Stream, words: Any, vectors: str | None) -> NamedArrays:
+def _npz(stack: ExitStack, stream: Stream, named: Named) -> NamedArrays:
     folder = stream.expected_folder()
     if len(folder.names) > _MOST_ARRAYS:
         got = str(len(folder.names))
@@ -63,8 +64,8 @@ def _npz(stack: ExitStack, stream: Stream, words: Any, vectors: str | None) -> N
         member = stack.enter_context(folder.open(name))
         source = stack.enter_context(open_source(member))
         arrays[name.removesuffix(".npy")] = read_npy(source, name, any_kind=True)
-    chosen = choose_arrays(arrays, words, vectors, stream.file)
-    if words is None and chosen.words is None:
+    chosen = choose_arrays(arrays, named)
+    if named.words is None and chosen.words is None:
         for name, array in arrays.items():
             if array.dtype.hasobject and array.shape == (chosen.n_rows,):
                 read_npy(array.source, name)  # an error, which says that words are objects

@@ -30,7 +30,7 @@ from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.objects import attributes, text_of
 from ffjax.formats.pickles.values import Entries, Raw, Record, TextRun, in_pairs
 from ffjax.formats.registry import FORMATS
-from ffjax.formats.tables.columns import NamedArrays, choose_arrays
+from ffjax.formats.tables.columns import Named, NamedArrays, choose_arrays
 
 (MAGIC,) = FORMATS["pytorch"].magics
 _DATA = "/data.pkl"
@@ -68,9 +68,7 @@ def is_pytorch(names: list[str]) -> bool:
     return any(name.endswith(_DATA) and name.count("/") == 1 for name in names)
 
 
-def open_pytorch(
-    stack: ExitStack, stream: Stream, words: Any, vectors: str | None
-) -> NamedArrays:
+def open_pytorch(stack: ExitStack, stream: Stream, named: Named) -> NamedArrays:
     """The matrix and, if the file has a list of them, the words."""
     read = _read_legacy if stream.folder is None else _read_zip
     value, machine, find_storage = read(stack, stream)
@@ -80,10 +78,10 @@ def open_pytorch(
     strings = next((name for name, texts in lists.items() if len(texts) in sizes), "")
     texts = lists.get(strings, [])
     if texts:
-        if vectors is None:
+        if named.vectors is None:
             arrays = {name: x for name, x in arrays.items() if x.shape[0] == len(texts)}
         arrays[strings] = Array(machine.source, 0, np.dtype("S"), (len(texts),))
-    chosen = choose_arrays(arrays, words, vectors, stream.file)
+    chosen = choose_arrays(arrays, named)
     matrix = chosen.vectors
     tensor = next(tensor for tensor in tensors.values() if tensor.array is matrix)
     source, start, stop, is_big = find_storage(tensor.key, tensor.offset)

@@ -17,7 +17,7 @@ from ffjax.formats.registry import by_head
 from ffjax.formats.rows.row_blocks import Block, Blocks, RowBuffer, collect, to_block
 from ffjax.formats.tables.arrow import FORMATS as ARROW_FORMATS
 from ffjax.formats.tables.arrow import open_arrow
-from ffjax.formats.tables.columns import Batch
+from ffjax.formats.tables.columns import Batch, Named
 from ffjax.formats.tables.layout import Layout, metadata_in, open_layout, words_beside
 from ffjax.formats.tables.npy import read_npy
 from ffjax.storage import ComposedArray, NdArray
@@ -198,7 +198,7 @@ def read_words(file: Any) -> StringTable:
             if format is None or format.name not in ("npy", *ARROW_FORMATS):
                 return _lines(source)
             if format.name != "npy":
-                table = open_arrow(source, format.name, has_vectors=False)
+                table = open_arrow(source, format.name, Named(file), has_vectors=False)
                 batches = table.batches(table.n_rows)
                 return StringTable.concat([_table_of(batch.words, file) for batch in batches])
             array = read_npy(source)
