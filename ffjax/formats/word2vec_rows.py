@@ -76,7 +76,8 @@ class RowChunk:
         data = np.frombuffer(b"".join(words), np.uint8)
         offsets = np.cumsum([0, *map(len, words)])
         rows = self.numbers()
-        lengths, is_utf8 = finite_lengths(rows, *row_norms(rows)), all(map(is_plain, words))
+        lengths, text = finite_lengths(rows, *row_norms(rows)), b" ".join(words)
+        is_utf8 = text.decode(errors="ignore").encode() == text
         self.check_shift(data, offsets, lengths, is_utf8=is_utf8)
 
     def check_shift(
