@@ -176,8 +176,8 @@ def ngrams_of(
     if skip_edges and min_n == 1 and lengths.size:
         edges = np.append(line.bounds[:-1], line.bounds[1:] - 1)
         exist[np.minimum(edges, len(exist) - 1), lengths == 1] = False
-    splits = np.append(0, np.cumsum(exist))[line.bounds * len(lengths)]
-    return Ngrams(lengths, np.flatnonzero(exist), splits)
+    positions = np.flatnonzero(exist)
+    return Ngrams(lengths, positions, positions.searchsorted(line.bounds * len(lengths)))
 
 
 def leave_out(line: Line, word: bytes) -> None:
@@ -246,12 +246,12 @@ def fasttext_hashes(line: Line, ngrams: Ngrams) -> np.ndarray:
     top = max(columns, default=0)
     largest = 1 if n == len(data) else int(sizes.max(initial=0))
     # Sign-extended bytes of characters, and the factor of their hash, which is 1 without bytes.
-    signed = data.view(np.int8)
+    signed = np.append(data, np.zeros(_CHARACTER_BYTES, np.uint8)).view(np.int8)
     first = _padded(signed.take(begins), top)
     later = []
     for i in range(1, min(largest, _CHARACTER_BYTES)):
         exist = sizes > i
-        x = _padded(signed.take(begins + i, mode="clip") * exist, top)
+        x = _padded(signed[i:].take(begins) * exist, top)
         later.append((x, _padded(exist * np.int32(PRIME_32 - 1) + 1, top)))
     further = [(i, np.flatnonzero(sizes > i)) for i in range(_CHARACTER_BYTES, largest)]
 

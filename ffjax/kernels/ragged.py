@@ -51,7 +51,9 @@ class Ragged(NamedTuple):
 
     def only(self, mask: np.ndarray) -> "Ragged":
         """The lists with only those values for which the mask is true."""
-        return Ragged(self.values[mask], np.append(0, np.cumsum(mask))[self.splits])
+        positions = np.flatnonzero(mask)  # several times as fast as a mask if few are true
+        splits = np.append(0, np.cumsum(mask, dtype=np.int32)).take(self.splits)
+        return Ragged(self.values.take(positions), splits.astype(np.int64))
 
     def first(self, n: int | None) -> "Ragged":
         """The lists cut after `n` values; as they are for `None`."""
