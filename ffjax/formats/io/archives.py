@@ -43,18 +43,19 @@ class Archive:
     def __init__(self, file: File | None, kind: str) -> None:
         self.file, self.chunk = file, f"{kind} archive"
 
-    def bad_member(
-        self, name: str, expected: str, got: str, hint: str | None = None
-    ) -> FormatError:
+    def error(self, expected: str, got: str, **what: Any) -> FormatError:
+        """An error about the archive."""
+        return FormatError(self.file, chunk=self.chunk, expected=expected, got=got, **what)
+
+    def bad_member(self, name: str, expected: str, got: str, **what: str) -> FormatError:
         """An error about one of the files."""
-        what = {"field": f"member {name!r}", "expected": expected, "got": got, "hint": hint}
-        return FormatError(self.file, chunk=self.chunk, **what)
+        return self.error(expected, got, field=f"member {name!r}", **what)
 
     def several(self, names: list[str]) -> FormatError:
         """An error about an archive of several files, or of none."""
         got = f"several: {listed(names)}" if names else "none"
         hint = "Choose one with `member=`." if names else None
-        return FormatError(self.file, chunk=self.chunk, expected="one file", got=got, hint=hint)
+        return self.error("one file", got, hint=hint)
 
     def chosen(self, names: list[str], member: str | None) -> str:
         """The name of the member to read."""
@@ -84,9 +85,8 @@ class Archive:
             # An archive may say that a member begins before the file does: an invalid argument.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
-            expected = "a complete archive"
             got = f"one that is damaged or incomplete ({str(error) or repr(error)})"
-            raise FormatError(self.file, chunk=self.chunk, expected=expected, got=got) from None
+            raise self.error("a complete archive", got) from None
 
 
 class Zip(Archive):
@@ -118,7 +118,7 @@ class Zip(Archive):
         if info.file_size > limit:
             expected = f"at most {limit} bytes decompressed from {info.compress_size}"
             hint = "Embeddings do not shrink that much. If these do, unpack the archive first."
-            raise self.bad_member(name, expected, str(info.file_size), hint)
+            raise self.bad_member(name, expected, str(info.file_size), hint=hint)
         with self.format_errors():
             return _Member(self, self._zip.open(info)), info.file_size
 
