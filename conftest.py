@@ -19,6 +19,7 @@ import jax
 import pytest
 from hypothesis import settings
 
+import tests.annotations  # noqa: F401 (the option of jaxtyping in pyproject.toml names it)
 from tests import compile_budget
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
