@@ -7,9 +7,7 @@ This file lies at the root, not in `tests/`, so that the doctests of one module
 import ctypes
 import gc
 import os
-import shutil
 import signal
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,18 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     needs_one = "not devices" in config.option.markexpr
     jax.config.update("jax_num_cpu_devices", 1 if needs_one else 8)
     compile_budget.register(config)
+    # Of 1,150 programs that take 0.2 s or more, a run compiles 27 twice: storing all costs more.
+    # This also leaves the cache of the user alone, where the command stores programs.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        _share_programs(config)
-
-
-def _share_programs(config: pytest.Config) -> None:
-    """Lets the workers of this run, and the commands that tests start, compile a program once."""
-    folder = tempfile.mkdtemp(prefix="ffjax-programs-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def pytest_collection_finish() -> None:
