@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.stamp
 CONTRACTS := $(wildcard tests/storage/test_contract*.py) tests/vocab/test_contract.py tests/kernels/test_perfect_hash.py::test_a_large_wide_batch_in_blocks_that_overlap tests/functional/test_lookup.py::test_gradients_reach_the_rows tests/transforms/test_projection.py::test_umap_keeps_groups_and_neighbours
-DEVICES := $(shell grep -rl mark.devices tests)
+DEVICES := $(shell grep -rl --include='*.py' mark.devices tests)
 # Bytecode is written even where the environment says otherwise: tests start Python many times.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10 --durations-min 5
 
