@@ -61,9 +61,9 @@ class InputRows:
         matrices = [x for x in self._matrices if x is not None and x.flags.aligned]
         if sums is None and len(matrices) == 2:
             is_word = lists.values < self.n_words
-            sums = lists.only(is_word).sum_rows(matrices[0])
-            lists = lists.only(~is_word)
-            return lists._replace(values=lists.values - self.n_words).sum_rows(matrices[1], sums)
+            ngrams = lists.only(~is_word)
+            ngrams = ngrams._replace(values=ngrams.values - self.n_words)
+            return lists.only(is_word).sum_rows(matrices[0]) + ngrams.sum_rows(matrices[1])
         needed, index = np.unique(lists.values, return_inverse=True)
         return Ragged(index, lists.splits).sum_rows(self.read(needed), sums)
 
