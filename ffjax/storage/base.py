@@ -52,9 +52,8 @@ class Storage(Chunk, SnapshotValue):
     """Rows of numbers, one for each word or n-gram.
 
     Storages are immutable pytrees. Methods that take ids as JAX arrays are compiled code; indexing
-    with `[...]` gives NumPy arrays.
-
-    A subclass is registered for snapshots by its `kind`, as in `class Rows(Storage, kind="Rows")`.
+    with `[...]` gives NumPy arrays. A subclass is registered for snapshots by its `kind`, as in
+    `class Rows(Storage, kind="Rows")`.
 
     Attributes:
         row_arrays: the fields that have an entry for each row, by which rows can be divided over

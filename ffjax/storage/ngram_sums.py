@@ -7,11 +7,10 @@
 Words of a block have similar lengths, so few slots are empty, and memory is that of a block
 whatever the batch. Each kernel takes time to compile, so blocks and starts share a loop.
 
-Derivatives cannot go through loops whose steps depend on the data, so they are written here. Sums
-are linear in what is summed: their tangents are a loop over the same n-grams, and their gradients
-another, in which rows are added to. `lax.custom_linear_solve` ties the two together, for `vmap` and
-derivatives of any order. (`custom_vjp` has no forward mode; `linear_call` has neither `vmap` nor
-derivatives of what the map depends on.)
+Derivatives cannot go through loops whose steps depend on the data. But sums are linear in the rows:
+their tangents are a loop over the same n-grams, and their gradients another, which adds to rows.
+`lax.custom_linear_solve` ties the two together, for `vmap` and derivatives of any order.
+(`custom_vjp` has no forward mode; `linear_call` has neither `vmap` nor second derivatives.)
 """
 
 from collections.abc import Callable
@@ -32,8 +31,8 @@ from ffjax.vocab.ngrams.base import NgramIndexer, packed_ids
 
 C = TypeVar("C")
 
-# Words of a block. On a CPU their vectors should stay in the cache while rows are added to them; a
-# GPU waits for the host at each step of a loop, so it gets few and large blocks.
+# Words of a block. On a CPU their vectors should stay in the cache while rows are added to them.
+# A GPU waits for the host at each step, so it gets few and large blocks.
 _BLOCK_WORDS = {"cpu": 512}
 _LARGE_BLOCK_WORDS = 1 << 15
 # Of words of more bytes than this a block has fewer, so that its n-grams take no more memory.

@@ -37,13 +37,12 @@ class PQ:
     Args:
         quantizers: the codebooks, float32 `[subquantizers, centroids, dims_each]`.
         projection: the rotation, float32 `[dims, dims]`, or `None`.
-        dims: dimensions of the reconstructed vectors, if that is less than `subquantizers *
-            dims_each`: of the last subquantizer's centroids only the first numbers are used then.
+        dims: dimensions of the reconstructed vectors, if fewer than `subquantizers * dims_each`:
+            only the first numbers of the last subquantizer's centroids are used then.
 
     Raises:
         TypeError: if an array is not float32 or has the wrong rank.
-        ValueError: if the projection is not square with the size of the reconstructed vectors, or
-            `dims` takes more than the last subquantizer away.
+        ValueError: if the projection is not `[dims, dims]`, or the last subquantizer has no dims.
 
     Examples:
         >>> import ffjax, numpy as np

@@ -10,14 +10,7 @@ import pytest
 import ffjax
 from ffjax._internal.names_elsewhere import names_elsewhere
 from tests.builders import ALL_STORAGES, VOCABS, embeddings
-from tests.formats.fasttext.files import (
-    LABELS,
-    SKIP_GRAM,
-    SUPERVISED,
-    model,
-    quiet_fasttext,
-    write,
-)
+from tests.formats.fasttext.files import LABELS, SKIP_GRAM, SUPERVISED, model, quiet_fasttext, write
 
 ATTRIBUTES, MODULE_NAMES, ARGUMENTS = names_elsewhere()
 DIMS, N = 8, 200
