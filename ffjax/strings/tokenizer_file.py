@@ -34,10 +34,11 @@ _WORD_MODELS = ("WordPiece", "WordLevel")
 _MODELS = (*_WORD_MODELS, "BPE", "Unigram")
 _WHITE_SPACE = " \t\n\r"
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
-# Steps that divide text at white space; those that change or divide words one by one.
+# Steps that divide text at white space.
 _DIVIDING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
-_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
-_LOCAL_STEPS = _DIVIDING | _NORMALIZERS | {"Punctuation", "Digits", "ByteLevel", "Split"}
+# Steps that change or divide words one by one. `ByteLevel` as a normalizer joins words.
+_LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+_LOCAL_PRE_TOKENIZERS = _DIVIDING | {"Punctuation", "Digits", "ByteLevel", "Split"}
 # Kinds of code points.
 _SPACE, _REMOVED, _CJK, _NONSPACING, _PUNCT = 1, 2, 4, 8, 16
 
@@ -157,7 +158,17 @@ def _read(tree: dict, longest: int) -> TokenizerFile:
         prefix = _field(model, "continuing_subword_prefix", str, "##")
         longest = _field(model, "max_input_chars_per_word", int, 100)
     divides = bert is not None or (added_in_words and _divides(tree))
-    return TokenizerFile(kind, vocab, unknown, truncation, divides, bert, added, prefix, longest)
+    return TokenizerFile(
+        kind=kind,
+        vocab=vocab,
+        unknown=unknown,
+        truncation=truncation,
+        divides=divides,
+        bert=bert,
+        added=added,
+        prefix=prefix,
+        longest=longest,
+    )
 
 
 def _error(field: str, expected: str, got: Any) -> FormatError:
@@ -223,10 +234,11 @@ def _divides(tree: dict) -> bool:
     steps = _steps(tree.get("pre_tokenizer"), "pretokenizers")
     if not steps or steps[0].get("type") not in _DIVIDING:
         return False
-    return all(map(_is_local, [*normalizers, *steps]))
+    divides = all(_is_local(step, _LOCAL_NORMALIZERS) for step in normalizers)
+    return divides and all(_is_local(step, _LOCAL_PRE_TOKENIZERS) for step in steps)
 
 
-def _is_local(step: dict) -> bool:
+def _is_local(step: dict, types: set[str]) -> bool:
     """Whether a step changes or divides words one by one, and joins none."""
     match step:
         case {"type": "Replace"}:
@@ -235,7 +247,7 @@ def _is_local(step: dict) -> bool:
         case {"type": "Metaspace"}:
             # Otherwise the first word of a text begins differently.
             return step.get("prepend_scheme") in ("always", "never")
-    return step.get("type") in _LOCAL_STEPS
+    return step.get("type") in types
 
 
 def _steps(step: Any, name: str) -> list[dict]:

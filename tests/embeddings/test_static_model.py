@@ -108,6 +108,10 @@ def test_tokenizers_that_ffjax_leaves_to_the_package(tmp_path: Path) -> None:
     check_same(write_folder(tmp_path / "strip", arrays(), tree, {}), TEXTS)
     tree = tokenizer(pre_tokenizer={"type": "Whitespace"})
     check_same(write_folder(tmp_path / "whitespace", arrays(), tree, {}), TEXTS)
+    tree = tokenizer(normalizer={"type": "ByteLevel"}, pre_tokenizer={"type": "WhitespaceSplit"})
+    tokens = ("[UNK]", "tea", "pot", "teaĠpot", "##Ġpot", "##pot")
+    tree["added_tokens"], tree["model"]["vocab"] = [], {t: i for i, t in enumerate(tokens)}
+    check_same(write_folder(tmp_path / "bytes", {"embeddings": rows(6)}, tree, {}), ["tea pot"])
 
 
 def test_hostile_text(tmp_path: Path) -> None:
