@@ -49,7 +49,8 @@ def map_file(file: Any, start: int, shape: tuple[int, ...], dtype: Any) -> np.me
     array = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
     if array.nbytes >= _LARGE_BYTES and hasattr(os, "pread"):
         descriptor = os.dup(file.fileno())
-        weakref.finalize(array, os.close, descriptor)
+        # Not at exit: handlers and threads that run then may still read rows.
+        weakref.finalize(array, os.close, descriptor).atexit = False
         # An attribute of the map, and not of its slices, which refer to it as their base.
         array.open_file = descriptor, start  # type: ignore[attr-defined]
     return array

@@ -4,6 +4,8 @@ import copy
 import gc
 import mmap
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +147,24 @@ def test_arrays_in_memory_are_left_alone():
     release_pages(array)
     assert (array == 1).all() and not is_mapped(array)
     assert _maps._memory_bytes() > 0
+
+
+READ_AT_EXIT = """
+import atexit
+import sys
+
+import numpy as np
+
+from ffjax._internal import memmap
+
+atexit.register(lambda: print(memmap.RowsInFile.of(matrix).read(np.array([3]))))
+memmap._LARGE_BYTES = 1
+with open(sys.argv[1], "rb") as file:
+    matrix = memmap.map_file(file, 4, (100, 4), np.float32)
+"""
+
+
+def test_rows_can_be_read_at_exit(path):
+    command = [sys.executable, "-c", READ_AT_EXIT, path]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout == "[[12. 13. 14. 15.]]\n", answer.stderr
