@@ -156,10 +156,11 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
     if not os.fsencode(path):
         raise OSError(errno.ENOENT, "expected the path of a file to write, got", "")
     target, shown = os.path.realpath(os.fsencode(path)), os.fsdecode(path)
-    if not os.path.exists(target):
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
         _check_writable(os.path.dirname(target), "file", shown)
         return target, None
-    mode = os.stat(target).st_mode
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, "expected the path of a file to write, got a folder", shown)
     if not stat.S_ISREG(mode):

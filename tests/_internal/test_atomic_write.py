@@ -207,6 +207,30 @@ def test_folders_are_refused(tmp_path):
 
 
 @posix
+def test_errors_of_the_system_about_a_path_keep_their_kind(old):
+    with pytest.raises(NotADirectoryError, match="Not a directory"):
+        with atomic_write(old / "file"):
+            pass
+    loop = old.parent / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match="symbolic links"):
+        with atomic_write(loop):
+            pass
+    assert loop.is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs permissions")
+def test_a_folder_that_may_not_be_entered_is_a_permission_error(old):
+    old.parent.chmod(0)
+    try:
+        with pytest.raises(PermissionError, match="Permission denied"):
+            with atomic_write(old):
+                pass
+    finally:
+        old.parent.chmod(0o700)
+
+
+@posix
 def test_pipes_and_devices_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/null"):
