@@ -2,9 +2,10 @@
 
 from dataclasses import KW_ONLY, dataclass
 from os import PathLike, fspath
+from typing import Any
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class FormatError(ValueError):
     """A file is not what its format says it must be.
 
@@ -34,6 +35,14 @@ class FormatError(ValueError):
     expected: str | None = None
     got: str | None = None
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(str(self))
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        # A copy is first created from `args`, the message alone.
+        super().__setstate__(state)
+        self.args = (str(self),)
 
     def __str__(self) -> str:
         where = [_name(self.file)] if self.file is not None else []
