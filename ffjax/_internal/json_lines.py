@@ -17,11 +17,13 @@ def to_json(value: Any) -> str:
     dumps = partial(json.dumps, allow_nan=False, default=str)
     try:
         text = dumps(value, ensure_ascii=False)
+    except ValueError:
+        value = _finite(value)
+        text = dumps(value, ensure_ascii=False)
+    try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return dumps(value)
-    except ValueError:
-        return to_json(_finite(value))
     return text
 
 
