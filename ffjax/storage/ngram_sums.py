@@ -10,7 +10,7 @@ whatever the batch. Each kernel takes time to compile, so blocks and starts shar
 Derivatives cannot go through loops whose steps depend on the data. But sums are linear in the rows:
 their tangents are a loop over the same n-grams, and their gradients another, which adds to rows.
 `lax.custom_linear_solve` ties the two together, for `vmap` and derivatives of any order.
-(`custom_vjp` has no forward mode; `linear_call` has neither `vmap` nor second derivatives.)
+(`custom_vjp` has no forward mode; `linear_call` no `vmap`, nor derivatives of the map itself.)
 """
 
 from collections.abc import Callable
@@ -95,9 +95,14 @@ def add_ngrams(
         n = (ids >= 0).sum((0, 1), dtype=jnp.int32)
         return total, write(rows, positions, total, n)
 
-    size = _block_size(len(words.lengths), subwords)
-    total = jnp.zeros((size, storage.shape[1]), jnp.float32)
+    total = _empty_sums(storage, _block_size(len(words.lengths), subwords))
     return _over_tiles(indexer, words, subwords, (total, rows), add_tile)[1]
+
+
+def _empty_sums(storage: Any, n: int) -> Array:
+    """Zeros like `n` results of `partial_sum`, which may have another width than rows."""
+    ids = jax.ShapeDtypeStruct((n, 1), jnp.int32)
+    return jnp.zeros(jax.eval_shape(storage.partial_sum, ids).shape, jnp.float32)
 
 
 def as_one_batch(work: Callable[..., Any], *args: Any) -> Any:
@@ -145,8 +150,7 @@ def _add_up(storage: Any, indexer: Any, words: Words, subwords: Subwords) -> tup
             sums, counts = rows
             return sums.at[positions].set(total, **SCATTER), counts.at[positions].add(n, **SCATTER)
 
-        batch = len(words.lengths)
-        rows = jnp.zeros((batch, storage.shape[1]), jnp.float32), jnp.zeros(batch, jnp.int32)
+        rows = _empty_sums(storage, len(words.lengths)), jnp.zeros(words.lengths.shape, jnp.int32)
         sums, counts = add_ngrams(storage, indexer, words, subwords, rows, write)
         return sums, counts.astype(jnp.float32)  # which have tangents like any other
 
@@ -205,10 +209,6 @@ class _Direction(NamedTuple):
 
     storage: Storage
     direction: tuple[Array, ...]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.storage.shape
 
     def partial_sum(self, ids: Array) -> Array:
         leaves = float_leaves(self.storage)

@@ -12,7 +12,7 @@ from ffjax._internal.pytree import replace
 from ffjax.storage.dense import unplaced
 from tests.builders import WORDS, storage, vocab
 from tests.functional.search.reference import agree, reference
-from tests.toy import ToyArray
+from tests.toy import LowRankArray, ToyArray
 
 ROWS, DIMS = 47, 6  # the ten words and the 37 buckets of `vocab("fasttext")`
 RNG = np.random.default_rng(7)
@@ -24,6 +24,11 @@ SLOTS = np.array([[0, 8, -1], [-1, -1, -1], [2, 2, 2]], np.int32)
 def toy(rows: int = ROWS) -> ToyArray:
     matrix = np.random.default_rng(1).standard_normal((rows, DIMS)).astype(np.float16)
     return ToyArray(jnp.asarray(matrix), jnp.full(1, 0.5, jnp.float32))
+
+
+def low_rank() -> LowRankArray:
+    codes, basis = storage(ROWS, 3).matrix, storage(3, DIMS, seed=2).matrix
+    return LowRankArray(codes, basis)
 
 
 def composed() -> ffjax.ComposedArray:

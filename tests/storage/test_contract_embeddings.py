@@ -20,9 +20,10 @@ from tests.storage.test_contract import (
     definition,
     gather,
     gather_sum,
+    low_rank,
     toy,
 )
-from tests.toy import ToyArray
+from tests.toy import LowRankArray, ToyArray
 
 KNOWN, UNKNOWN = ["Paris", "a", "Paris"], ["Pariserin", "teapots", "xyz"]
 
@@ -76,6 +77,29 @@ def test_gradients_of_unknown_words_are_those_of_their_rows(kind):
             if gradient.dtype != jax.dtypes.float0:
                 np.testing.assert_allclose(np.float32(gradient), np.float32(expected), atol=2e-2)
                 assert np.abs(np.float32(gradient)).max() > 0
+
+
+def test_sums_of_another_width_than_the_rows():
+    """A storage whose sums grow in three dimensions and have six at last."""
+    stored = low_rank()
+    emb = ffjax.Embeddings(stored, vocab("fasttext"))
+    packed = ffjax.pack([*KNOWN, *UNKNOWN])
+
+    def embed(codes, basis):
+        return ffjax.embed(emb.replace(storage=LowRankArray(codes, basis)), packed)[0]
+
+    def dense(codes, basis):
+        return ffjax.embed(emb.replace(storage=ffjax.NdArray(codes @ basis)), packed)[0]
+
+    arrays = stored.codes, stored.basis
+    np.testing.assert_allclose(jax.jit(embed)(*arrays), dense(*arrays), atol=1e-5)
+
+    def gradients(embed):
+        return jax.jit(jax.grad(lambda *arrays: (embed(*arrays) ** 3).sum(), (0, 1)))(*arrays)
+
+    for gradient, expected in zip(gradients(embed), gradients(dense), strict=True):
+        np.testing.assert_allclose(gradient, expected, atol=1e-4)
+        assert np.abs(gradient).max() > 0.1
 
 
 @pytest.mark.parametrize("kind", ["int8", "pq_norms", "composed", "sharded", "toy"])
