@@ -3,6 +3,7 @@ r"""Text from people, as bytes of UTF-8 with a `\n` after each line."""
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,8 @@ from ffjax.strings.codec import decode_word, encode_word
 NEWLINES = ("error", " ", "")
 # What separates words for `embed_text`.
 _SEPARATORS = "\0\t\n\v\f\r "
+# Texts joined at a time: one character beyond ASCII widens all characters of a `str`.
+_JOINED = 64
 
 
 def text_bytes(text: Any, name: str = "text") -> np.ndarray:
@@ -95,21 +98,27 @@ def as_lines(
         lines = _arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines
     items = as_strings(texts, name)
-    if not items:
-        return b""
-    joined = "\n".join(items)
-    if joined.count("\n") >= len(items):
+    groups = [(first, items[first : first + _JOINED]) for first in range(0, len(items), _JOINED)]
+    return b"".join([_group_lines(*group, lowercase, newline, name) for group in groups])
+
+
+def _group_lines(
+    first: int, group: Sequence[str], lowercase: bool, newline: str, name: str
+) -> bytes:
+    """The lines of a group of texts, of which text number `first` is the first."""
+    lines = "\n".join(group) + "\n"
+    if lines.count("\n") > len(group):
         if newline == "error":
-            number = next(i for i, item in enumerate(items) if "\n" in item)
+            number = next(i for i, item in enumerate(group, first) if "\n" in item)
             raise ValueError(_line_feed_error(name, number))
-        joined = "\n".join(item.replace("\n", newline) for item in items)
-    joined = joined.lower() if lowercase else joined
+        lines = "\n".join([item.replace("\n", newline) for item in group]) + "\n"
+    lines = lines.lower() if lowercase else lines
     try:
-        return (joined + "\n").encode("utf-8", "surrogateescape")
+        return lines.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        number = joined.count("\n", 0, error.start)
+        number = first + lines.count("\n", 0, error.start)
         raise ValueError(
-            f"`{name}`: expected text that UTF-8 can hold, got {joined[error.start]!r} in text "
+            f"`{name}`: expected text that UTF-8 can hold, got {lines[error.start]!r} in text "
             f"{number} ({error.reason})."
         ) from error
 
@@ -118,7 +127,7 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
     """Texts as a list of `str`; arguments as for `as_lines`."""
     items: Any = texts
     if is_arrow(texts):
-        items = byte_views(texts).raw()
+        items = byte_views(arrow_strings(texts, name)).raw()
     elif not isinstance(texts, list | tuple):
         check_several(name, texts, "text")
         items = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)

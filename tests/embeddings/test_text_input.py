@@ -1,5 +1,6 @@
 """What `embed_text` takes, what it changes in a text, and what it warns of; and `search`."""
 
+import tracemalloc
 import unicodedata
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import ffjax
-from ffjax.strings.text import simplify, text_bytes
+from ffjax.strings.text import as_lines, as_strings, simplify, text_bytes
 from tests.builders import embeddings
 
 TEXTS = ["Paris Berlin", "", "two\nlines of Zürich", "東京\r\nStraße", "nobody\n"]
@@ -60,6 +61,28 @@ def test_a_str_has_a_vector_for_each_line(emb):
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
     assert text_bytes([]).size == 0 and ffjax.embed_text(emb, [])[0].shape == (0, 6)
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_one_character_beyond_ascii_does_not_widen_all_texts(lowercase):
+    texts = [*(f"text {i} of plain English words, as most are" for i in range(20000)), "\U0001f600"]
+    tracemalloc.start()
+    lines = as_lines(texts, lowercase)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    text = "\n".join(texts) + "\n"
+    assert lines.decode() == (text.lower() if lowercase else text)
+    assert peak < 3 * len(lines)
+
+
+def test_errors_name_the_text_of_any_group():
+    texts = ["tea"] * 100
+    with pytest.raises(ValueError, match="`texts`: expected one line .*in text 70. Remove"):
+        as_lines([*texts[:70], "for\ntwo", *texts])
+    with pytest.raises(ValueError, match=r"got '.ud800' in text 70 "):
+        as_lines([*texts[:69], "a\n", "b\ud800", *texts], newline=" ")
+    with pytest.raises(TypeError, match="^`texts`: expected Arrow strings or binary, got int64"):
+        as_strings(arrow([1], "int64"), "texts")
 
 
 def simplified(text, **options):
