@@ -17,7 +17,7 @@ Entries have no lengths and lie without gaps, so an entry's start is known only 
 has been read. But where a count is below 2**32, a word begins after four zeros, the upper half of
 the count before, and a type. So all positions that look like this are collected at once. One counts
 only if the entry before it ends there, which makes the result exact. Where that chain breaks,
-another begins.
+another begins; where it is short, as with labels, entries are read one after the other.
 """
 
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ _TAIL_BYTES = 10
 _TAIL = np.dtype((np.void, _TAIL_BYTES))
 _TAIL_FIELDS = np.dtype([("zero", "u1"), ("count", "<i8"), ("type", "u1")])
 _MIN_WINDOW_BYTES, _MAX_WINDOW_BYTES = 1 << 12, 1 << 18
+_MIN_CHAIN = 64
 
 
 class Dictionary(NamedTuple):
@@ -139,7 +140,17 @@ def _ends_in(window: np.ndarray) -> np.ndarray:
     starts, zeros = np.append(0, likely), np.append(np.flatnonzero(zero), window.size)
     ends = zeros[np.searchsorted(zeros, starts)]
     ends = ends[Chains(starts, ends + _TAIL_BYTES).at(0)]
-    return ends[ends + _TAIL_BYTES <= window.size]
+    ends = ends[ends + _TAIL_BYTES <= window.size]
+    return ends if len(ends) >= _MIN_CHAIN else _ends_one_by_one(window)
+
+
+def _ends_one_by_one(window: np.ndarray) -> np.ndarray:
+    raw, ends, position = window.tobytes(), [], 0
+    last = len(raw) - _TAIL_BYTES
+    while 0 <= (end := raw.find(0, position)) <= last:
+        ends.append(end)
+        position = end + _TAIL_BYTES
+    return np.array(ends, np.int64)
 
 
 def write(

@@ -89,6 +89,17 @@ def test_long_words_and_many_entries():
     assert found.counts.tolist() == [count for _, count in words]
 
 
+@pytest.mark.parametrize("step", [1, 2, 30, 100])
+def test_labels_and_large_counts_among_others(step):
+    words, labels = (
+        [(f"{name}{i}".encode(), 5 if i % step else 2**33) for i in range(2000)]
+        for name in ("w", "__label__")
+    )
+    entries = dictionary.read(Cursor(ByteSource(None, encoded(words, labels))), 0)
+    assert texts(entries) == [word for word, _ in words + labels]
+    assert entries.counts.tolist() == [count for _, count in words + labels]
+
+
 def test_remaining_ngrams_are_in_the_order_of_their_rows():
     data = encoded([(b"tea", 3)], [], pruned=3) + struct.pack("<6i", 7, 2, 0, 0, 4, 1)
     cursor = Cursor(ByteSource(None, data))
