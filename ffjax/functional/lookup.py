@@ -245,8 +245,7 @@ def _lookup(storage: Storage, norms: Any, rows: Rows, unnormalize: bool) -> Arra
     vectors = _known_vectors(storage, norms, jnp.asarray(rows.words), unnormalize)
     if rows.ngrams is None:
         return vectors
-    ngrams, first = storage.ngram_rows(0)
-    total = ngrams.gather_sum(jnp.where(rows.ngrams < 0, -1, rows.ngrams + first))
+    total = storage.gather_sum(jnp.asarray(rows.ngrams))
     if unnormalize:
         count = (rows.ngrams >= 0).sum(-1, dtype=jnp.int32)
         subwords = total / jnp.maximum(count, 1)[..., None].astype(total.dtype)

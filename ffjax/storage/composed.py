@@ -14,6 +14,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array, lax
 from jax.sharding import NamedSharding
 from jaxtyping import Float32
 
@@ -134,8 +135,20 @@ class ComposedArray(Storage, kind="ComposedArray"):
 
     def partial_sum(self, ids: Slots) -> Vectors:
         """As `gather_sum`: there is nothing to finish."""
-        # The program that composes rows is large, so the loop has it once.
-        return gather_sum(self.gather, ids, self.shape[1], unroll=1)
+        n, ngrams = self.n_words, self.ngrams
+
+        def with_words() -> Array:
+            # The program that composes rows is large, so the loop has it once.
+            return gather_sum(self.gather, ids, self.shape[1], unroll=1)
+
+        if ngrams is None:
+            return with_words()
+
+        def of_ngrams() -> Array:
+            return ngrams.gather_sum(jnp.where(ids >= n, ids - n, -1))
+
+        # Composing words takes many times as long as reading n-grams, which most sums are of.
+        return lax.cond(((ids >= 0) & (ids < n)).any(), with_words, of_ngrams)
 
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; many words are composed in compiled code, one is with NumPy."""

@@ -154,6 +154,22 @@ def test_sums_in_jit(composed, last):
     np.testing.assert_allclose(gather_sum(storage, ids), expected, atol=1e-5)
 
 
+def test_lookup_of_words_among_ngrams():
+    """`Rows` made by hand may name words where n-grams are as a rule."""
+    ngrams = builders.storage(37, DIMS, seed=2)
+    table = StringTable.from_strings(WORDS)
+    storage = ffjax.ComposedArray(builders.storage(len(WORDS)), table, ngrams, INDEXER)
+    composed = ffjax.Embeddings(storage, vocab_of(INDEXER))
+    dense = composed.replace(storage=storage[:], norms=None)
+    for line in ([0, 20, -1], [20, 30, 14]):
+        words, positions = jnp.array([-1]), jnp.array([0])
+        rows = ffjax.Rows(words, jnp.array([line], jnp.int32), positions)
+        expected = ffjax.lookup(dense, rows)
+        np.testing.assert_allclose(ffjax.lookup(composed, rows), expected, atol=CLOSE)
+        sums = np.asarray(dense.storage)[[row for row in line if row >= 0]].sum(0)
+        np.testing.assert_allclose(expected[0], sums / np.linalg.norm(sums), atol=CLOSE)
+
+
 def test_it_is_a_pytree(composed):
     storage, rows, _ = composed
     leaves, tree = jax.tree.flatten(storage)
