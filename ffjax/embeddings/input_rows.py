@@ -23,7 +23,7 @@ NO_LABEL = -1
 class InputRows:
     """The rows of a classifier's input matrix on the host: those of words, then those of n-grams.
 
-    A small matrix is decoded or copied to one array when as many rows have been read as it has.
+    A small matrix is decoded into one array when as many rows have been read as it has.
 
     Args:
         words: the rows of words.
@@ -35,6 +35,7 @@ class InputRows:
         self.n_rows, self.dtype = len(words) + len(ngrams), np.float32
         self._storages = words, ngrams
         self._matrices = words.host_matrix(), ngrams.host_matrix()
+        self._aligned = [x for x in self._matrices if x is not None and x.flags.aligned]
         self._matrix: np.ndarray | None = None
         self._n_read, self._lock = 0, Lock()
 
@@ -53,27 +54,30 @@ class InputRows:
     def sums(self, lists: Ragged, sums: np.ndarray | None = None) -> np.ndarray:
         """The sums of the rows that each list names, added to other sums in order.
 
-        Without those, a list has the rows of words first.
+        Without those, a list has the rows of words first, whose sum is added to that of n-grams.
         """
-        matrix = self._one_matrix(len(lists.values))
-        if matrix is not None:
-            return lists.sum_rows(matrix, sums)
-        matrices = [x for x in self._matrices if x is not None and x.flags.aligned]
-        if sums is None and len(matrices) == 2:
-            is_word = lists.values < self.n_words
-            ngrams = lists.only(~is_word)
+        is_word = lists.values < self.n_words
+        if sums is None and len(self._aligned) == 2:
+            words, ngrams = lists.only(is_word), lists.only(~is_word)
             ngrams = ngrams._replace(values=ngrams.values - self.n_words)
-            return lists.only(is_word).sum_rows(matrices[0]) + ngrams.sum_rows(matrices[1])
-        needed, index = np.unique(lists.values, return_inverse=True)
-        return Ragged(index, lists.splits).sum_rows(self.read(needed), sums)
+            return words.sum_rows(self._aligned[0]) + ngrams.sum_rows(self._aligned[1])
+        matrix = self._one_matrix(len(lists.values))
+        if matrix is None:
+            needed, index = np.unique(lists.values, return_inverse=True)
+            lists, matrix = lists._replace(values=index), self.read(needed)
+        if sums is not None:
+            return lists.sum_rows(matrix, sums)
+        # In the same order wherever the rows are, so that answers do not depend on earlier lines.
+        return lists.only(is_word).sum_rows(matrix) + lists.only(~is_word).sum_rows(matrix)
 
     def _read(self, number: int, ids: np.ndarray) -> np.ndarray:
         matrix = self._matrices[number]
         return self._storages[number].read(ids) if matrix is None else matrix[ids]
 
     def _one_matrix(self, n: int) -> np.ndarray | None:
-        """All rows, if they are few and with `n` more as many have been read as there are."""
-        if self._matrix is None and self.n_rows * self.dims <= _DECODED:
+        """All rows, decoded, if they are few and with `n` more as many have been read."""
+        is_encoded = any(x is None for x in self._matrices)
+        if self._matrix is None and is_encoded and self.n_rows * self.dims <= _DECODED:
             self._n_read += n
             with self._lock:  # of several threads one decodes
                 if self._matrix is None and self._n_read > self.n_rows:

@@ -55,6 +55,21 @@ def test_answers_do_not_depend_on_earlier_lines(classifiers, texts, dims_a_label
     np.testing.assert_array_equal(ours.probabilities(texts[:50]), first)
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("name", ["softmax-chars", "hs-trigrams", "softmax-qout", "hs-qout"])
+def test_sums_do_not_depend_on_earlier_lines(classifiers, texts, name, mmap):
+    first = ffjax.load_classifier(classifiers / name, mmap=mmap)
+    text = "".join(f"{line}\n" for line in texts[len(HOSTILE) :]).encode()
+    expected = first._hidden.lines(text).hidden
+    ours = ffjax.load_classifier(classifiers / name, mmap=mmap)
+    for i in range(4):  # more rows than the model has, but none of its words
+        ours.predict([f"{i}word{j}" for j in range(1000)])
+    np.testing.assert_array_equal(ours._hidden.lines(text).hidden, expected)
+    # Floats stay where they are.
+    is_encoded = ours.ngram_rows.host_matrix() is None
+    assert (ours._hidden.rows._matrix is not None) == is_encoded
+
+
 @pytest.mark.parametrize("n", [1, 5])
 def test_the_number_of_threads_is_read_when_lines_are(classifiers, texts, n, monkeypatch):
     ours, calls = ffjax.load_classifier(classifiers / "softmax-chars"), []
