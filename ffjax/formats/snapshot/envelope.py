@@ -11,7 +11,6 @@ Flax writes them, so that its `msgpack_serialize` makes the same bytes again. No
 unpickled.
 """
 
-import tomllib
 import zlib
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ import msgpack
 
 from ffjax.formats.io.binary import ByteSource, Cursor
 from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.io.toml import parse_toml
 from ffjax.formats.registry import FORMATS
 from ffjax.formats.snapshot.arrays import (
     CHUNKED,
@@ -154,7 +154,7 @@ def describe(stream: Stream) -> dict[str, Any]:
             if tree["norms"] is not None:
                 facts["norms"] = _length(tree["norms"])
             if tree["metadata"] is not None:
-                facts["metadata"] = list(tomllib.loads(tree["metadata"]))
+                facts["metadata"] = list(parse_toml(tree["metadata"]))
             if (training := tree["training"]) is not None:
                 output = training["output"]
                 facts |= {"tokens": training["n_tokens"], "labels": _count(training["labels"])}

@@ -48,6 +48,7 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import ByteSource, File, Output
 from ffjax.formats.io.streams import Stream, open_source
+from ffjax.formats.io.toml import parse_toml
 from ffjax.formats.snapshot.arrays import StoredArray, pack_array
 from ffjax.formats.snapshot.envelope import MAGIC, TAIL, VERSION, check_sum, read_tree
 from ffjax.storage import Storage
@@ -111,6 +112,10 @@ class TreeNode:
         node = self.node(name)
         data, offsets = node.vector("bytes", "uint8"), node.vector("offsets", "int32")
         return node.made(StringTable.from_buffer, data, offsets)
+
+    def metadata(self, name: str) -> Metadata:
+        """An entry that is metadata."""
+        return self.made(parse_toml, self.text(name), Metadata.from_toml)
 
     def storage(self, name: str) -> Storage:
         """An entry that is a storage."""
@@ -266,7 +271,7 @@ def _read(source: ByteSource, rows: Any = None) -> Embeddings:
     node = TreeNode(source, read_tree(source), "snapshot", rows)
     storage, vocab = node.storage("storage"), node.value("vocab", Vocab)
     norms = node.maybe("norms", lambda name: Norms(node.array(name, 1, "float32")))
-    metadata = node.maybe("metadata", lambda name: node.made(Metadata.from_toml, node.text(name)))
+    metadata = node.maybe("metadata", node.metadata)
     training = node.maybe("training", lambda name: TrainingState.from_tree(node.node(name)))
     return node.made(Embeddings, storage, vocab, norms, metadata, training)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.formats.describe import describe
 from ffjax.formats.snapshot import arrays as snapshot_arrays
 from tests import builders
 from tests.builders import embeddings
@@ -158,3 +159,21 @@ def test_the_same_bytes_from_a_buffer():
     data = ffjax.to_bytes(builders.embeddings())
     for buffer in (bytearray(data), memoryview(data)):
         assert ffjax.from_bytes(buffer) == builders.embeddings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a" + ".a" * 100_000 + "=1", "keys of a few parts"),
+        ("a=" + "[" * 100_000, "nested too deeply"),
+    ],
+    ids=["parts", "nested"],
+)
+def test_metadata_that_would_take_long_to_parse_is_an_error(tmp_path, text, message):
+    tree = msgpack.unpackb(ffjax.to_bytes(of(2, ffjax.NdArray(MATRIX))), strict_map_key=False)
+    tree["snapshot"]["metadata"] = text
+    path = tmp_path / "hostile.msgpack"
+    path.write_bytes(with_checksum(msgpack.packb(tree)))
+    for read in (ffjax.load, describe):
+        with pytest.raises(ffjax.FormatError, match=message):
+            read(path)
