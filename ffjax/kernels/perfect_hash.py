@@ -34,7 +34,7 @@ from jaxtyping import Array, Int32, UInt8, UInt32
 from ffjax._internal.arrays import AnyArray
 from ffjax._internal.jax_compat import fori_loop, while_loop
 from ffjax._internal.pytree import value
-from ffjax.kernels.perfect_hash_numpy import duplicates, key_of, place
+from ffjax.kernels.perfect_hash_numpy import duplicates, key_of, place, with_slack
 from ffjax.kernels.siphash import (
     CHUNK,
     chunks_of,
@@ -75,8 +75,7 @@ class HashTable:
             >>> HashTable.build(data, np.array([0, 2, 8], np.int32))
             HashTable(1 buckets, 2 slots)
         """
-        if data.size < offsets[-1] + 8:
-            data = np.concatenate([data, np.zeros(8, np.uint8)])
+        data = with_slack(data, offsets)
         starts, lengths = offsets[:-1], np.diff(offsets)
         digest = hashlib.sha256(lengths.astype("<i4"))
         digest.update(np.ascontiguousarray(data[offsets[0] : offsets[-1]]))

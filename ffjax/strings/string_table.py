@@ -204,8 +204,9 @@ class StringTable:
         data, offsets = self.host_data, self.host_offsets
         for first in range(0, len(self), _DECODED_STRINGS):
             bounds = offsets[first : first + _DECODED_STRINGS + 1]
-            # No string may begin within a character.
-            if not ((data[bounds[:-1]] & 0xC0) == 0x80).any():
+            # No string may begin within a character. Empty ones may lie at the end of the data.
+            starts = bounds[:-1][bounds[:-1] < bounds[1:]]
+            if not ((data[starts] & 0xC0) == 0x80).any():
                 with suppress(UnicodeDecodeError):
                     data[bounds[0] : bounds[-1]].tobytes().decode()
                     continue

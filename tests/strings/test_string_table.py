@@ -151,6 +151,14 @@ def test_duplicates_and_first_occurrences(strings):
     assert table.first_occurrences().tolist() == list(first_of.values())
 
 
+@pytest.mark.parametrize("data", [b"aba", b"abaXXXX"])
+def test_nothing_needs_to_follow_the_last_string(data):
+    offsets = np.array([0, 1, 2, 3, 3], np.int32)
+    table = StringTable(np.frombuffer(data, np.uint8), offsets)
+    assert table.first_duplicate() == (0, 2) and table.first_invalid() is None
+    assert table.first_occurrences().tolist() == [0, 1, 3]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
