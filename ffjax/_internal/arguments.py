@@ -53,7 +53,8 @@ def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> 
     """Checks that an argument is several words or texts: an iterable, or an array of strings."""
     expected = f"`{name}`: expected a list of {what}s"
     if isinstance(items, str | bytes | bytearray | memoryview):
-        raise TypeError(f"{expected}, got the single {what} {items!r}. Write [{items!r}].{hint}")
+        advice = f"Write [{items!r}], or {hint}." if hint else f"Write [{items!r}]."
+        raise TypeError(f"{expected}, got the single {what} {items!r}. {advice}")
     if not isinstance(items, Iterable):
         raise TypeError(f"{expected}, got {shown(items)}.")
     if not isinstance(items, np.ndarray):
@@ -63,9 +64,10 @@ def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> 
             f"`{name}`: expected an array of one dimension, got shape {items.shape}. "
             f"Use `{name}.ravel()`."
         )
-    if items.size and items.dtype.kind not in "SUTO":
+    if items.dtype.kind not in "SUTO":
         expected = f"expected an array of strings, got {items.dtype}"
-        raise TypeError(f"`{name}`: {expected}.{hint}")
+        advice = f" {hint.capitalize()}." if hint else ""
+        raise TypeError(f"`{name}`: {expected}.{advice}")
 
 
 def list_of_words(words: Any, name: str = "words") -> list[str]:

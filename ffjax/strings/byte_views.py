@@ -53,7 +53,7 @@ def byte_views(words: Any, offsets: Any = None) -> ByteViews:
         return _between(words.host_data, words.host_offsets)
     if is_arrow(words):
         return _arrow(words)
-    check_several("words", words, "word", " Pass `offsets` for a buffer of bytes.")
+    check_several("words", words, "word", "pass `offsets` for a buffer of bytes")
     if isinstance(words, np.ndarray):
         return _numpy(words)
     return ByteViews(*join_words(list(words)))

@@ -208,6 +208,7 @@ def test_zero_vectors_are_no_answers_and_have_none(metric, dtype):
         ),
         (lambda e: ffjax.search("a", "b", embeddings=e, nonsense=1), TypeError, "nonsense"),
         (lambda e: ffjax.embed_text(e, ["a", 5]), TypeError, r"^`text`: .*got int 5 as text 1\.$"),
+        (lambda e: ffjax.embed_text(e, np.zeros(0)), TypeError, "^`text`: expected .* of float64"),
         (lambda e: ffjax.embed_text(e, "a", n_words=3), ValueError, "`n_words`, `n_lines`: expect"),
         (lambda e: ffjax.search(3, "b", embeddings=e), TypeError, "`text`: expected bytes, .*int"),
     ],

@@ -183,7 +183,11 @@ def test_batches_from_storages_that_are_no_matrix(kind):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pack(b"ab"), TypeError, "`words`: .*single word b'ab'.*`offsets` for a buffer"),
+        (
+            lambda: pack(b"ab"),
+            TypeError,
+            r"word b'ab'\. Write \[b'ab'\], or pass `offsets` for a buffer of bytes\.$",
+        ),
         (
             lambda: pack(["a"], offsets=[0, 1]),
             TypeError,
@@ -209,10 +213,13 @@ def test_batches_from_storages_that_are_no_matrix(kind):
             TypeError,
             "`words`: expected one dimension of uint8",
         ),
-        (
-            lambda: pack(np.zeros(2)),
-            TypeError,
-            "`words`: expected an array of strings, got float64",
+        *(
+            (
+                lambda n=n: pack(np.zeros(n)),
+                TypeError,
+                r"strings, got float64\. Pass `offsets` for a buffer of bytes\.$",
+            )
+            for n in (0, 2)
         ),
         (
             lambda: pack(np.array([["a"]])),
