@@ -39,6 +39,7 @@ _BLOCK_BYTES, _BATCH_BYTES = 3 << 17, 1 << 24
 _TEXT_SIZE, _TEXT_WORDS, _POOL_LINES = 1 << 19, 1 << 17, 1 << 13
 # Longer words are few, and looked up apart.
 _WIDTH = 16
+_FLAGS = ("unnormalize", "lowercase", "strip_punctuation")
 # How much of a text is looked at to say why its words are unknown.
 _SAMPLE_BYTES, _SAMPLE_WORDS = 1 << 16, 200
 
@@ -122,9 +123,12 @@ def embed_text(
     if isinstance(embeddings, EmbedsLines):
         sizes = {"n_words": n_words, "n_lines": n_lines}
         for name in changed_options(options | changes | sizes):
+            hint = "Leave it out."
+            if name in sizes:
+                hint = "Use `model.encode`, or inside `jit` `model.embed_ids`."
             raise ValueError(
                 f"`{name}`: expected no such option for a static model, whose tokenizer divides "
-                "the text. Leave it out."
+                f"the text. {hint}"
             )
         return embeddings.embed_lines(text)
     check_embeddings(embeddings)
@@ -159,11 +163,13 @@ def embed_text(
 
 def changed_options(options: dict[str, Any]) -> list[str]:
     """The names of arguments of `embed_text` that are not as by default."""
-    return [
-        name
-        for name, value in options.items()
-        if not (value is None or value is False or (name, value) == ("pooling", "mean"))
-    ]
+    return [name for name, value in options.items() if not _is_default(name, value)]
+
+
+def _is_default(name: str, value: Any) -> bool:
+    if name == "pooling":
+        return value == "mean"
+    return not value if name in _FLAGS else value is None
 
 
 def embed_batch(

@@ -311,10 +311,13 @@ def test_options_that_do_not_fit() -> None:
         model.encode([3])
     with pytest.raises(TypeError, match="`ids`: expected whole numbers, got float32"):
         model.embed_ids(jnp.ones((1, 2)))
+    with pytest.raises(ValueError, match="`n_words`: .*`model.encode`, .*`model.embed_ids`"):
+        ffjax.embed_text(model, "tea", n_words=1)
     for option in ({"pooling": "max"}, {"lowercase": True}, {"n_lines": 1}):
         message = f"`{next(iter(option))}`: expected no such option for a static model"
         with pytest.raises(ValueError, match=message):
             ffjax.embed_text(model, "tea", **option)
+    ffjax.embed_text(model, "tea", lowercase=0, unnormalize=np.False_)
     with pytest.raises(TypeError, match="expected arrays, got traced values"):
         jax.jit(lambda text: ffjax.embed_text(model, text))(jnp.zeros(3, jnp.uint8))
 
