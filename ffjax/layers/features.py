@@ -84,7 +84,8 @@ def word_features(
 
     Raises:
         TypeError: if `words` is a single `str` or has something other than `str`.
-        ValueError: if an attribute is not one of those above, or `spaces` has another length.
+        ValueError: if an attribute is not one of those above, or `spaces`, or the norms of a
+            divided word, have another length.
 
     Examples:
         >>> from ffjax import layers
@@ -161,6 +162,9 @@ def _distinct(
     """The distinct tokens, and the number of each token among them."""
     divided: dict[str, list[tuple]] = {}
     for key in sorted((key for key in norms if type(key) is tuple), key=len, reverse=True):
+        if len(norms[key]) != len(key):
+            expected = f"{len(key)} norms for the {len(key)} tokens of {key}"
+            raise wrong_value("norms", expected, len(norms[key]))
         divided.setdefault(key[0], []).append(key)
     tokens: list[_Token] = []
     for i, words in enumerate(documents):

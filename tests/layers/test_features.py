@@ -117,3 +117,7 @@ def test_bad_arguments():
         layers.pack_documents([["tea"]], vector_attr="IS_SPACE")
     with pytest.raises(ValueError, match="`spaces`: expected one flag per word of each document"):
         layers.pack_documents([["tea"], []], spaces=[[], [True]])
+    for norms in (["can"], ["can", "not", None]):
+        message = rf"`norms`: expected 2 norms for the 2 tokens of .*, got {len(norms)}\."
+        with pytest.raises(ValueError, match=message):
+            layers.word_features(["ca", "n't"], norms={("ca", "n't"): norms})
