@@ -192,7 +192,10 @@ def _common_width(lengths: np.ndarray, n_rows: int) -> int:
             narrow = wide
         return total
 
-    return min((1 << i for i in range(width.bit_length() - 1, 3, -1)), key=n_bytes)
+    widths = [width]
+    while widths[-1] > _MIN_WIDTH:
+        widths.append(widths[-1] // 2)
+    return min(widths, key=n_bytes)
 
 
 def _long_rows(n: int, width: int) -> int:

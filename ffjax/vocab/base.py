@@ -204,15 +204,16 @@ class Vocab(Chunk, SnapshotValue):
         if "host_index" not in vars(self):
             probed = vars(self).get("_n_probed", 0) + len(words)
             set_fields(self, _n_probed=probed)
-            encoded = [_encoded(word) for word in words]
             if "index" not in vars(self) and probed <= _SCANNED_WORDS:
+                encoded = map(_encoded, words)
                 numbers = [-1 if raw is None else self.table.search(raw) for raw in encoded]
                 return self.rows_of_numbers(np.array(numbers, np.int32))
             limit = max(_PROBED_WORDS, len(self) // _PROBE_ENTRIES)
             if probed <= limit and host_view(self.index.rows) is not None:
+                encoded = [_encoded(word) for word in words]
                 numbers = self.find_on_host(byte_views([raw or b"" for raw in encoded]))
-                numbers[[raw is None for raw in encoded]] = -1
-                return self.rows_of_numbers(numbers)
+                is_word = np.array([raw is not None for raw in encoded])
+                return self.rows_of_numbers(np.where(is_word, numbers, np.int32(-1)))
             set_fields(self, row_of=self.host_index.get)
         get = self.host_index.get
         return np.fromiter((get(word, -1) for word in words), np.int32, len(words))
