@@ -25,6 +25,8 @@ from ffjax.strings.string_table import MAX_BYTES, StringTable
 
 _SCAN_BYTES = 1 << 18
 _BLOCK_STRINGS = 1 << 16
+_LONG_CHAIN = 32
+_MAX_STEPS = 1 << 12
 _LENGTH_BYTES = 4
 _ROW_BYTES = 8
 _U32 = struct.Struct("<I")
@@ -98,20 +100,26 @@ def _find_starts(
     chains = Chains(likely, ends)
     starts = np.empty(count + 1, dtype)
     n = position = n_empty = 0
+    n_steps = 1
     while n < count:
-        chain: Any = likely[chains.at(position)][: count - n]
-        if not chain.size:
-            chain = [position]  # a string that is empty, long or has zeros
-        starts[n : n + len(chain)] = chain
-        n += len(chain)
-        start = int(chain[-1])
-        position = _step(cursor, body, start, row_bytes, f"{noun} {n - 1}")
-        n_empty += position - start == _LENGTH_BYTES + row_bytes
-        if n_empty > 1:
-            # Checked at once, since a file of zeros is a list of empty strings alone.
-            offset = cursor.position + position - row_bytes
-            expected, got = f"each {noun} once", "a second empty one"
-            raise cursor.error(f"{noun} {n - 1}", expected, got, offset=offset)
+        chain = likely[chains.at(position)][: count - n]
+        starts[n : n + chain.size] = chain
+        n += chain.size
+        if chain.size:
+            position = _step(cursor, body, int(chain[-1]), row_bytes, f"{noun} {n - 1}")
+        # Strings that are empty, long or have zeros. Where there are many of them, stepping on
+        # costs less than searching for the chain.
+        n_steps = 1 if chain.size > _LONG_CHAIN else min(2 * n_steps, _MAX_STEPS)
+        for i in range(n, min(n + n_steps, count)):
+            starts[i] = position
+            position = _step(cursor, body, position, row_bytes, f"{noun} {i}")
+            n_empty += position - int(starts[i]) == _LENGTH_BYTES + row_bytes
+            if n_empty > 1:
+                # Checked at once, since a file of zeros is a list of empty strings alone.
+                offset = cursor.position + position - row_bytes
+                expected, got = f"each {noun} once", "a second empty one"
+                raise cursor.error(f"{noun} {i}", expected, got, offset=offset)
+        n = min(n + n_steps, count)
     starts[count] = position
     return starts
 

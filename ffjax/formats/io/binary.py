@@ -269,7 +269,8 @@ class Chains:
 
     def at(self, position: int) -> slice:
         """The items from a position on, up to one after which something else seems to begin."""
-        first = int(np.searchsorted(self.starts, position))
+        # A number of another type would cast all starts.
+        first = int(np.searchsorted(self.starts, self.starts.dtype.type(position)))
         if first == len(self.starts) or self.starts[first] != position:
             return slice(0, 0)
         return slice(first, int(self._stops[np.searchsorted(self._stops, first, side="right")]))

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -175,6 +176,29 @@ def test_long_lists_cross_the_real_blocks():
     out = io.BytesIO()
     write_strings(Output(out), found.table, "word")
     assert out.getvalue() == data
+
+
+def test_chains_are_searched_for_rarely_where_they_are_short(monkeypatch):
+    given = ["\3\0\0\0" * 6 + str(i) for i in range(20_000)]
+    positions = []
+    at = string_list.Chains.at
+    monkeypatch.setattr(
+        string_list.Chains, "at", lambda self, i: (positions.append(i), at(self, i))[1]
+    )
+    found = read_strings(Cursor(fifu.memory(fifu.words(*given))), len(given), "word")
+    assert found.table.strings == given
+    assert len(positions) < 100
+
+
+def test_a_search_for_a_chain_copies_nothing():
+    starts = np.arange(1 << 18, dtype=np.int32)
+    chains = string_list.Chains(starts, starts + 1)
+    tracemalloc.start()
+    try:
+        assert chains.at(9) == slice(9, len(starts), None)
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_list_of_nothing_but_zeros_is_refused_at_once():
