@@ -102,6 +102,8 @@ def write_spacy(
         n_keys, shape = -1, storage.shape
         blocks = (rows for _, rows in storage.row_blocks())
     key_rows = dict(zip(keys_of(words).tolist(), rows.tolist(), strict=True))
+    if len(key_rows) < len(words):
+        raise ValueError("`embeddings`: expected words with different hashes, got two with one.")
     strings = sorted(set(words.strings) - set(symbols()))
     tokenizer = b"" if lang is None else _tokenizer(lang, os.fsdecode(path))
     with atomic_folder(path, FILES) as folder:

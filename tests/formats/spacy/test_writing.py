@@ -15,6 +15,7 @@ from tests.formats.spacy import folders
 from tests.formats.spacy.folders import ROWS, WORDS
 
 VOCAB = ["key2row", "lookups.bin", "strings.json", "vectors", "vectors.cfg"]
+SAME_HASH = ["teapots_and_cups", "cdpwoqxf[ZA|pw>E", "tea"]  # of the first two
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -96,6 +97,7 @@ def test_words_that_share_rows_stay_so_or_are_repeated(tmp_path: Path) -> None:
         (samples.simple(), {"attr": "COLOR"}, "`attr`: expected the name of a token attribute"),
         (ffjax.Embeddings(ffjax.NdArray(ROWS[:1]), ffjax.SimpleVocab([b"\xff"])), {}, "in UTF-8"),
         (ffjax.Embeddings(ffjax.NdArray(ROWS[:0]), ffjax.SimpleVocab([])), {}, "empty vocabulary"),
+        (ffjax.from_vectors(SAME_HASH, np.eye(3)), {}, "different hashes, got two with one"),
     ],
 )
 def test_what_a_folder_cannot_hold(
