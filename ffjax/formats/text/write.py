@@ -120,7 +120,8 @@ def _write(
     is_surplus = fields.holds_values
     for words, rows in islice(export.word_blocks(embeddings, unnormalize), 1):
         sample = words[: fields.SAMPLE_LINES]
-        is_surplus = _check_first_words(sample, head, _lines(sample, rows[: len(sample)], sep))
+        lines = _lines(sample, rows[: len(sample)], sep)
+        is_surplus = _check_first_words(sample, head, lines, dims)
     for i in export.words_with(table, *b" \t\r").tolist():
         word = table.raw(i)
         if is_surplus(word) or (len(sep) > 1 and b" ".join(fields.FIELD.findall(word)) != word):
@@ -136,7 +137,9 @@ def _lines(words: list[bytes], rows: np.ndarray, sep: str) -> list[bytes]:
     return [word + separator + text for word, text in zip(words, values, strict=True)]
 
 
-def _check_first_words(words: list[bytes], head: bytes, lines: list[bytes]) -> IsSurplus:
+def _check_first_words(
+    words: list[bytes], head: bytes, lines: list[bytes], dims: int
+) -> IsSurplus:
     """Checks that a reader finds the words of the first lines; which words it takes for values."""
     text = head + b"\n".join(lines)
     try:
@@ -144,8 +147,10 @@ def _check_first_words(words: list[bytes], head: bytes, lines: list[bytes]) -> I
         chunk = next(table.chunks)
         first_words = table.parse(chunk, values=False).words(chunk.text)
     except FormatError as error:
-        number = text.count(b"\n", len(head), error.offset)
-        raise _ambiguous(words[number]) from error
+        first = text.count(b"\n", len(head), error.offset)
+        # A line without values in its word may fail because of the others.
+        suspects = (i for i in (first, *range(len(words))) if fields.count_values(lines[i]) != dims)
+        raise _ambiguous(words[next(suspects, first)]) from error
     for word, first_word in zip(words, first_words, strict=False):
         if word != first_word:
             raise _ambiguous(word)

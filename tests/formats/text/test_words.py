@@ -32,6 +32,25 @@ def test_words_that_text_cannot_hold(tmp_path: Path, words: list[str], message: 
 
 
 @pytest.mark.parametrize(
+    ("words", "dims", "wrong"),
+    [
+        (["10 2", "tea"], 2, "10 2"),
+        (["2 2", "tea"], 2, "2 2"),
+        (["x 1", "tea"], 1, "x 1"),
+        (["x 0.5 0.25", "tea"], 3, "x 0.5 0.25"),
+        (["x", "y 1", "z 1", "u 1"], 1, "y 1"),
+        (["windows 10", *"abc", "python 2.7"], 2, "python 2.7"),
+    ],
+)
+def test_errors_name_the_word_with_values(
+    tmp_path: Path, words: list[str], dims: int, wrong: str
+) -> None:
+    emb = ffjax.from_vectors(words, np.full((len(words), dims), 0.5, np.float32))
+    with pytest.raises(ValueError, match=f"tell from values, got '{wrong}'"):
+        ffjax.write_text(tmp_path / "a", emb)
+
+
+@pytest.mark.parametrize(
     "words",
     [["New York", ""], [" ", "\u00a0"], ["a ", " b"], ["\r", "windows 10"], ["日本", "\x00"]],
 )
