@@ -41,6 +41,7 @@ _METHODS = {
     "push_global": "GLOBAL",
     "push_stack_global": "STACK_GLOBAL",
     "reduce": "REDUCE NEWOBJ",
+    "reduce_ex": "NEWOBJ_EX",
     "build": "BUILD",
     "push_persistent": "BINPERSID",
     "pop": "STOP",
@@ -105,6 +106,7 @@ class Machine:
         """The value of the pickle that begins at byte `start`, and where it ends."""
         self._stack: list[Any] = []  # above the last mark
         self._below: list[list[Any]] = []  # the stacks below the marks
+        self._n_below = 0  # values in these
         self._memo: dict[int, Any] = {}
         self._runs.clear()
         data, end, position = self._data, len(self._data), start
@@ -166,7 +168,7 @@ class Machine:
     # The stack.
 
     def _push(self, value: Any) -> None:
-        if len(self._stack) >= _MAX_STACK:
+        if self._n_below + len(self._stack) >= _MAX_STACK:
             raise self.error(f"at most {_MAX_STACK} values on the stack", "one more")
         self._stack.append(value)
 
@@ -182,6 +184,7 @@ class Machine:
         if not self._below:
             raise self.error("a mark on the stack", "none")
         values, self._stack = self._stack, self._below.pop()
+        self._n_below -= len(self._stack)
         return values
 
     def _top(self, *kinds: type) -> Any:
@@ -197,6 +200,7 @@ class Machine:
         if len(self._below) >= _MAX_STACK:
             raise self.error(f"at most {_MAX_STACK} marks on the stack", "one more")
         self._below.append(self._stack)
+        self._n_below += len(self._stack)
         self._stack = []
 
     def _drop(self, _: Any) -> None:
@@ -273,6 +277,11 @@ class Machine:
             got = f"{type(callee).__name__} and {type(arguments).__name__}"
             raise self.error("the name of a class or function, and a tuple", got)
         self._push(Record(callee, arguments, self._offset))
+
+    def _reduce_ex(self, _: Any) -> None:
+        self._top(Entries)
+        self._pop()  # arguments by name, which no class that is read has
+        self._reduce(None)
 
     def _build(self, _: Any) -> None:
         state = self._pop()

@@ -59,6 +59,7 @@ def hostile() -> dict[str, bytes]:
         "no memo": b"h\x07.",
         "marks": b"(" * 3000,
         "a high stack": b"N" * 3000,
+        "high stacks below marks": (b"N" * 999 + b"(") * 3,
         "an empty stack": b".",
         "below the mark": b"N(\x85.",
         "half a pair": b"}(Nu.",
@@ -229,10 +230,15 @@ def test_numbers_have_their_values() -> None:
     assert value == (255, 513, -1, 0.5, 4294967296, True, 0, -1, True, False, None)
 
 
+def test_objects_may_have_arguments_by_name() -> None:
+    value = run(b"\x80\x04" + files.name("gensim.Model") + b")}\x92.")
+    assert (value.callee.name, value.arguments) == ("gensim.Model", ())
+
+
 def test_every_opcode_is_read_or_named() -> None:
     unread = (
         "DUP FLOAT LONG PERSID STRING UNICODE DICT GET INST LIST OBJ PUT EXT1 EXT2 EXT4 LONG4 "
-        "NEWOBJ_EX NEXT_BUFFER READONLY_BUFFER"
+        "NEXT_BUFFER READONLY_BUFFER"
     )
     methods = Machine(ByteSource("x", b"\x80\x04."), ("gensim",))._methods
     assert {opcode.name for opcode in pickletools.opcodes} == {*methods, *unread.split()}
