@@ -71,14 +71,14 @@ def label_scores_numpy(
 def best_label(
     scores: Float32[np.ndarray, "labels batch"],
 ) -> tuple[Float32[np.ndarray, " batch"], np.ndarray]:
-    """The largest score of each text and its label, of equal ones the last.
+    """The largest score of each text and its label, of equal ones the last; NaN is passed over.
 
     Examples:
         >>> scores, labels = best_label(np.array([[0.5, 0.1], [0.5, 0.2]], np.float32))
         >>> labels.tolist()
         [1, 1]
     """
-    best, n = scores.max(0), scores.shape[1]
+    best, n = np.fmax.reduce(scores, 0), scores.shape[1]
     # Several times as fast as `argmax` along the first axis. The last of equal positions counts.
     positions = np.flatnonzero(scores == best)
     labels = np.zeros(n, np.int32)

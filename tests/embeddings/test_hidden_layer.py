@@ -5,6 +5,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings import classifier, hidden_layer, input_rows
+from ffjax.embeddings.output_layer import Options
 from ffjax.kernels.label_scores import SHIFT, LabelTree
 from ffjax.kernels.label_scores_numpy import label_scores_numpy
 from ffjax.kernels.ngrams_numpy import mark_words
@@ -59,7 +60,7 @@ def test_answers_do_not_depend_on_earlier_lines(classifiers, texts, dims_a_label
 @pytest.mark.parametrize("name", ["softmax-chars", "hs-trigrams", "softmax-qout", "hs-qout"])
 def test_sums_do_not_depend_on_earlier_lines(classifiers, texts, name, mmap):
     first = ffjax.load_classifier(classifiers / name, mmap=mmap)
-    text = "".join(f"{line}\n" for line in texts[len(HOSTILE) :]).encode()
+    text = "".join(f"{line}\n" for line in texts[20:60]).encode()  # fewer rows than the model has
     expected = first._hidden.lines(text).hidden
     ours = ffjax.load_classifier(classifiers / name, mmap=mmap)
     for i in range(4):  # more rows than the model has, but none of its words
@@ -136,3 +137,14 @@ def test_small_scores_of_a_tree_keep_their_digits():
     half = 1 / (1 + np.exp(-0.3))
     expected = [1 + 1e-5, 1e-5 * (half + 1e-5), 1e-5 * (1 - half + 1e-5)]
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-5)
+
+
+def test_nodes_that_are_nan_leave_the_other_labels_of_a_tree(classifiers):
+    ours = ffjax.load_classifier(classifiers / "hs-chars")
+    logits = np.random.default_rng(0).normal(size=(50, len(ours.labels))).astype(np.float32)
+    logits[np.arange(50), np.arange(50)] = np.nan
+    lines = hidden_layer.Lines(logits, np.ones(50), None, are_logits=True)
+    best, two = (ours._output.labels(lines, Options.of(ours.numbers, k, 0.0)) for k in (1, 2))
+    assert (best.counts == 1).all()
+    np.testing.assert_array_equal(best.ids[:, 0], two.ids[:, 0])
+    np.testing.assert_array_equal(best.scores[:, 0], two.scores[:, 0])
