@@ -1,1 +1,1 @@
-"""What every folder may use and what uses none of them: values, arguments, arrays, maps, files."""
+"""Helpers that every folder may use and that use no folder."""

@@ -169,7 +169,7 @@ def _best_within(
 
 
 def _from_the_best(dims: int, format: str) -> Iterator[tuple[str, int]]:
-    """Methods with the codes of a row; more codes lose less, and for as many a rotation does."""
+    """Methods and codes per row, best first: more codes lose less, and so does a rotation."""
     if format == "msgpack":
         yield from (("bfloat16", 0), ("int8", 0))
     for n_codes in range(dims, 0, -1):

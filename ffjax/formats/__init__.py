@@ -1,1 +1,4 @@
-"""Files to values and back, one module a format."""
+"""Files to values and back, one module or folder for each format.
+
+Imports every folder but `cli`, `evaluate` and `layers`; only these import it.
+"""

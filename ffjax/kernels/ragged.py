@@ -73,7 +73,7 @@ class Ragged(NamedTuple):
         return Ragged(values, splits)
 
     def replaced(self, lists: "Ragged") -> "Ragged":
-        """The lists with each number replaced by the list that it is the number of."""
+        """The lists, each number replaced by the list of that number."""
         taken = lists.take(self.values)
         return Ragged(taken.values, taken.splits[self.splits])
 

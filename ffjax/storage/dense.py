@@ -133,7 +133,7 @@ class NdArray(RowArrays, kind="NdArray"):
 
 
 def unplaced(matrix: Any) -> NdArray:
-    """The storage of a matrix that was checked, or of what is read as one, where it is."""
+    """The storage of an already checked matrix, left on its device."""
     storage = object.__new__(NdArray)
     set_fields(storage, matrix=matrix)
     return storage

@@ -1,4 +1,4 @@
-"""Vocabularies: from words to the rows of a storage."""
+"""Vocabularies: from words to the rows of a storage. Imports `strings` and `kernels`."""
 
 from ffjax.vocab.base import Vocab as Vocab
 from ffjax.vocab.rows import Rows as Rows

@@ -101,7 +101,7 @@ class ArrowTable(NamedTuple):
         return column
 
     def _matrix(self, batch: Any, first: int) -> np.ndarray:
-        """The vectors of a batch, in place if they lie so."""
+        """The vectors of a batch, without a copy if the layout allows it."""
         columns = [batch.column(name) for name in self.vectors]
         for name, column in zip(self.vectors, columns, strict=True):
             self._check_no_null(column, name, first)
