@@ -278,9 +278,8 @@ class Classifier:
     ) -> ClassifierTest:
         """Precision and recall over a file of labelled lines, as `fasttext.test` gives them.
 
-        A line counts if it has a label that the classifier knows, and features. Two kinds of lines
-        differ: fastText adds no `</s>` to a last line without a line feed, and counts what follows
-        a `</s>` within a line as another line; here both are one line that ends with `</s>`.
+        A line counts if it has a label that the classifier knows, and features. Each ends with
+        `</s>`; fastText adds none to a last line without a line feed, and lets one begin a line.
 
         Args:
             path: text in fastText's form, `__label__tea a cup of tea`.

@@ -261,7 +261,7 @@ class Storage(Chunk, SnapshotValue):
 
 
 class RowArrays(Storage):
-    """A storage whose `row_arrays` have an entry for each row, and whose other fields all rows share."""
+    """A storage whose `row_arrays` have an entry for each row; all rows share its other fields."""
 
     @abstractmethod
     def encode(self, rows: NewRows) -> dict[str, np.ndarray]:
