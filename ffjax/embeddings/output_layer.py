@@ -62,6 +62,8 @@ class Options(NamedTuple):
             columns = np.array(sorted(chosen), np.int32)
             if not len(columns):
                 raise ValueError("`restrict`: expected at least one label, got none.")
+            # The best of these labels is an answer, however improbable it is.
+            threshold = threshold if threshold > 0 else -1.0
         elif renormalize:
             raise ValueError("`restrict`: expected labels with `renormalize=True`, got None.")
         k = answer_count(k, len(numbers) if columns is None else len(columns))
@@ -79,7 +81,12 @@ class OutputLayer:
 
     def scores(self, lines: Lines, options: Options) -> Iterator[tuple[slice, np.ndarray]]:
         """The scores of lines in blocks, `[labels, n]`; 0 for labels that are excluded."""
-        normalize = options.renormalize and self.loss in _NORMALIZED
+        normalize = options.renormalize
+        if normalize and self.loss not in _NORMALIZED:
+            raise ValueError(
+                f"`renormalize`: expected a classifier with the loss {' or '.join(_NORMALIZED)}, "
+                f"got {self.loss}, whose probabilities of labels don't sum to 1. Leave it out."
+            )
         threshold = np.float32(-1 if normalize else options.threshold)
         shift = np.float32(0) if normalize else SHIFT
         for block, products in self._logits(lines):

@@ -80,7 +80,8 @@ def classify(
             text of several lines, as bytes or uint8 `[n]`.
         k: the maximum number of labels; -1 for all.
         threshold: the minimum probability of a label; may be traced.
-        restrict: labels to choose from, or their numbers. Inside `jit` numbers, int32 `[m]`, of
+        restrict: labels to choose from, or their numbers; any of them may be an answer, as in
+            `Classifier.predict`. Inside `jit` numbers, int32 `[m]`, of
             which those of no label, and repeated ones, are never answers.
         n_words: the maximum number of words in all texts; the rest is left out. By default as many
             as there are, or inside `jit` as many as the bytes could hold.
@@ -108,7 +109,11 @@ def classify(
     n_choices = n_labels if columns is None else len(columns)
     k = answer_count(k, n_choices)
     threshold = threshold if is_traced(threshold) else real_number("threshold", threshold)
-    options = {"k": k, "columns": columns, "threshold": jnp.float32(threshold)}
+    threshold = jnp.float32(threshold)
+    if columns is not None:
+        # The best of these labels is an answer, however improbable it is.
+        threshold = jnp.where(threshold > 0, threshold, jnp.float32(-1))
+    options = {"k": k, "columns": columns, "threshold": threshold}
     if isinstance(texts, Strings):
         texts = checked_strings("texts", texts)
         n, width = texts.bytes.shape

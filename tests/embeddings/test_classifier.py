@@ -118,8 +118,29 @@ def test_labels_can_be_restricted_before_and_after_normalization(classifiers, te
     np.testing.assert_allclose(scores, matrix / matrix.sum(1, keepdims=True), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
     one_vs_all = ffjax.load_classifier(classifiers / "ova")
-    pair = (one_vs_all.probabilities(texts, restrict=labels, renormalize=x) for x in (False, True))
-    np.testing.assert_array_equal(*pair)
+    with pytest.raises(ValueError, match="HierarchicalSoftmax, got OneVsAll, whose"):
+        one_vs_all.probabilities(texts, restrict=labels, renormalize=True)
+
+
+def test_improbable_labels_are_answers_if_they_are_the_only_ones(classifiers, texts, tmp_path):
+    ours = ffjax.load_classifier(classifiers / "hs-chars")
+    matrix = ours.probabilities(texts)
+    columns = np.sort(np.argsort(matrix.max(0))[:3])
+    matrix = matrix[:, columns]
+    assert (matrix.max(1) < 1e-5).any()
+    labels = [ours.labels[i] for i in columns]
+    names, scores = ours.predict(texts, restrict=labels)
+    assert names == [[labels[i]] for i in matrix.argmax(1)]
+    np.testing.assert_array_equal(np.concatenate(scores), matrix.max(1))
+    assert [len(row) for row in ours.predict(texts, -1, restrict=labels)[0]] == [3] * len(texts)
+    assert all(row == [] for row in ours.predict(texts, 3, 0.9, restrict=labels)[0])
+    compiled = ffjax.classify(ours, "\n".join(texts).encode(), restrict=labels)
+    np.testing.assert_allclose(compiled.scores[:, 0], matrix.max(1), rtol=1e-2)
+    np.testing.assert_array_equal(compiled.counts, 1)
+    source, target = tmp_path / "texts.txt", tmp_path / "labels.txt"
+    source.write_text("\n".join(texts), encoding="utf8")
+    ffjax.classify_file(ours, source, target, restrict=labels)
+    assert [line.split()[0] for line in target.read_text().splitlines()] == sum(names, [])
 
 
 def test_case_newlines_and_abstention(classifiers):
