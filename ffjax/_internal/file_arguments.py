@@ -87,9 +87,13 @@ def wrong_type(name: str, expected: str, value: Any, hint: str = "") -> TypeErro
     return TypeError(f"`{name}`: expected {expected}, got {shown(value)}.{hint and ' '}{hint}")
 
 
-def wrong_value(name: str, expected: str, got: Any, hint: str = "") -> ValueError:
-    """The error about an argument with another value; `hint` is a sentence that follows."""
-    return ValueError(f"`{name}`: expected {expected}, got {got}.{hint and ' '}{hint}")
+def wrong_value(
+    names: str | tuple[str, ...], expected: str, got: Any, hint: str = ""
+) -> ValueError:
+    """The error about an argument or several; `hint` is a sentence that follows."""
+    names = (names,) if isinstance(names, str) else names
+    quoted = ", ".join(f"`{name}`" for name in names)
+    return ValueError(f"{quoted}: expected {expected}, got {got}.{hint and ' '}{hint}")
 
 
 def counted(n: int, what: str) -> str:

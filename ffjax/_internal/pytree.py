@@ -177,7 +177,12 @@ def _same(a: Any, b: Any) -> bool:
     x, y = np.atleast_1d(x, y)
     step = max(1, _COMPARED * len(x) // max(1, x.size))
     blocks = (slice(start, start + step) for start in range(0, len(x), step))
-    return all(np.array_equal(x[block], y[block], equal_nan=True) for block in blocks)
+    return all(_same_numbers(x[block], y[block]) for block in blocks)
+
+
+def _same_numbers(x: np.ndarray, y: np.ndarray) -> bool:
+    # Without a look for NaN first, which takes several times as long.
+    return np.array_equal(x, y) or np.array_equal(x, y, equal_nan=True)
 
 
 def _is_array(leaf: Any) -> bool:

@@ -137,8 +137,8 @@ def embed_text(
         raise wrong_value("weights", expected, "weights", 'Use "mean" with them.')
     if isinstance(text, Tracer) or (isinstance(text, jax.Array) and n_words is not None):
         if lowercase or strip_punctuation:
-            names, hint = "`, `".join(changes), "Change the text before it becomes an array."
-            raise wrong_value(names, "False in compiled code", "True", hint)
+            hint = "Change the text before it becomes an array."
+            raise wrong_value(tuple(changes), "False in compiled code", "True", hint)
         return device_text.embed_text(embeddings, text, n_words, n_lines, **options)
     if is_traced((embeddings.storage, embeddings.vocab, weights)):
         raise TypeError(
@@ -147,7 +147,7 @@ def embed_text(
         )
     if n_words is not None or n_lines is not None:
         expected = "both for text in an array of JAX, and neither for text on the host"
-        raise wrong_value("n_words`, `n_lines", expected, "one or both for host text")
+        raise wrong_value(("n_words", "n_lines"), expected, "one or both for host text")
     rule = PoolingRule.of(embeddings, **options)
     text = text_bytes(text)
     batches = [text[start:end] for start, end in pairwise(line_bounds(text, _BATCH_BYTES))]

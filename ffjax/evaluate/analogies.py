@@ -182,7 +182,7 @@ def analogies(
 
 
 class _Solver(NamedTuple):
-    """What answers questions."""
+    """Answers questions with one method and its settings."""
 
     emb: Embeddings
     words: KnownWords

@@ -294,7 +294,8 @@ def _code_points(data: Array) -> Array:
 
     def begins(n: int, by: int) -> Array:
         """Whether a valid sequence of n bytes begins there."""
-        # Table 3-7 of the Unicode standard limits the first two bytes; the last have a mark each.
+        # Table 3-7 of the Unicode standard limits the first two bytes. Each but the first begins
+        # with the bits 10: 0x80 in the mark, under a mask of 0xC0.
         least, most, mark = {
             2: (0xC280, 0xDFBF, 0x800000),
             3: (0xE0A0, 0xEFBF, 0x808000),
@@ -302,7 +303,7 @@ def _code_points(data: Array) -> Array:
         }[n]
         four = word(by)
         two = four >> np.uint32(16)
-        valid = (two >= least) & (two <= most) & (four & np.uint32(mark // 2 * 3) == mark)
+        valid = (two >= least) & (two <= most) & (four & np.uint32(mark | mark >> 1) == mark)
         return valid & ((two < 0xEDA0) | (two > 0xEDBF)) if n == 3 else valid
 
     four = word(0)

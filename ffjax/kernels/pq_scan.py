@@ -26,6 +26,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32, UInt8
 
+from ffjax._internal.arrays import AnyArray
 from ffjax.kernels.gather_sum import gather_rows
 from ffjax.kernels.normalize import reciprocal_norms, reciprocal_sqrt
 from ffjax.kernels.top_k import top_k_numpy
@@ -135,9 +136,9 @@ class Codes(NamedTuple):
         return scores
 
 
-def rotate(rows: Array, projection: Array | None) -> Array:
+def rotate(rows: Array, projection: AnyArray | None) -> Array:
     """Rows times the transposed projection, if there is one."""
-    return rows if projection is None else _product(rows, projection.T)
+    return rows if projection is None else _product(rows, jnp.asarray(projection).T)
 
 
 def code_starts(n_books: int, n_centroids: int) -> np.ndarray:

@@ -272,7 +272,7 @@ class QuantizedArray(RowArrays, kind="QuantizedArray"):
 
     def finish_sum(self, total: Vectors) -> Vectors:
         """The sum rotated back: a rotation is linear, so it is applied once and not to each row."""
-        return rotate(total, jax.tree.map(jnp.asarray, self.projection))
+        return rotate(total, self.projection)
 
     def row_source(self, n_rows: int) -> RowSource:
         """The rows before the rotation, decoded in chunks or looked up in tables."""

@@ -192,7 +192,8 @@ def _checked_positions(projection: Any, n_words: int) -> np.ndarray | None:
     got = f"{positions.dtype} {list(positions.shape)}"
     is_valid = positions.shape == (n_words, 2) and positions.dtype.kind in "fiu"
     if is_valid and not np.isfinite(positions).all():
-        got, is_valid = "NaN or infinity", False
+        row = int(np.isfinite(positions).all(1).argmin())
+        got, is_valid = f"{positions[row]} in row {row}", False
     if not is_valid:
         raise ValueError(
             f"`projection`: expected finite numbers of shape [{n_words}, 2], one row for each "

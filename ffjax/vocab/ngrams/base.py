@@ -102,7 +102,7 @@ class NgramIndexer(SnapshotValue):
 
     @abstractmethod
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
-        """The rows of n-grams, `n_hashes` of each; signed if there are -1, for none."""
+        """The rows of n-grams, `n_hashes` of each; signed if some are -1, for no row."""
 
     def word_ids(self, data: np.ndarray, splits: np.ndarray) -> np.ndarray:
         """The rows of the marked words themselves, which come before those of their n-grams."""

@@ -129,7 +129,11 @@ def test_words_that_share_a_row_are_all_shown():
         ({"limit": 0}, ValueError, "`limit`"),
         ({"projection": "som"}, ValueError, "'umap', 'pca', 'tsne', 'umap-learn' or positions"),
         ({"projection": np.zeros((3, 2))}, ValueError, r"shape \[600, 2\].*got float64 \[3, 2\]"),
-        ({"projection": np.full((N, 2), np.nan)}, ValueError, "finite"),
+        (
+            {"projection": np.append(np.zeros((N - 1, 2)), [[1, np.nan]], 0)},
+            ValueError,
+            r"`projection`: expected finite numbers .*, got \[ 1. nan\] in row 599",
+        ),
         ({"neighbors": 0}, ValueError, "`neighbors`"),
     ],
 )
