@@ -1,5 +1,7 @@
 """fastText's supervised models as classifiers: errors that are documented, or sane answers."""
 
+from unittest.mock import patch
+
 import ffjax
 from ffjax.formats.fasttext import dictionary
 from tests.formats.fasttext import files
@@ -13,9 +15,9 @@ SEEDS = [
     quantized(3, norms=False, pruned=True),
     quantized(2, norms=True, pruned=False),
 ]
-dictionary._MIN_WINDOW_BYTES = 32
 
 
+@patch.object(dictionary, "_MIN_WINDOW_BYTES", 32)
 def target(data: bytes) -> None:
     """Opens a model, mapped and from memory, and classifies a few texts."""
     path = write(data)

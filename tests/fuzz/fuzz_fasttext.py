@@ -1,6 +1,7 @@
 """fastText models, against a reader of one field after the other; accepted ones are rewritten."""
 
 import struct
+from unittest.mock import patch
 
 import numpy as np
 
@@ -30,11 +31,10 @@ SEEDS = [
     quantized(2, norms=True, pruned=False),
 ]
 
+
 # Words' rows stay as they are in the file, so that no input compiles a program of its own.
-reader.compose = lambda *_: iter(())
-dictionary._MIN_WINDOW_BYTES = 32
-
-
+@patch.object(reader, "compose", lambda *_: iter(()))
+@patch.object(dictionary, "_MIN_WINDOW_BYTES", 32)
 def target(data: bytes) -> None:
     """Reads a model, mapped and from memory, as the slow reader does; it survives writing."""
     path = write(data)

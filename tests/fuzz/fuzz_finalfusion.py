@@ -1,6 +1,7 @@
 """finalfusion files, against a reader of one field after the other; accepted ones are rewritten."""
 
 import struct
+from unittest.mock import patch
 
 import numpy as np
 
@@ -36,11 +37,10 @@ def _parts() -> bytes:
 
 SEEDS = [*map(_made, _MADE), _parts()]
 
+
 # Blocks so small that their borders are everywhere.
-string_list._SCAN_BYTES = 32
-string_list._BLOCK_STRINGS = 2
-
-
+@patch.object(string_list, "_SCAN_BYTES", 32)
+@patch.object(string_list, "_BLOCK_STRINGS", 2)
 def target(data: bytes) -> None:
     """Reads embeddings and single chunks as the slow reader does; they survive writing."""
     _FILE.write_bytes(data)

@@ -1,8 +1,10 @@
 """floret's table, against a reader that takes one line after the other."""
 
+from unittest.mock import patch
+
 from ffjax import FormatError
+from ffjax._internal import cpus
 from ffjax.formats.floret import read_floret_blocks
-from ffjax.formats.rows import row_blocks
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from tests.formats.samples import open_bytes
@@ -14,12 +16,11 @@ SEEDS = [
     b"2 4 3 6 4 4294967295 << >>\r\n0 1 2 3 4\n1 0.5 0.5 0.5 0.5\n",
 ]
 
-row_blocks._MAX_THREADS = 1
-line_chunks._READ_BYTES = 48
-text_lines._SEARCH_BYTES = 16
-text_lines._BLOCK_NUMBERS = 4
 
-
+@patch.object(cpus, "_MAX_IN_ORDER", 1)
+@patch.object(line_chunks, "_READ_BYTES", 48)
+@patch.object(text_lines, "_SEARCH_BYTES", 16)
+@patch.object(text_lines, "_BLOCK_NUMBERS", 4)
 def target(data: bytes) -> None:
     """Reads a table; what is read must be what the slow reader reads."""
     try:

@@ -6,6 +6,7 @@ import io
 import lzma
 import tarfile
 import zipfile
+from unittest.mock import patch
 
 import zstandard  # the extra `zstd`
 
@@ -44,10 +45,10 @@ SEEDS = [
     gzip.compress(_tar(), mtime=0),
 ]
 
+
 # Small, so that a short file can pass it.
-compression.ALLOWANCE_BYTES = archives.ALLOWANCE_BYTES = 1 << 16
-
-
+@patch.object(compression, "ALLOWANCE_BYTES", 1 << 16)
+@patch.object(archives, "ALLOWANCE_BYTES", 1 << 16)
 def target(data: bytes) -> None:
     """Reads all that a file inflates to."""
     for size in (7, 4096):

@@ -1,8 +1,10 @@
 """Text with and without a line of dimensions, against a reader of one line after the other."""
 
+from unittest.mock import patch
+
 from ffjax import FormatError
+from ffjax._internal import cpus
 from ffjax.formats.detect import detect
-from ffjax.formats.rows import row_blocks
 from ffjax.formats.text import line_chunks
 from ffjax.formats.text import lines as text_lines
 from ffjax.formats.text.header import HEADER
@@ -20,13 +22,12 @@ SEEDS = [
     b"x 1.5 2.5\ny 1.5  2.5\nz  1.5 2.5\n\n\n",
 ]
 
+
 # One thread, and blocks so small that their borders are everywhere.
-row_blocks._MAX_THREADS = 1
-line_chunks._READ_BYTES = 48
-text_lines._SEARCH_BYTES = 16
-text_lines._BLOCK_NUMBERS = 4
-
-
+@patch.object(cpus, "_MAX_IN_ORDER", 1)
+@patch.object(line_chunks, "_READ_BYTES", 48)
+@patch.object(text_lines, "_SEARCH_BYTES", 16)
+@patch.object(text_lines, "_BLOCK_NUMBERS", 4)
 def target(data: bytes) -> None:
     """Reads a file in all ways; what is read must be what the slow reader reads."""
     if not data:

@@ -1,8 +1,10 @@
 """word2vec's binary format, against a reader that takes one row after the other."""
 
+from unittest.mock import patch
+
 from ffjax import FormatError
+from ffjax._internal import cpus
 from ffjax.formats import word2vec
-from ffjax.formats.rows import row_blocks
 from ffjax.formats.text.header import HEADER
 from ffjax.formats.word2vec import read_word2vec_blocks
 from tests.formats.samples import open_bytes
@@ -16,11 +18,10 @@ SEEDS = [
     b"3 2\n 12345678\nx\xff 12345678abc 12345678",
 ]
 
-row_blocks._MAX_THREADS = 1
-word2vec._READ_BYTES = 24
-word2vec._MAX_WORD_BYTES = 64
 
-
+@patch.object(cpus, "_MAX_IN_ORDER", 1)
+@patch.object(word2vec, "_READ_BYTES", 24)
+@patch.object(word2vec, "_MAX_WORD_BYTES", 64)
 def target(data: bytes) -> None:
     """Reads a file; what is read must be what the slow reader reads."""
     for lossy in (False, True):
