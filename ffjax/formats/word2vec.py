@@ -8,7 +8,7 @@ Little endian. Some writers, such as the one of the GoogleNews vectors, leave ou
 row; it is never part of a word: words hold neither space nor LF. Words are UTF-8.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -95,16 +95,26 @@ def read_word2vec_blocks(
         matrix = None
         if in_place and stream.remaining is not None:
             matrix = row_blocks.RowBuffer(dims, n_read).array
-        chunks = _cut_rows(stream, n_rows, dims, n_read, is_complete=limit is None)
+        check = partial(_parse, lossy=lossy, unit=unit, matrix=None)
+        chunks = _cut_rows(stream, n_rows, dims, n_read, check, is_complete=limit is None)
         parse = partial(_parse, lossy=lossy, unit=unit, matrix=matrix)
         with closing(in_order(parse, chunks, spare=1)) as blocks:
             yield row_blocks.Blocks(dims, n_rows, blocks, matrix, unit)
 
 
 def _cut_rows(
-    stream: Stream, n_rows: int, dims: int, n_read: int, *, is_complete: bool
+    stream: Stream,
+    n_rows: int,
+    dims: int,
+    n_read: int,
+    check: Callable[[RowChunk], object],
+    *,
+    is_complete: bool,
 ) -> Iterator[RowChunk]:
-    """The first `n_read` rows; if these are all, nothing may follow them."""
+    """The first `n_read` rows; if these are all, nothing may follow them.
+
+    Before an error, `check` raises that of the last chunk, if it has one.
+    """
     carry, row, size, chunk = b"", 0, 4 * dims, None
     while row < n_read:
         offset = stream.position - len(carry)
@@ -120,14 +130,14 @@ def _cut_rows(
             carry, row = data[int(vectors[-1]) + size :], row + len(vectors)
         elif len(data) == len(carry) or len(data) > size + _MAX_WORD_BYTES:
             if chunk is not None:
-                chunk.check()  # an error there may cause this one
+                check(chunk)  # an error there may cause this one
             raise _incomplete(stream, data, offset, f"row {row + 1} of {n_rows}", dims, row)
         else:
             carry = data
     while is_complete:  # nothing but line feeds may follow
         if surplus := carry.lstrip(b"\n"):
             if chunk is not None:
-                chunk.check()
+                check(chunk)
             expected = f"the end after {n_rows} rows, as the first line says"
             hint = f"`limit={n_rows}` reads these rows. {SHIFT_HINT}"
             at, got = stream.position - len(surplus), f"{shown(surplus)} and more"

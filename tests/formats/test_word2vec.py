@@ -131,6 +131,15 @@ def test_invalid_utf8_names_the_word_and_its_byte() -> None:
     assert load(raw, lossy=True).vocab.words == ["meren", "zee\ufffdn"]
 
 
+@pytest.mark.parametrize("header", [b"3 2\n", b"2 2\n"], ids=["truncated", "surplus"])
+def test_the_first_of_two_problems_is_reported(header: bytes) -> None:
+    raw = header + encode(["a", b"zee\xbfn"], ROWS[:2])[4:] + b"tea 123"
+    with pytest.raises(ffjax.FormatError, match="UTF-8"):
+        load(raw)
+    with pytest.raises(ffjax.FormatError, match="before the end|expected the end"):
+        load(raw, lossy=True)
+
+
 def test_repeated_words_count_once_with_one_warning() -> None:
     with pytest.warns(UserWarning, match="2 words occur again") as caught:
         emb = load(encode(["a", "b", "a", "b"], ROWS[:4]))
