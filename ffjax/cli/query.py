@@ -11,6 +11,7 @@ from typing import Any
 from typer import Argument, Exit, Option
 
 import ffjax
+from ffjax._internal.text_check import check_text
 from ffjax.cli import files, options
 from ffjax.cli.files import DEMO, Query, load_words, queries, shown, task
 from ffjax.cli.messages import UNANSWERED, BadInput, say, translated
@@ -171,11 +172,10 @@ def search(
     emb = files.load_model(Source(embeddings, format, lossy, member=member))
     with task("Reading", text, "embed_text"):
         data = source.read() if text == "-" else Path(text).read_bytes()
+        hint = "Embeddings go with --embeddings; `ffjax similar` finds words in them."
+        check_text(data, shown(text), hint)
         if b"\0" in data[:_HEAD_BYTES]:
-            raise BadInput(
-                f"{shown(text)}: expected text, got a binary file. Embeddings go with "
-                "--embeddings; `ffjax similar` finds words in them."
-            )
+            raise BadInput(f"{shown(text)}: expected text, got a binary file. {hint}")
         vectors, counts = ffjax.embed_text(emb, data, **changes)
     lines = data.split(b"\n")  # not as a `str`, which one emoji makes four times as large
     numbers = counts.nonzero()[0]  # of the lines that have a vector

@@ -287,12 +287,12 @@ class Classifier:
             threshold: the minimum probability of a label.
 
         Raises:
-            ValueError: if `k` is 0 or below -1.
+            ValueError: if `k` is 0 or below -1, or the file is compressed, a model or a table.
             OSError: if the file cannot be read.
         """
         options = Options.of(self.numbers, k, threshold)
         with open(path, "rb") as file:
-            texts = (text.removesuffix(b"\n") + b"\n" for text in blocks(file, _BLOCK_BYTES))
+            texts = (text.removesuffix(b"\n") + b"\n" for text in blocks(file, _BLOCK_BYTES, path))
             counts = (self._over_blocks(text, count_hits, options) for text in texts)
             return ClassifierTest.of(self.labels, chain.from_iterable(counts))
 

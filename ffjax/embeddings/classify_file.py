@@ -168,6 +168,7 @@ def classify_file(
         TypeError: if an argument is of another type.
         ValueError: if an option does not fit, the source holds no JSON objects or lacks the
             column, or has one of the new ones.
+        FormatError: if text or JSON is expected and the source is compressed, a model or a table.
         ImportError: for Parquet and Arrow, if the extra `arrow` is not installed.
         OSError: if a file cannot be read or written.
     """
@@ -196,7 +197,7 @@ def classify_file(
         file = stack.enter_context(open(source, "rb")) if is_path else source
         out = stack.enter_context(open_output(target))
         n, unread = 0, []
-        for block in blocks(file, _READ_BYTES):
+        for block in blocks(file, _READ_BYTES, source if is_path else None):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
                 rows, numbers = _json_rows(settings, lines, column, n)

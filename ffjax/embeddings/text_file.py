@@ -19,6 +19,7 @@ from numpy.lib.format import write_array_header_1_0
 from ffjax._internal.atomic_write import atomic_write
 from ffjax._internal.file_arguments import check_choice, check_source
 from ffjax._internal.progress import BlockProgress
+from ffjax._internal.text_check import check_text
 from ffjax.embeddings.static_model import StaticModel
 from ffjax.embeddings.text import embed_text
 from ffjax.embeddings.value import Embeddings
@@ -64,6 +65,7 @@ def embed_file(
         TypeError: if an argument is of another type.
         ValueError: for an unknown pooling or dtype, `weights` that do not fit, or the same file for
             text and result.
+        FormatError: if the source is compressed, or a model or a table.
         OSError: if a file cannot be read or written.
 
     Examples:
@@ -86,7 +88,7 @@ def embed_file(
     opened: Any = open(source, "rb") if is_path else nullcontext(source)  # type: ignore[arg-type]
     with opened as file, atomic_write(target) as out:
         write_npy_header(out, descr, (0, embeddings.dims))
-        for block in blocks(file):
+        for block in blocks(file, path=source if is_path else None):
             vectors, _ = embed(block)
             out.write(np.ascontiguousarray(vectors, descr).data)
             n_lines += len(vectors)
@@ -102,8 +104,8 @@ def write_npy_header(out: Any, dtype: str, shape: tuple[int, ...]) -> None:
     write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
 
 
-def blocks(file: Any, size: int = _READ_BYTES) -> Iterator[bytes]:
-    r"""The bytes of a file in blocks of complete lines, of about `size` bytes.
+def blocks(file: Any, size: int = _READ_BYTES, path: Any = None) -> Iterator[bytes]:
+    r"""The bytes of a text in blocks of complete lines, of about `size` bytes; errors name `path`.
 
     Examples:
         >>> import io
@@ -111,7 +113,11 @@ def blocks(file: Any, size: int = _READ_BYTES) -> Iterator[bytes]:
         [b'ab\n', b'cdefg\n', b'h']
     """
     chunks: list[bytes] = []
+    is_first = True
     while data := file.read(size):
+        if is_first:
+            check_text(data, path)
+            is_first = False
         end = data.rfind(b"\n") + 1
         if end:
             yield b"".join([*chunks, data[:end]])

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ffjax.formats.io.compression import MAGICS
+from ffjax._internal.text_check import MAGICS
 from ffjax.formats.registry import by_head
 from ffjax.formats.text.fields import count_values
 

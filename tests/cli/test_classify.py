@@ -1,5 +1,6 @@
 """`ffjax classify`."""
 
+import gzip
 import json
 
 import pytest
@@ -63,6 +64,20 @@ def test_lines_that_are_not_json_are_counted(ff, model, tmp_path):
     result = ff("classify", model, tmp_path / "bad.jsonl")
     assert result.status == 0 and result.out.count("\n") == 2
     assert "JSON object that has text in 'text' have no label: 1, the first" in result.err
+
+
+def test_compressed_text_is_not_labelled(ff, model, tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"abc\n"))
+    expected = f"ffjax: error: {path}: expected text, got a file compressed by gzip. Decompress it"
+    commands = [("classify", model, path), ("embed", "demo", path, "-o", tmp_path / "out.npy")]
+    for arguments in (*commands, ("search", path, "abc")):
+        result = ff(*arguments)
+        assert (result.status, result.out) == (2, "") and result.err.startswith(expected)
+        assert "`zcat FILE | ffjax classify MODEL -`" in result.err
+    result = ff("classify", model, model)
+    assert result.status == 2 and f"{model}: expected text, got a fastText model" in result.err
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_mistakes_are_named(ff, model, tmp_path):

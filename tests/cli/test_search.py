@@ -38,10 +38,13 @@ def test_lines_are_those_of_the_library(ff, notes):
         assert scores == sorted(scores, reverse=True)
 
 
-def test_a_binary_file_is_an_error(ff, demo_file):
+def test_a_binary_file_is_an_error(ff, demo_file, tmp_path):
     result = ff("search", demo_file, "drink")
     assert result.status == 2 and result.out == ""
-    assert f"{demo_file}: expected text, got a binary file. Embeddings go with" in result.err
+    assert f"{demo_file}: expected text, got a finalfusion file. Embeddings go with" in result.err
+    (tmp_path / "binary").write_bytes(b"tea\0")
+    result = ff("search", tmp_path / "binary", "drink")
+    assert "binary: expected text, got a binary file. Embeddings go with" in result.err
 
 
 def test_json_and_queries_from_standard_input(ff, notes):

@@ -1,7 +1,11 @@
 """Labels of a corpus: one answer for each document, as many as there are, in their order."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
+import re
 
 import numpy as np
 import pytest
@@ -132,6 +136,39 @@ def test_parquet_and_arrow_get_two_columns(classifier, tmp_path, small_blocks):
         else:
             assert result["labels"].to_pylist() == [*names, []]
             np.testing.assert_allclose(result["scores"].to_pylist()[0], scores[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (gzip.compress(b"abc"), "a file compressed by gzip"),
+        (bz2.compress(b"abc"), "a file compressed by bzip2"),
+        (lzma.compress(b"abc"), "a file compressed by xz"),
+        (b"\x28\xb5\x2f\xfd", "a file compressed by zstd"),
+        (b"PK\3\4", "a file compressed by zip"),
+        (b"PAR1\x15\4", "a Parquet file"),
+        (b"\xba\x16\x4f\x2f", "a fastText model"),
+    ],
+)
+def test_files_that_are_not_text(classifier, tmp_path, data, kind):
+    path, target = tmp_path / "a", tmp_path / "out.npy"
+    path.write_bytes(data)
+    message = f"^{re.escape(str(path))}: expected text, got {kind}"
+    with pytest.raises(ffjax.FormatError, match=message):
+        ffjax.classify_file(classifier, path, target)
+    with pytest.raises(ffjax.FormatError, match=message):
+        classifier.test(path)
+    with pytest.raises(ffjax.FormatError, match=message):
+        ffjax.embed_file(ffjax.demo(), path, target)
+    with pytest.raises(ffjax.FormatError, match=f"^expected text, got {kind}"):
+        ffjax.classify_file(classifier, io.BytesIO(data), target, format="json")
+    assert not target.exists()
+
+
+def test_stray_bytes_are_text(classifier, tmp_path):
+    lines = [b"PAR1 is a word", b"BZh9 too", b"\0", b"\x1f\x8b\x08 in line 4", b"\xff\xfeabc"]
+    n = ffjax.classify_file(classifier, io.BytesIO(b"\n".join(lines)), tmp_path / "out")
+    assert n == len(lines) == len((tmp_path / "out").read_text().splitlines())
 
 
 def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):

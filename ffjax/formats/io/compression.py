@@ -22,14 +22,6 @@ from ffjax.formats.io.binary import File
 ALLOWANCE_BYTES = 1 << 26
 RATIO = 100
 _READ_BYTES = 1 << 16
-# How compressed files begin.
-MAGICS = {
-    "gzip": rb"\x1f\x8b\x08",
-    # The level is followed by a block or, in an empty stream, by the end.
-    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
-    "xz": rb"\xfd7zXZ\x00",
-    "zstd": rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\*M\x18",
-}
 # 2 kB of zstd are at most 64 MB, since 4 bytes may stand for a block of 128 kB.
 _ZSTANDARD_READ_BYTES = 1 << 11
 _XZ_MEMORY_BYTES = 1 << 29

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ffjax._internal.file_arguments import check_file
+from ffjax._internal.text_check import MAGICS
 from ffjax.errors import FormatError
 from ffjax.formats.foreign import other_format
 from ffjax.formats.io.archives import Archive, Zip, may_be_folder, open_tar, tar_spans
 from ffjax.formats.io.binary import ByteSource, File
-from ffjax.formats.io.compression import MAGICS, Decompressed
+from ffjax.formats.io.compression import Decompressed
 from ffjax.formats.io.folders import Folder, NoBytes, by_level, names_in
 
 _HEAD_BYTES = 512  # a tar header, the longest of the heads that announce a wrapping
