@@ -162,8 +162,8 @@ class Classifier:
         Args:
             texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings, of
                 which nulls are empty texts.
-            k: the maximum number of labels; -1 for all. Without `restrict` a model with hierarchical
-                softmax leaves out labels below 1e-5, as fastText does, unless `threshold` < 0.
+            k: the maximum number of labels; -1 for all. Without `restrict` models with hierarchical
+                softmax leave out labels below 1e-5, as fastText does, unless `threshold` < 0.
             threshold: the minimum probability of a label.
             on_unicode_error: for labels that are not UTF-8: `errors` of `bytes.decode`.
             restrict: labels to choose from, with or without the prefix `__label__`.

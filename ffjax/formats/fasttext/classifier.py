@@ -3,8 +3,9 @@
 from ffjax.embeddings.classifier import Classifier
 from ffjax.formats.fasttext.layout import open_model
 from ffjax.formats.fasttext.reader import read_embeddings
+from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import Stream
+from ffjax.formats.io.streams import Stream, open_stream
 
 
 def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
@@ -16,7 +17,9 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
     embeddings alone.
 
     Args:
-        path: a path; a descriptor, which is closed afterwards as `open` does; or a stream.
+        path: a path; a descriptor, which is closed afterwards as `open` does; `hf://ORG/NAME/FILE`,
+            a file on Hugging Face's hub, as for `load`; or a stream. A compressed file, or one in
+            an archive, is first decompressed into a temporary file.
         mmap: whether to map the matrices instead of reading them: then opening takes little time,
             and processes share the file's memory. The file must not be changed in place while the
             classifier is used.
@@ -27,6 +30,7 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
     Raises:
         FormatError: if the file is truncated, corrupt or of another format.
         ValueError: if the model has no labels, or its output matrix does not fit them or has NaN.
+        ImportError: for files to download, if the extra `hub` is not installed.
         OSError: if the file cannot be read.
 
     Examples:
@@ -35,7 +39,7 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
         >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
         (('__label__fr',), array([0.99...]))
     """
-    with open_model(path) as source:
+    with open_stream(local_path(path)) as stream, open_model(stream) as source:
         embeddings = read_embeddings(source, mmap=mmap, as_trained=True)
         try:
             return Classifier(embeddings)

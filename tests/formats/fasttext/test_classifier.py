@@ -1,6 +1,8 @@
 """Supervised models that are no classifiers, or hostile ones."""
 
+import gzip
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -21,6 +23,27 @@ def test_a_model_of_words_names_load(tmp_path):
     path = files.write(tmp_path, "model.bin", files.model(["a"], **SUPERVISED))
     with pytest.raises(ValueError, match="`ffjax.load_classifier`"):
         ffjax.Classifier(ffjax.load(path))
+
+
+def test_models_may_be_compressed_or_on_the_hub(tmp_path, monkeypatch):
+    data = files.model(["tea", "pot"], **SUPERVISED)
+    expected = ffjax.load_classifier(files.write(tmp_path, "a.bin", data)).predict("tea", 2)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    snapshot = tmp_path / "hub" / "models--org--lid" / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.bin").write_bytes(data)
+    path = files.write(tmp_path, "a.bin.gz", gzip.compress(data))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.bin", data)
+    for source in (path, tmp_path / "a.zip", "hf://org/lid/model.bin"):
+        for mmap in (False, True):
+            labels, scores = ffjax.load_classifier(source, mmap=mmap).predict("tea", 2)
+            assert labels == expected[0]
+            np.testing.assert_array_equal(scores, expected[1])
+    words = files.write(tmp_path, "words.bin.gz", gzip.compress(files.model(["tea"])))
+    with pytest.raises(ValueError, match="words.bin.gz: .*unsupervised model"):
+        ffjax.load_classifier(words)
 
 
 @pytest.mark.parametrize("loss", [1, 2, 3, 4])
