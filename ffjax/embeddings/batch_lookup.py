@@ -148,9 +148,10 @@ def _packed(
 
     `sizes` has by width the size of batches, and the least number of words: fewer are marked.
     """
-    narrowest = np.searchsorted(list(sizes), words.lengths)
-    for i, (width, (size, least)) in enumerate(sizes.items()):
-        fitting = np.flatnonzero(~by_numpy & (narrowest == i))
+    lengths, narrower = words.lengths, -1
+    for width, (size, least) in sizes.items():
+        fitting = np.flatnonzero(~by_numpy & (lengths > narrower) & (lengths <= width))
+        narrower = width
         if len(fitting) < least:
             by_numpy[fitting] = True
             continue
