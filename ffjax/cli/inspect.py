@@ -75,17 +75,13 @@ def metadata(
     if document is None:
         say(f"{files.shown(source.file)}: no metadata.")
         raise Exit(UNANSWERED)
-    if json:
-        print(to_json(dict(document)))
-    else:
-        print(document.toml, end="" if document.toml.endswith("\n") else "\n")
+    text = to_json(dict(document)) if json else document.toml
+    print(text, end="" if text.endswith("\n") else "\n")
 
 
 def evaluate(
     source: Source,
-    paths: list[str] = Argument(
-        ..., metavar="FILE...", help="Files of analogies or of word pairs."
-    ),
+    paths: list[str] = Argument(metavar="FILE...", help="Files of analogies or of word pairs."),
     restrict: int = Option(300_000, "-r", min=0, help="Use only the first N words; 0 for all."),
     case_sensitive: bool = Option(False, help="Distinguish upper and lower case."),
     count_unknown: bool = Option(False, help="Skip an analogy only if its answer is unknown."),

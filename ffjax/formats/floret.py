@@ -10,7 +10,7 @@ come in order. There are no words: every word is hashed to several rows.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Unpack
+from typing import Unpack
 
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.file_arguments import check_no_limit
@@ -72,16 +72,12 @@ def read_floret_blocks(
     check_no_limit(limit)
     with open_stream(path) as stream:
         headers.begin_text(stream)
-        header = headers.read_floret_header(stream)
-        n_rows, dims = header.n_rows, header.dims
+        line, n_rows, dims, *hashing, bow, eow = headers.read_floret_header(stream)
         try:
-            hashing: dict[str, Any] = {"n_hashes": header.n_hashes, "seed": header.seed}
-            hashing["skip_edge_unigrams"] = skip_edge_unigrams
-            indexer = FloretIndexer(n_rows, header.min_n, header.max_n, **hashing)
-            vocab = FloretVocab(indexer, bow=header.bow, eow=header.eow)
+            indexer = FloretIndexer(n_rows, *hashing, skip_edge_unigrams=skip_edge_unigrams)
+            vocab = FloretVocab(indexer, bow=bow, eow=eow)
         except (ValueError, OverflowError) as error:
-            got = f"{shown(header.line)}: {error}"
-            raise stream.error(0, None, got, chunk="header") from error
+            raise stream.error(0, None, f"{shown(line)}: {error}", chunk="header") from error
         headers.check_rows(stream, n_rows, 2 * dims + 2)
         table = TextTable(stream, dims, n_rows, cut_lines(stream))
         with closing(read_rows(table, is_numbered=True)) as blocks:
@@ -132,10 +128,8 @@ def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOpti
     """
     vocab = check_plain(embeddings, "floret files", options, TableOptions).vocab
     if not isinstance(vocab, FloretVocab):
-        raise TypeError(
-            "`embeddings`: expected a FloretVocab, since floret files hold no words and only "
-            f"floret's hashes, got {vocab!r}."
-        )
+        expected = "expected a FloretVocab, since floret files hold no words"
+        raise TypeError(f"`embeddings`: {expected}, got {vocab!r}.")
     for marker in vocab.markers:
         if marker.split() != [marker]:
             expected = "expected markers without whitespace, not empty"
@@ -151,5 +145,5 @@ def write_floret(path: File, embeddings: Embeddings, **options: Unpack[TableOpti
     with open_output(path) as out:
         out.write((" ".join(map(str, header)) + "\n").encode())
         for start, rows in storage.row_blocks(rows=_BLOCK_ROWS):
-            values = format_rows(rows)
-            out.write(b"".join(b"%d %s\n" % line for line in enumerate(values, start)))
+            lines = enumerate(format_rows(rows), start)
+            out.write(b"".join(b"%d %s\n" % line for line in lines))

@@ -141,9 +141,8 @@ def find_vectors(data: bytes, dims: int, limit: int) -> np.ndarray:
         for _ in range(limit):
             space = data.index(b" ", space + size + 1)
             vectors.append(space + 1)
-    while vectors and vectors[-1] > len(data) - size:
-        vectors.pop()
-    return np.array(vectors, np.int64)
+    array = np.array(vectors, np.int64)
+    return array[array <= len(data) - size]
 
 
 def describe(stream: Stream) -> dict[str, Any]:

@@ -87,12 +87,11 @@ class NdArray(RowArrays, kind="NdArray"):
     def read(self, ids: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Rows on the host; those of a large memory map are read from its file."""
         (matrix,) = self._readable
-        in_file = self._in_file
-        if in_file is None and type(ids) is int and type(matrix) is np.ndarray and out is None:
-            return matrix[ids].copy()  # the row of one word, for which every step counts
-        if in_file is not None and not isinstance(ids, slice):
-            rows = in_file.read(np.asarray(ids).reshape(-1))
+        if self._in_file is not None and not isinstance(ids, slice):
+            rows = self._in_file.read(np.asarray(ids).reshape(-1))
             return written(rows.reshape(*np.shape(ids), self.shape[1]), out)
+        if type(ids) is int and type(matrix) is np.ndarray and out is None:
+            return matrix[ids].copy()  # the row of one word, for which every step counts
         if out is not None and isinstance(ids, np.ndarray) and isinstance(matrix, np.ndarray):
             if out.dtype == matrix.dtype:
                 return np.take(matrix, ids, axis=0, out=out, mode="clip")  # "raise" would buffer

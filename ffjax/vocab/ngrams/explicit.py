@@ -93,8 +93,7 @@ class ExplicitIndexer(NgramIndexer, kind="ExplicitIndexer"):
     def host_ids(self, line: Line, ngrams: Ngrams) -> np.ndarray:
         """The rows of n-grams, -1 for none."""
         get = self._host_index.get
-        texts = ngram_texts(line, ngrams)
-        return np.fromiter((get(text, -1) for text in texts), np.int64, len(texts))
+        return np.array([get(text, -1) for text in ngram_texts(line, ngrams)], np.int64)
 
     def __call__(self, ngram: str) -> int | None:
         """The row of an n-gram, or `None`."""
@@ -142,12 +141,10 @@ def _rows(table: StringTable, rows: Any) -> np.ndarray:
         return np.arange(len(table), dtype=np.int32)
     if isinstance(rows, Mapping):
         names = table.strings
-        if rows.keys() != set(names):
-            without_row = [name for name in names if name not in rows]
-            look_at = (without_row or sorted(set(rows) - set(names)))[:3]
+        if differing := sorted(rows.keys() ^ set(names), key=str):
             raise ValueError(
                 f"`ngram_index`: expected a row for each of the {len(names)} n-grams and no "
-                f"others, got {len(rows)}; look at {look_at}."
+                f"others, got {len(rows)}; look at {differing[:3]}."
             )
         rows = np.fromiter((rows[name] for name in names), np.int64, len(names))
     return checked_rows("ngram_index", rows, len(table), "n-gram")
