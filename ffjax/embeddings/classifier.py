@@ -194,7 +194,6 @@ class Classifier:
 
         def answer(*block: Any) -> tuple[list[list[str]], list[np.ndarray]]:
             return self.named(OutputLayer.labels(*block), on_unicode_error)
-
         is_one = isinstance(texts, str | bytes)
         to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
         blocks = self._over_blocks([texts] if is_one else texts, answer, options, to_lines)
@@ -317,13 +316,13 @@ class Classifier:
             text, to_lines = to_lines(text), bytes
 
         def run(block: Any) -> A:
-            return answer(output, hidden.lines(to_lines(block)), options)
-
-        try:
-            return map_blocks(run, _blocks(text))
-        except (TypeError, ValueError):
-            to_lines(text)  # whose error has the number of the text among all
-            raise
+            try:
+                lines = to_lines(block)
+            except (TypeError, ValueError):
+                to_lines(text)  # whose error has the number of the text among all
+                raise
+            return answer(output, hidden.lines(lines), options)
+        return map_blocks(run, _blocks(text))
 
     @cached_property
     def _is_utf8(self) -> bool:
@@ -337,8 +336,10 @@ class Classifier:
 def _blocks(text: bytes | list[Any] | tuple[Any, ...]) -> list[Any]:
     """Lines, or texts, in blocks for threads to share."""
     is_text = isinstance(text, bytes)
-    sizes = [len(text)] if is_text else np.fromiter(map(len, text), np.int64, len(text))
-    ends = np.cumsum(sizes)
+    try:
+        ends = np.cumsum([len(text)] if is_text else np.fromiter(map(len, text), np.int64))
+    except TypeError:
+        return [text]  # the error names the text that has no length
     n_bytes, n_threads = int(ends.max(initial=0)), n_cpus()
     n_blocks = n_threads * (n_bytes // (n_threads * _BLOCK_BYTES) + 1)
     size = max(_THREAD_BYTES, -(-n_bytes // n_blocks))

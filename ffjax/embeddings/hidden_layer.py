@@ -132,7 +132,7 @@ class HiddenLayer:
         # Few of them occur twice if many lines came before.
         learned = self._learn(words.take(unknown), has_vocabulary)
         with self._lock:  # what other threads have added is complete
-            if memo.table.has_room(len(unknown)):
+            if memo.has_room(len(unknown)):
                 numbers[unknown] = memo.add(hashed.take(unknown), slots[unknown], *learned)
                 return memo, numbers
             if memo is self._memo:
@@ -146,7 +146,7 @@ class HiddenLayer:
         words = ByteViews(data, offsets[:-1], np.diff(offsets))
         learned = self._learn(words, has_vocabulary=False)
         with self._lock:
-            if memo.table.has_room(self.rows.n_words + room_for):
+            if memo.has_room(self.rows.n_words + room_for):
                 hashed = memo.table.hashed(*words)
                 memo.add(hashed, memo.table.find(hashed)[1], *learned)
                 memo.has_vocabulary = True

@@ -145,6 +145,7 @@ class WordMemo:
         self.n_rows, self.labels = np.empty((2, capacity), np.int32)
         self.hashes = np.empty(capacity, np.uint32)
         self.has_labels = self.has_vocabulary = False
+        self._is_complete = True
         self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
 
     def add(
@@ -161,6 +162,7 @@ class WordMemo:
         The slots are those where `table.find` looked for them, the labels the numbers of labels
         that are not words, the hashes fastText's.
         """
+        self._is_complete = False
         numbers, new = self.table.add(words, slots)
         end = self.table.n_words
         span = slice(end - len(new), end)
@@ -169,7 +171,12 @@ class WordMemo:
         sums.take(new, 0, self.sums[span], "clip")
         self.labels[span], self.hashes[span] = labels.take(new), hashes.take(new)
         self.has_labels |= bool((labels != NO_LABEL).any())
+        self._is_complete = True
         return numbers
+
+    def has_room(self, n: int) -> bool:
+        """Whether `n` more words fit; no more do after an error that left some without sums."""
+        return self._is_complete and self.table.has_room(n)
 
     def rows_of(self, words: Ragged) -> Ragged:
         """The rows of the words of each line."""

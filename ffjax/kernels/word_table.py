@@ -67,7 +67,7 @@ class WordTable:
         return HashedWords(data, starts, lengths, *keyed_hashes(data, starts, lengths, self._key))
 
     def find(self, words: HashedWords) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, int32 `[n]`, -1 for those that the table lacks, and their slots."""
+        """The numbers of words, int32 `[n]`, below 0 for those that it lacks, and their slots."""
         slots = self._slots_of(words)
         candidates = self._slots.take(slots)
         rows = self._differ(words, candidates)

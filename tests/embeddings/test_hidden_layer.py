@@ -92,6 +92,19 @@ def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch
     np.testing.assert_allclose(np.concatenate(got), expected, atol=2e-6)
 
 
+def test_an_interrupted_call_changes_no_later_answer(classifiers, texts, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt("Ctrl-C")
+
+    expected = ffjax.load_classifier(classifiers / "softmax-chars").probabilities(texts)
+    for growing_of in (lambda memo: memo._rows, lambda memo: memo.table._data):
+        ours = ffjax.load_classifier(classifiers / "softmax-chars")
+        with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt, match="C"):
+            interrupted.setattr(growing_of(ours._hidden._memo), "append", interrupt)
+            ours.probabilities(texts)
+        np.testing.assert_array_equal(ours.probabilities(texts), expected)
+
+
 def test_a_vocabulary_that_is_remembered_changes_no_answer(classifiers, texts):
     lines = [f"{text} {i}x{j}" for i, text in enumerate(texts[:60]) for j in range(40)]
     for name in ("softmax-bigrams", "softmax-chars"):

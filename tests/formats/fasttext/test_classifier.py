@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax.embeddings import classifier as module
+from ffjax.strings.text import as_lines
 from tests.formats.fasttext import files
 from tests.fuzz.classifier_texts import check_answers
 
@@ -56,14 +58,17 @@ def test_models_of_every_loss_and_version_answer(tmp_path, loss, version):
     check_answers(classifier)
 
 
-def test_words_and_labels_may_be_any_bytes(tmp_path):
+def test_words_and_labels_may_be_any_bytes(tmp_path, monkeypatch):
     options = {**SUPERVISED, "labels": ["__label__\xe9".encode("latin-1"), "__label__y"]}
     data = files.model(["tea", b"caf\xe9"], loss=4, **options)
     classifier = ffjax.load_classifier(files.write(tmp_path, "model.bin", data))
     assert classifier.predict(b"caf\xe9", 2, on_unicode_error="replace")[0]
     problem = "(invalid continuation byte|unexpected end).* of label b.*`on_unicode_error="
+    texts: list[list[str]] = []
+    monkeypatch.setattr(module, "as_lines", lambda x, **options: texts.append(x) or as_lines(x))
     with pytest.raises(UnicodeDecodeError, match=problem):
         classifier.predict("tea", 2)
+    assert texts == [["tea"]]  # which are encoded once
 
 
 def test_numbers_that_are_not_finite_name_the_row(tmp_path):
