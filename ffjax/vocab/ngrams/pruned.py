@@ -20,6 +20,9 @@ from ffjax.kernels.ngrams_numpy import Line, Ngrams
 from ffjax.vocab.ngrams.base import NgramIndexer
 from ffjax.vocab.ngrams.hashed import FastTextIndexer
 
+# The most buckets that a table has a row for: 16 MiB.
+_TABLE_BUCKETS = 1 << 22
+
 
 @value()
 class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
@@ -114,7 +117,11 @@ class PrunedIndexer(NgramIndexer, kind="PrunedIndexer"):
 
     def host_rows(self, buckets: np.ndarray) -> np.ndarray:
         """The rows of buckets, -1 for those without, int32."""
-        if 16 * buckets.size < self.upper_bound and "_bits" not in vars(self):
+        if self.upper_bound == 0:
+            return np.full(buckets.shape, -1, np.int32)
+        # As long as the table would take longer to make.
+        is_small = buckets.size < max(self.upper_bound >> 4, self.n_buckets >> 10)
+        if self.n_buckets > _TABLE_BUCKETS or (is_small and "_bits" not in vars(self)):
             ascending, order = on_host(self.buckets), on_host(self.order)
             index = np.searchsorted(ascending, buckets.astype(np.int32))
             index = np.minimum(index, len(order) - 1)

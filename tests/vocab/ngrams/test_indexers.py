@@ -237,3 +237,21 @@ def test_subword_indices_from_finalfusion_rust():
         assert sorted(FinalfusionHashIndexer().subword_indices(word)) == [
             int(b) for b in buckets.split()
         ]
+
+
+def test_rows_of_pruned_buckets_by_search_and_by_table():
+    """A few n-grams or very many buckets are no reason for a table of all buckets."""
+    rng = np.random.default_rng(3)
+    cases = (1 << 29, 10_000, False), (1 << 20, 10_000, True), (1 << 20, 9, False)
+    for n_buckets, n, by_table in cases:
+        buckets = rng.choice(n_buckets, 150, replace=False).astype(np.int32)
+        indexer = ffjax.PrunedIndexer(ffjax.FastTextIndexer(n_buckets), buckets)
+        numbers = {bucket: row for row, bucket in enumerate(buckets.tolist())}
+        some = rng.integers(0, n_buckets, n).astype(np.uint32)
+        some[::3] = rng.choice(buckets, len(some[::3]))
+        expected = [numbers.get(bucket, -1) for bucket in some.tolist()]
+        assert indexer.host_rows(some).tolist() == expected
+        assert indexer.marked_ids("<hello>").size == len(indexer.subword_indices("hello"))
+        assert ("_row_of_bucket" in vars(indexer)) == by_table
+    empty = ffjax.PrunedIndexer(ffjax.FastTextIndexer(100), np.zeros(0, np.int32))
+    assert empty.host_rows(np.arange(3, dtype=np.uint32)).tolist() == [-1, -1, -1]
