@@ -56,19 +56,18 @@ def search_out_of_core(
         coming, previous = pool.submit(read, base + starts[0], size), None
         for i, start in enumerate(starts):
             block, offset = coming.result()
-            if i + 1 < len(starts):
-                coming = pool.submit(read, base + starts[i + 1], size)
             row = base + start
             block_mask = None if mask is None else np.asarray(mask[row : row + size])
             block_ids = None if ids is None else ids[start : start + size]
             first = np.int32(i * size - start)
             local_filter = RowFilter(first, None, block_mask, block_ids, row_filter.exclude)
-            after = search(best, block, np.array([row, offset], np.int32), local_filter)
-            if previous is not None:
-                # One block is searched while the next is read; no third is in memory.
-                jax.block_until_ready(best)
-                release_pages(previous, keep=KEEP)
-            best, previous = after, block
+            # One block is searched while the next is read; no third is in memory.
+            jax.block_until_ready(best)
+            release_pages(previous, keep=KEEP)
+            best = search(best, block, np.array([row, offset], np.int32), local_filter)
+            previous = block
+            if i + 1 < len(starts):
+                coming = pool.submit(read, base + starts[i + 1], size)
         jax.block_until_ready(best)
         release_pages(previous, keep=KEEP)
     return best

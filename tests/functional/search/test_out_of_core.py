@@ -1,6 +1,7 @@
 """Search of memory maps, in blocks."""
 
 import itertools
+import weakref
 from unittest import mock
 
 import jax
@@ -90,6 +91,23 @@ def test_codes_in_a_map_are_decoded_block_by_block(mapped):
     for found in (in_blocks(stored, queries, 9), ffjax.top_k(stored, queries, 9)):
         np.testing.assert_array_equal(found.rows, expected.rows)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+
+
+def test_two_blocks_are_in_memory(mapped, monkeypatch):
+    """When a block is read, only the one before it still exists, which is being searched."""
+    stored = storage(5000, kind="pq")
+    stored = ffjax.QuantizedArray(stored.quantizer, mapped(np.asarray(stored.codes)))
+    references, counts, read = [], [], blocks._read_block
+
+    def counted(*args):
+        counts.append(sum(block() is not None for block in references))
+        block, offset = read(*args)
+        references.append(weakref.ref(block))
+        return block, offset
+
+    monkeypatch.setattr(blocks, "_read_block", counted)
+    in_blocks(stored, np.ones((2, 6), np.float32), 9)
+    assert len(counts) > 2 and max(counts) == 1
 
 
 def test_composed_rows_are_composed_block_by_block(monkeypatch):
