@@ -131,16 +131,18 @@ def project(
 ) -> Embeddings:
     """Embeddings whose rows are projected onto components, as `reduce_dims` says."""
     vocab, n_rows, n_trained = embeddings.vocab, len(embeddings.storage), _n_trained(embeddings)
-    matrix = aligned_empty((n_rows, components.basis.shape[1]), np.float32)
+    matrix = aligned_empty((n_rows, components.basis.shape[1]), embeddings.storage.dtype)
+    norms = np.empty(0 if embeddings.norms is None else vocab.n_word_rows, np.float32)
     for rows, block in _blocks(embeddings, n_rows):
-        projected = _projected(block, components.center, components.basis)
-        matrix[rows] = np.asarray(projected)[: rows.stop - rows.start]
+        projected = np.array(_projected(block, components.center, components.basis))
+        words = slice(rows.start, min(rows.stop, len(norms)))
+        if words.start < words.stop:
+            norms[words] = unit_rows(projected[: words.stop - words.start])[1]  # in place
+        matrix[rows] = projected[: rows.stop - rows.start]
         progress(n_trained + rows.stop, n_trained + n_rows)
-    norms = None
-    if embeddings.norms is not None:
-        norms = Norms(unit_rows(matrix[: vocab.n_word_rows])[1])  # in place
-    storage = NdArray(jax.device_put(matrix.astype(embeddings.storage.dtype, copy=False)))
-    return Embeddings(storage, vocab, norms, embeddings.metadata)
+    storage = NdArray(jax.device_put(matrix))
+    new_norms = None if embeddings.norms is None else Norms(norms)
+    return Embeddings(storage, vocab, new_norms, embeddings.metadata)
 
 
 def _n_trained(emb: Embeddings) -> int:

@@ -1,5 +1,7 @@
 """Fewer dimensions: compared with NumPy's singular values, unknown words projected likewise."""
 
+import tracemalloc
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -54,6 +56,27 @@ def test_vectors_are_numpys_up_to_their_signs(kind, center):
         words = np.asarray(reduced.storage)[: emb.vocab.n_word_rows]
         zero = ~np.asarray(emb.storage)[: len(words)].any(1) & (not center)
         np.testing.assert_allclose(np.linalg.norm(words, axis=1), ~zero, rtol=1e-5)
+
+
+def test_narrow_rows_are_written_as_they_are(monkeypatch):
+    """No float32 copy of the result is made: 20,000 rows are 2 MB of bfloat16."""
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 1000)
+    n = 20_000
+    rows = np.random.default_rng(0).standard_normal((n, 60)).astype(jnp.bfloat16)
+    words = ffjax.SimpleVocab([f"w{i}" for i in range(n)])
+    emb = ffjax.Embeddings(ffjax.NdArray(jnp.asarray(rows)), words, ffjax.Norms(np.ones(n, "f4")))
+    components = principal_components(emb, 50)
+    expected = rows.astype(np.float32) @ components.basis
+    lengths = np.linalg.norm(expected, axis=1)
+    tracemalloc.start()
+    small = module.project(emb, components)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.8 * small.storage.nbytes
+    assert small.storage.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(small.norms), lengths, rtol=1e-5)
+    unit = np.asarray(small.storage).astype(np.float32)
+    np.testing.assert_allclose(unit, expected / lengths[:, None], atol=4e-3)
 
 
 @pytest.mark.parametrize("center", [False, True])
