@@ -66,7 +66,9 @@ def embed(
 
 def classify(
     model: str = Argument(..., metavar="MODEL", help="fastText classifier."),
-    file: str = Argument("-", metavar="[FILE]", help="Text; - for standard input."),
+    file: str = Argument(
+        "-", metavar="FILE", help="Text, JSON Lines or Parquet; - is standard input."
+    ),
     output: str = Option("-", "-o", metavar="FILE", help=OUTPUT_HELP),
     k: int = Option(1, "-k", min=-1, help="Maximum number of labels; -1 for all."),
     threshold: float = Option(0.0, help="Minimum probability of a label."),
@@ -76,7 +78,7 @@ def classify(
     score: str | None = Option(None, metavar="LABEL", help="Write the score of this label alone."),
     lowercase: bool = Option(False, help="Change text to lower case."),
     column: str = Option("text", help="Field or column with the text."),
-    format: Corpus | None = Option(None, "-f", help="What FILE is; by default from its name."),
+    format: Corpus | None = Option(None, "-f", help="Format of FILE (by default from its name)."),
     json: Json = False,
 ) -> None:
     """Label each line of a text, or each row of JSON Lines or Parquet.
@@ -99,6 +101,8 @@ def classify(
     is_parquet = (format or format_of(file)) == "parquet"
     if output == "-" and is_parquet:
         raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
+    if json and is_parquet:
+        raise BadInput("expected no --json for Parquet, which gets two columns. Leave it out.")
     source = files.text_source(file)
     with files.task("Loading", model, "load_classifier"):
         files.keep_programs()
@@ -109,8 +113,8 @@ def classify(
     with files.task("Classifying", file, "classify_file", size, unit=unit) as bar:
         choices: Any = {"column": column, "lowercase": lowercase, "format": format}
         choices |= {"k": k, "threshold": threshold, "label": score}
-        choices["restrict"] = restrict and restrict.split(",")
-        choices["target_format"] = "json" if json and not is_parquet else None
+        choices["restrict"] = restrict and [name.strip() for name in restrict.split(",")]
+        choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
         n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)
     if output != "-":

@@ -13,9 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.atomic_write import open_output
@@ -25,95 +23,13 @@ from ffjax._internal.json_lines import to_json
 from ffjax._internal.progress import BlockProgress, ignore
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.classifier import Classifier
-from ffjax.embeddings.output_layer import Options, label_number
+from ffjax.embeddings.document_labels import Settings
 from ffjax.embeddings.text_file import blocks
-from ffjax.functional.classify import Labels
-from ffjax.strings.text import as_lines, null_mask
 
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+_ENDINGS = {"text": ".txt or .jsonl", "json": ".jsonl", "parquet": ".parquet"}
 _READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
-
-
-class Settings(NamedTuple):
-    """What to answer for each document: labels by `options`, or the score of `label`."""
-
-    classifier: Classifier
-    options: Options
-    has_lists: bool = False
-    label: str | None = None
-    lowercase: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        classifier: Classifier,
-        k: int = 1,
-        threshold: float = 0.0,
-        label: str | None = None,
-        lowercase: bool = False,
-        **options: Any,
-    ) -> "Settings":
-        """The settings for the arguments of a user, which are checked."""
-        numbers = classifier.numbers
-        if label is not None:
-            label = classifier.labels[label_number(numbers, label, "label")]
-        chosen = Options.of(numbers, k, threshold, **options)
-        return cls(classifier, chosen, k != 1, label, lowercase)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the new fields."""
-        if self.label is not None:
-            return ["score"]
-        return ["labels", "scores"] if self.has_lists else ["label", "score"]
-
-    def fields(self, texts: list[Any] | bytes) -> dict[str, list[Any]]:
-        """The new fields for texts, of which some may be `None`, or for lines."""
-        nulls = None
-        if not isinstance(texts, bytes):
-            nulls = np.array([text is None for text in texts], bool)
-            # Lone surrogates, which JSON may have, become question marks.
-            raw = [(text or "").encode("utf-8", "replace") for text in texts]
-            texts = as_lines(raw, self.lowercase, newline=" ")
-        elif self.lowercase:
-            texts = as_lines(texts.split(b"\n")[:-1], lowercase=True)
-        if self.label is not None:
-            scores: Any = self.classifier.score_lines(texts, self.label).tolist()
-            if nulls is not None:
-                scores = [None if null else x for null, x in zip(nulls, scores, strict=True)]
-            return {"score": scores}
-        names, scores = self.classifier.named(self._labels(texts, nulls))
-        if self.has_lists:
-            return {"labels": names, "scores": [row.tolist() for row in scores]}
-        label = [row[0] if row else None for row in names]
-        return {"label": label, "score": [float(x[0]) if len(x) else None for x in scores]}
-
-    def columns(self, texts: Any) -> list[Any]:
-        """The new columns for an Arrow array of texts."""
-        import pyarrow as pa
-
-        lines, nulls = as_lines(texts, self.lowercase, newline=" "), null_mask(texts)
-        if self.label is not None:
-            return [pa.array(self.classifier.score_lines(lines, self.label), mask=nulls)]
-        names = self.classifier.label_table.replace_invalid(distinct=True).strings
-        names = pa.array(names, pa.string())
-        scores, ids, counts = self._labels(lines, nulls)
-        if not self.has_lists:
-            missing = counts == 0
-            labels = names.take(pa.array(np.maximum(ids[:, 0], 0), mask=missing))
-            return [labels, pa.array(scores[:, 0], mask=missing)]
-        is_answer = np.arange(ids.shape[1]) < counts[:, None]
-        offsets = np.append(0, np.cumsum(counts)).astype(np.int32)
-        labels, scores = names.take(pa.array(ids[is_answer])), pa.array(scores[is_answer])
-        return [pa.ListArray.from_arrays(offsets, flat) for flat in (labels, scores)]
-
-    def _labels(self, lines: bytes, nulls: np.ndarray | None) -> Labels:
-        """The labels of lines; nulls have none."""
-        answers = self.classifier.label_lines(lines, self.options)
-        if nulls is None:
-            return answers
-        return answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))
 
 
 def classify_file(
@@ -155,10 +71,12 @@ def classify_file(
         restrict: as in `Classifier.predict`.
         renormalize: as in `Classifier.predict`.
         min_score: as in `Classifier.predict`.
-        label: a label whose score to write for each document, in `score`, instead of the best.
+        label: a label whose score to write for each document, in `score`, instead of the best;
+            options that choose labels are then errors.
         lowercase: whether to change documents to lower case.
         format: `"text"`, `"json"` or `"parquet"`, if the name of `source` does not tell.
-        target_format: `"json"` for answers to text as JSON Lines; otherwise as `format`.
+        target_format: `"json"` for answers to text as JSON Lines, as a name of `target` that ends
+            with `.jsonl` also says; otherwise as `format`.
         progress: called after each block with the bytes read and the documents in it.
 
     Returns:
@@ -166,8 +84,8 @@ def classify_file(
 
     Raises:
         TypeError: if an argument is of another type.
-        ValueError: if an option does not fit, the source holds no JSON objects or lacks the
-            column, or has one of the new ones.
+        ValueError: if an option does not fit, the name of `target` says another format, or the
+            source holds no JSON objects, lacks the column, or has one of the new ones.
         FormatError: if text or JSON is expected and the source is compressed, a model or a table.
         ImportError: for Parquet and Arrow, if the extra `arrow` is not installed.
         OSError: if a file cannot be read or written.
@@ -180,13 +98,22 @@ def classify_file(
     format = format_of(source) if format is None else format
     if is_arrow and format != "parquet":
         raise ValueError(f"`format`: expected None or 'parquet' for Arrow, got {format!r}.")
-    target_format = format if target_format is None else target_format
+    ending = _by_ending(target)
+    if target_format is None:
+        target_format = "json" if (format, ending) == ("text", "json") else format
     pair = format, target_format
     if pair not in (*((name, name) for name in FORMATS), ("text", "json")):
         raise ValueError(
             f"`format`, `target_format`: expected one of {', '.join(FORMATS)} for both, or text "
             f"and json, got {format!r} and {target_format!r}."
         )
+    if ending not in (None, target_format):
+        raise ValueError(
+            f"`target`: expected a name that ends with {_ENDINGS[format]}, since the output has "
+            f"the format of the input (text, JSON Lines or Parquet), got {os.fspath(target)!r}."
+        )
+    if format == "text" and column != "text":
+        raise ValueError(f"`column`: expected none for text, got {column!r}. Leave it out.")
     report = progress or ignore
     with ExitStack() as stack:
         if format == "parquet":
@@ -220,8 +147,15 @@ def format_of(source: Any) -> str:
     """The format of a source by its kind or the ending of its name."""
     if hasattr(source, "__arrow_c_stream__"):
         return "parquet"
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
-    return _SUFFIXES.get(os.path.splitext(name)[1].lower(), "text")
+    return _by_ending(source) or "text"
+
+
+def _by_ending(file: Any) -> str | None:
+    """The format that the ending of a path says."""
+    if not isinstance(file, str | bytes | os.PathLike):
+        return None
+    suffix = os.path.splitext(os.fsdecode(file))[1].lower()
+    return "text" if suffix == ".txt" else _SUFFIXES.get(suffix)
 
 
 def _rows(fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -246,7 +180,7 @@ def _json_rows(
     """The objects of lines of JSON with the new fields; and which lines hold no text."""
     objects = list(map(_json_object, text.split(b"\n")[:-1]))
     rows = [row or {} for row in objects]
-    if not first and rows and not any(column in row for row in rows):
+    if not first and text.strip() and not any(column in row for row in rows):
         row = next(filter(None, rows), None)
         if row is None:
             raise ValueError(f"`source`: expected a JSON object in each line, got {text[:40]!r}.")
@@ -255,9 +189,7 @@ def _json_rows(
     texts = [row.get(column) for row in rows]
     for number, row in enumerate(rows, first + 1):
         if present := row.keys() & set(settings.names):
-            fields = ", ".join(sorted(present))
-            expected = f"no field {fields} in line {number}, which is to be added"
-            raise ValueError(f"`source`: expected {expected}. Rename it.")
+            raise _taken(present, f"a field in line {number}")
     unread = [
         number
         for number, (row, text) in enumerate(zip(objects, texts, strict=True), first + 1)
@@ -265,6 +197,14 @@ def _json_rows(
     ]
     fields = settings.fields([text if isinstance(text, str) else None for text in texts])
     return [row | new for row, new in zip(rows, _rows(fields), strict=True)], unread
+
+
+def _taken(names: Iterable[str], what: str) -> ValueError:
+    """The error about fields or columns that the new ones would replace."""
+    name = min(names)
+    return ValueError(
+        f"`source`: {name!r} is already {what}, and the answer would replace it. Rename it."
+    )
 
 
 def _json_object(line: bytes) -> dict[str, Any] | None:
@@ -279,7 +219,7 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 
 def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
     """Batches of an Arrow table or stream, or of a Parquet file."""
-    with needs_extra("arrow", "`source`: this format"):
+    with needs_extra("arrow", "Arrow data" if is_arrow else "Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
     if is_arrow:
@@ -288,6 +228,9 @@ def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
         for batch in reader:
             yield from (batch.slice(i, _READ_ROWS) for i in range(0, batch.num_rows, _READ_ROWS))
         return
+    if hasattr(source, "seekable") and not source.seekable():
+        expected = "`source`: expected a Parquet file, got a pipe"
+        raise ValueError(f"{expected}. Save it to a file first.")
     try:
         file = pq.ParquetFile(source)
     except pa.ArrowInvalid as error:
@@ -312,10 +255,8 @@ def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
         raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.")
     new = {"label": pa.string(), "score": pa.float32()}
     new |= {"labels": pa.list_(new["label"]), "scores": pa.list_(new["score"])}
-    if taken := sorted(set(settings.names) & set(schema.names)):
-        raise ValueError(
-            f"`source`: expected no column {', '.join(taken)}, which is to be added. Rename it."
-        )
+    if taken := set(settings.names) & set(schema.names):
+        raise _taken(taken, "a column")
     for name in settings.names:
         schema = schema.append(pa.field(name, new[name]))
     return schema

@@ -11,7 +11,7 @@ import numpy as np
 from ffjax._internal.arguments import check_flag, check_word
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_choice, shown
-from ffjax.embeddings.classify_file import Settings
+from ffjax.embeddings.document_labels import Settings
 from ffjax.embeddings.text import embed_text
 from ffjax.formats.fasttext.classifier import load_classifier
 from ffjax.formats.load import load

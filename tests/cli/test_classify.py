@@ -80,6 +80,31 @@ def test_compressed_text_is_not_labelled(ff, model, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_output_has_the_format_of_its_name(ff, model, tmp_path):
+    (tmp_path / "a.txt").write_text("abc\n")
+    out = tmp_path / "a.jsonl"
+    assert ff("classify", model, tmp_path / "a.txt", "-o", out).status == 0
+    assert json.loads(out.read_text()).keys() == {"label", "score"}
+    result = ff("classify", model, tmp_path / "a.txt", "-o", tmp_path / "a.parquet")
+    assert result.status == 2 and "`--output`: expected a name that ends with .txt" in result.err
+    result = ff("classify", model, "a.parquet", "-o", tmp_path / "b.parquet", "--json")
+    assert result.status == 2 and "expected no --json for Parquet" in result.err
+
+
+def test_options_that_would_be_ignored_are_errors(ff, model, tmp_path):
+    (tmp_path / "text").write_text("abc\n")
+    arguments = ("classify", model, tmp_path / "text")
+    for options, name in (
+        (("--score", "l1", "-k", 3), "-k"),
+        (("--score", "l1", "--restrict", "l1, l2"), "--restrict"),
+        (("--score", "l1", "--threshold", 0.5), "--threshold"),
+        (("--column", "body"), "--column"),
+    ):
+        result = ff(*arguments, *options)
+        assert result.status == 2 and f"error: `{name}`: expected no" in result.err
+    assert ff(*arguments, "--restrict", "l1, l2").status == 0
+
+
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
 
 import numpy as np
@@ -165,10 +166,45 @@ def test_files_that_are_not_text(classifier, tmp_path, data, kind):
     assert not target.exists()
 
 
+def test_outputs_have_the_format_that_their_name_says(classifier, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    ffjax.classify_file(classifier, io.BytesIO(b"abc\n"), tmp_path / "out.jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text()).keys() == {"label", "score"}
+    table, text, rows = pa.table({"text": ["a"]}), io.BytesIO(b"a"), io.BytesIO(b'{"text": "a"}')
+    for source, name, endings, options in (
+        (text, "new.parquet", ".txt or .jsonl", {}),
+        (text, "new.txt", ".txt or .jsonl", {"target_format": "json"}),
+        (rows, "new.parquet", ".jsonl", {"format": "json"}),
+        (rows, b"new.txt", ".jsonl", {"format": "json"}),
+        (table, "new.jsonl", ".parquet", {}),
+        (table, "new.txt", ".parquet", {}),
+    ):
+        message = f"`target`: expected a name that ends with {endings}, since the output has the f"
+        with pytest.raises(ValueError, match=message):
+            ffjax.classify_file(classifier, source, name, **options)
+
+
+@pytest.mark.filterwarnings("ignore:lines without a JSON object")
+def test_blank_lines_of_json_have_no_label(classifier, tmp_path):
+    n = ffjax.classify_file(classifier, io.BytesIO(b"\n \n"), tmp_path / "out.jsonl", format="json")
+    assert n == 2
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows == [{"label": None, "score": None}] * 2
+
+
 def test_stray_bytes_are_text(classifier, tmp_path):
     lines = [b"PAR1 is a word", b"BZh9 too", b"\0", b"\x1f\x8b\x08 in line 4", b"\xff\xfeabc"]
     n = ffjax.classify_file(classifier, io.BytesIO(b"\n".join(lines)), tmp_path / "out")
     assert n == len(lines) == len((tmp_path / "out").read_text().splitlines())
+
+
+def test_parquet_from_a_pipe(classifier, tmp_path):
+    pytest.importorskip("pyarrow")
+    reader, writer = os.pipe()
+    os.close(writer)
+    message = "`source`: expected a Parquet file, got a pipe. Save it to a file first"
+    with open(reader, "rb") as source, pytest.raises(ValueError, match=message):
+        ffjax.classify_file(classifier, source, tmp_path / "out", format="parquet")
 
 
 def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
@@ -183,9 +219,14 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     for source, options, message in (
         (b'{"a": 1}', as_json, "`column`: expected a field of the objects, such as a, got 'text'"),
         (b"[]", as_json, r"`source`: expected a JSON object in each line, got b'\[\]"),
-        (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "no field score in line 2"),
+        (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "'score' is already a field in line 2"),
         (b"[" * 10**6, as_json, "`source`: expected a JSON object in each line"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
+        (b"", {"label": "l3", "k": 3}, "`k`: expected no such option for the score of one label"),
+        (b"", {"label": "l3", "restrict": ["l3"]}, "`restrict`: expected no such option"),
+        (b"", {"label": "l3", "renormalize": True}, "`renormalize`: expected no such option"),
+        (b"", {"label": "l3", "min_score": 0.0}, "`min_score`: expected no such option"),
+        (b"", {"column": "body"}, "`column`: expected none for text, got 'body'. Leave it out"),
         (b"", {"label": "klingon"}, "`label`: expected labels of the classifier, got 'klingon'"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -193,7 +234,7 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     for table, options, message in (
         ({"a": ["x"]}, {}, "`column`: expected a column of the table, one of a, got 'text'"),
         ({"text": [1]}, {}, "`column`: expected strings in 'text', got int64"),
-        ({"text": ["x"], "score": [1]}, {}, "`source`: expected no column score"),
+        ({"text": ["x"], "score": [1]}, {}, "`source`: 'score' is already a column, and"),
     ):
         with pytest.raises(ValueError, match=message):
             run(pa.table(table), **options)
