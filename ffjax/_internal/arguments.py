@@ -49,8 +49,13 @@ def decode_hint(word: Any) -> str:
     return "Decode it, as in `word.decode()`." if isinstance(word, bytes) else ""
 
 
-def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> None:
-    """Checks that an argument is several words or texts: an iterable, or an array of strings."""
+def check_several(
+    name: str, items: Any, what: str = "word", hint: str = "", *, any_empty: bool = False
+) -> None:
+    """Checks that an argument is several words or texts: an iterable, or an array of strings.
+
+    With `any_empty` an array without items may be of any type, as `np.array([])` is of floats.
+    """
     expected = f"`{name}`: expected a list of {what}s"
     if isinstance(items, str | bytes | bytearray | memoryview):
         advice = f"Write [{items!r}], or {hint}." if hint else f"Write [{items!r}]."
@@ -64,7 +69,7 @@ def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> 
             f"`{name}`: expected an array of one dimension, got shape {items.shape}. "
             f"Use `{name}.ravel()`."
         )
-    if items.dtype.kind not in "SUTO":
+    if items.dtype.kind not in "SUTO" and not (any_empty and items.size == 0):
         expected = f"expected an array of strings, got {items.dtype}"
         advice = f" {hint.capitalize()}." if hint else ""
         raise TypeError(f"`{name}`: {expected}.{advice}")
@@ -72,7 +77,7 @@ def check_several(name: str, items: Any, what: str = "word", hint: str = "") -> 
 
 def list_of_words(words: Any, name: str = "words") -> list[str]:
     """Words as a list."""
-    check_several(name, words)
+    check_several(name, words, any_empty=True)
     listed = list(words)
     for word in listed:
         if not isinstance(word, str):

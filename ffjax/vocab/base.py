@@ -296,7 +296,7 @@ def init_vocab(
     if vocab.indexers and not isinstance(indexer, vocab.indexers):
         expected = " or ".join(kind.__name__ for kind in vocab.indexers)
         raise TypeError(f"`indexer`: expected {expected}, got {shown(indexer)}.")
-    check_several("words", words)
+    check_several("words", words, any_empty=True)
     table = words if isinstance(words, StringTable) else StringTable.from_strings(words)
     fields: dict[str, Any] = {"index": _build_index(table)} if is_hashed else {}
     if rows is not None:

@@ -51,6 +51,8 @@ def test_no_words():
     assert unpack(batch) == []
     assert unpack(pack([], count=2)) == []
     assert isinstance(batch, Strings)
+    assert len(ffjax.SimpleVocab(np.array([]))) == 0
+    assert len(ffjax.demo().distances("tea", np.array([]))) == 0
 
 
 @pytest.mark.parametrize(
