@@ -40,8 +40,9 @@ def check_concrete(tree: Any) -> None:
     if is_traced(tree):
         raise TypeError(
             "expected arrays, got traced values: functions that take or return a `str` run on the "
-            "host. Inside `jit` use `ffjax.embed(embeddings, strings)` with packed words, and the "
-            "other device functions; rows are `storage.gather(ids)`, and norms `norms.array`."
+            "host. Inside `jit` use `ffjax.embed(embeddings, strings)` with packed words, "
+            "`ffjax.classify(classifier, strings)` with packed texts, and the other device "
+            "functions; rows are `storage.gather(ids)`, and norms `norms.array`."
         )
 
 

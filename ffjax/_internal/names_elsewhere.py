@@ -9,7 +9,10 @@ _TABLES = Path(__file__).parents[1] / "data" / "names_elsewhere.txt"
 
 @cache
 def names_elsewhere() -> list[dict[str, str]]:
-    """What to use for attributes of vectors, names of modules, and arguments of `most_similar`."""
+    """What to use for attributes, names of modules, and arguments of `most_similar`.
+
+    Attributes are those of vectors, in the first table, and of classifiers, in the last.
+    """
     tables: list[dict[str, str]] = []
     for line in _TABLES.read_text("utf-8").splitlines():
         if line.startswith("#"):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from itertools import chain, pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import numpy as np
@@ -12,10 +12,11 @@ from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.cpus import map_blocks, n_cpus
+from ffjax._internal.names_elsewhere import missing_attribute, names_elsewhere
 from ffjax._internal.pytree import set_fields, value
 from ffjax.embeddings.classifier_figures import ClassifierTest, count_hits
 from ffjax.embeddings.hidden_layer import HiddenLayer
-from ffjax.embeddings.output_layer import Options, OutputLayer, check_output, label_number, lists_of
+from ffjax.embeddings.output_layer import Options, OutputLayer, check_model, label_number, lists_of
 from ffjax.embeddings.text_file import blocks
 from ffjax.embeddings.value import Embeddings
 from ffjax.functional.classify import Labels
@@ -68,18 +69,9 @@ class Classifier:
 
     def __init__(self, embeddings: Embeddings) -> None:
         check_instance("embeddings", embeddings, Embeddings)
-        training, metadata = embeddings.training, embeddings.metadata or {}
-        if training is None or not len(training.label_table):
-            raise ValueError(
-                "`embeddings`: expected a supervised fastText model with labels, got an "
-                "unsupervised model (word vectors). Open it with `ffjax.load`."
-            )
-        if not hasattr(embeddings.storage, "word_rows"):
-            raise ValueError(
-                "`embeddings`: expected rows as they were trained, got rows at unit length. Open "
-                "the file with `ffjax.load_classifier`."
-            )
-        check_output(training.output, training.label_table, embeddings.dims)
+        check_model(embeddings)
+        training: Any = embeddings.training
+        metadata = embeddings.metadata or {}
         order, n_buckets = metadata.get("word_ngrams", 1), metadata.get("buckets", 0)
         if order > _MOST_ORDER:
             raise ValueError(
@@ -328,9 +320,16 @@ class Classifier:
     def _is_utf8(self) -> bool:
         return self.label_table.first_invalid() is None
 
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name, names_elsewhere()[3].get(name))
+
     def __repr__(self) -> str:
-        labels = f"{len(self.label_table)} labels, {self.loss}"
-        return f"Classifier({labels}, n-grams of {self.word_ngrams} words, {self.embeddings!r})"
+        ngrams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
+        return (
+            f"Classifier({len(self.label_table)} labels, {self.loss}{ngrams}, {self.embeddings!r})"
+        )
 
 
 def _blocks(text: bytes | list[Any] | tuple[Any, ...]) -> list[Any]:

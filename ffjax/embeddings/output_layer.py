@@ -15,7 +15,6 @@ from ffjax.functional.classify import Labels, answer_count
 from ffjax.kernels.label_scores import SHIFT, TINY
 from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits, tree_scores
 from ffjax.kernels.tokenize import LABEL_PREFIX
-from ffjax.strings.string_table import StringTable
 
 # Numbers of the output layer that are computed at a time, which stay in a CPU's cache, and lines of
 # which there are at least so many.
@@ -159,11 +158,26 @@ class OutputLayer:
             yield block, hidden.T.copy() if lines.are_logits else logits(self.matrix, hidden)
 
 
-def check_output(output: Any, labels: StringTable, dims: int) -> None:
-    """Checks that the output matrix has a row of numbers for each label."""
-    if output is None or output.shape != (len(labels), dims):
+def check_model(embeddings: Any) -> None:
+    """Checks that embeddings are those of a supervised model, as they were trained."""
+    training: Any = embeddings.training
+    metadata = embeddings.metadata or {}
+    labels = () if training is None else training.label_table
+    # The words of an unsupervised model may be labels too.
+    if not len(labels) or metadata.get("model", "Supervised") != "Supervised":
+        raise ValueError(
+            "`embeddings`: expected a supervised fastText model with labels, got an "
+            "unsupervised model (word vectors). Open it with `ffjax.load`."
+        )
+    if not hasattr(embeddings.storage, "word_rows"):
+        raise ValueError(
+            "`embeddings`: expected rows as they were trained, got rows at unit length. Open "
+            "the file with `ffjax.load_classifier`."
+        )
+    output, shape = training.output, (len(labels), embeddings.dims)
+    if output is None or output.shape != shape:
         got = "none" if output is None else str(output.shape)
-        raise ValueError(f"`output`: expected shape {(len(labels), dims)}, got {got}.")
+        raise ValueError(f"`output`: expected shape {shape}, got {got}.")
     for first, rows in output.row_blocks():
         is_finite = np.isfinite(rows).all(1)
         if not is_finite.all():

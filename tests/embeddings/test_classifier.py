@@ -1,5 +1,6 @@
 """Classifiers beside the real fastText: every loss and layout, the same labels and scores."""
 
+import re
 import threading
 from itertools import islice
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax._internal.names_elsewhere import names_elsewhere
 from ffjax.embeddings import classifier as module
 from ffjax.embeddings.hidden_layer import HiddenLayer
 from tests.embeddings.classifiers import HOSTILE, MODELS, check_same, sentences
@@ -242,3 +244,18 @@ def test_a_classifier_is_a_pytree(classifiers):
     assert copy == ours and copy.predict("abc") [0] == ours.predict("abc")[0]
     with pytest.raises(AttributeError, match="Classifier is immutable"):
         ours.loss = "Softmax"
+
+
+def test_names_of_fasttext_say_what_to_use(classifiers):
+    ours = ffjax.load_classifier(classifiers / "softmax")
+    names = names_elsewhere()[3]
+    peer = {name for name in dir(quiet_fasttext().FastText._FastText) if name[0] != "_"}
+    assert {name for name in peer - set(names) if not hasattr(ours, name)} == {"set_args"}
+    for name, instead in names.items():
+        message = f"'Classifier' object has no attribute {name!r}. Use {instead}."
+        with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
+            getattr(ours, name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
+        _ = ours.nonsense
+    with pytest.raises(TypeError, match=r"Inside `jit` .*`ffjax.classify\(classifier, strings\)`"):
+        jax.jit(lambda classifier: classifier.predict("a"))(ours)

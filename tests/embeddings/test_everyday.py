@@ -12,7 +12,7 @@ from ffjax._internal.names_elsewhere import names_elsewhere
 from tests.builders import ALL_STORAGES, VOCABS, embeddings
 from tests.formats.fasttext.files import LABELS, SKIP_GRAM, SUPERVISED, model, quiet_fasttext, write
 
-ATTRIBUTES, MODULE_NAMES, ARGUMENTS = names_elsewhere()
+ATTRIBUTES, MODULE_NAMES, ARGUMENTS, _ = names_elsewhere()
 DIMS, N = 8, 200
 RNG = np.random.default_rng(0)
 # Vectors of very different lengths: by the dot product other words come first.

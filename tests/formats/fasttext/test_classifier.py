@@ -22,6 +22,11 @@ def test_a_model_of_words_names_load(tmp_path):
     message = r"words.bin: .*with labels, got an unsupervised model \(word vectors\). .*load`"
     with pytest.raises(ValueError, match=message):
         ffjax.load_classifier(path)
+    # Words that begin with `__label__` are labels there too.
+    unsupervised = files.model(["a", "b"], labels=["__label__x"])
+    path = files.write(tmp_path, "words.bin", unsupervised)
+    with pytest.raises(ValueError, match=message):
+        ffjax.load_classifier(path)
     path = files.write(tmp_path, "model.bin", files.model(["a"], **SUPERVISED))
     with pytest.raises(ValueError, match="`ffjax.load_classifier`"):
         ffjax.Classifier(ffjax.load(path))
