@@ -169,6 +169,8 @@ def open_arrow(
     is_exact = VERSION_KEY in tags and named.words is named.vectors is None
     word = None if named.has_words_file(fields) else _word_column(fields, named)
     norm = "norm" if is_exact and "norm" in fields else None
+    if norm and str(fields[norm]) not in _NUMBERS:
+        raise FormatError(file, field=norm, expected="numbers", got=str(fields[norm]))
     columns, dims, dtype = [], 0, ""
     if has_vectors:
         columns = _vector_columns(fields, named)

@@ -185,9 +185,12 @@ def _write_batches(
     options: Mapping[str, Any],
     n_bytes: int = _GROUP_BYTES,
 ) -> None:
-    """Writes the rows in batches of `n_bytes`."""
+    """Writes the rows in batches of `n_bytes`, at least one."""
     for block, rows, norms in export.row_blocks(emb, _unnormalizes(options), n_bytes=n_bytes):
         writer.write_batch(_batch(emb, schema, block.start, rows, norms))
+    if not len(emb.vocab):
+        rows = np.empty((0, emb.dims), np.float32)
+        writer.write_batch(_batch(emb, schema, 0, rows, rows[:, 0]))
 
 
 def _batch(emb: Embeddings, schema: Any, first: int, rows: np.ndarray, norms: Any) -> Any:

@@ -70,6 +70,21 @@ def test_metadata_that_is_not_toml(format: str, path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+def test_norms_that_are_not_numbers(mmap: bool, path: Path) -> None:
+    import pyarrow as pa
+
+    saved("arrow", path)
+    with pa.ipc.open_file(path) as file:
+        table = file.read_all()
+    times = pa.array([1, 2, 3], pa.timestamp("s"))
+    schema = table.schema.set(2, pa.field("norm", times.type))
+    with pa.ipc.new_file(path, schema) as writer:
+        writer.write_table(pa.table([*table.columns[:2], times], schema=schema))
+    with pytest.raises(ffjax.FormatError, match=r"norm: expected numbers, got timestamp\[s\]"):
+        ffjax.load(path, mmap=mmap)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_truncation(format: str, path: Path) -> None:
     check_truncated(format, path, STEP)

@@ -34,6 +34,18 @@ def test_nothing_is_lost(ending: str, mmap: bool, tmp_path: Path) -> None:
         assert isinstance(read.storage.matrix, np.memmap) == (mmap and ending in MAPPED)
 
 
+@pytest.mark.parametrize("ending", [".arrow", ".arrows"])
+def test_no_words_are_one_batch(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"words{ending}"
+    emb = ffjax.from_vectors([], ROWS[:0])
+    ffjax.save(emb, path)
+    assert ffjax.load(path) == emb
+    if ending == ".arrow":
+        assert pa.ipc.open_file(path.read_bytes()).num_record_batches == 1
+    else:
+        assert [batch.num_rows for batch in pa.ipc.open_stream(path.read_bytes())] == [0]
+
+
 @pytest.mark.parametrize("ending", (*ENDINGS, ".npy"))
 def test_original_lengths(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"words{ending}"
