@@ -177,6 +177,10 @@ def read_floats(array: Array, rows: Any, out: np.ndarray | None = None) -> np.nd
     else:
         with np.errstate(over="ignore"):
             out[:] = values
+        if array.dtype.itemsize > out.dtype.itemsize:  # larger numbers become infinity, as in text
+            n_infinite = int(np.count_nonzero(~np.isfinite(out).all(axis=1)))
+            if n_infinite:
+                warn_user(f"{counted(n_infinite, 'row')} with NaN or infinity; kept as read")
     return out
 
 

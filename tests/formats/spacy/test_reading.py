@@ -125,6 +125,14 @@ def test_types_of_numbers(tmp_path: Path) -> None:
             check(emb, rows=ROWS.astype(dtype)[SHARED])
 
 
+def test_numbers_beyond_float32_are_infinite_with_a_warning(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64)
+    rows[1, 0] = 1e300
+    with pytest.warns(UserWarning, match="1 row with NaN or infinity; kept as read"):
+        emb = ffjax.load(folders.write(tmp_path / "vocab", matrix=rows))
+    assert np.isinf(emb[WORDS[1]]).tolist() == [True, *[False] * (ROWS.shape[1] - 1)]
+
+
 def test_the_attribute_of_keys_is_metadata(tmp_path: Path) -> None:
     folder = folders.write(tmp_path / "vocab", cfg={"mode": "default", "attr": 66})
     emb = ffjax.load(folder)
