@@ -145,6 +145,7 @@ def _table(file: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> No
         cells = [f"{x:,}" if isinstance(x, int) else x for x in row]
         cells = [f"{x:.4f}" if isinstance(x, float) else x for x in cells]
         if "accuracy" in names:
-            cells[3] = f"{100 * row[3]:.1f} %"
+            column = names.index("accuracy")
+            cells[column] = f"{100 * row[column]:.1f} %"
         table.add_row(*cells, style="bold" if row[0] == "total" else None)
     console().print(table)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from os.path import exists
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from typer import Argument, Exit, Option
 
@@ -139,7 +139,7 @@ def search(
         None, metavar="QUERY", help="Queries; with - or none, read from standard input."
     ),
     input: Input = None,
-    k: Answers = 10,
+    k: Annotated[int, Option("-k", min=1, help="Number of lines for each query.")] = 10,
     embeddings: str = Option(DEMO, "-e", metavar="FILE", help="Word vectors or static model."),
     lowercase: options.Lowercase = False,
     strip_punctuation: options.StripPunctuation = False,
