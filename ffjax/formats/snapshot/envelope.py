@@ -13,7 +13,6 @@ unpickled.
 
 import zlib
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -124,25 +123,24 @@ def _unpack_scalar(cursor: Cursor, name: str) -> Any:
 
 def _call(cursor: Cursor, name: str, method: Callable[[msgpack.Unpacker], Any]) -> Any:
     """What a method of an unpacker makes of the next bytes, which it reads a few at a time."""
-    data, first, end = cursor.source.data, cursor.position, cursor.end
-    blocks = (data[i : min(i + _READ_BYTES, end)] for i in range(first, end, _READ_BYTES))
     unpacker = msgpack.Unpacker(
-        SimpleNamespace(read=lambda _: bytes(next(blocks, b""))),
-        read_size=_READ_BYTES,
         max_buffer_size=0,
         max_str_len=cursor.remaining,
         max_bin_len=0,
         max_array_len=0,
         max_ext_len=0,
     )
-    try:
-        value = method(unpacker)
-    except msgpack.OutOfData as error:
-        raise cursor.error(name, "more bytes", "the end of the file") from error
-    except ValueError as error:
-        raise cursor.error(name, _VALUES, f"an error: {error}") from error
-    cursor.skip(name, unpacker.tell())
-    return value
+    for start in range(cursor.position, cursor.end, _READ_BYTES):
+        unpacker.feed(cursor.source.data[start : min(start + _READ_BYTES, cursor.end)])
+        try:
+            value = method(unpacker)
+        except msgpack.OutOfData:
+            continue  # with the next bytes
+        except ValueError as error:
+            raise cursor.error(name, _VALUES, f"an error: {error}") from error
+        cursor.skip(name, unpacker.tell())
+        return value
+    raise cursor.error(name, "more bytes", "the end of the file")
 
 
 def describe(stream: Stream) -> dict[str, Any]:
