@@ -4,7 +4,6 @@ A word with a space in it shifts all rows after it: the vector begins within the
 of the vector becomes a part of the next word. Importing this does not import JAX.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,8 +60,7 @@ class RowChunk:
         starts = np.append(0, self.vectors[:-1] + 4 * self.dims)
         starts += (data[starts] == _LF) & (starts < ends)
         for i in np.flatnonzero((data[starts] == _LF) & (starts < ends)).tolist():
-            word = self.data[starts[i] : ends[i]]
-            starts[i] += len(word) - len(word.lstrip(b"\n"))
+            starts[i] = ends[i] - len(self.data[starts[i] : ends[i]].lstrip(b"\n"))
         return starts, ends
 
     def word(self, i: int) -> bytes:
@@ -73,19 +71,17 @@ class RowChunk:
     def check(self) -> None:
         """Raises an error if rows that are not read for their values are shifted."""
         words = [self.word(i) for i in range(len(self.vectors))]
-        data = np.frombuffer(b"".join(words), np.uint8)
-        offsets = np.cumsum([0, *map(len, words)])
+        text, offsets = b" ".join(words), np.cumsum([0, *(len(word) + 1 for word in words)])
         rows = self.numbers()
-        lengths, text = finite_lengths(rows, *row_norms(rows)), b" ".join(words)
+        lengths = finite_lengths(rows, *row_norms(rows))
         is_utf8 = text.decode(errors="ignore").encode() == text
-        self.check_shift(data, offsets, lengths, is_utf8=is_utf8)
+        self.check_shift(np.frombuffer(text, np.uint8), offsets, lengths, is_utf8=is_utf8)
 
     def check_shift(
         self, words: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, *, is_utf8: bool
     ) -> None:
         """Checks for what shifted rows have: line feeds in words, absurd vectors, text in them."""
-        feeds = np.flatnonzero(words == _LF)
-        if len(feeds):
+        if len(feeds := np.flatnonzero(words == _LF)):
             i = int(np.searchsorted(offsets, feeds[0], side="right")) - 1
             raise self._shifted(i, "with a line feed in it")
         controls = np.flatnonzero(words < _SPACE)
@@ -137,11 +133,9 @@ def find_vectors(data: bytes, dims: int, limit: int) -> np.ndarray:
     """Where the vectors of complete rows begin: after the first space that follows a vector."""
     vectors: list[int] = []
     size, space = 4 * dims, -1 - 4 * dims
-    with suppress(ValueError):
-        for _ in range(limit):
-            space = data.index(b" ", space + size + 1)
-            vectors.append(space + 1)
-    array = np.array(vectors, np.int64)
+    while (space := data.find(b" ", space + size + 1)) >= 0:
+        vectors.append(space + 1)
+    array = np.array(vectors[:limit], np.int64)
     return array[array <= len(data) - size]
 
 
