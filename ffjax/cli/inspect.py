@@ -16,7 +16,7 @@ from ffjax.cli.output import console, facts, plain_table, short, tabbed
 
 
 def info(source: Source, json: Json = False) -> None:
-    """Show what a file of embeddings holds.
+    """Show what a file of embeddings or a fastText classifier holds.
 
     Only the heads of a file and of its chunks are read. Text without a line of
     dimensions is scanned for its words, and repeated_words is the number of

@@ -105,6 +105,12 @@ def test_options_that_would_be_ignored_are_errors(ff, model, tmp_path):
     assert ff(*arguments, "--restrict", "l1, l2").status == 0
 
 
+def test_help_says_what_is_read(ff):
+    out = ff("classify", "--help").out
+    assert "Text, JSON Lines or Parquet; - is standard input." in out and "[[FILE]]" not in out
+    assert "Format of FILE (by default from its name)" in out
+
+
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
