@@ -175,11 +175,12 @@ def _checked_target(path: Path) -> tuple[bytes, int | None]:
 def _check_writable(folder: bytes, what: str, shown: str) -> None:
     """Makes a file without a name in a folder, since permissions do not tell all."""
     if not os.path.isdir(folder):
-        raise OSError(errno.ENOENT, f"expected a {what} in an existing folder, got", shown)
+        message = f"expected a {what} in an existing folder (create it first), got"
+        raise OSError(errno.ENOENT, message, shown)
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        message = "expected a path in a writable folder, got"
+        message = "expected a path in a writable folder (choose another), got"
         raise OSError(error.errno, message, shown) from error
 
 

@@ -67,8 +67,12 @@ def metadata(
         is_stdin = replace == "-"
         text = sys.stdin.read() if is_stdin else Path(replace).read_text("utf-8", "surrogateescape")
         emb = files.load(source, mmap=True)
-        with translated("from_toml", files.shown(replace)):
+        try:
             document = ffjax.Metadata.from_toml(text)
+        except ValueError as error:
+            expected = "expected TOML, got a syntax error"
+            name = files.shown(replace)
+            raise BadInput(f"{name}: {expected}: {error.__cause__ or error}") from error
         files.save(emb.replace(metadata=document), target)
         return
     document = files.load(source, mmap=True).metadata

@@ -66,7 +66,7 @@ class Metadata(Chunk, Mapping):  # bare: a checker of types would look at items,
         try:
             tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            message = f"`text`: not valid TOML: {error}"
+            message = f"`text`: expected TOML, got a syntax error: {error}"
             raise ValueError(message) from error
         metadata = object.__new__(cls)
         metadata._set_text(text)

@@ -134,11 +134,13 @@ def format_of(
         hint = "Files are written as they are; compress it afterwards."
     elif ending == ".bin":
         hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
+    elif ending == ".ftz":
+        hint = f"A fastText model takes the ending `.bin`, or `{name}='fasttext'`."
     endings = ", ".join(f"{ending} ({format})" for ending, format in formats.items())
     file = "target" if name == "to_format" else "path"  # the argument of `convert` or of `save`
     raise ValueError(
         f"`{file}`: expected a name whose ending tells the format, got {path!r}. {hint} "
-        f"Endings are {endings}."
+        f"Endings are {endings}, .bin (fasttext)."
     )
 
 

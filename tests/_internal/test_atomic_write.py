@@ -199,7 +199,7 @@ def test_folders_are_refused(tmp_path):
         with atomic_write(tmp_path):
             pass
     with pytest.raises(
-        FileNotFoundError, match="expected a file in an existing folder, got: '.*nowhere.*file'"
+        FileNotFoundError, match="in an existing folder .create it first., got: '.*nowhere.*file'"
     ):
         with atomic_write(tmp_path / "nowhere" / "file"):
             pass

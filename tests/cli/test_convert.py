@@ -150,7 +150,8 @@ def test_a_missing_folder_is_bad_input(ff, small, tmp_path):
     assert result == (
         2,
         "",
-        f"ffjax: error: expected a file in an existing folder, got {tmp_path / 'no' / 'x.fifu'}\n",
+        f"ffjax: error: expected a file in an existing folder (create it first), got "
+        f"{tmp_path / 'no' / 'x.fifu'}\n",
     )
 
 
@@ -264,7 +265,7 @@ def test_other_names_are_finalfusion_files(ff, small, tmp_path):
     ("target", "message"),
     [
         ("x.unknown", "expected a name whose ending tells"),
-        ("no-folder/x.fifu", "expected a file in an existing folder, got no-folder/x.fifu"),
+        ("no-folder/x.fifu", "in an existing folder (create it first), got no-folder/x.fifu"),
         ("", "expected the path of a file to write, got an empty name"),
         (".", "expected the path of a file to write, got a folder"),
     ],
@@ -289,7 +290,7 @@ def test_an_input_without_a_name(ff):
 )
 def test_errors_name_the_target_and_no_temporary_file(ff, tmp_path):
     (tmp_path / "x.txt").write_text("tea 1.0 0.5\n")
-    message = "expected a path in a writable folder, got /proc/x.fifu"
+    message = "expected a path in a writable folder (choose another), got /proc/x.fifu"
     for source in (tmp_path / "x.txt", tmp_path / "missing"):  # which is not opened
         result = ff("convert", source, "/proc/x.fifu")
         assert result == (2, "", f"ffjax: error: {message}\n")

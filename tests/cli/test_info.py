@@ -224,7 +224,7 @@ def test_metadata_that_is_not_toml_is_bad_input(ff, small, tmp_path):
     toml.write_text("a = ")
     result = ff("metadata", small["simple"], target, "--replace", toml)
     assert result.status == 2 and result.err.startswith(
-        f"ffjax: error: {toml}: `text`: not valid TOML: "
+        f"ffjax: error: {toml}: expected TOML, got a syntax error: "
     )
     assert result.err.count("\n") == 1 and not target.exists()
 

@@ -225,7 +225,7 @@ def _check_indexer(indexer: Any) -> None:
             "number of buckets",
             "a row for each bucket",
             f"{indexer.upper_bound} rows for {indexer.n_buckets} buckets, the others pruned",
-            "A finalfusion file cannot hold this indexer; `write_fasttext` can.",
+            "A finalfusion file cannot hold this indexer. Write a fastText model (`.bin`).",
         )
     if indexer.skip_edge_unigrams and indexer.min_n == 1:
         raise cannot_hold(

@@ -20,6 +20,8 @@ from ffjax._internal.file_arguments import File
 from ffjax._internal.memmap import map_file
 from ffjax.errors import FormatError
 
+INCOMPLETE = "The file is incomplete or damaged: copy or download it again."
+
 
 class ByteSource:
     """The bytes of one file, opened by `streams.open_source`, or of memory (without a name)."""
@@ -159,7 +161,7 @@ class Cursor:
         if count * size > self.remaining:
             unit = "" if size == 1 else f" of {size} bytes"
             expected = f"at most {self.remaining // size}{unit}, as many as remain"
-            raise self.error(field, expected, str(count), offset=offset)
+            raise self.error(field, expected, str(count), offset=offset, hint=INCOMPLETE)
         return count * size
 
     def number(
@@ -186,7 +188,8 @@ class Cursor:
     def skip(self, field: str, count: int) -> int:
         """Steps over `count` bytes and returns where they began."""
         if count > self.remaining:
-            raise self.error(field, f"{count} bytes", f"{self.remaining} before the end")
+            got = f"{self.remaining} before the end"
+            raise self.error(field, f"{count} bytes", got, hint=INCOMPLETE)
         start = self.position
         self.position += count
         return start
