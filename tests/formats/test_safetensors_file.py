@@ -66,7 +66,10 @@ def test_the_bytes_of_a_file(tmp_path: Path) -> None:
 def test_the_real_package_reads_and_writes_the_same(tmp_path: Path) -> None:
     peer = pytest.importorskip("safetensors.numpy")
     arrays = {name: array for name, array in ARRAYS.items() if name != "brain"}
-    read = peer.load(write(tmp_path / "x.safetensors", arrays, license="MIT"))
+    path = tmp_path / "x.safetensors"
+    read = peer.load(write(path, arrays, license="MIT"))
+    with pytest.importorskip("safetensors").safe_open(path, "numpy") as file:
+        assert file.metadata() == {"license": "MIT"}
     for name, expected in arrays.items():
         assert read[name].dtype == expected.dtype
         np.testing.assert_array_equal(read[name], expected)
