@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 
 import pytest
 
@@ -103,6 +104,13 @@ def test_options_that_would_be_ignored_are_errors(ff, model, tmp_path):
         result = ff(*arguments, *options)
         assert result.status == 2 and f"error: `{name}`: expected no" in result.err
     assert ff(*arguments, "--restrict", "l1, l2").status == 0
+
+
+def test_parquet_names_its_extra(ff, model, tmp_path, monkeypatch):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = ff("classify", model, tmp_path / "a.parquet", "-o", tmp_path / "out.parquet")
+    assert result.status == 2 and "a.parquet: Parquet needs the extra `arrow`" in result.err
 
 
 def test_help_says_what_is_read(ff):
