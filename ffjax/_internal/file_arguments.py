@@ -17,6 +17,9 @@ def check_file(file: Any, name: str = "path", *, is_target: bool = False) -> Non
         return
     if not isinstance(file, str | bytes | os.PathLike):
         hint = ""
+        if hasattr(file, "vocab"):  # embeddings, whose `write` is no file's
+            got = type(file).__name__
+            raise TypeError(f"`{name}`: expected a path or a descriptor, got {got}.")
         if hasattr(file, "read") or hasattr(file, "write"):
             hint = "Give the name of an open file, or a descriptor, as in `os.dup(file.fileno())`."
         raise wrong_type(name, "a path or a descriptor", file, hint)

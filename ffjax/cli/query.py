@@ -20,6 +20,7 @@ from ffjax.cli.output import Answer, number, show_answers, working
 from ffjax.strings.codec import decode_word
 
 UNKNOWN = "an unknown word without known n-grams."
+NO_NGRAMS = "an unknown word, and these embeddings have no n-grams."
 NOT_FINITE = "its vector has NaN or infinity in it."
 _NO_VECTOR = "none of its words has a vector."
 _NO_LINE = "no line has a word with a vector."
@@ -234,7 +235,8 @@ def _outcome(emb: "ffjax.Embeddings", query: Query, pairs: Any) -> Outcome:
     is_word = len(query) == 1
     if pairs is None:
         names = ", ".join(word for word in query if emb.get(word) is None)
-        return [], UNKNOWN if is_word else f"no vector for {names}."
+        unknown = UNKNOWN if emb.vocab.subword_indexer is not None else NO_NGRAMS
+        return [], unknown if is_word else f"no vector for {names}."
     if names := ", ".join(word for word in query if not np.isfinite(emb[word]).all()):
         return [], NOT_FINITE if is_word else f"{names}: {NOT_FINITE}"
     return [], ""

@@ -54,7 +54,8 @@ class Options(NamedTuple):
         if min_score is not None:
             min_score = real_number("min_score", min_score)
         if isinstance(restrict, str):
-            raise TypeError(f"`restrict`: expected labels, got the str {restrict!r}.")
+            got = f"the str {restrict!r}. Write [{restrict!r}]"
+            raise TypeError(f"`restrict`: expected a list of labels, got {got}.")
         columns = None
         if restrict is not None:
             chosen = {label_number(numbers, label, "restrict") for label in restrict}
@@ -160,11 +161,9 @@ class OutputLayer:
 
 def check_model(embeddings: Any) -> None:
     """Checks that embeddings are those of a supervised model, as they were trained."""
-    training: Any = embeddings.training
-    metadata = embeddings.metadata or {}
-    labels = () if training is None else training.label_table
-    # The words of an unsupervised model may be labels too.
-    if not len(labels) or metadata.get("model", "Supervised") != "Supervised":
+    training, kind = embeddings.training, (embeddings.metadata or {}).get("model", "Supervised")
+    # Unsupervised models may have labels too: words that begin with `__label__`.
+    if training is None or not len(training.label_table) or kind != "Supervised":
         raise ValueError(
             "`embeddings`: expected a supervised fastText model with labels, got an "
             "unsupervised model (word vectors). Open it with `ffjax.load`."
@@ -174,7 +173,8 @@ def check_model(embeddings: Any) -> None:
             "`embeddings`: expected rows as they were trained, got rows at unit length. Open "
             "the file with `ffjax.load_classifier`."
         )
-    output, shape = training.output, (len(labels), embeddings.dims)
+    output, labels = training.output, training.label_table
+    shape = len(labels), embeddings.dims
     if output is None or output.shape != shape:
         got = "none" if output is None else str(output.shape)
         raise ValueError(f"`output`: expected shape {shape}, got {got}.")
@@ -190,11 +190,11 @@ def check_model(embeddings: Any) -> None:
 
 def label_number(numbers: Mapping[str, int], label: str, name: str) -> int:
     """The number of a label, with or without fastText's prefix."""
-    check_word(name, label, what="labels, which are str")
+    check_word(name, label, what="a label (str)")
     number = numbers.get(label, numbers.get(f"{LABEL_PREFIX.decode()}{label}"))
     if number is None:
         raise ValueError(
-            f"`{name}`: expected labels of the classifier, got {label!r}. It has "
+            f"`{name}`: expected a label of the classifier, got {label!r}. It has "
             f"{len(numbers)}, such as {', '.join(map(repr, islice(numbers, 3)))}."
         )
     return number

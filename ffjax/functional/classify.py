@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import array_of, real_number, whole_number
 from ffjax._internal.arrays import AnyArray, is_traced, padded_size
+from ffjax._internal.file_arguments import wrong_type
 from ffjax._internal.jax_compat import fori_loop
 from ffjax.functional.lookup import checked_strings
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
@@ -124,7 +125,10 @@ def classify(
     nulls = null_mask(texts) if is_arrow(texts) else None
     if isinstance(texts, bytes) or is_arrow(texts):
         texts = text_bytes(texts, "texts")
-    array_of("texts", texts, jnp.uint8, "Strings, bytes, or one dimension of uint8", (None,))
+    expected = "Strings, bytes, or one dimension of uint8"
+    if isinstance(texts, str | int | float | list | tuple):
+        raise wrong_type("texts", expected, texts, "Pack them first, as in `ffjax.pack([text])`.")
+    array_of("texts", texts, jnp.uint8, expected, (None,))
     if n_lines is not None:
         n_words = (len(texts) + 1) // 2 if n_words is None else n_words
         return _classify(classifier, texts, n_words=n_words, n_lines=n_lines, **options)
@@ -143,9 +147,9 @@ def classify(
 
 def answer_count(k: Any, n_labels: int) -> int:
     """How many of some labels to answer at most."""
-    k = whole_number("k", k, -1)
-    if k == 0:
-        raise ValueError("`k`: expected 1 or higher, or -1 for all labels, got 0.")
+    k = whole_number("k", k, None)
+    if k == 0 or k < -1:
+        raise ValueError(f"`k`: expected 1 or higher, or -1 for all labels, got {k}.")
     return n_labels if k < 0 else min(k, n_labels)
 
 

@@ -3,15 +3,15 @@ r"""Text from people, as bytes of UTF-8 with a `\n` after each line."""
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import check_several
-from ffjax._internal.file_arguments import check_choice
+from ffjax._internal.arguments import check_flag, check_several
+from ffjax._internal.file_arguments import check_choice, wrong_type
 from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
@@ -94,6 +94,7 @@ def as_lines(
         b'tea\nfor two\n'
     """
     check_choice("newline", newline, NEWLINES)
+    check_flag("lowercase", lowercase)
     if is_arrow(texts):
         lines = _arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines
@@ -130,6 +131,8 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
         items = byte_views(arrow_strings(texts, name)).raw()
     elif not isinstance(texts, list | tuple):
         check_several(name, texts, "text")
+        if isinstance(texts, Mapping):
+            raise wrong_type(name, "a list of texts", texts)
         items = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
     if set(map(type, items)) <= {str}:  # faster than to ask each
         return items

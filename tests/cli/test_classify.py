@@ -122,9 +122,9 @@ def test_help_says_what_is_read(ff):
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
-    assert result.status == 2 and "`--restrict`: expected labels of the class" in result.err
+    assert result.status == 2 and "`--restrict`: expected a label of the class" in result.err
     result = ff("classify", model, tmp_path / "text", "--score", "klingon")
-    assert result.status == 2 and "`--score`: expected labels of the class" in result.err
+    assert result.status == 2 and "`--score`: expected a label of the class" in result.err
     assert "such as '__label__" in result.err and "classifier." not in result.err
     (tmp_path / "bad.jsonl").write_text("{\n")
     result = ff("classify", model, tmp_path / "bad.jsonl")

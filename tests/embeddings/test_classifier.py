@@ -186,7 +186,7 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
     for arguments, message in (
         ((["a", "b\nc"],), r"`texts`: expected one line each, got a line feed in text 1"),
         (("a", 0), "`k`: expected 1 or higher, or -1"),
-        (("a", -2), "`k`: expected -1 or more"),
+        (("a", -2), "`k`: expected 1 or higher, or -1 for all labels, got -2"),
         (("a\ud800",), r"`texts`: expected text that UTF-8 can hold, got '\\ud800' in text 0"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -194,7 +194,7 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
     with pytest.raises(TypeError, match="`texts`: expected str or bytes, got int 3 as text 1"):
         ours.predict(["a", 3])
     for options, message in (
-        ({"restrict": ["klingon"]}, "`restrict`: expected labels of the classifier, got 'klingon'"),
+        ({"restrict": ["klingon"]}, "`restrict`: expected a label of the class.*, got 'klingon'"),
         ({"restrict": []}, "`restrict`: expected at least one label"),
         ({"renormalize": True}, "`restrict`: expected labels with `renormalize=True`"),
         ({"newline": "x"}, "`newline`: expected one of 'error', ' ', '', got 'x'"),
@@ -203,12 +203,17 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
             ours.predict("a", **options)
     with pytest.raises(TypeError, match="`texts`: expected a list of texts, got NoneType None"):
         ours.predict(None)
+    with pytest.raises(TypeError, match="`texts`: expected a list of texts, got dict"):
+        ours.predict({"a": 1})
+    with pytest.raises(TypeError, match="`mmap`: expected True or False"):
+        ffjax.load_classifier(classifiers / "softmax", mmap="yes")
     with pytest.raises(TypeError, match="`texts`: expected an array of strings, got int64"):
         ours.predict(np.zeros(2, np.int64))
-    with pytest.raises(TypeError, match="`restrict`: expected labels, got the str 'en'"):
+    with pytest.raises(TypeError, match="`restrict`: expected a list of labels, got the str 'en'"):
         ours.predict("a", restrict="en")
     for options, message in (
-        ({"restrict": np.array([0])}, "`restrict`: expected labels, which are str, got int64"),
+        ({"restrict": np.array([0])}, "`restrict`: expected a label \\(str\\), got int64"),
+        ({"lowercase": "yes"}, "`lowercase`: expected True or False"),
         ({"threshold": "x"}, "`threshold`: expected a real number, got str 'x'"),
         ({"min_score": "x"}, "`min_score`: expected a real number, got str 'x'"),
     ):
@@ -216,7 +221,7 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
             ours.predict("a", **options)
     with pytest.raises(ValueError, match="`threshold`: expected a real number, got float nan"):
         ours.predict("a", threshold=float("nan"))
-    with pytest.raises(ValueError, match="`label`: expected labels of the classifier"):
+    with pytest.raises(ValueError, match="`label`: expected a label of the classifier"):
         ours.score("a", "klingon")
 
 

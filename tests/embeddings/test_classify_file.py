@@ -227,7 +227,7 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
         (b"", {"label": "l3", "renormalize": True}, "`renormalize`: expected no such option"),
         (b"", {"label": "l3", "min_score": 0.0}, "`min_score`: expected no such option"),
         (b"", {"column": "body"}, "`column`: expected none for text, got 'body'. Leave it out"),
-        (b"", {"label": "klingon"}, "`label`: expected labels of the classifier, got 'klingon'"),
+        (b"", {"label": "klingon"}, "`label`: expected a label of the classifier, got 'klingon'"),
     ):
         with pytest.raises(ValueError, match=message):
             run(io.BytesIO(source), **options)

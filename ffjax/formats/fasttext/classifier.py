@@ -1,5 +1,6 @@
 """Reading fastText's supervised models as classifiers."""
 
+from ffjax._internal.arguments import check_flag
 from ffjax.embeddings.classifier import Classifier
 from ffjax.formats.fasttext.layout import open_model
 from ffjax.formats.fasttext.reader import read_embeddings
@@ -39,6 +40,7 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
         >>> lid.predict("bonjour tout le monde")  # doctest: +SKIP
         (('__label__fr',), array([0.99...]))
     """
+    check_flag("mmap", mmap)
     with open_stream(local_path(path)) as stream, open_model(stream) as source:
         embeddings = read_embeddings(source, mmap=mmap, as_trained=True)
         try:

@@ -139,7 +139,8 @@ def is_without_magic(head: bytes) -> bool:
 
 def open_model(file: File | Stream) -> AbstractContextManager[ByteSource]:
     """Opens a model for reading in place."""
-    return open_source(file, magic=MAGIC, without_magic=is_without_magic)
+    title = "a fastText model (.bin or .ftz)"
+    return open_source(file, magic=MAGIC, without_magic=is_without_magic, title=title)
 
 
 def lost_settings(metadata: Mapping[str, Any] | None) -> list[str]:

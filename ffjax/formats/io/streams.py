@@ -142,22 +142,25 @@ def open_source(
     magic: bytes = b"",
     without_magic: Callable[[bytes], bool] = lambda head: False,
     error: type[FormatError] = FormatError,
+    title: str = "",
 ) -> Iterator[ByteSource]:
     """Opens a file for reading in place, through a memory map.
 
     A stream must be at its start. What can't be mapped (a pipe, a compressed stream) is copied to a
     temporary file first. A file that begins neither with `magic` nor with bytes that
-    `without_magic` accepts is an error of class `error`.
+    `without_magic` accepts is an error of class `error`; `title` says what it should have been.
     """
     with ExitStack() as stack:
         stream = file if isinstance(file, Stream) else _open(stack, file)
         head = stream.head(len(magic))
         if head != magic and not without_magic(stream.head(_HEAD_BYTES)):
-            got, hint = repr(head) if head else "an empty file", "The file is of another format."
+            got, hint = "an empty file", None
+            if head:
+                got, hint = repr(head), "The file is of another format."
             kind = other_format(stream.head(_HEAD_BYTES), may_be_wrapped=not stream.wrapping)
             if kind is not None:
                 got, hint = kind.name, kind.advice
-            what = {"field": "magic", "expected": repr(magic), "got": got, "hint": hint}
+            what = {"field": "magic", "expected": title or repr(magic), "got": got, "hint": hint}
             source = ByteSource(stream.file, b"", error, inside=stream.inside)
             raise source.error(offset=0, chunk="header", **what)
         if isinstance(stream.raw, _Section):

@@ -32,6 +32,19 @@ def test_a_model_of_words_names_load(tmp_path):
         ffjax.Classifier(ffjax.load(path))
 
 
+def test_other_files_are_named(tmp_path, as_users_see):
+    for data, got in ((b"", "an empty file"), (b"tea pot\n", "b'tea '. The file is of another")):
+        path = files.write(tmp_path, "model.bin", data)
+        expected = rf"expected a fastText model \(.bin or .ftz\), got {got}"
+        with pytest.raises(ffjax.FormatError, match=expected):
+            ffjax.load_classifier(path)
+    data = files.model(["tea"], **SUPERVISED)
+    with pytest.raises(ffjax.FormatError, match="as many as remain, got .*[Dd]ownload"):
+        ffjax.load_classifier(files.write(tmp_path, "model.bin", data[:100]))
+    with pytest.raises(TypeError, match="expected a path or a descriptor, got Embeddings.$"):
+        ffjax.load(ffjax.demo())
+
+
 def test_models_may_be_compressed_or_on_the_hub(tmp_path, monkeypatch):
     data = files.model(["tea", "pot"], **SUPERVISED)
     expected = ffjax.load_classifier(files.write(tmp_path, "a.bin", data)).predict("tea", 2)
