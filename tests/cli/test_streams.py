@@ -75,7 +75,8 @@ def test_words_that_are_not_utf8_pass_through_unchanged(shell, tmp_path):
     assert result.returncode == 1
     assert (
         result.stderr
-        == b"ffjax: no answer for caf\\udce9: an unknown word without known n-grams.\n"
+        == b"ffjax: no answer for caf\\udce9: an unknown word, and these embeddings have no "
+        b"n-grams.\n"
     )
     first, second = map(json.loads, result.stdout.splitlines())
     assert first == {"query": "caf\udce9", "results": None}
