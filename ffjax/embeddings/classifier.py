@@ -327,9 +327,8 @@ class Classifier:
 
     def __repr__(self) -> str:
         ngrams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
-        return (
-            f"Classifier({len(self.label_table)} labels, {self.loss}{ngrams}, {self.embeddings!r})"
-        )
+        n_labels = len(self.label_table)
+        return f"Classifier({n_labels} labels, {self.loss}{ngrams}, {self.embeddings!r})"
 
 
 def _blocks(text: bytes | list[Any] | tuple[Any, ...]) -> list[Any]:

@@ -50,10 +50,12 @@ class PoolingRule:
             weights = np.asarray(checked_weights(emb, weights), np.float32)
             if len(weights) == len(emb.vocab):
                 weights = np.append(weights, np.float32(1))
-        if pooling != "fasttext" or not is_classifier(emb):
+        metadata = getattr(emb, "metadata", None) or {}
+        # Models of words have labels too if words of their text looked like them.
+        is_supervised = is_classifier(emb) and metadata.get("model", "Supervised") == "Supervised"
+        if pooling != "fasttext" or not is_supervised:
             return cls(pooling, weights, unnormalize)
-        metadata = getattr(emb, "metadata", None)
-        n_grams = 1 if metadata is None else metadata.get("word_ngrams") or 1
+        n_grams = metadata.get("word_ngrams") or 1
         if n_grams > 1:
             raise ValueError(
                 '`pooling`: expected a classifier without n-grams of words for "fasttext", '

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import textwrap
-import threading
 
 import pytest
 
@@ -322,42 +321,3 @@ def test_a_killed_process_leaves_the_old_file(old):
     assert old.read_bytes() == b"old"
     litter = [name for name in names(old.parent) if name != "file"]
     assert len(litter) <= 1 and all(name.endswith(".ffjax-tmp") for name in litter)
-
-
-# Paths, descriptors, pipes and devices
-
-
-@posix
-def test_output_goes_to_pipes_and_devices_as_it_is(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    read = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
-    reader.start()
-    with open_output(pipe) as file:
-        file.write(b"new")
-    reader.join()
-    assert read == [b"new"]
-    assert pipe.is_fifo()
-    with open_output("/dev/null") as file:
-        file.write(b"new")
-
-
-def test_output_goes_to_descriptors_and_closes_them(tmp_path):
-    descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
-    with open_output(descriptor) as file:
-        file.write(b"new")
-    assert (tmp_path / "file").read_bytes() == b"new"
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
-
-
-def test_output_to_a_path_is_atomic(old):
-    with pytest.raises(RuntimeError, match="stop"):
-        with open_output(old) as file:
-            file.write(b"new")
-            raise RuntimeError("stop")
-    assert old.read_bytes() == b"old"
-    with open_output(old) as file:
-        file.write(b"new")
-    assert old.read_bytes() == b"new"

@@ -77,6 +77,18 @@ def test_sentence_vectors_of_supervised_models_are_those_of_fasttext(corpus, tmp
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
 
 
+def test_models_of_words_that_look_like_labels_are_not_classifiers(tmp_path):
+    text = b"__label__a tea cup of the best\n__label__b coffee pot with milk\n" * 100
+    (tmp_path / "corpus.txt").write_bytes(text)
+    trained(tmp_path / "words.bin", tmp_path / "corpus.txt", minCount=1, bucket=3000)
+    model = quiet_fasttext().load_model(str(tmp_path / "words.bin"))
+    emb = ffjax.load_fasttext(tmp_path / "words.bin")
+    assert emb.training.labels
+    vectors, _ = ffjax.embed_text(emb, b"tea with strangers\nmilk\n", pooling="fasttext")
+    theirs = [model.get_sentence_vector(line) for line in ("tea with strangers", "milk")]
+    np.testing.assert_allclose(vectors, theirs, atol=1e-5)
+
+
 NO_GRAMS: dict[str, Any] = {"min_n": 0, "max_n": 0, "buckets": 0}
 LINES = [
     "tea </s> cup",
