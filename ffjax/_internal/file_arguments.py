@@ -17,7 +17,7 @@ def check_file(file: Any, name: str = "path", *, is_target: bool = False) -> Non
         return
     if not isinstance(file, str | bytes | os.PathLike):
         hint = ""
-        if hasattr(file, "vocab"):  # embeddings, whose `write` is no file's
+        if hasattr(file, "vocab"):  # embeddings, which have a method `write` but are not a file
             got = type(file).__name__
             raise TypeError(f"`{name}`: expected a path or a descriptor, got {got}.")
         if hasattr(file, "read") or hasattr(file, "write"):
