@@ -86,9 +86,9 @@ def test_every_call_opens_it_again(demo):
 
 def test_opening_it_is_quick(demo):
     """Far above what it takes (a few milliseconds), far below what parsing text would."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     ffjax.demo()
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 def test_finalfusion_python_reads_the_same(demo):

@@ -145,9 +145,9 @@ def test_counts_beyond_the_file_are_refused_before_anything_is_allocated(pruned)
     read_embeddings(ByteSource(None, small()))
     for data in hostile:
         tracemalloc.start()
-        start = time.perf_counter()
+        start = time.process_time()
         assert error_of(data) is not None
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
         assert tracemalloc.get_traced_memory()[1] < 2 * len(data) + 200_000
         tracemalloc.stop()
 

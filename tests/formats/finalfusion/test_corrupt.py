@@ -302,7 +302,7 @@ def test_hostile_files_are_refused_quickly(tmp_path, name):
     data, message = HOSTILE[name]
     path = tmp_path / "hostile.fifu"
     path.write_bytes(data)
-    start = time.perf_counter()
+    start = time.process_time()
     for load in (ffjax.load_metadata, ffjax.load_vocab):
         try:
             load(path)
@@ -317,7 +317,7 @@ def test_hostile_files_are_refused_quickly(tmp_path, name):
         except FinalfusionFormatError as error:
             refused = str(error)
     assert message in refused
-    assert time.perf_counter() - start < 20  # seconds; a loop over what is claimed would take days
+    assert time.process_time() - start < 20  # seconds; a loop over what is claimed would take days
 
 
 def test_metadata_is_bounded_when_described(tmp_path):
