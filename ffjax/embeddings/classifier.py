@@ -1,7 +1,7 @@
 """`Classifier`: a fastText classifier, with `str` in and labels or NumPy arrays out."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,12 +106,12 @@ class Classifier:
     @property
     def labels(self) -> list[str]:
         """The labels, with their prefix, in the order of their numbers."""
-        return self.label_table.strings
+        return list(self.label_table.strings)
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
+    def numbers(self) -> Mapping[str, int]:
         """The number of each label."""
-        return {label: number for number, label in enumerate(self.labels)}
+        return {label: number for number, label in enumerate(self.label_table)}
 
     @property
     def ngram_rows(self) -> Storage | None:
@@ -235,7 +235,7 @@ class Classifier:
         Returns:
             float32 `[n]`, or a `float` for one text.
         """
-        label = self.labels[label_number(self.numbers, label, "label")]
+        label = self.label_table[label_number(self.numbers, label, "label")]
         scores = self.probabilities(texts, restrict=[label], lowercase=lowercase, newline=newline)
         return float(scores[0]) if isinstance(texts, str | bytes) else scores[:, 0]
 
@@ -248,7 +248,7 @@ class Classifier:
         self, answers: Labels, on_unicode_error: str = "strict"
     ) -> tuple[list[list[str]], list[np.ndarray]]:
         """The names of labels, and their scores, for each text."""
-        numbers, names = answers.ids.ravel().tolist(), self.labels
+        numbers, names = answers.ids.ravel().tolist(), self.label_table.strings
         if not self._is_utf8:
             raw = self.label_table.raw
             try:
@@ -285,7 +285,7 @@ class Classifier:
         with open(path, "rb") as file:
             texts = (text.removesuffix(b"\n") + b"\n" for text in blocks(file, _BLOCK_BYTES, path))
             counts = (self._over_blocks(text, count_hits, options) for text in texts)
-            return ClassifierTest.of(self.labels, chain.from_iterable(counts))
+            return ClassifierTest.of(self.label_table.strings, chain.from_iterable(counts))
 
     @cached_property
     def _hidden(self) -> HiddenLayer:

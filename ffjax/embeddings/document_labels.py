@@ -32,7 +32,7 @@ class Settings(NamedTuple):
         """The settings for the arguments of a user, which are checked."""
         numbers = classifier.numbers
         if label is not None:
-            label = classifier.labels[label_number(numbers, label, "label")]
+            label = classifier.label_table[label_number(numbers, label, "label")]
             defaults = {"k": 1, "threshold": 0.0, "restrict": None, "renormalize": False}
             values = {"k": k, "threshold": threshold, "min_score": None, **options}
             for name, value in values.items():

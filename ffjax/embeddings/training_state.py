@@ -125,7 +125,7 @@ class TrainingState:
     @property
     def labels(self) -> list[str]:
         """The classes of a classifier, in the order of the rows of `output`."""
-        return self.label_table.strings
+        return list(self.label_table.strings)
 
     def to_tree(self) -> dict[str, Any]:
         """What a snapshot keeps."""

@@ -251,6 +251,14 @@ def test_a_classifier_is_a_pytree(classifiers):
         ours.loss = "Softmax"
 
 
+def test_answers_do_not_depend_on_the_lists_of_labels_that_were_returned(classifiers):
+    ours = ffjax.load_classifier(classifiers / "softmax")
+    expected = ours.predict("abc")[0]
+    for labels in (ours.labels, ours.embeddings.training.labels):
+        labels.sort()
+    assert ours.predict("abc")[0] == expected
+
+
 def test_names_of_fasttext_say_what_to_use(classifiers):
     ours = ffjax.load_classifier(classifiers / "softmax")
     names = names_elsewhere()[3]
