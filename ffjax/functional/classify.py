@@ -69,7 +69,8 @@ def classify(
     `Strings`, and `grad` with respect to the rows and the output matrix. The answers are those of
     `Classifier.predict`; scores may differ in the seventh digit, and in the sixth for words of
     hundreds of bytes, whose n-grams are summed in float32. Equal scores come with the larger
-    number of a label first.
+    number of a label first. With one-vs-all and negative sampling, whose scores come from a table,
+    gradients are those of the logistic function.
 
     Words of more than 1024 bytes have n-grams only of these first bytes, so that their scores
     differ from those of `predict`, which takes all. Words are found in the vocabulary only up to

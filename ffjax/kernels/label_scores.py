@@ -13,11 +13,13 @@ logarithms. `label_scores_numpy` has the same for NumPy.
 Source: `loss.cc` of fastText, https://github.com/facebookresearch/fastText.
 """
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Float32, Int, Int32
 
 from ffjax._internal.arrays import AnyArray
@@ -114,14 +116,15 @@ def label_scores(
         threshold: the minimum probability, float32 scalar; below zero for all labels.
     """
     if tree is not None:
-        right = 1 / (1 + jnp.exp(-logits[: len(logits) - 1]))  # the last row belongs to no node
+        # The last row belongs to no node. Unlike a quotient of `exp`, this has finite gradients.
+        right = lax.logistic(logits[: len(logits) - 1])
         # fastText compares sums of logarithms with that of the threshold.
         return _tree_scores(right, tree, threshold + SHIFT)
     if loss == "Softmax":
         powers = jnp.exp(logits - logits.max(0, keepdims=True))
         probabilities = powers / powers.sum(0, keepdims=True)
     else:
-        probabilities = table_sigmoid(jnp, logits)
+        probabilities = _table_sigmoid(logits)
     return jnp.where(probabilities >= threshold, probabilities + SHIFT, jnp.float32(0))
 
 
@@ -131,6 +134,11 @@ def table_sigmoid(xp: Any, x: Any) -> Any:
     index = xp.where(position >= 0, position, np.float32(0)).astype(np.int32)  # 0 for NaN
     inside = xp.where(x < -_MOST, np.float32(0), xp.asarray(_SIGMOID)[index])
     return xp.where(x <= _MOST, inside, xp.where(x > _MOST, np.float32(1), x))
+
+
+# Steps have no slope: gradients are those of the logistic function.
+_table_sigmoid = jax.custom_jvp(partial(table_sigmoid, jnp))
+_table_sigmoid.defjvps(lambda slope, p, _: slope * p * (1 - p))
 
 
 def _tree_scores(right: Array, tree: LabelTree, least: Array) -> Array:

@@ -9,6 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.functional.classify import hidden_vectors
+from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree, label_scores
 from ffjax.kernels.word_ngrams import remainder_64
 from tests.builders import cases
 from tests.embeddings.classifiers import HOSTILE, sentences
@@ -120,6 +121,22 @@ def test_gradients_reach_the_rows_and_the_output_matrix(classifiers):
 
     quotient = (moved(1e-2) - moved(-1e-2)) / 2e-2
     assert quotient == pytest.approx(np.linalg.norm(rows[row]), rel=0.05)
+
+
+@pytest.mark.parametrize("loss", ["Softmax", "OneVsAll", HIERARCHICAL])
+def test_scores_have_gradients_with_every_loss(loss):
+    tree = LabelTree.build(np.array([5, 2, 1])) if loss == HIERARCHICAL else None
+
+    @jax.jit
+    def scores(logits):
+        return label_scores(loss, logits[:, None], tree, jnp.float32(-1))[:, 0]
+
+    slopes = jax.jit(jax.jacobian(scores))
+    logits, steps = np.array([0.3, -1.0, 2.0], np.float32), np.eye(3, dtype=np.float32) / 4
+    quotients = [scores(logits + step) - scores(logits - step) for step in steps]
+    np.testing.assert_allclose(slopes(logits), 2 * np.stack(quotients, 1), atol=0.01)
+    for extreme in ([-200, 200, 0], [200, -200, 0]):
+        assert np.isfinite(slopes(np.array(extreme, np.float32))).all()
 
 
 @pytest.mark.devices
