@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ffjax._internal.arguments import check_instance
+from ffjax._internal.arrays import padded_size
 from ffjax._internal.cpus import map_blocks, n_cpus
 from ffjax._internal.names_elsewhere import missing_attribute, names_elsewhere
 from ffjax._internal.pytree import set_fields, value
@@ -22,8 +23,10 @@ from ffjax.embeddings.value import Embeddings
 from ffjax.functional.classify import Labels
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree
 from ffjax.kernels.perfect_hash import HashTable
+from ffjax.kernels.tokenize import LABEL_PREFIX
 from ffjax.kernels.tokenize_numpy import line_bounds
 from ffjax.storage import Storage
+from ffjax.strings.codec import encode_word
 from ffjax.strings.string_table import StringTable
 from ffjax.strings.text import as_lines
 from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
@@ -35,7 +38,7 @@ _BLOCK_BYTES, _THREAD_BYTES = 1 << 19, 1 << 17
 _MOST_ORDER = 255
 
 
-@value(static=("loss", "word_ngrams", "n_buckets"))
+@value(static=("loss", "word_ngrams", "n_buckets", "width"))
 class Classifier:
     """A fastText classifier: an immutable value that JAX takes like any other array.
 
@@ -66,6 +69,8 @@ class Classifier:
     loss: str
     word_ngrams: int
     n_buckets: int
+    # Bytes of words and labels that compiled code compares.
+    width: int
 
     def __init__(self, embeddings: Embeddings) -> None:
         check_instance("embeddings", embeddings, Embeddings)
@@ -86,12 +91,15 @@ class Classifier:
             pruned = PrunedIndexer(FastTextIndexer(max(n_buckets, 1)), np.asarray(buckets))
         set_fields(self, embeddings=embeddings, **jax.device_put({"label_index": index}))
         settings = {"loss": loss, "word_ngrams": order, "n_buckets": n_buckets}
+        # Other labels are known by their prefix.
+        bare = [x for x in map(encode_word, labels) if not x.startswith(LABEL_PREFIX)]
+        longest = padded_size(max(map(len, bare), default=0), 16)
+        settings["width"] = min(max(embeddings.storage.width, longest, 16), 256)  # type: ignore
         set_fields(self, pruned_words=pruned, tree=tree, **settings)
-        has_rows = self.ngram_rows is not None and len(self.ngram_rows) > 0
-        if order > 1 and n_buckets and not has_rows and self.ngram_buckets is None:
-            raise ValueError(
-                f"`embeddings`: expected rows for the n-grams of up to {order} words, got none."
-            )
+        n_rows = len(self.ngram_rows or ())
+        if order > 1 and n_rows != n_buckets and self.ngram_buckets is None:
+            expected = f"{n_buckets} rows for the n-grams of up to {order} words"
+            raise ValueError(f"`embeddings`: expected {expected}, got {n_rows}.")
 
     @property
     def output(self) -> Storage:
@@ -185,10 +193,10 @@ class Classifier:
         options = Options.of(self.numbers, k, threshold, restrict, renormalize, min_score)
 
         def answer(*block: Any) -> tuple[list[list[str]], list[np.ndarray]]:
-            return self.named(OutputLayer.labels(*block), on_unicode_error)
+            return self._named(OutputLayer.labels(*block), on_unicode_error)
         is_one = isinstance(texts, str | bytes)
         to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
-        blocks = self._over_blocks([texts] if is_one else texts, answer, options, to_lines)
+        blocks = over_blocks(self, [texts] if is_one else texts, answer, options, to_lines)
         names, scores = (list(chain.from_iterable(lists)) for lists in zip(*blocks, strict=True))
         return (tuple(names[0]), scores[0].astype(np.float64)) if is_one else (names, scores)
 
@@ -218,7 +226,7 @@ class Classifier:
         is_one = isinstance(texts, str | bytes)
         to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
         texts = [texts] if is_one else texts
-        matrix = np.concatenate(self._over_blocks(texts, OutputLayer.all_scores, options, to_lines))
+        matrix = np.concatenate(over_blocks(self, texts, OutputLayer.all_scores, options, to_lines))
         return matrix[0] if is_one else matrix
 
     def score(
@@ -239,13 +247,8 @@ class Classifier:
         scores = self.probabilities(texts, restrict=[label], lowercase=lowercase, newline=newline)
         return float(scores[0]) if isinstance(texts, str | bytes) else scores[:, 0]
 
-    def score_lines(self, text: bytes, label: str) -> Float32[np.ndarray, " n"]:
-        """The score of one label for lines that each end with a line feed."""
-        options = Options.of(self.numbers, restrict=[label])
-        return np.concatenate(self._over_blocks(text, OutputLayer.all_scores, options))[:, 0]
-
-    def named(
-        self, answers: Labels, on_unicode_error: str = "strict"
+    def _named(
+        self, answers: Labels, on_unicode_error: str
     ) -> tuple[list[list[str]], list[np.ndarray]]:
         """The names of labels, and their scores, for each text."""
         numbers, names = answers.ids.ravel().tolist(), self.label_table.strings
@@ -258,11 +261,6 @@ class Classifier:
                 raise
             names[-1] = ""
         return lists_of([names[i] for i in numbers], answers)
-
-    def label_lines(self, text: bytes, options: Options) -> Labels:
-        """The best labels of lines that each end with a line feed."""
-        blocks = self._over_blocks(text, OutputLayer.labels, options)
-        return Labels(*map(np.concatenate, zip(*blocks, strict=True)))
 
     def test(
         self, path: str | os.PathLike[str], k: int = 1, threshold: float = 0.0
@@ -284,7 +282,7 @@ class Classifier:
         options = Options.of(self.numbers, k, threshold)
         with open(path, "rb") as file:
             texts = (text.removesuffix(b"\n") + b"\n" for text in blocks(file, _BLOCK_BYTES, path))
-            counts = (self._over_blocks(text, count_hits, options) for text in texts)
+            counts = (over_blocks(self, text, count_hits, options) for text in texts)
             return ClassifierTest.of(self.label_table.strings, chain.from_iterable(counts))
 
     @cached_property
@@ -294,27 +292,6 @@ class Classifier:
     @cached_property
     def _output(self) -> OutputLayer:
         return OutputLayer(self)
-
-    def _over_blocks(
-        self,
-        text: Any,
-        answer: Callable[..., A],
-        options: Options,
-        to_lines: Callable[[Any], bytes] = bytes,
-    ) -> list[A]:
-        """`answer(output_layer, lines, options)` for blocks of lines or of texts, in order."""
-        output, hidden = self._output, self._hidden  # once, before there are threads
-        if not isinstance(text, bytes | list | tuple):
-            text, to_lines = to_lines(text), bytes
-
-        def run(block: Any) -> A:
-            try:
-                lines = to_lines(block)
-            except (TypeError, ValueError):
-                to_lines(text)  # whose error has the number of the text among all
-                raise
-            return answer(output, hidden.lines(lines), options)
-        return map_blocks(run, _blocks(text))
 
     @cached_property
     def _is_utf8(self) -> bool:
@@ -329,6 +306,28 @@ class Classifier:
         ngrams = f", n-grams of {self.word_ngrams} words" if self.word_ngrams > 1 else ""
         n_labels = len(self.label_table)
         return f"Classifier({n_labels} labels, {self.loss}{ngrams}, {self.embeddings!r})"
+
+
+def over_blocks(
+    classifier: Classifier,
+    text: Any,
+    answer: Callable[..., A],
+    options: Options,
+    to_lines: Callable[[Any], bytes] = bytes,
+) -> list[A]:
+    """`answer(output_layer, lines, options)` for blocks of lines or of texts, in order."""
+    output, hidden = classifier._output, classifier._hidden  # once, before there are threads
+    if not isinstance(text, bytes | list | tuple):
+        text, to_lines = to_lines(text), bytes
+
+    def run(block: Any) -> A:
+        try:
+            lines = to_lines(block)
+        except (TypeError, ValueError):
+            to_lines(text)  # whose error has the number of the text among all
+            raise
+        return answer(output, hidden.lines(lines), options)
+    return map_blocks(run, _blocks(text))
 
 
 def _blocks(text: bytes | list[Any] | tuple[Any, ...]) -> list[Any]:

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax.embeddings.classifier import Classifier
-from ffjax.embeddings.output_layer import Options, label_number
+from ffjax.embeddings.classifier import Classifier, over_blocks
+from ffjax.embeddings.output_layer import Options, OutputLayer, label_number, lists_of
 from ffjax.functional.classify import Labels
 from ffjax.strings.text import as_lines, null_mask
 
@@ -14,6 +14,7 @@ class Settings(NamedTuple):
     """What to answer for each document: labels by `options`, or the score of `label`."""
 
     classifier: Classifier
+    label_names: list[str]
     options: Options
     has_lists: bool = False
     label: str | None = None
@@ -32,15 +33,17 @@ class Settings(NamedTuple):
         """The settings for the arguments of a user, which are checked."""
         numbers = classifier.numbers
         if label is not None:
-            label = classifier.label_table[label_number(numbers, label, "label")]
+            label_number(numbers, label, "label")
             defaults = {"k": 1, "threshold": 0.0, "restrict": None, "renormalize": False}
             values = {"k": k, "threshold": threshold, "min_score": None, **options}
             for name, value in values.items():
                 if value != defaults.get(name):
                     expected = "no such option for the score of one label"
                     raise ValueError(f"`{name}`: expected {expected}, got {value!r}. Leave it out.")
+            options = {"restrict": [label]}
+        label_names = classifier.label_table.replace_invalid().strings
         chosen = Options.of(numbers, k, threshold, **options)
-        return cls(classifier, chosen, k != 1, label, lowercase)
+        return cls(classifier, label_names, chosen, k != 1, label, lowercase)
 
     @property
     def names(self) -> list[str]:
@@ -60,11 +63,13 @@ class Settings(NamedTuple):
         elif self.lowercase:
             texts = as_lines(texts.split(b"\n")[:-1], lowercase=True)
         if self.label is not None:
-            scores: Any = self.classifier.score_lines(texts, self.label).tolist()
+            scores: Any = self._scores(texts).tolist()
             if nulls is not None:
                 scores = [None if null else x for null, x in zip(nulls, scores, strict=True)]
             return {"score": scores}
-        names, scores = self.classifier.named(self._labels(texts, nulls))
+        answers = self._labels(texts, nulls)
+        names = [self.label_names[i] for i in answers.ids.ravel().tolist()]
+        names, scores = lists_of(names, answers)
         if self.has_lists:
             return {"labels": names, "scores": [row.tolist() for row in scores]}
         label = [row[0] if row else None for row in names]
@@ -76,9 +81,8 @@ class Settings(NamedTuple):
 
         lines, nulls = as_lines(texts, self.lowercase, newline=" "), null_mask(texts)
         if self.label is not None:
-            return [pa.array(self.classifier.score_lines(lines, self.label), mask=nulls)]
-        names = self.classifier.label_table.replace_invalid(distinct=True).strings
-        names = pa.array(names, pa.string())
+            return [pa.array(self._scores(lines), mask=nulls)]
+        names = pa.array(self.label_names, pa.string())
         scores, ids, counts = self._labels(lines, nulls)
         if not self.has_lists:
             missing = counts == 0
@@ -89,9 +93,15 @@ class Settings(NamedTuple):
         labels, scores = names.take(pa.array(ids[is_answer])), pa.array(scores[is_answer])
         return [pa.ListArray.from_arrays(offsets, flat) for flat in (labels, scores)]
 
+    def _scores(self, lines: bytes) -> np.ndarray:
+        """The scores of the one label, float32 `[n]`."""
+        blocks = over_blocks(self.classifier, lines, OutputLayer.all_scores, self.options)
+        return np.concatenate(blocks)[:, 0]
+
     def _labels(self, lines: bytes, nulls: np.ndarray | None) -> Labels:
         """The labels of lines; nulls have none."""
-        answers = self.classifier.label_lines(lines, self.options)
+        blocks = over_blocks(self.classifier, lines, OutputLayer.labels, self.options)
+        answers = Labels(*map(np.concatenate, zip(*blocks, strict=True)))
         if nulls is None:
             return answers
         return answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))

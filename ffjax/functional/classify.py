@@ -73,8 +73,8 @@ def classify(
     gradients are those of the logistic function.
 
     Words of more than 1024 bytes have n-grams only of these first bytes, so that their scores
-    differ from those of `predict`, which takes all. Words are found in the vocabulary only up to
-    the length of its longest word, at most 256 bytes.
+    differ from those of `predict`, which takes all: a paragraph of Chinese or Thai without spaces
+    is one word. Words and labels of more than 256 bytes are unknown.
 
     Args:
         classifier: the classifier, in memory.
@@ -158,7 +158,7 @@ def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> 
     """The mean of the rows of each line, `[n_lines, dims]`, and how many; compiled code."""
     tokens = tokenize(text, n_words)
     storage, vocab = classifier.embeddings.storage, classifier.embeddings.vocab
-    width = min(max(storage.width, 16), 256)
+    width = classifier.width
     padded = jnp.pad(text, (0, width))
     data = gather_bytes(padded, tokens.starts, width)
     strings = Strings(data, jnp.where(tokens.lengths <= width, tokens.lengths, -1))
@@ -182,7 +182,7 @@ def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> 
         return jax.ops.segment_sum(values, lines, n_lines, indices_are_sorted=False)
 
     totals, n_rows = add(rows) + end_row, add(counts) + end_count
-    if classifier.word_ngrams > 1 and classifier.n_buckets:
+    if classifier.word_ngrams > 1 and len(classifier.ngram_rows or ()):
         words = Words(padded, tokens.starts, tokens.lengths)
         sums, n = _word_ngram_sums(classifier, words, lines, n_lines)
         totals, n_rows = totals + sums, n_rows + n

@@ -14,6 +14,7 @@ import pytest
 import ffjax
 from ffjax.embeddings import classify_file as module
 from tests.embeddings.classifiers import HOSTILE, sentences
+from tests.formats.fasttext.files import SUPERVISED, model
 
 TEXTS = [*HOSTILE, *(text for _, text in sentences(60, 5)), "two\nlines", "lone \ud800"]
 
@@ -117,6 +118,23 @@ def test_json_gets_two_fields(classifier, tmp_path, small_blocks, k):
         np.testing.assert_allclose(answer["score" if k == 1 else "scores"], scores, atol=1e-6)
     for answer in answers[-2:]:
         assert (answer["label"] is None) if k == 1 else (answer["labels"] == [])
+
+
+def test_labels_may_be_any_bytes(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    labels = [b"__label__\xe9", b"__label__\xea", "__label__y"]
+    options = {"kind": SUPERVISED, "loss": 4, "dims": 4, "labels": labels}
+    (tmp_path / "model.bin").write_bytes(model(["tea"], **options))
+    classifier, expected = ffjax.load_classifier(tmp_path / "model.bin"), ["__label__\ufffd"] * 2
+    ffjax.classify_file(classifier, io.BytesIO(b"tea\n"), tmp_path / "out.txt", k=3)
+    text = (tmp_path / "out.txt").read_text("utf-8")
+    rows = io.BytesIO(b'{"text": "tea"}')
+    ffjax.classify_file(classifier, rows, tmp_path / "out.jsonl", k=3, format="json")
+    row = json.loads((tmp_path / "out.jsonl").read_text("utf-8"))
+    ffjax.classify_file(classifier, pa.table({"text": ["tea"]}), tmp_path / "out.parquet", k=3)
+    (column,) = pq.read_table(tmp_path / "out.parquet")["labels"].to_pylist()
+    for names in (text.split()[::2], row["labels"], column):
+        assert sorted(names) == sorted([*expected, "__label__y"])
 
 
 def test_parquet_and_arrow_get_two_columns(classifier, tmp_path, small_blocks):

@@ -5,7 +5,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings import classifier, hidden_layer, input_rows
-from ffjax.embeddings.output_layer import Options
+from ffjax.embeddings.output_layer import Options, OutputLayer
 from ffjax.kernels.label_scores import SHIFT, LabelTree
 from ffjax.kernels.label_scores_numpy import label_scores_numpy
 from ffjax.kernels.ngrams_numpy import mark_words
@@ -80,7 +80,7 @@ def test_the_number_of_threads_is_read_when_lines_are(classifiers, texts, n, mon
         classifier, "line_bounds", lambda _, size: calls.append(size) or [0, len(text)]
     )
     monkeypatch.setenv("FFJAX_NUM_THREADS", str(n))
-    ours.score_lines(text, ours.labels[0])
+    classifier.over_blocks(ours, text, OutputLayer.all_scores, Options.of(ours.numbers))
     assert calls == [-(-len(text) // n)]
 
 

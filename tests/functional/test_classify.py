@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax._internal.pytree import replace
 from ffjax.functional.classify import hidden_vectors
 from ffjax.kernels.label_scores import HIERARCHICAL, LabelTree, label_scores
 from ffjax.kernels.word_ngrams import remainder_64
 from tests.builders import cases
 from tests.embeddings.classifiers import HOSTILE, sentences
+from tests.formats.fasttext.files import SUPERVISED, model, quiet_fasttext, write
 
 # Words of more than 1,024 bytes have fewer n-grams in compiled code.
 TEXTS = [text for text in HOSTILE if len(text.encode()) <= 1024]
@@ -57,6 +59,29 @@ def test_answers_of_lid_are_those_of_the_host(lid_model):
     classifier = ffjax.load_classifier(lid_model)
     expected = on_host(classifier, TEXTS, 1, 0.0)
     check(ffjax.classify(classifier, "\n".join(TEXTS).encode()), expected)
+
+
+def test_long_labels_with_a_prefix_of_their_own_are_found(tmp_path):
+    labels = ["kind-of-tea-that-is-green", "kind-of-tea-that-is-black"]
+    settings = {"kind": SUPERVISED, "loss": 3, "dims": 4, "word_ngrams": 2}
+    path = write(tmp_path, "model.bin", model(["a", "</s>"], labels=labels, **settings))
+    classifier = ffjax.load_classifier(path)
+    texts = [f"a {labels[1]} a", "a a", labels[0]]
+    expected = classifier.probabilities(texts)
+    scores = ffjax.classify(classifier, "\n".join(texts).encode(), k=2).scores
+    np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), rtol=1e-5)
+
+
+def test_pruning_may_leave_no_ngrams(classifiers, tmp_path):
+    embeddings = ffjax.load_classifier(classifiers / "softmax-pruned-bigrams").embeddings
+    none = {"word_ngrams": None, "word_ngram_buckets": np.zeros(0, np.int32)}
+    embeddings = embeddings.replace(training=replace(embeddings.training, **none))
+    ffjax.write_fasttext(tmp_path / "model.ftz", embeddings)
+    classifier = ffjax.load_classifier(tmp_path / "model.ftz")
+    expected = quiet_fasttext().load_model(str(tmp_path / "model.ftz")).predict("abc иии")[1]
+    np.testing.assert_allclose(classifier.predict("abc иии")[1], expected, atol=1e-6)
+    compiled = ffjax.classify(classifier, "abc иии".encode())
+    np.testing.assert_allclose(compiled.scores[0], expected, atol=1e-6)
 
 
 def test_packed_texts_restricted_labels_and_traced_thresholds(classifiers):
