@@ -15,23 +15,26 @@ MAGICS = {
 }
 _ZIP = rb"PK(\x03\x04|\x05\x06)"
 _PROGRAMS = {"gzip": "zcat", "bzip2": "bzcat", "xz": "xzcat", "zstd": "zstdcat", "zip": "unzip -p"}
-_MODELS = {"a fastText model": rb"\xba\x16\x4f\x2f", "a finalfusion file": rb"FiFu\x00\x00\x00\x00"}
-# The first page of a column, or the footer, begins with a field of type i32.
-_PARQUET = rb"PAR1\x15"
+# What is not text: how it begins, and what to do, by default what the caller says.
+_OTHERS = {
+    # The first page of a column, or the footer, begins with a field of type i32.
+    "a Parquet file": (rb"PAR1\x15", "`ffjax classify -f parquet` reads it."),
+    "an Arrow file": (rb"ARROW1\x00\x00", "Save it as Parquet, which `ffjax classify` reads."),
+    "an Arrow stream": (rb"\xff\xff\xff\xff", "Save it as Parquet, which `ffjax classify` reads."),
+    "UTF-16": (rb"\xff\xfe|\xfe\xff", "Convert it, as in `iconv -f UTF-16 -t UTF-8 FILE`."),
+    "a fastText model": (rb"\xba\x16\x4f\x2f", None),
+    "a finalfusion file": (rb"FiFu\x00\x00\x00\x00", None),
+    "a NumPy file": (rb"\x93NUMPY", None),
+}
 
 
 def check_text(data: bytes, file: Any = None, model_hint: str | None = None) -> None:
     """Checks by its head that a file is text, which may contain any stray byte further on."""
-    expected = "text"
     for kind, magic in (MAGICS | {"zip": _ZIP}).items():
         if re.match(magic, data):
-            pipe = f"`{_PROGRAMS[kind]} FILE | ffjax classify MODEL -`"
-            hint = f"Decompress it first; commands also read a pipe, as in {pipe}."
+            hint = f"Decompress it first, as in `{_PROGRAMS[kind]} FILE | ffjax ... -`."
             got = f"a file compressed by {kind}"
-            raise FormatError(file, expected=expected, got=got, hint=hint)
-    if re.match(_PARQUET, data):
-        hint = "`ffjax classify -f parquet` reads it."
-        raise FormatError(file, expected=expected, got="a Parquet file", hint=hint)
-    for got, magic in _MODELS.items():
+            raise FormatError(file, expected="text", got=got, hint=hint)
+    for got, (magic, hint) in _OTHERS.items():
         if re.match(magic, data):
-            raise FormatError(file, expected=expected, got=got, hint=model_hint)
+            raise FormatError(file, expected="text", got=got, hint=hint or model_hint)

@@ -4,11 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 import ffjax
 from ffjax._internal.atomic_write import open_output, output_folder
+from ffjax._internal.text_check import check_text
 from ffjax.cli.messages import BadInput, say, translated
 from ffjax.cli.options import Source, Target
 from ffjax.cli.output import Progress, working
@@ -252,7 +253,11 @@ def open_text(file: str) -> TextIO:
     if file == "-":
         return sys.stdin
     # Bytes that are not UTF-8 pass through: words of some models contain them.
-    return open(file, encoding="utf-8", errors="surrogateescape")
+    with ExitStack() as stack:
+        stream = stack.enter_context(open(file, encoding="utf-8", errors="surrogateescape"))
+        check_text(stream.buffer.peek(), file)  # type: ignore[attr-defined]
+        stack.pop_all()
+    return stream
 
 
 def lines(stream: TextIO) -> Iterator[tuple[int, str]]:

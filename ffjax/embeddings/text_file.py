@@ -110,18 +110,17 @@ def blocks(file: Any, size: int = _READ_BYTES, path: Any = None) -> Iterator[byt
     Examples:
         >>> import io
         >>> list(blocks(io.BytesIO(b"ab\ncdefg\nh"), 4))
-        [b'ab\n', b'cdefg\n', b'h']
+        [b'ab\n', b'cdefg\nh']
     """
     chunks: list[bytes] = []
-    is_first = True
-    while data := file.read(size):
-        if is_first:
-            check_text(data, path)
-            is_first = False
-        end = data.rfind(b"\n") + 1
+    data = file.read(size)
+    check_text(data, path)
+    while data:
+        following = file.read(size)
+        # A last line without a line feed belongs to the last block.
+        end = data.rfind(b"\n") + 1 if following else len(data)
         if end:
             yield b"".join([*chunks, data[:end]])
             chunks = []
         chunks.append(data[end:])
-    if last := b"".join(chunks):
-        yield last
+        data = following

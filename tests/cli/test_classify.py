@@ -4,7 +4,10 @@ import gzip
 import json
 import sys
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 
 import ffjax
 from tests.formats.fasttext.files import model as words_model
@@ -75,10 +78,31 @@ def test_compressed_text_is_not_labelled(ff, model, tmp_path):
     for arguments in (*commands, ("search", path, "abc")):
         result = ff(*arguments)
         assert (result.status, result.out) == (2, "") and result.err.startswith(expected)
-        assert "`zcat FILE | ffjax classify MODEL -`" in result.err
+        assert "`zcat FILE | ffjax ... -`" in result.err
     result = ff("classify", model, model)
     assert result.status == 2 and f"{model}: expected text, got a fastText model" in result.err
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["an Arrow file", "an Arrow stream", "UTF-16", "a NumPy file"])
+def test_what_is_not_text_is_not_labelled(ff, model, tmp_path, name):
+    table = pa.table({"text": ["abc"]})
+    if name == "an Arrow file":
+        feather.write_feather(table, tmp_path / "a")
+    elif name == "an Arrow stream":
+        with pa.ipc.new_stream(tmp_path / "a", table.schema) as stream:
+            stream.write_table(table)
+    elif name == "UTF-16":
+        (tmp_path / "a").write_text("abc\n", "utf-16")
+    else:
+        np.save(tmp_path / "a", np.zeros(2))
+        (tmp_path / "a.npy").rename(tmp_path / "a")
+    out = tmp_path / "out.npy"
+    commands = [("classify", model, tmp_path / "a", "-o", out)]
+    for arguments in (*commands, ("embed", "demo", tmp_path / "a", "-o", out)):
+        result = ff(*arguments)
+        assert result.status == 2 and f"a: expected text, got {name}" in result.err
+        assert not out.exists()
 
 
 def test_the_output_has_the_format_of_its_name(ff, model, tmp_path):

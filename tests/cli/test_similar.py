@@ -1,5 +1,6 @@
 """`ffjax similar`: the answers of `ffp-similar`, in the form that fits where they go."""
 
+import gzip
 import json
 
 import numpy as np
@@ -294,3 +295,15 @@ def test_unknown_words_that_are_known_in_lower_case(ff):
     result = ff("similar", "demo", "Berlin", "berlin", "Berlinn", "-k", 1)
     assert result.status == 0 and len(result.rows) == 3
     assert result.err == "ffjax: Berlin is unknown, but berlin is a word.\n"
+
+
+@pytest.mark.parametrize("command", ["similar", "select"])
+def test_queries_that_are_not_text_are_an_error(ff, tmp_path, command):
+    path, out = tmp_path / "words", tmp_path / "out.fifu"
+    options = {"similar": ("--input", path), "select": ("--words", path, out)}[command]
+    path.write_bytes(gzip.compress(b"tea\n"))
+    result = ff(command, "demo", *options)
+    assert result.status == 2 and "words: expected text, got a file compressed by" in result.err
+    path.write_text("tea\n", "utf-16")
+    result = ff(command, "demo", *options)
+    assert result.status == 2 and "words: expected text, got UTF-16. Convert it" in result.err

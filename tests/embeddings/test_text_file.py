@@ -43,6 +43,11 @@ def test_streams_and_empty_texts(tmp_path):
     assert ffjax.embed_file(emb, io.BytesIO(TEXT), str(tmp_path / "some.npy")) == 5
 
 
+def test_a_last_line_without_a_line_feed_is_no_block_by_itself(tmp_path):
+    # Warnings are errors here, and one is due for a block whose lines are all unknown.
+    ffjax.embed_file(embeddings(), io.BytesIO(b"Paris\nBerlin\n12345"), tmp_path / "some.npy")
+
+
 def test_static_models(tmp_path):
     model = small(normalize=True)
     assert ffjax.embed_file(model, io.BytesIO(TEXT), tmp_path / "vectors.npy") == 5
