@@ -13,7 +13,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from ffjax._internal.arguments import check_instance
 from ffjax._internal.atomic_write import open_output
@@ -25,11 +28,14 @@ from ffjax._internal.warn import warn_user
 from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.document_labels import Settings
 from ffjax.embeddings.text_file import blocks
+from ffjax.kernels.tokenize import LINE_FEED
 
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 _ENDINGS = {"text": ".txt or .jsonl", "json": ".jsonl", "parquet": ".parquet"}
 _READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
+# Answers in memory at a time. A line, however short, takes the memory of eight more.
+_ANSWERS, _LINE_ANSWERS = 1 << 20, 8
 
 
 def classify_file(
@@ -123,13 +129,15 @@ def classify_file(
             return _write_tables(settings, batches, schema, out, column, report)
         file = stack.enter_context(open(source, "rb")) if is_path else source
         out = stack.enter_context(open_output(target))
-        n, unread = 0, []
-        for block in blocks(file, _READ_BYTES, source if is_path else None):
+        n, n_unread, first_unread = 0, 0, 0
+        most = max(1, _ANSWERS // (_LINE_ANSWERS + settings.options.k))
+        for block in _few_lines(blocks(file, _READ_BYTES, source if is_path else None), most):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
                 rows, numbers = _json_rows(settings, lines, column, n)
                 answers = list(map(to_json, rows))
-                unread += numbers
+                n_unread += len(numbers)
+                first_unread = first_unread or min(numbers, default=0)
             elif target_format == "json":
                 answers = list(map(to_json, _rows(settings.fields(lines))))
             else:
@@ -137,9 +145,9 @@ def classify_file(
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
             n += len(answers)
             report(len(block), len(answers))
-    if unread:
+    if n_unread:
         lines = f"lines without a JSON object that has text in {column!r} have no label"
-        warn_user(f"{lines}: {len(unread)}, the first of which is line {unread[0]}")
+        warn_user(f"{lines}: {n_unread}, the first of which is line {first_unread}")
     return n
 
 
@@ -156,6 +164,14 @@ def _by_ending(file: Any) -> str | None:
         return None
     suffix = os.path.splitext(os.fsdecode(file))[1].lower()
     return "text" if suffix == ".txt" else _SUFFIXES.get(suffix)
+
+
+def _few_lines(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """Blocks of lines as blocks of at most so many lines."""
+    for block in blocks:
+        feeds = np.flatnonzero(np.frombuffer(block, np.uint8) == LINE_FEED)
+        bounds = [0, *(feeds[most - 1 :: most] + 1).tolist(), len(block)]
+        yield from (block[i:j] for i, j in pairwise(bounds) if i < j)
 
 
 def _rows(fields: dict[str, list[Any]]) -> list[dict[str, Any]]:

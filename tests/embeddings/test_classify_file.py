@@ -51,6 +51,18 @@ def test_each_line_has_a_line(classifier, tmp_path, small_blocks):
         np.testing.assert_allclose(list(map(float, fields[1::2])), scores, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("k", "most"), [(1, 11), (12, 5)])
+def test_few_answers_are_in_memory_however_short_lines_are(
+    classifier, tmp_path, monkeypatch, k, most
+):
+    monkeypatch.setattr(module, "_ANSWERS", 100)
+    steps = []
+    source, target = io.BytesIO(b"\n" * 40 + b"abc"), tmp_path / "out"
+    ffjax.classify_file(classifier, source, target, k=k, progress=lambda *step: steps.append(step))
+    assert max(n for _, n in steps) == most and np.sum(steps, axis=0).tolist() == [43, 41]
+    assert target.read_text().count("\n") == 41
+
+
 def test_scores_of_one_label_and_json_for_text(classifier, tmp_path):
     source = b"abc\n\nxyz"
     ffjax.classify_file(classifier, io.BytesIO(source), tmp_path / "scores", label="l3")
