@@ -76,7 +76,7 @@ _OPTIONS = {
     "prune": "n:--rows",
     "reduce_dims": "dims center",
     "quantize": f"method subquantizers {_TRAINING}",
-    "classify_file": f"{_CHOICES} format source:FILE target:--output",
+    "classify_file": f"{_CHOICES} format target_format:--json source:FILE target:--output",
     "evaluate": "path:FILE",
     "explore": "projection title limit:--words neighbors:-k key:--seed path:--output",
     "neighbours": "metric path:--output k:-k",

@@ -113,7 +113,8 @@ def classify(
     with files.task("Classifying", file, "classify_file", size, unit=unit) as bar:
         choices: Any = {"column": column, "lowercase": lowercase, "format": format}
         choices |= {"k": k, "threshold": threshold, "label": score}
-        choices["restrict"] = restrict and [name.strip() for name in restrict.split(",")]
+        if restrict is not None:
+            choices["restrict"] = [name.strip() for name in restrict.split(",")]
         choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
         n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)

@@ -32,7 +32,7 @@ from ffjax.kernels.tokenize import LINE_FEED
 
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
-_ENDINGS = {"text": ".txt or .jsonl", "json": ".jsonl", "parquet": ".parquet"}
+_ENDINGS = {None: ".txt or .jsonl", "text": ".txt", "json": ".jsonl", "parquet": ".parquet"}
 _READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
 # Answers in memory at a time. A line, however short, takes the memory of eight more.
 _ANSWERS, _LINE_ANSWERS = 1 << 20, 8
@@ -104,7 +104,7 @@ def classify_file(
     format = format_of(source) if format is None else format
     if is_arrow and format != "parquet":
         raise ValueError(f"`format`: expected None or 'parquet' for Arrow, got {format!r}.")
-    ending = _by_ending(target)
+    ending, expected = _by_ending(target), target_format if format == "text" else format
     if target_format is None:
         target_format = "json" if (format, ending) == ("text", "json") else format
     pair = format, target_format
@@ -115,8 +115,8 @@ def classify_file(
         )
     if ending not in (None, target_format):
         raise ValueError(
-            f"`target`: expected a name that ends with {_ENDINGS[format]}, since the output has "
-            f"the format of the input (text, JSON Lines or Parquet), got {os.fspath(target)!r}."
+            f"`target`: expected a name that ends with {_ENDINGS[expected]}, since the output has "
+            f"the format of the input, or that of `target_format`, got {os.fspath(target)!r}."
         )
     if format == "text" and column != "text":
         raise ValueError(f"`column`: expected none for text, got {column!r}. Leave it out.")

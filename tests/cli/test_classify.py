@@ -112,6 +112,9 @@ def test_the_output_has_the_format_of_its_name(ff, model, tmp_path):
     assert json.loads(out.read_text()).keys() == {"label", "score"}
     result = ff("classify", model, tmp_path / "a.txt", "-o", tmp_path / "a.parquet")
     assert result.status == 2 and "`--output`: expected a name that ends with .txt" in result.err
+    result = ff("classify", model, tmp_path / "a.txt", "-o", tmp_path / "b.txt", "--json")
+    assert "a name that ends with .jsonl, since the output has" in result.err
+    assert "of `--json`" in result.err
     result = ff("classify", model, "a.parquet", "-o", tmp_path / "b.parquet", "--json")
     assert result.status == 2 and "expected no --json for Parquet" in result.err
 
@@ -146,6 +149,8 @@ def test_help_says_what_is_read(ff):
 def test_mistakes_are_named(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
+    assert result.status == 2 and "`--restrict`: expected a label of the class" in result.err
+    result = ff("classify", model, tmp_path / "text", "--restrict", "")
     assert result.status == 2 and "`--restrict`: expected a label of the class" in result.err
     result = ff("classify", model, tmp_path / "text", "--score", "klingon")
     assert result.status == 2 and "`--score`: expected a label of the class" in result.err

@@ -203,13 +203,14 @@ def test_outputs_have_the_format_that_their_name_says(classifier, tmp_path):
     table, text, rows = pa.table({"text": ["a"]}), io.BytesIO(b"a"), io.BytesIO(b'{"text": "a"}')
     for source, name, endings, options in (
         (text, "new.parquet", ".txt or .jsonl", {}),
-        (text, "new.txt", ".txt or .jsonl", {"target_format": "json"}),
+        (text, "new.txt", ".jsonl", {"target_format": "json"}),
+        (text, "new.jsonl", ".txt", {"target_format": "text"}),
         (rows, "new.parquet", ".jsonl", {"format": "json"}),
         (rows, b"new.txt", ".jsonl", {"format": "json"}),
         (table, "new.jsonl", ".parquet", {}),
         (table, "new.txt", ".parquet", {}),
     ):
-        message = f"`target`: expected a name that ends with {endings}, since the output has the f"
+        message = f"`target`: expected a name that ends with {endings}, since the output has"
         with pytest.raises(ValueError, match=message):
             ffjax.classify_file(classifier, source, name, **options)
 
