@@ -70,10 +70,10 @@ def value(*, static: tuple[str, ...] = (), init: bool = True) -> Callable[[type[
 
         def frozen(self: T, name: str, new: Any = None) -> None:
             # The error that `dataclass` raises does not say what to do instead.
-            raise dataclasses.FrozenInstanceError(
-                f"`{name}`: {cls.__name__} is immutable, got an assignment. Make a changed copy "
-                f"instead, as in `value = value.replace({name}=...)`, or a new {cls.__name__}."
-            )
+            copy = f"a changed copy, as in `value = value.replace({name}=...)`"
+            instead = copy if hasattr(cls, "replace") else f"a new {cls.__name__}"
+            message = f"`{name}`: {cls.__name__} is immutable, got an assignment. Make {instead}."
+            raise dataclasses.FrozenInstanceError(message)
 
         def __getstate__(self: T) -> dict[str, Any]:
             # Caches of the host lie next to the fields; a copy or a pickle makes its own.
