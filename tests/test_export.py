@@ -60,6 +60,12 @@ def test_values_come_back_as_results():
     assert np.asarray(answer.storage).tolist() == [[2, 2]] * 3
 
 
+def test_labels_come_back_as_results():
+    program = export.export(jax.jit(lambda x: ffjax.Labels(x, x, x)))(jnp.zeros(1))
+    answer = export.deserialize(program.serialize()).call(jnp.ones(1))
+    assert isinstance(answer, ffjax.Labels) and answer.counts.tolist() == [1]
+
+
 def test_rows_that_are_divided_name_the_way_out():
     mesh = jax.make_mesh((jax.device_count(),), ("rows",))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array, export, lax
 from jaxtyping import Float32, Int32
 
 from ffjax._internal.arguments import array_of, real_number, whole_number
@@ -51,6 +51,9 @@ class Labels(NamedTuple):
     scores: Float32[AnyArray, "n k"]
     ids: Int32[AnyArray, "n k"]
     counts: Int32[AnyArray, " n"]
+
+
+export.register_namedtuple_serialization(Labels, serialized_name="ffjax.Labels")
 
 
 def classify(
