@@ -7,6 +7,7 @@ of summation.
 import numpy as np
 
 import ffjax
+from ffjax.kernels.top_k.rows import COS_MUL
 
 
 def integers(seed, *shape, largest=2):
@@ -17,12 +18,19 @@ def normals(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+def cosines(matrix, queries):
+    lengths = np.linalg.norm(queries, axis=-1)[..., None] * np.linalg.norm(matrix, axis=1)
+    return np.clip(queries @ matrix.T / np.where(lengths == 0, 1, lengths), -1, 1)
+
+
 def reference(matrix, queries, k, *, allowed=None, exclude=None, metric="dot"):
+    """With the metric `COS_MUL`, queries are the vectors of a, b and c, `[3, batch, dims]`."""
     matrix, queries = np.asarray(matrix, np.float64), np.asarray(queries, np.float64)
-    scores = queries @ matrix.T
-    if metric != "dot":
-        lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None]
-        scores = np.clip(scores / np.where(lengths == 0, 1, lengths), -1, 1)
+    if metric == COS_MUL:
+        a, b, c = (1 + cosines(matrix, queries)) / 2
+        scores = b * c / (a + 1e-6)
+    else:
+        scores = queries @ matrix.T if metric == "dot" else cosines(matrix, queries)
     if allowed is not None:
         mask = np.zeros(len(matrix), bool)
         mask[allowed] = True
@@ -46,8 +54,8 @@ def reference(matrix, queries, k, *, allowed=None, exclude=None, metric="dot"):
     return best, rows
 
 
-def agree(found, expected, *, atol=0.0):
+def agree(found, expected, *, atol=0.0, rtol=0.0):
     scores, rows = (found.scores, found.rows) if isinstance(found, ffjax.TopK) else found
     assert scores.dtype == np.float32 and rows.dtype == np.int32
     assert np.asarray(rows).tolist() == expected[1].tolist()
-    np.testing.assert_allclose(scores, expected[0], rtol=0, atol=atol)
+    np.testing.assert_allclose(scores, expected[0], rtol=rtol, atol=atol)
