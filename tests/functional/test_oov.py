@@ -1,6 +1,8 @@
 """Unknown words of a batch: any number of them, anywhere, under every transformation."""
 
+from functools import partial
 from itertools import product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,26 +60,31 @@ def test_blocks_of_words_of_all_lengths(kinds):
 @pytest.mark.parametrize("kind", builders.cases(["fasttext"], exhaustive=["explicit"]))
 def test_means(kind):
     emb = builders.embeddings(kind)
-    packed = ffjax.pack(words_of_all_lengths(N_WORDS))
-    expected = ffjax.lookup(emb, ffjax.encode(emb.vocab, packed), unnormalize=True)
-    vectors, _ = ffjax.embed(emb, packed, unnormalize=True)
-    np.testing.assert_allclose(vectors, expected, atol=2e-6)
+    words, matrix = words_of_all_lengths(N_WORDS), np.asarray(emb.storage)
+    norms, zeros = np.asarray(emb.norms), np.zeros(emb.dims, np.float32)
+
+    def vector(ids: int | list[int] | None) -> np.ndarray:
+        if isinstance(ids, int):
+            return matrix[ids] * norms[ids]
+        return matrix[ids].mean(0) if ids else zeros
+
+    expected = np.stack([vector(emb.vocab.idx(word)) for word in words])
+    vectors, _ = ffjax.embed(emb, ffjax.pack(words), unnormalize=True)
+    np.testing.assert_allclose(vectors[: len(words)], expected, atol=2e-6)
 
 
 def test_more_words_than_16_bits_can_number():
     emb = builders.embeddings("fasttext")
-    few = words_of_all_lengths(100)
-    packed = ffjax.pack(few)
-    repeats = (1 << 16) // len(few) + 2
-    some = ffjax.pack(few, count=len(few))
-    many = ffjax.Strings(np.tile(some.bytes, (repeats, 1)), np.tile(some.lengths, repeats))
+    words = words_of_all_lengths(100)
+    repeats = (1 << 16) // len(words) + 2
+    packed = ffjax.pack(words, count=len(words))
+    many = ffjax.Strings(np.tile(packed.bytes, (repeats, 1)), np.tile(packed.lengths, repeats))
     assert len(many) > 1 << 16
-    expected, expected_found = ffjax.embed(emb, packed)
-    vectors, found = ffjax.embed(emb, many)
-    for start in range(0, len(many), len(few)):
-        repeat = slice(start, start + len(few))
-        np.testing.assert_allclose(vectors[repeat], expected[: len(few)], atol=1e-6)
-        np.testing.assert_array_equal(found[repeat], expected_found[: len(few)])
+    expected, exist = one_by_one(emb, words)
+    vectors, found = (np.asarray(x) for x in ffjax.embed(emb, many))
+    vectors, found = vectors.reshape(repeats, *expected.shape), found.reshape(repeats, -1)
+    np.testing.assert_allclose(vectors, np.tile(expected, (repeats, 1, 1)), atol=1e-6)
+    assert (found == exist).all()
 
 
 def test_known_words_alone_read_no_ngrams():
@@ -87,13 +94,12 @@ def test_known_words_alone_read_no_ngrams():
     np.testing.assert_array_equal(vectors, emb.storage.matrix[: emb.n_words])
 
 
-def scaled(
-    emb: ffjax.Embeddings, strings: ffjax.Strings, weights: jax.Array, by_lookup: bool
-) -> jax.Array:
+@partial(jax.jit, static_argnames="by_lookup")
+@partial(jax.grad, allow_int=True)
+def gradient(emb: ffjax.Embeddings, strings: Any, weights: jax.Array, by_lookup: bool = False):
+    """Of the sum of weighted sines of words' vectors, so that each number counts."""
     if by_lookup:
-        vectors = functional._lookup(
-            emb.storage, None, functional._encode(emb.vocab, strings), False
-        )
+        vectors = functional._lookup(emb.storage, None, strings, False)
     else:
         vectors = ffjax.embed(emb, strings)[0]
     return (jnp.sin(vectors) * weights).sum()
@@ -109,13 +115,10 @@ def test_gradients_are_those_of_the_plain_program(storage):
     weights = jnp.asarray(
         np.random.default_rng(2).standard_normal((len(packed), emb.dims)), jnp.float32
     )
-    gradients = [
-        jax.jit(jax.grad(scaled, allow_int=True), static_argnums=3)(
-            emb, packed, weights, by_lookup
-        ).storage
-        for by_lookup in (False, True)
-    ]
-    for ours, plain in zip(*map(jax.tree.leaves, gradients), strict=True):
+    rows = functional._encode(emb.vocab, packed)
+    result = gradient(emb, packed, weights).storage
+    expected = gradient(emb, rows, weights, by_lookup=True).storage
+    for ours, plain in zip(*map(jax.tree.leaves, (result, expected)), strict=True):
         assert ours.dtype == plain.dtype
         if ours.dtype != jax.dtypes.float0:
             np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-4)  # sums of 1,200 words
@@ -124,17 +127,18 @@ def test_gradients_are_those_of_the_plain_program(storage):
 def test_gradients_equal_finite_differences():
     emb = builders.embeddings("fasttext")
     packed = ffjax.pack(["teacup", "Berlin", "", "berlinify"])
-    weights = jnp.asarray(
-        np.random.default_rng(1).standard_normal((len(packed), emb.dims)), jnp.float32
+    weights, direction = (
+        np.random.default_rng(seed).standard_normal((n, emb.dims)).astype(np.float32)
+        for seed, n in ((1, len(packed)), (2, len(emb.storage)))
     )
-    matrix = emb.storage.matrix
-    direction = jnp.asarray(np.random.default_rng(2).standard_normal(matrix.shape), jnp.float32)
+    matrix = np.asarray(emb.storage)
 
-    def loss(matrix: jax.Array) -> jax.Array:
-        return scaled(emb.replace(storage=ffjax.NdArray(matrix)), packed, weights, False)
+    def loss(matrix: np.ndarray) -> np.ndarray:
+        vectors, _ = ffjax.embed(emb.replace(storage=ffjax.NdArray(matrix)), packed)
+        return (np.sin(vectors) * weights).sum()
 
-    along = (jax.grad(loss)(matrix) * direction).sum()
-    step = 1e-2
+    along = (np.asarray(gradient(emb, packed, weights).storage.matrix) * direction).sum()
+    step = np.float32(1e-2)
     differences = (loss(matrix + step * direction) - loss(matrix - step * direction)) / (2 * step)
     np.testing.assert_allclose(along, differences, rtol=2e-3)
 
@@ -147,15 +151,19 @@ def test_composed_rows_have_gradients():
         ffjax.ComposedArray(own, words, ngrams, indexer), ffjax.FastTextVocab(words, indexer)
     )
     packed = ffjax.pack(["teapot", "potty"])
-    gradient = jax.grad(
-        lambda emb: ffjax.embed(emb, packed, unnormalize=True)[0].sum(), allow_int=True
-    )(emb).storage
+
+    @jax.jit
+    @partial(jax.grad, allow_int=True)
+    def of_sum(emb: ffjax.Embeddings) -> jax.Array:
+        return ffjax.embed(emb, packed, unnormalize=True)[0].sum()
+
+    slope = of_sum(emb).storage
     used = [emb.vocab.subword_indexer.subword_indices(word) for word in ("teapot", "potty")]
     expected = np.zeros((37, 6), np.float32)
     for ids in used:
         np.add.at(expected, ids, 1 / len(ids))
-    np.testing.assert_allclose(gradient.ngrams.matrix, expected, atol=1e-6)
-    assert not gradient.word_rows.matrix.any()
+    np.testing.assert_allclose(slope.ngrams.matrix, expected, atol=1e-6)
+    assert not np.asarray(slope.word_rows.matrix).any()
 
 
 def test_vmap_over_words():
@@ -172,19 +180,19 @@ def test_vmap_over_words():
 def test_vmap_over_embeddings_and_of_gradients():
     many = [builders.embeddings("fasttext", seed=seed) for seed in range(3)]
     packed = ffjax.pack(["teacup", "Berlin", "", "berlinify"])
-    matrices = jnp.stack([emb.storage.matrix for emb in many])
+    matrices = np.stack([np.asarray(emb.storage) for emb in many])
+    weights = np.ones((len(packed), many[0].dims), np.float32)
 
     def vectors(matrix: jax.Array) -> jax.Array:
         return ffjax.embed(many[0].replace(storage=ffjax.NdArray(matrix)), packed)[0]
 
-    expected = jnp.stack([vectors(matrix) for matrix in matrices])
-    np.testing.assert_allclose(jax.vmap(vectors)(matrices), expected, atol=1e-6)
-    gradient = jax.grad(lambda matrix: jnp.sin(vectors(matrix)).sum())
-    np.testing.assert_allclose(
-        jax.vmap(gradient)(matrices),
-        jnp.stack([gradient(matrix) for matrix in matrices]),
-        atol=1e-6,
-    )
+    def slope(matrix: jax.Array) -> jax.Array:
+        emb = many[0].replace(storage=ffjax.NdArray(matrix))
+        return gradient(emb, packed, weights).storage.matrix
+
+    for function in (vectors, slope):
+        expected = np.stack([function(matrix) for matrix in matrices])
+        np.testing.assert_allclose(jax.vmap(function)(matrices), expected, atol=1e-6)
 
 
 def test_memory_is_that_of_a_block():
