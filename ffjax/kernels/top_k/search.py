@@ -53,15 +53,13 @@ def top_k_rows(
     the rows that are answers.
     """
     k, metric, tiling, recall = plan
-    if row_filter.ids is not None:
-        ids = row_filter.ids
-        listed = of_listed(source, jnp.asarray(ids))
-        listed = listed._replace(n_rows=len(ids) if source.n_rows else 0)
-        row_filter = row_filter.of_listed(source.n_rows)
-        scores, positions = top_k_rows(listed, queries, row_filter, plan)
-        return scores, listed_rows(positions, ids) if listed.n_rows else positions
-    if not queries.shape[0] or not k or not source.n_rows:
+    ids, n_rows = row_filter.ids, source.n_rows
+    if not queries.shape[0] or not k or not n_rows or (ids is not None and not len(ids)):
         return no_answers(queries.shape[0], k)
+    if ids is not None:
+        listed = of_listed(source, jnp.asarray(ids))._replace(n_rows=len(ids))
+        scores, positions = top_k_rows(listed, queries, row_filter.of_listed(n_rows), plan)
+        return scores, listed_rows(positions, ids)
     queries = prepared_queries(source, queries, metric)
 
     def search(tiling: Tiling, queries: Array) -> Answers:

@@ -79,6 +79,8 @@ def test_a_list_of_rows_with_excluded_rows(work):
     expected = reference(matrix, queries, K, allowed=rows, exclude=exclude)
     agree(ffjax.top_k(stored, queries, K, candidates=rows, exclude=exclude), expected)
     agree(compiled(stored, queries, rows, exclude), expected)
+    nothing = reference(matrix, queries, K, allowed=[], exclude=exclude)
+    agree(ffjax.top_k(stored, queries, K, candidates=[], exclude=exclude), nothing)
 
 
 def test_traced_numbers_out_of_range_are_ignored(work):
