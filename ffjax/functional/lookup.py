@@ -84,7 +84,7 @@ def lookup(
 
     Args:
         embeddings: the embeddings. Of a memory-mapped storage, only the rows needed are read, on
-            the host.
+            the host; inside `jit`, all of them are.
         rows: what `encode` returned.
         unnormalize: whether to give the vectors before they were scaled to unit length.
 
@@ -104,7 +104,7 @@ def lookup(
     what = "row numbers, -1 for none"
     rows = Rows(**{k: array_of(f"rows.{k}", x, jnp.integer, what) for k, x in fields.items()})
     storage, norms = embeddings.storage, embeddings.norms if unnormalize else None
-    if storage.is_mapped:
+    if storage.is_mapped and not is_traced(rows):
         storage, rows, norms = _read_needed(storage, rows, norms)
     return _lookup(storage, _lengths(norms), rows, unnormalize)
 
@@ -143,8 +143,8 @@ def embed(
         return vectors.reshape(*batch, vectors.shape[-1]), found.reshape(batch)
     storage, vocab = embeddings.storage, embeddings.vocab
     norms = embeddings.norms if unnormalize else None
-    if storage.is_mapped:
-        if not is_traced(strings) and in_numpy(len(strings), FOUND_WORDS, vocab, strings):
+    if storage.is_mapped and not is_traced(strings):
+        if in_numpy(len(strings), FOUND_WORDS, vocab, strings):
             # `jnp.asarray` would compile a program.
             return jax.device_put(embed_in_numpy(embeddings, strings, unnormalize=unnormalize))
         rows = encode(vocab, strings)

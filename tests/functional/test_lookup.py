@@ -55,6 +55,16 @@ def test_embed_equals_the_definition(kind):
     check_embed(emb, vectors, found, False)
 
 
+def test_a_memory_map_that_a_compiled_function_refers_to(tmp_path):
+    emb = embeddings("simple", "dense")
+    ffjax.write_finalfusion(tmp_path / "x", emb)
+    mapped, strings = ffjax.load_finalfusion(tmp_path / "x", mmap=True), ffjax.pack(QUERIES)
+    check_embed(emb, *jax.jit(lambda strings: ffjax.embed(mapped, strings))(strings), False)
+    rows = ffjax.encode(emb.vocab, strings)
+    vectors = jax.jit(lambda rows: ffjax.lookup(mapped, rows))(rows)
+    check_embed(emb, vectors, rows.found, False)
+
+
 @kinds(("simple", "dense"), ("fasttext", "dense"), ("buckets", "int8"))
 def test_embed_without_normalization_equals_the_definition(kind):
     emb = embeddings(*kind)
