@@ -140,7 +140,7 @@ def _read(tree: dict, longest: int) -> TokenizerFile:
     added_tokens = _field(tree, "added_tokens", list, [])
     added = _added(added_tokens, vocab)
     vocab |= added
-    unknown = vocab.get(model.get("unk_token") or "")
+    unknown = vocab.get(_field(model, "unk_token", str, ""))
     if kind == "Unigram":
         unknown = _field(model, "unk_id", int, None)
     truncation, cutting = None, _field(tree, "truncation", dict, None)
@@ -191,7 +191,7 @@ def _vocab(model: dict, kind: str) -> dict[str, int]:
     if kind != "Unigram":
         return _checked(dict(_field(model, "vocab", dict)), "model: vocab")
     tokens = _field(model, "vocab", list)
-    if not all(isinstance(entry, list) and entry for entry in tokens):
+    if not all(isinstance(entry, list) and entry and type(entry[0]) is str for entry in tokens):
         raise _error("model: vocab", "a list of tokens and scores", tokens)
     return _checked({entry[0]: number for number, entry in enumerate(tokens)}, "model: vocab")
 
@@ -232,7 +232,7 @@ def _divides(tree: dict) -> bool:
     """Whether words between white space are tokenized one by one."""
     normalizers = _steps(tree.get("normalizer"), "normalizers")
     steps = _steps(tree.get("pre_tokenizer"), "pretokenizers")
-    if not steps or steps[0].get("type") not in _DIVIDING:
+    if not steps or _field(steps[0], "type", str, "") not in _DIVIDING:
         return False
     divides = all(_is_local(step, _LOCAL_NORMALIZERS) for step in normalizers)
     return divides and all(_is_local(step, _LOCAL_PRE_TOKENIZERS) for step in steps)
@@ -242,12 +242,12 @@ def _is_local(step: dict, types: set[str]) -> bool:
     """Whether a step changes or divides words one by one, and joins none."""
     match step:
         case {"type": "Replace"}:
-            pattern = (step.get("pattern") or {}).get("String", " ")
-            return not set(_WHITE_SPACE) & set(pattern)
+            pattern = _field(step, "pattern", dict, {})
+            return not set(_WHITE_SPACE) & set(_field(pattern, "String", str, " "))
         case {"type": "Metaspace"}:
             # Otherwise the first word of a text begins differently.
             return step.get("prepend_scheme") in ("always", "never")
-    return step.get("type") in types
+    return _field(step, "type", str, "") in types
 
 
 def _steps(step: Any, name: str) -> list[dict]:
@@ -256,7 +256,7 @@ def _steps(step: Any, name: str) -> list[dict]:
         return []
     if step.get("type") != "Sequence":
         return [step]
-    return [leaf for child in step.get(name) or [] for leaf in _steps(child, name)]
+    return [leaf for child in _field(step, name, list, []) for leaf in _steps(child, name)]
 
 
 def _codes(text: str) -> np.ndarray:

@@ -35,6 +35,10 @@ def weight() -> dict[str, np.ndarray]:
     return {"embedding.weight": rows(len(TOKENS))}
 
 
+def steps(normalizer: dict) -> dict:
+    return tokenizer(normalizer=normalizer, pre_tokenizer={"type": "Whitespace"})
+
+
 def test_the_layout_of_model2vec(tmp_path: Path) -> None:
     config = {"normalize": True, "max_length": 7, "pooling": "mean"}
     # model2vec itself does not read the list of modules.
@@ -140,6 +144,11 @@ def test_wordllama_in_two_files(tmp_path: Path) -> None:
         (None, {"model": {"type": "GPT"}}, {}, "model: type: expected one of WordPiece, .* 'GPT'"),
         (None, {"model": {"vocab": {"a": -1}}}, {}, "model: vocab: expected strings with numbers"),
         (None, {"model": {"type": "Unigram", "vocab": [1]}}, {}, "model: vocab: expected a list"),
+        (None, {"model": {"type": "Unigram", "vocab": [[[]]]}}, {}, "model: vocab: expected a list"),
+        (None, {"model": {"vocab": {}, "unk_token": []}}, {}, "unk_token: expected a string"),
+        (None, steps({"type": "Replace", "pattern": "x"}), {}, "pattern: expected an object, got"),
+        (None, steps({"type": []}), {}, r"tokenizer.json: type: expected a string, got \[\]"),
+        (None, steps({"type": "Sequence", "normalizers": 3}), {}, "normalizers: expected a list"),
         (None, tokenizer(added_tokens=[3]), {}, "added_tokens: expected a list of objects, got 3"),
         (None, tokenizer(truncation={}), {}, "tokenizer.json: max_length: expected a number from"),
     ],
