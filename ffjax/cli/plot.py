@@ -141,7 +141,8 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         figure = Figure(figsize=(width, 0.75 * width), layout=layout)
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=DARK, pad=12)
+        heading = axes.set_title(title, loc="left", fontsize=13, color=DARK, pad=12)
+        heading.set(fontweight="bold", parse_math=False)
         small = {"color": LIGHT, "fontsize": 9}
         axes.set_xlabel(f"first principal component, {shares[0]:.0%} of the variance", **small)
         axes.set_ylabel(f"second, {shares[1]:.0%}", **small)
@@ -176,7 +177,8 @@ def _draw_points(axes: Any, points: Sequence[Point], positions: Any) -> list[Any
             ends = [center[0], x], [center[1], y]
             axes.plot(*ends, color=point.color, alpha=0.22, linewidth=0.9, zorder=1)
         axes.scatter(x, y, s=size, color=point.color, edgecolors="white", lw=0.8, zorder=3)
-        word = point.word.replace("$", r"\$")
         start = axes.transData.inverted().transform(axes.transData.transform((x, y)) + LABEL_OFFSET)
-        labels.append(axes.text(*start, word, ha="center", va="center", zorder=4, **style))
+        label = axes.text(*start, point.word, ha="center", va="center", zorder=4, **style)
+        label.set_parse_math(False)  # a dollar sign is one
+        labels.append(label)
     return labels
