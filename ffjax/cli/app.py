@@ -7,6 +7,8 @@ names are imported when they are used.
 
 import gc
 import os
+import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -38,6 +40,15 @@ COMMANDS = (
 MODULES = {name: module for _, module, names in COMMANDS for name in names.split()}
 
 _HELP = ["-h", "--help"]
+
+# How typer says what it expects, and how ffjax does.
+_CONSTRAINT = re.compile("Input should be (.*?)(, unable to .*)?$")
+_FEWER_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
 
 # Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
@@ -105,10 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = "ffjax" if context is None else context.command_path
-        message = error.format_message().strip()  # type: ignore[attr-defined]
-        message = message.replace("Value error, ", "")
-        end = "" if message.endswith((".", "?")) else "."
-        say(f"error: {message}{end} See `{path} --help`.")
+        say(f"error: {_usage(error)} See `{path} --help`.")
         return messages.BAD_INPUT
     except (typer.Abort, KeyboardInterrupt):
         return messages.INTERRUPTED
@@ -133,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command() -> NoReturn:
     """Entry point of the shell command: runs `main` and ends the process with its status."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking at them takes 0.1 s
+    stopped_by = _stop_at_signals()
     status = main()
     try:
         sys.stdout.flush()
@@ -144,8 +153,34 @@ def command() -> NoReturn:
         # Computations may still run on other threads; Python's exit would take what they use.
         with suppress(OSError, ValueError):
             sys.stderr.flush()
-        os._exit(status)
+        os._exit(128 + stopped_by[0] if stopped_by else status)
     raise SystemExit(status)
+
+
+def _stop_at_signals() -> list[int]:
+    """Lets the signals that end a job remove unfinished files, like Ctrl-C; those that came."""
+    came: list[int] = []
+
+    def stop(number: int, _: Any) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows lacks the latter
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
+    return came
+
+
+def _usage(error: Any) -> str:
+    """A usage error as a sentence, which says what was expected and what came."""
+    message = error.format_message().strip().replace("Value error, ", "")
+    if match := _CONSTRAINT.search(message):  # newer versions of typer leave out what came
+        expected, came = match[1], error.__cause__.errors()[0]["input"]
+        for words, fewer in _FEWER_WORDS.items():
+            expected = expected.replace(words, fewer)
+        message = f"{message[: match.start()]}expected {expected}, got {came!r}"
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def _without_types(group: Any) -> Any:

@@ -128,7 +128,9 @@ def say_dropped(name: str, dropped: tuple[str, ...], format: str | None = None) 
         hint = ""
         if format == "spacy" and "n-grams" in dropped:
             hint = " To keep n-grams, let spaCy read another file with `ffjax.Vectors.v1`."
-        say(f"{name}: dropped {' and '.join(dropped)}: the format cannot hold them.{hint}")
+        *first, last = dropped
+        names = f"{', '.join(first)} and {last}" if first else last
+        say(f"{name}: dropped {names}: the format cannot hold them.{hint}")
 
 
 def path_of(file: str) -> str:

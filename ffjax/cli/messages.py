@@ -5,7 +5,7 @@
 | 0 | success: every query has an answer |
 | 1 | a query has no answer, or the file lacks what was requested; the rest was done |
 | 2 | bad input: wrong usage, a missing or unreadable file, an unsuitable format or value |
-| 130 | interrupted (Ctrl-C); files are as they were before |
+| 130 | interrupted (Ctrl-C); files are as they were before; 129 and 143 after SIGHUP and SIGTERM |
 | 141 | the reader of the output went away, as in `ffjax ... | head` |
 
 The library names its arguments in backticks: `` `limit`: expected ... ``, ``Use `lossy=True` ``.
@@ -76,11 +76,10 @@ _OPTIONS = {
     "prune": "n:--rows",
     "reduce_dims": "dims center",
     "quantize": f"method subquantizers {_TRAINING}",
-    "classify_file": f"{_CHOICES} format target_format:--json source:FILE target:--output",
-    "evaluate": "path:FILE",
+    "classify_file": f"{_CHOICES} format target_format:--json target:--output",
     "explore": "projection title limit:--words neighbors:-k key:--seed path:--output",
     "neighbours": "metric path:--output k:-k",
-    "embed_file": f"pooling source:TEXT target:--output {_CHANGES}",
+    "embed_file": f"pooling target:--output {_CHANGES}",
     "embed_text": _CHANGES,
 }
 # By function of the library: its arguments, and the options of the command that set them.
@@ -160,7 +159,8 @@ def translated(function: str, file: str | Callable[[], str]) -> Iterator[None]:
                     error.hint = error.hint and _READS.sub("Leave out `-f`.", error.hint)
                 error.hint = error.hint and in_terms(error.hint, options | HINTS)
                 raise
-            message = in_terms(str(error), {"embeddings": name, **options})
+            names = dict.fromkeys(("embeddings", "path", "source"), name)
+            message = in_terms(str(error), names | options)
             message = message.replace(f"{name}: {name}: ", f"{name}: ")
             says_what = message.startswith(("`-", ENVIRONMENT, name, *options.values()))
             raise BadInput(message if says_what else f"{name}: {message}") from error

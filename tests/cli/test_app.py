@@ -186,6 +186,8 @@ def test_completion_script(shell):
         (["simlar"], "No such command 'simlar'. Did you mean 'similar'? See `ffjax --help`."),
         (["similar"], "Missing argument 'EMBEDDINGS'. See `ffjax similar --help`."),
         (["info", "x", "--jsn"], "No such option: --jsn"),
+        (["similar", "x", "-k", "0"], "Invalid value for '-k': expected at least 1, got '0'. See"),
+        (["similar", "x", "-k", "a"], "Invalid value for '-k': expected a whole number, got 'a'."),
         (["info", "no-such-file.fifu"], "no-such-file.fifu: No such file or directory"),
         (["similar", ".", "word"], ".: expected embeddings, got a folder with "),
         (

@@ -151,13 +151,15 @@ def test_mistakes_are_named(ff, model, tmp_path):
     result = ff("classify", model, tmp_path / "text", "--restrict", "klingon")
     assert result.status == 2 and "`--restrict`: expected a label of the class" in result.err
     result = ff("classify", model, tmp_path / "text", "--restrict", "")
-    assert result.status == 2 and "`--restrict`: expected a label of the class" in result.err
+    assert result.status == 2 and "expected a label of the classifier, got ''." in result.err
+    result = ff("classify", "https://x.org/lid.ftz", tmp_path / "text")
+    assert result.err.startswith("ffjax: error: https://x.org/lid.ftz: expected the path of a")
     result = ff("classify", model, tmp_path / "text", "--score", "klingon")
     assert result.status == 2 and "`--score`: expected a label of the class" in result.err
     assert "such as '__label__" in result.err and "classifier." not in result.err
     (tmp_path / "bad.jsonl").write_text("{\n")
     result = ff("classify", model, tmp_path / "bad.jsonl")
-    assert result.status == 2 and "FILE: expected a JSON object in each line" in result.err
+    assert result.status == 2 and "/bad.jsonl: expected a JSON object in each" in result.err
     assert str(model) not in result.err
     result = ff("classify", model, tmp_path / "X.PARQUET")
     assert result.status == 2 and "expected a file for Parquet" in result.err

@@ -11,6 +11,7 @@ import ffjax
 from ffjax.formats.load import load
 from ffjax.transforms.words import take_words as selected
 from tests.cli.conftest import WORDS
+from tests.formats.fasttext import files as fasttext_files
 
 
 def vectors(emb, words):
@@ -175,6 +176,12 @@ def test_dropped_data_is_reported(ff, small, tmp_path, kind, name, lost):
         f"ffjax: {tmp_path / name}: dropped {lost}: the format cannot hold them.\n" if lost else "",
     )
     same_vectors(ffjax.load_finalfusion(small[kind]), load(tmp_path / name), ["tea", "pot"])
+
+
+def test_three_things_that_are_dropped(ff, tmp_path):
+    model = fasttext_files.write(tmp_path, "model.bin", fasttext_files.model(["tea", "pot"]))
+    result = ff("convert", model, tmp_path / "x.txt")
+    assert "x.txt: dropped n-grams, metadata and training data (counts," in result.err
 
 
 # bucket-to-explicit

@@ -28,7 +28,7 @@ def test_each_mapped_argument_is_one_of_the_function(function):
 
 @pytest.mark.parametrize("function", messages.OPTIONS)
 def test_each_option_is_one_of_a_command(function):
-    assert set(messages.OPTIONS[function].values()) <= PARAMETERS | {"TEXT"}
+    assert set(messages.OPTIONS[function].values()) <= PARAMETERS
 
 
 def test_each_class_has_a_name_for_people():

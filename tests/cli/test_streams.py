@@ -113,6 +113,16 @@ def test_ctrl_c_ends_quietly_with_status_130(demo_file):
         assert process.stderr.read() == b""
 
 
+def test_a_job_that_is_ended_leaves_no_unfinished_file(classifiers, tmp_path):
+    command = [*FFJAX, "classify", classifiers / "softmax-chars", "-", "-o", tmp_path / "out"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not list(tmp_path.iterdir()) and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM and process.stderr.read() == b""
+    assert not list(tmp_path.iterdir())
+
+
 # Terminals
 
 
