@@ -90,11 +90,11 @@ def classify(
             which those of no label, and repeated ones, are never answers.
         n_words: the maximum number of words in all texts; the rest is left out. By default as many
             as there are, or inside `jit` as many as the bytes could hold.
-        n_lines: inside `jit`, how many lines of a text to answer.
+        n_lines: inside `jit`, how many lines of a text to answer; those that it lacks are empty.
 
     Returns:
-        The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`. Rows of `Strings` without a
-        text have none, and nulls of Arrow's.
+        The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`; of `Strings` of any batch shape
+        likewise. Rows of `Strings` without a text have none, and nulls of Arrow's.
 
     Raises:
         TypeError: if an argument is something else.
@@ -113,6 +113,8 @@ def classify(
     columns = None if restrict is None else _columns(classifier, restrict)
     n_choices = n_labels if columns is None else len(columns)
     k = answer_count(k, n_choices)
+    n_words = None if n_words is None else whole_number("n_words", n_words)
+    n_lines = None if n_lines is None else whole_number("n_lines", n_lines)
     threshold = threshold if is_traced(threshold) else real_number("threshold", threshold)
     threshold = jnp.float32(threshold)
     if columns is not None:
@@ -121,11 +123,13 @@ def classify(
     options = {"k": k, "columns": columns, "threshold": threshold}
     if isinstance(texts, Strings):
         texts = checked_strings("texts", texts)
+        shape, texts = texts.lengths.shape, texts.flat()
         n, width = texts.bytes.shape
         text = _lines_of(texts.bytes, texts.lengths)
         n_words = n * (-(-width // 2)) if n_words is None else n_words
         labels = _classify(classifier, text, n_words=n_words, n_lines=n, **options)
-        return _without(labels, jnp.asarray(texts.lengths) < 0)
+        labels = _without(labels, jnp.asarray(texts.lengths) < 0)
+        return Labels(*(x.reshape(*shape, *x.shape[1:]) for x in labels))
     nulls = null_mask(texts) if is_arrow(texts) else None
     if isinstance(texts, bytes) or is_arrow(texts):
         texts = text_bytes(texts, "texts")

@@ -225,6 +225,14 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         ours.score("a", "klingon")
 
 
+def test_settings_fit_the_rows(classifiers):
+    embeddings = ffjax.load_classifier(classifiers / "softmax-bigrams").embeddings
+    metadata = ffjax.Metadata({**embeddings.metadata, "buckets": 10**6})
+    message = "`embeddings`: expected 1000000 rows for the n-grams of up to 2 words, got 5000."
+    with pytest.raises(ValueError, match=message):
+        ffjax.Classifier(embeddings.replace(metadata=metadata))
+
+
 @pytest.mark.parametrize("name", ["hs-trigrams", "softmax-bigrams", "softmax-qout"])
 def test_figures_are_those_of_fasttext(classifiers, name, tmp_path):
     lines = [f"{label} {text} __label__l7 __label__new" for label, text in sentences(200, 3)]

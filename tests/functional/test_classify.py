@@ -101,6 +101,10 @@ def test_packed_texts_restricted_labels_and_traced_thresholds(classifiers):
     assert answers.counts[3] == 0 and answers.ids[3].tolist() == [-1, -1]
     eager = ffjax.classify(classifier, packed, k=2, threshold=0.001, restrict=labels)
     np.testing.assert_array_equal(eager.ids, answers.ids)
+    batch = jax.tree.map(lambda x: x.reshape(2, 2, *x.shape[1:]), packed)
+    answers = ffjax.classify(classifier, batch, k=2, threshold=0.001, restrict=labels)
+    np.testing.assert_array_equal(answers.ids, eager.ids.reshape(2, 2, 2))
+    np.testing.assert_array_equal(answers.counts, eager.counts.reshape(2, 2))
 
 
 def test_numbers_of_no_label_and_repeated_ones_are_no_answers(classifiers):
@@ -205,6 +209,10 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         ffjax.classify(classifier, b"a", restrict=np.zeros(0, np.int32))
     with pytest.raises(TypeError, match="`threshold`: expected a real number, got str 'x'"):
         ffjax.classify(classifier, b"a", threshold="x")
+    with pytest.raises(TypeError, match="`n_words`: expected a whole number, got str '3'"):
+        ffjax.classify(classifier, b"a", n_words="3")
+    with pytest.raises(ValueError, match="`n_lines`: expected 0 or more, got -1"):
+        ffjax.classify(classifier, b"a", n_lines=-1)
     with pytest.raises(TypeError, match="`classifier`: expected a Classifier, got str"):
         ffjax.classify("lid", b"a")
     mapped = ffjax.load_classifier(classifiers / "softmax", mmap=True)
