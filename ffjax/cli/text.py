@@ -78,6 +78,9 @@ def classify(
     score: str | None = Option(None, metavar="LABEL", help="Write the score of this label alone."),
     lowercase: bool = Option(False, help="Change text to lower case."),
     column: str = Option("text", help="Field or column with the text."),
+    into: str | None = Option(
+        None, metavar="NAMES", help="Comma-separated names of the new fields or columns."
+    ),
     format: Corpus | None = Option(None, "-f", help="Format of FILE (by default from its name)."),
     json: Json = False,
 ) -> None:
@@ -91,6 +94,7 @@ def classify(
     Examples:
       ffjax classify lid.176.ftz corpus.txt
       ffjax classify lid.176.ftz corpus.parquet -o labelled.parquet
+      ffjax classify lid.176.ftz a.jsonl -o b.jsonl --into lang,lang_score
       zcat corpus.jsonl.gz | ffjax classify quality.bin - -f json --score hq
       ffjax classify lid.176.bin corpus.txt --json -k 3 --restrict en,de,fr
     """
@@ -115,6 +119,8 @@ def classify(
         choices |= {"k": k, "threshold": threshold, "label": score}
         if restrict is not None:
             choices["restrict"] = [name.strip() for name in restrict.split(",")]
+        if into is not None:
+            choices["into"] = tuple(name.strip() for name in into.split(","))
         choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
         n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)

@@ -6,7 +6,7 @@ r"""Labels for a corpus: lines of text, JSON Lines, or tables of Arrow and Parqu
     parquet    the table with two columns more
 
 With `k=1` the fields or columns are `label` and `score`, null without a label; otherwise `labels`
-and `scores`, which are lists; and for the score of one label `score` alone.
+and `scores`, which are lists; and for the score of one label `score` alone. `into` renames them.
 """
 
 import json
@@ -26,7 +26,7 @@ from ffjax._internal.json_lines import to_json
 from ffjax._internal.progress import BlockProgress, ignore
 from ffjax._internal.warn import warn_user
 from ffjax.embeddings.classifier import Classifier
-from ffjax.embeddings.document_labels import Settings
+from ffjax.embeddings.document_labels import Settings, new_columns
 from ffjax.embeddings.text_file import blocks
 from ffjax.kernels.tokenize import LINE_FEED
 
@@ -44,6 +44,7 @@ def classify_file(
     target: Any,
     *,
     column: str = "text",
+    into: str | tuple[str, str] | None = None,
     k: int = 1,
     threshold: float = 0.0,
     restrict: Iterable[str] | None = None,
@@ -72,6 +73,7 @@ def classify_file(
             the ending of its name; a binary file; or an Arrow table or stream of batches.
         target: the path to write; an existing file is replaced when the new one is complete.
         column: the field or column with the documents.
+        into: the names of the new fields or columns; one name leaves out the scores of labels.
         k: the maximum number of labels; -1 for all.
         threshold: the minimum probability of a label.
         restrict: as in `Classifier.predict`.
@@ -120,11 +122,15 @@ def classify_file(
         )
     if format == "text" and column != "text":
         raise ValueError(f"`column`: expected none for text, got {column!r}. Leave it out.")
+    if target_format == "text" and into is not None:
+        raise ValueError(f"`into`: expected none for lines of text, got {into!r}. Leave it out.")
+    usual = settings.names
+    names = new_columns(into, usual, len(usual), column)
     report = progress or ignore
     with ExitStack() as stack:
         if format == "parquet":
             batches = _arrow_batches(source, is_arrow)
-            schema = _new_schema(settings, next(batches), column)
+            schema = _new_schema(next(batches), column, dict(zip(names, usual, strict=False)))
             out = stack.enter_context(open_output(target))
             return _write_tables(settings, batches, schema, out, column, report)
         file = stack.enter_context(open(source, "rb")) if is_path else source
@@ -134,12 +140,12 @@ def classify_file(
         for block in _few_lines(blocks(file, _READ_BYTES, source if is_path else None), most):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
-                rows, numbers = _json_rows(settings, lines, column, n)
+                rows, numbers = _json_rows(settings, names, lines, column, n)
                 answers = list(map(to_json, rows))
                 n_unread += len(numbers)
                 first_unread = first_unread or min(numbers, default=0)
             elif target_format == "json":
-                answers = list(map(to_json, _rows(settings.fields(lines))))
+                answers = list(map(to_json, _rows(names, settings.fields(lines))))
             else:
                 answers = _text_lines(settings.fields(lines))
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
@@ -174,8 +180,10 @@ def _few_lines(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
         yield from (block[i:j] for i, j in pairwise(bounds) if i < j)
 
 
-def _rows(fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+def _rows(names: tuple[str, ...], fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """The new fields of each document, as many as there are names."""
+    columns = list(fields.values())[: len(names)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _text_lines(fields: dict[str, list[Any]]) -> list[str]:
@@ -191,7 +199,7 @@ def _text_lines(fields: dict[str, list[Any]]) -> list[str]:
 
 
 def _json_rows(
-    settings: Settings, text: bytes, column: str, first: int
+    settings: Settings, names: tuple[str, ...], text: bytes, column: str, first: int
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """The objects of lines of JSON with the new fields; and which lines hold no text."""
     objects = list(map(_json_object, text.split(b"\n")[:-1]))
@@ -204,7 +212,7 @@ def _json_rows(
         raise ValueError(f"`column`: expected {expected}, got {column!r}.")
     texts = [row.get(column) for row in rows]
     for number, row in enumerate(rows, first + 1):
-        if present := row.keys() & set(settings.names):
+        if present := row.keys() & set(names):
             raise _taken(present, f"a field in line {number}")
     unread = [
         number
@@ -212,14 +220,13 @@ def _json_rows(
         if row is None or not isinstance(text, str | None)
     ]
     fields = settings.fields([text if isinstance(text, str) else None for text in texts])
-    return [row | new for row, new in zip(rows, _rows(fields), strict=True)], unread
+    return [row | new for row, new in zip(rows, _rows(names, fields), strict=True)], unread
 
 
 def _taken(names: Iterable[str], what: str) -> ValueError:
     """The error about fields or columns that the new ones would replace."""
-    name = min(names)
     return ValueError(
-        f"`source`: {name!r} is already {what}, and the answer would replace it. Rename it."
+        f"`into`: expected new names, got {min(names)!r}, which is {what} already. Choose others."
     )
 
 
@@ -256,8 +263,8 @@ def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
         yield from file.iter_batches(_READ_ROWS)
 
 
-def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
-    """The columns of a table, and the new ones."""
+def _new_schema(schema: Any, column: str, names: dict[str, str]) -> Any:
+    """The columns of a table, and the new ones, by names and the usual names."""
     import pyarrow as pa
 
     if column not in schema.names:
@@ -271,10 +278,10 @@ def _new_schema(settings: Settings, schema: Any, column: str) -> Any:
         raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.")
     new = {"label": pa.string(), "score": pa.float32()}
     new |= {"labels": pa.list_(new["label"]), "scores": pa.list_(new["score"])}
-    if taken := set(settings.names) & set(schema.names):
+    if taken := names.keys() & set(schema.names):
         raise _taken(taken, "a column")
-    for name in settings.names:
-        schema = schema.append(pa.field(name, new[name]))
+    for name, usual in names.items():
+        schema = schema.append(pa.field(name, new[usual]))
     return schema
 
 
@@ -293,7 +300,7 @@ def _write_tables(
     n = 0
     with pq.ParquetWriter(out, schema) as writer:
         for batch in batches:
-            new = settings.columns(batch.column(column))
+            new = settings.columns(batch.column(column))[: len(schema) - batch.num_columns]
             writer.write_batch(pa.record_batch([*batch.columns, *new], schema=schema))
             n += batch.num_rows
             report(batch.nbytes, batch.num_rows)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.file_arguments import shown
 from ffjax.embeddings.classifier import Classifier, over_blocks
 from ffjax.embeddings.output_layer import Options, OutputLayer, label_number, lists_of
 from ffjax.functional.classify import Labels
@@ -46,11 +47,9 @@ class Settings(NamedTuple):
         return cls(classifier, label_names, chosen, k != 1, label, lowercase)
 
     @property
-    def names(self) -> list[str]:
-        """The names of the new fields."""
-        if self.label is not None:
-            return ["score"]
-        return ["labels", "scores"] if self.has_lists else ["label", "score"]
+    def names(self) -> tuple[str, ...]:
+        """The usual names of the new fields."""
+        return label_columns(self.label, self.has_lists)
 
     def fields(self, texts: list[Any] | bytes) -> dict[str, list[Any]]:
         """The new fields for texts, of which some may be `None`, or for lines."""
@@ -105,3 +104,23 @@ class Settings(NamedTuple):
         if nulls is None:
             return answers
         return answers._replace(counts=np.where(nulls, np.int32(0), answers.counts))
+
+
+def label_columns(label: str | None, has_lists: bool) -> tuple[str, ...]:
+    """The usual names of columns of labels and scores, or for the score of one label."""
+    if label is not None:
+        return ("score",)
+    return ("labels", "scores") if has_lists else ("label", "score")
+
+
+def new_columns(into: Any, usual: tuple[str, ...], most: int, column: str) -> tuple[str, ...]:
+    """The names of at most so many new columns, by the argument of a user, beside the texts'."""
+    if into is None:
+        return usual
+    names = (into,) if isinstance(into, str) else into
+    if not isinstance(names, tuple | list) or not all(isinstance(x, str) for x in names):
+        raise TypeError(f"`into`: expected the name of a column or a pair, got {shown(into)}.")
+    if not 1 <= len(names) <= most or len({column, *names}) <= len(names):
+        expected = f"at most {most} names, which differ from each other and from `column`"
+        raise ValueError(f"`into`: expected {expected}, got {into!r}.")
+    return tuple(names)

@@ -11,7 +11,7 @@ import numpy as np
 from ffjax._internal.arguments import check_flag, check_word
 from ffjax._internal.extras import needs_extra
 from ffjax._internal.file_arguments import check_choice, shown
-from ffjax.embeddings.document_labels import Settings
+from ffjax.embeddings.document_labels import Settings, label_columns, new_columns
 from ffjax.embeddings.text import embed_text
 from ffjax.formats.fasttext.classifier import load_classifier
 from ffjax.formats.load import load
@@ -109,22 +109,10 @@ class TextStage:
         check_word("column", column, what="the name of a column")
         self.path, self.column, self.options = os.fspath(path), column, options
         self.mmap = check_flag("mmap", mmap)
-        self.into = self._names(into)
-
-    def _names(self, into: Any) -> tuple[str, ...]:
-        """The names of the new columns."""
-        one_score = self.options.get("label") is not None
-        if into is None:
-            if self.kind != "classifier" or one_score:
-                return ("score",) if one_score else ("vector",)
-            return ("label", "score") if self.options.get("k", 1) == 1 else ("labels", "scores")
-        names, most = (into,) if isinstance(into, str) else into, 1 if one_score else 2
-        if not isinstance(names, tuple | list) or not all(isinstance(x, str) for x in names):
-            raise TypeError(f"`into`: expected the name of a column or a pair, got {shown(into)}.")
-        if not 1 <= len(names) <= most or len({self.column, *names}) <= len(names):
-            expected = f"at most {most} names, which differ from each other and from `column`"
-            raise ValueError(f"`into`: expected {expected}, got {into!r}.")
-        return tuple(names)
+        usual, label = ("vector",), options.get("label")
+        if self.kind == "classifier":
+            usual = label_columns(label, has_lists=options.get("k", 1) != 1)
+        self.into = new_columns(into, usual, 2 if label is None else 1, column)
 
     def __call__(self, batch: Any) -> Any:
         """The batch with the new columns.

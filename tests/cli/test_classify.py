@@ -34,6 +34,8 @@ def test_options_reach_the_classifier(ff, model, tmp_path):
     arguments = ("classify", model, tmp_path / "text", "--lowercase")
     row = json.loads(ff(*arguments, "--json", "-k", 2, "--restrict", "l1,l2").out)
     assert sorted(row["labels"]) == ["__label__l1", "__label__l2"]
+    row = json.loads(ff(*arguments, "--json", "--into", "lang, prob").out)
+    assert list(row) == ["lang", "prob"]
     score = float(ff(*arguments, "--score", "l1").out)
     assert score == pytest.approx(ffjax.load_classifier(model).score("abc", "l1"), rel=1e-5)
 

@@ -113,6 +113,26 @@ def test_several_labels_are_lists_however_many_there_are(classifier, tmp_path, r
     assert row.keys() == {"labels", "scores"} and len(row["labels"]) == len(restrict)
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_answers_of_one_classifier_are_documents_of_the_next(classifier, tmp_path, ending):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    paths = [tmp_path / f"{i}.{ending}" for i in range(4)]
+    texts = ["abc", "xyz"]
+    if ending == "parquet":
+        pq.write_table(pa.table({"text": texts}), paths[0])
+    else:
+        paths[0].write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for i, into in enumerate((None, ("best", "prob"), "alone")):
+        ffjax.classify_file(classifier, paths[i], paths[i + 1], into=into)
+    if ending == "parquet":
+        rows = pq.read_table(paths[3]).to_pylist()
+    else:
+        rows = list(map(json.loads, paths[3].read_text().splitlines()))
+    assert list(rows[0]) == ["text", "label", "score", "best", "prob", "alone"]
+    for row in rows:
+        assert row["label"] == row["best"] == row["alone"] and row["score"] == row["prob"]
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_json_gets_two_fields(classifier, tmp_path, small_blocks, k):
     rows = [{"id": i, "body": text} for i, text in enumerate(TEXTS)] + [{"id": -1}, {"body": None}]
@@ -250,7 +270,7 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     for source, options, message in (
         (b'{"a": 1}', as_json, "`column`: expected a field of the objects, such as a, got 'text'"),
         (b"[]", as_json, r"`source`: expected a JSON object in each line, got b'\[\]"),
-        (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "'score' is already a field in"),
+        (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "`into`: .*'score', .*in line 2"),
         (b"[" * 10**6, as_json, "`source`: expected a JSON object in each line"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
         (b"", {"label": "l3", "k": 3}, "`k`: expected no such option for the score of one label"),
@@ -258,6 +278,7 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
         (b"", {"label": "l3", "renormalize": True}, "`renormalize`: expected no such option"),
         (b"", {"label": "l3", "min_score": 0.0}, "`min_score`: expected no such option"),
         (b"", {"column": "body"}, "`column`: expected none for text, got 'body'. Leave it out"),
+        (b"", {"into": "lang"}, "`into`: expected none for lines of text, got 'lang'. Leave it"),
         (b"", {"label": "klingon"}, "`label`: expected a label of the classifier, got 'klingon'"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -265,7 +286,8 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
     for table, options, message in (
         ({"a": ["x"]}, {}, "`column`: expected a column of the table, one of a, got 'text'"),
         ({"text": [1]}, {}, "`column`: expected strings in 'text', got int64"),
-        ({"text": ["x"], "score": [1]}, {}, "`source`: 'score' is already a column, and"),
+        ({"text": ["x"], "score": [1]}, {}, "`into`: expected new names, got 'score', which"),
+        ({"text": ["x"]}, {"into": ("a", "text")}, "`into`: expected at most 2 names, which"),
     ):
         with pytest.raises(ValueError, match=message):
             run(pa.table(table), **options)
