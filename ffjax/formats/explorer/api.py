@@ -20,6 +20,7 @@ from ffjax._internal.progress import Progress, Report, ignore
 from ffjax.embeddings.value import Embeddings
 from ffjax.kernels.normalize import to_unit
 from ffjax.storage import NdArray
+from ffjax.storage.base import check_finite
 from ffjax.transforms.pq_training import PQSettings, encode_rows, sample_rows, train_pq
 from ffjax.transforms.projection import METHODS, Neighbors, nearest_words, plane
 
@@ -98,7 +99,8 @@ def explore(
 
     Raises:
         TypeError: if an argument has another type.
-        ValueError: if there are no words, an option is out of range, or the positions do not fit.
+        ValueError: if there are no words, an option is out of range, the positions do not fit, or
+            words to be placed have NaN or infinity.
         ImportError: if the projection needs a package that is not installed.
 
     Examples:
@@ -159,6 +161,8 @@ def placed_words(
     names, rows = first_words(emb, limit)
     neighbors, vectors = whole_number("neighbors", neighbors, 1), to_unit(rows)
     positions = _checked_positions(projection, len(names))
+    if positions is None:
+        check_finite(rows, 0, lambda row: f"the vector of {names[row]!r}")
     nearest = nearest_words(vectors, neighbors, partial(report, "Finding neighbours"))
     nearest.rows[~vectors.any(1)] = -1  # a zero vector has no direction
     if positions is None:

@@ -140,3 +140,10 @@ def test_words_that_share_a_row_are_all_shown():
 def test_wrong_options(options, error, message):
     with pytest.raises(error, match=message):
         ffjax.explore(EMB, **options)
+
+
+def test_vectors_to_place_must_be_finite():
+    rows = np.where(np.arange(3)[:, None] == 1, np.inf, ROWS[:3])
+    emb = ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(["a", "b", "c"]))
+    with pytest.raises(ValueError, match="got NaN or infinity in the vector of 'b'"):
+        emb.explore(projection="pca")
