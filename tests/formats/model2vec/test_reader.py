@@ -144,7 +144,7 @@ def test_wordllama_in_two_files(tmp_path: Path) -> None:
         (None, {"model": {"type": "GPT"}}, {}, "model: type: expected one of WordPiece, .* 'GPT'"),
         (None, {"model": {"vocab": {"a": -1}}}, {}, "model: vocab: expected strings with numbers"),
         (None, {"model": {"type": "Unigram", "vocab": [1]}}, {}, "model: vocab: expected a list"),
-        (None, {"model": {"type": "Unigram", "vocab": [[[]]]}}, {}, "model: vocab: expected a list"),
+        (None, {"model": {"type": "Unigram", "vocab": [[[]]]}}, {}, "vocab: expected a list"),
         (None, {"model": {"vocab": {}, "unk_token": []}}, {}, "unk_token: expected a string"),
         (None, steps({"type": "Replace", "pattern": "x"}), {}, "pattern: expected an object, got"),
         (None, steps({"type": []}), {}, r"tokenizer.json: type: expected a string, got \[\]"),
