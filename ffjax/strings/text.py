@@ -120,7 +120,7 @@ def _group_lines(
         number = first + lines.count("\n", 0, error.start)
         raise ValueError(
             f"`{name}`: expected text that UTF-8 can hold, got {lines[error.start]!r} in text "
-            f"{number} ({error.reason})."
+            f'{number} ({error.reason}). Use `text.encode(errors="replace")`.'
         ) from error
 
 
