@@ -125,9 +125,8 @@ def format_of(
         raise ValueError(f"`{name}`: expected one of {names} for a descriptor, got None.")
     path = os.fsdecode(path)
     ending = os.path.splitext(path)[1].lower()
-    if ending == ".bin" and fasttext:
-        return "fasttext"
-    if ending in (formats := by_ending()):
+    formats = by_ending() | ({".bin": "fasttext"} if fasttext else {})
+    if ending in formats:
         return formats[ending]
     hint = f"Say which format with `{name}=`."
     if ending in _COMPRESSED:
@@ -135,12 +134,12 @@ def format_of(
     elif ending == ".bin":
         hint = f"`.bin` may be word2vec or fastText. Say which with `{name}=`."
     elif ending == ".ftz":
-        hint = f"A fastText model takes the ending `.bin`, or `{name}='fasttext'`."
+        hint = f"Say `{name}='fasttext'` for a fastText model."
     endings = ", ".join(f"{ending} ({format})" for ending, format in formats.items())
     file = "target" if name == "to_format" else "path"  # the argument of `convert` or of `save`
     raise ValueError(
         f"`{file}`: expected a name whose ending tells the format, got {path!r}. {hint} "
-        f"Endings are {endings}, .bin (fasttext)."
+        f"Endings are {endings}."
     )
 
 

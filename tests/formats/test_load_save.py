@@ -56,6 +56,8 @@ def test_names(tmp_path: Path, name: str, format: str) -> None:
 def test_bin_is_fasttext_for_vocabularies_of_fasttext(tmp_path: Path) -> None:
     ffjax.save(fasttext(), tmp_path / "a.bin")
     assert isinstance(ffjax.load(tmp_path / "a.bin").vocab, ffjax.FastTextVocab)
+    with pytest.raises(ValueError, match=r"Endings are .*, \.bin \(fasttext\)\."):
+        ffjax.save(fasttext(), tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,10 @@ def test_bin_is_fasttext_for_vocabularies_of_fasttext(tmp_path: Path) -> None:
     [
         (
             "a.bin",
-            "`path`: expected a name whose ending .*`.bin` may be word2vec.* Endings are .fifu",
+            "`path`: expected a name whose ending .*`.bin` may be word2vec.* Endings are .fifu"
+            "((?!bin).)*$",
         ),
+        ("a.ftz", "Say `format='fasttext'` for a fastText model"),
         ("a", "Say which format with `format=`"),
         ("a.xyz", "Say which format with `format=`"),
         ("a.txt.gz", "Files are written as they are; compress it afterwards"),
