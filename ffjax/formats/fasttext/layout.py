@@ -236,7 +236,7 @@ def describe(stream: Stream) -> dict[str, Any]:
     if lengths is not None:
         facts["vocabulary"] = "FastTextVocab"
         facts["ngram_lengths"] = "{} to {}".format(*lengths)
-        facts["buckets"] = len(buckets) if buckets is not None and len(buckets) else config.buckets
+        facts["buckets"] = config.buckets if buckets is None else len(buckets)
     facts |= {"dims": config.dims, "storage": "NdArray", "dtype": "float32"}
     facts["rows"] = matrix.rows if lengths else n_words
     if matrix.codebooks is not None:

@@ -9,6 +9,7 @@ import pytest
 
 import ffjax
 from ffjax.embeddings import classifier as module
+from ffjax.formats.describe import describe
 from ffjax.strings.text import as_lines
 from tests.formats.fasttext import files
 from tests.fuzz.classifier_texts import check_answers
@@ -115,6 +116,18 @@ def test_one_label_is_certain(tmp_path):
         data = files.model(["tea"], loss=loss, **{**SUPERVISED, "labels": LABELS[:1]})
         classifier = ffjax.load_classifier(files.write(tmp_path, "model.bin", data))
         assert classifier.score("tea", "x") == pytest.approx(1.0, abs=2e-5)
+
+
+def test_a_model_without_the_ngrams_that_it_had_has_no_buckets(classifiers, tmp_path):
+    embeddings = ffjax.load_classifier(classifiers / "hs-pruned").embeddings
+    storage = embeddings.storage
+    indexer = ffjax.PrunedIndexer(storage.indexer.hashing, np.zeros(0, np.int32))
+    storage = ffjax.ComposedArray(storage.word_rows, storage.table, storage.ngrams[:0], indexer)
+    vocab = ffjax.FastTextVocab(embeddings.words, indexer)
+    changed = ffjax.Embeddings(storage, vocab, None, embeddings.metadata, embeddings.training)
+    ffjax.write_fasttext(tmp_path / "model.ftz", changed)
+    assert describe(tmp_path / "model.ftz", None)["buckets"] == 0
+    check_answers(ffjax.load_classifier(tmp_path / "model.ftz"))
 
 
 def test_truncated_files_are_errors(tmp_path):
