@@ -63,9 +63,10 @@ def classify_file(
     the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents that are
     null have no label.
 
-    A line of JSON Lines that is blank or no object gets an object of the new fields alone, without
-    a label; so do documents that are not text, and a warning counts them all. Bytes that are not
-    UTF-8 become U+FFFD, and numbers that JSON lacks, such as NaN and infinity, null.
+    A line of JSON Lines that is blank, or not an object, becomes an object of the new fields alone,
+    without a label. Documents that are not text have no label either; a warning counts both. An
+    object that lacks the field counts as null. Bytes that are not UTF-8 become U+FFFD, also in
+    labels, and numbers that JSON lacks, such as NaN and infinity, become null.
 
     Args:
         classifier: the classifier.
