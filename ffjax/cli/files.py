@@ -25,11 +25,11 @@ Query = tuple[str, ...]
 
 @contextmanager
 def task(
-    doing: str, file: str, function: str, total: int | None = None, *, unit: str | None = None
+    doing: str, file: str, function: str, total: int | None = None, **options: Any
 ) -> Iterator[Progress]:
     """Shows a bar while a function of the library works on a file, and translates its errors."""
     name = shown(file)
-    with working(f"{doing} {os.path.basename(name)}", total, unit=unit) as bar:
+    with working(f"{doing} {os.path.basename(name)}", total, **options) as bar:
         with translated(function, name):
             yield bar
 
@@ -162,6 +162,14 @@ def text_source(file: str) -> Any:
         return sys.stdin.buffer
     os.stat(file)  # an error before embeddings are loaded
     return file
+
+
+def looks_like_json(file: str) -> bool:
+    """Whether a text begins with a JSON object; `False` for pipes with names, readable once."""
+    if file != "-" and not os.path.isfile(file):
+        return False
+    with nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as stream:
+        return stream.peek(1)[:80].lstrip().startswith(b'{"')  # type: ignore[attr-defined]
 
 
 def shown(file: str, output: bool = False) -> str:

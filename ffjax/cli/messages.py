@@ -38,7 +38,17 @@ class BadInput(Exception):
 def say(message: str) -> None:
     """Prints one line on standard error, if it is open."""
     with suppress(OSError):
-        print(f"ffjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"ffjax: {visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    r"""Text in which characters that control a terminal are escaped, such as `\x1b`.
+
+    Examples:
+        >>> print(visible("\x1b[31mred"))
+        \x1b[31mred
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def explain(error: BaseException) -> str:
@@ -113,6 +123,8 @@ CLASSES = {
 
 _CLASS = re.compile(rf"\b(?:an? )?({'|'.join(CLASSES)})\b(\((?:[^()]|\([^()]*\))*\))?")
 _ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+# All but tabs and line feeds; and what changes the direction of the text after it.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Advice about a file of another format than `-f` says.
 _READS = re.compile(r"^`ffjax\.load\w*` reads it\.$")
 _FUNCTION = re.compile(r"`ffjax\.(\w+)(?:\([^`]*\))?`")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ffjax._internal.json_lines import to_json
-from ffjax.cli.messages import say
+from ffjax.cli.messages import say, visible
 
 # Such as a word or the number and text of a line, and last the similarity.
 Answer = dict[str, Any]
@@ -34,7 +34,7 @@ def show_answers(query: Sequence[str], answers: Sequence[Answer], problem: str, 
         print(to_json({"query": name, "results": answers or None}))
     elif answers and sys.stdout.isatty():
         title = "{} is to {} as {} is to" if len(query) == 3 else "{}"
-        console().print(answer_table(answers, title.format(*query)))
+        console().print(answer_table(answers, visible(title.format(*query))))
     else:
         for answer in answers:
             print(tabbed(*query, *answer.values()))
@@ -64,7 +64,7 @@ def facts(values: Mapping[str, Any], json: bool) -> None:
     table.add_column(style="bold cyan")
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console().print(table)
 
 
@@ -111,7 +111,7 @@ def answer_table(answers: Sequence[Answer], title: str | None = None) -> Any:
     for rank, answer in enumerate(answers, start=1):
         *_, text, score = answer.values()
         bar = Bar(1.0, 0.0, min(max(score, 0.0), 1.0), width=_BAR_WIDTH)
-        table.add_row(str(answer.get("line", rank)), text, f"{score:.4f}", bar)
+        table.add_row(str(answer.get("line", rank)), visible(text), f"{score:.4f}", bar)
     return table
 
 

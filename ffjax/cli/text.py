@@ -1,6 +1,8 @@
 """`ffjax embed` and `ffjax classify`: texts as vectors, or with labels."""
 
 import sys
+from functools import partial
+from io import BytesIO
 from typing import Any, Literal
 
 from typer import Argument, Option
@@ -111,10 +113,19 @@ def classify(
     with files.task("Loading", model, "load_classifier"):
         files.keep_programs()
         classifier = ffjax.load_classifier(files.input_of(model), mmap=True)
+    # On a terminal each line is answered before the next.
+    is_typed = file == output == "-" and sys.stdin.isatty()
+    sources = map(BytesIO, sys.stdin.buffer) if is_typed else [source]
+    if is_typed:
+        say("reading a text per line; end with Ctrl-D.")
+    elif format is None and format_of(file) == "text" and files.looks_like_json(file):
+        read_as = f"-f json labels their field {column!r}"
+        say(f"{files.shown(file)}: lines look like JSON but are labelled as text. {read_as}.")
     # Of Parquet the compressed size says little.
     size, unit = (None, "documents") if is_parquet else (files.size_of(file), "bytes")
     sys.stdout.flush()
-    with files.task("Classifying", file, "classify_file", size, unit=unit) as bar:
+    task = files.task("Classifying", file, "classify_file", size, unit=unit, quiet=is_typed)
+    with task as bar:
         choices: Any = {"column": column, "lowercase": lowercase, "format": format}
         choices |= {"k": k, "threshold": threshold, "label": score}
         if restrict is not None:
@@ -123,6 +134,7 @@ def classify(
             choices["into"] = tuple(name.strip() for name in into.split(","))
         choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
-        n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)
+        label_file = partial(ffjax.classify_file, classifier, **choices)
+        n = sum(label_file(text, files.output_of(output)) for text in sources)
     if output != "-":
         say(f"{output}: {n:,} documents.")

@@ -56,6 +56,17 @@ def test_json_lines_get_fields(ff, model, tmp_path):
     assert row.keys() == {"body", "label", "score"}
 
 
+def test_json_that_is_read_as_text_is_reported(ff, model, tmp_path):
+    line = '{"text": "abc"}\n'
+    (tmp_path / "lines").write_text(line)
+    said = "lines look like JSON but are labelled as text. -f json labels their field 'text'.\n"
+    result = ff("classify", model, tmp_path / "lines")
+    assert result.status == 0 and result.err == f"ffjax: {tmp_path / 'lines'}: {said}"
+    result = ff("classify", model, "-", stdin=line)
+    assert result.out.startswith("__label__") and result.err == f"ffjax: standard input: {said}"
+    assert ff("classify", model, "-", "-f", "json", stdin=line).err == ""
+
+
 def test_a_model_of_words_is_named_once(ff, tmp_path):
     path = write(tmp_path, "words.bin", words_model())
     result = ff("classify", path, path)

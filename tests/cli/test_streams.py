@@ -116,6 +116,8 @@ def test_ctrl_c_ends_quietly_with_status_130(demo_file):
 def test_a_job_that_is_ended_leaves_no_unfinished_file(classifiers, tmp_path):
     command = [*FFJAX, "classify", classifiers / "softmax-chars", "-", "-o", tmp_path / "out"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"abc\n")
+        process.stdin.flush()
         while not list(tmp_path.iterdir()) and process.poll() is None:
             time.sleep(0.05)
         process.terminate()
@@ -147,6 +149,18 @@ def test_each_line_typed_at_a_terminal_is_answered_at_once(demo_file):
         "reading a word per line" in shown and "munich" in shown and "no answer for 12345" in shown
     )
     assert status == 1
+
+
+def test_each_text_typed_at_a_terminal_is_labelled_at_once(classifiers):
+    command = ("classify", classifiers / "softmax-chars")
+    status, shown = on_terminal(*command, typed=b"abc\nxyz\n\x04", until=b"Ctrl-D")
+    assert status == 0 and "reading a text per line" in shown and shown.count("__label__") == 2
+
+
+def test_characters_that_control_a_terminal_are_escaped(demo_file, tmp_path):
+    (tmp_path / "text").write_bytes("\x1b[31mtea \u202e\r\n".encode())
+    status, shown = on_terminal("search", tmp_path / "text", "tea", "-k", "1")
+    assert status == 0 and r"\x1b[31mtea \u202e" in shown
 
 
 def test_info_on_a_terminal_is_a_table(small):
