@@ -13,7 +13,7 @@ from jaxtyping import Int32, Int64, UInt32
 
 from ffjax._internal.arguments import array_of, check_instance
 from ffjax._internal.arrays import AnyArray, on_host
-from ffjax._internal.file_arguments import wrong_value
+from ffjax._internal.file_arguments import counted, wrong_value
 from ffjax._internal.pytree import set_fields, value
 from ffjax.storage import Storage
 from ffjax.strings.string_table import StringTable
@@ -157,7 +157,7 @@ class TrainingState:
 def _halves(name: str, numbers: Any) -> np.ndarray:
     array = np.asarray(numbers)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        got = f"{array.ndim} dimensions of {array.dtype}"
+        got = f"{counted(array.ndim, 'dimension')} of {array.dtype}"
         raise TypeError(f"`{name}`: expected whole numbers, got {got}.")
     return np.ascontiguousarray(array, "<i8").view("<u4").reshape(-1, 2)
 

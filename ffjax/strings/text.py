@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_flag, check_several
-from ffjax._internal.file_arguments import check_choice, wrong_type
+from ffjax._internal.file_arguments import check_choice, counted, wrong_type
 from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
@@ -38,7 +38,7 @@ def text_bytes(text: Any, name: str = "text") -> np.ndarray:
             raise
         got = type(text).__name__
         if hasattr(text, "ndim"):
-            got = f"{text.ndim} dimensions of {text.dtype}"
+            got = f"{counted(text.ndim, 'dimension')} of {text.dtype}"
         raise TypeError(
             f"`{name}`: expected bytes, str, a list or an Arrow array of them, or one dimension of "
             f"uint8, got {got}."

@@ -173,7 +173,7 @@ def in_jit(emb, **options):
         (
             lambda e: ffjax.embed_text(e, np.zeros(3)),
             TypeError,
-            "`text`: .*got 1 dimensions of float64",
+            "`text`: .*got 1 dimension of float64",
         ),
         (
             lambda e: ffjax.embed_text(e, b"", pooling="median"),

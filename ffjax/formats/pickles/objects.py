@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ffjax._internal.file_arguments import counted
 from ffjax.formats.io.binary import Array, ByteSource
 from ffjax.formats.pickles.machine import Machine
 from ffjax.formats.pickles.values import Entries, Global, Raw, Record, in_pairs
@@ -43,7 +44,7 @@ def array_of(machine: Machine, field: str, value: Any, ndim: int = 2) -> Array:
     shape, dtype, order, data = _fields(value)
     sizes = shape if isinstance(shape, tuple) else ()
     if len(sizes) != ndim or any(type(n) is not int or not 0 <= n < _MAX_SIZE for n in sizes):
-        raise machine.error(f"an array of {ndim} dimensions", "something else", **where)
+        raise machine.error(f"an array of {counted(ndim, 'dimension')}", "something else", **where)
     code = _code(machine, dtype)
     if code is None:
         raise machine.error("floats of 16, 32 or 64 bits", "numbers of another type", **where)

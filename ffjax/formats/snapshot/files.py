@@ -42,6 +42,7 @@ from ffjax._internal.arguments import check_embeddings
 from ffjax._internal.arrays import aligned_empty
 from ffjax._internal.atomic_write import open_output
 from ffjax._internal.chunk import classes_by_kind
+from ffjax._internal.file_arguments import counted
 from ffjax.embeddings.metadata import Metadata
 from ffjax.embeddings.training_state import TrainingState
 from ffjax.embeddings.value import Embeddings
@@ -91,7 +92,7 @@ class TreeNode:
         """An entry that is an array of `ndim` dimensions and one of these types."""
         stored = self._entry(name, StoredArray, "an array")
         if len(stored.shape) != ndim or stored.dtype.name not in dtypes:
-            expected = f"an array of {ndim} dimensions of {' or '.join(dtypes)}"
+            expected = f"an array of {counted(ndim, 'dimension')} of {' or '.join(dtypes)}"
             raise self.error(name, expected, f"shape {stored.shape} of {stored.dtype}")
         if self.rows is not None and ndim == 2 and stored.n_bytes > _LARGE_BYTES:
             return self._mapped(stored)

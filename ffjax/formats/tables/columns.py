@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ffjax._internal.file_arguments import counted
 from ffjax.errors import FormatError
 from ffjax.formats.io.binary import Array
 
@@ -164,7 +165,7 @@ def _written_arrays(arrays: Mapping[str, Array], file: Any) -> NamedArrays:
     layout = _REQUIRED | {name: kind for name, kind in _OPTIONAL.items() if name in arrays}
     for name, (dtype, ndim) in layout.items():
         if arrays[name].dtype != dtype or len(arrays[name].shape) != ndim:
-            expected = f"{dtype} of {ndim} dimensions"
+            expected = f"{dtype} of {counted(ndim, 'dimension')}"
             raise FormatError(file, field=name, expected=expected, got=str(arrays[name]))
     n_rows = arrays[_MATRIX].shape[0]
     for name, n in ((_OFFSETS, n_rows + 1), ("norms", n_rows)):
