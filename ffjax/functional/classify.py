@@ -146,9 +146,10 @@ def classify(
     text = np.zeros(padded_size(len(texts), 64), np.uint8)
     text[: len(texts)] = texts
     in_word = ~is_space(text)
-    n_words = int(np.count_nonzero(in_word[1:] & ~in_word[:-1])) + 1
+    if n_words is None:
+        n_words = padded_size(int(np.count_nonzero(in_word[1:] & ~in_word[:-1])) + 1)
     n = count_lines(np.asarray(texts))
-    sizes = {"n_words": padded_size(n_words), "n_lines": padded_size(n)}
+    sizes = {"n_words": n_words, "n_lines": padded_size(n)}
     labels = Labels(*(x[:n] for x in _classify(classifier, text, **sizes, **options)))
     return labels if nulls is None else _without(labels, jnp.asarray(nulls))
 

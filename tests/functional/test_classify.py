@@ -122,6 +122,13 @@ def test_numbers_of_no_label_and_repeated_ones_are_no_answers(classifiers):
     assert answers.scores[0, 2:].tolist() == [0, 0]
 
 
+def test_words_beyond_the_maximum_are_left_out(classifiers):
+    classifier = ffjax.load_classifier(classifiers / "softmax-chars")
+    scores = ffjax.classify(classifier, b"abc cab\nabc", n_words=1).scores[:, 0]
+    expected = classifier.probabilities(["abc", ""]).max(1)
+    np.testing.assert_allclose(scores, expected, atol=2e-6)
+
+
 def test_gradients_reach_the_rows_and_the_output_matrix(classifiers):
     classifier = ffjax.load_classifier(classifiers / "softmax-chars")
     text = jnp.frombuffer(b"abc cab\nbca\n", jnp.uint8)
