@@ -15,14 +15,25 @@ import ffjax
 FEW = ("--bits", 3, "--iterations", 2, "--subquantizers", 4)
 
 
+@pytest.fixture
+def words_file(tmp_path):
+    """400 words of 12 dimensions, not of unit length."""
+    rows = np.random.default_rng(0).standard_normal((400, 12)).astype(np.float32)
+    path = tmp_path / "words.fifu"
+    words = ffjax.SimpleVocab([f"word{i}" for i in range(400)])
+    ffjax.Embeddings(ffjax.NdArray(rows), words).write(path)
+    return path
+
+
 @pytest.mark.parametrize("kind", ["simple", "buckets"])
 @pytest.mark.parametrize("method", ["pq", "opq"])
-def test_what_the_library_gives(ff, small, tmp_path, kind, method):
+def test_what_the_library_gives(ff, small, words_file, tmp_path, kind, method):
+    source = words_file if kind == "simple" else small[kind]
     output = tmp_path / "small.fifu"
-    result = ff("quantize", small[kind], output, "--method", method, *FEW, "--seed", 3)
+    result = ff("quantize", source, output, "--method", method, *FEW, "--seed", 3)
     assert result.status == 0 and not result.err
     expected, quality = ffjax.quantize(
-        ffjax.load(small[kind]),
+        ffjax.load(source),
         method,
         bits=3,
         iterations=2,
@@ -31,14 +42,14 @@ def test_what_the_library_gives(ff, small, tmp_path, kind, method):
     )
     assert ffjax.load(output) == expected
     shown = dict(result.rows)
-    assert shown["bytes before"] == str(small[kind].stat().st_size)
+    assert shown["bytes before"] == str(source.stat().st_size)
     assert shown["bytes after"] == str(output.stat().st_size)
     names = ("mean squared error", "mean cosine", "recall of 10 nearest")
     assert [shown[name] for name in names] == [str(float(f"{x:.6g}")) for x in quality]
 
 
-def test_json(ff, small, tmp_path):
-    result = ff("quantize", small["simple"], tmp_path / "small.fifu", *FEW, "--json")
+def test_json(ff, words_file, tmp_path):
+    result = ff("quantize", words_file, tmp_path / "small.fifu", *FEW, "--json")
     values = json.loads(result.out)
     assert list(values) == [
         *("bytes before", "bytes after", "compression ratio"),
@@ -47,22 +58,17 @@ def test_json(ff, small, tmp_path):
     assert result.status == 0 and 0 < values["mean cosine"] < 1
 
 
-def test_a_file_may_replace_its_source(ff, small, tmp_path):
-    file = tmp_path / "words.fifu"
-    file.write_bytes(small["simple"].read_bytes())
-    before = file.stat().st_size
-    result = ff("quantize", file, file, *FEW)
+def test_a_file_may_replace_its_source(ff, words_file):
+    before = words_file.stat().st_size
+    result = ff("quantize", words_file, words_file, *FEW)
     assert result.status == 0 and dict(result.rows)["bytes before"] == str(before)
-    assert isinstance(ffjax.load(file).storage, ffjax.QuantizedArray)
+    assert isinstance(ffjax.load(words_file).storage, ffjax.QuantizedArray)
 
 
-def test_lengths_may_stay_in_the_rows(ff, tmp_path):
-    rows = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
-    words = [f"word{i}" for i in range(20)]
-    ffjax.Embeddings(ffjax.NdArray(rows), ffjax.SimpleVocab(words)).write(tmp_path / "plain.fifu")
+def test_lengths_may_stay_in_the_rows(ff, words_file, tmp_path):
     for options, has_norms in (((), True), (("--no-keep-lengths",), False)):
         output = tmp_path / "small.fifu"
-        assert ff("quantize", tmp_path / "plain.fifu", output, "--bits", 2, *options).status == 0
+        assert ff("quantize", words_file, output, *FEW, *options).status == 0
         assert (ffjax.load(output).storage.norms is not None) == has_norms
 
 
@@ -219,16 +225,6 @@ def test_a_bad_output_is_found_before_training(ff, tmp_path, output, options, me
     result = ff("quantize", source, tmp_path / output, *options, *trained)
     assert result.status == 2 and message in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["words.txt"]
-
-
-@pytest.fixture
-def words_file(tmp_path):
-    """400 words of 12 dimensions, not of unit length."""
-    rows = np.random.default_rng(0).standard_normal((400, 12)).astype(np.float32)
-    path = tmp_path / "words.fifu"
-    words = ffjax.SimpleVocab([f"word{i}" for i in range(400)])
-    ffjax.Embeddings(ffjax.NdArray(rows), words).write(path)
-    return path
 
 
 def test_a_size_chooses_the_settings_that_fit(ff, words_file, tmp_path):

@@ -124,7 +124,7 @@ def test_lengths_are_kept_only_where_they_are_needed():
 def test_more_attempts_are_no_worse(method):
     emb = embeddings(rows=300)
     once, often = (
-        ffjax.quantize(emb, method, attempts=n, bits=4, iterations=3, normalize=False).quality
+        ffjax.quantize(emb, method, attempts=n, normalize=False, **FEW).quality
         for n in (1, 5)
     )
     assert often.mean_squared_error <= once.mean_squared_error
