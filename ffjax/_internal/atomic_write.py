@@ -49,7 +49,7 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
-        _name_file(error, path)
+        name_file(error, path)
         raise
     _sync_folder(folder)
 
@@ -66,7 +66,7 @@ def open_output(file: File) -> Iterator[BufferedIOBase]:
         with open(file, "wb") as out:
             yield out
     except OSError as error:
-        _name_file(error, file)
+        name_file(error, file)
         raise
 
 
@@ -102,7 +102,7 @@ def atomic_folder(path: Path, names: Container[str]) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         if os.path.isdir(old):
             os.rename(old, target)
-        _name_file(error, path)
+        name_file(error, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
     _sync_folder(parent)
@@ -141,7 +141,7 @@ def _sync_files(folder: bytes) -> None:
         _sync_folder(path)
 
 
-def _name_file(error: BaseException, file: File) -> None:
+def name_file(error: BaseException, file: File) -> None:
     """Names in an error the file that was to be written, and not a temporary or no file."""
     if not isinstance(error, OSError) or isinstance(file, int):
         return

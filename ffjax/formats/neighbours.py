@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ffjax._internal.arguments import check_embeddings, whole_number
-from ffjax._internal.atomic_write import File, Path, open_output, output_folder
+from ffjax._internal.atomic_write import File, Path, name_file, open_output, output_folder
 from ffjax._internal.extras import require_arrow
 from ffjax._internal.progress import Progress, ignore
 from ffjax.embeddings.value import Embeddings
@@ -19,6 +19,11 @@ from ffjax.formats.tables.write import word_array
 from ffjax.functional.search import check_metric
 from ffjax.storage.base import rows_hash
 from ffjax.transforms.neighbours import BLOCK_ROWS, neighbour_blocks
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 _GROUP_WORDS = 1 << 16
 _HASH_BYTES = 32
@@ -53,7 +58,7 @@ def neighbours(
         ImportError: if pyarrow is missing.
         TypeError: if the vocabulary does not list its words, or an argument has another type.
         ValueError: if `k` is less than 1, the metric is unknown, or `FILE.partial` belongs to other
-            rows or settings.
+            rows or settings, or to a call that runs at the same time.
 
     Examples:
         >>> import ffjax, tempfile, pyarrow.parquet
@@ -77,6 +82,7 @@ def neighbours(
     k = max(0, min(k, n_rows - 1))
     partial = os.fsencode(path) + b".partial"
     with open(partial, "a+b", buffering=0) as file:
+        _lock(file, partial)
         digest = rows_hash(embeddings.storage, n_rows)
         digest.update(f"k={k} metric={metric} block={BLOCK_ROWS}".encode())
         n_blocks = _resume(file, partial, digest.digest(), k)
@@ -84,10 +90,36 @@ def neighbours(
         report(min(n_blocks * BLOCK_ROWS, n_rows), n_rows)
         for block in neighbour_blocks(embeddings, k, metric=metric, first=n_blocks):
             content = block.rows.astype("<i4").tobytes() + block.scores.astype("<f4").tobytes()
-            file.write(content + zlib.crc32(content).to_bytes(4, "little"))
+            _append(file, content + zlib.crc32(content).to_bytes(4, "little"), path)
             report(block.stop, n_rows)
-    _write_table(path, embeddings, _blocks(partial, k))
+        _write_table(path, embeddings, _blocks(partial, k))
     os.unlink(partial)
+
+
+def _lock(file: Any, partial: bytes) -> None:
+    """Keeps other processes from appending to the same file, where the system can do that."""
+    if fcntl is None:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"`path`: {os.fsdecode(partial)} is being written by another call. Wait for its end, "
+            "or choose another file."
+        ) from error
+    except OSError:  # a file system without locks
+        return
+
+
+def _append(file: Any, content: bytes, path: Path) -> None:
+    """Writes bytes to a file without a buffer; an error names the file that they are for."""
+    unwritten = memoryview(content)
+    try:
+        while unwritten:
+            unwritten = unwritten[file.write(unwritten) :]
+    except OSError as error:
+        name_file(error, path)
+        raise
 
 
 def _resume(file: Any, partial: bytes, digest: bytes, k: int) -> int:

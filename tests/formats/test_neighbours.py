@@ -96,6 +96,33 @@ def test_blocks_that_are_not_whole_are_computed_again(tmp_path):
     check_file(path, emb, np.arange(N), np.arange(N))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks")
+def test_two_calls_at_once_do_not_write_the_same_file(tmp_path):
+    emb, path = ffjax.Embeddings(storage(N, DIMS), ffjax.SimpleVocab(WORDS)), tmp_path / "a.parquet"
+
+    def other_call(count, total):
+        if count == 1024:
+            with pytest.raises(ValueError, match="`path`: .*partial is being written by another"):
+                ffjax.neighbours(emb, path, K)
+
+    ffjax.neighbours(emb, path, K, progress=other_call)
+    check_file(path, emb, np.arange(N), np.arange(N))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits")
+def test_a_file_that_becomes_too_large_is_named(tmp_path):
+    import resource
+
+    emb = ffjax.Embeddings(storage(N, DIMS), ffjax.SimpleVocab(WORDS))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large: '.*a.parquet'"):
+            ffjax.neighbours(emb, tmp_path / "a.parquet", K)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.mark.parametrize("words", [[], ["alone"], ["one", "two"]])
 def test_few_words(words, tmp_path):
     emb = ffjax.Embeddings(storage(len(words), DIMS), ffjax.SimpleVocab(words))
