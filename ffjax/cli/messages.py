@@ -77,7 +77,7 @@ def _flags(names: str) -> dict[str, str]:
 
 _READING = "lossy member dims:--input-dims words:--input-words vectors:--input-vectors"
 _CHANGES = "lowercase strip_punctuation"
-_CHOICES = "column threshold restrict k:-k label:--score"
+_CHOICES = "column threshold restrict into k:-k label:--score"
 _TRAINING = "bits iterations attempts sample key:--seed normalize:--no-keep-lengths"
 _OPTIONS = {
     "load": f"format:-f limit:--first {_READING}",

@@ -140,6 +140,7 @@ def test_options_that_would_be_ignored_are_errors(ff, model, tmp_path):
         (("--score", "l1", "--restrict", "l1, l2"), "--restrict"),
         (("--score", "l1", "--threshold", 0.5), "--threshold"),
         (("--column", "body"), "--column"),
+        (("--into", "lang"), "--into"),
     ):
         result = ff(*arguments, *options)
         assert result.status == 2 and f"error: `{name}`: expected no" in result.err
