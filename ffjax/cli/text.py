@@ -131,8 +131,8 @@ def classify(
         if restrict is not None:
             choices["restrict"] = [name.strip() for name in restrict.split(",")]
         if into is not None:
-            first, *others = (name.strip() for name in into.split(","))
-            choices["into"] = (first, *others) if others else first
+            names = tuple(name.strip() for name in into.split(","))
+            choices["into"] = names[0] if len(names) == 1 else names
         choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
         label_file = partial(ffjax.classify_file, classifier, **choices)
