@@ -35,8 +35,8 @@ _WORD_BYTES = 1 << 16
 # of words are not.
 _MANY_ROWS, _MANY_WORDS, _MOST_ROWS = 500, 16_000, 1 << 22
 _GROUP_NUMBERS = 1 << 22
-# Words that are remembered, and bytes of their sums.
-_WORDS, _SUM_BYTES = 1 << 20, 1 << 27
+# Words that are remembered, and bytes of what is remembered of them; also bytes of all products.
+_WORDS, _MOST_BYTES = 1 << 20, 1 << 27
 # Dimensions for each label from which on rows are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
 _SKIPPED = -2
@@ -80,7 +80,8 @@ class HiddenLayer:
         # answers do not depend on the lines before.
         self.output: np.ndarray | None = None
         self.added: InputRows | MultipliedRows = self.rows
-        if len(classifier.output) * _DIMS_A_LABEL <= self.rows.dims:
+        n_labels, n_products = len(classifier.output), self.rows.n_rows * len(classifier.output)
+        if n_labels * _DIMS_A_LABEL <= self.rows.dims and 8 * n_products <= _MOST_BYTES:
             self.output = output = classifier.output.read(slice(None))
             self.added = MultipliedRows(self.rows, output)
         self._lock = Lock()
@@ -134,6 +135,8 @@ class HiddenLayer:
         with self._lock:  # what other threads have added is complete
             if memo.has_room(len(unknown)):
                 numbers[unknown] = memo.add(hashed.take(unknown), slots[unknown], *learned)
+                if memo is self._memo and memo.n_bytes > _MOST_BYTES:
+                    self._memo = self._new_memo(0)
                 return memo, numbers
             if memo is self._memo:
                 self._memo = self._new_memo(len(numbers))
@@ -152,8 +155,9 @@ class HiddenLayer:
                 memo.has_vocabulary = True
 
     def _new_memo(self, n_words: int) -> WordMemo:
-        dims, dtype = self.added.dims, self.added.dtype
-        return WordMemo(max(n_words, min(_WORDS, _SUM_BYTES // (4 * dims))), dims, dtype)
+        dims, dtype = self.added.dims, np.dtype(self.added.dtype)
+        n = min(_WORDS, _MOST_BYTES // (dtype.itemsize * dims))
+        return WordMemo(max(n_words, n), dims, dtype)
 
     def _learn(self, words: ByteViews, has_vocabulary: bool) -> tuple[Any, ...]:
         """What `WordMemo.add` takes for words, none of which is in a vocabulary that a memo has."""

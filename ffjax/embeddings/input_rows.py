@@ -3,6 +3,7 @@
 from threading import Lock
 from typing import Any
 
+import jax
 import numpy as np
 
 from ffjax._internal.arrays import Growing, ranges
@@ -31,6 +32,8 @@ class InputRows:
     """
 
     def __init__(self, words: Storage, ngrams: Storage) -> None:
+        # On an accelerator each number of rows would need a program.
+        words, ngrams = (x if x.is_mapped else jax.device_get(x) for x in (words, ngrams))
         self.n_words, self.dims = words.shape
         self.n_rows, self.dtype = len(words) + len(ngrams), np.float32
         self._storages = words, ngrams
@@ -147,6 +150,7 @@ class WordMemo:
         self.has_labels = self.has_vocabulary = False
         self._is_complete = True
         self._rows, self._starts = Growing(np.int32), np.empty(capacity, np.int32)
+        self.n_bytes = 0  # of words, their sums and the numbers of their rows
 
     def add(
         self,
@@ -163,6 +167,7 @@ class WordMemo:
         that are not words, the hashes fastText's.
         """
         self._is_complete = False
+        self.n_bytes += sums.nbytes + rows.values.nbytes + int(words.lengths.sum())
         numbers, new = self.table.add(words, slots)
         end = self.table.n_words
         span = slice(end - len(new), end)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ffjax._internal.arguments import check_word, real_number
+from ffjax._internal.arguments import check_flag, check_several, check_word, real_number
 from ffjax.embeddings.hidden_layer import Lines
 from ffjax.functional.classify import Labels, answer_count
 from ffjax.kernels.label_scores import SHIFT, TINY
@@ -53,11 +53,10 @@ class Options(NamedTuple):
         threshold = real_number("threshold", threshold)
         if min_score is not None:
             min_score = real_number("min_score", min_score)
-        if isinstance(restrict, str):
-            got = f"the str {restrict!r}. Write [{restrict!r}]"
-            raise TypeError(f"`restrict`: expected a list of labels, got {got}.")
+        check_flag("renormalize", renormalize)
         columns = None
         if restrict is not None:
+            check_several("restrict", restrict, "label")
             chosen = {label_number(numbers, label, "restrict") for label in restrict}
             columns = np.array(sorted(chosen), np.int32)
             if not len(columns):
@@ -90,9 +89,13 @@ class OutputLayer:
         threshold = np.float32(-1 if normalize else options.threshold)
         shift = np.float32(0) if normalize else SHIFT
         for block, products in self._logits(lines):
+            columns = options.columns
+            if normalize and self.tree is None:
+                # Before powers are taken: beside those of other labels these might be 0.
+                products, columns = products[columns], None
             scores = label_scores_numpy(self.loss, products, self.tree, threshold, shift)
-            if options.columns is not None:
-                scores = scores[options.columns]
+            if columns is not None:
+                scores = scores[columns]
             if normalize:
                 scores /= np.maximum(scores.sum(0), TINY)
                 scores[scores < options.threshold] = 0
@@ -163,10 +166,12 @@ def check_model(embeddings: Any) -> None:
     """Checks that embeddings are those of a supervised model, as they were trained."""
     training, kind = embeddings.training, (embeddings.metadata or {}).get("model", "Supervised")
     # Unsupervised models may have labels too: words that begin with `__label__`.
-    if training is None or not len(training.label_table) or kind != "Supervised":
+    is_supervised = kind == "Supervised"
+    if not is_supervised or training is None or not len(training.label_table):
+        got = "one without labels" if is_supervised else "an unsupervised model (word vectors)"
         raise ValueError(
-            "`embeddings`: expected a supervised fastText model with labels, got an "
-            "unsupervised model (word vectors). Open it with `ffjax.load`."
+            f"`embeddings`: expected a supervised fastText model with labels, got {got}. Open it "
+            "with `ffjax.load`."
         )
     if not hasattr(embeddings.storage, "word_rows"):
         raise ValueError(

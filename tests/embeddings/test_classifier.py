@@ -124,6 +124,20 @@ def test_labels_can_be_restricted_before_and_after_normalization(classifiers, te
         one_vs_all.probabilities(texts, restrict=labels, renormalize=True)
 
 
+def test_the_least_probable_labels_can_be_normalized(classifiers, texts):
+    ours = ffjax.load_classifier(classifiers / "softmax")
+    ours = jax.tree.map(lambda x: x * 40 if x.dtype == np.float32 else x, ours)
+    hidden = ours._hidden.lines("".join(text + "\n" for text in texts).encode()).hidden
+    logits = hidden.astype(np.float64) @ ours.output.read(slice(None)).T
+    columns = np.sort(np.argsort(logits.max(0) - logits.max())[:2])
+    logits = logits[:, columns]
+    expected = 1 / (1 + np.exp(logits[:, ::-1] - logits))
+    labels = [ours.labels[i] for i in columns]
+    scores = ours.probabilities(texts, restrict=labels, renormalize=True)
+    np.testing.assert_allclose(scores, expected, atol=1e-3)
+    assert all(row for row in ours.predict(texts, restrict=labels, renormalize=True)[0])
+
+
 def test_improbable_labels_are_answers_if_they_are_the_only_ones(classifiers, texts, tmp_path):
     ours = ffjax.load_classifier(classifiers / "hs-chars")
     matrix = ours.probabilities(texts)
@@ -209,10 +223,11 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         ffjax.load_classifier(classifiers / "softmax", mmap="yes")
     with pytest.raises(TypeError, match="`texts`: expected an array of strings, got int64"):
         ours.predict(np.zeros(2, np.int64))
-    with pytest.raises(TypeError, match="`restrict`: expected a list of labels, got the str 'en'"):
-        ours.predict("a", restrict="en")
     for options, message in (
-        ({"restrict": np.array([0])}, "`restrict`: expected a label \\(str\\), got int64"),
+        ({"restrict": "en"}, "`restrict`: expected a list of labels, got the single label 'en'"),
+        ({"restrict": 3}, "`restrict`: expected a list of labels, got int 3"),
+        ({"restrict": ["l1"], "renormalize": "yes"}, "`renormalize`: expected True or False"),
+        ({"restrict": np.array([0])}, "`restrict`: expected an array of strings, got int64"),
         ({"lowercase": "yes"}, "`lowercase`: expected True or False"),
         ({"threshold": "x"}, "`threshold`: expected a real number, got str 'x'"),
         ({"min_score": "x"}, "`min_score`: expected a real number, got str 'x'"),

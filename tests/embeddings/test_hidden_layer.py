@@ -9,6 +9,7 @@ from ffjax.embeddings.output_layer import Options, OutputLayer
 from ffjax.kernels.label_scores import SHIFT, LabelTree
 from ffjax.kernels.label_scores_numpy import label_scores_numpy
 from ffjax.kernels.ngrams_numpy import mark_words
+from ffjax.storage import base
 from tests.embeddings.classifiers import HOSTILE, sentences
 from tests.vocab.ngrams.reference import fasttext_hash, lead_characters
 
@@ -90,6 +91,26 @@ def test_words_are_forgotten_when_there_are_many(classifiers, texts, monkeypatch
     ours = ffjax.load_classifier(classifiers / "softmax-chars")
     got = [ours.probabilities(texts[i : i + 3]) for i in range(0, len(texts), 3)]
     np.testing.assert_allclose(np.concatenate(got), expected, atol=2e-6)
+
+
+def test_long_words_are_forgotten_too(classifiers, monkeypatch):
+    texts = ["abcdefghij" * 100 + str(i) for i in range(200)]
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
+    expected, first = ours.probabilities(texts), ours._hidden._memo
+    monkeypatch.setattr(hidden_layer, "_MOST_BYTES", 1 << 18)
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
+    for i in range(0, 200, 10):
+        block = slice(i, i + 10)
+        np.testing.assert_allclose(ours.probabilities(texts[block]), expected[block], atol=2e-6)
+        assert ours._hidden._memo.n_bytes < 1 << 18 < first.n_bytes
+
+
+def test_rows_on_an_accelerator_are_copied_once(classifiers, texts, monkeypatch):
+    expected = ffjax.load_classifier(classifiers / "softmax-chars").probabilities(texts)
+    monkeypatch.setattr(base, "host_view", lambda x: x if isinstance(x, np.ndarray) else None)
+    ours = ffjax.load_classifier(classifiers / "softmax-chars")
+    np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
+    assert all(matrix is not None for matrix in ours._hidden.rows._matrices)
 
 
 def test_an_interrupted_call_changes_no_later_answer(classifiers, texts, monkeypatch):
