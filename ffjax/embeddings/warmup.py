@@ -54,8 +54,9 @@ def warmup(
         ValueError: if a count is negative, or a width less than 1.
 
     Examples:
-        >>> import ffjax
-        >>> ffjax.warmup(ffjax.demo(), counts=[4], widths=[16]) < 600
+        >>> import ffjax, numpy as np
+        >>> emb = ffjax.from_vectors(["tea", "pot"], np.eye(2, dtype=np.float32))
+        >>> ffjax.warmup(emb, counts=[4], widths=[16]) < 600
         True
     """
     check_embeddings(embeddings)

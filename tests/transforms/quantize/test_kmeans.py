@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ffjax.transforms.kmeans import decoded, errors, first_centroids, moved, nearest, step
+from ffjax.transforms import kmeans
+from ffjax.transforms.kmeans import decoded, errors, nearest, step
 from tests.builders import cases
+
+first_centroids = jax.jit(kmeans.first_centroids, static_argnames="centroids")
+moved = jax.jit(kmeans.moved)
 
 
 def problem(spaces=3, each=2, rows=200, centroids=16, seed=0):
