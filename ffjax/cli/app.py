@@ -130,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadInput, FormatError, OSError, MemoryError) as error:
         say(f"error: {explain(error)}")
         return messages.BAD_INPUT
-    except ValueError as error:  # environment variables are read where they matter
-        if not str(error).startswith(messages.ENVIRONMENT):
+    except (ValueError, RuntimeError) as error:  # environment variables are read where they matter
+        if not str(error).startswith((messages.ENVIRONMENT, messages.BACKEND)):
             raise
         say(f"error: {error}")
         return messages.BAD_INPUT

@@ -29,6 +29,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 # Errors that begin like this are about no file or argument.
 ENVIRONMENT = "the environment variable "
+BACKEND = "Unable to initialize backend "  # JAX's, which names JAX_PLATFORMS
 
 
 class BadInput(Exception):

@@ -1,5 +1,7 @@
 """Words as files list them, and files that need an option."""
 
+import os
+
 import pytest
 
 import ffjax
@@ -78,10 +80,16 @@ ADDRESS = "https://example.org/vectors.fifu"
 def test_addresses_are_not_files(ff, command):
     status, out, err = ff(*command)
     assert (status, out) == (2, "")
-    file = "FILE" if command[0] == "evaluate" else "OUTPUT"
+    file = ADDRESS if command[0] == "evaluate" else "OUTPUT"
     expected = f"error: {file}: expected the path of a local file, got the address '{ADDRESS}'."
     assert expected in err
-    assert ("Download the file first" in err) == (file == "FILE")
+    assert ("Download the file first" in err) == (file == ADDRESS)
+
+
+def test_a_platform_that_jax_lacks_is_one_line(shell):
+    result = shell("similar", "demo", "tea", env={**os.environ, "JAX_PLATFORMS": "none"})
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1
+    assert result.stderr.startswith(b"ffjax: error: Unable to initialize backend 'none'")
 
 
 @pytest.mark.parametrize("command", [("similar", "tea"), ("analogy", "man", "king", "woman")])
