@@ -54,10 +54,12 @@ def explore(
     chosen = {"--projection": projection, "-k": k, "--title": title, "--seed": seed}
     for name in IGNORED[to]:
         if chosen[name] is not None:
-            raise BadInput(f"--to {to} doesn't take `{name}`.")
+            raise BadInput(f"`--to {to}` doesn't take `{name}`.")
     if to == "atlas" and seed is not None and projection not in {None, *METHODS} - {"pca"}:
         # A page may need it for its groups of words.
-        raise BadInput(f"--to atlas doesn't take `--seed` with --projection {projection}.")
+        raise BadInput(f"`--to atlas` doesn't take `--seed` with `--projection {projection}`.")
+    if to == "html" and output.endswith(".parquet"):
+        raise BadInput(f"{output}: expected a page (.html). `--to atlas` writes Parquet.")
     if to == "projector":
         check_distinct(output, source.file)  # a folder may exist
     else:

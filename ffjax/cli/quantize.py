@@ -117,7 +117,7 @@ def n_bytes(text: str) -> int:
     try:
         return int(float(number[:-1] if exponent else number) * base**exponent)
     except (ValueError, OverflowError):
-        raise BadInput(f"--max-size: expected a size such as 20MB, got {text}.") from None
+        raise BadInput(f"`--max-size`: expected a size such as 20MB, got {text}.") from None
 
 
 def _checked_format(target: Target, method: str) -> str:
@@ -163,7 +163,7 @@ def _best_within(
         if size <= most:
             return name, n_codes or None
     raise BadInput(
-        f"--max-size: expected at least {size:,} bytes, which the words and the smallest codes "
+        f"`--max-size`: expected at least {size:,} bytes, which the words and the smallest codes "
         f"take, got {most:,}. Keep fewer words first, as with `ffjax select --first 20000`."
     )
 

@@ -107,9 +107,9 @@ def analogy(
     """
     included = {role for text in include or [] for role in text.replace(",", " ").split()}
     if wrong := sorted(included - set("abc")):
-        raise BadInput(f"--include: expected any of a, b and c, got {' '.join(wrong)}.")
+        raise BadInput(f"`--include`: expected any of a, b and c, got {' '.join(wrong)}.")
     if method == "3cosmul" and metric not in ("dot", "cosine"):
-        raise BadInput(f"--metric: expected cosine with --method 3cosmul, got {metric}.")
+        raise BadInput(f"`--metric`: expected cosine with `--method 3cosmul`, got {metric}.")
     # In `ffp-analogy`, `--include a` without `c` lets the word c be an answer; here it does not.
     excluded = [i for i, role in enumerate("abc") if role not in included]
     batches = queries(words, input, 3, source.file)

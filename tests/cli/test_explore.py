@@ -28,11 +28,12 @@ def test_bad_input(ff, small, tmp_path):
     assert result.status == 2 and "doesn't take `--title`" in result.err
     for options, expected in {
         ("words.txt", "--projection", "pca"): "expected a name that ends with .html, got",
+        ("words.parquet",): "expected a page (.html). `--to atlas` writes Parquet.",
         ("-",): "expected a .html file, got standard output. Name one with -o.",
         ("k2.html", "--to", "atlas"): "expected a name that ends with .parquet, got",
-        ("folder", "--to", "projector", "--seed", 1): "--to projector doesn't take `--seed`.",
+        ("folder", "--to", "projector", "--seed", 1): "`--to projector` doesn't take `--seed`.",
         ("k.parquet", "--to", "atlas", "--projection", "pca", "--seed", 0): (
-            "--to atlas doesn't take `--seed` with --projection pca."
+            "`--to atlas` doesn't take `--seed` with `--projection pca`."
         ),
     }.items():
         output = options[0] if options[0] == "-" else tmp_path / options[0]
