@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from itertools import chain
 from os.path import exists
@@ -177,6 +178,7 @@ def search(
         check_text(data, shown(text), hint)
         if b"\0" in data[:_HEAD_BYTES]:
             raise BadInput(f"{shown(text)}: expected text, got a binary file. {hint}")
+        data = data.removeprefix(BOM_UTF8)
         vectors, counts = ffjax.embed_text(emb, data, **changes)
     lines = data.split(b"\n")  # not as a `str`, which one emoji makes four times as large
     numbers = counts.nonzero()[0]  # of the lines that have a vector

@@ -147,4 +147,5 @@ def test_3cosmul_rejects_other_metrics(ff, demo_file):
     result = ff(
         "analogy", demo_file, "man", "king", "woman", "--method", "3cosmul", "--metric", "angular"
     )
-    assert result.status == 2 and "`--metric`: expected cosine with `--method 3cosmul`" in result.err
+    expected = "`--metric`: expected cosine with `--method 3cosmul`"
+    assert result.status == 2 and expected in result.err

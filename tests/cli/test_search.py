@@ -47,6 +47,12 @@ def test_a_binary_file_is_an_error(ff, demo_file, tmp_path):
     assert "binary: expected text, got a binary file. Embeddings go with" in result.err
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_word(ff, tmp_path):
+    (tmp_path / "text").write_text("tea\ncoffee\n", "utf-8-sig")
+    result = ff("search", tmp_path / "text", "tea", "-k", 1)
+    assert result.rows[0][:3] == ["tea", "1", "tea"]
+
+
 def test_json_and_queries_from_standard_input(ff, notes):
     result = ff("search", notes, "-k", 1, "--json", stdin="coffee\n67890\n")
     first, second = map(json.loads, result.out.splitlines())
