@@ -223,7 +223,8 @@ def _search_sharded(
         local_start = None if start is None else local_start
         local_stop = local_stop if limited else None
         local_filter = RowFilter(local_start, local_stop, mask, exclude=exclude)
-        scores, rows = top_k_rows(shard.row_source(size), queries, local_filter, plan)
+        local_plan = plan._replace(k=min(k, size)) if storage.axes else plan
+        scores, rows = top_k_rows(shard.row_source(size), queries, local_filter, local_plan)
         rows = jnp.where(rows < 0, -1, rows + first)
         if not storage.axes:
             return scores, rows
