@@ -202,8 +202,9 @@ def row_key(key: Any, n_rows: int) -> Any:
     if isinstance(key, slice):
         return key
     if isinstance(key, np.ndarray) and key.dtype.kind == "i" and key.ndim and key.size:
-        # Negative numbers are large ones without their signs: one pass finds both.
-        if key.view(f"u{key.itemsize}").max() < n_rows:
+        # Negative numbers are large ones without their signs: one pass finds both. JAX indexes by
+        # types that hold the number of rows alone.
+        if key.itemsize >= 4 and key.view(f"u{key.itemsize}").max() < n_rows:
             return key
     ids = np.asarray(None if isinstance(key, tuple) else key)
     if ids.dtype == bool and ids.shape == (n_rows,):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax._internal.arguments import row_key
 from tests.builders import pq, storage
 
 
@@ -127,3 +128,5 @@ def test_row_numbers_of_small_types_in_long_storages():
     for dtype in (np.int8, np.uint8, np.uint64):
         assert stored[np.array([7, 1], dtype)].tolist() == [[7], [1]]
     assert stored[np.array([7, -1], np.int8)].tolist() == [[7], [299]]
+    # On a GPU they index an array of JAX, whose length must fit their type.
+    assert row_key(np.array([7, 1], np.int8), 300).dtype == np.int64
