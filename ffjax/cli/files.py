@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import ffjax
 from ffjax._internal.atomic_write import open_output, output_folder
+from ffjax._internal.extras import require_arrow
 from ffjax._internal.text_check import check_text
 from ffjax.cli.messages import BadInput, say, translated
 from ffjax.cli.options import Source, Target
@@ -144,6 +145,12 @@ def size_of(file: str) -> int | None:
     """The size of a regular file."""
     path = path_of(file)
     return os.path.getsize(path) if file != "-" and os.path.isfile(path) else None
+
+
+def parquet_rows(file: str) -> int | None:
+    """The number of rows of a Parquet file, `None` of one that cannot be read."""
+    with suppress(ImportError, OSError, ValueError):
+        return require_arrow("Parquet")[1].read_metadata(file).num_rows
 
 
 def input_of(file: str) -> str | int:

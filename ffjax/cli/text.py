@@ -122,7 +122,9 @@ def classify(
         read_as = f"-f json labels their field {column!r}"
         say(f"{files.shown(file)}: lines look like JSON but are labelled as text. {read_as}.")
     # Of Parquet the compressed size says little.
-    size, unit = (None, "documents") if is_parquet else (files.size_of(file), "bytes")
+    size, unit = files.size_of(file), "bytes"
+    if is_parquet:
+        size, unit = files.parquet_rows(file), "documents"
     sys.stdout.flush()
     task = files.task("Classifying", file, "classify_file", size, unit=unit, quiet=is_typed)
     with task as bar:

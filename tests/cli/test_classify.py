@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import feather
+from pyarrow import feather, parquet
 
 import ffjax
+from ffjax.cli.output import Progress
 from tests.formats.fasttext.files import model as words_model
 from tests.formats.fasttext.files import write
 
@@ -152,6 +153,14 @@ def test_parquet_names_its_extra(ff, model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = ff("classify", model, tmp_path / "a.parquet", "-o", tmp_path / "out.parquet")
     assert result.status == 2 and "a.parquet: Parquet needs the extra `arrow`" in result.err
+
+
+def test_progress_over_parquet_is_of_all_documents(ff, model, tmp_path, monkeypatch):
+    parquet.write_table(pa.table({"text": ["abc"] * 3}), tmp_path / "a.parquet")
+    steps = []
+    monkeypatch.setattr(Progress, "update", lambda self, *counts: steps.append(counts))
+    assert ff("classify", model, tmp_path / "a.parquet", "-o", tmp_path / "b.parquet").status == 0
+    assert steps == [(3, 3)]
 
 
 def test_help_says_what_is_read(ff):
