@@ -145,7 +145,8 @@ def in_terms(message: str, options: dict[str, str]) -> str:
             return match[0]
         if not name.startswith(("-", "ffjax ")):  # a file
             return name
-        return f"`{name}`" if value in (None, "", "True") else f"`{name} {value}`"
+        value = (value or "").strip("\"'")
+        return f"`{name}`" if value in ("", "True") else f"`{name} {value}`"
 
     def command(match: re.Match[str]) -> str:
         name = "load" if match[1] in _LOADERS else match[1]

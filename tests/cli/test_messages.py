@@ -51,6 +51,7 @@ def test_each_function_that_is_a_command_exists(function):
     [
         ("`limit`: expected 1, got 0.", "`--first`: expected 1, got 0."),
         ("Use `lossy=True`.", "Use `--lossy`."),
+        ('Use `format="text"`.', "Use `-f text`."),
         ("`mmap`: expected a bool.", "`mmap`: expected a bool."),
         ("Drop it with `ffjax.select_words`.", "Drop it with `ffjax select`."),
         ("Use `ffjax.reconstruct(embeddings)`.", "Use `ffjax reconstruct`."),
