@@ -26,6 +26,7 @@ FONTS = ["DejaVu Sans", *NOTO]
 MAX_INCHES, INCHES_OF_FEW, INCHES_PER_WORD = 10.0, 5.5, 0.15
 LABEL_STEPS = 300
 LABEL_OFFSET = (0, 12)  # pixels between a dot and the first place of its label
+AROUND = [(0, 0), (8, 0), (-8, 0), (0, 8), (0, -8)]  # pixels from a dot that labels avoid
 DARK, LIGHT = "#333333", "#999999"
 
 
@@ -153,12 +154,13 @@ def draw(points: Sequence[Point], vectors: Any, file: Any, format: str, title: s
         axes.autoscale_view()
         canvas.draw()  # fixes the layout, so that positions on the page are known
         labels = _draw_points(axes, points, positions)
-        x, y = positions.T
+        avoided = (axes.transData.transform(positions)[:, None] + AROUND).reshape(-1, 2)
+        avoided, (x, y) = axes.transData.inverted().transform(avoided).T, positions.T
         # A number of steps, not seconds, so that pictures are reproducible.
-        options = {"iter_lim": LABEL_STEPS, "expand": (1.2, 1.9), "force_static": (0.4, 0.7)}
+        options = {"iter_lim": LABEL_STEPS, "expand": (1.15, 1.5), "force_static": (0.4, 0.7)}
         options |= {"prevent_crossings": False, "min_arrow_len": 18, "avoid_self": False}
         options["arrowprops"] = {"arrowstyle": "-", "color": LIGHT, "lw": 0.5, "zorder": 2}
-        adjust_text(labels, x, y, ax=axes, target_x=x, target_y=y, **options)
+        adjust_text(labels, *avoided, ax=axes, target_x=x, target_y=y, **options)
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         figure.savefig(file, format=format, dpi=150, facecolor="white", metadata=metadata)
 

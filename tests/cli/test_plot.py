@@ -9,10 +9,7 @@ import pytest
 from ffjax.cli.plot import COLORS
 from ffjax.transforms.projection import principal_plane
 
-
-@pytest.fixture(autouse=True)
-def _with_matplotlib():
-    pytest.importorskip("matplotlib")
+adjustText = pytest.importorskip("adjustText")
 
 
 def texts(path):
@@ -68,6 +65,21 @@ def test_labels_do_not_overlap(ff, demo_file, tmp_path):
         for j in range(i)
     ]
     assert min(apart) > 0.5
+
+
+def test_labels_cover_no_dots(ff, demo_file, tmp_path, monkeypatch):
+    adjust_text, covered = adjustText.adjust_text, []
+
+    def spied(labels, *args, ax, **options):
+        adjust_text(labels, *args, ax=ax, **options)
+        dots = ax.transData.transform([dot.get_offsets()[0] for dot in ax.collections])
+        boxes = [label.get_window_extent() for label in labels]
+        covered.append(sum(box.contains(*dot) for box in boxes for dot in dots))
+
+    monkeypatch.setattr(adjustText, "adjust_text", spied)
+    for words in (["tea", "berlin", "music"], ["dog", "war", "blue", "jazz"]):
+        assert ff("plot", demo_file, *words, "-k", 8, "-o", tmp_path / "words.png").status == 0
+    assert covered == [0, 0]
 
 
 def test_a_png_on_standard_output(pipe, demo_file):
