@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from ffjax._internal.arrays import padded_size
 
 EXTRAS = "pyarrow polars zstandard matplotlib flax equinox optax torch"
 PEERS = "finalfusion fasttext gensim floret faiss spacy"
@@ -34,6 +35,8 @@ def load_hooks(root):
 def test_signatures_are_checked_at_run_time():
     with pytest.raises(jaxtyping.TypeCheckError, match="normalize"):
         ffjax.normalize("no array")
+    with pytest.raises(jaxtyping.TypeCheckError, match="padded_size"):
+        padded_size("8")
 
 
 def test_signatures_can_be_left_unchecked_to_see_the_errors_of_ffjax(as_users_see):
