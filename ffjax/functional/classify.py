@@ -14,6 +14,7 @@ from ffjax._internal.arrays import AnyArray, is_traced, padded_size
 from ffjax._internal.file_arguments import wrong_type
 from ffjax._internal.jax_compat import fori_loop
 from ffjax.functional.lookup import checked_strings
+from ffjax.kernels.first_equal import first_equal
 from ffjax.kernels.fnv import OFFSET_32, fasttext_extend, fasttext_hash
 from ffjax.kernels.label_scores import label_scores
 from ffjax.kernels.ngram_hashes import Words
@@ -169,9 +170,12 @@ def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> 
     width = classifier.width
     padded = jnp.pad(text, (0, width))
     data = gather_bytes(padded, tokens.starts, width)
-    strings = Strings(data, jnp.where(tokens.lengths <= width, tokens.lengths, -1))
-    ids = vocab.find(strings)
-    is_word = _words_of_lines(classifier, tokens, strings, ids, n_lines)
+    # Words are looked up, and their n-grams added up, where they first occur.
+    first = first_equal(data, tokens.lengths)
+    is_first = first == lax.iota(jnp.int32, n_words)
+    strings = Strings(data, jnp.where(is_first & (tokens.lengths <= width), tokens.lengths, -1))
+    ids = vocab.find(strings)[first]
+    is_word = _words_of_lines(classifier, tokens, strings, first, ids, n_lines)
     lines = jnp.where(is_word, tokens.lines, n_lines)
 
     end = jnp.frombuffer(LINE_END.ljust(16), jnp.uint8)[None]
@@ -180,11 +184,11 @@ def hidden_vectors(classifier: Any, text: Array, n_words: int, n_lines: int) -> 
     rows, counts = _word_rows(storage, ids, is_word)
     if storage.indexer is not None:
         for width, least in ((_NARROW, 0), (_WIDE, _NARROW + 1)):
-            mask = is_word & (tokens.lengths >= least)
+            mask = is_first & (tokens.lengths >= least)
             mask &= (tokens.lengths <= width) | (width == _WIDE)
             words = Words(padded, tokens.starts, jnp.where(mask, tokens.lengths, -1))
             sums, n = ngram_totals(storage.ngrams, storage.indexer, words, Subwords(width, 0))
-            rows, counts = rows + sums, counts + n
+            rows, counts = rows + sums[first], counts + n[first]
 
     def add(values: Array) -> Array:
         return jax.ops.segment_sum(values, lines, n_lines, indices_are_sorted=False)
@@ -264,7 +268,7 @@ def _classify(
 
 
 def _words_of_lines(
-    classifier: Any, tokens: Tokens, strings: Strings, ids: Array, n_lines: int
+    classifier: Any, tokens: Tokens, strings: Strings, first: Array, ids: Array, n_lines: int
 ) -> Array:
     """Which tokens are words: those before a line's end that are no labels."""
     labels, data = classifier.label_table, strings.bytes
@@ -275,7 +279,7 @@ def _words_of_lines(
         return equal & (tokens.lengths >= len(prefix))
 
     label_ids = find(classifier.label_index, labels.data, labels.offsets, data, strings.lengths)
-    is_label = (label_ids >= 0) | begins_with(LABEL_PREFIX)
+    is_label = (label_ids[first] >= 0) | begins_with(LABEL_PREFIX)
     is_end = begins_with(LINE_END) & (tokens.lengths == len(LINE_END))
     number = jnp.arange(len(data), dtype=jnp.int32)
     ends = jnp.where(is_end, number, jnp.int32(len(data)))

@@ -34,7 +34,7 @@ C = TypeVar("C")
 # Words of a block. On a CPU their vectors should stay in the cache while rows are added to them.
 # A GPU waits for the host at each step, so it gets few and large blocks.
 _BLOCK_WORDS = {"cpu": 512}
-_LARGE_BLOCK_WORDS = 1 << 15
+_LARGE_BLOCK_WORDS = 1 << 18
 # Of words of more bytes than this a block has fewer, so that its n-grams take no more memory.
 _BLOCK_WIDTH = 64
 # Rows of each word that are added in one step.
