@@ -32,13 +32,11 @@ from ffjax.vocab.ngrams.base import NgramIndexer, packed_ids
 C = TypeVar("C")
 
 # Words of a block. On a CPU their vectors should stay in the cache while rows are added to them.
-# A GPU waits for the host at each step, so it gets few and large blocks.
+# A GPU waits for the host at each step, so it gets few blocks, as large as memory allows.
 _BLOCK_WORDS = {"cpu": 512}
-_LARGE_BLOCK_WORDS = 1 << 18
-# Of words of more bytes than this a block has fewer, so that its n-grams take no more memory.
-_BLOCK_WIDTH = 64
-# Rows of each word that are added in one step.
-_ROWS_AT_ONCE = 8
+_LARGE_BLOCK_WORDS, _LARGE_BLOCK_NUMBERS = 1 << 18, 1 << 23
+# Of words of more bytes a block has fewer, and rows of each word that are added in one step.
+_BLOCK_WIDTH, _ROWS_AT_ONCE = 64, 8
 # The key after those of all requested words.
 _NO_WORD = np.uint32(2**32 - 1)
 # Positions beyond a batch stand for no word.
@@ -95,8 +93,8 @@ def add_ngrams(
         n = (ids >= 0).sum((0, 1), dtype=jnp.int32)
         return total, write(rows, positions, total, n)
 
-    total = _empty_sums(storage, _block_size(len(words.lengths), subwords))
-    return _over_tiles(indexer, words, subwords, (total, rows), add_tile)[1]
+    total = _empty_sums(storage, _block_size(storage, words, subwords))
+    return _over_tiles(storage, indexer, words, subwords, (total, rows), add_tile)[1]
 
 
 def _empty_sums(storage: Any, n: int) -> Array:
@@ -237,16 +235,19 @@ def _add_gradient(
 
         return over_steps(add, gradient)
 
-    return _over_tiles(indexer, words, subwords, gradient, add_tile)
+    return _over_tiles(storage, indexer, words, subwords, gradient, add_tile)
 
 
-def _block_size(n: int, subwords: Subwords) -> int:
-    """How many of `n` words are a block."""
-    block_words = _BLOCK_WORDS.get(jax.default_backend(), _LARGE_BLOCK_WORDS)
-    return min(n, max(1, block_words * _BLOCK_WIDTH // max(subwords.width, _BLOCK_WIDTH)))
+def _block_size(storage: Any, words: Words, subwords: Subwords) -> int:
+    """How many words are a block."""
+    dims = jax.eval_shape(partial(_empty_sums, storage, 1)).shape[1]
+    most = min(_LARGE_BLOCK_WORDS, _LARGE_BLOCK_NUMBERS // max(dims, 1))
+    n_bytes = _BLOCK_WORDS.get(jax.default_backend(), most) * _BLOCK_WIDTH
+    return min(len(words.lengths), max(1, n_bytes // max(subwords.width, _BLOCK_WIDTH)))
 
 
 def _over_tiles(
+    storage: Any,
     indexer: NgramIndexer,
     words: Words,
     subwords: Subwords,
@@ -263,7 +264,7 @@ def _over_tiles(
     n, width = len(words.lengths), subwords.width
     if not n or not subwords.marked:
         return carry
-    size, data = _block_size(n, subwords), words.data.reshape(-1)
+    size, data = _block_size(storage, words, subwords), words.data.reshape(-1)
     order, steps = _slot_order(indexer, subwords.marked)
     number_bits = max(n - 1, 1).bit_length()
     longest = min((1 << (32 - number_bits)) - 2, width)
