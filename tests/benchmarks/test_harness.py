@@ -283,3 +283,10 @@ def test_a_row_runs_in_a_process_of_its_own_and_is_written_out(tmp_path, capfd):
         and "| memory-bandwidth |" in text
     )
     assert "| memory-bandwidth |" in capfd.readouterr().out
+
+
+def test_only_the_last_items_of_long_lists_are_looked_at(monkeypatch):
+    leaves = []
+    monkeypatch.setattr(harness.jax, "block_until_ready", leaves.append)
+    harness.finish(([["a"], ["b"]] * 1000, [np.zeros(1)] * 1000, "end"))
+    assert len(leaves) == 33 and leaves[-1] == "end"
