@@ -194,6 +194,7 @@ class Classifier:
 
         def answer(*block: Any) -> tuple[list[list[str]], list[np.ndarray]]:
             return self._named(OutputLayer.labels(*block), on_unicode_error)
+
         is_one = isinstance(texts, str | bytes)
         to_lines = partial(as_lines, lowercase=lowercase, newline=newline)
         blocks = over_blocks(self, [texts] if is_one else texts, answer, options, to_lines)

@@ -5,7 +5,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int32, UInt8
 
-_PRIME = 16_777_619
+from ffjax.kernels.fnv import PRIME_32
 
 
 def first_equal(
@@ -23,9 +23,11 @@ def first_equal(
     """
     n, width = data.shape
     data = jnp.where(np.arange(width, dtype=np.int32)[None] < lengths[:, None], data, np.uint8(0))
-    powers = np.cumprod(np.full(width, _PRIME, np.uint32), dtype=np.uint32)
+    # Any odd number would do: its powers keep all bits of the bytes.
+    powers = np.cumprod(np.full(width, PRIME_32, np.uint32), dtype=np.uint32)
     hashes = (data.astype(jnp.uint32) * powers[None]).sum(1) + lengths.astype(jnp.uint32)
     number = lax.iota(jnp.int32, n)
+    # A stable sort: of those with the same hash the first string stays first.
     hashes, order = lax.sort((hashes, number), num_keys=1, is_stable=True)
     is_new = (hashes != jnp.roll(hashes, 1)) | (number == 0)
     first_of_hash = order[lax.cummax(jnp.where(is_new, number, 0))]

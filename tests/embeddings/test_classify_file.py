@@ -55,7 +55,7 @@ def test_each_line_has_a_line(classifier, tmp_path, small_blocks):
 def test_few_answers_are_in_memory_however_short_lines_are(
     classifier, tmp_path, monkeypatch, k, most
 ):
-    monkeypatch.setattr(module, "_ANSWERS", 100)
+    monkeypatch.setattr(module, "_ANSWERS", 100)  # of which a line takes 8 + k
     steps = []
     source, target = io.BytesIO(b"\n" * 40 + b"abc"), tmp_path / "out"
     ffjax.classify_file(classifier, source, target, k=k, progress=lambda *step: steps.append(step))

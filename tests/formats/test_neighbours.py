@@ -99,13 +99,16 @@ def test_blocks_that_are_not_whole_are_computed_again(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks")
 def test_two_calls_at_once_do_not_write_the_same_file(tmp_path):
     emb, path = ffjax.Embeddings(storage(N, DIMS), ffjax.SimpleVocab(WORDS)), tmp_path / "a.parquet"
+    counts = []
 
     def other_call(count, total):
+        counts.append(count)
         if count == 1024:
             with pytest.raises(ValueError, match="`path`: .*partial is being written by another"):
                 ffjax.neighbours(emb, path, K)
 
     ffjax.neighbours(emb, path, K, progress=other_call)
+    assert 1024 in counts
     check_file(path, emb, np.arange(N), np.arange(N))
 
 

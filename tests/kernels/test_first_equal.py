@@ -41,7 +41,7 @@ def test_few_strings(n):
 
 
 def test_strings_of_the_same_hash_are_not_taken_for_equal(monkeypatch):
-    monkeypatch.setattr(module, "_PRIME", 0)
+    monkeypatch.setattr(module, "PRIME_32", 0)
     first = jax.jit(first_equal)(*packed(WORDS))
     # Only those equal to the first of their hash have its number.
     for i, word in enumerate(WORDS):
