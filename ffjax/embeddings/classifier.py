@@ -328,6 +328,7 @@ def over_blocks(
             to_lines(text)  # whose error has the number of the text among all
             raise
         return answer(output, hidden.lines(lines), options)
+
     return map_blocks(run, _blocks(text))
 
 
