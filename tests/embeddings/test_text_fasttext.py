@@ -141,7 +141,7 @@ def test_supervised_models_are_an_error_in_compiled_code(word_ngrams, tmp_path):
             ValueError, match="`pooling`: .*supervised model in compiled code.*outside of `jit`"
         ):
             run(emb, text)
-    vectors, _ = ffjax.embed_text(emb, text, n_words=2, n_lines=1)
+    vectors, _ = jax.jit(partial(ffjax.embed_text, n_words=2, n_lines=1))(emb, text)
     np.testing.assert_allclose(vectors, ffjax.embed_text(emb, b"the fox")[0], atol=1e-6)
 
 
