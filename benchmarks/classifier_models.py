@@ -5,7 +5,7 @@ the words and the text, which are real.
 """
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +29,21 @@ def languages(n: int) -> list[str]:
 
 
 def documents(name: str, n: int, size: int = 4096) -> list[str]:
-    """Documents of about `size` bytes, of the lines of a file."""
-    texts: list[str] = []
-    lines: list[str] = []
-    n_bytes = 0
+    """Documents of about `size` bytes, each of lines of a file in one language."""
+    documents: list[str] = []
+    lines: defaultdict[str, list[str]] = defaultdict(list)
+    n_bytes: Counter[str] = Counter()
     with open(real(name), encoding="utf8") as file:
         for line in file:
-            text = line.rstrip("\n").split("\t", 1)[-1]
-            lines.append(text)
-            n_bytes += len(text.encode()) + 1
-            if n_bytes >= size:
-                texts.append(" ".join(lines))
-                lines, n_bytes = [], 0
-            if len(texts) == n:
+            language, _, text = line.rstrip("\n").rpartition("\t")
+            lines[language].append(text)
+            n_bytes[language] += len(text.encode()) + 1
+            if n_bytes[language] >= size:
+                documents.append(" ".join(lines.pop(language)))
+                del n_bytes[language]
+            if len(documents) == n:
                 break
-    return texts
+    return documents
 
 
 def language_model(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The output layer of a fastText classifier on the host: from hidden vectors to the best labels."""
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -78,8 +78,69 @@ class OutputLayer:
         self.tree = jax.tree.map(np.asarray, classifier.tree)
         self.loss = classifier.loss
 
-    def scores(self, lines: Lines, options: Options) -> Iterator[tuple[slice, np.ndarray]]:
-        """The scores of lines in blocks, `[labels, n]`; 0 for labels that are excluded."""
+    def all_scores(self, lines: Lines, options: Options) -> np.ndarray:
+        """The scores of lines, float32 `[n, labels]`."""
+        (matrix,) = self._refined(self._all_scores, lines, options)
+        return matrix
+
+    def labels(self, lines: Lines, options: Options) -> Labels:
+        """The best labels of lines."""
+        scores, ids = self._refined(self._top_scores, lines, options)
+        if options.columns is not None:
+            ids = options.columns[ids]
+        if options.min_score is not None:
+            scores[scores[:, 0] < options.min_score] = 0
+        ids[~(scores > 0)] = -1
+        return Labels(scores, ids, (ids >= 0).sum(1, dtype=np.int32))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _refined(
+        self, answer: Callable[..., tuple[np.ndarray, ...]], lines: Lines, options: Options
+    ) -> list[np.ndarray]:
+        """The arrays that `answer` gives, but for the last: the largest score of each line.
+
+        Lines of which rounding may show are answered again, with rows added in fastText's order.
+        """
+        *arrays, largest = answer(lines, options)
+        if lines.in_order is None:
+            return arrays
+        slopes = np.full(len(largest), 0.25)
+        if self.loss in _NORMALIZED and not options.renormalize:
+            # A probability p has the slope p (1 - p). 0 says that it is below the threshold.
+            slopes = np.where(largest > 0, largest * np.maximum(1 - largest, 0), slopes)
+        rows, hidden = lines.in_order(slopes)
+        if rows.size:
+            refined = Lines(hidden, lines.counts[rows], lines.labels.take(rows), lines.are_logits)
+            for array, values in zip(arrays, answer(refined, options), strict=False):
+                array[rows] = values
+        return arrays
+
+    def _all_scores(self, lines: Lines, options: Options) -> tuple[np.ndarray, np.ndarray]:
+        n_labels = len(self.matrix) if options.columns is None else len(options.columns)
+        matrix = np.empty((len(lines.counts), n_labels), np.float32)
+        largest = np.empty(len(matrix), np.float32)
+        for block, scores in self._scores(lines, options, largest):
+            matrix[block] = scores.T
+        return matrix, largest
+
+    def _top_scores(self, lines: Lines, options: Options) -> tuple[np.ndarray, ...]:
+        n = len(lines.counts)
+        scores, ids = np.empty((n, options.k), np.float32), np.empty((n, options.k), np.int32)
+        if self._is_one_enough(options):
+            self._most_probable(lines, options.threshold, scores[:, 0], ids[:, 0])
+            return scores, ids, scores[:, 0]
+        largest = np.empty(n, np.float32)
+        for block, block_scores in self._scores(lines, options, largest):
+            scores[block], ids[block] = top_labels(block_scores, options.k)
+        return scores, ids, largest
+
+    def _scores(
+        self, lines: Lines, options: Options, largest: np.ndarray
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """The scores of lines in blocks, `[labels, n]`; 0 for labels that are excluded.
+
+        `largest` receives the largest score of each line.
+        """
         normalize = options.renormalize
         if normalize and self.loss not in _NORMALIZED:
             raise ValueError(
@@ -94,6 +155,7 @@ class OutputLayer:
                 # Before powers are taken: beside those of other labels these might be 0.
                 products, columns = products[columns], None
             scores = label_scores_numpy(self.loss, products, self.tree, threshold, shift)
+            np.fmax.reduce(scores, 0, out=largest[block])
             if columns is not None:
                 scores = scores[columns]
             if normalize:
@@ -101,32 +163,6 @@ class OutputLayer:
                 scores[scores < options.threshold] = 0
             scores[:, lines.counts[block] == 0] = 0
             yield block, scores
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def all_scores(self, lines: Lines, options: Options) -> np.ndarray:
-        """The scores of lines, float32 `[n, labels]`."""
-        n_labels = len(self.matrix) if options.columns is None else len(options.columns)
-        matrix = np.empty((len(lines.counts), n_labels), np.float32)
-        for block, scores in self.scores(lines, options):
-            matrix[block] = scores.T
-        return matrix
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def labels(self, lines: Lines, options: Options) -> Labels:
-        """The best labels of lines."""
-        n = len(lines.counts)
-        scores, ids = np.empty((n, options.k), np.float32), np.empty((n, options.k), np.int32)
-        if self._is_one_enough(options):
-            self._most_probable(lines, options.threshold, scores[:, 0], ids[:, 0])
-        else:
-            for block, block_scores in self.scores(lines, options):
-                scores[block], ids[block] = top_labels(block_scores, options.k)
-        if options.columns is not None:
-            ids = options.columns[ids]
-        if options.min_score is not None:
-            scores[scores[:, 0] < options.min_score] = 0
-        ids[~(scores > 0)] = -1
-        return Labels(scores, ids, (ids >= 0).sum(1, dtype=np.int32))
 
     def _is_one_enough(self, options: Options) -> bool:
         """Whether the best label needs no scores of the others."""

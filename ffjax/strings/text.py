@@ -99,29 +99,32 @@ def as_lines(
         lines = _arrow_lines(texts, newline, name)
         return encode_word(decode_word(lines).lower()) if lowercase else lines
     items = as_strings(texts, name)
-    groups = [(first, items[first : first + _JOINED]) for first in range(0, len(items), _JOINED)]
-    return b"".join([_group_lines(*group, lowercase, newline, name) for group in groups])
+    if newline != "error":
+        items = [item.replace("\n", newline) for item in items]
+    lines = _encoded(items, lowercase, name)
+    # NumPy counts without holding Python's lock.
+    if np.count_nonzero(np.frombuffer(lines, np.uint8) == ord("\n")) > len(items):
+        number = next(i for i, item in enumerate(items) if "\n" in item)
+        raise ValueError(_line_feed_error(name, number))
+    return lines
 
 
-def _group_lines(
-    first: int, group: Sequence[str], lowercase: bool, newline: str, name: str
-) -> bytes:
-    """The lines of a group of texts, of which text number `first` is the first."""
-    lines = "\n".join(group) + "\n"
-    if lines.count("\n") > len(group):
-        if newline == "error":
-            number = next(i for i, item in enumerate(group, first) if "\n" in item)
-            raise ValueError(_line_feed_error(name, number))
-        lines = "\n".join([item.replace("\n", newline) for item in group]) + "\n"
-    lines = lines.lower() if lowercase else lines
+def _encoded(items: Sequence[str], lowercase: bool, name: str) -> bytes:
+    """The UTF-8 of texts, with a line feed after each."""
+    groups = ("\n".join(items[i : i + _JOINED]) for i in range(0, len(items), _JOINED))
+    groups = map(str.lower, groups) if lowercase else groups
     try:
-        return lines.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        number = first + lines.count("\n", 0, error.start)
-        raise ValueError(
-            f"`{name}`: expected text that UTF-8 can hold, got {lines[error.start]!r} in text "
-            f'{number} ({error.reason}). Use `text.encode(errors="replace")`.'
-        ) from error
+        return b"\n".join([*[group.encode("utf-8", "surrogateescape") for group in groups], b""])
+    except UnicodeEncodeError:
+        for number, item in enumerate(items):
+            try:
+                item.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    f"`{name}`: expected text that UTF-8 can hold, got {item[error.start]!r} in "
+                    f'text {number} ({error.reason}). Use `text.encode(errors="replace")`.'
+                ) from error
+        raise
 
 
 def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import defaultdict
 from itertools import islice
 
 import jax
@@ -57,6 +58,26 @@ def test_languages_are_those_of_fasttext(lid_model, real_file):
     with open(real_file("languages.txt"), encoding="utf8") as file:
         texts = [line.split("\t", 1)[-1].strip("\n") for line in islice(file, 20_000)]
     check_all(ours, theirs, [*HOSTILE, *texts], [*SETTINGS, (5, 0.0), (1, -1.0)])
+
+
+def documents(path, size=4096):
+    """Documents of about 4 KB, each in one language."""
+    lines = defaultdict(list)
+    with open(path, encoding="utf8") as file:
+        for line in file:
+            language, text = line.rstrip("\n").split("\t", 1)
+            lines[language].append(text)
+            if sum(len(text.encode()) for text in lines[language]) >= size:
+                yield " ".join(lines.pop(language))
+
+
+@pytest.mark.parametrize("n", [500, pytest.param(10_000, marks=pytest.mark.exhaustive)])
+def test_scores_of_documents_are_those_of_fasttext(lid_model, real_file, n):
+    ours, theirs = ffjax.load_classifier(lid_model), quiet_fasttext().load_model(str(lid_model))
+    texts = list(islice(documents(real_file("languages.txt")), n))
+    answers = ours.predict(texts, -1), theirs.predict(texts, k=-1)
+    for ours, theirs in zip(*(zip(*lists, strict=True) for lists in answers), strict=True):
+        check_same(ours, theirs, (), 0.0, -1, atol=1e-6)
 
 
 def test_the_answers_of_lid_are_those_of_fasttext(lid_model, texts):
@@ -269,7 +290,7 @@ def test_figures_are_those_of_fasttext(classifiers, name, tmp_path):
 def test_a_classifier_is_a_pytree(classifiers):
     ours = ffjax.load_classifier(classifiers / "hs-pruned")
     copy = jax.tree.map(lambda x: x, ours)
-    assert copy == ours and copy.predict("abc") [0] == ours.predict("abc")[0]
+    assert copy == ours and copy.predict("abc")[0] == ours.predict("abc")[0]
     with pytest.raises(AttributeError, match="Classifier is immutable"):
         ours.loss = "Softmax"
 

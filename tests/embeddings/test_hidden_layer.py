@@ -25,8 +25,8 @@ def texts():
 )
 def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
     with monkeypatch.context() as in_order:
-        in_order.setattr(hidden_layer, "_MANY_ROWS", 0)
-        in_order.setattr(hidden_layer, "_MANY_WORDS", 0)
+        in_order.setattr(hidden_layer, "_TOLERANCE", 0.0)
+        in_order.setattr(hidden_layer, "_WORD_TOLERANCE", 0.0)
         expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
     ours = ffjax.load_classifier(classifiers / name)
     for _ in range(2):  # the second time all words are remembered
@@ -34,9 +34,7 @@ def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeyp
 
 
 @pytest.mark.parametrize("name", ["softmax-bigrams", "hs-trigrams"])
-def test_rows_multiplied_by_the_output_give_the_same_scores(
-    classifiers, texts, name, monkeypatch
-):
+def test_rows_multiplied_by_the_output_give_the_same_scores(classifiers, texts, name, monkeypatch):
     plain = ffjax.load_classifier(classifiers / name)
     monkeypatch.setattr(hidden_layer, "_DIMS_A_LABEL", 0)
     ours = ffjax.load_classifier(classifiers / name, mmap=True)
