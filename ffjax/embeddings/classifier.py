@@ -248,20 +248,18 @@ class Classifier:
         scores = self.probabilities(texts, restrict=[label], lowercase=lowercase, newline=newline)
         return float(scores[0]) if isinstance(texts, str | bytes) else scores[:, 0]
 
-    def _named(
-        self, answers: Labels, on_unicode_error: str
-    ) -> tuple[list[list[str]], list[np.ndarray]]:
+    def _named(self, answers: Labels, on_unicode_error: str) -> tuple[list[Any], list[np.ndarray]]:
         """The names of labels, and their scores, for each text."""
-        numbers, names = answers.ids.ravel().tolist(), self.label_table.strings
-        if not self._is_utf8:
-            raw = self.label_table.raw
+        names, raw = self._names, self.label_table.raw
+        if names is None:
+            names = np.full(len(self.label_table), "", object)
             try:
-                names = {i: raw(i).decode("utf-8", on_unicode_error) for i in {*numbers} - {-1}}
+                for i in {*answers.ids.ravel().tolist()} - {-1}:
+                    names[i] = raw(i).decode("utf-8", on_unicode_error)
             except UnicodeDecodeError as error:
                 error.reason += f' of label {error.object!r}; `on_unicode_error="replace"` reads it'
                 raise
-            names[-1] = ""
-        return lists_of([names[i] for i in numbers], answers)
+        return lists_of(names, answers)
 
     def test(
         self, path: str | os.PathLike[str], k: int = 1, threshold: float = 0.0
@@ -295,8 +293,10 @@ class Classifier:
         return OutputLayer(self)
 
     @cached_property
-    def _is_utf8(self) -> bool:
-        return self.label_table.first_invalid() is None
+    def _names(self) -> np.ndarray | None:
+        """The labels, if all are UTF-8."""
+        table = self.label_table
+        return np.array(table.strings, object) if table.first_invalid() is None else None
 
     if not TYPE_CHECKING:  # type checkers would take every name for an attribute
 

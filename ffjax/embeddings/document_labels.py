@@ -15,7 +15,7 @@ class Settings(NamedTuple):
     """What to answer for each document: labels by `options`, or the score of `label`."""
 
     classifier: Classifier
-    label_names: list[str]
+    label_names: np.ndarray
     options: Options
     has_lists: bool = False
     label: str | None = None
@@ -42,7 +42,7 @@ class Settings(NamedTuple):
                     expected = "no such option for the score of one label"
                     raise ValueError(f"`{name}`: expected {expected}, got {value!r}. Leave it out.")
             options = {"restrict": [label]}
-        label_names = classifier.label_table.replace_invalid().strings
+        label_names = np.array(classifier.label_table.replace_invalid().strings, object)
         chosen = Options.of(numbers, k, threshold, **options)
         return cls(classifier, label_names, chosen, k != 1, label, lowercase)
 
@@ -67,8 +67,7 @@ class Settings(NamedTuple):
                 scores = [None if null else x for null, x in zip(nulls, scores, strict=True)]
             return {"score": scores}
         answers = self._labels(texts, nulls)
-        names = [self.label_names[i] for i in answers.ids.ravel().tolist()]
-        names, scores = lists_of(names, answers)
+        names, scores = lists_of(self.label_names, answers)
         if self.has_lists:
             return {"labels": names, "scores": [row.tolist() for row in scores]}
         label = [row[0] if row else None for row in names]

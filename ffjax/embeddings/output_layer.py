@@ -241,16 +241,17 @@ def label_number(numbers: Mapping[str, int], label: str, name: str) -> int:
     return number
 
 
-def lists_of(names: list[str], answers: Labels) -> tuple[list[list[str]], list[np.ndarray]]:
-    """The names and scores of the labels of each text, of names `[n * k]`."""
-    counts, k = answers.counts.tolist(), answers.ids.shape[1]
+def lists_of(names: np.ndarray, answers: Labels) -> tuple[list[list[str]], list[np.ndarray]]:
+    """The names and scores of the labels of each text, of the names of all labels."""
+    k = answers.ids.shape[1]
     with _uncollected():
-        scores = list(answers.scores)
-        if min(counts, default=k) == k:
-            labels = list(map(list, zip(*[iter(names)] * k, strict=True)))
-        else:
-            labels = [names[i * k : i * k + n] for i, n in enumerate(counts)]
-            scores = [row[:n] for row, n in zip(scores, counts, strict=True)]
+        # Where there is no label, and -1 gives the last name, the list is cut.
+        labels, scores = names[answers.ids].tolist(), list(answers.scores)
+        if answers.counts.min(initial=k) < k:
+            counts = answers.counts.tolist()
+            labels, scores = (
+                [row[:n] for row, n in zip(rows, counts, strict=True)] for rows in (labels, scores)
+            )
     return labels, scores
 
 
