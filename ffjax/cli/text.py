@@ -1,8 +1,6 @@
 """`ffjax embed` and `ffjax classify`: texts as vectors, or with labels."""
 
 import sys
-from functools import partial
-from io import BytesIO
 from typing import Any, Literal
 
 from typer import Argument, Option
@@ -113,9 +111,7 @@ def classify(
     with files.task("Loading", model, "load_classifier"):
         files.keep_programs()
         classifier = ffjax.load_classifier(files.input_of(model), mmap=True)
-    # On a terminal each line is answered before the next.
-    is_typed = file == output == "-" and sys.stdin.isatty()
-    sources = map(BytesIO, sys.stdin.buffer) if is_typed else [source]
+    is_typed = file == "-" and sys.stdin.isatty()
     if is_typed:
         say("reading a text per line; end with Ctrl-D.")
     elif format is None and format_of(file) == "text" and files.looks_like_json(file):
@@ -137,7 +133,6 @@ def classify(
             choices["into"] = names[0] if len(names) == 1 else names
         choices["target_format"] = "json" if json else None
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
-        label_file = partial(ffjax.classify_file, classifier, **choices)
-        n = sum(label_file(text, files.output_of(output)) for text in sources)
+        n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)
     if output != "-":
         say(f"{output}: {n:,} documents.")

@@ -150,6 +150,7 @@ def classify_file(
             else:
                 answers = _text_lines(settings.fields(lines))
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
+            out.flush()  # somebody may wait for the answers to a pipe
             n += len(answers)
             report(len(block), len(answers))
     if n_unread:

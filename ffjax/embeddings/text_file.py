@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from io import BufferedIOBase
+from select import select
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from ffjax.embeddings.value import Embeddings
 
 DTYPES = ("float32", "float16")
 _READ_BYTES = 1 << 24
+# Bytes that a pipe holds, and seconds without any after which complete lines are answered.
+_PIPE_BYTES, _PAUSE = 1 << 16, 0.05
 
 
 def embed_file(
@@ -107,20 +111,57 @@ def write_npy_header(out: Any, dtype: str, shape: tuple[int, ...]) -> None:
 def blocks(file: Any, size: int = _READ_BYTES, path: Any = None) -> Iterator[bytes]:
     r"""The bytes of a text in blocks of complete lines, of about `size` bytes; errors name `path`.
 
+    From a pipe or a terminal that pauses, complete lines come at once.
+
     Examples:
         >>> import io
         >>> list(blocks(io.BytesIO(b"ab\ncdefg\nh"), 4))
         [b'ab\n', b'cdefg\nh']
     """
-    chunks: list[bytes] = []
-    data = file.read(size)
-    check_text(data, path)
-    while data:
-        following = file.read(size)
-        # A last line without a line feed belongs to the last block.
-        end = data.rfind(b"\n") + 1 if following else len(data)
-        if end:
-            yield b"".join([*chunks, data[:end]])
-            chunks = []
-        chunks.append(data[end:])
-        data = following
+    chunks: list[bytes] = []  # of a line that is not complete
+    data = b""
+    for number, (following, pauses) in enumerate(_arrivals(file, size)):
+        if not number:
+            check_text(following, path)
+        # A last line without a line feed belongs to the last block, unless it comes after a pause.
+        for text in (data, following) if pauses else (data,):
+            end = text.rfind(b"\n") + 1
+            if end:
+                yield b"".join([*chunks, text[:end]])
+                chunks = []
+            chunks.append(text[end:])
+        data = b"" if pauses else following
+    if last := b"".join([*chunks, data]):
+        yield last
+
+
+def _arrivals(file: Any, size: int) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of a file, up to `size` at a time, and whether a pause follows, as in a pipe."""
+    if not _is_pipe(file):
+        while data := file.read(size):
+            yield data, False
+        return
+    data = bytearray()
+    while chunk := file.read1(min(size - len(data), _PIPE_BYTES)):
+        data += chunk
+        if (pauses := _pauses(file)) or len(data) == size:
+            yield bytes(data), pauses
+            data.clear()
+    if data:
+        yield bytes(data), False
+
+
+def _pauses(file: Any) -> bool:
+    """Whether a pipe or a terminal has no more bytes for a while."""
+    try:
+        return not select([file], [], [], _PAUSE)[0]
+    except (OSError, ValueError):  # Windows, and descriptors of 1024 and more
+        return False
+
+
+def _is_pipe(file: Any) -> bool:
+    try:
+        mode = os.fstat(file.fileno()).st_mode
+    except (AttributeError, OSError):  # not a file of the system
+        return False
+    return hasattr(file, "read1") and not S_ISREG(mode)

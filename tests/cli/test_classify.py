@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -28,6 +29,17 @@ def test_lines_are_labelled(ff, model, tmp_path):
     assert ff("classify", model, tmp_path / "text").out.splitlines() == expected
     assert ff("classify", model, tmp_path / "text", "-o", tmp_path / "out").out == ""
     assert (tmp_path / "out").read_text().splitlines() == expected
+
+
+def test_lines_of_a_pipe_are_answered_as_they_come(model):
+    command = [sys.executable, "-m", "ffjax", "classify", str(model)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for _ in range(2):
+            process.stdin.write(b"abc\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(b"__label__")
+        process.stdin.close()
+        assert process.stdout.read() == b"" and process.wait() == 0
 
 
 def test_options_reach_the_classifier(ff, model, tmp_path):

@@ -1,6 +1,7 @@
 """Text files to files of vectors: blocks, headers, atomic writing, the command."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -46,6 +47,28 @@ def test_streams_and_empty_texts(tmp_path):
 def test_a_last_line_without_a_line_feed_is_no_block_by_itself(tmp_path):
     # Warnings are errors here, and one is due for a block whose lines are all unknown.
     ffjax.embed_file(embeddings(), io.BytesIO(b"Paris\nBerlin\n12345"), tmp_path / "some.npy")
+
+
+def test_lines_of_a_pipe_that_pauses_come_at_once():
+    source, target = os.pipe()
+    with open(source, "rb") as file, open(target, "wb", buffering=0) as writer:
+        blocks = text_vectors.blocks(file)
+        writer.write(b"Paris\nBer")
+        assert next(blocks) == b"Paris\n"
+        writer.write(b"lin\n\n")
+        assert next(blocks) == b"Berlin\n\n"
+        writer.write(b"tea")
+        writer.close()
+        assert list(blocks) == [b"tea"]
+
+
+def test_a_pipe_that_is_full_comes_in_blocks():
+    source, target = os.pipe()
+    with open(source, "rb") as file, open(target, "wb", buffering=0) as writer:
+        writer.write(b"tea\n" * 5000)
+        writer.close()
+        sizes = list(map(len, text_vectors.blocks(file, 8000)))
+        assert sizes == [8000, 8000, 4000]
 
 
 def test_static_models(tmp_path):
