@@ -1,9 +1,9 @@
 """Counts what each test file compiles and fails the run if a file exceeds its budget.
 
 Compiling is most of what the suite costs, and it grows unnoticed: a `jax.jit` inside a test, one
-more shape, one more parameter. Seconds depend on the machine, so the CPU time of the file counts if
-that is less: a busy machine does not stretch it. The number of programs is printed only, since it
-depends on what earlier files in the same process compiled, and on what JAX still remembers.
+more shape, one more parameter. A file is charged its seconds of compiling, or its CPU time if that
+is less, which a busy machine does not stretch. The number of programs is only printed: it depends
+on what earlier files in the same process compiled, and on what JAX still has in its caches.
 """
 
 import time

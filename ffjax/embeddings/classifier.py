@@ -294,7 +294,7 @@ class Classifier:
 
     @cached_property
     def _names(self) -> np.ndarray | None:
-        """The labels, if all are UTF-8."""
+        """The names of labels by number, or `None` if some are not UTF-8."""
         table = self.label_table
         return np.array(table.strings, object) if table.first_invalid() is None else None
 

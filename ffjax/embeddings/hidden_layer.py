@@ -1,11 +1,12 @@
 """The hidden layer of a fastText classifier on the host: lines of text to vectors, in NumPy.
 
-Each different word is looked up and hashed once, and the sum of its rows and those of its n-grams
-is kept for later lines, of all threads. Lines are sums of those sums; long ones whose labels are
-not certain end with rows, added in fastText's order. N-grams of words are added up as they come.
+Each distinct word is looked up and hashed once. The sum of its own row and the rows of its n-grams
+is cached for later lines, in all threads, and a line adds up the sums of its words. In long lines
+whose label is uncertain, only the first words are added that way; the remaining rows follow one by
+one, in fastText's order. N-grams of words are added as they come.
 
-If there are few labels, rows are multiplied by the output matrix first: of each row a number for
-each label remains, and sums are logits.
+If there are few labels, rows are multiplied by the output matrix first. Each row then has one
+number for each label, and sums are logits.
 """
 
 import os
@@ -33,13 +34,15 @@ from ffjax.strings.string_table import StringTable
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16
-# How large m² / n times the slope may be: m of n rows are added in another order than fastText's.
-# With 40 the probabilities of 12,000 documents of 4 KB differed by up to 7e-7, with 80 by 9e-7;
-# those of texts of 200 bytes to 3 MB by up to 8e-7, with 80 by 1.5e-6. In models without n-grams of
-# characters only n-grams of words come in another order.
-_TOLERANCE, _WORD_TOLERANCE = 40.0, 4000.0
-# Lines with more rows are left as they are. Numbers of rows that are added in order at a time.
-_MOST_ROWS = 1 << 22
+# If m of the n rows of a line are added in another order than fastText's, its scores change by
+# about m² / n times the slope of its probability. The tolerance is the largest such product. At 40,
+# scores of 12,000 documents of 4 KB stay within 7e-7 of fastText's (9e-7 at 80), and those of texts
+# of 200 bytes to 3 MB within 8e-7 (1.5e-6 at 80).
+_TOLERANCE = 40.0
+# The same for models of words whose rows are multiplied by the output matrix. At 40, documents of
+# DCLM's shape would take six times as long, since whole rows are read instead of products.
+_PRODUCT_TOLERANCE = 4000.0
+# Numbers that are gathered at a time where rows are added in order.
 _GROUP_NUMBERS = 1 << 22
 # Words that are remembered, and bytes of what is remembered of them; also bytes of all products.
 _WORDS, _MOST_BYTES = 1 << 20, 1 << 27
@@ -56,8 +59,9 @@ class Lines(NamedTuple):
         counts: how many rows that is; no labels are predicted for a line without any.
         labels: the numbers of the labels that occur in each line.
         are_logits: whether rows have been multiplied by the output matrix.
-        in_order: for the slopes of the probabilities of lines, as functions of a logit, the lines
-            of which rounding may show, and their vectors with rows added in fastText's order.
+        in_order: takes the slope of each line's probability, which is how much it changes with a
+            logit. Returns the numbers of the lines whose scores may differ visibly from fastText's
+            by rounding, and the hidden vectors of those lines with rows added in fastText's order.
     """
 
     hidden: np.ndarray
@@ -108,27 +112,26 @@ class HiddenLayer:
             labels = labels.only(labels.values >= 0)
 
         buckets = self._word_ngrams_of(memo, words)
-        ends = np.append(0, np.cumsum(memo.n_rows.take(words.values)))
-        n_rows = np.diff(ends[words.splits]) + buckets.counts
+        n_rows = np.diff(memo.row_splits(words)[words.splits]) + buckets.counts
         totals = words.sum_rows(memo.sums)
         if buckets.values.size:
             totals += self.added.sums(buckets)
         in_order = partial(self._in_order, memo, words, buckets, n_rows)
         return Lines(_means(totals, n_rows), n_rows, labels, self.output is not None, in_order)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def _in_order(
         self, memo: WordMemo, words: Ragged, buckets: Ragged, n_rows: np.ndarray, slopes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What `Lines.in_order` answers.
+        """`Lines.in_order`, for the words and n-grams of lines.
 
-        Each of m additions rounds by a part of the sum so far, so the mean of n rows differs by
-        m² / n times a constant, and a probability by its slope times that. So the first m rows are
-        added as sums of words.
+        An addition rounds by a fraction of the sum so far, which grows with the number of rows in
+        it. So m additions change the sum by m² times a constant, and the mean of n rows by 1 / n of
+        that. The first m rows can stay sums of words.
         """
-        tolerance = _TOLERANCE if self.indexer is not None else _WORD_TOLERANCE
+        is_product = self.output is not None and self.indexer is None
+        tolerance = _PRODUCT_TOLERANCE if is_product else _TOLERANCE
         n_first = np.sqrt(tolerance * n_rows / np.maximum(slopes, TINY))
-        lines = np.flatnonzero((n_first < n_rows) & (n_rows < _MOST_ROWS))
+        lines = np.flatnonzero(n_first < n_rows)
         if not lines.size:
             return lines, np.zeros((0, self.added.dims), np.float32)
         words, buckets, n_rows = words.take(lines), buckets.take(lines), n_rows[lines]
@@ -198,15 +201,15 @@ class HiddenLayer:
         return labels
 
     def _divided(self, words: Ragged, n_first: np.ndarray, memo: WordMemo) -> tuple[Ragged, Ragged]:
-        """The words of lines whose rows are among the first, and the others."""
+        """The words of lines whose rows are among the first, and the remaining words."""
         starts, ends = words.splits[:-1], words.splits[1:]
         if self.output is not None:
-            cuts = starts
+            cuts = starts  # sums of products cannot be continued with rows
         elif self.indexer is None:
-            cuts = ends
+            cuts = ends  # rows of words are in order anyway: each has one at most
         else:
-            n_rows = np.append(0, np.cumsum(memo.n_rows.take(words.values)))
-            cuts = np.searchsorted(n_rows, n_rows[starts] + n_first, "right") - 1
+            splits = memo.row_splits(words)
+            cuts = np.searchsorted(splits, splits[starts] + n_first, "right") - 1
         halves = words._replace(splits=np.append(0, np.stack([np.minimum(cuts, ends), ends], 1)))
         first = np.arange(0, 2 * len(starts), 2)
         return halves.take(first), halves.take(first + 1)
@@ -214,18 +217,21 @@ class HiddenLayer:
     def _add_in_order(
         self, sums: np.ndarray, n_rows: np.ndarray, memo: WordMemo, words: Ragged, buckets: Ragged
     ) -> np.ndarray:
-        """Adds the rows of words, and those of n-grams of words, to sums, one by one."""
-        group_ends = np.cumsum(n_rows) * self.rows.dims // _GROUP_NUMBERS
+        """Adds the rows of words, then those of n-grams of words, to sums, one by one."""
+        dims = self.rows.dims
+        group_ends = np.cumsum(n_rows) * dims // _GROUP_NUMBERS
+        step = -(-_GROUP_NUMBERS // dims)
         totals = np.empty_like(sums)
+        if self.output is not None:
+            sums = np.zeros((len(sums), dims), np.float32)
         for group in np.split(np.arange(len(sums)), np.flatnonzero(np.diff(group_ends)) + 1):
             rows, ngrams = memo.rows_of(words.take(group)), buckets.take(group)
             if ngrams.values.size:
                 rows = rows.joined(ngrams)
-            if self.output is None:
-                totals[group] = self.rows.sums(rows, sums[group])
-            else:
-                zeros = np.zeros((len(group), self.rows.dims), np.float32)
-                totals[group] = logits(self.output, self.rows.sums(rows, zeros)).T
+            group_sums = sums[group]
+            for start in range(0, rows.counts.max(initial=0), step):
+                group_sums = self.rows.sums(rows.between(start, start + step), group_sums)
+            totals[group] = group_sums if self.output is None else logits(self.output, group_sums).T
         return totals
 
     def _ngrams_of(self, spans: ByteViews, is_word: np.ndarray) -> Ragged:
@@ -258,7 +264,7 @@ class HiddenLayer:
 
 
 def _means(sums: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
-    """The means of so many rows each, float32."""
+    """The means of rows, float32 `[n, dims]`, from their sums and how many they are."""
     means = sums * (1 / np.maximum(n_rows, 1)).astype(np.float32)[:, None]
     return means.astype(np.float32, copy=False)
 

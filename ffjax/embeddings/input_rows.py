@@ -185,6 +185,10 @@ class WordMemo:
 
     def rows_of(self, words: Ragged) -> Ragged:
         """The rows of the words of each line."""
-        starts, counts = self._starts.take(words.values), self.n_rows.take(words.values)
-        ends = np.append(0, np.cumsum(counts))
-        return Ragged(self._rows.values.take(ranges(starts, counts)), ends[words.splits])
+        starts, splits = self._starts.take(words.values), self.row_splits(words)
+        values = self._rows.values.take(ranges(starts, np.diff(splits)))
+        return Ragged(values, splits[words.splits])
+
+    def row_splits(self, words: Ragged) -> np.ndarray:
+        """Where the rows of each word begin among those of all words, and the end of the last."""
+        return np.append(0, np.cumsum(self.n_rows.take(words.values)))

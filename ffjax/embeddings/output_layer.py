@@ -97,16 +97,17 @@ class OutputLayer:
     def _refined(
         self, answer: Callable[..., tuple[np.ndarray, ...]], lines: Lines, options: Options
     ) -> list[np.ndarray]:
-        """The arrays that `answer` gives, but for the last: the largest score of each line.
+        """The arrays of `answer`, except the last, which is the largest score of each line.
 
-        Lines of which rounding may show are answered again, with rows added in fastText's order.
+        Lines whose scores may differ visibly from fastText's by rounding are answered again, with
+        rows added in fastText's order.
         """
         *arrays, largest = answer(lines, options)
         if lines.in_order is None:
             return arrays
         slopes = np.full(len(largest), 0.25)
         if self.loss in _NORMALIZED and not options.renormalize:
-            # A probability p has the slope p (1 - p). 0 says that it is below the threshold.
+            # The slope of a probability p is p (1 - p). A score of 0 is one that was excluded.
             slopes = np.where(largest > 0, largest * np.maximum(1 - largest, 0), slopes)
         rows, hidden = lines.in_order(slopes)
         if rows.size:
@@ -242,10 +243,10 @@ def label_number(numbers: Mapping[str, int], label: str, name: str) -> int:
 
 
 def lists_of(names: np.ndarray, answers: Labels) -> tuple[list[list[str]], list[np.ndarray]]:
-    """The names and scores of the labels of each text, of the names of all labels."""
+    """The names and scores of the labels of each text; `names` has those of all labels."""
     k = answers.ids.shape[1]
     with _uncollected():
-        # Where there is no label, and -1 gives the last name, the list is cut.
+        # -1, which stands for no label, takes the last name and is cut off below.
         labels, scores = names[answers.ids].tolist(), list(answers.scores)
         if answers.counts.min(initial=k) < k:
             counts = answers.counts.tolist()

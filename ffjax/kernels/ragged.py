@@ -58,11 +58,21 @@ class Ragged(NamedTuple):
 
     def first(self, n: int | None) -> "Ragged":
         """The lists cut after `n` values; as they are for `None`."""
+        return self if n is None else self.between(0, n)
+
+    def between(self, start: int, end: int) -> "Ragged":
+        """The values of each list at positions from `start` up to `end`.
+
+        Examples:
+            >>> lists = Ragged(np.array([5, 6, 7]), np.array([0, 2, 2, 3]))
+            >>> lists.between(1, 9)
+            Ragged(values=array([6]), splits=array([0, 1, 1, 1]))
+        """
         counts = self.counts
-        if n is None or counts.max(initial=0) <= n:
+        if start == 0 and counts.max(initial=0) <= end:
             return self
-        counts = np.minimum(counts, n)
-        return Ragged.of(self.values[ranges(self.splits[:-1], counts)], counts)
+        counts = np.clip(counts - start, 0, end - start)
+        return Ragged.of(self.values[ranges(self.splits[:-1] + start, counts)], counts)
 
     def joined(self, other: "Ragged") -> "Ragged":
         """Each list followed by the same list of `other`."""

@@ -22,7 +22,7 @@ SETTINGS = [(1, 0.0), (5, 0.01), (-1, 0.0), (-1, -1.0), (3, 0.5), (2, 1.0)]
 @pytest.fixture(scope="session")
 def texts():
     lines = [text for _, text in sentences(120, 2)]
-    return [*HOSTILE, *lines, " ".join(lines * 30)]
+    return [*HOSTILE, *lines, " ".join(lines * 30), "a b " * 2000]
 
 
 def near_an_edge(classifier, texts):

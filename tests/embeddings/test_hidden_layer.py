@@ -26,11 +26,23 @@ def texts():
 def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
     with monkeypatch.context() as in_order:
         in_order.setattr(hidden_layer, "_TOLERANCE", 0.0)
-        in_order.setattr(hidden_layer, "_WORD_TOLERANCE", 0.0)
+        in_order.setattr(hidden_layer, "_PRODUCT_TOLERANCE", 0.0)
         expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
     ours = ffjax.load_classifier(classifiers / name)
     for _ in range(2):  # the second time all words are remembered
         np.testing.assert_allclose(ours.probabilities(texts), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax-bigrams", "hs-trigrams"])
+def test_rows_are_gathered_a_few_at_a_time(classifiers, texts, name, monkeypatch):
+    monkeypatch.setattr(hidden_layer, "_TOLERANCE", 0.0)
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    layer = ffjax.load_classifier(classifiers / name)._hidden
+    slopes = np.ones(len(texts))
+    expected = layer.lines(lines).in_order(slopes)
+    monkeypatch.setattr(hidden_layer, "_GROUP_NUMBERS", 1 << 10)
+    for ours, theirs in zip(layer.lines(lines).in_order(slopes), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["softmax-bigrams", "hs-trigrams"])
