@@ -279,8 +279,7 @@ def _over_tiles(
         """Bytes in words, negative for no word; `longest` may stand for more."""
         return longest - (block >> number_bits).astype(jnp.int32)
 
-    # The state of the loops is the first word of the block, the first start, and the next step,
-    # from 1: one array, since each is a kernel.
+    # One array, so one kernel: the block's first word, the first start, and the next step, from 1.
     def remaining(at: Array) -> Array:
         """Bytes from the first start to the end of the longest word, the first of its block."""
         length = in_keys(lax.dynamic_index_in_dim(keys, at[0], keepdims=False))
