@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ffjax._internal.arrays import as_int32, on_host
-from ffjax._internal.file_arguments import shown, wrong_type, wrong_value
+from ffjax._internal.file_arguments import short, shown, wrong_type, wrong_value
 
 # What an array may be expected to hold: how errors call it, and what to convert it to.
 _KINDS = {
@@ -58,8 +58,8 @@ def check_several(
     """
     expected = f"`{name}`: expected a list of {what}s"
     if isinstance(items, str | bytes | bytearray | memoryview):
-        advice = f"Write [{items!r}], or {hint}." if hint else f"Write [{items!r}]."
-        raise TypeError(f"{expected}, got the single {what} {items!r}. {advice}")
+        advice = f"Write [{short(items)}]{hint and ', or '}{hint}."
+        raise TypeError(f"{expected}, got the single {what} {short(items)}. {advice}")
     if not isinstance(items, Iterable):
         raise TypeError(f"{expected}, got {shown(items)}.")
     if not isinstance(items, np.ndarray):

@@ -3,12 +3,16 @@
 import io
 import os
 import re
+import reprlib
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 # A path, or the number of an open descriptor, which is closed afterwards as `open` does.
 File: TypeAlias = Path | int
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 200
 
 
 def check_file(file: Any, name: str = "path", *, is_target: bool = False) -> None:
@@ -106,4 +110,9 @@ def counted(n: int, what: str) -> str:
 
 def shown(value: Any) -> str:
     """A value with its type, for errors."""
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {short(value)}"
+
+
+def short(value: Any) -> str:
+    """A value on one line, of a long one the start and the end."""
+    return re.sub(r"\s*\n\s*", " ", _REPR.repr(value))

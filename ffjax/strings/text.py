@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ffjax._internal.arguments import check_flag, check_several
-from ffjax._internal.file_arguments import check_choice, counted, wrong_type
+from ffjax._internal.file_arguments import check_choice, counted, shown, wrong_type
 from ffjax.strings.byte_views import arrow_strings, as_one_array, byte_views, is_arrow
 from ffjax.strings.codec import decode_word, encode_word
 
@@ -138,7 +138,7 @@ def as_strings(texts: Any, name: str = "texts") -> list[str] | tuple[str, ...]:
         return items
     for number, item in enumerate(items):
         if not isinstance(item, str | bytes):
-            got = f"{type(item).__name__} {item!r} as text {number}"
+            got = f"{shown(item)} as text {number}"
             raise TypeError(f"`{name}`: expected str or bytes, got {got}.")
     return [decode_word(item) if isinstance(item, bytes) else item for item in items]
 
