@@ -107,6 +107,7 @@ def classify(
         raise BadInput("expected a file for Parquet, got standard output. Name one with -o.")
     if json and is_parquet:
         raise BadInput("expected no --json for Parquet, which gets two columns. Leave it out.")
+    files.check_output(output, model, file)
     source = files.text_source(file)
     with files.task("Loading", model, "load_classifier"):
         files.keep_programs()

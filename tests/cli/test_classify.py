@@ -145,6 +145,13 @@ def test_the_output_has_the_format_of_its_name(ff, model, tmp_path):
     assert result.status == 2 and "expected no --json for Parquet" in result.err
 
 
+def test_the_model_is_not_overwritten(ff, model, tmp_path):
+    (tmp_path / "text").write_text("abc\n")
+    (tmp_path / "link").symlink_to(model)
+    result = ff("classify", model, tmp_path / "text", "-o", tmp_path / "link")
+    assert result.status == 2 and "expected different files, got" in result.err
+
+
 def test_options_that_would_be_ignored_are_errors(ff, model, tmp_path):
     (tmp_path / "text").write_text("abc\n")
     arguments = ("classify", model, tmp_path / "text")
