@@ -6,10 +6,10 @@ from ffjax.formats.fasttext.layout import open_model
 from ffjax.formats.fasttext.reader import read_embeddings
 from ffjax.formats.hub import local_path
 from ffjax.formats.io.binary import File
-from ffjax.formats.io.streams import Stream, open_stream
+from ffjax.formats.io.streams import open_stream
 
 
-def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
+def load_classifier(path: File, *, mmap: bool = False) -> Classifier:
     """Reads a fastText classifier, `.bin` or quantized `.ftz`.
 
     Models of every loss are read: softmax, hierarchical softmax, one against all and negative
@@ -18,9 +18,9 @@ def load_classifier(path: File | Stream, *, mmap: bool = False) -> Classifier:
     embeddings alone.
 
     Args:
-        path: a path; a descriptor, which is closed afterwards as `open` does; `hf://ORG/NAME/FILE`,
-            a file on Hugging Face's hub, as for `load`; or a stream. A compressed file, or one in
-            an archive, is first decompressed into a temporary file.
+        path: a path; a descriptor, which is closed afterwards as `open` does; or
+            `hf://ORG/NAME/FILE`, a file on Hugging Face's hub, as for `load`. A compressed file, or
+            one in an archive, is first decompressed into a temporary file.
         mmap: whether to map the matrices instead of reading them: then opening takes little time,
             and processes share the file's memory. The file must not be changed in place while the
             classifier is used.
