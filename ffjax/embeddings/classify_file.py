@@ -29,11 +29,15 @@ from ffjax.embeddings.classifier import Classifier
 from ffjax.embeddings.document_labels import Settings, new_columns
 from ffjax.embeddings.text_file import blocks
 from ffjax.kernels.tokenize import LINE_FEED
+from ffjax.strings.byte_views import arrow_strings
 
 FORMATS = ("text", "json", "parquet")
 _SUFFIXES = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+_SUFFIXES |= dict.fromkeys((".gz", ".bz2", ".xz", ".zst"), "compressed")
 _ENDINGS = {None: ".txt or .jsonl", "text": ".txt", "json": ".jsonl", "parquet": ".parquet"}
-_READ_BYTES, _READ_ROWS = 1 << 23, 1 << 13
+_READ_BYTES = 1 << 23
+# Rows of a table in memory at a time, fewer if they have more bytes.
+_BATCH_ROWS, _BATCH_BYTES = 1 << 13, 1 << 24
 # Answers in memory at a time. A line, however short, takes the memory of eight more.
 _ANSWERS, _LINE_ANSWERS = 1 << 20, 8
 
@@ -163,7 +167,8 @@ def format_of(source: Any) -> str:
     """The format of a source by its kind or the ending of its name."""
     if hasattr(source, "__arrow_c_stream__"):
         return "parquet"
-    return _by_ending(source) or "text"
+    ending = _by_ending(source)
+    return ending if ending in FORMATS else "text"
 
 
 def _by_ending(file: Any) -> str | None:
@@ -251,7 +256,8 @@ def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
         reader = pa.RecordBatchReader.from_stream(source)
         yield reader.schema
         for batch in reader:
-            yield from (batch.slice(i, _READ_ROWS) for i in range(0, batch.num_rows, _READ_ROWS))
+            size = _batch_rows(batch.num_rows, batch.nbytes)
+            yield from (batch.slice(i, size) for i in range(0, batch.num_rows, size))
         return
     if hasattr(source, "seekable") and not source.seekable():
         expected = "`source`: expected a Parquet file, got a pipe"
@@ -262,7 +268,15 @@ def _arrow_batches(source: Any, is_arrow: bool) -> Iterator[Any]:
         raise ValueError(f"`source`: expected a Parquet file, got {source!r} ({error}).") from error
     with file:
         yield file.schema_arrow
-        yield from file.iter_batches(_READ_ROWS)
+        metadata = file.metadata
+        groups = map(metadata.row_group, range(metadata.num_row_groups))
+        n_bytes = sum(group.total_byte_size for group in groups)
+        yield from file.iter_batches(_batch_rows(metadata.num_rows, n_bytes))
+
+
+def _batch_rows(n_rows: int, n_bytes: int) -> int:
+    """How many rows of a table, with so many bytes in all, to take at a time."""
+    return min(_BATCH_ROWS, max(1, _BATCH_BYTES * n_rows // max(1, n_bytes)))
 
 
 def _new_schema(schema: Any, column: str, names: dict[str, str]) -> Any:
@@ -274,10 +288,11 @@ def _new_schema(schema: Any, column: str, names: dict[str, str]) -> Any:
         raise ValueError(f"`column`: expected {expected}, got {column!r}.")
     if schema.names.count(column) > 1:
         raise ValueError(f"`column`: expected a single column {column!r}, got several.")
-    kind = schema.field(column).type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-        raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.")
+    try:
+        arrow_strings(schema.empty_table()[column])
+    except TypeError as error:
+        kind = schema.field(column).type
+        raise ValueError(f"`column`: expected strings in {column!r}, got {kind}.") from error
     new = {"label": pa.string(), "score": pa.float32()}
     new |= {"labels": pa.list_(new["label"]), "scores": pa.list_(new["score"])}
     if taken := names.keys() & set(schema.names):
@@ -300,7 +315,7 @@ def _write_tables(
     import pyarrow.parquet as pq
 
     n = 0
-    with pq.ParquetWriter(out, schema) as writer:
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for batch in batches:
             new = settings.columns(batch.column(column))[: len(schema) - batch.num_columns]
             writer.write_batch(pa.record_batch([*batch.columns, *new], schema=schema))

@@ -27,7 +27,7 @@ def classifier(classifiers):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(module, "_READ_BYTES", 200)
-    monkeypatch.setattr(module, "_READ_ROWS", 7)
+    monkeypatch.setattr(module, "_BATCH_ROWS", 7)
 
 
 def as_seen(text):
@@ -61,6 +61,18 @@ def test_few_answers_are_in_memory_however_short_lines_are(
     ffjax.classify_file(classifier, source, target, k=k, progress=lambda *step: steps.append(step))
     assert max(n for _, n in steps) == most and np.sum(steps, axis=0).tolist() == [43, 41]
     assert target.read_text().count("\n") == 41
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_few_rows_of_long_documents_are_in_memory(classifier, tmp_path, monkeypatch, is_file):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(module, "_BATCH_BYTES", 5000)
+    table, steps = pa.table({"text": ["abc " * 500] * 10}), []
+    pq.write_table(table, tmp_path / "in.parquet", use_dictionary=False)
+    source = tmp_path / "in.parquet" if is_file else table
+    options = {"progress": lambda *step: steps.append(step[1])}
+    ffjax.classify_file(classifier, source, tmp_path / "out.parquet", **options)
+    assert steps == [2] * 5
 
 
 def test_scores_of_one_label_and_json_for_text(classifier, tmp_path):
@@ -175,10 +187,12 @@ def test_parquet_and_arrow_get_two_columns(classifier, tmp_path, small_blocks):
     table = pa.table({"id": range(len(texts)), "text": texts})
     pq.write_table(table, tmp_path / "in.parquet")
     categories = table.set_column(1, "text", table["text"].dictionary_encode())
-    for source, k in ((tmp_path / "in.parquet", 1), (table, 2), (categories, 2)):
+    as_bytes = table.set_column(1, "text", table["text"].cast(pa.binary()))
+    for source, k in ((tmp_path / "in.parquet", 1), (table, 2), (categories, 2), (as_bytes, 2)):
         n = ffjax.classify_file(classifier, source, tmp_path / "out.parquet", k=k)
         result = pq.read_table(tmp_path / "out.parquet")
         assert n == result.num_rows == len(texts)
+        result = result.set_column(1, "text", result["text"].cast(pa.string()))
         assert result.select(["id", "text"]).to_pylist() == table.to_pylist()
         names, scores = classifier.predict(texts[:-1], k)
         if k == 1:
@@ -225,6 +239,8 @@ def test_outputs_have_the_format_that_their_name_says(classifier, tmp_path):
         (text, "new.parquet", ".txt or .jsonl", {}),
         (text, "new.txt", ".jsonl", {"target_format": "json"}),
         (text, "new.jsonl", ".txt", {"target_format": "text"}),
+        (text, "new.txt.gz", ".txt or .jsonl", {}),
+        (rows, "new.jsonl.zst", ".jsonl", {"format": "json"}),
         (rows, "new.parquet", ".jsonl", {"format": "json"}),
         (rows, b"new.txt", ".jsonl", {"format": "json"}),
         (table, "new.jsonl", ".parquet", {}),
