@@ -33,7 +33,7 @@ from ffjax.vocab.ngrams import FastTextIndexer, PrunedIndexer
 
 A = TypeVar("A")
 
-# Bytes of text whose words share a table, and bytes that are worth another thread.
+# Bytes of text in a block, and the fewest that are worth another thread.
 _BLOCK_BYTES, _THREAD_BYTES = 1 << 19, 1 << 17
 _MOST_ORDER = 255
 

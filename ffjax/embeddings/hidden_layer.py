@@ -44,9 +44,9 @@ _TOLERANCE = 40.0
 _PRODUCT_TOLERANCE = 4000.0
 # Numbers that are gathered at a time where rows are added in order.
 _GROUP_NUMBERS = 1 << 22
-# Words that are remembered, and bytes of what is remembered of them; also bytes of all products.
+# The most words that are remembered, and the most bytes about them; products have the same limit.
 _WORDS, _MOST_BYTES = 1 << 20, 1 << 27
-# Dimensions for each label from which on rows are multiplied by the output matrix.
+# Rows with at least this many dimensions for each label are multiplied by the output matrix.
 _DIMS_A_LABEL = 4
 _SKIPPED = -2
 
@@ -89,8 +89,8 @@ class HiddenLayer:
         self.rows = InputRows(storage.word_rows, ngrams)
         self.order, self.n_buckets = classifier.word_ngrams, classifier.n_buckets
         self.buckets = classifier.ngram_buckets
-        # What is added: the rows, or numbers for a few labels. Only the model decides, so that
-        # answers do not depend on the lines before.
+        # What is added: the rows, or their products with the output matrix. The model alone decides
+        # which, so that answers do not depend on earlier lines.
         self.output: np.ndarray | None = None
         self.added: InputRows | MultipliedRows = self.rows
         n_labels, n_products = len(classifier.output), self.rows.n_rows * len(classifier.output)
@@ -143,12 +143,12 @@ class HiddenLayer:
         """A memo that has the words, and their numbers in it."""
         memo = self._memo
         hashed = memo.table.hashed(*words)
-        has_vocabulary = memo.has_vocabulary  # before words are looked up, for other threads
+        has_vocabulary = memo.has_vocabulary  # now, since another thread may add it any time
         numbers, slots = memo.table.find(hashed)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown) > self.rows.n_words and not has_vocabulary:
             self._add_vocabulary(memo, room_for=len(unknown))
-        # Few of them occur twice if many lines came before.
+        # After many lines, few of the unknown words occur twice.
         learned = self._learn(words.take(unknown), has_vocabulary)
         with self._lock:  # what other threads have added is complete
             if memo.has_room(len(unknown)):

@@ -12,12 +12,14 @@ from ffjax.kernels.ragged import Ragged
 from ffjax.kernels.word_table import HashedWords, WordTable
 from ffjax.storage import Storage
 
-# Numbers of a matrix that is decoded at once when as many rows have been read as it has.
+# A matrix of up to this many numbers is decoded whole once as many rows have been read as it has.
 _DECODED = 1 << 24
 # Numbers that are multiplied at a time, which stay in a CPU's cache.
 _BLOCK_NUMBERS = 1 << 16
-# All rows are multiplied when more than this fraction has been; so many between releases of pages.
-_FEW, _RELEASED_ROWS = 64, 1 << 16
+# All rows are multiplied once one in this many has been.
+_FEW = 64
+# The pages of a mapped file are released each time this many rows have been multiplied.
+_RELEASED_ROWS = 1 << 16
 NO_LABEL = -1
 
 
@@ -91,8 +93,8 @@ class InputRows:
 class MultipliedRows:
     """Rows times the output matrix: a number for each label, computed when first needed.
 
-    Once many rows have been needed all are computed, in the order of the file, which takes less
-    time for a row; a map of the file then leaves memory.
+    Once many have been needed, all are computed in the order of the file, which takes less time a
+    row, and the pages of a mapped file are released.
 
     Args:
         rows: the rows.
@@ -163,8 +165,8 @@ class WordMemo:
     ) -> np.ndarray:
         """The numbers of words, of which some may be equal, or have been added before.
 
-        The slots are those where `table.find` looked for them, the labels the numbers of labels
-        that are not words, the hashes fastText's.
+        `slots` is where `table.find` looked for the words, `labels` the numbers of labels that are
+        not words, and `hashes` fastText's.
         """
         self._is_complete = False
         self.n_bytes += sums.nbytes + rows.values.nbytes + int(words.lengths.sum())

@@ -16,8 +16,8 @@ from ffjax.kernels.label_scores import SHIFT, TINY
 from ffjax.kernels.label_scores_numpy import best_label, label_scores_numpy, logits, tree_scores
 from ffjax.kernels.tokenize import LABEL_PREFIX
 
-# Numbers of the output layer that are computed at a time, which stay in a CPU's cache, and lines of
-# which there are at least so many.
+# The output layer computes this many numbers at a time, which stay in a CPU's cache, but for this
+# many lines at least.
 _BLOCK_NUMBERS, _LEAST_LINES = 1 << 18, 64
 _NORMALIZED = ("Softmax", "HierarchicalSoftmax")
 
@@ -153,7 +153,7 @@ class OutputLayer:
         for block, products in self._logits(lines):
             columns = options.columns
             if normalize and self.tree is None:
-                # Before powers are taken: beside those of other labels these might be 0.
+                # Before `exp`: beside more probable labels, theirs might underflow to 0.
                 products, columns = products[columns], None
             scores = label_scores_numpy(self.loss, products, self.tree, threshold, shift)
             np.fmax.reduce(scores, 0, out=largest[block])

@@ -12,8 +12,8 @@ import numpy as np
 from ffjax._internal.arrays import Growing, ranges
 from ffjax.kernels.spans_numpy import equal_spans, keyed_hashes
 
-# Words up to this length are equal if their first eight bytes and their hashes are: from the other
-# eight, the hash is made by steps that can be undone.
+# Words up to this length are equal if their first eight bytes and their hashes are: the hash is an
+# invertible function of the other eight.
 _EXACT = 16
 
 
@@ -67,7 +67,7 @@ class WordTable:
         return HashedWords(data, starts, lengths, *keyed_hashes(data, starts, lengths, self._key))
 
     def find(self, words: HashedWords) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of words, int32 `[n]`, below 0 for those that it lacks, and their slots."""
+        """The numbers of words, int32 `[n]`, below 0 if they are missing, and their slots."""
         slots = self._slots_of(words)
         candidates = self._slots.take(slots)
         rows = self._differ(words, candidates)

@@ -26,7 +26,6 @@ def texts():
 def test_sums_of_words_are_those_of_their_rows(classifiers, texts, name, monkeypatch):
     with monkeypatch.context() as in_order:
         in_order.setattr(hidden_layer, "_TOLERANCE", 0.0)
-        in_order.setattr(hidden_layer, "_PRODUCT_TOLERANCE", 0.0)
         expected = ffjax.load_classifier(classifiers / name).probabilities(texts)
     ours = ffjax.load_classifier(classifiers / name)
     for _ in range(2):  # the second time all words are remembered
@@ -53,6 +52,9 @@ def test_rows_multiplied_by_the_output_give_the_same_scores(classifiers, texts, 
     assert ours._hidden.output is not None
     np.testing.assert_allclose(ours.probabilities(texts), plain.probabilities(texts), atol=2e-6)
     assert ours.predict(texts, k=3)[0] == plain.predict(texts, k=3)[0]
+    for tolerance in ("_TOLERANCE", "_PRODUCT_TOLERANCE"):  # now both add the same rows in order
+        monkeypatch.setattr(hidden_layer, tolerance, 0.0)
+    np.testing.assert_allclose(ours.probabilities(texts), plain.probabilities(texts), atol=1e-7)
 
 
 @pytest.mark.parametrize("dims_a_label", [0, 1 << 30])
