@@ -142,7 +142,9 @@ def classify_file(
         out = stack.enter_context(open_output(target))
         n, n_unread, first_unread = 0, 0, 0
         most = max(1, _ANSWERS // (_LINE_ANSWERS + settings.options.k))
-        for block in _few_lines(blocks(file, _READ_BYTES, source if is_path else None), most):
+        text = blocks(file, _READ_BYTES, source if is_path else None)
+        text = _first_with(column, text) if format == "json" else text
+        for block in _few_lines(text, most):
             lines = block if block.endswith(b"\n") else block + b"\n"
             if format == "json":
                 rows, numbers = _json_rows(settings, names, lines, column, n)
@@ -187,6 +189,20 @@ def _few_lines(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
         yield from (block[i:j] for i, j in pairwise(bounds) if i < j)
 
 
+def _first_with(column: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks of JSON Lines, of which a pipe may give a line at a time: the first has the field."""
+    head = b""
+    for block in blocks:
+        head += block
+        rows = map(_json_object, block.split(b"\n"))
+        if len(head) >= _READ_BYTES or any(column in row for row in rows if row):
+            yield head
+            yield from blocks
+            return
+    if head:
+        yield head
+
+
 def _rows(names: tuple[str, ...], fields: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """The new fields of each document, as many as there are names."""
     columns = list(fields.values())[: len(names)]
@@ -211,12 +227,14 @@ def _json_rows(
     """The objects of lines of JSON with the new fields; and which lines hold no text."""
     objects = list(map(_json_object, text.split(b"\n")[:-1]))
     rows = [row or {} for row in objects]
-    if not first and text.strip() and not any(column in row for row in rows):
+    if not first and text.strip():
         row = next(filter(None, rows), None)
-        if row is None:
-            raise ValueError(f"`source`: expected a JSON object in each line, got {text[:40]!r}.")
-        expected = f"a field of the objects, such as {', '.join(row)}"
-        raise ValueError(f"`column`: expected {expected}, got {column!r}.")
+        if row is None or text.lstrip().startswith(b"["):
+            got = f"got {text[:40]!r}. `jq -c '.[]'` turns an array into lines"
+            raise ValueError(f"`source`: expected a JSON object in each line, {got}.")
+        if not any(column in row for row in rows):
+            expected = f"a field of the objects, such as {', '.join(row)}"
+            raise ValueError(f"`column`: expected {expected}, got {column!r}.")
     texts = [row.get(column) for row in rows]
     for number, row in enumerate(rows, first + 1):
         if present := row.keys() & set(names):

@@ -101,6 +101,18 @@ def test_each_line_of_json_has_an_answer(classifier, tmp_path, small_blocks):
     assert answers[2] == {"text": 1, "label": None, "score": None}
 
 
+@pytest.mark.filterwarnings("ignore:lines without a JSON object")
+def test_the_first_lines_of_a_pipe_may_lack_the_field(classifier, tmp_path, monkeypatch):
+    lines = [b'{"a": 1}\n', b"{\n", b'{"text": "tea"}\n', b'{"text": "pot"}\n']
+    monkeypatch.setattr(module, "blocks", lambda *_: iter(lines))
+    n = ffjax.classify_file(classifier, io.BytesIO(), tmp_path / "out", format="json")
+    assert n == 4 == len((tmp_path / "out").read_text().splitlines())
+    message = "`column`: expected a field of the objects, such as a, got 'body'"
+    options = {"format": "json", "column": "body"}
+    with pytest.raises(ValueError, match=message):
+        ffjax.classify_file(classifier, io.BytesIO(), tmp_path / "out", **options)
+
+
 def test_json_that_is_written_is_valid(classifier, tmp_path):
     rows = [b'\xef\xbb\xbf{"text": "a", "x": 1e400, "y": [NaN]}', b'{"text": "caf\xe9"}']
     rows += [b'{"text": "a", "z": "\\ud800"}']
@@ -287,6 +299,7 @@ def test_wrong_files_and_options_are_named(classifier, tmp_path, as_users_see):
         (b'{"a": 1}', as_json, "`column`: expected a field of the objects, such as a, got 'text'"),
         (b"[]", as_json, r"`source`: expected a JSON object in each line, got b'\[\]"),
         (b'{"text": "a"}\n{"text": "b", "score": 1}', as_json, "`into`: .*'score', .*in line 2"),
+        (b'[{"a": 1},\n{"text": "b"}\n]', as_json, r"each line, got b'\[.* `jq -c '\.\[\]'`"),
         (b"[" * 10**6, as_json, "`source`: expected a JSON object in each line"),
         (b"", {"format": "csv"}, "`format`, `target_format`: expected one of text, json, parquet"),
         (b"", {"label": "l3", "k": 3}, "`k`: expected no such option for the score of one label"),
