@@ -29,8 +29,11 @@ def languages(n: int) -> list[str]:
 
 
 def documents(name: str, n: int, size: int = 4096) -> list[str]:
-    """Documents of about `size` bytes, each of lines of a file in one language."""
-    documents: list[str] = []
+    """Documents of about `size` bytes, each of lines in one language from a file.
+
+    Languages come before a tab; without tabs, all lines have the same one.
+    """
+    texts: list[str] = []
     lines: defaultdict[str, list[str]] = defaultdict(list)
     n_bytes: Counter[str] = Counter()
     with open(real(name), encoding="utf8") as file:
@@ -39,11 +42,11 @@ def documents(name: str, n: int, size: int = 4096) -> list[str]:
             lines[language].append(text)
             n_bytes[language] += len(text.encode()) + 1
             if n_bytes[language] >= size:
-                documents.append(" ".join(lines.pop(language)))
+                texts.append(" ".join(lines.pop(language)))
                 del n_bytes[language]
-            if len(documents) == n:
+            if len(texts) == n:
                 break
-    return documents
+    return texts
 
 
 def language_model(path: Path) -> None:

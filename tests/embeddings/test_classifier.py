@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections import defaultdict
 from itertools import islice
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 import ffjax
+from benchmarks.classifier_models import documents
 from ffjax._internal.names_elsewhere import names_elsewhere
 from ffjax.embeddings import classifier as module
 from ffjax.embeddings.hidden_layer import HiddenLayer
@@ -60,24 +60,11 @@ def test_languages_are_those_of_fasttext(lid_model, real_file):
     check_all(ours, theirs, [*HOSTILE, *texts], [*SETTINGS, (5, 0.0), (1, -1.0)])
 
 
-def documents(path, size=4096):
-    """Documents of about 4 KB, each in one language."""
-    lines = defaultdict(list)
-    with open(path, encoding="utf8") as file:
-        for line in file:
-            language, text = line.rstrip("\n").split("\t", 1)
-            lines[language].append(text)
-            if sum(len(text.encode()) for text in lines[language]) >= size:
-                yield " ".join(lines.pop(language))
-
-
 @pytest.mark.parametrize("n", [500, pytest.param(10_000, marks=pytest.mark.exhaustive)])
 def test_scores_of_documents_are_those_of_fasttext(lid_model, real_file, n):
+    real_file("languages.txt")  # which `documents` reads
     ours, theirs = ffjax.load_classifier(lid_model), quiet_fasttext().load_model(str(lid_model))
-    texts = list(islice(documents(real_file("languages.txt")), n))
-    answers = ours.predict(texts, -1), theirs.predict(texts, k=-1)
-    for ours, theirs in zip(*(zip(*lists, strict=True) for lists in answers), strict=True):
-        check_same(ours, theirs, (), 0.0, -1, atol=1e-6)
+    check_all(ours, theirs, documents("languages.txt", n), [(-1, 0.0)])
 
 
 def test_the_answers_of_lid_are_those_of_fasttext(lid_model, texts):
@@ -223,6 +210,7 @@ def test_wrong_arguments_are_named(classifiers, as_users_see):
         (("a", 0), "`k`: expected 1 or higher, or -1"),
         (("a", -2), "`k`: expected 1 or higher, or -1 for all labels, got -2"),
         (("a\ud800",), r"`texts`: expected text that UTF-8 can hold, got '\\ud800' in text 0"),
+        ((["\udc80"] * 70 + ["a\ud800"],), r"`texts`: .* got '\\ud800' in text 70 \(surrogates"),
     ):
         with pytest.raises(ValueError, match=message):
             ours.predict(*arguments)

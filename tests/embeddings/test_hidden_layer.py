@@ -194,3 +194,29 @@ def test_nodes_that_are_nan_leave_the_other_labels_of_a_tree(classifiers):
     assert (best.counts == 1).all()
     np.testing.assert_array_equal(best.ids[:, 0], two.ids[:, 0])
     np.testing.assert_array_equal(best.scores[:, 0], two.scores[:, 0])
+
+
+@pytest.mark.parametrize("name", ["softmax", "hs-chars", "ova"])
+def test_lines_are_added_in_order_by_the_slope_of_their_answers(classifiers, name):
+    ours, slopes = ffjax.load_classifier(classifiers / name), []
+
+    def in_order(x):
+        slopes.append(x)
+        return np.flatnonzero(x < 0), None
+
+    logits = 3 * np.random.default_rng(0).normal(size=(50, len(ours.labels))).astype(np.float32)
+    lines = hidden_layer.Lines(logits, np.ones(50), None, are_logits=True, in_order=in_order)
+    best = ours._output.all_scores(lines, Options.of(ours.numbers)).max(1)
+    for threshold in (-1.0, 0.5):  # below the threshold no score is known
+        ours._output.labels(lines, Options.of(ours.numbers, 2, threshold))
+    if name == "ova":  # scores are not probabilities of one distribution
+        assert {*np.concatenate(slopes)} == {0.25}
+        return
+    assert (best > 0.5).any() and (best < 0.5).any()
+    expected = best * (1 - best)
+    for x, known in zip(slopes, (best > 0, best > 0, best >= 0.5 + SHIFT), strict=True):
+        np.testing.assert_allclose(x, np.where(known, expected, 0.25), atol=1e-6)
+    # Probabilities of a few labels may change however certain another label is.
+    options = Options.of(ours.numbers, restrict=ours.labels[:2], renormalize=True)
+    ours._output.all_scores(lines, options)
+    assert {*slopes[-1]} == {0.25}
