@@ -40,19 +40,19 @@ _MOST_ORDER = 255
 
 @value(static=("loss", "word_ngrams", "n_buckets", "width"))
 class Classifier:
-    """A fastText classifier: an immutable value that JAX takes like any other array.
+    """A fastText classifier: an immutable value, and a pytree that JAX functions take.
 
     Methods take text and answer on the host, with fastText's own numbers; nothing is compiled.
     `classify` answers in compiled code.
 
     Args:
         embeddings: the embeddings of a supervised model as `load_classifier` reads them: their rows
-            are those of the file, and `training` has labels and output matrix.
+            are those of the file, and `training` has the labels and the output matrix.
 
     Raises:
-        TypeError: if `embeddings` are something else.
-        ValueError: if they have no labels, or rows of words at unit length; if the output matrix
-            has other rows than one for each label, or NaN in them.
+        TypeError: if `embeddings` is not an `Embeddings`.
+        ValueError: if it has no labels, or rows of words at unit length; or if the output matrix
+            does not have one row for each label, or has NaN or infinity in a row.
 
     Examples:
         >>> import ffjax
@@ -162,8 +162,8 @@ class Classifier:
         Args:
             texts: one `str` or `bytes`, or many: in a list, a NumPy array, or Arrow strings, of
                 which nulls are empty texts.
-            k: the maximum number of labels; -1 for all. Without `restrict` models with hierarchical
-                softmax leave out labels below 1e-5, as fastText does, unless `threshold` < 0.
+            k: the maximum number of labels; -1 for all. Hierarchical softmax leaves out labels
+                below 1e-5, as in fastText, unless `threshold` < 0 or `restrict` is given.
             threshold: the minimum probability of a label.
             on_unicode_error: for labels that are not UTF-8: `errors` of `bytes.decode`.
             restrict: labels to choose from, with or without the prefix `__label__`.
@@ -171,8 +171,8 @@ class Classifier:
                 models with softmax, hierarchical or not. They are then not raised by 1e-5.
             min_score: the minimum score of the best label; texts below get no labels.
             lowercase: whether to change texts to lower case.
-            newline: what to do with line feeds in texts: `"error"` as in fastText; `" "` to take
-                them for spaces; `""` to leave them out.
+            newline: what to do with line feeds in texts: `"error"` raises an error, as fastText
+                does; `" "` replaces them with spaces; `""` removes them.
 
         Returns:
             `(labels, scores)`. For one text a tuple of `str`, and float64 `[n]`; for many a list of
@@ -181,7 +181,7 @@ class Classifier:
         Raises:
             TypeError: if a text is neither `str` nor `bytes`.
             ValueError: if a text has a line feed, `k` is 0 or below -1, a label of `restrict` is
-                unknown, `renormalize` does not fit the loss, or an argument has another value.
+                unknown, `renormalize` does not fit the loss, or an argument is invalid.
             UnicodeDecodeError: if a label is not UTF-8.
 
         Examples:

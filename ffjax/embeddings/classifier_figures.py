@@ -43,9 +43,7 @@ class ClassifierTest(NamedTuple):
         return f"ClassifierTest({figures}, by_label=<{len(self.by_label)} labels>)"
 
     @classmethod
-    def of(
-        cls, labels: list[str], counts: Iterable[tuple[np.ndarray, int]]
-    ) -> "ClassifierTest":
+    def of(cls, labels: list[str], counts: Iterable[tuple[np.ndarray, int]]) -> "ClassifierTest":
         """The figures for what `count_hits` counted in blocks of lines."""
         totals, n = np.zeros((3, len(labels)), np.int64), 0
         for block_counts, n_lines in counts:

@@ -1,9 +1,9 @@
 r"""Labels for a corpus: lines of text, JSON Lines, or tables of Arrow and Parquet.
 
     text       a line for each line: `__label__en 0.98 __label__de 0.01`, empty without a label
-    json       each object with two fields more, NaN and infinity as null; a line of text becomes an
+    json       each object with two more fields, NaN and infinity as null; a line of text becomes an
                object of those fields alone
-    parquet    the table with two columns more
+    parquet    the table with two more columns
 
 With `k=1` the fields or columns are `label` and `score`, null without a label; otherwise `labels`
 and `scores`, which are lists; and for the score of one label `score` alone. `into` renames them.
@@ -38,7 +38,7 @@ _ENDINGS = {None: ".txt or .jsonl", "text": ".txt", "json": ".jsonl", "parquet":
 _READ_BYTES = 1 << 23
 # Rows of a table in memory at a time, fewer if they have more bytes.
 _BATCH_ROWS, _BATCH_BYTES = 1 << 13, 1 << 24
-# Answers in memory at a time. A line, however short, takes the memory of eight more.
+# Answers in memory at a time. Each line, however short, takes as much memory as eight more.
 _ANSWERS, _LINE_ANSWERS = 1 << 20, 8
 
 
@@ -62,10 +62,10 @@ def classify_file(
 ) -> int:
     r"""Writes the labels of each document of a corpus, in constant memory.
 
-    There is one answer for each document, whatever it contains, in the same order: a line of text
-    for each line, and in JSON and Parquet two fields more: `label` and `score`, or unless `k` is 1
-    the lists `labels` and `scores`. Line feeds within documents count as spaces. Documents that are
-    null have no label.
+    There is one answer for each document, whatever it contains, in the same order: a line for each
+    line of text, and in JSON and Parquet two more fields, `label` and `score`, or the lists
+    `labels` and `scores` unless `k` is 1. Line feeds within documents count as spaces. Documents
+    that are null have no label.
 
     A line of JSON Lines that is blank, or not an object, becomes an object of the new fields alone,
     without a label. Documents that are not text have no label either; a warning counts both. An
@@ -87,7 +87,7 @@ def classify_file(
         label: a label whose score to write for each document, in `score`, instead of the best;
             options that choose labels are then errors.
         lowercase: whether to change documents to lower case.
-        format: `"text"`, `"json"` or `"parquet"`, if the name of `source` does not tell.
+        format: `"text"`, `"json"` or `"parquet"`, if the name of `source` does not say.
         target_format: `"json"` for answers to text as JSON Lines, as a name of `target` that ends
             with `.jsonl` also says; otherwise as `format`.
         progress: called after each block with the bytes read and the documents in it.
@@ -174,7 +174,7 @@ def format_of(source: Any) -> str:
 
 
 def _by_ending(file: Any) -> str | None:
-    """The format that the ending of a path says."""
+    """The format that the ending of a path stands for."""
     if not isinstance(file, str | bytes | os.PathLike):
         return None
     suffix = os.path.splitext(os.fsdecode(file))[1].lower()

@@ -87,18 +87,18 @@ def classify(
         k: the maximum number of labels; -1 for all.
         threshold: the minimum probability of a label; may be traced.
         restrict: labels to choose from, or their numbers; any of them may be an answer, as in
-            `Classifier.predict`. Inside `jit` numbers, int32 `[m]`, of
-            which those of no label, and repeated ones, are never answers.
-        n_words: the maximum number of words in all texts; the rest is left out. By default as many
-            as there are, or inside `jit` as many as the bytes could hold.
-        n_lines: inside `jit`, how many lines of a text to answer; those that it lacks are empty.
+            `Classifier.predict`. Inside `jit`, numbers, int32 `[m]`; those that are repeated or
+            belong to no label are never answers.
+        n_words: the maximum number of words in all texts; further words are ignored. By default as
+            many as there are, or inside `jit` as many as the bytes could hold.
+        n_lines: inside `jit`, how many lines of a text to answer; missing lines count as empty.
 
     Returns:
-        The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`; of `Strings` of any batch shape
-        likewise. Rows of `Strings` without a text have none, and nulls of Arrow's.
+        The labels: `scores` and `ids` `[n, k]`, and `counts` `[n]`; for `Strings`, any batch shape
+        in place of `n`. Rows of `Strings` without a text, and Arrow nulls, have no labels.
 
     Raises:
-        TypeError: if an argument is something else.
+        TypeError: if an argument has another type.
         ValueError: if `k` is 0, the classifier is mapped, a label or its number is unknown, or
             `n_lines` is missing inside `jit`.
     """
@@ -270,7 +270,7 @@ def _classify(
 def _words_of_lines(
     classifier: Any, tokens: Tokens, strings: Strings, first: Array, ids: Array, n_lines: int
 ) -> Array:
-    """Which tokens are words: those before a line's end that are no labels."""
+    """Which tokens are words: those before a line's end that are not labels."""
     labels, data = classifier.label_table, strings.bytes
 
     def begins_with(prefix: bytes) -> Array:

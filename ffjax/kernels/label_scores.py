@@ -55,7 +55,7 @@ class LabelTree:
 
     @classmethod
     def build(cls, counts: Int[np.ndarray, " n_labels"]) -> "LabelTree":
-        """The tree that fastText makes of the counts of labels, in the order of the file.
+        """The tree that fastText builds from the counts of labels, in the order of the file.
 
         Examples:
             >>> LabelTree.build(np.array([5, 2, 1])).sizes
@@ -65,7 +65,7 @@ class LabelTree:
         if counts.max(initial=0) >= _NO_COUNT:
             raise ValueError(
                 f"`label_counts`: expected less than {_NO_COUNT}, got {counts.max()}, for which "
-                "fastText makes no tree."
+                "fastText builds no tree."
             )
         weights = [*counts.tolist(), *[_NO_COUNT] * (n - 1)]
         children: dict[int, list[int]] = {}

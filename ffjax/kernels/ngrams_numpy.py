@@ -19,7 +19,7 @@ from ffjax._internal.arrays import ranges
 from ffjax.kernels.fnv import OFFSET_32, PRIME_32, PRIME_64, fasttext_extend, length_state
 from ffjax.kernels.ngram_hashes import BYTES
 
-# N-grams that start in so many characters are taken at a time: a long word needs little memory.
+# N-grams that start in this many characters are taken at a time, to save memory for long words.
 CHUNK = 1 << 13
 # Characters of words whose n-grams are remembered, and of ASCII words where they begin.
 _SHORT = 64
