@@ -9,6 +9,7 @@ one, `.<random>.ffjax-tmp`.
 import errno
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import stat
@@ -23,6 +24,7 @@ _BUFFER_BYTES = 1 << 20
 _ENDING = b".ffjax-tmp"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 _NEW_FILE |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_DESCRIPTOR = re.compile(rb"/dev/stdout|/(?:dev|proc/self)/fd/(\d+)")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -58,6 +60,9 @@ def atomic_write(path: Path) -> Iterator[BufferedIOBase]:
 def open_output(file: File) -> Iterator[BufferedIOBase]:
     """Opens a path atomically; a descriptor (closed afterwards), a pipe or a device directly."""
     check_file(file, is_target=True)
+    if not isinstance(file, int) and (name := _DESCRIPTOR.fullmatch(os.fsencode(file))):
+        # Other programs may write to the same file, which a new one would replace.
+        file = os.dup(int(name[1] or 1))
     if not isinstance(file, int) and not _is_special(file):
         with atomic_write(file) as out:
             yield out

@@ -33,6 +33,16 @@ def test_output_goes_to_descriptors_and_closes_them(tmp_path):
         os.fstat(descriptor)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
+def test_output_to_the_name_of_a_descriptor_goes_where_it_stands(tmp_path):
+    with open(tmp_path / "file", "wb", buffering=0) as file:
+        file.write(b"old, ")
+        with open_output(f"/dev/fd/{file.fileno()}") as out:
+            out.write(b"new, ")
+        file.write(b"end")
+    assert (tmp_path / "file").read_bytes() == b"old, new, end"
+
+
 def test_output_to_a_path_is_atomic(tmp_path):
     old = tmp_path / "file"
     old.write_bytes(b"old")
