@@ -149,10 +149,11 @@ class HiddenLayer:
         if len(unknown) > self.rows.n_words and not has_vocabulary:
             self._add_vocabulary(memo, room_for=len(unknown))
         # After many lines, few of the unknown words occur twice.
-        learned = self._learn(words.take(unknown), has_vocabulary)
+        learned = self._learn(words.take(unknown), has_vocabulary) if unknown.size else ()
         with self._lock:  # what other threads have added is complete
             if memo.has_room(len(unknown)):
-                numbers[unknown] = memo.add(hashed.take(unknown), slots[unknown], *learned)
+                if learned:
+                    numbers[unknown] = memo.add(hashed.take(unknown), slots[unknown], *learned)
                 if memo is self._memo and memo.n_bytes > _MOST_BYTES:
                     self._memo = self._new_memo(0)
                 return memo, numbers
@@ -279,5 +280,7 @@ def _begin_with(prefix: bytes, spans: ByteViews) -> np.ndarray:
     begin_with = spans.lengths >= len(prefix)
     for i, byte in enumerate(prefix):
         rows = np.flatnonzero(begin_with)
+        if not rows.size:
+            break
         begin_with[rows] = spans.data[spans.starts[rows] + i] == byte
     return begin_with
