@@ -136,4 +136,4 @@ def classify(
         choices["progress"] = lambda n_bytes, n: bar.advance(n if is_parquet else n_bytes)
         n = ffjax.classify_file(classifier, source, files.output_of(output), **choices)
     if output != "-":
-        say(f"{output}: {n:,} documents.")
+        say(f"{output}: {n:,} document{'s' * (n != 1)}.")

@@ -229,9 +229,11 @@ def _json_rows(
     rows = [row or {} for row in objects]
     if not first and text.strip():
         row = next(filter(None, rows), None)
-        if row is None or text.lstrip().startswith(b"["):
-            got = f"got {text[:40]!r}. `jq -c '.[]'` turns an array into lines"
-            raise ValueError(f"`source`: expected a JSON object in each line, {got}.")
+        is_array = text.lstrip().startswith(b"[")
+        if row is None or is_array:
+            hint = " `jq -c '.[]'` turns an array into lines." if is_array else ""
+            expected = "expected a JSON object in each line"
+            raise ValueError(f"`source`: {expected}, got {text[:40]!r}.{hint}")
         if not any(column in row for row in rows):
             expected = f"a field of the objects, such as {', '.join(row)}"
             raise ValueError(f"`column`: expected {expected}, got {column!r}.")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ffjax._internal.file_arguments import shown
+from ffjax._internal.file_arguments import counted, shown
 from ffjax.embeddings.classifier import Classifier, over_blocks
 from ffjax.embeddings.output_layer import Options, OutputLayer, label_number, lists_of
 from ffjax.functional.classify import Labels
@@ -120,6 +120,7 @@ def new_columns(into: Any, usual: tuple[str, ...], most: int, column: str) -> tu
     if not isinstance(names, tuple | list) or not all(isinstance(x, str) for x in names):
         raise TypeError(f"`into`: expected the name of a column or a pair, got {shown(into)}.")
     if not 1 <= len(names) <= most or len({column, *names}) <= len(names):
-        expected = f"at most {most} names, which differ from each other and from `column`"
+        names = counted(most, "name")
+        expected = f"at most {names}, which differ from each other and from `column`"
         raise ValueError(f"`into`: expected {expected}, got {into!r}.")
     return tuple(names)
