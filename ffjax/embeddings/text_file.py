@@ -13,6 +13,7 @@ from functools import partial
 from io import BufferedIOBase
 from select import select
 from stat import S_ISREG
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,9 @@ from ffjax.embeddings.value import Embeddings
 
 DTYPES = ("float32", "float16")
 _READ_BYTES = 1 << 24
-# Bytes that a pipe holds, and seconds without any after which complete lines are answered.
-_PIPE_BYTES, _PAUSE = 1 << 16, 0.05
+# Bytes that a pipe holds; seconds without any after which complete lines are answered, and seconds
+# after which they are answered anyway.
+_PIPE_BYTES, _PAUSE, _LONGEST = 1 << 16, 0.05, 0.5
 
 
 def embed_file(
@@ -141,12 +143,14 @@ def _arrivals(file: Any, size: int) -> Iterator[tuple[bytes, bool]]:
         while data := file.read(size):
             yield data, False
         return
-    data = bytearray()
+    data, start = bytearray(), monotonic()
     while chunk := file.read1(min(size - len(data), _PIPE_BYTES)):
         data += chunk
-        if (pauses := _pauses(file)) or len(data) == size:
+        pauses = monotonic() - start > _LONGEST or _pauses(file)
+        if pauses or len(data) == size:
             yield bytes(data), pauses
             data.clear()
+            start = monotonic()
     if data:
         yield bytes(data), False
 

@@ -62,6 +62,22 @@ def test_lines_of_a_pipe_that_pauses_come_at_once():
         assert list(blocks) == [b"tea"]
 
 
+def test_lines_of_a_pipe_that_never_pauses_come_soon(monkeypatch):
+    source, target = os.pipe()
+    with open(source, "rb") as file, open(target, "wb"):
+
+        class Steady:
+            fileno = file.fileno
+            lines = iter([b"tea\n", b"pot\n"])
+
+            def read1(self, _):
+                return next(self.lines, b"")
+
+        monkeypatch.setattr(text_vectors, "_pauses", lambda _: False)
+        monkeypatch.setattr(text_vectors, "_LONGEST", -1)
+        assert list(text_vectors.blocks(Steady())) == [b"tea\n", b"pot\n"]
+
+
 def test_a_pipe_that_is_full_comes_in_blocks():
     source, target = os.pipe()
     with open(source, "rb") as file, open(target, "wb", buffering=0) as writer:
