@@ -42,6 +42,10 @@ _TOLERANCE = 40.0
 # The same for models of words whose rows are multiplied by the output matrix. At 40, documents of
 # DCLM's shape would take six times as long, since whole rows are read instead of products.
 _PRODUCT_TOLERANCE = 4000.0
+# The same for lines that repeat few words: equal rows round alike, so that their errors add up.
+_REPEATED_TOLERANCE = 10.0
+# A line repeats few words if at most `_FEW_WORDS` are distinct in a sample of `_SAMPLE`.
+_FEW_WORDS, _SAMPLE = 8, 16
 # Numbers that are gathered at a time where rows are added in order.
 _GROUP_NUMBERS = 1 << 22
 # The most words that are remembered, and the most bytes about them; products have the same limit.
@@ -122,22 +126,32 @@ class HiddenLayer:
     def _in_order(
         self, memo: WordMemo, words: Ragged, buckets: Ragged, n_rows: np.ndarray, slopes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`Lines.in_order`, for the words and n-grams of lines.
-
-        An addition rounds by a fraction of the sum so far, which grows with the number of rows in
-        it. So m additions change the sum by m² times a constant, and the mean of n rows by 1 / n of
-        that. The first m rows can stay sums of words.
-        """
-        is_product = self.output is not None and self.indexer is None
-        tolerance = _PRODUCT_TOLERANCE if is_product else _TOLERANCE
-        n_first = np.sqrt(tolerance * n_rows / np.maximum(slopes, TINY))
-        lines = np.flatnonzero(n_first < n_rows)
+        """`Lines.in_order`, for the words and n-grams of lines."""
+        lines, n_first = self._uncertain(words, n_rows, slopes)
         if not lines.size:
             return lines, np.zeros((0, self.added.dims), np.float32)
         words, buckets, n_rows = words.take(lines), buckets.take(lines), n_rows[lines]
-        first, rest = self._divided(words, n_first[lines], memo)
+        first, rest = self._divided(words, n_first, memo)
         sums = first.sum_rows(memo.sums)
         return lines, _means(self._add_in_order(sums, n_rows, memo, rest, buckets), n_rows)
+
+    def _uncertain(
+        self, words: Ragged, n_rows: np.ndarray, slopes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The lines to add in order, and how many of their first rows can stay sums of words.
+
+        An addition rounds by a fraction of the sum so far, which grows with the number of rows in
+        it. So m additions change the sum by m² times a constant, and the mean of n rows by 1 / n of
+        that.
+        """
+        is_product = self.output is not None and self.indexer is None
+        tolerance = _PRODUCT_TOLERANCE if is_product else _TOLERANCE
+        n_first = np.sqrt(n_rows / np.maximum(slopes, TINY))  # at a tolerance of 1
+        lines = np.flatnonzero(n_first * np.sqrt(_REPEATED_TOLERANCE) < n_rows)
+        tolerances = np.where(_repeat_words(words, lines), _REPEATED_TOLERANCE, tolerance)
+        n_first = n_first[lines] * np.sqrt(tolerances)
+        chosen = np.flatnonzero(n_first < n_rows[lines])
+        return lines[chosen], n_first[chosen]
 
     def _numbers_of(self, words: ByteViews) -> tuple[WordMemo, np.ndarray]:
         """A memo that has the words, and their numbers in it."""
@@ -262,6 +276,14 @@ class HiddenLayer:
             rows = rows._replace(values=self.buckets.host_rows(rows.values))
             rows = rows.only(rows.values >= 0)
         return rows._replace(values=rows.values + self.rows.n_words)
+
+
+def _repeat_words(words: Ragged, lines: np.ndarray) -> np.ndarray:
+    """Which lines repeat few words, by words at even distances."""
+    starts, counts = words.splits[lines, None], words.counts[lines, None]
+    sample = words.values.take(starts + counts * np.arange(_SAMPLE) // _SAMPLE)
+    n_distinct = 1 + np.count_nonzero(np.diff(np.sort(sample)), 1)
+    return n_distinct <= _FEW_WORDS
 
 
 def _means(sums: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
