@@ -34,10 +34,10 @@ from ffjax.strings.string_table import StringTable
 
 # Bytes of words whose n-grams are hashed at a time, which stay in a CPU's cache.
 _WORD_BYTES = 1 << 16
-# If m of the n rows of a line are added in another order than fastText's, its scores change by
-# about m² / n times the slope of its probability. The tolerance is the largest such product. At 40,
-# scores of 12,000 documents of 4 KB stay within 7e-7 of fastText's (9e-7 at 80), and those of texts
-# of 200 bytes to 3 MB within 8e-7 (1.5e-6 at 80).
+# If m of the n rows of a line are added in another order than fastText's, rounding changes its
+# scores in proportion to m² / n times the slope of its probability. The tolerance is the largest
+# such product. At 40, scores of 12,000 documents of 4 KB stay within 7e-7 of fastText's (9e-7 at
+# 80), and those of texts of 200 bytes to 3 MB within 8e-7 (1.5e-6 at 80).
 _TOLERANCE = 40.0
 # The same for models of words whose rows are multiplied by the output matrix. At 40, documents of
 # DCLM's shape would take six times as long, since whole rows are read instead of products.
