@@ -31,7 +31,7 @@ DTYPES = ("float32", "float16")
 _READ_BYTES = 1 << 24
 # Bytes that a pipe holds; seconds without any after which complete lines are answered, and seconds
 # after which they are answered anyway.
-_PIPE_BYTES, _PAUSE, _LONGEST = 1 << 16, 0.05, 0.5
+_PIPE_BYTES, _PAUSE, _LONGEST = 1 << 16, 0.01, 0.5
 
 
 def embed_file(
