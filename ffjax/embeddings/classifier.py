@@ -299,7 +299,6 @@ class Classifier:
         return np.array(table.strings, object) if table.first_invalid() is None else None
 
     if not TYPE_CHECKING:  # type checkers would take every name for an attribute
-
         def __getattr__(self, name: str) -> Any:
             return missing_attribute(self, name, names_elsewhere()[3].get(name))
 
