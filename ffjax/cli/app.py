@@ -50,6 +50,11 @@ _FEWER_WORDS = {
     "less than or equal to": "at most",
 }
 
+# What replaces the commands of fastText.
+_UNKNOWN = re.compile("No such command '(.*?)'")
+_FASTTEXT = {"predict": "classify", "predict-prob": "classify", "print-sentence-vectors": "embed"}
+_FASTTEXT |= {"nn": "similar", "analogies": "analogy"}
+
 # Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
 
@@ -180,6 +185,8 @@ def _usage(error: Any) -> str:
         for words, fewer in _FEWER_WORDS.items():
             expected = expected.replace(words, fewer)
         message = f"{message[: match.start()]}expected {expected}, got {came!r}"
+    if (match := _UNKNOWN.match(message)) and match[1] in _FASTTEXT:
+        message = f"{match[0]}. Use {_FASTTEXT[match[1]]!r}."
     return message if message.endswith((".", "?")) else f"{message}."
 
 

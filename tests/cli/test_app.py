@@ -184,6 +184,7 @@ def test_completion_script(shell):
     ("arguments", "message"),
     [
         (["simlar"], "No such command 'simlar'. Did you mean 'similar'? See `ffjax --help`."),
+        (["predict", "x"], "No such command 'predict'. Use 'classify'. See `ffjax --help`."),
         (["similar"], "Missing argument 'EMBEDDINGS'. See `ffjax similar --help`."),
         (["info", "x", "--jsn"], "No such option: --jsn"),
         (["similar", "x", "-k", "0"], "Invalid value for '-k': expected at least 1, got '0'. See"),
