@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from threading import Timer
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +35,15 @@ def test_lines_are_labelled(ff, model, tmp_path):
 def test_lines_of_a_pipe_are_answered_as_they_come(model):
     command = [sys.executable, "-m", "ffjax", "classify", str(model)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        watchdog = Timer(120, process.kill)  # without an answer, `readline` would wait forever
+        watchdog.start()
         for _ in range(2):
             process.stdin.write(b"abc\n")
             process.stdin.flush()
             assert process.stdout.readline().startswith(b"__label__")
         process.stdin.close()
         assert process.stdout.read() == b"" and process.wait() == 0
+        watchdog.cancel()
 
 
 def test_options_reach_the_classifier(ff, model, tmp_path):
