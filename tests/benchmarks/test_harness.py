@@ -289,4 +289,4 @@ def test_only_the_last_items_of_long_lists_are_looked_at(monkeypatch):
     leaves = []
     monkeypatch.setattr(harness.jax, "block_until_ready", leaves.append)
     harness.finish(([["a"], ["b"]] * 1000, [np.zeros(1)] * 1000, "end"))
-    assert len(leaves) == 33 and leaves[-1] == "end"
+    assert len(leaves) == 2 * harness._LAST_ITEMS + 1 and leaves[-1] == "end"
