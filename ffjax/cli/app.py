@@ -50,10 +50,15 @@ _FEWER_WORDS = {
     "less than or equal to": "at most",
 }
 
-# What replaces the commands of fastText.
+# fastText's commands, and those that replace them.
+_FASTTEXT = {
+    "analogies": "analogy",
+    "nn": "similar",
+    "predict": "classify",
+    "predict-prob": "classify",
+    "print-sentence-vectors": "embed",
+}
 _UNKNOWN = re.compile("No such command '(.*?)'")
-_FASTTEXT = {"predict": "classify", "predict-prob": "classify", "print-sentence-vectors": "embed"}
-_FASTTEXT |= {"nn": "similar", "analogies": "analogy"}
 
 # Newer versions of typer contain click, others depend on it; this is the usage error of either.
 UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])

@@ -156,7 +156,7 @@ def classify_file(
             else:
                 answers = _text_lines(settings.fields(lines))
             out.write(b"".join(answer.encode() + b"\n" for answer in answers))
-            out.flush()  # somebody may wait for the answers to a pipe
+            out.flush()  # the reader of a pipe may be waiting for these answers
             n += len(answers)
             report(len(block), len(answers))
     if n_unread:
